@@ -1,0 +1,45 @@
+# The commands of this repository. `make` alone lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+READY := .venv/.ready
+DIR ?=
+
+.PHONY: help setup demo test lint dev bench bench-large lock clean
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(READY) ## the virtual environment, from the lock
+
+# The stamp is written last: an interrupted installation is begun anew.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 …"; exit 2; }
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: $(READY) ## a source, its replica, damage on purpose, and the report; DIR=folder takes your own files
+	.venv/bin/python -m demo $(if $(DIR),--files "$(DIR)")
+
+test: $(READY) ## the whole test suite
+	.venv/bin/python -m pytest
+
+lint: $(READY) ## ruff and the type checker
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+dev: $(READY) ## the Dagster UI on http://127.0.0.1:3000, with the catalog of FIXITY_CATALOG, else fixity.yaml here
+	.venv/bin/python -m cli.dev
+
+bench: $(READY) ## ours beside rclone; writes bench/RESULTS.md
+	.venv/bin/python -m bench
+
+bench-large: $(READY) ## the report over 100 million rows a side (about 60 GB of disk)
+	.venv/bin/python -m bench --large
+
+lock: ## requirements.lock anew from pyproject.toml
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --extra dev pyproject.toml -o requirements.lock
+
+clean: ## everything that the commands above made, but not your lake
+	rm -rf .venv .demo .bench

