@@ -39,7 +39,7 @@ bench-large: $(READY) ## the report over 100 million rows a side (about 60 GB of
 	.venv/bin/python -m bench --large
 
 lock: ## requirements.lock anew from pyproject.toml
-	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --extra dev pyproject.toml -o requirements.lock
+	.venv/bin/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --no-emit-index-url --generate-hashes --extra dev pyproject.toml -o requirements.lock
 
 clean: ## everything that the commands above made, but not your lake
 	rm -rf .venv .demo .bench
