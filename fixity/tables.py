@@ -1,0 +1,111 @@
+"""The tables that the lake keeps: their columns, types and meaning, and what a file says of itself.
+
+A table's schema stands here once; writers, readers, the UI's column descriptions and the tests
+take it from here. How tables are written, found and compared does not belong here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_UTC = pa.timestamp("us", tz="UTC")
+
+
+def _field(name: str, kind: pa.DataType, meaning: str, nullable: bool = True) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"description": meaning})
+
+
+_OBJECT = [
+    _field("key", pa.string(), "The object's key, below the bucket's prefix", nullable=False),
+    _field("version_id", pa.string(), "The version; NULL where the bucket is unversioned"),
+]
+_IS_LATEST = _field("is_latest", pa.bool_(), "Whether this is the key's current version", nullable=False)
+_LISTED = [
+    _field("size", pa.int64(), "Size in bytes, as listed", nullable=False),
+    _field("etag", pa.string(), "ETag as listed, without quotes"),
+    _field("last_modified", _UTC, "When the store says that the object was written (UTC)"),
+    _field("storage_class", pa.string(), "Storage class as listed"),
+]
+
+INVENTORY = pa.schema(
+    [
+        *_OBJECT,
+        _IS_LATEST,
+        *_LISTED,
+        _field("checksum_algorithm", pa.string(), "Algorithms of stored checksums, as listed"),
+    ]
+)
+
+CHECKSUMS = pa.schema(
+    [
+        *_OBJECT,
+        *_LISTED,
+        _field("algorithm", pa.string(), "Algorithm of the checksum, in S3's spelling", nullable=False),
+        _field("checksum_type", pa.string(), "FULL_OBJECT or COMPOSITE"),
+        _field("checksum", pa.string(), "Lower-case hex; NULL unless the check succeeded"),
+        _field("status", pa.string(), "succeeded, failed or skipped", nullable=False),
+        _field("error_code", pa.string(), "Why the check failed or was skipped, as one word"),
+        _field("error_message", pa.string(), "Why the check failed or was skipped, for people"),
+        _field("bytes_read", pa.int64(), "Bytes that were read and hashed", nullable=False),
+        _field("evidence", pa.string(), "What the checksum rests on: streamed, s3_batch", nullable=False),
+        _field("checked_at", _UTC, "When the check ended (UTC)", nullable=False),
+        _field("run_id", pa.string(), "The run that made the check", nullable=False),
+        _IS_LATEST,
+    ]
+)
+
+SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
+"""The three ends of a check."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a table's file says of itself, kept in the Parquet footer.
+
+    bucket: the catalog's name. run_id: the run that wrote the file. inventory_run_id: the run whose
+    inventory the rows come from (an inventory names itself). listed_at: when the listing of that
+    inventory began (UTC): what changed later could not be seen.
+    """
+
+    bucket: str
+    run_id: str
+    inventory_run_id: str
+    listed_at: datetime
+
+    _KEY = b"fixity"
+
+    def attach(self, schema: pa.Schema) -> pa.Schema:
+        """The schema with this provenance in its metadata."""
+        text = json.dumps(
+            {
+                "bucket": self.bucket,
+                "run_id": self.run_id,
+                "inventory_run_id": self.inventory_run_id,
+                "listed_at": self.listed_at.astimezone(UTC).isoformat(),
+            }
+        )
+        return schema.with_metadata({self._KEY: text.encode()})
+
+    @classmethod
+    def read(cls, file: Path) -> Provenance:
+        """The provenance of a table's file.
+
+        Raises ValueError, naming the file, when it is no table of this platform.
+        """
+        try:
+            metadata = pq.read_schema(file).metadata or {}
+            said = json.loads(metadata[cls._KEY])
+            return cls(
+                bucket=said["bucket"],
+                run_id=said["run_id"],
+                inventory_run_id=said["inventory_run_id"],
+                listed_at=datetime.fromisoformat(said["listed_at"]),
+            )
+        except (pa.ArrowInvalid, KeyError, ValueError) as error:
+            raise ValueError(f"{file} is not a table written by this platform: {error!r}") from error
