@@ -1,0 +1,94 @@
+"""Durations and sizes as people write them in the catalog: `90d`, `2h 30m`, `20GiB`, `100 KiB`.
+
+Parsing only. Which durations and sizes make sense for a key is said in `model`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from fixity.catalog.wording import shown
+
+_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_BYTES = {"B": 1, "kB": 1000, "KB": 1000} | {
+    f"{letter}{suffix}": base**power
+    for power, letter in enumerate("KMGTP", start=1)
+    for suffix, base in (("B", 1000), ("iB", 1024))
+}
+_LARGEST_SIZE = 2**63 - 1
+
+_DURATION_PART = re.compile(r"([0-9]{1,12}) ?([smhd])(?: |$|(?=[0-9]))")
+_SIZE = re.compile(r"([0-9]{1,19}) ?([A-Za-z]{0,3})")
+
+_A_DURATION = "write whole numbers with s, m, h or d, such as 0s, 15m, 2h 30m or 90d"
+_A_SIZE = (
+    "write a whole number of bytes, or one with kB, MB, GB, TB, PB (powers of 1000) "
+    "or KiB, MiB, GiB, TiB, PiB (powers of 1024), such as 20GiB"
+)
+
+
+def parse_duration(value: object) -> timedelta:
+    """A length of time.
+
+    Arguments: value: text such as `15m` or `2h 30m`, each unit once; a timedelta is taken as it is.
+    Returns: the length, never negative.
+    Raises: ValueError, saying what would be right. A bare number is refused: it has no unit.
+    """
+    if isinstance(value, timedelta):
+        if value < timedelta(0):
+            raise ValueError(f"{value} is not a duration: it is negative")
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"{shown(value)} is not a duration, it has no unit: {_A_DURATION}")
+    counts = _durations(value.strip()) if isinstance(value, str) else {}
+    if not counts:
+        raise ValueError(f"{shown(value)} is not a duration: {_A_DURATION}")
+    try:
+        return timedelta(seconds=sum(count * _SECONDS[unit] for unit, count in counts.items()))
+    except OverflowError:
+        raise ValueError(f"{shown(value)} is a longer duration than can be counted") from None
+
+
+def parse_size(value: object) -> int:
+    """A number of bytes.
+
+    Arguments: value: a whole number of bytes, or text such as `20GiB` or `5MB`. Units are written
+        exactly so: `Mb` means megabits to many, and is refused.
+    Returns: bytes, from 0 to 2**63 - 1.
+    Raises: ValueError, saying what would be right.
+    """
+    size = None
+    if isinstance(value, int) and not isinstance(value, bool):
+        size = value
+    elif isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        unit = _BYTES.get(match[2] or "B")
+        size = int(match[1]) * unit if unit else None
+    if size is None or size < 0:
+        raise ValueError(f"{shown(value)} is not a size: {_A_SIZE}")
+    if size > _LARGEST_SIZE:
+        raise ValueError(f"{shown(value)} is a larger size than can be counted (2**63 - 1 bytes)")
+    return size
+
+
+def _durations(text: str) -> dict[str, int]:
+    """How many of each unit; nothing when the text is no duration or says a unit twice."""
+    counts: dict[str, int] = {}
+    position = 0
+    while position < len(text):
+        match = _DURATION_PART.match(text, position)
+        if match is None or match[2] in counts:
+            return {}
+        counts[match[2]] = int(match[1])
+        position = match.end()
+    return counts
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+"""A length of time, written `15m` or `2h 30m`."""
+
+ByteSize = Annotated[int, BeforeValidator(parse_size)]
+"""A number of bytes, written `20GiB` or as a plain whole number."""
