@@ -1,0 +1,134 @@
+"""The kinds of text that the catalog's keys hold, and what can be wrong with each: names, owners, paths.
+
+A validator raises ValueError with a whole sentence that shows the bad value, or an error of the type
+`secret`, which shows none. Which key holds which kind is said in `model`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from fixity.catalog.wording import NO_SECRETS, shown
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
+# Dagster's own rule for an e-mail address (dagster._core.utils.is_valid_email): it refuses others.
+_EMAIL = re.compile(r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Z|a-z]{2,7}\b")
+
+
+def _check_name(name: str) -> str:
+    """Names are partition keys and parts of file names, so both Dagster and file systems have a say."""
+    if not _NAME.fullmatch(name) or "..." in name:
+        raise ValueError(
+            f"{shown(name)} cannot be a name: up to 201 letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit, without '...'"
+        )
+    return name
+
+
+def _check_owner(owner: str) -> str:
+    if not (_EMAIL.fullmatch(owner) or (owner.startswith("team:") and len(owner) > len("team:"))):
+        raise ValueError(f"{shown(owner)} is not an owner: an e-mail address or team:name")
+    return owner
+
+
+def _check_endpoint(url: str) -> str:
+    if "@" in url:
+        raise PydanticCustomError("secret", "{why}", {"why": f"a user stands in the URL; {NO_SECRETS}"})
+    wanted = "write it as https://host or https://host:port"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"\s", url):
+        raise ValueError(f"{shown(url)} is not the URL of an endpoint: {wanted}")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(
+            f"{shown(url)} has more than a host: {wanted}; the bucket and its prefix are keys of the bucket"
+        )
+    return url.rstrip("/?#")
+
+
+def _local_path(value: object, info: ValidationInfo) -> object:
+    """An absolute path; `~` is expanded, and a relative path starts at the catalog's own folder."""
+    if not isinstance(value, str | Path):
+        return value
+    text = str(value)
+    if "://" in text:
+        raise ValueError(f"{shown(text)} is not a local path")
+    try:
+        if not text or b"\0" in os.fsencode(text):
+            raise ValueError(f"{shown(text)} is not a path")
+        path = Path(text).expanduser()
+    except UnicodeEncodeError:
+        raise ValueError(f"{shown(text)} is not a path") from None
+    except RuntimeError:
+        raise ValueError(f"{shown(text)} begins with a user who is unknown on this machine") from None
+    folder: Path = (info.context or {}).get("folder", Path())
+    return (folder / path).absolute()
+
+
+def _lake(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        return value
+    if not value.startswith("s3://"):
+        if "://" in value:
+            raise ValueError(
+                f"{shown(value)} cannot hold the lake: a local directory or s3://bucket/prefix can"
+            )
+        return str(_local_path(value, info))
+    if "@" in value:
+        raise PydanticCustomError("secret", "{why}", {"why": f"a user stands in the URL; {NO_SECRETS}"})
+    bucket, _, prefix = value.removeprefix("s3://").partition("/")
+    if not bucket or prefix.startswith("/") or re.search(r"[\s?#]", value):
+        raise ValueError(f"{shown(value)} is not a place for the lake: write s3://bucket/prefix")
+    return value.rstrip("/")
+
+
+def _check_real_name(bucket: str) -> str:
+    # Stores differ in the names they allow; an ARN (an access point) is the only one with a slash.
+    if re.search(r"\s", bucket) or ("/" in bucket and not bucket.startswith("arn:")):
+        raise ValueError(
+            f"{shown(bucket)} is not a bucket's name: write the name alone, a prefix under `prefix`"
+        )
+    return bucket
+
+
+def _check_prefix(prefix: str) -> str:
+    if prefix.startswith("/"):
+        raise ValueError(
+            f"{shown(prefix)} begins with '/': a prefix is written like 'folder/', from the first key"
+        )
+    return prefix
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+"""The name of a store, bucket or pair."""
+
+Text = Annotated[str, Field(min_length=1)]
+"""Text that is not empty."""
+
+Owner = Annotated[str, AfterValidator(_check_owner)]
+"""Whom to ask: an e-mail address, or `team:name`."""
+
+Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
+"""The URL of an S3 endpoint: scheme, host and port alone."""
+
+RealName = Annotated[Text, AfterValidator(_check_real_name)]
+"""The name that a store knows a bucket by."""
+
+Prefix = Annotated[str, AfterValidator(_check_prefix)]
+"""What the keys of a part of a bucket begin with."""
+
+LocalPath = Annotated[Path, BeforeValidator(_local_path)]
+"""An absolute local path, written relative to the catalog's folder (`folder` in the context) or with `~`."""
+
+LakeRoot = Annotated[str, BeforeValidator(_lake)]
+"""Where the lake is: an absolute local path as text, or `s3://bucket/prefix`."""

@@ -1,0 +1,96 @@
+"""What must hold between the parts of a catalog: names that lead somewhere, pairs that can be compared.
+
+What must hold within one part is said in `model`. Everything here works on parts that may be None,
+present in the file but wrong in themselves, so that one look finds as much as can be found.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from fixity.catalog.wording import did_you_mean, shown
+
+if TYPE_CHECKING:
+    from fixity.catalog.model import Bucket, Pair, Store
+
+Problem = tuple[tuple[str, ...], str]
+"""The path of keys, and what is wrong there."""
+
+
+def reference_problems(
+    lake_store: str,
+    stores: Mapping[str, Store | None],
+    buckets: Mapping[str, Bucket | None],
+    pairs: Mapping[str, Pair | None],
+) -> list[Problem]:
+    """Everything that is wrong between the parts.
+
+    Arguments: the store of the lake, and the parts by name: None where a part is wrong in itself,
+        about which nothing further is said.
+    Returns: the problems, in the order of the file's sections; none for a catalog that holds together.
+    """
+    problems: list[Problem] = []
+    if lake_store not in stores:
+        problems.append((("lake_store",), _unknown("store", lake_store, stores)))
+    for section, parts in (("stores", stores), ("buckets", buckets), ("pairs", pairs)):
+        for name, part in parts.items():
+            if part is not None and part.name != name:
+                problems.append(
+                    (
+                        (section, name),
+                        f"has the name {shown(part.name)}, but the key is the name: remove `name`",
+                    )
+                )
+    for name, bucket in buckets.items():
+        if bucket is not None and bucket.store not in stores:
+            problems.append((("buckets", name, "store"), _unknown("store", bucket.store, stores)))
+    for name, pair in pairs.items():
+        if pair is not None:
+            problems += [(("pairs", name, *keys), text) for keys, text in _of_pair(pair, buckets)]
+    return problems
+
+
+def _of_pair(pair: Pair, buckets: Mapping[str, Bucket | None]) -> Iterator[Problem]:
+    if pair.source not in buckets:
+        hint = "" if "source" in pair.model_fields_set else " (a pair without `source` is named after it)"
+        yield ("source",), _unknown("bucket", pair.source, buckets) + hint
+    if pair.replica not in buckets:
+        yield ("replica",), _unknown("bucket", pair.replica, buckets)
+    if pair.source == pair.replica:
+        yield (
+            ("replica",),
+            f"{shown(pair.replica)} is the source as well: name the bucket that holds the copy",
+        )
+        return
+    source, replica = buckets.get(pair.source), buckets.get(pair.replica)
+    if source is None or replica is None:
+        return
+    if _place(source) == _place(replica):
+        yield (), f"{source.name} and {replica.name} are one place: comparing it with itself proves nothing"
+    if source.algorithm != replica.algorithm:
+        yield (
+            (),
+            f"{source.name} is hashed with {source.algorithm} and {replica.name} with {replica.algorithm}: "
+            "both buckets of a pair need the same `algorithm`",
+        )
+    only_current = [bucket.name for bucket in (source, replica) if bucket.versions != "all"]
+    if pair.match == "version" and only_current:
+        yield (
+            ("match",),
+            f"'version' needs `versions: all` in both buckets, which {' and '.join(only_current)} "
+            f"{'has' if len(only_current) == 1 else 'have'} not: set it there, or match by 'key'",
+        )
+
+
+def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
+    names = ", ".join(list(known)[:20]) + (", …" if len(known) > 20 else "")
+    listed = f"one of {names}" if known else "there is none"
+    return f"{shown(name)} is not a {what} of this catalog: {listed}{did_you_mean(name, known)}"
+
+
+def _place(bucket: Bucket) -> tuple[str, ...]:
+    if bucket.path is not None:
+        return (os.path.realpath(bucket.path),)
+    return (bucket.store, bucket.real_name, bucket.prefix)
