@@ -1,0 +1,29 @@
+"""The catalog: which buckets there are, how each is reached, and which is whose replica.
+
+`load_catalog` reads `fixity.yaml` and gives a `Catalog` in which every name leads somewhere and every
+default is filled in, or a `CatalogError` with all that is wrong with the file. What is done with a
+bucket (opening a store, listing, hashing, comparing) does not belong here, nor do credentials.
+"""
+
+from fixity.catalog.errors import CatalogError
+from fixity.catalog.load import ENVIRONMENT, FILE_NAME, find_catalog, load_catalog
+from fixity.catalog.model import ALGORITHMS, Algorithm, Bucket, Catalog, Pair, Store
+from fixity.catalog.units import ByteSize, Duration, parse_duration, parse_size
+
+__all__ = [
+    "ALGORITHMS",
+    "ENVIRONMENT",
+    "FILE_NAME",
+    "Algorithm",
+    "Bucket",
+    "ByteSize",
+    "Catalog",
+    "CatalogError",
+    "Duration",
+    "Pair",
+    "Store",
+    "find_catalog",
+    "load_catalog",
+    "parse_duration",
+    "parse_size",
+]

@@ -1,0 +1,112 @@
+"""What is wrong with a catalog, told to the person who wrote it: file, path of keys, value, what is right.
+
+Only the telling. The rules are in `model` and `references`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from fixity.catalog.model import Bucket, Catalog, Pair, Store
+from fixity.catalog.wording import NO_SECRETS, did_you_mean, is_secret_key, key_path, shown
+
+_SECTIONS: dict[str, type[BaseModel]] = {"stores": Store, "buckets": Bucket, "pairs": Pair}
+_FILLED_IN = ("file", "name")  # fields that the file's name and the keys give: nobody writes them
+
+
+class CatalogError(Exception):
+    """The catalog cannot be used.
+
+    file: the catalog, or None where there is none. problems: all that is wrong, each a line that
+    begins with the file's name. As text, all of them, one a line.
+    """
+
+    def __init__(self, problems: Sequence[str], file: Path | None = None) -> None:
+        super().__init__(problems, file)
+        self.problems = list(problems)
+        self.file = file
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
+
+
+def describe(error: ValidationError) -> list[str]:
+    """Pydantic's errors about a catalog as sentences, each with the path of keys before it.
+
+    Values under keys that name a credential, and whatever else could be one, are left out.
+    """
+    return [f"{key_path(_as_written(d['loc']))}: {_what(d)}" for d in error.errors(include_url=False)]
+
+
+def unknown_key(keys: Sequence[str | int]) -> str:
+    """What to say of a key that the catalog does not know."""
+    if is_secret_key(keys[-1]):
+        return NO_SECRETS
+    allowed = [field for field in _model_at(keys).model_fields if field not in _FILLED_IN]
+    return f"there is no such key{did_you_mean(keys[-1], allowed)} (keys here: {', '.join(allowed)})"
+
+
+def _as_written(keys: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """The path as it stands in the file, where a part's name is its key."""
+    return keys[:2] if len(keys) == 3 and keys[2] == "name" else keys
+
+
+def _what(details: ErrorDetails) -> str:
+    keys, context = details["loc"], details.get("ctx", {})
+    value = "(not shown)" if is_secret_key(keys[-1]) else shown(details["input"])
+    match details["type"]:
+        case "extra_forbidden":
+            return unknown_key(keys)
+        case "missing":
+            field = _model_at(keys).model_fields[str(keys[-1])]
+            meaning = " ".join((field.description or "It must be given").split())
+            return f"is missing: {meaning[0].lower()}{meaning[1:]}"
+        case "value_error":
+            return str(context["error"])
+        case "reference" | "secret":
+            return str(context["why"])
+        case "literal_error":
+            return _not_one_of(details, value)
+        case "string_type":
+            return _not_text(details["input"], value)
+        case "tuple_type":
+            return f"{value} is not a list: write [one, another], or one a line after '- '"
+        case "model_type" | "dict_type":
+            return f"{value} is not a mapping of keys to values"
+        case "int_type":
+            return f"{value} is not a whole number"
+        case "greater_than":
+            return f"{value} is too small: more than {context['gt']}, or leave the key out"
+        case "greater_than_equal":
+            return f"{value} is too small: {context['ge']} at least"
+        case "less_than_equal":
+            return f"{value} is too large: {context['le']} at most"
+        case "string_too_short":
+            return "is empty: give a value, or leave the key out"
+        case "too_short":
+            return "is empty: give one at least"
+        case _:
+            return f"{value} is wrong: {details['msg']}"
+
+
+def _not_one_of(details: ErrorDetails, value: str) -> str:
+    allowed = re.findall(r"'([^']*)'", details["ctx"]["expected"])
+    what = "an algorithm" if details["loc"][-1] == "algorithm" else "possible"
+    return f"{value} is not {what}: one of {', '.join(allowed)}{did_you_mean(details['input'], allowed)}"
+
+
+def _not_text(given: object, value: str) -> str:
+    if isinstance(given, bool):
+        return f"YAML reads this as {value}, as it does on, off, yes and no: put it in quotes"
+    if isinstance(given, int | float):
+        return f"YAML reads {value} as a number: put it in quotes"
+    return f"{value} is not text: write text, or leave the key out"
+
+
+def _model_at(keys: Sequence[str | int]) -> type[BaseModel]:
+    return _SECTIONS.get(str(keys[0]), Catalog) if len(keys) > 2 else Catalog

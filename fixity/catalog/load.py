@@ -1,0 +1,124 @@
+"""Finding the catalog and reading it: from a file to a `Catalog`, or to all that is wrong with it.
+
+How a file becomes a mapping is in `yaml_file`, the rules in `model` and `references`, the wording of
+errors in `errors`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from fixity.catalog.errors import CatalogError, describe, unknown_key
+from fixity.catalog.model import Bucket, Catalog, Pair, Store, with_name
+from fixity.catalog.references import reference_problems
+from fixity.catalog.wording import key_path
+from fixity.catalog.yaml_file import UnreadableError, read_mapping
+
+FILE_NAME = "fixity.yaml"
+"""The catalog's name in the working directory."""
+
+ENVIRONMENT = "FIXITY_CATALOG"
+"""The environment variable that names the catalog."""
+
+PartT = TypeVar("PartT", bound=BaseModel)
+
+
+def find_catalog(given: Path | None = None) -> Path:
+    """The catalog's file: the one given, else `$FIXITY_CATALOG`, else `./fixity.yaml`.
+
+    Returns: its absolute path; the file is there.
+    Raises: CatalogError, saying where it was looked for and what to do.
+    """
+    named = os.environ.get(ENVIRONMENT, "")
+    if given is not None:
+        file, source = Path(given), "the path given"
+    elif named:
+        file, source = Path(named), f"the environment variable {ENVIRONMENT}"
+    else:
+        file, source = Path(FILE_NAME), ""
+    try:
+        file = file.expanduser().absolute()
+        if file.is_file():
+            return file
+        is_directory = file.is_dir()
+    except (OSError, ValueError, RuntimeError):  # no permission, a NUL in the name, an unknown ~user
+        is_directory = False
+    if is_directory:
+        raise CatalogError([f"{file}: is a directory ({source}): name the catalog's file in it"], file)
+    if source:
+        raise CatalogError([f"{file}: there is no such file ({source})"], file)
+    raise CatalogError(
+        [
+            f"{file}: there is no such file, no path was given, and {ENVIRONMENT} is not set: "
+            f"write {FILE_NAME} there, or name your catalog with --catalog FILE or {ENVIRONMENT}"
+        ]
+    )
+
+
+def load_catalog(given: Path | None = None) -> Catalog:
+    """The catalog, validated, with every default filled in.
+
+    Arguments: given: its file; found as `find_catalog` says where it is left out.
+    Raises: CatalogError with all that is wrong, each problem with file, path of keys or line, the bad
+        value, and what would be right.
+    """
+    file = find_catalog(given)
+    try:
+        content, problems = read_mapping(file)
+    except UnreadableError as error:
+        raise CatalogError([f"{_as_people_see_it(file)}{error}"], file) from None
+    if "file" in content:  # the model's one field that is no key of the file
+        problems.append(f": file: {unknown_key(['file'])}")
+    try:
+        catalog = Catalog.model_validate({**content, "file": file}, context={"folder": file.parent})
+    except ValidationError as error:
+        problems += [f": {problem}" for problem in describe(error)]
+        if not any(details["type"] == "reference" for details in error.errors()):
+            problems += [f": {problem}" for problem in _references(content, file.parent)]
+    if problems:
+        # Outside of `except`: a traceback would otherwise show values that the problems leave out.
+        raise CatalogError([f"{_as_people_see_it(file)}{problem}" for problem in problems], file)
+    return catalog
+
+
+def _references(content: Mapping[str, object], folder: Path) -> list[str]:
+    """What is wrong between the parts of a catalog of which some are wrong in themselves.
+
+    Pydantic does not come so far with such a catalog, and its reader should still see all at once.
+    """
+    sections = [content.get(key) or {} for key in ("stores", "buckets", "pairs")]
+    stores, buckets, pairs = (section if isinstance(section, dict) else None for section in sections)
+    lake_store = content.get("lake_store", "aws")
+    if stores is None or buckets is None or pairs is None or not isinstance(lake_store, str):
+        return []
+    problems = reference_problems(
+        lake_store,
+        _parts(Store, {"aws": None, **stores}, folder),
+        _parts(Bucket, buckets, folder),
+        _parts(Pair, pairs, folder),
+    )
+    return [f"{key_path(keys)}: {why}" for keys, why in problems]
+
+
+def _parts(kind: type[PartT], section: Mapping[str, object], folder: Path) -> dict[str, PartT | None]:
+    """The parts of a section by name; None where one is wrong in itself."""
+    parts: dict[str, PartT | None] = {}
+    for name, part in section.items():
+        try:
+            parts[name] = kind.model_validate(with_name(name, part), context={"folder": folder})
+        except ValidationError:
+            parts[name] = None
+    return parts
+
+
+def _as_people_see_it(file: Path) -> str:
+    """The file's name as it would be written in the working directory."""
+    try:
+        return str(file.relative_to(Path.cwd()))
+    except (OSError, ValueError):
+        return str(file)
