@@ -53,8 +53,8 @@ CHECKSUMS = pa.schema(
         _field("error_code", pa.string(), "Why the check failed or was skipped, as one word"),
         _field("error_message", pa.string(), "Why the check failed or was skipped, for people"),
         _field("bytes_read", pa.int64(), "Bytes that were read and hashed", nullable=False),
-        _field("evidence", pa.string(), "What the checksum rests on: streamed, s3_batch", nullable=False),
-        _field("checked_at", _UTC, "When the check ended (UTC)", nullable=False),
+        _field("evidence", pa.string(), "What the checksum rests on: streamed, s3_batch"),
+        _field("checked_at", _UTC, "When the check ended (UTC); NULL where there was none"),
         _field("run_id", pa.string(), "The run that made the check", nullable=False),
         _IS_LATEST,
     ]

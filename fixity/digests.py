@@ -1,0 +1,82 @@
+"""Digests: the algorithms of S3, each from the library that computes it well.
+
+The spellings are S3's own. Reading bytes and comparing checksums do not belong here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Protocol
+
+import xxhash
+from awscrt import checksums as crt
+
+from fixity.catalog import ALGORITHMS, Algorithm
+
+
+class _Hash(Protocol):
+    def update(self, data: memoryview, /) -> object: ...
+
+    def hexdigest(self) -> str: ...
+
+
+class _Crc:
+    """A CRC of the AWS runtime, in hashlib's form; S3 writes CRCs as big-endian bytes."""
+
+    def __init__(self, function: Callable[[bytes | memoryview, int], int], width: int) -> None:
+        self._function = function
+        self._width = width
+        self._value = 0
+
+    def update(self, data: memoryview) -> None:
+        self._value = self._function(data, self._value)
+
+    def hexdigest(self) -> str:
+        return f"{self._value:0{self._width}x}"
+
+
+# usedforsecurity=False: MD5 and SHA-1 are fixity values here, and must work on FIPS machines.
+_MAKERS: dict[Algorithm, Callable[[], _Hash]] = {
+    "MD5": lambda: hashlib.md5(usedforsecurity=False),
+    "SHA1": lambda: hashlib.sha1(usedforsecurity=False),
+    "SHA256": hashlib.sha256,
+    "SHA512": hashlib.sha512,
+    "CRC32": lambda: _Crc(crt.crc32, 8),
+    "CRC32C": lambda: _Crc(crt.crc32c, 8),
+    "CRC64NVME": lambda: _Crc(crt.crc64nvme, 16),
+    "XXHASH64": xxhash.xxh64,
+    "XXHASH3": xxhash.xxh3_64,
+    "XXHASH128": xxhash.xxh3_128,
+}
+assert set(_MAKERS) == set(ALGORITHMS)
+
+
+class Digest:
+    """A checksum in the making: takes bytes, counts them, and can begin again.
+
+    Arguments: `algorithm` in S3's spelling.
+    """
+
+    def __init__(self, algorithm: Algorithm) -> None:
+        self._make = _MAKERS[algorithm]
+        self.restart()
+
+    @property
+    def count(self) -> int:
+        """Bytes taken so far."""
+        return self._count
+
+    def update(self, piece: memoryview) -> None:
+        """Take the next bytes."""
+        self._hash.update(piece)
+        self._count += len(piece)
+
+    def restart(self) -> None:
+        """Forget all bytes taken."""
+        self._hash = self._make()
+        self._count = 0
+
+    def hexdigest(self) -> str:
+        """The checksum of the bytes taken, in lower-case hex, most significant byte first."""
+        return self._hash.hexdigest()

@@ -1,0 +1,28 @@
+"""The lake: where tables and reports are kept, and the one place that knows their paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fixity.catalog import Catalog
+from fixity.lake.base import Lake, LakeError, LakeFile
+from fixity.lake.local import LocalLake
+
+__all__ = ["Lake", "LakeError", "LakeFile", "LocalLake", "open_lake"]
+
+
+def open_lake(catalog: Catalog) -> Lake:
+    """The lake that the catalog names. Raises LakeError when its store cannot be set up."""
+    if not catalog.lake.startswith("s3://"):
+        return LocalLake(Path(catalog.lake))
+    # boto3 takes a third of a second to import: not for a lake in a directory.
+    from botocore.exceptions import BotoCoreError
+
+    from fixity.lake.s3 import S3Lake
+
+    bucket, _, prefix = catalog.lake.removeprefix("s3://").partition("/")
+    prefix = prefix.strip("/")
+    try:
+        return S3Lake(bucket, f"{prefix}/" if prefix else "", catalog.stores[catalog.lake_store])
+    except BotoCoreError as error:
+        raise LakeError(f"the lake {catalog.lake} cannot be opened: {error}") from error

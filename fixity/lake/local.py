@@ -1,0 +1,76 @@
+"""The lake in a directory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fixity.lake.base import Lake, LakeError, LakeFile
+
+
+class LocalLake(Lake):
+    """A directory, made when something is first kept in it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def list(self, folder: str) -> list[LakeFile]:
+        """See Lake."""
+        found = []
+        for directory, _, names in os.walk(self._root / folder):
+            for name in names:
+                file = Path(directory, name)
+                status = file.stat()
+                appeared = datetime.fromtimestamp(status.st_mtime, UTC)
+                found.append(LakeFile(file.relative_to(self._root).as_posix(), status.st_size, appeared))
+        return sorted(found, key=lambda file: file.name)
+
+    def fetch(self, name: str, workspace: Path) -> Path:
+        """See Lake: the file itself."""
+        file = self._root / name
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is not in the lake")
+        return file
+
+    def put(self, name: str, file: Path, replace: bool = False) -> None:
+        """See Lake: moved within the file system, after its bytes have reached the disk."""
+        target = self._root / name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
+            if replace:
+                file.replace(target)
+            else:
+                # A link, unlike a rename, refuses a name that is taken.
+                os.link(file, target)
+                file.unlink()
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise LakeError(f"{target} cannot be written: {error.strerror}") from error
+
+    def remove(self, folder: str) -> None:
+        """See Lake."""
+        shutil.rmtree(self._root / folder, ignore_errors=True)
+
+    def location(self, name: str) -> str:
+        """See Lake."""
+        return str(self._root / name)
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """See Lake: in the lake's own file system, so that `put` is a rename."""
+        scratch = self._root / "scratch"
+        try:
+            scratch.mkdir(parents=True, exist_ok=True)
+            directory = tempfile.TemporaryDirectory(prefix="work-", dir=scratch)
+        except OSError as error:
+            raise LakeError(f"the lake {self._root} cannot be written: {error.strerror}") from error
+        with directory as path:
+            yield Path(path)

@@ -1,0 +1,114 @@
+"""The lake in an S3 bucket: files are fetched, read, and put; an upload appears whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from boto3.exceptions import S3UploadFailedError
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fixity.catalog import Store
+from fixity.lake.base import Lake, LakeError, LakeFile
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class S3Lake(Lake):
+    """A prefix of a bucket.
+
+    Arguments: `bucket` and `prefix` ('' or ending in '/'); `store` says how to reach it.
+    """
+
+    def __init__(self, bucket: str, prefix: str, store: Store) -> None:
+        self._bucket = bucket
+        self._prefix = prefix
+        self._client = _client(store)
+
+    def list(self, folder: str) -> list[LakeFile]:
+        """See Lake."""
+        with self._errors(folder):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + folder
+            )
+            found = [
+                LakeFile(item["Key"].removeprefix(self._prefix), item["Size"], item["LastModified"])
+                for page in pages
+                for item in page.get("Contents", [])
+            ]
+        return sorted(found, key=lambda file: file.name)
+
+    def fetch(self, name: str, workspace: Path) -> Path:
+        """See Lake: downloaded once a workspace."""
+        local = workspace / "fetched" / name
+        if not local.exists():
+            local.parent.mkdir(parents=True, exist_ok=True)
+            with self._errors(name):
+                self._client.download_file(self._bucket, self._prefix + name, str(local))
+        return local
+
+    def put(self, name: str, file: Path, replace: bool = False) -> None:
+        """See Lake. That a name is free is looked up first: run ids make names that nobody else uses."""
+        with self._errors(name):
+            if not replace and self._exists(name):
+                raise FileExistsError(f"{self.location(name)} is there already")
+            self._client.upload_file(str(file), self._bucket, self._prefix + name)
+
+    def _exists(self, name: str) -> bool:
+        try:
+            self._client.head_object(Bucket=self._bucket, Key=self._prefix + name)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return False
+            raise
+        return True
+
+    def remove(self, folder: str) -> None:
+        """See Lake."""
+        with self._errors(folder):
+            for file in self.list(folder):
+                self._client.delete_object(Bucket=self._bucket, Key=self._prefix + file.name)
+
+    def location(self, name: str) -> str:
+        """See Lake."""
+        return f"s3://{self._bucket}/{self._prefix}{name}"
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """See Lake: a temporary directory (TMPDIR says where)."""
+        with tempfile.TemporaryDirectory(prefix="fixity-") as path:
+            yield Path(path)
+
+    @contextmanager
+    def _errors(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                raise FileNotFoundError(f"{self.location(name)} is not in the lake") from error
+            raise LakeError(f"the lake's {self.location(name)}: {error}") from error
+        except (BotoCoreError, S3UploadFailedError) as error:
+            raise LakeError(f"the lake's {self.location(name)}: {error}") from error
+
+
+def _client(store: Store) -> S3Client:
+    session = boto3.Session(profile_name=store.profile, region_name=store.region)
+    style = "path" if store.endpoint_url and store.addressing_style == "auto" else store.addressing_style
+    return session.client(
+        "s3",
+        endpoint_url=store.endpoint_url,
+        verify=str(store.ca_bundle) if store.ca_bundle else None,
+        config=Config(
+            retries={"mode": "adaptive", "total_max_attempts": 8},
+            s3={"addressing_style": style},
+            # Other vendors refuse the checksums that newer SDKs add by themselves.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )

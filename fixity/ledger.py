@@ -1,0 +1,155 @@
+"""The ledger: every check ever made of a bucket, one file a run, and what they say of it now.
+
+How checks are made, and how two buckets are compared, does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fixity.database import open_database
+from fixity.lake import Lake, LakeError
+from fixity.lake.paths import checksums_file, checksums_folder, inventory_folder
+from fixity.shards import Plan, parts_folder
+from fixity.table_writer import ROW_GROUP_ROWS, TableWriter
+from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
+
+_SQL = Path(__file__).with_suffix(".sql")
+
+
+class TableMissing(Exception):
+    """A bucket has no such table yet. The message says what to run."""
+
+
+@dataclass(frozen=True)
+class Checksums:
+    """A run's checks as kept: the file's name in the lake, rows by status, bytes that were read.
+
+    `reasons` counts the error codes of failed and skipped checks.
+    """
+
+    file: str
+    succeeded: int
+    failed: int
+    skipped: int
+    bytes_read: int
+    reasons: dict[str, int]
+
+    @property
+    def objects(self) -> int:
+        """All rows."""
+        return self.succeeded + self.failed + self.skipped
+
+
+def newest_inventory(lake: Lake, bucket: str) -> str:
+    """The name of a bucket's newest inventory. Raises TableMissing, LakeError."""
+    newest = lake.newest(inventory_folder(bucket))
+    if newest is None:
+        raise TableMissing(f"there is no inventory of '{bucket}' yet: materialize inventory[{bucket}] first")
+    return newest.name
+
+
+def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: str) -> Checksums:
+    """Join the parts of a run to its table, `checksums/<bucket>/<run_id>.parquet`.
+
+    Raises LakeError when parts are missing: a table that lacks rows is never kept.
+    """
+    with lake.workspace() as workspace:
+        inventory = Provenance.read(lake.fetch(plan.inventory, workspace))
+        file = workspace / "checksums.parquet"
+        writer = TableWriter(
+            file, CHECKSUMS, Provenance(bucket, run_id, inventory.run_id, inventory.listed_at)
+        )
+        statuses: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
+        rows = bytes_read = 0
+        try:
+            for part in lake.list(parts_folder(scratch)):
+                if part.name != f"{parts_folder(scratch)}{rows:012d}.parquet":
+                    break
+                table = pq.read_table(lake.fetch(part.name, workspace))
+                rows += table.num_rows
+                bytes_read += pc.sum(table.column("bytes_read")).as_py()
+                statuses += _count(table.column("status"))
+                reasons += _count(table.column("error_code").drop_null())
+                for batch in table.to_batches():
+                    writer.write(batch)
+            if rows != plan.objects:
+                raise LakeError(
+                    f"the parts below {lake.location(scratch)} end at row {rows:,} of {plan.objects:,}: "
+                    "run the bucket's checksums anew"
+                )
+            writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
+        name = checksums_file(bucket, run_id)
+        lake.put(name, file)
+    return Checksums(
+        name,
+        statuses[SUCCEEDED],
+        statuses[FAILED],
+        statuses[SKIPPED],
+        bytes_read,
+        dict(sorted(reasons.items())),
+    )
+
+
+def _count(column: pa.ChunkedArray) -> Counter[str]:
+    return Counter({item["values"]: item["counts"] for item in pc.value_counts(column).to_pylist()})
+
+
+def current_checksums(lake: Lake, bucket: str, workspace: Path) -> tuple[Path, Provenance]:
+    """`checksums[bucket]` as users query it: the newest check of each object in the newest inventory.
+
+    Returns a local path of the table, sorted by key, and its provenance. Where the newest run
+    checked all of the newest inventory that is its file itself; else the table is put together in
+    `workspace` from the whole ledger, and objects without a check are rows that were skipped.
+    Raises TableMissing, LakeError.
+    """
+    newest = lake.newest(checksums_folder(bucket))
+    if newest is None:
+        raise TableMissing(f"there are no checksums of '{bucket}' yet: materialize checksums[{bucket}] first")
+    table = lake.fetch(newest.name, workspace)
+    said = Provenance.read(table)
+    inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
+    listed = Provenance.read(inventory)
+    if said.inventory_run_id == listed.run_id and _rows(table) == _rows(inventory):
+        return table, said
+    return _put_together(lake, bucket, table, inventory, listed, workspace)
+
+
+def _rows(file: Path) -> int:
+    return int(pq.read_metadata(file).num_rows)
+
+
+def _put_together(
+    lake: Lake, bucket: str, newest: Path, inventory: Path, listed: Provenance, workspace: Path
+) -> tuple[Path, Provenance]:
+    files = [lake.fetch(file.name, workspace) for file in lake.list(checksums_folder(bucket))]
+    algorithms = pq.read_table(newest, columns=["algorithm"]).column("algorithm").unique().to_pylist()
+    provenance = Provenance(bucket, listed.run_id, listed.run_id, listed.listed_at)
+    file = workspace / f"{bucket}-current.parquet"
+    writer = TableWriter(file, CHECKSUMS, provenance)
+    with open_database(workspace) as database:
+        reader = database.execute(
+            _SQL.read_text(encoding="utf-8"),
+            {
+                "inventory": str(inventory),
+                "checks": [str(file) for file in files],
+                "algorithm": algorithms[0] if algorithms else "SHA256",
+                "listed_at": listed.listed_at,
+                "run_id": listed.run_id,
+            },
+        ).to_arrow_reader(ROW_GROUP_ROWS)
+        for batch in reader:
+            for piece in pa.Table.from_batches([batch]).cast(CHECKSUMS).to_batches():
+                writer.write(piece)
+    writer.close()
+    return file, provenance

@@ -1,0 +1,34 @@
+-- The newest check of each object of the newest inventory, out of all that the ledger holds.
+-- A check counts for an object only as it is listed now: same version, same ETag, same time, same size.
+SELECT
+    i.key,
+    i.version_id,
+    i.size,
+    i.etag,
+    i.last_modified,
+    i.storage_class,
+    coalesce(c.algorithm, $algorithm) AS algorithm,
+    c.checksum_type,
+    c.checksum,
+    coalesce(c.status, 'skipped') AS status,
+    CASE WHEN c.key IS NULL THEN 'NeverChecked' ELSE c.error_code END AS error_code,
+    CASE WHEN c.key IS NULL THEN 'not checked since it was listed' ELSE c.error_message END AS error_message,
+    coalesce(c.bytes_read, 0) AS bytes_read,
+    c.evidence,
+    c.checked_at,
+    coalesce(c.run_id, $run_id) AS run_id,
+    i.is_latest
+FROM read_parquet($inventory) AS i
+LEFT JOIN (
+    SELECT * FROM read_parquet($checks)
+    QUALIFY row_number() OVER (
+        PARTITION BY key, version_id, etag, last_modified, size
+        ORDER BY checked_at DESC, run_id DESC
+    ) = 1
+) AS c
+    ON c.key = i.key
+    AND c.size = i.size
+    AND c.version_id IS NOT DISTINCT FROM i.version_id
+    AND c.etag IS NOT DISTINCT FROM i.etag
+    AND c.last_modified IS NOT DISTINCT FROM i.last_modified
+ORDER BY i.key, i.version_id NULLS FIRST

@@ -1,0 +1,85 @@
+"""How fast a store is read: at most so many requests at once, at most so many bytes a second.
+
+A store that asks us to slow down is obeyed by all threads together: the number of requests allowed
+at once is halved, and grows again by one for each round that went well (additive increase,
+multiplicative decrease, as TCP does). Waiting and retrying a request belongs to the store.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Pace:
+    """Shared by all threads that read one bucket.
+
+    Arguments: `concurrency` requests at once; `bandwidth` bytes a second, None for no limit;
+    `clock` and `sleep` in seconds, to be replaced in tests.
+    """
+
+    def __init__(
+        self,
+        concurrency: int,
+        bandwidth: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.concurrency = concurrency
+        self.bandwidth = bandwidth
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._freed = threading.Condition(self._lock)
+        self._allowed = float(concurrency)
+        self._active = 0
+        self._slowed_at = float("-inf")
+        self._paid_until = clock()
+
+    @property
+    def allowed(self) -> int:
+        """Requests allowed at once, now."""
+        return max(1, int(self._allowed))
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """One of the requests allowed at once; waits for it."""
+        with self._freed:
+            while self._active >= self.allowed:
+                self._freed.wait()
+            self._active += 1
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._active -= 1
+                if self._allowed < self.concurrency:
+                    self._allowed = min(self.concurrency, self._allowed + 1 / self._allowed)
+                self._freed.notify()
+
+    def slow_down(self) -> None:
+        """The store asked for less: halve what is allowed, once for the answers of one second."""
+        with self._lock:
+            now = self._clock()
+            if now - self._slowed_at >= 1.0:
+                self._slowed_at = now
+                self._allowed = max(1.0, self._allowed / 2)
+
+    def spend(self, count: int) -> None:
+        """Account for `count` bytes just read, and wait until the bandwidth allows more."""
+        if self.bandwidth is None:
+            return
+        with self._lock:
+            now = self._clock()
+            # At most a tenth of a second is saved up, so that a pause is not followed by a burst.
+            self._paid_until = max(self._paid_until, now - 0.1) + count / self.bandwidth
+            wait = self._paid_until - now
+        if wait > 0:
+            self._sleep(wait)
+
+    def back_off(self, attempt: int, base: float, at_least: float = 0.0, cap: float = 30.0) -> None:
+        """Wait before attempt number `attempt` (1, 2, …): full jitter below base * 2**attempt seconds."""
+        self._sleep(max(at_least, random.uniform(0, min(cap, base * 2**attempt))))

@@ -1,0 +1,111 @@
+"""Where a bucket's requests go and who signs them, from the catalog and botocore's configuration.
+
+botocore knows credentials, profiles, regions and endpoints of all partitions; nothing of that is
+done again here. Sending requests does not belong here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.credentials import Credentials
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fixity.catalog import Store as StoreEntry
+from fixity.stores.base import StoreUnreachable
+from fixity.stores.wire import Origin
+
+_DNS_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A bucket as requests see it. `base_path` is '' (the host names the bucket) or '/<bucket>'."""
+
+    origin: Origin
+    base_path: str
+    region: str
+    credentials: Credentials | None
+
+
+def resolve(store: StoreEntry, bucket: str, timeout: float = 60.0) -> Address:
+    """Find endpoint, region and credentials of a bucket.
+
+    Arguments: `bucket`, its name on the store; `timeout` in seconds for each wait on the network.
+    Raises StoreUnreachable: an unknown profile, no credentials, a bucket that AWS does not show us.
+    """
+    try:
+        session = boto3.Session(profile_name=store.profile)
+        credentials = session.get_credentials()
+        region = store.region or session.region_name or "us-east-1"
+        endpoint = store.endpoint_url
+        if endpoint is None:
+            endpoint, region = _aws_endpoint(session, region, bucket, store)
+    except BotoCoreError as error:
+        raise StoreUnreachable(f"the store '{store.name}' cannot be opened: {error}") from error
+    if credentials is None:
+        profile = f"the profile '{store.profile}'" if store.profile else "the AWS credential chain"
+        raise StoreUnreachable(
+            f"no credentials for the store '{store.name}' in {profile}: "
+            "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in the catalog"
+        )
+    return _address(endpoint, region, bucket, store, credentials, timeout)
+
+
+def _aws_endpoint(session: boto3.Session, region: str, bucket: str, store: StoreEntry) -> tuple[str, str]:
+    verify = str(store.ca_bundle) if store.ca_bundle else None
+    client = session.client("s3", region_name=region, verify=verify)
+    try:
+        found = client.head_bucket(Bucket=bucket).get("BucketRegion", region)
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        why = {
+            404: "there is no such bucket",
+            403: "access is denied (s3:ListBucket is needed)",
+            401: "the credentials are not accepted",
+        }.get(status, str(error))
+        raise StoreUnreachable(f"s3://{bucket} cannot be reached: {why}") from error
+    if found != region:
+        client = session.client("s3", region_name=found, verify=verify)
+    return client.meta.endpoint_url, found
+
+
+def _address(
+    endpoint: str, region: str, bucket: str, store: StoreEntry, credentials: Credentials, timeout: float
+) -> Address:
+    parts = urlsplit(endpoint)
+    assert parts.hostname is not None  # the catalog and botocore both see to it
+    virtual = store.addressing_style == "virtual" or (
+        store.addressing_style == "auto"
+        and store.endpoint_url is None
+        and parts.hostname.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        and _DNS_BUCKET.fullmatch(bucket) is not None
+    )
+    tls = None
+    if parts.scheme == "https":
+        bundle = store.ca_bundle or os.environ.get("AWS_CA_BUNDLE") or None
+        try:
+            tls = ssl.create_default_context(cafile=str(bundle) if bundle else None)
+        except OSError as error:
+            raise StoreUnreachable(f"the ca_bundle {bundle} cannot be read: {error}") from error
+        if bundle is None:
+            tls.load_verify_locations(cafile=botocore_certificates())
+    origin = Origin(
+        host=f"{bucket}.{parts.hostname}" if virtual else parts.hostname,
+        port=parts.port or (443 if tls else 80),
+        tls=tls,
+        timeout=timeout,
+    )
+    return Address(origin, "" if virtual else f"/{bucket}", region, credentials)
+
+
+def botocore_certificates() -> str:
+    """The path of the certificate authorities that botocore trusts when the system names none."""
+    from botocore.httpsession import where
+
+    return str(where())

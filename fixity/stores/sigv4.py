@@ -1,0 +1,102 @@
+"""AWS Signature Version 4 for GET and HEAD requests with no body, with the day's key kept.
+
+botocore finds the credentials; its general signer costs 0.2 ms a request, which is more than
+reading and hashing a small object, so the signature itself is made here. It follows
+"Signature Calculations for the Authorization Header" of the S3 API reference, and the tests hold
+it against botocore's own signer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from urllib.parse import quote
+
+from botocore.credentials import Credentials
+
+_EMPTY_BODY = hashlib.sha256(b"").hexdigest()
+_UNRESERVED = "-_.~"
+
+
+def encode_path(key: str) -> str:
+    """A key as it stands in a request line: every byte but letters, digits, `-_.~` and `/` encoded.
+
+    Nothing is normalised: `//`, `/./` and a leading `/` stay what they are.
+    """
+    return quote(key, safe=_UNRESERVED + "/")
+
+
+def encode_query(parameters: dict[str, str]) -> str:
+    """Parameters as a canonical query string: sorted by name, everything reserved encoded."""
+    return "&".join(
+        f"{quote(name, safe=_UNRESERVED)}={quote(value, safe=_UNRESERVED)}"
+        for name, value in sorted(parameters.items())
+    )
+
+
+class Signer:
+    """Signs requests to one region's S3.
+
+    Arguments: `credentials` as botocore resolves them (refreshed by themselves where they expire;
+    None for a store that is read anonymously); `clock` gives seconds since the epoch.
+    """
+
+    def __init__(
+        self, credentials: Credentials | None, region: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._credentials = credentials
+        self._region = region
+        self._clock = clock
+        self._kept: tuple[tuple[str, str], bytes] | None = None
+
+    def _signing_key(self, secret: str, day: str) -> bytes:
+        kept = self._kept
+        if kept is not None and kept[0] == (secret, day):
+            return kept[1]
+        key = ("AWS4" + secret).encode()
+        for scope in (day, self._region, "s3", "aws4_request"):
+            key = hmac.digest(key, scope.encode(), "sha256")
+        self._kept = ((secret, day), key)
+        return key
+
+    def headers(
+        self, method: str, host: str, path: str, query: str = "", extra: dict[str, str] | None = None
+    ) -> dict[str, str]:
+        """The headers that authorise a request.
+
+        Arguments: `host` as sent in the Host header; `path` and `query` already encoded; `extra`
+        headers that are sent and signed too (lower-case names). Returns all headers but Host.
+        """
+        extra = extra or {}
+        if self._credentials is None:
+            return dict(extra)
+        frozen = self._credentials.get_frozen_credentials()
+        assert frozen.access_key is not None and frozen.secret_key is not None
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock()))
+        day = moment[:8]
+        headers = {**extra, "x-amz-content-sha256": _EMPTY_BODY, "x-amz-date": moment}
+        if frozen.token:
+            headers["x-amz-security-token"] = frozen.token
+        signed = {**headers, "host": host}
+        names = sorted(signed)
+        canonical = "\n".join(
+            [
+                method,
+                path,
+                query,
+                *(f"{name}:{signed[name]}" for name in names),
+                "",
+                ";".join(names),
+                _EMPTY_BODY,
+            ]
+        )
+        scope = f"{day}/{self._region}/s3/aws4_request"
+        to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        signature = hmac.digest(self._signing_key(frozen.secret_key, day), to_sign.encode(), "sha256").hex()
+        headers["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={frozen.access_key}/{scope}, "
+            f"SignedHeaders={';'.join(names)}, Signature={signature}"
+        )
+        return headers
