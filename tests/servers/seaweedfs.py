@@ -17,10 +17,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 ACCESS_KEY = "fixity-loopback"
 SECRET_KEY = "fixity-loopback-secret"  # known to everyone: the server listens on loopback only
@@ -85,6 +89,8 @@ class SeaweedFS:
     def __post_init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self.endpoint_url = ""
+        self.filer_url = ""  # knows which needles of which volumes hold an object's bytes
+        self.volume_url = ""  # keeps the needles
 
     def __enter__(self) -> SeaweedFS:
         self.start()
@@ -124,6 +130,8 @@ class SeaweedFS:
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.directory
             )
         self.endpoint_url = f"http://127.0.0.1:{s3}"
+        self.filer_url = f"http://127.0.0.1:{filer}"
+        self.volume_url = f"http://127.0.0.1:{volume}"
         self._wait_until_ready(timeout)
 
     def _wait_until_ready(self, timeout: float) -> None:
@@ -174,19 +182,24 @@ class SeaweedFS:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def client(self, retries: int = 5):  # noqa: ANN201 - boto3 makes its client classes at run time
-        """A boto3 S3 client of this server."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint_url,
-            region_name=REGION,
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=SECRET_KEY,
-            config=Config(
-                s3={"addressing_style": "path"},
-                retries={"total_max_attempts": retries},
-                max_pool_connections=32,
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+    def client(self, retries: int = 5) -> S3Client:
+        """A boto3 S3 client of this server, which tries `retries` times."""
+        return s3_client(self.endpoint_url, retries)
+
+
+def s3_client(endpoint_url: str, retries: int = 5) -> S3Client:
+    """A boto3 S3 client with the server's credentials, for it or for what stands in front of it."""
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint_url,
+        region_name=REGION,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+        config=Config(
+            s3={"addressing_style": "path"},
+            retries={"total_max_attempts": retries},
+            max_pool_connections=32,
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
