@@ -1,0 +1,169 @@
+"""What the HTTP servers of the tests share: a threaded server on loopback, and S3 requests read as sent.
+
+The standard library's server changes a path that begins with two slashes; here the path of a
+request, and so the key of an object, stays what the client wrote.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from email.message import Message
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import unquote_to_bytes
+from xml.sax.saxutils import escape
+
+
+class HangUp(Exception):
+    """The connection ends here, whatever was promised. `reset`: by RST, so not even politely."""
+
+    def __init__(self, reset: bool = False) -> None:
+        super().__init__("the connection ends here")
+        self.reset = reset
+
+
+@dataclass(frozen=True)
+class S3Request:
+    """The head of a request to a path-style S3 endpoint, as it came over the wire."""
+
+    method: str
+    path: str  # raw, with the query
+    headers: Message[str, str] = field(repr=False)
+
+    @property
+    def query(self) -> str:
+        return self.path.partition("?")[2]
+
+    @property
+    def bucket(self) -> str:
+        return self.path.partition("?")[0][1:].partition("/")[0]
+
+    @property
+    def key(self) -> str:
+        """The object's key, percent-decoded and nothing else; empty for a request to the bucket."""
+        raw = self.path.partition("?")[0][1:].partition("/")[2]
+        return unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
+
+    @property
+    def is_listing(self) -> bool:
+        names = {parameter.partition("=")[0] for parameter in self.query.split("&")}
+        return self.method == "GET" and not self.key and not names.isdisjoint({"list-type", "versions"})
+
+
+def s3_error(code: str, message: str) -> bytes:
+    """The XML of an S3 error."""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+        "<RequestId>0000000000000000</RequestId><HostId>loopback</HostId></Error>"
+    ).encode()
+
+
+class S3Handler(BaseHTTPRequestHandler):
+    """A kept-alive connection; each request goes to `handle_request`."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def handle_request(self, request: S3Request, body: bytes) -> None:
+        raise NotImplementedError
+
+    def _handle(self) -> None:
+        request = S3Request(self.command, self.requestline.split(" ")[1], self.headers)
+        try:
+            if "chunked" in self.headers.get("Transfer-Encoding", ""):
+                self.close_connection = True
+                self.send_whole(501, [], s3_error("NotImplemented", "chunked request bodies"))
+                return
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.handle_request(request, body)
+        except HangUp as ending:
+            self.hang_up(ending.reset)
+        except OSError:  # the client went away
+            self.close_connection = True
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _handle
+
+    def send_head(self, status: int, reason: str, headers: Iterable[tuple[str, str]]) -> None:
+        lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers)]
+        self.wfile.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+
+    def send_whole(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+        """Answer with a body that is at hand (left out for HEAD, its length stated all the same)."""
+        stated = [*headers, ("Content-Length", str(len(body)))]
+        if body.startswith(b"<?xml"):
+            stated.append(("Content-Type", "application/xml"))
+        self.send_head(status, HTTPStatus(status).phrase, stated)
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def hang_up(self, reset: bool = False) -> None:
+        """End the connection at once."""
+        self.close_connection = True
+        if reset:  # lingering for no time turns the close into an RST
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            self.connection.close()
+
+    def client_is_gone(self) -> bool:
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401 - the base class's own
+        """Say nothing: pytest shows what went wrong."""
+
+
+class LoopbackServer(ThreadingHTTPServer):
+    """A server on a free port of loopback for the length of a `with` block, a thread a connection."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, handler: type[S3Handler]) -> None:
+        self._open: set[socket.socket] = set()
+        self._open_lock = threading.Lock()
+        super().__init__(("127.0.0.1", 0), handler)
+        self.endpoint_url = f"http://127.0.0.1:{self.server_port}"
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+        self.close_connections()
+
+    def close_connections(self) -> None:
+        """End all connections of clients, also those that wait for a next request."""
+        with self._open_lock:
+            for connection in self._open:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    continue  # ended already
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base class's
+        with self._open_lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - the base class's own
+        with self._open_lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
