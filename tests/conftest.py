@@ -1,0 +1,102 @@
+"""What every test may ask for: real servers, clients of them, fresh buckets; and a clean environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.servers.faulty_proxy import FaultyProxy
+from tests.servers.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, SeaweedFS
+from tests.servers.stub_s3 import StubS3
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+settings.register_profile(
+    "fixity",
+    deadline=None,  # a busy machine is no bug
+    max_examples=50,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("fixity")
+
+
+class MakeBucket(Protocol):
+    """Makes a bucket that no other test uses, and gives its name."""
+
+    def __call__(self, *, versioned: bool = False) -> str: ...
+
+
+@pytest.fixture(scope="session", autouse=True)
+def aws_environment() -> Iterator[None]:
+    """The servers' credentials for this process and those it starts, and nothing of the developer's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        patch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        yield
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """One real S3 server for all tests of the session."""
+    with SeaweedFS(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3(seaweedfs: SeaweedFS) -> S3Client:
+    """A boto3 client of the real server (clients are safe to share, and slow to make)."""
+    return seaweedfs.client()
+
+
+@pytest.fixture(scope="session")
+def _bucket_numbers() -> Iterator[int]:
+    return count(1)
+
+
+@pytest.fixture
+def make_bucket(s3: S3Client, _bucket_numbers: Iterator[int]) -> Iterator[MakeBucket]:
+    """Fresh buckets on the real server: `make_bucket(versioned=True)` gives a name.
+
+    They are deleted after the test, since the server has room for the volumes of some thirty.
+    """
+    made: list[str] = []
+
+    def make(*, versioned: bool = False) -> str:
+        name = f"bucket-{next(_bucket_numbers):04d}"
+        s3.create_bucket(Bucket=name)
+        made.append(name)
+        if versioned:
+            s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        return name
+
+    yield make
+    for name in made:
+        s3.delete_bucket(Bucket=name)  # this server deletes what is in it, too
+
+
+@pytest.fixture
+def faulty_proxy(seaweedfs: SeaweedFS) -> Iterator[FaultyProxy]:
+    """A proxy in front of the real server, without any fault yet."""
+    with FaultyProxy(seaweedfs.endpoint_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def stub_s3() -> Iterator[StubS3]:
+    """An empty S3 endpoint in memory, for keys that the real server would change."""
+    with StubS3() as stub:
+        yield stub
