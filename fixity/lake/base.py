@@ -49,6 +49,10 @@ class Lake(ABC):
         """
 
     @abstractmethod
+    def copy(self, name: str, to: str) -> None:
+        """Keep a file under a second name as well, replacing as a whole what was there."""
+
+    @abstractmethod
     def remove(self, folder: str) -> None:
         """Remove a folder with all below it; one that is not there is fine."""
 

@@ -18,6 +18,7 @@ from fixity.lake.base import Lake, LakeError, LakeFile
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 
 class S3Lake(Lake):
@@ -68,6 +69,12 @@ class S3Lake(Lake):
                 return False
             raise
         return True
+
+    def copy(self, name: str, to: str) -> None:
+        """See Lake: copied by the store."""
+        with self._errors(to):
+            source: CopySourceTypeDef = {"Bucket": self._bucket, "Key": self._prefix + name}
+            self._client.copy(source, self._bucket, self._prefix + to)
 
     def remove(self, folder: str) -> None:
         """See Lake."""

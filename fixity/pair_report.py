@@ -1,0 +1,59 @@
+"""A pair's report: from the newest tables of both buckets to the CSV and the counts in the lake.
+
+The comparison itself is in `fixity.reports`; this fetches what it needs and keeps what it gives.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from fixity.catalog import Pair
+from fixity.hashing import utc_now
+from fixity.lake import Lake
+from fixity.lake.paths import report_file, stats_file
+from fixity.ledger import current_checksums
+from fixity.reports import Outcome, Side, compare, stats
+from fixity.tables import Provenance
+
+
+@dataclass(frozen=True)
+class PairReport:
+    """A report as kept: what was counted, from which tables, and its files' names in the lake."""
+
+    outcome: Outcome
+    source: Provenance
+    replica: Provenance
+    csv: str
+    latest_csv: str
+    stats: str
+
+
+def make_report(lake: Lake, pair: Pair, now: Callable[[], datetime] = utc_now) -> PairReport:
+    """Compare the newest tables of a pair's two buckets, and keep the report of today (UTC).
+
+    A report of the same day, and the one under LATEST, are replaced as a whole.
+    Raises TableMissing when a side has not been checked yet, LakeError.
+    """
+    today = now().date()
+    csv, latest_csv = report_file(pair.name, today), report_file(pair.name, None)
+    stats_name = stats_file(pair.name, today)
+    with lake.workspace() as workspace:
+        source_table, source = current_checksums(lake, pair.source, workspace)
+        replica_table, replica = current_checksums(lake, pair.replica, workspace)
+        assert pair.match is not None  # a catalog fills it in
+        outcome = compare(
+            Side(pair.source, source_table, source.listed_at),
+            Side(pair.replica, replica_table, replica.listed_at),
+            match=pair.match,
+            lag=pair.replication_lag,
+            csv=workspace / "report.csv",
+            work_dir=workspace,
+        )
+        lake.put(csv, outcome.csv, replace=True)
+        lake.put_text(stats_name, json.dumps(stats(outcome.counts), indent=2) + "\n", replace=True)
+    lake.copy(csv, latest_csv)
+    lake.copy(stats_name, stats_file(pair.name, None))
+    return PairReport(outcome, source, replica, csv, latest_csv, stats_name)

@@ -1,0 +1,67 @@
+"""The one place where everything is put together: assets, jobs, sensors and resources of a catalog.
+
+`defs` is what Dagster loads. A wrong catalog is refused here, with everything that is wrong with it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import dagster as dg
+
+from fixity.catalog import Catalog, load_catalog
+from fixity_assets.checksums import checksums_asset
+from fixity_assets.fixity_report import report_asset
+from fixity_assets.inventory import inventory_asset
+from fixity_assets.partitions import Partitions
+from jobs import asset_jobs
+from resources import CatalogResource, LakeResource, ProgressResource, StoresResource
+from sensors import report_sensors
+
+EXECUTOR_VARIABLE = "FIXITY_EXECUTOR"
+PROCESSES = 2
+"""Steps at once under the multiprocess executor: they share a bucket's limits."""
+
+
+def build_definitions(
+    catalog: Catalog, resource_overrides: Mapping[str, object] | None = None
+) -> dg.Definitions:
+    """All definitions of a catalog.
+
+    Arguments: `resource_overrides` replace resources by name: `catalog`, `stores`, `lake`,
+    `progress`. The executor is the one that FIXITY_EXECUTOR names (in_process, multiprocess).
+    Raises ValueError for an unknown executor.
+    """
+    partitions = Partitions.of(catalog)
+    owners = list(catalog.owners)
+    executor, processes = _executor(os.environ.get(EXECUTOR_VARIABLE, "in_process"))
+    of_catalog = CatalogResource(file=str(catalog.file))
+    resources: dict[str, object] = {
+        "catalog": of_catalog,
+        "stores": StoresResource(catalog=of_catalog, processes=processes),
+        "lake": LakeResource(catalog=of_catalog),
+        "progress": ProgressResource(),
+    }
+    return dg.Definitions(
+        assets=[
+            inventory_asset(partitions.buckets, owners),
+            checksums_asset(partitions.buckets, owners),
+            report_asset(partitions, owners),
+        ],
+        jobs=asset_jobs(),
+        sensors=report_sensors(catalog),
+        resources={**resources, **(resource_overrides or {})},
+        executor=executor,
+    )
+
+
+def _executor(name: str) -> tuple[dg.ExecutorDefinition, int]:
+    if name == "in_process":
+        return dg.in_process_executor, 1
+    if name == "multiprocess":
+        return dg.multiprocess_executor.configured({"max_concurrent": PROCESSES}), PROCESSES
+    raise ValueError(f"{EXECUTOR_VARIABLE} is '{name}'; it must be in_process or multiprocess")
+
+
+defs = build_definitions(load_catalog())

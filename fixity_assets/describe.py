@@ -1,0 +1,40 @@
+"""What assets say of themselves in the UI: column schemas, and failures without a stack trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+import pyarrow as pa
+
+from fixity.catalog import CatalogError
+from fixity.lake import LakeError
+from fixity.ledger import TableMissing
+from fixity.stores import StoreUnreachable
+
+GROUP = "fixity"
+
+
+def column_schema(schema: pa.Schema) -> dg.TableSchema:
+    """A table's columns for the UI, with their types and meanings."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                field.name,
+                str(field.type),
+                description=(field.metadata or {}).get(b"description", b"").decode(),
+                constraints=dg.TableColumnConstraints(nullable=field.nullable),
+            )
+            for field in schema
+        ]
+    )
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Failures that the domain foresees end a step with their own message, not with a stack trace."""
+    try:
+        yield
+    except (StoreUnreachable, LakeError, TableMissing, CatalogError) as error:
+        raise dg.Failure(description=str(error)) from error

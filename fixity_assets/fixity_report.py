@@ -1,0 +1,81 @@
+"""Whether each object is the same in a pair's source and replica, by their newest checksums.
+
+One row an object version, sorted by key: `ok`, `mismatch`, `missing_replica`, `missing_source`,
+`failed_source`, `failed_replication`, `incomparable`, `not_checked` or `pending`. Kept in the lake as
+`reports/<date>/checksums/<pair>_checksum-report.csv`, and as the same under `0000-00-00-LATEST`.
+"""
+
+import dagster as dg
+from fixity.reports import Check, check_names, stats, verdict
+
+from fixity.catalog import Pair
+from fixity.pair_report import PairReport, make_report
+from fixity_assets.describe import GROUP, told_plainly
+from fixity_assets.partitions import Partitions
+from fixity_assets.report_page import problems_table, report_schema, summary_chart
+from resources import CatalogResource, LakeResource
+
+NAME = "fixity_report"
+SOURCE_RUN, REPLICA_RUN = "source_run_id", "replica_run_id"
+"""Metadata that says from which runs' tables a report was made."""
+
+
+def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefinition:
+    """The asset `fixity_report`, a partition a pair, with the verdict as asset checks."""
+
+    @dg.asset(
+        name=NAME,
+        description=__doc__,
+        group_name=GROUP,
+        kinds={"duckdb", "csv"},
+        owners=owners,
+        partitions_def=partitions.pairs,
+        deps=[dg.AssetDep("checksums", partition_mapping=partitions.buckets_to_pairs)],
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=NAME, description=text, partitions_def=partitions.pairs)
+            for name, text in check_names().items()
+        ],
+        metadata={"dagster/column_schema": report_schema()},
+    )
+    def fixity_report(
+        context: dg.AssetExecutionContext, catalog: CatalogResource, lake: LakeResource
+    ) -> dg.MaterializeResult[None]:
+        pair = catalog.pair(context.partition_key)
+        kept_in = lake.open()
+        with told_plainly():
+            report = make_report(kept_in, pair)
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": report.outcome.rows,
+                **stats(report.outcome.counts),
+                "chart": summary_chart(pair.name, report.outcome.counts),
+                "not_ok": problems_table(report.outcome),
+                "csv": dg.MetadataValue.path(kept_in.location(report.csv)),
+                "latest_csv": dg.MetadataValue.path(kept_in.location(report.latest_csv)),
+                **_made_from(pair, report),
+            },
+            check_results=[_check_result(check) for check in verdict(report.outcome.counts)],
+        )
+
+    return fixity_report
+
+
+def _made_from(pair: Pair, report: PairReport) -> dict[str, dg.MetadataValue]:
+    return {
+        "source": dg.MetadataValue.text(pair.source),
+        "replica": dg.MetadataValue.text(pair.replica),
+        SOURCE_RUN: dg.MetadataValue.dagster_run(report.source.run_id),
+        REPLICA_RUN: dg.MetadataValue.dagster_run(report.replica.run_id),
+        "source_listed_at": dg.MetadataValue.timestamp(report.source.listed_at),
+        "replica_listed_at": dg.MetadataValue.timestamp(report.replica.listed_at),
+    }
+
+
+def _check_result(check: Check) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        passed=check.passed,
+        severity=dg.AssetCheckSeverity[check.severity],
+        description=check.description,
+        metadata={"rows": check.rows},
+    )

@@ -1,0 +1,50 @@
+"""What a bucket holds: every object, or every version of every object, as the store lists it.
+
+One row an object version, sorted by key. The table is kept in the lake as
+`inventory/<bucket>/<run id>.parquet`; nothing is kept when the listing breaks off.
+"""
+
+import dagster as dg
+
+from fixity.inventory import take_inventory
+from fixity.tables import INVENTORY
+from fixity.wording import bytes_text
+from fixity_assets.describe import GROUP, column_schema, told_plainly
+from resources import LakeResource, ProgressResource, StoresResource
+
+
+def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
+    """The asset `inventory`, a partition a bucket."""
+
+    @dg.asset(
+        name="inventory",
+        description=__doc__,
+        group_name=GROUP,
+        kinds={"s3", "parquet"},
+        owners=owners,
+        partitions_def=buckets,
+        metadata={"dagster/column_schema": column_schema(INVENTORY)},
+    )
+    def inventory(
+        context: dg.AssetExecutionContext,
+        stores: StoresResource,
+        lake: LakeResource,
+        progress: ProgressResource,
+    ) -> dg.MaterializeResult[None]:
+        bucket = context.partition_key
+        with told_plainly(), stores.open(bucket) as store:
+            kept_in = lake.open()
+            told = progress.listing(context.op_execution_context, bucket)
+            taken = take_inventory(store, kept_in, bucket, context.run_id, told)
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": taken.objects,
+                "bytes": taken.size,
+                "size": bytes_text(taken.size),
+                "listed_at": dg.MetadataValue.timestamp(taken.listed_at),
+                "table": dg.MetadataValue.path(kept_in.location(taken.file)),
+                "owners": ", ".join(stores.catalog.bucket(bucket).owners) or "-",
+            }
+        )
+
+    return inventory

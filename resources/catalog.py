@@ -1,0 +1,66 @@
+"""The catalog of a code location, and what it opens: stores and the lake."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import dagster as dg
+
+from fixity.catalog import Bucket, Catalog, Pair, load_catalog
+from fixity.lake import Lake, open_lake
+from fixity.stores import DEFAULT_CONCURRENCY, Store, open_store
+
+
+@lru_cache(maxsize=8)
+def _load(file: str, changed: float) -> Catalog:
+    return load_catalog(Path(file))
+
+
+class CatalogResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # its parameter is for tests
+    """The catalog, read from its file again in each process that needs it."""
+
+    file: str
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog as it is now. Raises CatalogError."""
+        return _load(self.file, Path(self.file).stat().st_mtime)
+
+    def bucket(self, name: str) -> Bucket:
+        """A bucket by its partition key."""
+        return self.catalog.buckets[name]
+
+    def pair(self, name: str) -> Pair:
+        """A pair by its partition key."""
+        return self.catalog.pairs[name]
+
+
+class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Opens buckets. `processes`: how many steps read a bucket at once and share its limits."""
+
+    catalog: dg.ResourceDependency[CatalogResource]
+    processes: int = 1
+
+    @contextmanager
+    def open(self, bucket: str) -> Iterator[Store]:
+        """A bucket's store for the length of a `with` block. Raises StoreUnreachable."""
+        with closing(
+            open_store(self.catalog.catalog, self.catalog.bucket(bucket), share=self.processes)
+        ) as store:
+            yield store
+
+    def threads(self, bucket: str) -> int:
+        """How many objects of a bucket one process reads at once."""
+        limit = self.catalog.bucket(bucket).max_concurrency or DEFAULT_CONCURRENCY
+        return max(1, limit // self.processes)
+
+
+class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Opens the lake."""
+
+    catalog: dg.ResourceDependency[CatalogResource]
+
+    def open(self) -> Lake:
+        """The lake that the catalog names. Raises LakeError."""
+        return open_lake(self.catalog.catalog)

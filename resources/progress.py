@@ -1,0 +1,61 @@
+"""How a run says how far it is: as lines of its log, or, for the command line, as a bar."""
+
+import time
+from collections.abc import Callable
+
+import dagster as dg
+
+from fixity.shards import Plan, Progress, Shard
+from fixity.wording import bytes_text, seconds_text
+
+
+class ProgressResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Progress as log lines, one every `every_seconds` at most."""
+
+    every_seconds: float = 15.0
+
+    def listing(self, context: dg.OpExecutionContext, bucket: str) -> Callable[[int], None]:
+        """What a listing calls with the number of objects listed so far."""
+        due = self._due()
+
+        def listed(objects: int) -> None:
+            if due():
+                context.log.info(f"{bucket}: {objects:,} objects listed")
+
+        return listed
+
+    def hashing(
+        self, context: dg.OpExecutionContext, bucket: str, plan: Plan, shard: Shard
+    ) -> Callable[[Progress], None]:
+        """What the hashing of a shard calls with its progress."""
+        due = self._due()
+        began = time.monotonic()
+        first: Progress | None = None
+
+        def hashed(progress: Progress) -> None:
+            nonlocal first
+            first = first or progress
+            if due():
+                seconds = time.monotonic() - began
+                rate = (progress.size - first.size) / seconds
+                left = (progress.of_size - progress.size) / rate if rate else 0.0
+                context.log.info(
+                    f"{bucket}: {progress.objects:,} of {progress.of_objects:,} objects, "
+                    f"{bytes_text(progress.size)} of {bytes_text(progress.of_size)}, "
+                    f"{bytes_text(rate)}/s, {seconds_text(left)} left in this shard"
+                )
+
+        return hashed
+
+    def _due(self) -> Callable[[], bool]:
+        last = time.monotonic()
+
+        def due() -> bool:
+            nonlocal last
+            now = time.monotonic()
+            if now - last < self.every_seconds:
+                return False
+            last = now
+            return True
+
+        return due

@@ -1,0 +1,73 @@
+"""Makes a pair's report when both of its buckets have new tables of checksums, once for each two.
+
+A pair with one new table waits for the other. A pair whose newest report was made from its newest
+tables already (by a backfill, or by `fixity verify`) needs none.
+"""
+
+from __future__ import annotations
+
+import json
+
+import dagster as dg
+
+from fixity.catalog import Catalog, Pair
+from fixity_assets.fixity_report import NAME, REPLICA_RUN, SOURCE_RUN
+from jobs import REPORT_JOB
+
+_CHECKSUMS = dg.AssetKey("checksums")
+_REPORT = dg.AssetKey(NAME)
+_MATERIALIZED = dg.DagsterEventType.ASSET_MATERIALIZATION
+
+
+def both_sides_sensor(catalog: Catalog) -> dg.SensorDefinition:
+    """The sensor `report_when_both_sides_are_checked`, over all pairs of the catalog."""
+
+    @dg.sensor(
+        name="report_when_both_sides_are_checked",
+        description=__doc__,
+        job_name=REPORT_JOB,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def both_sides(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        newest = context.instance.get_latest_storage_id_by_partition(_CHECKSUMS, _MATERIALIZED)
+        seen: dict[str, list[int]] = json.loads(context.cursor or "{}")
+        requests: list[dg.RunRequest] = []
+        waiting: list[str] = []
+        for pair in catalog.pairs.values():
+            tables = [newest.get(pair.source, 0), newest.get(pair.replica, 0)]
+            new = [table > before for table, before in zip(tables, seen.get(pair.name, [0, 0]), strict=True)]
+            if all(new):
+                seen[pair.name] = tables
+                if not _reported_already(context.instance, pair):
+                    run_key = f"{pair.name}:{tables[0]}:{tables[1]}"
+                    requests.append(dg.RunRequest(run_key=run_key, partition_key=pair.name))
+            elif any(new):
+                waiting.append(f"{pair.name} waits for {pair.replica if new[0] else pair.source}")
+        return dg.SensorResult(
+            run_requests=requests,
+            cursor=json.dumps(seen),
+            skip_reason=None if requests else "; ".join(waiting) or "no new tables",
+        )
+
+    return both_sides
+
+
+def _reported_already(instance: dg.DagsterInstance, pair: Pair) -> bool:
+    report = _newest(instance, _REPORT, pair.name)
+    if report is None or report.asset_materialization is None:
+        return False
+    made_from = report.asset_materialization.metadata
+    tables = [
+        _newest(instance, _CHECKSUMS, pair.source),
+        _newest(instance, _CHECKSUMS, pair.replica),
+    ]
+    said = [made_from[name].value if name in made_from else None for name in (SOURCE_RUN, REPLICA_RUN)]
+    return said == [table.run_id if table else None for table in tables]
+
+
+def _newest(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str) -> dg.EventLogRecord | None:
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[partition]), limit=1
+    ).records
+    return records[0] if records else None
