@@ -33,8 +33,15 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
 
 @contextmanager
 def told_plainly() -> Iterator[None]:
-    """Failures that the domain foresees end a step with their own message, not with a stack trace."""
+    """Failures that the domain foresees end a step with their own message.
+
+    A step is retried only where another attempt may go well: expired credentials will not.
+    """
     try:
         yield
-    except (StoreUnreachable, LakeError, TableMissing, CatalogError) as error:
+    except (TableMissing, CatalogError) as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    except StoreUnreachable as error:
+        raise dg.Failure(description=str(error), allow_retries=error.passing) from error
+    except LakeError as error:
         raise dg.Failure(description=str(error)) from error

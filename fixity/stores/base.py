@@ -42,7 +42,14 @@ class Sink(Protocol):
 
 
 class StoreUnreachable(Exception):
-    """The bucket as a whole cannot be listed or reached. The message says why and what to do."""
+    """The bucket as a whole cannot be listed or reached. The message says why and what to do.
+
+    `passing`: whether it may go well by itself a little later, as after a failed connection.
+    """
+
+    def __init__(self, message: str, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class ObjectError(Exception):

@@ -134,7 +134,7 @@ class S3Store:
             failures += 1
             if failures >= trouble.patience:
                 raise StoreUnreachable(
-                    f"{self._name} cannot be listed, after {failures} attempts: {trouble.message}"
+                    f"{self._name} cannot be listed, after {failures} attempts: {trouble.message}", passing=True
                 ) from trouble
             self._pace.back_off(failures, self._backoff, trouble.retry_after)
 
