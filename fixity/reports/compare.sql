@@ -1,0 +1,227 @@
+-- The comparison of a pair within one range of keys. compare.py runs these statements one after
+-- the other for each range; what is said of a pair of rows, in status and detail, stands only here.
+
+
+-- Why a check did not succeed, as one text.
+CREATE OR REPLACE TEMP MACRO why(code, message) AS concat_ws(': ', code, message);
+
+
+-- How a version is called on both sides: a store without versions has none, and what was there
+-- before versioning began has S3's version 'null'.
+CREATE OR REPLACE TEMP MACRO version_named(id) AS CASE WHEN id NOT IN ('', 'null') THEN id END;
+
+
+-- Every object of either side within the range, judged, in the order of the CSV.
+CREATE OR REPLACE TEMP TABLE compared AS
+WITH
+-- Row numbers let DuckDB leave out row groups outside the range without looking at them.
+source AS (
+    SELECT COLUMNS('(.*)') AS 'source_\1'
+    FROM read_parquet($source)
+    WHERE file_row_number BETWEEN $source_first AND $source_last
+      AND key >= $lower AND ($upper IS NULL OR key < $upper)
+      AND (is_latest OR $by_version)
+),
+replica AS (
+    SELECT COLUMNS('(.*)') AS 'replica_\1'
+    FROM read_parquet($replica)
+    WHERE file_row_number BETWEEN $replica_first AND $replica_last
+      AND key >= $lower AND ($upper IS NULL OR key < $upper)
+      AND (is_latest OR $by_version)
+),
+-- What the source held before, where only current versions are compared.
+older AS (
+    SELECT
+        key AS older_key,
+        checksum AS older_checksum,
+        algorithm AS older_algorithm,
+        max_by(version_id, (last_modified, version_id)) AS older_version
+    FROM read_parquet($source)
+    WHERE file_row_number BETWEEN $source_first AND $source_last
+      AND key >= $lower AND ($upper IS NULL OR key < $upper)
+      AND NOT is_latest AND NOT $by_version AND checksum IS NOT NULL
+    GROUP BY ALL
+),
+judged AS (
+    SELECT
+        *,
+        CASE
+            -- The bytes were read on both sides, and their checksums are the same.
+            WHEN source_status = 'succeeded' AND replica_status = 'succeeded'
+             AND source_checksum = replica_checksum
+             AND source_algorithm = replica_algorithm
+             AND source_checksum_type IS NOT DISTINCT FROM replica_checksum_type
+             AND source_evidence <> 'stored' AND replica_evidence <> 'stored'
+                THEN 'ok'
+
+            -- Gone or changed since it was listed, and not on the other side: nobody knows.
+            WHEN replica_key IS NULL AND source_status = 'skipped'
+             AND source_error_code IN ('DeletedSinceListed', 'ChangedSinceListed')
+                THEN 'not_checked'
+            WHEN source_key IS NULL AND replica_status = 'skipped'
+             AND replica_error_code IN ('DeletedSinceListed', 'ChangedSinceListed')
+                THEN 'not_checked'
+
+            -- On one side only, and too new to be expected on the other.
+            WHEN replica_key IS NULL AND source_last_modified > $due_in_replica THEN 'pending'
+            WHEN source_key IS NULL AND replica_last_modified > $due_in_source THEN 'pending'
+
+            -- On one side only. That is a fact of the listing, whatever became of the check.
+            WHEN replica_key IS NULL THEN 'missing_replica'
+            WHEN source_key IS NULL THEN 'missing_source'
+
+            -- We could not read it. What failed on both sides is the source's failure first.
+            WHEN source_status = 'failed' THEN 'failed_source'
+            WHEN replica_status = 'failed' THEN 'failed_replication'
+
+            -- Nobody looked.
+            WHEN source_status <> 'succeeded' OR replica_status <> 'succeeded' THEN 'not_checked'
+
+            -- The checksums say nothing of each other. Composite ones depend on the sizes of the
+            -- parts that were uploaded: equal ones are a match, others no evidence of damage.
+            WHEN source_algorithm <> replica_algorithm
+              OR source_checksum IS NULL OR replica_checksum IS NULL
+              OR source_evidence = 'stored' OR replica_evidence = 'stored'
+              OR source_checksum_type IS DISTINCT FROM replica_checksum_type
+              OR source_checksum_type = 'COMPOSITE'
+                THEN 'incomparable'
+
+            -- They differ, and by key alone that may be two versions: the replica may not have
+            -- the source's newest yet, or have a newer one than the source's listing saw.
+            WHEN NOT $by_version
+             AND (source_last_modified > $due_in_replica OR replica_last_modified > $source_listed_at)
+                THEN 'pending'
+
+            -- The bytes are wrong.
+            ELSE 'mismatch'
+        END AS status
+    FROM source
+    FULL JOIN replica
+        ON source_key = replica_key
+       AND CASE WHEN $by_version THEN version_named(source_version_id) END
+           IS NOT DISTINCT FROM CASE WHEN $by_version THEN version_named(replica_version_id) END
+    LEFT JOIN older
+        ON older_key = source_key AND older_checksum = replica_checksum AND older_algorithm = replica_algorithm
+)
+-- What is the same on both sides is kept once: less to sort and to hold.
+SELECT
+    coalesce(source_key, replica_key) AS key,
+    CASE WHEN source_key IS NULL THEN replica_version_id ELSE source_version_id END AS version_id,
+    status,
+    coalesce(source_algorithm, replica_algorithm) AS checksum_algorithm,
+    source_checksum AS checksum_source,
+    nullif(replica_checksum, source_checksum) AS checksum_replication,
+    coalesce(source_checksum = replica_checksum, false) AS same_checksum,
+    source_size AS size_source,
+    replica_size AS size_replication,
+    source_etag AS etag_source,
+    nullif(replica_etag, source_etag) AS etag_replication,
+    coalesce(source_etag = replica_etag, false) AS same_etag,
+    source_checked_at AS checked_source,
+    replica_checked_at AS checked_replication,
+    coalesce(source_status = 'failed', false) AS failed_source,
+    coalesce(replica_status = 'failed', false) AS failed_replication,
+    CASE
+        WHEN status = 'ok' AND source_size = replica_size THEN NULL
+        ELSE nullif(concat_ws(
+            '; ',
+            CASE
+                WHEN status = 'pending' AND replica_key IS NULL
+                    THEN 'not in the replica, and too new to be expected there'
+                WHEN status = 'pending' AND source_key IS NULL
+                    THEN 'not in the source''s listing, and too new to be expected there'
+                WHEN status = 'pending' AND source_last_modified > $due_in_replica
+                    THEN 'they differ, and the source is too new to be expected in the replica'
+                WHEN status = 'pending'
+                    THEN 'they differ, and the replica was written after the source was listed'
+                WHEN status IN ('missing_replica', 'missing_source', 'failed_source', 'failed_replication')
+                    THEN NULL
+                WHEN status = 'not_checked' AND replica_key IS NULL THEN 'not in the replica'
+                WHEN status = 'not_checked' AND source_key IS NULL THEN 'not in the source'
+                WHEN status = 'incomparable' AND source_algorithm <> replica_algorithm
+                    THEN concat('different algorithms: ', source_algorithm, ' and ', replica_algorithm)
+                WHEN status = 'incomparable' AND source_checksum IS NULL AND replica_checksum IS NULL
+                    THEN 'neither side has a checksum'
+                WHEN status = 'incomparable' AND source_checksum IS NULL THEN 'the source has no checksum'
+                WHEN status = 'incomparable' AND replica_checksum IS NULL THEN 'the replica has no checksum'
+                WHEN status = 'incomparable' AND source_evidence = 'stored' AND replica_evidence = 'stored'
+                    THEN 'both checksums were stored at upload: nobody read the bytes'
+                WHEN status = 'incomparable' AND source_evidence = 'stored'
+                    THEN 'the source''s checksum was stored at upload: nobody read the bytes'
+                WHEN status = 'incomparable' AND replica_evidence = 'stored'
+                    THEN 'the replica''s checksum was stored at upload: nobody read the bytes'
+                WHEN status = 'incomparable' AND source_checksum_type IS DISTINCT FROM replica_checksum_type
+                    THEN concat(
+                        'different checksum types: ',
+                        coalesce(source_checksum_type, 'unknown'), ' and ',
+                        coalesce(replica_checksum_type, 'unknown')
+                    )
+                WHEN status = 'incomparable'
+                    THEN 'composite checksums differ, as they do where the parts had other sizes'
+                WHEN status = 'mismatch' AND older_key IS NOT NULL
+                    THEN concat('the replica holds an older version (', coalesce(older_version, 'null'), ')')
+                WHEN status = 'mismatch' AND NOT $by_version AND replica_last_modified < source_last_modified
+                    THEN 'the replica was written before the source''s current version and may hold an older one'
+            END,
+            CASE
+                WHEN source_status = 'failed'
+                    THEN concat('the source could not be read: ', why(source_error_code, source_error_message))
+                WHEN source_status <> 'succeeded'
+                    THEN concat('the source was not checked: ', why(source_error_code, source_error_message))
+            END,
+            CASE
+                WHEN replica_status = 'failed'
+                    THEN concat('the replica could not be read: ', why(replica_error_code, replica_error_message))
+                WHEN replica_status <> 'succeeded'
+                    THEN concat('the replica was not checked: ', why(replica_error_code, replica_error_message))
+            END,
+            CASE
+                WHEN source_size <> replica_size
+                    THEN concat('sizes differ: ', source_size, ' and ', replica_size, ' bytes')
+            END
+        ), '')
+    END AS detail
+FROM judged
+ORDER BY key, version_id NULLS FIRST;
+
+
+-- The rows as the CSV has them.
+CREATE OR REPLACE TEMP VIEW report AS
+SELECT
+    getvariable('bucket') AS bucket,
+    key,
+    version_id,
+    status,
+    checksum_algorithm,
+    checksum_source,
+    CASE WHEN same_checksum THEN checksum_source ELSE checksum_replication END AS checksum_replication,
+    size_source,
+    size_replication,
+    etag_source,
+    CASE WHEN same_etag THEN etag_source ELSE etag_replication END AS etag_replication,
+    strftime(make_timestamp(epoch_us(checked_source)), '%Y-%m-%dT%H:%M:%S.%fZ') AS checked_source,
+    strftime(make_timestamp(epoch_us(checked_replication)), '%Y-%m-%dT%H:%M:%S.%fZ') AS checked_replication,
+    detail
+FROM compared;
+
+
+-- The figures, in the order of `Counts`. Whatever could not be read is in the figure of its side,
+-- also where the row's status tells something worse; what failed on both sides is in both.
+SELECT
+    count(size_source) AS total_objects,
+    count(*) FILTER (status = 'ok') AS matches,
+    count(*) FILTER (status = 'mismatch') AS mismatches,
+    count(*) FILTER (status = 'missing_replica') AS missing_replica,
+    count(*) FILTER (status = 'missing_source') AS missing_source,
+    count(*) FILTER (failed_source) AS failed_source,
+    count(*) FILTER (failed_replication) AS failed_replication,
+    count(*) FILTER (status = 'incomparable') AS incomparable,
+    count(*) FILTER (status = 'not_checked') AS not_checked,
+    count(*) FILTER (status = 'pending') AS pending,
+    count(*) AS rows,
+    count(size_replication) AS replica_rows
+FROM compared;
+
+
+-- The first rows that are not ok.
+SELECT * FROM report WHERE status <> 'ok' LIMIT $problems;

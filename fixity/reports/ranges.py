@@ -1,0 +1,143 @@
+"""Cuts two sorted tables into ranges of keys that are small enough to be compared in memory.
+
+Only the tables' footers are read, where they say enough. What is done with a range does not belong here.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+
+class TableNotSorted(ValueError):
+    """A table whose keys do not ascend, so that ranges of it cannot be told from its footer."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows of a table that stand together: a row group, or a part of a large one.
+
+    first, last: bounds of its keys (the least and the greatest, or beyond them where a footer keeps
+    only their beginnings). start: the number of its first row. rows: how many.
+    """
+
+    first: str
+    last: str
+    start: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class KeyRange:
+    """The keys from `lower` up to, without, `upper` (None: to the end), and where they can be.
+
+    source_rows, replica_rows: numbers of the first and the last row of each table that may have such
+    a key; the last is less than the first where there is none.
+    """
+
+    lower: str
+    upper: str | None
+    source_rows: tuple[int, int]
+    replica_rows: tuple[int, int]
+
+
+def key_ranges(source: Path, replica: Path, rows: int) -> list[KeyRange]:
+    """The ranges of both tables, in order; they cover all keys, and none is cut between its versions.
+
+    rows: what a range should hold at most, both sides together. It holds up to a row group of each
+    side more where their edges do not meet, and as many as it takes when they all have the same key.
+    Raises TableNotSorted.
+    """
+    pieces = [pieces_of(source, rows // 2), pieces_of(replica, rows // 2)]
+    edges: list[str | None] = ["", *_cuts(pieces, rows), None]
+    of_source, of_replica = (_Finder(side) for side in pieces)
+    return [
+        KeyRange(lower or "", upper, of_source.rows(lower or "", upper), of_replica.rows(lower or "", upper))
+        for lower, upper in zip(edges, edges[1:], strict=False)
+    ]
+
+
+def _cuts(sides: list[list[Piece]], rows: int) -> Iterator[str]:
+    """The keys to cut at: where a piece begins that would be too much for the range before it."""
+    begun: list[Piece | None] = [None, None]
+    held, lower = 0, ""
+    order = sorted(
+        ((piece.first, side, piece) for side in (0, 1) for piece in sides[side]), key=lambda item: item[:2]
+    )
+    for first, side, piece in order:
+        if held and held + piece.rows > rows and first > lower:
+            yield first
+            lower = first
+            held = sum(other.rows for other in begun if other and other.last >= first)
+        held += piece.rows
+        begun[side] = piece
+
+
+class _Finder:
+    """Finds the rows of a table that may lie between two keys."""
+
+    def __init__(self, pieces: list[Piece]) -> None:
+        self._pieces = pieces
+        self._firsts = [piece.first for piece in pieces]
+        self._lasts = list(accumulate((piece.last for piece in pieces), max))
+
+    def rows(self, lower: str, upper: str | None) -> tuple[int, int]:
+        begin = bisect_left(self._lasts, lower)
+        end = len(self._pieces) if upper is None else bisect_left(self._firsts, upper)
+        if begin >= end:
+            return 0, -1
+        last = self._pieces[end - 1]
+        return self._pieces[begin].start, last.start + last.rows - 1
+
+
+def pieces_of(table: Path, most: int) -> list[Piece]:
+    """A table's row groups, those of more than `most` rows in several pieces.
+
+    Raises TableNotSorted where one begins before the one that it follows.
+    """
+    pieces: list[Piece] = []
+    with pq.ParquetFile(table) as file:
+        start = 0
+        for number in range(file.num_row_groups):
+            rows = file.metadata.row_group(number).num_rows
+            bounds = _bounds_in_footer(file, number) if rows <= most else None
+            if bounds:
+                pieces.append(Piece(*bounds, start, rows))
+            elif rows:
+                pieces += _read_pieces(file, number, start, most)
+            start += rows
+    for before, after in zip(pieces, pieces[1:], strict=False):
+        if after.first < before.first:
+            raise TableNotSorted(
+                f"{table} is not sorted by key: row {after.start} or one after it has {after.first!r}, "
+                f"and rows before it begin with {before.first!r}"
+            )
+    return pieces
+
+
+def _bounds_in_footer(file: pq.ParquetFile, group: int) -> tuple[str, str] | None:
+    """The bounds of a row group's keys, or None where the footer does not say them."""
+    index = file.schema_arrow.get_field_index("key")
+    statistics: Any = file.metadata.row_group(group).column(index).statistics
+    if statistics is None or not statistics.has_min_max:
+        return None
+    try:
+        first, last = statistics.min, statistics.max
+    except UnicodeDecodeError:  # cut within a character
+        return None
+    return (first, last) if isinstance(first, str) and isinstance(last, str) else None
+
+
+def _read_pieces(file: pq.ParquetFile, group: int, start: int, most: int) -> Iterator[Piece]:
+    """The pieces of a row group whose keys have to be read."""
+    for batch in file.iter_batches(batch_size=max(1, most), row_groups=[group], columns=["key"]):
+        bounds = pc.min_max(batch.column(0)).as_py()
+        yield Piece(bounds["min"], bounds["max"], start, batch.num_rows)
+        start += batch.num_rows

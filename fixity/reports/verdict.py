@@ -1,0 +1,73 @@
+"""The verdict on a report: one check for each thing that may be wrong, as values.
+
+What runs the checks, and how an alarm is raised, does not belong here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fixity.reports.counts import Counts
+
+Severity = Literal["ERROR", "WARN"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a report. rows: how many rows it is about; it passed where there are none."""
+
+    name: str
+    passed: bool
+    severity: Severity
+    description: str
+    rows: int
+
+
+_MEANINGS = {
+    "no_mismatches": "No object's checksum differs between source and replica",
+    "no_missing_source": "No object of the replica is missing in the source, unless too new to be expected",
+    "no_missing_replica": "No object of the source is missing in the replica, unless too new to be expected",
+    "no_failures": "Every object could be read on both sides",
+    "all_checked": "No object was skipped on either side",
+    "all_comparable": "All checksums could be compared",
+}
+
+
+def check_names() -> dict[str, str]:
+    """The checks' names and what each claims, in the order of `verdict`."""
+    return dict(_MEANINGS)
+
+
+def verdict(counts: Counts) -> list[Check]:
+    """The checks of a report.
+
+    What is pending fails none of them: it is looked at again in the next report, when the lag is over;
+    `all_checked` mentions it, since it was not compared.
+    """
+    failures = counts.failed_source + counts.failed_replication
+    pending = (
+        f"; {_objects(counts.pending)} pending, not expected on both sides yet" if counts.pending else ""
+    )
+    return [
+        _check("no_mismatches", "ERROR", counts.mismatches, "differ between source and replica"),
+        _check("no_missing_source", "ERROR", counts.missing_source, "missing in the source"),
+        _check("no_missing_replica", "ERROR", counts.missing_replica, "missing in the replica"),
+        _check(
+            "no_failures",
+            "ERROR",
+            failures,
+            f"could not be read: {counts.failed_source} in the source, {counts.failed_replication} in the replica",
+        ),
+        _check("all_checked", "WARN", counts.not_checked, "skipped on a side", pending),
+        _check("all_comparable", "WARN", counts.incomparable, "with checksums that cannot be compared"),
+    ]
+
+
+def _check(name: str, severity: Severity, rows: int, what: str, also: str = "") -> Check:
+    text = f"{_objects(rows)} {what}" if rows else _MEANINGS[name]
+    return Check(name, passed=not rows, severity=severity, description=text + also, rows=rows)
+
+
+def _objects(count: int) -> str:
+    return "1 object" if count == 1 else f"{count:,} objects"
