@@ -1,0 +1,59 @@
+"""The entry of `make bench`: measures part after part, prints the table, writes RESULTS.md."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import data, listing, memory, reading, results
+from bench.measure import Row, table
+
+_Measuring = Callable[[data.Collections, int, Path], list[Row]]
+PARTS: dict[str, _Measuring] = {
+    "reading": reading.rows,
+    "listing": listing.rows,
+    "memory": memory.rows,
+}
+"""What is measured, in this order, by its name in the results."""
+
+
+def main() -> int:
+    """Measure what was asked for; 1 when a target was missed."""
+    asked = _arguments()
+    collections = data.QUICK if asked.quick else data.FULL
+    rounds = 1 if asked.quick else asked.rounds
+    every: list[Row] = []
+    for name in asked.only or PARTS:
+        begun = time.monotonic()
+        with data.empty_scratch() as scratch:
+            rows = PARTS[name](collections, rounds, scratch)
+        if not asked.quick:
+            results.keep(name, rows, rounds, time.monotonic() - begun)
+        print(table(rows), flush=True)
+        every += rows
+    print("\n" + "\n".join([*results.machine(), f"ours: {results.revision()}"]))
+    missed = [row.name for row in every if not row.reached]
+    print(f"{len(every) - len(missed)} of {len(every)} targets reached")
+    for name in missed:
+        print(f"NOT reached: {name}")
+    if not asked.quick:
+        results.write_document()
+        print(f"written: {results.DOCUMENT}")
+    return 1 if missed else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--large", action="store_true", help="the report over 100 million rows a side")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each comparison (5)")
+    parser.add_argument(
+        "--only", action="append", choices=list(PARTS), help="this part only; may be repeated"
+    )
+    parser.add_argument("--quick", action="store_true", help="little data, one round: does everything run?")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

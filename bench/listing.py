@@ -1,0 +1,76 @@
+"""Listing: an inventory taken of a real S3 server beside `rclone lsf`, and of a million objects.
+
+Filling a server with a million objects takes hours, so that listing comes from a server in memory
+that makes the pages up: its figure is our memory only, beside nobody's.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from bench.contestants import RCLONE_SETTINGS, ours, rclone_list
+from bench.data import ROOT, Collections, Endpoint, serving
+from bench.measure import Row, in_turn
+from tests.servers.stub_s3 import StubS3
+
+_BUCKET = "made-up"
+
+
+def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
+    """CPU an object of a real listing; peak memory of a long one."""
+    return [_cpu_row(collections, rounds, scratch), _memory_row(collections.synthetic, scratch)]
+
+
+def _cpu_row(collections: Collections, rounds: int, scratch: Path) -> Row:
+    collection = collections.listed
+    with serving(scratch, collection) as endpoint:
+        bucket = collection.bucket
+        tried = {each: rclone_list(endpoint, bucket, each).cpu for each in RCLONE_SETTINGS}
+        best = min(tried, key=tried.__getitem__)
+        ours(endpoint, "list", bucket)
+        used = in_turn(
+            rounds,
+            {
+                "ours": partial(ours, endpoint, "list", bucket),
+                "rclone": partial(rclone_list, endpoint, bucket, best),
+            },
+        )
+    scale = 1e6 / collection.objects
+    name = f"listing of {collection.objects:,} into the inventory, CPU"
+    return Row(name, "µs an object", used["ours"].cpu * scale, 0.6, used["rclone"].cpu * scale, "rclone")
+
+
+def _memory_row(objects: int, scratch: Path) -> Row:
+    with _made_up_server(objects) as url:
+        used = ours(Endpoint(url, scratch), "list", _BUCKET)
+    return Row(f"listing of {objects:,} (pages made up), peak memory", "MB", used.peak / 1e6, 200)
+
+
+@contextmanager
+def _made_up_server(objects: int) -> Iterator[str]:
+    """A server in a process of its own, which ends when its stdin is closed."""
+    command = [sys.executable, "-m", __name__, str(objects)]
+    with subprocess.Popen(
+        command, cwd=ROOT.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None and server.stdout is not None
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.stdin.close()
+
+
+def _serve(objects: int) -> None:
+    with StubS3() as server:
+        server.make_synthetic_bucket(_BUCKET, objects)
+        print(server.endpoint_url, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

@@ -1,0 +1,136 @@
+"""Measuring: what a process used, medians of several rounds, and rows that say whether a target is met.
+
+Which work is measured, and against whom, stands in the modules beside this one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+
+
+class RunFailed(RuntimeError):
+    """A measured command failed; the message holds the end of what it wrote."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process used: `cpu` (user and system) and `wall` in seconds, `peak` resident bytes."""
+
+    cpu: float
+    wall: float
+    peak: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the results: a figure of ours, and the most that it may be.
+
+    Arguments: `unit` of `ours` and `peer`; `at_most` bounds the ratio of the two where there is a
+    `peer`, else `ours` itself; `peer_name` says who or what the peer is.
+    """
+
+    name: str
+    unit: str
+    ours: float
+    at_most: float
+    peer: float | None = None
+    peer_name: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """Ours divided by the peer's; None where there is no peer."""
+        return None if self.peer is None else self.ours / self.peer
+
+    @property
+    def reached(self) -> bool:
+        """Whether the target is met, by the figures themselves and not as they are rounded."""
+        ratio = self.ratio
+        return (self.ours if ratio is None else ratio) <= self.at_most
+
+
+def run(
+    command: Sequence[str | Path], environment: Mapping[str, str] | None = None, output: Path | None = None
+) -> Usage:
+    """Run a command to its end and measure it from outside, by `wait4`.
+
+    Arguments: `environment`, all of it (this process's own by default); `output` takes its stdout,
+    which is dropped by default. Raises RunFailed.
+    """
+    with tempfile.NamedTemporaryFile() as errors:
+        launched = subprocess.run(
+            [
+                *(sys.executable, "-I", "-S", _LAUNCHER, output or os.devnull, errors.name),
+                *command,
+            ],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            check=False,
+        )
+        if launched.returncode:
+            said = Path(errors.name).read_text(encoding="utf-8", errors="replace")[-3000:]
+            raise RunFailed(f"{' '.join(map(str, command))} ended with {launched.returncode}:\n{said}")
+    return Usage(**json.loads(launched.stdout))
+
+
+def in_turn(rounds: int, contestants: Mapping[str, Callable[[], Usage]]) -> dict[str, Usage]:
+    """Run each contestant once a round, first come first served in one round and last in the next.
+
+    Returns the median of each figure, for itself.
+    """
+    used: dict[str, list[Usage]] = {name: [] for name in contestants}
+    for number in range(rounds):
+        order = list(contestants) if number % 2 == 0 else list(reversed(contestants))
+        for name in order:
+            used[name].append(contestants[name]())
+    return {name: typical(each) for name, each in used.items()}
+
+
+def typical(used: Sequence[Usage]) -> Usage:
+    """The median of each figure, for itself."""
+    return Usage(
+        cpu=median(each.cpu for each in used),
+        wall=median(each.wall for each in used),
+        peak=int(median(each.peak for each in used)),
+    )
+
+
+def cells(row: Row) -> list[str]:
+    """A row as the table shows it: what, ours, the peer's, the ratio, the target, and whether it is met."""
+    unit = row.unit
+    peer = "" if row.peer is None else f"{_figure(row.peer)} {unit} ({row.peer_name})"
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    target = f"{row.at_most:g}" if row.ratio is not None else f"{row.at_most:g} {unit}"
+    verdict = "reached" if row.reached else "NOT reached"
+    return [row.name, f"{_figure(row.ours)} {unit}", peer, ratio, f"≤ {target}", verdict]
+
+
+HEADINGS = ["work", "ours", "beside", "ratio", "to reach", ""]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Rows as a Markdown table, its columns aligned for reading as plain text too."""
+    lines = [HEADINGS, *(cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    lines.insert(1, ["-" * max(width, 3) for width in widths])
+    return "\n".join(
+        "| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    )
+
+
+def _figure(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value >= 0.001 else f"{value:.5f}"

@@ -1,0 +1,111 @@
+"""Ours, as a process of its own: the engine as any program would use it, with no Dagster.
+
+Usage: python -m bench.ours hash|list CATALOG BUCKET, or memory LAKE OBJECTS. Prints what was done.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from fixity.catalog import Algorithm, load_catalog
+from fixity.inventory import take_inventory
+from fixity.lake import Lake, LocalLake, open_lake
+from fixity.lake.paths import scratch_folder
+from fixity.ledger import Checksums, keep_checksums
+from fixity.shards import hash_shard, make_plan
+from fixity.stores import DEFAULT_CONCURRENCY, ListedObject, Sink, Store, open_store
+from fixity.tables import INVENTORY
+
+RUN_ID = "bench"
+
+
+def list_bucket(catalog_file: Path, name: str) -> int:
+    """List a bucket into its inventory; returns the objects listed."""
+    catalog = load_catalog(catalog_file)
+    store = open_store(catalog, catalog.buckets[name])
+    return take_inventory(store, open_lake(catalog), name, RUN_ID).objects
+
+
+def hash_bucket(catalog_file: Path, name: str) -> Checksums:
+    """List a bucket and check all its objects, as the assets do, one shard after the other."""
+    catalog = load_catalog(catalog_file)
+    bucket = catalog.buckets[name]
+    store = open_store(catalog, bucket)
+    threads = bucket.max_concurrency or DEFAULT_CONCURRENCY
+    return verify(store, open_lake(catalog), name, bucket.algorithm, threads)
+
+
+def verify(store: Store, lake: Lake, name: str, algorithm: Algorithm, threads: int) -> Checksums:
+    """Inventory, plan, shards, ledger."""
+    inventory = take_inventory(store, lake, name, RUN_ID)
+    scratch = scratch_folder(RUN_ID, name)
+    with lake.workspace() as workspace:
+        plan = make_plan(inventory.file, lake.fetch(inventory.file, workspace), algorithm)
+    for shard in plan.shards:
+        hash_shard(store, lake, scratch, plan, shard, RUN_ID, threads)
+    kept = keep_checksums(lake, scratch, plan, name, RUN_ID)
+    store.close()
+    if kept.succeeded != inventory.objects:
+        raise SystemExit(f"of {inventory.objects:,} objects {kept.succeeded:,} were hashed: {kept.reasons}")
+    return kept
+
+
+class MadeUpStore:
+    """`objects` objects of a few bytes each, which come from nowhere: what remains is our own memory."""
+
+    BODY = memoryview(b"made up ")
+    PAGE = 1000
+
+    def __init__(self, objects: int) -> None:
+        self._objects = objects
+
+    def list_objects(self) -> Iterator[pa.RecordBatch]:
+        """Pages as an S3 store yields them."""
+        listed = datetime(2024, 2, 29, tzinfo=UTC)
+        for first in range(0, self._objects, self.PAGE):
+            numbers = range(first, min(first + self.PAGE, self._objects))
+            columns = {
+                "key": [f"a-folder-of-some-length/{number:012d}.tif" for number in numbers],
+                "version_id": [None] * len(numbers),
+                "is_latest": [True] * len(numbers),
+                "size": [len(self.BODY)] * len(numbers),
+                "etag": [f"{number:032x}" for number in numbers],
+                "last_modified": [listed] * len(numbers),
+                "storage_class": ["STANDARD"] * len(numbers),
+                "checksum_algorithm": ["CRC64NVME"] * len(numbers),
+            }
+            yield pa.RecordBatch.from_pydict(columns, schema=INVENTORY)
+
+    def read(self, item: ListedObject, sink: Sink) -> None:
+        """Give the few bytes."""
+        sink.update(self.BODY)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def hash_made_up(lake: Path, objects: int) -> Checksums:
+    """List and check objects that a store stubbed at the client makes up."""
+    return verify(MadeUpStore(objects), LocalLake(lake), "made-up", "SHA256", DEFAULT_CONCURRENCY)
+
+
+def main(work: str, where: str, what: str) -> None:
+    """Do one piece of work and print what was done."""
+    if work == "list":
+        print(list_bucket(Path(where), what))
+    elif work == "hash":
+        print(hash_bucket(Path(where), what))
+    elif work == "memory":
+        print(hash_made_up(Path(where), int(what)))
+    else:
+        raise SystemExit(__doc__)
+    assert "dagster" not in sys.modules, "the engine alone is measured"
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,60 @@
+"""Hashing objects of a real S3 server: ours beside `rclone hashsum sha256 --download`."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from bench.contestants import RCLONE_SETTINGS, ours, rclone_hash, refuse_unless_agreed
+from bench.data import GIB, KIB, MIB, Collection, Collections, Endpoint, serving
+from bench.measure import Row, Usage, in_turn
+
+
+def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
+    """CPU and wall time of small, medium and large objects."""
+    small, medium, large = collections.small, collections.medium, collections.large
+    with serving(scratch, small, medium, large) as endpoint:
+        return [
+            *_rows(endpoint, small, rounds, cpu_at_most=0.75),
+            *_rows(endpoint, medium, rounds, cpu_at_most=1.0),
+            *_rows(endpoint, large, rounds, cpu_at_most=0.95),
+        ]
+
+
+def _rows(endpoint: Endpoint, collection: Collection, rounds: int, cpu_at_most: float) -> list[Row]:
+    bucket = collection.bucket
+    settings = RCLONE_SETTINGS if collection.objects > 1 else RCLONE_SETTINGS[:1]
+    # These runs fill the page cache too, for both, and are not counted otherwise.
+    tried = {at_once: rclone_hash(endpoint, bucket, at_once) for at_once in settings}
+    ours(endpoint, "hash", bucket)
+    refuse_unless_agreed(endpoint, bucket)
+    # The setting that costs rclone the least CPU need not be its fastest: each row has its best.
+    thrifty = min(tried, key=lambda at_once: tried[at_once].cpu)
+    fast = min(tried, key=lambda at_once: tried[at_once].wall)
+    contestants = {"ours": partial(ours, endpoint, "hash", bucket)} | {
+        str(at_once): partial(rclone_hash, endpoint, bucket, at_once) for at_once in {thrifty, fast}
+    }
+    used = in_turn(rounds, contestants)
+    name = f"SHA-256 of {collection.objects:,} of {_size(collection.size)}"
+    rclone_cpu = min(used[str(thrifty)].cpu, used[str(fast)].cpu)
+    rclone_wall = min(used[str(thrifty)].wall, used[str(fast)].wall)
+    return [
+        _cpu_row(name, collection, used["ours"], rclone_cpu, cpu_at_most),
+        Row(f"{name}, wall", "s", used["ours"].wall, 1.0, rclone_wall, "rclone"),
+    ]
+
+
+def _cpu_row(name: str, collection: Collection, used: Usage, rclone_cpu: float, at_most: float) -> Row:
+    """CPU an object where objects are small, CPU a GB where their bytes are what costs."""
+    if collection.size < MIB:
+        unit, scale = "ms an object", 1000 / collection.objects
+    else:
+        unit, scale = "s a GB", 1e9 / (collection.objects * collection.size)
+    return Row(f"{name}, CPU", unit, used.cpu * scale, at_most, rclone_cpu * scale, "rclone")
+
+
+def _size(size: int) -> str:
+    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if size >= unit:
+            return f"{size // unit} {name}"
+    return f"{size} bytes"
