@@ -8,6 +8,7 @@ normalisation of paths, no redirects, no retries. Those belong to the store.
 from __future__ import annotations
 
 import io
+import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from types import TracebackType
 
 _MAX_LINE = 64 * 1024
 _MAX_HEADERS = 200
+_MAX_INTERIM = 10
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_CHUNK = re.compile(rb"[0-9A-Fa-f]{1,15}")
 
 
 class BrokenConnection(OSError):
@@ -44,17 +48,18 @@ class Response:
         self.status = status
         self.headers = headers
         self._stream = stream
-        self._chunked = "chunked" in headers.get("transfer-encoding", "").lower()
+        coding = headers.get("transfer-encoding", "identity").lower()
+        if coding not in ("identity", "chunked"):  # compressed on the way, perhaps: not the object's bytes
+            raise BrokenConnection(f"a transfer-encoding that was not asked for: {coding!r}")
+        self._chunked = coding == "chunked"
         length = headers.get("content-length")
-        try:
-            self.length = int(length) if length is not None and not self._chunked else None
-        except ValueError:
-            raise BrokenConnection(f"content-length is no number: {length!r}") from None
+        if length is not None and not _LENGTH.fullmatch(length):
+            raise BrokenConnection(f"content-length is no number: {length!r}")
+        self.length = int(length) if length is not None and not self._chunked else None
         self._left = 0 if self._chunked else self.length
         self._ended = self._left == 0 and not self._chunked
-        self.reusable = (self._chunked or self.length is not None) and (
-            headers.get("connection", "").lower() != "close"
-        )
+        said = {token.strip() for token in headers.get("connection", "").lower().split(",")}
+        self.reusable = (self._chunked or self.length is not None) and "close" not in said
 
     @property
     def complete(self) -> bool:
@@ -87,14 +92,13 @@ class Response:
         line = _line(self._stream)
         if not line:  # the end of the chunk before
             line = _line(self._stream)
-        try:
-            self._left = int(line.split(b";")[0], 16)
-        except ValueError:
-            raise BrokenConnection(f"not the start of a chunk: {line[:40]!r}") from None
+        size = line.partition(b";")[0].strip()
+        if not _CHUNK.fullmatch(size):
+            raise BrokenConnection(f"not the start of a chunk: {line[:40]!r}")
+        self._left = int(size, 16)
         if self._left:
             return True
-        while _line(self._stream):  # trailers
-            pass
+        _read_headers(self._stream)  # trailers
         self._ended = True
         return False
 
@@ -197,16 +201,26 @@ class Connection:
 
 
 def _read_head(stream: io.BufferedReader) -> Response:
-    status_line = _line(stream)
-    version, _, rest = status_line.partition(b" ")
-    if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
-        raise BrokenConnection(f"not an HTTP answer: {status_line[:80]!r}")
+    for _ in range(_MAX_INTERIM):
+        status_line = _line(stream)
+        version, _, rest = status_line.partition(b" ")
+        if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
+            raise BrokenConnection(f"not an HTTP answer: {status_line[:80]!r}")
+        headers = _read_headers(stream)
+        if rest.startswith(b"1"):  # 100 Continue, 103 Early Hints: the answer comes after it
+            continue
+        if version == b"HTTP/1.0":
+            headers.setdefault("connection", "close")
+        return Response(int(rest[:3]), headers, stream)
+    raise BrokenConnection("interim answers without end")
+
+
+def _read_headers(stream: io.BufferedReader) -> dict[str, str]:
     headers: dict[str, str] = {}
-    while line := _line(stream):
+    for _ in range(_MAX_HEADERS):
+        line = _line(stream)
+        if not line:
+            return headers
         name, _, value = line.partition(b":")
         headers[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
-        if len(headers) > _MAX_HEADERS:
-            raise BrokenConnection("an answer with too many headers")
-    if version == b"HTTP/1.0":
-        headers.setdefault("connection", "close")
-    return Response(int(rest[:3]), headers, stream)
+    raise BrokenConnection("an answer with too many headers")
