@@ -29,11 +29,9 @@ def encode_path(key: str) -> str:
 
 
 def encode_query(parameters: dict[str, str]) -> str:
-    """Parameters as a canonical query string: sorted by name, everything reserved encoded."""
-    return "&".join(
-        f"{quote(name, safe=_UNRESERVED)}={quote(value, safe=_UNRESERVED)}"
-        for name, value in sorted(parameters.items())
-    )
+    """Parameters as a canonical query string: everything reserved encoded, sorted by encoded name."""
+    encoded = ((quote(n, safe=_UNRESERVED), quote(v, safe=_UNRESERVED)) for n, v in parameters.items())
+    return "&".join(f"{name}={value}" for name, value in sorted(encoded))
 
 
 class Signer:
@@ -86,7 +84,7 @@ class Signer:
                 method,
                 path,
                 query,
-                *(f"{name}:{signed[name]}" for name in names),
+                *(f"{name}:{' '.join(signed[name].split())}" for name in names),
                 "",
                 ";".join(names),
                 _EMPTY_BODY,
