@@ -58,7 +58,8 @@ def machine() -> list[str]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return [
         f"{cpu}, {len(os.sched_getaffinity(0))} cores, {memory / 2**30:.0f} GiB, {platform.release()}",
-        f"Python {platform.python_version()}, rclone {_version(rclone())}, SeaweedFS {_version(weed_binary())}",
+        f"Python {platform.python_version()}, rclone {_version(rclone())}, "
+        f"SeaweedFS {_version(weed_binary())}",
     ]
 
 
