@@ -10,10 +10,10 @@ help: ## this list
 
 setup: $(READY) ## the virtual environment, from the lock
 
-# The stamp is written last: an interrupted installation is begun anew.
-$(READY): requirements.lock pyproject.toml
+# The stamp is written last: an interrupted installation is taken up again.
+$(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 …"; exit 2; }
-	$(PYTHON) -m venv --clear .venv
+	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)

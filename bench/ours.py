@@ -43,7 +43,7 @@ def hash_bucket(catalog_file: Path, name: str) -> Checksums:
 def verify(store: Store, lake: Lake, name: str, algorithm: Algorithm, threads: int) -> Checksums:
     """Inventory, plan, shards, ledger."""
     inventory = take_inventory(store, lake, name, RUN_ID)
-    scratch = scratch_folder(RUN_ID, name)
+    scratch = scratch_folder(RUN_ID)
     with lake.workspace() as workspace:
         plan = make_plan(inventory.file, lake.fetch(inventory.file, workspace), algorithm)
     for shard in plan.shards:

@@ -40,7 +40,9 @@ pairs:
 
 
 def demo(
-    files: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="A folder of yours.")] = None,
+    files: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="A folder of yours.")
+    ] = None,
 ) -> None:
     """Show the platform at work on a small collection, or on copies of the files of a folder."""
     began = time.monotonic()

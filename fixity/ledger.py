@@ -144,7 +144,6 @@ def _put_together(
                 "inventory": str(inventory),
                 "checks": [str(file) for file in files],
                 "algorithm": algorithms[0] if algorithms else "SHA256",
-                "listed_at": listed.listed_at,
                 "run_id": listed.run_id,
             },
         ).to_arrow_reader(ROW_GROUP_ROWS)

@@ -20,8 +20,7 @@ from resources import LakeResource, ProgressResource, StoresResource
 
 
 def _scratch(context: dg.OpExecutionContext) -> str:
-    root = context.run.root_run_id or context.run_id
-    return scratch_folder(root, context.partition_key)
+    return scratch_folder(context.run.root_run_id or context.run.run_id)
 
 
 # The steps pass nothing to each other through Dagster: what they share stands in the lake's scratch,
@@ -66,7 +65,7 @@ def hash_objects(
         plan = Plan.from_json(kept_in.read_text(plan_file(scratch)))
         shard: Shard = plan.shards[int(context.get_mapping_key() or 0)]
         told = progress.hashing(context, bucket, plan, shard)
-        hash_shard(store, kept_in, scratch, plan, shard, context.run_id, stores.threads(bucket), told)
+        hash_shard(store, kept_in, scratch, plan, shard, context.run.run_id, stores.threads(bucket), told)
 
 
 @dg.op(ins={"hashed": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
@@ -77,7 +76,7 @@ def keep_table(context: dg.OpExecutionContext, lake: LakeResource) -> None:
     with told_plainly():
         kept_in = lake.open()
         plan = Plan.from_json(kept_in.read_text(plan_file(scratch)))
-        kept = keep_checksums(kept_in, scratch, plan, bucket, context.run_id)
+        kept = keep_checksums(kept_in, scratch, plan, bucket, context.run.run_id)
         kept_in.remove(scratch)
     context.add_output_metadata(
         {

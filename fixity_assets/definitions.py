@@ -64,4 +64,7 @@ def _executor(name: str) -> tuple[dg.ExecutorDefinition, int]:
     raise ValueError(f"{EXECUTOR_VARIABLE} is '{name}'; it must be in_process or multiprocess")
 
 
-defs = build_definitions(load_catalog())
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The definitions of the catalog that FIXITY_CATALOG names, else of fixity.yaml here."""
+    return build_definitions(load_catalog())

@@ -11,6 +11,7 @@ import pyarrow as pa
 from fixity.catalog import CatalogError
 from fixity.lake import LakeError
 from fixity.ledger import TableMissing
+from fixity.reports import TableNotConsistent, TableNotSorted
 from fixity.stores import StoreUnreachable
 
 GROUP = "fixity"
@@ -39,7 +40,7 @@ def told_plainly() -> Iterator[None]:
     """
     try:
         yield
-    except (TableMissing, CatalogError) as error:
+    except (TableMissing, TableNotSorted, TableNotConsistent, CatalogError) as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     except StoreUnreachable as error:
         raise dg.Failure(description=str(error), allow_retries=error.passing) from error

@@ -30,12 +30,12 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         stores: StoresResource,
         lake: LakeResource,
         progress: ProgressResource,
-    ) -> dg.MaterializeResult[None]:
+    ) -> dg.MaterializeResult:
         bucket = context.partition_key
         with told_plainly(), stores.open(bucket) as store:
             kept_in = lake.open()
             told = progress.listing(context.op_execution_context, bucket)
-            taken = take_inventory(store, kept_in, bucket, context.run_id, told)
+            taken = take_inventory(store, kept_in, bucket, context.run.run_id, told)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": taken.objects,

@@ -6,8 +6,9 @@ import base64
 
 import dagster as dg
 import pygal
-from fixity.reports import COLUMNS, STATUSES, Counts, Outcome
 from pygal.style import Style
+
+from fixity.reports import COLUMNS, STATUSES, Counts, Outcome
 
 _COLOURS = {
     "ok": "#2e9e5b",
@@ -62,5 +63,5 @@ def summary_chart(pair: str, counts: Counts) -> dg.MarkdownMetadataValue:
     )
     for status in shown:
         chart.add(status, [{"value": by_status[status], "label": status}])
-    image = base64.b64encode(chart.render(is_unicode=False)).decode()
+    image = base64.b64encode(chart.render(is_unicode=True).encode()).decode()
     return dg.MetadataValue.md(f"![{pair}](data:image/svg+xml;base64,{image})")

@@ -17,7 +17,7 @@ def _load(file: str, changed: float) -> Catalog:
     return load_catalog(Path(file))
 
 
-class CatalogResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # its parameter is for tests
+class CatalogResource(dg.ConfigurableResource):
     """The catalog, read from its file again in each process that needs it."""
 
     file: str
@@ -36,7 +36,7 @@ class CatalogResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # its
         return self.catalog.pairs[name]
 
 
-class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class StoresResource(dg.ConfigurableResource):
     """Opens buckets. `processes`: how many steps read a bucket at once and share its limits."""
 
     catalog: dg.ResourceDependency[CatalogResource]
@@ -56,7 +56,7 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return max(1, limit // self.processes)
 
 
-class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class LakeResource(dg.ConfigurableResource):
     """Opens the lake."""
 
     catalog: dg.ResourceDependency[CatalogResource]

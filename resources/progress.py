@@ -9,7 +9,7 @@ from fixity.shards import Plan, Progress, Shard
 from fixity.wording import bytes_text, seconds_text
 
 
-class ProgressResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class ProgressResource(dg.ConfigurableResource):
     """Progress as log lines, one every `every_seconds` at most."""
 
     every_seconds: float = 15.0

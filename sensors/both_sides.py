@@ -26,7 +26,7 @@ def both_sides_sensor(catalog: Catalog) -> dg.SensorDefinition:
         name="report_when_both_sides_are_checked",
         description=__doc__,
         job_name=REPORT_JOB,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def both_sides(context: dg.SensorEvaluationContext) -> dg.SensorResult:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import dagster as dg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.platform import Platform
 from tests.servers.faulty_proxy import FaultyProxy
 from tests.servers.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, SeaweedFS
 from tests.servers.stub_s3 import StubS3
@@ -100,3 +103,16 @@ def stub_s3() -> Iterator[StubS3]:
     """An empty S3 endpoint in memory, for keys that the real server would change."""
     with StubS3() as stub:
         yield stub
+
+
+@pytest.fixture
+def platform(tmp_path: Path, s3: S3Client, seaweedfs: SeaweedFS, make_bucket: MakeBucket) -> Platform:
+    """A pair of two empty buckets on the real server, with a catalog and a lake of its own."""
+    return Platform(tmp_path, s3, seaweedfs.endpoint_url, make_bucket(), make_bucket())
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance in memory."""
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral

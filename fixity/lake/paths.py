@@ -38,6 +38,6 @@ def stats_file(pair: str, day: date | None) -> str:
     return f"metadata/{day or LATEST}/checksums/stats/{pair}_checksum-report.json"
 
 
-def scratch_folder(root_run_id: str, bucket: str) -> str:
+def scratch_folder(root_run_id: str) -> str:
     """Parts of a run in progress, from which its re-execution goes on."""
-    return f"scratch/{root_run_id}/{bucket}/"
+    return f"scratch/{root_run_id}/"

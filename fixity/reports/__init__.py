@@ -2,7 +2,7 @@
 where reports are kept, and who is told, belongs elsewhere."""
 
 from fixity.reports.columns import COLUMNS, STATUSES
-from fixity.reports.compare import Outcome, Side, compare
+from fixity.reports.compare import Outcome, Side, TableNotConsistent, compare
 from fixity.reports.counts import Counts
 from fixity.reports.ranges import TableNotSorted
 from fixity.reports.summary import stats, summary_text
@@ -15,6 +15,7 @@ __all__ = [
     "Counts",
     "Outcome",
     "Side",
+    "TableNotConsistent",
     "TableNotSorted",
     "check_names",
     "compare",

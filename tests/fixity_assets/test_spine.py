@@ -1,0 +1,241 @@
+"""The spine through the real assets on a real server: inventory, checksums, report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from jobs import CHECKSUMS_JOB, REPORT_JOB
+from tests.conftest import MakeBucket
+from tests.platform import PAIR, Platform, read_report, report_metadata
+from tests.servers.faults import CutConnection, Refuse
+from tests.servers.faulty_proxy import FaultyProxy
+
+
+def _checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+
+
+def test_two_equal_buckets_are_verified(platform: Platform, instance: dg.DagsterInstance) -> None:
+    for number in range(30):
+        platform.put(f"folder-{number % 3}/file {number} é.txt", b"content %d" % number)
+    result = platform.verify(instance)
+    said = report_metadata(result)
+    assert (said["total_objects"], said["matches"]) == (30, 30)
+    assert all(_checks(result).values())
+    rows = read_report(said["csv"])
+    assert [row["status"] for row in rows] == ["ok"] * 30
+    assert [row["key"] for row in rows] == sorted((row["key"] for row in rows), key=str.encode)
+    first = next(row for row in rows if row["key"].endswith("file 0 é.txt"))
+    assert (
+        first["checksum_source"] == hashlib.sha256(b"content 0").hexdigest() == first["checksum_replication"]
+    )
+
+
+def test_every_kind_of_difference_is_told_apart_in_one_report(
+    platform: Platform, instance: dg.DagsterInstance, faulty_proxy: FaultyProxy
+) -> None:
+    for key in ("fine", "changed", "only-source", "only-replica", "unreadable"):
+        platform.put(key, key.encode(), replica=b"CHANGED" if key == "changed" else None)
+    platform.s3.delete_object(Bucket=platform.replica, Key="only-source")
+    platform.s3.delete_object(Bucket=platform.source, Key="only-replica")
+    platform.endpoint_url = faulty_proxy.endpoint_url
+    faulty_proxy.fault(Refuse(403, times=None), key="unreadable")
+    result = platform.verify(instance)
+    said = report_metadata(result)
+    assert {row["key"]: row["status"] for row in read_report(said["csv"])} == {
+        "fine": "ok",
+        "changed": "mismatch",
+        "only-source": "missing_replica",
+        "only-replica": "missing_source",
+        "unreadable": "failed_source",
+    }
+    assert {name: said[name] for name in ("total_objects", "matches", "mismatches")} == {
+        "total_objects": 4,
+        "matches": 1,
+        "mismatches": 1,
+    }
+    assert (said["failed_source"], said["failed_replication"]) == (1, 1)  # both failed: once in each figure
+    assert _checks(result) == {
+        "no_mismatches": False,
+        "no_missing_source": False,
+        "no_missing_replica": False,
+        "no_failures": False,
+        "all_checked": True,
+        "all_comparable": True,
+    }
+    assert [record["key"] for record in said["not_ok"]] == [
+        "changed", "only-replica", "only-source", "unreadable",
+    ]  # fmt: skip
+
+
+def test_the_report_of_the_day_and_the_latest_and_their_counts_stand_at_duracloud_s_paths(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.put("a")
+    platform.verify(instance)
+    lake = platform.folder / "lake"
+    reports = sorted(path.relative_to(lake).as_posix() for path in (lake / "reports").rglob("*.csv"))
+    assert reports[0] == f"reports/0000-00-00-LATEST/checksums/{PAIR}_checksum-report.csv"
+    assert len(reports) == 2 and reports[1].endswith(f"/checksums/{PAIR}_checksum-report.csv")
+    assert (lake / reports[0]).read_bytes() == (lake / reports[1]).read_bytes()
+    stats = lake / f"metadata/0000-00-00-LATEST/checksums/stats/{PAIR}_checksum-report.json"
+    assert json.loads(stats.read_text())["matches"] == 1
+    assert not list((lake / "scratch").iterdir())  # nothing of the run is left behind
+
+
+def test_an_empty_replica_of_a_source_with_objects_is_a_divergence_and_an_empty_source_is_fine(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    result = platform.verify(instance)
+    assert report_metadata(result)["total_objects"] == 0 and all(_checks(result).values())
+    platform.s3.put_object(Bucket=platform.source, Key="new", Body=b"x")
+    result = platform.verify(instance)
+    assert report_metadata(result)["missing_replica"] == 1
+    assert not _checks(result)["no_missing_replica"]
+
+
+def test_a_bucket_that_is_not_there_ends_its_own_run_with_a_plain_message(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.put("a")
+    platform.replica = "no-such-bucket"
+    assert platform.run(instance, CHECKSUMS_JOB, PAIR).success
+    failed = platform.run(instance, CHECKSUMS_JOB, f"{PAIR}-repl")
+    (event,) = failed.filter_events(lambda event: event.is_step_failure)
+    assert event.step_failure_data.user_failure_data is not None
+    assert "no such bucket" in (event.step_failure_data.user_failure_data.description or "")
+
+
+def test_a_report_before_both_sides_are_checked_says_what_to_run(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.put("a")
+    platform.run(instance, CHECKSUMS_JOB, PAIR)
+    failed = platform.run(instance, REPORT_JOB, PAIR)
+    (event,) = failed.filter_events(lambda event: event.is_step_failure)
+    assert event.step_failure_data.user_failure_data is not None
+    assert f"materialize checksums[{PAIR}-repl]" in (
+        event.step_failure_data.user_failure_data.description or ""
+    )
+
+
+def test_the_lake_may_be_a_prefix_of_a_bucket(
+    platform: Platform, instance: dg.DagsterInstance, make_bucket: MakeBucket
+) -> None:
+    managed = make_bucket()
+    platform.lake = f"s3://{managed}/fixity"
+    platform.put("a", b"x", replica=b"y")
+    said = report_metadata(platform.verify(instance))
+    assert said["mismatches"] == 1
+    latest = f"fixity/reports/0000-00-00-LATEST/checksums/{PAIR}_checksum-report.csv"
+    assert said["latest_csv"] == f"s3://{managed}/{latest}"
+    text = platform.s3.get_object(Bucket=managed, Key=latest)["Body"].read().decode()
+    assert ",a,,mismatch,SHA256," in text
+    kept = {item["Key"].split("/")[1] for item in platform.s3.list_objects_v2(Bucket=managed)["Contents"]}
+    assert kept == {"inventory", "checksums", "reports", "metadata"}  # and no scratch
+
+
+def test_a_table_older_than_the_newest_inventory_leaves_new_objects_not_checked(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.put("a")
+    platform.check_both(instance)
+    platform.put("b")
+    assert platform.run(instance, "take_inventory", PAIR).success
+    assert platform.run(instance, "take_inventory", f"{PAIR}-repl").success
+    result = platform.run(instance, REPORT_JOB, PAIR)
+    said = report_metadata(result)
+    assert {row["key"]: row["status"] for row in read_report(said["csv"])} == {"a": "ok", "b": "not_checked"}
+    assert not _checks(result)["all_checked"]
+
+
+def test_a_failed_run_re_executed_from_failure_does_not_read_the_finished_parts_again(
+    platform: Platform, faulty_proxy: FaultyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fixity.shards.PART_OBJECTS", 4)
+    for number in range(12):
+        platform.put(f"key-{number:02d}")
+    platform.endpoint_url = faulty_proxy.endpoint_url
+    platform.bucket_settings["max_concurrency"] = 1
+    monkeypatch.setenv("FIXITY_CATALOG", str(platform.file))
+    broken = Refuse(403, code="ExpiredToken", times=None)
+    faulty_proxy.fault(broken, key="key-09")
+    job = dg.reconstructable(reconstructed_job)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as local:
+        with dg.execute_job(job, local, tags={"dagster/partition": PAIR}) as failed:
+            assert not failed.success
+        faulty_proxy.forget()
+        again = dg.ReexecutionOptions.from_failure(failed.run_id, local)
+        with dg.execute_job(
+            job, local, tags={"dagster/partition": PAIR}, reexecution_options=again
+        ) as resumed:
+            assert resumed.success
+            steps = {event.step_key for event in resumed.all_events if event.is_step_start}
+    assert steps == {"checksums.hash_objects[0]", "checksums.keep_table"}
+    read_again = {request.key for request in faulty_proxy.requests if request.key}
+    assert read_again == {f"key-{number:02d}" for number in range(8, 12)}
+
+
+def reconstructed_job() -> dg.JobDefinition:
+    """The job, as another process builds it: from the catalog that the environment names."""
+    from fixity.catalog import load_catalog
+    from fixity_assets.definitions import build_definitions
+
+    return build_definitions(load_catalog()).resolve_job_def(CHECKSUMS_JOB)
+
+
+def test_a_connection_cut_again_and_again_gives_the_right_checksum_in_the_end(
+    platform: Platform, instance: dg.DagsterInstance, faulty_proxy: FaultyProxy
+) -> None:
+    body = bytes(range(256)) * 8192
+    platform.put("large", body)
+    platform.endpoint_url = faulty_proxy.endpoint_url
+    faulty_proxy.fault(CutConnection(100_000, times=3), key="large")
+    said = report_metadata(platform.verify(instance))
+    (row,) = read_report(said["csv"])
+    assert (row["status"], row["checksum_source"]) == ("ok", hashlib.sha256(body).hexdigest())
+
+
+def test_the_definitions_load_and_describe_themselves(platform: Platform) -> None:
+    definitions = platform.definitions()
+    dg.Definitions.validate_loadable(definitions)
+    graph = definitions.resolve_asset_graph()
+    for name, kinds in (
+        ("inventory", {"s3", "parquet"}),
+        ("checksums", {"python", "parquet"}),
+        ("fixity_report", {"duckdb", "csv"}),
+    ):
+        node = graph.get(dg.AssetKey(name))
+        assert node.kinds == kinds and node.group_name == "fixity" and node.description
+        columns = node.metadata["dagster/column_schema"].columns
+        assert columns[0].name in ("key", "bucket") and all(column.description for column in columns)
+    assert graph.get(dg.AssetKey("inventory")).partitions_def == dg.StaticPartitionsDefinition(
+        [PAIR, f"{PAIR}-repl"]
+    )
+
+
+def test_the_multiprocess_executor_gives_the_same_report(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FIXITY_EXECUTOR", "multiprocess")
+    monkeypatch.setenv("FIXITY_CATALOG", str(platform.file))
+    platform.put("a")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as local:
+        job = dg.reconstructable(reconstructed_job)
+        for bucket in (PAIR, f"{PAIR}-repl"):
+            with dg.execute_job(job, local, tags={"dagster/partition": bucket}) as result:
+                assert result.success
+        assert report_metadata(platform.run(local, REPORT_JOB, PAIR))["matches"] == 1
+
+
+def test_an_unknown_executor_is_refused_with_what_would_be_right(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIXITY_EXECUTOR", "celery")
+    with pytest.raises(ValueError, match="must be in_process or multiprocess"):
+        platform.definitions()

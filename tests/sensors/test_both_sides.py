@@ -1,0 +1,79 @@
+"""The sensor that makes the report follow: once for each new pair of tables, never for one side."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from fixity.catalog import load_catalog
+from jobs import CHECKSUMS_JOB, REPORT_JOB
+from sensors.both_sides import both_sides_sensor
+from tests.platform import PAIR, Platform
+
+
+def _tick(platform: Platform, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
+    sensor = both_sides_sensor(load_catalog(platform.file))
+    with dg.build_sensor_context(
+        instance=instance, cursor=cursor, definitions=platform.definitions()
+    ) as context:
+        result = sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def _reason(result: dg.SensorResult) -> str:
+    assert result.skip_reason is not None
+    return result.skip_reason.skip_message or ""
+
+
+def test_without_tables_nothing_happens(platform: Platform, instance: dg.DagsterInstance) -> None:
+    result = _tick(platform, instance)
+    assert not result.run_requests and _reason(result) == "no new tables"
+
+
+def test_the_first_side_waits_and_the_tick_says_for_which(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.run(instance, CHECKSUMS_JOB, PAIR)
+    result = _tick(platform, instance)
+    assert not result.run_requests and _reason(result) == f"{PAIR} waits for {PAIR}-repl"
+
+
+def test_the_second_side_brings_one_report_and_the_next_tick_none(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.check_both(instance)
+    first = _tick(platform, instance)
+    assert first.run_requests is not None
+    (request,) = first.run_requests
+    assert request.partition_key == PAIR and (request.run_key or "").startswith(f"{PAIR}:")
+    assert not _tick(platform, instance, first.cursor).run_requests
+    # A cursor that was lost asks again with the same run key, which Dagster starts once only.
+    (again,) = _tick(platform, instance).run_requests or []
+    assert again.run_key == request.run_key
+
+
+def test_after_a_report_both_sides_must_be_new_again(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.check_both(instance)
+    cursor = _tick(platform, instance).cursor
+    platform.run(instance, CHECKSUMS_JOB, f"{PAIR}-repl")
+    one_side = _tick(platform, instance, cursor)
+    assert not one_side.run_requests and _reason(one_side) == f"{PAIR} waits for {PAIR}"
+    platform.run(instance, CHECKSUMS_JOB, PAIR)
+    assert len(_tick(platform, instance, one_side.cursor).run_requests or []) == 1
+
+
+def test_a_report_that_was_made_by_hand_is_not_made_again(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.check_both(instance)
+    assert platform.run(instance, REPORT_JOB, PAIR).success
+    assert not _tick(platform, instance).run_requests
+
+
+def test_a_failed_check_of_a_side_is_no_table(platform: Platform, instance: dg.DagsterInstance) -> None:
+    platform.run(instance, CHECKSUMS_JOB, PAIR)
+    platform.replica = "no-such-bucket"
+    assert not platform.run(instance, CHECKSUMS_JOB, f"{PAIR}-repl").success
+    assert not _tick(platform, instance).run_requests

@@ -1,0 +1,153 @@
+"""A running Dagster: driven through GraphQL as the UI drives it, and looked at in a browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.platform import PAIR, Platform
+from tests.servers.dagster_dev import DagsterDev, dagster_dev
+from tests.servers.seaweedfs import SeaweedFS
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+_BACKFILL = """
+mutation ($backfill: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $backfill) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}"""
+_MATERIALIZATIONS = """
+query ($asset: AssetKeyInput!, $partitions: [String!]) {
+  assetOrError(assetKey: $asset) {
+    ... on Asset {
+      assetMaterializations(partitions: $partitions, limit: 5) {
+        runId partition
+        metadataEntries { __typename label ... on IntMetadataEntry { intValue } }
+      }
+    }
+  }
+}"""
+_CHECKS = """
+query ($asset: AssetKeyInput!) {
+  assetChecksOrError: assetNodeOrError(assetKey: $asset) {
+    ... on AssetNode {
+      assetChecksOrError {
+        ... on AssetChecks {
+          checks { name executionForLatestMaterialization { status evaluation { severity success } } }
+        }
+      }
+    }
+  }
+}"""
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory, s3: S3Client, seaweedfs: SeaweedFS) -> Iterator[DagsterDev]:
+    """Dagster over a pair with one changed object, verified by a backfill and the sensor."""
+    folder = tmp_path_factory.mktemp("dev")
+    for bucket in ("ui-source", "ui-replica"):
+        s3.create_bucket(Bucket=bucket)
+    platform = Platform(folder, s3, seaweedfs.endpoint_url, "ui-source", "ui-replica")
+    for number in range(5):
+        platform.put(f"file-{number}.txt")
+    platform.put("changed.txt", b"as deposited", replica=b"not any more")
+    with dagster_dev(folder, platform.file) as running:
+        yield running
+    for bucket in ("ui-source", "ui-replica"):
+        s3.delete_bucket(Bucket=bucket)
+
+
+def _reports(dev: DagsterDev) -> list[dict[str, Any]]:
+    asked = dev.ask(_MATERIALIZATIONS, asset={"path": ["fixity_report"]}, partitions=[PAIR])
+    reports: list[dict[str, Any]] = asked["assetOrError"].get("assetMaterializations", [])
+    return reports
+
+
+@pytest.fixture(scope="module")
+def report(dev: DagsterDev) -> dict[str, Any]:
+    """The report that follows a backfill of both buckets by itself."""
+    backfill = {
+        "assetSelection": [{"path": ["inventory"]}, {"path": ["checksums"]}],
+        "partitionNames": [PAIR, f"{PAIR}-repl"],
+    }
+    launched = dev.ask(_BACKFILL, backfill=backfill)["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    return dev.wait_for(lambda: next(iter(_reports(dev)), None), "report")
+
+
+def test_materializing_both_buckets_makes_the_report_follow_by_itself(report: dict[str, Any]) -> None:
+    counts = {entry["label"]: entry.get("intValue") for entry in report["metadataEntries"]}
+    assert (counts["total_objects"], counts["matches"], counts["mismatches"]) == (6, 5, 1)
+
+
+def test_the_asset_checks_are_green_or_red_per_pair(dev: DagsterDev, report: dict[str, Any]) -> None:
+    asked = dev.ask(_CHECKS, asset={"path": ["fixity_report"]})
+    checks = asked["assetChecksOrError"]["assetChecksOrError"]["checks"]
+    passed = {check["name"]: check["executionForLatestMaterialization"] for check in checks}
+    assert {name for name, last in passed.items() if last and not last["evaluation"]["success"]} == {
+        "no_mismatches"
+    }
+    assert passed["no_failures"]["evaluation"]["success"]
+
+
+def test_the_report_is_made_once_for_one_pair_of_tables(dev: DagsterDev, report: dict[str, Any]) -> None:
+    ticks = """
+    query ($sensor: SensorSelector!) {
+      sensorOrError(sensorSelector: $sensor) {
+        ... on Sensor { sensorState { ticks(limit: 20) { status timestamp skipReason } } }
+      }
+    }"""
+    sensor = {
+        "repositoryName": "__repository__",
+        "repositoryLocationName": "fixity",
+        "sensorName": "report_when_both_sides_are_checked",
+    }
+
+    def later_tick() -> bool:
+        state = dev.ask(ticks, sensor=sensor)["sensorOrError"]["sensorState"]
+        done = [tick["status"] for tick in state["ticks"] if tick["status"] != "STARTED"]
+        return bool(done) and done[0] == "SKIPPED" and "SUCCESS" in done
+
+    dev.wait_for(later_tick, "tick after the one that asked for the report")
+    assert len(_reports(dev)) == 1
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed (apt-get install chromium)")
+def test_the_report_s_page_shows_counts_chart_problems_and_the_csv(
+    dev: DagsterDev, report: dict[str, Any], tmp_path: Path
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        page = browser.new_page(viewport={"width": 1500, "height": 1300})
+        page.goto(f"{dev.url}/assets/fixity_report?view=partitions&partition={PAIR}")
+        page.get_by_text("missing_replica").first.wait_for(timeout=60_000)
+        page.locator("img[alt='deposit']").first.wait_for(timeout=60_000)
+        shown = page.content()
+        page.screenshot(path=str(tmp_path / "report.png"))
+        browser.close()
+    for expected in ("mismatches", "total_objects", "_checksum-report.csv", "not_ok"):
+        assert expected in shown
