@@ -51,14 +51,17 @@ class Pace:
             while self._active >= self.allowed:
                 self._freed.wait()
             self._active += 1
+        went_well = False
         try:
             yield
+            went_well = True
         finally:
             with self._freed:
                 self._active -= 1
-                if self._allowed < self.concurrency:
+                if went_well and self._allowed < self.concurrency:
                     self._allowed = min(self.concurrency, self._allowed + 1 / self._allowed)
-                self._freed.notify()
+                # More than one may go where the number allowed has just grown.
+                self._freed.notify(max(0, self.allowed - self._active))
 
     def slow_down(self) -> None:
         """The store asked for less: halve what is allowed, once for the answers of one second."""
