@@ -57,7 +57,9 @@ def parse_page(body: bytes, versions: bool) -> Page:
 
 
 def _parser() -> etree.XMLParser:
-    return etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True, remove_comments=True)
+    return etree.XMLParser(
+        resolve_entities=False, no_network=True, huge_tree=True, remove_comments=True, remove_pis=True
+    )
 
 
 def _key(text: str | None, encoded: bool) -> str:
@@ -102,7 +104,10 @@ def _next(root: etree._Element, namespace: str, versions: bool, encoded: bool) -
     def text(name: str) -> str:
         return root.findtext(namespace + name) or ""
 
-    if text("IsTruncated") != "true":
+    truncated = text("IsTruncated").strip().lower()
+    if truncated not in ("true", "false"):  # to guess would be to take a part for the whole
+        raise ListingError("the listing does not say whether it goes on")
+    if truncated == "false":
         return None
     if not versions:
         if not text("NextContinuationToken"):
