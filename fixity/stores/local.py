@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -52,7 +53,7 @@ class LocalStore:
                 f"{self._root} is not a directory: correct the bucket's path, or mount the volume"
             )
         rows: list[tuple[object, ...]] = []
-        for row in self._walk(os.fsencode(self._root), b""):
+        for row in self._walk():
             rows.append(row)
             if len(rows) == _BATCH:
                 yield _batch(rows)
@@ -60,34 +61,23 @@ class LocalStore:
         if rows:
             yield _batch(rows)
 
-    def _walk(self, directory: bytes, prefix: bytes) -> Iterator[tuple[object, ...]]:
-        try:
-            with os.scandir(directory) as entries:
-                # A directory sorts by its name and the '/' that follows it in the keys below it.
-                found = sorted(
-                    (entry.name + (b"/" if entry.is_dir(follow_symlinks=False) else b""), entry)
-                    for entry in entries
-                )
-        except OSError as error:
-            raise StoreUnreachable(
-                f"{os.fsdecode(directory)} cannot be listed: {error.strerror}. "
-                "An inventory without it would be incomplete, so none is kept"
-            ) from error
-        for name, entry in found:
-            if name.endswith(b"/"):
-                yield from self._walk(entry.path, prefix + name)
-                continue
-            key = (prefix + name).decode("utf-8", "backslashreplace")
-            if any(fnmatchcase(key, pattern) for pattern in self._exclude):
-                continue
-            try:
-                status = entry.stat()
-            except OSError:  # a dangling link, or gone in this moment: reading will say which
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
+    def _walk(self) -> Iterator[tuple[object, ...]]:
+        root = os.fsencode(self._root) + b"/"
+        # Not by recursion: directories may lie deeper than Python's stack.
+        waiting = [iter(_entries(root))]
+        while waiting:
+            path = next(waiting[-1], None)
+            if path is None:
+                waiting.pop()
+            elif path.endswith(b"/"):
+                waiting.append(iter(_entries(path)))
+            else:
+                key = path.removeprefix(root).decode("utf-8", "backslashreplace")
+                if any(fnmatchcase(key, pattern) for pattern in self._exclude):
                     continue
-            yield (key, None, True, status.st_size, None, _modified(status), None, None)
+                status = _status(path)
+                if status is not None:
+                    yield (key, None, True, status.st_size, None, _modified(status), None, None)
 
     def read(self, item: ListedObject, sink: Sink) -> None:
         """Give a file's bytes to `sink`. Raises ObjectUnreadable, ObjectSkipped."""
@@ -98,11 +88,11 @@ class LocalStore:
             with self._pace.slot(), path.open("rb", buffering=0) as file:
                 before = os.fstat(file.fileno())
                 _refuse_if_changed(before, item)
-                while count := file.readinto(buffer):
+                while sink.count <= item.size and (count := file.readinto(buffer)):
                     sink.update(buffer[:count])
                     self._pace.spend(count)
                 _refuse_if_changed(os.fstat(file.fileno()), item)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise ObjectSkipped(DELETED, "the file is gone since it was listed") from None
         except OSError as error:
             raise ObjectUnreadable(
@@ -114,7 +104,7 @@ class LocalStore:
             )
 
     def _refuse_unless_file(self, path: Path, item: ListedObject) -> None:
-        if "\\x" in item.key and not os.path.lexists(path):
+        if "\\x" in item.key and self._stands_for_bytes(item.key):
             raise ObjectUnreadable("KeyNotUtf8", "the file's name is not UTF-8 and makes no faithful key")
         real = os.path.realpath(path)
         if os.path.commonpath([real, self._real_root]) != self._real_root:
@@ -124,6 +114,16 @@ class LocalStore:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ObjectUnreadable("NotAFile", "a link to a directory, a pipe or a device, not a file")
 
+    def _stands_for_bytes(self, key: str) -> bool:
+        """Whether a file whose name is not UTF-8 is listed under `key`, be it as well as another."""
+        paths = [os.fsencode(self._real_root)]
+        for part in key.split("/"):
+            directories, paths = paths, []
+            for directory in directories:
+                with suppress(OSError), os.scandir(directory) as entries:
+                    paths += [e.path for e in entries if e.name.decode("utf-8", "backslashreplace") == part]
+        return any(path != os.fsencode(Path(self._real_root, key)) for path in paths)
+
     def close(self) -> None:
         """Nothing is held open between reads."""
 
@@ -131,8 +131,44 @@ class LocalStore:
 _CODES: dict[type[OSError], str] = {PermissionError: "AccessDenied"}
 
 
-def _modified(status: os.stat_result) -> datetime:
-    return _EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
+def _entries(directory: bytes) -> list[bytes]:
+    """The paths of what a directory holds, directories with a '/' at their end, in the order of keys."""
+    try:
+        with os.scandir(directory) as entries:
+            # A directory sorts by its name and the '/' that follows it in the keys below it.
+            return sorted(
+                entry.path + (b"/" if entry.is_dir(follow_symlinks=False) else b"") for entry in entries
+            )
+    except OSError as error:
+        raise _incomplete(directory, error) from error
+
+
+def _status(path: bytes) -> os.stat_result | None:
+    """What a file, or the file that a link leads to, is like; None when it is gone in this moment."""
+    file = Path(os.fsdecode(path))
+    try:
+        return file.stat()
+    except OSError:
+        try:
+            return file.lstat()  # a link that leads nowhere: reading will say so
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _incomplete(path, error) from error
+
+
+def _incomplete(path: bytes, error: OSError) -> StoreUnreachable:
+    return StoreUnreachable(
+        f"{os.fsdecode(path)} cannot be listed: {error.strerror}. "
+        "An inventory without it would be incomplete, so none is kept"
+    )
+
+
+def _modified(status: os.stat_result) -> datetime | None:
+    try:
+        return _EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
+    except OverflowError:  # a file of the year 10000: file systems hold such
+        return None
 
 
 def _refuse_if_changed(status: os.stat_result, item: ListedObject) -> None:
