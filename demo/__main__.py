@@ -7,7 +7,6 @@ Dagster instance, which keep the reports of earlier runs, so that the UI shows h
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -132,5 +131,5 @@ def _deny_reading(bucket: str, key: str) -> str:
 
 
 if __name__ == "__main__":
-    os.makedirs(HOME, exist_ok=True)
+    HOME.mkdir(exist_ok=True)
     typer.run(demo)
