@@ -34,7 +34,7 @@ def build_definitions(
     Raises ValueError for an unknown executor.
     """
     partitions = Partitions.of(catalog)
-    owners = list(catalog.owners)
+    owners = sorted({owner for bucket in catalog.buckets.values() for owner in bucket.owners})
     executor, processes = _executor(os.environ.get(EXECUTOR_VARIABLE, "in_process"))
     of_catalog = CatalogResource(file=str(catalog.file))
     resources: dict[str, object] = {

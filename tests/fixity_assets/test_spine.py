@@ -212,6 +212,7 @@ def test_the_definitions_load_and_describe_themselves(platform: Platform) -> Non
     ):
         node = graph.get(dg.AssetKey(name))
         assert node.kinds == kinds and node.group_name == "fixity" and node.description
+        assert list(node.owners) == ["team:deposit"]
         columns = node.metadata["dagster/column_schema"].columns
         assert columns[0].name in ("key", "bucket") and all(column.description for column in columns)
     assert graph.get(dg.AssetKey("inventory")).partitions_def == dg.StaticPartitionsDefinition(
