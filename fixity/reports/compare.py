@@ -28,8 +28,9 @@ from fixity.reports.columns import COLUMNS
 from fixity.reports.counts import Counts
 from fixity.reports.ranges import KeyRange, key_ranges
 
-RANGE_ROWS = 400_000
-"""Rows of both sides together that a range holds: a sort of so many stays in the processor's cache."""
+RANGE_BYTES = 96 * 1024 * 1024
+"""What a range holds at most, both sides together, before compression: some 200,000 objects. Less is more
+work at the edges, more is slower to sort, and every thread holds one in memory, about thrice as large."""
 
 _SQL = Path(__file__).with_name("compare.sql").read_text(encoding="utf-8")
 
@@ -81,7 +82,7 @@ def compare(
     threads: int | None = None,
     problems: int = 100,
     progress: Callable[[int, int], None] | None = None,
-    range_rows: int = RANGE_ROWS,
+    range_bytes: int = RANGE_BYTES,
 ) -> Outcome:
     """Compare both sides; `csv` appears whole, or stays what it was.
 
@@ -89,11 +90,11 @@ def compare(
     the replica may take. work_dir: a directory for what spills and for parts of the CSV, at most a few
     ranges. memory_limit: of DuckDB, in its spelling. threads: by default the processors that this
     process may use. problems: how many rows that are not ok to return. progress: is told how many rows
-    of the report are written, and the most that there can be. range_rows: see RANGE_ROWS.
+    of the report are written, and the most that there can be. range_bytes: see RANGE_BYTES.
     Raises TableNotSorted, TableNotConsistent, duckdb.Error, OSError.
     """
     threads = threads or len(os.sched_getaffinity(0))
-    ranges = key_ranges(source.table, replica.table, range_rows)
+    ranges = key_ranges(source.table, replica.table, range_bytes)
     parameters = {
         "source": str(source.table),
         "replica": str(replica.table),
@@ -216,7 +217,7 @@ def _whole_file(file: Path) -> Iterator[BinaryIO]:
     unfinished = file.with_name(f".{file.name}.{uuid4().hex}")
     try:
         with unfinished.open("xb", buffering=0) as out:
-            yield out  # type: ignore[misc]
+            yield out
             os.fsync(out.fileno())
         unfinished.replace(file)
     finally:

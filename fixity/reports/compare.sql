@@ -2,28 +2,51 @@
 -- the other for each range; what is said of a pair of rows, in status and detail, stands only here.
 
 
--- Why a check did not succeed, as one text.
-CREATE OR REPLACE TEMP MACRO why(code, message) AS concat_ws(': ', code, message);
-
-
 -- How a version is called on both sides: a store without versions has none, and what was there
 -- before versioning began has S3's version 'null'.
 CREATE OR REPLACE TEMP MACRO version_named(id) AS CASE WHEN id NOT IN ('', 'null') THEN id END;
 
 
--- Every object of either side within the range, judged, in the order of the CSV.
+-- Every object of either side within the range, judged, in no order: a join and a sort in one statement
+-- each want all the memory, and then DuckDB may fail where it should spill.
 CREATE OR REPLACE TEMP TABLE compared AS
 WITH
 -- Row numbers let DuckDB leave out row groups outside the range without looking at them.
 source AS (
-    SELECT COLUMNS('(.*)') AS 'source_\1'
+    SELECT
+        key AS source_key,
+        version_id AS source_version_id,
+        size AS source_size,
+        etag AS source_etag,
+        last_modified AS source_last_modified,
+        algorithm AS source_algorithm,
+        checksum_type AS source_checksum_type,
+        checksum AS source_checksum,
+        evidence AS source_evidence,
+        checked_at AS source_checked_at,
+        status AS source_status,
+        status = 'skipped' AND error_code IN ('DeletedSinceListed', 'ChangedSinceListed') AS source_changed,
+        CASE WHEN status <> 'succeeded' THEN concat_ws(': ', error_code, error_message) END AS source_why
     FROM read_parquet($source)
     WHERE file_row_number BETWEEN $source_first AND $source_last
       AND key >= $lower AND ($upper IS NULL OR key < $upper)
       AND (is_latest OR $by_version)
 ),
 replica AS (
-    SELECT COLUMNS('(.*)') AS 'replica_\1'
+    SELECT
+        key AS replica_key,
+        version_id AS replica_version_id,
+        size AS replica_size,
+        etag AS replica_etag,
+        last_modified AS replica_last_modified,
+        algorithm AS replica_algorithm,
+        checksum_type AS replica_checksum_type,
+        checksum AS replica_checksum,
+        evidence AS replica_evidence,
+        checked_at AS replica_checked_at,
+        status AS replica_status,
+        status = 'skipped' AND error_code IN ('DeletedSinceListed', 'ChangedSinceListed') AS replica_changed,
+        CASE WHEN status <> 'succeeded' THEN concat_ws(': ', error_code, error_message) END AS replica_why
     FROM read_parquet($replica)
     WHERE file_row_number BETWEEN $replica_first AND $replica_last
       AND key >= $lower AND ($upper IS NULL OR key < $upper)
@@ -55,12 +78,8 @@ judged AS (
                 THEN 'ok'
 
             -- Gone or changed since it was listed, and not on the other side: nobody knows.
-            WHEN replica_key IS NULL AND source_status = 'skipped'
-             AND source_error_code IN ('DeletedSinceListed', 'ChangedSinceListed')
-                THEN 'not_checked'
-            WHEN source_key IS NULL AND replica_status = 'skipped'
-             AND replica_error_code IN ('DeletedSinceListed', 'ChangedSinceListed')
-                THEN 'not_checked'
+            WHEN replica_key IS NULL AND source_changed THEN 'not_checked'
+            WHEN source_key IS NULL AND replica_changed THEN 'not_checked'
 
             -- On one side only, and too new to be expected on the other.
             WHEN replica_key IS NULL AND source_last_modified > $due_in_replica THEN 'pending'
@@ -165,15 +184,15 @@ SELECT
             END,
             CASE
                 WHEN source_status = 'failed'
-                    THEN concat('the source could not be read: ', why(source_error_code, source_error_message))
+                    THEN concat('the source could not be read: ', source_why)
                 WHEN source_status <> 'succeeded'
-                    THEN concat('the source was not checked: ', why(source_error_code, source_error_message))
+                    THEN concat('the source was not checked: ', source_why)
             END,
             CASE
                 WHEN replica_status = 'failed'
-                    THEN concat('the replica could not be read: ', why(replica_error_code, replica_error_message))
+                    THEN concat('the replica could not be read: ', replica_why)
                 WHEN replica_status <> 'succeeded'
-                    THEN concat('the replica was not checked: ', why(replica_error_code, replica_error_message))
+                    THEN concat('the replica was not checked: ', replica_why)
             END,
             CASE
                 WHEN source_size <> replica_size
@@ -181,11 +200,10 @@ SELECT
             END
         ), '')
     END AS detail
-FROM judged
-ORDER BY key, version_id NULLS FIRST;
+FROM judged;
 
 
--- The rows as the CSV has them.
+-- The rows as the CSV has them, in its order. They are sorted before they are put into words.
 CREATE OR REPLACE TEMP VIEW report AS
 SELECT
     getvariable('bucket') AS bucket,
@@ -202,7 +220,7 @@ SELECT
     strftime(make_timestamp(epoch_us(checked_source)), '%Y-%m-%dT%H:%M:%S.%fZ') AS checked_source,
     strftime(make_timestamp(epoch_us(checked_replication)), '%Y-%m-%dT%H:%M:%S.%fZ') AS checked_replication,
     detail
-FROM compared;
+FROM (FROM compared ORDER BY key, version_id NULLS FIRST);
 
 
 -- The figures, in the order of `Counts`. Whatever could not be read is in the figure of its side,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,15 @@ class Piece:
     """Rows of a table that stand together: a row group, or a part of a large one.
 
     first, last: bounds of its keys (the least and the greatest, or beyond them where a footer keeps
-    only their beginnings). start: the number of its first row. rows: how many.
+    only their beginnings). start: the number of its first row. rows: how many. size: bytes, as the footer
+    tells them: encoded, not compressed.
     """
 
     first: str
     last: str
     start: int
     rows: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -48,23 +50,24 @@ class KeyRange:
     replica_rows: tuple[int, int]
 
 
-def key_ranges(source: Path, replica: Path, rows: int) -> list[KeyRange]:
+def key_ranges(source: Path, replica: Path, most: int) -> list[KeyRange]:
     """The ranges of both tables, in order; they cover all keys, and none is cut between its versions.
 
-    rows: what a range should hold at most, both sides together. It holds up to a row group of each
-    side more where their edges do not meet, and as many as it takes when they all have the same key.
+    most: bytes that a range should have at most, both sides together, as the footers tell them. It has
+    up to a row group of each side more where their edges do not meet, and as many as it takes where all
+    rows have the same key.
     Raises TableNotSorted.
     """
-    pieces = [pieces_of(source, rows // 2), pieces_of(replica, rows // 2)]
-    edges: list[str | None] = ["", *_cuts(pieces, rows), None]
+    pieces = [pieces_of(source, most // 2), pieces_of(replica, most // 2)]
+    edges: list[str | None] = ["", *_cuts(pieces, most), None]
     of_source, of_replica = (_Finder(side) for side in pieces)
     return [
         KeyRange(lower or "", upper, of_source.rows(lower or "", upper), of_replica.rows(lower or "", upper))
-        for lower, upper in zip(edges, edges[1:], strict=False)
+        for lower, upper in pairwise(edges)
     ]
 
 
-def _cuts(sides: list[list[Piece]], rows: int) -> Iterator[str]:
+def _cuts(sides: list[list[Piece]], most: int) -> Iterator[str]:
     """The keys to cut at: where a piece begins that would be too much for the range before it."""
     begun: list[Piece | None] = [None, None]
     held, lower = 0, ""
@@ -72,11 +75,11 @@ def _cuts(sides: list[list[Piece]], rows: int) -> Iterator[str]:
         ((piece.first, side, piece) for side in (0, 1) for piece in sides[side]), key=lambda item: item[:2]
     )
     for first, side, piece in order:
-        if held and held + piece.rows > rows and first > lower:
+        if held and held + piece.size > most and first > lower:
             yield first
             lower = first
-            held = sum(other.rows for other in begun if other and other.last >= first)
-        held += piece.rows
+            held = sum(other.size for other in begun if other and other.last >= first)
+        held += piece.size
         begun[side] = piece
 
 
@@ -98,7 +101,7 @@ class _Finder:
 
 
 def pieces_of(table: Path, most: int) -> list[Piece]:
-    """A table's row groups, those of more than `most` rows in several pieces.
+    """A table's row groups, those of more than `most` bytes in several pieces.
 
     Raises TableNotSorted where one begins before the one that it follows.
     """
@@ -106,14 +109,16 @@ def pieces_of(table: Path, most: int) -> list[Piece]:
     with pq.ParquetFile(table) as file:
         start = 0
         for number in range(file.num_row_groups):
-            rows = file.metadata.row_group(number).num_rows
-            bounds = _bounds_in_footer(file, number) if rows <= most else None
+            group = file.metadata.row_group(number)
+            rows, size = group.num_rows, group.total_byte_size
+            bounds = _bounds_in_footer(file, number) if size <= most else None
             if bounds:
-                pieces.append(Piece(*bounds, start, rows))
+                pieces.append(Piece(*bounds, start, rows, size))
             elif rows:
-                pieces += _read_pieces(file, number, start, most)
+                at_once = max(1, min(rows, rows * most // max(1, size)))
+                pieces += _read_pieces(file, number, start, at_once, size // rows)
             start += rows
-    for before, after in zip(pieces, pieces[1:], strict=False):
+    for before, after in pairwise(pieces):
         if after.first < before.first:
             raise TableNotSorted(
                 f"{table} is not sorted by key: row {after.start} or one after it has {after.first!r}, "
@@ -135,9 +140,11 @@ def _bounds_in_footer(file: pq.ParquetFile, group: int) -> tuple[str, str] | Non
     return (first, last) if isinstance(first, str) and isinstance(last, str) else None
 
 
-def _read_pieces(file: pq.ParquetFile, group: int, start: int, most: int) -> Iterator[Piece]:
-    """The pieces of a row group whose keys have to be read."""
-    for batch in file.iter_batches(batch_size=max(1, most), row_groups=[group], columns=["key"]):
+def _read_pieces(
+    file: pq.ParquetFile, group: int, start: int, at_once: int, row_size: int
+) -> Iterator[Piece]:
+    """The pieces of a row group whose keys have to be read, so many rows at once."""
+    for batch in file.iter_batches(batch_size=at_once, row_groups=[group], columns=["key"]):
         bounds = pc.min_max(batch.column(0)).as_py()
-        yield Piece(bounds["min"], bounds["max"], start, batch.num_rows)
+        yield Piece(bounds["min"], bounds["max"], start, batch.num_rows, batch.num_rows * row_size)
         start += batch.num_rows

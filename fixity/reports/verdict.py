@@ -57,7 +57,7 @@ def verdict(counts: Counts) -> list[Check]:
             "no_failures",
             "ERROR",
             failures,
-            f"could not be read: {counts.failed_source} in the source, {counts.failed_replication} in the replica",
+            f"not readable: {counts.failed_source} in the source, {counts.failed_replication} in the replica",
         ),
         _check("all_checked", "WARN", counts.not_checked, "skipped on a side", pending),
         _check("all_comparable", "WARN", counts.incomparable, "with checksums that cannot be compared"),
