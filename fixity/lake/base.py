@@ -32,7 +32,10 @@ class Lake(ABC):
 
     @abstractmethod
     def list(self, folder: str) -> builtins.list[LakeFile]:
-        """The files of a folder (its name ends in '/') and below, by name; [] when there is none."""
+        """The files of a folder (its name ends in '/') and below, by name; [] when there is none.
+
+        Raises LakeError.
+        """
 
     @abstractmethod
     def fetch(self, name: str, workspace: Path) -> Path:
@@ -50,7 +53,10 @@ class Lake(ABC):
 
     @abstractmethod
     def copy(self, name: str, to: str) -> None:
-        """Keep a file under a second name as well, replacing as a whole what was there."""
+        """Keep a file under a second name as well, replacing as a whole what was there.
+
+        Raises FileNotFoundError, LakeError.
+        """
 
     @abstractmethod
     def remove(self, folder: str) -> None:

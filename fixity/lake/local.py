@@ -21,11 +21,19 @@ class LocalLake(Lake):
 
     def list(self, folder: str) -> list[LakeFile]:
         """See Lake."""
+
+        def refuse(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError):
+                raise LakeError(f"{error.filename} cannot be listed: {error.strerror}") from error
+
         found = []
-        for directory, _, names in os.walk(self._root / folder):
+        for directory, _, names in os.walk(self._root / folder, onerror=refuse):
             for name in names:
                 file = Path(directory, name)
-                status = file.stat()
+                try:
+                    status = file.stat()
+                except FileNotFoundError:  # removed by another run in this moment
+                    continue
                 appeared = datetime.fromtimestamp(status.st_mtime, UTC)
                 found.append(LakeFile(file.relative_to(self._root).as_posix(), status.st_size, appeared))
         return sorted(found, key=lambda file: file.name)
@@ -61,8 +69,10 @@ class LocalLake(Lake):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with self.workspace() as workspace:
-                os.link(self._root / name, workspace / "copy")
+                os.link(self.fetch(name, workspace), workspace / "copy")
                 (workspace / "copy").replace(target)
+        except FileNotFoundError:
+            raise
         except OSError as error:
             raise LakeError(f"{target} cannot be written: {error.strerror}") from error
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
-from boto3.exceptions import S3UploadFailedError
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -72,7 +72,7 @@ class S3Lake(Lake):
 
     def copy(self, name: str, to: str) -> None:
         """See Lake: copied by the store."""
-        with self._errors(to):
+        with self._errors(name):
             source: CopySourceTypeDef = {"Bucket": self._bucket, "Key": self._prefix + name}
             self._client.copy(source, self._bucket, self._prefix + to)
 
@@ -97,11 +97,13 @@ class S3Lake(Lake):
         try:
             yield
         except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            missing = error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+            if missing and error.response["Error"]["Code"] != "NoSuchBucket":
                 raise FileNotFoundError(f"{self.location(name)} is not in the lake") from error
             raise LakeError(f"the lake's {self.location(name)}: {error}") from error
-        except (BotoCoreError, S3UploadFailedError) as error:
-            raise LakeError(f"the lake's {self.location(name)}: {error}") from error
+        except (BotoCoreError, Boto3Error) as error:
+            why = getattr(error, "last_exception", error)  # of a download given up
+            raise LakeError(f"the lake's {self.location(name)}: {why}") from error
 
 
 def _client(store: Store) -> S3Client:

@@ -1,0 +1,36 @@
+"""The two lakes, which the tests of what is kept run on in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fixity.catalog import Store
+from fixity.lake import Lake, LocalLake
+from fixity.lake.s3 import S3Lake
+from tests.servers.seaweedfs import REGION, SeaweedFS
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@pytest.fixture(scope="session")
+def lake_bucket(s3: S3Client) -> str:
+    """A bucket on the real server in which each test has a lake of its own."""
+    s3.create_bucket(Bucket="lakes")
+    return "lakes"
+
+
+@pytest.fixture(params=["directory", "s3"])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lake]:
+    """An empty lake: first in a directory, then in a bucket."""
+    if request.param == "directory":
+        yield LocalLake(tmp_path / "lake")
+        return
+    server: SeaweedFS = request.getfixturevalue("seaweedfs")
+    bucket: str = request.getfixturevalue("lake_bucket")
+    store = Store(name="loopback", endpoint_url=server.endpoint_url, region=REGION)
+    yield S3Lake(bucket, f"{tmp_path.name}/", store)
