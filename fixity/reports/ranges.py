@@ -69,16 +69,16 @@ def key_ranges(source: Path, replica: Path, most: int) -> list[KeyRange]:
 
 def _cuts(sides: list[list[Piece]], most: int) -> Iterator[str]:
     """The keys to cut at: where a piece begins that would be too much for the range before it."""
-    begun: list[Piece | None] = [None, None]
-    held, lower = 0, ""
     order = sorted(
-        ((piece.first, side, piece) for side in (0, 1) for piece in sides[side]), key=lambda item: item[:2]
+        ((side, piece) for side in (0, 1) for piece in sides[side]), key=lambda begins: begins[1].first
     )
-    for first, side, piece in order:
-        if held and held + piece.size > most and first > lower:
-            yield first
-            lower = first
-            held = sum(other.size for other in begun if other and other.last >= first)
+    begun: list[Piece | None] = [None, None]
+    held, lower = 0, order[0][1].first if order else ""
+    for side, piece in order:
+        if held + piece.size > most and piece.first > lower:
+            yield piece.first
+            lower = piece.first
+            held = sum(other.size for other in begun if other and other.last >= lower)
         held += piece.size
         begun[side] = piece
 

@@ -1,0 +1,283 @@
+"""The report as a whole: against an oracle on random tables, cut everywhere; its CSV; what it refuses."""
+
+import os
+import stat
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, get_args
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fixity.reports import COLUMNS, Side, TableNotConsistent, TableNotSorted, compare
+from fixity.reports.counts import Counts
+from tests.fixity.reports.oracle import expected_counts, expected_rows
+from tests.fixity.reports.rows import (
+    CHECKED,
+    LAG,
+    LATER,
+    LISTED,
+    OLD,
+    YOUNG,
+    Row,
+    failed_row,
+    in_order,
+    read_csv,
+    report,
+    row,
+    table,
+)
+
+Match = Literal["key", "version"]
+
+ODD_KEYS = [
+    "a",
+    "A",
+    "a,b",
+    'say "yes"',
+    '"',
+    "line\nbreak",
+    "return\rhere",
+    "both\r\n",
+    " leading",
+    "trailing ",
+    "=1+1",
+    "#comment",
+    "'",
+    ";",
+    "tab\t",
+    "\x01",
+    "NULL",
+    "\\N",
+    "/",
+    "//a",
+    "./a",
+    "ä",
+    "a\u0308",
+    "日本",
+    "\uffff",
+    "🗄",
+    "🗄️/x",
+    "z" * 1024,
+    "ü" * 512,
+]
+
+moments = st.sampled_from(
+    [None, OLD, YOUNG, LATER, LISTED]
+    + [LISTED - LAG + timedelta(microseconds=offset) for offset in (-1, 0, 1)]
+)
+checks = st.one_of(
+    st.fixed_dictionaries(
+        {"status": st.just("succeeded"), "checksum": st.sampled_from(["aa", "aa", "bb", None])}
+    ),
+    st.fixed_dictionaries(
+        {"status": st.just("failed"), "error_code": st.sampled_from(["AccessDenied", None])}
+    ),
+    st.fixed_dictionaries(
+        {
+            "status": st.just("skipped"),
+            "error_code": st.sampled_from(["DeletedSinceListed", "ChangedSinceListed", "Archived"]),
+        }
+    ),
+)
+kinds = st.fixed_dictionaries(
+    {
+        "size": st.sampled_from([0, 5, 2**40]),
+        "etag": st.sampled_from([None, "e1", 'e"2']),
+        "last_modified": moments,
+        "algorithm": st.sampled_from(["SHA256", "SHA256", "SHA256", "MD5"]),
+        "checksum_type": st.sampled_from(["FULL_OBJECT", "FULL_OBJECT", "COMPOSITE", None]),
+        "evidence": st.sampled_from(["streamed", "streamed", "s3_batch", "stored"]),
+        "checked_at": st.sampled_from([CHECKED, CHECKED + timedelta(microseconds=1)]),
+    }
+)
+plain = st.tuples(kinds, checks).map(lambda parts: {**parts[0], "checksum": None, **parts[1]})
+keys = st.one_of(st.sampled_from("abcd"), st.sampled_from(ODD_KEYS))
+
+
+@st.composite
+def sides(draw: st.DrawFn) -> list[Row]:
+    """A table: some keys, each with one or more versions of which at most one is the current."""
+    rows = []
+    for key in draw(st.lists(keys, unique=True, max_size=7)):
+        versions: list[str | None] = list(draw(st.lists(st.sampled_from(["1", "2", "30"]), unique=True)))
+        if not versions or draw(st.booleans()):
+            versions.append(draw(st.sampled_from([None, "null"])))
+        current = draw(st.integers(0, len(versions)))  # none, where a delete marker is current
+        for number, version in enumerate(versions):
+            rows.append(row(key, version_id=version, is_latest=number == current) | draw(plain))
+    return in_order(rows)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    source=sides(),
+    replica=sides(),
+    match=st.sampled_from(get_args(Match)),
+    group_rows=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    range_bytes=st.sampled_from([1, 2000, 10_000, 10_000_000]),
+)
+def test_it_says_what_an_oracle_says_wherever_it_is_cut(
+    source: list[Row], replica: list[Row], match: Match, group_rows: tuple[int, int], range_bytes: int
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        outcome = compare(
+            Side("deposit", table(directory / "source", source, group_rows[0]), LISTED),
+            Side("copy", table(directory / "replica", replica, group_rows[1]), LISTED),
+            match=match,
+            lag=LAG,
+            csv=directory / "report.csv",
+            work_dir=directory,
+            range_bytes=range_bytes,
+            problems=3,
+        )
+        lines = read_csv(outcome.csv)
+        assert [
+            {name: value for name, value in line.items() if name not in ("bucket", "detail")}
+            for line in lines
+        ] == expected_rows(source, replica, match)
+        assert outcome.counts == expected_counts(source, replica, match)
+        assert outcome.rows == len(lines)
+        assert {line["bucket"] for line in lines} <= {"deposit"}
+        not_ok = [line for line in lines if line["status"] != "ok"]
+        shown = [
+            {name: "" if value is None else str(value) for name, value in problem.items()}
+            for problem in outcome.problems
+        ]
+        assert shown == not_ok[:3]
+
+
+def test_odd_keys_come_back_from_the_csv_through_python_and_duckdb(tmp_path: Path) -> None:
+    outcome = report(tmp_path, [row(key) for key in ODD_KEYS], [row(key) for key in ODD_KEYS])
+    in_binary_order = sorted(ODD_KEYS, key=str.encode)
+    assert [line["key"] for line in read_csv(outcome.csv)] == in_binary_order
+    columns = ", ".join(f"'{name}': 'VARCHAR'" for name in COLUMNS)
+    through_duckdb = duckdb.sql(
+        f"SELECT key FROM read_csv('{outcome.csv}', auto_detect=false, header=true, delim=',', quote='\"', "
+        f"escape='\"', columns={{{columns}}})"
+    ).fetchall()
+    assert [key for (key,) in through_duckdb] == in_binary_order
+    assert outcome.counts.matches == len(ODD_KEYS)
+
+
+def test_the_columns_are_those_that_are_documented(tmp_path: Path) -> None:
+    outcome = report(tmp_path, [row("a")], [])
+    assert list(read_csv(outcome.csv)[0]) == list(COLUMNS) == list(outcome.problems[0])
+
+
+def test_sides_that_share_no_key_are_compared(tmp_path: Path) -> None:
+    source, replica = [row(f"a{n:03}") for n in range(50)], [row(f"b{n:03}") for n in range(50)]
+    outcome = report(tmp_path, source, replica, range_bytes=1)
+    assert outcome.counts == Counts(total_objects=50, missing_replica=50, missing_source=50, rows=100)
+
+
+def test_a_table_may_be_one_row_group_beside_many(tmp_path: Path) -> None:
+    rows = [row(f"{n:04}") for n in range(300)]
+    outcome = compare(
+        Side("deposit", table(tmp_path / "source", rows, 300), LISTED),
+        Side("copy", table(tmp_path / "replica", rows, 2), LISTED),
+        match="key",
+        lag=LAG,
+        csv=tmp_path / "report.csv",
+        work_dir=tmp_path,
+        range_bytes=5000,
+    )
+    assert outcome.counts == Counts(total_objects=300, matches=300, rows=300)
+
+
+def test_a_key_with_many_versions_stays_in_one_piece(tmp_path: Path) -> None:
+    rows = [row("a", f"{n:04}", version_id=f"{n:04}", is_latest=n == 0) for n in range(200)]
+    by_version = report(tmp_path, rows, rows, "version", range_bytes=1)
+    assert by_version.counts.matches == by_version.rows == 200
+    assert report(tmp_path, rows, rows, "key", range_bytes=1).rows == 1
+
+
+def test_an_older_version_is_found_in_another_row_group(tmp_path: Path) -> None:
+    versions = [row("b", f"{n}", version_id=f"{n}", is_latest=n == 9) for n in range(10)]
+    source = table(tmp_path / "source", [row("a"), *versions, row("c")], 1)
+    replica = table(tmp_path / "replica", [row("a"), row("b", "0"), row("c")], 1)
+    outcome = compare(
+        Side("deposit", source, LISTED),
+        Side("copy", replica, LISTED),
+        match="key",
+        lag=LAG,
+        csv=tmp_path / "report.csv",
+        work_dir=tmp_path,
+        range_bytes=1,
+    )
+    assert [problem["detail"] for problem in outcome.problems] == ["the replica holds an older version (0)"]
+
+
+def test_only_the_first_problems_are_returned_in_key_order(tmp_path: Path) -> None:
+    outcome = report(tmp_path, [row(f"{n:03}") for n in range(250)], [])
+    assert [problem["key"] for problem in outcome.problems] == [f"{n:03}" for n in range(100)]
+
+
+def test_progress_ends_with_all_rows(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    report(
+        tmp_path,
+        [row("a"), row("b")],
+        [row("b"), row("c")],
+        range_bytes=1,
+        progress=lambda done, most: told.append((done, most)),
+    )
+    assert told == sorted(told)
+    assert told[-1] == (3, 4)
+
+
+def test_a_table_that_is_not_sorted_is_refused_by_name(tmp_path: Path) -> None:
+    unsorted = table(tmp_path / "unsorted.parquet", [row("b"), row("a")], 1)
+    with pytest.raises(TableNotSorted, match=r"unsorted\.parquet is not sorted by key"):
+        compare(
+            Side("deposit", table(tmp_path / "source", [row("a")]), LISTED),
+            Side("copy", unsorted, LISTED),
+            match="key",
+            lag=LAG,
+            csv=tmp_path / "report.csv",
+            work_dir=tmp_path,
+        )
+
+
+@pytest.mark.parametrize("match", ["key", "version"])
+def test_an_object_twice_is_refused_and_the_report_of_before_stays(tmp_path: Path, match: Match) -> None:
+    before = report(tmp_path, [row("a")], [row("a")], match).csv.read_bytes()
+    with pytest.raises(TableNotConsistent, match=r"replica\.parquet has .* more than once|source\.parquet"):
+        report(tmp_path, [row("a"), row("b")], [row("a"), row("b"), row("b")], match)
+    assert (tmp_path / "report.csv").read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir() if file.name.startswith((".", "report-"))] == []
+
+
+def test_a_comparison_that_breaks_off_leaves_the_report_of_before(tmp_path: Path) -> None:
+    before = report(tmp_path, [row("a")], []).csv.read_bytes()
+
+    def interrupt(done: int, most: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        report(
+            tmp_path, [row(f"{n}") for n in range(9)], [failed_row("a")], range_bytes=1, progress=interrupt
+        )
+    assert (tmp_path / "report.csv").read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir() if file.is_file()) == [
+        "replica.parquet",
+        "report.csv",
+        "source.parquet",
+    ]
+
+
+def test_the_csv_has_the_rights_that_any_new_file_has(tmp_path: Path) -> None:
+    csv = report(tmp_path, [], []).csv
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE(csv.stat().st_mode) == 0o666 & ~umask
+
+
+def test_names_with_quotes_are_only_names(tmp_path: Path) -> None:
+    directory = tmp_path / "o'clock"
+    directory.mkdir()
+    assert report(directory, [row("a")], [row("a")]).counts.matches == 1
