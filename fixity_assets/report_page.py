@@ -65,6 +65,7 @@ def summary_chart(pair: str, counts: Counts) -> dg.MarkdownMetadataValue:
         zero=0.5,
         range=(0.5, max(1, *by_status.values())),
         disable_xml_declaration=True,
+        explicit_size=True,
         no_data_text="no objects",
         js=[],
     )
