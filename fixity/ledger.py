@@ -49,10 +49,26 @@ class Checksums:
 
 def newest_inventory(lake: Lake, bucket: str) -> str:
     """The name of a bucket's newest inventory. Raises TableMissing, LakeError."""
-    newest = lake.newest(inventory_folder(bucket))
+    newest = _newest(lake, inventory_folder(bucket))
     if newest is None:
         raise TableMissing(f"there is no inventory of '{bucket}' yet: materialize inventory[{bucket}] first")
-    return newest.name
+    return newest
+
+
+def _newest(lake: Lake, folder: str) -> str | None:
+    """The newest table of a folder. S3 keeps whole seconds: within one, the later listing decides."""
+    newest = lake.newest(folder)
+    if newest is None:
+        return None
+    same_time = [
+        file.name
+        for file in lake.list(folder)
+        if file.appeared == newest.appeared and file.name.endswith(".parquet")
+    ]
+    if len(same_time) == 1:
+        return newest.name
+    with lake.workspace() as workspace:
+        return max(same_time, key=lambda name: Provenance.read(lake.fetch(name, workspace)).listed_at)
 
 
 def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: str) -> Checksums:
@@ -113,10 +129,10 @@ def current_checksums(lake: Lake, bucket: str, workspace: Path) -> tuple[Path, P
     `workspace` from the whole ledger, and objects without a check are rows that were skipped.
     Raises TableMissing, LakeError.
     """
-    newest = lake.newest(checksums_folder(bucket))
+    newest = _newest(lake, checksums_folder(bucket))
     if newest is None:
         raise TableMissing(f"there are no checksums of '{bucket}' yet: materialize checksums[{bucket}] first")
-    table = lake.fetch(newest.name, workspace)
+    table = lake.fetch(newest, workspace)
     said = Provenance.read(table)
     inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
     listed = Provenance.read(inventory)

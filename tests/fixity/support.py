@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
+import pyarrow as pa
 from botocore.credentials import Credentials
 
+from fixity.catalog import Algorithm
 from fixity.digests import Digest
 from fixity.hashing import Check, check_object
-from fixity.stores import ListedObject, Pace, Store
+from fixity.inventory import Inventory, take_inventory
+from fixity.lake import Lake
+from fixity.ledger import Checksums, keep_checksums
+from fixity.shards import Plan, hash_shard, make_plan
+from fixity.stores import ListedObject, ObjectSkipped, Pace, Sink, Store
 from fixity.stores.s3 import S3Store
 from fixity.stores.s3_address import Address
 from fixity.stores.wire import Origin
+from fixity.tables import INVENTORY
 from tests.servers.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY
 
 
@@ -72,3 +82,71 @@ def outcome(store: Store, item: ListedObject) -> tuple[str, str | None]:
     """The check's status, with the checksum where it succeeded, else with the error's code."""
     done = check(store, item)
     return done.status, done.checksum if done.error_code is None else done.error_code
+
+
+NOON = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
+
+
+class MemoryStore:
+    """Objects in memory, listed in the order in which they were put; `read_keys` are those read."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str | None], tuple[ListedObject, bytes]] = {}
+        self.read_keys: list[str] = []
+        self._lock = threading.Lock()
+        self._puts = 0
+
+    def put(self, key: str, body: bytes, version_id: str | None = None) -> None:
+        """Store an object, a second later than the one before."""
+        self._puts += 1
+        etag = hashlib.md5(body).hexdigest()
+        modified = NOON + timedelta(seconds=self._puts)
+        item = ListedObject(key, version_id, True, len(body), etag, modified, "STANDARD")
+        self.objects[key, version_id] = item, body
+
+    def list_objects(self) -> Iterator[pa.RecordBatch]:
+        rows = [
+            {"checksum_algorithm": None, **{name: getattr(item, name) for name in ListedObject.__slots__}}
+            for item, _ in self.objects.values()
+        ]
+        for start in range(0, len(rows), 3):
+            yield pa.RecordBatch.from_pylist(rows[start : start + 3], INVENTORY)
+
+    def read(self, item: ListedObject, sink: Sink) -> None:
+        with self._lock:
+            self.read_keys.append(item.key)
+        now, body = self.objects.get((item.key, item.version_id), (None, b""))
+        if now != item:
+            raise ObjectSkipped("ChangedSinceListed", "it is another one now")
+        sink.update(memoryview(body))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def plan_of(lake: Lake, inventory: Inventory | str, algorithm: Algorithm = "SHA256") -> Plan:
+    name = inventory if isinstance(inventory, str) else inventory.file
+    with lake.workspace() as workspace:
+        return make_plan(name, lake.fetch(name, workspace), algorithm)
+
+
+def check_inventory(
+    store: Store,
+    lake: Lake,
+    inventory: Inventory,
+    run_id: str,
+    bucket: str = "b",
+    algorithm: Algorithm = "SHA256",
+    threads: int = 3,
+) -> Checksums:
+    """Hash an inventory and keep the table, as a run does."""
+    plan = plan_of(lake, inventory, algorithm)
+    scratch = f"scratch/{run_id}/"
+    for shard in plan.shards:
+        hash_shard(store, lake, scratch, plan, shard, run_id, threads)
+    return keep_checksums(lake, scratch, plan, bucket, run_id)
+
+
+def inventory_and_checks(store: Store, lake: Lake, run_id: str, bucket: str = "b") -> Checksums:
+    """A bucket's inventory and the checks of all of it."""
+    return check_inventory(store, lake, take_inventory(store, lake, bucket, run_id), run_id, bucket)

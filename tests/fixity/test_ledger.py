@@ -1,0 +1,227 @@
+"""The ledger: what is kept is whole, and what it says of now is true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from fixity.inventory import take_inventory
+from fixity.lake import Lake, LakeError, LocalLake
+from fixity.ledger import TableMissing, current_checksums, keep_checksums, newest_inventory
+from fixity.shards import hash_shard
+from fixity.stores import ListedObject, ObjectUnreadable, Sink
+from fixity.tables import CHECKSUMS, Provenance
+from tests.fixity.support import MemoryStore, check_inventory, inventory_and_checks, plan_of, sha256
+
+
+class Flawed(MemoryStore):
+    """Objects named in `unreadable` cannot be read."""
+
+    unreadable: frozenset[str] = frozenset()
+
+    def read(self, item: ListedObject, sink: Sink) -> None:
+        if item.key in self.unreadable:
+            sink.update(memoryview(b"half"))
+            raise ObjectUnreadable("ReadError", "a broken disk")
+        super().read(item, sink)
+
+
+def store_of(*keys: str) -> Flawed:
+    store = Flawed()
+    for key in keys:
+        store.put(key, key.encode())
+    return store
+
+
+def current(lake: Lake) -> dict[str, tuple[str, str | None]]:
+    """What is said of each object now: status, and checksum or error code."""
+    with lake.workspace() as workspace:
+        table = pq.read_table(current_checksums(lake, "b", workspace)[0])
+    keys = table.column("key").to_pylist()
+    assert keys == sorted(keys, key=str.encode)
+    assert table.schema.names == CHECKSUMS.names
+    return {row["key"]: (row["status"], row["checksum"] or row["error_code"]) for row in table.to_pylist()}
+
+
+def ok(body: bytes) -> tuple[str, str]:
+    return "succeeded", sha256(body)
+
+
+NEVER = ("skipped", "NeverChecked")
+
+
+# --- keeping -----------------------------------------------------------------------------------
+
+
+def test_a_runs_checks_are_kept_with_their_counts_and_reasons(lake: Lake) -> None:
+    store = store_of("a", "bb", "ccc", "d")
+    inventory = take_inventory(store, lake, "b", "i")
+    store.unreadable = frozenset({"bb"})
+    store.put("d", b"another one now")
+    kept = check_inventory(store, lake, inventory, "r")
+    assert (kept.file, kept.objects) == ("checksums/b/r.parquet", 4)
+    assert (kept.succeeded, kept.failed, kept.skipped) == (2, 1, 1)
+    assert (kept.bytes_read, kept.reasons) == (1 + 4 + 3, {"ChangedSinceListed": 1, "ReadError": 1})
+    with lake.workspace() as workspace:
+        file = lake.fetch(kept.file, workspace)
+        rows = pq.read_table(file).to_pylist()
+        assert Provenance.read(file) == Provenance("b", "r", "i", inventory.listed_at)
+    assert [(row["checksum_type"], row["checksum"] is None) for row in rows] == [
+        ("FULL_OBJECT", False), (None, True), ("FULL_OBJECT", False), (None, True)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("missing", [0, 1, 3])
+def test_a_table_that_lacks_a_part_is_never_kept(
+    lake: Lake, missing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fixity.shards.PART_OBJECTS", 2)
+    store = store_of(*"abcdefg")
+    plan = plan_of(lake, take_inventory(store, lake, "b", "i"))
+    hash_shard(store, lake, "scratch/r/", plan, plan.shards[0], "r", 1)
+    parts = lake.list("scratch/r/parts/")
+    assert len(parts) == 4
+    lake.remove("scratch/copy/")
+    for number, part in enumerate(parts):
+        if number != missing:
+            lake.copy(part.name, part.name.replace("scratch/r/", "scratch/copy/"))
+    with pytest.raises(LakeError, match=f"end at row {missing * 2} of 7"):
+        keep_checksums(lake, "scratch/copy/", plan, "b", "r")
+    assert lake.list("checksums/") == []
+
+
+def test_parts_of_another_cut_are_never_joined_to_a_table(tmp_path: Path) -> None:
+    lake = LocalLake(tmp_path)
+    store = store_of(*"abcdefg")
+    plan = plan_of(lake, take_inventory(store, lake, "b", "i"))
+    for size in (4, 2):  # as after an interruption and a new version of the platform
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("fixity.shards.PART_OBJECTS", size)
+            hash_shard(store, lake, "scratch/r/", plan, plan.shards[0], "r", 1)
+    with pytest.raises(LakeError, match="run the bucket's checksums anew"):
+        keep_checksums(lake, "scratch/r/", plan, "b", "r")
+
+
+def test_a_kept_table_is_never_overwritten(lake: Lake) -> None:
+    store = store_of("a")
+    inventory_and_checks(store, lake, "r")
+    plan = plan_of(lake, "inventory/b/r.parquet")
+    with pytest.raises(FileExistsError):
+        keep_checksums(lake, "scratch/r/", plan, "b", "r")
+
+
+# --- what it says now --------------------------------------------------------------------------
+
+
+def test_a_bucket_without_tables_says_what_to_run(lake: Lake, tmp_path: Path) -> None:
+    with pytest.raises(TableMissing, match=r"materialize inventory\[b\]"):
+        newest_inventory(lake, "b")
+    with pytest.raises(TableMissing, match=r"materialize checksums\[b\]"):
+        current_checksums(lake, "b", tmp_path)
+
+
+def test_checks_of_the_whole_newest_inventory_are_taken_as_they_are(lake: Lake, tmp_path: Path) -> None:
+    kept = inventory_and_checks(store_of("a", "b"), lake, "r1")
+    file, said = current_checksums(lake, "b", tmp_path)
+    assert file == lake.fetch(kept.file, tmp_path)
+    assert (said.run_id, said.inventory_run_id) == ("r1", "r1")
+    assert current(lake) == {"a": ok(b"a"), "b": ok(b"b")}
+
+
+def test_of_two_inventories_the_one_listed_last_is_the_newest(lake: Lake) -> None:
+    store = store_of("a")
+    for run in ("z", "m", "a", "k"):  # by name in no order, and all within a second perhaps
+        take_inventory(store, lake, "b", run)
+        assert newest_inventory(lake, "b") == f"inventory/b/{run}.parquet"
+
+
+def test_what_changed_came_or_went_since_its_check_is_not_said_to_be_checked(
+    lake: Lake, tmp_path: Path
+) -> None:
+    store = store_of("changed", "gone", "kept", "same bytes")
+    inventory_and_checks(store, lake, "r1")
+    store.put("changed", b"other bytes")
+    store.put("same bytes", b"same bytes")  # written again: what was checked is not what is there
+    store.put("new", b"new")
+    del store.objects["gone", None]
+    inventory = take_inventory(store, lake, "b", "r2")
+    expected = {"changed": NEVER, "kept": ok(b"kept"), "new": NEVER, "same bytes": NEVER}
+    assert current(lake) == expected
+    file, said = current_checksums(lake, "b", tmp_path)
+    assert said == Provenance("b", "r2", "r2", inventory.listed_at)
+    rows = {row["key"]: row for row in pq.read_table(file).to_pylist()}
+    assert (rows["kept"]["run_id"], rows["new"]["run_id"]) == ("r1", "r2")
+    assert rows["new"]["checked_at"] is None
+    assert (rows["new"]["algorithm"], rows["new"]["bytes_read"]) == ("SHA256", 0)
+    check_inventory(store, lake, inventory, "r3")
+    assert current(lake) == {
+        "changed": ok(b"other bytes"), "kept": ok(b"kept"), "new": ok(b"new"), "same bytes": ok(b"same bytes")
+    }  # fmt: skip
+
+
+def test_the_newest_check_of_an_object_counts_be_it_good_or_bad(lake: Lake) -> None:
+    store = store_of("a", "b")
+    inventory_and_checks(store, lake, "r1")
+    store.unreadable = frozenset({"a"})
+    inventory_and_checks(store, lake, "r2")
+    take_inventory(store, lake, "b", "r3")
+    assert current(lake) == {"a": ("failed", "ReadError"), "b": ok(b"b")}
+    store.unreadable = frozenset()
+    inventory_and_checks(store, lake, "r4")
+    take_inventory(store, lake, "b", "r5")
+    assert current(lake) == {"a": ok(b"a"), "b": ok(b"b")}
+
+
+def test_checks_of_an_older_inventory_that_end_late_do_not_hide_newer_ones(lake: Lake) -> None:
+    store = store_of("a")
+    old = take_inventory(store, lake, "b", "r1")
+    store.put("b", b"b")
+    inventory_and_checks(store, lake, "r2")
+    check_inventory(store, lake, old, "r1-late")
+    assert current(lake) == {"a": ok(b"a"), "b": ok(b"b")}
+
+
+def test_an_object_that_came_back_as_it_was_has_its_check_again(lake: Lake) -> None:
+    store = store_of("a", "b")
+    inventory_and_checks(store, lake, "r1")
+    away = store.objects.pop(("a", None))
+    inventory_and_checks(store, lake, "r2")
+    store.objects["a", None] = away
+    take_inventory(store, lake, "b", "r3")
+    assert current(lake) == {"a": ok(b"a"), "b": ok(b"b")}
+
+
+def test_each_version_has_its_own_check(lake: Lake, tmp_path: Path) -> None:
+    store = MemoryStore()
+    for version in ("v2", "null", "v1"):
+        store.put("k", version.encode(), version)
+    inventory_and_checks(store, lake, "r1")
+    store.put("k", b"v3", "v3")
+    take_inventory(store, lake, "b", "r2")
+    file, _ = current_checksums(lake, "b", tmp_path)
+    rows = pq.read_table(file).to_pylist()
+    assert [(row["version_id"], row["checksum"] or row["error_code"]) for row in rows] == [
+        ("null", sha256(b"null")), ("v1", sha256(b"v1")), ("v2", sha256(b"v2")), ("v3", "NeverChecked")
+    ]  # fmt: skip
+
+
+def test_an_emptied_bucket_has_no_checksums_and_a_filled_one_has_them_to_come(lake: Lake) -> None:
+    store = store_of()
+    inventory_and_checks(store, lake, "r1")
+    assert current(lake) == {}
+    store.put("a", b"a")
+    take_inventory(store, lake, "b", "r2")
+    assert current(lake) == {"a": NEVER}
+    store.objects.clear()
+    take_inventory(store, lake, "b", "r3")
+    assert current(lake) == {}
+
+
+def test_buckets_do_not_see_each_others_checks(lake: Lake) -> None:
+    inventory_and_checks(store_of("a"), lake, "r1", bucket="b")
+    inventory_and_checks(store_of("x"), lake, "r2", bucket="b2")
+    take_inventory(store_of("a", "x"), lake, "b", "r3")
+    assert set(current(lake)) == {"a", "x"}
+    assert current(lake)["x"] == NEVER
