@@ -32,6 +32,7 @@ class Platform:
     bucket_settings: dict[str, Any] = field(default_factory=dict)
     lake: str = "./lake"
     lake_store: str = "real"
+    replication_lag: str = "0s"
 
     @property
     def file(self) -> Path:
@@ -46,7 +47,7 @@ class Platform:
                 PAIR: {**common, "bucket": self.source, "owners": ["team:deposit"]},
                 f"{PAIR}-repl": {**common, "bucket": self.replica},
             },
-            "pairs": {PAIR: {"replica": f"{PAIR}-repl", "replication_lag": "0s"}},
+            "pairs": {PAIR: {"replica": f"{PAIR}-repl", "replication_lag": self.replication_lag}},
         }
         file.write_text(yaml.safe_dump(said))
         return file

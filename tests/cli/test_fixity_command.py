@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,14 @@ def test_verify_prints_the_summary_exactly_and_the_run_shows_in_the_instance(pla
         runs = instance.get_runs()
         assert sorted(run.job_name for run in runs) == ["check_bucket", "check_bucket", "report_pair"]
         assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+
+
+def test_the_example_catalog_runs_as_it_is(tmp_path: Path) -> None:
+    repository = Path(__file__).resolve().parents[2]
+    shutil.copy(repository / "fixity.yaml", tmp_path)
+    shutil.copytree(repository / "examples", tmp_path / "examples")
+    done = fixity("verify", "letters", folder=tmp_path)
+    assert done.returncode == 0 and done.stdout.startswith(SUMMARY), done.stderr
 
 
 def test_a_verdict_with_an_error_is_status_1_and_further_lines_stand_only_where_not_0(
