@@ -6,6 +6,7 @@ the bucket as a whole. Trying again, and what to do about an object, belongs to 
 
 from __future__ import annotations
 
+import ssl
 import threading
 
 from lxml import etree
@@ -72,6 +73,11 @@ class Requests:
             if response.status in (200, 206):
                 return response
             code, message = _error_of(response.read())
+        except ssl.SSLCertVerificationError as error:
+            raise StoreUnreachable(
+                f"{self._name}: the certificate of {self._host} is not trusted ({error.verify_message}): "
+                "name the authority that signed it as the store's ca_bundle"
+            ) from error
         except OSError as error:
             raise broken(error, "before an answer came") from error
         status = response.status

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -183,34 +181,6 @@ def test_the_host_header_names_the_port_where_it_is_not_the_schemes_own(
     host: str, port: int, tls: bool, expected: str
 ) -> None:
     assert Origin(host, port, ssl.create_default_context() if tls else None).host_header == expected
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with ca.pem, a certificate authority of one's own, and server.pem, signed by it."""
-    if shutil.which("openssl") is None:
-        pytest.skip("certificates are made with the openssl program, which is not installed")
-    directory = tmp_path_factory.mktemp("tls")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
-
-    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    openssl("req", "-x509", *new, "-subj", "/CN=An authority", "-keyout", "ca.key", "-out", "ca.pem")
-    (directory / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    openssl("req", *new[:-2], "-subj", "/CN=loopback", "-keyout", "server.key", "-out", "server.csr")
-    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-            "-days", "2", "-extfile", "names", "-out", "server.crt")  # fmt: skip
-    both = (directory / "server.crt").read_text() + (directory / "server.key").read_text()
-    (directory / "server.pem").write_text(both)
-    return directory
-
-
-@pytest.fixture
-def server_tls(authority: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority / "server.pem")
-    return context
 
 
 def test_tls_is_verified_with_an_authority_of_ones_own(authority: Path, server_tls: ssl.SSLContext) -> None:

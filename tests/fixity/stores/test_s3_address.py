@@ -1,0 +1,99 @@
+"""Where requests go and who signs them, from the catalog; and what is said when nobody can."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from fixity.catalog import Store
+from fixity.stores import Pace, StoreUnreachable
+from fixity.stores.s3 import S3Store
+from fixity.stores.s3_address import resolve
+from tests.fixity.stores.scripted import ScriptedServer, answer
+from tests.fixity.support import Naps, listed
+from tests.servers.seaweedfs import ACCESS_KEY, REGION
+
+EMPTY = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+
+
+def store(**said: object) -> Store:
+    return Store.model_validate({"name": "s", "region": REGION, **said})
+
+
+def test_a_bucket_of_an_endpoint_stands_in_the_path_unless_told_otherwise() -> None:
+    path = resolve(store(endpoint_url="http://store.example:8333"), "b")
+    assert (path.origin.host_header, path.base_path, path.region) == ("store.example:8333", "/b", REGION)
+    virtual = resolve(store(endpoint_url="http://store.example", addressing_style="virtual"), "b")
+    assert (virtual.origin.host_header, virtual.base_path) == ("b.store.example", "")
+    assert virtual.credentials is not None
+    assert virtual.credentials.access_key == ACCESS_KEY
+
+
+def test_an_endpoint_with_https_is_verified() -> None:
+    tls = resolve(store(endpoint_url="https://store.example"), "b").origin.tls
+    assert tls is not None
+    assert (tls.verify_mode, tls.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert resolve(store(endpoint_url="https://store.example"), "b").origin.port == 443
+
+
+def open_over_tls(port: int, bundle: Path | None) -> S3Store:
+    endpoint = store(endpoint_url=f"https://127.0.0.1:{port}", ca_bundle=bundle)
+    return S3Store("b", resolve(endpoint, "b"), Naps().pace())
+
+
+def test_an_endpoint_with_an_authority_of_ones_own_is_listed_over_tls(
+    authority: Path, server_tls: ssl.SSLContext
+) -> None:
+    with ScriptedServer([answer(EMPTY)], tls=server_tls) as server:
+        assert listed(open_over_tls(server.port, authority / "ca.pem")) == []
+        assert server.requests[0].startswith("GET /b?")
+
+
+def test_the_environments_bundle_is_used_where_the_catalog_names_none(
+    authority: Path, server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority / "ca.pem"))
+    with ScriptedServer([answer(EMPTY)], tls=server_tls) as server:
+        assert listed(open_over_tls(server.port, None)) == []
+
+
+def test_an_unknown_authority_makes_the_bucket_unreachable_and_no_request_is_sent(
+    server_tls: ssl.SSLContext,
+) -> None:
+    with ScriptedServer([answer(EMPTY)], tls=server_tls) as server:
+        with pytest.raises(StoreUnreachable, match=r"not trusted.*ca_bundle") as raised:
+            listed(open_over_tls(server.port, None))
+        assert (raised.value.passing, server.opened, server.requests) == (False, 1, [])
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_bundle_that_cannot_be_read_is_told_by_name(tmp_path: Path, there: bool) -> None:
+    bundle = tmp_path / "bundle.pem"
+    if there:
+        bundle.write_text("no certificates")
+    with pytest.raises(StoreUnreachable, match=r"bundle\.pem cannot be read"):
+        resolve(store(endpoint_url="https://store.example", ca_bundle=bundle), "b")
+
+
+def test_no_credentials_says_how_to_give_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(StoreUnreachable, match=r"no credentials for the store 's'.*AWS_PROFILE"):
+        resolve(store(endpoint_url="http://store.example"), "b")
+
+
+def test_a_profile_that_is_not_there_is_told_by_name() -> None:
+    with pytest.raises(StoreUnreachable, match="nobody"):
+        resolve(store(endpoint_url="http://store.example", profile="nobody"), "b")
+
+
+def test_a_secret_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+    refusal = answer(b"<Error><Code>SignatureDoesNotMatch</Code></Error>", status="403 Forbidden")
+    with ScriptedServer([refusal]) as server:
+        address = resolve(store(endpoint_url=f"http://127.0.0.1:{server.port}"), "b")
+        with pytest.raises(StoreUnreachable, match="SignatureDoesNotMatch") as raised:
+            listed(S3Store("b", address, Pace(1)))
+    assert "very-secret" not in f"{raised.value!r} {raised.value.__cause__!r} {server.requests}"
