@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
+if TYPE_CHECKING:
+    import duckdb
 
 MEMORY_LIMIT = "512MB"
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def open_database(
@@ -21,13 +28,15 @@ def open_database(
     Arguments: `memory_limit` as DuckDB writes it; `threads`, by default the processors that this
     process may use. Extensions are never fetched.
     """
+    import duckdb  # here: a tenth of a second that hashing a bucket does not need
+
     spill = workspace / "spill"
     spill.mkdir(parents=True, exist_ok=True)  # DuckDB does not make parents, and then spilling fails
     return duckdb.connect(
         ":memory:",
         config={
             "memory_limit": memory_limit,
-            "threads": threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2,
+            "threads": threads or processors(),
             "temp_directory": str(spill),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,

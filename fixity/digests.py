@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 import xxhash
-from awscrt import checksums as crt
 
 from fixity.catalog import ALGORITHMS, Algorithm
 
@@ -24,8 +23,11 @@ class _Hash(Protocol):
 class _Crc:
     """A CRC of the AWS runtime, in hashlib's form; S3 writes CRCs as big-endian bytes."""
 
-    def __init__(self, function: Callable[[bytes | memoryview, int], int], width: int) -> None:
-        self._function = function
+    def __init__(self, name: str, width: int) -> None:
+        # Imported here: with its start-up it costs as much as hashing fifty megabytes.
+        from awscrt import checksums
+
+        self._function: Callable[[memoryview, int], int] = getattr(checksums, name)
         self._width = width
         self._value = 0
 
@@ -42,9 +44,9 @@ _MAKERS: dict[Algorithm, Callable[[], _Hash]] = {
     "SHA1": lambda: hashlib.sha1(usedforsecurity=False),
     "SHA256": hashlib.sha256,
     "SHA512": hashlib.sha512,
-    "CRC32": lambda: _Crc(crt.crc32, 8),
-    "CRC32C": lambda: _Crc(crt.crc32c, 8),
-    "CRC64NVME": lambda: _Crc(crt.crc64nvme, 16),
+    "CRC32": lambda: _Crc("crc32", 8),
+    "CRC32C": lambda: _Crc("crc32c", 8),
+    "CRC64NVME": lambda: _Crc("crc64nvme", 16),
     "XXHASH64": xxhash.xxh64,
     "XXHASH3": xxhash.xxh3_64,
     "XXHASH128": xxhash.xxh3_128,

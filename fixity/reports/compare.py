@@ -23,7 +23,7 @@ from uuid import uuid4
 
 import duckdb
 
-from fixity.database import MEMORY_LIMIT, open_database
+from fixity.database import MEMORY_LIMIT, open_database, processors
 from fixity.reports.columns import COLUMNS
 from fixity.reports.counts import Counts
 from fixity.reports.ranges import KeyRange, key_ranges
@@ -93,7 +93,7 @@ def compare(
     of the report are written, and the most that there can be. range_bytes: see RANGE_BYTES.
     Raises TableNotSorted, TableNotConsistent, duckdb.Error, OSError.
     """
-    threads = threads or len(os.sched_getaffinity(0))
+    threads = threads or processors()
     ranges = key_ranges(source.table, replica.table, range_bytes)
     parameters = {
         "source": str(source.table),
