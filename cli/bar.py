@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from types import TracebackType
 
 import dagster as dg
-from pydantic import PrivateAttr
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -26,13 +27,10 @@ from resources import ProgressResource
 class CommandLineProgress(ProgressResource):
     """Shows what a run does, bucket by bucket, for the length of a `with` block."""
 
-    _bar: Progress = PrivateAttr()
-    _console: Console = PrivateAttr()
-
-    def model_post_init(self, context: object) -> None:
-        """Set the bar up; it shows when the block is entered."""
-        super().model_post_init(context)
-        self._console = Console(stderr=True)
+    def __init__(self) -> None:
+        super().__init__()
+        # A descriptor of its own: while a step runs, Dagster captures what is written to stderr.
+        self._console = Console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w"))
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -52,9 +50,6 @@ class CommandLineProgress(ProgressResource):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
-
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Nothing: the bar lives as long as the command, not as a run."""
 
     def _line(self, text: str) -> None:
         if not self._console.is_terminal:

@@ -55,7 +55,10 @@ def plan_shards(
     retry_policy=dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL),
 )
 def hash_objects(
-    context: dg.OpExecutionContext, lake: LakeResource, stores: StoresResource, progress: ProgressResource
+    context: dg.OpExecutionContext,
+    lake: LakeResource,
+    stores: StoresResource,
+    progress: dg.ResourceParam[ProgressResource],
 ) -> None:
     """Read and hash the objects of one shard; finished parts stay when the step is interrupted."""
     bucket = context.partition_key

@@ -29,7 +29,7 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         context: dg.AssetExecutionContext,
         stores: StoresResource,
         lake: LakeResource,
-        progress: ProgressResource,
+        progress: dg.ResourceParam[ProgressResource],
     ) -> dg.MaterializeResult:
         bucket = context.partition_key
         with told_plainly(), stores.open(bucket) as store:

@@ -9,10 +9,15 @@ from fixity.shards import Plan, Progress, Shard
 from fixity.wording import bytes_text, seconds_text
 
 
-class ProgressResource(dg.ConfigurableResource):
-    """Progress as log lines, one every `every_seconds` at most."""
+class ProgressResource:
+    """Progress as log lines, one every `every_seconds` at most.
 
-    every_seconds: float = 15.0
+    A plain object, taken as `dg.ResourceParam`: Dagster makes a copy of a configurable resource for
+    each run, and a bar must stay the one that is on the screen.
+    """
+
+    def __init__(self, every_seconds: float = 15.0) -> None:
+        self._every_seconds = every_seconds
 
     def listing(self, context: dg.OpExecutionContext, bucket: str) -> Callable[[int], None]:
         """What a listing calls with the number of objects listed so far."""
@@ -53,7 +58,7 @@ class ProgressResource(dg.ConfigurableResource):
         def due() -> bool:
             nonlocal last
             now = time.monotonic()
-            if now - last < self.every_seconds:
+            if now - last < self._every_seconds:
                 return False
             last = now
             return True

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +16,7 @@ import pytest
 
 from tests.platform import PAIR, Platform
 
+FIXITY = Path(sys.executable).with_name("fixity")
 SUMMARY = """\
 Checksum report complete:
         Total objects:      2
@@ -30,7 +34,7 @@ def fixity(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command in a folder."""
     return subprocess.run(
-        [str(Path(sys.executable).with_name("fixity")), *words],
+        [str(FIXITY), *words],
         cwd=folder,
         env={**os.environ, "DAGSTER_HOME": str(folder / "home"), **(environment or {})},
         capture_output=True,
@@ -53,6 +57,27 @@ def test_verify_prints_the_summary_exactly_and_the_run_shows_in_the_instance(pla
         runs = instance.get_runs()
         assert sorted(run.job_name for run in runs) == ["check_bucket", "check_bucket", "report_pair"]
         assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+
+
+def test_on_a_terminal_a_bar_shows_objects_bytes_rate_and_time_left(platform: Platform) -> None:
+    platform.put("a", bytes(3 * 1024 * 1024))
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [str(FIXITY), "checksums", PAIR, "--catalog", str(platform.file)],
+        env={**os.environ, "DAGSTER_HOME": str(platform.folder / "home"), "TERM": "xterm", "COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=end,
+    )
+    os.close(end)
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal says that nobody writes to it any more
+        while piece := os.read(terminal, 65536):
+            shown += piece
+    os.close(terminal)
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    assert re.search(rb"deposit: hashing .*1/1.*3\.0/3\.0 MiB.*B/s.*\d:\d\d:\d\d", shown), shown
+    assert output.startswith(b"Checksums of deposit complete:")
 
 
 def test_the_example_catalog_runs_as_it_is(tmp_path: Path) -> None:
