@@ -60,7 +60,9 @@ def test_verify_prints_the_summary_exactly_and_the_run_shows_in_the_instance(pla
 
 
 def test_on_a_terminal_a_bar_shows_objects_bytes_rate_and_time_left(platform: Platform) -> None:
-    platform.put("a", bytes(3 * 1024 * 1024))
+    platform.bucket_settings["max_bandwidth"] = "8MiB"  # slow enough to have a rate
+    for key in "abcd":
+        platform.put(key, bytes(2 * 1024 * 1024))
     terminal, end = pty.openpty()
     process = subprocess.Popen(
         [str(FIXITY), "checksums", PAIR, "--catalog", str(platform.file)],
@@ -76,7 +78,7 @@ def test_on_a_terminal_a_bar_shows_objects_bytes_rate_and_time_left(platform: Pl
     os.close(terminal)
     output, _ = process.communicate()
     assert process.returncode == 0
-    assert re.search(rb"deposit: hashing .*1/1.*3\.0/3\.0 MiB.*B/s.*\d:\d\d:\d\d", shown), shown
+    assert re.search(rb"deposit: hashing .*4/4.*8\.0/8\.0 MiB.*B/s.*\d:\d\d:\d\d", shown), shown
     assert output.startswith(b"Checksums of deposit complete:")
 
 
