@@ -33,13 +33,16 @@ class Collection:
 
 @dataclass(frozen=True)
 class Collections:
-    """What is read and listed. `synthetic`: objects whose listing, or whose bytes, are made up."""
+    """What is read, listed and compared. `synthetic`: objects whose listing, or whose bytes, are made up;
+    `compared`: rows a side of a report.
+    """
 
     small: Collection
     medium: Collection
     large: Collection
     listed: Collection
     synthetic: int
+    compared: int
 
 
 FULL = Collections(
@@ -48,6 +51,7 @@ FULL = Collections(
     large=Collection("bench-4g", 1, 4 * GIB),
     listed=Collection("bench-listing", 100_000, 1),
     synthetic=1_000_000,
+    compared=10_000_000,
 )
 QUICK = Collections(
     small=Collection("quick-64k", 1_000, 64 * KIB),
@@ -55,6 +59,7 @@ QUICK = Collections(
     large=Collection("quick-256m", 1, 256 * MIB),
     listed=Collection("quick-listing", 2_000, 1),
     synthetic=20_000,
+    compared=1_000_000,
 )
 """A look at whether everything runs: the figures mean little."""
 

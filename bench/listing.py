@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.contestants import RCLONE_SETTINGS, ours, rclone_list
 from bench.data import ROOT, Collections, Endpoint, serving
-from bench.measure import Row, in_turn
+from bench.measure import Row, beside, in_turn
 from tests.servers.stub_s3 import StubS3
 
 _BUCKET = "made-up"
@@ -42,13 +42,15 @@ def _cpu_row(collections: Collections, rounds: int, scratch: Path) -> Row:
         )
     scale = 1e6 / collection.objects
     name = f"listing of {collection.objects:,} into the inventory, CPU"
-    return Row(name, "µs an object", used["ours"].cpu * scale, 0.6, used["rclone"].cpu * scale, "rclone")
+    mine, theirs = ([each.cpu * scale for each in used[who]] for who in ("ours", "rclone"))
+    return beside(name, "µs an object", mine, theirs, 0.6, "rclone")
 
 
 def _memory_row(objects: int, scratch: Path) -> Row:
     with _made_up_server(objects) as url:
         used = ours(Endpoint(url, scratch), "list", _BUCKET)
-    return Row(f"listing of {objects:,} (pages made up), peak memory", "MB", used.peak / 1e6, 200)
+    name = f"listing of {objects:,} (pages made up), peak memory"
+    return Row(name, used.peak / 1e6, None, None, 200, "MB")
 
 
 @contextmanager

@@ -33,29 +33,35 @@ class Usage:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the results: a figure of ours, and the most that it may be.
+    """One line of the results: a figure of ours, in `unit`, and the most that it may be.
 
-    Arguments: `unit` of `ours` and `peer`; `at_most` bounds the ratio of the two where there is a
-    `peer`, else `ours` itself; `peer_name` says who or what the peer is.
+    Arguments: `ratio` of ours to the `peer`'s (None where there is no peer); `target` is the most
+    that the ratio may be or, without a peer, `ours` itself; `peer_name` says who or what the peer is.
     """
 
     name: str
-    unit: str
     ours: float
-    at_most: float
-    peer: float | None = None
+    peer: float | None
+    ratio: float | None
+    target: float
+    unit: str
     peer_name: str = ""
-
-    @property
-    def ratio(self) -> float | None:
-        """Ours divided by the peer's; None where there is no peer."""
-        return None if self.peer is None else self.ours / self.peer
 
     @property
     def reached(self) -> bool:
         """Whether the target is met, by the figures themselves and not as they are rounded."""
-        ratio = self.ratio
-        return (self.ours if ratio is None else ratio) <= self.at_most
+        return (self.ours if self.ratio is None else self.ratio) <= self.target
+
+
+def beside(
+    name: str, unit: str, ours: Sequence[float], peers: Sequence[float], target: float, peer_name: str
+) -> Row:
+    """A row of the medians of several rounds.
+
+    The ratio is the median of each round's: a round's runs share the machine's mood.
+    """
+    ratio = median(mine / theirs for mine, theirs in zip(ours, peers, strict=True))
+    return Row(name, median(ours), median(peers), ratio, target, unit, peer_name)
 
 
 def run(
@@ -83,34 +89,24 @@ def run(
     return Usage(**json.loads(launched.stdout))
 
 
-def in_turn(rounds: int, contestants: Mapping[str, Callable[[], Usage]]) -> dict[str, Usage]:
-    """Run each contestant once a round, first come first served in one round and last in the next.
-
-    Returns the median of each figure, for itself.
-    """
+def in_turn(rounds: int, contestants: Mapping[str, Callable[[], Usage]]) -> dict[str, list[Usage]]:
+    """Run each contestant once a round, in turns in going first; returns what each used, by round."""
     used: dict[str, list[Usage]] = {name: [] for name in contestants}
     for number in range(rounds):
         order = list(contestants) if number % 2 == 0 else list(reversed(contestants))
         for name in order:
             used[name].append(contestants[name]())
-    return {name: typical(each) for name, each in used.items()}
-
-
-def typical(used: Sequence[Usage]) -> Usage:
-    """The median of each figure, for itself."""
-    return Usage(
-        cpu=median(each.cpu for each in used),
-        wall=median(each.wall for each in used),
-        peak=int(median(each.peak for each in used)),
-    )
+    return used
 
 
 def cells(row: Row) -> list[str]:
     """A row as the table shows it: what, ours, the peer's, the ratio, the target, and whether it is met."""
     unit = row.unit
-    peer = "" if row.peer is None else f"{_figure(row.peer)} {unit} ({row.peer_name})"
+    peer = "" if row.peer is None else f"{_figure(row.peer)} {unit}"
+    if row.peer_name:
+        peer += f" ({row.peer_name})"
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-    target = f"{row.at_most:g}" if row.ratio is not None else f"{row.at_most:g} {unit}"
+    target = f"{row.target:g}" if row.ratio is not None else f"{row.target:g} {unit}"
     verdict = "reached" if row.reached else "NOT reached"
     return [row.name, f"{_figure(row.ours)} {unit}", peer, ratio, f"≤ {target}", verdict]
 

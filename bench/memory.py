@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.contestants import our_process
 from bench.data import Collections, Endpoint
-from bench.measure import Row, Usage
+from bench.measure import Row, Usage, beside
 
 
 def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
@@ -16,8 +16,8 @@ def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
     peak = _hash(many, scratch).peak / 1e6
     name = f"SHA-256 of {many:,} (store stubbed), peak memory"
     return [
-        Row(name, "MB", peak, 300),
-        Row(name, "MB", peak, 1.2, peak_of_few, f"ours, {few:,}"),
+        Row(name, peak, None, None, 300, "MB"),
+        beside(name, "MB", [peak], [peak_of_few], 1.2, f"ours, {few:,}"),
     ]
 
 

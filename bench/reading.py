@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.contestants import RCLONE_SETTINGS, ours, rclone_hash, refuse_unless_agreed
 from bench.data import GIB, KIB, MIB, Collection, Collections, Endpoint, serving
-from bench.measure import Row, Usage, in_turn
+from bench.measure import Row, beside, in_turn
 
 
 def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
@@ -35,22 +35,22 @@ def _rows(endpoint: Endpoint, collection: Collection, rounds: int, cpu_at_most: 
         str(at_once): partial(rclone_hash, endpoint, bucket, at_once) for at_once in {thrifty, fast}
     }
     used = in_turn(rounds, contestants)
+    mine = used.pop("ours")
+    theirs = list(zip(*used.values(), strict=True))  # a round's runs at rclone's one or two settings
     name = f"SHA-256 of {collection.objects:,} of {_size(collection.size)}"
-    rclone_cpu = min(used[str(thrifty)].cpu, used[str(fast)].cpu)
-    rclone_wall = min(used[str(thrifty)].wall, used[str(fast)].wall)
-    return [
-        _cpu_row(name, collection, used["ours"], rclone_cpu, cpu_at_most),
-        Row(f"{name}, wall", "s", used["ours"].wall, 1.0, rclone_wall, "rclone"),
-    ]
-
-
-def _cpu_row(name: str, collection: Collection, used: Usage, rclone_cpu: float, at_most: float) -> Row:
-    """CPU an object where objects are small, CPU a GB where their bytes are what costs."""
+    # CPU an object where objects are small, CPU a GB where their bytes are what costs.
     if collection.size < MIB:
         unit, scale = "ms an object", 1000 / collection.objects
     else:
         unit, scale = "s a GB", 1e9 / (collection.objects * collection.size)
-    return Row(f"{name}, CPU", unit, used.cpu * scale, at_most, rclone_cpu * scale, "rclone")
+    cpu = [each.cpu * scale for each in mine]
+    cpu_of_rclone = [min(each.cpu for each in runs) * scale for runs in theirs]
+    wall = [each.wall for each in mine]
+    wall_of_rclone = [min(each.wall for each in runs) for runs in theirs]
+    return [
+        beside(f"{name}, CPU", unit, cpu, cpu_of_rclone, cpu_at_most, "rclone"),
+        beside(f"{name}, wall", "s", wall, wall_of_rclone, 1.0, "rclone"),
+    ]
 
 
 def _size(size: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.measure import Row, RunFailed, Usage, in_turn, run, table, typical
+from bench.measure import Row, RunFailed, Usage, beside, in_turn, run, table
 
 
 def _python(code: str) -> list[str]:
@@ -43,10 +43,6 @@ def test_a_command_that_fails_is_no_measurement(ending: str) -> None:
         run(_python(ending))
 
 
-def test_each_figure_has_its_own_median() -> None:
-    assert typical([Usage(1, 30, 5), Usage(2, 10, 5), Usage(9, 20, 7)]) == Usage(2, 20, 5)
-
-
 def test_contestants_take_turns_in_going_first() -> None:
     order: list[str] = []
 
@@ -58,8 +54,13 @@ def test_contestants_take_turns_in_going_first() -> None:
     assert order == ["ours", "peer", "peer", "ours"]
 
 
+def test_a_ratio_is_the_median_of_the_rounds() -> None:
+    row = beside("hashing", "s", ours=[1.0, 4.0, 9.0], peers=[2.0, 5.0, 9.0], target=1.0, peer_name="rclone")
+    assert (row.ours, row.peer, row.ratio) == (4.0, 5.0, 0.8)
+
+
 def test_a_ratio_above_its_target_is_said_to_be_missed() -> None:
-    row = Row("hashing, CPU", "s", ours=7.6, at_most=0.75, peer=10.0, peer_name="rclone")
+    row = beside("hashing, CPU", "s", [7.6], [10.0], target=0.75, peer_name="rclone")
     assert not row.reached
     assert table([row]).splitlines()[2] == (
         "| hashing, CPU | 7.6 s | 10 s (rclone) | 0.76  | ≤ 0.75   | NOT reached |"
@@ -67,13 +68,13 @@ def test_a_ratio_above_its_target_is_said_to_be_missed() -> None:
 
 
 def test_a_ratio_that_equals_its_target_reaches_it() -> None:
-    row = Row("hashing, CPU", "s", ours=7.5, at_most=0.75, peer=10.0, peer_name="rclone")
+    row = beside("hashing, CPU", "s", [7.5], [10.0], target=0.75, peer_name="rclone")
     assert row.reached
     assert table([row]).splitlines()[2].endswith("| reached |")
 
 
 def test_without_a_peer_the_figure_itself_is_held_against_the_target() -> None:
-    assert Row("peak memory", "MB", ours=200.0, at_most=200).reached
-    missed = Row("peak memory", "MB", ours=200.4, at_most=200)
+    assert Row("peak memory", 200.0, None, None, target=200, unit="MB").reached
+    missed = Row("peak memory", 200.4, None, None, target=200, unit="MB")
     assert not missed.reached
     assert "| ≤ 200 MB | NOT reached |" in table([missed])
