@@ -93,7 +93,7 @@ def in_turn(rounds: int, contestants: Mapping[str, Callable[[], Usage]]) -> dict
     """Run each contestant once a round, in turns in going first; returns what each used, by round."""
     used: dict[str, list[Usage]] = {name: [] for name in contestants}
     for number in range(rounds):
-        order = list(contestants) if number % 2 == 0 else list(reversed(contestants))
+        order = list(contestants)[:: 1 if number % 2 == 0 else -1]
         for name in order:
             used[name].append(contestants[name]())
     return used
