@@ -25,7 +25,8 @@ source AS (
         evidence AS source_evidence,
         checked_at AS source_checked_at,
         status AS source_status,
-        status = 'skipped' AND error_code IN ('DeletedSinceListed', 'ChangedSinceListed') AS source_changed,
+        CASE WHEN status = 'skipped' THEN error_code IN ('DeletedSinceListed', 'ChangedSinceListed') END
+            AS source_changed,
         CASE WHEN status <> 'succeeded' THEN concat_ws(': ', error_code, error_message) END AS source_why
     FROM read_parquet($source)
     WHERE file_row_number BETWEEN $source_first AND $source_last
@@ -45,7 +46,8 @@ replica AS (
         evidence AS replica_evidence,
         checked_at AS replica_checked_at,
         status AS replica_status,
-        status = 'skipped' AND error_code IN ('DeletedSinceListed', 'ChangedSinceListed') AS replica_changed,
+        CASE WHEN status = 'skipped' THEN error_code IN ('DeletedSinceListed', 'ChangedSinceListed') END
+            AS replica_changed,
         CASE WHEN status <> 'succeeded' THEN concat_ws(': ', error_code, error_message) END AS replica_why
     FROM read_parquet($replica)
     WHERE file_row_number BETWEEN $replica_first AND $replica_last

@@ -1,0 +1,149 @@
+"""The report over large tables beside its floor: DuckDB scanning both and writing a CSV of that size.
+
+The floor joins, orders and counts nothing, so nobody can be far below it. How runs are measured, and
+what is made of the figures, does not belong here.
+
+    python -m bench.report --rows 10000000 --rounds 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+
+import duckdb
+
+from bench.data import ROOT
+from bench.measure import Row, Usage, beside, run, table
+from fixity.database import open_database
+from fixity.reports import Side, compare
+from fixity.table_writer import ROW_GROUP_ROWS, TableWriter
+from fixity.tables import CHECKSUMS, Provenance
+
+SIDES = ("source", "replica")
+LISTED = datetime(2026, 3, 1, tzinfo=UTC)
+_DATA = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+
+
+def tables(directory: Path, rows: int) -> list[Path]:
+    """The two tables of about `rows` rows, made where they are not there yet."""
+    files = [directory / f"{side}-{rows}.parquet" for side in SIDES]
+    directory.mkdir(parents=True, exist_ok=True)
+    missing = [(file, number, rows) for number, file in enumerate(files) if not file.exists()]
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        for made in [pool.submit(_make_table, *arguments) for arguments in missing]:
+            made.result()
+    return files
+
+
+def _make_table(file: Path, side: int, rows: int) -> None:
+    unfinished = file.with_suffix(".unfinished")
+    provenance = Provenance(SIDES[side], "bench", "bench", LISTED)
+    writer = TableWriter(unfinished, CHECKSUMS, provenance)
+    with open_database(file.parent, "1GB", threads=1) as database:
+        for first in range(0, rows, 10 * ROW_GROUP_ROWS):
+            last = min(rows, first + 10 * ROW_GROUP_ROWS)
+            batches = database.execute(_DATA, {"side": side, "first": first, "last": last})
+            for batch in batches.to_arrow_reader(ROW_GROUP_ROWS):
+                writer.write(batch.cast(CHECKSUMS))
+    writer.close()
+    unfinished.replace(file)
+
+
+def make_report(source: Path, replica: Path, csv: Path) -> None:
+    """Ours: the CSV, the counts and the rows that are not ok."""
+    outcome = compare(
+        Side("source", source, LISTED),
+        Side("replica", replica, LISTED),
+        match="key",
+        lag=timedelta(minutes=15),
+        csv=csv,
+        work_dir=csv.parent,
+    )
+    assert outcome.counts.matches > 0.9 * outcome.rows and outcome.problems
+
+
+def floor(source: Path, replica: Path, csv: Path) -> None:
+    """The floor: all that a report needs read on both sides, and a CSV of its size written by one COPY.
+
+    In the order that suits DuckDB, which is its fastest. Where the report has the replica's column,
+    another one of the source's stands in, so that as many values are put into words and written.
+    """
+    database = duckdb.connect(
+        config={
+            "threads": len(os.sched_getaffinity(0)),
+            "memory_limit": "512MB",
+            "preserve_insertion_order": False,
+        }
+    )
+    with database:
+        database.execute(
+            """
+            SELECT max(COLUMNS([
+                'key', 'version_id', 'size', 'etag', 'last_modified', 'algorithm', 'checksum_type',
+                'checksum', 'status', 'error_code', 'error_message', 'evidence', 'checked_at', 'is_latest'
+            ])) FROM read_parquet(?)
+            """,
+            [str(replica)],
+        ).fetchall()
+        iso = "strftime(make_timestamp(epoch_us({})), '%Y-%m-%dT%H:%M:%S.%fZ')"
+        database.execute(
+            f"""
+            COPY (
+                SELECT 'source' AS bucket, key, version_id, status, algorithm, checksum,
+                    coalesce(checksum, '') AS other_checksum, size, bytes_read, etag, coalesce(etag, ''),
+                    {iso.format("checked_at")}, {iso.format("last_modified")}, error_message
+                FROM read_parquet('{source}')
+            ) TO '{csv}' (FORMAT csv, HEADER)
+            """
+        )
+
+
+def measure(rows: int, rounds: int = 3, directory: Path = ROOT) -> list[Row]:
+    """Wall time and CPU of ours beside the floor, and the peak of our memory: medians of so many rounds."""
+    files = tables(directory, rows)
+    used: dict[str, list[Usage]] = {"ours": [], "floor": []}
+    for number in range(rounds):
+        for name in ("floor", "ours") if number % 2 == 0 else ("ours", "floor"):
+            used[name].append(_run(name, files, directory / "report.csv"))
+            print(f"  {name}: {used[name][-1]}", file=sys.stderr)
+    ours, floor = used["ours"], used["floor"]
+    what = f"report, {rows:,} rows a side"
+    memory = statistics.median(each.peak for each in ours) / 1e9
+    return [
+        beside(f"{what}: wall time", "s", [_.wall for _ in ours], [_.wall for _ in floor], 1.2, "floor"),
+        beside(f"{what}: CPU", "s", [_.cpu for _ in ours], [_.cpu for _ in floor], 1.2, "floor"),
+        Row(f"{what}: peak memory", memory, None, None, 0.8, "GB"),
+    ]
+
+
+def _run(name: str, files: list[Path], csv: Path) -> Usage:
+    csv.unlink(missing_ok=True)
+    try:
+        return run([sys.executable, "-m", "bench.report", "--only", name, *files, csv])
+    finally:
+        csv.unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Measure and print, or, in a process of its own, do the one thing that is measured."""
+    parser = argparse.ArgumentParser(description="The report beside its floor")
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs=4, metavar=("WHICH", "SOURCE", "REPLICA", "CSV"))
+    arguments = parser.parse_args()
+    if arguments.only:
+        which, *files = arguments.only
+        {"ours": make_report, "floor": floor}[which](*map(Path, files))
+    else:
+        print(table(measure(arguments.rows, arguments.rounds)))
+
+
+if __name__ == "__main__":
+    main()
