@@ -7,15 +7,18 @@ the pages does not belong here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from urllib.parse import unquote_plus
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from lxml import etree
 
 from fixity.tables import INVENTORY
 
-_COLUMNS = [field.name for field in INVENTORY]
+_FIELDS = (
+    "Key", "VersionId", "IsLatest", "Size", "ETag", "LastModified", "StorageClass", "ChecksumAlgorithm",
+)  # fmt: skip
+_MICROSECONDS = INVENTORY.field("last_modified").type
 
 
 class ListingError(ValueError):
@@ -47,12 +50,7 @@ def parse_page(body: bytes, versions: bool) -> Page:
     namespace = tag[0] + tag[1]
     encoded = (root.findtext(f"{namespace}EncodingType") or "").lower() == "url"
     entry = f"{namespace}{'Version' if versions else 'Contents'}"
-    rows = [_row(element, len(namespace), encoded) for element in root.iterchildren(entry)]
-    columns = list(zip(*rows, strict=True)) or [()] * len(_COLUMNS)
-    batch = pa.RecordBatch.from_arrays(
-        [pa.array(column, field.type) for column, field in zip(columns, INVENTORY, strict=True)],
-        schema=INVENTORY,
-    )
+    batch = _batch(_texts(root, entry, namespace), encoded)
     return Page(batch, _next(root, namespace, versions, encoded))
 
 
@@ -63,41 +61,69 @@ def _parser() -> etree.XMLParser:
 
 
 def _key(text: str | None, encoded: bool) -> str:
-    return unquote_plus(text or "", errors="strict") if encoded else text or ""
+    if encoded and text and ("%" in text or "+" in text):
+        return unquote_plus(text, errors="strict")
+    return text or ""
 
 
-def _row(element: etree._Element, skip: int, encoded: bool) -> tuple[object, ...]:
+_Texts = dict[str, list[str | None]]
+
+
+def _texts(root: etree._Element, entry: str, namespace: str) -> _Texts:
+    """What the entries say, field by field, as text: a list as long as there are entries.
+
+    All elements of a name are taken at once, which is three times as fast as entry by entry. That
+    is right where each entry has each field once or none has it, and nothing but entries has it.
+    """
+    count = sum(1 for _ in root.iterchildren(entry))
+    texts: _Texts = {name: [element.text for element in root.iter(namespace + name)] for name in _FIELDS}
+    hidden = root.find(f"{namespace}DeleteMarker") is not None
+    if hidden or any(len(texts[name]) not in (0, count) for name in _FIELDS):
+        rows = [_fields(element, len(namespace)) for element in root.iterchildren(entry)]
+        texts = {name: [row.get(name) for row in rows] for name in _FIELDS}
+    for name in ("Key", "Size"):
+        if count and (not texts[name] or not all(texts[name])):
+            raise ListingError("an entry without a usable key or size")
+    return {name: found or [None] * count for name, found in texts.items()}
+
+
+def _fields(entry: etree._Element, skip: int) -> dict[str, str | None]:
     said: dict[str, str | None] = {}
-    algorithms: list[str] = []
-    for child in element:
+    for child in entry:
         name = child.tag[skip:]
-        if name == "ChecksumAlgorithm":
-            algorithms.append(child.text or "")
+        if name == "ChecksumAlgorithm" and name in said:
+            said[name] = f"{said[name]},{child.text}"
         else:
             said[name] = child.text
-    try:
-        key = _key(said["Key"], encoded)
-        size = int(said["Size"] or "")
-    except (KeyError, ValueError) as error:
-        raise ListingError(f"an entry without a usable key or size: {said!r}") from error
-    modified = said.get("LastModified")
-    return (
-        key,
-        said.get("VersionId"),
-        said.get("IsLatest", "true") == "true",
-        size,
-        (said.get("ETag") or "").strip('"') or None,
-        _time(modified) if modified else None,
-        said.get("StorageClass"),
-        ",".join(algorithms) or None,
-    )
+    return said
 
 
-def _time(text: str) -> datetime:
+def _batch(texts: _Texts, encoded: bool) -> pa.RecordBatch:
+    def column(name: str) -> pa.Array:
+        return pa.array(texts[name], pa.string())
+
     try:
-        return datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ListingError(f"LastModified is no time: {text!r}") from error
+        keys = pa.array([_key(key, encoded) for key in texts["Key"]], pa.string())
+        sizes = column("Size").cast(pa.int64())
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise ListingError(f"an entry without a usable key or size: {error}") from error
+    try:
+        # By way of nanoseconds: some stores write more digits than a microsecond has.
+        times = column("LastModified").cast(pa.timestamp("ns", "UTC")).cast(_MICROSECONDS, safe=False)
+    except pa.ArrowInvalid as error:
+        raise ListingError(f"a LastModified is no time: {error}") from error
+    etags = pc.utf8_trim(column("ETag"), characters='"')
+    columns = {
+        "key": keys,
+        "version_id": column("VersionId"),
+        "is_latest": pc.fill_null(pc.equal(column("IsLatest"), "true"), True),
+        "size": sizes,
+        "etag": pc.if_else(pc.equal(etags, ""), None, etags),
+        "last_modified": times,
+        "storage_class": column("StorageClass"),
+        "checksum_algorithm": column("ChecksumAlgorithm"),
+    }
+    return pa.RecordBatch.from_arrays([columns[field.name] for field in INVENTORY], schema=INVENTORY)
 
 
 def _next(root: etree._Element, namespace: str, versions: bool, encoded: bool) -> dict[str, str] | None:
