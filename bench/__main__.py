@@ -7,16 +7,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import data, listing, memory, reading, results
+from bench import comparing, data, listing, memory, reading, results
 from bench.measure import Row, table
 
-_Measuring = Callable[[data.Collections, int, Path], list[Row]]
-PARTS: dict[str, _Measuring] = {
+PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
     "reading": reading.rows,
     "listing": listing.rows,
     "memory": memory.rows,
+    "report": comparing.rows,
+    "report-large": comparing.large_rows,
 }
-"""What is measured, in this order, by its name in the results."""
+"""What can be measured, by its name in the results."""
+
+LARGE = {"report-large"}
+"""What only `--large` measures."""
 
 
 def main() -> int:
@@ -25,15 +29,15 @@ def main() -> int:
     collections = data.QUICK if asked.quick else data.FULL
     rounds = 1 if asked.quick else asked.rounds
     every: list[Row] = []
-    for name in asked.only or PARTS:
+    for name in asked.only or [each for each in PARTS if (each in LARGE) == asked.large]:
+        print(f"measuring: {name}", flush=True)
         begun = time.monotonic()
         with data.empty_scratch() as scratch:
             rows = PARTS[name](collections, rounds, scratch)
         if not asked.quick:
             results.keep(name, rows, rounds, time.monotonic() - begun)
-        print(table(rows), flush=True)
         every += rows
-    print("\n" + "\n".join([*results.machine(), f"ours: {results.revision()}"]))
+    print("\n".join(["", table(every), "", *results.machine(), f"ours: {results.revision()}"]))
     missed = [row.name for row in every if not row.reached]
     print(f"{len(every) - len(missed)} of {len(every)} targets reached")
     for name in missed:
@@ -46,11 +50,9 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--large", action="store_true", help="the report over 100 million rows a side")
+    parser.add_argument("--large", action="store_true", help="the report over 100 million rows a side, alone")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each comparison (5)")
-    parser.add_argument(
-        "--only", action="append", choices=list(PARTS), help="this part only; may be repeated"
-    )
+    parser.add_argument("--only", action="append", choices=list(PARTS), help="this part only")
     parser.add_argument("--quick", action="store_true", help="little data, one round: does everything run?")
     return parser.parse_args()
 
