@@ -17,7 +17,8 @@ def main() -> None:
     try:
         catalog = load_catalog()
     except CatalogError as error:
-        sys.exit(f"{error}\n")
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
     os.environ[ENVIRONMENT] = str(catalog.file)  # the code server has a working directory of its own
     home = prepare_home()
     port = sys.argv[1] if len(sys.argv) > 1 else "3000"

@@ -19,4 +19,5 @@ def prepare_home() -> Path:
     if not (home / "dagster.yaml").exists() and _TEMPLATE.exists():
         shutil.copyfile(_TEMPLATE, home / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(home)
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"  # also where the folder has settings of its own
     return home

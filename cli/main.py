@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+import traceback
 from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
@@ -218,3 +219,9 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        # Status 1 would say that damage was found.
+        if "--verbose" in sys.argv or "-v" in sys.argv:
+            traceback.print_exc()
+        typer.echo(f"could not be done: {type(error).__name__}: {error}", err=True)
+        sys.exit(Exit.NOT_DONE)

@@ -83,5 +83,5 @@ def runner(catalog: Catalog, verbose: bool) -> Iterator[Runner]:
     """A runner over the instance, with progress on the terminal for the length of the block."""
     prepare_home()
     with dg.DagsterInstance.get() as instance, CommandLineProgress() as progress:
-        definitions = build_definitions(catalog, {"progress": progress})
+        definitions = build_definitions(catalog, {"progress": progress}, "in_process")
         yield Runner(definitions, instance, "INFO" if verbose else "CRITICAL")

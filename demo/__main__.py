@@ -39,12 +39,11 @@ pairs:
 
 
 def demo(
-    files: Annotated[
-        Path | None, typer.Option(exists=True, file_okay=False, help="A folder of yours.")
-    ] = None,
+    files: Annotated[Path | None, typer.Option(help="A folder of yours.")] = None,
 ) -> None:
     """Show the platform at work on a small collection, or on copies of the files of a folder."""
     began = time.monotonic()
+    files = files and files.expanduser()
     shutil.rmtree(HOME / "server", ignore_errors=True)
     if files is None:
         files = HOME / "files"

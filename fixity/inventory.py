@@ -8,7 +8,8 @@ from datetime import datetime
 
 from fixity.hashing import utc_now
 from fixity.lake import Lake
-from fixity.lake.paths import inventory_file
+from fixity.lake.paths import inventory_file, inventory_folder
+from fixity.newest import announce
 from fixity.stores import Store
 from fixity.table_writer import TableWriter
 from fixity.tables import INVENTORY, Provenance
@@ -42,7 +43,8 @@ def take_inventory(
     name = inventory_file(bucket, run_id)
     with lake.workspace() as workspace:
         file = workspace / "inventory.parquet"
-        writer = TableWriter(file, INVENTORY, Provenance(bucket, run_id, run_id, listed_at))
+        provenance = Provenance(bucket, run_id, run_id, listed_at)
+        writer = TableWriter(file, INVENTORY, provenance)
         objects = 0
         try:
             for batch in store.list_objects():
@@ -54,4 +56,5 @@ def take_inventory(
             raise
         written = writer.close()
         lake.put(name, file)
+        announce(lake, inventory_folder(bucket), provenance)
     return Inventory(name, written.rows, written.size, listed_at)

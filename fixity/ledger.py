@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from fixity.database import open_database
 from fixity.lake import Lake, LakeError
 from fixity.lake.paths import checksums_file, checksums_folder, inventory_folder
+from fixity.newest import announce, newest_table
 from fixity.shards import Plan, parts_folder
 from fixity.table_writer import ROW_GROUP_ROWS, TableWriter
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
@@ -49,26 +50,10 @@ class Checksums:
 
 def newest_inventory(lake: Lake, bucket: str) -> str:
     """The name of a bucket's newest inventory. Raises TableMissing, LakeError."""
-    newest = _newest(lake, inventory_folder(bucket))
+    newest = newest_table(lake, inventory_folder(bucket))
     if newest is None:
         raise TableMissing(f"there is no inventory of '{bucket}' yet: materialize inventory[{bucket}] first")
     return newest
-
-
-def _newest(lake: Lake, folder: str) -> str | None:
-    """The newest table of a folder. S3 keeps whole seconds: within one, the later listing decides."""
-    newest = lake.newest(folder)
-    if newest is None:
-        return None
-    same_time = [
-        file.name
-        for file in lake.list(folder)
-        if file.appeared == newest.appeared and file.name.endswith(".parquet")
-    ]
-    if len(same_time) == 1:
-        return newest.name
-    with lake.workspace() as workspace:
-        return max(same_time, key=lambda name: Provenance.read(lake.fetch(name, workspace)).listed_at)
 
 
 def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: str) -> Checksums:
@@ -79,15 +64,14 @@ def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: st
     with lake.workspace() as workspace:
         inventory = Provenance.read(lake.fetch(plan.inventory, workspace))
         file = workspace / "checksums.parquet"
-        writer = TableWriter(
-            file, CHECKSUMS, Provenance(bucket, run_id, inventory.run_id, inventory.listed_at)
-        )
+        provenance = Provenance(bucket, run_id, inventory.run_id, inventory.listed_at)
+        writer = TableWriter(file, CHECKSUMS, provenance)
         statuses: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
         rows = bytes_read = 0
         try:
-            for part in lake.list(parts_folder(scratch)):
-                if part.name != f"{parts_folder(scratch)}{rows:012d}.parquet":
+            for part in lake.list(parts_folder(scratch, plan)):
+                if part.name != f"{parts_folder(scratch, plan)}{rows:012d}.parquet":
                     break
                 table = pq.read_table(lake.fetch(part.name, workspace))
                 rows += table.num_rows
@@ -107,6 +91,7 @@ def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: st
             raise
         name = checksums_file(bucket, run_id)
         lake.put(name, file)
+        announce(lake, checksums_folder(bucket), provenance)
     return Checksums(
         name,
         statuses[SUCCEEDED],
@@ -129,7 +114,7 @@ def current_checksums(lake: Lake, bucket: str, workspace: Path) -> tuple[Path, P
     `workspace` from the whole ledger, and objects without a check are rows that were skipped.
     Raises TableMissing, LakeError.
     """
-    newest = _newest(lake, checksums_folder(bucket))
+    newest = newest_table(lake, checksums_folder(bucket))
     if newest is None:
         raise TableMissing(f"there are no checksums of '{bucket}' yet: materialize checksums[{bucket}] first")
     table = lake.fetch(newest, workspace)
@@ -148,7 +133,11 @@ def _rows(file: Path) -> int:
 def _put_together(
     lake: Lake, bucket: str, newest: Path, inventory: Path, listed: Provenance, workspace: Path
 ) -> tuple[Path, Provenance]:
-    files = [lake.fetch(file.name, workspace) for file in lake.list(checksums_folder(bucket))]
+    files = [
+        lake.fetch(file.name, workspace)
+        for file in lake.list(checksums_folder(bucket))
+        if file.name.endswith(".parquet")
+    ]
     algorithms = pq.read_table(newest, columns=["algorithm"]).column("algorithm").unique().to_pylist()
     provenance = Provenance(bucket, listed.run_id, listed.run_id, listed.listed_at)
     file = workspace / f"{bucket}-current.parquet"

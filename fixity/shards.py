@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -155,12 +155,13 @@ def hash_shard(
     Parts that are there already (from an attempt that was interrupted) are left as they are.
     Raises StoreUnreachable, LakeError; the parts finished until then stay.
     """
-    kept = {file.name for file in lake.list(parts_folder(scratch))}
+    parts_to = parts_folder(scratch, plan)
+    kept = {file.name for file in lake.list(parts_to)}
     with lake.workspace() as workspace, pq.ParquetFile(lake.fetch(plan.inventory, workspace)) as table:
         rows = _rows(table, shard)
         sizes = rows.column("size").to_pylist()
         parts = list(cut(iter(sizes), PART_OBJECTS, PART_BYTES))
-        finished = [part for part in parts if part_file(scratch, shard, part) in kept]
+        finished = [part for part in parts if part_file(parts_to, shard, part) in kept]
         objects = sum(part.objects for part in finished)
         size = sum(part.size for part in finished)
         wanted = [part for part in parts if part not in finished]
@@ -184,7 +185,7 @@ def hash_shard(
             if not part_filling.missing:
                 file = workspace / "part.parquet"
                 pq.write_table(filling.pop(part.first).table(plan.algorithm, run_id), file)
-                lake.put(part_file(scratch, shard, part), file, replace=True)
+                lake.put(part_file(parts_to, shard, part), file, replace=True)
             objects += 1
             size += sizes[check.position]
             progress(Progress(objects, size, shard.objects, shard.size))
@@ -195,11 +196,12 @@ def plan_file(scratch: str) -> str:
     return f"{scratch}plan.json"
 
 
-def parts_folder(scratch: str) -> str:
-    """Where the finished parts are."""
-    return f"{scratch}parts/"
+def parts_folder(scratch: str, plan: Plan) -> str:
+    """Where the finished parts are: apart for each inventory and algorithm, so that what was done
+    by another plan of the same run is never taken for this one's."""
+    return f"{scratch}parts/{PurePosixPath(plan.inventory).stem}-{plan.algorithm}/"
 
 
-def part_file(scratch: str, shard: Shard, part: Shard) -> str:
+def part_file(parts: str, shard: Shard, part: Shard) -> str:
     """A part's name in the lake; the order of the names is the order of the rows."""
-    return f"{parts_folder(scratch)}{shard.first + part.first:012d}.parquet"
+    return f"{parts}{shard.first + part.first:012d}.parquet"

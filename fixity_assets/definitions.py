@@ -25,17 +25,19 @@ PROCESSES = 2
 
 
 def build_definitions(
-    catalog: Catalog, resource_overrides: Mapping[str, object] | None = None
+    catalog: Catalog,
+    resource_overrides: Mapping[str, object] | None = None,
+    executor_name: str | None = None,
 ) -> dg.Definitions:
     """All definitions of a catalog.
 
     Arguments: `resource_overrides` replace resources by name: `catalog`, `stores`, `lake`,
-    `progress`. The executor is the one that FIXITY_EXECUTOR names (in_process, multiprocess).
+    `progress`. `executor_name` is in_process or multiprocess, by default what FIXITY_EXECUTOR says.
     Raises ValueError for an unknown executor.
     """
     partitions = Partitions.of(catalog)
     owners = sorted({owner for bucket in catalog.buckets.values() for owner in bucket.owners})
-    executor, processes = _executor(os.environ.get(EXECUTOR_VARIABLE, "in_process"))
+    executor, processes = _executor(executor_name or os.environ.get(EXECUTOR_VARIABLE, "in_process"))
     of_catalog = CatalogResource(file=str(catalog.file))
     resources: dict[str, object] = {
         "catalog": of_catalog,

@@ -44,5 +44,5 @@ def told_plainly() -> Iterator[None]:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     except StoreUnreachable as error:
         raise dg.Failure(description=str(error), allow_retries=error.passing) from error
-    except LakeError as error:
+    except (LakeError, OSError) as error:  # a full disk among them
         raise dg.Failure(description=str(error)) from error

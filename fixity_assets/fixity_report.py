@@ -45,9 +45,9 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
     def fixity_report(
         context: dg.AssetExecutionContext, catalog: CatalogResource, lake: LakeResource
     ) -> dg.MaterializeResult:
-        pair = catalog.pair(context.partition_key)
-        kept_in = lake.open()
         with told_plainly():
+            pair = catalog.pair(context.partition_key)
+            kept_in = lake.open()
             report = make_report(kept_in, pair)
         return dg.MaterializeResult(
             metadata={

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from fixity.catalog import Bucket, Catalog, Pair, load_catalog
+from fixity.catalog import Bucket, Catalog, CatalogError, Pair, load_catalog
 from fixity.lake import Lake, open_lake
 from fixity.stores import DEFAULT_CONCURRENCY, Store, open_store
 
@@ -25,14 +25,19 @@ class CatalogResource(dg.ConfigurableResource):
     @property
     def catalog(self) -> Catalog:
         """The catalog as it is now. Raises CatalogError."""
-        return _load(self.file, Path(self.file).stat().st_mtime)
+        file = Path(self.file)
+        return _load(self.file, file.stat().st_mtime if file.exists() else 0.0)
 
     def bucket(self, name: str) -> Bucket:
-        """A bucket by its partition key."""
+        """A bucket by its partition key. Raises CatalogError when it was taken out of the catalog."""
+        if name not in self.catalog.buckets:
+            raise CatalogError([f"there is no bucket '{name}' any more: reload the code location"])
         return self.catalog.buckets[name]
 
     def pair(self, name: str) -> Pair:
-        """A pair by its partition key."""
+        """A pair by its partition key. Raises CatalogError when it was taken out of the catalog."""
+        if name not in self.catalog.pairs:
+            raise CatalogError([f"there is no pair '{name}' any more: reload the code location"])
         return self.catalog.pairs[name]
 
 

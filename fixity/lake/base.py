@@ -70,11 +70,6 @@ class Lake(ABC):
     def workspace(self) -> AbstractContextManager[Path]:
         """A local directory for the length of a `with` block, from where `put` is cheap."""
 
-    def newest(self, folder: str) -> LakeFile | None:
-        """The Parquet file of a folder that appeared last, None where there is none."""
-        tables = [file for file in self.list(folder) if file.name.endswith(".parquet")]
-        return max(tables, key=lambda file: (file.appeared, file.name), default=None)
-
     def put_text(self, name: str, text: str, replace: bool = False) -> None:
         """Keep a small text, as UTF-8."""
         with self.workspace() as workspace:

@@ -109,17 +109,6 @@ def test_a_folder_is_removed_with_all_below_it_and_nothing_beside_it(lake: Lake)
     assert names(lake, "scratch/") == ["scratch/r.txt", "scratch/r2/x"]
 
 
-def test_the_newest_table_is_the_one_that_appeared_last(lake: Lake) -> None:
-    assert lake.newest("inventory/b/") is None
-    put(lake, "inventory/b/notes.txt", b"")
-    assert lake.newest("inventory/b/") is None
-    put(lake, "inventory/b/z.parquet", b"1")
-    put(lake, "inventory/b2/a.parquet", b"another bucket's")
-    newest = lake.newest("inventory/b/")
-    assert newest is not None
-    assert newest.name == "inventory/b/z.parquet"
-
-
 def test_the_place_of_a_file_is_told_to_people(lake: Lake) -> None:
     place = lake.location("reports/x.csv")
     assert place.endswith("/reports/x.csv")
@@ -202,7 +191,7 @@ def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(
 
     monkeypatch.setattr(os, "scandir", denied)
     with pytest.raises(LakeError, match=r"inventory/b.*cannot be listed: Permission denied"):
-        lake.newest("inventory/b/")
+        lake.list("inventory/b/")
 
 
 # --- a bucket -------------------------------------------------------------------------------------
@@ -224,7 +213,6 @@ def every_call(lake: Lake, workspace: Path) -> dict[str, Exception]:
         "replace": lambda: lake.put("inventory/f", workspace / "file", replace=True),
         "copy": lambda: lake.copy("inventory/f", "inventory/g"),
         "remove": lambda: lake.remove("inventory/"),
-        "newest": lambda: lake.newest("inventory/"),
     }
     raised: dict[str, Exception] = {}
     for name, call in calls.items():
@@ -246,7 +234,7 @@ def test_a_lake_whose_server_is_gone_is_a_lake_error_that_names_the_file(
 def test_a_lake_whose_bucket_is_gone_is_never_taken_for_an_empty_one(seaweedfs: SeaweedFS) -> None:
     store = Store(name="loopback", endpoint_url=seaweedfs.endpoint_url, region=REGION)
     lake = S3Lake("no-such-bucket", "", store)
-    for ask in (lake.list, lake.newest, lake.remove):
+    for ask in (lake.list, lake.remove):
         with pytest.raises(LakeError, match=r"s3://no-such-bucket/inventory/.*NoSuchBucket"):
             ask("inventory/")
 

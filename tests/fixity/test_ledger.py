@@ -137,6 +137,22 @@ def test_of_two_inventories_the_one_listed_last_is_the_newest(lake: Lake) -> Non
         assert newest_inventory(lake, "b") == f"inventory/b/{run}.parquet"
 
 
+@pytest.mark.parametrize("noted", [True, False])
+def test_files_that_got_new_times_in_a_restore_do_not_bring_back_an_older_state(
+    tmp_path: Path, noted: bool
+) -> None:
+    lake = LocalLake(tmp_path / "lake")
+    store = store_of("a", "b")
+    inventory_and_checks(store, lake, "older")
+    store.unreadable = frozenset({"a"})
+    inventory_and_checks(store, lake, "newer")
+    for folder in ("inventory", "checksums"):
+        (tmp_path / f"lake/{folder}/b/older.parquet").touch()
+        if not noted:
+            (tmp_path / f"lake/{folder}/b/NEWEST.json").unlink()
+    assert current(lake) == {"a": ("failed", "ReadError"), "b": ok(b"b")}
+
+
 def test_what_changed_came_or_went_since_its_check_is_not_said_to_be_checked(
     lake: Lake, tmp_path: Path
 ) -> None:

@@ -271,3 +271,18 @@ def test_a_plan_of_an_empty_inventory_is_an_empty_table(lake: Lake) -> None:
         plan = make_plan(inventory.file, lake.fetch(inventory.file, workspace), "SHA256")
     assert (plan.shards, plan.objects, plan.size) == ([], 0, 0)
     assert check_inventory(MemoryStore(), lake, inventory, "r").objects == 0
+
+
+def test_parts_of_another_inventory_of_the_same_run_are_never_taken_for_this_one_s(
+    tmp_path: Path, small_parts: None
+) -> None:
+    lake = LocalLake(tmp_path)
+    store = Interrupted()
+    filled(store, 10)
+    older = plan_of(lake, take_inventory(store, lake, "b", "older"))
+    hash_shard(store, lake, "scratch/r/", older, older.shards[0], "r", 1)
+    store.put("0 new", b"in front of all others")
+    newer = take_inventory(store, lake, "b", "newer")
+    kept = check_inventory(store, lake, newer, "r", threads=1)  # both have the scratch of one run
+    assert [row["key"] for row in rows(lake, kept.file)][0] == "0 new"
+    assert all(row["status"] == "succeeded" for row in rows(lake, kept.file))
