@@ -284,5 +284,5 @@ def test_parts_of_another_inventory_of_the_same_run_are_never_taken_for_this_one
     store.put("0 new", b"in front of all others")
     newer = take_inventory(store, lake, "b", "newer")
     kept = check_inventory(store, lake, newer, "r", threads=1)  # both have the scratch of one run
-    assert [row["key"] for row in rows(lake, kept.file)][0] == "0 new"
+    assert next(row["key"] for row in rows(lake, kept.file)) == "0 new"
     assert all(row["status"] == "succeeded" for row in rows(lake, kept.file))
