@@ -41,5 +41,5 @@ bench-large: $(READY) ## the report over 100 million rows a side (about 60 GB of
 lock: ## requirements.lock anew from pyproject.toml
 	.venv/bin/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --no-emit-index-url --generate-hashes --extra dev pyproject.toml -o requirements.lock
 
-clean: ## everything that the commands above made, but not your lake
+clean: ## remove the virtual environment, the demo and the benchmarks' data; never your lake or runs
 	rm -rf .venv .demo .bench

@@ -32,6 +32,9 @@ RANGE_BYTES = 96 * 1024 * 1024
 """What a range holds at most, both sides together, before compression: some 200,000 objects. Less is more
 work at the edges, more is slower to sort, and every thread holds one in memory, about thrice as large."""
 
+_CLOCKS_DIFFER_BY = timedelta(days=1)
+"""How far ahead of a listing an object's time may lie, and still be believed."""
+
 _SQL = Path(__file__).with_name("compare.sql").read_text(encoding="utf-8")
 
 
@@ -102,6 +105,7 @@ def compare(
         "due_in_replica": _utc(replica.listed_at) - lag,
         "due_in_source": _utc(source.listed_at) - lag,
         "source_listed_at": _utc(source.listed_at),
+        "believable": max(_utc(source.listed_at), _utc(replica.listed_at)) + _CLOCKS_DIFFER_BY,
         "problems": problems,
     }
     with (

@@ -84,8 +84,11 @@ judged AS (
             WHEN source_key IS NULL AND replica_changed THEN 'not_checked'
 
             -- On one side only, and too new to be expected on the other.
-            WHEN replica_key IS NULL AND source_last_modified > $due_in_replica THEN 'pending'
-            WHEN source_key IS NULL AND replica_last_modified > $due_in_source THEN 'pending'
+            -- A time in the future is no reason to wait: files have had wrong times before.
+            WHEN replica_key IS NULL
+             AND source_last_modified > $due_in_replica AND source_last_modified <= $believable THEN 'pending'
+            WHEN source_key IS NULL
+             AND replica_last_modified > $due_in_source AND replica_last_modified <= $believable THEN 'pending'
 
             -- On one side only. That is a fact of the listing, whatever became of the check.
             WHEN replica_key IS NULL THEN 'missing_replica'
@@ -110,7 +113,10 @@ judged AS (
             -- They differ, and by key alone that may be two versions: the replica may not have
             -- the source's newest yet, or have a newer one than the source's listing saw.
             WHEN NOT $by_version
-             AND (source_last_modified > $due_in_replica OR replica_last_modified > $source_listed_at)
+             AND (
+                source_last_modified > $due_in_replica AND source_last_modified <= $believable
+                OR replica_last_modified > $source_listed_at AND replica_last_modified <= $believable
+             )
                 THEN 'pending'
 
             -- The bytes are wrong.

@@ -61,6 +61,9 @@ JUST_DUE = LISTED - LAG
         (row(last_modified=JUST_DUE), None, "missing_replica", ""),
         (None, row(last_modified=JUST_DUE), "missing_source", ""),
         (row(last_modified=None), None, "missing_replica", ""),
+        # a time in the future, as a camera's clock gives it, does not hide that something is missing
+        (row(last_modified=LISTED + timedelta(days=400)), None, "missing_replica", ""),
+        (None, row(last_modified=LISTED + timedelta(days=400)), "missing_source", ""),
         (None, row(last_modified=None), "missing_source", ""),
         (
             row(checksum="aa", last_modified=YOUNG),
