@@ -40,7 +40,7 @@ class MakeBucket(Protocol):
 def aws_environment() -> Iterator[None]:
     """The servers' credentials for this process and those it starts, and nothing of the developer's own."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "FIXITY_", "DAGSTER_"))]:
             patch.delenv(name)
         patch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
