@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,9 +28,11 @@ from fixity.reports.columns import COLUMNS
 from fixity.reports.counts import Counts
 from fixity.reports.ranges import KeyRange, key_ranges
 
-RANGE_BYTES = 96 * 1024 * 1024
-"""What a range holds at most, both sides together, before compression: some 200,000 objects. Less is more
-work at the edges, more is slower to sort, and every thread holds one in memory, about thrice as large."""
+RANGE_BYTES = 64 * 1024 * 1024
+"""What a range holds at most, both sides together, before compression: some 130,000 objects. Less is more
+work at the edges; more is slower to sort, and takes more memory."""
+_MEMORY_OF_A_RANGE = 3
+"""How many times these bytes DuckDB needs to join and sort them."""
 
 _CLOCKS_DIFFER_BY = timedelta(days=1)
 """How far ahead of a listing an object's time may lie, and still be believed."""
@@ -92,11 +94,11 @@ def compare(
     Arguments: match `version`: key and version id; `key`: the current versions by key. lag: how long
     the replica may take. work_dir: a directory for what spills and for parts of the CSV, at most a few
     ranges. memory_limit: of DuckDB, in its spelling. threads: by default the processors that this
-    process may use. problems: how many rows that are not ok to return. progress: is told how many rows
-    of the report are written, and the most that there can be. range_bytes: see RANGE_BYTES.
+    process may use; fewer where the memory is not enough for so many. problems: how many rows that are
+    not ok to return. progress: is told how many rows of the report are written, and the most that there
+    can be. range_bytes: see RANGE_BYTES.
     Raises TableNotSorted, TableNotConsistent, duckdb.Error, OSError.
     """
-    threads = threads or processors()
     ranges = key_ranges(source.table, replica.table, range_bytes)
     parameters = {
         "source": str(source.table),
@@ -117,14 +119,17 @@ def compare(
     ):
         database.execute("SET GLOBAL parquet_metadata_cache = true")
         expected = [_rows_that_take_part(database, side, match) for side in (source, replica)]
+        threads = _that_fit(database, threads or processors(), range_bytes)
         comparer = _Comparer(database, threads, source.bucket, parameters, Path(parts_dir))
         counts, replica_rows, found = Counts(), 0, list[dict[str, Any]]()
-        for part in _in_order(comparer.run, ranges, threads):
-            _append(part.csv, out)
-            counts, replica_rows = counts + part.counts, replica_rows + part.replica_rows
-            found += part.problems[: problems - len(found)]
-            if progress:
-                progress(counts.rows, sum(expected))
+        with closing(_in_order(comparer.run, ranges, threads)) as parts:
+            for part in parts:
+                _append(part.csv, out)
+                counts, replica_rows = counts + part.counts, replica_rows + part.replica_rows
+                found += part.problems[: problems - len(found)]
+                comparer.wants_problems = len(found) < problems
+                if progress:
+                    progress(counts.rows, sum(expected))
         for side, seen, rows in zip(
             (source, replica), (counts.total_objects, replica_rows), expected, strict=True
         ):
@@ -147,6 +152,7 @@ class _Comparer:
         parameters: dict[str, Any],
         parts_dir: Path,
     ) -> None:
+        self.wants_problems = True
         self._parameters = parameters
         self._parts_dir = parts_dir
         self._cursors: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
@@ -174,7 +180,7 @@ class _Comparer:
             header = "true" if number == 0 else "false"
             cursor.execute(f"COPY (FROM report) TO {_quoted(part)} (FORMAT csv, HEADER {header})")
             *figures, replica_rows = _execute(cursor, count, parameters).fetchall()[0]
-            rows = _execute(cursor, list_problems, parameters).fetchall()
+            rows = _execute(cursor, list_problems, parameters).fetchall() if self.wants_problems else []
         finally:
             self._cursors.put(cursor)
         problems = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
@@ -187,7 +193,9 @@ def _execute(
     return cursor.execute(statement, {name: parameters[name] for name in statement.named_parameters})
 
 
-def _in_order(run: Callable[[int, KeyRange], _Part], ranges: list[KeyRange], threads: int) -> Iterator[_Part]:
+def _in_order(
+    run: Callable[[int, KeyRange], _Part], ranges: list[KeyRange], threads: int
+) -> Generator[_Part]:
     """The parts of all ranges in order; only a few more are begun than were taken."""
     waiting = deque[Future[_Part]]()
     with ThreadPoolExecutor(threads) as pool:
@@ -200,6 +208,12 @@ def _in_order(run: Callable[[int, KeyRange], _Part], ranges: list[KeyRange], thr
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _that_fit(database: duckdb.DuckDBPyConnection, threads: int, range_bytes: int) -> int:
+    """How many threads may each hold a range within the memory limit, at most `threads`, at least one."""
+    limit = database.execute("SELECT parse_formatted_bytes(current_setting('memory_limit'))").fetchall()
+    return max(1, min(threads, int(limit[0][0]) // (_MEMORY_OF_A_RANGE * range_bytes)))
 
 
 def _rows_that_take_part(database: duckdb.DuckDBPyConnection, side: Side, match: str) -> int:
