@@ -20,22 +20,39 @@ class _Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
-class _Crc:
-    """A CRC of the AWS runtime, in hashlib's form; S3 writes CRCs as big-endian bytes."""
+class Crc:
+    """A CRC of the AWS runtime, in hashlib's form; S3 writes CRCs as big-endian bytes.
 
-    def __init__(self, name: str, width: int) -> None:
+    Arguments: the runtime's `name` of it, the `width` of its hex, the `value` to go on from.
+    """
+
+    def __init__(self, name: str, width: int, value: int = 0) -> None:
         # Imported here: with its start-up it costs as much as hashing fifty megabytes.
         from awscrt import checksums
 
         self._function: Callable[[memoryview, int], int] = getattr(checksums, name)
         self._width = width
-        self._value = 0
+        self._value = value
 
     def update(self, data: memoryview) -> None:
+        """Take the next bytes."""
         self._value = self._function(data, self._value)
 
     def hexdigest(self) -> str:
+        """The CRC of the bytes taken."""
         return f"{self._value:0{self._width}x}"
+
+
+_CRCS: dict[str, tuple[str, int]] = {
+    "CRC32": ("crc32", 8),
+    "CRC32C": ("crc32c", 8),
+    "CRC64NVME": ("crc64nvme", 16),
+}
+
+
+def crc(algorithm: str) -> tuple[str, int]:
+    """The runtime's name of a CRC, and the width of its hex."""
+    return _CRCS[algorithm]
 
 
 # usedforsecurity=False: MD5 and SHA-1 are fixity values here, and must work on FIPS machines.
@@ -44,9 +61,9 @@ _MAKERS: dict[Algorithm, Callable[[], _Hash]] = {
     "SHA1": lambda: hashlib.sha1(usedforsecurity=False),
     "SHA256": hashlib.sha256,
     "SHA512": hashlib.sha512,
-    "CRC32": lambda: _Crc("crc32", 8),
-    "CRC32C": lambda: _Crc("crc32c", 8),
-    "CRC64NVME": lambda: _Crc("crc64nvme", 16),
+    "CRC32": lambda: Crc(*_CRCS["CRC32"]),
+    "CRC32C": lambda: Crc(*_CRCS["CRC32C"]),
+    "CRC64NVME": lambda: Crc(*_CRCS["CRC64NVME"]),
     "XXHASH64": xxhash.xxh64,
     "XXHASH3": xxhash.xxh3_64,
     "XXHASH128": xxhash.xxh3_128,

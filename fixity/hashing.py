@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from fixity.catalog import Algorithm
 from fixity.digests import Digest
-from fixity.stores import ListedObject, ObjectSkipped, ObjectUnreadable, Store
+from fixity.stores import ListedObject, ObjectSkipped, ObjectUnreadable, Sink, Store
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 
 _BATCH = 8  # objects a thread takes at a time, and checks it gives back: fewer hand-overs
@@ -48,10 +48,11 @@ def check_object(
     digest: Digest,
     position: int = 0,
     now: Callable[[], datetime] = utc_now,
+    sink: Sink | None = None,
 ) -> Check:
-    """Read one object into a fresh `digest`. Raises only StoreUnreachable."""
+    """Read one object into `digest`, by way of `sink` where one is given. Raises only StoreUnreachable."""
     try:
-        store.read(item, digest)
+        store.read(item, sink or digest)
     except ObjectUnreadable as error:
         return Check(position, FAILED, None, error.code, error.message, digest.count, now())
     except ObjectSkipped as error:
@@ -63,17 +64,24 @@ class _Stopped(Exception):
     """The checks are no longer wanted; raised inside the threads only."""
 
 
-class _StoppableDigest(Digest):
-    """A digest that refuses bytes once the checks are no longer wanted, so that a large object ends soon."""
+class _StoppableSink:
+    """Hands bytes to a digest until the checks are no longer wanted, so that a large object ends soon."""
 
-    def __init__(self, algorithm: Algorithm, stop: threading.Event) -> None:
-        super().__init__(algorithm)
+    def __init__(self, digest: Digest, stop: threading.Event) -> None:
+        self._digest = digest
         self._stop = stop
+
+    @property
+    def count(self) -> int:
+        return self._digest.count
 
     def update(self, piece: memoryview) -> None:
         if self._stop.is_set():
             raise _Stopped
-        super().update(piece)
+        self._digest.update(piece)
+
+    def restart(self) -> None:
+        self._digest.restart()
 
 
 def check_objects(
@@ -82,10 +90,12 @@ def check_objects(
     algorithm: Algorithm,
     threads: int,
     now: Callable[[], datetime] = utc_now,
+    digest_of: Callable[[ListedObject, Algorithm], Digest] = lambda item, algorithm: Digest(algorithm),
 ) -> Iterator[Check]:
     """Check many objects, `threads` at once; yields each check as it ends.
 
-    Arguments: `items`, positions and objects, consumed a little ahead of the reading.
+    Arguments: `items`, positions and objects, consumed a little ahead of the reading; `digest_of`
+    makes an object's digest, in the thread that reads it.
     Raises StoreUnreachable (the first one met) and whatever `items` raises. Then, and when the
     iterator is closed, the threads end with the piece they are reading.
     """
@@ -122,8 +132,9 @@ def check_objects(
                 for position, item in batch:
                     if stop.is_set():
                         raise _Stopped
-                    digest = _StoppableDigest(algorithm, stop)
-                    checks.append(check_object(store, item, digest, position, now))
+                    digest = digest_of(item, algorithm)
+                    sink = _StoppableSink(digest, stop)
+                    checks.append(check_object(store, item, digest, position, now, sink))
                 give(checks)
             give(None)
         except _Stopped:

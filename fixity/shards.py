@@ -8,6 +8,7 @@ the parts, one after the other, are the sorted table.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from fixity.catalog import Algorithm
 from fixity.hashing import Check, check_objects, utc_now
 from fixity.lake import Lake
+from fixity.rehashes import CHUNK_SIZE, Rehashes
 from fixity.stores import ListedObject, Store
 from fixity.tables import CHECKSUMS, SUCCEEDED
 
@@ -149,13 +151,18 @@ def hash_shard(
     threads: int,
     progress: Callable[[Progress], None] = lambda progress: None,
     now: Callable[[], datetime] = utc_now,
+    chunk_size: int = CHUNK_SIZE,
+    said: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Check all objects of a shard and keep the checks, part by part, below `scratch` in the lake.
 
-    Parts that are there already (from an attempt that was interrupted) are left as they are.
+    Parts that are there already (from an attempt that was interrupted) are left as they are, and an
+    object larger than `chunk_size` bytes goes on after its last chunk, which `said` is told.
     Raises StoreUnreachable, LakeError; the parts finished until then stay.
     """
     parts_to = parts_folder(scratch, plan)
+    notices: deque[str] = deque()
+    rehashes = Rehashes(lake, f"{scratch}rehashes/", chunk_size, notices.append)
     kept = {file.name for file in lake.list(parts_to)}
     with lake.workspace() as workspace, pq.ParquetFile(lake.fetch(plan.inventory, workspace)) as table:
         rows = _rows(table, shard)
@@ -178,7 +185,9 @@ def hash_shard(
                     yield position, ListedObject(*values)
 
         progress(Progress(objects, size, shard.objects, shard.size))
-        for check in check_objects(store, items(), plan.algorithm, threads, now):
+        for check in check_objects(store, items(), plan.algorithm, threads, now, rehashes.digest):
+            while notices:  # left by the reading threads
+                said(notices.popleft())
             part = part_of.pop(check.position)
             part_filling = filling[part.first]
             part_filling.add(check.position - part.first, check)

@@ -83,7 +83,8 @@ class Store(Protocol):
         """
 
     def read(self, item: ListedObject, sink: Sink) -> None:
-        """Give all bytes of an object, as it was listed, to `sink`.
+        """Give all bytes of an object, as it was listed, to `sink`: those after `sink.count`, where
+        it has taken some already.
 
         Raises ObjectUnreadable or ObjectSkipped.
         """

@@ -80,7 +80,7 @@ class LocalStore:
                     yield (key, None, True, status.st_size, None, _modified(status), None, None)
 
     def read(self, item: ListedObject, sink: Sink) -> None:
-        """Give a file's bytes to `sink`. Raises ObjectUnreadable, ObjectSkipped."""
+        """Give a file's bytes to `sink`, those that it has not taken yet. Raises ObjectUnreadable, ObjectSkipped."""
         path = Path(self._real_root, item.key)
         try:
             self._refuse_unless_file(path, item)
@@ -88,6 +88,7 @@ class LocalStore:
             with self._pace.slot(), path.open("rb", buffering=0) as file:
                 before = os.fstat(file.fileno())
                 _refuse_if_changed(before, item)
+                file.seek(sink.count)  # a large file goes on where its digest stands
                 while sink.count <= item.size and (count := file.readinto(buffer)):
                     sink.update(buffer[:count])
                     self._pace.spend(count)
