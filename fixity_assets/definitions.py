@@ -16,7 +16,7 @@ from fixity_assets.fixity_report import report_asset
 from fixity_assets.inventory import inventory_asset
 from fixity_assets.partitions import Partitions
 from jobs import asset_jobs
-from resources import CatalogResource, LakeResource, ProgressResource, StoresResource
+from resources import CatalogResource, LakeResource, ProgressResource, QueuesResource, StoresResource
 from sensors import report_sensors
 
 EXECUTOR_VARIABLE = "FIXITY_EXECUTOR"
@@ -32,7 +32,8 @@ def build_definitions(
     """All definitions of a catalog.
 
     Arguments: `resource_overrides` replace resources by name: `catalog`, `stores`, `lake`,
-    `progress`. `executor_name` is in_process or multiprocess, by default what FIXITY_EXECUTOR says.
+    `progress`, `queues`. `executor_name` is in_process or multiprocess, by default what
+    FIXITY_EXECUTOR says.
     Raises ValueError for an unknown executor.
     """
     partitions = Partitions.of(catalog)
@@ -44,6 +45,7 @@ def build_definitions(
         "stores": StoresResource(catalog=of_catalog, processes=processes),
         "lake": LakeResource(catalog=of_catalog),
         "progress": ProgressResource(),
+        "queues": QueuesResource(catalog=of_catalog),
     }
     return dg.Definitions(
         assets=[

@@ -8,6 +8,7 @@ bucket (opening a store, listing, hashing, comparing) does not belong here, nor 
 from fixity.catalog.errors import CatalogError
 from fixity.catalog.load import ENVIRONMENT, FILE_NAME, find_catalog, load_catalog
 from fixity.catalog.model import ALGORITHMS, Algorithm, Bucket, Catalog, Pair, Store
+from fixity.catalog.queues import Queue, Queues
 from fixity.catalog.units import ByteSize, Duration, parse_duration, parse_size
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "CatalogError",
     "Duration",
     "Pair",
+    "Queue",
+    "Queues",
     "Store",
     "find_catalog",
     "load_catalog",

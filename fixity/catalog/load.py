@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from fixity.catalog.errors import CatalogError, describe, unknown_key
 from fixity.catalog.model import Bucket, Catalog, Pair, Store, with_name
+from fixity.catalog.queues import stores_named
 from fixity.catalog.references import reference_problems
 from fixity.catalog.wording import key_path
 from fixity.catalog.yaml_file import UnreadableError, read_mapping
@@ -97,7 +98,7 @@ def _references(content: Mapping[str, object], folder: Path) -> list[str]:
     if stores is None or buckets is None or pairs is None or not isinstance(lake_store, str):
         return []
     problems = reference_problems(
-        lake_store,
+        {("lake_store",): lake_store, **dict(stores_named(content.get("queues")))},
         _parts(Store, {"aws": None, **stores}, folder),
         _parts(Bucket, buckets, folder),
         _parts(Pair, pairs, folder),

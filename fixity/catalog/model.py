@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     StrictInt,
     ValidationError,
@@ -24,6 +22,8 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fixity.catalog.fields import Endpoint, LakeRoot, LocalPath, Name, Owner, Prefix, RealName, Text
+from fixity.catalog.part import Part
+from fixity.catalog.queues import Queues, stores_named
 from fixity.catalog.references import reference_problems
 from fixity.catalog.units import ByteSize, Duration
 
@@ -45,13 +45,7 @@ ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 """Every algorithm that a bucket may have."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
-
-
-class Store(_Part):
+class Store(Part):
     """How to reach buckets: AWS, or an S3-compatible endpoint. Credentials come from outside."""
 
     name: Name
@@ -68,7 +62,7 @@ class Store(_Part):
     """Whether the bucket's name stands in the path or in the host's name."""
 
 
-class Bucket(_Part):
+class Bucket(Part):
     """A place with objects: a bucket in a store, or a local directory."""
 
     name: Name
@@ -125,7 +119,7 @@ class Bucket(_Part):
         return self
 
 
-class Pair(_Part):
+class Pair(Part):
     """A source bucket and the replica that should hold the same."""
 
     name: Name
@@ -141,7 +135,7 @@ class Pair(_Part):
     """How old an object must be before it is expected in the replica."""
 
 
-class Catalog(_Part):
+class Catalog(Part):
     """All buckets and pairs, with every default filled in and every name leading somewhere."""
 
     file: Path
@@ -156,8 +150,10 @@ class Catalog(_Part):
     """Stores by name; `aws` is always among them."""
     buckets: dict[str, Bucket] = Field(min_length=1)
     """Buckets by name, one at least."""
-    pairs: dict[str, Pair] = {}
+    pairs: dict[str, Pair] = Field(default={})
     """Pairs by name."""
+    queues: Queues = Queues()
+    """The queues that sensors take messages from."""
 
     def store_of(self, bucket: Bucket) -> Store:
         """The store that has a bucket (which is not a local directory)."""
@@ -181,7 +177,8 @@ class Catalog(_Part):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        problems = reference_problems(self.lake_store, self.stores, self.buckets, self.pairs)
+        named = {("lake_store",): self.lake_store, **dict(stores_named(self.queues))}
+        problems = reference_problems(named, self.stores, self.buckets, self.pairs)
         if problems:
             raise ValidationError.from_exception_data(
                 "Catalog",
