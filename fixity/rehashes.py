@@ -11,15 +11,12 @@ import hashlib
 import json
 from collections.abc import Callable
 
-from fixity.catalog import Algorithm
+from fixity.catalog import CHUNK_SIZE, Algorithm
 from fixity.digests import Digest
 from fixity.lake import Lake
 from fixity.resumable import RESUMABLE, ResumableDigest, State, StateUnusable
 from fixity.stores import ListedObject
 from fixity.wording import bytes_text
-
-CHUNK_SIZE = 20 * 1024**3
-"""Bytes of a chunk where the catalog says nothing."""
 
 
 class Rehashes:

@@ -17,10 +17,10 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.catalog import Algorithm
+from fixity.catalog import CHUNK_SIZE, Algorithm
 from fixity.hashing import Check, check_objects, utc_now
 from fixity.lake import Lake
-from fixity.rehashes import CHUNK_SIZE, Rehashes
+from fixity.rehashes import Rehashes
 from fixity.stores import ListedObject, Store
 from fixity.tables import CHECKSUMS, SUCCEEDED
 

@@ -68,7 +68,18 @@ def hash_objects(
         plan = Plan.from_json(kept_in.read_text(plan_file(scratch)))
         shard: Shard = plan.shards[int(context.get_mapping_key() or 0)]
         told = progress.hashing(context, bucket, plan, shard)
-        hash_shard(store, kept_in, scratch, plan, shard, context.run.run_id, stores.threads(bucket), told)
+        hash_shard(
+            store,
+            kept_in,
+            scratch,
+            plan,
+            shard,
+            context.run.run_id,
+            stores.threads(bucket),
+            told,
+            chunk_size=stores.catalog.bucket(bucket).chunk_size,
+            said=context.log.info,
+        )
 
 
 @dg.op(ins={"hashed": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))

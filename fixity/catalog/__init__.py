@@ -7,12 +7,14 @@ bucket (opening a store, listing, hashing, comparing) does not belong here, nor 
 
 from fixity.catalog.errors import CatalogError
 from fixity.catalog.load import ENVIRONMENT, FILE_NAME, find_catalog, load_catalog
-from fixity.catalog.model import ALGORITHMS, Algorithm, Bucket, Catalog, Pair, Store
+from fixity.catalog.model import ALGORITHMS, CHUNK_SIZE, Algorithm, Bucket, Catalog, Pair, Store
 from fixity.catalog.queues import Queue, Queues
+from fixity.catalog.restore import Restore, Tier
 from fixity.catalog.units import ByteSize, Duration, parse_duration, parse_size
 
 __all__ = [
     "ALGORITHMS",
+    "CHUNK_SIZE",
     "ENVIRONMENT",
     "FILE_NAME",
     "Algorithm",
@@ -24,7 +26,9 @@ __all__ = [
     "Pair",
     "Queue",
     "Queues",
+    "Restore",
     "Store",
+    "Tier",
     "find_catalog",
     "load_catalog",
     "parse_duration",

@@ -25,6 +25,7 @@ from fixity.catalog.fields import Endpoint, LakeRoot, LocalPath, Name, Owner, Pr
 from fixity.catalog.part import Part
 from fixity.catalog.queues import Queues, stores_named
 from fixity.catalog.references import reference_problems
+from fixity.catalog.restore import Restore
 from fixity.catalog.units import ByteSize, Duration
 
 Algorithm = Literal[
@@ -43,6 +44,10 @@ Algorithm = Literal[
 
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 """Every algorithm that a bucket may have."""
+
+
+CHUNK_SIZE = 20 * 1024**3
+"""Bytes of a chunk where a bucket says nothing."""
 
 
 class Store(Part):
@@ -85,6 +90,14 @@ class Bucket(Part):
     """How many objects are read at a time, at most (1 to 1024)."""
     max_bandwidth: Annotated[ByteSize, Field(gt=0)] | None = None
     """How much is read, at most, in bytes a second."""
+    chunk_size: Annotated[ByteSize, Field(ge=1024 * 1024)] = CHUNK_SIZE
+    """After how many bytes of a large object its progress is kept."""
+    archived: Literal["skip", "restore"] = "skip"
+    """What is done with archived objects: nothing, or they are restored and then read."""
+    restore: Restore = Restore()
+    """How archived objects are restored."""
+    write_tags: bool = False
+    """Whether ingest writes the checksums that it computed into the objects' tags."""
     owners: tuple[Owner, ...] = ()
     """Whom to ask: e-mail addresses and `team:name`; the catalog's owners where it is left out."""
     description: str | None = None
@@ -109,6 +122,8 @@ class Bucket(Part):
             "bucket": self.bucket is not None,
             "prefix": self.prefix != "",
             "versions: all": self.versions == "all",
+            "archived: restore": self.archived == "restore",
+            "write_tags": self.write_tags,
         }
         wrong = [f"`{key}`" for key, is_given in given.items() if is_given]
         if wrong:

@@ -98,4 +98,5 @@ class ResumableHash(Protocol):
 class Engine(Protocol):
     """Makes hashes of an algorithm that go on from a state, None for the beginning."""
 
-    def __call__(self, algorithm: Algorithm, state: State | None) -> ResumableHash: ...
+    def __call__(self, algorithm: Algorithm, state: State | None) -> ResumableHash:
+        """A hash of an algorithm."""

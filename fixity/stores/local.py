@@ -80,7 +80,10 @@ class LocalStore:
                     yield (key, None, True, status.st_size, None, _modified(status), None, None)
 
     def read(self, item: ListedObject, sink: Sink) -> None:
-        """Give a file's bytes to `sink`, those that it has not taken yet. Raises ObjectUnreadable, ObjectSkipped."""
+        """Give a file's bytes to `sink`, those that it has not taken yet.
+
+        Raises ObjectUnreadable, ObjectSkipped.
+        """
         path = Path(self._real_root, item.key)
         try:
             self._refuse_unless_file(path, item)

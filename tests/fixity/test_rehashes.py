@@ -93,9 +93,7 @@ def test_after_kill_9_another_process_goes_on_after_the_last_chunk(
     done = count_of(lake, name)
     assert 3 * MIB <= done < len(BODY)
     said: list[str] = []
-    hash_shard(
-        store, lake, "scratch/root/", plan, plan.shards[0], "r2", 1, chunk_size=MIB, said=said.append
-    )
+    hash_shard(store, lake, "scratch/root/", plan, plan.shards[0], "r2", 1, chunk_size=MIB, said=said.append)
     assert store.given == len(BODY) - done
     (line,) = said
     assert line.startswith("film.mkv: goes on after ")
@@ -167,7 +165,7 @@ def test_a_changed_object_starts_anew(local: tuple[Path, LocalStore, LocalLake])
 def test_a_state_that_cannot_be_trusted_is_thrown_away_and_said(
     damage: str, local: tuple[Path, LocalStore, LocalLake]
 ) -> None:
-    folder, store, lake = local
+    _, store, lake = local
     (item,) = listed(store)
     name = interrupted(lake, store, item, 5 * MIB)
     file = Path(lake.location(name))

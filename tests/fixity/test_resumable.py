@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -65,7 +66,7 @@ def test_engines_go_on_with_each_others_states_and_come_to_hashlibs_result(
     made = engines()
     places = sorted({min(cut, len(message)) for cut in cuts} | {0, len(message)})
     state: State | None = None
-    for (start, end), name in zip(zip(places, places[1:], strict=False), engine_names, strict=False):
+    for (start, end), name in zip(pairwise(places), engine_names, strict=False):
         running = made[name](algorithm, state)
         piece = message[start:end]
         running.update(memoryview(bytearray(piece)) if writable else memoryview(piece))
