@@ -64,6 +64,41 @@ CHECKSUMS = pa.schema(
     ]
 )
 
+BASELINES = pa.schema(
+    [
+        *_OBJECT,
+        _field("listed", pa.bool_(), "Whether the bucket has such an object", nullable=False),
+        _field("algorithm", pa.string(), "Algorithm of the recorded checksum, in S3's spelling"),
+        _field("checksum", pa.string(), "The recorded checksum, lower-case hex; NULL where it is unusable"),
+        _field("recorded_as", pa.string(), "What kind of record: api, manifest, object-tagging, …"),
+        _field("recorded_in", pa.string(), "Where it stands: the file, the tag, the header", nullable=False),
+        _field("rank", pa.int32(), "The order in which records are taken; the lowest first", nullable=False),
+        _field("problem", pa.string(), "Why the record, or where it should be, could not be used"),
+    ]
+)
+
+INGEST = pa.schema(
+    [
+        *_OBJECT,
+        *(field.with_nullable(True) for field in _LISTED),
+        _field("result", pa.string(), "MATCHED, NOTMATCHED or SKIPPED (not compared)", nullable=False),
+        _field("compared_with", pa.string(), "Which kind of record, or none", nullable=False),
+        _field("algorithm", pa.string(), "Algorithm of both checksums"),
+        _field("checksum", pa.string(), "As computed from the bytes; NULL unless they could be read"),
+        _field("expected", pa.string(), "As recorded"),
+        _field("recorded_in", pa.string(), "Where the expected checksum stands"),
+        _field("conflicts", pa.int32(), "Other records of that algorithm that differ", nullable=False),
+        _field(
+            "status", pa.string(), "Of the reading: succeeded, failed or skipped; missing", nullable=False
+        ),
+        _field("error_code", pa.string(), "Why it could not be read, as one word"),
+        _field("detail", pa.string(), "What else there is to say, for people"),
+        _field("tags_written", pa.string(), "yes, no, or why not; NULL where none were to be written"),
+        _field("checked_at", _UTC, "When the reading ended (UTC)"),
+        _field("run_id", pa.string(), "The run that checked it", nullable=False),
+    ]
+)
+
 SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
 """The three ends of a check."""
 

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 import dagster as dg
 
 from fixity.catalog import Catalog, load_catalog
+from fixity_assets.baselines import baselines_asset
 from fixity_assets.checksums import checksums_asset
 from fixity_assets.fixity_report import report_asset
+from fixity_assets.ingest_report import ingest_report_asset
 from fixity_assets.inventory import inventory_asset
 from fixity_assets.partitions import Partitions
 from jobs import asset_jobs
@@ -52,6 +54,8 @@ def build_definitions(
             inventory_asset(partitions.buckets, owners),
             checksums_asset(partitions.buckets, owners),
             report_asset(partitions, owners),
+            baselines_asset(partitions.buckets, owners),
+            ingest_report_asset(partitions.buckets, owners),
         ],
         jobs=asset_jobs(),
         sensors=report_sensors(catalog),

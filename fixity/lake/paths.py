@@ -38,6 +38,53 @@ def stats_file(pair: str, day: date | None) -> str:
     return f"metadata/{day or LATEST}/checksums/stats/{pair}_checksum-report.json"
 
 
+def baselines_file(bucket: str, run_id: str) -> str:
+    """The recorded checksums that a run found of a bucket."""
+    return f"{baselines_folder(bucket)}{run_id}.parquet"
+
+
+def baselines_folder(bucket: str) -> str:
+    """All tables of recorded checksums of a bucket."""
+    return f"baselines/{bucket}/"
+
+
+def expected_folder(bucket: str) -> str:
+    """The checksums that were given by hand for a bucket, a file each time."""
+    return f"expected/{bucket}/"
+
+
+def ingest_file(bucket: str, run_id: str) -> str:
+    """A run's ingest checks of a bucket."""
+    return f"ingest/{bucket}/{run_id}.parquet"
+
+
+def ingest_report_file(bucket: str, day: date | None, run_id: str) -> str:
+    """The CSV of an ingest report: of a run on a day (UTC) or, without a day, of the newest."""
+    name = f"{bucket}_{run_id}" if day else bucket
+    return f"reports/{day or LATEST}/ingest/{name}_ingest-report.csv"
+
+
+def ingest_stats_file(bucket: str, day: date | None, run_id: str) -> str:
+    """The counts of an ingest report as JSON; see `ingest_report_file`."""
+    name = f"{bucket}_{run_id}" if day else bucket
+    return f"metadata/{day or LATEST}/ingest/stats/{name}_ingest-report.json"
+
+
+def selection_file(bucket: str, name: str) -> str:
+    """A list of objects of a bucket that a run is to look at."""
+    return f"selections/{bucket}/{name}.json"
+
+
+def restored_file(bucket: str, run_id: str) -> str:
+    """How a bucket's archived objects stood when a run looked at them."""
+    return f"{restored_folder(bucket)}{run_id}.parquet"
+
+
+def restored_folder(bucket: str) -> str:
+    """All tables of a bucket's restores."""
+    return f"restored/{bucket}/"
+
+
 def scratch_folder(root_run_id: str) -> str:
     """Parts of a run in progress, from which its re-execution goes on."""
     return f"scratch/{root_run_id}/"

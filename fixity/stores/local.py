@@ -79,6 +79,14 @@ class LocalStore:
                 if status is not None:
                     yield (key, None, True, status.st_size, None, _modified(status), None, None)
 
+    def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
+        """See Store."""
+        path = Path(self._root, key)
+        if not key or ".." in key.split("/") or not path.is_file():
+            return None
+        status = path.stat()
+        return ListedObject(key, None, True, status.st_size, None, _modified(status), None)
+
     def read(self, item: ListedObject, sink: Sink) -> None:
         """Give a file's bytes to `sink`, those that it has not taken yet.
 

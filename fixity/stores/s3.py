@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -218,18 +218,30 @@ class S3Store:
 
     def _is_as_listed(self, item: ListedObject) -> bool | None:
         """Whether an object is listed now as it was; None when it is no longer listed."""
-        key = self._prefix + item.key
+        for row in self._rows_of(item.key):
+            if row["version_id"] == item.version_id:
+                now = (row["etag"], row["size"], row["last_modified"])
+                return now == (item.etag, item.size, item.last_modified)
+        return None
+
+    def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
+        """See Store."""
+        wanted = version_id if self._versions else None
+        for row in self._rows_of(key):
+            if row["version_id"] == wanted or (wanted is None and row["is_latest"]):
+                return ListedObject(key, *(row[name] for name in ListedObject.__slots__ if name != "key"))
+        return None
+
+    def _rows_of(self, key: str) -> Iterator[dict[str, Any]]:
+        """The rows of one key, as listed now."""
+        full = self._prefix + key
         parameters: dict[str, str] | None = {}
         while parameters is not None:
-            page = self._page(parameters, prefix=key)
-            for row in page.batch.to_pylist():
-                if row["key"] == key and row["version_id"] == item.version_id:
-                    now = (row["etag"], row["size"], row["last_modified"])
-                    return now == (item.etag, item.size, item.last_modified)
+            page = self._page(parameters, prefix=full)
+            yield from (row for row in page.batch.to_pylist() if row["key"] == full)
             # The key itself comes before all that begin with it.
             more = page.next_parameters or {}
-            parameters = more if more.get("key-marker") == key else None
-        return None
+            parameters = more if more.get("key-marker") == full else None
 
     def close(self) -> None:
         """Close all connections. No thread may be reading."""

@@ -112,6 +112,10 @@ class MemoryStore:
         for start in range(0, len(rows), 3):
             yield pa.RecordBatch.from_pylist(rows[start : start + 3], INVENTORY)
 
+    def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
+        found, _ = self.objects.get((key, version_id), (None, b""))
+        return found
+
     def read(self, item: ListedObject, sink: Sink) -> None:
         with self._lock:
             self.read_keys.append(item.key)

@@ -55,6 +55,7 @@ class Counting:
         self._store = store
         self.list_objects = store.list_objects
         self.close = store.close
+        self.find = store.find
         self.given = 0
 
     def read(self, item: ListedObject, sink: Sink) -> None:

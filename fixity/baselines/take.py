@@ -1,0 +1,172 @@
+"""All records of a bucket's objects, gathered into one table: `baselines/<bucket>/<run id>.parquet`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.baselines.attributes import attribute_records
+from fixity.baselines.given import given_records
+from fixity.baselines.manifests import find_manifests, is_of_manifest, manifest_records
+from fixity.baselines.records import Record, rank
+from fixity.catalog import Algorithm
+from fixity.database import open_database
+from fixity.lake import Lake
+from fixity.stores import ListedObject, ObjectSkipped, Store
+from fixity.stores.attributes import Attributes
+from fixity.table_writer import ROW_GROUP_ROWS
+from fixity.tables import BASELINES, Provenance
+
+_SQL = Path(__file__).with_suffix(".sql")
+_FOUND = pa.schema(
+    [
+        ("key", pa.string()),
+        ("version_id", pa.string()),
+        ("algorithm", pa.string()),
+        ("checksum", pa.string()),
+        ("recorded_as", pa.string()),
+        ("recorded_in", pa.string()),
+        ("rank", pa.int32()),
+        ("problem", pa.string()),
+    ]
+)
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """A table of records: its local file, rows, records by kind, and records that cannot be used."""
+
+    file: Path
+    rows: int
+    by_source: dict[str, int]
+    problems: int
+
+
+def take_baselines(
+    store: Store,
+    attributes: Attributes | None,
+    lake: Lake,
+    bucket: str,
+    objects: Path,
+    preferred: Algorithm,
+    workspace: Path,
+    threads: int,
+    everything: bool,
+    progress: Callable[[int], None] = lambda objects: None,
+) -> Baselines:
+    """Gather what is recorded of the objects of an inventory.
+
+    Arguments: `attributes`, None for a store that has none; `objects`, a local inventory; `preferred`,
+    the algorithm that is taken first among records of one kind; `everything`, whether the inventory is
+    the whole bucket, so that a record of an object that is not in it speaks of one that is missing.
+    Returns the table, sorted by key and rank, in `workspace`.
+    Raises StoreUnreachable, LakeError.
+    """
+    found = workspace / "records.parquet"
+    with pq.ParquetWriter(found, _FOUND) as writer:
+        for records in _batches(
+            _records(store, attributes, lake, bucket, objects, workspace, threads, everything, progress)
+        ):
+            rows = [
+                (*record[:6], rank(record.source, record.algorithm, preferred), record.problem)
+                for record in records
+            ]
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            writer.write_table(pa.table(columns, schema=_FOUND))
+    file = workspace / "baselines.parquet"
+    counts: Counter[str] = Counter()
+    rows_written = problems = 0
+    schema = Provenance.read(objects).attach(BASELINES)
+    with open_database(workspace) as database, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        reader = database.execute(
+            _SQL.read_text(encoding="utf-8"),
+            {"records": str(found), "objects": str(objects), "everything": everything},
+        ).to_arrow_reader(ROW_GROUP_ROWS)
+        for batch in reader:
+            table = pa.Table.from_batches([batch]).cast(BASELINES).cast(schema)
+            writer.write_table(table)
+            rows_written += table.num_rows
+            problems += table.num_rows - table.column("problem").null_count
+            counts.update(table.column("recorded_as").to_pylist())
+    return Baselines(file, rows_written, dict(sorted(counts.items())), problems)
+
+
+def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    waiting = iter(records)
+    while batch := list(islice(waiting, 10 * _BATCH)):
+        yield batch
+
+
+def _records(
+    store: Store,
+    attributes: Attributes | None,
+    lake: Lake,
+    bucket: str,
+    objects: Path,
+    workspace: Path,
+    threads: int,
+    everything: bool,
+    progress: Callable[[int], None],
+) -> Iterator[Record]:
+    yield from given_records(lake, bucket, workspace)
+    of_manifests: list[ListedObject] = []
+    done = 0
+    with ThreadPoolExecutor(threads) as pool:
+        for items in _items(objects):
+            of_manifests += [item for item in items if item.is_latest and is_of_manifest(item.key)]
+            if attributes is not None:
+                look = _looking(attributes)
+                for records in pool.map(look, items):
+                    yield from records
+            done += len(items)
+            progress(done)
+    if not everything:
+        of_manifests += _manifests_around(store, objects)
+    for manifest in find_manifests(of_manifests):
+        yield from manifest_records(store, manifest)
+
+
+def _manifests_around(store: Store, objects: Path) -> Iterator[ListedObject]:
+    """The bags that a few objects lie in: those of the folders above them."""
+    folders = {
+        key[: place + 1]
+        for items in _items(objects)
+        for key in (item.key for item in items)
+        for place, letter in enumerate(key)
+        if letter == "/"
+    } | {""}
+    names = ["bagit.txt", *(f"{kind}-{name}.txt" for kind in ("manifest", "tagmanifest") for name in _BAG)]
+    names += ["0=ocfl_object_1.0", "0=ocfl_object_1.1", "inventory.json"]
+    names += ["inventory.json.sha512", "inventory.json.sha256"]
+    for folder in sorted(folders):
+        for first, others in (("bagit.txt", names[:9]), ("inventory.json", names[9:])):
+            if store.find(folder + first) is not None:
+                found = (store.find(folder + name) for name in others)
+                yield from (item for item in found if item is not None)
+
+
+_BAG = ("md5", "sha1", "sha256", "sha512")
+
+
+def _looking(attributes: Attributes) -> Callable[[ListedObject], list[Record]]:
+    def look(item: ListedObject) -> list[Record]:
+        try:
+            return attribute_records(attributes, item)
+        except ObjectSkipped as error:  # reading it will say the same
+            return [Record(item.key, item.version_id, None, None, "object-metadata", "HEAD", str(error))]
+
+    return look
+
+
+def _items(objects: Path) -> Iterator[list[ListedObject]]:
+    with pq.ParquetFile(objects) as table:
+        for batch in table.iter_batches(_BATCH, columns=list(ListedObject.__slots__)):
+            yield [ListedObject(**row) for row in batch.to_pylist()]

@@ -1,0 +1,161 @@
+"""What came of a run: each object's result, counted, as a table and a CSV."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from fixity.catalog import Algorithm
+from fixity.database import open_database
+from fixity.hashing import utc_now
+from fixity.ingest.plan import ingest_scratch
+from fixity.lake import Lake, LakeError
+from fixity.lake.paths import ingest_file, ingest_report_file, ingest_stats_file
+from fixity.shards import Plan, parts_folder
+from fixity.tables import CHECKSUMS, INGEST, Provenance
+
+_SQL = Path(__file__).with_suffix(".sql")
+_SHOWN = 100
+_BATCH = 10_000  # rows in Python's hands at a time
+
+MATCHED, NOTMATCHED, UNCOMPARED = "MATCHED", "NOTMATCHED", "SKIPPED"
+"""The results, in Media2Cloud's words."""
+
+TagWriter = Callable[[Iterable[dict[str, Any]]], Iterator[str | None]]
+"""Writes the result of rows to their objects' tags; gives what to say of each."""
+
+
+@dataclass
+class Counts:
+    """What a report counts."""
+
+    objects: int = 0
+    matched: int = 0
+    not_matched: int = 0
+    skipped: int = 0
+    failed: int = 0
+    missing: int = 0
+    conflicts: int = 0
+    without_record: int = 0
+    unusable_records: int = 0
+    tags_written: int = 0
+    tags_not_written: int = 0
+    compared_with: dict[str, int] = field(default_factory=dict)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Count a row of the report."""
+        self.objects += row["status"] != "missing"
+        self.matched += row["result"] == MATCHED
+        self.not_matched += row["result"] == NOTMATCHED
+        self.skipped += row["result"] == UNCOMPARED
+        self.failed += row["status"] == "failed"
+        self.missing += row["status"] == "missing"
+        self.conflicts += row["conflicts"] > 0
+        self.without_record += row["expected"] is None
+        self.tags_written += row["tags_written"] == "yes"
+        self.tags_not_written += row["tags_written"] not in (None, "yes")
+        source = row["compared_with"]
+        self.compared_with[source] = self.compared_with.get(source, 0) + 1
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """A report as kept: what was counted, its files' names in the lake, the first rows that are not
+    in order."""
+
+    counts: Counts
+    table: str
+    csv: str
+    latest_csv: str
+    stats: str
+    rows_not_ok: list[dict[str, Any]]
+
+
+def make_ingest_report(
+    lake: Lake,
+    scratch: str,
+    plans: dict[Algorithm, Plan],
+    objects: Path,
+    baselines: Path,
+    bucket: str,
+    run_id: str,
+    workspace: Path,
+    write_tags: TagWriter | None = None,
+    now: Callable[[], datetime] = utc_now,
+) -> IngestReport:
+    """Hold what was computed (the parts below `scratch`) against the records, and keep the report.
+
+    Arguments: `objects` and `baselines`, local tables; `write_tags`, None where none are to be written.
+    Raises LakeError; nothing is kept where parts are missing.
+    """
+    checks = workspace / "checks.parquet"
+    _join_parts(lake, plans, scratch, checks, workspace)
+    table, csv_file = workspace / "ingest.parquet", workspace / "ingest.csv"
+    schema = Provenance.read(objects).attach(INGEST)
+    counts = Counts()
+    counts.unusable_records = _unusable(baselines)
+    not_ok: list[dict[str, Any]] = []
+    given = {"checks": str(checks), "baselines": str(baselines), "run_id": run_id}
+    with (
+        open_database(workspace) as database,
+        pq.ParquetWriter(table, schema, compression="zstd") as writer,
+        pacsv.CSVWriter(csv_file, INGEST) as csv_writer,
+    ):
+        for batch in database.execute(_SQL.read_text(encoding="utf-8"), given).to_arrow_reader(_BATCH):
+            rows = pa.Table.from_batches([batch]).cast(INGEST).to_pylist()
+            if write_tags is not None:
+                for row, said in zip(rows, write_tags(rows), strict=True):
+                    row["tags_written"] = said
+            for row in rows:
+                counts.add(row)
+                if len(not_ok) < _SHOWN and not _in_order(row):
+                    not_ok.append(row)
+            piece = pa.Table.from_pylist(rows, schema)
+            writer.write_table(piece)
+            csv_writer.write_table(piece)
+    day = now().date()
+    table_name = ingest_file(bucket, run_id)
+    csv_name, latest_csv = (
+        ingest_report_file(bucket, day, run_id),
+        ingest_report_file(bucket, None, run_id),
+    )
+    stats_name = ingest_stats_file(bucket, day, run_id)
+    lake.put(table_name, table)
+    lake.put(csv_name, csv_file, replace=True)
+    lake.put_text(stats_name, json.dumps(vars(counts), indent=2) + "\n", replace=True)
+    lake.copy(csv_name, latest_csv)
+    lake.copy(stats_name, ingest_stats_file(bucket, None, run_id))
+    return IngestReport(counts, table_name, csv_name, latest_csv, stats_name, not_ok)
+
+
+def _in_order(row: dict[str, Any]) -> bool:
+    return row["result"] == MATCHED and not row["conflicts"] and row["tags_written"] in (None, "yes")
+
+
+def _unusable(baselines: Path) -> int:
+    column = pq.read_table(baselines, columns=["problem"]).column("problem")
+    return int(len(column) - column.null_count)
+
+
+def _join_parts(lake: Lake, plans: dict[Algorithm, Plan], scratch: str, file: Path, workspace: Path) -> None:
+    with pq.ParquetWriter(file, CHECKSUMS) as writer:
+        for algorithm, plan in plans.items():
+            rows = 0
+            folder = ingest_scratch(scratch, algorithm)
+            for part in lake.list(parts_folder(folder, plan)):
+                table = pq.read_table(lake.fetch(part.name, workspace)).cast(CHECKSUMS)
+                writer.write_table(table)
+                rows += table.num_rows
+            if rows != plan.objects:
+                raise LakeError(
+                    f"the parts below {lake.location(folder)} have {rows:,} of {plan.objects:,} rows: "
+                    "run the bucket's ingest anew"
+                )

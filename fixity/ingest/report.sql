@@ -1,0 +1,71 @@
+-- Each object with what was computed and the record that counts: the first usable one. The other records of
+-- its algorithm are looked at for contradiction. What a record names and the bucket does not have is a row
+-- of its own.
+WITH usable AS (
+    SELECT
+        *,
+        row_number() OVER (PARTITION BY key, version_id ORDER BY rank, recorded_in) AS place
+    FROM read_parquet($baselines)
+    WHERE problem IS NULL
+),
+
+unusable AS (
+    SELECT key, version_id, string_agg(recorded_in || ': ' || problem, '; ' ORDER BY rank, recorded_in) AS said
+    FROM read_parquet($baselines)
+    WHERE problem IS NOT NULL
+    GROUP BY key, version_id
+),
+
+others AS (
+    SELECT
+        first.key,
+        first.version_id,
+        count(*) AS conflicts,
+        string_agg(other.recorded_in || ' says ' || other.checksum, '; ' ORDER BY other.place) AS said
+    FROM usable AS first
+    INNER JOIN usable AS other
+        ON other.key = first.key
+        AND other.version_id IS NOT DISTINCT FROM first.version_id
+        AND other.algorithm = first.algorithm
+        AND other.checksum <> first.checksum
+    WHERE first.place = 1
+    GROUP BY first.key, first.version_id
+)
+
+SELECT
+    c.key,
+    c.version_id,
+    c.size,
+    c.etag,
+    c.last_modified,
+    c.storage_class,
+    CASE
+        WHEN c.checksum IS NULL OR r.checksum IS NULL THEN 'SKIPPED'
+        WHEN c.checksum = r.checksum THEN 'MATCHED'
+        ELSE 'NOTMATCHED'
+    END AS result,
+    CASE WHEN c.checksum IS NULL OR r.checksum IS NULL THEN 'none' ELSE r.recorded_as END AS compared_with,
+    c.algorithm,
+    c.checksum,
+    r.checksum AS expected,
+    r.recorded_in,
+    coalesce(o.conflicts, 0) AS conflicts,
+    c.status,
+    c.error_code,
+    nullif(concat_ws('; ', c.error_message, o.said, u.said), '') AS detail,
+    NULL AS tags_written,
+    c.checked_at,
+    $run_id AS run_id
+FROM read_parquet($checks) AS c
+LEFT JOIN usable AS r
+    ON r.key = c.key AND r.version_id IS NOT DISTINCT FROM c.version_id AND r.place = 1
+LEFT JOIN others AS o ON o.key = c.key AND o.version_id IS NOT DISTINCT FROM c.version_id
+LEFT JOIN unusable AS u ON u.key = c.key AND u.version_id IS NOT DISTINCT FROM c.version_id
+UNION ALL
+SELECT
+    m.key, m.version_id, NULL, NULL, NULL, NULL, 'SKIPPED', 'none', m.algorithm, NULL, m.checksum,
+    m.recorded_in, 0, 'missing', 'Missing', 'it is recorded, but the bucket does not have it', NULL, NULL,
+    $run_id
+FROM usable AS m
+WHERE NOT m.listed AND m.place = 1
+ORDER BY ALL

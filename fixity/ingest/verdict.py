@@ -1,0 +1,45 @@
+"""The verdict on an ingest report: one check for each thing that may be wrong."""
+
+from __future__ import annotations
+
+from fixity.ingest.report import Counts
+from fixity.reports.verdict import Check, Severity
+
+_CLAIMS: dict[str, tuple[Severity, str]] = {
+    "no_notmatched": ("ERROR", "No object differs from the checksum that was recorded of it"),
+    "no_failures": ("ERROR", "Every object could be read"),
+    "no_missing": ("ERROR", "Every object of which a checksum is recorded is there"),
+    "no_conflicts": ("WARN", "No two records of an object contradict each other"),
+    "all_compared": ("WARN", "Every object was held against a recorded checksum"),
+    "all_records_usable": ("WARN", "Every record could be read and understood"),
+    "all_tags_written": ("WARN", "Every tag that was to be written was written"),
+}
+
+
+def check_names() -> dict[str, str]:
+    """The checks' names and what each claims."""
+    return {name: claim for name, (_, claim) in _CLAIMS.items()}
+
+
+def verdict(counts: Counts) -> list[Check]:
+    """The checks of a report, in the order of `check_names`."""
+    rows = {
+        "no_notmatched": counts.not_matched,
+        "no_failures": counts.failed,
+        "no_missing": counts.missing,
+        "no_conflicts": counts.conflicts,
+        # A failure or a missing object has a check of its own.
+        "all_compared": counts.skipped - counts.failed - counts.missing,
+        "all_records_usable": counts.unusable_records,
+        "all_tags_written": counts.tags_not_written,
+    }
+    return [
+        Check(
+            name,
+            not rows[name],
+            severity,
+            claim if not rows[name] else f"Not so of {rows[name]:,}: {claim[0].lower()}{claim[1:]}",
+            rows[name],
+        )
+        for name, (severity, claim) in _CLAIMS.items()
+    ]

@@ -1,0 +1,82 @@
+"""The checksums that were recorded of a bucket's objects, with where they stand, in the order in which
+they count.
+
+Given by hand (`api`), in a BagIt manifest or OCFL inventory in the bucket (`manifest`), in the tag
+`computed-<algorithm>` (`object-tagging`), in the user's metadata `<algorithm>` (`object-metadata`), stored by
+S3 of the whole object (`s3-checksum`), or the ETag where it is an MD5 (`object-etag`). One row a record,
+sorted by key; a record that cannot be read or understood is a row that says why. Kept in the lake as
+`baselines/<bucket>/<run id>.parquet`; of a run over selected objects, in its scratch.
+"""
+
+import dagster as dg
+
+from fixity.baselines import take_baselines
+from fixity.lake.paths import baselines_file, baselines_folder
+from fixity.newest import announce
+from fixity.stores.attributes import open_attributes
+from fixity.tables import BASELINES, Provenance
+from fixity_assets.describe import GROUP, column_schema, told_plainly
+from fixity_assets.selected import SelectedObjects
+from resources import LakeResource, ProgressResource, StoresResource
+
+NAME = "baselines"
+
+
+def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
+    """The asset `baselines`, a partition a bucket."""
+
+    @dg.asset(
+        name=NAME,
+        description=__doc__,
+        group_name=GROUP,
+        kinds={"s3", "parquet"},
+        owners=owners,
+        partitions_def=buckets,
+        deps=["inventory"],
+        metadata={"dagster/column_schema": column_schema(BASELINES)},
+    )
+    def baselines(
+        context: dg.AssetExecutionContext,
+        stores: StoresResource,
+        lake: LakeResource,
+        progress: dg.ResourceParam[ProgressResource],
+    ) -> dg.MaterializeResult:
+        name = context.partition_key
+        bucket = stores.catalog.bucket(name)
+        with told_plainly(), stores.open(name) as store:
+            kept_in = lake.open()
+            selected = SelectedObjects(context.op_execution_context, kept_in, name)
+            with kept_in.workspace() as workspace:
+                threads = stores.threads(name)
+                objects = selected.objects(store, workspace)
+                taken = take_baselines(
+                    store,
+                    open_attributes(stores.catalog.catalog, bucket, threads),
+                    kept_in,
+                    name,
+                    objects,
+                    bucket.algorithm,
+                    workspace,
+                    threads,
+                    everything=selected.everything,
+                    progress=progress.listing(context.op_execution_context, name),
+                )
+                table = selected.baselines_file or baselines_file(name, context.run.run_id)
+                provenance = Provenance.read(taken.file)
+                kept_in.put(table, taken.file, replace=not selected.everything)
+                if selected.everything:
+                    announce(kept_in, baselines_folder(name), _of_run(provenance, context.run.run_id))
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": taken.rows,
+                "records": taken.by_source,
+                "unusable": taken.problems,
+                "table": dg.MetadataValue.path(kept_in.location(table)),
+            }
+        )
+
+    return baselines
+
+
+def _of_run(inventory: Provenance, run_id: str) -> Provenance:
+    return Provenance(inventory.bucket, run_id, inventory.inventory_run_id, inventory.listed_at)

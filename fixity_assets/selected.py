@@ -1,0 +1,72 @@
+"""Which objects a run over a bucket looks at: all, or those that its tag `fixity/selection` names.
+
+The tag holds the name of a list in the lake (`fixity.ingest.selection`), made by a sensor or by the
+command line. What a run's assets share of it stands in the scratch of the lake.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+
+from fixity.ingest.selection import list_selection, read_selection
+from fixity.lake import Lake
+from fixity.lake.paths import baselines_folder, scratch_folder
+from fixity.ledger import TableMissing, newest_inventory
+from fixity.newest import newest_table
+from fixity.stores import Store
+
+SELECTION = "fixity/selection"
+"""The tag of a run that names its list of objects."""
+
+
+class SelectedObjects:
+    """The objects of one run, and the tables of them."""
+
+    def __init__(self, context: dg.OpExecutionContext, lake: Lake, bucket: str) -> None:
+        self._context = context
+        self._lake = lake
+        self._bucket = bucket
+        self._name = context.run.tags.get(SELECTION)
+        self.scratch = scratch_folder(context.run.root_run_id or context.run.run_id)
+
+    @property
+    def everything(self) -> bool:
+        """Whether it is the whole bucket."""
+        return self._name is None
+
+    @property
+    def baselines_file(self) -> str | None:
+        """The name of the records' table in scratch; None for a whole bucket, which keeps its own."""
+        return None if self.everything else f"{self.scratch}baselines.parquet"
+
+    def objects(self, store: Store, workspace: Path) -> Path:
+        """A local inventory of the objects: the bucket's newest, or one of those selected as they
+        are listed now. Raises TableMissing, StoreUnreachable, LakeError."""
+        if self._name is None:
+            return self._lake.fetch(newest_inventory(self._lake, self._bucket), workspace)
+        name = f"{self.scratch}selected.parquet"
+        try:
+            return self._lake.fetch(name, workspace)
+        except FileNotFoundError:
+            wanted = read_selection(self._lake, self._bucket, self._name)
+            file = workspace / "selected.parquet"
+            gone = list_selection(store, self._bucket, wanted, self._context.run.run_id, file)
+            for key, version_id in gone:
+                self._context.log.info(f"{key}{f' ({version_id})' if version_id else ''}: is not there")
+            self._lake.put(name, file, replace=True)
+            return self._lake.fetch(name, workspace)
+
+    def baselines(self, workspace: Path) -> Path:
+        """A local table of the records: of this run, or the bucket's newest. Raises TableMissing,
+        LakeError."""
+        newest = self.baselines_file or newest_table(self._lake, baselines_folder(self._bucket))
+        if newest is None:
+            raise TableMissing(
+                f"there are no baselines of '{self._bucket}' yet: materialize baselines[{self._bucket}] first"
+            )
+        try:
+            return self._lake.fetch(newest, workspace)
+        except FileNotFoundError as error:
+            raise TableMissing(f"{error}: run the job from its start") from error

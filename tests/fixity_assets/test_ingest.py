@@ -1,0 +1,215 @@
+"""Ingest fixity over the wire: what was recorded of objects on a real server, and what their bytes say."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow.parquet as pq
+
+from fixity.baselines import keep_given, read_given
+from fixity.ingest.selection import keep_selection
+from fixity.lake import Lake, open_lake
+from fixity_assets.selected import SELECTION
+from jobs import INGEST_JOB, INGEST_SELECTED_JOB
+from tests.platform import PAIR, Platform, read_report
+
+BODY = b"the same bytes"
+MD5, SHA256 = hashlib.md5(BODY).hexdigest(), hashlib.sha256(BODY).hexdigest()
+WRONG = "0" * 32
+
+
+def put(platform: Platform, key: str, body: bytes = BODY, tags: str = "", **metadata: str) -> None:
+    platform.s3.put_object(Bucket=platform.source, Key=key, Body=body, Metadata=metadata, Tagging=tags)
+
+
+def put_parts(platform: Platform, key: str, size: int = 5 * 1024**2 + 10) -> bytes:
+    """A multipart upload: its ETag is no MD5."""
+    body, bucket = bytes(size), platform.source
+    upload = platform.s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    cut = 5 * 1024**2
+    parts: list[Any] = [
+        {
+            "PartNumber": number,
+            "ETag": platform.s3.upload_part(
+                Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=piece
+            )["ETag"],
+        }
+        for number, piece in enumerate((body[:cut], body[cut:]), start=1)
+    ]
+    platform.s3.complete_multipart_upload(
+        Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
+    )
+    return body
+
+
+def lake_of(platform: Platform) -> Lake:
+    return open_lake(platform.catalog)
+
+
+def ingest(
+    platform: Platform,
+    instance: dg.DagsterInstance,
+    job: str = INGEST_JOB,
+    tags: Mapping[str, str] | None = None,
+) -> tuple[dict[str, dict[str, str]], dict[str, bool], dict[str, Any]]:
+    """The report's rows by key, the checks, and the metadata of the report."""
+    result = (
+        platform.definitions()
+        .resolve_job_def(job)
+        .execute_in_process(
+            instance=instance, partition_key=PAIR, tags=dict(tags or {}), raise_on_error=False
+        )
+    )
+    assert result.success
+    events = {
+        event.asset_key.to_user_string(): event.step_materialization_data.materialization.metadata
+        for event in result.get_asset_materialization_events()
+        if event.asset_key
+    }
+    said = {name: value.value for name, value in events["ingest_report"].items()}
+    checks = {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+    return {row["key"]: row for row in read_report(said["csv"])}, checks, said
+
+
+def shown(row: Mapping[str, str]) -> tuple[str, str]:
+    return row["result"], row["compared_with"]
+
+
+def tags_of(platform: Platform, key: str) -> dict[str, str]:
+    said = platform.s3.get_object_tagging(Bucket=platform.source, Key=key)
+    return {tag["Key"]: tag["Value"] for tag in said["TagSet"]}
+
+
+def test_each_object_is_held_against_the_first_record_of_it(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    put(platform, "given", tags=f"computed-md5={WRONG}")
+    put(platform, "bag/data/in-the-bag")
+    put(platform, "bag/bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+    put(platform, "bag/manifest-sha256.txt", f"{SHA256}  data/in-the-bag\n".encode())
+    put(platform, "tagged", tags=f"computed-md5={MD5}", md5=MD5)
+    put(platform, "wrongly-tagged", tags=f"computed-sha1={'1' * 40}")
+    put(platform, "with-metadata", md5=base64.b64encode(bytes.fromhex(MD5)).decode())
+    put(platform, "with-etag")
+    nothing_known = put_parts(platform, "in-parts")
+    keep_given(lake_of(platform), PAIR, [read_given(f"key,checksum\ngiven,{SHA256}", "list.csv")[0]])
+    rows, checks, said = ingest(platform, instance)
+    assert {key: shown(row) for key, row in rows.items()} == {
+        "given": ("MATCHED", "api"),
+        "bag/data/in-the-bag": ("MATCHED", "manifest"),
+        "bag/bagit.txt": ("MATCHED", "object-etag"),
+        "bag/manifest-sha256.txt": ("MATCHED", "object-etag"),
+        "tagged": ("MATCHED", "object-tagging"),
+        "wrongly-tagged": ("NOTMATCHED", "object-tagging"),
+        "with-metadata": ("MATCHED", "object-metadata"),
+        "with-etag": ("MATCHED", "object-etag"),
+        "in-parts": ("SKIPPED", "none"),
+    }
+    assert rows["in-parts"]["checksum"] == hashlib.sha256(nothing_known).hexdigest()
+    assert rows["given"]["recorded_in"] == "list.csv, line 2"
+    assert rows["bag/data/in-the-bag"]["recorded_in"] == "bag/manifest-sha256.txt"
+    assert (said["matched"], said["not_matched"], said["skipped"]) == (7, 1, 1)
+    assert checks == {
+        "no_notmatched": False,
+        "no_failures": True,
+        "no_missing": True,
+        "no_conflicts": True,
+        "all_compared": False,
+        "all_records_usable": True,
+        "all_tags_written": True,
+    }
+    # What was read with the bucket's own algorithm is in its ledger; scratch is empty again.
+    lake = Path(platform.catalog.lake)
+    (ledger,) = (lake / "checksums" / PAIR).glob("*.parquet")
+    assert {row["key"] for row in pq.read_table(ledger).to_pylist()} == {
+        "given",
+        "bag/data/in-the-bag",
+        "in-parts",
+    }
+    assert not [file for file in (lake / "scratch").rglob("*") if file.is_file()]
+
+
+def test_records_that_contradict_each_other_are_reported(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    put(platform, "film.mkv", tags=f"computed-md5={MD5}", md5=WRONG)
+    rows, checks, _ = ingest(platform, instance)
+    row = rows["film.mkv"]
+    assert (*shown(row), row["conflicts"]) == ("MATCHED", "object-tagging", "1")
+    assert row["detail"] == f"x-amz-meta-md5 says {WRONG}"
+    assert (checks["no_notmatched"], checks["no_conflicts"]) == (True, False)
+
+
+def test_what_is_recorded_and_not_there_is_missing_and_what_is_no_checksum_is_said(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    put(platform, "bag/bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+    put(platform, "bag/manifest-md5.txt", f"{MD5}  data/lost\n".encode())
+    put(platform, "odd", tags="computed-md5=none")
+    rows, checks, _ = ingest(platform, instance)
+    assert (rows["bag/data/lost"]["status"], *shown(rows["bag/data/lost"])) == ("missing", "SKIPPED", "none")
+    assert rows["odd"]["detail"] == "tag computed-md5: 'none' is no MD5 in hex or base64"
+    assert (checks["no_missing"], checks["all_records_usable"]) == (False, False)
+
+
+def test_an_ocfl_inventory_is_believed_only_where_its_sidecar_proves_it(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    sha512 = hashlib.sha512(BODY).hexdigest()
+    inventory = json.dumps({"digestAlgorithm": "sha512", "manifest": {sha512: ["v1/content/a"]}}).encode()
+    for folder, sidecar in (("good", hashlib.sha512(inventory).hexdigest()), ("bad", "0" * 128)):
+        put(platform, f"{folder}/0=ocfl_object_1.1", b"ocfl_object_1.1\n")
+        put(platform, f"{folder}/inventory.json", inventory)
+        put(platform, f"{folder}/inventory.json.sha512", f"{sidecar} inventory.json\n".encode())
+        put(platform, f"{folder}/v1/content/a")
+    rows, checks, _ = ingest(platform, instance)
+    assert shown(rows["good/v1/content/a"]) == ("MATCHED", "manifest")
+    assert rows["good/v1/content/a"]["algorithm"] == "SHA512"
+    assert shown(rows["bad/v1/content/a"]) == ("MATCHED", "object-etag")
+    assert "is not the one that inventory.json.sha512 speaks of" in rows["bad/inventory.json"]["detail"]
+    assert not checks["all_records_usable"]
+
+
+def test_tags_are_merged_never_beyond_ten_and_never_on_a_mismatch(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.bucket_settings = {"write_tags": True}
+    put(platform, "good", tags="project=letters")
+    put(platform, "full", tags="&".join(f"t{number}=x" for number in range(9)))
+    put(platform, "wrong", tags=f"computed-md5={WRONG}")
+    rows, checks, _ = ingest(platform, instance)
+    written = tags_of(platform, "good")
+    assert written.pop("computed-md5-last-modified").isdigit()
+    assert written == {"project": "letters", "computed-md5": MD5}
+    assert rows["good"]["tags_written"] == "yes"
+    assert len(tags_of(platform, "full")) == 9
+    assert rows["full"]["tags_written"] == "no: 9 tags are there already, and S3 allows 10"
+    assert tags_of(platform, "wrong") == {"computed-md5": WRONG}
+    assert (rows["full"]["result"], checks["all_tags_written"]) == ("MATCHED", False)
+    # What was written is the record that the next ingest finds.
+    again, _, _ = ingest(platform, instance)
+    assert shown(again["good"]) == ("MATCHED", "object-tagging")
+
+
+def test_a_run_over_a_few_objects_looks_at_these_alone(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    put(platform, "old")
+    put(platform, "new", tags=f"computed-md5={MD5}")
+    put(platform, "bag/data/new")
+    put(platform, "bag/bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+    put(platform, "bag/manifest-md5.txt", f"{MD5}  data/new\n{MD5}  data/still-on-its-way\n".encode())
+    wanted = [("new", None), ("bag/data/new", None), ("deleted", None)]
+    name = keep_selection(lake_of(platform), PAIR, wanted)
+    rows, checks, _ = ingest(platform, instance, INGEST_SELECTED_JOB, {SELECTION: name})
+    assert {key: shown(row) for key, row in rows.items()} == {
+        "bag/data/new": ("MATCHED", "manifest"),
+        "new": ("MATCHED", "object-tagging"),
+    }
+    assert all(checks.values())
