@@ -213,6 +213,9 @@ def _end(status: Exit, message: str) -> NoReturn:
     raise typer.Exit(status)
 
 
+import cli.ingest  # noqa: E402, F401  # its verbs
+
+
 def main() -> None:
     """The entry point of the `fixity` command."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -36,11 +36,12 @@ class Runner:
         self._instance = instance
         self._log_level = log_level
 
-    def run(self, job: str, partition: str) -> Ended:
+    def run(self, job: str, partition: str, tags: Mapping[str, str] | None = None) -> Ended:
         """Run a job for a partition, and wait for its end."""
         result = self._definitions.resolve_job_def(job).execute_in_process(
             instance=self._instance,
             partition_key=partition,
+            tags=tags,
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": self._log_level}}}},
         )

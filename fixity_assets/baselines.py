@@ -59,6 +59,7 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
                     workspace,
                     threads,
                     everything=selected.everything,
+                    gone=selected.gone(objects),
                     progress=progress.listing(context.op_execution_context, name),
                 )
                 table = selected.baselines_file or baselines_file(name, context.run.run_id)

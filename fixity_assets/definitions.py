@@ -18,6 +18,7 @@ from fixity_assets.ingest_report import ingest_report_asset
 from fixity_assets.inventory import inventory_asset
 from fixity_assets.partitions import Partitions
 from jobs import asset_jobs
+from jobs.ingest import ingest_jobs
 from resources import CatalogResource, LakeResource, ProgressResource, QueuesResource, StoresResource
 from sensors import report_sensors
 
@@ -57,7 +58,7 @@ def build_definitions(
             baselines_asset(partitions.buckets, owners),
             ingest_report_asset(partitions.buckets, owners),
         ],
-        jobs=asset_jobs(),
+        jobs=[*asset_jobs(), *ingest_jobs()],
         sensors=report_sensors(catalog),
         resources={**resources, **(resource_overrides or {})},
         executor=executor,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import dagster as dg
+import pyarrow.parquet as pq
 
 from fixity.ingest.selection import list_selection, read_selection
 from fixity.lake import Lake
@@ -57,6 +58,13 @@ class SelectedObjects:
                 self._context.log.info(f"{key}{f' ({version_id})' if version_id else ''}: is not there")
             self._lake.put(name, file, replace=True)
             return self._lake.fetch(name, workspace)
+
+    def gone(self, objects: Path) -> list[str]:
+        """The keys that were selected and are not among `objects`. Raises LakeError."""
+        if self._name is None:
+            return []
+        there = set(pq.read_table(objects, columns=["key"]).column("key").to_pylist())
+        return [key for key, _ in read_selection(self._lake, self._bucket, self._name) if key not in there]
 
     def baselines(self, workspace: Path) -> Path:
         """A local table of the records: of this run, or the bucket's newest. Raises TableMissing,

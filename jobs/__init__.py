@@ -11,8 +11,6 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 INVENTORY_JOB = "take_inventory"
 CHECKSUMS_JOB = "check_bucket"
 REPORT_JOB = "report_pair"
-INGEST_JOB = "ingest_bucket"
-INGEST_SELECTED_JOB = "ingest_selected"
 
 
 def asset_jobs() -> list[UnresolvedAssetJobDefinition]:
@@ -32,15 +30,5 @@ def asset_jobs() -> list[UnresolvedAssetJobDefinition]:
             REPORT_JOB,
             ["fixity_report"],
             description="Compare a pair's two buckets by their newest checksums.",
-        ),
-        dg.define_asset_job(
-            INGEST_JOB,
-            ["inventory", "baselines", "ingest_report"],
-            description="List a bucket, read every object, and hold it against what was recorded of it.",
-        ),
-        dg.define_asset_job(
-            INGEST_SELECTED_JOB,
-            ["baselines", "ingest_report"],
-            description="Read the objects that the tag fixity/selection names, held against what was recorded.",
         ),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -60,13 +60,15 @@ def take_baselines(
     workspace: Path,
     threads: int,
     everything: bool,
+    gone: Sequence[str] = (),
     progress: Callable[[int], None] = lambda objects: None,
 ) -> Baselines:
     """Gather what is recorded of the objects of an inventory.
 
     Arguments: `attributes`, None for a store that has none; `objects`, a local inventory; `preferred`,
     the algorithm that is taken first among records of one kind; `everything`, whether the inventory is
-    the whole bucket, so that a record of an object that is not in it speaks of one that is missing.
+    the whole bucket, so that a record of an object that is not in it speaks of one that is missing;
+    `gone`, keys of which that is so in any case.
     Returns the table, sorted by key and rank, in `workspace`.
     Raises StoreUnreachable, LakeError.
     """
@@ -88,7 +90,7 @@ def take_baselines(
     with open_database(workspace) as database, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         reader = database.execute(
             _SQL.read_text(encoding="utf-8"),
-            {"records": str(found), "objects": str(objects), "everything": everything},
+            {"records": str(found), "objects": str(objects), "everything": everything, "gone": list(gone)},
         ).to_arrow_reader(ROW_GROUP_ROWS)
         for batch in reader:
             table = pa.Table.from_batches([batch]).cast(BASELINES).cast(schema)

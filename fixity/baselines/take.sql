@@ -18,5 +18,5 @@ LEFT JOIN read_parquet($objects) AS o
         WHEN r.version_id IS NULL THEN o.is_latest
         ELSE o.version_id IS NOT DISTINCT FROM r.version_id
     END
-WHERE o.key IS NOT NULL OR $everything
+WHERE o.key IS NOT NULL OR $everything OR r.key IN (SELECT unnest($gone::VARCHAR[]))
 ORDER BY r.key, version_id NULLS FIRST, r.rank, r.recorded_in

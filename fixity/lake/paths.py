@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 LATEST = "0000-00-00-LATEST"
 """Stands for the date in the path of the newest report."""
@@ -68,6 +68,11 @@ def ingest_stats_file(bucket: str, day: date | None, run_id: str) -> str:
     """The counts of an ingest report as JSON; see `ingest_report_file`."""
     name = f"{bucket}_{run_id}" if day else bucket
     return f"metadata/{day or LATEST}/ingest/stats/{name}_ingest-report.json"
+
+
+def deposit_report_file(bucket: str, at: datetime) -> str:
+    """The CSV of a deposit that was verified at a time (UTC)."""
+    return f"reports/{at.date()}/deposits/{bucket}_{at:%H%M%S-%f}_deposit-report.csv"
 
 
 def selection_file(bucket: str, name: str) -> str:

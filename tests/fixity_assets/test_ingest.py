@@ -16,7 +16,7 @@ from fixity.baselines import keep_given, read_given
 from fixity.ingest.selection import keep_selection
 from fixity.lake import Lake, open_lake
 from fixity_assets.selected import SELECTION
-from jobs import INGEST_JOB, INGEST_SELECTED_JOB
+from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
 from tests.platform import PAIR, Platform, read_report
 
 BODY = b"the same bytes"
@@ -55,7 +55,7 @@ def lake_of(platform: Platform) -> Lake:
 def ingest(
     platform: Platform,
     instance: dg.DagsterInstance,
-    job: str = INGEST_JOB,
+    job: str = INGEST_BUCKET_JOB,
     tags: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, dict[str, str]], dict[str, bool], dict[str, Any]]:
     """The report's rows by key, the checks, and the metadata of the report."""

@@ -1,0 +1,49 @@
+"""Verifying a deposit from the command line: no run of Dagster, a report in the lake."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from fixity.catalog import Catalog
+from fixity.database import processors
+from fixity.deposit import Deposit, Summary, verify_deposit
+from fixity.lake import open_lake
+from fixity.lake.paths import deposit_report_file
+from fixity.stores import Pace, open_store
+from fixity.stores.attributes import open_attributes
+from fixity.stores.local import LocalStore
+from fixity.wording import bytes_text
+
+
+def run_deposit(
+    catalog: Catalog, directory: Path, bucket: str, prefix: str, read: bool
+) -> tuple[Summary, str]:
+    """Verify a directory against a bucket. Returns the figures, and where the CSV is.
+
+    Raises StoreUnreachable, LakeError.
+    """
+    lake = open_lake(catalog)
+    target = catalog.buckets[bucket]
+    # Hashing needs a processor each; reading back waits for the network.
+    threads = target.max_concurrency or (16 if read else max(2, processors()))
+    console = Console(file=sys.stderr)
+
+    def progress(summary: Summary) -> None:
+        console.print(f"{bucket}: {summary.files:,} files, {bytes_text(summary.bytes)}", highlight=False)
+
+    with (
+        lake.workspace() as workspace,
+        closing(open_store(catalog, target)) as store,
+        closing(LocalStore(directory, target.exclude, Pace(threads))) as source,
+    ):
+        attributes = open_attributes(catalog, target, threads)
+        file = workspace / "deposit.csv"
+        summary = verify_deposit(Deposit(source, store, attributes, prefix, read), file, threads, progress)
+        name = deposit_report_file(bucket, datetime.now(UTC))
+        lake.put(name, file)
+    return summary, lake.location(name)

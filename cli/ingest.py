@@ -1,0 +1,157 @@
+"""The verbs of ingest fixity: `fixity ingest`, `fixity restore`, `fixity deposit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.main import (
+    _STATUS_HELP,
+    BucketArgument,
+    CatalogOption,
+    Exit,
+    VerboseOption,
+    _end,
+    _known,
+    _load,
+    _print_figures,
+    _stop_unless_done,
+    app,
+)
+
+if TYPE_CHECKING:
+    from fixity.baselines import Record
+    from fixity.catalog import Catalog
+    from fixity.ingest.selection import Wanted
+
+
+@app.command(epilog=_STATUS_HELP)
+def ingest(
+    bucket: BucketArgument,
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY]...",
+            help="Only these objects; else those that the CSV names, else all.",
+        ),
+    ] = None,
+    expected: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CSV|CHECKSUM",
+            help="What is expected: a CSV with the columns key and checksum, or, with one KEY, its "
+            "checksum, such as SHA256:9f86…. It is kept, and counts before every other record.",
+        ),
+    ] = None,
+    catalog: CatalogOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Read objects and hold them against the checksums that were recorded of them."""
+    from cli.runs import runner
+    from fixity.baselines import GivenWrong, keep_given
+    from fixity.ingest.selection import keep_selection
+    from fixity.lake import open_lake
+    from fixity_assets.selected import SELECTION
+    from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
+
+    loaded = _load(catalog)
+    _known(bucket, loaded.buckets, "bucket")
+    lake = open_lake(loaded)
+    wanted: list[Wanted] = [(key, None) for key in keys or []]
+    try:
+        records = _given(expected, keys or [])
+    except GivenWrong as error:
+        _end(Exit.WRONG_USE, str(error))
+    if records:
+        keep_given(lake, bucket, records)
+    selected = wanted or [(record.key, record.version_id) for record in records]
+    job, tags = INGEST_BUCKET_JOB, {}
+    if selected:
+        job, tags = INGEST_SELECTED_JOB, {SELECTION: keep_selection(lake, bucket, selected)}
+    with runner(loaded, verbose) as runs:
+        ended = runs.run(job, bucket, tags)
+    _stop_unless_done(ended)
+    said = ended.metadata["ingest_report"]
+    _print_figures(
+        f"Ingest report of {bucket} complete:",
+        {
+            "Objects": said["objects"],
+            "Matched": said["matched"],
+            "Not matched": said["not_matched"],
+            "Skipped": said["skipped"],
+            "Failed": said["failed"],
+            "Missing": said["missing"],
+            "Conflicts": said["conflicts"],
+        },
+    )
+    typer.echo(f"CSV: {said['csv']}")
+    raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
+
+
+def _given(expected: str | None, keys: list[str]) -> list[Record]:
+    from fixity.baselines import GivenWrong, read_given
+    from fixity.baselines.given import given_record
+
+    if expected is None:
+        return []
+    file = Path(expected)
+    try:
+        if file.is_file():
+            return read_given(file.read_text(encoding="utf-8"), file.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise GivenWrong(f"{file}: cannot be read: {error}") from error
+    if len(keys) != 1:
+        raise GivenWrong(f"{expected}: there is no such file, and a checksum needs exactly one KEY")
+    return [given_record(keys[0], expected, "given on the command line")]
+
+
+@app.command(epilog=_STATUS_HELP)
+def deposit(
+    source: Annotated[
+        str, typer.Argument(help="A local directory; or a pair of the catalog whose source is one.")
+    ],
+    bucket: Annotated[
+        str | None, typer.Argument(help="The bucket of the catalog it was uploaded to; not with a pair.")
+    ] = None,
+    prefix: Annotated[
+        str, typer.Option(help="What stands before the files' keys in the bucket, such as 2026/.")
+    ] = "",
+    read: Annotated[bool, typer.Option("--read", help="Read every object back.")] = False,
+    catalog: CatalogOption = None,
+) -> None:
+    """Prove that an upload arrived, without reading it back where an ETag or stored checksum proves it."""
+    from cli.deposit import run_deposit
+
+    loaded = _load(catalog)
+    directory, target = _sides(loaded, source, bucket)
+    summary, report = run_deposit(loaded, directory, target, prefix, read)
+    _print_figures(
+        f"Deposit in {target} verified:" if summary.verified == summary.files else f"Deposit in {target}:",
+        {
+            "Files": summary.files,
+            "Bytes": summary.bytes,
+            "Verified": summary.verified,
+            "Mismatches": summary.mismatch,
+            "Missing": summary.missing,
+            "Failed": summary.failed,
+            "Not local": summary.not_local,
+        },
+    )
+    typer.echo(f"CSV: {report}")
+    raise typer.Exit(Exit.VERIFIED if summary.verified == summary.files else Exit.NOT_VERIFIED)
+
+
+def _sides(catalog: Catalog, source: str, bucket: str | None) -> tuple[Path, str]:
+    if bucket is not None:
+        _known(bucket, catalog.buckets, "bucket")
+        if not Path(source).is_dir():
+            _end(Exit.WRONG_USE, f"{source} is not a directory")
+        return Path(source), bucket
+    _known(source, catalog.pairs, "pair")
+    pair = catalog.pairs[source]
+    path = catalog.buckets[pair.source].path
+    if path is None:
+        _end(Exit.WRONG_USE, f"the source of {source} is no local directory: use fixity verify {source}")
+    return path, pair.replica

@@ -1,0 +1,202 @@
+"""Whether an upload arrived: each file of a local directory against its object, read as little as may be.
+
+A match rests on the ETag, on the checksum that S3 stored of the whole object when it took it, or on
+reading it back; the result says which. That something differs is only ever said of bytes that were
+read back (or counted): an ETag that is not what was expected may be of another kind.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from fixity.baselines import as_hex
+from fixity.catalog import Algorithm
+from fixity.digests import Digest
+from fixity.etags import MultipartEtag, Together, likely_part_sizes, parts_of
+from fixity.stores import ListedObject, ObjectError, Store
+from fixity.stores.attributes import Attributes, Head
+
+Status = Literal["verified", "mismatch", "missing", "failed"]
+Comparison = Literal["etag", "s3-checksum", "read", "size", "none"]
+
+
+@dataclass(frozen=True)
+class Deposited:
+    """What came of one file.
+
+    status: `failed` where something could not be read: it says nothing about the bytes. comparison:
+    what the proof rests on. algorithm, local, remote: what was compared. detail: for people.
+    """
+
+    key: str
+    size: int
+    status: Status
+    comparison: Comparison
+    algorithm: str = ""
+    local: str = ""
+    remote: str = ""
+    detail: str = ""
+
+
+@dataclass
+class Summary:
+    """Files by status, their bytes, and objects of the bucket that are no files here."""
+
+    files: int = 0
+    bytes: int = 0
+    verified: int = 0
+    mismatch: int = 0
+    missing: int = 0
+    failed: int = 0
+    not_local: int = 0
+
+
+@dataclass(frozen=True)
+class Deposit:
+    """A deposit to verify: the local directory, the bucket, and what leads from a file to its object.
+
+    prefix: put before a file's key. attributes: None for a bucket in a local directory. read: whether
+    every object is to be read back.
+    """
+
+    source: Store
+    target: Store
+    attributes: Attributes | None
+    prefix: str = ""
+    read: bool = False
+
+
+def verify_deposit(
+    deposit: Deposit, report: Path, threads: int, progress: Callable[[Summary], None] = lambda summary: None
+) -> Summary:
+    """Verify each file of a deposit, `threads` at once, and write a row of each to the CSV `report`.
+
+    Raises StoreUnreachable where the directory or the bucket cannot be listed.
+    """
+    objects = {item.key: item for item in _listed(deposit.target) if item.is_latest}
+    summary = Summary()
+    seen = 0
+    with report.open("w", newline="", encoding="utf-8") as text, ThreadPoolExecutor(threads) as pool:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([field.name for field in fields(Deposited)])
+
+        def verify(item: ListedObject) -> Deposited:
+            return verify_file(deposit, item, objects.get(deposit.prefix + item.key))
+
+        items = _listed(deposit.source)
+        while batch := list(islice(items, 1000)):
+            for done in pool.map(verify, batch):
+                writer.writerow([getattr(done, field.name) for field in fields(Deposited)])
+                summary.files += 1
+                summary.bytes += done.size
+                setattr(summary, done.status, getattr(summary, done.status) + 1)
+                seen += deposit.prefix + done.key in objects
+            progress(summary)
+    summary.not_local = sum(key.startswith(deposit.prefix) for key in objects) - seen
+    return summary
+
+
+def verify_file(deposit: Deposit, item: ListedObject, found: ListedObject | None) -> Deposited:
+    """Verify one file: `item` as the directory lists it, `found` its object. Raises StoreUnreachable."""
+    if found is None:
+        return Deposited(item.key, item.size, "missing", "none", detail="the bucket has no such object")
+    if found.size != item.size:
+        detail = f"{item.size:,} bytes here, {found.size:,} in the bucket"
+        return Deposited(item.key, item.size, "mismatch", "size", detail=detail)
+    try:
+        proved = None if deposit.read else _by_etag(deposit, item, found) or _by_stored(deposit, item, found)
+        return proved or _by_reading(deposit, item, found)
+    except ObjectError as error:
+        return Deposited(item.key, item.size, "failed", "none", detail=str(error))
+
+
+def _by_etag(deposit: Deposit, item: ListedObject, found: ListedObject) -> Deposited | None:
+    """A match of ETags, None where there is none: which proves nothing against the bytes."""
+    etag = found.etag or ""
+    parts = parts_of(etag)
+    if parts is None:
+        if len(etag) != 32:
+            return None
+        local = _hash(deposit.source, item, "MD5")
+        return _verified(item, "etag", "MD5", local, etag) if local == etag else None
+    for sizes in _part_sizes(deposit.attributes, found, parts):
+        sinks = Together([MultipartEtag(each) for each in sizes])
+        deposit.source.read(item, sinks)
+        if any(sink.etag() == etag for sink in sinks.sinks):
+            return _verified(item, "etag", f"MD5 of {parts} parts", etag, etag)
+    return None
+
+
+def _part_sizes(attributes: Attributes | None, found: ListedObject, parts: int) -> Iterator[list[list[int]]]:
+    """The parts' sizes as they may have been: those that the store says first, then the usual ones.
+
+    Each item costs a reading of the file, so the usual ones are tried together.
+    """
+    tried: list[list[int]] = []
+    if attributes is not None:
+        first = _part_size(attributes, found, 1, parts)
+        if first and -(-found.size // first) == parts:
+            tried.append([first])
+            yield tried
+        if first:
+            sizes = [_part_size(attributes, found, number, parts) for number in range(1, parts + 1)]
+            known = [size for size in sizes if size]
+            if sum(known) == found.size and len(known) == parts and len(set(known[:-1])) > 1:
+                tried.append(known)
+                yield [known]
+    usual = [[size] for size in likely_part_sizes(found.size, parts) if [size] not in tried]
+    if usual:
+        yield usual
+
+
+def _part_size(attributes: Attributes, found: ListedObject, number: int, parts: int) -> int | None:
+    """A part's size in bytes; None where the store does not say."""
+    try:
+        head = attributes.head(found.key, found.version_id, found.etag, part=number)
+    except ObjectError:
+        return None
+    return head.size if head.parts == parts else None
+
+
+def _by_stored(deposit: Deposit, item: ListedObject, found: ListedObject) -> Deposited | None:
+    """A match with the checksum that S3 stored of the whole object; None where there is none."""
+    if deposit.attributes is None:
+        return None
+    head: Head = deposit.attributes.head(found.key, found.version_id, found.etag)
+    for algorithm, value in head.checksums.items() if head.whole else ():
+        local = _hash(deposit.source, item, algorithm)
+        if local == as_hex(value, algorithm):
+            return _verified(item, "s3-checksum", algorithm, local, local)
+    return None
+
+
+def _by_reading(deposit: Deposit, item: ListedObject, found: ListedObject) -> Deposited:
+    local, remote = _hash(deposit.source, item, "SHA256"), _hash(deposit.target, found, "SHA256")
+    if local == remote:
+        return _verified(item, "read", "SHA256", local, remote)
+    return Deposited(item.key, item.size, "mismatch", "read", "SHA256", local, remote, "the bytes differ")
+
+
+def _verified(
+    item: ListedObject, comparison: Comparison, algorithm: str, local: str, remote: str
+) -> Deposited:
+    return Deposited(item.key, item.size, "verified", comparison, algorithm, local, remote)
+
+
+def _hash(store: Store, item: ListedObject, algorithm: Algorithm) -> str:
+    digest = Digest(algorithm)
+    store.read(item, digest)
+    return digest.hexdigest()
+
+
+def _listed(store: Store) -> Iterator[ListedObject]:
+    names = ListedObject.__slots__
+    for batch in store.list_objects():
+        columns: Iterable[list[object]] = [batch.column(name).to_pylist() for name in names]
+        yield from (ListedObject(*values) for values in zip(*columns, strict=True))

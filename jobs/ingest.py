@@ -1,0 +1,34 @@
+"""The jobs of ingest fixity: over a whole bucket, over a few of its objects, over what is archived in it."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+INGEST_BUCKET_JOB = "ingest_bucket"
+INGEST_SELECTED_JOB = "ingest_selected"
+RESTORE_JOB = "restore_bucket"
+
+
+@cache  # a sensor with two jobs must have the very ones that the definitions have
+def ingest_jobs() -> tuple[UnresolvedAssetJobDefinition, ...]:
+    """All jobs of ingest fixity."""
+    return (
+        dg.define_asset_job(
+            INGEST_BUCKET_JOB,
+            ["inventory", "baselines", "ingest_report"],
+            description="List a bucket, read every object, and hold it against what was recorded of it.",
+        ),
+        dg.define_asset_job(
+            INGEST_SELECTED_JOB,
+            ["baselines", "ingest_report"],
+            description="Read the objects that the tag fixity/selection names, held against their records.",
+        ),
+        dg.define_asset_job(
+            RESTORE_JOB,
+            ["restored"],
+            description="Look at a bucket's archived objects, and ask for the restore of the next ones.",
+        ),
+    )
