@@ -108,6 +108,44 @@ def _given(expected: str | None, keys: list[str]) -> list[Record]:
 
 
 @app.command(epilog=_STATUS_HELP)
+def restore(
+    bucket: BucketArgument,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would come to, and ask for nothing.")
+    ] = False,
+    catalog: CatalogOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Ask for the restore of a bucket's archived objects; say before what it comes to.
+
+    Goes by the newest inventory. The sensor restore_completion has read what is restored.
+    """
+    from cli.restore import say_estimate
+    from cli.runs import runner
+    from fixity.ledger import TableMissing
+    from jobs.ingest import RESTORE_JOB
+
+    loaded = _load(catalog)
+    _known(bucket, loaded.buckets, "bucket")
+    if loaded.buckets[bucket].is_local:
+        _end(Exit.WRONG_USE, f"{bucket} is a local directory: nothing in it is archived")
+    try:
+        say_estimate(loaded, bucket)
+    except TableMissing:
+        _end(Exit.NOT_DONE, f"there is no inventory of {bucket} yet: run fixity inventory {bucket} first")
+    if dry_run:
+        return
+    with runner(loaded, verbose) as runs:
+        ended = runs.run(RESTORE_JOB, bucket)
+    _stop_unless_done(ended)
+    said = ended.metadata["restored"]
+    states = ("waiting", "requested", "restored", "checked", "failed")
+    _print_figures(f"Restore of {bucket}:", {state.capitalize(): said[state] for state in states})
+    typer.echo(f"Table: {said['table']}")
+    raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
+
+
+@app.command(epilog=_STATUS_HELP)
 def deposit(
     source: Annotated[
         str, typer.Argument(help="A local directory; or a pair of the catalog whose source is one.")

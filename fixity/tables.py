@@ -99,6 +99,24 @@ INGEST = pa.schema(
     ]
 )
 
+RESTORED = pa.schema(
+    [
+        *_OBJECT,
+        _field("size", pa.int64(), "Size in bytes, as listed", nullable=False),
+        _field("etag", pa.string(), "ETag as listed, without quotes"),
+        _field("storage_class", pa.string(), "Storage class as listed", nullable=False),
+        _field("archive", pa.string(), "Where it lies: a storage class, or a tier of Intelligent-Tiering"),
+        _field("state", pa.string(), "waiting, requested, restored, checked or failed", nullable=False),
+        _field("tier", pa.string(), "The tier that was asked for"),
+        _field("attempts", pa.int64(), "How many times a restore was asked for", nullable=False),
+        _field("requested_at", _UTC, "When it was asked for last (UTC)"),
+        _field("look_again_at", _UTC, "When to look what became of it (UTC)"),
+        _field("restored_until", _UTC, "Until when the restored copy is there (UTC)"),
+        _field("error_code", pa.string(), "Why it failed, as one word"),
+        _field("detail", pa.string(), "What else there is to say, for people"),
+    ]
+)
+
 SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
 """The three ends of a check."""
 

@@ -17,10 +17,11 @@ from fixity_assets.fixity_report import report_asset
 from fixity_assets.ingest_report import ingest_report_asset
 from fixity_assets.inventory import inventory_asset
 from fixity_assets.partitions import Partitions
+from fixity_assets.restored import restored_asset
 from jobs import asset_jobs
 from jobs.ingest import ingest_jobs
 from resources import CatalogResource, LakeResource, ProgressResource, QueuesResource, StoresResource
-from sensors import report_sensors
+from sensors import ingest_sensors, report_sensors
 
 EXECUTOR_VARIABLE = "FIXITY_EXECUTOR"
 PROCESSES = 2
@@ -57,9 +58,10 @@ def build_definitions(
             report_asset(partitions, owners),
             baselines_asset(partitions.buckets, owners),
             ingest_report_asset(partitions.buckets, owners),
+            restored_asset(partitions.buckets, owners),
         ],
         jobs=[*asset_jobs(), *ingest_jobs()],
-        sensors=report_sensors(catalog),
+        sensors=[*report_sensors(catalog), *ingest_sensors(catalog)],
         resources={**resources, **(resource_overrides or {})},
         executor=executor,
     )

@@ -55,7 +55,12 @@ def expected_folder(bucket: str) -> str:
 
 def ingest_file(bucket: str, run_id: str) -> str:
     """A run's ingest checks of a bucket."""
-    return f"ingest/{bucket}/{run_id}.parquet"
+    return f"{ingest_folder(bucket)}{run_id}.parquet"
+
+
+def ingest_folder(bucket: str) -> str:
+    """All ingest checks of a bucket."""
+    return f"ingest/{bucket}/"
 
 
 def ingest_report_file(bucket: str, day: date | None, run_id: str) -> str:

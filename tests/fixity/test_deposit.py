@@ -28,7 +28,7 @@ from tests.servers.moto_server import MotoServer
 from tests.servers.seaweedfs import REGION, SeaweedFS
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+    pass
 
 MIB = 1024**2
 
@@ -50,8 +50,9 @@ class Place:
         file.write_bytes(body)
         return body
 
-    def put(self, key: str, body: bytes, **more: Any) -> None:
-        self.s3.put_object(Bucket=self.bucket, Key=key, Body=self.file(key, body), **more)
+    def put(self, key: str, body: bytes, **more: str) -> None:
+        given: dict[str, Any] = {"Bucket": self.bucket, "Key": key, **more}
+        self.s3.put_object(Body=self.file(key, body), **given)
 
     def put_parts(self, key: str, pieces: list[bytes]) -> None:
         self.file(key, b"".join(pieces))
@@ -67,13 +68,13 @@ class Place:
             Bucket=self.bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
         )
 
-    def verify(self, **more: Any) -> tuple[dict[str, dict[str, str]], Summary]:
+    def verify(self, prefix: str = "", read: bool = False) -> tuple[dict[str, dict[str, str]], Summary]:
         self.read_back = []
         target = _Recording(self)
         source = LocalStore(self.folder, (), Pace(4))
         attributes = self.attributes_kind(self.s3, self.bucket)
         report = self.folder.with_suffix(".csv")
-        summary = verify_deposit(Deposit(source, target, attributes, **more), report, 2)
+        summary = verify_deposit(Deposit(source, target, attributes, prefix, read), report, 2)
         with report.open(newline="", encoding="utf-8") as text:
             return {row["key"]: row for row in csv.DictReader(text)}, summary
 

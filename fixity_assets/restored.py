@@ -1,0 +1,111 @@
+"""How a bucket's archived objects stand: waiting, asked for, restored and ready to be read, read, or failed.
+
+Each materialization is one look: it asks for the restores that there is room for, and says when to look
+again; it never waits. The sensor `restore_completion` looks again, and has what is ready read. Kept in the
+lake as `restored/<bucket>/<run id>.parquet`. Only buckets with `archived: restore` are restored.
+"""
+
+import warnings
+
+import dagster as dg
+
+from fixity.ingest.selection import keep_selection
+from fixity.ledger import newest_inventory
+from fixity.restore.look import Look, look_at_archived
+from fixity.stores.attributes import open_attributes
+from fixity.tables import RESTORED
+from fixity.wording import bytes_text
+from fixity_assets.describe import GROUP, column_schema, told_plainly
+from resources import LakeResource, StoresResource
+
+warnings.filterwarnings("ignore", message="Specifying a partitions_def", category=dg.PreviewWarning)
+
+NAME = "restored"
+READY, LOOK_AGAIN_AT = "ready_selection", "look_again_at"
+"""Metadata for the sensor: the list of objects that can be read, and when to look again."""
+
+_CHECK = "no_failed_restores"
+
+
+def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
+    """The asset `restored`, a partition a bucket."""
+
+    @dg.asset(
+        name=NAME,
+        description=__doc__,
+        group_name=GROUP,
+        kinds={"s3", "parquet"},
+        owners=owners,
+        partitions_def=buckets,
+        deps=["inventory"],
+        check_specs=[
+            dg.AssetCheckSpec(
+                _CHECK,
+                asset=NAME,
+                description="Every restore could be asked for, and was read before it expired",
+                partitions_def=buckets,
+            )
+        ],
+        metadata={"dagster/column_schema": column_schema(RESTORED)},
+    )
+    def restored(
+        context: dg.AssetExecutionContext, stores: StoresResource, lake: LakeResource
+    ) -> dg.MaterializeResult:
+        name = context.partition_key
+        bucket = stores.catalog.bucket(name)
+        if bucket.archived != "restore":
+            raise dg.Failure(f"{name} is not to be restored: its catalog entry lacks `archived: restore`")
+        with told_plainly():
+            kept_in = lake.open()
+            threads = stores.threads(name)
+            attributes = open_attributes(stores.catalog.catalog, bucket, threads)
+            assert attributes is not None  # the catalog refuses `archived: restore` of a local directory
+            inventory = newest_inventory(kept_in, name)
+            look = look_at_archived(
+                kept_in, attributes, name, inventory, bucket.restore, context.run.run_id, threads
+            )
+            ready = [(row.key, row.version_id) for row in look.ready]
+            selection = keep_selection(kept_in, name, ready) if ready else None
+        for row in look.rows:
+            if row.detail and row.is_open:
+                context.log.info(f"{row.key}: {row.detail}")
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": len(look.rows),
+                **_counts(look),
+                "table": dg.MetadataValue.path(kept_in.location(look.file)),
+                **({READY: selection} if selection else {}),
+                **(
+                    {LOOK_AGAIN_AT: dg.MetadataValue.timestamp(look.look_again_at)}
+                    if look.look_again_at
+                    else {}
+                ),
+            },
+            check_results=[_check(look)],
+        )
+
+    return restored
+
+
+def _counts(look: Look) -> dict[str, int | str]:
+    on_the_way = sum(row.size for row in look.rows if row.state in ("requested", "restored"))
+    return {
+        "waiting": look.count("waiting"),
+        "requested": look.count("requested"),
+        "restored": look.count("restored"),
+        "checked": look.count("checked"),
+        "failed": look.count("failed"),
+        "size_at_once": bytes_text(on_the_way),
+    }
+
+
+def _check(look: Look) -> dg.AssetCheckResult:
+    failed = [row for row in look.rows if row.state == "failed"]
+    first = "; ".join(f"{row.key}: {row.error_code}: {row.detail}" for row in failed[:5])
+    return dg.AssetCheckResult(
+        check_name=_CHECK,
+        passed=not failed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(failed):,} failed: {first}" if failed else None,
+        metadata={"rows": len(failed)},
+    )

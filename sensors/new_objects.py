@@ -1,0 +1,36 @@
+"""Has new objects read, and held against what was recorded of them, soon after they arrived.
+
+From `Object Created` events of a queue, those of a tick together in one run a bucket. An event is a hint:
+the run looks for the object itself.
+"""
+
+import dagster as dg
+
+from fixity.catalog import Catalog, Queue
+from jobs.ingest import INGEST_SELECTED_JOB
+from resources import LakeResource, QueuesResource
+from sensors.selecting import take_batch
+
+
+def new_objects_sensor(catalog: Catalog, queue: Queue) -> dg.SensorDefinition:
+    """The sensor `new_objects`, over all buckets of the catalog."""
+
+    @dg.sensor(
+        name="new_objects",
+        description=__doc__,
+        job_name=INGEST_SELECTED_JOB,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def new_objects(
+        context: dg.SensorEvaluationContext, queues: QueuesResource, lake: LakeResource
+    ) -> dg.SensorResult:
+        inbox, batch = take_batch(catalog, queues.open(queue), context.cursor, "created", context.log.info)
+        requests = batch.requests(lake.open(), "new")
+        return dg.SensorResult(
+            run_requests=requests,
+            cursor=inbox.cursor,
+            skip_reason=None if requests else "no new objects",
+        )
+
+    return new_objects

@@ -1,0 +1,89 @@
+"""Has restored objects read, and looks again at those that are not restored yet.
+
+What is ready is read at once: named by `Object Restore Completed` events where the catalog has a queue for
+them, or found by a look. Looks follow each other in the time that S3 needs: 4 minutes for Expedited, 12
+hours for DEEP_ARCHIVE with Bulk, else 4 hours; never while what was ready is still being read.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+
+from fixity.catalog import Catalog
+from fixity_assets.restored import LOOK_AGAIN_AT, NAME, READY
+from fixity_assets.selected import SELECTION
+from jobs.ingest import INGEST_SELECTED_JOB, RESTORE_JOB, ingest_jobs
+from resources import LakeResource, QueuesResource
+from sensors.selecting import take_batch
+
+_RESTORED = dg.AssetKey(NAME)
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def restore_completion_sensor(catalog: Catalog) -> dg.SensorDefinition:
+    """The sensor `restore_completion`, over the buckets with `archived: restore`."""
+    buckets = [bucket.name for bucket in catalog.buckets.values() if bucket.archived == "restore"]
+
+    @dg.sensor(
+        name="restore_completion",
+        description=__doc__,
+        jobs=[job for job in ingest_jobs() if job.name in (INGEST_SELECTED_JOB, RESTORE_JOB)],
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def restore_completion(
+        context: dg.SensorEvaluationContext, queues: QueuesResource, lake: LakeResource
+    ) -> dg.SensorResult:
+        requests: list[dg.RunRequest] = []
+        cursor = context.cursor or json.dumps([])
+        if catalog.queues.restore_completion is not None:
+            inbox, batch = take_batch(
+                catalog,
+                queues.open(catalog.queues.restore_completion),
+                context.cursor,
+                "restore_completed",
+                context.log.info,
+                buckets.__contains__,
+            )
+            requests += batch.requests(lake.open(), "restored")
+            cursor = inbox.cursor
+        for bucket in buckets:
+            requests += _after_the_last_look(context.instance, bucket, time.time())
+        return dg.SensorResult(
+            run_requests=requests,
+            cursor=cursor,
+            skip_reason=None if requests else "nothing is restored, and it is not time to look again",
+        )
+
+    return restore_completion
+
+
+def _after_the_last_look(instance: dg.DagsterInstance, bucket: str, now: float) -> Iterator[dg.RunRequest]:
+    """Read what the last look found ready; look again when it is time. Run keys see to once for each look."""
+    looks = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=_RESTORED, asset_partitions=[bucket]), limit=1
+    ).records
+    if not looks or looks[0].asset_materialization is None:
+        return
+    look, said = looks[0].storage_id, looks[0].asset_materialization.metadata
+    if READY in said:
+        yield dg.RunRequest(
+            run_key=f"ready:{bucket}:{look}",
+            job_name=INGEST_SELECTED_JOB,
+            partition_key=bucket,
+            tags={SELECTION: str(said[READY].value)},
+        )
+    if LOOK_AGAIN_AT in said and now >= float(str(said[LOOK_AGAIN_AT].value)):
+        reading = dg.RunsFilter(
+            job_name=INGEST_SELECTED_JOB, statuses=_UNFINISHED, tags={"dagster/partition": bucket}
+        )
+        if not instance.get_run_records(reading, limit=1):
+            yield dg.RunRequest(run_key=f"look:{bucket}:{look}", job_name=RESTORE_JOB, partition_key=bucket)

@@ -1,0 +1,92 @@
+"""From events of objects to runs over just these objects: which bucket they are of, once for each message."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from fixity.catalog import Catalog
+from fixity.events import ObjectEvent, ObjectEventKind
+from fixity.ingest.selection import Wanted, below_prefix, keep_selection
+from fixity.lake import Lake
+from fixity_assets.selected import SELECTION
+from jobs.ingest import INGEST_SELECTED_JOB
+from resources.queues import OpenQueue
+from sensors.messages import Inbox
+
+
+@dataclass
+class Batch:
+    """What one tick's messages name, by bucket of the catalog, and the run key's making."""
+
+    objects: dict[str, list[Wanted]] = field(default_factory=dict)
+    bodies: list[str] = field(default_factory=list)
+
+    def requests(self, lake: Lake, purpose: str) -> list[dg.RunRequest]:
+        """A run for each bucket. A message that is delivered again makes no second run.
+
+        Raises LakeError.
+        """
+        message = hashlib.sha256("\n".join(sorted(self.bodies)).encode()).hexdigest()[:40]
+        return [
+            selected_run(lake, bucket, wanted, f"{purpose}:{bucket}:{message}")
+            for bucket, wanted in self.objects.items()
+        ]
+
+
+def selected_run(lake: Lake, bucket: str, wanted: Iterable[Wanted], run_key: str) -> dg.RunRequest:
+    """A run of ingest fixity over a few objects of a bucket. Raises LakeError."""
+    name = keep_selection(lake, bucket, wanted)
+    return dg.RunRequest(
+        run_key=run_key, job_name=INGEST_SELECTED_JOB, partition_key=bucket, tags={SELECTION: name}
+    )
+
+
+def take_batch(
+    catalog: Catalog,
+    queue: OpenQueue,
+    cursor: str | None,
+    kind: ObjectEventKind,
+    note: Callable[[str], object],
+    wanted: Callable[[str], bool] = lambda bucket: True,
+) -> tuple[Inbox, Batch]:
+    """The messages of a tick, and the objects that their events of one kind name.
+
+    Arguments: `wanted`, of which buckets of the catalog; `note` is told what is left out, and why.
+    Raises QueueUnreachable.
+    """
+    inbox = Inbox(queue, cursor)
+    batch = Batch()
+    for message in inbox.messages:
+        of_ours = False
+        for event in inbox.events(message, note):
+            if isinstance(event, ObjectEvent) and event.kind == kind:
+                of_ours |= _add(catalog, batch, event, note, wanted)
+        if of_ours:
+            batch.bodies.append(message.body)
+        inbox.done(message)
+    return inbox, batch
+
+
+def _add(
+    catalog: Catalog,
+    batch: Batch,
+    event: ObjectEvent,
+    note: Callable[[str], object],
+    wanted: Callable[[str], bool],
+) -> bool:
+    found = False
+    for bucket in catalog.buckets.values():
+        if bucket.is_local or bucket.real_name != event.bucket or not wanted(bucket.name):
+            continue
+        key = below_prefix(bucket, event.key)
+        if key is not None:
+            version = event.version_id if bucket.versions == "all" else None
+            batch.objects.setdefault(bucket.name, []).append((key, version))
+            found = True
+    if not found:
+        note(f"no bucket of the catalog has {event.key} of {event.bucket}")
+    return found
