@@ -24,7 +24,7 @@ def say_estimate(catalog: Catalog, bucket: str) -> None:
     assert attributes is not None
     with lake.workspace() as workspace, ThreadPoolExecutor(DEFAULT_CONCURRENCY) as pool:
         inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
-        rows = archived_of(lake, bucket, inventory, workspace, begin_anew=True)
+        rows = archived_of(lake, bucket, inventory, workspace)
         archives = pool.map(lambda row: _archive(attributes, row), rows)
         found = [(archive, row.size) for archive, row in zip(archives, rows, strict=True) if archive]
     for archive in dict.fromkeys(archive for archive, _ in found):
@@ -42,8 +42,8 @@ def say_estimate(catalog: Catalog, bucket: str) -> None:
     )
     typer.echo(
         f"Estimate: {_dollars(whole.total)} (retrieval {_dollars(whole.retrieval)}, "
-        f"requests {_dollars(whole.requests)}, copies for {entry.restore.days} days {_dollars(whole.copies)}; "
-        "list prices of us-east-1, without reading and transfer)"
+        f"requests {_dollars(whole.requests)}, copies for {entry.restore.days} days "
+        f"{_dollars(whole.copies)}; list prices of us-east-1, without reading and transfer)"
     )
 
 

@@ -33,6 +33,7 @@ State = Literal["waiting", "requested", "restored", "checked", "failed"]
 _SQL = Path(__file__).with_suffix(".sql")
 _SOON = timedelta(minutes=15)
 _ATTEMPTS = 2
+_OPEN = ("waiting", "requested", "restored")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Archived:
     @property
     def is_open(self) -> bool:
         """Whether there is something left to do."""
-        return self.state in ("waiting", "requested", "restored")
+        return self.state in _OPEN
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,8 @@ def look_at_archived(
     """
     with lake.workspace() as workspace, ThreadPoolExecutor(threads) as pool:
         listing = lake.fetch(inventory, workspace)
-        known = archived_of(lake, bucket, listing, workspace, begin_anew=False)
-        if not any(row.is_open for row in known):
-            known = archived_of(lake, bucket, listing, workspace, begin_anew=True)
+        last = _last_unfinished(lake, bucket, workspace)
+        known = archived_of(lake, bucket, listing, workspace, last)
         rows = list(pool.map(lambda row: _look(attributes, row, now()), known))
         rows = [row for row in rows if row.archive is not None]
         room = restore.at_once - sum(row.size for row in rows if row.state in ("requested", "restored"))
@@ -120,16 +120,25 @@ def look_at_archived(
     return Look(name, rows, _look_again_at(rows, now()))
 
 
+def _last_unfinished(lake: Lake, bucket: str, workspace: Path) -> Path | None:
+    """The table of the last look, where that left something to do."""
+    last = newest_table(lake, restored_folder(bucket))
+    if last is None:
+        return None
+    file = lake.fetch(last, workspace)
+    states = pq.read_table(file, columns=["state"]).column("state").unique().to_pylist()
+    return file if set(states) & set(_OPEN) else None
+
+
 def archived_of(
-    lake: Lake, bucket: str, inventory: Path, workspace: Path, begin_anew: bool
+    lake: Lake, bucket: str, inventory: Path, workspace: Path, last: Path | None = None
 ) -> list[Archived]:
     """The objects of an inventory that are archived or may be, each as the last look left it; all
-    `waiting` where `begin_anew`. What was read since is `checked`. Raises LakeError."""
+    `waiting` where there is none. What was read since is `checked`. Raises LakeError."""
     nothing_before = workspace / "nothing-before.parquet"
     nothing_checked = workspace / "nothing-checked.parquet"
     pq.write_table(RESTORED.empty_table(), nothing_before)
     pq.write_table(INGEST.empty_table(), nothing_checked)
-    last = None if begin_anew else newest_table(lake, restored_folder(bucket))
     checks = [file.name for file in lake.list(ingest_folder(bucket)) if file.name.endswith(".parquet")]
     with open_database(workspace) as database:
         found = database.execute(
@@ -137,7 +146,7 @@ def archived_of(
             {
                 "inventory": str(inventory),
                 "classes": list(MAYBE_ARCHIVED),
-                "last": str(lake.fetch(last, workspace) if last else nothing_before),
+                "last": str(last or nothing_before),
                 "checks": [str(nothing_checked), *(str(lake.fetch(name, workspace)) for name in checks)],
             },
         ).to_arrow_table()
