@@ -17,7 +17,7 @@ from fixity.stores.s3_address import Address
 from fixity.stores.sigv4 import Signer
 from fixity.stores.wire import Connection, Response
 
-_BUFFER = 1024 * 1024
+_BUFFER = 512 * 1024
 _THROTTLED = {429, 503}
 _PASSING = {500, 502, 504}
 _NOT_AS_ASKED = {404, 412, 416}
