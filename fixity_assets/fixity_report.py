@@ -26,6 +26,10 @@ SOURCE_RUN, REPLICA_RUN = "source_run_id", "replica_run_id"
 """Metadata that says from which runs' tables a report was made."""
 
 
+RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
+"""For a lake that is away for a moment: the sensor asks for a report of two tables once only."""
+
+
 def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefinition:
     """The asset `fixity_report`, a partition a pair, with the verdict as asset checks."""
 
@@ -36,6 +40,7 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
         kinds={"duckdb", "csv"},
         owners=owners,
         partitions_def=partitions.pairs,
+        retry_policy=RETRIES,
         deps=[dg.AssetDep("checksums", partition_mapping=partitions.buckets_to_pairs)],
         check_specs=[
             dg.AssetCheckSpec(name, asset=NAME, description=text, partitions_def=partitions.pairs)
