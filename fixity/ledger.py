@@ -140,7 +140,8 @@ def _put_together(
         for file in lake.list(checksums_folder(bucket))
         if file.name.endswith(".parquet")
     ]
-    algorithms = pq.read_table(newest, columns=["algorithm"]).column("algorithm").unique().to_pylist()
+    with naming_the_unreadable(newest):
+        algorithms = pq.read_table(newest, columns=["algorithm"]).column("algorithm").unique().to_pylist()
     provenance = replace(listed, bucket=bucket)
     file = workspace / f"{bucket}-current.parquet"
     writer = TableWriter(file, CHECKSUMS, provenance)

@@ -74,8 +74,9 @@ class TableUnreadable(ValueError):
     """A file of the lake is no whole table. The message names it and says what to do."""
 
     def __init__(self, file: Path, why: object) -> None:
+        reason = " ".join(str(why).split())
         super().__init__(
-            f"{file} is not a whole table written by this platform ({why}): restore it from a copy of the "
+            f"{file} is not a whole table written by this platform ({reason}): restore it from a copy of the "
             "lake, or move it away and materialize the bucket anew"
         )
 

@@ -52,6 +52,7 @@ def told_plainly() -> Iterator[None]:
         raise dg.Failure(description=str(error)) from error
     except Exception as error:
         # By its name: the import takes a tenth of a second, which hashing does not need.
-        if type(error).__module__.partition(".")[0] not in ("duckdb", "_duckdb"):
+        library = type(error).__module__.partition(".")[0].lstrip("_")
+        if library not in ("duckdb", "pyarrow"):
             raise
-        raise dg.Failure(description=f"DuckDB, which reads the lake's tables: {error}") from error
+        raise dg.Failure(description=f"{library}, which reads the lake's tables: {error}") from error
