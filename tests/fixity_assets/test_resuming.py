@@ -16,9 +16,8 @@ from jobs import CHECKSUMS_JOB, REPORT_JOB
 from tests.conftest import MakeBucket
 from tests.fixity_assets.test_spine import reconstructed_job
 from tests.platform import PAIR, Platform, read_report, report_metadata
-from tests.servers.faults import HangUpBeforeAnswer, Overwrite, Refuse, Stall
+from tests.servers.faults import Overwrite, Refuse, ServerError, Stall
 from tests.servers.faulty_proxy import FaultyProxy
-from tests.servers.loopback import HangUp
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEYS = [f"key-{number:02d}" for number in range(12)]
@@ -64,6 +63,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """An instance on disk, which other processes find as well."""
+    (tmp_path / "instance").mkdir()
     with dg.DagsterInstance.local_temp(str(tmp_path / "instance")) as on_disk:
         yield on_disk
 
@@ -135,16 +135,15 @@ def test_a_shard_is_tried_again_when_the_store_was_away_and_goes_on_after_its_la
     monkeypatch.setattr(Pace, "back_off", lambda *arguments: None)
 
     def go_away() -> None:
-        faulty.fault(HangUpBeforeAnswer(times=4), key="key-09")
-        faulty.fault(HangUpBeforeAnswer(times=5), listing=True)
-        raise HangUp
+        faulty.fault(ServerError(times=4), key="key-09")
+        faulty.fault(ServerError(times=4), listing=True)
 
-    faulty.fault(Overwrite(go_away), key="key-09")
+    faulty.fault(Overwrite(go_away), key="key-00")  # once the bucket has been listed
     result = platform.run(instance, CHECKSUMS_JOB, PAIR)
     assert result.success
     retried = [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
     assert [event.step_key for event in retried] == ["checksums.hash_objects[0]"]
-    assert _read(faulty) == KEYS[:9] + ["key-09"] * 5 + KEYS[8:]
+    assert _read(faulty) == KEYS[:9] + ["key-09"] * 4 + KEYS[8:]
     (made,) = [
         event.step_materialization_data.materialization
         for event in result.get_asset_materialization_events()

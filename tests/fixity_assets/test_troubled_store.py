@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from fixity.stores import Pace
-from tests.platform import PAIR, Platform, read_report, report_metadata
+from tests.platform import Platform, read_report, report_metadata
 from tests.servers.faults import Fault, ShortBody, Throttle
 from tests.servers.faulty_proxy import FaultyProxy
 
@@ -60,4 +60,3 @@ def test_trouble_that_stays_is_a_failed_check_and_no_mismatch(
     assert why in row["detail"]
     checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
     assert checks["no_mismatches"] and not checks["no_failures"]
-    assert said["source"] == PAIR
