@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from fixity.hashing import utc_now
-from fixity.lake import Lake
+from fixity.lake import Lake, LakeError
 from fixity.lake.paths import scratch_folder
 from fixity.ledger import TableMissing, keep_checksums, newest_inventory
 from fixity.scratch import SCRATCH_DAYS, sweep
@@ -30,10 +30,17 @@ _OVER = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRun
 _NOT_OVER = [status for status in dg.DagsterRunStatus if status not in _OVER]
 
 
-def _in_progress(instance: dg.DagsterInstance) -> set[str]:
-    """The runs (by the first one that they re-execute) that are not over."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=_NOT_OVER))
-    return {run.root_run_id or run.run_id for run in runs}
+def _sweep(context: dg.OpExecutionContext, lake: Lake) -> None:
+    """Remove what runs that are over left long ago. Other people's litter is no reason to end a run."""
+    runs = context.instance.get_runs(dg.RunsFilter(statuses=_NOT_OVER))
+    in_progress = {run.root_run_id or run.run_id for run in runs}
+    try:
+        for folder in sweep(lake, in_progress, utc_now()):
+            context.log.info(
+                f"swept {lake.location(scratch_folder(folder))}, left {SCRATCH_DAYS} days ago or more"
+            )
+    except LakeError as error:
+        context.log.warning(f"old scratch was not swept: {error}")
 
 
 def _plan(lake: Lake, scratch: str, stores: StoresResource, bucket: str) -> Plan:
@@ -67,7 +74,7 @@ def plan_shards(
             inventory = kept_in.fetch(name, workspace)
             plan = make_plan(name, inventory, stores.catalog.bucket(bucket).algorithm)
         plan.refuse_elsewhere(bucket, stores.catalog.place_of(bucket))
-        sweep(kept_in, _in_progress(context.instance), utc_now())
+        _sweep(context, kept_in)
         kept_in.remove(scratch)
         kept_in.put_text(plan_file(scratch), plan.to_json(), replace=True)
     context.log.info(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import dagster as dg
@@ -77,6 +78,30 @@ def test_a_lake_that_is_away_for_a_moment_is_waited_for_by_the_report(
     result = again.resolve_job_def(REPORT_JOB).execute_in_process(instance=instance, partition_key="here")
     assert result.success and attempts == ["here", "here"]
     assert report_metadata(result)["matches"] == 1
+
+
+def test_old_scratch_is_swept_by_the_next_run_unless_its_own_run_goes_on(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    goes_on = dg.DagsterRun(job_name="check_bucket", status=dg.DagsterRunStatus.STARTED)
+    instance.add_run(goes_on)
+    for run in (goes_on.run_id, "left"):
+        plan = tmp_path / "lake/scratch" / run / "plan.json"
+        plan.parent.mkdir(parents=True)
+        plan.write_text("{}")
+        os.utime(plan, (0, 0))
+    assert _run(definitions, instance, CHECKSUMS_JOB, "here") == ""
+    assert [folder.name for folder in (tmp_path / "lake/scratch").iterdir()] == [goes_on.run_id]
+
+
+def test_scratch_that_cannot_be_swept_ends_no_run(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*arguments: object) -> list[str]:
+        raise LakeError("scratch/work-of-another-user cannot be listed: Permission denied")
+
+    monkeypatch.setattr("fixity_assets.checksums.sweep", denied)
+    assert _run(definitions, instance, CHECKSUMS_JOB, "here") == ""
 
 
 def test_a_truncated_inventory_is_named_by_what_would_hash_it(
