@@ -46,12 +46,11 @@ def s3_store(
     *,
     pace: Pace | None = None,
     prefix: str = "",
-    exclude: tuple[str, ...] = (),
     versions: bool = False,
     timeout: float = 10.0,
 ) -> S3Store:
     where = address(endpoint_url, bucket, timeout)
-    return S3Store(bucket, where, pace or Naps().pace(), prefix, exclude, versions)
+    return S3Store(bucket, where, pace or Naps().pace(), prefix, versions)
 
 
 def listed(store: Store) -> list[ListedObject]:
