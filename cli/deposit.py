@@ -39,11 +39,13 @@ def run_deposit(
     with (
         lake.workspace() as workspace,
         closing(open_store(catalog, target)) as store,
-        closing(LocalStore(directory, target.exclude, Pace(threads))) as source,
+        closing(LocalStore(directory, Pace(threads))) as source,
     ):
         attributes = open_attributes(catalog, target, threads)
         file = workspace / "deposit.csv"
-        summary = verify_deposit(Deposit(source, store, attributes, prefix, read), file, threads, progress)
+        summary = verify_deposit(
+            Deposit(source, store, attributes, prefix, read, target.exclude), file, threads, progress
+        )
         name = deposit_report_file(bucket, datetime.now(UTC))
         lake.put(name, file)
     return summary, lake.location(name)

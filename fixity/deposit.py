@@ -8,6 +8,8 @@ read back (or counted): an ETag that is not what was expected may be of another 
 from __future__ import annotations
 
 import csv
+import fnmatch
+import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -62,7 +64,7 @@ class Deposit:
     """A deposit to verify: the local directory, the bucket, and what leads from a file to its object.
 
     prefix: put before a file's key. attributes: None for a bucket in a local directory. read: whether
-    every object is to be read back.
+    every object is to be read back. exclude: shell patterns of the bucket's keys to leave out.
     """
 
     source: Store
@@ -70,6 +72,7 @@ class Deposit:
     attributes: Attributes | None
     prefix: str = ""
     read: bool = False
+    exclude: tuple[str, ...] = ()
 
 
 def verify_deposit(
@@ -79,7 +82,10 @@ def verify_deposit(
 
     Raises StoreUnreachable where the directory or the bucket cannot be listed.
     """
-    objects = {item.key: item for item in _listed(deposit.target) if item.is_latest}
+    excluded = re.compile("|".join(map(fnmatch.translate, deposit.exclude)) or r"(?!)").match
+    objects = {
+        item.key: item for item in _listed(deposit.target) if item.is_latest and not excluded(item.key)
+    }
     summary = Summary()
     seen = 0
     with report.open("w", newline="", encoding="utf-8") as text, ThreadPoolExecutor(threads) as pool:
@@ -89,7 +95,7 @@ def verify_deposit(
         def verify(item: ListedObject) -> Deposited:
             return verify_file(deposit, item, objects.get(deposit.prefix + item.key))
 
-        items = _listed(deposit.source)
+        items = (item for item in _listed(deposit.source) if not excluded(deposit.prefix + item.key))
         while batch := list(islice(items, 1000)):
             for done in pool.map(verify, batch):
                 writer.writerow([getattr(done, field.name) for field in fields(Deposited)])

@@ -8,6 +8,8 @@ sorted by key; a record that cannot be read or understood is a row that says why
 `baselines/<bucket>/<run id>.parquet`; of a run over selected objects, in its scratch.
 """
 
+from dataclasses import replace
+
 import dagster as dg
 
 from fixity.baselines import take_baselines
@@ -45,7 +47,9 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         bucket = stores.catalog.bucket(name)
         with told_plainly(), stores.open(name) as store:
             kept_in = lake.open()
-            selected = SelectedObjects(context.op_execution_context, kept_in, name)
+            selected = SelectedObjects(
+                context.op_execution_context, kept_in, name, stores.catalog.place_of(name)
+            )
             with kept_in.workspace() as workspace:
                 threads = stores.threads(name)
                 objects = selected.objects(store, workspace)
@@ -66,7 +70,8 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
                 provenance = Provenance.read(taken.file)
                 kept_in.put(table, taken.file, replace=not selected.everything)
                 if selected.everything:
-                    announce(kept_in, baselines_folder(name), _of_run(provenance, context.run.run_id))
+                    made = replace(provenance, run_id=context.run.run_id)
+                    announce(kept_in, baselines_folder(name), made)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": taken.rows,
@@ -77,7 +82,3 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         )
 
     return baselines
-
-
-def _of_run(inventory: Provenance, run_id: str) -> Provenance:
-    return Provenance(inventory.bucket, run_id, inventory.inventory_run_id, inventory.listed_at)

@@ -39,12 +39,14 @@ def plan_reading(
     bucket = context.partition_key
     with told_plainly(), stores.open(bucket) as store:
         kept_in = lake.open()
-        selected = SelectedObjects(context, kept_in, bucket)
+        selected = SelectedObjects(context, kept_in, bucket, stores.catalog.place_of(bucket))
         with kept_in.workspace() as workspace:
             objects, baselines = selected.objects(store, workspace), selected.baselines(workspace)
             usual = stores.catalog.bucket(bucket).algorithm
             plans = plan_ingest(kept_in, selected.scratch, objects, baselines, usual, workspace)
     for algorithm, plan in plans.items():
+        with told_plainly():
+            plan.refuse_elsewhere(bucket, stores.catalog.place_of(bucket))
         context.log.info(f"{bucket}: {plan.objects:,} objects with {algorithm}, {bytes_text(plan.size)}")
         for number in range(len(plan.shards)):
             yield dg.DynamicOutput(None, mapping_key=f"{algorithm}_{number}")
@@ -66,8 +68,9 @@ def read_objects(
     wanted, _, number = (context.get_mapping_key() or "").rpartition("_")
     with told_plainly(), stores.open(bucket) as store:
         kept_in = lake.open()
-        selected = SelectedObjects(context, kept_in, bucket)
+        selected = SelectedObjects(context, kept_in, bucket, stores.catalog.place_of(bucket))
         plan = next(p for a, p in kept_plans(kept_in, selected.scratch).items() if a == wanted)
+        plan.refuse_elsewhere(bucket, stores.catalog.place_of(bucket))
         shard = plan.shards[int(number)]
         hash_shard(
             store,
@@ -124,7 +127,7 @@ def compare_with_baselines(
 def _make(context: dg.OpExecutionContext, kept_in: Lake, stores: StoresResource) -> IngestReport:
     name = context.partition_key
     bucket, threads = stores.catalog.bucket(name), stores.threads(name)
-    selected = SelectedObjects(context, kept_in, name)
+    selected = SelectedObjects(context, kept_in, name, stores.catalog.place_of(name))
     plans = kept_plans(kept_in, selected.scratch)
     catalog = stores.catalog.catalog
     attributes = open_attributes(catalog, bucket, threads) if bucket.write_tags else None

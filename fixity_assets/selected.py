@@ -16,7 +16,7 @@ from fixity.lake import Lake
 from fixity.lake.paths import baselines_folder, scratch_folder
 from fixity.ledger import TableMissing, newest_inventory
 from fixity.newest import newest_table
-from fixity.stores import Store
+from fixity.stores import FindingStore
 
 SELECTION = "fixity/selection"
 """The tag of a run that names its list of objects."""
@@ -25,10 +25,11 @@ SELECTION = "fixity/selection"
 class SelectedObjects:
     """The objects of one run, and the tables of them."""
 
-    def __init__(self, context: dg.OpExecutionContext, lake: Lake, bucket: str) -> None:
+    def __init__(self, context: dg.OpExecutionContext, lake: Lake, bucket: str, place: str) -> None:
         self._context = context
         self._lake = lake
         self._bucket = bucket
+        self._place = place
         self._name = context.run.tags.get(SELECTION)
         self.scratch = scratch_folder(context.run.root_run_id or context.run.run_id)
 
@@ -42,7 +43,7 @@ class SelectedObjects:
         """The name of the records' table in scratch; None for a whole bucket, which keeps its own."""
         return None if self.everything else f"{self.scratch}baselines.parquet"
 
-    def objects(self, store: Store, workspace: Path) -> Path:
+    def objects(self, store: FindingStore, workspace: Path) -> Path:
         """A local inventory of the objects: the bucket's newest, or one of those selected as they
         are listed now. Raises TableMissing, StoreUnreachable, LakeError."""
         if self._name is None:
@@ -53,7 +54,7 @@ class SelectedObjects:
         except FileNotFoundError:
             wanted = read_selection(self._lake, self._bucket, self._name)
             file = workspace / "selected.parquet"
-            gone = list_selection(store, self._bucket, wanted, self._context.run.run_id, file)
+            gone = list_selection(store, self._bucket, wanted, self._context.run.run_id, file, self._place)
             for key, version_id in gone:
                 self._context.log.info(f"{key}{f' ({version_id})' if version_id else ''}: is not there")
             self._lake.put(name, file, replace=True)

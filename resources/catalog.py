@@ -9,7 +9,7 @@ import dagster as dg
 
 from fixity.catalog import Bucket, Catalog, CatalogError, Pair, load_catalog
 from fixity.lake import Lake, open_lake
-from fixity.stores import DEFAULT_CONCURRENCY, Store, open_store
+from fixity.stores import DEFAULT_CONCURRENCY, FindingStore, open_store
 
 
 @lru_cache(maxsize=8)
@@ -34,6 +34,10 @@ class CatalogResource(dg.ConfigurableResource):
             raise CatalogError([f"there is no bucket '{name}' any more: reload the code location"])
         return self.catalog.buckets[name]
 
+    def place_of(self, bucket: str) -> str:
+        """Where a bucket is, as the catalog says now."""
+        return self.catalog.place_of(self.bucket(bucket))
+
     def pair(self, name: str) -> Pair:
         """A pair by its partition key. Raises CatalogError when it was taken out of the catalog."""
         if name not in self.catalog.pairs:
@@ -48,7 +52,7 @@ class StoresResource(dg.ConfigurableResource):
     processes: int = 1
 
     @contextmanager
-    def open(self, bucket: str) -> Iterator[Store]:
+    def open(self, bucket: str) -> Iterator[FindingStore]:
         """A bucket's store for the length of a `with` block. Raises StoreUnreachable."""
         with closing(
             open_store(self.catalog.catalog, self.catalog.bucket(bucket), share=self.processes)

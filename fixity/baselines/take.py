@@ -19,7 +19,7 @@ from fixity.baselines.records import Record, rank
 from fixity.catalog import Algorithm
 from fixity.database import open_database
 from fixity.lake import Lake
-from fixity.stores import ListedObject, ObjectSkipped, Store
+from fixity.stores import FindingStore, ListedObject, ObjectSkipped
 from fixity.stores.attributes import Attributes
 from fixity.table_writer import ROW_GROUP_ROWS
 from fixity.tables import BASELINES, Provenance
@@ -51,7 +51,7 @@ class Baselines:
 
 
 def take_baselines(
-    store: Store,
+    store: FindingStore,
     attributes: Attributes | None,
     lake: Lake,
     bucket: str,
@@ -108,7 +108,7 @@ def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 
 def _records(
-    store: Store,
+    store: FindingStore,
     attributes: Attributes | None,
     lake: Lake,
     bucket: str,
@@ -136,7 +136,7 @@ def _records(
         yield from manifest_records(store, manifest)
 
 
-def _manifests_around(store: Store, objects: Path) -> Iterator[ListedObject]:
+def _manifests_around(store: FindingStore, objects: Path) -> Iterator[ListedObject]:
     """The bags that a few objects lie in: those of the folders above them."""
     folders = {
         key[: place + 1]

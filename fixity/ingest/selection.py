@@ -15,7 +15,7 @@ from fixity.catalog import Bucket
 from fixity.hashing import utc_now
 from fixity.lake import Lake
 from fixity.lake.paths import selection_file
-from fixity.stores import ListedObject, Store
+from fixity.stores import FindingStore, ListedObject
 from fixity.tables import INVENTORY, Provenance
 
 Wanted = tuple[str, str | None]
@@ -39,13 +39,19 @@ def read_selection(lake: Lake, bucket: str, name: str) -> list[Wanted]:
 
 
 def list_selection(
-    store: Store, bucket: str, wanted: Iterable[Wanted], run_id: str, file: Path
+    store: FindingStore,
+    bucket: str,
+    wanted: Iterable[Wanted],
+    run_id: str,
+    file: Path,
+    place: str | None = None,
 ) -> list[Wanted]:
     """Look for the wanted objects as they are listed now, and write those that are there as an inventory.
 
+    Arguments: `place` says where the bucket is (`Catalog.place_of`).
     Returns those that are not there: deleted since, or never there. Raises StoreUnreachable.
     """
-    provenance = Provenance(bucket, run_id, run_id, utc_now())
+    provenance = Provenance(bucket, run_id, run_id, utc_now(), place)
     found: dict[Wanted, ListedObject] = {}
     gone: list[Wanted] = []
     for key, version_id in wanted:

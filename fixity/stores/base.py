@@ -82,13 +82,6 @@ class Store(Protocol):
         Raises StoreUnreachable.
         """
 
-    def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
-        """One object as it is listed now, the current version where none is named; None where there
-        is none.
-
-        Raises StoreUnreachable.
-        """
-
     def read(self, item: ListedObject, sink: Sink) -> None:
         """Give all bytes of an object, as it was listed, to `sink`: those after `sink.count`, where
         it has taken some already.
@@ -98,3 +91,14 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of all connections."""
+
+
+class FindingStore(Store, Protocol):
+    """A store that can look for one object as well, as all those that a catalog opens can."""
+
+    def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
+        """One object as it is listed now, the current version where none is named; None where there
+        is none.
+
+        Raises StoreUnreachable.
+        """

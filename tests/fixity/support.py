@@ -37,7 +37,7 @@ def address(endpoint_url: str, bucket: str, timeout: float = 10.0) -> Address:
     parts = urlsplit(endpoint_url)
     assert parts.hostname is not None and parts.port is not None
     origin = Origin(parts.hostname, parts.port, timeout=timeout)
-    return Address(origin, f"/{bucket}", REGION, Credentials(ACCESS_KEY, SECRET_KEY))
+    return Address(origin, f"/{bucket}", REGION, Credentials(ACCESS_KEY, SECRET_KEY).get_frozen_credentials)
 
 
 def s3_store(
@@ -46,12 +46,11 @@ def s3_store(
     *,
     pace: Pace | None = None,
     prefix: str = "",
-    exclude: tuple[str, ...] = (),
     versions: bool = False,
     timeout: float = 10.0,
 ) -> S3Store:
     where = address(endpoint_url, bucket, timeout)
-    return S3Store(bucket, where, pace or Naps().pace(), prefix, exclude, versions)
+    return S3Store(bucket, where, pace or Naps().pace(), prefix, versions)
 
 
 def listed(store: Store) -> list[ListedObject]:
@@ -111,10 +110,6 @@ class MemoryStore:
         ]
         for start in range(0, len(rows), 3):
             yield pa.RecordBatch.from_pylist(rows[start : start + 3], INVENTORY)
-
-    def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
-        found, _ = self.objects.get((key, version_id), (None, b""))
-        return found
 
     def read(self, item: ListedObject, sink: Sink) -> None:
         with self._lock:

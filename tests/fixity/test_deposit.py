@@ -71,7 +71,7 @@ class Place:
     def verify(self, prefix: str = "", read: bool = False) -> tuple[dict[str, dict[str, str]], Summary]:
         self.read_back = []
         target = _Recording(self)
-        source = LocalStore(self.folder, (), Pace(4))
+        source = LocalStore(self.folder, Pace(4))
         attributes = self.attributes_kind(self.s3, self.bucket)
         report = self.folder.with_suffix(".csv")
         summary = verify_deposit(Deposit(source, target, attributes, prefix, read), report, 2)
@@ -83,7 +83,6 @@ class _Recording:
     def __init__(self, place: Place) -> None:
         self._place = place
         self.list_objects = place.store.list_objects
-        self.find = place.store.find
         self.close = place.store.close
 
     def read(self, item: ListedObject, sink: Sink) -> None:

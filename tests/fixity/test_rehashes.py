@@ -55,7 +55,6 @@ class Counting:
         self._store = store
         self.list_objects = store.list_objects
         self.close = store.close
-        self.find = store.find
         self.given = 0
 
     def read(self, item: ListedObject, sink: Sink) -> None:
@@ -108,7 +107,7 @@ def local(tmp_path: Path) -> tuple[Path, LocalStore, LocalLake]:
     folder = tmp_path / "bucket"
     folder.mkdir()
     (folder / "film.mkv").write_bytes(BODY)
-    return folder, LocalStore(folder, (), Pace(4)), LocalLake(tmp_path / "lake")
+    return folder, LocalStore(folder, Pace(4)), LocalLake(tmp_path / "lake")
 
 
 class _Killed(Exception):

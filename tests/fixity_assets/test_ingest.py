@@ -74,7 +74,7 @@ def ingest(
     }
     said = {name: value.value for name, value in events["ingest_report"].items()}
     checks = {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
-    return {row["key"]: row for row in read_report(said["csv"])}, checks, said
+    return {row["key"]: row for row in read_report(str(said["csv"]))}, checks, said
 
 
 def shown(row: Mapping[str, str]) -> tuple[str, str]:
