@@ -1,0 +1,127 @@
+"""`fixity ingest`, `fixity restore` and `fixity deposit`: what they print and what they return."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from cli.main import app
+from jobs import INVENTORY_JOB
+from tests.cli.test_fixity_command import fixity
+from tests.platform import PAIR, Platform, read_report
+from tests.sensors.archive import BUCKET, ArchivePlatform
+from tests.servers.moto_server import MotoServer
+
+MD5 = hashlib.md5(b"abc").hexdigest()
+
+
+def figures(text: str) -> dict[str, int]:
+    lines = [line.strip().split(":") for line in text.splitlines() if line.startswith("        ")]
+    return {name: int(value) for name, value in lines}
+
+
+def csv_of(text: str) -> list[dict[str, str]]:
+    return read_report(text.partition("CSV: ")[2].strip())
+
+
+def plain(*words: str, folder: Path) -> Result:
+    """A verb that starts no run, inside this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return CliRunner().invoke(app, list(words))
+
+
+def test_ingest_of_a_key_and_of_a_list(platform: Platform) -> None:
+    platform.put("a", b"abc")
+    platform.put("b", b"abc")
+    assert platform.file.exists()
+    wrong = fixity("ingest", PAIR, "a", "--expected", f"MD5:{'0' * 32}", folder=platform.folder)
+    assert (wrong.returncode, figures(wrong.stdout)["Not matched"]) == (1, 1), wrong.stderr
+    (row,) = csv_of(wrong.stdout)
+    assert (row["key"], row["result"], row["compared_with"]) == ("a", "NOTMATCHED", "api")
+    (platform.folder / "list.csv").write_text(f"key,checksum\nb,{MD5}\nlost,{MD5}\n")
+    listed = fixity("ingest", PAIR, "--expected", "list.csv", folder=platform.folder)
+    rows = {row["key"]: row for row in csv_of(listed.stdout)}
+    assert {key: (row["result"], row["status"]) for key, row in rows.items()} == {
+        "b": ("MATCHED", "succeeded"),
+        "lost": ("SKIPPED", "missing"),
+    }
+    assert listed.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        ("no-such-file.csv", "a checksum needs exactly one KEY"),
+        ("bad.csv", "bad.csv, line 3: 'xyz' does not say which algorithm it is"),
+        ("wrong.csv", "must name the columns key and checksum"),
+    ],
+)
+def test_a_list_that_is_wrong_is_refused_with_its_line_and_nothing_is_kept(
+    platform: Platform, expected: str, said: str
+) -> None:
+    assert platform.file.exists()
+    (platform.folder / "bad.csv").write_text(f"key,checksum\na,{MD5}\nb,xyz\n")
+    (platform.folder / "wrong.csv").write_text("name;sum\n")
+    done = plain("ingest", PAIR, "--expected", expected, folder=platform.folder)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert not (platform.folder / "lake" / "expected").exists()
+
+
+def test_a_dry_run_of_a_restore_says_what_it_comes_to_and_asks_for_nothing(
+    moto_server: MotoServer, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    archive = ArchivePlatform(tmp_path, moto_server, settings={"archived": "restore"})
+    for key, storage_class in (("film", "GLACIER"), ("tape", "DEEP_ARCHIVE"), ("at-hand", "STANDARD")):
+        archive.s3.put_object(
+            Bucket=archive.real_name,
+            Key=key,
+            Body=bytes(1024**2),
+            StorageClass=storage_class,  # type: ignore[arg-type]
+        )
+    assert archive.catalog.file.exists()
+    early = plain("restore", BUCKET, "--dry-run", folder=tmp_path)
+    assert (early.exit_code, "run fixity inventory deposit first" in early.stderr) == (3, True)
+    archive.run(instance, INVENTORY_JOB)
+    dry = plain("restore", BUCKET, "--dry-run", folder=tmp_path)
+    assert dry.exit_code == 0, dry.stderr
+    assert dry.stdout.splitlines()[:3] == [
+        "GLACIER: 1 objects, 1.0 MiB, Bulk, $0.00",
+        "DEEP_ARCHIVE: 1 objects, 1.0 MiB, Bulk, $0.00",
+        "Archived in deposit: 2 objects, 2.0 MiB, 10.0 TiB at a time",
+    ]
+    assert "Restore" not in archive.s3.head_object(Bucket=archive.real_name, Key="film")
+    real = fixity("restore", BUCKET, folder=tmp_path)
+    assert (real.returncode, figures(real.stdout)["Requested"]) == (0, 2), real.stderr
+
+
+def test_a_deposit_is_verified_by_directory_and_by_pair(platform: Platform) -> None:
+    folder = platform.folder / "files"
+    folder.mkdir()
+    (folder / "a").write_bytes(b"abc")
+    platform.put("2026/a", b"abc")
+    assert platform.file.exists()
+    done = plain("deposit", "files", PAIR, "--prefix", "2026/", folder=platform.folder)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith(f"Deposit in {PAIR} verified:\n")
+    (row,) = csv_of(done.stdout)
+    assert (row["status"], row["comparison"], row["local"]) == ("verified", "etag", MD5)
+    (folder / "lost").write_bytes(b"never uploaded")
+    worse = plain("deposit", "files", PAIR, "--prefix", "2026/", "--read", folder=platform.folder)
+    assert (worse.exit_code, figures(worse.stdout)["Missing"]) == (1, 1)
+    unknown = plain("deposit", "nowhere", PAIR, folder=platform.folder)
+    assert (unknown.exit_code, unknown.stderr) == (2, "nowhere is not a directory\n")
+    text = platform.file.read_text()
+    local = f"\n  local: {{path: {folder}}}"
+    text = text.replace("buckets:", f"buckets:{local}").replace(
+        "pairs:", f"pairs:\n  upload: {{source: local, replica: {PAIR}}}"
+    )
+    (platform.folder / "other.yaml").write_text(text)
+    by_pair = plain("deposit", "upload", "--catalog", "other.yaml", folder=platform.folder)
+    assert (by_pair.exit_code, figures(by_pair.stdout)["Missing"]) == (1, 2), by_pair.stderr
