@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -15,9 +17,11 @@ from fixity.deposit import Deposit, Summary, verify_deposit
 from fixity.lake import open_lake
 from fixity.lake.paths import deposit_report_file
 from fixity.stores import Pace, open_store
-from fixity.stores.attributes import open_attributes
 from fixity.stores.local import LocalStore
 from fixity.wording import bytes_text
+
+if TYPE_CHECKING:
+    from fixity.stores.attributes import Attributes
 
 
 def run_deposit(
@@ -41,7 +45,13 @@ def run_deposit(
         closing(open_store(catalog, target)) as store,
         closing(LocalStore(directory, Pace(threads))) as source,
     ):
-        attributes = open_attributes(catalog, target, threads)
+
+        @cache
+        def attributes() -> Attributes | None:
+            from fixity.stores.attributes import open_attributes
+
+            return open_attributes(catalog, target, threads)
+
         file = workspace / "deposit.csv"
         summary = verify_deposit(
             Deposit(source, store, attributes, prefix, read, target.exclude), file, threads, progress

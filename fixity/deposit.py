@@ -15,14 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from fixity.baselines import as_hex
 from fixity.catalog import Algorithm
 from fixity.digests import Digest
 from fixity.etags import MultipartEtag, Together, likely_part_sizes, parts_of
 from fixity.stores import ListedObject, ObjectError, Store
-from fixity.stores.attributes import Attributes, Head
+
+if TYPE_CHECKING:
+    from fixity.stores.attributes import Attributes
 
 Status = Literal["verified", "mismatch", "missing", "failed"]
 Comparison = Literal["etag", "s3-checksum", "read", "size", "none"]
@@ -63,13 +64,14 @@ class Summary:
 class Deposit:
     """A deposit to verify: the local directory, the bucket, and what leads from a file to its object.
 
-    prefix: put before a file's key. attributes: None for a bucket in a local directory. read: whether
+    prefix: put before a file's key. attributes: opens those of the bucket where they are needed, which
+    costs more than many a deposit; None for a bucket in a local directory. read: whether
     every object is to be read back. exclude: shell patterns of the bucket's keys to leave out.
     """
 
     source: Store
     target: Store
-    attributes: Attributes | None
+    attributes: Callable[[], Attributes | None]
     prefix: str = ""
     read: bool = False
     exclude: tuple[str, ...] = ()
@@ -131,7 +133,7 @@ def _by_etag(deposit: Deposit, item: ListedObject, found: ListedObject) -> Depos
             return None
         local = _hash(deposit.source, item, "MD5")
         return _verified(item, "etag", "MD5", local, etag) if local == etag else None
-    for sizes in _part_sizes(deposit.attributes, found, parts):
+    for sizes in _part_sizes(deposit.attributes(), found, parts):
         sinks = Together([MultipartEtag(each) for each in sizes])
         deposit.source.read(item, sinks)
         if any(sink.etag() == etag for sink in sinks.sinks):
@@ -172,9 +174,12 @@ def _part_size(attributes: Attributes, found: ListedObject, number: int, parts: 
 
 def _by_stored(deposit: Deposit, item: ListedObject, found: ListedObject) -> Deposited | None:
     """A match with the checksum that S3 stored of the whole object; None where there is none."""
-    if deposit.attributes is None:
+    attributes = deposit.attributes()
+    if attributes is None:
         return None
-    head: Head = deposit.attributes.head(found.key, found.version_id, found.etag)
+    from fixity.baselines import as_hex
+
+    head = attributes.head(found.key, found.version_id, found.etag)
     for algorithm, value in head.checksums.items() if head.whole else ():
         local = _hash(deposit.source, item, algorithm)
         if local == as_hex(value, algorithm):

@@ -74,7 +74,7 @@ class Place:
         source = LocalStore(self.folder, Pace(4))
         attributes = self.attributes_kind(self.s3, self.bucket)
         report = self.folder.with_suffix(".csv")
-        summary = verify_deposit(Deposit(source, target, attributes, prefix, read), report, 2)
+        summary = verify_deposit(Deposit(source, target, lambda: attributes, prefix, read), report, 2)
         with report.open(newline="", encoding="utf-8") as text:
             return {row["key"]: row for row in csv.DictReader(text)}, summary
 

@@ -1,0 +1,62 @@
+"""Ingest fixity: a resumable digest beside hashlib, a deposit verified beside MD5 and `rclone check`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from bench.data import GIB, MIB, ROOT, Collection, Collections, Endpoint, rclone, serving
+from bench.measure import Row, Usage, beside, in_turn, run
+
+_AT_ONCE = 16
+
+
+def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
+    """CPU of a resumable digest; wall time of a deposit's verification."""
+    return [*_resumable(collections.large.size, rounds, scratch), *_deposit(collections, rounds, scratch)]
+
+
+def _resumable(size: int, rounds: int, scratch: Path) -> list[Row]:
+    used = in_turn(
+        rounds,
+        {
+            name: partial(_work, [name, str(size), str(scratch / "digest")], None)
+            for name in ("resumable", "hashlib")
+        },
+    )
+    name = f"resumable SHA-256 of {size / GIB:g} GiB in 4 chunks, CPU"
+    mine, theirs = ([each.cpu for each in used[who]] for who in ("resumable", "hashlib"))
+    return [beside(name, "s", mine, theirs, 1.1, "hashlib")]
+
+
+def _deposit(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
+    files = min(10_000, collections.small.objects)
+    wanted = Collection(f"bench-deposit-{files}", files, GIB // 10_000)
+    folder = scratch / "deposit"
+    with serving(scratch, wanted) as endpoint:
+        copied = [rclone(), "--config=", "copy", "--fast-list", f"bench:{wanted.bucket}", str(folder)]
+        subprocess.run(copied, env=endpoint.environment, stdin=subprocess.DEVNULL, check=True)
+        arguments = [str(endpoint.catalog(wanted.bucket)), wanted.bucket, str(folder)]
+        check = ["check", "--fast-list", f"--checkers={_AT_ONCE}", str(folder), f"bench:{wanted.bucket}"]
+        used = in_turn(
+            rounds,
+            {
+                "ours": partial(_work, ["deposit", *arguments], endpoint),
+                "md5": partial(_work, ["md5", *arguments], endpoint),
+                "rclone": partial(run, [rclone(), "--config=", *check], endpoint.environment),
+            },
+        )
+    wall = {name: [each.wall for each in usages] for name, usages in used.items()}
+    name = f"deposit of {files:,} files ({files * wanted.size / MIB:,.0f} MiB) verified by ETag, wall"
+    return [
+        beside(name, "s", wall["ours"], wall["md5"], 1.15, "their MD5 and the listing"),
+        beside(name, "s", wall["ours"], wall["rclone"], 1.0, "rclone check"),
+    ]
+
+
+def _work(arguments: Sequence[str], endpoint: Endpoint | None) -> Usage:
+    environment = {**(endpoint.environment if endpoint else {}), "PYTHONPATH": str(ROOT.parent)}
+    return run([sys.executable, "-m", "bench.ingest_work", *arguments], environment)
