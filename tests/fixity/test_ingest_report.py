@@ -1,0 +1,110 @@
+"""Each row of an ingest report: a read error is no mismatch, and what was not compared is no match."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from fixity.baselines import keep_given, read_given, take_baselines
+from fixity.ingest.plan import ingest_scratch, plan_ingest
+from fixity.ingest.report import IngestReport, make_ingest_report
+from fixity.ingest.verdict import verdict
+from fixity.inventory import take_inventory
+from fixity.lake import Lake, LakeError, LocalLake
+from fixity.shards import hash_shard
+from fixity.stores import ListedObject, ObjectUnreadable, Sink
+from tests.fixity.support import MemoryStore
+
+MD5 = hashlib.md5(b"abc").hexdigest()
+WRONG = "0" * 32
+
+
+class Troubled(MemoryStore):
+    """Objects whose keys begin with `bad` cannot be read; those with `gone` are deleted since."""
+
+    def read(self, item: ListedObject, sink: Sink) -> None:
+        if item.key.startswith("bad"):
+            raise ObjectUnreadable("AccessDenied", "not yours")
+        if item.key.startswith("gone"):
+            self.objects.pop((item.key, item.version_id), None)
+        super().read(item, sink)
+
+    def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
+        found, _ = self.objects.get((key, version_id), (None, b""))
+        return found
+
+
+def report(store: Troubled, lake: Lake, given: str, hashed: bool = True, **more: Any) -> IngestReport:  # noqa: ANN401
+    if given:
+        keep_given(lake, "b", read_given(f"key,checksum\n{given}", "list.csv"))
+    inventory = take_inventory(store, lake, "b", "r")
+    with lake.workspace() as workspace:
+        objects = lake.fetch(inventory.file, workspace)
+        baselines = take_baselines(store, None, lake, "b", objects, "MD5", workspace, 2, everything=True)
+        plans = plan_ingest(lake, "scratch/r/", objects, baselines.file, "SHA256", workspace)
+        for algorithm, plan in plans.items() if hashed else ():
+            for shard in plan.shards:
+                hash_shard(store, lake, ingest_scratch("scratch/r/", algorithm), plan, shard, "r", 2)
+        return make_ingest_report(
+            lake, "scratch/r/", plans, objects, baselines.file, "b", "r", workspace, **more
+        )
+
+
+def rows(tmp_path: Path, made: IngestReport) -> dict[str, tuple[str, str, str, str | None]]:
+    return {
+        row["key"]: (row["result"], row["compared_with"], row["status"], row["algorithm"])
+        for row in pq.read_table(tmp_path / made.table).to_pylist()
+    }
+
+
+def test_each_way_that_an_object_can_end(tmp_path: Path) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    for key in ("bad-unrecorded", "bad-wrong", "gone", "right", "unrecorded", "wrong"):
+        store.put(key, b"abc")
+    given = "".join(
+        f"{key},{checksum}\n"
+        for key, checksum in {
+            "right": MD5, "wrong": WRONG, "bad-wrong": WRONG, "gone": WRONG, "lost": MD5
+        }.items()
+    )  # fmt: skip
+    made = report(store, lake, given)
+    assert rows(tmp_path, made) == {
+        "bad-unrecorded": ("SKIPPED", "none", "failed", "SHA256"),
+        "bad-wrong": ("SKIPPED", "none", "failed", "MD5"),
+        "gone": ("SKIPPED", "none", "skipped", "MD5"),
+        "lost": ("SKIPPED", "none", "missing", "MD5"),
+        "right": ("MATCHED", "api", "succeeded", "MD5"),
+        "unrecorded": ("SKIPPED", "none", "succeeded", "SHA256"),
+        "wrong": ("NOTMATCHED", "api", "succeeded", "MD5"),
+    }
+    assert {check.name: check.rows for check in verdict(made.counts)} == {
+        "no_notmatched": 1,
+        "no_failures": 2,
+        "no_missing": 1,
+        "no_conflicts": 0,
+        "all_compared": 2,
+        "all_records_usable": 0,
+        "all_tags_written": 0,
+    }
+    assert made.counts.compared_with == {"api": 2, "none": 5}
+
+
+def test_a_tag_that_could_not_be_written_is_a_warning_on_a_good_check(tmp_path: Path) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("right", b"abc")
+    made = report(store, lake, f"right,{MD5}\n", write_tags=lambda rows: iter(["no: AccessDenied"]))
+    assert rows(tmp_path, made)["right"][0] == "MATCHED"
+    failed = {check.name: check.severity for check in verdict(made.counts) if not check.passed}
+    assert failed == {"all_tags_written": "WARN"}
+
+
+def test_a_report_that_lacks_parts_is_never_kept(tmp_path: Path) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("a", b"abc")
+    with pytest.raises(LakeError, match="run the bucket's ingest anew"):
+        report(store, lake, "", hashed=False)
+    assert lake.list("ingest/b/") == []
