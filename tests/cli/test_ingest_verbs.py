@@ -7,8 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from cli.main import app
 from jobs import INVENTORY_JOB
