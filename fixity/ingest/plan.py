@@ -29,6 +29,8 @@ def plan_ingest(
     Arguments: `objects` and `baselines`, local tables; `usual`, the algorithm of objects without a record.
     Raises LakeError.
     """
+    for algorithm in ALGORITHMS:  # parts of an earlier attempt may be of other objects
+        lake.remove(ingest_scratch(scratch, algorithm))
     plans: dict[Algorithm, Plan] = {}
     schema = Provenance.read(objects).attach(INVENTORY)
     sql = _SQL.read_text(encoding="utf-8")

@@ -155,7 +155,13 @@ def archived_of(
 
 def _look(attributes: Attributes, row: Archived, now: datetime) -> Archived:
     """How a restore stands now."""
-    if not row.is_open:
+    if row.state == "waiting":
+        # What waits is not looked at each time: asking will tell. Only where Intelligent-Tiering has
+        # it must be known before, once.
+        known = row.archive or archive_of(row.storage_class, None)
+        if known is not None:
+            return replace(row, archive=known)
+    elif not row.is_open:
         return row
     try:
         head = attributes.head(row.key, row.version_id, row.etag)

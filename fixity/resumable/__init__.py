@@ -12,7 +12,6 @@ from functools import cache
 
 from fixity.catalog import Algorithm
 from fixity.digests import Crc, Digest, crc
-from fixity.resumable import libcrypto, portable
 from fixity.resumable.state import BLOCKS, CHAINS, Engine, ResumableHash, State, StateUnusable
 
 __all__ = ["RESUMABLE", "ResumableDigest", "State", "StateUnusable", "engine"]
@@ -24,6 +23,9 @@ RESUMABLE: frozenset[Algorithm] = frozenset(CHAINS)
 @cache
 def engine() -> Engine:
     """The engine of MD5 and the SHAs: libcrypto where it is there and proves itself, else `rehashes`."""
+    # Here: what they bring along takes longer to import than most objects take to hash.
+    from fixity.resumable import libcrypto, portable
+
     return libcrypto.load() or portable.PortableHash
 
 
