@@ -14,6 +14,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from fixity.catalog.errors import CatalogError, describe, unknown_key
+from fixity.catalog.map_results import stores_of_map_results
 from fixity.catalog.model import Bucket, Catalog, Pair, Store, with_name
 from fixity.catalog.queues import stores_named
 from fixity.catalog.references import reference_problems
@@ -98,7 +99,8 @@ def _references(content: Mapping[str, object], folder: Path) -> list[str]:
     if stores is None or buckets is None or pairs is None or not isinstance(lake_store, str):
         return []
     problems = reference_problems(
-        {("lake_store",): lake_store, **dict(stores_named(content.get("queues")))},
+        {("lake_store",): lake_store, **dict(stores_named(content.get("queues")))}
+        | dict(stores_of_map_results(content.get("map_results"))),
         _parts(Store, {"aws": None, **stores}, folder),
         _parts(Bucket, buckets, folder),
         _parts(Pair, pairs, folder),

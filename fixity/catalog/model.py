@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fixity.catalog.fields import Endpoint, LakeRoot, LocalPath, Name, Owner, Prefix, RealName, Text
+from fixity.catalog.map_results import MapResults, stores_of_map_results
 from fixity.catalog.part import Part
 from fixity.catalog.queues import Queues, stores_named
 from fixity.catalog.references import reference_problems
@@ -154,6 +155,8 @@ class Catalog(Part):
     """Pairs by name."""
     queues: Queues = Queues()
     """The queues that sensors take messages from."""
+    map_results: MapResults | None = None
+    """Where a Step Functions Distributed Map writes its results."""
 
     def store_of(self, bucket: Bucket) -> Store:
         """The store that has a bucket (which is not a local directory)."""
@@ -178,6 +181,7 @@ class Catalog(Part):
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         named = {("lake_store",): self.lake_store, **dict(stores_named(self.queues))}
+        named |= dict(stores_of_map_results(self.map_results))
         problems = reference_problems(named, self.stores, self.buckets, self.pairs)
         if problems:
             raise ValidationError.from_exception_data(

@@ -1,0 +1,111 @@
+"""Keeping the checks of a map run in the ledger of a bucket, held against a listing that is younger.
+
+What outputs mean is said in `checks`, which results count in `ledger.sql`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fixity.database import open_database
+from fixity.inventory import Inventory, take_inventory
+from fixity.lake import Lake
+from fixity.lake.paths import checksums_file, checksums_folder
+from fixity.ledger import TableMissing, newest_inventory
+from fixity.map_results.checks import Told
+from fixity.newest import announce
+from fixity.stores import Store
+from fixity.table_writer import ROW_GROUP_ROWS, TableWriter
+from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
+
+_JUDGE, _ROWS, _LEFT_OUT = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8").split(";\n")[:3]
+
+_CLOCKS_DIFFER = timedelta(minutes=5)
+"""By how much an inventory must be younger than a manifest: the store's clock need not be ours."""
+
+
+@dataclass(frozen=True)
+class KeptChecks:
+    """The checks of a bucket that were kept: rows by status; `left_out` counts results by the reason.
+
+    file: the table's name in the lake, None where no result counted. taken: the inventory that was
+    taken for it, None where the newest was young enough.
+    """
+
+    bucket: str
+    file: str | None
+    succeeded: int
+    failed: int
+    skipped: int
+    left_out: Counter[str]
+    taken: Inventory | None
+
+    @property
+    def objects(self) -> int:
+        """All rows."""
+        return self.succeeded + self.failed + self.skipped
+
+
+def keep_told(
+    lake: Lake,
+    bucket: str,
+    store: Store,
+    told: Told,
+    run_id: str,
+    told_at: datetime,
+    progress: Callable[[int], None] = lambda objects: None,
+) -> KeptChecks:
+    """Keep what a map run told of a bucket as `checksums/<bucket>/<run_id>.parquet`.
+
+    Arguments: `told_at`, when the manifest was written (UTC); the bucket is listed anew where its
+    newest inventory is not younger; `progress` is told the objects listed so far.
+    Raises StoreUnreachable, LakeError.
+    """
+    taken = None
+    with lake.workspace() as workspace:
+        inventory = _young_inventory(lake, bucket, workspace, told_at)
+        if inventory is None:
+            taken = take_inventory(store, lake, bucket, run_id, progress)
+            inventory = lake.fetch(taken.file, workspace)
+        listed = Provenance.read(inventory)
+        provenance = Provenance(bucket, run_id, listed.run_id, listed.listed_at)
+        file = workspace / "checksums.parquet"
+        writer = TableWriter(file, CHECKSUMS, provenance)
+        statuses: Counter[str] = Counter()
+        left_out: Counter[str] = Counter()
+        try:
+            with open_database(workspace) as database:
+                named = {"told": str(told.file), "bucket": bucket, "inventory": str(inventory)}
+                database.execute(_JUDGE, named)
+                reader = database.execute(_ROWS, {"told_at": told_at, "run_id": run_id})
+                for batch in reader.to_arrow_reader(ROW_GROUP_ROWS):
+                    for piece in pa.Table.from_batches([batch]).cast(CHECKSUMS).to_batches():
+                        writer.write(piece)
+                        counted = pc.value_counts(piece.column("status")).to_pylist()
+                        statuses.update({each["values"]: each["counts"] for each in counted})
+                left_out.update(dict(database.execute(_LEFT_OUT).fetchall()))
+            writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
+        name = None
+        if statuses:
+            name = checksums_file(bucket, run_id)
+            lake.put(name, file)
+            announce(lake, checksums_folder(bucket), provenance)
+    return KeptChecks(bucket, name, statuses[SUCCEEDED], statuses[FAILED], statuses[SKIPPED], left_out, taken)
+
+
+def _young_inventory(lake: Lake, bucket: str, workspace: Path, told_at: datetime) -> Path | None:
+    try:
+        inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
+    except TableMissing:
+        return None
+    return inventory if Provenance.read(inventory).listed_at >= told_at + _CLOCKS_DIFFER else None
