@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -16,8 +16,14 @@ from fixity.catalog.part import Part
 from fixity.catalog.wording import shown
 from fixity.json_path import parse_json_path
 
+if TYPE_CHECKING:
+    from fixity.catalog.model import Bucket
+
 DEFAULT_RESULTS_KEY = "{consignment_id}/{uuid}/results.json"
 """Where the results of a map run go, unless the catalog says otherwise."""
+
+ENGINE = "step_functions"
+"""The engine of a bucket whose checksums a map computes."""
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -98,3 +104,29 @@ def stores_of_map_results(said: object) -> Iterator[tuple[tuple[str, ...], str]]
         yield ("map_results", "store"), said.store
     elif isinstance(said, Mapping) and isinstance(said.get("store"), str):
         yield ("map_results", "store"), said["store"]
+
+
+def map_engine_problems(
+    settings: MapResults | None, buckets: Mapping[str, Bucket]
+) -> list[tuple[tuple[str, ...], str]]:
+    """What keeps buckets with `engine: step_functions` from ever getting a checksum, with paths of keys."""
+    problems: list[tuple[tuple[str, ...], str]] = []
+    for name, bucket in buckets.items():
+        if bucket.engine != ENGINE:
+            continue
+        keys = ("buckets", name, "engine")
+        if bucket.is_local:
+            problems.append((keys, "a map does not read a local directory: leave `engine` out"))
+        elif settings is None or settings.ledger is None:
+            problems.append(
+                (keys, f"'{ENGINE}' needs `map_results` with `ledger`: where its checksums stand")
+            )
+        elif settings.store != bucket.store:
+            problems.append(
+                (
+                    keys,
+                    f"the maps of `map_results` read buckets of the store {shown(settings.store)}, "
+                    f"and this one is in {shown(bucket.store)}",
+                )
+            )
+    return problems

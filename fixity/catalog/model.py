@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fixity.catalog.fields import Endpoint, LakeRoot, LocalPath, Name, Owner, Prefix, RealName, Text
-from fixity.catalog.map_results import MapResults, stores_of_map_results
+from fixity.catalog.map_results import MapResults, map_engine_problems, stores_of_map_results
 from fixity.catalog.part import Part
 from fixity.catalog.queues import Queues, stores_named
 from fixity.catalog.references import reference_problems
@@ -86,6 +86,8 @@ class Bucket(Part):
     """How many objects are read at a time, at most (1 to 1024)."""
     max_bandwidth: Annotated[ByteSize, Field(gt=0)] | None = None
     """How much is read, at most, in bytes a second."""
+    engine: Literal["stream", "step_functions"] = "stream"
+    """Who reads the bytes: the platform itself, or a map of Step Functions."""
     owners: tuple[Owner, ...] = ()
     """Whom to ask: e-mail addresses and `team:name`; the catalog's owners where it is left out."""
     description: str | None = None
@@ -183,6 +185,7 @@ class Catalog(Part):
         named = {("lake_store",): self.lake_store, **dict(stores_named(self.queues))}
         named |= dict(stores_of_map_results(self.map_results))
         problems = reference_problems(named, self.stores, self.buckets, self.pairs)
+        problems += map_engine_problems(self.map_results, self.buckets)
         if problems:
             raise ValidationError.from_exception_data(
                 "Catalog",

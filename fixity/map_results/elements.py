@@ -131,15 +131,15 @@ class _Reader:
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
-                # A number that the text ends with may go on.
-                if end < len(self._text) or not self._read_on():
+                # A number near the text's end may go on: as 1.5, 1e5, 1e+5.
+                if len(self._text) - end > 2 or not self._read_on():
                     text, self._at = self._text[self._at : end], end
                     return text, value
             except (ValueError, RecursionError) as error:
                 # An element may be cut off where the piece ends.
                 too_large = len(self._text) - self._at > LARGEST
                 if too_large or isinstance(error, RecursionError) or not self._read_on():
-                    self.refuse(str(error), getattr(error, "pos", self._at))
+                    self.refuse(getattr(error, "msg", str(error)), getattr(error, "pos", self._at))
 
     def refuse(self, why: str, position: int | None = None) -> NoReturn:
         """Raises ResultsRefused with the place."""
