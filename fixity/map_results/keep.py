@@ -82,5 +82,7 @@ def keep_run(
         checks = []
         for name in told.buckets:
             with open_store(name) as store:
-                checks.append(keep_told(lake, name, store, told, run_id, gathered.manifest.last_modified))
+                checks.append(
+                    keep_told(lake, name, store, told, run_id, run.url, gathered.manifest.last_modified)
+                )
     return Kept(gathered, checks, told.left_out)

@@ -59,12 +59,13 @@ def keep_told(
     store: Store,
     told: Told,
     run_id: str,
+    manifest: str,
     told_at: datetime,
     progress: Callable[[int], None] = lambda objects: None,
 ) -> KeptChecks:
     """Keep what a map run told of a bucket as `checksums/<bucket>/<run_id>.parquet`.
 
-    Arguments: `told_at`, when the manifest was written (UTC); the bucket is listed anew where its
+    Arguments: `manifest`, where the map run's stands; `told_at`, when it was written (UTC); the bucket is listed anew where its
     newest inventory is not younger; `progress` is told the objects listed so far.
     Raises StoreUnreachable, LakeError.
     """
@@ -75,7 +76,9 @@ def keep_told(
             taken = take_inventory(store, lake, bucket, run_id, progress)
             inventory = lake.fetch(taken.file, workspace)
         listed = Provenance.read(inventory)
-        provenance = Provenance(bucket, run_id, listed.run_id, listed.listed_at)
+        # Named after the map, not the inventory: even where it has a row for every object, newer checks
+        # of them may stand in the ledger already.
+        provenance = Provenance(bucket, run_id, manifest, listed.listed_at)
         file = workspace / "checksums.parquet"
         writer = TableWriter(file, CHECKSUMS, provenance)
         statuses: Counter[str] = Counter()
