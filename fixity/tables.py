@@ -73,8 +73,8 @@ class Provenance:
     """What a table's file says of itself, kept in the Parquet footer.
 
     bucket: the catalog's name. run_id: the run that wrote the file. inventory_run_id: the run whose
-    inventory the rows come from (an inventory names itself; checks of a map, its manifest). listed_at: when the listing of that
-    inventory began (UTC): what changed later could not be seen.
+    inventory the rows come from (an inventory names itself; checks of a map, its manifest).
+    listed_at: when the listing of that inventory began (UTC): what changed later could not be seen.
     """
 
     bucket: str

@@ -65,8 +65,8 @@ def keep_told(
 ) -> KeptChecks:
     """Keep what a map run told of a bucket as `checksums/<bucket>/<run_id>.parquet`.
 
-    Arguments: `manifest`, where the map run's stands; `told_at`, when it was written (UTC); the bucket is listed anew where its
-    newest inventory is not younger; `progress` is told the objects listed so far.
+    Arguments: `manifest`, where the map run's stands; `told_at`, when it was written (UTC): the bucket
+    is listed anew where its newest inventory is not younger; `progress` is told the objects listed so far.
     Raises StoreUnreachable, LakeError.
     """
     taken = None

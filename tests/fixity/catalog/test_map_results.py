@@ -33,31 +33,35 @@ def test_without_it_there_is_none(load: Load) -> None:
 @pytest.mark.parametrize(
     ("keys", "path", "said"),
     [
-        ("", "map_results.bucket", "is missing"),
-        ("bucket: b, results_key: results.json", "map_results.results_key", "must name {consignment_id} and {uuid}"),
-        ("bucket: b, results_key: '{consignment_id}/{uuid}/{day}'", "map_results.results_key", "nothing else in braces"),
-        ("bucket: b, results_key: '{consignment_id}/{uuid}/{'", "map_results.results_key", "nothing else in braces"),
+        ("", ".bucket", "is missing"),
+        ("bucket: b, results_key: results.json", ".results_key", "must name {consignment_id} and {uuid}"),
+        ("bucket: b, results_key: '{consignment_id}/{uuid}/{day}'", ".results_key", "nothing else in braces"),
+        ("bucket: b, results_key: '{consignment_id}/{uuid}/{'", ".results_key", "nothing else in braces"),
         (
             "bucket: b, results_key: '{consignment_id}/{uuid}/manifest.json'",
             "map_results.results_key",
             "is not the key of a results object",
         ),
-        ("bucket: b, on_failed: ignore", "map_results.on_failed", "one of refuse, include"),
-        ("bucket: b, store: far", "map_results.store", "is not a store of this catalog"),
-        ("bucket: b, ledger: {bucket: x, key: key, checksum: $.c}", "map_results.ledger.key", "is not a path to one value"),
-        ("bucket: b, ledger: {bucket: $.b, key: $.k}", "map_results.ledger.checksum", "is missing"),
-        ("bucket: b, ledger: {bucket: '$.b[*]', key: $.k, checksum: $.c}", "map_results.ledger.bucket", "is not a path"),
+        ("bucket: b, on_failed: ignore", ".on_failed", "one of refuse, include"),
+        ("bucket: b, store: far", ".store", "is not a store of this catalog"),
+        (
+            "bucket: b, ledger: {bucket: x, key: key, checksum: $.c}",
+            ".ledger.key",
+            "is not a path to one value",
+        ),
+        ("bucket: b, ledger: {bucket: $.b, key: $.k}", ".ledger.checksum", "is missing"),
+        ("bucket: b, ledger: {bucket: '$.b[*]', key: $.k, checksum: $.c}", ".ledger.bucket", "is not a path"),
         (
             "bucket: b, ledger: {bucket: $.b, key: $.k, checksum: $.c, statuses: {ok: fine}}",
             "map_results.ledger.statuses.ok",
             "one of succeeded, failed, skipped",
         ),
-        ("bucket: b, resultskey: x", "map_results.resultskey", "did you mean results_key?"),
+        ("bucket: b, resultskey: x", ".resultskey", "did you mean results_key?"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_said_with_its_path(problems: Problems, keys: str, path: str, said: str) -> None:
     (problem,) = problems(_with(keys))
-    assert f" {path}: " in problem and said in problem
+    assert f" map_results{path}: " in problem and said in problem
 
 
 @pytest.mark.parametrize(

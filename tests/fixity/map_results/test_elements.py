@@ -82,7 +82,7 @@ def test_an_empty_array_and_an_empty_file_of_lines_have_no_elements() -> None:
     ],
 )
 def test_what_is_neither_is_refused_with_the_place(body: bytes, said: str) -> None:
-    with pytest.raises(ResultsRefused, match="SUCCEEDED_0.json is neither") as caught:
+    with pytest.raises(ResultsRefused, match=r"SUCCEEDED_0\.json is neither") as caught:
         _texts(body)
     assert said in str(caught.value)
 

@@ -96,13 +96,8 @@ def test_nothing_of_an_output_changes_on_its_way(written: WrittenRun) -> None:
     written.put([execution(output) for output in outputs])
     written.put(b'[{"n":1.10,  "half": "\\ud800"}]')
     written.finish().gather()
-    assert (
-        written.body()
-        .decode()
-        .startswith(
-            '{"results": [{"n":1.10,"big":123456789012345678901234567890,"e":1e400}, "\\ud800", [1], {"n":1.10,  "half": "\\ud800"}], '
-        )
-    )
+    kept = [outputs[0], outputs[1], "[1]", '{"n":1.10,  "half": "\\ud800"}']
+    assert written.body().decode() == '{"results": [' + ", ".join(kept) + "], " + EMPTY + "}"
 
 
 def test_no_succeeded_file_is_an_empty_results_object(written: WrittenRun) -> None:
