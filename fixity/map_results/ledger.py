@@ -25,7 +25,11 @@ from fixity.stores import Store
 from fixity.table_writer import ROW_GROUP_ROWS, TableWriter
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
 
-_JUDGE, _ROWS, _LEFT_OUT = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8").split(";\n")[:3]
+_JUDGE, _COUNT, _ROWS, _LEFT_OUT = (
+    Path(__file__).with_suffix(".sql").read_text(encoding="utf-8").split(";\n")[:4]
+)
+
+_MEMORY = "256MB"  # DuckDB's, beside what reading the results leaves behind
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 """By how much an inventory must be younger than a manifest: the store's clock need not be ours."""
@@ -84,9 +88,10 @@ def keep_told(
         statuses: Counter[str] = Counter()
         left_out: Counter[str] = Counter()
         try:
-            with open_database(workspace) as database:
+            with open_database(workspace, _MEMORY) as database:
                 named = {"told": str(told.file), "bucket": bucket, "inventory": str(inventory)}
                 database.execute(_JUDGE, named)
+                database.execute(_COUNT)
                 reader = database.execute(_ROWS, {"told_at": told_at, "run_id": run_id})
                 for batch in reader.to_arrow_reader(ROW_GROUP_ROWS):
                     for piece in pa.Table.from_batches([batch]).cast(CHECKSUMS).to_batches():

@@ -32,7 +32,22 @@ SELECT
 FROM matched;
 
 
--- One row an object version: the newest of several results, or none of them where they contradict.
+-- One row an object version: the newest of several results, or none of them where they contradict. A
+-- statement of its own: windows and a sort at once would each want all the memory.
+CREATE OR REPLACE TEMP TABLE counted AS
+SELECT * FROM (
+    SELECT
+        listed.* EXCLUDE (checksum_algorithm),
+        algorithm, checksum, status, error_code, error_message, ended,
+        min(checksum) OVER same_object <> max(checksum) OVER same_object AS contradicted,
+        row_number() OVER (same_object ORDER BY ended DESC NULLS LAST, position DESC) AS place
+    FROM judged
+    WHERE left_out IS NULL
+    WINDOW same_object AS (PARTITION BY listed.key, listed.version_id)
+)
+WHERE place = 1;
+
+
 SELECT
     key,
     version_id,
@@ -41,8 +56,8 @@ SELECT
     last_modified,
     storage_class,
     algorithm,
-    CASE WHEN checksum IS NOT NULL AND NOT contradicted THEN 'FULL_OBJECT' END AS checksum_type,
-    CASE WHEN NOT contradicted THEN checksum END AS checksum,
+    CASE WHEN checksum IS NOT NULL AND contradicted IS NOT TRUE THEN 'FULL_OBJECT' END AS checksum_type,
+    CASE WHEN contradicted IS NOT TRUE THEN checksum END AS checksum,
     CASE WHEN contradicted THEN 'failed' ELSE status END AS status,
     CASE WHEN contradicted THEN 'Contradiction' ELSE error_code END AS error_code,
     CASE WHEN contradicted THEN 'the map run gives different checksums of it' ELSE error_message END
@@ -52,17 +67,7 @@ SELECT
     coalesce(ended, $told_at) AS checked_at,
     $run_id AS run_id,
     is_latest
-FROM (
-    SELECT
-        listed.* EXCLUDE (checksum_algorithm),
-        algorithm, checksum, status, error_code, error_message, ended, position,
-        count(DISTINCT checksum) OVER (PARTITION BY listed.key, listed.version_id) > 1 AS contradicted
-    FROM judged
-    WHERE left_out IS NULL
-)
-QUALIFY row_number() OVER (
-    PARTITION BY key, version_id ORDER BY ended DESC NULLS LAST, position DESC
-) = 1
+FROM counted
 ORDER BY key, version_id NULLS FIRST;
 
 
