@@ -38,7 +38,7 @@ TOLD = pa.schema(
 )
 """What a map run tells of objects; `bucket` is the catalog's name, times are NULL where it does not say."""
 
-_ROWS = 20_000  # held in memory
+_ROWS = 5_000  # held in memory
 
 
 @dataclass(frozen=True)

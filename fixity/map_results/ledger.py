@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from fixity.database import open_database
 from fixity.inventory import Inventory, take_inventory
@@ -22,14 +24,20 @@ from fixity.ledger import TableMissing, newest_inventory
 from fixity.map_results.checks import Told
 from fixity.newest import announce
 from fixity.stores import Store
-from fixity.table_writer import ROW_GROUP_ROWS, TableWriter
+from fixity.table_writer import TableWriter
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
 
-_JUDGE, _COUNT, _ROWS, _LEFT_OUT = (
-    Path(__file__).with_suffix(".sql").read_text(encoding="utf-8").split(";\n")[:4]
-)
+if TYPE_CHECKING:
+    import duckdb
 
-_MEMORY = "256MB"  # DuckDB's, beside what reading the results leaves behind
+_SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+_CUTS, _JUDGE, _COUNT, _ROWS, _LEFT_OUT = _SQL.split(";\n")[:5]
+
+# Little memory for DuckDB, beside what reading the results leaves behind: it spills, and with so little
+# one thread is as fast as two. What grows with the rows all the same is bounded by ranges of keys.
+_MEMORY, _THREADS = "128MB", 1
+_RANGE_ROWS = 400_000
+_ROWS_AT_ONCE = 20_000
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 """By how much an inventory must be younger than a manifest: the store's clock need not be ours."""
@@ -88,17 +96,26 @@ def keep_told(
         statuses: Counter[str] = Counter()
         left_out: Counter[str] = Counter()
         try:
-            with open_database(workspace, _MEMORY) as database:
-                named = {"told": str(told.file), "bucket": bucket, "inventory": str(inventory)}
-                database.execute(_JUDGE, named)
-                database.execute(_COUNT)
-                reader = database.execute(_ROWS, {"told_at": told_at, "run_id": run_id})
-                for batch in reader.to_arrow_reader(ROW_GROUP_ROWS):
-                    for piece in pa.Table.from_batches([batch]).cast(CHECKSUMS).to_batches():
-                        writer.write(piece)
-                        counted = pc.value_counts(piece.column("status")).to_pylist()
-                        statuses.update({each["values"]: each["counts"] for each in counted})
-                left_out.update(dict(database.execute(_LEFT_OUT).fetchall()))
+            with open_database(workspace, _MEMORY, _THREADS) as database:
+                for lower, upper in _ranges(database, told.file):
+                    database.execute(
+                        _JUDGE,
+                        {
+                            "told": str(told.file),
+                            "inventory": str(inventory),
+                            "bucket": bucket,
+                            "lower": lower,
+                            "upper": upper,
+                        },
+                    )
+                    database.execute(_COUNT)
+                    reader = database.execute(_ROWS, {"told_at": told_at, "run_id": run_id})
+                    for batch in reader.to_arrow_reader(_ROWS_AT_ONCE):
+                        for piece in pa.Table.from_batches([batch]).cast(CHECKSUMS).to_batches():
+                            writer.write(piece)
+                            counted = pc.value_counts(piece.column("status")).to_pylist()
+                            statuses.update({each["values"]: each["counts"] for each in counted})
+                    left_out.update(dict(database.execute(_LEFT_OUT).fetchall()))
             writer.close()
         except BaseException:
             writer.abandon()
@@ -117,3 +134,13 @@ def _young_inventory(lake: Lake, bucket: str, workspace: Path, told_at: datetime
     except TableMissing:
         return None
     return inventory if Provenance.read(inventory).listed_at >= told_at + _CLOCKS_DIFFER else None
+
+
+def _ranges(database: duckdb.DuckDBPyConnection, told: Path) -> list[tuple[str, str | None]]:
+    """Ranges of keys that follow each other, of about _RANGE_ROWS results each; the last has no end."""
+    number = -(-int(pq.read_metadata(told).num_rows) // _RANGE_ROWS)
+    if number <= 1:
+        return [("", None)]
+    sample = [key for (key,) in database.execute(_CUTS, {"told": str(told)}).fetchall()]
+    cuts = ["", *dict.fromkeys(sample[len(sample) * place // number] for place in range(1, number))]
+    return list(zip(cuts, [*cuts[1:], None], strict=True))

@@ -1,11 +1,21 @@
--- What a map run told of a bucket's objects, held against what the bucket holds. ledger.py runs these
--- statements one after the other.
+-- What a map run told of a bucket's objects, held against what the bucket holds. ledger.py runs the last
+-- four of these statements one after the other for each range of keys.
+
+
+-- Keys to cut ranges at, in order.
+SELECT key FROM (
+    SELECT key FROM read_parquet($told) USING SAMPLE reservoir(10000 ROWS) REPEATABLE (1)
+)
+ORDER BY key;
 
 
 CREATE OR REPLACE TEMP TABLE judged AS
 WITH
-told AS (FROM read_parquet($told) WHERE bucket = $bucket),
-listed AS (FROM read_parquet($inventory)),
+told AS (
+    FROM read_parquet($told)
+    WHERE bucket = $bucket AND key >= $lower AND ($upper IS NULL OR key < $upper)
+),
+listed AS (FROM read_parquet($inventory) WHERE key >= $lower AND ($upper IS NULL OR key < $upper)),
 -- A result that names its version is one of that version, else of the current one.
 matched AS (
     SELECT told.*, listed

@@ -201,6 +201,20 @@ def test_the_table_of_a_bucket_that_only_maps_check_is_of_the_listing_they_are_h
     assert provenance.listed_at == checks.taken.listed_at
 
 
+def test_many_results_are_held_against_the_listing_range_by_range(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fixity.map_results.ledger._RANGE_ROWS", 7)
+    keys = [f"{letter}{number}" for letter in "aéz\U0001f600" for number in range(10)]
+    for key in keys:
+        ledger.store.put(key, key.encode())
+    outputs = [said(key, key.encode()) for key in [*reversed(keys), "a3", "0", "~"]]
+    checks = ledger.keep(told(ledger.folder, *outputs))
+    assert checks.succeeded == len(keys) and checks.left_out == {"not_listed": 2}
+    kept = [(row["key"], row["checksum"]) for row in ledger.kept(checks)]
+    assert kept == [(key, sha256(key.encode())) for key in sorted(keys, key=str.encode)]
+
+
 # --- what an output says -------------------------------------------------------------------------
 
 
