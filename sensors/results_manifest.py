@@ -7,7 +7,6 @@ listing the last two weeks' manifests every quarter of an hour.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,6 +16,7 @@ from fixity.catalog import Catalog, MapResults
 from fixity.events import Event, ObjectEvent
 from fixity.hashing import utc_now
 from fixity.map_results import MapRun, ResultsRefused
+from fixity.map_results.keep import runs_among
 from fixity.map_results.runs import MANIFEST
 from fixity.map_results.s3 import Head
 from fixity_assets.map_results import MAP_RUNS, NAME
@@ -94,8 +94,8 @@ def map_results_sensors(
             heads = [head for page in bucket.list(settings.prefix, after, pages) for head in page]
             after = heads[-1].key if len(heads) == pages * 1000 else None
             gathered = context.instance.get_materialized_partitions(dg.AssetKey(NAME))
-            for run, head in _recent(settings, heads, listed_at - _LOOK_BACK):
-                if run.name not in gathered:
+            for run, head in runs_among(settings, heads):
+                if head.last_modified >= listed_at - _LOOK_BACK and run.name not in gathered:
                     found.setdefault(run.manifest, (run, head))
         names = {run.name for run, _ in found.values()}
         return dg.SensorResult(
@@ -129,11 +129,3 @@ def _announced(
                 yield MapRun.of(event.bucket, event.key, settings.prefix, settings.results_key)
             except ResultsRefused as refused:
                 note(f"acknowledged without effect: {refused}")
-
-
-def _recent(settings: MapResults, heads: Iterable[Head], since: datetime) -> Iterator[tuple[MapRun, Head]]:
-    """The map runs whose manifests are among listed objects, and were written since then."""
-    for head in heads:
-        if head.key.endswith(MANIFEST) and head.last_modified >= since:
-            with suppress(ResultsRefused):  # not every manifest.json is one of a map run
-                yield MapRun.of(settings.bucket, head.key, settings.prefix, settings.results_key), head

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 
 from fixity.catalog import Catalog, MapResults
 from fixity.lake import Lake
-from fixity.map_results.checks import Told, ToldChecks
+from fixity.map_results.checks import ToldChecks
 from fixity.map_results.errors import ResultsRefused
 from fixity.map_results.gather import Gathered, gather
 from fixity.map_results.ledger import KeptChecks, keep_told
 from fixity.map_results.runs import MANIFEST, MapRun
-from fixity.map_results.s3 import ResultsBucket
+from fixity.map_results.s3 import Head, ResultsBucket
 from fixity.stores import Store
 
 
@@ -27,6 +27,14 @@ class Kept:
     left_out: Counter[str]
 
 
+def runs_among(settings: MapResults, heads: Iterable[Head]) -> Iterator[tuple[MapRun, Head]]:
+    """The map runs whose manifests are among listed objects. Not every manifest.json is one."""
+    for head in heads:
+        if head.key.endswith(MANIFEST):
+            with suppress(ResultsRefused):
+                yield MapRun.of(settings.bucket, head.key, settings.prefix, settings.results_key), head
+
+
 def find_run(bucket: ResultsBucket, settings: MapResults, name: str) -> MapRun:
     """The map run of a partition, `<consignment id>/<random id>`: the newest where it was run again.
 
@@ -35,10 +43,7 @@ def find_run(bucket: ResultsBucket, settings: MapResults, name: str) -> MapRun:
     """
     folder = f"{settings.prefix}{name}/"
     found = [
-        (head.last_modified, MapRun.of(settings.bucket, head.key, settings.prefix, settings.results_key))
-        for page in bucket.list(folder)
-        for head in page
-        if head.key.endswith(MANIFEST)
+        (head.last_modified, run) for page in bucket.list(folder) for run, head in runs_among(settings, page)
     ]
     if not found:
         raise ResultsRefused(f"there is no manifest below {bucket.url(folder)}")
@@ -78,7 +83,7 @@ def keep_run(
         except BaseException:
             taker.abandon()
             raise
-        told: Told = taker.close()
+        told = taker.close()
         checks = []
         for name in told.buckets:
             with open_store(name) as store:
