@@ -10,6 +10,7 @@ from urllib.parse import quote_plus
 import dagster as dg
 import pytest
 
+from fixity.map_results import BucketUnreachable
 from fixity_assets.map_results import MAP_RUNS
 from jobs.map_results import MAP_RESULTS_JOB
 from resources import CatalogResource, QueuesResource
@@ -18,6 +19,8 @@ from sensors.results_manifest import map_results_sensors
 from tests.conftest import MakeBucket
 from tests.fixity.map_results.support import WrittenRun, execution, failed
 from tests.platform import Platform
+from tests.servers.faults import Refuse
+from tests.servers.faulty_proxy import FaultyProxy
 from tests.servers.moto_server import MotoServer, TestQueue
 
 NOW = datetime.now(UTC)
@@ -234,10 +237,15 @@ def test_a_refused_run_is_not_asked_for_with_another_key(
 
 
 def test_an_unreachable_bucket_fails_the_tick_and_loses_no_message(
-    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun, queue: TestQueue
+    platform: Platform,
+    instance: dg.DagsterInstance,
+    written: WrittenRun,
+    queue: TestQueue,
+    faulty_proxy: FaultyProxy,
 ) -> None:
     queue.send(_eventbridge(written.bucket, written.key))
-    platform.more["stores"]["real"]["endpoint_url"] = "http://127.0.0.1:9"
-    with pytest.raises(Exception, match="Could not connect"):
+    platform.more["stores"]["real"]["endpoint_url"] = faulty_proxy.endpoint_url
+    faulty_proxy.fault(Refuse(403, times=None), key=written.key)
+    with pytest.raises(BucketUnreachable, match="403"):
         _tick(platform, instance, _listed_already())
     assert queue.kept == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from types import TracebackType
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -20,6 +21,7 @@ class MotoServer:
     """A server on a free port for the length of a `with` block."""
 
     def __init__(self) -> None:
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else it tells of every request
         self._server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
         self.endpoint_url = ""
 
@@ -66,15 +68,11 @@ class TestQueue:
         self._client.send_message(QueueUrl=self.url, MessageBody=body)
 
     @property
-    def waiting(self) -> int:
-        """Messages that a receiver would be given now."""
-        return self._count("ApproximateNumberOfMessages")
-
-    @property
     def kept(self) -> int:
         """Messages that are not deleted: those waiting, and those given out."""
-        return self.waiting + self._count("ApproximateNumberOfMessagesNotVisible")
-
-    def _count(self, name: str) -> int:
-        said = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
-        return int(said["Attributes"][name])
+        said = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])["Attributes"]
+        waiting, given_out = (
+            said["ApproximateNumberOfMessages"],
+            said["ApproximateNumberOfMessagesNotVisible"],
+        )
+        return int(waiting) + int(given_out)

@@ -39,7 +39,7 @@ def test_without_it_there_is_none(load: Load) -> None:
         ("bucket: b, results_key: '{consignment_id}/{uuid}/{'", ".results_key", "nothing else in braces"),
         (
             "bucket: b, results_key: '{consignment_id}/{uuid}/manifest.json'",
-            "map_results.results_key",
+            ".results_key",
             "is not the key of a results object",
         ),
         ("bucket: b, on_failed: ignore", ".on_failed", "one of refuse, include"),
@@ -53,7 +53,7 @@ def test_without_it_there_is_none(load: Load) -> None:
         ("bucket: b, ledger: {bucket: '$.b[*]', key: $.k, checksum: $.c}", ".ledger.bucket", "is not a path"),
         (
             "bucket: b, ledger: {bucket: $.b, key: $.k, checksum: $.c, statuses: {ok: fine}}",
-            "map_results.ledger.statuses.ok",
+            ".ledger.statuses.ok",
             "one of succeeded, failed, skipped",
         ),
         ("bucket: b, resultskey: x", ".resultskey", "did you mean results_key?"),
