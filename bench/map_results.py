@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from bench.data import Collections, Endpoint, empty_scratch, serving
 from bench.measure import Row, Usage, beside, run, table
@@ -24,6 +24,9 @@ from fixity.map_results.checks import ToldChecks
 from fixity.map_results.ledger import keep_told
 from fixity.s3_client import s3_client
 from tests.servers.seaweedfs import REGION
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 _BUCKET = "bench-map-results"
 _FOLDER = "consignment/run/checks/map/"
@@ -52,6 +55,7 @@ def measure(size: int, scratch: Path) -> list[Row]:
             used = _gather(endpoint, elements)
             print(f"  {part / 1e9:.2f} GB, {elements:,} results: {used}", file=sys.stderr)
             peaks.append(used.peak / 1e6)
+        _client(endpoint.url).delete_bucket(Bucket=_BUCKET)  # with all that is in it, on this server
     name = f"{size / 1e9:g} GB of map results and their checks, peak memory"
     return [
         Row(name, peaks[1], None, None, 512, "MB"),
@@ -68,14 +72,18 @@ def _gather(endpoint: Endpoint, elements: int) -> Usage:
     )
 
 
+def _client(url: str) -> S3Client:
+    return s3_client(Store(name="loopback", endpoint_url=url, region=REGION))
+
+
 def _results(url: str) -> ResultsBucket:
-    return ResultsBucket(s3_client(Store(name="loopback", endpoint_url=url, region=REGION)), _BUCKET)
+    return ResultsBucket(_client(url), _BUCKET)
 
 
 def _put_run(endpoint: Endpoint, size: int) -> int:
     """Write a map run of about `size` bytes; returns its elements."""
     os.environ |= {name: endpoint.environment[name] for name in endpoint.environment if name[:4] == "AWS_"}
-    client = s3_client(Store(name="loopback", endpoint_url=endpoint.url, region=REGION))
+    client = _client(endpoint.url)
     with contextlib.suppress(
         client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists
     ):

@@ -245,7 +245,7 @@ def test_an_unreachable_bucket_fails_the_tick_and_loses_no_message(
 ) -> None:
     queue.send(_eventbridge(written.bucket, written.key))
     platform.more["stores"]["real"]["endpoint_url"] = faulty_proxy.endpoint_url
-    faulty_proxy.fault(Refuse(403, times=None), key=written.key)
+    faulty_proxy.fault(Refuse(403, times=None), key=written.key, method="HEAD")
     with pytest.raises(BucketUnreachable, match="403"):
         _tick(platform, instance, _listed_already())
     assert queue.kept == 1
