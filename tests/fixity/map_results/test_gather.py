@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fixity.map_results import MapRun, ResultsBucket, ResultsRefused, gather
-from tests.conftest import MakeBucket
 from tests.fixity.map_results.support import WrittenRun, execution, failed, pending
 from tests.servers.faults import CutConnection
 from tests.servers.faulty_proxy import FaultyProxy
@@ -21,16 +20,16 @@ EMPTY = '"statuses": {"statuses": []}, "redactedResults": {"redactedFiles": [], 
 
 
 @pytest.fixture
-def written(s3: S3Client, make_bucket: MakeBucket) -> WrittenRun:
+def written(s3: S3Client, results_bucket: str) -> WrittenRun:
     """A map run without any result file yet."""
-    return WrittenRun(s3, make_bucket())
+    return WrittenRun(s3, results_bucket)
 
 
 def test_the_results_object_has_exactly_the_form_that_the_next_step_expects(
-    s3: S3Client, make_bucket: MakeBucket
+    s3: S3Client, results_bucket: str
 ) -> None:
     # At the National Archives the ResultWriter's prefix is the results object's own key.
-    written = WrittenRun(s3, make_bucket(), writer="results.json")
+    written = WrittenRun(s3, results_bucket, writer="results.json")
     written.put([execution('{"test1": "value1"}'), execution('{"test2": "value2"}')])
     assert written.finish().gather() == {"key": written.results_key, "bucket": written.bucket}
     assert written.body().decode() == '{"results": [{"test1": "value1"}, {"test2": "value2"}], ' + EMPTY + "}"

@@ -14,7 +14,6 @@ import yaml
 
 from fixity.map_results import ResultsRefused
 from fixity.map_results.handler import handler
-from tests.conftest import MakeBucket
 from tests.fixity.map_results.support import WrittenRun, execution, failed
 from tests.servers.seaweedfs import SeaweedFS
 
@@ -25,8 +24,8 @@ FIXITY = Path(sys.executable).with_name("fixity")
 
 
 @pytest.fixture
-def written(s3: S3Client, make_bucket: MakeBucket) -> WrittenRun:
-    run = WrittenRun(s3, make_bucket())
+def written(s3: S3Client, results_bucket: str) -> WrittenRun:
+    run = WrittenRun(s3, results_bucket)
     run.put([execution({"a": 1})])
     return run.finish()
 
