@@ -14,10 +14,14 @@ from fixity.catalog import Catalog, load_catalog
 from fixity_assets.checksums import checksums_asset
 from fixity_assets.fixity_report import report_asset
 from fixity_assets.inventory import inventory_asset
+from fixity_assets.map_results import map_results_asset
 from fixity_assets.partitions import Partitions
 from jobs import asset_jobs
-from resources import CatalogResource, LakeResource, ProgressResource, StoresResource
+from jobs.map_results import map_results_jobs
+from resources import CatalogResource, LakeResource, ProgressResource, QueuesResource, StoresResource
+from resources.map_results import MapResultsResource
 from sensors import report_sensors
+from sensors.results_manifest import map_results_sensors
 
 EXECUTOR_VARIABLE = "FIXITY_EXECUTOR"
 PROCESSES = 2
@@ -32,7 +36,8 @@ def build_definitions(
     """All definitions of a catalog.
 
     Arguments: `resource_overrides` replace resources by name: `catalog`, `stores`, `lake`,
-    `progress`. `executor_name` is in_process or multiprocess, by default what FIXITY_EXECUTOR says.
+    `progress`, `queues`. `executor_name` is in_process or multiprocess, by default what
+    FIXITY_EXECUTOR says.
     Raises ValueError for an unknown executor.
     """
     partitions = Partitions.of(catalog)
@@ -44,15 +49,18 @@ def build_definitions(
         "stores": StoresResource(catalog=of_catalog, processes=processes),
         "lake": LakeResource(catalog=of_catalog),
         "progress": ProgressResource(),
+        "queues": QueuesResource(catalog=of_catalog),
+        "map_results": MapResultsResource(catalog=of_catalog),
     }
     return dg.Definitions(
         assets=[
             inventory_asset(partitions.buckets, owners),
             checksums_asset(partitions.buckets, owners),
             report_asset(partitions, owners),
+            *([map_results_asset(owners)] if catalog.map_results else []),
         ],
-        jobs=asset_jobs(),
-        sensors=report_sensors(catalog),
+        jobs=[*asset_jobs(), *map_results_jobs(catalog)],
+        sensors=[*report_sensors(catalog), *map_results_sensors(catalog)],
         resources={**resources, **(resource_overrides or {})},
         executor=executor,
     )

@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from resources.catalog import CatalogResource, LakeResource, StoresResource
 from resources.progress import ProgressResource
+from resources.queues import QueuesResource
 
-__all__ = ["CatalogResource", "LakeResource", "ProgressResource", "StoresResource"]
+__all__ = ["CatalogResource", "LakeResource", "ProgressResource", "QueuesResource", "StoresResource"]

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.platform import Platform
 from tests.servers.faulty_proxy import FaultyProxy
+from tests.servers.moto_server import MotoServer, TestQueue
 from tests.servers.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, SeaweedFS
 from tests.servers.stub_s3 import StubS3
 
@@ -103,6 +104,19 @@ def stub_s3() -> Iterator[StubS3]:
     """An empty S3 endpoint in memory, for keys that the real server would change."""
     with StubS3() as stub:
         yield stub
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[MotoServer]:
+    """One moto server for all tests of the session, for queues."""
+    with MotoServer() as server:
+        yield server
+
+
+@pytest.fixture
+def queue(moto_server: MotoServer) -> TestQueue:
+    """An empty queue that no other test uses."""
+    return moto_server.make_queue()
 
 
 @pytest.fixture

@@ -7,11 +7,14 @@ bucket (opening a store, listing, hashing, comparing) does not belong here, nor 
 
 from fixity.catalog.errors import CatalogError
 from fixity.catalog.load import ENVIRONMENT, FILE_NAME, find_catalog, load_catalog
+from fixity.catalog.map_results import DEFAULT_RESULTS_KEY, LedgerMapping, MapResults
 from fixity.catalog.model import ALGORITHMS, Algorithm, Bucket, Catalog, Pair, Store
+from fixity.catalog.queues import Queue, Queues
 from fixity.catalog.units import ByteSize, Duration, parse_duration, parse_size
 
 __all__ = [
     "ALGORITHMS",
+    "DEFAULT_RESULTS_KEY",
     "ENVIRONMENT",
     "FILE_NAME",
     "Algorithm",
@@ -20,7 +23,11 @@ __all__ = [
     "Catalog",
     "CatalogError",
     "Duration",
+    "LedgerMapping",
+    "MapResults",
     "Pair",
+    "Queue",
+    "Queues",
     "Store",
     "find_catalog",
     "load_catalog",

@@ -11,14 +11,14 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fixity.catalog.model import Bucket, Catalog, Pair, Store
+from fixity.catalog.model import Catalog
 from fixity.catalog.wording import NO_SECRETS, did_you_mean, is_secret_key, key_path, shown
 
-_SECTIONS: dict[str, type[BaseModel]] = {"stores": Store, "buckets": Bucket, "pairs": Pair}
 _FILLED_IN = ("file", "name")  # fields that the file's name and the keys give: nobody writes them
 
 
@@ -123,4 +123,20 @@ def _meaning(model: type[BaseModel], field: str) -> str:
 
 
 def _model_at(keys: Sequence[str | int]) -> type[BaseModel]:
-    return _SECTIONS.get(str(keys[0]), Catalog) if len(keys) > 2 else Catalog
+    """The part of the catalog that a key stands in."""
+    model: type[BaseModel] = Catalog
+    way = list(keys[:-1])
+    while way:
+        field = model.model_fields.get(str(way.pop(0)))
+        annotation = field.annotation if field else None
+        if get_origin(annotation) is dict:
+            way = way[1:]  # the part's own name
+        model = _part_in(annotation) or model
+    return model
+
+
+def _part_in(annotation: object) -> type[BaseModel] | None:
+    """The part that a field holds, be it alone, one of several by name, or optional."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_part_in, get_args(annotation))), None)

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     StrictInt,
     ValidationError,
@@ -24,7 +22,10 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fixity.catalog.fields import Endpoint, LakeRoot, LocalPath, Name, Owner, Prefix, RealName, Text
+from fixity.catalog.map_results import MapResults, map_engine_problems, stores_of_map_results
+from fixity.catalog.part import Part
 from fixity.catalog.places import place_of, place_problems
+from fixity.catalog.queues import Queues, stores_named
 from fixity.catalog.references import cautions, reference_problems
 from fixity.catalog.units import ByteSize, Duration
 
@@ -46,11 +47,7 @@ ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 """Every algorithm that a bucket may have."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class Store(_Part):
+class Store(Part):
     """How to reach buckets: AWS, or an S3-compatible endpoint. Credentials come from outside."""
 
     name: Name
@@ -67,7 +64,7 @@ class Store(_Part):
     """Whether the bucket's name stands in the path or in the host's name."""
 
 
-class Bucket(_Part):
+class Bucket(Part):
     """A place with objects: a bucket in a store, or a local directory."""
 
     name: Name
@@ -90,6 +87,8 @@ class Bucket(_Part):
     """How many objects are read at a time, at most (1 to 1024)."""
     max_bandwidth: Annotated[ByteSize, Field(gt=0)] | None = None
     """How much is read, at most, in bytes a second."""
+    engine: Literal["stream", "step_functions"] = "stream"
+    """Who reads the bytes: the platform itself, or a map of Step Functions."""
     owners: tuple[Owner, ...] = ()
     """Whom to ask: e-mail addresses and `team:name`; the catalog's owners where it is left out."""
     description: str | None = None
@@ -124,7 +123,7 @@ class Bucket(_Part):
         return self
 
 
-class Pair(_Part):
+class Pair(Part):
     """A source bucket and the replica that should hold the same."""
 
     name: Name
@@ -140,7 +139,7 @@ class Pair(_Part):
     """How old an object must be before it is expected in the replica."""
 
 
-class Catalog(_Part):
+class Catalog(Part):
     """All buckets and pairs, with every default filled in and every name leading somewhere."""
 
     file: Path
@@ -155,8 +154,12 @@ class Catalog(_Part):
     """Stores by name; `aws` is always among them."""
     buckets: dict[str, Bucket] = Field(min_length=1)
     """Buckets by name, one at least."""
-    pairs: dict[str, Pair] = {}
+    pairs: dict[str, Pair] = Field(default={})
     """Pairs by name."""
+    queues: Queues = Queues()
+    """The queues that sensors take messages from."""
+    map_results: MapResults | None = None
+    """Where a Step Functions Distributed Map writes its results."""
 
     def store_of(self, bucket: Bucket) -> Store:
         """The store that has a bucket (which is not a local directory)."""
@@ -188,7 +191,10 @@ class Catalog(_Part):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        problems = reference_problems(self.lake_store, self.stores, self.buckets, self.pairs)
+        named = {("lake_store",): self.lake_store, **dict(stores_named(self.queues))}
+        named |= dict(stores_of_map_results(self.map_results))
+        problems = reference_problems(named, self.stores, self.buckets, self.pairs)
+        problems += map_engine_problems(self.map_results, self.buckets)
         problems += place_problems(self.lake, self.lake_store, self.stores, self.buckets)
         if problems:
             raise ValidationError.from_exception_data(

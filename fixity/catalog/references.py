@@ -20,20 +20,21 @@ Problem = tuple[tuple[str, ...], str]
 
 
 def reference_problems(
-    lake_store: str,
+    stores_named: Mapping[tuple[str, ...], str],
     stores: Mapping[str, Store | None],
     buckets: Mapping[str, Bucket | None],
     pairs: Mapping[str, Pair | None],
 ) -> list[Problem]:
     """Everything that is wrong between the parts.
 
-    Arguments: the store of the lake, and the parts by name: None where a part is wrong in itself,
-        about which nothing further is said.
+    Arguments: the stores that the lake and the queues name, by their paths of keys; and the parts by
+        name: None where a part is wrong in itself, about which nothing further is said.
     Returns: the problems, in the order of the file's sections; none for a catalog that holds together.
     """
     problems: list[Problem] = []
-    if lake_store not in stores:
-        problems.append((("lake_store",), _unknown("store", lake_store, stores)))
+    for keys, store in stores_named.items():
+        if store not in stores:
+            problems.append((keys, _unknown("store", store, stores)))
     for section, parts in (("stores", stores), ("buckets", buckets), ("pairs", pairs)):
         for name, part in parts.items():
             if part is not None and part.name != name:

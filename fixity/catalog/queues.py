@@ -1,0 +1,68 @@
+"""The catalog's queues: which SQS queue each sensor takes its messages from.
+
+What a sensor does with a message does not belong here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_core import PydanticCustomError
+
+from fixity.catalog.part import Part
+from fixity.catalog.wording import NO_SECRETS, shown
+
+
+def _check_url(url: str) -> str:
+    if "@" in url:
+        raise PydanticCustomError("secret", "{why}", {"why": f"a user stands in the URL; {NO_SECRETS}"})
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not parts.path.strip("/"):
+        raise ValueError(
+            f"{shown(url)} is not the URL of a queue: write it as SQS shows it, "
+            "https://sqs.us-east-1.amazonaws.com/111122223333/name"
+        )
+    return url
+
+
+class Queue(Part):
+    """An SQS queue. In the file, its URL alone will do."""
+
+    url: Annotated[str, AfterValidator(_check_url)]
+    """The queue's URL, as SQS shows it."""
+    store: str = "aws"
+    """The store whose endpoint, region and profile lead to it."""
+
+    @property
+    def region(self) -> str | None:
+        """The region that the URL of an AWS queue names."""
+        found = re.match(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com", self.url)
+        return found[1] if found else None
+
+
+_Queue = Annotated[Queue, BeforeValidator(lambda value: {"url": value} if isinstance(value, str) else value)]
+
+
+class Queues(Part):
+    """The queues by the sensor that takes messages from them. A sensor without a queue does without."""
+
+    batch_completion: _Queue | None = None
+    """Events of S3 Batch Operations and AWS Batch jobs."""
+    restore_completion: _Queue | None = None
+    """Events of restored objects."""
+    new_objects: _Queue | None = None
+    """Events of objects that were created."""
+    results_manifest: _Queue | None = None
+    """Events of the manifests that a Distributed Map writes."""
+
+
+def stores_named(queues: object) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The stores that queues name, each with its path of keys; `queues` validated or as in the file."""
+    said = queues.model_dump() if isinstance(queues, Queues) else queues
+    for name, queue in said.items() if isinstance(said, Mapping) else ():
+        if isinstance(queue, Mapping) and isinstance(queue.get("store"), str):
+            yield ("queues", str(name), "store"), queue["store"]

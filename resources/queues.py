@@ -1,0 +1,113 @@
+"""The SQS queues of a catalog: receiving messages, and deleting those that are dealt with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fixity.catalog import Queue, Store
+from resources.catalog import CatalogResource
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+_AT_ONCE = 10  # SQS gives and deletes no more in one request
+
+
+class QueueUnreachable(Exception):
+    """A queue cannot be read. The message says which, and why."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as received. `receipt` deletes it, unless it was given out anew in the meantime."""
+
+    body: str
+    receipt: str
+
+
+class OpenQueue:
+    """One queue. Messages that are received and not deleted come again after `hidden_for` seconds."""
+
+    def __init__(self, queue: Queue, client: "SQSClient", hidden_for: int, wait: int) -> None:
+        self._url = queue.url
+        self._client = client
+        self._hidden_for = hidden_for
+        self._wait = wait
+
+    def receive(self, limit: int) -> list[Message]:
+        """The next messages, at most `limit`; fewer, or none, when no more are there.
+
+        Raises QueueUnreachable.
+        """
+        messages: list[Message] = []
+        while len(messages) < limit:
+            try:
+                said = self._client.receive_message(
+                    QueueUrl=self._url,
+                    MaxNumberOfMessages=min(_AT_ONCE, limit - len(messages)),
+                    VisibilityTimeout=self._hidden_for,
+                    WaitTimeSeconds=self._wait,
+                )
+            except (ClientError, BotoCoreError) as error:
+                raise QueueUnreachable(f"the queue {self._url} cannot be read: {error}") from error
+            received = said.get("Messages", [])
+            if not received:
+                break
+            messages += [Message(each["Body"], each["ReceiptHandle"]) for each in received]
+        return messages
+
+    def delete(self, receipts: Sequence[str]) -> int:
+        """Delete messages by their receipts; returns how many could not be: those come again.
+
+        Raises QueueUnreachable.
+        """
+        failed = 0
+        for first in range(0, len(receipts), _AT_ONCE):
+            batch = receipts[first : first + _AT_ONCE]
+            try:
+                said = self._client.delete_message_batch(
+                    QueueUrl=self._url,
+                    Entries=[{"Id": str(number), "ReceiptHandle": each} for number, each in enumerate(batch)],
+                )
+            except (ClientError, BotoCoreError) as error:
+                raise QueueUnreachable(f"the queue {self._url} cannot be written: {error}") from error
+            failed += len(said.get("Failed", []))
+        return failed
+
+
+class QueuesResource(dg.ConfigurableResource):
+    """Opens the queues of the catalog.
+
+    hidden_for: seconds for which a received message is shown to nobody else; well above the interval
+    of every sensor, since a message is deleted in the tick after the one that received it. wait: seconds
+    to wait for a first message: with none, SQS asks but some of its servers.
+    """
+
+    catalog: dg.ResourceDependency[CatalogResource]
+    hidden_for: int = 600
+    wait: int = 1
+
+    def open(self, queue: Queue) -> OpenQueue:
+        """A queue of the catalog. Raises QueueUnreachable."""
+        store = self.catalog.catalog.stores[queue.store]
+        try:
+            return OpenQueue(queue, _client(queue, store), self.hidden_for, self.wait)
+        except BotoCoreError as error:
+            raise QueueUnreachable(f"the queue {queue.url} cannot be opened: {error}") from error
+
+
+def _client(queue: Queue, store: Store) -> "SQSClient":
+    import boto3  # here: a third of a second that runs without a queue do not need
+    from botocore.config import Config
+
+    session = boto3.Session(profile_name=store.profile)
+    return session.client(
+        "sqs",
+        region_name=store.region or queue.region or session.region_name,
+        endpoint_url=store.endpoint_url,
+        verify=str(store.ca_bundle) if store.ca_bundle else None,
+        config=Config(connect_timeout=10, read_timeout=20, retries={"mode": "standard"}),
+    )
