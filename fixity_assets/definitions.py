@@ -16,12 +16,16 @@ from fixity_assets.checksums import checksums_asset
 from fixity_assets.fixity_report import report_asset
 from fixity_assets.ingest_report import ingest_report_asset
 from fixity_assets.inventory import inventory_asset
+from fixity_assets.map_results import map_results_asset
 from fixity_assets.partitions import Partitions
 from fixity_assets.restored import restored_asset
 from jobs import asset_jobs
 from jobs.ingest import ingest_jobs
+from jobs.map_results import map_results_jobs
 from resources import CatalogResource, LakeResource, ProgressResource, QueuesResource, StoresResource
+from resources.map_results import MapResultsResource
 from sensors import ingest_sensors, report_sensors
+from sensors.results_manifest import map_results_sensors
 
 EXECUTOR_VARIABLE = "FIXITY_EXECUTOR"
 PROCESSES = 2
@@ -50,6 +54,7 @@ def build_definitions(
         "lake": LakeResource(catalog=of_catalog),
         "progress": ProgressResource(),
         "queues": QueuesResource(catalog=of_catalog),
+        "map_results": MapResultsResource(catalog=of_catalog),
     }
     return dg.Definitions(
         assets=[
@@ -59,9 +64,10 @@ def build_definitions(
             baselines_asset(partitions.buckets, owners),
             ingest_report_asset(partitions.buckets, owners),
             restored_asset(partitions.buckets, owners),
+            *([map_results_asset(owners)] if catalog.map_results else []),
         ],
-        jobs=[*asset_jobs(), *ingest_jobs()],
-        sensors=[*report_sensors(catalog), *ingest_sensors(catalog)],
+        jobs=[*asset_jobs(), *ingest_jobs(), *map_results_jobs(catalog)],
+        sensors=[*report_sensors(catalog), *ingest_sensors(catalog), *map_results_sensors(catalog)],
         resources={**resources, **(resource_overrides or {})},
         executor=executor,
     )

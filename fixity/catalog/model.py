@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fixity.catalog.fields import Endpoint, LakeRoot, LocalPath, Name, Owner, Prefix, RealName, Text
+from fixity.catalog.map_results import MapResults, map_engine_problems, stores_of_map_results
 from fixity.catalog.part import Part
 from fixity.catalog.places import place_of, place_problems
 from fixity.catalog.queues import Queues, stores_named
@@ -99,6 +100,8 @@ class Bucket(Part):
     """How archived objects are restored."""
     write_tags: bool = False
     """Whether ingest writes the checksums that it computed into the objects' tags."""
+    engine: Literal["stream", "step_functions"] = "stream"
+    """Who reads the bytes: the platform itself, or a map of Step Functions."""
     owners: tuple[Owner, ...] = ()
     """Whom to ask: e-mail addresses and `team:name`; the catalog's owners where it is left out."""
     description: str | None = None
@@ -170,6 +173,8 @@ class Catalog(Part):
     """Pairs by name."""
     queues: Queues = Queues()
     """The queues that sensors take messages from."""
+    map_results: MapResults | None = None
+    """Where a Step Functions Distributed Map writes its results."""
 
     def store_of(self, bucket: Bucket) -> Store:
         """The store that has a bucket (which is not a local directory)."""
@@ -202,7 +207,9 @@ class Catalog(Part):
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         named = {("lake_store",): self.lake_store, **dict(stores_named(self.queues))}
+        named |= dict(stores_of_map_results(self.map_results))
         problems = reference_problems(named, self.stores, self.buckets, self.pairs)
+        problems += map_engine_problems(self.map_results, self.buckets)
         problems += place_problems(self.lake, self.lake_store, self.stores, self.buckets)
         if problems:
             raise ValidationError.from_exception_data(

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.catalog import Store
 from fixity.lake.base import Lake, LakeError, LakeFile
-from fixity.stores.s3_client import s3_client
+from fixity.s3_client import s3_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CopySourceTypeDef

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.catalog import Algorithm, Bucket, Catalog, Tier
+from fixity.s3_client import s3_client
 from fixity.stores.base import CHANGED, DELETED, ObjectSkipped, ObjectUnreadable, StoreUnreachable
-from fixity.stores.s3_client import s3_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -17,9 +17,9 @@ from fixity.baselines.manifests import find_manifests, is_of_manifest, manifest_
 from fixity.baselines.records import SOURCES, Record, algorithm_named, rank
 from fixity.catalog import Algorithm, Store
 from fixity.lake import LocalLake
+from fixity.s3_client import s3_client
 from fixity.stores import ListedObject, ObjectSkipped
 from fixity.stores.attributes import Attributes
-from fixity.stores.s3_client import s3_client
 from tests.fixity.support import NOON, MemoryStore, listed, s3_store
 from tests.fixity.test_restore import head
 from tests.servers.moto_server import MotoServer

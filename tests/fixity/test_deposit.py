@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from fixity.catalog import Store
 from fixity.deposit import Deposit, Summary, verify_deposit
 from fixity.etags import MultipartEtag, likely_part_sizes, parts_of
+from fixity.s3_client import s3_client
 from fixity.stores import ListedObject, Pace, Sink
 from fixity.stores.attributes import Attributes, Head
 from fixity.stores.local import LocalStore
-from fixity.stores.s3_client import s3_client
 from tests.conftest import MakeBucket
 from tests.fixity.support import s3_store
 from tests.servers.moto_server import MotoServer

@@ -16,9 +16,9 @@ from fixity.inventory import take_inventory
 from fixity.lake import LocalLake
 from fixity.restore.archives import archive_of, days_for, estimate, tier_for, wait_for
 from fixity.restore.look import Look, look_at_archived
+from fixity.s3_client import s3_client
 from fixity.stores import ObjectUnreadable
 from fixity.stores.attributes import Attributes, Head
-from fixity.stores.s3_client import s3_client
 from tests.fixity.support import s3_store
 from tests.servers.moto_server import MotoServer
 from tests.servers.seaweedfs import REGION

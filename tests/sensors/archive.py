@@ -11,7 +11,7 @@ import dagster as dg
 import yaml
 
 from fixity.catalog import Catalog, Store, load_catalog
-from fixity.stores.s3_client import s3_client
+from fixity.s3_client import s3_client
 from fixity_assets.definitions import build_definitions
 from fixity_assets.selected import SELECTION
 from resources import CatalogResource, LakeResource, QueuesResource

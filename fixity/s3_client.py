@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def s3_client(store: Store, connections: int = 10) -> S3Client:
-    """A client for a store of the catalog, to be used by `connections` threads at once.
+    """A client of a store's endpoint, with the store's region and profile, for `connections` threads.
 
-    Raises botocore's BotoCoreError for an unknown profile and the like.
+    Raises BotoCoreError.
     """
     session = boto3.Session(profile_name=store.profile, region_name=store.region)
     style = "path" if store.endpoint_url and store.addressing_style == "auto" else store.addressing_style
