@@ -53,7 +53,7 @@ def _deposit(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
     name = f"deposit of {files:,} files ({files * wanted.size / MIB:,.0f} MiB) verified by ETag, wall"
     return [
         beside(name, "s", wall["ours"], wall["md5"], 1.15, "their MD5 and the listing"),
-        beside(name, "s", wall["ours"], wall["rclone"], 1.0, "rclone check"),
+        beside(name, "s", wall["ours"], wall["rclone"], 1.5, "rclone check"),
     ]
 
 
