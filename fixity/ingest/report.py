@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from fixity.catalog import Algorithm
@@ -107,8 +107,10 @@ def make_ingest_report(
     with (
         open_database(workspace) as database,
         pq.ParquetWriter(table, schema, compression="zstd") as writer,
-        pacsv.CSVWriter(csv_file, INGEST) as csv_writer,
+        csv_file.open("w", newline="", encoding="utf-8") as text,
     ):
+        csv_writer = csv.writer(text, lineterminator="\n")
+        csv_writer.writerow(INGEST.names)
         for batch in database.execute(_SQL.read_text(encoding="utf-8"), given).to_arrow_reader(_BATCH):
             rows = pa.Table.from_batches([batch]).cast(INGEST).to_pylist()
             if write_tags is not None:
@@ -116,17 +118,14 @@ def make_ingest_report(
                     row["tags_written"] = said
             for row in rows:
                 counts.add(row)
+                csv_writer.writerow([_text(row[name]) for name in INGEST.names])
                 if len(not_ok) < _SHOWN and not _in_order(row):
                     not_ok.append(row)
-            piece = pa.Table.from_pylist(rows, schema)
-            writer.write_table(piece)
-            csv_writer.write_table(piece)
+            writer.write_table(pa.Table.from_pylist(rows, schema))
     day = now().date()
     table_name = ingest_file(bucket, run_id)
-    csv_name, latest_csv = (
-        ingest_report_file(bucket, day, run_id),
-        ingest_report_file(bucket, None, run_id),
-    )
+    csv_name = ingest_report_file(bucket, day, run_id)
+    latest_csv = ingest_report_file(bucket, None, run_id)
     stats_name = ingest_stats_file(bucket, day, run_id)
     lake.put(table_name, table)
     lake.put(csv_name, csv_file, replace=True)
@@ -134,6 +133,11 @@ def make_ingest_report(
     lake.copy(csv_name, latest_csv)
     lake.copy(stats_name, ingest_stats_file(bucket, None, run_id))
     return IngestReport(counts, table_name, csv_name, latest_csv, stats_name, not_ok)
+
+
+def _text(value: object) -> object:
+    """A value as the CSV has it: times as in the report of a pair."""
+    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if isinstance(value, datetime) else value
 
 
 def _in_order(row: dict[str, Any]) -> bool:
