@@ -129,7 +129,7 @@ def test_a_map_that_ran_again_counts_by_its_newest_manifest_and_two_maps_are_ref
     del platform.more["map_results"]["ledger"]
     written.put([execution({"run": 1})])
     written.finish()
-    written.folder = f"{written.name}/checks/a-second-run/"
+    written.folder = f"{written.name}/checks/z-second-run/"
     written.manifest["ResultFiles"]["SUCCEEDED"] = []
     written.put([execution({"run": 2})])
     written.finish()
