@@ -11,13 +11,21 @@ from collections.abc import Mapping
 import dagster as dg
 
 from fixity.catalog import Catalog, load_catalog
+from fixity_assets.checksum_job import checksum_job_asset
 from fixity_assets.checksums import checksums_asset
 from fixity_assets.fixity_report import report_asset
 from fixity_assets.inventory import inventory_asset
 from fixity_assets.partitions import Partitions
-from jobs import asset_jobs
-from resources import CatalogResource, LakeResource, ProgressResource, QueuesResource, StoresResource
-from sensors import report_sensors
+from jobs import asset_jobs, batch_jobs
+from resources import (
+    CatalogResource,
+    LakeResource,
+    ProgressResource,
+    QueuesResource,
+    S3ControlResource,
+    StoresResource,
+)
+from sensors import batch_sensors, report_sensors
 
 EXECUTOR_VARIABLE = "FIXITY_EXECUTOR"
 PROCESSES = 2
@@ -32,12 +40,13 @@ def build_definitions(
     """All definitions of a catalog.
 
     Arguments: `resource_overrides` replace resources by name: `catalog`, `stores`, `lake`,
-    `progress`, `queues`. `executor_name` is in_process or multiprocess, by default what
+    `progress`, `queues`, `s3_control`. `executor_name` is in_process or multiprocess, by default what
     FIXITY_EXECUTOR says.
     Raises ValueError for an unknown executor.
     """
     partitions = Partitions.of(catalog)
     owners = sorted({owner for bucket in catalog.buckets.values() for owner in bucket.owners})
+    by_s3 = bool(catalog.checked_by_s3)
     executor, processes = _executor(executor_name or os.environ.get(EXECUTOR_VARIABLE, "in_process"))
     of_catalog = CatalogResource(file=str(catalog.file))
     resources: dict[str, object] = {
@@ -46,15 +55,17 @@ def build_definitions(
         "lake": LakeResource(catalog=of_catalog),
         "progress": ProgressResource(),
         "queues": QueuesResource(catalog=of_catalog),
+        "s3_control": S3ControlResource(catalog=of_catalog),
     }
     return dg.Definitions(
         assets=[
             inventory_asset(partitions.buckets, owners),
             checksums_asset(partitions.buckets, owners),
+            *([checksum_job_asset(partitions.buckets, owners)] if by_s3 else []),
             report_asset(partitions, owners),
         ],
-        jobs=asset_jobs(),
-        sensors=report_sensors(catalog),
+        jobs=[*asset_jobs(), *(batch_jobs() if by_s3 else [])],
+        sensors=[*report_sensors(catalog), *batch_sensors(catalog)],
         resources={**resources, **(resource_overrides or {})},
         executor=executor,
     )

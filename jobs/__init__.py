@@ -11,6 +11,8 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 INVENTORY_JOB = "take_inventory"
 CHECKSUMS_JOB = "check_bucket"
 REPORT_JOB = "report_pair"
+REQUEST_JOB = "request_checksums"
+INGEST_JOB = "ingest_checksums"
 
 
 def asset_jobs() -> list[UnresolvedAssetJobDefinition]:
@@ -30,5 +32,21 @@ def asset_jobs() -> list[UnresolvedAssetJobDefinition]:
             REPORT_JOB,
             ["fixity_report"],
             description="Compare a pair's two buckets by their newest checksums.",
+        ),
+    ]
+
+
+def batch_jobs() -> list[UnresolvedAssetJobDefinition]:
+    """The jobs for buckets whose checksums S3 computes."""
+    return [
+        dg.define_asset_job(
+            REQUEST_JOB,
+            ["inventory", "checksum_job"],
+            description="List a bucket and have S3 compute the checksum of every object in it.",
+        ),
+        dg.define_asset_job(
+            INGEST_JOB,
+            ["checksums"],
+            description="Make a bucket's table of checksums from the report of S3's finished job.",
         ),
     ]

@@ -9,6 +9,7 @@ from fixity.catalog.errors import CatalogError
 from fixity.catalog.load import ENVIRONMENT, FILE_NAME, find_catalog, load_catalog
 from fixity.catalog.model import ALGORITHMS, Algorithm, Bucket, Catalog, Pair, Store
 from fixity.catalog.queues import Queue, Queues
+from fixity.catalog.s3_batch import S3Batch
 from fixity.catalog.units import ByteSize, Duration, parse_duration, parse_size
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Pair",
     "Queue",
     "Queues",
+    "S3Batch",
     "Store",
     "find_catalog",
     "load_catalog",

@@ -63,9 +63,7 @@ def _what(details: ErrorDetails) -> str:
         case "extra_forbidden":
             return unknown_key(keys)
         case "missing":
-            field = _model_at(keys).model_fields[str(keys[-1])]
-            meaning = " ".join((field.description or "It must be given").split())
-            return f"is missing: {meaning[0].lower()}{meaning[1:]}"
+            return f"is missing: {_meaning(keys)}"
         case "value_error":
             return str(context["error"])
         case "reference" | "secret":
@@ -86,6 +84,8 @@ def _what(details: ErrorDetails) -> str:
             return f"{value} is too small: {context['ge']} at least"
         case "less_than_equal":
             return f"{value} is too large: {context['le']} at most"
+        case "string_pattern_mismatch":
+            return f"{value} is wrong: {_meaning(keys)}"
         case "string_too_short":
             return "is empty: give a value, or leave the key out"
         case "too_short":
@@ -106,6 +106,12 @@ def _not_text(given: object, value: str) -> str:
     if isinstance(given, int | float):
         return f"YAML reads {value} as a number: put it in quotes"
     return f"{value} is not text: write text, or leave the key out"
+
+
+def _meaning(keys: Sequence[str | int]) -> str:
+    field = _model_at(keys).model_fields[str(keys[-1])]
+    meaning = " ".join((field.description or "It must be given").split())
+    return f"{meaning[0].lower()}{meaning[1:]}"
 
 
 def _model_at(keys: Sequence[str | int]) -> type[BaseModel]:

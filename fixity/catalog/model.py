@@ -25,6 +25,7 @@ from fixity.catalog.fields import Endpoint, LakeRoot, LocalPath, Name, Owner, Pr
 from fixity.catalog.part import Part
 from fixity.catalog.queues import Queues, stores_named
 from fixity.catalog.references import reference_problems
+from fixity.catalog.s3_batch import S3Batch, what_is_wrong, with_common_settings
 from fixity.catalog.units import ByteSize, Duration
 
 Algorithm = Literal[
@@ -85,6 +86,10 @@ class Bucket(Part):
     """How many objects are read at a time, at most (1 to 1024)."""
     max_bandwidth: Annotated[ByteSize, Field(gt=0)] | None = None
     """How much is read, at most, in bytes a second."""
+    engine: Literal["stream", "s3_batch"] = "stream"
+    """Who reads the bytes: the platform itself, or S3 in a batch job."""
+    s3_batch: S3Batch | None = None
+    """The settings of S3's batch jobs; the catalog's own where it is left out."""
     owners: tuple[Owner, ...] = ()
     """Whom to ask: e-mail addresses and `team:name`; the catalog's owners where it is left out."""
     description: str | None = None
@@ -99,6 +104,12 @@ class Bucket(Part):
     def is_local(self) -> bool:
         """Whether the bucket is a local directory."""
         return self.path is not None
+
+    @model_validator(mode="after")
+    def _can_be_checked(self) -> Self:
+        if wrong := what_is_wrong(self.engine, self.s3_batch, self.is_local, self.algorithm):
+            raise ValueError(wrong)
+        return self
 
     @model_validator(mode="after")
     def _is_one_place(self) -> Self:
@@ -154,6 +165,10 @@ class Catalog(Part):
     """Pairs by name."""
     queues: Queues = Queues()
     """The queues that sensors take messages from."""
+    s3_batch: dict[str, object] = Field(default={})
+    """The settings of S3's batch jobs for every bucket that S3 checks; a bucket's own come first."""
+    stacks: tuple[Name, ...] = ()
+    """DuraCloud stacks: each bucket of theirs that has a `-repl` is a pair."""
 
     def store_of(self, bucket: Bucket) -> Store:
         """The store that has a bucket (which is not a local directory)."""
@@ -162,6 +177,16 @@ class Catalog(Part):
     def pairs_of(self, bucket_name: str) -> list[Pair]:
         """The pairs in which a bucket is source or replica, in the catalog's order."""
         return [pair for pair in self.pairs.values() if bucket_name in (pair.source, pair.replica)]
+
+    @property
+    def checked_by_s3(self) -> list[str]:
+        """The buckets whose checksums S3 computes, in the catalog's order."""
+        return [bucket.name for bucket in self.buckets.values() if bucket.engine == "s3_batch"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_common_settings(cls, content: object) -> object:
+        return with_common_settings(content)
 
     @field_validator("stores", "buckets", "pairs", mode="before")
     @classmethod

@@ -66,15 +66,11 @@ class TestQueue:
         self._client.send_message(QueueUrl=self.url, MessageBody=body)
 
     @property
-    def waiting(self) -> int:
-        """Messages that a receiver would be given now."""
-        return self._count("ApproximateNumberOfMessages")
-
-    @property
     def kept(self) -> int:
         """Messages that are not deleted: those waiting, and those given out."""
-        return self.waiting + self._count("ApproximateNumberOfMessagesNotVisible")
-
-    def _count(self, name: str) -> int:
-        said = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
-        return int(said["Attributes"][name])
+        said = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])["Attributes"]
+        waiting, given_out = (
+            said["ApproximateNumberOfMessages"],
+            said["ApproximateNumberOfMessagesNotVisible"],
+        )
+        return int(waiting) + int(given_out)

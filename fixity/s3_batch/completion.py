@@ -1,0 +1,80 @@
+"""The completion report of a job: which result files there are, fetched and found to be whole.
+
+What their rows say is in `ingest`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fixity.lake import Lake
+
+FORMAT = "Report_CSV_20180820"
+
+
+class ReportUnusable(Exception):
+    """A completion report that cannot be relied upon. The message says which file, and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A completion report with its result files, fetched: of tasks that succeeded, and that failed.
+
+    created_at: UTC.
+    """
+
+    succeeded: list[Path]
+    failed: list[Path]
+    created_at: datetime
+
+
+def fetch_report(reports: Lake, manifest: str, workspace: Path) -> Report:
+    """Fetch a report by the key of its manifest, and check each file by the manifest's MD5.
+
+    Raises ReportUnusable, FileNotFoundError where there is no manifest, LakeError.
+    """
+    place = reports.location(manifest)
+    try:
+        said = json.loads(reports.read_text(manifest))
+        if said["Format"] != FORMAT:
+            raise ReportUnusable(f"{place} has the format {said['Format']!r}, not {FORMAT}")
+        created_at = datetime.fromisoformat(said["ReportCreationDate"].replace("Z", "+00:00"))
+        if created_at.tzinfo is None:
+            created_at = created_at.replace(tzinfo=UTC)
+        results = [
+            (_kind(each), str(each["Key"]), str(each["MD5Checksum"]).lower()) for each in said["Results"]
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReportUnusable(f"{place} is no manifest of a completion report: {error!r}") from error
+    files: dict[str, list[Path]] = {"succeeded": [], "failed": []}
+    for kind, key, md5 in results:
+        files[kind].append(_fetch_result(reports, key, md5, workspace))
+    return Report(files["succeeded"], files["failed"], created_at)
+
+
+def _kind(result: dict[str, Any]) -> str:
+    kind = result["TaskExecutionStatus"]
+    if kind not in ("succeeded", "failed"):
+        raise ValueError(f"a result file of tasks that {kind}")
+    return str(kind)
+
+
+def _fetch_result(reports: Lake, key: str, md5: str, workspace: Path) -> Path:
+    place = reports.location(key)
+    try:
+        file = reports.fetch(key, workspace)
+    except FileNotFoundError as error:
+        raise ReportUnusable(f"the report names {place}, which is not there") from error
+    with file.open("rb") as content:
+        found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if found != md5:
+        raise ReportUnusable(
+            f"{place} is not what the report's manifest says: its MD5 is {found}, and not {md5}; "
+            "it may have been cut short or changed"
+        )
+    return file

@@ -1,0 +1,55 @@
+"""When a bucket's job has ended: the run that ingests its report, asked for once.
+
+What both batch sensors share; how each hears of a job does not belong here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import dagster as dg
+
+from fixity.lake import Lake
+from fixity.s3_batch.finished import YOUNG
+from fixity.s3_batch.jobs import VANISHED, JobState, describe
+from fixity.s3_batch.records import JobRecord, job_record, outcome_of
+from fixity_assets.batch_report import JOB_TAG
+from jobs import INGEST_JOB
+from resources import S3ControlResource
+
+
+@dataclass(frozen=True)
+class NoRun:
+    """Why no run is asked for; `later`: because the job goes on, so that one will be."""
+
+    why: str
+    later: bool = False
+
+
+def state_of(s3_control: S3ControlResource, record: JobRecord) -> JobState:
+    """A job as S3 describes it now. Raises S3ControlError."""
+    account = s3_control.settings(record.bucket).account_id
+    return describe(s3_control.client(record.bucket), account, record.job_id)
+
+
+def ingest_request(
+    instance: dg.DagsterInstance, lake: Lake, s3_control: S3ControlResource, bucket: str, job_id: str
+) -> dg.RunRequest | NoRun:
+    """The run that ingests a job's report, or why there is none to ask for.
+
+    Raises S3ControlError, LakeError.
+    """
+    record = job_record(lake, bucket, job_id)
+    if record is None:
+        return NoRun(f"the job {job_id} of '{bucket}' has a receipt but no record: skipped")
+    if outcome := outcome_of(lake, bucket, job_id):
+        return NoRun(f"the job {job_id} of '{bucket}' was dealt with by the run {outcome.run_id}")
+    # Either sensor may have asked: Dagster's own keys tell apart the runs of one sensor only.
+    if instance.get_runs(dg.RunsFilter(tags={JOB_TAG: job_id}), limit=1):
+        return NoRun(f"the run for the job {job_id} of '{bucket}' was requested already")
+    state = state_of(s3_control, record)
+    if not state.ended or (state.status == VANISHED and record.age < YOUNG):
+        return NoRun(f"'{bucket}' waits for the job {job_id}: {state.status}, {state.progress}", later=True)
+    return dg.RunRequest(
+        run_key=f"job:{job_id}", job_name=INGEST_JOB, partition_key=bucket, tags={JOB_TAG: job_id}
+    )
