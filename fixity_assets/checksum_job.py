@@ -57,7 +57,7 @@ def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str])
         catalog: CatalogResource,
         lake: LakeResource,
         s3_control: S3ControlResource,
-    ):  # type: ignore[no-untyped-def]
+    ) -> Iterator[dg.MaterializeResult]:
         with told_plainly():
             bucket = catalog.bucket(context.partition_key)
             client, kept_in = s3_control.client(bucket.name), lake.open()

@@ -5,6 +5,8 @@ Schedules that start them belong here too; what a job computes belongs to the as
 
 from __future__ import annotations
 
+from functools import cache
+
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
@@ -36,9 +38,10 @@ def asset_jobs() -> list[UnresolvedAssetJobDefinition]:
     ]
 
 
-def batch_jobs() -> list[UnresolvedAssetJobDefinition]:
+@cache  # a sensor with two jobs must have the very ones that the definitions have
+def batch_jobs() -> tuple[UnresolvedAssetJobDefinition, ...]:
     """The jobs for buckets whose checksums S3 computes."""
-    return [
+    return (
         dg.define_asset_job(
             REQUEST_JOB,
             ["inventory", "checksum_job"],
@@ -49,4 +52,4 @@ def batch_jobs() -> list[UnresolvedAssetJobDefinition]:
             ["checksums"],
             description="Make a bucket's table of checksums from the report of S3's finished job.",
         ),
-    ]
+    )
