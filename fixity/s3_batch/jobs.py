@@ -148,8 +148,12 @@ def submit(client: S3ControlClient, request: dict[str, Any]) -> str:
 def active_jobs(client: S3ControlClient, account_id: str) -> list[str]:
     """The ids of the account's jobs that have not ended. Raises S3ControlError."""
     with _told("the account's jobs"):
-        pages = client.get_paginator("list_jobs").paginate(AccountId=account_id, JobStatuses=_ACTIVE)
-        return [job["JobId"] for page in pages for job in page.get("Jobs", [])]
+        said = client.list_jobs(AccountId=account_id, JobStatuses=_ACTIVE)
+        jobs = said.get("Jobs", [])
+        while token := said.get("NextToken"):
+            said = client.list_jobs(AccountId=account_id, JobStatuses=_ACTIVE, NextToken=token)
+            jobs += said.get("Jobs", [])
+        return [job["JobId"] for job in jobs]
 
 
 def describe(client: S3ControlClient, account_id: str, job_id: str) -> JobState:
