@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 import botocore.session
-from botocore.model import OperationModel, ServiceModel, Shape
+from botocore.model import OperationModel, ServiceModel
 
 
 class NoSuchOperation(Exception):
@@ -56,6 +56,7 @@ def _parameters(
     body: bytes,
 ) -> dict[str, Any]:
     shape = operation.input_shape
+    assert shape is not None
     said = _read(shape, ElementTree.fromstring(body)) if body else {}
     for name, member in shape.members.items():
         where, called = member.serialization.get("location"), member.serialization.get("name", name)
@@ -68,7 +69,7 @@ def _parameters(
     return dict(said)
 
 
-def _read(shape: Shape, element: ElementTree.Element) -> Any:  # noqa: ANN401 - as many types as shapes
+def _read(shape: Any, element: ElementTree.Element) -> Any:  # noqa: ANN401 - as many types as shapes
     match shape.type_name:
         case "structure":
             there = {_local(child.tag): child for child in element}
@@ -99,7 +100,7 @@ def write_answer(model: ServiceModel, operation: str, said: Mapping[str, Any]) -
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{_write(f"{operation}Result", shape, said)}'.encode()
 
 
-def _write(name: str, shape: Shape, value: Any) -> str:  # noqa: ANN401 - as many types as shapes
+def _write(name: str, shape: Any, value: Any) -> str:  # noqa: ANN401 - as many types as shapes
     match shape.type_name:
         case "structure":
             inner = "".join(

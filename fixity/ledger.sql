@@ -20,7 +20,7 @@ SELECT
     i.is_latest
 FROM read_parquet($inventory) AS i
 LEFT JOIN (
-    SELECT * FROM read_parquet($checks)
+    SELECT * FROM read_parquet($checks, union_by_name = true)
     QUALIFY row_number() OVER (
         PARTITION BY key, version_id, etag, last_modified, size
         ORDER BY checked_at DESC, run_id DESC

@@ -9,7 +9,8 @@ import dagster as dg
 from fixity.catalog import Catalog, Queue
 from fixity.events import BatchOperationsEvent, Event
 from fixity.lake import Lake
-from fixity.s3_batch.jobs import TERMINAL, S3ControlError
+from fixity.s3_batch.errors import S3ControlError
+from fixity.s3_batch.jobs import TERMINAL
 from fixity.s3_batch.records import bucket_of
 from jobs import INGEST_JOB
 from resources import LakeResource, QueuesResource, S3ControlResource

@@ -8,7 +8,8 @@ import dagster as dg
 
 from fixity.catalog import Catalog
 from fixity.lake import Lake
-from fixity.s3_batch.jobs import MOST_ACTIVE, S3ControlError, active_jobs
+from fixity.s3_batch.errors import S3ControlError
+from fixity.s3_batch.jobs import MOST_ACTIVE, active_jobs
 from fixity.s3_batch.records import open_jobs, waiting_requests
 from fixity_assets.checksum_job import REQUEST_TAG
 from jobs import REQUEST_JOB, batch_jobs

@@ -5,8 +5,11 @@ Only the telling. The rules are in `model` and `references`.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args, get_origin
 
@@ -109,9 +112,16 @@ def _not_text(given: object, value: str) -> str:
 
 
 def _meaning(keys: Sequence[str | int]) -> str:
-    field = _model_at(keys).model_fields[str(keys[-1])]
-    meaning = " ".join((field.description or "It must be given").split())
-    return f"{meaning[0].lower()}{meaning[1:]}"
+    """What stands below a field in its model, read here: pydantic would read it at every start."""
+    (described,) = ast.parse(inspect.getsource(_model_at(keys))).body
+    assert isinstance(described, ast.ClassDef)
+    for stated, below in pairwise(described.body):
+        match stated, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                if name == keys[-1]:
+                    meaning = " ".join(text.split())
+                    return f"{meaning[0].lower()}{meaning[1:]}"
+    return "it must be given"
 
 
 def _model_at(keys: Sequence[str | int]) -> type[BaseModel]:

@@ -15,8 +15,10 @@ from pydantic import BaseModel, ValidationError
 
 from fixity.catalog.errors import CatalogError, describe, unknown_key
 from fixity.catalog.model import Bucket, Catalog, Pair, Store, with_name
+from fixity.catalog.places import place_problems
 from fixity.catalog.queues import stores_named
 from fixity.catalog.references import reference_problems
+from fixity.catalog.stacks import StacksUnknown, with_stacks
 from fixity.catalog.wording import key_path
 from fixity.catalog.yaml_file import UnreadableError, read_mapping
 
@@ -73,6 +75,10 @@ def load_catalog(given: Path | None = None) -> Catalog:
         content, problems = read_mapping(file)
     except UnreadableError as error:
         raise CatalogError([f"{_as_people_see_it(file)}{error}"], file) from None
+    try:
+        content = with_stacks(content, Store)
+    except StacksUnknown as error:
+        problems.append(f": stacks: {error}")
     if "file" in content:  # the model's one field that is no key of the file
         problems.append(f": file: {unknown_key(['file'])}")
     try:
@@ -97,12 +103,11 @@ def _references(content: Mapping[str, object], folder: Path) -> list[str]:
     lake_store = content.get("lake_store", "aws")
     if stores is None or buckets is None or pairs is None or not isinstance(lake_store, str):
         return []
-    problems = reference_problems(
-        {("lake_store",): lake_store, **dict(stores_named(content.get("queues")))},
-        _parts(Store, {"aws": None, **stores}, folder),
-        _parts(Bucket, buckets, folder),
-        _parts(Pair, pairs, folder),
-    )
+    known_stores = _parts(Store, {"aws": None, **stores}, folder)
+    known_buckets = _parts(Bucket, buckets, folder)
+    named = {("lake_store",): lake_store, **dict(stores_named(content.get("queues")))}
+    problems = reference_problems(named, known_stores, known_buckets, _parts(Pair, pairs, folder))
+    problems += place_problems(None, lake_store, known_stores, known_buckets)
     return [f"{key_path(keys)}: {why}" for keys, why in problems]
 
 

@@ -23,8 +23,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fixity.catalog.fields import Endpoint, LakeRoot, LocalPath, Name, Owner, Prefix, RealName, Text
 from fixity.catalog.part import Part
+from fixity.catalog.places import place_of, place_problems
 from fixity.catalog.queues import Queues, stores_named
-from fixity.catalog.references import reference_problems
+from fixity.catalog.references import cautions, reference_problems
 from fixity.catalog.s3_batch import S3Batch, what_is_wrong, with_common_settings
 from fixity.catalog.units import ByteSize, Duration
 
@@ -174,6 +175,14 @@ class Catalog(Part):
         """The store that has a bucket (which is not a local directory)."""
         return self.stores[bucket.store]
 
+    def place_of(self, bucket: Bucket) -> str:
+        """Where a bucket is and which versions are meant, as one text: another text, another place."""
+        return place_of(bucket, self.store_of(bucket))
+
+    def cautions(self, pair: Pair) -> list[str]:
+        """What to tell whoever reads the report of a pair, since the catalog may not mean it so."""
+        return cautions(self.buckets[pair.source], self.buckets[pair.replica])
+
     def pairs_of(self, bucket_name: str) -> list[Pair]:
         """The pairs in which a bucket is source or replica, in the catalog's order."""
         return [pair for pair in self.pairs.values() if bucket_name in (pair.source, pair.replica)]
@@ -204,6 +213,7 @@ class Catalog(Part):
     def _holds_together(self) -> Self:
         named = {("lake_store",): self.lake_store, **dict(stores_named(self.queues))}
         problems = reference_problems(named, self.stores, self.buckets, self.pairs)
+        problems += place_problems(self.lake, self.lake_store, self.stores, self.buckets)
         if problems:
             raise ValidationError.from_exception_data(
                 "Catalog",

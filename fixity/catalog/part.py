@@ -8,6 +8,4 @@ from pydantic import BaseModel, ConfigDict
 class Part(BaseModel):
     """A mapping of the catalog. The text below a field is its meaning, shown where the key is missing."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

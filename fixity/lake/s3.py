@@ -30,7 +30,7 @@ class S3Lake(Lake):
     def __init__(self, bucket: str, prefix: str, store: Store) -> None:
         self._bucket = bucket
         self._prefix = prefix
-        self._client = _client(store)
+        self._client = s3_client(store)
 
     def list(self, folder: str) -> list[LakeFile]:
         """See Lake."""
@@ -106,7 +106,8 @@ class S3Lake(Lake):
             raise LakeError(f"the lake's {self.location(name)}: {why}") from error
 
 
-def _client(store: Store) -> S3Client:
+def s3_client(store: Store) -> S3Client:
+    """A boto3 client for a store. Raises BotoCoreError."""
     session = boto3.Session(profile_name=store.profile, region_name=store.region)
     style = "path" if store.endpoint_url and store.addressing_style == "auto" else store.addressing_style
     return session.client(

@@ -13,12 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from fixity.lake import Lake
+from fixity.s3_batch.errors import ReportUnusable
 
 FORMAT = "Report_CSV_20180820"
-
-
-class ReportUnusable(Exception):
-    """A completion report that cannot be relied upon. The message says which file, and what is wrong."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fixity.catalog import Bucket
 from fixity.lake import Lake
 from fixity.ledger import Checksums
-from fixity.s3_batch.ingest import ingest_report, keep_empty
+from fixity.s3_batch.errors import NothingToIngest
 from fixity.s3_batch.jobs import CANCELLED, COMPLETE, VANISHED, JobState, describe
 from fixity.s3_batch.records import (
     JobRecord,
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 YOUNG = 3600.0
 """Seconds for which S3 may not know a job yet that it has just made."""
-
-
-class NothingToIngest(Exception):
-    """There is no report to ingest. The message says why, and what will happen or is to be done."""
 
 
 def finished_job(
@@ -69,6 +65,8 @@ def ingest_job(
 
     Raises ReportUnusable, NothingToIngest where S3 has forgotten the job and there is no report, LakeError.
     """
+    from fixity.s3_batch.ingest import ingest_report, keep_empty  # with DuckDB, which looking does not need
+
     record = job_record(lake, bucket.name, job_id)
     assert record is not None  # `finished_job` found it
     try:

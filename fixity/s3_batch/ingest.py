@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
@@ -26,7 +27,8 @@ from fixity.lake.paths import checksums_file, checksums_folder
 from fixity.ledger import Checksums
 from fixity.newest import announce
 from fixity.reports.ranges import KeyRange, key_ranges
-from fixity.s3_batch.completion import Report, ReportUnusable, fetch_report
+from fixity.s3_batch.completion import Report, fetch_report
+from fixity.s3_batch.errors import ReportUnusable
 from fixity.s3_batch.records import JobRecord
 from fixity.table_writer import TableWriter
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
@@ -67,7 +69,7 @@ def keep_report(
     inventory = lake.fetch(job.inventory, workspace)
     listed = Provenance.read(inventory)
     file = workspace / "checksums.parquet"
-    provenance = Provenance(bucket.name, run_id, listed.run_id, listed.listed_at)
+    provenance = replace(listed, bucket=bucket.name, run_id=run_id)
     writer = TableWriter(file, CHECKSUMS, provenance)
     statuses: Counter[str] = Counter()
     reasons: Counter[str] = Counter()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.catalog import Bucket, S3Batch
+from fixity.s3_batch.errors import AccountFull, S3ControlError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3control import S3ControlClient
@@ -26,14 +27,6 @@ TERMINAL = frozenset({COMPLETE, FAILED, CANCELLED, VANISHED})
 _ACTIVE: Any = ["New", "Preparing", "Suspended", "Ready", "Active", "Pausing", "Paused", "Completing",
                 "Cancelling", "Failing"]  # fmt: skip
 _EMPTY = "InvalidManifestContent"
-
-
-class S3ControlError(Exception):
-    """S3 Control refused a request or cannot be reached. The message says what was asked, and why."""
-
-
-class AccountFull(S3ControlError):
-    """No further job may be active now: wait for the end of another."""
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,12 @@ from fixity.catalog import Bucket, Catalog
 from fixity.hashing import utc_now
 from fixity.lake import Lake
 from fixity.ledger import newest_inventory
-from fixity.s3_batch.jobs import AccountFull, Manifest, job_request, report_prefix, request_token, submit
+from fixity.s3_batch.errors import AccountFull, NotInInventory
+from fixity.s3_batch.jobs import Manifest, job_request, report_prefix, request_token, submit
 from fixity.s3_batch.records import JobRecord, Waiting, keep_job, keep_waiting, waiting_requests
 
 if TYPE_CHECKING:
     from mypy_boto3_s3control import S3ControlClient
-
-
-class NotInInventory(Exception):
-    """A selection names objects that the newest inventory does not have. The message names the first."""
 
 
 def note_request(
@@ -100,8 +97,8 @@ def _put_manifest(
         file = workspace / "manifest.csv"
         with file.open("w", encoding="ascii", newline="") as out:
             for row in listed:
-                fields = [bucket.real_name, quote(bucket.prefix + row["key"], safe="/")]
-                out.write(",".join([*fields, row["version_id"]] if versioned else fields) + "\n")
+                cells = [bucket.real_name, quote(bucket.prefix + row["key"], safe="/")]
+                out.write(",".join([*cells, row["version_id"]] if versioned else cells) + "\n")
         etag = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
         name = f"batch/manifests/checksum/{bucket.real_name}/{token}.csv"
         reports.put(name, file, replace=True)
