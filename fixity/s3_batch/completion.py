@@ -19,19 +19,40 @@ FORMAT = "Report_CSV_20180820"
 
 
 @dataclass(frozen=True)
+class Result:
+    """A result file, fetched. kind: of tasks that `succeeded` or `failed`. place: for people."""
+
+    kind: str
+    file: Path
+    md5: str
+    place: str
+
+    def check(self) -> None:
+        """Whether it is what the manifest says, by its MD5. Raises ReportUnusable."""
+        with self.file.open("rb") as content:
+            found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if found != self.md5:
+            raise ReportUnusable(
+                f"{self.place} is not what the report's manifest says: its MD5 is {found}, and not "
+                f"{self.md5}; it may have been cut short or changed"
+            )
+
+
+@dataclass(frozen=True)
 class Report:
-    """A completion report with its result files, fetched: of tasks that succeeded, and that failed.
+    """A completion report, fetched and not yet checked. created_at: UTC."""
 
-    created_at: UTC.
-    """
-
-    succeeded: list[Path]
-    failed: list[Path]
+    results: list[Result]
     created_at: datetime
+
+    def check(self) -> None:
+        """Whether all result files are whole. Raises ReportUnusable."""
+        for result in self.results:
+            result.check()
 
 
 def fetch_report(reports: Lake, manifest: str, workspace: Path) -> Report:
-    """Fetch a report by the key of its manifest, and check each file by the manifest's MD5.
+    """Fetch a report by the key of its manifest.
 
     Raises ReportUnusable, FileNotFoundError where there is no manifest, LakeError.
     """
@@ -48,10 +69,7 @@ def fetch_report(reports: Lake, manifest: str, workspace: Path) -> Report:
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReportUnusable(f"{place} is no manifest of a completion report: {error!r}") from error
-    files: dict[str, list[Path]] = {"succeeded": [], "failed": []}
-    for kind, key, md5 in results:
-        files[kind].append(_fetch_result(reports, key, md5, workspace))
-    return Report(files["succeeded"], files["failed"], created_at)
+    return Report([_fetch(reports, *each, workspace) for each in results], created_at)
 
 
 def _kind(result: dict[str, Any]) -> str:
@@ -61,17 +79,9 @@ def _kind(result: dict[str, Any]) -> str:
     return str(kind)
 
 
-def _fetch_result(reports: Lake, key: str, md5: str, workspace: Path) -> Path:
+def _fetch(reports: Lake, kind: str, key: str, md5: str, workspace: Path) -> Result:
     place = reports.location(key)
     try:
-        file = reports.fetch(key, workspace)
+        return Result(kind, reports.fetch(key, workspace), md5, place)
     except FileNotFoundError as error:
         raise ReportUnusable(f"the report names {place}, which is not there") from error
-    with file.open("rb") as content:
-        found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != md5:
-        raise ReportUnusable(
-            f"{place} is not what the report's manifest says: its MD5 is {found}, and not {md5}; "
-            "it may have been cut short or changed"
-        )
-    return file

@@ -1,7 +1,8 @@
 """From a job's completion report to a table of the ledger: CSV to sorted Parquet, beside the inventory.
 
-Rows are judged one by one in `stage.sql` and sorted; then they meet the inventory range by range in
-`join.sql`, so that memory does not grow with the bucket. Which job, and when, is decided elsewhere.
+The inventory is sorted, and cut into ranges of keys. Rows are judged one by one in `stage.sql`, and put
+into a file for each range; then they meet the inventory range by range in `join.sql`, so that memory
+does not grow with the bucket. Which job, and when, is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from fixity.catalog import Algorithm, Bucket
 from fixity.database import open_database, processors
@@ -34,7 +36,7 @@ from fixity.table_writer import TableWriter
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
 
 _MEMORY = "1GB"
-_RANGE_BYTES = 32 * 1024 * 1024
+_RANGE_BYTES = 16 * 1024 * 1024  # of the inventory, encoded and not compressed: some 130,000 objects
 _STAGE = Path(__file__).with_name("stage.sql").read_text(encoding="utf-8")
 _JOIN = Path(__file__).with_name("join.sql").read_text(encoding="utf-8")
 _COLUMNS = ("bucket", "key", "version_id", "task_status", "http_status", "error_code", "message")
@@ -43,6 +45,12 @@ _OCTETS: dict[Algorithm, int] = {
     "MD5": 16, "SHA1": 20, "SHA256": 32, "SHA512": 64, "CRC32": 4, "CRC32C": 4, "CRC64NVME": 8,
     "XXHASH64": 8, "XXHASH3": 8, "XXHASH128": 16,
 }  # fmt: skip
+
+_STAGED = pa.schema(
+    [(name, pa.string()) for name in ("key", "version_id", "etag", "checksum_type")]
+    + [("checksum", pa.binary()), ("error_code", pa.string()), ("error_message", pa.string())]
+)
+"""What `stage.sql` writes."""
 
 
 def ingest_report(lake: Lake, reports: Lake, bucket: Bucket, job: JobRecord, run_id: str) -> Checksums:
@@ -59,7 +67,7 @@ def ingest_report(lake: Lake, reports: Lake, bucket: Bucket, job: JobRecord, run
 def keep_empty(lake: Lake, bucket: Bucket, job: JobRecord, run_id: str) -> Checksums:
     """Keep the table of a job that found nothing to check. Raises LakeError."""
     with lake.workspace() as workspace:
-        return keep_report(lake, bucket, job, Report([], [], datetime.now(UTC)), run_id, workspace)
+        return keep_report(lake, bucket, job, Report([], datetime.now(UTC)), run_id, workspace)
 
 
 def keep_report(
@@ -75,8 +83,9 @@ def keep_report(
     reasons: Counter[str] = Counter()
     bytes_read = 0
     try:
-        staged = _stage(report, bucket, job, workspace)
-        with closing(_joined(inventory, staged, bucket, job, report, run_id, workspace)) as tables:
+        ranges = key_ranges(inventory, inventory, 2 * _RANGE_BYTES)
+        staged = _staged(report, bucket, job, [each.lower for each in ranges[1:]], workspace)
+        with closing(_joined(inventory, staged, ranges, bucket, job, report, run_id, workspace)) as tables:
             for table in tables:
                 statuses += _count(table.column("status"))
                 reasons += _count(table.column("error_code").drop_null())
@@ -100,28 +109,47 @@ def keep_report(
     )
 
 
-def _stage(report: Report, bucket: Bucket, job: JobRecord, workspace: Path) -> Path:
-    """The report's rows, judged and sorted, as a Parquet file."""
-    staged = workspace / "staged.parquet"
+def _staged(report: Report, bucket: Bucket, job: JobRecord, edges: list[str], workspace: Path) -> Path:
+    """The report's rows, judged, in a folder of Parquet files. That they are whole is looked at meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        checking = pool.submit(report.check)
+        try:
+            staged = _stage(report, bucket, job, edges, workspace)
+        except ReportUnusable:
+            checking.result()  # what was cut short is told as such
+            raise
+        checking.result()
+    return staged
+
+
+def _stage(report: Report, bucket: Bucket, job: JobRecord, edges: list[str], workspace: Path) -> Path:
+    staged = workspace / "staged"
     nothing = workspace / "nothing.csv"
     nothing.touch()
+    files = {
+        kind: [result.file for result in report.results if result.kind == kind] or [nothing]
+        for kind in ("succeeded", "failed")
+    }
     settings = bucket.s3_batch
     key = "url_decode(key)" if settings and settings.decode_report_keys else "key"
     if bucket.prefix:
         prefix = _text(bucket.prefix)
         key = f"CASE WHEN starts_with({key}, {prefix}) THEN substr({key}, {len(bucket.prefix) + 1}) END"
     statement = _STAGE.format(
-        succeeded=_list(report.succeeded or [nothing]),
-        failed=_list(report.failed or [nothing]),
+        succeeded=_list(files["succeeded"]),
+        failed=_list(files["failed"]),
         columns="{" + ", ".join(f"'{name}': 'VARCHAR'" for name in _COLUMNS) + "}",
         bucket=_text(bucket.real_name),
         key=key,
         algorithm=_text(job.algorithm),
         octets=_OCTETS[job.algorithm],  # type: ignore[index]
+        range=_range(0, len(edges)),
         staged=_text(str(staged)),
     )
     with open_database(workspace, _MEMORY) as database:
         try:
+            database.execute("SET preserve_insertion_order = false")
+            database.execute("SET VARIABLE edges = $edges::VARCHAR[]", {"edges": edges})
             database.execute(statement)
         except duckdb.Error as error:
             raise ReportUnusable(
@@ -130,9 +158,21 @@ def _stage(report: Report, bucket: Bucket, job: JobRecord, workspace: Path) -> P
     return staged
 
 
+def _range(first: int, last: int) -> str:
+    """SQL for the number of a key's range, of those from `first` to `last`: as few comparisons as may be."""
+    if first == last:
+        return str(first)
+    middle = (first + last) // 2
+    return (
+        f"CASE WHEN key < getvariable('edges')[{middle + 1}] "
+        f"THEN {_range(first, middle)} ELSE {_range(middle + 1, last)} END"
+    )
+
+
 def _joined(
     inventory: Path,
     staged: Path,
+    ranges: list[KeyRange],
     bucket: Bucket,
     job: JobRecord,
     report: Report,
@@ -142,25 +182,27 @@ def _joined(
     """The checks of one range of keys after the other; only a few ranges ahead are worked on."""
     parameters = {
         "inventory": str(inventory),
-        "staged": str(staged),
         "by_version": bucket.versions == "all",
         "algorithm": job.algorithm,
         "checked_at": report.created_at,
         "run_id": run_id,
         "whole": job.objects is None,
     }
+    nothing = workspace / "nothing.parquet"
+    pq.write_table(_STAGED.empty_table(), nothing)
     threads = processors()
     waiting = deque[Future[pa.Table]]()
-    with open_database(workspace, threads=1) as database, ThreadPoolExecutor(threads) as pool:
+    with open_database(workspace, _MEMORY, threads=1) as database, ThreadPoolExecutor(threads) as pool:
         database.execute("SET GLOBAL parquet_metadata_cache = true")
         cursors: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
         for _ in range(threads):
             cursors.put(database.cursor())
         try:
-            for keys in key_ranges(inventory, staged, _RANGE_BYTES):
+            for number, keys in enumerate(ranges):
                 if len(waiting) > threads:
                     yield waiting.popleft().result()
-                waiting.append(pool.submit(_join, cursors, keys, parameters))
+                files = [str(file) for file in (staged / f"range={number}").glob("*")] or [str(nothing)]
+                waiting.append(pool.submit(_join, cursors, keys, files, parameters))
             while waiting:
                 yield waiting.popleft().result()
         finally:
@@ -168,32 +210,32 @@ def _joined(
 
 
 def _join(
-    cursors: SimpleQueue[duckdb.DuckDBPyConnection], keys: KeyRange, common: dict[str, Any]
+    cursors: SimpleQueue[duckdb.DuckDBPyConnection], keys: KeyRange, staged: list[str], common: dict[str, Any]
 ) -> pa.Table:
     parameters = common | {
         "lower": keys.lower,
         "upper": keys.upper,
         "listed_first": keys.source_rows[0],
         "listed_last": keys.source_rows[1],
-        "staged_first": keys.replica_rows[0],
-        "staged_last": keys.replica_rows[1],
+        "staged": staged,
     }
     cursor = cursors.get()
     try:
-        join, count, reduce, checks = cursor.extract_statements(_JOIN)
-        _execute(cursor, join, parameters)
-        rows, expected = _execute(cursor, count, parameters).fetchall()[0]
-        if rows > expected:
-            _execute(cursor, reduce, parameters)
-        return _execute(cursor, checks, parameters).to_arrow_table().cast(CHECKSUMS)
+        table = _checks(cursor, "joined", parameters)
+        return _checks(cursor, "one_each", parameters) if _names_twice(table) else table
     finally:
         cursors.put(cursor)
 
 
-def _execute(
-    cursor: duckdb.DuckDBPyConnection, statement: duckdb.Statement, parameters: dict[str, Any]
-) -> duckdb.DuckDBPyConnection:
-    return cursor.execute(statement, {name: parameters[name] for name in statement.named_parameters})
+def _checks(cursor: duckdb.DuckDBPyConnection, rows: str, parameters: dict[str, Any]) -> pa.Table:
+    return cursor.execute(_JOIN.format(rows=rows), parameters).to_arrow_table().cast(CHECKSUMS)
+
+
+def _names_twice(table: pa.Table) -> bool:
+    """Whether a sorted table has two rows for one object."""
+    keys, versions = (pc.fill_null(table.column(name), "").combine_chunks() for name in ("key", "version_id"))
+    same = pc.and_(pc.equal(keys[1:], keys[:-1]), pc.equal(versions[1:], versions[:-1]))
+    return bool(pc.any(same).as_py())
 
 
 def _count(column: pa.ChunkedArray) -> Counter[str]:

@@ -1,10 +1,6 @@
--- The checks of the objects that an inventory lists within a range of keys, by a report's sorted rows.
--- ingest.py runs these statements one after the other for each range.
-
-
--- The report's rows of each object: one is the rule. Where an inventory lists current versions only, a
--- report may name several versions of a key, and the one listed is known by its ETag.
-CREATE OR REPLACE TEMP TABLE joined AS
+-- The checks of the objects that an inventory lists within a range of keys, by a report's rows, in the
+-- columns and the order of the ledger. `{rows}` is `joined`, where the report has one row an object,
+-- as it should; else `one_each`, which takes longer.
 WITH
 listed AS (
     SELECT *, CASE WHEN version_id NOT IN ('', 'null') THEN version_id END AS version_named
@@ -21,32 +17,17 @@ reported AS (
         checksum,
         error_code,
         error_message
-    FROM read_parquet($staged)
-    WHERE file_row_number BETWEEN $staged_first AND $staged_last
-      AND key >= $lower AND ($upper IS NULL OR key < $upper)
-)
-FROM listed
-LEFT JOIN reported
-    ON key = reported_key
-   AND CASE WHEN $by_version THEN version_named END
-       IS NOT DISTINCT FROM CASE WHEN $by_version THEN reported_version END;
-
-
--- How many rows the range has, and how many it should have.
-SELECT
-    count(*),
-    (
-        SELECT count(*) FROM read_parquet($inventory)
-        WHERE file_row_number BETWEEN $listed_first AND $listed_last
-          AND key >= $lower AND ($upper IS NULL OR key < $upper)
-    )
-FROM joined;
-
-
--- Only where there are more: one row an object. What contradicts itself is no checksum.
-CREATE OR REPLACE TEMP TABLE joined AS
-WITH
--- Other versions of the key are of no concern, where the listed one is among them.
+    FROM read_parquet($staged, hive_partitioning = false)
+),
+joined AS (
+    FROM listed
+    LEFT JOIN reported
+        ON key = reported_key
+       AND CASE WHEN $by_version THEN version_named END
+           IS NOT DISTINCT FROM CASE WHEN $by_version THEN reported_version END
+),
+-- Where an inventory lists current versions only, a report may name several versions of a key, and the
+-- one that is listed is known by its ETag. Others are of no concern then.
 counted AS (
     SELECT
         *,
@@ -68,27 +49,27 @@ candidates AS (
     FROM counted
     WHERE is_it OR NOT is_there
     WINDOW object AS (PARTITION BY key, version_named)
+),
+-- What contradicts itself is no checksum.
+one_each AS (
+    SELECT
+        * EXCLUDE (is_it, is_there, rows, rows_of_version, contradictory, number)
+        REPLACE (
+            CASE WHEN rows_of_version = 1 AND NOT (contradictory AND is_there) THEN checksum END AS checksum,
+            CASE
+                WHEN rows_of_version > 1 THEN 'ReportedTwice'
+                WHEN contradictory AND is_there THEN 'ContradictoryChecksum'
+                ELSE error_code
+            END AS error_code,
+            CASE
+                WHEN rows_of_version > 1 THEN concat('the report has ', rows_of_version, ' rows for this object')
+                WHEN contradictory AND is_there THEN 'versions with this ETag have other checksums'
+                ELSE error_message
+            END AS error_message
+        )
+    FROM candidates
+    WHERE number = 1
 )
-SELECT
-    * EXCLUDE (is_it, is_there, rows, rows_of_version, contradictory, number)
-    REPLACE (
-        CASE WHEN rows_of_version = 1 AND NOT (contradictory AND is_there) THEN checksum END AS checksum,
-        CASE
-            WHEN rows_of_version > 1 THEN 'ReportedTwice'
-            WHEN contradictory AND is_there THEN 'ContradictoryChecksum'
-            ELSE error_code
-        END AS error_code,
-        CASE
-            WHEN rows_of_version > 1 THEN concat('the report has ', rows_of_version, ' rows for this object')
-            WHEN contradictory AND is_there THEN 'versions with this ETag have other checksums'
-            ELSE error_message
-        END AS error_message
-    )
-FROM candidates
-WHERE number = 1;
-
-
--- The checks, in the columns and the order of the ledger.
 SELECT
     key,
     version_id,
@@ -125,7 +106,7 @@ FROM (
             WHEN etag IS NULL OR reported_etag = etag THEN 'succeeded'
             ELSE 'skipped'
         END AS status
-    FROM joined
+    FROM {rows}
 )
 WHERE reported_key IS NOT NULL OR $whole
-ORDER BY key, version_id NULLS FIRST;
+ORDER BY key, version_id NULLS FIRST

@@ -1,5 +1,5 @@
--- The rows of a completion report, judged by themselves, sorted by key and version. A row's message is
--- JSON where the task succeeded, and malformed where it failed. What stands in braces is
+-- The rows of a completion report, judged by themselves, a file for each range of keys. A row's message
+-- is JSON where the task succeeded, and malformed where it failed. What stands in braces is
 -- filled in by ingest.py, since DuckDB takes no parameters in a COPY.
 COPY (
     WITH
@@ -26,10 +26,9 @@ COPY (
             task_status,
             error_code,
             message,
-            -- Two spellings of one name; a structure's names are told apart without regard to case.
             CASE WHEN task_status = 'succeeded' THEN TRY(from_json(
-                replace(message, '"ETag":', '"etag":'),
-                '{{"checksum_base64": "VARCHAR", "etag": "VARCHAR", "checksumAlgorithm": "VARCHAR",
+                message,
+                '{{"checksum_base64": "VARCHAR", "ETag": "VARCHAR", "checksumAlgorithm": "VARCHAR",
                   "checksumType": "VARCHAR", "checksum_hex": "VARCHAR"}}'
             )) END AS said
         FROM results
@@ -37,6 +36,9 @@ COPY (
     decoded AS (
         SELECT
             *,
+            -- Both spellings of the name occur.
+            CASE WHEN said.ETag IS NULL AND task_status = 'succeeded'
+                THEN TRY(json_extract_string(message, '$.etag')) ELSE said.ETag END AS etag,
             TRY(unhex(said.checksum_hex)) AS in_hex,
             TRY(from_base64(said.checksum_base64)) AS in_base64
         FROM read
@@ -46,7 +48,7 @@ COPY (
             *,
             CASE
                 WHEN task_status = 'succeeded' THEN CASE
-                    WHEN said.etag IS NULL OR said.checksumAlgorithm IS NULL THEN 'MalformedResult'
+                    WHEN etag IS NULL OR said.checksumAlgorithm IS NULL THEN 'MalformedResult'
                     WHEN said.checksumAlgorithm <> {algorithm} THEN 'OtherAlgorithm'
                     WHEN in_hex IS NULL OR in_base64 IS NULL OR octet_length(in_hex) <> {octets}
                         THEN 'MalformedChecksum'
@@ -58,9 +60,10 @@ COPY (
         FROM decoded
     )
     SELECT
+        {range} AS range,
         key,
         version_id,
-        trim(said.etag, '"') AS etag,
+        trim(etag, '"') AS etag,
         CASE WHEN wrong IS NULL THEN said.checksumType END AS checksum_type,
         CASE WHEN wrong IS NULL THEN in_hex END AS checksum,
         wrong AS error_code,
@@ -87,5 +90,4 @@ COPY (
         END AS error_message
     FROM judged
     WHERE key IS NOT NULL
-    ORDER BY key, version_id NULLS FIRST
-) TO {staged} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE 100000)
+) TO {staged} (FORMAT parquet, COMPRESSION lz4, PARTITION_BY (range))
