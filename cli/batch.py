@@ -77,28 +77,25 @@ def _buckets(catalog: Catalog, name: str, keys: Path | None) -> list[str]:
 
 @app.command(epilog=_STATUS_HELP)
 def jobs(catalog: CatalogOption = None) -> None:
-    """The newest job of each bucket that S3 checks, and the requests that wait."""
-    from rich.console import Console
-    from rich.table import Table
-
+    """Show the newest job of each bucket that S3 checks, and the requests that wait."""
     from fixity.lake import LakeError, open_lake
     from fixity.s3_batch.errors import S3ControlError
 
     loaded = _load(catalog)
-    table = Table("bucket", "job", "status", "tasks done", "failed", "age", box=None)
+    rows = [("BUCKET", "JOB", "STATUS", "TASKS DONE", "FAILED", "AGE")]
     try:
         lake = open_lake(loaded)
         for bucket in loaded.checked_by_s3:
-            for row in _rows(loaded, lake, bucket):
-                table.add_row(*row)
+            rows += _rows(loaded, lake, bucket)
     except (LakeError, S3ControlError) as error:
         _end(Exit.NOT_DONE, str(error))
-    console = Console()
-    # Whole in a file or a pipe, however long its lines are.
-    console.print(table, width=None if console.is_terminal else 200)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
 
 
-def _rows(catalog: Catalog, lake: Lake, bucket: str) -> list[tuple[str, ...]]:
+def _rows(catalog: Catalog, lake: Lake, bucket: str) -> list[tuple[str, str, str, str, str, str]]:
     from fixity.s3_batch.client import s3_control_client
     from fixity.s3_batch.jobs import describe
     from fixity.s3_batch.records import newest_job, outcome_of, waiting_requests

@@ -29,7 +29,7 @@ def batch_completion_sensor(catalog: Catalog, queue: Queue) -> dg.SensorDefiniti
         name="batch_completion",
         description=__doc__,
         job_name=INGEST_JOB,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def batch_completion(

@@ -28,7 +28,7 @@ def s3_control_client(bucket: Bucket, store: Store, settings: S3Batch) -> S3Cont
             config=Config(
                 connect_timeout=10,
                 read_timeout=30,
-                retries={"mode": "standard", "total_max_attempts": 4},
+                retries={"mode": "standard", "total_max_attempts": 2},
             ),
         )
     except BotoCoreError as error:

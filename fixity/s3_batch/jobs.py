@@ -76,9 +76,12 @@ class Manifest:
 
 
 def job_request(
-    bucket: Bucket, settings: S3Batch, token: str, run_id: str, manifest: Manifest | None = None
+    bucket: Bucket, settings: S3Batch, token: str, manifest: Manifest | None = None
 ) -> dict[str, Any]:
-    """The CreateJob request that asks for the checksums of a bucket, or of what a manifest names."""
+    """The CreateJob request that asks for the checksums of a bucket, or of what a manifest names.
+
+    The same for every attempt: S3 refuses a token that comes with another request.
+    """
     report_bucket = f"arn:aws:s3:::{settings.report_bucket}"
     request: dict[str, Any] = {
         "AccountId": settings.account_id,
@@ -89,7 +92,7 @@ def job_request(
         "Description": f"Checksums of {bucket.real_name}, for fixity"[:256],
         "Tags": [
             {"Key": "fixity-bucket", "Value": bucket.name},
-            {"Key": "fixity-run", "Value": run_id},
+            {"Key": "fixity-request", "Value": token},
         ],
         "Operation": {
             "S3ComputeObjectChecksum": {

@@ -19,7 +19,14 @@ from fixity.lake import Lake
 from fixity.ledger import newest_inventory
 from fixity.s3_batch.errors import AccountFull, NotInInventory
 from fixity.s3_batch.jobs import Manifest, job_request, report_prefix, request_token, submit
-from fixity.s3_batch.records import JobRecord, Waiting, keep_job, keep_waiting, waiting_requests
+from fixity.s3_batch.records import (
+    JobRecord,
+    Waiting,
+    job_record,
+    keep_job,
+    keep_waiting,
+    waiting_requests,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3control import S3ControlClient
@@ -57,12 +64,13 @@ def submit_request(
     Raises S3ControlError, LakeError.
     """
     assert bucket.s3_batch is not None  # the catalog sees to it
-    request = job_request(bucket, bucket.s3_batch, waiting.token, run_id, waiting.manifest)
+    request = job_request(bucket, bucket.s3_batch, waiting.token, waiting.manifest)
     try:
         job_id = submit(client, request)
     except AccountFull:
         return None
-    record = JobRecord(
+    # An attempt that was killed, or is repeated, finds the job that it made.
+    record = job_record(lake, bucket.name, job_id) or JobRecord(
         bucket=bucket.name,
         job_id=job_id,
         run_id=run_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from types import TracebackType
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -20,6 +21,7 @@ class MotoServer:
     """A server on a free port for the length of a `with` block."""
 
     def __init__(self) -> None:
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else it tells of every request
         self._server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
         self.endpoint_url = ""
 
