@@ -14,6 +14,7 @@ import os
 import shutil
 import statistics
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -184,8 +185,9 @@ def main() -> None:
         print(table(measure(said.rows, said.pair_rows, said.rounds)))
         return
     which, count, directory = said.only[0], int(said.only[1]), Path(said.only[2])
+    works: dict[str, Callable[[Path, int], object]] = {"ingest": ingest, "ours": ours, "duracloud": duracloud}
     try:
-        {"ingest": ingest, "ours": ours, "duracloud": duracloud}[which](directory, count)
+        works[which](directory, count)
     finally:
         shutil.rmtree(directory / f"lake-{count}", ignore_errors=True)
 

@@ -4,6 +4,8 @@ Looks at every job that was submitted and not dealt with, and has its report ing
 told. Requests that waited because the account was full are submitted when there is room again.
 """
 
+from datetime import timedelta
+
 import dagster as dg
 
 from fixity.catalog import Catalog
@@ -15,6 +17,9 @@ from fixity_assets.checksum_job import REQUEST_TAG
 from jobs import REQUEST_JOB, batch_jobs
 from resources import LakeResource, S3ControlResource
 from sensors.finished_jobs import NoRun, ingest_request
+
+HEAD_START = timedelta(minutes=10)
+"""For how long a job that has ended is left to its event: else both sensors could ask for its run."""
 
 
 def batch_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
@@ -31,12 +36,15 @@ def batch_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, lake: LakeResource, s3_control: S3ControlResource
     ) -> dg.SensorResult:
         kept_in = lake.open()
+        head_start = HEAD_START if catalog.queues.batch_completion else timedelta(0)
         requests: list[dg.RunRequest] = []
         notes: list[str] = []
         for bucket in catalog.checked_by_s3:
             for record in open_jobs(kept_in, bucket):
                 try:
-                    found = ingest_request(context.instance, kept_in, s3_control, bucket, record.job_id)
+                    found = ingest_request(
+                        context.instance, kept_in, s3_control, bucket, record.job_id, head_start
+                    )
                 except S3ControlError as error:
                     found = NoRun(str(error))
                 if isinstance(found, NoRun):

@@ -6,9 +6,11 @@ What both batch sensors share; how each hears of a job does not belong here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import dagster as dg
 
+from fixity.hashing import utc_now
 from fixity.lake import Lake
 from fixity.s3_batch.finished import YOUNG
 from fixity.s3_batch.jobs import VANISHED, JobState, describe
@@ -33,10 +35,16 @@ def state_of(s3_control: S3ControlResource, record: JobRecord) -> JobState:
 
 
 def ingest_request(
-    instance: dg.DagsterInstance, lake: Lake, s3_control: S3ControlResource, bucket: str, job_id: str
+    instance: dg.DagsterInstance,
+    lake: Lake,
+    s3_control: S3ControlResource,
+    bucket: str,
+    job_id: str,
+    head_start: timedelta = timedelta(0),
 ) -> dg.RunRequest | NoRun:
     """The run that ingests a job's report, or why there is none to ask for.
 
+    Arguments: `head_start`, for how long a job that has ended is left to the event of its end.
     Raises S3ControlError, LakeError.
     """
     record = job_record(lake, bucket, job_id)
@@ -50,6 +58,10 @@ def ingest_request(
     state = state_of(s3_control, record)
     if not state.ended or (state.status == VANISHED and record.age < YOUNG):
         return NoRun(f"'{bucket}' waits for the job {job_id}: {state.status}, {state.progress}", later=True)
+    if state.ended_at and utc_now() - state.ended_at < head_start:
+        return NoRun(
+            f"the job {job_id} of '{bucket}' has just ended: its event may be on its way", later=True
+        )
     return dg.RunRequest(
         run_key=f"job:{job_id}", job_name=INGEST_JOB, partition_key=bucket, tags={JOB_TAG: job_id}
     )

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cfnlint.decode.cfn_yaml import load
+from cfnlint.decode.cfn_yaml import load  # type: ignore[import-untyped]
 
 from devstack.jobs import job_event
 

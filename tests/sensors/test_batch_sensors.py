@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from devstack.jobs import job_event
 from fixity.s3_batch.records import open_jobs, outcome_of, receipt_file, waiting_requests
 from jobs import CHECKSUMS_JOB, INGEST_JOB
+from sensors import batch_reconciliation
 from tests.batch_platform import ACCOUNT, REPLICA, BatchPlatform, failures, reason
 from tests.platform import PAIR
+
+
+@pytest.fixture(autouse=True)
+def no_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs of these tests have ended a moment ago."""
+    monkeypatch.setattr(batch_reconciliation, "HEAD_START", timedelta(0))
 
 
 def test_foreign_jobs_garbage_and_other_events_are_acknowledged_and_named(
@@ -63,6 +72,17 @@ def test_a_lost_event_is_made_up_for_by_looking_again_once(
     # The event after all: the run is not asked for again.
     batch.queue.send(job_event(str(job), "Complete", ACCOUNT))
     assert not batch.tick(instance, "batch_completion").run_requests
+
+
+def test_a_job_that_has_just_ended_is_left_to_its_event(
+    batch: BatchPlatform, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_reconciliation, "HEAD_START", timedelta(minutes=10))
+    batch.put("a")
+    batch.request(instance, PAIR)
+    batch.control.jobs.wait()
+    tick = batch.tick(instance, "batch_reconciliation")
+    assert not tick.run_requests and "its event may be on its way" in reason(tick)
 
 
 def test_a_run_that_one_sensor_asked_for_is_not_asked_for_by_the_other(

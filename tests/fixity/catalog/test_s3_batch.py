@@ -81,7 +81,8 @@ def test_a_stack_is_the_pairs_that_the_account_has(
         catalog = load(
             f"lake: l\nstacks: [st1]\nstores: {{aws: {{endpoint_url: '{seaweedfs.endpoint_url}'}}}}\n"
             f"s3_batch: {{account_id: '111122223333', role_arn: '{ROLE}'}}\n"
-            "buckets: {st1-private: {algorithm: MD5}, st1-private-repl: {algorithm: MD5}, mine: {path: ./box}}\n"
+            "buckets: {st1-private: {algorithm: MD5}, st1-private-repl: {algorithm: MD5}, "
+            "mine: {path: ./box}}\n"
         )
     finally:
         for name in names:

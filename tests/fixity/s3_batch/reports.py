@@ -113,7 +113,7 @@ class Ingest:
         said = {"name": BUCKET, "engine": "s3_batch", "s3_batch": settings, **self.bucket_settings}
         return Bucket(**said)
 
-    def list(self, *objects: dict[str, Any]) -> None:
+    def listing(self, *objects: dict[str, Any]) -> None:
         """Keep an inventory."""
         rows = sorted(objects, key=lambda each: (each["key"], each["version_id"] or ""))
         with self.lake.workspace() as workspace:

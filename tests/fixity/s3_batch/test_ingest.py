@@ -26,7 +26,7 @@ def only(ingest: Ingest) -> dict[str, Any]:
 
 def test_a_real_row_becomes_a_checksum(ingest: Ingest) -> None:
     ingest.bucket_settings["bucket"] = "test-stack-private"
-    ingest.list(listed("wasteland01elio.pdf", tag="b6962e69f0505dc50e8022c7f0bf09b6"))
+    ingest.listing(listed("wasteland01elio.pdf", tag="b6962e69f0505dc50e8022c7f0bf09b6"))
     ingest.result("succeeded", REAL_ROW)
     kept = only(ingest)
     assert kept["checksum"] == "9769072b18003829d11657060dc98dcfb5c96d50c197bf40eb40d92e2d2d7869"
@@ -41,14 +41,14 @@ def test_a_real_row_becomes_a_checksum(ingest: Ingest) -> None:
 
 def test_the_other_spelling_and_escaped_base64_are_read_too(ingest: Ingest) -> None:
     ingest.bucket_settings.update(bucket="amzn-s3-demo-bucket1", algorithm="CRC32")
-    ingest.list(listed("s3-standard-1mb-test-object", tag="3c3c1813042989094598e4b57ecbdc82"))
+    ingest.listing(listed("s3-standard-1mb-test-object", tag="3c3c1813042989094598e4b57ecbdc82"))
     ingest.result("succeeded", CRC32_ROW)
     assert only(ingest)["checksum"] == "6d2f5339"
 
 
 def test_failed_rows_are_read_though_they_are_no_csv(ingest: Ingest) -> None:
     ingest.bucket_settings["bucket"] = "amzn-s3-demo-bucket1"
-    ingest.list(listed("image_14975"), listed("image_14976"))
+    ingest.listing(listed("image_14975"), listed("image_14976"))
     ingest.result("failed", FAILED_ROWS)
     kept = ingest.run()
     assert (kept.failed, kept.succeeded, kept.reasons) == (2, 0, {"PermanentFailure": 2})
@@ -74,7 +74,7 @@ def test_failed_rows_are_read_though_they_are_no_csv(ingest: Ingest) -> None:
 def test_a_checksum_that_cannot_be_relied_upon_is_a_failed_row(
     ingest: Ingest, other: dict[str, str], code: str, said: str
 ) -> None:
-    ingest.list(listed("k"))
+    ingest.listing(listed("k"))
     ingest.result("succeeded", row("k", **other))
     kept = only(ingest)
     assert (kept["status"], kept["error_code"], kept["checksum"]) == ("failed", code, None)
@@ -82,7 +82,7 @@ def test_a_checksum_that_cannot_be_relied_upon_is_a_failed_row(
 
 
 def test_a_message_that_is_no_json_is_a_failed_row(ingest: Ingest) -> None:
-    ingest.list(listed("k"), listed("l"))
+    ingest.listing(listed("k"), listed("l"))
     ingest.result("succeeded", row("l"))
     ingest.result("succeeded", 'deposit,k,,succeeded,200,,"{""checksum_hex"":"\n')
     ingest.run()
@@ -90,14 +90,14 @@ def test_a_message_that_is_no_json_is_a_failed_row(ingest: Ingest) -> None:
 
 
 def test_two_rows_for_one_object_are_no_checksum(ingest: Ingest) -> None:
-    ingest.list(listed("a"), listed("k"))
+    ingest.listing(listed("a"), listed("k"))
     ingest.result("succeeded", row("a") + row("k") + row("k", checksum_hex="00" * 32))
     ingest.run()
     assert [each["error_code"] for each in ingest.table()] == [None, "ReportedTwice"]
 
 
 def test_an_object_overwritten_since_it_was_listed_is_skipped_and_one_not_named_too(ingest: Ingest) -> None:
-    ingest.list(listed("changed", tag="another"), listed("gone"), listed("same"))
+    ingest.listing(listed("changed", tag="another"), listed("gone"), listed("same"))
     ingest.result("succeeded", row("changed") + row("same") + row("written-later"))
     ingest.run()
     assert [(each["key"], each["status"], each["error_code"]) for each in ingest.table()] == [
@@ -108,7 +108,7 @@ def test_an_object_overwritten_since_it_was_listed_is_skipped_and_one_not_named_
 
 
 def test_of_several_versions_the_listed_one_is_known_by_its_etag(ingest: Ingest) -> None:
-    ingest.list(listed("k", tag="new"), listed("l", tag="none-of-them"))
+    ingest.listing(listed("k", tag="new"), listed("l", tag="none-of-them"))
     ingest.result(
         "succeeded", row("k", "v1", ETag="old") + row("k", "v2", ETag="new", checksumType="COMPOSITE")
     )
@@ -122,7 +122,7 @@ def test_of_several_versions_the_listed_one_is_known_by_its_etag(ingest: Ingest)
 
 def test_versions_meet_by_their_ids_and_an_unversioned_one_by_having_none(ingest: Ingest) -> None:
     ingest.bucket_settings["versions"] = "all"
-    ingest.list(listed("k", "v1"), listed("k", "null"), listed("l", None))
+    ingest.listing(listed("k", "v1"), listed("k", "null"), listed("l", None))
     ingest.result("succeeded", row("k", "v1") + row("k", "null") + row("l", ""))
     ingest.run()
     assert [(each["version_id"], each["status"]) for each in ingest.table()] == [
@@ -134,28 +134,28 @@ def test_versions_meet_by_their_ids_and_an_unversioned_one_by_having_none(ingest
 
 def test_odd_keys_come_through_raw_or_decoded_as_the_bucket_says(ingest: Ingest) -> None:
     keys = ["a b+c%2F", "line\nbreak", 'quo"te', "com,ma", "é/😀"]
-    ingest.list(*(listed(key) for key in keys))
+    ingest.listing(*(listed(key) for key in keys))
     ingest.result("succeeded", "".join(row(key) for key in keys))
     assert ingest.run().succeeded == len(keys)
 
 
 def test_encoded_keys_are_decoded_where_the_bucket_says_so(tmp_path: Path) -> None:
     ingest = Ingest(tmp_path, batch_settings={"decode_report_keys": True})
-    ingest.list(listed("a b+c/é"))
+    ingest.listing(listed("a b+c/é"))
     ingest.result("succeeded", row("a%20b+c/%C3%A9", ETag=etag("a b+c/é")))
     assert only(ingest)["status"] == "succeeded"
 
 
 def test_a_prefix_is_taken_off_and_what_is_outside_left_out(ingest: Ingest) -> None:
     ingest.bucket_settings["prefix"] = "box/"
-    ingest.list(listed("k", tag=etag("box/k")))
+    ingest.listing(listed("k", tag=etag("box/k")))
     ingest.result("succeeded", row("box/k") + row("elsewhere"))
     assert only(ingest)["status"] == "succeeded"
 
 
 def test_a_report_of_a_selection_says_nothing_of_other_objects(ingest: Ingest) -> None:
     ingest.objects = 1
-    ingest.list(listed("a"), listed("k"))
+    ingest.listing(listed("a"), listed("k"))
     ingest.result("succeeded", row("k"))
     assert only(ingest)["key"] == "k"
 
@@ -178,7 +178,7 @@ def test_a_report_of_a_selection_says_nothing_of_other_objects(ingest: Ingest) -
 def test_a_file_that_is_no_result_is_refused_and_nothing_is_kept(
     ingest: Ingest, kind: str, text: str | bytes, said: str
 ) -> None:
-    ingest.list(listed("a"), listed("k"))
+    ingest.listing(listed("a"), listed("k"))
     ingest.result("succeeded", row("a") + row("k"))
     ingest.run("before")
     ingest.result(kind, text)
@@ -206,7 +206,7 @@ def test_a_file_that_is_no_result_is_refused_and_nothing_is_kept(
     ],
 )
 def test_a_manifest_that_cannot_be_used_is_refused(ingest: Ingest, manifest: str, said: str) -> None:
-    ingest.list(listed("k"))
+    ingest.listing(listed("k"))
     ingest.put_manifest(manifest)
     with pytest.raises(ReportUnusable) as refused:
         ingest.run()
@@ -214,7 +214,7 @@ def test_a_manifest_that_cannot_be_used_is_refused(ingest: Ingest, manifest: str
 
 
 def test_without_a_manifest_there_is_no_report(ingest: Ingest) -> None:
-    ingest.list(listed("k"))
+    ingest.listing(listed("k"))
     ingest.put_manifest()
     (ingest.folder / "reports/prefix/job-j/manifest.json").rename(ingest.folder / "elsewhere")
     ingest.manifest = {}
@@ -224,7 +224,7 @@ def test_without_a_manifest_there_is_no_report(ingest: Ingest) -> None:
 
 
 def test_a_result_file_that_was_cut_short_is_refused_by_its_md5(ingest: Ingest) -> None:
-    ingest.list(listed("k"))
+    ingest.listing(listed("k"))
     ingest.result("succeeded", row("k"))
     ingest.manifest["Results"][0]["MD5Checksum"] = hashlib.md5(b"whole").hexdigest()
     with pytest.raises(ReportUnusable, match=r"its MD5 is .* it may have been cut short or changed"):
@@ -232,5 +232,5 @@ def test_a_result_file_that_was_cut_short_is_refused_by_its_md5(ingest: Ingest) 
 
 
 def test_an_empty_report_of_an_empty_bucket_is_an_empty_table(ingest: Ingest) -> None:
-    ingest.list()
+    ingest.listing()
     assert ingest.run().objects == 0 and ingest.table() == []
