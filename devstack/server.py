@@ -8,6 +8,7 @@ and the queue are those of the environment.
 from __future__ import annotations
 
 import argparse
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -28,6 +29,7 @@ _MODEL = service_model("s3control")
 class S3ControlServer:
     """The server for the length of a `with` block; `behaviour` may be changed at any time.
 
+    `compute_jobs` are what it says of jobs of AWS Batch, by their ids.
     Arguments: `s3` reaches the objects; `sqs` and `queue_url` take the events; `port` 0: a free one.
     """
 
@@ -36,6 +38,7 @@ class S3ControlServer:
         self.jobs = Jobs(
             s3, lambda event: sqs.send_message(QueueUrl=queue_url, MessageBody=event), self.behaviour
         )
+        self.compute_jobs: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._server.daemon_threads = True
@@ -63,6 +66,11 @@ class S3ControlServer:
             "ListJobs": self.jobs.list_jobs,
             "UpdateJobStatus": self.jobs.update_job_status,
         }
+        if target == "/v1/describejobs":  # of AWS Batch: what was put there
+            wanted = json.loads(body)["jobs"]
+            return 200, json.dumps(
+                {"jobs": [self.compute_jobs[i] for i in wanted if i in self.compute_jobs]}
+            ).encode()
         try:
             operation, said = read_request(_MODEL, method, target, headers, body)
             self.requests.append((operation, dict(said)))

@@ -12,6 +12,9 @@ from resources import S3ControlResource
 JOB_TAG = "fixity/job_id"
 """A run's tag: the job whose report it ingests. Without one, a bucket's newest job."""
 
+COMPUTE_TAG = "fixity/compute_job_id"
+"""A run's tag: the job of AWS Batch whose report it ingests."""
+
 
 def _found_file(scratch: str) -> str:
     return f"{scratch}job.json"
@@ -24,7 +27,14 @@ def find_job(context: dg.OpExecutionContext, lake: Lake, s3_control: S3ControlRe
     """
     bucket = s3_control.catalog.bucket(context.partition_key)
     record, state = finished_job(
-        lake, s3_control.client(bucket.name), bucket, context.run.run_id, context.run.tags.get(JOB_TAG)
+        lake,
+        s3_control.client(bucket.name),
+        bucket,
+        context.run.run_id,
+        context.run.tags.get(JOB_TAG),
+        s3_control.compute_job(bucket.name, context.run.tags[COMPUTE_TAG])
+        if COMPUTE_TAG in context.run.tags
+        else None,
     )
     context.log.info(f"{bucket.name}: the job {record.job_id} is {state.status}: {state.progress}")
     note = {"job_id": record.job_id, "empty": state.empty, "tasks": state.tasks, "failed": state.failed}

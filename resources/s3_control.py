@@ -7,6 +7,7 @@ import dagster as dg
 from fixity.catalog import S3Batch
 from fixity.lake import Lake
 from fixity.s3_batch.errors import S3ControlError
+from fixity.s3_batch.jobs import JobState
 from resources.catalog import CatalogResource
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ class S3ControlResource(dg.ConfigurableResource):
 
         said = self.catalog.bucket(bucket)
         return s3_control_client(said, self.catalog.catalog.store_of(said), self.settings(bucket))
+
+    def compute_job(self, bucket: str, job_id: str) -> JobState:
+        """A job of AWS Batch as it is now. Raises S3ControlError."""
+        from fixity.s3_batch.compute import describe_compute_job
+
+        said = self.catalog.bucket(bucket)
+        return describe_compute_job(said, self.catalog.catalog.store_of(said), self.settings(bucket), job_id)
 
     def reports(self, bucket: str) -> Lake:
         """The bucket that completion reports and manifests of a bucket go to, its files by their keys."""

@@ -1,20 +1,22 @@
 """Has the report of a finished job ingested when the event of its end comes.
 
-Takes events of S3 Batch Operations from the queue `batch_completion`. Of an event only the job's id is
-believed: S3 is asked for the job itself. A job without a receipt in the lake is somebody else's.
+Takes events of S3 Batch Operations, and of AWS Batch for teams who compute checksums there, from the
+queue `batch_completion`. Of an event only the job's id is believed: AWS is asked for the job itself. A
+job of S3 without a receipt in the lake is somebody else's.
 """
 
 import dagster as dg
 
 from fixity.catalog import Catalog, Queue
-from fixity.events import BatchOperationsEvent, Event
+from fixity.events import BatchOperationsEvent, ComputeJobEvent, Event
 from fixity.lake import Lake
+from fixity.s3_batch.compute import ENDED, bucket_of_job
 from fixity.s3_batch.errors import S3ControlError
 from fixity.s3_batch.jobs import TERMINAL
 from fixity.s3_batch.records import bucket_of
 from jobs import INGEST_JOB
 from resources import LakeResource, QueuesResource, S3ControlResource
-from sensors.finished_jobs import NoRun, ingest_request
+from sensors.finished_jobs import NoRun, compute_request, ingest_request
 from sensors.messages import Inbox
 
 
@@ -74,6 +76,13 @@ def batch_completion_sensor(catalog: Catalog, queue: Queue) -> dg.SensorDefiniti
 def _request(
     instance: dg.DagsterInstance, catalog: Catalog, lake: Lake, s3_control: S3ControlResource, event: Event
 ) -> dg.RunRequest | NoRun:
+    if isinstance(event, ComputeJobEvent):
+        bucket = bucket_of_job(event.name, event.tags, catalog.checked_by_s3)
+        if event.status not in ENDED or bucket is None:
+            return NoRun(
+                f"the job {event.job_id} of AWS Batch is {event.status}, of {bucket or 'nobody here'}"
+            )
+        return compute_request(instance, lake, s3_control, bucket, event.job_id)
     if not isinstance(event, BatchOperationsEvent):
         return NoRun("an event of something else than a job: skipped")
     if event.status not in TERMINAL:

@@ -15,7 +15,7 @@ from fixity.lake import Lake
 from fixity.s3_batch.finished import YOUNG
 from fixity.s3_batch.jobs import VANISHED, JobState, describe
 from fixity.s3_batch.records import JobRecord, job_record, outcome_of
-from fixity_assets.batch_report import JOB_TAG
+from fixity_assets.batch_report import COMPUTE_TAG, JOB_TAG
 from jobs import INGEST_JOB
 from resources import S3ControlResource
 
@@ -64,4 +64,25 @@ def ingest_request(
         )
     return dg.RunRequest(
         run_key=f"job:{job_id}", job_name=INGEST_JOB, partition_key=bucket, tags={JOB_TAG: job_id}
+    )
+
+
+def compute_request(
+    instance: dg.DagsterInstance, lake: Lake, s3_control: S3ControlResource, bucket: str, job_id: str
+) -> dg.RunRequest | NoRun:
+    """The run that ingests the report of a job of AWS Batch, or why there is none to ask for.
+
+    Raises S3ControlError, LakeError.
+    """
+    if outcome := outcome_of(lake, bucket, job_id):
+        return NoRun(f"the job {job_id} of '{bucket}' was dealt with by the run {outcome.run_id}")
+    if instance.get_runs(dg.RunsFilter(tags={COMPUTE_TAG: job_id}), limit=1):
+        return NoRun(f"the run for the job {job_id} of '{bucket}' was requested already")
+    state = s3_control.compute_job(bucket, job_id)
+    if state.status == VANISHED:
+        return NoRun(f"AWS Batch knows no job {job_id} of '{bucket}': skipped")
+    if not state.ended:
+        return NoRun(f"'{bucket}' waits for the job {job_id} of AWS Batch: {state.status}", later=True)
+    return dg.RunRequest(
+        run_key=f"compute:{job_id}", job_name=INGEST_JOB, partition_key=bucket, tags={COMPUTE_TAG: job_id}
     )

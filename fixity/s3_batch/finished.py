@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fixity.catalog import Bucket
+from fixity.catalog import Bucket, S3Batch
 from fixity.lake import Lake
 from fixity.ledger import Checksums
+from fixity.s3_batch.compute import compute_job_record
 from fixity.s3_batch.errors import NothingToIngest
 from fixity.s3_batch.jobs import CANCELLED, COMPLETE, VANISHED, JobState, describe
 from fixity.s3_batch.records import (
@@ -14,6 +15,7 @@ from fixity.s3_batch.records import (
     Outcome,
     job_record,
     keep_outcome,
+    keep_record,
     newest_job,
     outcome_of,
 )
@@ -26,14 +28,23 @@ YOUNG = 3600.0
 
 
 def finished_job(
-    lake: Lake, client: S3ControlClient, bucket: Bucket, run_id: str, job_id: str | None = None
+    lake: Lake,
+    client: S3ControlClient,
+    bucket: Bucket,
+    run_id: str,
+    job_id: str | None = None,
+    computed: JobState | None = None,
 ) -> tuple[JobRecord, JobState]:
     """The job whose report is to be ingested: the one named, which an event announced, or the newest.
+
+    Arguments: `computed`, the state of a job of AWS Batch, where that is what was announced.
 
     What became of a job that failed, was cancelled or has vanished is noted.
     Raises NothingToIngest, S3ControlError, LakeError.
     """
     assert bucket.s3_batch is not None  # the catalog sees to it
+    if computed:
+        return _computed(lake, bucket, bucket.s3_batch, computed, run_id)
     record = job_record(lake, bucket.name, job_id) if job_id else newest_job(lake, bucket.name)
     if record is None:
         raise NothingToIngest(
@@ -82,6 +93,19 @@ def ingest_job(
         ) from error
     keep_outcome(lake, bucket.name, Outcome(job_id, COMPLETE, run_id))
     return record, kept
+
+
+def _computed(
+    lake: Lake, bucket: Bucket, settings: S3Batch, state: JobState, run_id: str
+) -> tuple[JobRecord, JobState]:
+    record = job_record(lake, bucket.name, state.job_id)
+    if record is None:
+        record = compute_job_record(lake, bucket, settings, state.job_id)
+        keep_record(lake, record)
+    if state.status != COMPLETE:
+        keep_outcome(lake, bucket.name, Outcome(state.job_id, state.status, run_id))
+        raise NothingToIngest(_why(record, state))
+    return record, state
 
 
 def _why(record: JobRecord, state: JobState) -> str:

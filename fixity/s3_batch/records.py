@@ -110,9 +110,14 @@ def waiting_requests(lake: Lake, bucket: str) -> list[Waiting]:
     return sorted(found, key=lambda waiting: waiting.requested_at)
 
 
+def keep_record(lake: Lake, record: JobRecord) -> None:
+    """Keep a job's record alone. Raises LakeError."""
+    lake.put_text(_job_file(record.bucket, record.job_id), _json(asdict(record)), replace=True)
+
+
 def keep_job(lake: Lake, catalog: Catalog, record: JobRecord, waiting: Waiting) -> None:
     """Keep a submitted job and its receipt; its request no longer waits. Raises LakeError."""
-    lake.put_text(_job_file(record.bucket, record.job_id), _json(asdict(record)), replace=True)
+    keep_record(lake, record)
     pair = next(iter(catalog.pairs_of(record.bucket)), None)
     said: dict[str, Any] = {
         "source_bucket": catalog.buckets[pair.source if pair else record.bucket].real_name,

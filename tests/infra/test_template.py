@@ -37,7 +37,12 @@ def test_no_action_is_a_wildcard_and_only_listing_is_allowed_everywhere() -> Non
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         assert not any("*" in action for action in actions)
         if statement["Resource"] == "*":
-            assert set(actions) <= {"s3:CreateJob", "s3:ListJobs", "s3:ListAllMyBuckets"}
+            assert set(actions) <= {
+                "s3:CreateJob",
+                "s3:ListJobs",
+                "s3:ListAllMyBuckets",
+                "batch:DescribeJobs",
+            }
 
 
 def test_the_rule_takes_the_events_of_jobs_that_have_ended_and_no_others() -> None:

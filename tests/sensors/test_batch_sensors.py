@@ -12,7 +12,7 @@ import pytest
 
 from devstack.jobs import job_event
 from fixity.s3_batch.records import open_jobs, outcome_of, receipt_file, waiting_requests
-from jobs import CHECKSUMS_JOB, INGEST_JOB
+from jobs import CHECKSUMS_JOB, INGEST_JOB, INVENTORY_JOB
 from sensors import batch_reconciliation
 from tests.batch_platform import ACCOUNT, REPLICA, BatchPlatform, failures, reason
 from tests.platform import PAIR
@@ -217,3 +217,48 @@ def test_a_selection_goes_with_a_manifest_of_its_own_keys_encoded(
 def test_without_a_job_it_is_said_what_to_run(batch: BatchPlatform, instance: dg.DagsterInstance) -> None:
     batch.put("a")
     assert f"run `fixity request {PAIR}`" in failures(batch.run(instance, CHECKSUMS_JOB, PAIR))
+
+
+def _computed(batch: BatchPlatform, job: str, status: str, **more: object) -> None:
+    """A job of AWS Batch as the service has it, and its event."""
+    said = {"jobId": job, "jobName": "nightly", "status": status, "jobQueue": "q", "startedAt": 0, **more}
+    batch.control.compute_jobs[job] = {**said, "jobDefinition": "d"}
+    event = {"source": "aws.batch", "detail-type": "Batch Job State Change", "detail": said}
+    batch.queue.send(event)
+
+
+def test_a_job_of_aws_batch_that_left_a_report_is_ingested_like_s3_s_own(
+    batch: BatchPlatform, instance: dg.DagsterInstance
+) -> None:
+    batch.put("a")
+    job = str(batch.request(instance, PAIR))  # whose report stands in for that of the compute job
+    batch.control.jobs.wait()
+    batch.tick(instance, "batch_completion", batch.tick(instance, "batch_completion").cursor)
+    prefix = f"batch/reports/checksum/{batch.source}"
+    source = {"Bucket": batch.managed, "Key": f"{prefix}/job-{job}/manifest.json"}
+    batch.s3.copy(source, batch.managed, f"{prefix}/job-computed/manifest.json")  # type: ignore[arg-type]
+    _computed(batch, "computed", "SUCCEEDED", tags={"fixity-bucket": PAIR})
+    _computed(batch, "foreign", "SUCCEEDED")
+    _computed(batch, "begun", "RUNNING", tags={"fixity-bucket": PAIR})
+    tick = batch.tick(instance, "batch_completion")
+    (request,) = tick.run_requests or []
+    assert (request.partition_key, request.run_key) == (PAIR, "compute:computed")
+    (run,) = batch.follow(instance, tick)
+    (event,) = run.get_asset_materialization_events()
+    assert event.step_materialization_data.materialization.metadata["succeeded"].value == 1
+
+
+def test_a_job_of_aws_batch_that_failed_fails_the_partition_with_its_reason(
+    batch: BatchPlatform, instance: dg.DagsterInstance
+) -> None:
+    batch.put("a")
+    batch.run(instance, INVENTORY_JOB, PAIR)
+    why = "Essential container in task exited"
+    _computed(batch, "computed", "FAILED", jobName=f"checksums-{PAIR}", statusReason=why)
+    (run,) = batch.follow(instance, batch.tick(instance, "batch_completion"))
+    assert not run.success and why in failures(run)
+    # An event that the service does not bear out is no reason to do anything.
+    _computed(batch, "forged", "SUCCEEDED", jobName=f"checksums-{PAIR}")
+    batch.control.compute_jobs.clear()
+    forged = batch.tick(instance, "batch_completion")
+    assert not forged.run_requests and "AWS Batch knows no job forged" in reason(forged)
