@@ -98,12 +98,13 @@ def jobs(catalog: CatalogOption = None) -> None:
 def _rows(catalog: Catalog, lake: Lake, bucket: str) -> list[tuple[str, str, str, str, str, str]]:
     from fixity.s3_batch.client import s3_control_client
     from fixity.s3_batch.jobs import describe
-    from fixity.s3_batch.records import newest_job, outcome_of, waiting_requests
+    from fixity.s3_batch.records import jobs_of, outcome_of, waiting_requests
 
     said = catalog.buckets[bucket]
     assert said.s3_batch is not None  # the catalog sees to it
     rows = [(bucket, "-", "waits for its turn", "", "", "") for _ in waiting_requests(lake, bucket)]
-    record = newest_job(lake, bucket)
+    # Jobs of AWS Batch were not submitted here.
+    record = next((each for each in reversed(jobs_of(lake, bucket)) if each.run_id), None)
     if record:
         client = s3_control_client(said, catalog.store_of(said), said.s3_batch)
         state = describe(client, said.s3_batch.account_id, record.job_id)
