@@ -1,9 +1,12 @@
 -- The checks of the objects that an inventory lists within a range of keys, by a report's rows, in the
 -- columns and the order of the ledger. `{rows}` is `joined`, where the report has one row an object,
--- as it should; else `one_each`, which takes longer.
+-- as it should; else `one_each`, which takes longer. Rows come in any order, with the inventory's number.
 WITH
 listed AS (
-    SELECT *, CASE WHEN version_id NOT IN ('', 'null') THEN version_id END AS version_named
+    SELECT
+        *,
+        file_row_number AS listed_row,
+        CASE WHEN version_id NOT IN ('', 'null') THEN version_id END AS version_named
     FROM read_parquet($inventory)
     WHERE file_row_number BETWEEN $listed_first AND $listed_last
       AND key >= $lower AND ($upper IS NULL OR key < $upper)
@@ -96,7 +99,8 @@ SELECT
     's3_batch' AS evidence,
     CASE WHEN status <> 'skipped' THEN $checked_at END AS checked_at,
     $run_id AS run_id,
-    is_latest
+    is_latest,
+    listed_row
 FROM (
     SELECT
         *,
@@ -109,4 +113,3 @@ FROM (
     FROM {rows}
 )
 WHERE reported_key IS NOT NULL OR $whole
-ORDER BY key, version_id NULLS FIRST
