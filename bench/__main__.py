@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import batch, comparing, data, listing, memory, reading, results
+from bench import batch, comparing, data, listing, map_results, memory, reading, results
 from bench.measure import Row, table
 
 PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
     "reading": reading.rows,
     "listing": listing.rows,
     "memory": memory.rows,
+    "map-results": map_results.rows,
     "report": comparing.rows,
     "s3-batch": batch.rows,
     "report-large": comparing.large_rows,

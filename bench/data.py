@@ -34,7 +34,7 @@ class Collection:
 @dataclass(frozen=True)
 class Collections:
     """What is read, listed and compared. `synthetic`: objects whose listing, or whose bytes, are made up;
-    `compared`: rows a side of a report.
+    `compared`: rows a side of a report. `gathered`: bytes of a map run's results.
     """
 
     small: Collection
@@ -43,6 +43,7 @@ class Collections:
     listed: Collection
     synthetic: int
     compared: int
+    gathered: int
 
 
 FULL = Collections(
@@ -52,6 +53,7 @@ FULL = Collections(
     listed=Collection("bench-listing", 100_000, 1),
     synthetic=1_000_000,
     compared=10_000_000,
+    gathered=5_000_000_000,
 )
 QUICK = Collections(
     small=Collection("quick-64k", 1_000, 64 * KIB),
@@ -60,6 +62,7 @@ QUICK = Collections(
     listed=Collection("quick-listing", 2_000, 1),
     synthetic=20_000,
     compared=1_000_000,
+    gathered=50_000_000,
 )
 """A look at whether everything runs: the figures mean little."""
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from cli.map_results import map_results
+
 if TYPE_CHECKING:
     from cli.runs import Ended, Runner
     from fixity.catalog import Catalog, Pair
@@ -42,6 +44,7 @@ app = typer.Typer(
 )
 catalog_app = typer.Typer(help="Work with the catalog, fixity.yaml.", no_args_is_help=True)
 app.add_typer(catalog_app, name="catalog")
+app.command("map-results", epilog=_STATUS_HELP)(map_results)
 
 CatalogOption = Annotated[
     Path | None,

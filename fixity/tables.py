@@ -59,7 +59,7 @@ CHECKSUMS = pa.schema(
         _field("error_code", pa.string(), "Why the check failed or was skipped, as one word"),
         _field("error_message", pa.string(), "Why the check failed or was skipped, for people"),
         _field("bytes_read", pa.int64(), "Bytes that were read and hashed", nullable=False),
-        _field("evidence", pa.string(), "What the checksum rests on: streamed, s3_batch"),
+        _field("evidence", pa.string(), "What the checksum rests on: streamed, s3_batch, step_functions"),
         _field("checked_at", _UTC, "When the check ended (UTC); NULL where there was none"),
         _field("run_id", pa.string(), "The run that made the check", nullable=False),
         _IS_LATEST,
@@ -106,9 +106,10 @@ class Provenance:
     """What a table's file says of itself, kept in the Parquet footer.
 
     bucket: the catalog's name. run_id: the run that wrote the file. inventory_run_id: the run whose
-    inventory the rows come from (an inventory names itself). listed_at: when the listing of that
-    inventory began (UTC): what changed later could not be seen. place: where the bucket was then, as
-    the catalog said (`Catalog.place_of`); None in files that do not say it.
+    inventory the rows come from (an inventory names itself; checks of a map, its manifest).
+    listed_at: when the listing of that inventory began (UTC): what changed later could not be seen.
+    place: where the bucket was then, as the catalog said (`Catalog.place_of`); None in files that do
+    not say it.
     """
 
     bucket: str

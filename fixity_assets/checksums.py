@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from fixity.catalog.map_results import ENGINE as MAP_ENGINE
 from fixity.hashing import utc_now
 from fixity.lake import Lake, LakeError
 from fixity.lake.paths import scratch_folder
@@ -74,6 +75,12 @@ def plan_shards(
         if s3_control.checks(bucket):
             find_job(context, kept_in, s3_control, scratch)
             return
+        if stores.catalog.bucket(bucket).engine == MAP_ENGINE:
+            raise dg.Failure(
+                description=f"the checksums of '{bucket}' are computed by Step Functions: start its state "
+                "machine; they are kept as soon as the results of its map are there",
+                allow_retries=False,
+            )
         name = newest_inventory(kept_in, bucket)
         with kept_in.workspace() as workspace:
             inventory = kept_in.fetch(name, workspace)

@@ -15,8 +15,10 @@ from fixity_assets.checksum_job import checksum_job_asset
 from fixity_assets.checksums import checksums_asset
 from fixity_assets.fixity_report import report_asset
 from fixity_assets.inventory import inventory_asset
+from fixity_assets.map_results import map_results_asset
 from fixity_assets.partitions import Partitions
 from jobs import asset_jobs, batch_jobs
+from jobs.map_results import map_results_jobs
 from resources import (
     CatalogResource,
     LakeResource,
@@ -25,7 +27,9 @@ from resources import (
     S3ControlResource,
     StoresResource,
 )
+from resources.map_results import MapResultsResource
 from sensors import batch_sensors, report_sensors
+from sensors.results_manifest import map_results_sensors
 
 EXECUTOR_VARIABLE = "FIXITY_EXECUTOR"
 PROCESSES = 2
@@ -56,6 +60,7 @@ def build_definitions(
         "progress": ProgressResource(),
         "queues": QueuesResource(catalog=of_catalog),
         "s3_control": S3ControlResource(catalog=of_catalog),
+        "map_results": MapResultsResource(catalog=of_catalog),
     }
     return dg.Definitions(
         assets=[
@@ -63,9 +68,10 @@ def build_definitions(
             checksums_asset(partitions.buckets, owners),
             *([checksum_job_asset(partitions.buckets, owners)] if by_s3 else []),
             report_asset(partitions, owners),
+            *([map_results_asset(owners)] if catalog.map_results else []),
         ],
-        jobs=[*asset_jobs(), *(batch_jobs() if by_s3 else [])],
-        sensors=[*report_sensors(catalog), *batch_sensors(catalog)],
+        jobs=[*asset_jobs(), *(batch_jobs() if by_s3 else []), *map_results_jobs(catalog)],
+        sensors=[*report_sensors(catalog), *batch_sensors(catalog), *map_results_sensors(catalog)],
         resources={**resources, **(resource_overrides or {})},
         executor=executor,
     )

@@ -33,6 +33,7 @@ class Platform:
     lake: str = "./lake"
     lake_store: str = "real"
     replication_lag: str = "0s"
+    more: dict[str, Any] = field(default_factory=dict)
 
     @property
     def file(self) -> Path:
@@ -48,6 +49,7 @@ class Platform:
                 f"{PAIR}-repl": {**common, "bucket": self.replica},
             },
             "pairs": {PAIR: {"replica": f"{PAIR}-repl", "replication_lag": self.replication_lag}},
+            **self.more,
         }
         file.write_text(yaml.safe_dump(said))
         return file

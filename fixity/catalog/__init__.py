@@ -7,6 +7,7 @@ bucket (opening a store, listing, hashing, comparing) does not belong here, nor 
 
 from fixity.catalog.errors import CatalogError
 from fixity.catalog.load import ENVIRONMENT, FILE_NAME, find_catalog, load_catalog
+from fixity.catalog.map_results import DEFAULT_RESULTS_KEY, LedgerMapping, MapResults
 from fixity.catalog.model import ALGORITHMS, Algorithm, Bucket, Catalog, Pair, Store
 from fixity.catalog.queues import Queue, Queues
 from fixity.catalog.s3_batch import S3Batch
@@ -14,6 +15,7 @@ from fixity.catalog.units import ByteSize, Duration, parse_duration, parse_size
 
 __all__ = [
     "ALGORITHMS",
+    "DEFAULT_RESULTS_KEY",
     "ENVIRONMENT",
     "FILE_NAME",
     "Algorithm",
@@ -22,6 +24,8 @@ __all__ = [
     "Catalog",
     "CatalogError",
     "Duration",
+    "LedgerMapping",
+    "MapResults",
     "Pair",
     "Queue",
     "Queues",

@@ -14,6 +14,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from fixity.catalog.errors import CatalogError, describe, unknown_key
+from fixity.catalog.map_results import stores_of_map_results
 from fixity.catalog.model import Bucket, Catalog, Pair, Store, with_name
 from fixity.catalog.places import place_problems
 from fixity.catalog.queues import stores_named
@@ -105,8 +106,13 @@ def _references(content: Mapping[str, object], folder: Path) -> list[str]:
         return []
     known_stores = _parts(Store, {"aws": None, **stores}, folder)
     known_buckets = _parts(Bucket, buckets, folder)
-    named = {("lake_store",): lake_store, **dict(stores_named(content.get("queues")))}
-    problems = reference_problems(named, known_stores, known_buckets, _parts(Pair, pairs, folder))
+    problems = reference_problems(
+        {("lake_store",): lake_store, **dict(stores_named(content.get("queues")))}
+        | dict(stores_of_map_results(content.get("map_results"))),
+        known_stores,
+        known_buckets,
+        _parts(Pair, pairs, folder),
+    )
     problems += place_problems(None, lake_store, known_stores, known_buckets)
     return [f"{key_path(keys)}: {why}" for keys, why in problems]
 

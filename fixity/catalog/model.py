@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fixity.catalog.fields import Endpoint, LakeRoot, LocalPath, Name, Owner, Prefix, RealName, Text
+from fixity.catalog.map_results import MapResults, map_engine_problems, stores_of_map_results
 from fixity.catalog.part import Part
 from fixity.catalog.places import place_of, place_problems
 from fixity.catalog.queues import Queues, stores_named
@@ -87,8 +88,8 @@ class Bucket(Part):
     """How many objects are read at a time, at most (1 to 1024)."""
     max_bandwidth: Annotated[ByteSize, Field(gt=0)] | None = None
     """How much is read, at most, in bytes a second."""
-    engine: Literal["stream", "s3_batch"] = "stream"
-    """Who reads the bytes: the platform itself, or S3 in a batch job."""
+    engine: Literal["stream", "s3_batch", "step_functions"] = "stream"
+    """Who reads the bytes: the platform itself, S3 in a batch job, or a map of Step Functions."""
     s3_batch: S3Batch | None = None
     """The settings of S3's batch jobs; the catalog's own where it is left out."""
     owners: tuple[Owner, ...] = ()
@@ -170,6 +171,8 @@ class Catalog(Part):
     """The settings of S3's batch jobs for every bucket that S3 checks; a bucket's own come first."""
     stacks: tuple[Name, ...] = ()
     """DuraCloud stacks: each bucket of theirs that has a `-repl` is a pair."""
+    map_results: MapResults | None = None
+    """Where a Step Functions Distributed Map writes its results."""
 
     def store_of(self, bucket: Bucket) -> Store:
         """The store that has a bucket (which is not a local directory)."""
@@ -212,7 +215,9 @@ class Catalog(Part):
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         named = {("lake_store",): self.lake_store, **dict(stores_named(self.queues))}
+        named |= dict(stores_of_map_results(self.map_results))
         problems = reference_problems(named, self.stores, self.buckets, self.pairs)
+        problems += map_engine_problems(self.map_results, self.buckets)
         problems += place_problems(self.lake, self.lake_store, self.stores, self.buckets)
         if problems:
             raise ValidationError.from_exception_data(

@@ -68,7 +68,7 @@ def _buckets_of_the_account(store_type: type[BaseModel], store: Mapping[str, Any
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from fixity.lake.s3 import s3_client
+    from fixity.s3_client import s3_client
 
     try:
         client = s3_client(store_type.model_validate({"name": "aws", **store}))  # type: ignore[arg-type]

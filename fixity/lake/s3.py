@@ -8,16 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
 from boto3.exceptions import Boto3Error
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.catalog import Store
 from fixity.lake.base import Lake, LakeError, LakeFile
+from fixity.s3_client import s3_client
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 
@@ -104,21 +102,3 @@ class S3Lake(Lake):
         except (BotoCoreError, Boto3Error) as error:
             why = getattr(error, "last_exception", error)  # of a download given up
             raise LakeError(f"the lake's {self.location(name)}: {why}") from error
-
-
-def s3_client(store: Store) -> S3Client:
-    """A boto3 client for a store. Raises BotoCoreError."""
-    session = boto3.Session(profile_name=store.profile, region_name=store.region)
-    style = "path" if store.endpoint_url and store.addressing_style == "auto" else store.addressing_style
-    return session.client(
-        "s3",
-        endpoint_url=store.endpoint_url,
-        verify=str(store.ca_bundle) if store.ca_bundle else None,
-        config=Config(
-            retries={"mode": "adaptive", "total_max_attempts": 8},
-            s3={"addressing_style": style},
-            # Other vendors refuse the checksums that newer SDKs add by themselves.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
-    )

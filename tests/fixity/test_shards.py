@@ -241,7 +241,7 @@ from tests.fixity.support import NOON, check_inventory, s3_store
 
 fixity.shards.PART_OBJECTS = 5
 endpoint_url, bucket, lake, file = sys.argv[1:]
-inventory = Inventory(file, 20, 0, NOON)
+inventory = Inventory(file, 20, 0, 0, NOON)
 check_inventory(s3_store(endpoint_url, bucket), LocalLake(Path(lake)), inventory, "r", threads=1)
 """
 

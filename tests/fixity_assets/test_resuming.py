@@ -229,5 +229,5 @@ def test_a_run_whose_scratch_is_gone_says_what_to_run(
     scratch.rename(platform.folder / "swept")
     again = dg.ReexecutionOptions.from_failure(failed.run_id, local)
     refused, _, told = _run(swept_job, local, again)
-    assert not refused.success and f"scratch/{failed.run_id}/ is gone" in told
+    assert not refused.success and f"scratch/{failed.run_id} is gone" in told
     assert f"start a new run that materializes checksums[{PAIR}]" in told

@@ -1,0 +1,132 @@
+"""The catalog's `map_results`: where a Distributed Map writes its results, and what is made of them.
+
+Reading results and keeping checks does not belong here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from fixity.catalog.fields import Prefix, RealName, Text
+from fixity.catalog.part import Part
+from fixity.catalog.wording import shown
+from fixity.json_path import parse_json_path
+
+if TYPE_CHECKING:
+    from fixity.catalog.model import Bucket
+
+DEFAULT_RESULTS_KEY = "{consignment_id}/{uuid}/results.json"
+"""Where the results of a map run go, unless the catalog says otherwise."""
+
+ENGINE = "step_functions"
+"""The engine of a bucket whose checksums a map computes."""
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+def _check_results_key(key: str) -> str:
+    named = sorted(set(_PLACEHOLDER.findall(key)))
+    if named != ["consignment_id", "uuid"] or re.search(r"[{}]", _PLACEHOLDER.sub("", key)):
+        raise ValueError(
+            f"{shown(key)} must name {{consignment_id}} and {{uuid}}, and nothing else in braces: "
+            "with less, two map runs would write one object"
+        )
+    if key.startswith("/") or key.endswith(("/", "/manifest.json")):
+        raise ValueError(
+            f"{shown(key)} is not the key of a results object: write it like {DEFAULT_RESULTS_KEY}"
+        )
+    return key
+
+
+def _check_path(path: str) -> str:
+    parse_json_path(path)
+    return path
+
+
+def _check_path_or_text(text: str) -> str:
+    return _check_path(text) if text.startswith("$") else text
+
+
+JsonPathText = Annotated[str, AfterValidator(_check_path)]
+"""A path into an output, `$.checksum.sha256`."""
+
+PathOrText = Annotated[Text, AfterValidator(_check_path_or_text)]
+"""A path into an output where it begins with `$`, else the value itself."""
+
+
+class LedgerMapping(Part):
+    """Where in an output of the map the parts of a check stand."""
+
+    bucket: PathOrText
+    """The bucket that was checked, by its real name: a path, or the name itself."""
+    key: JsonPathText
+    """The path of the object's key."""
+    checksum: JsonPathText
+    """The path of the checksum, in hex or base64."""
+    version: JsonPathText | None = None
+    """The path of the version that was read; without it, the current version was."""
+    algorithm: PathOrText | None = None
+    """The algorithm: a path, or its name; the bucket's own where it is left out."""
+    status: JsonPathText | None = None
+    """The path of the check's status; without it, a check with a checksum succeeded."""
+    statuses: dict[str, Literal["succeeded", "failed", "skipped"]] = Field(
+        default={"succeeded": "succeeded", "failed": "failed", "skipped": "skipped"}, min_length=1
+    )
+    """What the words of the status mean: succeeded, failed or skipped."""
+    checked_at: JsonPathText | None = None
+    """The path of the time at which reading began, in ISO 8601; the execution's start without it."""
+
+
+class MapResults(Part):
+    """Where a Distributed Map's ResultWriter writes, and what is made of its results."""
+
+    bucket: RealName
+    """The bucket that the map writes to, by its real name; the results object goes there too."""
+    store: str = "aws"
+    """The store that has this bucket, and the buckets that were checked."""
+    prefix: Prefix = ""
+    """What the keys of the map's results begin with, before the consignment id."""
+    results_key: Annotated[str, AfterValidator(_check_results_key)] = DEFAULT_RESULTS_KEY
+    """The key of the results object, with {consignment_id} and {uuid} in it."""
+    on_failed: Literal["refuse", "include"] = "refuse"
+    """Whether results with failed or pending executions are refused, or these are listed beside."""
+    ledger: LedgerMapping | None = None
+    """Where in the outputs checksums stand; without it, no checks are kept."""
+
+
+def stores_of_map_results(said: object) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The store that `map_results` names, with its path of keys; `said` validated or as in the file."""
+    if isinstance(said, MapResults):
+        yield ("map_results", "store"), said.store
+    elif isinstance(said, Mapping) and isinstance(said.get("store"), str):
+        yield ("map_results", "store"), said["store"]
+
+
+def map_engine_problems(
+    settings: MapResults | None, buckets: Mapping[str, Bucket]
+) -> list[tuple[tuple[str, ...], str]]:
+    """What keeps buckets with `engine: step_functions` from ever getting a checksum, with paths of keys."""
+    problems: list[tuple[tuple[str, ...], str]] = []
+    for name, bucket in buckets.items():
+        if bucket.engine != ENGINE:
+            continue
+        keys = ("buckets", name, "engine")
+        if bucket.is_local:
+            problems.append((keys, "a map does not read a local directory: leave `engine` out"))
+        elif settings is None or settings.ledger is None:
+            problems.append(
+                (keys, f"'{ENGINE}' needs `map_results` with `ledger`: where its checksums stand")
+            )
+        elif settings.store != bucket.store:
+            problems.append(
+                (
+                    keys,
+                    f"the maps of `map_results` read buckets of the store {shown(settings.store)}, "
+                    f"and this one is in {shown(bucket.store)}",
+                )
+            )
+    return problems

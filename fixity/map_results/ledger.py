@@ -1,0 +1,152 @@
+"""Keeping the checks of a map run in the ledger of a bucket, held against a listing that is younger.
+
+What outputs mean is said in `checks`, which results count in `ledger.sql`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fixity.database import open_database
+from fixity.inventory import Inventory, take_inventory
+from fixity.lake import Lake
+from fixity.lake.paths import checksums_file, checksums_folder
+from fixity.ledger import TableMissing, newest_inventory
+from fixity.map_results.checks import Told
+from fixity.newest import announce
+from fixity.stores import Store
+from fixity.table_writer import TableWriter
+from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+_CUTS, _JUDGE, _COUNT, _ROWS, _LEFT_OUT = _SQL.split(";\n")[:5]
+
+# Little memory for DuckDB, beside what reading the results leaves behind: it spills, and with so little
+# one thread is as fast as two. What grows with the rows all the same is bounded by ranges of keys.
+_MEMORY, _THREADS = "128MB", 1
+_RANGE_ROWS = 400_000
+_ROWS_AT_ONCE = 20_000
+
+_CLOCKS_DIFFER = timedelta(minutes=5)
+"""By how much an inventory must be younger than a manifest: the store's clock need not be ours."""
+
+
+@dataclass(frozen=True)
+class KeptChecks:
+    """The checks of a bucket that were kept: rows by status; `left_out` counts results by the reason.
+
+    file: the table's name in the lake, None where no result counted. taken: the inventory that was
+    taken for it, None where the newest was young enough.
+    """
+
+    bucket: str
+    file: str | None
+    succeeded: int
+    failed: int
+    skipped: int
+    left_out: Counter[str]
+    taken: Inventory | None
+
+    @property
+    def objects(self) -> int:
+        """All rows."""
+        return self.succeeded + self.failed + self.skipped
+
+
+def keep_told(
+    lake: Lake,
+    bucket: str,
+    store: Store,
+    told: Told,
+    run_id: str,
+    manifest: str,
+    told_at: datetime,
+    exclude: Sequence[str] = (),
+    place: str | None = None,
+) -> KeptChecks:
+    """Keep what a map run told of a bucket as `checksums/<bucket>/<run_id>.parquet`.
+
+    Arguments: `manifest`, where the map run's stands; `told_at`, when it was written (UTC): the bucket
+    is listed anew, but for `exclude`, where its newest inventory is not younger or is one of another
+    place than `place` (`Catalog.place_of`).
+    Raises StoreUnreachable, LakeError.
+    """
+    taken = None
+    with lake.workspace() as workspace:
+        inventory = _young_inventory(lake, bucket, workspace, told_at, place)
+        if inventory is None:
+            taken = take_inventory(store, lake, bucket, run_id, exclude=exclude, place=place)
+            inventory = lake.fetch(taken.file, workspace)
+        listed = Provenance.read(inventory)
+        # Named after the map, not the inventory: even where it has a row for every object, newer checks
+        # of them may stand in the ledger already.
+        provenance = Provenance(bucket, run_id, manifest, listed.listed_at, place)
+        file = workspace / "checksums.parquet"
+        writer = TableWriter(file, CHECKSUMS, provenance)
+        statuses: Counter[str] = Counter()
+        left_out: Counter[str] = Counter()
+        try:
+            with open_database(workspace, _MEMORY, _THREADS) as database:
+                for lower, upper in _ranges(database, told.file):
+                    database.execute(
+                        _JUDGE,
+                        {
+                            "told": str(told.file),
+                            "inventory": str(inventory),
+                            "bucket": bucket,
+                            "lower": lower,
+                            "upper": upper,
+                        },
+                    )
+                    database.execute(_COUNT)
+                    reader = database.execute(_ROWS, {"told_at": told_at, "run_id": run_id})
+                    for batch in reader.to_arrow_reader(_ROWS_AT_ONCE):
+                        for piece in pa.Table.from_batches([batch]).cast(CHECKSUMS).to_batches():
+                            writer.write(piece)
+                            counted = pc.value_counts(piece.column("status")).to_pylist()
+                            statuses.update({each["values"]: each["counts"] for each in counted})
+                    left_out.update(dict(database.execute(_LEFT_OUT).fetchall()))
+            writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
+        name = None
+        if statuses:
+            name = checksums_file(bucket, run_id)
+            lake.put(name, file)
+            announce(lake, checksums_folder(bucket), provenance)
+    return KeptChecks(bucket, name, statuses[SUCCEEDED], statuses[FAILED], statuses[SKIPPED], left_out, taken)
+
+
+def _young_inventory(
+    lake: Lake, bucket: str, workspace: Path, told_at: datetime, place: str | None
+) -> Path | None:
+    try:
+        inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
+    except TableMissing:
+        return None
+    said = Provenance.read(inventory)
+    young = said.listed_at >= told_at + _CLOCKS_DIFFER
+    return inventory if young and said.place == place else None
+
+
+def _ranges(database: duckdb.DuckDBPyConnection, told: Path) -> list[tuple[str, str | None]]:
+    """Ranges of keys that follow each other, of about _RANGE_ROWS results each; the last has no end."""
+    number = -(-int(pq.read_metadata(told).num_rows) // _RANGE_ROWS)
+    if number <= 1:
+        return [("", None)]
+    sample = [key for (key,) in database.execute(_CUTS, {"told": str(told)}).fetchall()]
+    cuts = ["", *dict.fromkeys(sample[len(sample) * place // number] for place in range(1, number))]
+    return list(zip(cuts, [*cuts[1:], None], strict=True))

@@ -1,0 +1,123 @@
+"""The results of a Step Functions Distributed Map, gathered into one object where the next step expects it.
+
+One partition a map run, `<consignment id>/<random id>`. All its result files are read, whatever their
+number and size, and the object is written whole or not at all; a second run writes the same bytes to the
+same key. Where the catalog says where checksums stand in the outputs, they are kept in the ledger of the
+buckets that were read, as checks with the evidence `step_functions`, under this run's id.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from fixity.map_results import BucketUnreachable, ResultsRefused
+from fixity.map_results.keep import Kept, find_run, keep_run
+from fixity.map_results.ledger import KeptChecks
+from fixity_assets.describe import GROUP, told_plainly
+from resources import LakeResource, StoresResource
+from resources.map_results import MapResultsResource
+
+NAME = "map_results"
+MAP_RUNS = dg.DynamicPartitionsDefinition(name="map_runs")
+"""Map runs by `<consignment id>/<random id>`; the sensor adds them as their manifests appear."""
+
+
+@contextmanager
+def _refusals_told_plainly() -> Iterator[None]:
+    with told_plainly():
+        try:
+            yield
+        except ResultsRefused as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        except BucketUnreachable as error:
+            raise dg.Failure(description=str(error)) from error
+
+
+def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
+    """The asset `map_results`, a partition a map run."""
+
+    @dg.asset(
+        name=NAME,
+        description=__doc__,
+        group_name=GROUP,
+        kinds={"s3", "json"},
+        owners=owners,
+        partitions_def=MAP_RUNS,
+    )
+    def map_results(
+        context: dg.AssetExecutionContext,
+        map_results: MapResultsResource,
+        stores: StoresResource,
+        lake: LakeResource,
+    ) -> dg.MaterializeResult:
+        with _refusals_told_plainly():
+            settings, bucket = map_results.settings, map_results.open()
+            run = find_run(bucket, settings, context.partition_key)
+            kept_in = lake.open()
+            kept = keep_run(
+                bucket, run, stores.catalog.catalog, settings, kept_in, stores.open, context.run.run_id
+            )
+        for checks in kept.checks:
+            # The tables of these buckets are new: whatever waits for them sees it by these events.
+            if checks.taken:
+                context.log_event(
+                    dg.AssetMaterialization(
+                        "inventory",
+                        partition=checks.bucket,
+                        metadata={
+                            "dagster/row_count": checks.taken.objects,
+                            "bytes": checks.taken.size,
+                            "listed_at": dg.MetadataValue.timestamp(checks.taken.listed_at),
+                            "table": dg.MetadataValue.path(kept_in.location(checks.taken.file)),
+                        },
+                    )
+                )
+            if checks.file:
+                context.log_event(
+                    dg.AssetMaterialization(
+                        "checksums",
+                        partition=checks.bucket,
+                        metadata={
+                            "dagster/row_count": checks.objects,
+                            **_figures(checks),
+                            "table": dg.MetadataValue.path(kept_in.location(checks.file)),
+                            "map_run": run.url,
+                        },
+                    )
+                )
+        if kept.left_out or any(checks.left_out for checks in kept.checks):
+            context.log.warning(f"results that do not count as checks: {_left_out(kept)}")
+        gathered = kept.gathered
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": gathered.results,
+                "failed_executions": gathered.failed,
+                "result_files": gathered.files,
+                "results": bucket.url(gathered.key),
+                "manifest": run.url,
+                "manifest_etag": gathered.manifest.etag,
+                "manifest_written_at": dg.MetadataValue.timestamp(gathered.manifest.last_modified),
+                **({"checks": _checks(kept)} if settings.ledger else {}),
+            }
+        )
+
+    return map_results
+
+
+def _figures(checks: KeptChecks) -> dict[str, int]:
+    return {"succeeded": checks.succeeded, "failed": checks.failed, "skipped": checks.skipped}
+
+
+def _left_out(kept: Kept) -> dict[str, dict[str, int]]:
+    by_bucket = {checks.bucket: dict(checks.left_out) for checks in kept.checks if checks.left_out}
+    return {**by_bucket, **({"of no bucket": dict(kept.left_out)} if kept.left_out else {})}
+
+
+def _checks(kept: Kept) -> dg.JsonMetadataValue:
+    return dg.MetadataValue.json(
+        {
+            "kept": {checks.bucket: _figures(checks) for checks in kept.checks},
+            "left_out": _left_out(kept),
+        }
+    )

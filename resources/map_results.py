@@ -1,0 +1,32 @@
+"""The bucket that a Distributed Map writes its results to."""
+
+import dagster as dg
+from botocore.exceptions import BotoCoreError
+
+from fixity.catalog import CatalogError, MapResults
+from fixity.map_results import BucketUnreachable, ResultsBucket
+from fixity.s3_client import s3_client
+from resources.catalog import CatalogResource
+
+
+class MapResultsResource(dg.ConfigurableResource):
+    """Opens the bucket that the catalog's `map_results` names."""
+
+    catalog: dg.ResourceDependency[CatalogResource]
+
+    @property
+    def settings(self) -> MapResults:
+        """What the catalog says. Raises CatalogError when `map_results` was taken out of it."""
+        settings = self.catalog.catalog.map_results
+        if settings is None:
+            raise CatalogError(["there is no `map_results` any more: reload the code location"])
+        return settings
+
+    def open(self) -> ResultsBucket:
+        """The bucket. Raises BucketUnreachable, CatalogError."""
+        settings = self.settings
+        try:
+            client = s3_client(self.catalog.catalog.stores[settings.store])
+        except BotoCoreError as error:
+            raise BucketUnreachable(f"the bucket {settings.bucket} cannot be opened: {error}") from error
+        return ResultsBucket(client, settings.bucket)

@@ -1,0 +1,131 @@
+"""Gathers the results of a map run as soon as its manifest appears, once for each manifest.
+
+S3 announces the manifest over SQS, through EventBridge or as a classic notification, directly or wrapped
+by SNS. Whatever a message says, the manifest is looked at first. What no message announced is found by
+listing the last two weeks' manifests every quarter of an hour.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from fixity.catalog import Catalog, MapResults
+from fixity.events import Event, ObjectEvent
+from fixity.hashing import utc_now
+from fixity.map_results import MapRun, ResultsRefused
+from fixity.map_results.keep import runs_among
+from fixity.map_results.runs import MANIFEST
+from fixity.map_results.s3 import Head
+from fixity_assets.map_results import MAP_RUNS, NAME
+from jobs.map_results import MAP_RESULTS_JOB
+from resources import QueuesResource
+from resources.map_results import MapResultsResource
+from sensors.messages import Inbox
+
+_LIST_EVERY = timedelta(minutes=15)
+_LOOK_BACK = timedelta(days=14)  # as long as SQS can keep a message: what is older is history
+_PAGES = 20  # of a listing in one tick: the next one goes on
+
+
+@dataclass(frozen=True)
+class _Cursor:
+    """receipts: of messages to delete. listed_at: when the last listing began (UTC). after: the key that
+    it goes on from; None where it is done."""
+
+    receipts: list[str]
+    listed_at: datetime | None
+    after: str | None
+
+    @classmethod
+    def read(cls, text: str | None) -> "_Cursor":
+        said = json.loads(text or "{}")
+        listed_at = said.get("listed_at")
+        return cls(
+            said.get("receipts", []),
+            datetime.fromisoformat(listed_at) if listed_at else None,
+            said.get("after"),
+        )
+
+    def write(self) -> str:
+        listed_at = self.listed_at.isoformat() if self.listed_at else None
+        return json.dumps({"receipts": self.receipts, "listed_at": listed_at, "after": self.after})
+
+
+def map_results_sensors(
+    catalog: Catalog, now: Callable[[], datetime] = utc_now, pages: int = _PAGES
+) -> list[dg.SensorDefinition]:
+    """The sensor `results_manifest`, where the catalog has `map_results`."""
+    if catalog.map_results is None:
+        return []
+    settings, queue = catalog.map_results, catalog.queues.results_manifest
+
+    @dg.sensor(
+        name="results_manifest",
+        description=__doc__,
+        job_name=MAP_RESULTS_JOB,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def results_manifest(
+        context: dg.SensorEvaluationContext, map_results: MapResultsResource, queues: QueuesResource
+    ) -> dg.SensorResult:
+        before = _Cursor.read(context.cursor)
+        bucket = map_results.open()
+        found: dict[str, tuple[MapRun, Head]] = {}
+        receipts: list[str] = []
+        if queue is not None:
+            inbox = Inbox(queues.open(queue), json.dumps(before.receipts))
+            for message in inbox.messages:
+                for run in _announced(settings, inbox.events(message, context.log.info), context.log.info):
+                    head = bucket.head(run.manifest)
+                    if head is None:
+                        context.log.info(f"announced, but not there: {run.url}")
+                    else:
+                        found[run.manifest] = run, head
+                inbox.done(message)
+            receipts = json.loads(inbox.cursor)
+        listed_at, after = before.listed_at, before.after
+        if after is None and (listed_at is None or now() - listed_at >= _LIST_EVERY):
+            listed_at, after = now(), ""
+        if listed_at is not None and after is not None:
+            heads = [head for page in bucket.list(settings.prefix, after, pages) for head in page]
+            after = heads[-1].key if len(heads) == pages * 1000 else None
+            gathered = context.instance.get_materialized_partitions(dg.AssetKey(NAME))
+            for run, head in runs_among(settings, heads):
+                if head.last_modified >= listed_at - _LOOK_BACK and run.name not in gathered:
+                    found.setdefault(run.manifest, (run, head))
+        names = {run.name for run, _ in found.values()}
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(
+                    run_key=f"{NAME}:{run.bucket}/{run.manifest}:{head.etag}", partition_key=run.name
+                )
+                for run, head in found.values()
+            ],
+            dynamic_partitions_requests=[MAP_RUNS.build_add_request(sorted(names))] if names else [],
+            cursor=_Cursor(receipts, listed_at, after).write(),
+            skip_reason=None if found else "no new manifests",
+        )
+
+    return [results_manifest]
+
+
+def _announced(
+    settings: MapResults, events: Iterable[Event], note: Callable[[str], object]
+) -> Iterator[MapRun]:
+    """The map runs whose manifests were created, as the events say."""
+    for event in events:
+        if (
+            isinstance(event, ObjectEvent)
+            and event.kind == "created"
+            and event.bucket == settings.bucket
+            and event.key.startswith(settings.prefix)
+            and event.key.endswith(MANIFEST)
+        ):
+            try:
+                yield MapRun.of(event.bucket, event.key, settings.prefix, settings.results_key)
+            except ResultsRefused as refused:
+                note(f"acknowledged without effect: {refused}")

@@ -1,0 +1,166 @@
+"""The asset `map_results` on a real server: the results object, and checks that reach the report."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from fixity_assets.map_results import MAP_RUNS
+from jobs import CHECKSUMS_JOB, REPORT_JOB
+from jobs.map_results import MAP_RESULTS_JOB
+from tests.conftest import MakeBucket
+from tests.fixity.map_results.support import WrittenRun, execution, failed
+from tests.platform import PAIR, Platform, read_report, report_metadata
+
+LEDGER = {"bucket": "$.bucket", "key": "$.file.key", "checksum": "$.checksum.sha256"}
+
+
+@pytest.fixture
+def written(platform: Platform, make_bucket: MakeBucket) -> WrittenRun:
+    run = WrittenRun(platform.s3, make_bucket())
+    platform.more = {"map_results": {"bucket": run.bucket, "store": "real", "ledger": LEDGER}}
+    return run
+
+
+def _checked(written: WrittenRun, platform: Platform, bodies: dict[str, bytes], bucket: str = "") -> None:
+    """The map's results for objects of the source, as if it had read them a minute from now."""
+    soon = datetime.now(UTC) + timedelta(minutes=1)
+    written.put(
+        [
+            execution(
+                {
+                    "bucket": bucket or platform.source,
+                    "file": {"key": key},
+                    "checksum": {"sha256": hashlib.sha256(body).hexdigest()},
+                },
+                StartDate=soon.isoformat(),
+                StopDate=soon.isoformat(),
+            )
+            for key, body in bodies.items()
+        ]
+    )
+    written.finish()
+
+
+def _run(platform: Platform, instance: dg.DagsterInstance, written: WrittenRun) -> dg.ExecuteInProcessResult:
+    instance.add_dynamic_partitions(str(MAP_RUNS.name), [written.name])
+    return platform.run(instance, MAP_RESULTS_JOB, written.name)
+
+
+def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    return {
+        event.asset_key.to_user_string(): {
+            name: value.value
+            for name, value in event.step_materialization_data.materialization.metadata.items()
+        }
+        for event in result.get_asset_materialization_events()
+        if event.asset_key
+    }
+
+
+def _refusal(result: dg.ExecuteInProcessResult) -> str:
+    (event,) = result.filter_events(lambda event: event.is_step_failure)
+    assert event.step_failure_data.user_failure_data is not None
+    return event.step_failure_data.user_failure_data.description or ""
+
+
+def test_results_become_an_object_and_their_checks_a_report(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun
+) -> None:
+    platform.put("a", b"one")
+    platform.put("b", b"two")
+    platform.put("c", b"three", replica=b"THREE")
+    assert platform.run(instance, CHECKSUMS_JOB, f"{PAIR}-repl").success
+    _checked(written, platform, {"a": b"one", "b": b"not two", "c": b"three"})
+    result = _run(platform, instance, written)
+    assert result.success
+    assert [each["file"]["key"] for each in written.results()["results"]] == ["a", "b", "c"]
+    said = _metadata(result)
+    assert said["map_results"]["dagster/row_count"] == 3
+    assert said["map_results"]["results"] == f"s3://{written.bucket}/{written.results_key}"
+    assert said["map_results"]["checks"] == {
+        "kept": {PAIR: {"succeeded": 3, "failed": 0, "skipped": 0}},
+        "left_out": {},
+    }
+    # The bucket's own tables are new by it, as after a run of their own.
+    assert said["inventory"]["dagster/row_count"] == said["checksums"]["dagster/row_count"] == 3
+    assert instance.get_materialized_partitions(dg.AssetKey("checksums")) == {PAIR, f"{PAIR}-repl"}
+    reported = platform.run(instance, REPORT_JOB, PAIR)
+    statuses = {row["key"]: row["status"] for row in read_report(report_metadata(reported)["csv"])}
+    assert statuses == {"a": "ok", "b": "mismatch", "c": "mismatch"}
+
+
+def test_a_run_that_failed_in_part_is_refused_and_neither_object_nor_check_is_kept(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun
+) -> None:
+    platform.put("a", b"one")
+    written.put([failed("bad", cause="out of memory")], "FAILED")
+    _checked(written, platform, {"a": b"one"})
+    result = _run(platform, instance, written)
+    assert not result.success and "bad (FAILED: States.TaskFailed: out of memory)" in _refusal(result)
+    assert not written.written and not list(platform.folder.glob("lake/checksums/**/*.parquet"))
+
+
+def test_results_that_are_no_checks_of_the_catalog_s_buckets_are_counted(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun
+) -> None:
+    _checked(written, platform, {"a": b"one"}, bucket="somebody-else-s")
+    said = _metadata(_run(platform, instance, written))
+    assert set(said) == {"map_results"}
+    assert said["map_results"]["checks"] == {"kept": {}, "left_out": {"of no bucket": {"unknown_bucket": 1}}}
+
+
+def test_without_a_mapping_there_is_the_object_alone(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun
+) -> None:
+    del platform.more["map_results"]["ledger"]
+    _checked(written, platform, {"a": b"one"})
+    said = _metadata(_run(platform, instance, written))
+    assert set(said) == {"map_results"} and "checks" not in said["map_results"]
+
+
+def test_a_map_that_ran_again_counts_by_its_newest_manifest_and_two_maps_are_refused(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun
+) -> None:
+    del platform.more["map_results"]["ledger"]
+    written.put([execution({"run": 1})])
+    written.finish()
+    written.folder = f"{written.name}/checks/a-second-run/"
+    written.manifest["ResultFiles"]["SUCCEEDED"] = []
+    written.put([execution({"run": 2})])
+    written.finish()
+    assert _run(platform, instance, written).success and written.results()["results"] == [{"run": 2}]
+    written.folder = f"{written.name}/viruses/a-map-run/"
+    written.finish()
+    result = _run(platform, instance, written)
+    assert not result.success and "several maps wrote below" in _refusal(result)
+
+
+def test_a_partition_without_a_manifest_says_where_it_looked(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun
+) -> None:
+    result = _run(platform, instance, written)
+    assert f"there is no manifest below s3://{written.bucket}/{written.name}/" in _refusal(result)
+
+
+def test_a_bucket_whose_checksums_a_map_computes_is_not_read_by_the_platform(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun
+) -> None:
+    platform.bucket_settings["engine"] = "step_functions"
+    platform.put("a", b"one")
+    result = platform.run(instance, CHECKSUMS_JOB, PAIR)
+    assert not result.success and "start its state machine" in _refusal(result)
+    _checked(written, platform, {"a": b"one"})
+    said = _metadata(_run(platform, instance, written))
+    assert said["map_results"]["checks"]["kept"] == {PAIR: {"succeeded": 1, "failed": 0, "skipped": 0}}
+
+
+def test_a_catalog_without_map_results_has_no_such_asset(platform: Platform) -> None:
+    definitions = platform.definitions()
+    dg.Definitions.validate_loadable(definitions)
+    assert not definitions.resolve_asset_graph().has(dg.AssetKey("map_results"))
+    assert not any(sensor.name == "results_manifest" for sensor in definitions.sensors or [])
