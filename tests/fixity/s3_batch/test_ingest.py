@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from pathlib import Path
 from typing import Any
 
@@ -234,3 +235,43 @@ def test_a_result_file_that_was_cut_short_is_refused_by_its_md5(ingest: Ingest) 
 def test_an_empty_report_of_an_empty_bucket_is_an_empty_table(ingest: Ingest) -> None:
     ingest.listing()
     assert ingest.run().objects == 0 and ingest.table() == []
+
+
+@pytest.mark.parametrize("range_bytes", [300, 5_000, 100_000_000])
+def test_however_the_keys_are_cut_into_ranges_each_object_gets_its_own_row(
+    ingest: Ingest, monkeypatch: pytest.MonkeyPatch, range_bytes: int
+) -> None:
+    monkeypatch.setattr("fixity.s3_batch.ingest._RANGE_BYTES", range_bytes)
+    chance = random.Random(3)
+    keys = sorted(
+        {f"{chance.choice(['a', 'é', '/', '😀', 'Z'])}{chance.randrange(10**6)}" for _ in range(400)}
+    )
+    expected: dict[str, str | None] = {}
+    rows: list[str] = []
+    for key in keys:
+        match chance.randrange(5):
+            case 0:
+                expected[key] = "NotInReport"
+            case 1:
+                expected[key] = "ChangedSinceListed"
+                rows.append(row(key, ETag="another"))
+            case 2:
+                expected[key] = "ReportedTwice"
+                rows += [row(key), row(key)]
+            case _:
+                expected[key] = None
+                rows.append(row(key))
+        rows.append(row(f"{key}-not-listed"))
+    chance.shuffle(rows)
+    ingest.listing(*map(listed, keys))
+    for number in range(3):
+        ingest.result("succeeded", "".join(rows[number::3]))
+    ingest.run()
+    kept = ingest.table()
+    assert [each["key"] for each in kept] == sorted(keys, key=str.encode)
+    assert {each["key"]: each["error_code"] for each in kept} == expected
+    assert all(
+        each["checksum"] == hashlib.sha256(each["key"].encode()).hexdigest()
+        for each in kept
+        if each["status"] == "succeeded"
+    )
