@@ -4,7 +4,7 @@ PYTHON ?= python3
 READY := .venv/.ready
 DIR ?=
 
-.PHONY: help setup demo test lint dev bench bench-large lock clean
+.PHONY: help setup demo demo-batch test lint dev bench bench-large lock clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -20,6 +20,9 @@ $(READY): requirements.lock
 
 demo: $(READY) ## a source, its replica, damage on purpose, and the report; DIR=folder takes your own files
 	.venv/bin/python -m demo $(if $(DIR),--files "$(DIR)")
+
+demo-batch: $(READY) ## checksums computed by S3: jobs, events, tables, report, on this machine
+	.venv/bin/python -m demo.batch
 
 test: $(READY) ## the whole test suite
 	.venv/bin/python -m pytest
@@ -42,4 +45,4 @@ lock: ## requirements.lock anew from pyproject.toml
 	.venv/bin/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --no-emit-index-url --generate-hashes --extra dev pyproject.toml -o requirements.lock
 
 clean: ## remove the virtual environment, the demo and the benchmarks' data; never your lake or runs
-	rm -rf .venv .demo .bench
+	rm -rf .venv .demo .demo-batch .bench

@@ -71,7 +71,7 @@ def ingest(
     if selected:
         job, tags = INGEST_SELECTED_JOB, {SELECTION: keep_selection(lake, bucket, selected)}
     with runner(loaded, verbose) as runs:
-        ended = runs.run(job, bucket, tags)
+        ended = runs.run(job, bucket, tags=tags)
     _stop_unless_done(ended)
     said = ended.metadata["ingest_report"]
     _print_figures(

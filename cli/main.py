@@ -215,7 +215,9 @@ def _end(status: Exit, message: str) -> NoReturn:
     raise typer.Exit(status)
 
 
-import cli.ingest  # noqa: E402, F401  # its verbs
+# The verbs of the other modules join the app when they are imported.
+import cli.batch  # noqa: E402
+import cli.ingest  # noqa: E402, F401
 
 
 def main() -> None:

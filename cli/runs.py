@@ -36,14 +36,20 @@ class Runner:
         self._instance = instance
         self._log_level = log_level
 
-    def run(self, job: str, partition: str, tags: Mapping[str, str] | None = None) -> Ended:
-        """Run a job for a partition, and wait for its end."""
+    def run(
+        self,
+        job: str,
+        partition: str,
+        config: dict[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Ended:
+        """Run a job for a partition, and wait for its end. `config`: of its assets, as Dagster writes it."""
         result = self._definitions.resolve_job_def(job).execute_in_process(
             instance=self._instance,
             partition_key=partition,
             tags=tags,
             raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": self._log_level}}}},
+            run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": self._log_level}}}},
         )
         return Ended(
             run_id=result.run_id,

@@ -2,7 +2,8 @@
 
 One row an object version, sorted by key: `succeeded` with the checksum, `failed` with why the bytes
 could not be read, or `skipped` with why there was nothing to read (overwritten or deleted since it
-was listed, archived). Kept in the lake as `checksums/<bucket>/<run id>.parquet`, a run's part of the
+was listed, archived). Where the bucket's engine is `s3_batch`, S3 has read the bytes, and this ingests the
+report of its newest job. Kept in the lake as `checksums/<bucket>/<run id>.parquet`, a run's part of the
 ledger. Re-executing a failed run from failure goes on after the last part that was kept.
 """
 
@@ -19,8 +20,9 @@ from fixity.scratch import SCRATCH_DAYS, sweep
 from fixity.shards import Plan, Shard, hash_shard, make_plan, plan_file
 from fixity.tables import CHECKSUMS
 from fixity.wording import bytes_text
-from fixity_assets.describe import GROUP, column_schema, told_plainly
-from resources import LakeResource, ProgressResource, StoresResource
+from fixity_assets.batch_report import find_job, keep_job_report
+from fixity_assets.describe import GROUP, checksums_metadata, column_schema, told_plainly
+from resources import LakeResource, ProgressResource, S3ControlResource, StoresResource
 
 
 def _scratch(context: dg.OpExecutionContext) -> str:
@@ -63,13 +65,16 @@ def _plan(lake: Lake, scratch: str, stores: StoresResource, bucket: str) -> Plan
 
 @dg.op(ins={"inventory": dg.In(dg.Nothing)}, out=dg.DynamicOut(dg.Nothing))
 def plan_shards(
-    context: dg.OpExecutionContext, lake: LakeResource, stores: StoresResource
+    context: dg.OpExecutionContext, lake: LakeResource, stores: StoresResource, s3_control: S3ControlResource
 ) -> Iterator[dg.DynamicOutput[None]]:
-    """Cut the newest inventory into shards by objects and bytes."""
+    """Cut the newest inventory into shards by objects and bytes; or find the job that S3 has finished."""
     bucket = context.partition_key
     scratch = _scratch(context)
     with told_plainly():
         kept_in = lake.open()
+        if s3_control.checks(bucket):
+            find_job(context, kept_in, s3_control, scratch)
+            return
         if stores.catalog.bucket(bucket).engine == MAP_ENGINE:
             raise dg.Failure(
                 description=f"the checksums of '{bucket}' are computed by Step Functions: start its state "
@@ -125,29 +130,21 @@ def hash_objects(
 
 
 @dg.op(ins={"hashed": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
-def keep_table(context: dg.OpExecutionContext, lake: LakeResource, stores: StoresResource) -> None:
-    """Join the parts to the run's table in the ledger."""
+def keep_table(
+    context: dg.OpExecutionContext, lake: LakeResource, stores: StoresResource, s3_control: S3ControlResource
+) -> None:
+    """Join the parts to the run's table in the ledger; or make it of the report of S3's job."""
     bucket = context.partition_key
     scratch = _scratch(context)
     with told_plainly():
         kept_in = lake.open()
+        if s3_control.checks(bucket):
+            keep_job_report(context, kept_in, s3_control, scratch)
+            return
         plan = _plan(kept_in, scratch, stores, bucket)
         kept = keep_checksums(kept_in, scratch, plan, bucket, context.run.run_id)
         kept_in.remove(scratch)
-    context.add_output_metadata(
-        {
-            "dagster/row_count": kept.objects,
-            "succeeded": kept.succeeded,
-            "failed": kept.failed,
-            "skipped": kept.skipped,
-            "bytes_read": kept.bytes_read,
-            "size": bytes_text(kept.bytes_read),
-            "algorithm": plan.algorithm,
-            "reasons": kept.reasons,
-            "inventory": dg.MetadataValue.path(kept_in.location(plan.inventory)),
-            "table": dg.MetadataValue.path(kept_in.location(kept.file)),
-        }
-    )
+    context.add_output_metadata(checksums_metadata(kept_in, kept, plan.algorithm, plan.inventory))
 
 
 def checksums_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:

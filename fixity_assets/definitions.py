@@ -12,6 +12,7 @@ import dagster as dg
 
 from fixity.catalog import Catalog, load_catalog
 from fixity_assets.baselines import baselines_asset
+from fixity_assets.checksum_job import checksum_job_asset
 from fixity_assets.checksums import checksums_asset
 from fixity_assets.fixity_report import report_asset
 from fixity_assets.ingest_report import ingest_report_asset
@@ -19,12 +20,19 @@ from fixity_assets.inventory import inventory_asset
 from fixity_assets.map_results import map_results_asset
 from fixity_assets.partitions import Partitions
 from fixity_assets.restored import restored_asset
-from jobs import asset_jobs
+from jobs import asset_jobs, batch_jobs
 from jobs.ingest import ingest_jobs
 from jobs.map_results import map_results_jobs
-from resources import CatalogResource, LakeResource, ProgressResource, QueuesResource, StoresResource
+from resources import (
+    CatalogResource,
+    LakeResource,
+    ProgressResource,
+    QueuesResource,
+    S3ControlResource,
+    StoresResource,
+)
 from resources.map_results import MapResultsResource
-from sensors import ingest_sensors, report_sensors
+from sensors import batch_sensors, ingest_sensors, report_sensors
 from sensors.results_manifest import map_results_sensors
 
 EXECUTOR_VARIABLE = "FIXITY_EXECUTOR"
@@ -40,12 +48,13 @@ def build_definitions(
     """All definitions of a catalog.
 
     Arguments: `resource_overrides` replace resources by name: `catalog`, `stores`, `lake`,
-    `progress`, `queues`. `executor_name` is in_process or multiprocess, by default what
+    `progress`, `queues`, `s3_control`. `executor_name` is in_process or multiprocess, by default what
     FIXITY_EXECUTOR says.
     Raises ValueError for an unknown executor.
     """
     partitions = Partitions.of(catalog)
     owners = sorted({owner for bucket in catalog.buckets.values() for owner in bucket.owners})
+    by_s3 = bool(catalog.checked_by_s3)
     executor, processes = _executor(executor_name or os.environ.get(EXECUTOR_VARIABLE, "in_process"))
     of_catalog = CatalogResource(file=str(catalog.file))
     resources: dict[str, object] = {
@@ -54,20 +63,32 @@ def build_definitions(
         "lake": LakeResource(catalog=of_catalog),
         "progress": ProgressResource(),
         "queues": QueuesResource(catalog=of_catalog),
+        "s3_control": S3ControlResource(catalog=of_catalog),
         "map_results": MapResultsResource(catalog=of_catalog),
     }
     return dg.Definitions(
         assets=[
             inventory_asset(partitions.buckets, owners),
             checksums_asset(partitions.buckets, owners),
+            *([checksum_job_asset(partitions.buckets, owners)] if by_s3 else []),
             report_asset(partitions, owners),
             baselines_asset(partitions.buckets, owners),
             ingest_report_asset(partitions.buckets, owners),
             restored_asset(partitions.buckets, owners),
             *([map_results_asset(owners)] if catalog.map_results else []),
         ],
-        jobs=[*asset_jobs(), *ingest_jobs(), *map_results_jobs(catalog)],
-        sensors=[*report_sensors(catalog), *ingest_sensors(catalog), *map_results_sensors(catalog)],
+        jobs=[
+            *asset_jobs(),
+            *(batch_jobs() if by_s3 else []),
+            *ingest_jobs(),
+            *map_results_jobs(catalog),
+        ],
+        sensors=[
+            *report_sensors(catalog),
+            *batch_sensors(catalog),
+            *ingest_sensors(catalog),
+            *map_results_sensors(catalog),
+        ],
         resources={**resources, **(resource_overrides or {})},
         executor=executor,
     )

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
 from fixity.catalog import CatalogError
-from fixity.lake import LakeError
-from fixity.ledger import TableMissing
+from fixity.lake import Lake, LakeError
+from fixity.ledger import Checksums, TableMissing
 from fixity.reports import TableNotConsistent, TableNotSorted
+from fixity.s3_batch.errors import NothingToIngest, NotInInventory, ReportUnusable, S3ControlError
 from fixity.shards import AnotherPlace
 from fixity.stores import StoreUnreachable
 from fixity.tables import TableUnreadable
+from fixity.wording import bytes_text
 
 GROUP = "fixity"
+
+_FINAL = (
+    AnotherPlace,
+    CatalogError,
+    NotInInventory,
+    NothingToIngest,
+    ReportUnusable,
+    TableMissing,
+    TableNotConsistent,
+    TableNotSorted,
+    TableUnreadable,
+)
+"""What another attempt a moment later would not change."""
 
 
 def column_schema(schema: pa.Schema) -> dg.TableSchema:
@@ -34,6 +50,22 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
     )
 
 
+def checksums_metadata(lake: Lake, kept: Checksums, algorithm: str, inventory: str) -> dict[str, Any]:
+    """What a table of checksums says of itself. `inventory`: its name in the lake."""
+    return {
+        "dagster/row_count": kept.objects,
+        "succeeded": kept.succeeded,
+        "failed": kept.failed,
+        "skipped": kept.skipped,
+        "bytes_read": kept.bytes_read,
+        "size": bytes_text(kept.bytes_read),
+        "algorithm": algorithm,
+        "reasons": kept.reasons,
+        "inventory": dg.MetadataValue.path(lake.location(inventory)),
+        "table": dg.MetadataValue.path(lake.location(kept.file)),
+    }
+
+
 @contextmanager
 def told_plainly() -> Iterator[None]:
     """Failures that the domain foresees end a step with their own message.
@@ -42,13 +74,11 @@ def told_plainly() -> Iterator[None]:
     """
     try:
         yield
-    except (
-        AnotherPlace, CatalogError, TableMissing, TableNotConsistent, TableNotSorted, TableUnreadable
-    ) as error:  # fmt: skip
+    except _FINAL as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     except StoreUnreachable as error:
         raise dg.Failure(description=str(error), allow_retries=error.passing) from error
-    except (LakeError, OSError) as error:  # a full disk among them
+    except (S3ControlError, LakeError, OSError) as error:  # a full disk among them
         raise dg.Failure(description=str(error)) from error
     except Exception as error:
         # By its name: the import takes a tenth of a second, which hashing does not need.

@@ -5,12 +5,16 @@ Schedules that start them belong here too; what a job computes belongs to the as
 
 from __future__ import annotations
 
+from functools import cache
+
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 INVENTORY_JOB = "take_inventory"
 CHECKSUMS_JOB = "check_bucket"
 REPORT_JOB = "report_pair"
+REQUEST_JOB = "request_checksums"
+INGEST_JOB = "ingest_checksums"
 
 
 def asset_jobs() -> list[UnresolvedAssetJobDefinition]:
@@ -32,3 +36,20 @@ def asset_jobs() -> list[UnresolvedAssetJobDefinition]:
             description="Compare a pair's two buckets by their newest checksums.",
         ),
     ]
+
+
+@cache  # a sensor with two jobs must have the very ones that the definitions have
+def batch_jobs() -> tuple[UnresolvedAssetJobDefinition, ...]:
+    """The jobs for buckets whose checksums S3 computes."""
+    return (
+        dg.define_asset_job(
+            REQUEST_JOB,
+            ["inventory", "checksum_job"],
+            description="List a bucket and have S3 compute the checksum of every object in it.",
+        ),
+        dg.define_asset_job(
+            INGEST_JOB,
+            ["checksums"],
+            description="Make a bucket's table of checksums from the report of S3's finished job.",
+        ),
+    )

@@ -9,5 +9,13 @@ from __future__ import annotations
 from resources.catalog import CatalogResource, LakeResource, StoresResource
 from resources.progress import ProgressResource
 from resources.queues import QueuesResource
+from resources.s3_control import S3ControlResource
 
-__all__ = ["CatalogResource", "LakeResource", "ProgressResource", "QueuesResource", "StoresResource"]
+__all__ = [
+    "CatalogResource",
+    "LakeResource",
+    "ProgressResource",
+    "QueuesResource",
+    "S3ControlResource",
+    "StoresResource",
+]

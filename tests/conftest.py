@@ -12,6 +12,8 @@ import dagster as dg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from devstack.server import S3ControlServer
+from tests.batch_platform import BatchPlatform
 from tests.platform import Platform
 from tests.servers.faulty_proxy import FaultyProxy
 from tests.servers.moto_server import MotoServer, TestQueue
@@ -123,6 +125,23 @@ def queue(moto_server: MotoServer) -> TestQueue:
 def platform(tmp_path: Path, s3: S3Client, seaweedfs: SeaweedFS, make_bucket: MakeBucket) -> Platform:
     """A pair of two empty buckets on the real server, with a catalog and a lake of its own."""
     return Platform(tmp_path, s3, seaweedfs.endpoint_url, make_bucket(), make_bucket())
+
+
+@pytest.fixture
+def batch(
+    tmp_path: Path,
+    s3: S3Client,
+    seaweedfs: SeaweedFS,
+    moto_server: MotoServer,
+    queue: TestQueue,
+    make_bucket: MakeBucket,
+) -> Iterator[BatchPlatform]:
+    """A pair of two empty buckets whose checksums S3 computes, that is, the stand-in for S3 Control."""
+    with S3ControlServer(s3, moto_server.sqs(), queue.url) as control:
+        yield BatchPlatform(
+            tmp_path, s3, seaweedfs.endpoint_url, control, moto_server, queue,
+            make_bucket(), make_bucket(), make_bucket(), {}, {},
+        )  # fmt: skip
 
 
 @pytest.fixture

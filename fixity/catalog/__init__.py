@@ -11,6 +11,7 @@ from fixity.catalog.map_results import DEFAULT_RESULTS_KEY, LedgerMapping, MapRe
 from fixity.catalog.model import ALGORITHMS, CHUNK_SIZE, Algorithm, Bucket, Catalog, Pair, Store
 from fixity.catalog.queues import Queue, Queues
 from fixity.catalog.restore import Restore, Tier
+from fixity.catalog.s3_batch import S3Batch
 from fixity.catalog.units import ByteSize, Duration, parse_duration, parse_size
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Queue",
     "Queues",
     "Restore",
+    "S3Batch",
     "Store",
     "Tier",
     "find_catalog",

@@ -66,7 +66,7 @@ def _what(details: ErrorDetails) -> str:
         case "extra_forbidden":
             return unknown_key(keys)
         case "missing":
-            return f"is missing: {_meaning(_model_at(keys), str(keys[-1]))}"
+            return f"is missing: {_meaning(keys)}"
         case "value_error":
             return str(context["error"])
         case "reference" | "secret":
@@ -87,6 +87,8 @@ def _what(details: ErrorDetails) -> str:
             return f"{value} is too small: {context['ge']} at least"
         case "less_than_equal":
             return f"{value} is too large: {context['le']} at most"
+        case "string_pattern_mismatch":
+            return f"{value} is wrong: {_meaning(keys)}"
         case "string_too_short":
             return "is empty: give a value, or leave the key out"
         case "too_short":
@@ -109,14 +111,14 @@ def _not_text(given: object, value: str) -> str:
     return f"{value} is not text: write text, or leave the key out"
 
 
-def _meaning(model: type[BaseModel], field: str) -> str:
+def _meaning(keys: Sequence[str | int]) -> str:
     """What stands below a field in its model, read here: pydantic would read it at every start."""
-    (described,) = ast.parse(inspect.getsource(model)).body
+    (described,) = ast.parse(inspect.getsource(_model_at(keys))).body
     assert isinstance(described, ast.ClassDef)
     for stated, below in pairwise(described.body):
         match stated, below:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                if name == field:
+                if name == keys[-1]:
                     meaning = " ".join(text.split())
                     return f"{meaning[0].lower()}{meaning[1:]}"
     return "it must be given"

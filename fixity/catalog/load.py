@@ -19,6 +19,7 @@ from fixity.catalog.model import Bucket, Catalog, Pair, Store, with_name
 from fixity.catalog.places import place_problems
 from fixity.catalog.queues import stores_named
 from fixity.catalog.references import reference_problems
+from fixity.catalog.stacks import StacksUnknown, with_stacks
 from fixity.catalog.wording import key_path
 from fixity.catalog.yaml_file import UnreadableError, read_mapping
 
@@ -75,6 +76,10 @@ def load_catalog(given: Path | None = None) -> Catalog:
         content, problems = read_mapping(file)
     except UnreadableError as error:
         raise CatalogError([f"{_as_people_see_it(file)}{error}"], file) from None
+    try:
+        content = with_stacks(content, Store)
+    except StacksUnknown as error:
+        problems.append(f": stacks: {error}")
     if "file" in content:  # the model's one field that is no key of the file
         problems.append(f": file: {unknown_key(['file'])}")
     try:

@@ -28,6 +28,7 @@ from fixity.catalog.places import place_of, place_problems
 from fixity.catalog.queues import Queues, stores_named
 from fixity.catalog.references import cautions, reference_problems
 from fixity.catalog.restore import Restore
+from fixity.catalog.s3_batch import S3Batch, what_is_wrong, with_common_settings
 from fixity.catalog.units import ByteSize, Duration
 
 Algorithm = Literal[
@@ -100,8 +101,10 @@ class Bucket(Part):
     """How archived objects are restored."""
     write_tags: bool = False
     """Whether ingest writes the checksums that it computed into the objects' tags."""
-    engine: Literal["stream", "step_functions"] = "stream"
-    """Who reads the bytes: the platform itself, or a map of Step Functions."""
+    engine: Literal["stream", "s3_batch", "step_functions"] = "stream"
+    """Who reads the bytes: the platform itself, S3 in a batch job, or a map of Step Functions."""
+    s3_batch: S3Batch | None = None
+    """The settings of S3's batch jobs; the catalog's own where it is left out."""
     owners: tuple[Owner, ...] = ()
     """Whom to ask: e-mail addresses and `team:name`; the catalog's owners where it is left out."""
     description: str | None = None
@@ -116,6 +119,12 @@ class Bucket(Part):
     def is_local(self) -> bool:
         """Whether the bucket is a local directory."""
         return self.path is not None
+
+    @model_validator(mode="after")
+    def _can_be_checked(self) -> Self:
+        if wrong := what_is_wrong(self.engine, self.s3_batch, self.is_local, self.algorithm):
+            raise ValueError(wrong)
+        return self
 
     @model_validator(mode="after")
     def _is_one_place(self) -> Self:
@@ -173,6 +182,10 @@ class Catalog(Part):
     """Pairs by name."""
     queues: Queues = Queues()
     """The queues that sensors take messages from."""
+    s3_batch: dict[str, object] = Field(default={})
+    """The settings of S3's batch jobs for every bucket that S3 checks; a bucket's own come first."""
+    stacks: tuple[Name, ...] = ()
+    """DuraCloud stacks: each bucket of theirs that has a `-repl` is a pair."""
     map_results: MapResults | None = None
     """Where a Step Functions Distributed Map writes its results."""
 
@@ -191,6 +204,16 @@ class Catalog(Part):
     def pairs_of(self, bucket_name: str) -> list[Pair]:
         """The pairs in which a bucket is source or replica, in the catalog's order."""
         return [pair for pair in self.pairs.values() if bucket_name in (pair.source, pair.replica)]
+
+    @property
+    def checked_by_s3(self) -> list[str]:
+        """The buckets whose checksums S3 computes, in the catalog's order."""
+        return [bucket.name for bucket in self.buckets.values() if bucket.engine == "s3_batch"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_common_settings(cls, content: object) -> object:
+        return with_common_settings(content)
 
     @field_validator("stores", "buckets", "pairs", mode="before")
     @classmethod

@@ -17,7 +17,7 @@ def open_queue(folder: Path, server: MotoServer, url: str, hidden_for: int = 600
     file = folder / "fixity.yaml"
     file.write_text(
         f"lake: ./lake\nstores: {{local: {{endpoint_url: '{server.endpoint_url}', region: us-east-1}}}}\n"
-        f"buckets: {{a: {{path: .}}}}\nqueues: {{new_objects: {{url: '{url}', store: local}}}}\n"
+        f"buckets: {{a: {{path: ./objects}}}}\nqueues: {{new_objects: {{url: '{url}', store: local}}}}\n"
     )
     queue = load_catalog(file).queues.new_objects
     assert queue is not None

@@ -1,0 +1,89 @@
+"""Completion reports as S3 writes them, with all their oddities."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True)
+class Task:
+    """One object's end: its checksum as hex, or the message and code of its failure."""
+
+    bucket: str
+    key: str
+    version_id: str
+    etag: str = ""
+    checksum: str = ""
+    failure: str = ""
+    failure_code: str = ""
+
+    def row(self, algorithm: str, checksum_type: str) -> str:
+        """The task's row: the HTTP status stands before the error's code, whatever the schema says."""
+        first = f"{_cell(self.bucket)},{_cell(self.key)},{self.version_id}"
+        if self.failure:
+            # S3 leaves the quote before the message as it is: no CSV any more.
+            message = (
+                f'error details: {{""failureMessage"":"Task {uuid4()} {self.failure}", '
+                f'""errorCode"": ""{self.failure_code}""}}'
+            )
+            return f'{first},failed,200,PermanentFailure,"{message}"\n'
+        said = {
+            "checksum_base64": base64.b64encode(bytes.fromhex(self.checksum)).decode(),
+            "ETag": self.etag,
+            "checksumAlgorithm": algorithm,
+            "checksumType": checksum_type,
+            "checksum_hex": self.checksum.upper(),
+        }
+        message = json.dumps(said, separators=(",", ":")).replace("=", "\\u003d")
+        return f"{first},succeeded,200,,{_cell(message, always=True)}\n"
+
+
+def _cell(text: str, always: bool = False) -> str:
+    if always or any(mark in text for mark in ',"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def write_report(
+    s3: S3Client,
+    bucket: str,
+    prefix: str,
+    job_id: str,
+    tasks: Sequence[Task],
+    algorithm: str,
+    checksum_type: str,
+    now: datetime,
+) -> None:
+    """Write a job's report: the files of tasks that succeeded and that failed, then the manifest."""
+    results = []
+    for kind, some in (
+        ("succeeded", [task for task in tasks if not task.failure]),
+        ("failed", [task for task in tasks if task.failure]),
+    ):
+        if not some:
+            continue
+        body = "".join(task.row(algorithm, checksum_type) for task in some).encode()
+        name = hashlib.sha1(body, usedforsecurity=False).hexdigest()
+        key = f"{prefix}/job-{job_id}/results/{name}.csv"
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+        md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        results.append({"TaskExecutionStatus": kind, "Bucket": bucket, "MD5Checksum": md5, "Key": key})
+    manifest = {
+        "Format": "Report_CSV_20180820",
+        "ReportCreationDate": now.strftime("%Y-%m-%dT%H:%M:%S.%f") + "532Z",
+        "Results": results,
+        "ReportSchema": "Bucket, Key, VersionId, TaskStatus, ErrorCode, HTTPStatusCode, ResultMessage",
+    }
+    s3.put_object(
+        Bucket=bucket, Key=f"{prefix}/job-{job_id}/manifest.json", Body=json.dumps(manifest).encode()
+    )

@@ -1,0 +1,129 @@
+"""REST-XML from the server's side, driven by botocore's service model: requests read, answers written.
+
+What an operation does does not belong here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+import botocore.session
+from botocore.model import OperationModel, ServiceModel
+
+
+class NoSuchOperation(Exception):
+    """A request that is no operation of the service."""
+
+
+def service_model(service: str) -> ServiceModel:
+    """botocore's model of a service, such as `s3control`."""
+    return botocore.session.get_session().get_service_model(service)
+
+
+def read_request(
+    model: ServiceModel, method: str, target: str, headers: Mapping[str, str], body: bytes
+) -> tuple[str, dict[str, Any]]:
+    """The operation that a request asks for, and its parameters. Raises NoSuchOperation."""
+    way = urlsplit(target)
+    for name in model.operation_names:
+        operation = model.operation_model(name)
+        labels = _labels(operation, method, way.path)
+        if labels is not None:
+            return name, _parameters(operation, labels, parse_qs(way.query), headers, body)
+    raise NoSuchOperation(f"{method} {way.path}")
+
+
+def _labels(operation: OperationModel, method: str, path: str) -> dict[str, str] | None:
+    if operation.http["method"] != method:
+        return None
+    template = operation.http["requestUri"].partition("?")[0]
+    pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(template))
+    found = re.fullmatch(pattern, path)
+    return {name: unquote(value) for name, value in found.groupdict().items()} if found else None
+
+
+def _parameters(
+    operation: OperationModel,
+    labels: Mapping[str, str],
+    query: Mapping[str, list[str]],
+    headers: Mapping[str, str],
+    body: bytes,
+) -> dict[str, Any]:
+    shape = operation.input_shape
+    assert shape is not None
+    said = _read(shape, ElementTree.fromstring(body)) if body else {}
+    for name, member in shape.members.items():
+        where, called = member.serialization.get("location"), member.serialization.get("name", name)
+        if where == "uri":
+            said[name] = labels[called]
+        elif where == "header" and called in headers:
+            said[name] = headers[called]
+        elif where == "querystring" and called in query:
+            said[name] = query[called] if member.type_name == "list" else query[called][0]
+    return dict(said)
+
+
+def _read(shape: Any, element: ElementTree.Element) -> Any:  # noqa: ANN401 - as many types as shapes
+    match shape.type_name:
+        case "structure":
+            there = {_local(child.tag): child for child in element}
+            return {
+                name: _read(member, there[member.serialization.get("name", name)])
+                for name, member in shape.members.items()
+                if member.serialization.get("name", name) in there
+            }
+        case "list":
+            return [_read(shape.member, child) for child in element]
+        case "integer" | "long":
+            return int(element.text or 0)
+        case "boolean":
+            return element.text == "true"
+        case "timestamp":
+            return datetime.fromisoformat((element.text or "").replace("Z", "+00:00"))
+        case _:
+            return element.text or ""
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
+def write_answer(model: ServiceModel, operation: str, said: Mapping[str, Any]) -> bytes:
+    """The XML of an operation's answer."""
+    shape = model.operation_model(operation).output_shape
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{_write(f"{operation}Result", shape, said)}'.encode()
+
+
+def _write(name: str, shape: Any, value: Any) -> str:  # noqa: ANN401 - as many types as shapes
+    match shape.type_name:
+        case "structure":
+            inner = "".join(
+                _write(member.serialization.get("name", each), member, value[each])
+                for each, member in shape.members.items()
+                if value.get(each) is not None
+            )
+        case "list":
+            called = shape.member.serialization.get("name", "member")
+            inner = "".join(_write(called, shape.member, each) for each in value)
+        case "timestamp":
+            inner = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        case "boolean":
+            inner = "true" if value else "false"
+        case _:
+            inner = escape(str(value))
+    return f"<{name}>{inner}</{name}>"
+
+
+def write_error(code: str, message: str) -> bytes:
+    """The XML of a refusal."""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<ErrorResponse><Error><Type>Sender</Type>'
+        f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
+        "<RequestId>00000000-0000-0000-0000-000000000000</RequestId></ErrorResponse>"
+    ).encode()

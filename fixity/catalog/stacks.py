@@ -1,0 +1,79 @@
+"""DuraCloud stacks: the pairs of a stack as the account has them, so that one line names them all.
+
+A stack's buckets begin with its name, and the replica of a bucket ends in `-repl`. What the file says of
+such a bucket or pair itself stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from fixity.catalog.s3_batch import ENGINE
+from fixity.catalog.wording import shown
+
+_REPLICA = "-repl"
+
+
+class StacksUnknown(Exception):
+    """The stacks' buckets cannot be found. The message says why."""
+
+
+def with_stacks(content: Mapping[str, Any], store_type: type[BaseModel]) -> dict[str, Any]:
+    """The catalog's mapping with the buckets and pairs of its stacks filled in.
+
+    Arguments: `store_type`, the model of a store. Anything of a wrong form is left to be refused as it is.
+    Raises StacksUnknown.
+    """
+    stacks = content.get("stacks")
+    sections = [content.get(key) or {} for key in ("stores", "buckets", "pairs")]
+    usable = isinstance(stacks, Sequence) and all(isinstance(stack, str) for stack in stacks)
+    if not stacks or not usable or not all(isinstance(section, Mapping) for section in sections):
+        return dict(content)
+    stores, buckets, pairs = sections
+    there = _buckets_of_the_account(store_type, stores.get("aws") or {})
+    found_buckets: dict[str, Any] = {}
+    found_pairs: dict[str, Any] = {}
+    for stack in stacks:
+        sources = [name for name in there if name.startswith(f"{stack}-") and name + _REPLICA in there]
+        if not sources:
+            raise StacksUnknown(
+                f"the account has no bucket {shown(f'{stack}-…')} with a replica '…{_REPLICA}'"
+            )
+        for name in sources:
+            for bucket in (name, name + _REPLICA):
+                found_buckets[bucket] = _filled(content, stack, buckets.get(bucket) or {})
+            found_pairs[name] = {"replica": name + _REPLICA}
+    return {**content, "buckets": {**found_buckets, **_others(buckets, found_buckets)},
+            "pairs": {**found_pairs, **pairs}}  # fmt: skip
+
+
+def _filled(content: Mapping[str, Any], stack: str, own: object) -> object:
+    """A stack's bucket, checked by S3 where the catalog has the settings for it."""
+    common = content.get("s3_batch")
+    if not isinstance(own, Mapping) or not isinstance(common, Mapping):
+        return own
+    managed = {"report_bucket": f"{stack}-managed"} if "report_bucket" not in common else {}
+    by_s3 = {"engine": ENGINE, **own}
+    return {**by_s3, "s3_batch": {**managed, **(own.get("s3_batch") or {})}}
+
+
+def _others(buckets: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: bucket for name, bucket in buckets.items() if name not in found}
+
+
+def _buckets_of_the_account(store_type: type[BaseModel], store: Mapping[str, Any]) -> set[str]:
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from fixity.s3_client import s3_client
+
+    try:
+        client = s3_client(store_type.model_validate({"name": "aws", **store}))  # type: ignore[arg-type]
+        return {bucket["Name"] for bucket in client.list_buckets().get("Buckets", [])}
+    except (Boto3Error, BotoCoreError, ClientError) as error:
+        raise StacksUnknown(f"the account's buckets cannot be listed: {error}") from error
+    except ValueError as error:
+        raise StacksUnknown("the store 'aws' is wrong in itself") from error

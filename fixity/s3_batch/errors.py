@@ -1,0 +1,23 @@
+"""What can go wrong with jobs of S3 and their reports, foreseen: each message is for people."""
+
+from __future__ import annotations
+
+
+class S3ControlError(Exception):
+    """S3 Control refused a request or cannot be reached. The message says what was asked, and why."""
+
+
+class AccountFull(S3ControlError):
+    """No further job may be active now: wait for the end of another."""
+
+
+class NotInInventory(Exception):
+    """A selection names objects that the newest inventory does not have. The message names the first."""
+
+
+class NothingToIngest(Exception):
+    """There is no report to ingest. The message says why, and what will happen or is to be done."""
+
+
+class ReportUnusable(Exception):
+    """A completion report that cannot be relied upon. The message says which file, and what is wrong."""

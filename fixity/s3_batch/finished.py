@@ -1,0 +1,117 @@
+"""Which of a bucket's jobs has a report to ingest, and what is said where none has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fixity.catalog import Bucket, S3Batch
+from fixity.lake import Lake
+from fixity.ledger import Checksums
+from fixity.s3_batch.compute import compute_job_record
+from fixity.s3_batch.errors import NothingToIngest
+from fixity.s3_batch.jobs import CANCELLED, COMPLETE, VANISHED, JobState, describe
+from fixity.s3_batch.records import (
+    JobRecord,
+    Outcome,
+    job_record,
+    keep_outcome,
+    keep_record,
+    newest_job,
+    outcome_of,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3control import S3ControlClient
+
+YOUNG = 3600.0
+"""Seconds for which S3 may not know a job yet that it has just made."""
+
+
+def finished_job(
+    lake: Lake,
+    client: S3ControlClient,
+    bucket: Bucket,
+    run_id: str,
+    job_id: str | None = None,
+    computed: JobState | None = None,
+) -> tuple[JobRecord, JobState]:
+    """The job whose report is to be ingested: the one named, which an event announced, or the newest.
+
+    Arguments: `computed`, the state of a job of AWS Batch, where that is what was announced.
+
+    What became of a job that failed, was cancelled or has vanished is noted.
+    Raises NothingToIngest, S3ControlError, LakeError.
+    """
+    assert bucket.s3_batch is not None  # the catalog sees to it
+    if computed:
+        return _computed(lake, bucket, bucket.s3_batch, computed, run_id)
+    record = job_record(lake, bucket.name, job_id) if job_id else newest_job(lake, bucket.name)
+    if record is None:
+        raise NothingToIngest(
+            f"no job was submitted for '{bucket.name}' yet: materialize checksum_job[{bucket.name}], "
+            f"or run `fixity request {bucket.name}`"
+        )
+    if job_id:
+        earlier = outcome_of(lake, bucket.name, job_id)
+        if earlier and earlier.run_id != run_id:
+            raise NothingToIngest(f"the job {job_id} was dealt with by the run {earlier.run_id} already")
+    state = describe(client, bucket.s3_batch.account_id, record.job_id)
+    if not state.ended or (state.status == VANISHED and record.age < YOUNG):
+        status = "not known to S3 yet" if state.ended else f"{state.status}: {state.progress}"
+        raise NothingToIngest(
+            f"the job {record.job_id} of '{bucket.name}' is {status}. When it ends, the sensors "
+            "batch_completion and batch_reconciliation go on by themselves"
+        )
+    # S3 forgets a job after 90 days, but not its report.
+    if state.status not in (COMPLETE, VANISHED) and not state.empty:
+        keep_outcome(lake, bucket.name, Outcome(record.job_id, state.status, run_id))
+        raise NothingToIngest(_why(record, state))
+    return record, state
+
+
+def ingest_job(
+    lake: Lake, reports: Lake, bucket: Bucket, job_id: str, empty: bool, run_id: str
+) -> tuple[JobRecord, Checksums]:
+    """Keep the table of a finished job, and note that it is done. Returns the job and the table.
+
+    Raises ReportUnusable, NothingToIngest where S3 has forgotten the job and there is no report, LakeError.
+    """
+    from fixity.s3_batch.ingest import ingest_report, keep_empty  # with DuckDB, which looking does not need
+
+    record = job_record(lake, bucket.name, job_id)
+    assert record is not None  # `finished_job` found it
+    try:
+        kept = (
+            keep_empty(lake, bucket, record, run_id)
+            if empty
+            else ingest_report(lake, reports, bucket, record, run_id)
+        )
+    except FileNotFoundError as error:
+        keep_outcome(lake, bucket.name, Outcome(job_id, VANISHED, run_id))
+        raise NothingToIngest(
+            f"the job {job_id} of '{bucket.name}' has no completion report: {error}"
+        ) from error
+    keep_outcome(lake, bucket.name, Outcome(job_id, COMPLETE, run_id))
+    return record, kept
+
+
+def _computed(
+    lake: Lake, bucket: Bucket, settings: S3Batch, state: JobState, run_id: str
+) -> tuple[JobRecord, JobState]:
+    record = job_record(lake, bucket.name, state.job_id)
+    if record is None:
+        record = compute_job_record(lake, bucket, settings, state.job_id)
+        keep_record(lake, record)
+    if state.status != COMPLETE:
+        keep_outcome(lake, bucket.name, Outcome(state.job_id, state.status, run_id))
+        raise NothingToIngest(_why(record, state))
+    return record, state
+
+
+def _why(record: JobRecord, state: JobState) -> str:
+    reasons = "; ".join(state.reasons) or "S3 gives no reason"
+    what = "was cancelled" if state.status == CANCELLED else "failed"
+    return (
+        f"the job {record.job_id} of '{record.bucket}' {what} ({state.progress}): {reasons}. "
+        f"To have it checked, run `fixity request {record.bucket}`"
+    )

@@ -1,0 +1,115 @@
+-- The checks of the objects that an inventory lists within a range of keys, by a report's rows, in the
+-- columns and the order of the ledger. `{rows}` is `joined`, where the report has one row an object,
+-- as it should; else `one_each`, which takes longer. Rows come in any order, with the inventory's number.
+WITH
+listed AS (
+    SELECT
+        *,
+        file_row_number AS listed_row,
+        CASE WHEN version_id NOT IN ('', 'null') THEN version_id END AS version_named
+    FROM read_parquet($inventory)
+    WHERE file_row_number BETWEEN $listed_first AND $listed_last
+      AND key >= $lower AND ($upper IS NULL OR key < $upper)
+),
+reported AS (
+    SELECT
+        key AS reported_key,
+        version_id AS reported_version,
+        etag AS reported_etag,
+        checksum_type,
+        checksum,
+        error_code,
+        error_message
+    FROM read_parquet($staged, hive_partitioning = false)
+),
+joined AS (
+    FROM listed
+    LEFT JOIN reported
+        ON key = reported_key
+       AND CASE WHEN $by_version THEN version_named END
+           IS NOT DISTINCT FROM CASE WHEN $by_version THEN reported_version END
+),
+-- Where an inventory lists current versions only, a report may name several versions of a key, and the
+-- one that is listed is known by its ETag. Others are of no concern then.
+counted AS (
+    SELECT
+        *,
+        reported_etag = etag AS is_it,
+        bool_or(coalesce(reported_etag = etag, false)) OVER object AS is_there
+    FROM joined
+    WINDOW object AS (PARTITION BY key, version_named)
+),
+candidates AS (
+    SELECT
+        *,
+        count(*) OVER object AS rows,
+        count(*) OVER (PARTITION BY key, version_named, reported_version) AS rows_of_version,
+        min(checksum) OVER object IS DISTINCT FROM max(checksum) OVER object
+            OR count(checksum) OVER object NOT IN (0, count(*) OVER object) AS contradictory,
+        row_number() OVER (
+            PARTITION BY key, version_named ORDER BY error_code IS NULL, reported_version, error_message
+        ) AS number
+    FROM counted
+    WHERE is_it OR NOT is_there
+    WINDOW object AS (PARTITION BY key, version_named)
+),
+-- What contradicts itself is no checksum.
+one_each AS (
+    SELECT
+        * EXCLUDE (is_it, is_there, rows, rows_of_version, contradictory, number)
+        REPLACE (
+            CASE WHEN rows_of_version = 1 AND NOT (contradictory AND is_there) THEN checksum END AS checksum,
+            CASE
+                WHEN rows_of_version > 1 THEN 'ReportedTwice'
+                WHEN contradictory AND is_there THEN 'ContradictoryChecksum'
+                ELSE error_code
+            END AS error_code,
+            CASE
+                WHEN rows_of_version > 1 THEN concat('the report has ', rows_of_version, ' rows for this object')
+                WHEN contradictory AND is_there THEN 'versions with this ETag have other checksums'
+                ELSE error_message
+            END AS error_message
+        )
+    FROM candidates
+    WHERE number = 1
+)
+SELECT
+    key,
+    version_id,
+    size,
+    etag,
+    last_modified,
+    storage_class,
+    $algorithm AS algorithm,
+    CASE WHEN status = 'succeeded' THEN checksum_type END AS checksum_type,
+    CASE WHEN status = 'succeeded' THEN lower(hex(checksum)) END AS checksum,
+    status,
+    CASE
+        WHEN status = 'failed' THEN error_code
+        WHEN status = 'skipped' AND reported_key IS NULL THEN 'NotInReport'
+        WHEN status = 'skipped' THEN 'ChangedSinceListed'
+    END AS error_code,
+    CASE
+        WHEN status = 'failed' THEN error_message
+        WHEN status = 'skipped' AND reported_key IS NULL
+            THEN 'the report of S3 does not name it: deleted since it was listed, or not asked for'
+        WHEN status = 'skipped' THEN 'the object was overwritten since it was listed'
+    END AS error_message,
+    CASE WHEN status = 'succeeded' THEN size ELSE 0 END AS bytes_read,
+    's3_batch' AS evidence,
+    CASE WHEN status <> 'skipped' THEN $checked_at END AS checked_at,
+    $run_id AS run_id,
+    is_latest,
+    listed_row
+FROM (
+    SELECT
+        *,
+        CASE
+            WHEN reported_key IS NULL THEN 'skipped'
+            WHEN error_code IS NOT NULL THEN 'failed'
+            WHEN etag IS NULL OR reported_etag = etag THEN 'succeeded'
+            ELSE 'skipped'
+        END AS status
+    FROM {rows}
+)
+WHERE reported_key IS NOT NULL OR $whole

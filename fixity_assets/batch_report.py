@@ -1,0 +1,64 @@
+"""The steps of `checksums` for a bucket that S3 has checked: find the finished job, ingest its report."""
+
+import json
+
+import dagster as dg
+
+from fixity.lake import Lake
+from fixity.s3_batch.finished import finished_job, ingest_job
+from fixity_assets.describe import checksums_metadata
+from resources import S3ControlResource
+
+JOB_TAG = "fixity/job_id"
+"""A run's tag: the job whose report it ingests. Without one, a bucket's newest job."""
+
+COMPUTE_TAG = "fixity/compute_job_id"
+"""A run's tag: the job of AWS Batch whose report it ingests."""
+
+
+def _found_file(scratch: str) -> str:
+    return f"{scratch}job.json"
+
+
+def find_job(context: dg.OpExecutionContext, lake: Lake, s3_control: S3ControlResource, scratch: str) -> None:
+    """Find the job whose report is to be ingested, and note it in scratch, for the next step.
+
+    Raises NothingToIngest, S3ControlError, LakeError.
+    """
+    bucket = s3_control.catalog.bucket(context.partition_key)
+    record, state = finished_job(
+        lake,
+        s3_control.client(bucket.name),
+        bucket,
+        context.run.run_id,
+        context.run.tags.get(JOB_TAG),
+        s3_control.compute_job(bucket.name, context.run.tags[COMPUTE_TAG])
+        if COMPUTE_TAG in context.run.tags
+        else None,
+    )
+    context.log.info(f"{bucket.name}: the job {record.job_id} is {state.status}: {state.progress}")
+    note = {"job_id": record.job_id, "empty": state.empty, "tasks": state.tasks, "failed": state.failed}
+    lake.put_text(_found_file(scratch), json.dumps(note), replace=True)
+
+
+def keep_job_report(
+    context: dg.OpExecutionContext, lake: Lake, s3_control: S3ControlResource, scratch: str
+) -> None:
+    """Ingest the report of the job that was found.
+
+    Raises ReportUnusable, NothingToIngest, LakeError.
+    """
+    bucket = s3_control.catalog.bucket(context.partition_key)
+    found = json.loads(lake.read_text(_found_file(scratch)))
+    record, kept = ingest_job(
+        lake, s3_control.reports(bucket.name), bucket, found["job_id"], found["empty"], context.run.run_id
+    )
+    lake.remove(scratch)
+    context.add_output_metadata(
+        {
+            **checksums_metadata(lake, kept, record.algorithm, record.inventory),
+            "job_id": record.job_id,
+            "tasks": found["tasks"],
+            "tasks_failed": found["failed"],
+        }
+    )

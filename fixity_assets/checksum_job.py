@@ -1,0 +1,97 @@
+"""A job of S3 Batch Operations that computes the checksum of every object of a bucket.
+
+S3 reads the objects where they are, archived ones too, which may take a week; nothing here waits for
+it. When the job ends, the sensor `batch_completion` has its report ingested into `checksums`. A request
+is made once, however often its run is re-executed. While the account has as many active jobs as it may,
+the request waits, nothing is materialized, and `batch_reconciliation` takes it up again.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+
+from fixity.s3_batch.records import waiting_requests
+from fixity.s3_batch.request import note_request, submit_request
+from fixity_assets.describe import GROUP, told_plainly
+from resources import CatalogResource, LakeResource, S3ControlResource
+
+NAME = "checksum_job"
+POOL = "s3_batch_submission"
+"""One submission at a time, so that no two count the same free place in the account as theirs."""
+
+REQUEST_TAG = "fixity/request"
+"""A run's tag: the token of the waiting request that it takes up."""
+
+
+class Selection(dg.Config):
+    """Which objects to check. keys_file: a local file with a key a line; all objects without one."""
+
+    keys_file: str | None = None
+
+    def keys(self) -> list[str] | None:
+        """The keys, None for all."""
+        if self.keys_file is None:
+            return None
+        lines = Path(self.keys_file).read_text(encoding="utf-8").split("\n")
+        return [line.removesuffix("\r") for line in lines if line.removesuffix("\r")]
+
+
+def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
+    """The asset `checksum_job`, a partition a bucket with `engine: s3_batch`."""
+
+    @dg.asset(
+        name=NAME,
+        description=__doc__,
+        group_name=GROUP,
+        kinds={"s3"},
+        owners=owners,
+        partitions_def=buckets,
+        deps=["inventory"],
+        pool=POOL,
+        output_required=False,
+    )
+    def checksum_job(
+        context: dg.AssetExecutionContext,
+        config: Selection,
+        catalog: CatalogResource,
+        lake: LakeResource,
+        s3_control: S3ControlResource,
+    ) -> Iterator[dg.MaterializeResult]:
+        with told_plainly():
+            bucket = catalog.bucket(context.partition_key)
+            client, kept_in = s3_control.client(bucket.name), lake.open()
+            token = context.run.tags.get(REQUEST_TAG)
+            if token:
+                found = [each for each in waiting_requests(kept_in, bucket.name) if each.token == token]
+                if not found:
+                    context.log.info("the request that waited has become a job in the meantime")
+                    return
+                (waiting,) = found
+            else:
+                request_id = context.run.root_run_id or context.run.run_id
+                reports = s3_control.reports(bucket.name)
+                waiting = note_request(kept_in, reports, bucket, request_id, config.keys())
+            job = submit_request(catalog.catalog, kept_in, client, bucket, waiting, context.run.run_id)
+            if job is None:
+                context.log.warning(
+                    "the account has as many active jobs as it may: the request waits, and the sensor "
+                    "batch_reconciliation submits it when there is room"
+                )
+                return
+        yield dg.MaterializeResult(
+            metadata={
+                "job_id": job.job_id,
+                "job": dg.MetadataValue.url(_console(client.meta.region_name, job.job_id)),
+                "algorithm": job.algorithm,
+                "objects": "all" if job.objects is None else job.objects,
+                "report": f"s3://{job.report_bucket}/{job.report}",
+                "inventory": dg.MetadataValue.path(kept_in.location(job.inventory)),
+            }
+        )
+
+    return checksum_job
+
+
+def _console(region: str, job_id: str) -> str:
+    return f"https://{region}.console.aws.amazon.com/s3/jobs/{job_id}?region={region}"

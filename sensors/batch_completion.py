@@ -1,0 +1,95 @@
+"""Has the report of a finished job ingested when the event of its end comes.
+
+Takes events of S3 Batch Operations, and of AWS Batch for teams who compute checksums there, from the
+queue `batch_completion`. Of an event only the job's id is believed: AWS is asked for the job itself. A
+job of S3 without a receipt in the lake is somebody else's.
+"""
+
+import dagster as dg
+
+from fixity.catalog import Catalog, Queue
+from fixity.events import BatchOperationsEvent, ComputeJobEvent, Event
+from fixity.lake import Lake
+from fixity.s3_batch.compute import ENDED, bucket_of_job
+from fixity.s3_batch.errors import S3ControlError
+from fixity.s3_batch.jobs import TERMINAL
+from fixity.s3_batch.records import bucket_of
+from jobs import INGEST_JOB
+from resources import LakeResource, QueuesResource, S3ControlResource
+from sensors.finished_jobs import NoRun, compute_request, ingest_request
+from sensors.messages import Inbox
+
+
+class StaysInQueue(Exception):
+    """A message is not dealt with yet: it comes again."""
+
+
+def batch_completion_sensor(catalog: Catalog, queue: Queue) -> dg.SensorDefinition:
+    """The sensor `batch_completion`, over the messages of a queue."""
+
+    @dg.sensor(
+        name="batch_completion",
+        description=__doc__,
+        job_name=INGEST_JOB,
+        minimum_interval_seconds=15,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def batch_completion(
+        context: dg.SensorEvaluationContext,
+        queues: QueuesResource,
+        lake: LakeResource,
+        s3_control: S3ControlResource,
+    ) -> dg.SensorResult:
+        inbox = Inbox(queues.open(queue), context.cursor)
+        kept_in = lake.open()
+        requests: dict[str, dg.RunRequest] = {}
+        notes: list[str] = []
+
+        def note(text: str) -> None:
+            notes.append(text)
+            context.log.info(text)
+
+        for message in inbox.messages:
+            try:
+                for event in inbox.events(message, note):
+                    found = _request(context.instance, catalog, kept_in, s3_control, event)
+                    if isinstance(found, dg.RunRequest):
+                        requests[str(found.run_key)] = found
+                        continue
+                    note(found.why)
+                    if found.later:  # the event says more than S3 does at this moment
+                        raise StaysInQueue
+                inbox.done(message)
+            except S3ControlError as error:
+                note(str(error))
+            except StaysInQueue:
+                continue
+        return dg.SensorResult(
+            run_requests=list(requests.values()),
+            cursor=inbox.cursor,
+            skip_reason=None if requests else "; ".join(notes)[:1000] or "no messages",
+        )
+
+    return batch_completion
+
+
+def _request(
+    instance: dg.DagsterInstance, catalog: Catalog, lake: Lake, s3_control: S3ControlResource, event: Event
+) -> dg.RunRequest | NoRun:
+    if isinstance(event, ComputeJobEvent):
+        bucket = bucket_of_job(event.name, event.tags, catalog.checked_by_s3)
+        if event.status not in ENDED or bucket is None:
+            return NoRun(
+                f"the job {event.job_id} of AWS Batch is {event.status}, of {bucket or 'nobody here'}"
+            )
+        return compute_request(instance, lake, s3_control, bucket, event.job_id)
+    if not isinstance(event, BatchOperationsEvent):
+        return NoRun("an event of something else than a job: skipped")
+    if event.status not in TERMINAL:
+        return NoRun(f"the job {event.job_id} is {event.status}: nothing to do yet")
+    bucket = bucket_of(lake, event.job_id)
+    if bucket is None:
+        return NoRun(f"the job {event.job_id} is a foreign job, without a receipt: skipped")
+    if bucket not in catalog.checked_by_s3:
+        return NoRun(f"the job {event.job_id} is of '{bucket}', which S3 no longer checks: skipped")
+    return ingest_request(instance, lake, s3_control, bucket, event.job_id)

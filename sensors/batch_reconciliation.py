@@ -1,0 +1,92 @@
+"""Finds what no event announced: jobs that have ended, failed, were cancelled or have vanished unheard of.
+
+Looks at every job that was submitted and not dealt with, and has its report ingested, or the failure
+told. Requests that waited because the account was full are submitted when there is room again.
+"""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from fixity.catalog import Catalog
+from fixity.lake import Lake
+from fixity.s3_batch.errors import S3ControlError
+from fixity.s3_batch.jobs import MOST_ACTIVE, active_jobs
+from fixity.s3_batch.records import open_jobs, waiting_requests
+from fixity_assets.checksum_job import REQUEST_TAG
+from jobs import REQUEST_JOB, batch_jobs
+from resources import LakeResource, S3ControlResource
+from sensors.finished_jobs import NoRun, ingest_request
+
+HEAD_START = timedelta(minutes=10)
+"""For how long a job that has ended is left to its event: else both sensors could ask for its run."""
+
+
+def batch_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
+    """The sensor `batch_reconciliation`, over all buckets that S3 checks."""
+
+    @dg.sensor(
+        name="batch_reconciliation",
+        description=__doc__,
+        jobs=batch_jobs(),
+        minimum_interval_seconds=900,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def batch_reconciliation(
+        context: dg.SensorEvaluationContext, lake: LakeResource, s3_control: S3ControlResource
+    ) -> dg.SensorResult:
+        kept_in = lake.open()
+        head_start = HEAD_START if catalog.queues.batch_completion else timedelta(0)
+        requests: list[dg.RunRequest] = []
+        notes: list[str] = []
+        for bucket in catalog.checked_by_s3:
+            for record in open_jobs(kept_in, bucket):
+                try:
+                    found = ingest_request(
+                        context.instance, kept_in, s3_control, bucket, record.job_id, head_start
+                    )
+                except S3ControlError as error:
+                    found = NoRun(str(error))
+                if isinstance(found, NoRun):
+                    notes.append(found.why)
+                else:
+                    requests.append(found)
+        requests += _submissions(catalog, kept_in, s3_control, notes)
+        for text in notes:
+            context.log.info(text)
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else "; ".join(notes)[:1000] or "no open jobs",
+        )
+
+    return batch_reconciliation
+
+
+def _submissions(
+    catalog: Catalog, lake: Lake, s3_control: S3ControlResource, notes: list[str]
+) -> list[dg.RunRequest]:
+    """The runs that submit waiting requests, oldest first, as many as their accounts have room for."""
+    waiting = [each for bucket in catalog.checked_by_s3 for each in waiting_requests(lake, bucket)]
+    room: dict[str, int] = {}
+    requests = []
+    for each in sorted(waiting, key=lambda request: request.requested_at):
+        account = s3_control.settings(each.bucket).account_id
+        try:
+            if account not in room:
+                room[account] = MOST_ACTIVE - len(active_jobs(s3_control.client(each.bucket), account))
+        except S3ControlError as error:
+            notes.append(str(error))
+            continue
+        if room[account] <= 0:
+            notes.append(f"the request for '{each.bucket}' waits: the account has {MOST_ACTIVE} active jobs")
+            continue
+        room[account] -= 1
+        requests.append(
+            dg.RunRequest(
+                # Without a key: one that came too late for a free place is to be followed by another.
+                job_name=REQUEST_JOB,
+                partition_key=each.bucket,
+                tags={REQUEST_TAG: each.token},
+            )
+        )
+    return requests

@@ -1,0 +1,88 @@
+"""When a bucket's job has ended: the run that ingests its report, asked for once.
+
+What both batch sensors share; how each hears of a job does not belong here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import dagster as dg
+
+from fixity.hashing import utc_now
+from fixity.lake import Lake
+from fixity.s3_batch.finished import YOUNG
+from fixity.s3_batch.jobs import VANISHED, JobState, describe
+from fixity.s3_batch.records import JobRecord, job_record, outcome_of
+from fixity_assets.batch_report import COMPUTE_TAG, JOB_TAG
+from jobs import INGEST_JOB
+from resources import S3ControlResource
+
+
+@dataclass(frozen=True)
+class NoRun:
+    """Why no run is asked for; `later`: because the job goes on, so that one will be."""
+
+    why: str
+    later: bool = False
+
+
+def state_of(s3_control: S3ControlResource, record: JobRecord) -> JobState:
+    """A job as S3 describes it now. Raises S3ControlError."""
+    account = s3_control.settings(record.bucket).account_id
+    return describe(s3_control.client(record.bucket), account, record.job_id)
+
+
+def ingest_request(
+    instance: dg.DagsterInstance,
+    lake: Lake,
+    s3_control: S3ControlResource,
+    bucket: str,
+    job_id: str,
+    head_start: timedelta = timedelta(0),
+) -> dg.RunRequest | NoRun:
+    """The run that ingests a job's report, or why there is none to ask for.
+
+    Arguments: `head_start`, for how long a job that has ended is left to the event of its end.
+    Raises S3ControlError, LakeError.
+    """
+    record = job_record(lake, bucket, job_id)
+    if record is None:
+        return NoRun(f"the job {job_id} of '{bucket}' has a receipt but no record: skipped")
+    if outcome := outcome_of(lake, bucket, job_id):
+        return NoRun(f"the job {job_id} of '{bucket}' was dealt with by the run {outcome.run_id}")
+    # Either sensor may have asked: Dagster's own keys tell apart the runs of one sensor only.
+    if instance.get_runs(dg.RunsFilter(tags={JOB_TAG: job_id}), limit=1):
+        return NoRun(f"the run for the job {job_id} of '{bucket}' was requested already")
+    state = state_of(s3_control, record)
+    if not state.ended or (state.status == VANISHED and record.age < YOUNG):
+        return NoRun(f"'{bucket}' waits for the job {job_id}: {state.status}, {state.progress}", later=True)
+    if state.ended_at and utc_now() - state.ended_at < head_start:
+        return NoRun(
+            f"the job {job_id} of '{bucket}' has just ended: its event may be on its way", later=True
+        )
+    return dg.RunRequest(
+        run_key=f"job:{job_id}", job_name=INGEST_JOB, partition_key=bucket, tags={JOB_TAG: job_id}
+    )
+
+
+def compute_request(
+    instance: dg.DagsterInstance, lake: Lake, s3_control: S3ControlResource, bucket: str, job_id: str
+) -> dg.RunRequest | NoRun:
+    """The run that ingests the report of a job of AWS Batch, or why there is none to ask for.
+
+    Raises S3ControlError, LakeError.
+    """
+    if outcome := outcome_of(lake, bucket, job_id):
+        return NoRun(f"the job {job_id} of '{bucket}' was dealt with by the run {outcome.run_id}")
+    if instance.get_runs(dg.RunsFilter(tags={COMPUTE_TAG: job_id}), limit=1):
+        return NoRun(f"the run for the job {job_id} of '{bucket}' was requested already")
+    state = s3_control.compute_job(bucket, job_id)
+    if state.status == VANISHED:
+        return NoRun(f"AWS Batch knows no job {job_id} of '{bucket}': skipped")
+    if not state.ended:
+        return NoRun(f"'{bucket}' waits for the job {job_id} of AWS Batch: {state.status}", later=True)
+    return dg.RunRequest(
+        run_key=f"compute:{job_id}", job_name=INGEST_JOB, partition_key=bucket, tags={COMPUTE_TAG: job_id}
+    )

@@ -1,0 +1,50 @@
+"""The whole flow on real servers: jobs requested, their events heard, reports ingested, the pair's report."""
+
+from __future__ import annotations
+
+import hashlib
+
+import dagster as dg
+
+from jobs import REPORT_JOB
+from tests.batch_platform import REPLICA, BatchPlatform, reason
+from tests.platform import PAIR, read_report, report_metadata
+
+
+def test_two_jobs_their_events_and_one_report(batch: BatchPlatform, instance: dg.DagsterInstance) -> None:
+    batch.put("same é/a b+c.txt")
+    batch.put("changed", b"as deposited", replica=b"not any more")
+    batch.put("unsupported")
+    batch.control.behaviour.fail_keys.add("unsupported")
+    batch.control.behaviour.send_twice = True
+    jobs = {bucket: batch.request(instance, bucket) for bucket in (PAIR, REPLICA)}
+    batch.control.jobs.wait()
+
+    heard = batch.tick(instance, "batch_completion")
+    requests = heard.run_requests or []
+    assert {request.tags["fixity/job_id"] for request in requests} == set(jobs.values())
+    first, second = requests
+    assert batch.follow(instance, dg.SensorResult(run_requests=[first]))[0].success
+    both_sides = batch.tick(instance, "report_when_both_sides_are_checked")
+    assert not both_sides.run_requests
+    assert reason(both_sides) == f"{PAIR} waits for {second.partition_key}"
+    assert batch.follow(instance, dg.SensorResult(run_requests=[second]))[0].success
+    (asked,) = (
+        batch.tick(instance, "report_when_both_sides_are_checked", both_sides.cursor).run_requests or []
+    )
+    result = batch.run(instance, REPORT_JOB, str(asked.partition_key))
+    said = report_metadata(result)
+    rows = {row["key"]: row for row in read_report(said["csv"])}
+    assert {key: row["status"] for key, row in rows.items()} == {
+        "changed": "mismatch",
+        "same é/a b+c.txt": "ok",
+        "unsupported": "failed_source",
+    }
+    assert rows["changed"]["checksum_source"] == hashlib.sha256(b"as deposited").hexdigest()
+    assert "SSE-C encryption type is not supported" in rows["unsupported"]["detail"]
+    assert (said["failed_source"], said["failed_replication"]) == (1, 1)
+
+    # The second delivery of each event, and every look afterwards, ask for nothing.
+    later = batch.tick(instance, "batch_completion", heard.cursor)
+    assert not later.run_requests and batch.queue.kept == 0
+    assert not batch.tick(instance, "batch_reconciliation").run_requests

@@ -1,0 +1,58 @@
+"""The CloudFormation template: valid, and no more is allowed than is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from cfnlint.decode.cfn_yaml import load  # type: ignore[import-untyped]
+
+from devstack.jobs import job_event
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "infra" / "s3-batch.yaml"
+
+
+def statements() -> list[dict[str, Any]]:
+    """All statements of all policies."""
+    resources: dict[str, Any] = load(str(TEMPLATE))["Resources"]
+    found: list[dict[str, Any]] = []
+    for resource in resources.values():
+        said = resource["Properties"]
+        for policy in [said, *said.get("Policies", [])]:
+            found += policy.get("PolicyDocument", {}).get("Statement", [])
+    return found
+
+
+def test_the_template_is_valid() -> None:
+    linter = Path(sys.executable).with_name("cfn-lint")
+    done = subprocess.run([linter, str(TEMPLATE)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_action_is_a_wildcard_and_only_listing_is_allowed_everywhere() -> None:
+    for statement in statements():
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        assert not any("*" in action for action in actions)
+        if statement["Resource"] == "*":
+            assert set(actions) <= {
+                "s3:CreateJob",
+                "s3:ListJobs",
+                "s3:ListAllMyBuckets",
+                "batch:DescribeJobs",
+            }
+
+
+def test_the_rule_takes_the_events_of_jobs_that_have_ended_and_no_others() -> None:
+    pattern = load(str(TEMPLATE))["Resources"]["JobEnded"]["Properties"]["EventPattern"]
+
+    def matches(wanted: Any, said: Any) -> bool:  # noqa: ANN401 - JSON
+        if isinstance(wanted, list):
+            return said in wanted
+        return all(name in said and matches(each, said[name]) for name, each in wanted.items())
+
+    for status, taken in (("Complete", True), ("Failed", True), ("Cancelled", True), ("Active", False)):
+        event = json.loads(json.dumps(job_event("job", status, "111122223333")))
+        assert matches(pattern, event) is taken
