@@ -25,7 +25,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fixity.catalog.fields import Endpoint, LakeRoot, LocalPath, Name, Owner, Prefix, RealName, Text
 from fixity.catalog.references import reference_problems
-from fixity.catalog.units import ByteSize, Duration
+from fixity.catalog.units import BatchInterval, ByteSize, Duration, Term
 
 Algorithm = Literal[
     "MD5",
@@ -66,6 +66,8 @@ class Store(_Part):
     """Certificates (PEM) to verify an endpoint of one's own with."""
     addressing_style: Literal["auto", "path", "virtual"] = "auto"
     """Whether the bucket's name stands in the path or in the host's name."""
+    monthly_egress: Annotated[ByteSize, Field(gt=0)] | None = None
+    """How much rolling fixity may read of its buckets in any 30 days, in bytes."""
 
 
 class Bucket(_Part):
@@ -91,6 +93,14 @@ class Bucket(_Part):
     """How many objects are read at a time, at most (1 to 1024)."""
     max_bandwidth: Annotated[ByteSize, Field(gt=0)] | None = None
     """How much is read, at most, in bytes a second."""
+    fixity_every: Term | None = None
+    """How old an object's newest check may be; with it the bucket is checked by rolling fixity."""
+    batch_interval: BatchInterval = timedelta(minutes=30)
+    """How often rolling fixity takes a batch (whole minutes, 1m to 24h)."""
+    batch_items: Annotated[StrictInt, Field(ge=1)] = 2500
+    """How many objects such a batch has, at most."""
+    batch_bytes: Annotated[ByteSize, Field(gt=0)] | None = None
+    """How many bytes such a batch has, at most, unless it is a single object."""
     owners: tuple[Owner, ...] = ()
     """Whom to ask: e-mail addresses and `team:name`; the catalog's owners where it is left out."""
     description: str | None = None

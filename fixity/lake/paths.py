@@ -41,3 +41,18 @@ def stats_file(pair: str, day: date | None) -> str:
 def scratch_folder(root_run_id: str) -> str:
     """Parts of a run in progress, from which its re-execution goes on."""
     return f"scratch/{root_run_id}/"
+
+
+def standing_folder(bucket: str) -> str:
+    """What the ledger says of each object of a bucket, folded: derived, and made anew where it is lost."""
+    return f"standing/{bucket}/"
+
+
+def claims_folder(bucket: str) -> str:
+    """The rolling runs of a bucket that are in progress: what each has taken, and has checked so far."""
+    return f"scratch/rolling/{bucket}/"
+
+
+def premis_folder(bucket: str) -> str:
+    """The PREMIS events of a bucket's checks, two files for each of its ledger's."""
+    return f"premis/{bucket}/"

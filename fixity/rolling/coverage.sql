@@ -1,0 +1,50 @@
+-- How the objects of a bucket stand to their term. The views `objects` and `since` hold the standing and
+-- the rows that changed after it was folded.
+WITH changed AS (
+    SELECT *, content(version_id, etag, last_modified, size) AS content
+    FROM since
+    QUALIFY row_number() OVER (PARTITION BY key, content, algorithm ORDER BY filename DESC) = 1
+),
+
+of_fold AS (
+    SELECT
+        key, content(version_id, etag, last_modified, size) AS content, algorithm,
+        listed_since, left_out, verified_at, damaged_at, failures, due_at
+    FROM objects
+    WHERE listed
+),
+
+now_known AS (
+    SELECT of_fold.* FROM of_fold ANTI JOIN changed USING (key, content, algorithm)
+    UNION ALL BY NAME
+    SELECT
+        key, content, algorithm, listed_since, left_out, verified_at, damaged_at, failures, due_at
+    FROM changed
+    WHERE listed
+),
+
+told AS (
+    SELECT
+        *,
+        left_out IS NULL AS wanted,
+        verified_at IS NULL AS never,
+        coalesce(verified_at > $now - to_microseconds($every::BIGINT), false) AS within_term,
+        -- An object that has just fallen due waits for its batch; a new one has a term to be checked in.
+        coalesce(verified_at, listed_since) + to_microseconds($every::BIGINT) + to_microseconds($grace::BIGINT)
+            < $now AS beyond
+    FROM now_known
+)
+
+SELECT
+    count(*) AS objects,
+    count(*) FILTER (WHERE wanted AND within_term) AS within_term,
+    count(*) FILTER (WHERE wanted AND NOT within_term AND NOT never) AS due,
+    count(*) FILTER (WHERE wanted AND never) AS never,
+    count(*) FILTER (WHERE wanted AND beyond) AS overdue,
+    count(*) FILTER (WHERE wanted AND failures > 0) AS failing,
+    count(*) FILTER (WHERE damaged_at IS NOT NULL) AS damaged,
+    count(*) FILTER (WHERE left_out = 'archived') AS archived,
+    min(verified_at) FILTER (WHERE wanted) AS oldest,
+    max(verified_at) AS newest,
+    count(*) FILTER (WHERE wanted AND verified_at > $now - INTERVAL 7 DAYS) AS in_a_week
+FROM told
