@@ -12,10 +12,14 @@ import dagster as dg
 
 from fixity.catalog import Catalog, load_catalog
 from fixity_assets.checksums import checksums_asset
+from fixity_assets.coverage import coverage_asset
 from fixity_assets.fixity_report import report_asset
 from fixity_assets.inventory import inventory_asset
 from fixity_assets.partitions import Partitions
+from fixity_assets.premis_events import premis_asset
+from fixity_assets.rolling import no_damage_check, rolling_asset
 from jobs import asset_jobs
+from jobs.rolling import rolling_schedules
 from resources import CatalogResource, LakeResource, ProgressResource, StoresResource
 from sensors import report_sensors
 
@@ -50,7 +54,12 @@ def build_definitions(
             inventory_asset(partitions.buckets, owners),
             checksums_asset(partitions.buckets, owners),
             report_asset(partitions, owners),
+            rolling_asset(partitions.buckets, owners),
+            premis_asset(partitions.buckets, owners),
+            coverage_asset(owners),
         ],
+        asset_checks=[no_damage_check(partitions.buckets)],
+        schedules=rolling_schedules(catalog),
         jobs=asset_jobs(),
         sensors=report_sensors(catalog),
         resources={**resources, **(resource_overrides or {})},

@@ -11,6 +11,9 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 INVENTORY_JOB = "take_inventory"
 CHECKSUMS_JOB = "check_bucket"
 REPORT_JOB = "report_pair"
+ROLL_JOB = "roll"
+PREMIS_JOB = "export_premis"
+COVERAGE_JOB = "coverage_of_buckets"
 
 
 def asset_jobs() -> list[UnresolvedAssetJobDefinition]:
@@ -30,5 +33,21 @@ def asset_jobs() -> list[UnresolvedAssetJobDefinition]:
             REPORT_JOB,
             ["fixity_report"],
             description="Compare a pair's two buckets by their newest checksums.",
+        ),
+        dg.define_asset_job(
+            ROLL_JOB,
+            dg.AssetSelection.assets("rolling_checks")
+            | dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("checksums"), "no_damage")),
+            description="Check the objects of a bucket that are longest due.",
+        ),
+        dg.define_asset_job(
+            PREMIS_JOB,
+            ["premis_events"],
+            description="Write the PREMIS events of a bucket's checks that have none yet.",
+        ),
+        dg.define_asset_job(
+            COVERAGE_JOB,
+            ["coverage"],
+            description="Say of all buckets with a term what was checked within it, and what was not.",
         ),
     ]

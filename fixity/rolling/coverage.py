@@ -15,8 +15,7 @@ from fixity.rolling.claims import claims
 from fixity.rolling.roll import settings_of
 from fixity.rolling.signs import last_roll
 from fixity.standing import ready
-from fixity.standing.fold import CONTENT
-from fixity.standing.table import view
+from fixity.standing.views import view_now
 
 _SQL = Path(__file__).with_suffix(".sql")
 _GRACE = timedelta(days=1)
@@ -62,16 +61,14 @@ def bucket_coverage(
 ) -> BucketCoverage:
     """The coverage of a bucket that has a term. `run_id` names a standing that is folded anew for it.
 
-    Raises TableMissing, LakeError, ValueError for a bucket without a term.
+    Raises TableMissing, LakeError.
     """
     settings = settings_of(bucket)
     ledger: list[str] = []
     moment = now()
     standing = ready(lake, bucket.name, settings, run_id, now, ledger.append)
     with lake.workspace() as workspace, open_database(workspace) as database:
-        database.execute(CONTENT)
-        view(database, "objects", [lake.fetch(standing.name("objects"), workspace)])
-        view(database, "since", [lake.fetch(name, workspace) for name in standing.since(lake)])
+        view_now(database, lake, standing, "objects", workspace)
         row = database.execute(
             _SQL.read_text(encoding="utf-8"),
             {

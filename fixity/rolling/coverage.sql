@@ -1,29 +1,5 @@
--- How the objects of a bucket stand to their term. The views `objects` and `since` hold the standing and
--- the rows that changed after it was folded.
-WITH changed AS (
-    SELECT *, content(version_id, etag, last_modified, size) AS content
-    FROM since
-    QUALIFY row_number() OVER (PARTITION BY key, content, algorithm ORDER BY filename DESC) = 1
-),
-
-of_fold AS (
-    SELECT
-        key, content(version_id, etag, last_modified, size) AS content, algorithm,
-        listed_since, left_out, verified_at, damaged_at, failures, due_at
-    FROM objects
-    WHERE listed
-),
-
-now_known AS (
-    SELECT of_fold.* FROM of_fold ANTI JOIN changed USING (key, content, algorithm)
-    UNION ALL BY NAME
-    SELECT
-        key, content, algorithm, listed_since, left_out, verified_at, damaged_at, failures, due_at
-    FROM changed
-    WHERE listed
-),
-
-told AS (
+-- How the objects of a bucket stand to their term. The view `now` holds the standing's objects as they are.
+WITH told AS (
     SELECT
         *,
         left_out IS NULL AS wanted,
@@ -32,7 +8,8 @@ told AS (
         -- An object that has just fallen due waits for its batch; a new one has a term to be checked in.
         coalesce(verified_at, listed_since) + to_microseconds($every::BIGINT) + to_microseconds($grace::BIGINT)
             < $now AS beyond
-    FROM now_known
+    FROM now
+    WHERE listed
 )
 
 SELECT

@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from fixity.database import open_database
 from fixity.lake import Lake
 from fixity.standing import STANDING, Standing
-from fixity.standing.fold import CONTENT
-from fixity.standing.table import view
+from fixity.standing.views import view, view_now
 from fixity.wording import bytes_text
 
 _SQL = Path(__file__).with_suffix(".sql")
@@ -55,9 +53,7 @@ def due_now(
     Raises LakeError.
     """
     with open_database(workspace) as database:
-        database.execute(CONTENT)
-        view(database, "queue", [lake.fetch(standing.name("queue"), workspace)])
-        view(database, "since", [lake.fetch(name, workspace) for name in standing.since(lake)])
+        view_now(database, lake, standing, "queue", workspace)
         view(database, "taken", taken)
         found = database.execute(_SQL.read_text(encoding="utf-8"), {"now": now, "items": items})
         return found.to_arrow_table().select(STANDING.names).cast(STANDING)
@@ -94,8 +90,11 @@ def find(lake: Lake, standing: Standing, keys: Sequence[str], workspace: Path) -
 
     Raises ValueError naming the keys that the newest inventory does not have; LakeError.
     """
-    objects = lake.fetch(standing.name("objects"), workspace)
-    found = pq.read_table(objects, filters=[("key", "in", list(keys)), ("listed", "=", True)])
+    with open_database(workspace) as database:
+        view_now(database, lake, standing, "objects", workspace)
+        found = database.execute(
+            "FROM now WHERE listed AND list_contains($keys, key) ORDER BY key, version_id", {"keys": list(keys)}
+        ).to_arrow_table()
     missing = sorted(set(keys) - set(found.column("key").to_pylist()))
     if missing:
         raise ValueError(

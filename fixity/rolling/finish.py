@@ -21,8 +21,7 @@ from fixity.lake.paths import checksums_file, checksums_folder
 from fixity.newest import announce
 from fixity.rolling.claims import CHECKS, Claim
 from fixity.standing import STANDING, Settings, Standing, add_checks
-from fixity.standing.fold import CONTENT
-from fixity.standing.table import view
+from fixity.standing.views import view_now
 from fixity.table_writer import TableWriter
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
 
@@ -141,19 +140,6 @@ def damages(rows: pa.Table) -> list[Damage]:
 def damaged_now(lake: Lake, standing: Standing) -> list[Damage]:
     """All listed objects that are damaged, as far as the ledger knows, by key. Raises LakeError."""
     with lake.workspace() as workspace, open_database(workspace) as database:
-        database.execute(CONTENT)
-        view(database, "known", [lake.fetch(standing.name("damaged"), workspace)])
-        view(database, "since", [lake.fetch(name, workspace) for name in standing.since(lake)])
-        rows = database.execute(_DAMAGED).to_arrow_table().select(STANDING.names).cast(STANDING)
-    return damages(rows)
-
-
-_DAMAGED = """
-    FROM (FROM known UNION ALL FROM since)
-    WHERE listed
-    QUALIFY row_number() OVER (
-        PARTITION BY key, content(version_id, etag, last_modified, size), algorithm
-        ORDER BY contains(filename, '/since/') DESC, filename DESC
-    ) = 1
-    ORDER BY key, version_id
-"""
+        view_now(database, lake, standing, "damaged", workspace)
+        rows = database.execute("FROM now WHERE listed AND damaged_at IS NOT NULL ORDER BY key, version_id")
+        return damages(rows.to_arrow_table().select(STANDING.names).cast(STANDING))

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,6 +29,7 @@ from fixity.standing.table import in_force
 from fixity.stores import ListedObject, Store
 
 _KEEP_SECONDS = 5.0  # what a kill loses, at most
+_NO_TERM = timedelta(days=36_500)
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,12 @@ def order_for(
     """The order that the catalog gives for a bucket.
 
     Arguments: `egress`, bytes left of the store's budget; `items` and `keys` where they were asked
-    for. Raises ValueError for a bucket without `fixity_every`.
+    for. Raises ValueError for a bucket without `fixity_every`, unless keys were asked for.
     """
+    if bucket.fixity_every is None and not keys:
+        raise ValueError(
+            f"'{bucket.name}' has no term: give it `fixity_every` in the catalog, such as fixity_every: 90d"
+        )
     return Order(
         bucket.name,
         settings_of(bucket),
@@ -64,12 +69,8 @@ def order_for(
 
 
 def settings_of(bucket: Bucket) -> Settings:
-    """A bucket's term and algorithm. Raises ValueError for a bucket without `fixity_every`."""
-    if bucket.fixity_every is None:
-        raise ValueError(
-            f"'{bucket.name}' has no term: give it `fixity_every` in the catalog, such as fixity_every: 90d"
-        )
-    return Settings(bucket.fixity_every, bucket.algorithm)
+    """A bucket's term and algorithm; for a bucket without a term, one by which nothing will ever be chosen."""
+    return Settings(bucket.fixity_every or _NO_TERM, bucket.algorithm)
 
 
 def roll(

@@ -24,7 +24,8 @@ from fixity.lake.paths import standing_folder
 from fixity.reports.ranges import TableNotSorted, pieces_of
 from fixity.standing.history import LedgerFile, ledger_files, run_of, usable_files
 from fixity.standing.inventories import Listing, inventory_in_force
-from fixity.standing.table import STANDING, Standing, in_force, view
+from fixity.standing.table import STANDING, Standing, in_force
+from fixity.standing.views import define_content, view
 from fixity.table_writer import ROW_GROUP_ROWS
 from fixity.tables import CHECKSUMS, INVENTORY
 
@@ -38,14 +39,6 @@ _QUEUE_ROWS = 500_000
 _MOST_SINCE = 200  # files of changed rows that are read beside a standing before it is folded anew
 _CLOCKS_DIFFER = timedelta(days=1)  # a time further in the future is a clock that was wrong
 _DAYS_KEPT = 40
-
-CONTENT = """
-    CREATE OR REPLACE TEMP MACRO content(version_id, etag, last_modified, size) AS
-        CASE WHEN version_id IS NULL OR version_id = 'null' THEN hash(etag, last_modified, size)
-        ELSE hash(version_id) END
-"""
-"""Tells apart what was written under one key. Never kept: DuckDB's hash may change with its version."""
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -142,7 +135,7 @@ def _folded(
     lower: str,
     upper: str | None,
 ) -> Iterator[pa.RecordBatch]:
-    database.execute(CONTENT)
+    define_content(database)
     reader = database.execute(
         _SQL.read_text(encoding="utf-8"),
         {

@@ -10,20 +10,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from fixity.lake import Lake
 from fixity.lake.paths import standing_folder
 from fixity.tables import CHECKSUMS, Provenance
-
-if TYPE_CHECKING:
-    import duckdb
 
 _UTC = pa.timestamp("us", tz="UTC")
 
@@ -117,22 +111,3 @@ def in_force(lake: Lake, bucket: str) -> Standing | None:
 def _note(bucket: str) -> str:
     return f"{standing_folder(bucket)}NEWEST.json"
 
-
-def view(
-    database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path], schema: pa.Schema = STANDING
-) -> None:
-    """Make a view over Parquet files, with their names as `filename`; without files, an empty one.
-
-    Columns that a file lacks are NULL; those that `schema` does not know are left out.
-    """
-    columns = ", ".join(schema.names)
-    if not files:
-        empty = schema.append(pa.field("filename", pa.string())).empty_table()
-        database.register(f"{name}_empty", empty)
-        database.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM {name}_empty")
-        return
-    paths = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
-    database.execute(
-        f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {columns}, filename "
-        f"FROM read_parquet([{paths}], union_by_name = true, filename = true)"
-    )
