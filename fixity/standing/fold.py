@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ _QUEUE_ROWS = 500_000
 _MOST_SINCE = 200  # files of changed rows that are read beside a standing before it is folded anew
 _CLOCKS_DIFFER = timedelta(days=1)  # a time further in the future is a clock that was wrong
 _DAYS_KEPT = 40
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Settings:
@@ -88,7 +89,8 @@ def _is_behind(
         standing.inventory_run_id != listing.provenance.run_id
         or standing.every != settings.every.total_seconds()
         or standing.algorithm != settings.algorithm
-        or datetime.fromisoformat(standing.folded_at) > now + _CLOCKS_DIFFER
+        or max(datetime.fromisoformat(standing.folded_at), *map(_time_since, since), _LONG_AGO)
+        > now + _CLOCKS_DIFFER  # reckoned by a clock that was wrong
         or len(since) > _MOST_SINCE
         or any(
             run_of(file.name) not in known
@@ -99,7 +101,11 @@ def _is_behind(
 
 
 def _run_since(name: str) -> str:
-    return run_of(name).partition("_")[2]
+    return run_of(name).split("_", 2)[2]
+
+
+def _time_since(name: str) -> datetime:
+    return datetime.strptime(run_of(name).split("_", 2)[1], "%Y%m%dT%H%M%S%z")
 
 
 def add_checks(
@@ -123,7 +129,7 @@ def add_checks(
         number = 1 + max((int(run_of(name).partition("_")[0]) for name in since), default=0)
         kept = file.with_name("since.parquet")
         kept.write_bytes(changed.read_bytes())
-        lake.put(f"{standing.folder}since/{number:06d}_{run_id}.parquet", kept, replace=True)
+        lake.put(f"{standing.folder}since/{number:06d}_{now:%Y%m%dT%H%M%S%z}_{run_id}.parquet", kept, replace=True)
     return changed
 
 
