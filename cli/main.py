@@ -213,6 +213,10 @@ def _end(status: Exit, message: str) -> NoReturn:
     raise typer.Exit(status)
 
 
+# They add their verbs to `app`, and take from above what all verbs share.
+from cli import premis, rolling, sql  # noqa: E402, F401
+
+
 def main() -> None:
     """The entry point of the `fixity` command."""
     try:

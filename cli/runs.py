@@ -36,13 +36,16 @@ class Runner:
         self._instance = instance
         self._log_level = log_level
 
-    def run(self, job: str, partition: str) -> Ended:
-        """Run a job for a partition, and wait for its end."""
+    def run(self, job: str, partition: str, config: dict[str, Any] | None = None) -> Ended:
+        """Run a job for a partition, with the assets' `config`, and wait for its end."""
         result = self._definitions.resolve_job_def(job).execute_in_process(
             instance=self._instance,
             partition_key=partition,
             raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": self._log_level}}}},
+            run_config={
+                "loggers": {"console": {"config": {"log_level": self._log_level}}},
+                **(config or {}),
+            },
         )
         return Ended(
             run_id=result.run_id,
