@@ -17,8 +17,8 @@ _CHECKS = {
     WITHIN_TERM: "No object's check is older than its term by more than a day, and no new object has waited "
     "so long for its first.",
     ALL_CHECKED: "Every object was checked at least once. A new object waits for its first check: a warning.",
-    ALIVE: "Each bucket's rolling runs give a sign of life within four of its intervals (two hours at least).",
-    READABLE: "Every file of the ledger can be read, and the newest inventory can be believed.",
+    ALIVE: "Each bucket's rolling runs give a sign of life within four of its intervals (two hours at least), and it was listed.",
+    READABLE: "Every file of the ledger can be read, and the newest inventory is young and can be believed.",
 }
 
 
@@ -51,8 +51,8 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
         wrong = {
             WITHIN_TERM: [f"{row.bucket}: {row.overdue:,} objects overdue" for row in rows if row.overdue],
             ALL_CHECKED: [f"{row.bucket}: {row.never:,} objects never checked" for row in rows if row.never],
-            ALIVE: [f"{row.bucket}: {silence(row)}" for row in rows if row.silent is not None],
-            READABLE: [*unlisted, *(text for row in rows for text in row.ledger)],
+            ALIVE: [*unlisted, *(f"{row.bucket}: {silence(row)}" for row in rows if row.silent is not None)],
+            READABLE: [text for row in rows for text in row.ledger],
         }
         return dg.MaterializeResult(
             metadata={

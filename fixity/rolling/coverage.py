@@ -19,6 +19,7 @@ from fixity.standing.views import view_now
 
 _SQL = Path(__file__).with_suffix(".sql")
 _GRACE = timedelta(days=1)
+_LISTED_WITHIN = timedelta(days=3)
 _WEEK = 7
 
 
@@ -67,6 +68,9 @@ def bucket_coverage(
     ledger: list[str] = []
     moment = now()
     standing = ready(lake, bucket.name, settings, run_id, now, ledger.append)
+    age = moment - datetime.fromisoformat(standing.listed_at)
+    if age > _LISTED_WITHIN:
+        ledger.append(f"the inventory of '{bucket.name}' is {age.days} days old: newer objects are not known")
     with lake.workspace() as workspace, open_database(workspace) as database:
         view_now(database, lake, standing, "objects", workspace)
         row = database.execute(
