@@ -126,7 +126,8 @@ def inventory(bucket: BucketArgument, catalog: CatalogOption = None, verbose: Ve
     _stop_unless_done(ended)
     said = ended.metadata["inventory"]
     _print_figures(
-        f"Inventory of {bucket} complete:", {"Objects": said["dagster/row_count"], "Bytes": said["bytes"]}
+        f"Inventory of {bucket} complete:",
+        {"Objects": said["dagster/row_count"], "Bytes": said["bytes"], "Excluded": said["excluded"]},
     )
     typer.echo(f"Table: {said['table']}")
 
@@ -138,13 +139,7 @@ def catalog_check(catalog: CatalogOption = None) -> None:
     typer.echo(f"{loaded.file}: {len(loaded.buckets)} buckets, {len(loaded.pairs)} pairs")
     typer.echo(f"lake: {loaded.lake}")
     for bucket in loaded.buckets.values():
-        store = loaded.store_of(bucket)
-        place = (
-            str(bucket.path)
-            if bucket.is_local
-            else f"s3://{bucket.real_name}/{bucket.prefix} at {store.endpoint_url or 'AWS'}"
-        )
-        typer.echo(f"bucket {bucket.name}: {place}, {bucket.algorithm}, {bucket.versions} versions")
+        typer.echo(f"bucket {bucket.name}: {loaded.place_of(bucket)}, {bucket.algorithm}")
     for pair in loaded.pairs.values():
         typer.echo(f"pair {pair.name}: {pair.source} -> {pair.replica}, by {pair.match}")
 
@@ -153,9 +148,13 @@ def _load(file: Path | None) -> Catalog:
     from fixity.catalog import CatalogError, load_catalog
 
     try:
-        return load_catalog(file)
+        loaded = load_catalog(file)
     except CatalogError as error:
         _end(Exit.WRONG_USE, str(error))
+    for pair in loaded.pairs.values():
+        for caution in loaded.cautions(pair):
+            typer.echo(f"warning: pairs.{pair.name}: {caution}", err=True)
+    return loaded
 
 
 def _known(name: str, names: Iterable[str], kind: str) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fnmatch
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+import pyarrow as pa
 
 from fixity.hashing import utc_now
 from fixity.lake import Lake
@@ -17,11 +21,14 @@ from fixity.tables import INVENTORY, Provenance
 
 @dataclass(frozen=True)
 class Inventory:
-    """An inventory as kept: its file's name in the lake, its rows, their bytes, when listing began (UTC)."""
+    """An inventory as kept: its file's name in the lake, its rows, their bytes, how many objects were
+    left out by the bucket's `exclude`, and when listing began (UTC).
+    """
 
     file: str
     objects: int
     size: int
+    excluded: int
     listed_at: datetime
 
 
@@ -32,24 +39,30 @@ def take_inventory(
     run_id: str,
     progress: Callable[[int], None] = lambda objects: None,
     now: Callable[[], datetime] = utc_now,
+    exclude: Sequence[str] = (),
+    place: str | None = None,
 ) -> Inventory:
     """List a bucket into `inventory/<bucket>/<run_id>.parquet`.
 
-    Arguments: `progress` is told the number of objects listed so far. Nothing is kept when the
-    listing breaks off: half an inventory would make the rest look missing.
+    Arguments: `progress` is told the number of objects listed so far; `exclude` are
+    shell patterns of keys to leave out, and to count; `place` says where the bucket is
+    (`Catalog.place_of`), so that nobody takes this inventory for one of another place. Nothing
+    is kept when the listing breaks off: half an inventory would make the rest look missing.
     Raises StoreUnreachable, LakeError.
     """
     listed_at = now()
     name = inventory_file(bucket, run_id)
     with lake.workspace() as workspace:
         file = workspace / "inventory.parquet"
-        provenance = Provenance(bucket, run_id, run_id, listed_at)
+        provenance = Provenance(bucket, run_id, run_id, listed_at, place)
         writer = TableWriter(file, INVENTORY, provenance)
-        objects = 0
+        objects = excluded = 0
         try:
             for batch in store.list_objects():
-                writer.write(batch)
-                objects += batch.num_rows
+                kept = _without(batch, exclude)
+                excluded += batch.num_rows - kept.num_rows
+                writer.write(kept)
+                objects += kept.num_rows
                 progress(objects)
         except BaseException:
             writer.abandon()
@@ -57,4 +70,13 @@ def take_inventory(
         written = writer.close()
         lake.put(name, file)
         announce(lake, inventory_folder(bucket), provenance)
-    return Inventory(name, written.rows, written.size, listed_at)
+    return Inventory(name, written.rows, written.size, excluded, listed_at)
+
+
+def _without(batch: pa.RecordBatch, exclude: Sequence[str]) -> pa.RecordBatch:
+    """The rows whose keys no pattern matches; `*` matches '/' too."""
+    if not exclude:
+        return batch
+    matches = re.compile("|".join(map(fnmatch.translate, exclude))).match
+    kept = [matches(key) is None for key in batch.column("key").to_pylist()]
+    return batch.filter(pa.array(kept, pa.bool_()))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ from fixity.lake.paths import checksums_file, checksums_folder, inventory_folder
 from fixity.newest import announce, newest_table
 from fixity.shards import Plan, parts_folder
 from fixity.table_writer import ROW_GROUP_ROWS, TableWriter
-from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
+from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance, naming_the_unreadable
 
 _SQL = Path(__file__).with_suffix(".sql")
 
@@ -65,7 +65,7 @@ def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: st
     with lake.workspace() as workspace:
         inventory = Provenance.read(lake.fetch(plan.inventory, workspace))
         file = workspace / "checksums.parquet"
-        provenance = Provenance(bucket, run_id, inventory.run_id, inventory.listed_at)
+        provenance = replace(inventory, bucket=bucket, run_id=run_id)
         writer = TableWriter(file, CHECKSUMS, provenance)
         statuses: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
@@ -74,7 +74,9 @@ def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: st
             for part in lake.list(parts_folder(scratch, plan)):
                 if part.name != f"{parts_folder(scratch, plan)}{rows:012d}.parquet":
                     break
-                table = pq.read_table(lake.fetch(part.name, workspace))
+                part_file = lake.fetch(part.name, workspace)
+                with naming_the_unreadable(part_file):
+                    table = pq.read_table(part_file)
                 rows += table.num_rows
                 bytes_read += pc.sum(table.column("bytes_read")).as_py()
                 statuses += _count(table.column("status"))
@@ -136,10 +138,10 @@ def _put_together(
     lake: Lake, bucket: str, inventory: Path, listed: Provenance, workspace: Path
 ) -> tuple[Path, Provenance]:
     files = _all_checks(lake, bucket, workspace)
-    provenance = Provenance(bucket, listed.run_id, listed.run_id, listed.listed_at)
+    provenance = replace(listed, bucket=bucket)
     file = workspace / f"{bucket}-current.parquet"
     writer = TableWriter(file, CHECKSUMS, provenance)
-    with open_database(workspace) as database:
+    with naming_the_unreadable(inventory, *files), open_database(workspace) as database:
         reader = database.execute(
             _SQL.read_text(encoding="utf-8"),
             {

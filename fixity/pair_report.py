@@ -11,17 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fixity.catalog import Pair
+from fixity.evidence import Evidence
 from fixity.hashing import utc_now
 from fixity.lake import Lake
 from fixity.lake.paths import report_file, stats_file
 from fixity.ledger import current_checksums
 from fixity.reports import Outcome, Side, compare, stats
-from fixity.tables import Provenance
+from fixity.tables import Provenance, naming_the_unreadable
 
 
 @dataclass(frozen=True)
 class PairReport:
-    """A report as kept: what was counted, from which tables, and its files' names in the lake."""
+    """A report as kept: what was counted, from which tables, how old these are, and its files' names
+    in the lake.
+    """
 
     outcome: Outcome
     source: Provenance
@@ -29,13 +32,14 @@ class PairReport:
     csv: str
     latest_csv: str
     stats: str
+    ages: dict[str, datetime | None]
 
 
 def make_report(lake: Lake, pair: Pair, now: Callable[[], datetime] = utc_now) -> PairReport:
     """Compare the newest tables of a pair's two buckets, and keep the report of today (UTC).
 
     A report of the same day, and the one under LATEST, are replaced as a whole.
-    Raises TableMissing when a side has not been checked yet, LakeError.
+    Raises TableMissing when a side has not been checked yet, TableUnreadable, LakeError.
     """
     today = now().date()
     csv, latest_csv = report_file(pair.name, today), report_file(pair.name, None)
@@ -44,16 +48,20 @@ def make_report(lake: Lake, pair: Pair, now: Callable[[], datetime] = utc_now) -
         source_table, source = current_checksums(lake, pair.source, workspace)
         replica_table, replica = current_checksums(lake, pair.replica, workspace)
         assert pair.match is not None  # a catalog fills it in
-        outcome = compare(
-            Side(pair.source, source_table, source.listed_at),
-            Side(pair.replica, replica_table, replica.listed_at),
-            match=pair.match,
-            lag=pair.replication_lag,
-            csv=workspace / "report.csv",
-            work_dir=workspace,
-        )
+        with naming_the_unreadable(source_table, replica_table):
+            outcome = compare(
+                Side(pair.source, source_table, source.listed_at),
+                Side(pair.replica, replica_table, replica.listed_at),
+                match=pair.match,
+                lag=pair.replication_lag,
+                csv=workspace / "report.csv",
+                work_dir=workspace,
+            )
+        ages = Evidence.of(source_table, source.listed_at).by_name("source")
+        ages |= Evidence.of(replica_table, replica.listed_at).by_name("replica")
         lake.put(csv, outcome.csv, replace=True)
-        lake.put_text(stats_name, json.dumps(stats(outcome.counts), indent=2) + "\n", replace=True)
+        told = stats(outcome.counts) | {name: time and time.isoformat() for name, time in ages.items()}
+        lake.put_text(stats_name, json.dumps(told, indent=2) + "\n", replace=True)
     lake.copy(csv, latest_csv)
     lake.copy(stats_name, stats_file(pair.name, None))
-    return PairReport(outcome, source, replica, csv, latest_csv, stats_name)
+    return PairReport(outcome, source, replica, csv, latest_csv, stats_name, ages)

@@ -20,10 +20,14 @@ from fixity.catalog import Algorithm
 from fixity.hashing import Check, check_objects, utc_now
 from fixity.lake import Lake
 from fixity.stores import ListedObject, Store
-from fixity.tables import CHECKSUMS, SUCCEEDED
+from fixity.tables import CHECKSUMS, SUCCEEDED, Provenance, naming_the_unreadable
 
 SHARD_OBJECTS, SHARD_BYTES = 100_000, 1024**4
 PART_OBJECTS, PART_BYTES = 2_000, 4 * 1024**3
+
+
+class AnotherPlace(Exception):
+    """What was listed is not where the catalog says that the bucket is. The message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,14 @@ class Shard:
 
 @dataclass(frozen=True)
 class Plan:
-    """How an inventory is hashed. `inventory` is its name in the lake; `algorithm` of the checksums."""
+    """How an inventory is hashed. `inventory` is its name in the lake; `algorithm` of the checksums;
+    `place`, where the bucket was when it was listed, None where the inventory does not say it.
+    """
 
     inventory: str
     algorithm: Algorithm
     shards: list[Shard]
+    place: str | None = None
 
     @property
     def objects(self) -> int:
@@ -61,7 +68,17 @@ class Plan:
     def from_json(cls, text: str) -> Plan:
         """The plan that `to_json` wrote."""
         said = json.loads(text)
-        return cls(said["inventory"], said["algorithm"], [Shard(**shard) for shard in said["shards"]])
+        shards = [Shard(**shard) for shard in said["shards"]]
+        return cls(said["inventory"], said["algorithm"], shards, said.get("place"))
+
+    def refuse_elsewhere(self, bucket: str, place: str) -> None:
+        """Raises AnotherPlace when the catalog's `place` of the bucket is not the one that was listed."""
+        if self.place not in (None, place):
+            raise AnotherPlace(
+                f"{bucket} was listed at {self.place}, but the catalog now says {place}: start a new run "
+                f"that materializes inventory[{bucket}] and checksums[{bucket}]; to go on with the old one, "
+                "put the catalog back"
+            )
 
 
 def cut(sizes: Iterator[int], objects: int, size: int, first: int = 0) -> Iterator[Shard]:
@@ -81,13 +98,14 @@ def cut(sizes: Iterator[int], objects: int, size: int, first: int = 0) -> Iterat
 
 def make_plan(inventory: str, file: Path, algorithm: Algorithm) -> Plan:
     """Cut an inventory (its name in the lake, and a local path of it) into shards."""
-    with pq.ParquetFile(file) as table:
+    with naming_the_unreadable(file), pq.ParquetFile(file) as table:
         sizes = (
             size
             for batch in table.iter_batches(columns=["size"])
             for size in batch.column("size").to_pylist()
         )
-        return Plan(inventory, algorithm, list(cut(sizes, SHARD_OBJECTS, SHARD_BYTES)))
+        shards = list(cut(sizes, SHARD_OBJECTS, SHARD_BYTES))
+    return Plan(inventory, algorithm, shards, Provenance.read(file).place)
 
 
 @dataclass(frozen=True)

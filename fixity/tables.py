@@ -7,6 +7,8 @@ take it from here. How tables are written, found and compared does not belong he
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,19 +70,52 @@ SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
 """The three ends of a check."""
 
 
+class TableUnreadable(ValueError):
+    """A file of the lake is no whole table. The message names it and says what to do."""
+
+    def __init__(self, file: Path, why: object) -> None:
+        reason = " ".join(str(why).split())
+        super().__init__(
+            f"{file} is not a whole table written by this platform ({reason}): restore it from a copy of the "
+            "lake, or move it away and materialize the bucket anew"
+        )
+
+
+@contextmanager
+def naming_the_unreadable(*files: Path) -> Iterator[None]:
+    """Reading tables by Arrow or DuckDB, whose errors often do not say which file was at fault.
+
+    Only after an error the files are read through. Raises TableUnreadable for the first that cannot be,
+    else the error as it was.
+    """
+    try:
+        yield
+    except Exception:
+        for file in files:
+            try:
+                with pq.ParquetFile(file) as table:
+                    for _ in table.iter_batches():
+                        pass
+            except (pa.ArrowException, OSError) as why:
+                raise TableUnreadable(file, why) from why
+        raise
+
+
 @dataclass(frozen=True)
 class Provenance:
     """What a table's file says of itself, kept in the Parquet footer.
 
     bucket: the catalog's name. run_id: the run that wrote the file. inventory_run_id: the run whose
     inventory the rows come from (an inventory names itself). listed_at: when the listing of that
-    inventory began (UTC): what changed later could not be seen.
+    inventory began (UTC): what changed later could not be seen. place: where the bucket was then, as
+    the catalog said (`Catalog.place_of`); None in files that do not say it.
     """
 
     bucket: str
     run_id: str
     inventory_run_id: str
     listed_at: datetime
+    place: str | None = None
 
     _KEY = b"fixity"
 
@@ -92,6 +127,7 @@ class Provenance:
                 "run_id": self.run_id,
                 "inventory_run_id": self.inventory_run_id,
                 "listed_at": self.listed_at.astimezone(UTC).isoformat(),
+                "place": self.place,
             }
         )
         return schema.with_metadata({self._KEY: text.encode()})
@@ -100,7 +136,7 @@ class Provenance:
     def read(cls, file: Path) -> Provenance:
         """The provenance of a table's file.
 
-        Raises ValueError, naming the file, when it is no table of this platform.
+        Raises TableUnreadable when it is no table of this platform.
         """
         try:
             metadata = pq.read_schema(file).metadata or {}
@@ -110,6 +146,7 @@ class Provenance:
                 run_id=said["run_id"],
                 inventory_run_id=said["inventory_run_id"],
                 listed_at=datetime.fromisoformat(said["listed_at"]),
+                place=said.get("place"),
             )
-        except (pa.ArrowInvalid, KeyError, ValueError) as error:
-            raise ValueError(f"{file} is not a table written by this platform: {error!r}") from error
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+            raise TableUnreadable(file, repr(error)) from error

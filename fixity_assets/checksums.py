@@ -10,8 +10,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from fixity.hashing import utc_now
+from fixity.lake import Lake, LakeError
 from fixity.lake.paths import scratch_folder
-from fixity.ledger import keep_checksums, newest_inventory
+from fixity.ledger import TableMissing, keep_checksums, newest_inventory
+from fixity.scratch import SCRATCH_DAYS, sweep
 from fixity.shards import Plan, Shard, hash_shard, make_plan, plan_file
 from fixity.tables import CHECKSUMS
 from fixity.wording import bytes_text
@@ -21,6 +24,36 @@ from resources import LakeResource, ProgressResource, StoresResource
 
 def _scratch(context: dg.OpExecutionContext) -> str:
     return scratch_folder(context.run.root_run_id or context.run.run_id)
+
+
+_OVER = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
+_NOT_OVER = [status for status in dg.DagsterRunStatus if status not in _OVER]
+
+
+def _sweep(context: dg.OpExecutionContext, lake: Lake) -> None:
+    """Remove what runs that are over left long ago. Other people's litter is no reason to end a run."""
+    runs = context.instance.get_runs(dg.RunsFilter(statuses=_NOT_OVER))
+    in_progress = {run.root_run_id or run.run_id for run in runs}
+    try:
+        for folder in sweep(lake, in_progress, utc_now()):
+            context.log.info(
+                f"swept {lake.location(scratch_folder(folder))}, left {SCRATCH_DAYS} days ago or more"
+            )
+    except LakeError as error:
+        context.log.warning(f"old scratch was not swept: {error}")
+
+
+def _plan(lake: Lake, scratch: str, stores: StoresResource, bucket: str) -> Plan:
+    """The run's plan, unless the catalog was edited since and means another place now."""
+    try:
+        plan = Plan.from_json(lake.read_text(plan_file(scratch)))
+    except FileNotFoundError:
+        raise TableMissing(
+            f"{lake.location(scratch)} is gone (kept {SCRATCH_DAYS} days for a run that failed): start a new "
+            f"run that materializes checksums[{bucket}]"
+        ) from None
+    plan.refuse_elsewhere(bucket, stores.catalog.place_of(bucket))
+    return plan
 
 
 # The steps pass nothing to each other through Dagster: what they share stands in the lake's scratch,
@@ -40,6 +73,8 @@ def plan_shards(
         with kept_in.workspace() as workspace:
             inventory = kept_in.fetch(name, workspace)
             plan = make_plan(name, inventory, stores.catalog.bucket(bucket).algorithm)
+        plan.refuse_elsewhere(bucket, stores.catalog.place_of(bucket))
+        _sweep(context, kept_in)
         kept_in.remove(scratch)
         kept_in.put_text(plan_file(scratch), plan.to_json(), replace=True)
     context.log.info(
@@ -65,20 +100,20 @@ def hash_objects(
     scratch = _scratch(context)
     with told_plainly(), stores.open(bucket) as store:
         kept_in = lake.open()
-        plan = Plan.from_json(kept_in.read_text(plan_file(scratch)))
+        plan = _plan(kept_in, scratch, stores, bucket)
         shard: Shard = plan.shards[int(context.get_mapping_key() or 0)]
         told = progress.hashing(context, bucket, plan, shard)
         hash_shard(store, kept_in, scratch, plan, shard, context.run.run_id, stores.threads(bucket), told)
 
 
 @dg.op(ins={"hashed": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
-def keep_table(context: dg.OpExecutionContext, lake: LakeResource) -> None:
+def keep_table(context: dg.OpExecutionContext, lake: LakeResource, stores: StoresResource) -> None:
     """Join the parts to the run's table in the ledger."""
     bucket = context.partition_key
     scratch = _scratch(context)
     with told_plainly():
         kept_in = lake.open()
-        plan = Plan.from_json(kept_in.read_text(plan_file(scratch)))
+        plan = _plan(kept_in, scratch, stores, bucket)
         kept = keep_checksums(kept_in, scratch, plan, bucket, context.run.run_id)
         kept_in.remove(scratch)
     context.add_output_metadata(

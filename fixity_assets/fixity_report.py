@@ -6,6 +6,7 @@ One row an object version, sorted by key: `ok`, `mismatch`, `missing_replica`, `
 """
 
 import warnings
+from datetime import datetime
 
 import dagster as dg
 
@@ -25,6 +26,10 @@ SOURCE_RUN, REPLICA_RUN = "source_run_id", "replica_run_id"
 """Metadata that says from which runs' tables a report was made."""
 
 
+RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
+"""For a lake that is away for a moment: the sensor asks for a report of two tables once only."""
+
+
 def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefinition:
     """The asset `fixity_report`, a partition a pair, with the verdict as asset checks."""
 
@@ -35,6 +40,7 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
         kinds={"duckdb", "csv"},
         owners=owners,
         partitions_def=partitions.pairs,
+        retry_policy=RETRIES,
         deps=[dg.AssetDep("checksums", partition_mapping=partitions.buckets_to_pairs)],
         check_specs=[
             dg.AssetCheckSpec(name, asset=NAME, description=text, partitions_def=partitions.pairs)
@@ -48,6 +54,9 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
         with told_plainly():
             pair = catalog.pair(context.partition_key)
             kept_in = lake.open()
+            cautions = catalog.catalog.cautions(pair)
+            for caution in cautions:
+                context.log.warning(f"{pair.name}: {caution}")
             report = make_report(kept_in, pair)
         return dg.MaterializeResult(
             metadata={
@@ -58,6 +67,7 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
                 "csv": dg.MetadataValue.path(kept_in.location(report.csv)),
                 "latest_csv": dg.MetadataValue.path(kept_in.location(report.latest_csv)),
                 **_made_from(pair, report),
+                **({"caution": "; ".join(cautions)} if cautions else {}),
             },
             check_results=[_check_result(check) for check in verdict(report.outcome.counts)],
         )
@@ -71,9 +81,12 @@ def _made_from(pair: Pair, report: PairReport) -> dict[str, dg.MetadataValue]:
         "replica": dg.MetadataValue.text(pair.replica),
         SOURCE_RUN: dg.MetadataValue.dagster_run(report.source.run_id),
         REPLICA_RUN: dg.MetadataValue.dagster_run(report.replica.run_id),
-        "source_listed_at": dg.MetadataValue.timestamp(report.source.listed_at),
-        "replica_listed_at": dg.MetadataValue.timestamp(report.replica.listed_at),
+        **{name: _time(time) for name, time in report.ages.items()},
     }
+
+
+def _time(time: datetime | None) -> dg.MetadataValue:
+    return dg.MetadataValue.text("never") if time is None else dg.MetadataValue.timestamp(time)
 
 
 def _check_result(check: Check) -> dg.AssetCheckResult:

@@ -35,15 +35,25 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         with told_plainly(), stores.open(bucket) as store:
             kept_in = lake.open()
             told = progress.listing(context.op_execution_context, bucket)
-            taken = take_inventory(store, kept_in, bucket, context.run.run_id, told)
+            said = stores.catalog.bucket(bucket)
+            taken = take_inventory(
+                store,
+                kept_in,
+                bucket,
+                context.run.run_id,
+                told,
+                exclude=said.exclude,
+                place=stores.catalog.place_of(bucket),
+            )
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": taken.objects,
                 "bytes": taken.size,
                 "size": bytes_text(taken.size),
+                "excluded": taken.excluded,
                 "listed_at": dg.MetadataValue.timestamp(taken.listed_at),
                 "table": dg.MetadataValue.path(kept_in.location(taken.file)),
-                "owners": ", ".join(stores.catalog.bucket(bucket).owners) or "-",
+                "owners": ", ".join(said.owners) or "-",
             }
         )
 

@@ -59,7 +59,7 @@ def rolling_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> d
         with rolling_told_plainly():
             kept_in = lake.open()
             egress = egress_left(kept_in, stores.catalog.catalog, bucket, utc_now())
-            order = order_for(bucket, egress, config.items, config.keys)
+            order = order_for(bucket, stores.catalog.place_of(bucket.name), egress, config.items, config.keys)
             with stores.open(bucket.name) as store:
                 rolled = roll(
                     store, kept_in, order, context.run.run_id, stores.threads(bucket.name), context.log.info

@@ -34,6 +34,10 @@ class CatalogResource(dg.ConfigurableResource):
             raise CatalogError([f"there is no bucket '{name}' any more: reload the code location"])
         return self.catalog.buckets[name]
 
+    def place_of(self, bucket: str) -> str:
+        """Where a bucket is, as the catalog says now."""
+        return self.catalog.place_of(self.bucket(bucket))
+
     def pair(self, name: str) -> Pair:
         """A pair by its partition key. Raises CatalogError when it was taken out of the catalog."""
         if name not in self.catalog.pairs:

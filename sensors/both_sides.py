@@ -1,7 +1,8 @@
 """Makes a pair's report when both of its buckets have new tables of checksums, once for each two.
 
 A pair with one new table waits for the other. A pair whose newest report was made from its newest
-tables already (by a backfill, or by `fixity verify`) needs none.
+tables already (by a backfill, or by `fixity verify`) needs none. A report that failed, its retries
+too, is not asked for again: a person re-executes it, or the next two tables bring another.
 """
 
 from __future__ import annotations

@@ -5,8 +5,11 @@ Only the telling. The rules are in `model` and `references`.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -63,9 +66,7 @@ def _what(details: ErrorDetails) -> str:
         case "extra_forbidden":
             return unknown_key(keys)
         case "missing":
-            field = _model_at(keys).model_fields[str(keys[-1])]
-            meaning = " ".join((field.description or "It must be given").split())
-            return f"is missing: {meaning[0].lower()}{meaning[1:]}"
+            return f"is missing: {_meaning(_model_at(keys), str(keys[-1]))}"
         case "value_error":
             return str(context["error"])
         case "reference" | "secret":
@@ -106,6 +107,19 @@ def _not_text(given: object, value: str) -> str:
     if isinstance(given, int | float):
         return f"YAML reads {value} as a number: put it in quotes"
     return f"{value} is not text: write text, or leave the key out"
+
+
+def _meaning(model: type[BaseModel], field: str) -> str:
+    """What stands below a field in its model, read here: pydantic would read it at every start."""
+    (described,) = ast.parse(inspect.getsource(model)).body
+    assert isinstance(described, ast.ClassDef)
+    for stated, below in pairwise(described.body):
+        match stated, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                if name == field:
+                    meaning = " ".join(text.split())
+                    return f"{meaning[0].lower()}{meaning[1:]}"
+    return "it must be given"
 
 
 def _model_at(keys: Sequence[str | int]) -> type[BaseModel]:

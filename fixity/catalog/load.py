@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from fixity.catalog.errors import CatalogError, describe, unknown_key
 from fixity.catalog.model import Bucket, Catalog, Pair, Store, with_name
+from fixity.catalog.places import place_problems
 from fixity.catalog.references import reference_problems
 from fixity.catalog.wording import key_path
 from fixity.catalog.yaml_file import UnreadableError, read_mapping
@@ -96,12 +97,10 @@ def _references(content: Mapping[str, object], folder: Path) -> list[str]:
     lake_store = content.get("lake_store", "aws")
     if stores is None or buckets is None or pairs is None or not isinstance(lake_store, str):
         return []
-    problems = reference_problems(
-        lake_store,
-        _parts(Store, {"aws": None, **stores}, folder),
-        _parts(Bucket, buckets, folder),
-        _parts(Pair, pairs, folder),
-    )
+    known_stores = _parts(Store, {"aws": None, **stores}, folder)
+    known_buckets = _parts(Bucket, buckets, folder)
+    problems = reference_problems(lake_store, known_stores, known_buckets, _parts(Pair, pairs, folder))
+    problems += place_problems(None, lake_store, known_stores, known_buckets)
     return [f"{key_path(keys)}: {why}" for keys, why in problems]
 
 

@@ -24,7 +24,8 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fixity.catalog.fields import Endpoint, LakeRoot, LocalPath, Name, Owner, Prefix, RealName, Text
-from fixity.catalog.references import reference_problems
+from fixity.catalog.places import place_of, place_problems
+from fixity.catalog.references import cautions, reference_problems
 from fixity.catalog.units import BatchInterval, ByteSize, Duration, Term
 
 Algorithm = Literal[
@@ -46,9 +47,7 @@ ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Store(_Part):
@@ -173,6 +172,14 @@ class Catalog(_Part):
         """The store that has a bucket (which is not a local directory)."""
         return self.stores[bucket.store]
 
+    def place_of(self, bucket: Bucket) -> str:
+        """Where a bucket is and which versions are meant, as one text: another text, another place."""
+        return place_of(bucket, self.store_of(bucket))
+
+    def cautions(self, pair: Pair) -> list[str]:
+        """What to tell whoever reads the report of a pair, since the catalog may not mean it so."""
+        return cautions(self.buckets[pair.source], self.buckets[pair.replica])
+
     def pairs_of(self, bucket_name: str) -> list[Pair]:
         """The pairs in which a bucket is source or replica, in the catalog's order."""
         return [pair for pair in self.pairs.values() if bucket_name in (pair.source, pair.replica)]
@@ -192,6 +199,7 @@ class Catalog(_Part):
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         problems = reference_problems(self.lake_store, self.stores, self.buckets, self.pairs)
+        problems += place_problems(self.lake, self.lake_store, self.stores, self.buckets)
         if problems:
             raise ValidationError.from_exception_data(
                 "Catalog",

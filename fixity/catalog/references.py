@@ -1,12 +1,12 @@
 """What must hold between the parts of a catalog: names that lead somewhere, pairs that can be compared.
 
-What must hold within one part is said in `model`. Everything here works on parts that may be None,
-present in the file but wrong in themselves, so that one look finds as much as can be found.
+What must hold within one part is said in `model`, that places do not overlap in `places`. Everything
+here works on parts that may be None, present in the
+file but wrong in themselves, so that one look finds as much as can be found.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -67,8 +67,6 @@ def _of_pair(pair: Pair, buckets: Mapping[str, Bucket | None]) -> Iterator[Probl
     source, replica = buckets.get(pair.source), buckets.get(pair.replica)
     if source is None or replica is None:
         return
-    if _place(source) == _place(replica):
-        yield (), f"{source.name} and {replica.name} are one place: comparing it with itself proves nothing"
     if source.algorithm != replica.algorithm:
         yield (
             (),
@@ -90,7 +88,15 @@ def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
     return f"{shown(name)} is not a {what} of this catalog: {listed}{did_you_mean(name, known)}"
 
 
-def _place(bucket: Bucket) -> tuple[str, ...]:
-    if bucket.path is not None:
-        return (os.path.realpath(bucket.path),)
-    return (bucket.store, bucket.real_name, bucket.prefix)
+def cautions(source: Bucket, replica: Bucket) -> list[str]:
+    """What a pair's buckets may well say, but will make its report say something that is not meant."""
+    if set(source.exclude) == set(replica.exclude):
+        return []
+    return [
+        f"{source.name} leaves out {_patterns(source)}, but {replica.name} {_patterns(replica)}: what only "
+        "one side leaves out is reported as missing there: give both the same `exclude`"
+    ]
+
+
+def _patterns(bucket: Bucket) -> str:
+    return ", ".join(map(shown, bucket.exclude)) or "nothing"

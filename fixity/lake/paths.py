@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
+ROLLING = "rolling"
+"""The folder of scratch that belongs to rolling runs."""
+
 LATEST = "0000-00-00-LATEST"
 """Stands for the date in the path of the newest report."""
 
@@ -50,7 +53,7 @@ def standing_folder(bucket: str) -> str:
 
 def claims_folder(bucket: str) -> str:
     """The rolling runs of a bucket that are in progress: what each has taken, and has checked so far."""
-    return f"scratch/rolling/{bucket}/"
+    return f"scratch/{ROLLING}/{bucket}/"
 
 
 def premis_folder(bucket: str) -> str:

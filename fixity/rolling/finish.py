@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -23,7 +23,7 @@ from fixity.rolling.claims import CHECKS, Claim
 from fixity.standing import STANDING, Settings, Standing, add_checks
 from fixity.standing.views import view_now
 from fixity.table_writer import TableWriter
-from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
+from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,7 @@ def finish(
         rows = pa.concat_tables(batches).take(ended.column("position"))
         name = checksums_file(claim.bucket, claim.run_id)
         file, before = workspace / "ledger.parquet", workspace / "before.parquet"
-        said = standing.provenance
-        provenance = Provenance(claim.bucket, claim.run_id, said.inventory_run_id, said.listed_at)
+        provenance = replace(standing.provenance, run_id=claim.run_id)
         writer = TableWriter(file, CHECKSUMS, provenance)
         for batch in _ledger_rows(rows, ended, claim.run_id).to_batches():
             writer.write(batch)

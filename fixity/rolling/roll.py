@@ -37,7 +37,7 @@ class Order:
     """What a rolling run is to do.
 
     `interval`: seconds after which a batch in progress gets a next one beside it. `keys`: these
-    objects instead of those that are due.
+    objects instead of those that are due. `place`: where the bucket is, as the catalog says.
     """
 
     bucket: str
@@ -45,14 +45,15 @@ class Order:
     limits: Limits
     interval: float
     keys: tuple[str, ...] = ()
+    place: str | None = None
 
 
 def order_for(
-    bucket: Bucket, egress: int | None, items: int | None = None, keys: Sequence[str] = ()
+    bucket: Bucket, place: str, egress: int | None, items: int | None = None, keys: Sequence[str] = ()
 ) -> Order:
     """The order that the catalog gives for a bucket.
 
-    Arguments: `egress`, bytes left of the store's budget; `items` and `keys` where they were asked
+    Arguments: `place`, where the catalog says that it is; `egress`, bytes left of the store's budget; `items` and `keys` where they were asked
     for. Raises ValueError for a bucket without `fixity_every`, unless keys were asked for.
     """
     if bucket.fixity_every is None and not keys:
@@ -65,6 +66,7 @@ def order_for(
         Limits(items or bucket.batch_items, bucket.batch_bytes, egress),
         bucket.batch_interval.total_seconds(),
         tuple(keys),
+        place,
     )
 
 
@@ -85,7 +87,7 @@ def roll(
     """Check a batch of what is due. What a killed run left behind is kept first.
 
     Arguments: `threads` objects at once; `told` hears what is left out or cut short, and why.
-    Raises BucketBusy, TableMissing, LakeError, ValueError (an object that is not listed), and
+    Raises BucketBusy, TableMissing, LakeError, ValueError (not listed, or at another place), and
     StoreUnreachable; what was checked until then is kept.
     """
     mine = claim(lake, order.bucket, run_id, now())
@@ -93,6 +95,7 @@ def roll(
         standing = ready(lake, order.bucket, order.settings, run_id, now, told)
         if _take_over(lake, order, standing, run_id, told, now):
             standing = ready(lake, order.bucket, order.settings, run_id, now)
+        _refuse_elsewhere(standing, order)
         cut_short: str | None = None
         with lake.workspace() as workspace, _kept_alive(lake, mine, workspace, now) as keeper:
             cut_short = _Run(store, lake, order, standing, mine, keeper, threads, workspace, told, now).run()
@@ -107,6 +110,14 @@ def roll(
     rolled = finish(lake, mine, in_force_now, order.settings, now(), cut_short)
     say_rolled(lake, order.bucket, now())
     return rolled
+
+
+def _refuse_elsewhere(standing: Standing, order: Order) -> None:
+    if None not in (order.place, standing.place) and order.place != standing.place:
+        raise ValueError(
+            f"'{order.bucket}' was listed at {standing.place}, but the catalog now says {order.place}: list it "
+            f"there first (fixity inventory {order.bucket})"
+        )
 
 
 def _take_over(

@@ -213,6 +213,7 @@ def _fold(
         folded=sorted({*folded, *(run_of(file.name) for file in files)}),
         left_out={each.name: (each.size, each.why) for each in left_out},
         read_by_day=read_by_day,
+        place=listing.provenance.place,
     )
     for name in ("objects", *tables):
         lake.put(standing.name(name), workspace / f"{name}.parquet", replace=True)

@@ -54,6 +54,7 @@ class Standing:
     was reckoned. objects: rows that are listed. rows: all rows. queued: rows of the queue. folded: the
     names of the ledger's files in it, without folder and ending. left_out: the files that could not be
     read, by name, with size and why. read_by_day: bytes read a day (UTC).
+    place: where the bucket was when it was listed.
     """
 
     bucket: str
@@ -69,6 +70,7 @@ class Standing:
     folded: list[str]
     left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
     read_by_day: dict[str, int] = field(default_factory=dict)
+    place: str | None = None
 
     @property
     def folder(self) -> str:
@@ -78,9 +80,8 @@ class Standing:
     @property
     def provenance(self) -> Provenance:
         """What tables made from it say of themselves."""
-        return Provenance(
-            self.bucket, self.generation, self.inventory_run_id, datetime.fromisoformat(self.listed_at)
-        )
+        listed_at = datetime.fromisoformat(self.listed_at)
+        return Provenance(self.bucket, self.generation, self.inventory_run_id, listed_at, self.place)
 
     def name(self, table: str) -> str:
         """The name in the lake of one of its tables: objects, queue or damaged."""

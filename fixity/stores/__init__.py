@@ -36,7 +36,7 @@ DEFAULT_CONCURRENCY = 16
 
 
 def open_store(catalog: Catalog, bucket: Bucket, share: int = 1) -> Store:
-    """Open a bucket of the catalog for listing and reading.
+    """Open a bucket of the catalog for listing and reading; all that is there, `exclude` or not.
 
     Arguments: `share`, how many processes read the bucket at the same time: each gets its part of
     the bucket's limits. Raises StoreUnreachable.
@@ -44,7 +44,7 @@ def open_store(catalog: Catalog, bucket: Bucket, share: int = 1) -> Store:
     bandwidth = bucket.max_bandwidth and max(1, bucket.max_bandwidth // share)
     pace = Pace(max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share), bandwidth)
     if bucket.path is not None:
-        return LocalStore(bucket.path, bucket.exclude, pace)
+        return LocalStore(bucket.path, pace)
     # botocore takes a fifth of a second to import: not for local directories and `--help`.
     from fixity.stores.s3 import S3Store
     from fixity.stores.s3_address import resolve
@@ -55,6 +55,5 @@ def open_store(catalog: Catalog, bucket: Bucket, share: int = 1) -> Store:
         address,
         pace,
         prefix=bucket.prefix,
-        exclude=bucket.exclude,
         versions=bucket.versions == "all",
     )

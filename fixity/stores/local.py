@@ -12,7 +12,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,13 +36,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class LocalStore:
     """A directory.
 
-    Arguments: `root`; `exclude`, shell patterns of keys to leave out; `pace` limits the reading.
+    Arguments: `root`; `pace` limits the reading.
     """
 
-    def __init__(self, root: Path, exclude: tuple[str, ...], pace: Pace) -> None:
+    def __init__(self, root: Path, pace: Pace) -> None:
         self._root = root.absolute()
         self._real_root = os.path.realpath(self._root)
-        self._exclude = exclude
         self._pace = pace
 
     def list_objects(self) -> Iterator[pa.RecordBatch]:
@@ -73,8 +71,6 @@ class LocalStore:
                 waiting.append(iter(_entries(path)))
             else:
                 key = path.removeprefix(root).decode("utf-8", "backslashreplace")
-                if any(fnmatchcase(key, pattern) for pattern in self._exclude):
-                    continue
                 status = _status(path)
                 if status is not None:
                     yield (key, None, True, status.st_size, None, _modified(status), None, None)

@@ -8,7 +8,6 @@ could not be read. Hashing and rows do not belong here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import NoReturn
 
 import pyarrow as pa
@@ -37,9 +36,9 @@ _PAGE = 1000
 class S3Store:
     """A bucket, or the part of it below `prefix`.
 
-    Arguments: `name`, the bucket for messages; `address`; `prefix`, taken off all keys; `exclude`,
-    shell patterns of keys (without the prefix) to leave out; `versions`, whether to list all;
-    `pace` limits and slows the requests; `backoff` is the first wait before a retry, in seconds.
+    Arguments: `name`, the bucket for messages; `address`; `prefix`, taken off all keys; `versions`,
+    whether to list all; `pace` limits and slows the requests; `backoff` is the first wait before a
+    retry, in seconds.
     """
 
     def __init__(
@@ -48,7 +47,6 @@ class S3Store:
         address: Address,
         pace: Pace,
         prefix: str = "",
-        exclude: tuple[str, ...] = (),
         versions: bool = False,
         backoff: float = 0.1,
     ) -> None:
@@ -57,7 +55,6 @@ class S3Store:
         self._requests = Requests(name, address, pace)
         self._pace = pace
         self._prefix = prefix
-        self._exclude = exclude
         self._versions = versions
         self._backoff = backoff
 
@@ -87,12 +84,6 @@ class S3Store:
             batch = batch.set_column(0, batch.schema.field("key"), keys)
             # The prefix's own folder marker goes; what has bytes stays, whatever its name.
             batch = batch.filter(pc.or_(pc.not_equal(keys, ""), pc.greater(batch.column("size"), 0)))
-        if self._exclude:
-            kept = [
-                not any(fnmatchcase(key, pattern) for pattern in self._exclude)
-                for key in batch.column("key").to_pylist()
-            ]
-            batch = batch.filter(pa.array(kept, pa.bool_()))
         return batch
 
     def _page(self, parameters: dict[str, str], prefix: str | None = None) -> Page:

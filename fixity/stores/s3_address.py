@@ -1,7 +1,8 @@
 """Where a bucket's requests go and who signs them, from the catalog and botocore's configuration.
 
 botocore knows credentials, profiles, regions and endpoints of all partitions; nothing of that is
-done again here. Sending requests does not belong here.
+done again here, and it is imported only where the catalog and the environment do not say it all:
+that takes longer than hashing two hundred megabytes. Sending requests does not belong here.
 """
 
 from __future__ import annotations
@@ -9,28 +10,39 @@ from __future__ import annotations
 import os
 import re
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
-
-import boto3
-from botocore.credentials import Credentials
-from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.catalog import Store as StoreEntry
 from fixity.stores.base import StoreUnreachable
+from fixity.stores.sigv4 import Keys
 from fixity.stores.wire import Origin
+
+if TYPE_CHECKING:
+    import boto3
 
 _DNS_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 
 @dataclass(frozen=True)
 class Address:
-    """A bucket as requests see it. `base_path` is '' (the host names the bucket) or '/<bucket>'."""
+    """A bucket as requests see it. `base_path` is '' (the host names the bucket) or '/<bucket>'.
+
+    `keys` gives the keys to sign with, renewed where they expire.
+    """
 
     origin: Origin
     base_path: str
     region: str
-    credentials: Credentials | None
+    keys: Callable[[], Keys]
+
+
+class _Given(NamedTuple):
+    access_key: str
+    secret_key: str
+    token: str | None
 
 
 def resolve(store: StoreEntry, bucket: str, timeout: float = 60.0) -> Address:
@@ -39,6 +51,24 @@ def resolve(store: StoreEntry, bucket: str, timeout: float = 60.0) -> Address:
     Arguments: `bucket`, its name on the store; `timeout` in seconds for each wait on the network.
     Raises StoreUnreachable: an unknown profile, no credentials, a bucket that AWS does not show us.
     """
+    given = _given_by_the_environment(store)
+    if given and store.region and store.endpoint_url:
+        return _address(store.endpoint_url, store.region, bucket, store, lambda: given, timeout)
+    return _resolved_by_botocore(store, bucket, timeout)
+
+
+def _given_by_the_environment(store: StoreEntry) -> Keys | None:
+    """Keys that do not expire, where botocore's chain would take them from the environment too."""
+    key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if store.profile or not key or not secret or "AWS_CREDENTIAL_EXPIRATION" in os.environ:
+        return None
+    return _Given(key, secret, os.environ.get("AWS_SECURITY_TOKEN") or os.environ.get("AWS_SESSION_TOKEN"))
+
+
+def _resolved_by_botocore(store: StoreEntry, bucket: str, timeout: float) -> Address:
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
     try:
         session = boto3.Session(profile_name=store.profile)
         credentials = session.get_credentials()
@@ -54,10 +84,12 @@ def resolve(store: StoreEntry, bucket: str, timeout: float = 60.0) -> Address:
             f"no credentials for the store '{store.name}' in {profile}: "
             "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in the catalog"
         )
-    return _address(endpoint, region, bucket, store, credentials, timeout)
+    return _address(endpoint, region, bucket, store, credentials.get_frozen_credentials, timeout)
 
 
 def _aws_endpoint(session: boto3.Session, region: str, bucket: str, store: StoreEntry) -> tuple[str, str]:
+    from botocore.exceptions import ClientError
+
     verify = str(store.ca_bundle) if store.ca_bundle else None
     client = session.client("s3", region_name=region, verify=verify)
     try:
@@ -76,7 +108,7 @@ def _aws_endpoint(session: boto3.Session, region: str, bucket: str, store: Store
 
 
 def _address(
-    endpoint: str, region: str, bucket: str, store: StoreEntry, credentials: Credentials, timeout: float
+    endpoint: str, region: str, bucket: str, store: StoreEntry, keys: Callable[[], Keys], timeout: float
 ) -> Address:
     parts = urlsplit(endpoint)
     assert parts.hostname is not None  # the catalog and botocore both see to it
@@ -101,7 +133,7 @@ def _address(
         tls=tls,
         timeout=timeout,
     )
-    return Address(origin, "" if virtual else f"/{bucket}", region, credentials)
+    return Address(origin, "" if virtual else f"/{bucket}", region, keys)
 
 
 def botocore_certificates() -> str:

@@ -17,7 +17,7 @@ from fixity.stores.s3_address import Address
 from fixity.stores.sigv4 import Signer
 from fixity.stores.wire import Connection, Response
 
-_BUFFER = 256 * 1024
+_BUFFER = 512 * 1024
 _THROTTLED = {429, 503}
 _PASSING = {500, 502, 504}
 _NOT_AS_ASKED = {404, 412, 416}
@@ -56,7 +56,7 @@ class Requests:
         self._name = name
         self._origin = address.origin
         self._host = address.origin.host_header
-        self._signer = Signer(address.credentials, address.region)
+        self._signer = Signer(address.keys, address.region)
         self._pace = pace
         self._thread = threading.local()
         self._connections: list[Connection] = []

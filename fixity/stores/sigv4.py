@@ -12,9 +12,8 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable
+from typing import Protocol
 from urllib.parse import quote
-
-from botocore.credentials import Credentials
 
 _EMPTY_BODY = hashlib.sha256(b"").hexdigest()
 _UNRESERVED = "-_.~"
@@ -34,17 +33,33 @@ def encode_query(parameters: dict[str, str]) -> str:
     return "&".join(f"{name}={value}" for name, value in sorted(encoded))
 
 
+class Keys(Protocol):
+    """Keys to sign with, in the form in which botocore freezes them."""
+
+    @property
+    def access_key(self) -> str | None:
+        """The access key's identifier."""
+
+    @property
+    def secret_key(self) -> str | None:
+        """Its secret."""
+
+    @property
+    def token(self) -> str | None:
+        """The session's token, where the keys are temporary."""
+
+
 class Signer:
     """Signs requests to one region's S3.
 
-    Arguments: `credentials` as botocore resolves them (refreshed by themselves where they expire;
-    None for a store that is read anonymously); `clock` gives seconds since the epoch.
+    Arguments: `keys` gives the keys of this moment (None for a store that is read anonymously);
+    `clock` gives seconds since the epoch.
     """
 
     def __init__(
-        self, credentials: Credentials | None, region: str, clock: Callable[[], float] = time.time
+        self, keys: Callable[[], Keys] | None, region: str, clock: Callable[[], float] = time.time
     ) -> None:
-        self._credentials = credentials
+        self._keys = keys
         self._region = region
         self._clock = clock
         self._kept: tuple[tuple[str, str], bytes] | None = None
@@ -68,15 +83,15 @@ class Signer:
         headers that are sent and signed too (lower-case names). Returns all headers but Host.
         """
         extra = extra or {}
-        if self._credentials is None:
+        if self._keys is None:
             return dict(extra)
-        frozen = self._credentials.get_frozen_credentials()
-        assert frozen.access_key is not None and frozen.secret_key is not None
+        keys = self._keys()
+        assert keys.access_key is not None and keys.secret_key is not None
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock()))
         day = moment[:8]
         headers = {**extra, "x-amz-content-sha256": _EMPTY_BODY, "x-amz-date": moment}
-        if frozen.token:
-            headers["x-amz-security-token"] = frozen.token
+        if keys.token:
+            headers["x-amz-security-token"] = keys.token
         signed = {**headers, "host": host}
         names = sorted(signed)
         canonical = "\n".join(
@@ -92,9 +107,9 @@ class Signer:
         )
         scope = f"{day}/{self._region}/s3/aws4_request"
         to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        signature = hmac.digest(self._signing_key(frozen.secret_key, day), to_sign.encode(), "sha256").hex()
+        signature = hmac.digest(self._signing_key(keys.secret_key, day), to_sign.encode(), "sha256").hex()
         headers["authorization"] = (
-            f"AWS4-HMAC-SHA256 Credential={frozen.access_key}/{scope}, "
+            f"AWS4-HMAC-SHA256 Credential={keys.access_key}/{scope}, "
             f"SignedHeaders={';'.join(names)}, Signature={signature}"
         )
         return headers

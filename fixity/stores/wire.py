@@ -7,22 +7,18 @@ normalisation of paths, no redirects, no retries. Those belong to the store.
 
 from __future__ import annotations
 
-import io
 import re
 import socket
 import ssl
 from dataclasses import dataclass
 from types import TracebackType
 
-_MAX_LINE = 64 * 1024
+from fixity.stores.incoming import BrokenConnection, Incoming
+
 _MAX_HEADERS = 200
 _MAX_INTERIM = 10
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK = re.compile(rb"[0-9A-Fa-f]{1,15}")
-
-
-class BrokenConnection(OSError):
-    """The connection ended, or what came over it is no HTTP. The request may be sent again."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class Origin:
 class Response:
     """An answer whose body has yet to be read. Headers have lower-case names."""
 
-    def __init__(self, status: int, headers: dict[str, str], stream: io.BufferedReader) -> None:
+    def __init__(self, status: int, headers: dict[str, str], stream: Incoming) -> None:
         self.status = status
         self.headers = headers
         self._stream = stream
@@ -80,18 +76,18 @@ class Response:
         count = self._stream.readinto(buffer)
         if self._left is None:
             self._ended = count == 0
-            return int(count)
+            return count
         if not count:
             raise BrokenConnection(f"the connection ended {self._left:,} bytes before the body's end")
         self._left -= count
         if not self._left and not self._chunked:
             self._ended = True
-        return int(count)
+        return count
 
     def _next_chunk(self) -> bool:
-        line = _line(self._stream)
+        line = self._stream.line()
         if not line:  # the end of the chunk before
-            line = _line(self._stream)
+            line = self._stream.line()
         size = line.partition(b";")[0].strip()
         if not _CHUNK.fullmatch(size):
             raise BrokenConnection(f"not the start of a chunk: {line[:40]!r}")
@@ -115,20 +111,13 @@ class Response:
         return bytes(whole)
 
 
-def _line(stream: io.BufferedReader) -> bytes:
-    line = stream.readline(_MAX_LINE)
-    if not line.endswith(b"\n"):
-        raise BrokenConnection("the connection ended" if len(line) < _MAX_LINE else "a header line too long")
-    return line.rstrip(b"\r\n")
-
-
 class Connection:
     """One kept-alive connection, for one thread at a time. Connects when first used."""
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._socket: socket.socket | None = None
-        self._stream: io.BufferedReader | None = None
+        self._stream: Incoming | None = None
         self._last: Response | None = None
 
     def __enter__(self) -> Connection:
@@ -188,21 +177,18 @@ class Connection:
         except OSError:
             plain.close()
             raise
-        # Not makefile(): its stubs do not say that it has readinto.
-        self._stream = io.BufferedReader(socket.SocketIO(self._socket, "r"), 64 * 1024)
+        self._stream = Incoming(self._socket, origin.timeout)
 
     def close(self) -> None:
         """Close the connection; the next request opens it again."""
-        if self._stream is not None:
-            self._stream.close()
         if self._socket is not None:
             self._socket.close()
         self._socket = self._stream = self._last = None
 
 
-def _read_head(stream: io.BufferedReader) -> Response:
+def _read_head(stream: Incoming) -> Response:
     for _ in range(_MAX_INTERIM):
-        status_line = _line(stream)
+        status_line = stream.line()
         version, _, rest = status_line.partition(b" ")
         if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
             raise BrokenConnection(f"not an HTTP answer: {status_line[:80]!r}")
@@ -215,10 +201,10 @@ def _read_head(stream: io.BufferedReader) -> Response:
     raise BrokenConnection("interim answers without end")
 
 
-def _read_headers(stream: io.BufferedReader) -> dict[str, str]:
+def _read_headers(stream: Incoming) -> dict[str, str]:
     headers: dict[str, str] = {}
     for _ in range(_MAX_HEADERS):
-        line = _line(stream)
+        line = stream.line()
         if not line:
             return headers
         name, _, value = line.partition(b":")

@@ -156,10 +156,29 @@ def test_catalog_check_says_what_it_read(platform: Platform) -> None:
     assert done.returncode == 0 and f"pair {PAIR}: {PAIR} -> {PAIR}-repl, by key" in done.stdout
 
 
+def test_patterns_that_only_one_side_leaves_out_are_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "fixity.yaml").write_text(
+        "lake: l\nbuckets: {a: {exclude: [x]}, b: {}}\npairs: {a: {replica: b}}"
+    )
+    done = fixity("catalog", "check", folder=tmp_path)
+    assert done.returncode == 0 and "pair a: a -> b" in done.stdout
+    assert done.stderr.startswith("warning: pairs.a: a leaves out 'x', but b nothing: ")
+
+
 def test_inventory_lists_a_bucket(platform: Platform) -> None:
     platform.put("a", b"12345")
     done = fixity("inventory", PAIR, "--catalog", str(platform.file), folder=platform.folder)
     assert done.returncode == 0 and "Bytes:              5" in done.stdout
+
+
+def test_inventory_tells_how_many_objects_exclude_left_out(platform: Platform) -> None:
+    platform.bucket_settings["exclude"] = ["*.tmp"]
+    for key in ("a", "b.tmp", "c/d.tmp"):
+        platform.put(key, b"123")
+    done = fixity("inventory", PAIR, "--catalog", str(platform.file), folder=platform.folder)
+    assert done.returncode == 0, done.stderr
+    said = [line.split() for line in done.stdout.splitlines()]
+    assert ["Objects:", "1"] in said and ["Bytes:", "3"] in said and ["Excluded:", "2"] in said
 
 
 def test_help_and_catalog_check_do_not_import_dagster(platform: Platform) -> None:

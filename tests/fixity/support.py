@@ -37,7 +37,7 @@ def address(endpoint_url: str, bucket: str, timeout: float = 10.0) -> Address:
     parts = urlsplit(endpoint_url)
     assert parts.hostname is not None and parts.port is not None
     origin = Origin(parts.hostname, parts.port, timeout=timeout)
-    return Address(origin, f"/{bucket}", REGION, Credentials(ACCESS_KEY, SECRET_KEY))
+    return Address(origin, f"/{bucket}", REGION, Credentials(ACCESS_KEY, SECRET_KEY).get_frozen_credentials)
 
 
 def s3_store(
@@ -46,12 +46,11 @@ def s3_store(
     *,
     pace: Pace | None = None,
     prefix: str = "",
-    exclude: tuple[str, ...] = (),
     versions: bool = False,
     timeout: float = 10.0,
 ) -> S3Store:
     where = address(endpoint_url, bucket, timeout)
-    return S3Store(bucket, where, pace or Naps().pace(), prefix, exclude, versions)
+    return S3Store(bucket, where, pace or Naps().pace(), prefix, versions)
 
 
 def listed(store: Store) -> list[ListedObject]:

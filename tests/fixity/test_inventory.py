@@ -44,6 +44,18 @@ def test_an_inventory_is_kept_with_its_counts_and_where_it_comes_from(lake: Lake
         assert Provenance.read(lake.fetch(taken.file, workspace)) == Provenance("b", "r1", "r1", NOON)
 
 
+def test_excluded_keys_are_left_out_by_pattern_and_counted(lake: Lake) -> None:
+    store = MemoryStore()
+    left_out = ["a.tmp", "deep/b.tmp", "x[1]", "new\nline.tmp"]
+    for key in (*left_out, "keep.txt", "A.TMP", ".tmp/x", "x1", "a.tmp2"):
+        store.put(key, b"12")
+    taken = take_inventory(store, lake, "b", "r1", exclude=("*.tmp", "x[[]1]"))
+    assert (taken.objects, taken.size, taken.excluded) == (5, 10, 4)
+    kept = table(lake, taken.file).column("key").to_pylist()
+    assert kept == [".tmp/x", "A.TMP", "a.tmp2", "keep.txt", "x1"]
+    assert take_inventory(store, lake, "b", "r2").excluded == 0
+
+
 def test_an_empty_bucket_has_an_inventory_without_rows(lake: Lake) -> None:
     taken = take_inventory(MemoryStore(), lake, "b", "r1")
     assert (taken.objects, taken.size, table(lake, taken.file).num_rows) == (0, 0, 0)

@@ -167,6 +167,33 @@ def test_of_many_who_put_the_same_new_name_in_a_directory_one_succeeds(tmp_path:
     assert get(lake, "f").decode() in outcomes
 
 
+@pytest.mark.parametrize("kernel", ["copies", "refuses", "cannot", "stops"])
+def test_a_report_edited_by_hand_leaves_its_copy_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str
+) -> None:
+    lake = LocalLake(tmp_path)
+    body = os.urandom(3_000_000)
+    put(lake, "day/report", body)
+    real, calls = os.copy_file_range, 0
+
+    def copy_file_range(source: int, to: int, count: int) -> int:
+        nonlocal calls
+        calls += 1
+        if kernel == "refuses" or calls > 1:
+            raise OSError(18, "Invalid cross-device link")
+        return real(source, to, 1_000_000)
+
+    if kernel == "cannot":
+        monkeypatch.delattr(os, "copy_file_range")
+    elif kernel != "copies":
+        monkeypatch.setattr(os, "copy_file_range", copy_file_range)
+    lake.copy("day/report", "LATEST/report")
+    with (tmp_path / "day/report").open("r+b") as file:
+        file.write(b"edited")
+    assert get(lake, "LATEST/report") == body
+    assert names(lake) == ["LATEST/report", "day/report"]
+
+
 # --- a directory ---------------------------------------------------------------------------------
 
 
@@ -294,5 +321,5 @@ def test_everything_has_its_place() -> None:
 def test_the_catalog_says_where_the_lake_is(tmp_path: Path, said: str, location: str) -> None:
     for lake, expected in ((said, location), ("./here", str(tmp_path / "here" / "x"))):
         file = tmp_path / "fixity.yaml"
-        file.write_text(json.dumps({"lake": lake, "buckets": {"b": {"path": str(tmp_path)}}}))
+        file.write_text(json.dumps({"lake": lake, "buckets": {"b": {"path": str(tmp_path / "b")}}}))
         assert open_lake(load_catalog(file)).location("x") == expected

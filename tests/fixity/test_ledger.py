@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ from fixity.lake import Lake, LakeError, LocalLake
 from fixity.ledger import TableMissing, current_checksums, keep_checksums, newest_inventory
 from fixity.shards import hash_shard
 from fixity.stores import ListedObject, ObjectUnreadable, Sink
-from fixity.tables import CHECKSUMS, Provenance
+from fixity.tables import CHECKSUMS, Provenance, TableUnreadable
 from tests.fixity.support import MemoryStore, check_inventory, inventory_and_checks, plan_of, sha256
 
 
@@ -241,3 +242,55 @@ def test_buckets_do_not_see_each_others_checks(lake: Lake) -> None:
     take_inventory(store_of("a", "x"), lake, "b", "r3")
     assert set(current(lake)) == {"a", "x"}
     assert current(lake)["x"] == NEVER
+
+
+# --- files of other times, and broken ones -------------------------------------------------------
+
+
+def test_a_ledger_of_an_older_and_a_newer_schema_is_read_by_its_columns_names(tmp_path: Path) -> None:
+    lake = LocalLake(tmp_path / "lake")
+    store = store_of("a")
+    inventory_and_checks(store, lake, "older")
+    store.put("b", b"b")
+    inventory_and_checks(store, lake, "newer")
+    folder = tmp_path / "lake/checksums/b"
+    older = pq.read_table(folder / "older.parquet")
+    pq.write_table(older.drop_columns(["checksum_type", "evidence"]), folder / "older.parquet")
+    newer = pq.read_table(folder / "newer.parquet")
+    newer = newer.select(newer.column_names[::-1]).append_column("later", newer.column("etag"))
+    pq.write_table(newer, folder / "newer.parquet")
+    store.put("c", b"c")
+    take_inventory(store, lake, "b", "r3")
+    assert current(lake) == {"a": ok(b"a"), "b": ok(b"b"), "c": NEVER}
+    del store.objects["b", None], store.objects["c", None]
+    (folder / "newer.parquet").unlink()
+    pq.write_table(newer.slice(1, 1), folder / "newer.parquet")  # of "b" alone
+    take_inventory(store, lake, "b", "r4")
+    assert current(lake) == {"a": ok(b"a")}
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+def _spoil(file: Path) -> None:
+    """Turn the first column's pages into nothing that can be unpacked; the footer stays whole."""
+    body = bytearray(file.read_bytes())
+    body[4:400] = b"\xff" * 396
+    file.write_bytes(bytes(body))
+
+
+@pytest.mark.parametrize("damage", [_cut, _spoil])
+@pytest.mark.parametrize("broken", ["checksums/b/older.parquet", "inventory/b/r3.parquet"])
+def test_a_broken_file_of_the_lake_is_named_with_what_to_do(
+    tmp_path: Path, damage: Callable[[Path], None], broken: str
+) -> None:
+    lake = LocalLake(tmp_path / "lake")
+    store = store_of(*(f"key-{number}" for number in range(100)))
+    inventory_and_checks(store, lake, "older")
+    inventory_and_checks(store, lake, "newer")
+    store.put("new", b"new")
+    take_inventory(store, lake, "b", "r3")
+    damage(tmp_path / "lake" / broken)
+    with pytest.raises(TableUnreadable, match=f"lake/{broken} is not a whole table .*restore it"):
+        current(lake)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from fixity.inventory import Inventory, take_inventory
 from fixity.lake import Lake, LocalLake
 from fixity.ledger import keep_checksums
-from fixity.shards import Plan, Progress, Shard, cut, hash_shard, make_plan
+from fixity.shards import AnotherPlace, Plan, Progress, Shard, cut, hash_shard, make_plan
 from fixity.stores import ListedObject, Sink, StoreUnreachable
 from tests.conftest import MakeBucket
 from tests.fixity.support import NOON, MemoryStore, check_inventory, plan_of, s3_store, sha256
@@ -27,6 +27,19 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_a_plan_is_of_the_place_that_was_listed_and_of_no_other(tmp_path: Path) -> None:
+    lake = LocalLake(tmp_path)
+    unknown = plan_of(lake, take_inventory(MemoryStore(), lake, "b", "r1"))
+    unknown.refuse_elsewhere("b", "anywhere")
+    taken = take_inventory(MemoryStore(), lake, "b", "r2", place="s3://x/ at AWS, all versions")
+    plan = plan_of(lake, taken)
+    again = Plan.from_json(plan.to_json())
+    assert again == plan
+    again.refuse_elsewhere("b", "s3://x/ at AWS, all versions")
+    with pytest.raises(AnotherPlace, match=r"b was listed at s3://x/ at AWS, .*says s3://y/.*inventory\[b\]"):
+        again.refuse_elsewhere("b", "s3://y/ at AWS, all versions")
 
 
 @given(
@@ -228,7 +241,7 @@ from tests.fixity.support import NOON, check_inventory, s3_store
 
 fixity.shards.PART_OBJECTS = 5
 endpoint_url, bucket, lake, file = sys.argv[1:]
-inventory = Inventory(file, 20, 0, NOON)
+inventory = Inventory(file, 20, 0, 0, NOON)
 check_inventory(s3_store(endpoint_url, bucket), LocalLake(Path(lake)), inventory, "r", threads=1)
 """
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from fixity.lake.paths import stats_file
 from jobs import CHECKSUMS_JOB, REPORT_JOB
 from tests.conftest import MakeBucket
 from tests.platform import PAIR, Platform, read_report, report_metadata
@@ -86,6 +88,34 @@ def test_the_report_of_the_day_and_the_latest_and_their_counts_stand_at_duraclou
     stats = lake / f"metadata/0000-00-00-LATEST/checksums/stats/{PAIR}_checksum-report.json"
     assert json.loads(stats.read_text())["matches"] == 1
     assert not list((lake / "scratch").iterdir())  # nothing of the run is left behind
+
+
+def test_a_report_says_how_old_its_evidence_is(platform: Platform, instance: dg.DagsterInstance) -> None:
+    platform.put("a")
+    began = datetime.now(UTC)
+    platform.check_both(instance)
+    checked = datetime.now(UTC)
+    platform.s3.put_object(Bucket=platform.source, Key="new", Body=b"x")
+    assert platform.run(instance, "take_inventory", PAIR).success
+    said = report_metadata(platform.run(instance, REPORT_JOB, PAIR))
+    file = platform.folder / "lake" / stats_file(PAIR, None)
+    told = {name: text for name, text in json.loads(file.read_text()).items() if isinstance(text, str)}
+    times = {name: datetime.fromisoformat(text) for name, text in told.items()}
+    assert list(times) == [
+        "source_listed_at", "source_oldest_check", "source_newest_check",
+        "replica_listed_at", "replica_oldest_check", "replica_newest_check",
+    ]  # fmt: skip
+    assert times["source_listed_at"] > checked  # the newer inventory, of which one object was not checked
+    assert began < times["source_oldest_check"] <= times["source_newest_check"] < checked
+    assert began < times["replica_listed_at"] < times["replica_oldest_check"] < checked
+    assert {name: said[name] for name in times} == {name: time.timestamp() for name, time in times.items()}
+
+
+def test_a_report_on_what_nobody_read_says_that_it_was_never_checked(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    said = report_metadata(platform.verify(instance))
+    assert (said["source_oldest_check"], said["replica_newest_check"]) == ("never", "never")
 
 
 def test_an_empty_replica_of_a_source_with_objects_is_a_divergence_and_an_empty_source_is_fine(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import dagster as dg
 
 from fixity.catalog import load_catalog
@@ -77,3 +79,35 @@ def test_a_failed_check_of_a_side_is_no_table(platform: Platform, instance: dg.D
     platform.replica = "no-such-bucket"
     assert not platform.run(instance, CHECKSUMS_JOB, f"{PAIR}-repl").success
     assert not _tick(platform, instance).run_requests
+
+
+def test_a_report_that_failed_waits_for_a_person_or_for_new_tables_and_is_not_asked_for_again_and_again(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.check_both(instance)
+    first = _tick(platform, instance)
+    assert len(first.run_requests or []) == 1
+    tables = platform.folder / "lake" / "checksums" / PAIR
+    (table,) = tables.glob("*.parquet")
+    table.rename(platform.folder / "away")
+    assert not platform.run(instance, REPORT_JOB, PAIR).success
+    assert not _tick(platform, instance, first.cursor).run_requests
+    (platform.folder / "away").rename(table)
+    # A person runs it again: a run of its own, which needs no run key.
+    assert platform.run(instance, REPORT_JOB, PAIR).success
+    assert not _tick(platform, instance, first.cursor).run_requests
+
+
+def test_new_tables_bring_a_report_after_one_that_failed(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.check_both(instance)
+    first = _tick(platform, instance)
+    (asked,) = first.run_requests or []
+    (platform.folder / "lake").rename(platform.folder / "away")
+    assert not platform.run(instance, REPORT_JOB, PAIR).success
+    shutil.rmtree(platform.folder / "lake")
+    (platform.folder / "away").rename(platform.folder / "lake")
+    platform.check_both(instance)
+    (again,) = _tick(platform, instance, first.cursor).run_requests or []
+    assert again.run_key != asked.run_key

@@ -171,8 +171,8 @@ def test_a_section_or_part_that_is_no_mapping_is_refused(problems: Problems, sec
         (with_pair("source: c, replica: b"), "pairs.a.source: 'c' is not a bucket of this catalog"),
         (with_pair("replica: a"), "pairs.a.replica: 'a' is the source as well: name the bucket"),
         (with_pair(""), "pairs.a.replica: is missing: the name of the bucket that holds the copy"),
-        (with_pair("replica: b", "bucket: same", "bucket: same"), "pairs.a: a and b are one place"),
-        (with_pair("replica: b", "path: x", "path: y/../x"), "pairs.a: a and b are one place"),
+        (with_pair("replica: b", "bucket: same", "bucket: same"), "buckets.b: a and b are one place"),
+        (with_pair("replica: b", "path: x", "path: y/../x"), "buckets.b: a and b are one place"),
         (
             with_pair("replica: b", b="algorithm: MD5"),
             "pairs.a: a is hashed with SHA256 and b with MD5: both buckets of a pair need the same",
@@ -195,6 +195,21 @@ def test_a_section_or_part_that_is_no_mapping_is_refused(problems: Problems, sec
 def test_a_pair_that_cannot_be_compared_is_refused(problems: Problems, text: str, problem: str) -> None:
     (found,) = problems(text)
     assert problem in found
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "told"),
+    [
+        ("exclude: [x, y]", "exclude: [y, x, x]", None),
+        ("", "", None),
+        ("exclude: ['*.tmp', x]", "exclude: [x]", "a leaves out '*.tmp', 'x', but b 'x': what only one side"),
+        ("", "exclude: [x]", "a leaves out nothing, but b 'x': what only one side leaves out is reported"),
+    ],
+)
+def test_what_only_one_side_leaves_out_is_warned_of(load: Load, a: str, b: str, told: str | None) -> None:
+    catalog = load(with_pair("replica: b", a, b))
+    found = catalog.cautions(catalog.pairs["a"])
+    assert found == [] if told is None else found[0].startswith(told) and len(found) == 1
 
 
 def test_one_bucket_in_two_places_of_a_store_is_two_places(load: Load) -> None:

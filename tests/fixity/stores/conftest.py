@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BODY = random.Random(1).randbytes(900_000)
 RIGHT = ("succeeded", sha256(BODY))
-PIECE = 256 * 1024  # what is read at a time: what came of a piece that broke is asked for again
+PIECE = 512 * 1024  # what is read at a time
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,8 @@ from fixity.stores.local import LocalStore
 from tests.fixity.support import check, listed, only, outcome, sha256
 
 
-def store(root: Path, *exclude: str, pace: Pace | None = None) -> LocalStore:
-    return LocalStore(root, exclude, pace or Pace(4))
+def store(root: Path, pace: Pace | None = None) -> LocalStore:
+    return LocalStore(root, pace or Pace(4))
 
 
 def fill(root: Path, **files: bytes) -> Path:
@@ -30,8 +30,8 @@ def fill(root: Path, **files: bytes) -> Path:
     return root
 
 
-def keys(root: Path, *exclude: str) -> list[str]:
-    return [item.key for item in listed(store(root, *exclude))]
+def keys(root: Path) -> list[str]:
+    return [item.key for item in listed(store(root))]
 
 
 ODD_NAMES = [
@@ -95,11 +95,6 @@ def test_directories_may_lie_deeper_than_pythons_stack(tmp_path: Path) -> None:
         assert keys(tmp_path) == ["d/" * depth + "f"]
     finally:  # pytest's own way to clear up is by recursion
         subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)
-
-
-def test_excluded_keys_are_left_out(tmp_path: Path) -> None:
-    fill(tmp_path, **{"a.tmp": b"", "b": b"", "d/c.tmp": b"", "d/C.TMP": b""})
-    assert keys(tmp_path, "*.tmp") == ["b", "d/C.TMP"]
 
 
 def test_links_are_followed_to_files_inside_the_directory_only(tmp_path: Path) -> None:

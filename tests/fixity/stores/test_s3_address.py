@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+import boto3
 import pytest
 
 from fixity.catalog import Store
@@ -15,6 +16,7 @@ from tests.fixity.stores.scripted import ScriptedServer, answer
 from tests.fixity.support import Naps, listed
 from tests.servers.seaweedfs import ACCESS_KEY, REGION
 
+PROFILES = ("default", "archive")
 EMPTY = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
 
 
@@ -27,8 +29,7 @@ def test_a_bucket_of_an_endpoint_stands_in_the_path_unless_told_otherwise() -> N
     assert (path.origin.host_header, path.base_path, path.region) == ("store.example:8333", "/b", REGION)
     virtual = resolve(store(endpoint_url="http://store.example", addressing_style="virtual"), "b")
     assert (virtual.origin.host_header, virtual.base_path) == ("b.store.example", "")
-    assert virtual.credentials is not None
-    assert virtual.credentials.access_key == ACCESS_KEY
+    assert virtual.keys().access_key == ACCESS_KEY
 
 
 def test_an_endpoint_with_https_is_verified() -> None:
@@ -75,6 +76,47 @@ def test_a_bundle_that_cannot_be_read_is_told_by_name(tmp_path: Path, there: boo
         bundle.write_text("no certificates")
     with pytest.raises(StoreUnreachable, match=r"bundle\.pem cannot be read"):
         resolve(store(endpoint_url="https://store.example", ca_bundle=bundle), "b")
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"AWS_ACCESS_KEY_ID": "one", "AWS_SECRET_ACCESS_KEY": "two"},
+        {"AWS_SESSION_TOKEN": "three"},
+        {"AWS_SECURITY_TOKEN": "four", "AWS_SESSION_TOKEN": "three"},
+        {"AWS_CREDENTIAL_EXPIRATION": "2999-01-01T00:00:00Z"},
+        {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+        {"AWS_PROFILE": "archive"},
+    ],
+)
+def test_keys_are_those_of_botocores_chain_whether_it_is_asked_or_not(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "credentials"
+    sections = (f"[{name}]\naws_access_key_id = {name}\naws_secret_access_key = s\n" for name in PROFILES)
+    shared.write_text("".join(sections))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    expected = boto3.Session().get_credentials()
+    assert expected is not None
+    keys = resolve(store(endpoint_url="http://store.example"), "b").keys()
+    frozen = expected.get_frozen_credentials()
+    assert (keys.access_key, keys.secret_key, keys.token) == (
+        frozen.access_key,
+        frozen.secret_key,
+        frozen.token,
+    )
+
+
+def test_a_profile_named_in_the_catalog_comes_before_the_environments_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "credentials"
+    shared.write_text("[archive]\naws_access_key_id = of-the-profile\naws_secret_access_key = s\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
+    keys = resolve(store(endpoint_url="http://store.example", profile="archive"), "b").keys()
+    assert keys.access_key == "of-the-profile"
 
 
 def test_no_credentials_says_how_to_give_them(monkeypatch: pytest.MonkeyPatch) -> None:

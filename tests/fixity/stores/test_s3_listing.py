@@ -174,13 +174,6 @@ def test_an_object_named_as_the_prefix_that_has_bytes_is_not_left_out(stub: Stub
     assert (item.key, item.size) == ("", 5)
 
 
-def test_excluded_keys_are_left_out_by_pattern_below_the_prefix(stub: StubS3) -> None:
-    for key in ("p/keep.txt", "p/a.tmp", "p/deep/b.tmp", "p/A.TMP", "p/x[1]", "p/new\nline.tmp", "p/.tmp/x"):
-        stub.put("excluding", key, b"")
-    store = s3_store(stub.endpoint_url, "excluding", prefix="p/", exclude=("*.tmp", "x[[]1]"))
-    assert keys_of(listed(store)) == [".tmp/x", "A.TMP", "keep.txt"]
-
-
 def page_of(*elements: str, root: str = "ListBucketResult") -> bytes:
     return f"<{root} {NS}>{''.join(elements)}</{root}>".encode()
 

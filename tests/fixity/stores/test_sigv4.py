@@ -48,7 +48,7 @@ def test_the_signature_is_botocores(
 ) -> None:
     credentials = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", token)
     path, query = f"/bucket/{encode_path(key)}", encode_query(parameters)
-    signer = Signer(credentials, region, NOON.timestamp)
+    signer = Signer(credentials.get_frozen_credentials, region, NOON.timestamp)
     signed = signer.headers("GET", "store.example:8333", path, query, extra)
     assert signed["authorization"] == botocores("store.example:8333", path, query, extra, credentials, region)
     assert (signed["x-amz-date"], signed.get("x-amz-security-token")) == ("20240229T120000Z", token)
@@ -58,11 +58,11 @@ def test_the_signature_is_botocores(
 def test_renewed_credentials_and_a_new_day_change_the_kept_key() -> None:
     now = [NOON.timestamp()]
     credentials = Credentials("AKID", "first")
-    signer = Signer(credentials, REGION, lambda: now[0])
+    signer = Signer(credentials.get_frozen_credentials, REGION, lambda: now[0])
 
     def sign() -> tuple[str, str]:
         ours = signer.headers("GET", "store.example", "/k")["authorization"]
-        fresh = Signer(credentials, REGION, lambda: now[0])
+        fresh = Signer(credentials.get_frozen_credentials, REGION, lambda: now[0])
         return ours, fresh.headers("GET", "store.example", "/k")["authorization"]
 
     seen = [sign()]
@@ -96,7 +96,7 @@ def test_a_real_server_takes_the_signature_and_no_other(
     answers = []
     with Connection(origin) as connection:
         for secret in (SECRET_KEY, "another"):
-            signer = Signer(Credentials(ACCESS_KEY, secret), REGION)
+            signer = Signer(Credentials(ACCESS_KEY, secret).get_frozen_credentials, REGION)
             headers = signer.headers("GET", origin.host_header, path, query, extra)
             response = connection.request("GET", f"{path}?{query}", headers)
             answers.append((response.status, response.read()))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixity.stores.wire import BrokenConnection, Connection, Origin
+from fixity.stores.incoming import BrokenConnection
+from fixity.stores.wire import Connection, Origin
 from tests.fixity.stores.scripted import ScriptedServer, answer, chunked
 from tests.servers import faults
 from tests.servers.faulty_proxy import FaultyProxy

@@ -1,0 +1,138 @@
+"""A table of the lake that is broken ends the run that needs it, by name, and changes nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from fixity.catalog import Pair, load_catalog
+from fixity.lake import Lake, LakeError
+from fixity.pair_report import PairReport, make_report
+from fixity_assets import fixity_report
+from fixity_assets.definitions import build_definitions
+from fixity_assets.describe import told_plainly
+from jobs import CHECKSUMS_JOB, INVENTORY_JOB, REPORT_JOB
+from tests.platform import report_metadata
+
+
+@pytest.fixture
+def definitions(tmp_path: Path) -> dg.Definitions:
+    """A pair of two equal directories."""
+    for side in ("here", "there"):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "a").write_text("the same")
+    catalog = (
+        "lake: ./lake\nbuckets: {here: {path: here}, there: {path: there}}\npairs: {here: {replica: there}}"
+    )
+    (tmp_path / "fixity.yaml").write_text(catalog)
+    return build_definitions(load_catalog(tmp_path / "fixity.yaml"))
+
+
+def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, job: str, partition: str) -> str:
+    """Run a job; why it failed, or nothing. A step that is not retried fails once."""
+    result = definitions.resolve_job_def(job).execute_in_process(
+        instance=instance, partition_key=partition, raise_on_error=False
+    )
+    failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert not [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
+    assert result.success == (not failures)
+    return "; ".join(str(data.user_failure_data and data.user_failure_data.description) for data in failures)
+
+
+def test_a_truncated_table_is_named_and_the_report_that_was_made_stays(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    for bucket in ("here", "there"):
+        assert _run(definitions, instance, CHECKSUMS_JOB, bucket) == ""
+    assert _run(definitions, instance, REPORT_JOB, "here") == ""
+    reports = {file: file.read_bytes() for file in (tmp_path / "lake/reports").rglob("*.csv")}
+    (table,) = (tmp_path / "lake/checksums/there").glob("*.parquet")
+    whole = table.read_bytes()
+    table.write_bytes(whole[:-10])
+    told = _run(definitions, instance, REPORT_JOB, "here")
+    assert told.startswith(f"{table} is not a whole table") and "restore it from a copy" in told
+    assert {file: file.read_bytes() for file in (tmp_path / "lake/reports").rglob("*.csv")} == reports
+    table.write_bytes(whole)
+    assert _run(definitions, instance, REPORT_JOB, "here") == ""
+
+
+def test_a_lake_that_is_away_for_a_moment_is_waited_for_by_the_report(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bucket in ("here", "there"):
+        assert _run(definitions, instance, CHECKSUMS_JOB, bucket) == ""
+    monkeypatch.setattr(fixity_report, "RETRIES", dg.RetryPolicy(max_retries=1, delay=0))
+    attempts: list[str] = []
+
+    def away_at_first(lake: Lake, pair: Pair) -> PairReport:
+        attempts.append(pair.name)
+        if len(attempts) == 1:
+            raise LakeError("the lake is away")
+        return make_report(lake, pair)
+
+    monkeypatch.setattr(fixity_report, "make_report", away_at_first)
+    again = build_definitions(load_catalog(tmp_path / "fixity.yaml"))
+    result = again.resolve_job_def(REPORT_JOB).execute_in_process(instance=instance, partition_key="here")
+    assert result.success and attempts == ["here", "here"]
+    assert report_metadata(result)["matches"] == 1
+
+
+def test_old_scratch_is_swept_by_the_next_run_unless_its_own_run_goes_on(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    goes_on = dg.DagsterRun(job_name="check_bucket", status=dg.DagsterRunStatus.STARTED)
+    instance.add_run(goes_on)
+    for run in (goes_on.run_id, "left"):
+        plan = tmp_path / "lake/scratch" / run / "plan.json"
+        plan.parent.mkdir(parents=True)
+        plan.write_text("{}")
+        os.utime(plan, (0, 0))
+    assert _run(definitions, instance, CHECKSUMS_JOB, "here") == ""
+    assert [folder.name for folder in (tmp_path / "lake/scratch").iterdir()] == [goes_on.run_id]
+
+
+def test_scratch_that_cannot_be_swept_ends_no_run(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*arguments: object) -> list[str]:
+        raise LakeError("scratch/work-of-another-user cannot be listed: Permission denied")
+
+    monkeypatch.setattr("fixity_assets.checksums.sweep", denied)
+    assert _run(definitions, instance, CHECKSUMS_JOB, "here") == ""
+
+
+def test_a_truncated_inventory_is_named_by_what_would_hash_it(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    assert _run(definitions, instance, INVENTORY_JOB, "here") == ""
+    (table,) = (tmp_path / "lake/inventory/here").glob("*.parquet")
+    table.write_bytes(table.read_bytes()[:50])
+    result = dg.materialize(
+        [asset for asset in definitions.assets or [] if isinstance(asset, dg.AssetsDefinition)],
+        selection="checksums",
+        partition_key="here",
+        resources=dict(definitions.resources or {}),
+        instance=instance,
+        raise_on_error=False,
+    )
+    (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure.user_failure_data
+    assert f"{table} is not a whole table" in (failure.user_failure_data.description or "")
+
+
+def test_what_the_readers_of_tables_say_is_told_without_a_stack_trace_and_other_faults_are_not() -> None:
+    import duckdb
+    import pyarrow as pa
+
+    for error, name in (
+        (duckdb.IOException("a broken file"), "duckdb"),
+        (pa.ArrowInvalid("broken"), "pyarrow"),
+    ):
+        with pytest.raises(dg.Failure, match="broken") as told, told_plainly():
+            raise error
+        assert (told.value.description or "").startswith(f"{name}, which reads the lake's tables: ")
+    with pytest.raises(ZeroDivisionError), told_plainly():
+        raise ZeroDivisionError

@@ -1,0 +1,233 @@
+"""Runs of several shards, and runs that go on: retried, re-executed, killed, or meant for another place."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from fixity.stores import Pace
+from fixity_assets.checksums import hash_objects
+from jobs import CHECKSUMS_JOB, REPORT_JOB
+from tests.conftest import MakeBucket
+from tests.fixity_assets.test_spine import reconstructed_job
+from tests.platform import PAIR, Platform, read_report, report_metadata
+from tests.servers.faults import Overwrite, Refuse, ServerError, Stall
+from tests.servers.faulty_proxy import FaultyProxy
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+KEYS = [f"key-{number:02d}" for number in range(12)]
+EXPIRED = Refuse(403, code="ExpiredToken", times=None)
+
+
+def _in_small_pieces() -> dg.JobDefinition:
+    """The job in shards of six objects and parts of four, in whatever process it is built."""
+    import fixity.shards
+
+    fixity.shards.SHARD_OBJECTS, fixity.shards.PART_OBJECTS = 6, 4
+    return reconstructed_job()
+
+
+# Dagster keeps a reconstructed job by its name for the whole process: each test has one of its own.
+def multiprocess_shards_job() -> dg.JobDefinition:
+    return _in_small_pieces()
+
+
+def all_again_job() -> dg.JobDefinition:
+    return _in_small_pieces()
+
+
+def killed_job() -> dg.JobDefinition:
+    return _in_small_pieces()
+
+
+def another_place_job() -> dg.JobDefinition:
+    return _in_small_pieces()
+
+
+def swept_job() -> dg.JobDefinition:
+    return _in_small_pieces()
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the jobs set is put back after each test."""
+    monkeypatch.setattr("fixity.shards.SHARD_OBJECTS", 6)
+    monkeypatch.setattr("fixity.shards.PART_OBJECTS", 4)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance on disk, which other processes find as well."""
+    (tmp_path / "instance").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "instance")) as on_disk:
+        yield on_disk
+
+
+@pytest.fixture
+def faulty(platform: Platform, faulty_proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> FaultyProxy:
+    """A pair with twelve objects on each side, behind the proxy, read one after the other."""
+    for key in KEYS:
+        platform.put(key, key.encode())
+    platform.endpoint_url = faulty_proxy.endpoint_url
+    platform.bucket_settings["max_concurrency"] = 1
+    monkeypatch.setenv("FIXITY_CATALOG", str(platform.file))
+    return faulty_proxy
+
+
+def _run(
+    job: object, local: dg.DagsterInstance, again: dg.ReexecutionOptions | None = None
+) -> tuple[dg.JobExecutionResult, list[str], str]:
+    """Run the job for the source; the result, the steps that began, and why one failed."""
+    with dg.execute_job(
+        dg.reconstructable(job),  # type: ignore[arg-type]
+        local,
+        tags={"dagster/partition": PAIR},
+        reexecution_options=again,
+    ) as result:
+        steps = [str(event.step_key) for event in result.all_events if event.is_step_start]
+        failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    told = [data.user_failure_data.description for data in failures if data.user_failure_data]
+    return result, steps, "; ".join(map(str, told))
+
+
+def _read(proxy: FaultyProxy) -> list[str]:
+    return [str(request.key) for request in proxy.gets()]
+
+
+def test_a_bucket_of_several_shards_gives_one_table_in_the_order_of_keys(
+    platform: Platform, instance: dg.DagsterInstance, faulty: FaultyProxy
+) -> None:
+    result = platform.run(instance, CHECKSUMS_JOB, PAIR)
+    steps = [str(event.step_key) for event in result.all_events if event.is_step_start]
+    assert [step for step in steps if "hash_objects" in step] == [
+        "checksums.hash_objects[0]", "checksums.hash_objects[1]"
+    ]  # fmt: skip
+    assert _read(faulty) == KEYS
+    assert platform.run(instance, CHECKSUMS_JOB, f"{PAIR}-repl").success
+    said = report_metadata(platform.run(instance, REPORT_JOB, PAIR))
+    assert [(row["key"], row["status"]) for row in read_report(said["csv"])] == [(key, "ok") for key in KEYS]
+
+
+def test_the_shards_may_be_hashed_by_several_processes(
+    platform: Platform, local: dg.DagsterInstance, faulty: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIXITY_EXECUTOR", "multiprocess")
+    result, steps, told = _run(multiprocess_shards_job, local)
+    assert result.success, told
+    assert {step for step in steps if "hash_objects" in step} == {
+        "checksums.hash_objects[0]", "checksums.hash_objects[1]"
+    }  # fmt: skip
+    assert sorted(_read(faulty)) == KEYS
+    (table,) = (platform.folder / "lake" / "checksums" / PAIR).glob("*.parquet")
+    assert table.stem == result.run_id
+
+
+def test_a_shard_is_tried_again_when_the_store_was_away_and_goes_on_after_its_last_part(
+    platform: Platform, instance: dg.DagsterInstance, faulty: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fixity.shards.SHARD_OBJECTS", 12)
+    monkeypatch.setattr(hash_objects, "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))
+    monkeypatch.setattr(Pace, "back_off", lambda *arguments: None)
+
+    def go_away() -> None:
+        faulty.fault(ServerError(times=4), key="key-09")
+        faulty.fault(ServerError(times=4), listing=True)
+
+    faulty.fault(Overwrite(go_away), key="key-00")  # once the bucket has been listed
+    result = platform.run(instance, CHECKSUMS_JOB, PAIR)
+    assert result.success
+    retried = [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
+    assert [event.step_key for event in retried] == ["checksums.hash_objects[0]"]
+    assert _read(faulty) == KEYS[:9] + ["key-09"] * 4 + KEYS[8:]
+    (made,) = [
+        event.step_materialization_data.materialization
+        for event in result.get_asset_materialization_events()
+        if event.asset_key == dg.AssetKey("checksums")
+    ]
+    assert made.metadata["succeeded"].value == 12
+
+
+def test_re_executing_all_of_a_failed_run_lists_and_reads_everything_anew(
+    platform: Platform, local: dg.DagsterInstance, faulty: FaultyProxy
+) -> None:
+    faulty.fault(EXPIRED, key="key-09")
+    failed, _, told = _run(all_again_job, local)
+    assert not failed.success and "ExpiredToken" in told
+    faulty.forget()
+    platform.s3.delete_object(Bucket=platform.source, Key="key-00")
+    again, steps, told = _run(all_again_job, local, dg.ReexecutionOptions(parent_run_id=failed.run_id))
+    assert again.success, told
+    assert steps[:2] == ["inventory", "checksums.plan_shards"]
+    assert _read(faulty) == KEYS[1:]
+    assert not list((platform.folder / "lake" / "scratch").iterdir())
+
+
+def test_a_run_that_was_killed_is_re_executed_from_failure_without_the_finished_shard(
+    platform: Platform, local: dg.DagsterInstance, faulty: FaultyProxy
+) -> None:
+    stalled = Stall()
+    faulty.fault(stalled, key="key-09")
+    killed = subprocess.Popen(
+        [sys.executable, "-c", "import sys; from tests.fixity_assets import test_resuming; "
+         "test_resuming.run_to_be_killed(sys.argv[1])", local.root_directory],
+        cwd=REPOSITORY,
+    )  # fmt: skip
+    try:
+        assert stalled.reached.wait(60), "the run did not come as far as the object"
+    finally:
+        killed.kill()
+        killed.wait()
+    (run,) = local.get_runs()
+    assert run.status == dg.DagsterRunStatus.STARTED
+    local.report_run_failed(run, "its process is gone")  # as Dagster's run monitoring does
+    faulty.forget()
+    again = dg.ReexecutionOptions.from_failure(run.run_id, local)
+    resumed, steps, told = _run(killed_job, local, again)
+    assert resumed.success, told
+    assert steps == ["checksums.hash_objects[1]", "checksums.keep_table"]
+    assert _read(faulty) == KEYS[6:]
+
+
+def run_to_be_killed(folder: str) -> None:
+    """In a process of its own: a run that a test kills."""
+    with dg.DagsterInstance.local_temp(folder) as instance:
+        _run(killed_job, instance)
+
+
+def test_a_run_does_not_go_on_in_another_place_than_the_one_it_listed(
+    platform: Platform, local: dg.DagsterInstance, faulty: FaultyProxy, make_bucket: MakeBucket
+) -> None:
+    faulty.fault(EXPIRED, key="key-09")
+    failed, _, _ = _run(another_place_job, local)
+    faulty.forget()
+    as_listed, platform.source = platform.source, make_bucket()
+    assert platform.file.exists()
+    again = dg.ReexecutionOptions.from_failure(failed.run_id, local)
+    refused, steps, told = _run(another_place_job, local, again)
+    assert not refused.success and steps == ["checksums.hash_objects[1]"]
+    assert f"{PAIR} was listed at s3://{as_listed}/ at {faulty.endpoint_url}, current versions" in told
+    assert f"the catalog now says s3://{platform.source}/ at " in told
+    assert f"materializes inventory[{PAIR}] and checksums[{PAIR}]" in told
+    assert _read(faulty) == []
+    platform.source = as_listed
+    assert platform.file.exists()
+    resumed, _, told = _run(another_place_job, local, again)
+    assert resumed.success, told
+
+
+def test_a_run_whose_scratch_is_gone_says_what_to_run(
+    platform: Platform, local: dg.DagsterInstance, faulty: FaultyProxy
+) -> None:
+    faulty.fault(EXPIRED, key="key-09")
+    failed, _, _ = _run(swept_job, local)
+    (scratch,) = (platform.folder / "lake" / "scratch").iterdir()
+    scratch.rename(platform.folder / "swept")
+    again = dg.ReexecutionOptions.from_failure(failed.run_id, local)
+    refused, _, told = _run(swept_job, local, again)
+    assert not refused.success and f"scratch/{failed.run_id} is gone" in told
+    assert f"start a new run that materializes checksums[{PAIR}]" in told
