@@ -123,10 +123,9 @@ def current_checksums(lake: Lake, bucket: str, workspace: Path) -> tuple[Path, P
     table = lake.fetch(newest, workspace)
     inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
     listed = Provenance.read(inventory)
-    with suppress(ValueError):  # a torn file of one run takes nothing away from the others
-        said = Provenance.read(table)
-        if said.inventory_run_id == listed.run_id and _rows(table) == _rows(inventory):
-            return table, said
+    said = Provenance.read(table)
+    if said.inventory_run_id == listed.run_id and _rows(table) == _rows(inventory):
+        return table, said
     return _put_together(lake, bucket, inventory, listed, workspace)
 
 
@@ -160,7 +159,7 @@ def _put_together(
 def _all_checks(lake: Lake, bucket: str, workspace: Path) -> list[Path]:
     """Files that hold the newest check of each object: the ledger's, or what was folded from most of it."""
     # Here: what is folded rests on this module.
-    from fixity.standing.history import ledger_files, run_of, usable_files
+    from fixity.standing.history import ledger_files, run_of
     from fixity.standing.table import in_force
 
     files: list[Path] = []
@@ -172,4 +171,5 @@ def _all_checks(lake: Lake, bucket: str, workspace: Path) -> list[Path]:
             files = [lake.fetch(name, workspace) for name in names]
             folded = set(standing.folded)
     rest = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]
-    return [*files, *(file.path for file in usable_files(lake, bucket, rest, workspace)[0])]
+    # A torn file is an error here, not left out: a report could not say that it rests on less.
+    return [*files, *(lake.fetch(file.name, workspace) for file in rest)]
