@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import comparing, data, listing, memory, reading, results
+from bench import comparing, data, listing, memory, reading, results, rolling
 from bench.measure import Row, table
 
 PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
@@ -15,6 +15,7 @@ PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
     "listing": listing.rows,
     "memory": memory.rows,
     "report": comparing.rows,
+    "rolling": rolling.rows,
     "report-large": comparing.large_rows,
 }
 """What can be measured, by its name in the results."""

@@ -14,6 +14,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -35,28 +36,34 @@ from fixity.tables import CHECKSUMS, INVENTORY, Provenance
 BUCKET, BATCH, RUNS = "bench", 2500, 90 * 48
 LISTED = datetime(2026, 3, 1, tzinfo=UTC)
 BEGUN = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
-NOW = BEGUN + timedelta(days=90, minutes=30)
+NOW = BEGUN + timedelta(days=91)
 SETTINGS = Settings(timedelta(days=90), "SHA256")
 _DATA = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 
-def _rows(lake: Path, first: int, last: int, run_number: int) -> pa.Table:
-    with open_database(lake, "1GB") as database:
-        parameters = {"first": first, "last": last, "run": run_number, "begun": BEGUN}
-        return database.execute(_DATA, parameters).to_arrow_table()
+def _rows(database: duckdb.DuckDBPyConnection, first: int, last: int, run_number: int) -> pa.Table:
+    parameters = {"first": first, "last": last, "run": run_number, "begun": BEGUN}
+    return database.execute(_DATA, parameters).to_arrow_table()
 
 
-def make_lake(folder: Path, objects: int, runs: int = RUNS) -> Path:
+def make_lake(folder: Path, objects: int, runs: int) -> Path:
     """A lake with an inventory of so many objects and a ledger of so many runs, made where it is not there."""
-    if (folder / "made").exists():
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
+    if not (folder / "made").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        with open_database(folder, "1GB") as database:
+            _make_lake(database, folder, objects, runs)
+        (folder / "made").touch()
+    return folder
+
+
+def _make_lake(database: duckdb.DuckDBPyConnection, folder: Path, objects: int, runs: int) -> None:
     inventory = folder / inventory_file(BUCKET, "inventory")
     inventory.parent.mkdir(parents=True)
     listed = Provenance(BUCKET, "inventory", "inventory", LISTED)
     writer = TableWriter(inventory, INVENTORY, listed)
     for first in range(0, objects, ROW_GROUP_ROWS):
-        rows = _rows(folder, first, min(objects, first + ROW_GROUP_ROWS), 0)
+        rows = _rows(database, first, min(objects, first + ROW_GROUP_ROWS), 0)
         rows = rows.append_column("checksum_algorithm", pa.nulls(rows.num_rows, pa.string()))
         for batch in rows.select(INVENTORY.names).cast(INVENTORY).to_batches():
             writer.write(batch)
@@ -67,10 +74,8 @@ def make_lake(folder: Path, objects: int, runs: int = RUNS) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         first = number * BATCH % objects
         schema = Provenance(BUCKET, f"run-{number:06d}", "inventory", LISTED).attach(CHECKSUMS)
-        rows = _rows(folder, first, min(objects, first + BATCH), number)
+        rows = _rows(database, first, min(objects, first + BATCH), number)
         pq.write_table(rows.select(CHECKSUMS.names).cast(schema), file, compression="zstd")
-    (folder / "made").touch()
-    return folder
 
 
 def fold(folder: Path) -> None:
@@ -128,7 +133,8 @@ def premis(folder: Path) -> None:
 
 def measure(objects: int, events: int, directory: Path = ROOT) -> list[Row]:
     """The rows of the results: seconds, and peak memory in GB."""
-    large = make_lake(directory / f"rolling-{objects}", objects)
+    runs = RUNS if objects > BATCH * RUNS // 2 else objects // BATCH
+    large = make_lake(directory / f"rolling-{objects}", objects, runs)
     shutil.rmtree(large / "standing", ignore_errors=True)
     folded = _run("fold", large)
     print(f"  folding the ledger for the first time: {folded}", file=sys.stderr)

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     import duckdb
 
 _SQL = Path(__file__).with_suffix(".sql")
-_RANGE_ROWS = 300_000
+_RANGE_ROWS = 200_000
+_MEMORY = "900MB"
 _LARGE_ROWS = 100_000  # a file of the ledger with more is read range by range
 _QUEUE_ROWS = 500_000
 _MOST_SINCE = 200  # files of changed rows that are read beside a standing before it is folded anew
@@ -176,11 +177,10 @@ def _fold(
     files, left_out = usable_files(lake, bucket, unfolded, workspace, thoroughly=True)
     objects = workspace / "objects.parquet"
     rows = listed = 0
-    with open_database(workspace) as database:
-        _open_views(database, listing.path, prior, files)
+    with open_database(workspace, _MEMORY) as database:
+        news = _open_views(database, listing.path, prior, files, workspace)
         with pq.ParquetWriter(objects, STANDING, compression="zstd", compression_level=1) as writer:
-            large = [listing.path, *([prior] if prior else []), *_large(files)]
-            for lower, upper in _ranges(large):
+            for lower, upper in _ranges([listing.path, *([prior] if prior else []), *news]):
                 for batch in _folded(
                     database, settings, listing.provenance.listed_at, now, lower, upper
                 ):
@@ -246,16 +246,29 @@ def _is_sorted(path: Path) -> bool:
 
 
 def _open_views(
-    database: duckdb.DuckDBPyConnection, listing: Path, prior: Path | None, files: list[LedgerFile]
-) -> None:
-    large = set(_large(files))
+    database: duckdb.DuckDBPyConnection,
+    listing: Path,
+    prior: Path | None,
+    files: list[LedgerFile],
+    workspace: Path,
+) -> list[Path]:
+    """Make the views that are folded; returns the sorted tables of checks among them."""
+    large = _large(files)
+    small = [file for file in files if file.path not in large]
     view(database, "listing", [listing], INVENTORY)
     view(database, "prior", [prior] if prior else [])
-    view(database, "large", sorted(large), CHECKSUMS)
-    view(database, "small", [file.path for file in files if file.path not in large], CHECKSUMS)
-    # Thousands of small files are opened once, and not once a range.
-    database.execute("CREATE TEMP TABLE small_rows AS FROM small")
-    database.execute("CREATE TEMP VIEW news AS FROM large UNION ALL BY NAME FROM small_rows")
+    view(database, "small", [file.path for file in small], CHECKSUMS)
+    if sum(file.rows for file in small) > _LARGE_ROWS:
+        # Thousands of small files are read once, and not once a range.
+        large.append(workspace / "small-sorted.parquet")
+        database.execute(
+            f"COPY (SELECT {', '.join(CHECKSUMS.names)} FROM small ORDER BY key) TO '{large[-1]}' "
+            f"(ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        )
+        view(database, "small", [], CHECKSUMS)
+    view(database, "large", large, CHECKSUMS)
+    database.execute("CREATE TEMP VIEW news AS FROM large UNION ALL BY NAME FROM small")
+    return large
 
 
 def _ranges(tables: list[Path]) -> Iterator[tuple[str, str | None]]:
