@@ -47,7 +47,7 @@ def _rows(database: duckdb.DuckDBPyConnection, first: int, last: int, run_number
 
 
 def make_lake(folder: Path, objects: int, runs: int) -> Path:
-    """A lake with an inventory of so many objects and a ledger of so many runs, made where it is not there."""
+    """A lake with an inventory of so many objects and a ledger of so many runs, made where there is none."""
     if not (folder / "made").exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -114,7 +114,7 @@ def added_seconds(folder: Path) -> float:
     items = [ListedObject(*values) for values in zip(*columns, strict=True)]
     store = MadeUpStore()
     begun = time.perf_counter()
-    hashed = sum(1 for _ in check_objects(store, enumerate(items), "SHA256", 16))  # type: ignore[arg-type]
+    hashed = len(list(check_objects(store, enumerate(items), "SHA256", 16)))  # type: ignore[arg-type]
     hashing = time.perf_counter() - begun
     begun = time.perf_counter()
     order = Order(BUCKET, SETTINGS, Limits(BATCH), 1800.0)

@@ -36,6 +36,12 @@ def premis(
         first = first.replace(tzinfo=UTC)
     out = sys.stdout.buffer
     print_events(
-        open_lake(loaded), loaded, loaded.buckets[bucket], out, key, first, lambda text: typer.echo(text, err=True)
+        open_lake(loaded),
+        loaded,
+        loaded.buckets[bucket],
+        out,
+        key,
+        first,
+        lambda text: typer.echo(text, err=True),
     )
     out.flush()

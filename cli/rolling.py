@@ -65,7 +65,9 @@ def due(
     for row in rows.to_pylist():
         since = f"{row['verified_at']:%Y-%m-%d %H:%M} UTC" if row["verified_at"] else "never"
         typer.echo(f"{since:<22}{bytes_text(row['size']):>10}  {row['key']}")
-    text = f"{covered.due + covered.never:,} of {covered.objects:,} objects are past their term or never checked"
+    text = (
+        f"{covered.due + covered.never:,} of {covered.objects:,} objects are past their term or never checked"
+    )
     typer.echo(f"{text}; the first {rows.num_rows:,} that are due stand above", err=True)
     if covered.archived:
         typer.echo(f"left out: {covered.archived:,} archived (GLACIER, DEEP_ARCHIVE)", err=True)
@@ -164,7 +166,11 @@ def coverage(catalog: CatalogOption = None) -> None:
         pace = "no pace yet" if row.days_to_go is None else f"done in {row.days_to_go:.1f} days at this pace"
         typer.echo(f"        Past and never:     {pace}")
         if row.silent is not None:
-            text = "no rolling run yet" if row.silent == float("inf") else f"no rolling run for {row.silent:.0f} h"
+            text = (
+                "no rolling run yet"
+                if row.silent == float("inf")
+                else f"no rolling run for {row.silent:.0f} h"
+            )
             typer.echo(f"        SILENT:             {text}")
         for said in row.ledger:
             typer.echo(said, err=True)

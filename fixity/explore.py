@@ -62,7 +62,9 @@ class Explorer:
         files = []
         for bucket in self._catalog.buckets:
             try:
-                files.append((bucket, self._lake.fetch(newest_inventory(self._lake, bucket), self._workspace)))
+                files.append(
+                    (bucket, self._lake.fetch(newest_inventory(self._lake, bucket), self._workspace))
+                )
             except TableMissing:
                 continue
         self._of_buckets("inventory", files, INVENTORY)
@@ -89,7 +91,9 @@ class Explorer:
 
     def _of_buckets(self, name: str, files: list[tuple[str, Path]], schema: pa.Schema) -> None:
         view(self._database, f"{name}_files", [path for _, path in files], schema)
-        places = pa.table({"filename": [str(path) for _, path in files], "bucket": [each for each, _ in files]})
+        places = pa.table(
+            {"filename": [str(path) for _, path in files], "bucket": [each for each, _ in files]}
+        )
         self._database.register(f"{name}_places", places.cast(_PLACES))
         self._database.execute(
             f"CREATE TEMP VIEW {name} AS SELECT bucket, {name}_files.* EXCLUDE (filename) "
@@ -98,18 +102,24 @@ class Explorer:
 
     def _reports(self) -> None:
         columns = ", ".join(f"'{name}': 'VARCHAR'" for name in COLUMNS)
-        parts = [f"SELECT NULL::VARCHAR AS pair, {', '.join(f'NULL::VARCHAR AS {name}' for name in COLUMNS)} LIMIT 0"]
+        parts = [f"SELECT {', '.join(f'NULL::VARCHAR AS {name}' for name in ('pair', *COLUMNS))} LIMIT 0"]
         for pair in self._catalog.pairs:
             try:
                 file = self._lake.fetch(report_file(pair, None), self._workspace)
             except FileNotFoundError:
                 continue
             path = str(file).replace("'", "''")
-            parts.append(f"SELECT '{pair}' AS pair, * FROM read_csv('{path}', header = true, columns = {{{columns}}})")
-        self._database.execute(f"CREATE TEMP VIEW reports AS {' UNION ALL '.join(f'({part})' for part in parts)}")
+            parts.append(
+                f"SELECT '{pair}' AS pair, * FROM read_csv('{path}', header = true, columns = {{{columns}}})"
+            )
+        self._database.execute(
+            f"CREATE TEMP VIEW reports AS {' UNION ALL '.join(f'({part})' for part in parts)}"
+        )
 
     def _due(self) -> None:
-        self._database.register("due_empty", STANDING.insert(0, pa.field("bucket", pa.string())).empty_table())
+        self._database.register(
+            "due_empty", STANDING.insert(0, pa.field("bucket", pa.string())).empty_table()
+        )
         self._database.execute("CREATE TEMP TABLE due AS FROM due_empty")
         columns = ", ".join(STANDING.names)
         for bucket in self._catalog.buckets.values():

@@ -12,12 +12,18 @@ from fixity_assets.describe import GROUP, told_plainly
 from resources import CatalogResource, LakeResource
 
 NAME = "coverage"
-WITHIN_TERM, ALL_CHECKED, ALIVE, READABLE = "within_term", "all_ever_checked", "schedule_runs", "ledger_readable"
+WITHIN_TERM, ALL_CHECKED, ALIVE, READABLE = (
+    "within_term",
+    "all_ever_checked",
+    "schedule_runs",
+    "ledger_readable",
+)
 _CHECKS = {
     WITHIN_TERM: "No object's check is older than its term by more than a day, and no new object has waited "
     "so long for its first.",
     ALL_CHECKED: "Every object was checked at least once. A new object waits for its first check: a warning.",
-    ALIVE: "Each bucket's rolling runs give a sign of life within four of its intervals (two hours at least), and it was listed.",
+    ALIVE: "Each bucket's rolling runs give a sign of life within four of its intervals (two hours at "
+    "least), and it was listed.",
     READABLE: "Every file of the ledger can be read, and the newest inventory is young and can be believed.",
 }
 
@@ -64,7 +70,9 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
                 dg.AssetCheckResult(
                     check_name=name,
                     passed=not said,
-                    severity=dg.AssetCheckSeverity.WARN if name == ALL_CHECKED else dg.AssetCheckSeverity.ERROR,
+                    severity=dg.AssetCheckSeverity.WARN
+                    if name == ALL_CHECKED
+                    else dg.AssetCheckSeverity.ERROR,
                     description="; ".join(said) or None,
                 )
                 for name, said in wrong.items()

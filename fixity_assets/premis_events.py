@@ -39,7 +39,11 @@ def premis_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg
             metadata={
                 "dagster/row_count": exported.events,
                 "ledger_files": exported.ledger_files,
-                **{name: dg.MetadataValue.path(kept_in.location(file)) for name, file in files.items() if file},
+                **{
+                    name: dg.MetadataValue.path(kept_in.location(file))
+                    for name, file in files.items()
+                    if file
+                },
             }
         )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+from pydantic import Field
 
 from fixity.hashing import utc_now
 from fixity.rolling import BucketBusy, Damage, Rolled, damaged_now, egress_left, order_for, roll
@@ -27,7 +28,7 @@ class RollConfig(dg.Config):
     """What to check, where it is not just what the catalog says: at most so many objects, or these keys."""
 
     items: int | None = None
-    keys: list[str] = []
+    keys: list[str] = Field(default=[])
 
 
 @contextmanager
@@ -66,9 +67,7 @@ def rolling_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> d
                 )
         metadata = _metadata(rolled, kept_in.location(rolled.file) if rolled.file else None)
         if rolled.file:
-            context.log_event(
-                dg.AssetMaterialization("checksums", partition=bucket.name, metadata=metadata)
-            )
+            context.log_event(dg.AssetMaterialization("checksums", partition=bucket.name, metadata=metadata))
         return dg.MaterializeResult(metadata=metadata)
 
     return rolling_checks
@@ -96,8 +95,8 @@ def no_damage_check(buckets: dg.PartitionsDefinition[str]) -> dg.AssetChecksDefi
     @dg.asset_check(
         asset="checksums",
         name=NO_DAMAGE,
-        description="No object's bytes differ from its baseline, with nothing rewritten: the same version, or "
-        "where there is none the same ETag, time and size. Stays red until a check finds the bytes right "
+        description="No object's bytes differ from its baseline, with nothing rewritten: the same version, "
+        "or where there is none the same ETag, time and size. Stays red until a check finds the bytes right "
         "again, or the object is replaced.",
         partitions_def=buckets,
         additional_deps=[NAME],

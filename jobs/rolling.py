@@ -29,8 +29,12 @@ def rolling_schedules(catalog: Catalog) -> list[dg.ScheduleDefinition]:
         return []
     return [
         _batches(buckets),
-        _daily("list_for_rolling_fixity", INVENTORY_JOB, "0 0 * * *", buckets, "List each bucket once a day."),
-        _daily("premis_of_rolling_fixity", PREMIS_JOB, "30 1 * * *", buckets, "Write each day's PREMIS events."),
+        _daily(
+            "list_for_rolling_fixity", INVENTORY_JOB, "0 0 * * *", buckets, "List each bucket once a day."
+        ),
+        _daily(
+            "premis_of_rolling_fixity", PREMIS_JOB, "30 1 * * *", buckets, "Write each day's PREMIS events."
+        ),
         dg.ScheduleDefinition(
             name="coverage_of_rolling_fixity",
             job_name=COVERAGE_JOB,
@@ -52,7 +56,9 @@ def _batches(buckets: list[Bucket]) -> dg.ScheduleDefinition:
         "goes on with newer objects itself.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
-    def rolling_fixity(context: dg.ScheduleEvaluationContext) -> dg.SensorResult | list[dg.RunRequest] | dg.SkipReason:
+    def rolling_fixity(
+        context: dg.ScheduleEvaluationContext,
+    ) -> list[dg.RunRequest] | dg.SkipReason:
         tick = context.scheduled_execution_time
         asked = [bucket for bucket in buckets if _is_turn(bucket, tick)]
         running = [bucket.name for bucket in asked if _runs(context.instance, bucket.name)]
@@ -73,9 +79,7 @@ def _is_turn(bucket: Bucket, tick: datetime) -> bool:
 
 
 def _runs(instance: dg.DagsterInstance, bucket: str) -> bool:
-    unfinished = dg.RunsFilter(
-        job_name=ROLL_JOB, statuses=_UNFINISHED, tags={"dagster/partition": bucket}
-    )
+    unfinished = dg.RunsFilter(job_name=ROLL_JOB, statuses=_UNFINISHED, tags={"dagster/partition": bucket})
     return bool(instance.get_run_records(unfinished, limit=1))
 
 

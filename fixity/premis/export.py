@@ -159,9 +159,9 @@ def _write_xml(events: Path, out: BinaryIO, workspace: Path) -> None:
     out.write(_HEAD.encode())
     with open_database(workspace) as database:
         database.execute(_ESCAPED)
-        reader = database.execute(
-            _XML.read_text(encoding="utf-8"), {"events": str(events)}
-        ).to_arrow_reader(20_000)
+        reader = database.execute(_XML.read_text(encoding="utf-8"), {"events": str(events)}).to_arrow_reader(
+            20_000
+        )
         for batch in reader:
             # The texts stand one after the other in Arrow's buffer, as they are to stand in the file.
             texts = batch.column(0).cast(pa.large_string())

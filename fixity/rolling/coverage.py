@@ -1,4 +1,4 @@
-"""Coverage: how much of a bucket was checked within its term, what was not, and whether the schedule lives."""
+"""Coverage: how much of a bucket was checked within its term, what was not, and whether batches are taken."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ _SQL = Path(__file__).with_suffix(".sql")
 _GRACE = timedelta(days=1)
 _LISTED_WITHIN = timedelta(days=3)
 _WEEK = 7
+_COUNTS = ("objects", "within_term", "due", "never", "overdue", "failing", "damaged", "archived")
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,11 @@ def bucket_coverage(
         ).fetchone()
     assert row is not None
     *counts, oldest, newest, in_a_week = row
-    within_term, due, never = counts[1:4]
+    _, _, due, never, *_ = counts
     waiting = due + never
     return BucketCoverage(
-        bucket.name,
-        *counts,
+        bucket=bucket.name,
+        **dict(zip(_COUNTS, counts, strict=True)),
         oldest=oldest,
         newest=newest,
         days_to_go=0.0 if not waiting else waiting * _WEEK / in_a_week if in_a_week else None,

@@ -28,7 +28,9 @@ def egress_left(lake: Lake, catalog: Catalog, bucket: Bucket, now: datetime) -> 
     if budget is None:
         return None
     first = (now - _WINDOW).date().isoformat()
-    of_store = [each.name for each in catalog.buckets.values() if not each.is_local and each.store == bucket.store]
+    of_store = [
+        each.name for each in catalog.buckets.values() if not each.is_local and each.store == bucket.store
+    ]
     return budget - sum(_read_since(lake, name, first) for name in of_store)
 
 

@@ -68,7 +68,12 @@ class Rolled:
 
 
 def finish(
-    lake: Lake, claim: Claim, standing: Standing, settings: Settings, now: datetime, cut_short: str | None = None
+    lake: Lake,
+    claim: Claim,
+    standing: Standing,
+    settings: Settings,
+    now: datetime,
+    cut_short: str | None = None,
 ) -> Rolled:
     """Keep what a run has checked, and end its claim. Raises LakeError."""
     with lake.workspace() as workspace:

@@ -53,8 +53,9 @@ def order_for(
 ) -> Order:
     """The order that the catalog gives for a bucket.
 
-    Arguments: `place`, where the catalog says that it is; `egress`, bytes left of the store's budget; `items` and `keys` where they were asked
-    for. Raises ValueError for a bucket without `fixity_every`, unless keys were asked for.
+    Arguments: `place`, where the catalog says that it is; `egress`, bytes left of the store's budget;
+    `items` and `keys` where they were asked for. Raises ValueError for a bucket without `fixity_every`,
+    unless keys were asked for.
     """
     if bucket.fixity_every is None and not keys:
         raise ValueError(
@@ -71,7 +72,7 @@ def order_for(
 
 
 def settings_of(bucket: Bucket) -> Settings:
-    """A bucket's term and algorithm; for a bucket without a term, one by which nothing will ever be chosen."""
+    """A bucket's term and algorithm; for a bucket without a term, one by which nothing is chosen again."""
     return Settings(bucket.fixity_every or _NO_TERM, bucket.algorithm)
 
 
@@ -115,8 +116,8 @@ def roll(
 def _refuse_elsewhere(standing: Standing, order: Order) -> None:
     if None not in (order.place, standing.place) and order.place != standing.place:
         raise ValueError(
-            f"'{order.bucket}' was listed at {standing.place}, but the catalog now says {order.place}: list it "
-            f"there first (fixity inventory {order.bucket})"
+            f"'{order.bucket}' was listed at {standing.place}, but the catalog now says {order.place}: list "
+            f"it there first (fixity inventory {order.bucket})"
         )
 
 
@@ -175,9 +176,7 @@ class _Keeper:
 
 
 @contextmanager
-def _kept_alive(
-    lake: Lake, claim: Claim, workspace: Path, now: Callable[[], datetime]
-) -> Iterator[_Keeper]:
+def _kept_alive(lake: Lake, claim: Claim, workspace: Path, now: Callable[[], datetime]) -> Iterator[_Keeper]:
     keeper = _Keeper(lake, claim, workspace, now)
     stop = threading.Event()
     failed: list[BaseException] = []

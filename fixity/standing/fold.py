@@ -42,6 +42,7 @@ _CLOCKS_DIFFER = timedelta(days=1)  # a time further in the future is a clock th
 _DAYS_KEPT = 40
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
+
 @dataclass(frozen=True)
 class Settings:
     """What a bucket's standing is reckoned by: how old a check may be, and the algorithm of its checksums."""
@@ -94,8 +95,7 @@ def _is_behind(
         > now + _CLOCKS_DIFFER  # reckoned by a clock that was wrong
         or len(since) > _MOST_SINCE
         or any(
-            run_of(file.name) not in known
-            and standing.left_out.get(file.name, (None, ""))[0] != file.size
+            run_of(file.name) not in known and standing.left_out.get(file.name, (None, ""))[0] != file.size
             for file in files
         )
     )
@@ -130,7 +130,9 @@ def add_checks(
         number = 1 + max((int(run_of(name).partition("_")[0]) for name in since), default=0)
         kept = file.with_name("since.parquet")
         kept.write_bytes(changed.read_bytes())
-        lake.put(f"{standing.folder}since/{number:06d}_{now:%Y%m%dT%H%M%S%z}_{run_id}.parquet", kept, replace=True)
+        lake.put(
+            f"{standing.folder}since/{number:06d}_{now:%Y%m%dT%H%M%S%z}_{run_id}.parquet", kept, replace=True
+        )
     return changed
 
 
@@ -181,9 +183,7 @@ def _fold(
         news = _open_views(database, listing.path, prior, files, workspace)
         with pq.ParquetWriter(objects, STANDING, compression="zstd", compression_level=1) as writer:
             for lower, upper in _ranges([listing.path, *([prior] if prior else []), *news]):
-                for batch in _folded(
-                    database, settings, listing.provenance.listed_at, now, lower, upper
-                ):
+                for batch in _folded(database, settings, listing.provenance.listed_at, now, lower, upper):
                     writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
                     rows += batch.num_rows
         read_by_day = _read_by_day(database, before, now)
@@ -275,14 +275,16 @@ def _ranges(tables: list[Path]) -> Iterator[tuple[str, str | None]]:
     pieces = sorted(
         (piece for table in tables for piece in pieces_of(table, 2**62)), key=lambda piece: piece.first
     )
-    edges: list[str] = [""]
+    edges: list[str | None] = [""]
+    lower = ""
     held = 0
     for piece in pieces:
-        if held + piece.rows > _RANGE_ROWS and piece.first > edges[-1]:
-            edges.append(piece.first)
-            held = 0
+        if held + piece.rows > _RANGE_ROWS and piece.first > lower:
+            lower, held = piece.first, 0
+            edges.append(lower)
         held += piece.rows
-    return pairwise([*edges, None])  # type: ignore[return-value]  # only the last is None
+    for begin, end in pairwise([*edges, None]):
+        yield begin or "", end
 
 
 def _count(database: duckdb.DuckDBPyConnection, condition: str) -> int:
@@ -309,4 +311,3 @@ def _clear_away(lake: Lake, bucket: str, kept: set[str]) -> None:
     for generation in {file.name.removeprefix(folder).partition("/")[0] for file in lake.list(folder)}:
         if generation not in kept and generation[:1].isdigit():
             lake.remove(f"{folder}{generation}/")
-

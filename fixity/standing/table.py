@@ -1,10 +1,10 @@
 """The table of a standing, and the note that says which one is in force.
 
-    standing/<bucket>/NEWEST.json                     the note, replaced as a whole
-    standing/<bucket>/<generation>/objects.parquet    a row an object, sorted by key
-    standing/<bucket>/<generation>/queue.parquet      the first of those to be checked, in that order
-    standing/<bucket>/<generation>/damaged.parquet    those whose bytes are not what they were
-    standing/<bucket>/<generation>/since/…            rows that rolling runs have changed since
+standing/<bucket>/NEWEST.json                     the note, replaced as a whole
+standing/<bucket>/<generation>/objects.parquet    a row an object, sorted by key
+standing/<bucket>/<generation>/queue.parquet      the first of those to be checked, in that order
+standing/<bucket>/<generation>/damaged.parquet    those whose bytes are not what they were
+standing/<bucket>/<generation>/since/…            rows that rolling runs have changed since
 """
 
 from __future__ import annotations
@@ -29,10 +29,14 @@ def _field(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
 STANDING = pa.schema(
     [
         *(column.with_nullable(True) for column in CHECKSUMS),
-        _field("listed", pa.bool_(), "Whether the newest inventory has it, and it is hashed with this algorithm"),
+        _field(
+            "listed", pa.bool_(), "Whether the newest inventory has it, and it is hashed with this algorithm"
+        ),
         _field("listed_since", _UTC, "The first listing that had it, as far as is known"),
         _field("left_out", pa.string(), "Why it is never chosen: archived"),
-        _field("baseline", pa.string(), "Its registered checksum: the first that was computed from its bytes"),
+        _field(
+            "baseline", pa.string(), "Its registered checksum: the first that was computed from its bytes"
+        ),
         _field("baseline_at", _UTC, "When that was"),
         _field("baseline_run", pa.string(), "By which run"),
         _field("verified_at", _UTC, "When its bytes were read last, be they right or wrong"),
@@ -111,4 +115,3 @@ def in_force(lake: Lake, bucket: str) -> Standing | None:
 
 def _note(bucket: str) -> str:
     return f"{standing_folder(bucket)}NEWEST.json"
-

@@ -1,4 +1,4 @@
-"""A bucket under rolling fixity for a test: objects in memory, a lake in a directory, a clock that is told."""
+"""A bucket under rolling fixity for a test: objects in memory, a lake in a directory, a clock."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Rolling:
         for key in keys:
             self.store.rewrite(key, key.encode(), self.time)
 
-    def list(self) -> None:
+    def take_inventory(self) -> None:
         take_inventory(self.store, self.lake, BUCKET, f"i{next(self._numbers):05d}", now=self.now)
 
     def roll(
@@ -90,7 +90,9 @@ class Rolling:
         return pq.read_table(self.folder / rolled.file)
 
     def standing(self) -> Standing:
-        return ready(self.lake, BUCKET, self.settings, f"s{next(self._numbers):05d}", self.now, self.said.append)
+        return ready(
+            self.lake, BUCKET, self.settings, f"s{next(self._numbers):05d}", self.now, self.said.append
+        )
 
     def due(self) -> list[str]:
         """All keys that are due, in order."""

@@ -1,4 +1,4 @@
-"""A year of rolling fixity, simulated: nothing beyond its term, nothing twice, all damage found, none invented."""
+"""A year of rolling fixity: nothing beyond its term, nothing twice, all damage found and none invented."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ def test_a_year_with_growth_changes_failures_damage_and_a_stop_of_two_weeks(tmp_
     bucket.put(*(f"old/{number:04d}" for number in range(OBJECTS)))
     written: dict[str, list[datetime]] = {key: [BEGIN] for key, _ in bucket.store.objects}
     injected: dict[str, datetime] = {}
-    failed_for: dict[str, set[int]] = defaultdict(set)
     for step in range(STEPS):
         bucket.time = BEGIN + step * STEP
         if step in STOP:
@@ -37,7 +36,7 @@ def test_a_year_with_growth_changes_failures_damage_and_a_stop_of_two_weeks(tmp_
             changed = chance.choice(sorted(set(written) - set(injected)))
             bucket.store.rewrite(changed, b"version of step %d" % step, bucket.time)
             written[changed].append(bucket.time)
-            bucket.list()
+            bucket.take_inventory()
         if step in (30, 50, 65):
             damaged = chance.choice(sorted(written.keys() - injected.keys() - _young(written, bucket.time)))
             bucket.store.damage(damaged)

@@ -16,7 +16,8 @@ from fixity.lake import LocalLake
 from fixity.rolling import BucketBusy, Limits, Order, roll
 from fixity.rolling.claims import Claim, claims
 from fixity.standing import Settings
-from fixity.stores import LocalStore, Pace, StoreUnreachable
+from fixity.stores import Pace, StoreUnreachable
+from fixity.stores.local import LocalStore
 from tests.fixity.rolling.support import BUCKET, Rolling, keys_of
 
 KILLED = """
@@ -27,12 +28,13 @@ from fixity.lake import LocalLake
 from fixity.rolling import Limits, Order, roll
 import fixity.rolling.roll as rolling
 from fixity.standing import Settings
-from fixity.stores import LocalStore, Pace
+from fixity.stores import Pace
+from fixity.stores.local import LocalStore
 
 rolling._KEEP_SECONDS = 0.05
 class Stuck(LocalStore):
     def read(self, item, sink):
-        if item.key == "stuck":
+        if item.key == "0-stuck":
             threading.Event().wait()
         super().read(item, sink)
 store = Stuck(Path(sys.argv[1]), Pace(2))
@@ -41,12 +43,14 @@ roll(store, LocalLake(Path(sys.argv[2])), order, "killed", 2)
 """
 
 
-def test_after_a_kill_the_next_run_keeps_what_was_checked_and_checks_the_rest_each_once(tmp_path: Path) -> None:
+def test_after_a_kill_the_next_run_keeps_what_was_checked_and_checks_the_rest_each_once(
+    tmp_path: Path,
+) -> None:
     folder, lake = tmp_path / "data", LocalLake(tmp_path / "lake")
     folder.mkdir()
     for number in range(30):
         (folder / f"a-{number:02d}").write_bytes(b"content")
-    (folder / "stuck").write_bytes(bytes(5 * 1024**2))
+    (folder / "0-stuck").write_bytes(bytes(5 * 1024**2))
     store = LocalStore(folder, Pace(2))
     take_inventory(store, lake, BUCKET, "i")
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder), str(tmp_path / "lake")])
@@ -69,7 +73,9 @@ def test_after_a_kill_the_next_run_keeps_what_was_checked_and_checks_the_rest_ea
     rolled = roll(store, lake, order, "next", 2, said.append, later)
     assert any("the run killed ended without a word: 30 checks of it are kept" in text for text in said)
     assert rolled.objects == 1
-    tables = {file.stem: keys_of(pq.read_table(file)) for file in (tmp_path / "lake/checksums/b").glob("*.parquet")}
+    tables = {
+        file.stem: keys_of(pq.read_table(file)) for file in (tmp_path / "lake/checksums/b").glob("*.parquet")
+    }
     assert {name: len(keys) for name, keys in tables.items()} == {"killed": 30, "next": 1}
     assert roll(store, lake, order, "last", 2, now=later).objects == 0
     assert not claims(lake, BUCKET)
@@ -81,7 +87,7 @@ def test_a_run_killed_while_it_keeps_its_checks_has_them_counted_once(
 ) -> None:
     bucket = Rolling(tmp_path)
     bucket.put("a", "b", "c")
-    bucket.list()
+    bucket.take_inventory()
 
     def killed(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt
@@ -93,7 +99,9 @@ def test_a_run_killed_while_it_keeps_its_checks_has_them_counted_once(
             bucket.roll(2)
     bucket.time += timedelta(minutes=11)
     assert bucket.rolled() == ["c"]
-    tables = [keys_of(pq.read_table(file)) for file in sorted((bucket.folder / "checksums/b").glob("*.parquet"))]
+    tables = [
+        keys_of(pq.read_table(file)) for file in sorted((bucket.folder / "checksums/b").glob("*.parquet"))
+    ]
     assert tables == [["a", "b"], ["c"]]
     assert bucket.due() == []
 
@@ -101,7 +109,7 @@ def test_a_run_killed_while_it_keeps_its_checks_has_them_counted_once(
 def test_of_two_runs_on_a_bucket_the_second_steps_back_and_leaves_nothing_behind(tmp_path: Path) -> None:
     bucket = Rolling(tmp_path)
     bucket.put("a")
-    bucket.list()
+    bucket.take_inventory()
     other = Claim(BUCKET, "other", bucket.time.isoformat(), bucket.time.isoformat())
     other.say_alive(bucket.lake, bucket.time)
     with pytest.raises(BucketBusy, match="is being checked by the rolling run other"):
@@ -112,7 +120,7 @@ def test_of_two_runs_on_a_bucket_the_second_steps_back_and_leaves_nothing_behind
 def test_a_store_that_goes_away_ends_the_run_and_what_was_checked_is_kept(tmp_path: Path) -> None:
     bucket = Rolling(tmp_path)
     bucket.put("a", "b")
-    bucket.list()
+    bucket.take_inventory()
     read = bucket.store.read
 
     def refusing(item, sink) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,12 +24,12 @@ def bucket(tmp_path: Path) -> Rolling:
 
 def test_what_was_never_checked_comes_first_and_then_what_is_due_longest(bucket: Rolling) -> None:
     bucket.put("a", "b", "c")
-    bucket.list()
+    bucket.take_inventory()
     for key in ("c", "a", "b"):
         bucket.roll(keys=[key])
         bucket.time += DAY
     bucket.put("z")
-    bucket.list()
+    bucket.take_inventory()
     bucket.time += 90 * DAY
     assert bucket.due() == ["z", "c", "a", "b"]
     assert bucket.rolled(2) == ["c", "z"]  # a table is sorted by key
@@ -37,7 +38,7 @@ def test_what_was_never_checked_comes_first_and_then_what_is_due_longest(bucket:
 
 def test_nothing_is_due_before_its_term_and_there_is_no_lower_bound(bucket: Rolling) -> None:
     bucket.put("a")
-    bucket.list()
+    bucket.take_inventory()
     bucket.roll()
     bucket.time += 90 * DAY - HOUR
     assert bucket.due() == []
@@ -49,7 +50,7 @@ def test_nothing_is_due_before_its_term_and_there_is_no_lower_bound(bucket: Roll
 
 def test_a_failed_check_is_made_again_soon_after_waits_that_grow_to_a_day(bucket: Rolling) -> None:
     bucket.put("a")
-    bucket.list()
+    bucket.take_inventory()
     bucket.store.unreadable = {"a"}
     waits = []
     for _ in range(8):
@@ -69,7 +70,7 @@ def test_a_failed_check_is_made_again_soon_after_waits_that_grow_to_a_day(bucket
 def test_objects_that_always_fail_do_not_keep_others_from_their_turn(bucket: Rolling) -> None:
     bad = [f"bad/{number}" for number in range(6)]
     bucket.put(*bad, *(f"good/{number}" for number in range(6)))
-    bucket.list()
+    bucket.take_inventory()
     bucket.store.unreadable = set(bad)
     read: set[str] = set()
     for _ in range(4):
@@ -85,7 +86,7 @@ def test_archived_objects_are_left_out_with_the_reason(bucket: Rolling) -> None:
         values = {name: getattr(item, name) for name in ListedObject.__slots__}
         values |= {"key": storage_class, "storage_class": storage_class}
         bucket.store.objects[storage_class, None] = ListedObject(**values), body
-    bucket.list()
+    bucket.take_inventory()
     assert bucket.due() == ["GLACIER_IR", "a"]
     objects = pq.read_table(bucket.folder / bucket.standing().name("objects")).to_pylist()
     assert {row["key"]: row["left_out"] for row in objects} == {
@@ -96,7 +97,7 @@ def test_archived_objects_are_left_out_with_the_reason(bucket: Rolling) -> None:
 def test_a_batch_takes_the_front_of_the_queue_as_far_as_bytes_and_budget_allow(bucket: Rolling) -> None:
     for key, size in (("a", 10), ("b", 1000), ("c", 10)):
         bucket.store.rewrite(key, b"x" * size, bucket.time)
-    bucket.list()
+    bucket.take_inventory()
     first = bucket.roll(size=100)
     assert (first.objects, first.cut_short) == (1, "batch_bytes allows 100 B")
     alone = bucket.roll(size=100)  # larger than the limit: by itself, and not passed over
@@ -110,7 +111,7 @@ def test_a_batch_takes_the_front_of_the_queue_as_far_as_bytes_and_budget_allow(b
 
 def test_a_clock_that_jumps_back_loses_no_object_from_the_queue(bucket: Rolling) -> None:
     bucket.put("a", "b")
-    bucket.list()
+    bucket.take_inventory()
     begin = bucket.time
     bucket.roll(keys=["a"])
     bucket.time = begin + 4000 * DAY  # a clock gone wrong
@@ -123,7 +124,7 @@ def test_a_clock_that_jumps_back_loses_no_object_from_the_queue(bucket: Rolling)
     bucket.time += 89 * DAY
     assert bucket.due() == ["a"]
     bucket.time += DAY
-    bucket.list()
+    bucket.take_inventory()
     assert bucket.due() == ["a", "b"]
     assert not bucket.damaged()
 
@@ -136,7 +137,7 @@ def test_an_object_taken_by_a_batch_that_outlasts_its_interval_is_not_taken_agai
     bucket.store = slow
     bucket.put("b", "c", "d", "e")
     slow.rewrite("a-slow", bytes(5 * 1024**2), bucket.time)
-    bucket.list()
+    bucket.take_inventory()
     order = Order(BUCKET, bucket.settings, Limits(2), interval=0.05)
     slow.until = lambda: {"b", "c", "d", "e"} <= set(slow.read_keys)
     rolled = roll(slow, bucket.lake, order, "run", 2, bucket.said.append, bucket.now)
@@ -151,7 +152,7 @@ class Slow(Archive):
 
     def __init__(self) -> None:
         super().__init__()
-        self.until = lambda: True
+        self.until: Callable[[], bool] = lambda: True
 
     def read(self, item: ListedObject, sink: Sink) -> None:
         pause = threading.Event()
@@ -164,7 +165,7 @@ class Slow(Archive):
 
 def test_one_identifier_is_checked_by_hand_whether_due_or_not(bucket: Rolling) -> None:
     bucket.put("a", "b")
-    bucket.list()
+    bucket.take_inventory()
     bucket.roll()
     assert bucket.roll(keys=["b"]).objects == 1
     with pytest.raises(ValueError, match="the newest inventory of 'b' has no 'c': if it is new, list"):
