@@ -58,4 +58,3 @@ SELECT
     run_id,
     $agent AS agent
 FROM compared
-ORDER BY run_id, key, version_id NULLS FIRST

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,17 +47,17 @@ _ESCAPED = """
 """
 _HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
-    '<premis:premis xmlns:premis="http://www.loc.gov/premis/v3" '
+    '<premis xmlns="http://www.loc.gov/premis/v3" '
     'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
     'xsi:schemaLocation="http://www.loc.gov/premis/v3 http://www.loc.gov/standards/premis/premis.xsd" '
     'version="3.0">\n'
 )
 _AGENT = (
-    "<premis:agent><premis:agentIdentifier>"
-    "<premis:agentIdentifierType>local</premis:agentIdentifierType>"
-    "<premis:agentIdentifierValue>{agent}</premis:agentIdentifierValue></premis:agentIdentifier>"
-    "<premis:agentName>fixity-platform</premis:agentName><premis:agentType>software</premis:agentType>"
-    "<premis:agentVersion>{version}</premis:agentVersion></premis:agent>\n</premis:premis>\n"
+    "<agent><agentIdentifier>"
+    "<agentIdentifierType>local</agentIdentifierType>"
+    "<agentIdentifierValue>{agent}</agentIdentifierValue></agentIdentifier>"
+    "<agentName>fixity-platform</agentName><agentType>software</agentType>"
+    "<agentVersion>{version}</agentVersion></agent>\n</premis>\n"
 )
 
 
@@ -162,11 +163,17 @@ def _write_xml(events: Path, out: BinaryIO, workspace: Path) -> None:
         reader = database.execute(_XML.read_text(encoding="utf-8"), {"events": str(events)}).to_arrow_reader(
             20_000
         )
-        for batch in reader:
-            # The texts stand one after the other in Arrow's buffer, as they are to stand in the file.
-            texts = batch.column(0).cast(pa.large_string())
-            assert texts.offset == 0
-            out.write(texts.buffers()[2])
+        with ThreadPoolExecutor(1) as pool:  # what was made is written while the next is being made
+            writing = None
+            for batch in reader:
+                # The texts stand one after the other in Arrow's buffer, as they are to stand in the file.
+                texts = batch.column(0).cast(pa.large_string())
+                assert texts.offset == 0
+                if writing is not None:
+                    writing.result()
+                writing = pool.submit(out.write, texts.buffers()[2])
+            if writing is not None:
+                writing.result()
     out.write(_AGENT.format(agent=_agent(), version=version("fixity-platform")).encode())
 
 
