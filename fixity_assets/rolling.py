@@ -21,6 +21,8 @@ from resources import CatalogResource, LakeResource, StoresResource
 
 NAME = "rolling_checks"
 NO_DAMAGE = "no_damage"
+ROLLING = "cut_short"
+"""Metadata by which a materialization of `checksums` is known to be a batch of rolling checks."""
 _SHOWN = 100
 
 
@@ -84,7 +86,7 @@ def _metadata(rolled: Rolled, table: str | None) -> dict[str, dg.MetadataValue |
         "bytes_read": rolled.bytes_read,
         "size": bytes_text(rolled.bytes_read),
         "reasons": rolled.reasons,
-        "cut_short": rolled.cut_short or "-",
+        ROLLING: rolled.cut_short or "-",
         "table": dg.MetadataValue.path(table) if table else "-",
     }
 
