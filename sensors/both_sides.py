@@ -2,7 +2,8 @@
 
 A pair with one new table waits for the other. A pair whose newest report was made from its newest
 tables already (by a backfill, or by `fixity verify`) needs none. A report that failed, its retries
-too, is not asked for again: a person re-executes it, or the next two tables bring another.
+too, is not asked for again: a person re-executes it, or the next two tables bring another. Batches of
+rolling checks bring one report a day at most.
 """
 
 from __future__ import annotations
