@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import batch, comparing, data, ingest, listing, map_results, memory, reading, results
+from bench import batch, comparing, data, ingest, listing, map_results, memory, reading, results, rolling
 from bench.measure import Row, table
 
 PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
     "report": comparing.rows,
     "ingest": ingest.rows,
     "s3-batch": batch.rows,
+    "rolling": rolling.rows,
     "report-large": comparing.large_rows,
 }
 """What can be measured, by its name in the results."""

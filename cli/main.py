@@ -215,9 +215,8 @@ def _end(status: Exit, message: str) -> NoReturn:
     raise typer.Exit(status)
 
 
-# The verbs of the other modules join the app when they are imported.
-import cli.batch  # noqa: E402
-import cli.ingest  # noqa: E402, F401
+# They add their verbs to `app`, and take from above what all verbs share.
+from cli import batch, ingest, premis, rolling, sql  # noqa: E402, F401
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ How checks are made, and how two buckets are compared, does not belong here.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -120,12 +121,12 @@ def current_checksums(lake: Lake, bucket: str, workspace: Path) -> tuple[Path, P
     if newest is None:
         raise TableMissing(f"there are no checksums of '{bucket}' yet: materialize checksums[{bucket}] first")
     table = lake.fetch(newest, workspace)
-    said = Provenance.read(table)
     inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
     listed = Provenance.read(inventory)
+    said = Provenance.read(table)
     if said.inventory_run_id == listed.run_id and _rows(table) == _rows(inventory):
         return table, said
-    return _put_together(lake, bucket, table, inventory, listed, workspace)
+    return _put_together(lake, bucket, inventory, listed, workspace)
 
 
 def _rows(file: Path) -> int:
@@ -133,15 +134,9 @@ def _rows(file: Path) -> int:
 
 
 def _put_together(
-    lake: Lake, bucket: str, newest: Path, inventory: Path, listed: Provenance, workspace: Path
+    lake: Lake, bucket: str, inventory: Path, listed: Provenance, workspace: Path
 ) -> tuple[Path, Provenance]:
-    files = [
-        lake.fetch(file.name, workspace)
-        for file in lake.list(checksums_folder(bucket))
-        if file.name.endswith(".parquet")
-    ]
-    with naming_the_unreadable(newest):
-        algorithms = pq.read_table(newest, columns=["algorithm"]).column("algorithm").unique().to_pylist()
+    files = _all_checks(lake, bucket, workspace)
     provenance = replace(listed, bucket=bucket)
     file = workspace / f"{bucket}-current.parquet"
     writer = TableWriter(file, CHECKSUMS, provenance)
@@ -151,7 +146,6 @@ def _put_together(
             {
                 "inventory": str(inventory),
                 "checks": [str(file) for file in files],
-                "algorithm": algorithms[0] if algorithms else "SHA256",
                 "run_id": listed.run_id,
             },
         ).to_arrow_reader(ROW_GROUP_ROWS)
@@ -160,3 +154,22 @@ def _put_together(
                 writer.write(piece)
     writer.close()
     return file, provenance
+
+
+def _all_checks(lake: Lake, bucket: str, workspace: Path) -> list[Path]:
+    """Files that hold the newest check of each object: the ledger's, or what was folded from most of it."""
+    # Here: what is folded rests on this module.
+    from fixity.standing.history import ledger_files, run_of
+    from fixity.standing.table import in_force
+
+    files: list[Path] = []
+    folded: set[str] = set()
+    standing = in_force(lake, bucket)
+    if standing is not None:
+        with suppress(FileNotFoundError):
+            names = [standing.name("objects"), *standing.since(lake)]
+            files = [lake.fetch(name, workspace) for name in names]
+            folded = set(standing.folded)
+    rest = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]
+    # A torn file is an error here, not left out: a report could not say that it rests on less.
+    return [*files, *(lake.fetch(file.name, workspace) for file in rest)]

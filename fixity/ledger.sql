@@ -7,7 +7,7 @@ SELECT
     i.etag,
     i.last_modified,
     i.storage_class,
-    coalesce(c.algorithm, $algorithm) AS algorithm,
+    coalesce(c.algorithm, newest.algorithm, 'SHA256') AS algorithm,
     c.checksum_type,
     c.checksum,
     coalesce(c.status, 'skipped') AS status,
@@ -21,6 +21,7 @@ SELECT
 FROM read_parquet($inventory) AS i
 LEFT JOIN (
     SELECT * FROM read_parquet($checks, union_by_name = true)
+    WHERE checked_at IS NOT NULL
     QUALIFY row_number() OVER (
         PARTITION BY key, version_id, etag, last_modified, size
         ORDER BY checked_at DESC, run_id DESC
@@ -31,4 +32,7 @@ LEFT JOIN (
     AND c.version_id IS NOT DISTINCT FROM i.version_id
     AND c.etag IS NOT DISTINCT FROM i.etag
     AND c.last_modified IS NOT DISTINCT FROM i.last_modified
+CROSS JOIN (
+    SELECT arg_max(algorithm, checked_at) AS algorithm FROM read_parquet($checks, union_by_name = true)
+) AS newest
 ORDER BY i.key, i.version_id NULLS FIRST

@@ -9,7 +9,7 @@ from collections.abc import Container
 from datetime import datetime, timedelta
 
 from fixity.lake import Lake
-from fixity.lake.paths import scratch_folder
+from fixity.lake.paths import ROLLING, scratch_folder
 
 SCRATCH_DAYS = 30
 """How long the parts of a run that failed are kept: so long can it be re-executed from failure."""
@@ -21,6 +21,7 @@ def sweep(lake: Lake, in_progress: Container[str], now: datetime) -> list[str]:
     Arguments: `in_progress` are the runs (root run ids) whose scratch stays, however old; `now` in UTC.
     A lake may be shared by instances that do not know of each other's runs: one that wrote nothing for
     so long, and is swept, fails and says so, since a table that lacks parts is never kept.
+    What a rolling run left is kept, however old: the bucket's next one takes it over.
     Returns: the folders' names below scratch/. Raises LakeError.
     """
     newest: dict[str, datetime] = {}
@@ -30,7 +31,7 @@ def sweep(lake: Lake, in_progress: Container[str], now: datetime) -> list[str]:
     left = [
         folder
         for folder, appeared in newest.items()
-        if now - appeared > timedelta(days=SCRATCH_DAYS) and folder not in in_progress
+        if now - appeared > timedelta(days=SCRATCH_DAYS) and folder not in in_progress and folder != ROLLING
     ]
     for folder in left:
         lake.remove(scratch_folder(folder))

@@ -14,15 +14,19 @@ from fixity.catalog import Catalog, load_catalog
 from fixity_assets.baselines import baselines_asset
 from fixity_assets.checksum_job import checksum_job_asset
 from fixity_assets.checksums import checksums_asset
+from fixity_assets.coverage import coverage_asset
 from fixity_assets.fixity_report import report_asset
 from fixity_assets.ingest_report import ingest_report_asset
 from fixity_assets.inventory import inventory_asset
 from fixity_assets.map_results import map_results_asset
 from fixity_assets.partitions import Partitions
+from fixity_assets.premis_events import premis_asset
 from fixity_assets.restored import restored_asset
+from fixity_assets.rolling import no_damage_check, rolling_asset
 from jobs import asset_jobs, batch_jobs
 from jobs.ingest import ingest_jobs
 from jobs.map_results import map_results_jobs
+from jobs.rolling import rolling_schedules
 from resources import (
     CatalogResource,
     LakeResource,
@@ -76,7 +80,12 @@ def build_definitions(
             ingest_report_asset(partitions.buckets, owners),
             restored_asset(partitions.buckets, owners),
             *([map_results_asset(owners)] if catalog.map_results else []),
+            rolling_asset(partitions.buckets, owners),
+            premis_asset(partitions.buckets, owners),
+            coverage_asset(owners),
         ],
+        asset_checks=[no_damage_check(partitions.buckets)],
+        schedules=rolling_schedules(catalog),
         jobs=[
             *asset_jobs(),
             *(batch_jobs() if by_s3 else []),

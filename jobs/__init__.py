@@ -15,6 +15,9 @@ CHECKSUMS_JOB = "check_bucket"
 REPORT_JOB = "report_pair"
 REQUEST_JOB = "request_checksums"
 INGEST_JOB = "ingest_checksums"
+ROLL_JOB = "roll"
+PREMIS_JOB = "export_premis"
+COVERAGE_JOB = "coverage_of_buckets"
 
 
 def asset_jobs() -> list[UnresolvedAssetJobDefinition]:
@@ -34,6 +37,22 @@ def asset_jobs() -> list[UnresolvedAssetJobDefinition]:
             REPORT_JOB,
             ["fixity_report"],
             description="Compare a pair's two buckets by their newest checksums.",
+        ),
+        dg.define_asset_job(
+            ROLL_JOB,
+            dg.AssetSelection.assets("rolling_checks")
+            | dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("checksums"), "no_damage")),
+            description="Check the objects of a bucket that are longest due.",
+        ),
+        dg.define_asset_job(
+            PREMIS_JOB,
+            ["premis_events"],
+            description="Write the PREMIS events of a bucket's checks that have none yet.",
+        ),
+        dg.define_asset_job(
+            COVERAGE_JOB,
+            ["coverage"],
+            description="Say of all buckets with a term what was checked within it, and what was not.",
         ),
     ]
 

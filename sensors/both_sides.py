@@ -2,21 +2,25 @@
 
 A pair with one new table waits for the other. A pair whose newest report was made from its newest
 tables already (by a backfill, or by `fixity verify`) needs none. A report that failed, its retries
-too, is not asked for again: a person re-executes it, or the next two tables bring another.
+too, is not asked for again: a person re-executes it, or the next two tables bring another. Batches of
+rolling checks bring one report a day at most.
 """
 
 from __future__ import annotations
 
 import json
+import time
 
 import dagster as dg
 
 from fixity.catalog import Catalog, Pair
 from fixity_assets.fixity_report import NAME, REPLICA_RUN, SOURCE_RUN
+from fixity_assets.rolling import ROLLING
 from jobs import REPORT_JOB
 
 _CHECKSUMS = dg.AssetKey("checksums")
 _REPORT = dg.AssetKey(NAME)
+_BETWEEN_ROLLING_REPORTS = 24 * 3600.0  # seconds: a batch changes little of what a report says
 _MATERIALIZED = dg.DagsterEventType.ASSET_MATERIALIZATION
 
 
@@ -38,7 +42,9 @@ def both_sides_sensor(catalog: Catalog) -> dg.SensorDefinition:
         for pair in catalog.pairs.values():
             tables = [newest.get(pair.source, 0), newest.get(pair.replica, 0)]
             new = [table > before for table, before in zip(tables, seen.get(pair.name, [0, 0]), strict=True)]
-            if all(new):
+            if all(new) and _is_soon(context.instance, pair):
+                waiting.append(f"{pair.name} was reported within a day, and has new rolling checks only")
+            elif all(new):
                 seen[pair.name] = tables
                 if not _reported_already(context.instance, pair):
                     run_key = f"{pair.name}:{tables[0]}:{tables[1]}"
@@ -52,6 +58,20 @@ def both_sides_sensor(catalog: Catalog) -> dg.SensorDefinition:
         )
 
     return both_sides
+
+
+def _is_soon(instance: dg.DagsterInstance, pair: Pair) -> bool:
+    """Whether a report would follow only from two batches of rolling checks, within a day of the last."""
+    report = _newest(instance, _REPORT, pair.name)
+    if report is None or time.time() - report.timestamp > _BETWEEN_ROLLING_REPORTS:
+        return False
+    tables = [_newest(instance, _CHECKSUMS, bucket) for bucket in (pair.source, pair.replica)]
+    return all(
+        table is not None
+        and table.asset_materialization is not None
+        and ROLLING in table.asset_materialization.metadata
+        for table in tables
+    )
 
 
 def _reported_already(instance: dg.DagsterInstance, pair: Pair) -> bool:

@@ -29,7 +29,7 @@ from fixity.catalog.queues import Queues, stores_named
 from fixity.catalog.references import cautions, reference_problems
 from fixity.catalog.restore import Restore
 from fixity.catalog.s3_batch import S3Batch, what_is_wrong, with_common_settings
-from fixity.catalog.units import ByteSize, Duration
+from fixity.catalog.units import BatchInterval, ByteSize, Duration, Term
 
 Algorithm = Literal[
     "MD5",
@@ -68,6 +68,8 @@ class Store(Part):
     """Certificates (PEM) to verify an endpoint of one's own with."""
     addressing_style: Literal["auto", "path", "virtual"] = "auto"
     """Whether the bucket's name stands in the path or in the host's name."""
+    monthly_egress: Annotated[ByteSize, Field(gt=0)] | None = None
+    """How much rolling fixity may read of its buckets in any 30 days, in bytes."""
 
 
 class Bucket(Part):
@@ -105,6 +107,14 @@ class Bucket(Part):
     """Who reads the bytes: the platform itself, S3 in a batch job, or a map of Step Functions."""
     s3_batch: S3Batch | None = None
     """The settings of S3's batch jobs; the catalog's own where it is left out."""
+    fixity_every: Term | None = None
+    """How old an object's newest check may be; with it the bucket is checked by rolling fixity."""
+    batch_interval: BatchInterval = timedelta(minutes=30)
+    """How often rolling fixity takes a batch (whole minutes, 1m to 24h)."""
+    batch_items: Annotated[StrictInt, Field(ge=1)] = 2500
+    """How many objects such a batch has, at most."""
+    batch_bytes: Annotated[ByteSize, Field(gt=0)] | None = None
+    """How many bytes such a batch has, at most, unless it is a single object."""
     owners: tuple[Owner, ...] = ()
     """Whom to ask: e-mail addresses and `team:name`; the catalog's owners where it is left out."""
     description: str | None = None
@@ -143,6 +153,15 @@ class Bucket(Part):
             raise ValueError(
                 "a bucket with `path` is a local directory and cannot have "
                 f"{', '.join(wrong)}: remove one or the other"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _is_rolled_only_where_it_is_read(self) -> Self:
+        if self.fixity_every is not None and self.engine != "stream":
+            raise ValueError(
+                f"`fixity_every` has the platform read the bucket, and `engine: {self.engine}` has it not: "
+                "remove one or the other"
             )
         return self
 

@@ -9,7 +9,7 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from fixity.catalog.wording import shown
 
@@ -92,3 +92,23 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 
 ByteSize = Annotated[int, BeforeValidator(parse_size)]
 """A number of bytes, written `20GiB` or as a plain whole number."""
+
+
+def _check_term(term: timedelta) -> timedelta:
+    if not term:
+        raise ValueError("0s is no term: write how old a check may be, such as 90d")
+    return term
+
+
+def _check_interval(interval: timedelta) -> timedelta:
+    minutes = interval / timedelta(minutes=1)
+    if not (minutes.is_integer() and 1 <= minutes <= 24 * 60):
+        raise ValueError(f"{interval} is no interval of a schedule: write whole minutes from 1m to 24h")
+    return interval
+
+
+Term = Annotated[Duration, AfterValidator(_check_term)]
+"""A length of time that is not 0."""
+
+BatchInterval = Annotated[Duration, AfterValidator(_check_interval)]
+"""How often a schedule starts something: whole minutes, up to a day."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+ROLLING = "rolling"
+"""The folder of scratch that belongs to rolling runs."""
+
 LATEST = "0000-00-00-LATEST"
 """Stands for the date in the path of the newest report."""
 
@@ -98,3 +101,18 @@ def restored_folder(bucket: str) -> str:
 def scratch_folder(root_run_id: str) -> str:
     """Parts of a run in progress, from which its re-execution goes on."""
     return f"scratch/{root_run_id}/"
+
+
+def standing_folder(bucket: str) -> str:
+    """What the ledger says of each object of a bucket, folded: derived, and made anew where it is lost."""
+    return f"standing/{bucket}/"
+
+
+def claims_folder(bucket: str) -> str:
+    """The rolling runs of a bucket that are in progress: what each has taken, and has checked so far."""
+    return f"scratch/{ROLLING}/{bucket}/"
+
+
+def premis_folder(bucket: str) -> str:
+    """The PREMIS events of a bucket's checks, two files for each of its ledger's."""
+    return f"premis/{bucket}/"

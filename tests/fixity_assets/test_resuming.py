@@ -189,7 +189,7 @@ def test_a_run_that_was_killed_is_re_executed_from_failure_without_the_finished_
     again = dg.ReexecutionOptions.from_failure(run.run_id, local)
     resumed, steps, told = _run(killed_job, local, again)
     assert resumed.success, told
-    assert steps == ["checksums.hash_objects[1]", "checksums.keep_table"]
+    assert steps == ["checksums.hash_objects[1]", "checksums.keep_table", "checksums_no_damage"]
     assert _read(faulty) == KEYS[6:]
 
 

@@ -7,7 +7,7 @@ import shutil
 import dagster as dg
 
 from fixity.catalog import load_catalog
-from jobs import CHECKSUMS_JOB, REPORT_JOB
+from jobs import CHECKSUMS_JOB, INVENTORY_JOB, REPORT_JOB, ROLL_JOB
 from sensors.both_sides import both_sides_sensor
 from tests.platform import PAIR, Platform
 
@@ -111,3 +111,24 @@ def test_new_tables_bring_a_report_after_one_that_failed(
     platform.check_both(instance)
     (again,) = _tick(platform, instance, first.cursor).run_requests or []
     assert again.run_key != asked.run_key
+
+
+def test_batches_of_rolling_checks_bring_a_report_a_day_and_a_whole_check_brings_one_at_once(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.bucket_settings |= {"fixity_every": "90d", "batch_items": 1}
+    for key in "abc":
+        platform.put(key)
+    sides = (PAIR, f"{PAIR}-repl")
+    for bucket in sides:
+        platform.run(instance, INVENTORY_JOB, bucket)
+        platform.run(instance, ROLL_JOB, bucket)
+    first = _tick(platform, instance)
+    assert len(first.run_requests or []) == 1
+    platform.run(instance, REPORT_JOB, PAIR)
+    for bucket in sides:
+        platform.run(instance, ROLL_JOB, bucket)
+    second = _tick(platform, instance, first.cursor)
+    assert not second.run_requests and "was reported within a day" in _reason(second)
+    platform.run(instance, CHECKSUMS_JOB, PAIR)
+    assert len(_tick(platform, instance, second.cursor).run_requests or []) == 1

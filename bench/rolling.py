@@ -1,0 +1,178 @@
+"""Rolling fixity: choosing a batch from a large bucket with a long ledger, what a run adds, PREMIS events.
+
+The bucket and its ledger are made up: every object checked once in 90 days of half-hourly runs.
+
+    python -m bench.rolling --objects 10000000 --events 1000000
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.data import ROOT, Collections
+from bench.measure import Row, Usage, run, table
+from fixity.catalog import Bucket, Catalog
+from fixity.database import open_database
+from fixity.hashing import check_objects
+from fixity.lake import LocalLake
+from fixity.lake.paths import checksums_file, inventory_file
+from fixity.newest import announce
+from fixity.premis import export_events
+from fixity.rolling import Limits, Order, choose, roll
+from fixity.standing import Settings, ready
+from fixity.stores import ListedObject, Sink
+from fixity.table_writer import ROW_GROUP_ROWS, TableWriter
+from fixity.tables import CHECKSUMS, INVENTORY, Provenance
+
+BUCKET, BATCH, RUNS = "bench", 2500, 90 * 48
+LISTED = datetime(2026, 3, 1, tzinfo=UTC)
+BEGUN = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
+NOW = BEGUN + timedelta(days=91)
+SETTINGS = Settings(timedelta(days=90), "SHA256")
+_DATA = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+
+
+def _rows(database: duckdb.DuckDBPyConnection, first: int, last: int, run_number: int) -> pa.Table:
+    parameters = {"first": first, "last": last, "run": run_number, "begun": BEGUN}
+    return database.execute(_DATA, parameters).to_arrow_table()
+
+
+def make_lake(folder: Path, objects: int, runs: int) -> Path:
+    """A lake with an inventory of so many objects and a ledger of so many runs, made where there is none."""
+    if not (folder / "made").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        with open_database(folder, "1GB") as database:
+            _make_lake(database, folder, objects, runs)
+        (folder / "made").touch()
+    return folder
+
+
+def _make_lake(database: duckdb.DuckDBPyConnection, folder: Path, objects: int, runs: int) -> None:
+    inventory = folder / inventory_file(BUCKET, "inventory")
+    inventory.parent.mkdir(parents=True)
+    listed = Provenance(BUCKET, "inventory", "inventory", LISTED)
+    writer = TableWriter(inventory, INVENTORY, listed)
+    for first in range(0, objects, ROW_GROUP_ROWS):
+        rows = _rows(database, first, min(objects, first + ROW_GROUP_ROWS), 0)
+        rows = rows.append_column("checksum_algorithm", pa.nulls(rows.num_rows, pa.string()))
+        for batch in rows.select(INVENTORY.names).cast(INVENTORY).to_batches():
+            writer.write(batch)
+    writer.close()
+    announce(LocalLake(folder), inventory.parent.relative_to(folder).as_posix() + "/", listed)
+    for number in range(runs):
+        file = folder / checksums_file(BUCKET, f"run-{number:06d}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        first = number * BATCH % objects
+        schema = Provenance(BUCKET, f"run-{number:06d}", "inventory", LISTED).attach(CHECKSUMS)
+        rows = _rows(database, first, min(objects, first + BATCH), number)
+        pq.write_table(rows.select(CHECKSUMS.names).cast(schema), file, compression="zstd")
+
+
+def fold(folder: Path) -> None:
+    """Fold the whole ledger, as the first run of all does."""
+    ready(LocalLake(folder), BUCKET, SETTINGS, "fold", lambda: NOW)
+
+
+def choose_batch(folder: Path) -> None:
+    """What a rolling run does before it reads: look whether the standing is behind, and choose."""
+    lake = LocalLake(folder)
+    standing = ready(lake, BUCKET, SETTINGS, "choose", lambda: NOW)
+    assert standing.generation.endswith("fold"), "the standing was to be there"
+    with lake.workspace() as workspace:
+        batch = choose(lake, standing, [], NOW, Limits(BATCH), workspace)
+    assert batch.rows.num_rows == BATCH
+
+
+class MadeUpStore:
+    """Objects whose bytes come from nowhere."""
+
+    def read(self, item: ListedObject, sink: Sink) -> None:
+        """Give the few bytes."""
+        sink.update(memoryview(b"made up "))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def added_seconds(folder: Path) -> float:
+    """Seconds that a rolling run takes beyond the hashing of its batch."""
+    lake = LocalLake(folder)
+    standing = ready(lake, BUCKET, SETTINGS, "added", lambda: NOW)
+    with lake.workspace() as workspace:
+        rows = choose(lake, standing, [], NOW, Limits(BATCH), workspace).rows
+    columns = [rows.column(name).to_pylist() for name in ListedObject.__slots__]
+    items = [ListedObject(*values) for values in zip(*columns, strict=True)]
+    store = MadeUpStore()
+    begun = time.perf_counter()
+    hashed = len(list(check_objects(store, enumerate(items), "SHA256", 16)))  # type: ignore[arg-type]
+    hashing = time.perf_counter() - begun
+    begun = time.perf_counter()
+    order = Order(BUCKET, SETTINGS, Limits(BATCH), 1800.0)
+    rolled = roll(store, lake, order, f"bench-{time.time_ns()}", 16, now=lambda: NOW)  # type: ignore[arg-type]
+    assert rolled.objects == hashed == BATCH
+    return time.perf_counter() - begun - hashing
+
+
+def premis(folder: Path) -> None:
+    """Export the events of all of a ledger."""
+    bucket = Bucket(name=BUCKET)
+    catalog = Catalog(file=folder / "fixity.yaml", lake=str(folder), buckets={BUCKET: bucket})
+    shutil.rmtree(folder / "premis", ignore_errors=True)
+    assert export_events(LocalLake(folder), catalog, bucket, "bench", now=lambda: NOW).events
+
+
+def measure(objects: int, events: int, directory: Path = ROOT) -> list[Row]:
+    """The rows of the results: seconds, and peak memory in GB."""
+    runs = RUNS if objects > BATCH * RUNS // 2 else objects // BATCH
+    large = make_lake(directory / f"rolling-{objects}", objects, runs)
+    shutil.rmtree(large / "standing", ignore_errors=True)
+    folded = _run("fold", large)
+    print(f"  folding the ledger for the first time: {folded}", file=sys.stderr)
+    chosen = _run("choose", large)
+    added = added_seconds(large)
+    small = make_lake(directory / f"premis-{events}", events, -(-events // BATCH))
+    ready(LocalLake(small), BUCKET, SETTINGS, "fold", lambda: NOW)
+    exported = _run("premis", small)
+    return [
+        Row(f"choosing {BATCH:,} of {objects:,} due", chosen.wall, None, None, 3, "s"),
+        Row(f"choosing {BATCH:,} of {objects:,} due: peak memory", chosen.peak / 1e9, None, None, 1, "GB"),
+        Row("a rolling run beyond its hashing", added, None, None, 2, "s"),
+        Row(f"{events:,} PREMIS events: ms a thousand", exported.wall / events * 1e6, None, None, 10, "ms"),
+    ]
+
+
+def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
+    """The part `rolling` of `make bench`; one round, since nobody is beside it."""
+    return measure(collections.compared, collections.compared // 10)
+
+
+def _run(what: str, folder: Path) -> Usage:
+    return run([sys.executable, "-m", "bench.rolling", "--only", what, str(folder)])
+
+
+def main() -> None:
+    """Measure and print, or, in a process of its own, do the one thing that is measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--objects", type=int, default=10_000_000)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--only", nargs=2, metavar=("WHAT", "LAKE"))
+    asked = parser.parse_args()
+    if asked.only:
+        what, folder = asked.only
+        {"fold": fold, "choose": choose_batch, "premis": premis}[what](Path(folder))
+    else:
+        print(table(measure(asked.objects, asked.events)))
+
+
+if __name__ == "__main__":
+    main()

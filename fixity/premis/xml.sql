@@ -1,0 +1,46 @@
+-- Events as PREMIS 3 elements, a line each. Keys are percent-encoded in the object's URI; what a store
+-- said of an error may hold any character, and is escaped, without the control characters that XML cannot
+-- hold. One concat() builds an event once, where a chain of || would copy it again for each piece.
+SELECT concat(
+    '<event><eventIdentifier><eventIdentifierType>UUID</eventIdentifierType><eventIdentifierValue>',
+    event_id,
+    '</eventIdentifierValue></eventIdentifier><eventType authority="eventType"'
+    ' valueURI="http://id.loc.gov/vocabulary/preservation/eventType/fix">fixity check</eventType><eventDateTime>',
+    strftime(event_datetime AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ'),
+    '</eventDateTime><eventDetailInformation><eventDetail>'
+    'Fixity check against registered checksum; evidence: ',
+    coalesce(evidence, 'none'),
+    '; bytes read: ',
+    bytes_read,
+    '; run: ',
+    replace(replace(run_id, '&', '&amp;'), '<', '&lt;'),
+    '</eventDetail></eventDetailInformation><eventOutcomeInformation><eventOutcome authority="eventOutcome"'
+    ' valueURI="http://id.loc.gov/vocabulary/preservation/eventOutcome/',
+    outcome[1:3],
+    '">',
+    outcome,
+    '</eventOutcome><eventOutcomeDetail><eventOutcomeDetailNote>',
+    CASE WHEN outcome = 'warning' THEN escaped(outcome_note) ELSE outcome_note END,
+    CASE WHEN actual IS NOT NULL THEN concat('; actual ', lower(algorithm), ':', actual) END,
+    CASE
+        WHEN expected IS NOT NULL THEN concat(
+            '; expected ', lower(algorithm), ':', expected, ' (', expected_from, ' ',
+            strftime(expected_at AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ'), ')'
+        )
+    END,
+    '</eventOutcomeDetailNote></eventOutcomeDetail></eventOutcomeInformation>'
+    '<linkingAgentIdentifier><linkingAgentIdentifierType>local</linkingAgentIdentifierType>'
+    '<linkingAgentIdentifierValue>',
+    agent,
+    '</linkingAgentIdentifierValue><linkingAgentRole authority="eventRelatedAgentRole"'
+    ' valueURI="http://id.loc.gov/vocabulary/preservation/eventRelatedAgentRole/exe">executing program'
+    '</linkingAgentRole></linkingAgentIdentifier>'
+    '<linkingObjectIdentifier><linkingObjectIdentifierType>URI</linkingObjectIdentifierType>'
+    '<linkingObjectIdentifierValue>',
+    replace(object_uri, '&', '&amp;'),
+    '</linkingObjectIdentifierValue><linkingObjectRole authority="eventRelatedObjectRole"'
+    ' valueURI="http://id.loc.gov/vocabulary/preservation/eventRelatedObjectRole/sou">source'
+    '</linkingObjectRole></linkingObjectIdentifier></event>',
+    chr(10)
+)
+FROM read_parquet($events)

@@ -1,0 +1,32 @@
+"""Rolling fixity: every object checked within its term, for ever, a batch at a time.
+
+What is due is chosen here, checked, and compared with its baseline. How objects are read is in
+`hashing`, what the ledger says of them in `standing`. When batches are taken is for others to decide.
+"""
+
+from __future__ import annotations
+
+from fixity.rolling.claims import BucketBusy
+from fixity.rolling.coverage import BucketCoverage, bucket_coverage
+from fixity.rolling.due import Batch, Limits, choose, due_now, find
+from fixity.rolling.egress import egress_left
+from fixity.rolling.finish import Damage, Rolled, damaged_now
+from fixity.rolling.roll import Order, order_for, roll
+
+__all__ = [
+    "Batch",
+    "BucketBusy",
+    "BucketCoverage",
+    "Damage",
+    "Limits",
+    "Order",
+    "Rolled",
+    "bucket_coverage",
+    "choose",
+    "damaged_now",
+    "due_now",
+    "egress_left",
+    "find",
+    "order_for",
+    "roll",
+]

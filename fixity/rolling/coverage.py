@@ -1,0 +1,110 @@
+"""Coverage: how much of a bucket was checked within its term, what was not, and whether batches are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from fixity.catalog import Bucket
+from fixity.database import open_database
+from fixity.hashing import utc_now
+from fixity.lake import Lake
+from fixity.rolling.claims import claims
+from fixity.rolling.roll import settings_of
+from fixity.rolling.signs import last_roll
+from fixity.standing import ready
+from fixity.standing.views import view_now
+
+_SQL = Path(__file__).with_suffix(".sql")
+_GRACE = timedelta(days=1)
+_LISTED_WITHIN = timedelta(days=3)
+_WEEK = 7
+_COUNTS = ("objects", "within_term", "due", "never", "overdue", "failing", "damaged", "archived")
+
+
+@dataclass(frozen=True)
+class BucketCoverage:
+    """How a bucket's objects stand to their term, at a time (UTC).
+
+    objects: all that are listed: within_term + due + never + archived. within_term: checked within it.
+    due: checked longer ago. never: never checked. overdue: of due and never, those whose term ended more
+    than a day ago, a new object's beginning when it was first listed. failing: without a result lately.
+    damaged: whose bytes are not what they were. archived: left out. oldest, newest: the oldest and the
+    newest last check. days_to_go: until all is checked at the pace of the last seven days; None without
+    one. silent: hours since the last rolling run, None where it is not too long. ledger: files of the
+    ledger that cannot be used, and other things that were left out, for people.
+    """
+
+    bucket: str
+    objects: int
+    within_term: int
+    due: int
+    never: int
+    overdue: int
+    failing: int
+    damaged: int
+    archived: int
+    oldest: datetime | None
+    newest: datetime | None
+    days_to_go: float | None
+    silent: float | None
+    ledger: list[str] = field(default_factory=list)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing is overdue, damaged or unreadable, and the schedule runs."""
+        return not (self.overdue or self.damaged or self.ledger or self.silent is not None)
+
+
+def bucket_coverage(
+    lake: Lake, bucket: Bucket, run_id: str, now: Callable[[], datetime] = utc_now
+) -> BucketCoverage:
+    """The coverage of a bucket that has a term. `run_id` names a standing that is folded anew for it.
+
+    Raises TableMissing, LakeError.
+    """
+    settings = settings_of(bucket)
+    ledger: list[str] = []
+    moment = now()
+    standing = ready(lake, bucket.name, settings, run_id, now, ledger.append)
+    age = moment - datetime.fromisoformat(standing.listed_at)
+    if age > _LISTED_WITHIN:
+        ledger.append(f"the inventory of '{bucket.name}' is {age.days} days old: newer objects are not known")
+    with lake.workspace() as workspace, open_database(workspace) as database:
+        view_now(database, lake, standing, "objects", workspace)
+        row = database.execute(
+            _SQL.read_text(encoding="utf-8"),
+            {
+                "now": moment,
+                "every": settings.every // timedelta(microseconds=1),
+                "grace": _GRACE // timedelta(microseconds=1),
+            },
+        ).fetchone()
+    assert row is not None
+    *counts, oldest, newest, in_a_week = row
+    _, _, due, never, *_ = counts
+    waiting = due + never
+    return BucketCoverage(
+        bucket=bucket.name,
+        **dict(zip(_COUNTS, counts, strict=True)),
+        oldest=oldest,
+        newest=newest,
+        days_to_go=0.0 if not waiting else waiting * _WEEK / in_a_week if in_a_week else None,
+        silent=_silent(lake, bucket, moment),
+        ledger=ledger,
+    )
+
+
+def _silent(lake: Lake, bucket: Bucket, now: datetime) -> float | None:
+    """Hours since the last sign of a rolling run, where a schedule that runs would have given one."""
+    allowed = max(4 * bucket.batch_interval, timedelta(hours=2))
+    signs = [datetime.fromisoformat(each.beat) for each in claims(lake, bucket.name)]
+    ended = last_roll(lake, bucket.name)
+    if ended is not None:
+        signs.append(ended)
+    if not signs:
+        return float("inf")
+    since = abs(now - max(signs))
+    return since / timedelta(hours=1) if since > allowed else None

@@ -1,0 +1,27 @@
+-- How the objects of a bucket stand to their term. The view `now` holds the standing's objects as they are.
+WITH told AS (
+    SELECT
+        *,
+        left_out IS NULL AS wanted,
+        verified_at IS NULL AS never,
+        coalesce(verified_at > $now - to_microseconds($every::BIGINT), false) AS within_term,
+        -- An object that has just fallen due waits for its batch; a new one has a term to be checked in.
+        coalesce(verified_at, listed_since) + to_microseconds($every::BIGINT) + to_microseconds($grace::BIGINT)
+            < $now AS beyond
+    FROM now
+    WHERE listed
+)
+
+SELECT
+    count(*) AS objects,
+    count(*) FILTER (WHERE wanted AND within_term) AS within_term,
+    count(*) FILTER (WHERE wanted AND NOT within_term AND NOT never) AS due,
+    count(*) FILTER (WHERE wanted AND never) AS never,
+    count(*) FILTER (WHERE wanted AND beyond) AS overdue,
+    count(*) FILTER (WHERE wanted AND failures > 0) AS failing,
+    count(*) FILTER (WHERE damaged_at IS NOT NULL) AS damaged,
+    count(*) FILTER (WHERE left_out = 'archived') AS archived,
+    min(verified_at) FILTER (WHERE wanted) AS oldest,
+    max(verified_at) AS newest,
+    count(*) FILTER (WHERE wanted AND verified_at > $now - INTERVAL 7 DAYS) AS in_a_week
+FROM told

@@ -1,0 +1,149 @@
+"""The end of a rolling run: from the checks that ended to a file of the ledger and what it changed.
+
+Done by the run itself or, where it was killed, by the next one: whatever was checked is kept, and
+nothing is kept twice, since a run's file of the ledger has the run's name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fixity.database import open_database
+from fixity.lake import Lake
+from fixity.lake.paths import checksums_file, checksums_folder
+from fixity.newest import announce
+from fixity.rolling.claims import CHECKS, Claim
+from fixity.standing import STANDING, Settings, Standing, add_checks
+from fixity.standing.views import view_now
+from fixity.table_writer import TableWriter
+from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED
+
+
+@dataclass(frozen=True)
+class Damage:
+    """An object whose bytes are not what they were, with nothing rewritten.
+
+    Its bytes changed between `good_at`, when they were last seen to be right, and `damaged_at` (UTC).
+    """
+
+    key: str
+    version_id: str | None
+    algorithm: str
+    expected: str
+    actual: str
+    good_at: datetime
+    damaged_at: datetime
+
+
+@dataclass(frozen=True)
+class Rolled:
+    """What a rolling run did. `file`: its file of the ledger, None when nothing was checked.
+
+    `registered`: objects whose baseline it registered. `damaged`: those of its objects that are damaged.
+    `cut_short`: why it took less than was due. `reasons`: error codes of failed and skipped checks.
+    """
+
+    run_id: str
+    file: str | None = None
+    succeeded: int = 0
+    failed: int = 0
+    skipped: int = 0
+    bytes_read: int = 0
+    registered: int = 0
+    damaged: list[Damage] = field(default_factory=list)
+    reasons: dict[str, int] = field(default_factory=dict)
+    cut_short: str | None = None
+
+    @property
+    def objects(self) -> int:
+        """All checks."""
+        return self.succeeded + self.failed + self.skipped
+
+
+def finish(
+    lake: Lake,
+    claim: Claim,
+    standing: Standing,
+    settings: Settings,
+    now: datetime,
+    cut_short: str | None = None,
+) -> Rolled:
+    """Keep what a run has checked, and end its claim. Raises LakeError."""
+    with lake.workspace() as workspace:
+        batches = [pq.read_table(file) for file in claim.batches(lake, workspace)]
+        checks = [pq.read_table(file, schema=CHECKS) for file in claim.checks(lake, workspace)]
+        if not checks:
+            lake.remove(claim.folder)
+            return Rolled(claim.run_id, cut_short=cut_short)
+        ended = pa.concat_tables(checks)
+        rows = pa.concat_tables(batches).take(ended.column("position"))
+        name = checksums_file(claim.bucket, claim.run_id)
+        file, before = workspace / "ledger.parquet", workspace / "before.parquet"
+        provenance = replace(standing.provenance, run_id=claim.run_id)
+        writer = TableWriter(file, CHECKSUMS, provenance)
+        for batch in _ledger_rows(rows, ended, claim.run_id).to_batches():
+            writer.write(batch)
+        writer.close()
+        pq.write_table(rows, before)
+        kept = workspace / "kept.parquet"
+        kept.write_bytes(file.read_bytes())
+        with suppress(FileExistsError):  # killed after it was kept
+            lake.put(name, kept)
+        changed = pq.read_table(add_checks(lake, standing, settings, before, file, claim.run_id, now))
+        announce(lake, checksums_folder(claim.bucket), provenance)
+        lake.remove(claim.folder)
+    statuses = Counter(ended.column("status").to_pylist())
+    return Rolled(
+        run_id=claim.run_id,
+        file=name,
+        succeeded=statuses[SUCCEEDED],
+        failed=statuses[FAILED],
+        skipped=statuses[SKIPPED],
+        bytes_read=pc.sum(ended.column("bytes_read")).as_py(),
+        registered=pc.sum(pc.equal(changed.column("baseline_run"), claim.run_id)).as_py() or 0,
+        damaged=damages(changed.filter(pc.equal(changed.column("run_id"), claim.run_id))),
+        reasons=dict(sorted(Counter(ended.column("error_code").drop_null().to_pylist()).items())),
+        cut_short=cut_short,
+    )
+
+
+def _ledger_rows(rows: pa.Table, ended: pa.Table, run_id: str) -> pa.Table:
+    columns = {name: rows.column(name) for name in CHECKSUMS.names}
+    columns |= {name: ended.column(name) for name in ended.column_names if name != "position"}
+    done = pc.equal(ended.column("status"), SUCCEEDED)
+    columns["checksum_type"] = pc.if_else(done, "FULL_OBJECT", pa.scalar(None, pa.string()))
+    columns["evidence"] = pa.repeat("streamed", rows.num_rows)
+    columns["run_id"] = pa.repeat(run_id, rows.num_rows)
+    table = pa.table([columns[name] for name in CHECKSUMS.names], names=CHECKSUMS.names)
+    return table.cast(CHECKSUMS).sort_by("key")
+
+
+def damages(rows: pa.Table) -> list[Damage]:
+    """The damaged ones among rows of a standing."""
+    return [
+        Damage(
+            row["key"],
+            row["version_id"],
+            row["algorithm"],
+            row["baseline"],
+            row["found"],
+            row["good_at"],
+            row["damaged_at"],
+        )
+        for row in rows.filter(pc.is_valid(rows.column("damaged_at"))).to_pylist()
+    ]
+
+
+def damaged_now(lake: Lake, standing: Standing) -> list[Damage]:
+    """All listed objects that are damaged, as far as the ledger knows, by key. Raises LakeError."""
+    with lake.workspace() as workspace, open_database(workspace) as database:
+        view_now(database, lake, standing, "damaged", workspace)
+        rows = database.execute("FROM now WHERE listed AND damaged_at IS NOT NULL ORDER BY key, version_id")
+        return damages(rows.to_arrow_table().select(STANDING.names).cast(STANDING))

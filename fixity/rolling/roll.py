@@ -1,0 +1,291 @@
+"""A rolling run: take what is due, check it, keep the checks; one run at a time on a bucket.
+
+A batch that outlasts its interval does not hold up the rest: the run takes the next one beside it,
+within the same limits of the store, and never an object twice.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+
+from fixity.catalog import Bucket
+from fixity.hashing import Check, check_objects, utc_now
+from fixity.lake import Lake
+from fixity.rolling.claims import BEAT_SECONDS, Claim, claim, claims
+from fixity.rolling.due import Batch, Limits, choose, find
+from fixity.rolling.finish import Rolled, finish
+from fixity.rolling.signs import say_rolled
+from fixity.standing import Settings, Standing, ready
+from fixity.standing.table import in_force
+from fixity.stores import ListedObject, Store
+
+_KEEP_SECONDS = 5.0  # what a kill loses, at most
+_NO_TERM = timedelta(days=36_500)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a rolling run is to do.
+
+    `interval`: seconds after which a batch in progress gets a next one beside it. `keys`: these
+    objects instead of those that are due. `place`: where the bucket is, as the catalog says.
+    """
+
+    bucket: str
+    settings: Settings
+    limits: Limits
+    interval: float
+    keys: tuple[str, ...] = ()
+    place: str | None = None
+
+
+def order_for(
+    bucket: Bucket, place: str, egress: int | None, items: int | None = None, keys: Sequence[str] = ()
+) -> Order:
+    """The order that the catalog gives for a bucket.
+
+    Arguments: `place`, where the catalog says that it is; `egress`, bytes left of the store's budget;
+    `items` and `keys` where they were asked for. Raises ValueError for a bucket without `fixity_every`,
+    unless keys were asked for.
+    """
+    if bucket.fixity_every is None and not keys:
+        raise ValueError(
+            f"'{bucket.name}' has no term: give it `fixity_every` in the catalog, such as fixity_every: 90d"
+        )
+    return Order(
+        bucket.name,
+        settings_of(bucket),
+        Limits(items or bucket.batch_items, bucket.batch_bytes, egress),
+        bucket.batch_interval.total_seconds(),
+        tuple(keys),
+        place,
+    )
+
+
+def settings_of(bucket: Bucket) -> Settings:
+    """A bucket's term and algorithm; for a bucket without a term, one by which nothing is chosen again."""
+    return Settings(bucket.fixity_every or _NO_TERM, bucket.algorithm)
+
+
+def roll(
+    store: Store,
+    lake: Lake,
+    order: Order,
+    run_id: str,
+    threads: int,
+    told: Callable[[str], None] = lambda text: None,
+    now: Callable[[], datetime] = utc_now,
+) -> Rolled:
+    """Check a batch of what is due. What a killed run left behind is kept first.
+
+    Arguments: `threads` objects at once; `told` hears what is left out or cut short, and why.
+    Raises BucketBusy, TableMissing, LakeError, ValueError (not listed, or at another place), and
+    StoreUnreachable; what was checked until then is kept.
+    """
+    mine = claim(lake, order.bucket, run_id, now())
+    try:
+        standing = ready(lake, order.bucket, order.settings, run_id, now, told)
+        if _take_over(lake, order, standing, run_id, told, now):
+            standing = ready(lake, order.bucket, order.settings, run_id, now)
+        _refuse_elsewhere(standing, order)
+        cut_short: str | None = None
+        with lake.workspace() as workspace, _kept_alive(lake, mine, workspace, now) as keeper:
+            cut_short = _Run(store, lake, order, standing, mine, keeper, threads, workspace, told, now).run()
+    except BaseException:
+        end = in_force(lake, order.bucket)
+        if end is not None:
+            finish(lake, mine, end, order.settings, now())
+        else:
+            lake.remove(mine.folder)
+        raise
+    in_force_now = in_force(lake, order.bucket) or standing
+    rolled = finish(lake, mine, in_force_now, order.settings, now(), cut_short)
+    say_rolled(lake, order.bucket, now())
+    return rolled
+
+
+def _refuse_elsewhere(standing: Standing, order: Order) -> None:
+    if None not in (order.place, standing.place) and order.place != standing.place:
+        raise ValueError(
+            f"'{order.bucket}' was listed at {standing.place}, but the catalog now says {order.place}: list "
+            f"it there first (fixity inventory {order.bucket})"
+        )
+
+
+def _take_over(
+    lake: Lake,
+    order: Order,
+    standing: Standing,
+    run_id: str,
+    told: Callable[[str], None],
+    now: Callable[[], datetime],
+) -> bool:
+    dead = [other for other in claims(lake, order.bucket) if other.run_id != run_id]
+    for other in dead:
+        kept = finish(lake, other, standing, order.settings, now())
+        told(f"the run {other.run_id} ended without a word: {kept.objects:,} checks of it are kept")
+    return bool(dead)
+
+
+class _Keeper:
+    """Keeps checks as they end, a few seconds' worth at a time, and gives signs of life."""
+
+    def __init__(self, lake: Lake, claim: Claim, workspace: Path, now: Callable[[], datetime]) -> None:
+        self._lake = lake
+        self._claim = claim
+        self._workspace = workspace
+        self._now = now
+        self._waiting: list[Check] = []
+        self._lock = threading.Lock()
+        self._keeping = threading.Lock()
+        self._number = 0
+
+    def add(self, check: Check) -> None:
+        with self._lock:
+            self._waiting.append(check)
+
+    def keep(self) -> None:
+        """Keep all that ended until now."""
+        with self._keeping:
+            with self._lock:
+                waiting, self._waiting = self._waiting, []
+            if waiting:
+                self._number += 1
+                self._claim.keep(self._lake, self._number, waiting, self._workspace)
+
+    def work(self, stop: threading.Event, failed: list[BaseException]) -> None:
+        """Keep and say alive until told to stop."""
+        said = time.monotonic()
+        try:
+            while not stop.wait(_KEEP_SECONDS):
+                self.keep()
+                if time.monotonic() - said >= BEAT_SECONDS:
+                    said = time.monotonic()
+                    self._claim.say_alive(self._lake, self._now())
+        except BaseException as error:
+            failed.append(error)
+
+
+@contextmanager
+def _kept_alive(lake: Lake, claim: Claim, workspace: Path, now: Callable[[], datetime]) -> Iterator[_Keeper]:
+    keeper = _Keeper(lake, claim, workspace, now)
+    stop = threading.Event()
+    failed: list[BaseException] = []
+    thread = threading.Thread(target=keeper.work, args=(stop, failed), name="keep", daemon=True)
+    thread.start()
+    try:
+        yield keeper
+    finally:
+        stop.set()
+        thread.join()
+        keeper.keep()
+    if failed:
+        raise failed[0]
+
+
+class _Run:
+    """Batches of one run, each read by threads of its own within the store's one pace."""
+
+    def __init__(
+        self,
+        store: Store,
+        lake: Lake,
+        order: Order,
+        standing: Standing,
+        claim: Claim,
+        keeper: _Keeper,
+        threads: int,
+        workspace: Path,
+        told: Callable[[str], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._lake = lake
+        self._order = order
+        self._standing = standing
+        self._claim = claim
+        self._keeper = keeper
+        self._threads = threads
+        self._workspace = workspace
+        self._told = told
+        self._now = now
+        self._ended: queue.Queue[Check | BaseException | None] = queue.Queue()
+        self._taken: list[Path] = []
+        self._size = 0
+        self._objects = 0
+
+    def run(self) -> str | None:
+        """Check batch after batch, until one ends within its interval; says what cut the first one short."""
+        batch = self._next()
+        cut_short = batch.cut_short
+        if cut_short:
+            self._told(f"{self._order.bucket}: {batch.rows.num_rows:,} objects are taken: {cut_short}")
+        running = 0
+        while batch.rows.num_rows:
+            self._begin(batch)
+            running = self._wait(running + 1)
+            if not running or self._order.keys:
+                break
+            self._told(f"{self._order.bucket}: the batch outlasts its interval; the next is taken beside it")
+            batch = self._next()
+        while running:
+            running = self._wait(running, for_ever=True)
+        return cut_short
+
+    def _next(self) -> Batch:
+        if self._order.keys:
+            return find(self._lake, self._standing, self._order.keys, self._workspace)
+        limits = self._order.limits
+        if limits.egress is not None:
+            limits = replace(limits, egress=limits.egress - self._size)
+        return choose(self._lake, self._standing, self._taken, self._now(), limits, self._workspace)
+
+    def _begin(self, batch: Batch) -> None:
+        number = len(self._taken) + 1
+        self._taken.append(self._claim.take(self._lake, number, batch.rows, self._workspace))
+        items = list(enumerate(_objects(batch.rows), self._objects))
+        self._objects += batch.rows.num_rows
+        self._size += batch.size
+        # A daemon: an interrupted run does not wait for the end of an object of terabytes.
+        threading.Thread(target=self._read, args=(items,), name=f"batch-{number}", daemon=True).start()
+
+    def _read(self, items: list[tuple[int, ListedObject]]) -> None:
+        try:
+            algorithm = self._order.settings.algorithm
+            for check in check_objects(self._store, items, algorithm, self._threads, self._now):
+                self._ended.put(check)
+            self._ended.put(None)
+        except BaseException as error:
+            self._ended.put(error)
+
+    def _wait(self, running: int, for_ever: bool = False) -> int:
+        """Take in checks until all batches have ended, or the interval has; says how many batches run on."""
+        until = time.monotonic() + self._order.interval
+        while running:
+            try:
+                left = None if for_ever else max(0.0, until - time.monotonic())
+                ended = self._ended.get(timeout=left)
+            except queue.Empty:
+                return running
+            if ended is None:
+                running -= 1
+            elif isinstance(ended, BaseException):
+                raise ended
+            else:
+                self._keeper.add(ended)
+        return 0
+
+
+def _objects(rows: pa.Table) -> Iterator[ListedObject]:
+    columns = [rows.column(name).to_pylist() for name in ListedObject.__slots__]
+    for values in zip(*columns, strict=True):
+        yield ListedObject(*values)

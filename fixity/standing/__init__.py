@@ -1,0 +1,25 @@
+"""The standing of a bucket: what its ledger says of each object, folded into one row.
+
+The ledger grows by a file a run and is never changed. So that nobody has to read all of it, its files
+are folded into a table of their own, kept below `standing/`: derived from the ledger, and made anew
+where it is lost. Choosing what to check, and checking it, does not belong here.
+"""
+
+from __future__ import annotations
+
+from fixity.standing.fold import Settings, add_checks, ready
+from fixity.standing.history import LedgerFile, LeftOut, usable_files
+from fixity.standing.inventories import confirm_empty
+from fixity.standing.table import STANDING, Standing
+
+__all__ = [
+    "STANDING",
+    "LedgerFile",
+    "LeftOut",
+    "Settings",
+    "Standing",
+    "add_checks",
+    "confirm_empty",
+    "ready",
+    "usable_files",
+]

@@ -1,0 +1,313 @@
+"""Folding the ledger: from an inventory, the standing before and new checks to the standing now.
+
+Done range by range over sorted tables, so that memory does not grow with the bucket. How checks are
+made, and which objects are chosen for one, does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.catalog import Algorithm
+from fixity.database import open_database
+from fixity.hashing import utc_now
+from fixity.lake import Lake
+from fixity.lake.paths import standing_folder
+from fixity.reports.ranges import TableNotSorted, pieces_of
+from fixity.standing.history import LedgerFile, ledger_files, run_of, usable_files
+from fixity.standing.inventories import Listing, inventory_in_force
+from fixity.standing.table import STANDING, Standing, in_force
+from fixity.standing.views import define_content, view
+from fixity.table_writer import ROW_GROUP_ROWS
+from fixity.tables import CHECKSUMS, INVENTORY
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SQL = Path(__file__).with_suffix(".sql")
+_RANGE_ROWS = 200_000
+_MEMORY = "900MB"
+_LARGE_ROWS = 100_000  # a file of the ledger with more is read range by range
+_QUEUE_ROWS = 500_000
+_MOST_SINCE = 200  # files of changed rows that are read beside a standing before it is folded anew
+_CLOCKS_DIFFER = timedelta(days=1)  # a time further in the future is a clock that was wrong
+_DAYS_KEPT = 40
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a bucket's standing is reckoned by: how old a check may be, and the algorithm of its checksums."""
+
+    every: timedelta
+    algorithm: Algorithm
+
+
+def ready(
+    lake: Lake,
+    bucket: str,
+    settings: Settings,
+    run_id: str,
+    now: Callable[[], datetime] = utc_now,
+    told: Callable[[str], None] = lambda text: None,
+) -> Standing:
+    """The bucket's standing, folded anew where it does not say all that the ledger and the inventory say.
+
+    Arguments: `run_id` names what is folded anew; `told` hears what is left out, and why.
+    Raises TableMissing without an inventory, LakeError.
+    """
+    standing = in_force(lake, bucket)
+    with lake.workspace() as workspace:
+        listing = inventory_in_force(lake, bucket, workspace)
+        if listing.refused:
+            told(listing.refused)
+        files = ledger_files(lake, bucket)
+        if standing is None or _is_behind(lake, standing, listing, settings, files, now()):
+            standing = _fold(lake, bucket, standing, listing, settings, run_id, now(), workspace)
+    for name, (_, why) in standing.left_out.items():
+        told(f"left out: {lake.location(name)} {why}")
+    return standing
+
+
+def _is_behind(
+    lake: Lake,
+    standing: Standing,
+    listing: Listing,
+    settings: Settings,
+    files: Iterable[Any],
+    now: datetime,
+) -> bool:
+    since = standing.since(lake)
+    known = {*standing.folded, *(_run_since(name) for name in since)}
+    return (
+        standing.inventory_run_id != listing.provenance.run_id
+        or standing.every != settings.every.total_seconds()
+        or standing.algorithm != settings.algorithm
+        or max(datetime.fromisoformat(standing.folded_at), *map(_time_since, since), _LONG_AGO)
+        > now + _CLOCKS_DIFFER  # reckoned by a clock that was wrong
+        or len(since) > _MOST_SINCE
+        or any(
+            run_of(file.name) not in known and standing.left_out.get(file.name, (None, ""))[0] != file.size
+            for file in files
+        )
+    )
+
+
+def _run_since(name: str) -> str:
+    return run_of(name).split("_", 2)[2]
+
+
+def _time_since(name: str) -> datetime:
+    return datetime.strptime(run_of(name).split("_", 2)[1], "%Y%m%dT%H%M%S%z")
+
+
+def add_checks(
+    lake: Lake, standing: Standing, settings: Settings, rows: Path, file: Path, run_id: str, now: datetime
+) -> Path:
+    """Keep what a run's checks changed beside the standing, so that it need not be folded anew.
+
+    Arguments: `rows`, the rows of the standing that were checked; `file`, the run's file of the
+    ledger. Returns a local path of the changed rows, beside `file`. Raises LakeError.
+    """
+    changed = file.with_name("changed.parquet")
+    with open_database(file.parent) as database, pq.ParquetWriter(changed, STANDING) as writer:
+        view(database, "prior", [rows])
+        view(database, "listing", [rows], INVENTORY.remove(INVENTORY.get_field_index("checksum_algorithm")))
+        view(database, "news", [file], CHECKSUMS)
+        listed_at = datetime.fromisoformat(standing.listed_at)
+        for batch in _folded(database, settings, listed_at, now, "", None):
+            writer.write_batch(batch)
+    since = standing.since(lake)
+    if run_id not in standing.folded and all(_run_since(name) != run_id for name in since):
+        number = 1 + max((int(run_of(name).partition("_")[0]) for name in since), default=0)
+        kept = file.with_name("since.parquet")
+        kept.write_bytes(changed.read_bytes())
+        lake.put(
+            f"{standing.folder}since/{number:06d}_{now:%Y%m%dT%H%M%S%z}_{run_id}.parquet", kept, replace=True
+        )
+    return changed
+
+
+def _folded(
+    database: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    listed_at: datetime,
+    now: datetime,
+    lower: str,
+    upper: str | None,
+) -> Iterator[pa.RecordBatch]:
+    define_content(database)
+    reader = database.execute(
+        _SQL.read_text(encoding="utf-8"),
+        {
+            "lower": lower,
+            "upper": upper,
+            "algorithm": settings.algorithm,
+            "every": settings.every // timedelta(microseconds=1),
+            "listed_at": listed_at,
+            "horizon": now + _CLOCKS_DIFFER,
+        },
+    ).to_arrow_reader(ROW_GROUP_ROWS)
+    for batch in reader:
+        yield from pa.Table.from_batches([batch]).cast(STANDING).to_batches()
+
+
+def _fold(
+    lake: Lake,
+    bucket: str,
+    before: Standing | None,
+    listing: Listing,
+    settings: Settings,
+    run_id: str,
+    now: datetime,
+    workspace: Path,
+) -> Standing:
+    prior = _prior(lake, before, workspace)
+    if prior is None:
+        before = None
+    folded = set(before.folded) if before else set()
+    unfolded = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]
+    # All bytes of a file, once: what is damaged within is found by name, and not in the midst of a query.
+    files, left_out = usable_files(lake, bucket, unfolded, workspace, thoroughly=True)
+    objects = workspace / "objects.parquet"
+    rows = listed = 0
+    with open_database(workspace, _MEMORY) as database:
+        news = _open_views(database, listing.path, prior, files, workspace)
+        with pq.ParquetWriter(objects, STANDING, compression="zstd", compression_level=1) as writer:
+            for lower, upper in _ranges([listing.path, *([prior] if prior else []), *news]):
+                for batch in _folded(database, settings, listing.provenance.listed_at, now, lower, upper):
+                    writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
+                    rows += batch.num_rows
+        read_by_day = _read_by_day(database, before, now)
+        view(database, "objects", [objects])
+        listed = _count(database, "listed")
+        tables = {
+            "queue": "listed AND left_out IS NULL",
+            "damaged": "listed AND damaged_at IS NOT NULL",
+        }
+        columns = ", ".join(STANDING.names)
+        for name, which in tables.items():
+            database.execute(
+                f"COPY (SELECT {columns} FROM objects WHERE {which} ORDER BY due_at NULLS FIRST, key "
+                f"LIMIT {_QUEUE_ROWS}) TO '{workspace / name}.parquet' (COMPRESSION zstd)"
+            )
+    standing = Standing(
+        bucket=bucket,
+        generation=f"{now:%Y%m%dT%H%M%S}-{run_id}",
+        inventory_run_id=listing.provenance.run_id,
+        listed_at=listing.provenance.listed_at.isoformat(),
+        folded_at=now.isoformat(),
+        every=settings.every.total_seconds(),
+        algorithm=settings.algorithm,
+        objects=listed,
+        rows=rows,
+        queued=int(pq.read_metadata(workspace / "queue.parquet").num_rows),
+        folded=sorted({*folded, *(run_of(file.name) for file in files)}),
+        left_out={each.name: (each.size, each.why) for each in left_out},
+        read_by_day=read_by_day,
+        place=listing.provenance.place,
+    )
+    for name in ("objects", *tables):
+        lake.put(standing.name(name), workspace / f"{name}.parquet", replace=True)
+    standing.announce(lake)
+    _clear_away(lake, bucket, {standing.generation, before.generation if before else ""})
+    return standing
+
+
+def _prior(lake: Lake, before: Standing | None, workspace: Path) -> Path | None:
+    if before is None:
+        return None
+    try:
+        path = lake.fetch(before.name("objects"), workspace)
+        pq.read_schema(path)
+    except (FileNotFoundError, pa.ArrowException):
+        return None  # lost or spoiled: all of the ledger says it anew
+    return path
+
+
+def _large(files: list[LedgerFile]) -> list[Path]:
+    return [file.path for file in files if file.rows > _LARGE_ROWS and _is_sorted(file.path)]
+
+
+def _is_sorted(path: Path) -> bool:
+    try:
+        pieces_of(path, 2**62)
+    except TableNotSorted:
+        return False
+    return True
+
+
+def _open_views(
+    database: duckdb.DuckDBPyConnection,
+    listing: Path,
+    prior: Path | None,
+    files: list[LedgerFile],
+    workspace: Path,
+) -> list[Path]:
+    """Make the views that are folded; returns the sorted tables of checks among them."""
+    large = _large(files)
+    small = [file for file in files if file.path not in large]
+    view(database, "listing", [listing], INVENTORY)
+    view(database, "prior", [prior] if prior else [])
+    view(database, "small", [file.path for file in small], CHECKSUMS)
+    if sum(file.rows for file in small) > _LARGE_ROWS:
+        # Thousands of small files are read once, and not once a range.
+        large.append(workspace / "small-sorted.parquet")
+        database.execute(
+            f"COPY (SELECT {', '.join(CHECKSUMS.names)} FROM small ORDER BY key) TO '{large[-1]}' "
+            f"(ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        )
+        view(database, "small", [], CHECKSUMS)
+    view(database, "large", large, CHECKSUMS)
+    database.execute("CREATE TEMP VIEW news AS FROM large UNION ALL BY NAME FROM small")
+    return large
+
+
+def _ranges(tables: list[Path]) -> Iterator[tuple[str, str | None]]:
+    pieces = sorted(
+        (piece for table in tables for piece in pieces_of(table, 2**62)), key=lambda piece: piece.first
+    )
+    edges: list[str | None] = [""]
+    lower = ""
+    held = 0
+    for piece in pieces:
+        if held + piece.rows > _RANGE_ROWS and piece.first > lower:
+            lower, held = piece.first, 0
+            edges.append(lower)
+        held += piece.rows
+    for begin, end in pairwise([*edges, None]):
+        yield begin or "", end
+
+
+def _count(database: duckdb.DuckDBPyConnection, condition: str) -> int:
+    row = database.execute(f"SELECT count(*) FROM objects WHERE {condition}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _read_by_day(
+    database: duckdb.DuckDBPyConnection, before: Standing | None, now: datetime
+) -> dict[str, int]:
+    days = dict(before.read_by_day) if before else {}
+    for day, count in database.execute(
+        "SELECT strftime(checked_at AT TIME ZONE 'UTC', '%Y-%m-%d'), sum(bytes_read)::BIGINT "
+        "FROM news WHERE checked_at IS NOT NULL GROUP BY ALL"
+    ).fetchall():
+        days[day] = days.get(day, 0) + count
+    oldest = (now - timedelta(days=_DAYS_KEPT)).date().isoformat()
+    return {day: count for day, count in sorted(days.items()) if day >= oldest}
+
+
+def _clear_away(lake: Lake, bucket: str, kept: set[str]) -> None:
+    """Remove the generations before the last two: a run in progress may still read the one before."""
+    folder = standing_folder(bucket)
+    for generation in {file.name.removeprefix(folder).partition("/")[0] for file in lake.list(folder)}:
+        if generation not in kept and generation[:1].isdigit():
+            lake.remove(f"{folder}{generation}/")

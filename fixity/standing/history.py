@@ -1,0 +1,102 @@
+"""The ledger as history: all of its files that can be read, and those that cannot, by name.
+
+A file that is truncated or foreign is left out and said to be; nothing else stops for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.lake import Lake, LakeFile
+from fixity.lake.paths import checksums_folder
+from fixity.tables import CHECKSUMS, Provenance
+
+_NEEDED = tuple(name for name in CHECKSUMS.names if name not in ("storage_class", "is_latest"))
+_FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
+
+
+@dataclass(frozen=True)
+class LedgerFile:
+    """A file of the ledger as it can be read: its name in the lake, a local path, its rows."""
+
+    name: str
+    path: Path
+    rows: int
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file of the ledger that cannot be read: its name, its size in bytes, and why."""
+
+    name: str
+    size: int
+    why: str
+
+
+def ledger_files(lake: Lake, bucket: str) -> list[LakeFile]:
+    """All files of a bucket's ledger, by name. Raises LakeError."""
+    return [file for file in lake.list(checksums_folder(bucket)) if file.name.endswith(".parquet")]
+
+
+def run_of(name: str) -> str:
+    """The run that wrote a file of the ledger, as its name says."""
+    return PurePosixPath(name).stem
+
+
+def usable_files(
+    lake: Lake, bucket: str, files: Iterable[LakeFile], workspace: Path, thoroughly: bool = False
+) -> tuple[list[LedgerFile], list[LeftOut]]:
+    """Fetch files of the ledger, and tell those that can be read from those that cannot.
+
+    Arguments: `thoroughly`, whether all of their bytes are read, or only what their ends say of them.
+    Raises LakeError.
+    """
+
+    def look(file: LakeFile) -> LedgerFile | LeftOut:
+        path = lake.fetch(file.name, workspace)
+        try:
+            return LedgerFile(file.name, path, _rows(path, bucket, thoroughly))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            why = str(error).replace(str(path), "it")
+            return LeftOut(file.name, file.size, f"cannot be used: {why}")
+
+    with ThreadPoolExecutor(_FETCHES) as pool:
+        looked = list(pool.map(look, files))
+    return (
+        [file for file in looked if isinstance(file, LedgerFile)],
+        [file for file in looked if isinstance(file, LeftOut)],
+    )
+
+
+def _rows(path: Path, bucket: str, thoroughly: bool) -> int:
+    with pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        missing = [name for name in _NEEDED if name not in schema.names]
+        if missing:
+            raise ValueError(f"it has no column {', '.join(missing)}")
+        for name in _NEEDED:
+            if not _alike(schema.field(name).type, CHECKSUMS.field(name).type):
+                raise ValueError(f"its column {name} is {schema.field(name).type}")
+        said = Provenance.read(path)
+        if said.bucket != bucket:
+            raise ValueError(f"it is of the bucket '{said.bucket}'")
+        if thoroughly:
+            for number in range(file.num_row_groups):
+                file.read_row_group(number)
+        return int(file.metadata.num_rows)
+
+
+def _alike(found: pa.DataType, wanted: pa.DataType) -> bool:
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    if pa.types.is_string(wanted):
+        return bool(pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_null(found))
+    if pa.types.is_timestamp(wanted):
+        return bool(pa.types.is_null(found) or (pa.types.is_timestamp(found) and found.tz is not None))
+    return bool(found == wanted)

@@ -1,0 +1,13 @@
+-- The rows of a standing's table as they are now: those that changed after it was folded replace its own.
+-- The views `folded` and `since` hold the table and the changed rows, the newest file's last by name.
+CREATE OR REPLACE TEMP VIEW now AS
+WITH changed AS (
+    SELECT *, content(version_id, etag, last_modified, size) AS content
+    FROM since
+    QUALIFY row_number() OVER (PARTITION BY key, content, algorithm ORDER BY filename DESC) = 1
+)
+
+SELECT f.* FROM (SELECT *, content(version_id, etag, last_modified, size) AS content FROM folded) AS f
+ANTI JOIN changed USING (key, content, algorithm)
+UNION ALL BY NAME
+FROM changed

@@ -1,0 +1,117 @@
+"""The table of a standing, and the note that says which one is in force.
+
+standing/<bucket>/NEWEST.json                     the note, replaced as a whole
+standing/<bucket>/<generation>/objects.parquet    a row an object, sorted by key
+standing/<bucket>/<generation>/queue.parquet      the first of those to be checked, in that order
+standing/<bucket>/<generation>/damaged.parquet    those whose bytes are not what they were
+standing/<bucket>/<generation>/since/…            rows that rolling runs have changed since
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+import pyarrow as pa
+
+from fixity.lake import Lake
+from fixity.lake.paths import standing_folder
+from fixity.tables import CHECKSUMS, Provenance
+
+_UTC = pa.timestamp("us", tz="UTC")
+
+
+def _field(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
+    return pa.field(name, kind, metadata={"description": meaning})
+
+
+STANDING = pa.schema(
+    [
+        *(column.with_nullable(True) for column in CHECKSUMS),
+        _field(
+            "listed", pa.bool_(), "Whether the newest inventory has it, and it is hashed with this algorithm"
+        ),
+        _field("listed_since", _UTC, "The first listing that had it, as far as is known"),
+        _field("left_out", pa.string(), "Why it is never chosen: archived"),
+        _field(
+            "baseline", pa.string(), "Its registered checksum: the first that was computed from its bytes"
+        ),
+        _field("baseline_at", _UTC, "When that was"),
+        _field("baseline_run", pa.string(), "By which run"),
+        _field("verified_at", _UTC, "When its bytes were read last, be they right or wrong"),
+        _field("good_at", _UTC, "When they were last seen to be right"),
+        _field("damaged_at", _UTC, "When they were first seen to be wrong since; NULL where they are right"),
+        _field("found", pa.string(), "The checksum that differs from the baseline"),
+        _field("failures", pa.int32(), "Checks without a result since the last with one"),
+        _field("due_at", _UTC, "When it is to be checked next; NULL for at once, since it never was"),
+    ]
+)
+"""A row an object version (as last written) and algorithm; the first columns are its newest check's."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A standing in force: which inventory and which files of the ledger it was folded from.
+
+    generation: its folder's name. folded_at: when (UTC). every: the term in seconds, by which `due_at`
+    was reckoned. objects: rows that are listed. rows: all rows. queued: rows of the queue. folded: the
+    names of the ledger's files in it, without folder and ending. left_out: the files that could not be
+    read, by name, with size and why. read_by_day: bytes read a day (UTC).
+    place: where the bucket was when it was listed.
+    """
+
+    bucket: str
+    generation: str
+    inventory_run_id: str
+    listed_at: str
+    folded_at: str
+    every: float
+    algorithm: str
+    objects: int
+    rows: int
+    queued: int
+    folded: list[str]
+    left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
+    read_by_day: dict[str, int] = field(default_factory=dict)
+    place: str | None = None
+
+    @property
+    def folder(self) -> str:
+        """Its folder in the lake."""
+        return f"{standing_folder(self.bucket)}{self.generation}/"
+
+    @property
+    def provenance(self) -> Provenance:
+        """What tables made from it say of themselves."""
+        listed_at = datetime.fromisoformat(self.listed_at)
+        return Provenance(self.bucket, self.generation, self.inventory_run_id, listed_at, self.place)
+
+    def name(self, table: str) -> str:
+        """The name in the lake of one of its tables: objects, queue or damaged."""
+        return f"{self.folder}{table}.parquet"
+
+    def since(self, lake: Lake) -> list[str]:
+        """The files of rows that have changed since, oldest first. Raises LakeError."""
+        return [file.name for file in lake.list(f"{self.folder}since/")]
+
+    def announce(self, lake: Lake) -> None:
+        """Put it in force. Raises LakeError."""
+        lake.put_text(_note(self.bucket), json.dumps(asdict(self)), replace=True)
+
+
+def in_force(lake: Lake, bucket: str) -> Standing | None:
+    """A bucket's standing, None where there is none or only what another version of this wrote.
+
+    Raises LakeError.
+    """
+    try:
+        said = json.loads(lake.read_text(_note(bucket)))
+        said["left_out"] = {name: (size, why) for name, (size, why) in said["left_out"].items()}
+        return Standing(**said)
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _note(bucket: str) -> str:
+    return f"{standing_folder(bucket)}NEWEST.json"

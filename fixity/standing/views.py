@@ -1,0 +1,60 @@
+"""Views for DuckDB: of Parquet files that may be none, and of a standing as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from fixity.lake import Lake
+from fixity.standing.table import STANDING, Standing
+
+if TYPE_CHECKING:
+    import duckdb
+
+_NOW = Path(__file__).with_name("now.sql")
+_CONTENT = """
+    CREATE OR REPLACE TEMP MACRO content(version_id, etag, last_modified, size) AS
+        CASE WHEN version_id IS NULL OR version_id = 'null' THEN hash(etag, last_modified, size)
+        ELSE hash(version_id) END
+"""
+
+
+def define_content(database: duckdb.DuckDBPyConnection) -> None:
+    """Define `content(version_id, etag, last_modified, size)`: it tells apart what was written under one key.
+
+    Its values are never kept: DuckDB's hash may change with its version.
+    """
+    database.execute(_CONTENT)
+
+
+def view(
+    database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path], schema: pa.Schema = STANDING
+) -> None:
+    """Make a view over Parquet files, with their names as `filename`; without files, an empty one.
+
+    Columns that one of several files lacks are NULL; those that `schema` does not know are left out.
+    """
+    columns = ", ".join(schema.names)
+    if not files:
+        empty = schema.append(pa.field("filename", pa.string())).empty_table()
+        database.register(f"{name}_empty", empty)
+        database.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM {name}_empty")
+        return
+    paths = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+    database.execute(
+        f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {columns}, filename "
+        f"FROM read_parquet([{paths}], union_by_name = true, filename = true)"
+    )
+
+
+def view_now(
+    database: duckdb.DuckDBPyConnection, lake: Lake, standing: Standing, table: str, workspace: Path
+) -> None:
+    """Make the view `now` of a standing's table: objects, queue or damaged. Raises LakeError."""
+    define_content(database)
+    view(database, "folded", [lake.fetch(standing.name(table), workspace)])
+    view(database, "since", [lake.fetch(name, workspace) for name in standing.since(lake)])
+    database.execute(_NOW.read_text(encoding="utf-8"))

@@ -1,0 +1,108 @@
+"""How much of each bucket with a term (`fixity_every`) was checked within it, and what was not.
+
+One row a bucket: objects, checked within the term, due, never checked, overdue, failing, damaged, left
+out, the oldest check, and when all is done at the pace of the last seven days.
+"""
+
+import dagster as dg
+
+from fixity.ledger import TableMissing
+from fixity.rolling import BucketCoverage, bucket_coverage
+from fixity_assets.describe import GROUP, told_plainly
+from resources import CatalogResource, LakeResource
+
+NAME = "coverage"
+WITHIN_TERM, ALL_CHECKED, ALIVE, READABLE = (
+    "within_term",
+    "all_ever_checked",
+    "schedule_runs",
+    "ledger_readable",
+)
+_CHECKS = {
+    WITHIN_TERM: "No object's check is older than its term by more than a day, and no new object has waited "
+    "so long for its first.",
+    ALL_CHECKED: "Every object was checked at least once. A new object waits for its first check: a warning.",
+    ALIVE: "Each bucket's rolling runs give a sign of life within four of its intervals (two hours at "
+    "least), and it was listed.",
+    READABLE: "Every file of the ledger can be read, and the newest inventory is young and can be believed.",
+}
+
+
+def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
+    """The asset `coverage` over all buckets that have a term, with its checks."""
+
+    @dg.asset(
+        name=NAME,
+        description=__doc__,
+        group_name=GROUP,
+        kinds={"duckdb"},
+        owners=owners,
+        deps=["rolling_checks", "checksums"],
+        check_specs=[dg.AssetCheckSpec(name, asset=NAME, description=text) for name, text in _CHECKS.items()],
+    )
+    def coverage(
+        context: dg.AssetExecutionContext, catalog: CatalogResource, lake: LakeResource
+    ) -> dg.MaterializeResult:
+        rows: list[BucketCoverage] = []
+        unlisted: list[str] = []
+        with told_plainly():
+            kept_in = lake.open()
+            for bucket in catalog.catalog.buckets.values():
+                if bucket.fixity_every is None:
+                    continue
+                try:
+                    rows.append(bucket_coverage(kept_in, bucket, context.run.run_id))
+                except TableMissing as error:
+                    unlisted.append(str(error))
+        wrong = {
+            WITHIN_TERM: [f"{row.bucket}: {row.overdue:,} objects overdue" for row in rows if row.overdue],
+            ALL_CHECKED: [f"{row.bucket}: {row.never:,} objects never checked" for row in rows if row.never],
+            ALIVE: [*unlisted, *(f"{row.bucket}: {silence(row)}" for row in rows if row.silent is not None)],
+            READABLE: [text for row in rows for text in row.ledger],
+        }
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": len(rows),
+                **{name: sum(getattr(row, name) for row in rows) for name in COUNTS},
+                "buckets": _table(rows),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=name,
+                    passed=not said,
+                    severity=dg.AssetCheckSeverity.WARN
+                    if name == ALL_CHECKED
+                    else dg.AssetCheckSeverity.ERROR,
+                    description="; ".join(said) or None,
+                )
+                for name, said in wrong.items()
+            ],
+        )
+
+    return coverage
+
+
+COUNTS = ("objects", "within_term", "due", "never", "overdue", "failing", "damaged", "archived")
+"""The counts of a bucket's coverage, in the order in which they are shown."""
+
+
+def silence(row: BucketCoverage) -> str:
+    """How long a bucket's rolling runs have been silent, for people."""
+    if row.silent == float("inf"):
+        return "no rolling run has ended yet"
+    return f"no rolling run has ended for {row.silent:.0f} hours"
+
+
+def _table(rows: list[BucketCoverage]) -> dg.TableMetadataValue:
+    records = []
+    for row in rows:
+        values: dict[str, str | int | float | bool | None] = {name: getattr(row, name) for name in COUNTS}
+        values["oldest"] = str(row.oldest or "")
+        values["days_to_go"] = "" if row.days_to_go is None else f"{row.days_to_go:.1f}"
+        records.append(dg.TableRecord({"bucket": row.bucket, **values}))
+    names = ["bucket", *COUNTS, "oldest", "days_to_go"]
+    kinds = {name: "int" for name in COUNTS}
+    return dg.MetadataValue.table(
+        records=records,
+        schema=dg.TableSchema(columns=[dg.TableColumn(name, kinds.get(name, "string")) for name in names]),
+    )

@@ -1,0 +1,50 @@
+"""A PREMIS 3 event for each check of a bucket, kept for ever and never changed.
+
+Each run writes the events of the checks that have none yet, as `premis/<bucket>/<run id>.xml` and
+`.parquet`. Their identifiers come from the check itself: a second export gives the same.
+"""
+
+import dagster as dg
+
+from fixity.premis import export_events
+from fixity_assets.describe import GROUP, told_plainly
+from resources import CatalogResource, LakeResource
+
+NAME = "premis_events"
+
+
+def premis_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
+    """The asset `premis_events`, a partition a bucket."""
+
+    @dg.asset(
+        name=NAME,
+        description=__doc__,
+        group_name=GROUP,
+        kinds={"xml", "parquet"},
+        owners=owners,
+        partitions_def=buckets,
+        deps=["checksums"],
+    )
+    def premis_events(
+        context: dg.AssetExecutionContext, catalog: CatalogResource, lake: LakeResource
+    ) -> dg.MaterializeResult:
+        with told_plainly():
+            bucket = catalog.bucket(context.partition_key)
+            kept_in = lake.open()
+            exported = export_events(
+                kept_in, catalog.catalog, bucket, context.run.run_id, context.log.warning
+            )
+        files = {"xml": exported.xml, "parquet_table": exported.parquet}
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": exported.events,
+                "ledger_files": exported.ledger_files,
+                **{
+                    name: dg.MetadataValue.path(kept_in.location(file))
+                    for name, file in files.items()
+                    if file
+                },
+            }
+        )
+
+    return premis_events

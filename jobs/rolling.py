@@ -1,0 +1,101 @@
+"""The schedules of rolling fixity: a batch at each bucket's interval, a listing a day, coverage.
+
+Only buckets with a term (`fixity_every`) are scheduled. What a run does belongs to the assets.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from fixity.catalog import Bucket, Catalog
+from jobs import COVERAGE_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
+
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def rolling_schedules(catalog: Catalog) -> list[dg.ScheduleDefinition]:
+    """The schedules of a catalog; none where no bucket has a term."""
+    buckets = [bucket for bucket in catalog.buckets.values() if bucket.fixity_every]
+    if not buckets:
+        return []
+    return [
+        _batches(buckets),
+        _daily(
+            "list_for_rolling_fixity", INVENTORY_JOB, "0 0 * * *", buckets, "List each bucket once a day."
+        ),
+        _daily(
+            "premis_of_rolling_fixity", PREMIS_JOB, "30 1 * * *", buckets, "Write each day's PREMIS events."
+        ),
+        dg.ScheduleDefinition(
+            name="coverage_of_rolling_fixity",
+            job_name=COVERAGE_JOB,
+            cron_schedule="15 */6 * * *",
+            description="Say four times a day what was checked within its term, and whether the batches run.",
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+        ),
+    ]
+
+
+def _batches(buckets: list[Bucket]) -> dg.ScheduleDefinition:
+    every = math.gcd(60, *(bucket.batch_interval // timedelta(minutes=1) for bucket in buckets))
+
+    @dg.schedule(
+        name="rolling_fixity",
+        job_name=ROLL_JOB,
+        cron_schedule=f"*/{every} * * * *" if every < 60 else "0 * * * *",
+        description="Start a batch for each bucket at its interval, unless its last one still runs: that one "
+        "goes on with newer objects itself.",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def rolling_fixity(
+        context: dg.ScheduleEvaluationContext,
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        tick = context.scheduled_execution_time
+        asked = [bucket for bucket in buckets if _is_turn(bucket, tick)]
+        running = [bucket.name for bucket in asked if _runs(context.instance, bucket.name)]
+        requests = [
+            dg.RunRequest(run_key=f"{bucket.name}:{tick:%Y-%m-%dT%H:%M}", partition_key=bucket.name)
+            for bucket in asked
+            if bucket.name not in running
+        ]
+        if requests:
+            return requests
+        return dg.SkipReason(f"still running: {', '.join(running)}" if running else "no bucket's turn")
+
+    return rolling_fixity
+
+
+def _is_turn(bucket: Bucket, tick: datetime) -> bool:
+    return tick.timestamp() // 60 * 60 % bucket.batch_interval.total_seconds() == 0
+
+
+def _runs(instance: dg.DagsterInstance, bucket: str) -> bool:
+    unfinished = dg.RunsFilter(job_name=ROLL_JOB, statuses=_UNFINISHED, tags={"dagster/partition": bucket})
+    return bool(instance.get_run_records(unfinished, limit=1))
+
+
+def _daily(name: str, job: str, cron: str, buckets: list[Bucket], text: str) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=name,
+        job_name=job,
+        cron_schedule=cron,
+        description=text,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def daily(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+        tick = context.scheduled_execution_time
+        return [
+            dg.RunRequest(run_key=f"{bucket.name}:{tick:%Y-%m-%d}", partition_key=bucket.name)
+            for bucket in buckets
+        ]
+
+    return daily

@@ -1,0 +1,108 @@
+"""A bucket under rolling fixity for a test: objects in memory, a lake in a directory, a clock."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.inventory import take_inventory
+from fixity.lake import LocalLake
+from fixity.rolling import Damage, Limits, Order, Rolled, damaged_now, due_now, roll
+from fixity.standing import Settings, Standing, ready
+from fixity.stores import ListedObject, ObjectUnreadable, Sink
+from tests.fixity.support import MemoryStore
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+BUCKET = "b"
+
+
+class Archive(MemoryStore):
+    """Objects in memory that can be damaged in silence, refuse to be read, and be rewritten."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unreadable: set[str] = set()
+        self.bytes_now: dict[str, bytes] = {}
+
+    def damage(self, key: str) -> None:
+        """Change an object's bytes, and nothing that a listing shows."""
+        self.bytes_now[key] = b"damaged " + key.encode()
+
+    def rewrite(self, key: str, body: bytes, at: datetime) -> None:
+        """Replace an object lawfully: another ETag and time."""
+        self.bytes_now.pop(key, None)
+        etag = hashlib.md5(body).hexdigest()
+        item = ListedObject(key, None, True, len(body), etag, at, "STANDARD")
+        self.objects[key, None] = item, body
+
+    def read(self, item: ListedObject, sink: Sink) -> None:
+        if item.key in self.unreadable:
+            raise ObjectUnreadable("ReadError", "a broken disk")
+        if item.key in self.bytes_now and self.objects[item.key, item.version_id][0] == item:
+            self.read_keys.append(item.key)
+            sink.update(memoryview(self.bytes_now[item.key]))
+            return
+        super().read(item, sink)
+
+
+class Rolling:
+    """The bucket `b`, with what people do to it: list it, roll, look, and let time pass."""
+
+    def __init__(self, folder: Path, every: timedelta = timedelta(days=90)) -> None:
+        self.folder = folder / "lake"
+        self.lake = LocalLake(self.folder)
+        self.store = Archive()
+        self.settings = Settings(every, "SHA256")
+        self.time = BEGIN
+        self.said: list[str] = []
+        self._numbers = count(1)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def put(self, *keys: str) -> None:
+        for key in keys:
+            self.store.rewrite(key, key.encode(), self.time)
+
+    def take_inventory(self) -> None:
+        take_inventory(self.store, self.lake, BUCKET, f"i{next(self._numbers):05d}", now=self.now)
+
+    def roll(
+        self, items: int = 1000, size: int | None = None, egress: int | None = None, keys: Sequence[str] = ()
+    ) -> Rolled:
+        order = Order(BUCKET, self.settings, Limits(items, size, egress), 1800.0, tuple(keys))
+        run_id = f"r{next(self._numbers):05d}"
+        return roll(self.store, self.lake, order, run_id, 2, self.said.append, self.now)
+
+    def rolled(self, items: int = 1000) -> list[str]:
+        """The keys that a rolling run checks."""
+        rolled = self.roll(items)
+        return keys_of(self.ledger(rolled)) if rolled.file else []
+
+    def ledger(self, rolled: Rolled) -> pa.Table:
+        assert rolled.file is not None
+        return pq.read_table(self.folder / rolled.file)
+
+    def standing(self) -> Standing:
+        return ready(
+            self.lake, BUCKET, self.settings, f"s{next(self._numbers):05d}", self.now, self.said.append
+        )
+
+    def due(self) -> list[str]:
+        """All keys that are due, in order."""
+        with self.lake.workspace() as workspace:
+            return keys_of(due_now(self.lake, self.standing(), [], self.time, 10_000, workspace))
+
+    def damaged(self) -> list[Damage]:
+        return damaged_now(self.lake, self.standing())
+
+
+def keys_of(table: pa.Table) -> list[str]:
+    keys: list[str] = table.column("key").to_pylist()
+    return keys

@@ -1,0 +1,146 @@
+"""Runs that are killed, that meet each other, or that fail: checks are kept once, objects taken once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from fixity.inventory import take_inventory
+from fixity.lake import LocalLake
+from fixity.rolling import BucketBusy, Limits, Order, roll
+from fixity.rolling.claims import Claim, claims
+from fixity.standing import Settings
+from fixity.stores import Pace, StoreUnreachable
+from fixity.stores.local import LocalStore
+from tests.fixity.rolling.support import BUCKET, Rolling, keys_of
+
+KILLED = """
+import sys, threading
+from datetime import timedelta
+from pathlib import Path
+from fixity.lake import LocalLake
+from fixity.rolling import Limits, Order, roll
+import fixity.rolling.roll as rolling
+from fixity.standing import Settings
+from fixity.stores import Pace
+from fixity.stores.local import LocalStore
+
+rolling._KEEP_SECONDS = 0.05
+class Stuck(LocalStore):
+    def read(self, item, sink):
+        if item.key == "0-stuck":
+            threading.Event().wait()
+        super().read(item, sink)
+store = Stuck(Path(sys.argv[1]), Pace(2))
+order = Order("b", Settings(timedelta(days=90), "SHA256"), Limits(100), 1800.0)
+roll(store, LocalLake(Path(sys.argv[2])), order, "killed", 2)
+"""
+
+
+def test_after_a_kill_the_next_run_keeps_what_was_checked_and_checks_the_rest_each_once(
+    tmp_path: Path,
+) -> None:
+    folder, lake = tmp_path / "data", LocalLake(tmp_path / "lake")
+    folder.mkdir()
+    for number in range(30):
+        (folder / f"a-{number:02d}").write_bytes(b"content")
+    (folder / "0-stuck").write_bytes(bytes(5 * 1024**2))
+    store = LocalStore(folder, Pace(2))
+    take_inventory(store, lake, BUCKET, "i")
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder), str(tmp_path / "lake")])
+    kept = tmp_path / "lake/scratch/rolling/b/killed"
+    for _ in range(600):
+        if sum(pq.read_metadata(file).num_rows for file in kept.glob("checks-*.parquet")) == 30:
+            break
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert len(list(kept.glob("checks-*.parquet"))) >= 1
+    order = Order(BUCKET, Settings(timedelta(days=90), "SHA256"), Limits(100), 1800.0)
+    with pytest.raises(BucketBusy, match="rolling run killed since"):
+        roll(store, lake, order, "too-soon", 2)
+    said: list[str] = []
+
+    def later() -> datetime:
+        return datetime.now(UTC) + timedelta(minutes=11)
+
+    rolled = roll(store, lake, order, "next", 2, said.append, later)
+    assert any("the run killed ended without a word: 30 checks of it are kept" in text for text in said)
+    assert rolled.objects == 1
+    tables = {
+        file.stem: keys_of(pq.read_table(file)) for file in (tmp_path / "lake/checksums/b").glob("*.parquet")
+    }
+    assert {name: len(keys) for name, keys in tables.items()} == {"killed": 30, "next": 1}
+    assert roll(store, lake, order, "last", 2, now=later).objects == 0
+    assert not claims(lake, BUCKET)
+
+
+@pytest.mark.parametrize("killed_after", ["ledger", "changed rows"])
+def test_a_run_killed_while_it_keeps_its_checks_has_them_counted_once(
+    tmp_path: Path, killed_after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put("a", "b", "c")
+    bucket.take_inventory()
+
+    def killed(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    what = "add_checks" if killed_after == "ledger" else "announce"
+    with monkeypatch.context() as patch:
+        patch.setattr(f"fixity.rolling.finish.{what}", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bucket.roll(2)
+    bucket.time += timedelta(minutes=11)
+    assert bucket.rolled() == ["c"]
+    tables = [
+        keys_of(pq.read_table(file)) for file in sorted((bucket.folder / "checksums/b").glob("*.parquet"))
+    ]
+    assert tables == [["a", "b"], ["c"]]
+    assert bucket.due() == []
+
+
+def test_of_two_runs_on_a_bucket_the_second_steps_back_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put("a")
+    bucket.take_inventory()
+    other = Claim(BUCKET, "other", bucket.time.isoformat(), bucket.time.isoformat())
+    other.say_alive(bucket.lake, bucket.time)
+    with pytest.raises(BucketBusy, match="is being checked by the rolling run other"):
+        bucket.roll()
+    assert [each.run_id for each in claims(bucket.lake, BUCKET)] == ["other"]
+
+
+def test_a_store_that_goes_away_ends_the_run_and_what_was_checked_is_kept(tmp_path: Path) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    read = bucket.store.read
+
+    def refusing(item, sink) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        if item.key == "b":
+            raise StoreUnreachable("the credentials have expired")
+        read(item, sink)
+
+    bucket.store.read = refusing  # type: ignore[method-assign]
+    with pytest.raises(StoreUnreachable):
+        bucket.roll()
+    bucket.store.read = read  # type: ignore[method-assign]
+    assert not claims(bucket.lake, BUCKET)
+    assert set(bucket.rolled()) | {"a"} == {"a", "b"}
+
+
+def test_what_was_listed_at_another_place_is_not_read(tmp_path: Path) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put("a")
+    take_inventory(bucket.store, bucket.lake, BUCKET, "i", now=bucket.now, place="s3://there")
+    order = Order(BUCKET, bucket.settings, Limits(5), 1800.0, place="s3://here")
+    with pytest.raises(ValueError, match="was listed at s3://there, but the catalog now says s3://here"):
+        roll(bucket.store, bucket.lake, order, "r", 2, now=bucket.now)
+    assert bucket.store.read_keys == []

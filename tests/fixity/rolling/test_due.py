@@ -1,0 +1,173 @@
+"""What is due, in which order, and how much of it makes a batch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from fixity.rolling import Limits, Order, roll
+from fixity.stores import ListedObject, Sink
+from tests.fixity.rolling.support import BUCKET, Archive, Rolling, keys_of
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Rolling:
+    return Rolling(tmp_path)
+
+
+def test_what_was_never_checked_comes_first_and_then_what_is_due_longest(bucket: Rolling) -> None:
+    bucket.put("a", "b", "c")
+    bucket.take_inventory()
+    for key in ("c", "a", "b"):
+        bucket.roll(keys=[key])
+        bucket.time += DAY
+    bucket.put("z")
+    bucket.take_inventory()
+    bucket.time += 90 * DAY
+    assert bucket.due() == ["z", "c", "a", "b"]
+    assert bucket.rolled(2) == ["c", "z"]  # a table is sorted by key
+    assert bucket.due() == ["a", "b"]
+
+
+def test_nothing_is_due_before_its_term_and_there_is_no_lower_bound(bucket: Rolling) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    bucket.roll()
+    bucket.time += 90 * DAY - HOUR
+    assert bucket.due() == []
+    bucket.time += HOUR
+    assert bucket.due() == ["a"]
+    bucket.time += 5000 * DAY
+    assert bucket.due() == ["a"]
+
+
+def test_a_failed_check_is_made_again_soon_after_waits_that_grow_to_a_day(bucket: Rolling) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    bucket.store.unreadable = {"a"}
+    waits = []
+    for _ in range(8):
+        assert bucket.roll().failed == 1
+        waited = timedelta(0)
+        while not bucket.due():
+            waited += HOUR
+            bucket.time += HOUR
+        waits.append(waited // HOUR)
+    assert waits == [1, 2, 4, 8, 16, 24, 24, 24]
+    bucket.store.unreadable = set()
+    assert bucket.roll().succeeded == 1
+    bucket.time += 89 * DAY
+    assert bucket.due() == []
+
+
+def test_objects_that_always_fail_do_not_keep_others_from_their_turn(bucket: Rolling) -> None:
+    bad = [f"bad/{number}" for number in range(6)]
+    bucket.put(*bad, *(f"good/{number}" for number in range(6)))
+    bucket.take_inventory()
+    bucket.store.unreadable = set(bad)
+    read: set[str] = set()
+    for _ in range(4):
+        read.update(bucket.rolled(6))
+        bucket.time += HOUR / 2
+    assert len(read) == 12
+
+
+def test_archived_objects_are_left_out_with_the_reason(bucket: Rolling) -> None:
+    bucket.put("a")
+    for storage_class in ("GLACIER", "DEEP_ARCHIVE", "GLACIER_IR"):
+        item, body = bucket.store.objects["a", None]
+        values = {name: getattr(item, name) for name in ListedObject.__slots__}
+        values |= {"key": storage_class, "storage_class": storage_class}
+        bucket.store.objects[storage_class, None] = ListedObject(**values), body
+    bucket.take_inventory()
+    assert bucket.due() == ["GLACIER_IR", "a"]
+    objects = pq.read_table(bucket.folder / bucket.standing().name("objects")).to_pylist()
+    assert {row["key"]: row["left_out"] for row in objects} == {
+        "DEEP_ARCHIVE": "archived", "GLACIER": "archived", "GLACIER_IR": None, "a": None
+    }  # fmt: skip
+
+
+def test_a_batch_takes_the_front_of_the_queue_as_far_as_bytes_and_budget_allow(bucket: Rolling) -> None:
+    for key, size in (("a", 10), ("b", 1000), ("c", 10)):
+        bucket.store.rewrite(key, b"x" * size, bucket.time)
+    bucket.take_inventory()
+    first = bucket.roll(size=100)
+    assert (first.objects, first.cut_short) == (1, "batch_bytes allows 100 B")
+    alone = bucket.roll(size=100)  # larger than the limit: by itself, and not passed over
+    assert (alone.bytes_read, alone.objects) == (1000, 1)
+    assert bucket.roll(egress=9).cut_short == "monthly_egress of the store allows 9 B more for now"
+    assert bucket.due() == ["c"]
+    last = bucket.roll(egress=10)
+    assert (last.objects, last.cut_short) == (1, None)
+    assert any("0 objects are taken" in said and "monthly_egress" in said for said in bucket.said)
+
+
+def test_a_clock_that_jumps_back_loses_no_object_from_the_queue(bucket: Rolling) -> None:
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    begin = bucket.time
+    bucket.roll(keys=["a"])
+    bucket.time = begin + 4000 * DAY  # a clock gone wrong
+    assert sorted(bucket.due()) == ["a", "b"]
+    bucket.roll(keys=["b"])
+    bucket.time = begin + DAY
+    assert bucket.due() == ["b"]  # when it was checked is not known
+    bucket.roll()
+    assert bucket.due() == []  # and once is enough
+    bucket.time += 89 * DAY
+    assert bucket.due() == ["a"]
+    bucket.time += DAY
+    bucket.take_inventory()
+    assert bucket.due() == ["a", "b"]
+    assert not bucket.damaged()
+
+
+def test_an_object_taken_by_a_batch_that_outlasts_its_interval_is_not_taken_again_and_newer_ones_move(
+    tmp_path: Path,
+) -> None:
+    bucket = Rolling(tmp_path)
+    slow = Slow()
+    bucket.store = slow
+    bucket.put("b", "c", "d", "e")
+    slow.rewrite("a-slow", bytes(5 * 1024**2), bucket.time)
+    bucket.take_inventory()
+    order = Order(BUCKET, bucket.settings, Limits(2), interval=0.05)
+    slow.until = lambda: {"b", "c", "d", "e"} <= set(slow.read_keys)
+    rolled = roll(slow, bucket.lake, order, "run", 2, bucket.said.append, bucket.now)
+    assert rolled.succeeded == 5
+    assert sorted(slow.read_keys) == ["a-slow", "b", "c", "d", "e"]
+    assert any("outlasts its interval" in said for said in bucket.said)
+    assert keys_of(bucket.ledger(rolled)) == ["a-slow", "b", "c", "d", "e"]
+
+
+class Slow(Archive):
+    """The object `a-slow` takes until something has happened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.until: Callable[[], bool] = lambda: True
+
+    def read(self, item: ListedObject, sink: Sink) -> None:
+        pause = threading.Event()
+        for _ in range(1000):
+            if item.key != "a-slow" or self.until():
+                break
+            pause.wait(0.01)
+        super().read(item, sink)
+
+
+def test_one_identifier_is_checked_by_hand_whether_due_or_not(bucket: Rolling) -> None:
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    bucket.roll()
+    assert bucket.roll(keys=["b"]).objects == 1
+    with pytest.raises(ValueError, match="the newest inventory of 'b' has no 'c': if it is new, list"):
+        bucket.roll(keys=["c"])
+    assert bucket.rolled() == []

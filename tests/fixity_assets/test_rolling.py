@@ -1,0 +1,224 @@
+"""Rolling fixity through the real jobs on a real server: batches, the ledger, damage, coverage, PREMIS."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from fixity.catalog import load_catalog
+from fixity.rolling import claims
+from fixity.rolling.roll import settings_of
+from fixity.standing import ready
+from jobs import CHECKSUMS_JOB, COVERAGE_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
+from jobs.rolling import rolling_schedules
+from tests.platform import PAIR, Platform
+from tests.servers.faults import Refuse
+from tests.servers.faulty_proxy import FaultyProxy
+from tests.servers.seaweedfs import SeaweedFS
+from tests.servers.seaweedfs_damage import corrupt_object
+
+MIB = 1024**2
+
+
+@pytest.fixture
+def rolling(platform: Platform) -> Platform:
+    platform.bucket_settings |= {"fixity_every": "90d", "batch_items": 4}
+    return platform
+
+
+def _metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+    (event,) = [
+        event for event in result.get_asset_materialization_events() if event.asset_key == dg.AssetKey(asset)
+    ]
+    return {
+        name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
+    }
+
+
+def _checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+
+
+def _coverage(platform: Platform, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    return platform.definitions().resolve_job_def(COVERAGE_JOB).execute_in_process(instance=instance)
+
+
+def test_batches_cover_a_bucket_and_silent_damage_is_found_with_since_when(
+    rolling: Platform, instance: dg.DagsterInstance, seaweedfs: SeaweedFS
+) -> None:
+    for number in range(6):
+        rolling.put(f"key-{number}", b"content %d" % number)
+    rolling.run(instance, INVENTORY_JOB, PAIR)
+    counts = []
+    for _ in range(3):
+        result = rolling.run(instance, ROLL_JOB, PAIR)
+        assert result.success and _checks(result) == {"no_damage": True}
+        said = _metadata(result, "rolling_checks")
+        counts.append((said["succeeded"], said["registered"]))
+    assert counts == [(4, 4), (2, 2), (0, 0)]
+    corrupt_object(seaweedfs, rolling.source, "key-3")
+    rolling.s3.put_object(Bucket=rolling.source, Key="key-4", Body=b"lawfully replaced")
+    result = rolling.run(instance, CHECKSUMS_JOB, PAIR)
+    assert _checks(result) == {"no_damage": False}
+    (evaluation,) = result.get_asset_check_evaluations()
+    (record,) = evaluation.metadata["objects"].value.records  # type: ignore[union-attr]
+    assert record.data["key"] == "key-3" and record.data["expected"] != record.data["actual"]
+    assert record.data["good_at"] < record.data["damaged_at"]
+    covered = _coverage(rolling, instance)
+    said = _metadata(covered, "coverage")
+    assert [said[name] for name in ("objects", "within_term", "never", "damaged")] == [6, 6, 0, 1]
+    events = _metadata(rolling.run(instance, PREMIS_JOB, PAIR), "premis_events")
+    assert (events["dagster/row_count"], events["ledger_files"]) == (12, 3)
+    assert _metadata(rolling.run(instance, PREMIS_JOB, PAIR), "premis_events")["dagster/row_count"] == 0
+
+
+def test_a_rolling_run_counts_as_a_materialization_of_checksums_only_where_it_checked_something(
+    rolling: Platform, instance: dg.DagsterInstance
+) -> None:
+    rolling.put("a")
+    rolling.run(instance, INVENTORY_JOB, PAIR)
+    first, second = (rolling.run(instance, ROLL_JOB, PAIR) for _ in range(2))
+    assert _metadata(first, "checksums")["dagster/row_count"] == 1
+    names = {
+        event.asset_key.to_user_string()
+        for event in second.get_asset_materialization_events()
+        if event.asset_key
+    }
+    assert names == {"rolling_checks"}
+
+
+def test_a_read_that_fails_is_no_damage_and_is_due_again_within_the_hour(
+    rolling: Platform, instance: dg.DagsterInstance, faulty_proxy: FaultyProxy
+) -> None:
+    rolling.put("a")
+    rolling.endpoint_url = faulty_proxy.endpoint_url
+    faulty_proxy.fault(Refuse(403, times=None), key="a")
+    rolling.run(instance, INVENTORY_JOB, PAIR)
+    result = rolling.run(instance, ROLL_JOB, PAIR)
+    assert _metadata(result, "rolling_checks")["failed"] == 1 and _checks(result) == {"no_damage": True}
+    covered = _metadata(_coverage(rolling, instance), "coverage")
+    assert (covered["never"], covered["failing"], covered["damaged"]) == (1, 1, 0)
+
+
+def test_bandwidth_and_concurrency_of_the_catalog_hold_over_a_whole_run_by_the_server_s_own_count(
+    rolling: Platform, instance: dg.DagsterInstance, faulty_proxy: FaultyProxy
+) -> None:
+    rolling.bucket_settings |= {"max_concurrency": 2, "max_bandwidth": "4MiB", "batch_items": 100}
+    for number in range(12):
+        rolling.s3.put_object(Bucket=rolling.source, Key=f"key-{number:02d}", Body=bytes(MIB))
+    rolling.endpoint_url = faulty_proxy.endpoint_url
+    rolling.run(instance, INVENTORY_JOB, PAIR)
+    faulty_proxy.forget()
+    assert _metadata(rolling.run(instance, ROLL_JOB, PAIR), "rolling_checks")["succeeded"] == 12
+    assert faulty_proxy.max_concurrent <= 2
+    begun, ended = faulty_proxy.sent[0][0], faulty_proxy.sent[-1][0]
+    assert sum(count for _, count in faulty_proxy.sent) == 12 * MIB
+    # What stands in buffers on the way is sent before it is read: at most a piece a thread, and a socket's.
+    assert (12 * MIB - 4 * MIB) / (ended - begun) <= 4.4 * MIB
+
+
+def test_a_second_run_on_a_bucket_steps_back_and_says_which_one_is_at_work(
+    rolling: Platform, instance: dg.DagsterInstance
+) -> None:
+    rolling.put("a")
+    rolling.run(instance, INVENTORY_JOB, PAIR)
+    lake = rolling.folder / "lake/scratch/rolling" / PAIR / "other"
+    lake.mkdir(parents=True)
+    beat = datetime.now(UTC).isoformat()
+    (lake / "alive.json").write_text(f'{{"began": "{beat}", "beat": "{beat}"}}')
+    result = rolling.run(instance, ROLL_JOB, PAIR)
+    (event, *_) = result.filter_events(lambda event: event.is_step_failure)
+    assert event.step_failure_data.user_failure_data is not None
+    assert "by the rolling run other since" in (event.step_failure_data.user_failure_data.description or "")
+
+
+def test_the_egress_budget_of_a_store_is_shared_by_its_buckets(
+    rolling: Platform, instance: dg.DagsterInstance
+) -> None:
+    rolling.put("a", bytes(600))
+    for bucket in (PAIR, f"{PAIR}-repl"):
+        rolling.run(instance, INVENTORY_JOB, bucket)
+    text = rolling.file.read_text().replace(
+        "region: us-east-1", "region: us-east-1\n    monthly_egress: 1000B"
+    )
+    (rolling.folder / "budget.yaml").write_text(text)
+    catalog = load_catalog(rolling.folder / "budget.yaml")
+    assert catalog.stores["real"].monthly_egress == 1000
+    from fixity_assets.definitions import build_definitions
+
+    job = build_definitions(catalog).resolve_job_def(ROLL_JOB)
+    first, second = (
+        _metadata(job.execute_in_process(instance=instance, partition_key=bucket), "rolling_checks")
+        for bucket in (PAIR, f"{PAIR}-repl")
+    )
+    assert (first["bytes_read"], first["cut_short"]) == (600, "-")
+    assert second["bytes_read"] == 0
+    assert second["cut_short"] == "monthly_egress of the store allows 400 B more for now"
+
+
+def test_the_schedule_asks_for_each_bucket_at_its_interval_unless_it_still_runs(
+    rolling: Platform, tmp_path: Path
+) -> None:
+    rolling.bucket_settings["batch_interval"] = "45m"
+    repository = rolling.definitions().get_repository_def()
+    schedule = repository.get_schedule_def("rolling_fixity")
+    assert (schedule.name, schedule.cron_schedule) == ("rolling_fixity", "*/15 * * * *")
+    noon = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+
+        def asked(at: datetime) -> list[str | None]:
+            with dg.build_schedule_context(instance, at, repository_def=repository) as context:
+                requests = schedule.evaluate_tick(context).run_requests
+            return [request.partition_key for request in requests or []]
+
+        assert asked(noon) == [PAIR, f"{PAIR}-repl"]
+        assert asked(noon + timedelta(minutes=15)) == [] and asked(noon + timedelta(minutes=45)) != []
+        job = rolling.definitions().resolve_job_def(ROLL_JOB)
+        tags = {"dagster/partition": PAIR}
+        instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+        assert asked(noon) == [f"{PAIR}-repl"]
+
+
+def test_only_buckets_that_ask_for_it_are_scheduled(platform: Platform) -> None:
+    assert rolling_schedules(platform.catalog) == []
+    platform.bucket_settings["fixity_every"] = "90d"
+    names = [schedule.name for schedule in platform.definitions().schedules or []]
+    assert names == [
+        "rolling_fixity",
+        "list_for_rolling_fixity",
+        "premis_of_rolling_fixity",
+        "coverage_of_rolling_fixity",
+    ]
+    dg.Definitions.validate_loadable(platform.definitions())
+
+
+def test_a_truncated_file_of_the_ledger_and_an_emptied_listing_turn_coverage_red_and_stop_nothing(
+    rolling: Platform, instance: dg.DagsterInstance
+) -> None:
+    rolling.put("a")
+    rolling.run(instance, INVENTORY_JOB, PAIR)
+    rolling.run(instance, ROLL_JOB, PAIR)
+    ledger = rolling.folder / "lake/checksums" / PAIR
+    (whole,) = ledger.glob("*.parquet")
+    (ledger / "torn.parquet").write_bytes(whole.read_bytes()[:-100])
+    rolling.s3.delete_object(Bucket=rolling.source, Key="a")
+    rolling.run(instance, INVENTORY_JOB, PAIR)
+    assert rolling.run(instance, ROLL_JOB, PAIR).success
+    covered = _coverage(rolling, instance)
+    assert not _checks(covered)["ledger_readable"] and not _checks(covered)["schedule_runs"]
+    (readable,) = [
+        check for check in covered.get_asset_check_evaluations() if check.check_name == "ledger_readable"
+    ]
+    assert "torn.parquet" in (readable.description or "") and "--confirm-empty" in (
+        readable.description or ""
+    )
+    assert _metadata(covered, "coverage")["objects"] == 1
+    settings = settings_of(rolling.catalog.buckets[PAIR])
+    from fixity.lake import open_lake
+
+    lake = open_lake(rolling.catalog)
+    assert ready(lake, PAIR, settings, "x").objects == 1 and not claims.claims(lake, PAIR)
