@@ -26,12 +26,16 @@ def test_a_bucket_is_in_the_rolling_only_where_it_has_a_term(load: Load) -> None
         ("batch_interval: 25h", "is no interval of a schedule"),
         ("batch_items: 0", "batch_items"),
         ("batch_bytes: 0", "batch_bytes"),
-        ("fixity_every: 90d, engine: s3_batch", "and `engine: s3_batch` has it not"),
     ],
 )
 def test_what_makes_no_sense_is_refused(problems: Problems, keys: str, problem: str) -> None:
     (found,) = problems(with_bucket(keys))
     assert problem in found
+
+
+def test_a_bucket_that_others_read_is_not_rolled(problems: Problems) -> None:
+    found = problems(with_bucket("fixity_every: 90d, engine: step_functions"))
+    assert any("`engine: step_functions` has it not" in problem for problem in found)
 
 
 def test_a_store_s_budget_is_a_size(load: Load, problems: Problems) -> None:
