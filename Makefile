@@ -25,7 +25,7 @@ demo-batch: $(READY) ## checksums computed by S3: jobs, events, tables, report, 
 	.venv/bin/python -m demo.batch
 
 test: $(READY) ## the whole test suite
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 4 --dist loadfile  # more waits on servers than there is to compute
 
 lint: $(READY) ## ruff and the type checker
 	.venv/bin/ruff check .
