@@ -36,8 +36,7 @@ from resources import (
     StoresResource,
 )
 from resources.map_results import MapResultsResource
-from sensors import batch_sensors, ingest_sensors, report_sensors
-from sensors.results_manifest import map_results_sensors
+from sensors import all_sensors
 
 EXECUTOR_VARIABLE = "FIXITY_EXECUTOR"
 PROCESSES = 2
@@ -52,8 +51,8 @@ def build_definitions(
     """All definitions of a catalog.
 
     Arguments: `resource_overrides` replace resources by name: `catalog`, `stores`, `lake`,
-    `progress`, `queues`, `s3_control`. `executor_name` is in_process or multiprocess, by default what
-    FIXITY_EXECUTOR says.
+    `progress`, `queues`, `s3_control`, `map_results`. `executor_name` is in_process or multiprocess,
+    by default what FIXITY_EXECUTOR says.
     Raises ValueError for an unknown executor.
     """
     partitions = Partitions.of(catalog)
@@ -92,12 +91,7 @@ def build_definitions(
             *ingest_jobs(),
             *map_results_jobs(catalog),
         ],
-        sensors=[
-            *report_sensors(catalog),
-            *batch_sensors(catalog),
-            *ingest_sensors(catalog),
-            *map_results_sensors(catalog),
-        ],
+        sensors=all_sensors(catalog),
         resources={**resources, **(resource_overrides or {})},
         executor=executor,
     )

@@ -10,27 +10,19 @@ from sensors.batch_reconciliation import batch_reconciliation_sensor
 from sensors.both_sides import both_sides_sensor
 from sensors.new_objects import new_objects_sensor
 from sensors.restore_completion import restore_completion_sensor
+from sensors.results_manifest import map_results_sensors
 
 
-def report_sensors(catalog: Catalog) -> list[dg.SensorDefinition]:
-    """All sensors of a catalog."""
-    return [both_sides_sensor(catalog)] if catalog.pairs else []
-
-
-def batch_sensors(catalog: Catalog) -> list[dg.SensorDefinition]:
-    """The sensors of buckets whose checksums S3 computes."""
-    if not catalog.checked_by_s3:
-        return []
-    queue = catalog.queues.batch_completion
-    completion = [batch_completion_sensor(catalog, queue)] if queue else []
-    return [*completion, batch_reconciliation_sensor(catalog)]
-
-
-def ingest_sensors(catalog: Catalog) -> list[dg.SensorDefinition]:
-    """The sensors of ingest fixity that a catalog has use for."""
-    sensors = []
+def all_sensors(catalog: Catalog) -> list[dg.SensorDefinition]:
+    """The sensors that a catalog has use for."""
+    queues = catalog.queues
+    sensors = [both_sides_sensor(catalog)] if catalog.pairs else []
+    if catalog.checked_by_s3:
+        sensors.append(batch_reconciliation_sensor(catalog))
+        if queues.batch_completion:
+            sensors.append(batch_completion_sensor(catalog, queues.batch_completion))
     if any(bucket.archived == "restore" for bucket in catalog.buckets.values()):
         sensors.append(restore_completion_sensor(catalog))
-    if catalog.queues.new_objects is not None:
-        sensors.append(new_objects_sensor(catalog, catalog.queues.new_objects))
-    return sensors
+    if queues.new_objects:
+        sensors.append(new_objects_sensor(catalog, queues.new_objects))
+    return sensors + map_results_sensors(catalog)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from fixity.catalog.part import Part
@@ -58,6 +58,18 @@ class Queues(Part):
     """Events of objects that were created."""
     results_manifest: _Queue | None = None
     """Events of the manifests that a Distributed Map writes."""
+
+    @model_validator(mode="after")
+    def _have_one_taker_each(self) -> Self:
+        taken: dict[str, str] = {}
+        for name, queue in self:
+            other = taken.setdefault(queue.url, name) if queue else name
+            if other != name:
+                raise ValueError(
+                    f"`{other}` and `{name}` have one queue, and each would delete the other's messages: "
+                    "give each a queue of its own"
+                )
+        return self
 
 
 def stores_named(queues: object) -> Iterator[tuple[tuple[str, ...], str]]:

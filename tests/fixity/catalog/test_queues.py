@@ -12,8 +12,9 @@ START = "lake: l\nstores: {far: {endpoint_url: 'http://far:9000'}}\nbuckets: {a:
 
 
 def test_a_queue_is_a_url_or_a_url_with_its_store(load: Load) -> None:
-    queues = load(START + f"queues: {{batch_completion: '{URL}', new_objects: {{url: '{URL}', store: far}}}}")
-    assert queues.queues.batch_completion == Queue(url=URL)
+    other = f"{URL}-of-batch"
+    queues = load(START + f"queues: {{batch_completion: {other}, new_objects: {{url: '{URL}', store: far}}}}")
+    assert queues.queues.batch_completion == Queue(url=other)
     assert queues.queues.new_objects == Queue(url=URL, store="far")
     assert queues.queues.restore_completion is None
 
@@ -34,6 +35,10 @@ def test_the_region_of_a_queue_stands_in_its_url() -> None:
         ("{new_objects: {store: far}}", "queues.new_objects.url: is missing: the queue's URL"),
         (f"{{new_objects: {{url: '{URL}', regoin: x}}}}", "(keys here: url, store)"),
         (f"{{new_objects: {{url: '{URL}', store: fra}}}}", "queues.new_objects.store: 'fra' is not a store"),
+        (
+            f"{{new_objects: '{URL}', results_manifest: '{URL}'}}",
+            "`new_objects` and `results_manifest` have one queue",
+        ),
         ("[x]", "queues: a list is not a mapping of keys to values"),
     ],
 )
