@@ -66,7 +66,7 @@ class Daemon:
         arguments = (str(self.home), str(self.definitions), self.now, sensor, kill_at)
         process = multiprocessing.get_context("fork").Process(target=_iterate, args=arguments)
         process.start()
-        process.join(60)
+        process.join(240)
         assert process.exitcode is not None
         return process.exitcode
 
