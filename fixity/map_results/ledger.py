@@ -106,6 +106,7 @@ def keep_told(
                             "told": str(told.file),
                             "inventory": str(inventory),
                             "bucket": bucket,
+                            "told_at": told_at,
                             "lower": lower,
                             "upper": upper,
                         },

@@ -27,8 +27,9 @@ def written(platform: Platform, make_bucket: MakeBucket) -> WrittenRun:
 
 
 def _checked(written: WrittenRun, platform: Platform, bodies: dict[str, bytes], bucket: str = "") -> None:
-    """The map's results for objects of the source, as if it had read them a minute from now."""
-    soon = datetime.now(UTC) + timedelta(minutes=1)
+    """The map's results for objects of the source, as if it had read them a second after their writing."""
+    objects = platform.s3.list_objects_v2(Bucket=platform.source).get("Contents", [])
+    soon = max((each["LastModified"] for each in objects), default=datetime.now(UTC)) + timedelta(seconds=1)
     written.put(
         [
             execution(

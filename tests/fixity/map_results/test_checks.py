@@ -35,13 +35,14 @@ def told(
     tmp_path: Path,
     *outputs: object,
     began: datetime | None = READ,
+    ended: datetime | None = None,
     buckets: list[Bucket] | None = None,
     **mapping: Any,  # noqa: ANN401
 ) -> Told:
     mapped = LedgerMapping(**{**MAPPING, **mapping})
     taker = ToldChecks(mapped, buckets or [Bucket(name="b")], tmp_path / "told.parquet")
     for output in outputs:
-        taker.take(Result(output, began, began + timedelta(seconds=1) if began else None))
+        taker.take(Result(output, began, ended or (began + timedelta(seconds=1) if began else None)))
     return taker.close()
 
 
@@ -116,7 +117,7 @@ def test_a_map_over_a_part_of_a_bucket_leaves_the_other_checks_as_they_are(ledge
         ledger.store.put(key, key.encode())
     inventory_and_checks(ledger.store, ledger.lake, "streamed")
     ledger.store.put("d", b"d")
-    later = datetime.now(UTC) + DAY
+    later = datetime.now(UTC) + timedelta(hours=1)
     ledger.keep(told(ledger.folder, said("b", b"b"), began=later), told_at=later)
     assert {key: (status, evidence) for key, (status, _, evidence) in ledger.current().items()} == {
         "a": ("succeeded", "streamed"),
@@ -164,6 +165,32 @@ def test_without_version_and_time_nobody_knows_what_was_read(ledger: Ledger) -> 
     outputs = [said("a", b"x", at=READ.isoformat())]
     timed = told(ledger.folder, *outputs, began=None, checked_at="$.at")
     assert ledger.keep(timed, "second").succeeded == 1
+
+
+@pytest.mark.parametrize("began", [NOON, None])
+def test_a_clock_that_is_ahead_does_not_make_an_old_reading_count(
+    ledger: Ledger, began: datetime | None
+) -> None:
+    ledger.store.put("a", b"new")  # overwritten after it was read
+    ahead = [said("a", b"old", at=(READ + 365 * DAY).isoformat())]
+    checks = ledger.keep(told(ledger.folder, *ahead, began=began, checked_at="$.at"))
+    assert checks.file is None and checks.left_out == {"written_since" if began else "time_unknown": 1}
+
+
+def test_what_began_after_the_manifest_was_written_has_no_time(ledger: Ledger) -> None:
+    ledger.store.put("a", b"x")
+    late = told(ledger.folder, said("a", b"x"), began=TOLD_AT + timedelta(seconds=1, microseconds=1))
+    assert ledger.keep(late).left_out == {"time_unknown": 1}
+    # The manifest's time lacks its fraction: a map may begin and end within that second.
+    at_once = told(ledger.folder, said("a", b"x"), began=TOLD_AT + timedelta(seconds=1))
+    assert ledger.keep(at_once, "second").succeeded == 1
+
+
+def test_no_check_of_a_map_is_younger_than_its_manifest(ledger: Ledger) -> None:
+    ledger.store.put("a", b"x", "v1")
+    ahead = told(ledger.folder, said("a", b"x", version="v1"), ended=READ + 365 * DAY)
+    (row,) = ledger.kept(ledger.keep(ahead))
+    assert row["checked_at"] == TOLD_AT
 
 
 def test_what_is_not_listed_is_counted_and_not_kept(ledger: Ledger) -> None:
