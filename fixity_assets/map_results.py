@@ -23,12 +23,20 @@ MAP_RUNS = dg.DynamicPartitionsDefinition(name="map_runs")
 """Map runs by `<consignment id>/<random id>`; the sensor adds them as their manifests appear."""
 
 
+RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
+"""For a bucket or a lake that is away for a moment."""
+
+REFUSED = "fixity/refused"
+"""The tag of a run whose results are not what they must be: another attempt would end the same."""
+
+
 @contextmanager
-def _refusals_told_plainly() -> Iterator[None]:
+def _refusals_told_plainly(context: dg.AssetExecutionContext) -> Iterator[None]:
     with told_plainly():
         try:
             yield
         except ResultsRefused as error:
+            context.instance.add_run_tags(context.run.run_id, {REFUSED: "true"})
             raise dg.Failure(description=str(error), allow_retries=False) from error
         except BucketUnreachable as error:
             raise dg.Failure(description=str(error)) from error
@@ -44,6 +52,7 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
         kinds={"s3", "json"},
         owners=owners,
         partitions_def=MAP_RUNS,
+        retry_policy=RETRIES,
     )
     def map_results(
         context: dg.AssetExecutionContext,
@@ -51,7 +60,7 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
         stores: StoresResource,
         lake: LakeResource,
     ) -> dg.MaterializeResult:
-        with _refusals_told_plainly():
+        with _refusals_told_plainly(context):
             settings, bucket = map_results.settings, map_results.open()
             run = find_run(bucket, settings, context.partition_key)
             kept_in = lake.open()

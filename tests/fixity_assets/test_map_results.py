@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from fixity.database import open_database
+from fixity.lake import LakeError
+from fixity.map_results import ledger
+from fixity_assets import map_results as assets
 from fixity_assets.map_results import MAP_RUNS
 from jobs import CHECKSUMS_JOB, REPORT_JOB
 from jobs.map_results import MAP_RESULTS_JOB
@@ -103,7 +109,30 @@ def test_a_run_that_failed_in_part_is_refused_and_neither_object_nor_check_is_ke
     _checked(written, platform, {"a": b"one"})
     result = _run(platform, instance, written)
     assert not result.success and "bad (FAILED: States.TaskFailed: out of memory)" in _refusal(result)
+    (run,) = instance.get_runs()
+    assert assets.REFUSED in run.tags
     assert not written.written and not list(platform.folder.glob("lake/checksums/**/*.parquet"))
+
+
+def test_a_bucket_that_is_away_for_a_moment_is_waited_for_by_the_run(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assets, "RETRIES", dg.RetryPolicy(max_retries=1, delay=0))
+    platform.put("a", b"one")
+    _checked(written, platform, {"a": b"one"})
+    attempts: list[Path] = []
+
+    def away_at_first(workspace: Path, memory: str, threads: int) -> AbstractContextManager[Any]:
+        attempts.append(workspace)
+        if len(attempts) == 1:
+            raise LakeError("the lake is away")
+        return open_database(workspace, memory, threads)
+
+    # When the bucket was listed: the second attempt finds what the first one kept.
+    monkeypatch.setattr(ledger, "open_database", away_at_first)
+    assert _run(platform, instance, written).success and len(attempts) == 2
+    (run,) = instance.get_runs()
+    assert assets.REFUSED not in run.tags
 
 
 def test_results_that_are_no_checks_of_the_catalog_s_buckets_are_counted(
