@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from fixity.database import open_database
-from fixity.lake import LakeError
+from fixity.lake import Lake, LakeError
 from fixity.map_results import ledger
 from fixity_assets import map_results as assets
 from fixity_assets.map_results import MAP_RUNS
@@ -133,6 +133,26 @@ def test_a_bucket_that_is_away_for_a_moment_is_waited_for_by_the_run(
     assert _run(platform, instance, written).success and len(attempts) == 2
     (run,) = instance.get_runs()
     assert assets.REFUSED not in run.tags
+
+
+def test_a_failure_on_the_second_bucket_leaves_the_first_one_s_table_announced(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assets, "RETRIES", None)
+    platform.put("a", b"one")
+    _checked(written, platform, {"a": b"one"})
+    _checked(written, platform, {"a": b"one"}, bucket=platform.replica)
+    keep = ledger.keep_told
+
+    def away_for_the_second(lake: Lake, bucket: str, *more: Any) -> ledger.KeptChecks:  # noqa: ANN401
+        if bucket != PAIR:
+            raise LakeError("the lake is away")
+        return keep(lake, bucket, *more)
+
+    monkeypatch.setattr("fixity.map_results.keep.keep_told", away_for_the_second)
+    assert not _run(platform, instance, written).success
+    for table in ("inventory", "checksums"):
+        assert instance.get_materialized_partitions(dg.AssetKey(table)) == {PAIR}
 
 
 def test_results_that_are_no_checks_of_the_catalog_s_buckets_are_counted(

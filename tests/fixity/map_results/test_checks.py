@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 
 from fixity.catalog import Bucket, LedgerMapping
 from fixity.inventory import take_inventory
 from fixity.lake import LocalLake
-from fixity.ledger import current_checksums
+from fixity.ledger import current_checksums, newest_inventory
 from fixity.map_results import Result
 from fixity.map_results.checks import Told, ToldChecks
 from fixity.map_results.gather import parse_time
@@ -216,6 +217,49 @@ def test_a_bucket_is_listed_anew_only_where_its_inventory_is_older_than_the_mani
     assert ledger.keep(told(ledger.folder, said("a", b"x")), "first").taken is None
     later = TOLD_AT + timedelta(minutes=58)  # the store's clock may be some minutes from ours
     assert ledger.keep(told(ledger.folder, said("a", b"x")), "second", later).taken is not None
+
+
+def test_a_few_objects_of_a_large_bucket_are_described_and_the_rest_is_not_listed(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("a", "b", "c", "d", "e"):
+        ledger.store.put(key, key.encode())
+    taken = take_inventory(ledger.store, ledger.lake, "b", "listed", now=lambda: TOLD_AT)
+    monkeypatch.setattr("fixity.map_results.ledger._PAGE", 1)  # as if each were a page of the listing
+    ledger.store.list_objects = None  # type: ignore[assignment, method-assign]
+    outputs = [said("b", b"b"), said("d", b"d"), said("d", b"d"), said("gone", b"x")]
+    checks = ledger.keep(told(ledger.folder, *outputs))
+    assert checks.taken is None and checks.left_out == {"not_listed": 1}
+    assert [(row["key"], row["size"]) for row in ledger.kept(checks)] == [("b", 1), ("d", 1)]
+    assert newest_inventory(ledger.lake, "b") == taken.file
+    statuses = {key: status for key, (status, _, _) in ledger.current().items()}
+    assert statuses == {"a": "skipped", "b": "succeeded", "c": "skipped", "d": "succeeded", "e": "skipped"}
+
+
+def test_another_attempt_of_a_run_goes_by_what_the_first_one_described(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.store.put("a", b"x")
+    take_inventory(ledger.store, ledger.lake, "b", "listed", now=lambda: TOLD_AT)
+    monkeypatch.setattr("fixity.map_results.ledger._PAGE", 1)
+    outputs = told(ledger.folder, said("a", b"x"))
+    with monkeypatch.context() as away:
+        away.setattr("fixity.map_results.ledger._JUDGE", "no SQL")
+        with pytest.raises(duckdb.Error):
+            ledger.keep(outputs)
+    ledger.store.find = None  # type: ignore[assignment, method-assign]
+    assert ledger.keep(outputs).succeeded == 1
+
+
+def test_what_was_overwritten_before_it_is_described_does_not_get_the_old_checksum(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.store.put("a", b"old")
+    take_inventory(ledger.store, ledger.lake, "b", "listed", now=lambda: TOLD_AT)
+    monkeypatch.setattr("fixity.map_results.ledger._PAGE", 1)
+    ledger.store.put("a", b"new")
+    checks = ledger.keep(told(ledger.folder, said("a", b"old"), began=NOON + timedelta(seconds=2)))
+    assert checks.file is None and checks.left_out == {"written_since": 1}
 
 
 def test_the_table_of_a_bucket_that_only_maps_check_is_of_the_listing_they_are_held_against(
