@@ -135,6 +135,20 @@ def test_a_bucket_that_is_away_for_a_moment_is_waited_for_by_the_run(
     assert assets.REFUSED not in run.tags
 
 
+def test_a_map_over_one_object_of_a_large_bucket_does_not_list_it(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("a", "b"):
+        platform.put(key, key.encode())
+    assert platform.run(instance, CHECKSUMS_JOB, PAIR).success
+    monkeypatch.setattr(ledger, "_PAGE", 1)  # as if each object were a page of the listing
+    _checked(written, platform, {"a": b"a"})
+    result = _run(platform, instance, written)
+    said = _metadata(result)
+    assert set(said) == {"map_results", "checksums"} and said["checksums"]["succeeded"] == 1
+    assert not (platform.folder / "lake/scratch" / result.run_id).exists()
+
+
 def test_a_failure_on_the_second_bucket_leaves_the_first_one_s_table_announced(
     platform: Platform, instance: dg.DagsterInstance, written: WrittenRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
