@@ -85,6 +85,14 @@ class MadeUpStore:
         """Give the few bytes."""
         sink.update(self.BODY)
 
+    def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
+        """Look through the pages."""
+        for batch in self.list_objects():
+            for row in batch.to_pylist():
+                if row["key"] == key and version_id is None:
+                    return ListedObject(**{name: row[name] for name in ListedObject.__slots__})
+        return None
+
     def close(self) -> None:
         """Nothing is open."""
 

@@ -24,7 +24,7 @@ from cli.main import (
 if TYPE_CHECKING:
     from fixity.baselines import Record
     from fixity.catalog import Catalog
-    from fixity.ingest.selection import Wanted
+    from fixity.inventory import Wanted
 
 
 @app.command(epilog=_STATUS_HELP)

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from fixity.hashing import utc_now
 from fixity.lake import Lake
 from fixity.lake.paths import inventory_file, inventory_folder
 from fixity.newest import announce
-from fixity.stores import Store
+from fixity.stores import FindingStore, ListedObject, Store
 from fixity.table_writer import TableWriter
 from fixity.tables import INVENTORY, Provenance
+
+Wanted = tuple[str, str | None]
+"""A key below the bucket's prefix, and a version; None for the current one."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,36 @@ def take_inventory(
         lake.put(name, file)
         announce(lake, inventory_folder(bucket), provenance)
     return Inventory(name, written.rows, written.size, excluded, listed_at)
+
+
+def list_selection(
+    store: FindingStore,
+    bucket: str,
+    wanted: Iterable[Wanted],
+    run_id: str,
+    file: Path,
+    place: str | None = None,
+) -> list[Wanted]:
+    """Look for the wanted objects as they are listed now, and write those that are there as an inventory.
+
+    Arguments: `place` says where the bucket is (`Catalog.place_of`).
+    Returns those that are not there: deleted since, or never there. Raises StoreUnreachable.
+    """
+    provenance = Provenance(bucket, run_id, run_id, utc_now(), place)
+    found: dict[Wanted, ListedObject] = {}
+    gone: list[Wanted] = []
+    for key, version_id in wanted:
+        item = store.find(key, version_id)
+        if item is None:
+            gone.append((key, version_id))
+        else:
+            found[item.key, item.version_id] = item
+    rows = [
+        {"checksum_algorithm": None, **{name: getattr(found[place], name) for name in ListedObject.__slots__}}
+        for place in sorted(found, key=lambda place: (place[0].encode(), place[1] or ""))
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, provenance.attach(INVENTORY)), file)
+    return gone
 
 
 def _without(batch: pa.RecordBatch, exclude: Sequence[str]) -> pa.RecordBatch:

@@ -6,8 +6,10 @@ How checks are made, and how two buckets are compared, does not belong here.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.database import open_database
+from fixity.hashing import utc_now
 from fixity.lake import Lake, LakeError
 from fixity.lake.paths import checksums_file, checksums_folder, inventory_folder
 from fixity.newest import announce, newest_table
@@ -23,6 +26,7 @@ from fixity.table_writer import ROW_GROUP_ROWS, TableWriter
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance, naming_the_unreadable
 
 _SQL = Path(__file__).with_suffix(".sql")
+_CLOCKS_DIFFER = timedelta(days=1)  # as in fixity.standing.fold: a time further ahead is a wrong clock's
 
 
 class TableMissing(Exception):
@@ -109,7 +113,9 @@ def _count(column: pa.ChunkedArray) -> Counter[str]:
     return Counter({item["values"]: item["counts"] for item in pc.value_counts(column).to_pylist()})
 
 
-def current_checksums(lake: Lake, bucket: str, workspace: Path) -> tuple[Path, Provenance]:
+def current_checksums(
+    lake: Lake, bucket: str, workspace: Path, now: Callable[[], datetime] = utc_now
+) -> tuple[Path, Provenance]:
     """`checksums[bucket]` as users query it: the newest check of each object in the newest inventory.
 
     Returns a local path of the table, sorted by key, and its provenance. Where the newest run
@@ -126,7 +132,7 @@ def current_checksums(lake: Lake, bucket: str, workspace: Path) -> tuple[Path, P
     said = Provenance.read(table)
     if said.inventory_run_id == listed.run_id and _rows(table) == _rows(inventory):
         return table, said
-    return _put_together(lake, bucket, inventory, listed, workspace)
+    return _put_together(lake, bucket, inventory, listed, workspace, now())
 
 
 def _rows(file: Path) -> int:
@@ -134,7 +140,7 @@ def _rows(file: Path) -> int:
 
 
 def _put_together(
-    lake: Lake, bucket: str, inventory: Path, listed: Provenance, workspace: Path
+    lake: Lake, bucket: str, inventory: Path, listed: Provenance, workspace: Path, now: datetime
 ) -> tuple[Path, Provenance]:
     files = _all_checks(lake, bucket, workspace)
     provenance = replace(listed, bucket=bucket)
@@ -147,6 +153,7 @@ def _put_together(
                 "inventory": str(inventory),
                 "checks": [str(file) for file in files],
                 "run_id": listed.run_id,
+                "horizon": now + _CLOCKS_DIFFER,
             },
         ).to_arrow_reader(ROW_GROUP_ROWS)
         for batch in reader:

@@ -1,5 +1,14 @@
 -- The newest check of each object of the newest inventory, out of all that the ledger holds.
+-- A check from the future ($horizon) tells nothing of when it was made: it counts as made long ago.
 -- A check counts for an object only as it is listed now: same version, same ETag, same time, same size.
+WITH checks AS NOT MATERIALIZED (
+    SELECT
+        *,
+        CASE WHEN checked_at > $horizon THEN TIMESTAMPTZ '1970-01-01 00:00:00+00' ELSE checked_at END AS made_at
+    FROM read_parquet($checks, union_by_name = true)
+    WHERE checked_at IS NOT NULL
+)
+
 SELECT
     i.key,
     i.version_id,
@@ -20,11 +29,10 @@ SELECT
     i.is_latest
 FROM read_parquet($inventory) AS i
 LEFT JOIN (
-    SELECT * FROM read_parquet($checks, union_by_name = true)
-    WHERE checked_at IS NOT NULL
+    FROM checks
     QUALIFY row_number() OVER (
         PARTITION BY key, version_id, etag, last_modified, size
-        ORDER BY checked_at DESC, run_id DESC
+        ORDER BY made_at DESC, run_id DESC
     ) = 1
 ) AS c
     ON c.key = i.key
@@ -33,6 +41,6 @@ LEFT JOIN (
     AND c.etag IS NOT DISTINCT FROM i.etag
     AND c.last_modified IS NOT DISTINCT FROM i.last_modified
 CROSS JOIN (
-    SELECT arg_max(algorithm, checked_at) AS algorithm FROM read_parquet($checks, union_by_name = true)
+    SELECT arg_max(algorithm, made_at) AS algorithm FROM checks
 ) AS newest
 ORDER BY i.key, i.version_id NULLS FIRST

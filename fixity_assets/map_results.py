@@ -11,7 +11,9 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from fixity.map_results import BucketUnreachable, ResultsRefused
+from fixity.inventory import Inventory
+from fixity.lake import Lake
+from fixity.map_results import BucketUnreachable, MapRun, ResultsRefused
 from fixity.map_results.keep import Kept, find_run, keep_run
 from fixity.map_results.ledger import KeptChecks
 from fixity_assets.describe import GROUP, told_plainly
@@ -23,12 +25,20 @@ MAP_RUNS = dg.DynamicPartitionsDefinition(name="map_runs")
 """Map runs by `<consignment id>/<random id>`; the sensor adds them as their manifests appear."""
 
 
+RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
+"""For a bucket or a lake that is away for a moment."""
+
+REFUSED = "fixity/refused"
+"""The tag of a run whose results are not what they must be: another attempt would end the same."""
+
+
 @contextmanager
-def _refusals_told_plainly() -> Iterator[None]:
+def _refusals_told_plainly(context: dg.AssetExecutionContext) -> Iterator[None]:
     with told_plainly():
         try:
             yield
         except ResultsRefused as error:
+            context.instance.add_run_tags(context.run.run_id, {REFUSED: "true"})
             raise dg.Failure(description=str(error), allow_retries=False) from error
         except BucketUnreachable as error:
             raise dg.Failure(description=str(error)) from error
@@ -44,6 +54,7 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
         kinds={"s3", "json"},
         owners=owners,
         partitions_def=MAP_RUNS,
+        retry_policy=RETRIES,
     )
     def map_results(
         context: dg.AssetExecutionContext,
@@ -51,41 +62,21 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
         stores: StoresResource,
         lake: LakeResource,
     ) -> dg.MaterializeResult:
-        with _refusals_told_plainly():
+        with _refusals_told_plainly(context):
             settings, bucket = map_results.settings, map_results.open()
             run = find_run(bucket, settings, context.partition_key)
             kept_in = lake.open()
+
+            def tell(name: str, table: Inventory | KeptChecks) -> None:
+                # The tables of these buckets are new: whatever waits for them sees it by these events.
+                if isinstance(table, Inventory):
+                    context.log_event(_inventory_event(kept_in, name, table))
+                elif table.file:
+                    context.log_event(_checksums_event(kept_in, table, table.file, run))
+
             kept = keep_run(
-                bucket, run, stores.catalog.catalog, settings, kept_in, stores.open, context.run.run_id
+                bucket, run, stores.catalog.catalog, settings, kept_in, stores.open, context.run.run_id, tell
             )
-        for checks in kept.checks:
-            # The tables of these buckets are new: whatever waits for them sees it by these events.
-            if checks.taken:
-                context.log_event(
-                    dg.AssetMaterialization(
-                        "inventory",
-                        partition=checks.bucket,
-                        metadata={
-                            "dagster/row_count": checks.taken.objects,
-                            "bytes": checks.taken.size,
-                            "listed_at": dg.MetadataValue.timestamp(checks.taken.listed_at),
-                            "table": dg.MetadataValue.path(kept_in.location(checks.taken.file)),
-                        },
-                    )
-                )
-            if checks.file:
-                context.log_event(
-                    dg.AssetMaterialization(
-                        "checksums",
-                        partition=checks.bucket,
-                        metadata={
-                            "dagster/row_count": checks.objects,
-                            **_figures(checks),
-                            "table": dg.MetadataValue.path(kept_in.location(checks.file)),
-                            "map_run": run.url,
-                        },
-                    )
-                )
         if kept.left_out or any(checks.left_out for checks in kept.checks):
             context.log.warning(f"results that do not count as checks: {_left_out(kept)}")
         gathered = kept.gathered
@@ -103,6 +94,32 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
         )
 
     return map_results
+
+
+def _inventory_event(lake: Lake, bucket: str, taken: Inventory) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        "inventory",
+        partition=bucket,
+        metadata={
+            "dagster/row_count": taken.objects,
+            "bytes": taken.size,
+            "listed_at": dg.MetadataValue.timestamp(taken.listed_at),
+            "table": dg.MetadataValue.path(lake.location(taken.file)),
+        },
+    )
+
+
+def _checksums_event(lake: Lake, checks: KeptChecks, file: str, run: MapRun) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        "checksums",
+        partition=checks.bucket,
+        metadata={
+            "dagster/row_count": checks.objects,
+            **_figures(checks),
+            "table": dg.MetadataValue.path(lake.location(file)),
+            "map_run": run.url,
+        },
+    )
 
 
 def _figures(checks: KeptChecks) -> dict[str, int]:

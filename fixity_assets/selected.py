@@ -11,7 +11,8 @@ from pathlib import Path
 import dagster as dg
 import pyarrow.parquet as pq
 
-from fixity.ingest.selection import list_selection, read_selection
+from fixity.ingest.selection import read_selection
+from fixity.inventory import list_selection
 from fixity.lake import Lake
 from fixity.lake.paths import baselines_folder, scratch_folder
 from fixity.ledger import TableMissing, newest_inventory

@@ -2,7 +2,8 @@
 
 S3 announces the manifest over SQS, through EventBridge or as a classic notification, directly or wrapped
 by SNS. Whatever a message says, the manifest is looked at first. What no message announced is found by
-listing the last two weeks' manifests every quarter of an hour.
+listing the last two weeks' manifests every quarter of an hour; a run that failed is tried again then, unless
+its results were refused.
 """
 
 import json
@@ -19,7 +20,7 @@ from fixity.map_results import MapRun, ResultsRefused
 from fixity.map_results.keep import runs_among
 from fixity.map_results.runs import MANIFEST
 from fixity.map_results.s3 import Head
-from fixity_assets.map_results import MAP_RUNS, NAME
+from fixity_assets.map_results import MAP_RUNS, NAME, REFUSED
 from jobs.map_results import MAP_RESULTS_JOB
 from resources import QueuesResource
 from resources.map_results import MapResultsResource
@@ -27,6 +28,9 @@ from sensors.messages import Inbox
 
 _LIST_EVERY = timedelta(minutes=15)
 _LOOK_BACK = timedelta(days=14)  # as long as SQS can keep a message: what is older is history
+_ATTEMPTS = 3  # runs that a manifest gets, where each fails for a passing reason
+_RUN_KEY = "dagster/run_key"
+_FAILED = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 _PAGES = 20  # of a listing in one tick: the next one goes on
 
 
@@ -101,7 +105,8 @@ def map_results_sensors(
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(
-                    run_key=f"{NAME}:{run.bucket}/{run.manifest}:{head.etag}", partition_key=run.name
+                    run_key=_run_key(context.instance, f"{NAME}:{run.bucket}/{run.manifest}:{head.etag}"),
+                    partition_key=run.name,
                 )
                 for run, head in found.values()
             ],
@@ -111,6 +116,17 @@ def map_results_sensors(
         )
 
     return [results_manifest]
+
+
+def _run_key(instance: dg.DagsterInstance, manifest: str) -> str:
+    """The key of the run that a manifest needs: a new one only where all runs before failed, and may have
+    gone well a little later."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        key = manifest if attempt == 1 else f"{manifest}:{attempt}"
+        runs = instance.get_runs(dg.RunsFilter(tags={_RUN_KEY: key}))
+        if not runs or any(run.status not in _FAILED or REFUSED in run.tags for run in runs):
+            break
+    return key
 
 
 def _announced(

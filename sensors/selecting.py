@@ -10,7 +10,8 @@ import dagster as dg
 
 from fixity.catalog import Catalog
 from fixity.events import ObjectEvent, ObjectEventKind
-from fixity.ingest.selection import Wanted, below_prefix, keep_selection
+from fixity.ingest.selection import below_prefix, keep_selection
+from fixity.inventory import Wanted
 from fixity.lake import Lake
 from fixity_assets.selected import SELECTION
 from jobs.ingest import INGEST_SELECTED_JOB

@@ -78,7 +78,8 @@ class LedgerMapping(Part):
     )
     """What the words of the status mean: succeeded, failed or skipped."""
     checked_at: JsonPathText | None = None
-    """The path of the time at which reading began, in ISO 8601; the execution's start without it."""
+    """The path of the time at which reading began, in ISO 8601: the earlier of it and the execution's start
+    counts, and the start without it."""
 
 
 class MapResults(Part):

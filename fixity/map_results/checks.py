@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -110,9 +111,7 @@ class ToldChecks:
         ]
         if not holders:
             self._left_out["unknown_bucket"] += 1
-        began = result.began
-        if self._checked_at:
-            began = parse_time(value_at(output, self._checked_at))
+        began = self._began(output, result)
         for bucket in holders:
             algorithm = self._algorithm_of(output, bucket)
             if algorithm != bucket.algorithm:
@@ -129,6 +128,13 @@ class ToldChecks:
                 "ended": result.ended or began,
                 "position": self._position,
             }
+
+    def _began(self, output: object, result: Result) -> datetime | None:
+        """When reading began, at the earliest: a clock in the map may be ahead of the service's own."""
+        if self._checked_at is None:
+            return result.began
+        said = parse_time(value_at(output, self._checked_at))
+        return min(said, result.began) if said and result.began else said
 
     def _algorithm_of(self, output: object, bucket: Bucket) -> str | None:
         if self._algorithm is None:

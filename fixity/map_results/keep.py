@@ -6,16 +6,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from fixity.catalog import Catalog, MapResults
+from fixity.inventory import Inventory
 from fixity.lake import Lake
+from fixity.lake.paths import scratch_folder
 from fixity.map_results.checks import ToldChecks
 from fixity.map_results.errors import ResultsRefused
 from fixity.map_results.gather import Gathered, gather
 from fixity.map_results.ledger import KeptChecks, keep_told
 from fixity.map_results.runs import MANIFEST, MapRun
 from fixity.map_results.s3 import Head, ResultsBucket
-from fixity.stores import Store
+from fixity.stores import FindingStore
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,14 @@ def keep_run(
     catalog: Catalog,
     settings: MapResults,
     lake: Lake,
-    open_store: Callable[[str], AbstractContextManager[Store]],
+    open_store: Callable[[str], AbstractContextManager[FindingStore]],
     run_id: str,
+    kept: Callable[[str, Inventory | KeptChecks], object] = lambda bucket, table: None,
 ) -> Kept:
     """Gather a map run's results and, where the catalog says how, keep their checks in the ledger.
 
-    Arguments: `open_store` opens a bucket of the catalog, to list it.
+    Arguments: `open_store` opens a bucket of the catalog, to list it; `kept` hears of each
+    bucket's tables as soon as they are kept, whatever becomes of the next bucket.
     Raises ResultsRefused (nothing was written), BucketUnreachable, StoreUnreachable, LakeError.
     """
     results_key = run.results_key(settings.results_key)
@@ -99,6 +104,9 @@ def keep_run(
                         gathered.manifest.last_modified,
                         bucket_read.exclude,
                         catalog.place_of(bucket_read),
+                        partial(kept, name),
                     )
                 )
+            kept(name, checks[-1])
+    lake.remove(scratch_folder(run_id))
     return Kept(gathered, checks, told.left_out)

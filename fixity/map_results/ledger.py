@@ -6,9 +6,10 @@ What outputs mean is said in `checks`, which results count in `ledger.sql`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.database import open_database
-from fixity.inventory import Inventory, take_inventory
+from fixity.inventory import Inventory, list_selection, take_inventory
 from fixity.lake import Lake
-from fixity.lake.paths import checksums_file, checksums_folder
+from fixity.lake.paths import checksums_file, checksums_folder, scratch_folder
 from fixity.ledger import TableMissing, newest_inventory
 from fixity.map_results.checks import Told
 from fixity.newest import announce
-from fixity.stores import Store
+from fixity.stores import FindingStore
 from fixity.table_writer import TableWriter
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
 
@@ -38,6 +39,10 @@ _CUTS, _JUDGE, _COUNT, _ROWS, _LEFT_OUT = _SQL.split(";\n")[:5]
 _MEMORY, _THREADS = "128MB", 1
 _RANGE_ROWS = 400_000
 _ROWS_AT_ONCE = 20_000
+
+_MOST_DESCRIBED = 5_000
+"""Objects that are looked for one by one, where a listing of the bucket takes more requests than that."""
+_PAGE = 1_000  # objects in an answer to a listing
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 """By how much an inventory must be younger than a manifest: the store's clock need not be ours."""
@@ -68,31 +73,40 @@ class KeptChecks:
 def keep_told(
     lake: Lake,
     bucket: str,
-    store: Store,
+    store: FindingStore,
     told: Told,
     run_id: str,
     manifest: str,
     told_at: datetime,
     exclude: Sequence[str] = (),
     place: str | None = None,
+    listed: Callable[[Inventory], object] = lambda inventory: None,
 ) -> KeptChecks:
     """Keep what a map run told of a bucket as `checksums/<bucket>/<run_id>.parquet`.
 
     Arguments: `manifest`, where the map run's stands; `told_at`, when it was written (UTC): the bucket
     is listed anew, but for `exclude`, where its newest inventory is not younger or is one of another
-    place than `place` (`Catalog.place_of`).
+    place than `place` (`Catalog.place_of`). Where that would take more requests than looking for the
+    told objects one by one, these alone are described, and the bucket's newest inventory stays as it is.
+    `listed` hears of the inventory as soon as it is kept.
     Raises StoreUnreachable, LakeError.
     """
     taken = None
     with lake.workspace() as workspace:
-        inventory = _young_inventory(lake, bucket, workspace, told_at, place)
+        newest = _newest_inventory(lake, bucket, workspace, place)
+        inventory = newest if newest and _is_young(newest, run_id, told_at) else None
+        if inventory is None and newest is not None:
+            inventory = _described(
+                lake, bucket, store, told, run_id, told_at, exclude, place, newest, workspace
+            )
         if inventory is None:
             taken = take_inventory(store, lake, bucket, run_id, exclude=exclude, place=place)
+            listed(taken)
             inventory = lake.fetch(taken.file, workspace)
-        listed = Provenance.read(inventory)
+        listed_at = Provenance.read(inventory).listed_at
         # Named after the map, not the inventory: even where it has a row for every object, newer checks
         # of them may stand in the ledger already.
-        provenance = Provenance(bucket, run_id, manifest, listed.listed_at, place)
+        provenance = Provenance(bucket, run_id, manifest, listed_at, place)
         file = workspace / "checksums.parquet"
         writer = TableWriter(file, CHECKSUMS, provenance)
         statuses: Counter[str] = Counter()
@@ -106,6 +120,7 @@ def keep_told(
                             "told": str(told.file),
                             "inventory": str(inventory),
                             "bucket": bucket,
+                            "told_at": told_at,
                             "lower": lower,
                             "upper": upper,
                         },
@@ -130,16 +145,53 @@ def keep_told(
     return KeptChecks(bucket, name, statuses[SUCCEEDED], statuses[FAILED], statuses[SKIPPED], left_out, taken)
 
 
-def _young_inventory(
-    lake: Lake, bucket: str, workspace: Path, told_at: datetime, place: str | None
-) -> Path | None:
+def _newest_inventory(lake: Lake, bucket: str, workspace: Path, place: str | None) -> Path | None:
+    """The bucket's newest inventory, if it is one of this place."""
     try:
         inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
     except TableMissing:
         return None
+    return inventory if Provenance.read(inventory).place == place else None
+
+
+def _is_young(inventory: Path, run_id: str, told_at: datetime) -> bool:
     said = Provenance.read(inventory)
-    young = said.listed_at >= told_at + _CLOCKS_DIFFER
-    return inventory if young and said.place == place else None
+    # An attempt of this run before may have taken it, when it saw the manifest.
+    margin = timedelta(0) if said.run_id == run_id else _CLOCKS_DIFFER
+    return said.listed_at >= told_at + margin
+
+
+def _described(
+    lake: Lake,
+    bucket: str,
+    store: FindingStore,
+    told: Told,
+    run_id: str,
+    told_at: datetime,
+    exclude: Sequence[str],
+    place: str | None,
+    newest: Path,
+    workspace: Path,
+) -> Path | None:
+    """The told objects as they are listed now; None where a listing of the bucket is not slower."""
+    if pq.read_metadata(told.file).num_rows > _MOST_DESCRIBED:
+        return None
+    table = pq.read_table(told.file, columns=["key", "version_id"], filters=[("bucket", "==", bucket)])
+    wanted = {(row["key"], row["version_id"]) for row in table.to_pylist()}
+    if len(wanted) > pq.read_metadata(newest).num_rows // _PAGE:
+        return None
+    name = f"{scratch_folder(run_id)}described/{bucket}.parquet"
+    try:
+        described = lake.fetch(name, workspace)
+        if _is_young(described, run_id, told_at):
+            return described  # by an attempt before, whose checks may be kept already
+    except FileNotFoundError:
+        pass
+    file = workspace / "described.parquet"
+    there = [each for each in wanted if not any(fnmatchcase(each[0], pattern) for pattern in exclude)]
+    list_selection(store, bucket, there, run_id, file, place)
+    lake.put(name, file, replace=True)
+    return lake.fetch(name, workspace / "anew")  # an older one may have been fetched above
 
 
 def _ranges(database: duckdb.DuckDBPyConnection, told: Path) -> list[tuple[str, str | None]]:

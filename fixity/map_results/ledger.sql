@@ -34,7 +34,8 @@ SELECT
         -- Nobody can change a version's bytes, but for the version 'null', which an overwrite replaces.
         WHEN version_id <> 'null' THEN NULL
 
-        WHEN began IS NULL THEN 'time_unknown'
+        -- Nothing began after the manifest was written, whose time is given in whole seconds: else a clock was wrong.
+        WHEN began IS NULL OR began > $told_at + INTERVAL 1 SECOND THEN 'time_unknown'
 
         -- Listings give whole seconds: what was written up to a second later reads the same.
         WHEN listed.last_modified IS NULL OR listed.last_modified + INTERVAL 1 SECOND > began THEN 'written_since'
@@ -74,7 +75,7 @@ SELECT
         AS error_message,
     0::BIGINT AS bytes_read,
     'step_functions' AS evidence,
-    coalesce(ended, $told_at) AS checked_at,
+    least(coalesce(ended, $told_at), $told_at) AS checked_at,
     $run_id AS run_id,
     is_latest
 FROM counted

@@ -119,6 +119,11 @@ class MemoryStore:
             raise ObjectSkipped("ChangedSinceListed", "it is another one now")
         sink.update(memoryview(body))
 
+    def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
+        """One object, the one put last where no version is named."""
+        found = [item for item, _ in self.objects.values() if item.key == key]
+        return next((item for item in reversed(found) if version_id in (None, item.version_id)), None)
+
     def close(self) -> None:
         """Nothing is open."""
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -188,6 +191,22 @@ def test_the_newest_check_of_an_object_counts_be_it_good_or_bad(lake: Lake) -> N
     store.unreadable = frozenset()
     inventory_and_checks(store, lake, "r4")
     take_inventory(store, lake, "b", "r5")
+    assert current(lake) == {"a": ok(b"a"), "b": ok(b"b")}
+
+
+def test_a_check_from_the_future_hides_no_newer_one(tmp_path: Path) -> None:
+    lake = LocalLake(tmp_path / "lake")
+    store = store_of("a", "b")
+    store.unreadable = frozenset({"a"})
+    inventory_and_checks(store, lake, "ahead")
+    store.unreadable = frozenset()
+    file = tmp_path / "lake/checksums/b/ahead.parquet"
+    ahead = pq.read_table(file)
+    times = pc.add(ahead.column("checked_at"), pa.scalar(timedelta(days=365)))
+    place = ahead.schema.get_field_index("checked_at")
+    pq.write_table(ahead.set_column(place, ahead.schema.field(place), times), file)
+    inventory_and_checks(store, lake, "now")
+    take_inventory(store, lake, "b", "r3")
     assert current(lake) == {"a": ok(b"a"), "b": ok(b"b")}
 
 

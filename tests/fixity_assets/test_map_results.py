@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from fixity.database import open_database
+from fixity.lake import Lake, LakeError
+from fixity.map_results import ledger
+from fixity_assets import map_results as assets
 from fixity_assets.map_results import MAP_RUNS
 from jobs import CHECKSUMS_JOB, REPORT_JOB
 from jobs.map_results import MAP_RESULTS_JOB
@@ -27,8 +33,9 @@ def written(platform: Platform, make_bucket: MakeBucket) -> WrittenRun:
 
 
 def _checked(written: WrittenRun, platform: Platform, bodies: dict[str, bytes], bucket: str = "") -> None:
-    """The map's results for objects of the source, as if it had read them a minute from now."""
-    soon = datetime.now(UTC) + timedelta(minutes=1)
+    """The map's results for objects of the source, as if it had read them a second after their writing."""
+    objects = platform.s3.list_objects_v2(Bucket=platform.source).get("Contents", [])
+    soon = max((each["LastModified"] for each in objects), default=datetime.now(UTC)) + timedelta(seconds=1)
     written.put(
         [
             execution(
@@ -102,7 +109,64 @@ def test_a_run_that_failed_in_part_is_refused_and_neither_object_nor_check_is_ke
     _checked(written, platform, {"a": b"one"})
     result = _run(platform, instance, written)
     assert not result.success and "bad (FAILED: States.TaskFailed: out of memory)" in _refusal(result)
+    (run,) = instance.get_runs()
+    assert assets.REFUSED in run.tags
     assert not written.written and not list(platform.folder.glob("lake/checksums/**/*.parquet"))
+
+
+def test_a_bucket_that_is_away_for_a_moment_is_waited_for_by_the_run(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assets, "RETRIES", dg.RetryPolicy(max_retries=1, delay=0))
+    platform.put("a", b"one")
+    _checked(written, platform, {"a": b"one"})
+    attempts: list[Path] = []
+
+    def away_at_first(workspace: Path, memory: str, threads: int) -> AbstractContextManager[Any]:
+        attempts.append(workspace)
+        if len(attempts) == 1:
+            raise LakeError("the lake is away")
+        return open_database(workspace, memory, threads)
+
+    # When the bucket was listed: the second attempt finds what the first one kept.
+    monkeypatch.setattr(ledger, "open_database", away_at_first)
+    assert _run(platform, instance, written).success and len(attempts) == 2
+    (run,) = instance.get_runs()
+    assert assets.REFUSED not in run.tags
+
+
+def test_a_map_over_one_object_of_a_large_bucket_does_not_list_it(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("a", "b"):
+        platform.put(key, key.encode())
+    assert platform.run(instance, CHECKSUMS_JOB, PAIR).success
+    monkeypatch.setattr(ledger, "_PAGE", 1)  # as if each object were a page of the listing
+    _checked(written, platform, {"a": b"a"})
+    result = _run(platform, instance, written)
+    said = _metadata(result)
+    assert set(said) == {"map_results", "checksums"} and said["checksums"]["succeeded"] == 1
+    assert not (platform.folder / "lake/scratch" / result.run_id).exists()
+
+
+def test_a_failure_on_the_second_bucket_leaves_the_first_one_s_table_announced(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assets, "RETRIES", None)
+    platform.put("a", b"one")
+    _checked(written, platform, {"a": b"one"})
+    _checked(written, platform, {"a": b"one"}, bucket=platform.replica)
+    keep = ledger.keep_told
+
+    def away_for_the_second(lake: Lake, bucket: str, *more: Any) -> ledger.KeptChecks:  # noqa: ANN401
+        if bucket != PAIR:
+            raise LakeError("the lake is away")
+        return keep(lake, bucket, *more)
+
+    monkeypatch.setattr("fixity.map_results.keep.keep_told", away_for_the_second)
+    assert not _run(platform, instance, written).success
+    for table in ("inventory", "checksums"):
+        assert instance.get_materialized_partitions(dg.AssetKey(table)) == {PAIR}
 
 
 def test_results_that_are_no_checks_of_the_catalog_s_buckets_are_counted(

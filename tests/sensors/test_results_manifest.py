@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from fixity.map_results import BucketUnreachable
+from fixity_assets import map_results as assets
 from fixity_assets.map_results import MAP_RUNS
 from jobs.map_results import MAP_RESULTS_JOB
 from resources import CatalogResource, QueuesResource
@@ -117,6 +118,18 @@ def _listed_already(receipts: list[str] | None = None) -> str:
 
 def _keys(result: dg.SensorResult) -> list[str | None]:
     return [request.run_key for request in result.run_requests or []]
+
+
+def _started(platform: Platform, instance: dg.DagsterInstance, asked: dg.SensorResult) -> bool:
+    """Run what was asked for, as the daemon would; whether it went well."""
+    (request,) = asked.run_requests or []
+    job = platform.definitions().resolve_job_def(MAP_RESULTS_JOB)
+    return job.execute_in_process(
+        instance=instance,
+        partition_key=request.partition_key,
+        tags={"dagster/run_key": str(request.run_key)},
+        raise_on_error=False,
+    ).success
 
 
 def test_a_manifest_announced_five_times_gives_one_run_and_one_object(
@@ -231,9 +244,30 @@ def test_a_refused_run_is_not_asked_for_with_another_key(
     written.put([failed("bad")], "FAILED")
     written.finish()
     first = _tick(platform, instance)
-    assert not platform.run(instance, MAP_RESULTS_JOB, written.name).success
+    assert not _started(platform, instance, first)
     later = _tick(platform, instance, first.cursor, NOW + timedelta(minutes=20))
     assert _keys(later) == _keys(first)  # which Dagster knows, and does not start again
+
+
+def test_a_run_that_failed_for_a_passing_reason_is_asked_for_again_three_times_in_all(
+    platform: Platform,
+    instance: dg.DagsterInstance,
+    written: WrittenRun,
+    faulty_proxy: FaultyProxy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(assets, "RETRIES", None)  # the run's own, which would wait
+    platform.more["stores"]["real"]["endpoint_url"] = faulty_proxy.endpoint_url
+    faulty_proxy.fault(Refuse(403, times=None), key=written.key, method="HEAD")
+    cursor, keys = None, []
+    for minutes in (0, 20, 40):
+        asked = _tick(platform, instance, cursor, NOW + timedelta(minutes=minutes))
+        keys += _keys(asked)
+        assert not _started(platform, instance, asked)
+        cursor = asked.cursor
+    assert len(set(keys)) == 3
+    last = _tick(platform, instance, cursor, NOW + timedelta(minutes=60))
+    assert _keys(last) == keys[-1:]  # which Dagster knows
 
 
 def test_an_unreachable_bucket_fails_the_tick_and_loses_no_message(

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 
 from fixity.catalog import Bucket, LedgerMapping
 from fixity.inventory import take_inventory
 from fixity.lake import LocalLake
-from fixity.ledger import current_checksums
+from fixity.ledger import current_checksums, newest_inventory
 from fixity.map_results import Result
 from fixity.map_results.checks import Told, ToldChecks
 from fixity.map_results.gather import parse_time
@@ -35,13 +36,14 @@ def told(
     tmp_path: Path,
     *outputs: object,
     began: datetime | None = READ,
+    ended: datetime | None = None,
     buckets: list[Bucket] | None = None,
     **mapping: Any,  # noqa: ANN401
 ) -> Told:
     mapped = LedgerMapping(**{**MAPPING, **mapping})
     taker = ToldChecks(mapped, buckets or [Bucket(name="b")], tmp_path / "told.parquet")
     for output in outputs:
-        taker.take(Result(output, began, began + timedelta(seconds=1) if began else None))
+        taker.take(Result(output, began, ended or (began + timedelta(seconds=1) if began else None)))
     return taker.close()
 
 
@@ -116,7 +118,7 @@ def test_a_map_over_a_part_of_a_bucket_leaves_the_other_checks_as_they_are(ledge
         ledger.store.put(key, key.encode())
     inventory_and_checks(ledger.store, ledger.lake, "streamed")
     ledger.store.put("d", b"d")
-    later = datetime.now(UTC) + DAY
+    later = datetime.now(UTC) + timedelta(hours=1)
     ledger.keep(told(ledger.folder, said("b", b"b"), began=later), told_at=later)
     assert {key: (status, evidence) for key, (status, _, evidence) in ledger.current().items()} == {
         "a": ("succeeded", "streamed"),
@@ -166,6 +168,32 @@ def test_without_version_and_time_nobody_knows_what_was_read(ledger: Ledger) -> 
     assert ledger.keep(timed, "second").succeeded == 1
 
 
+@pytest.mark.parametrize("began", [NOON, None])
+def test_a_clock_that_is_ahead_does_not_make_an_old_reading_count(
+    ledger: Ledger, began: datetime | None
+) -> None:
+    ledger.store.put("a", b"new")  # overwritten after it was read
+    ahead = [said("a", b"old", at=(READ + 365 * DAY).isoformat())]
+    checks = ledger.keep(told(ledger.folder, *ahead, began=began, checked_at="$.at"))
+    assert checks.file is None and checks.left_out == {"written_since" if began else "time_unknown": 1}
+
+
+def test_what_began_after_the_manifest_was_written_has_no_time(ledger: Ledger) -> None:
+    ledger.store.put("a", b"x")
+    late = told(ledger.folder, said("a", b"x"), began=TOLD_AT + timedelta(seconds=1, microseconds=1))
+    assert ledger.keep(late).left_out == {"time_unknown": 1}
+    # The manifest's time lacks its fraction: a map may begin and end within that second.
+    at_once = told(ledger.folder, said("a", b"x"), began=TOLD_AT + timedelta(seconds=1))
+    assert ledger.keep(at_once, "second").succeeded == 1
+
+
+def test_no_check_of_a_map_is_younger_than_its_manifest(ledger: Ledger) -> None:
+    ledger.store.put("a", b"x", "v1")
+    ahead = told(ledger.folder, said("a", b"x", version="v1"), ended=READ + 365 * DAY)
+    (row,) = ledger.kept(ledger.keep(ahead))
+    assert row["checked_at"] == TOLD_AT
+
+
 def test_what_is_not_listed_is_counted_and_not_kept(ledger: Ledger) -> None:
     ledger.store.put("a", b"x", "v1")
     checks = ledger.keep(told(ledger.folder, said("gone", b"x"), said("a", b"x", version="v0")))
@@ -189,6 +217,49 @@ def test_a_bucket_is_listed_anew_only_where_its_inventory_is_older_than_the_mani
     assert ledger.keep(told(ledger.folder, said("a", b"x")), "first").taken is None
     later = TOLD_AT + timedelta(minutes=58)  # the store's clock may be some minutes from ours
     assert ledger.keep(told(ledger.folder, said("a", b"x")), "second", later).taken is not None
+
+
+def test_a_few_objects_of_a_large_bucket_are_described_and_the_rest_is_not_listed(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("a", "b", "c", "d", "e"):
+        ledger.store.put(key, key.encode())
+    taken = take_inventory(ledger.store, ledger.lake, "b", "listed", now=lambda: TOLD_AT)
+    monkeypatch.setattr("fixity.map_results.ledger._PAGE", 1)  # as if each were a page of the listing
+    ledger.store.list_objects = None  # type: ignore[assignment, method-assign]
+    outputs = [said("b", b"b"), said("d", b"d"), said("d", b"d"), said("gone", b"x")]
+    checks = ledger.keep(told(ledger.folder, *outputs))
+    assert checks.taken is None and checks.left_out == {"not_listed": 1}
+    assert [(row["key"], row["size"]) for row in ledger.kept(checks)] == [("b", 1), ("d", 1)]
+    assert newest_inventory(ledger.lake, "b") == taken.file
+    statuses = {key: status for key, (status, _, _) in ledger.current().items()}
+    assert statuses == {"a": "skipped", "b": "succeeded", "c": "skipped", "d": "succeeded", "e": "skipped"}
+
+
+def test_another_attempt_of_a_run_goes_by_what_the_first_one_described(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.store.put("a", b"x")
+    take_inventory(ledger.store, ledger.lake, "b", "listed", now=lambda: TOLD_AT)
+    monkeypatch.setattr("fixity.map_results.ledger._PAGE", 1)
+    outputs = told(ledger.folder, said("a", b"x"))
+    with monkeypatch.context() as away:
+        away.setattr("fixity.map_results.ledger._JUDGE", "no SQL")
+        with pytest.raises(duckdb.Error):
+            ledger.keep(outputs)
+    ledger.store.find = None  # type: ignore[assignment, method-assign]
+    assert ledger.keep(outputs).succeeded == 1
+
+
+def test_what_was_overwritten_before_it_is_described_does_not_get_the_old_checksum(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.store.put("a", b"old")
+    take_inventory(ledger.store, ledger.lake, "b", "listed", now=lambda: TOLD_AT)
+    monkeypatch.setattr("fixity.map_results.ledger._PAGE", 1)
+    ledger.store.put("a", b"new")
+    checks = ledger.keep(told(ledger.folder, said("a", b"old"), began=NOON + timedelta(seconds=2)))
+    assert checks.file is None and checks.left_out == {"written_since": 1}
 
 
 def test_the_table_of_a_bucket_that_only_maps_check_is_of_the_listing_they_are_held_against(
