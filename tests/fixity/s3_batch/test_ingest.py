@@ -7,10 +7,25 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fixity.s3_batch.errors import ReportUnusable
-from tests.fixity.s3_batch.reports import CRC32_ROW, FAILED_ROWS, REAL_ROW, Ingest, etag, listed, row
+from fixity.s3_batch.failed_rows import convert
+from fixity.s3_batch.jobs import COMPLETE, JobState
+from tests.fixity.s3_batch.reports import (
+    CRC32_ROW,
+    FAILED_ROWS,
+    REAL_ROW,
+    Ingest,
+    etag,
+    failed_row,
+    listed,
+    quoted,
+    row,
+)
 
 
 @pytest.fixture
@@ -57,6 +72,74 @@ def test_failed_rows_are_read_though_they_are_no_csv(ingest: Ingest) -> None:
         ("failed", "SSE-C encryption type is not supported for this operation (400)"),
         ("failed", "Key not found (404)"),
     ]
+
+
+WORDS = st.lists(
+    st.sampled_from(
+        [
+            "a, b",
+            '"',
+            '""',
+            ",",
+            " ",
+            "KMS key disabled",
+            "\n",
+            "deposit",
+            "{",
+            "\\",
+            "é",
+            '",""',
+            "\r\n",
+        ]  # fmt: skip
+    ),
+    max_size=6,
+).map("".join)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(messages=st.lists(WORDS, min_size=1, max_size=6))
+def test_whatever_a_message_says_no_failed_row_is_lost(tmp_path: Path, messages: list[str]) -> None:
+    keys = [f"k{number}\ndeposit,x" for number in range(len(messages))]
+    said = [message.strip() for message in messages]
+    file = tmp_path / "failed.csv"
+    file.write_bytes(
+        "".join(failed_row(quoted(key), why) for key, why in zip(keys, said, strict=True)).encode()
+    )
+    assert convert([(file, "here")], "deposit", tmp_path / "to") == len(keys)
+    assert pq.read_table(tmp_path / "to").column("key").to_pylist() == keys
+
+
+def test_a_message_with_commas_and_quotes_keeps_to_its_row(ingest: Ingest) -> None:
+    said = {
+        "b": "Access Denied, KMS key disabled",
+        "c": "Key not found",
+        "d": 'the key "k, and more',
+        "e": "SSE-C",
+    }
+    ingest.listing(*(listed(key) for key in ["a", *said]))
+    ingest.result("succeeded", row("a"))
+    ingest.result("failed", "".join(failed_row(key, why) for key, why in said.items()))
+    ingest.state = JobState("j", COMPLETE, 5, 1, 4, counted=True)
+    ingest.run()
+    assert {each["key"]: each["error_message"] for each in ingest.table() if each["status"] == "failed"} == {
+        key: f"{why} (403)" for key, why in said.items()
+    }
+
+
+@pytest.mark.parametrize(("succeeded", "failed"), [(2, 1), (1, 2), (1, 0)])
+def test_a_report_with_other_rows_than_s3_counted_is_refused(
+    ingest: Ingest, succeeded: int, failed: int
+) -> None:
+    ingest.bucket_settings["prefix"] = "box/"
+    ingest.listing(listed("a"), listed("b"))
+    ingest.result("succeeded", row("outside"))
+    ingest.result("failed", failed_row("box/b", "Key not found"))
+    ingest.state = JobState("j", COMPLETE, 3, succeeded, failed, counted=True)
+    with pytest.raises(ReportUnusable, match=r"has 1 rows of tasks that .*, where S3 counted [02]: nothing"):
+        ingest.run()
+    assert ingest.kept == []
+    ingest.state = JobState("j", COMPLETE, 2, 1, 1, counted=True)
+    assert ingest.run().failed == 1
 
 
 @pytest.mark.parametrize(
@@ -170,7 +253,9 @@ def test_a_report_of_a_selection_says_nothing_of_other_objects(ingest: Ingest) -
             row("a") + "deposit,k,,succeeded,200,,{},8,9\n",
             "Expected Number of Columns: 7 Found:",
         ),
-        ("failed", "deposit,k,,failed,200,PermanentFailure\n", "Expected Number of Columns: 7 Found: 6"),
+        ("failed", "deposit,k,,failed,200,PermanentFailure\n", "at byte 0 there is no row of the bucket"),
+        ("failed", failed_row("k", "x") + "deposit,k,,fai", "at byte 147 there is no row of the bucket"),
+        ("failed", b"deposit,\xff,,failed,200,x,y\n", "'utf-8' codec can't decode"),
         ("succeeded", row("k", bucket="somebody-else-s"), "a row is of the bucket somebody-else-s, not of"),
         ("succeeded", b"deposit,\xff\xfe,,succeeded,200,,x\n", "cannot be read"),
         ("succeeded", 'deposit,k,,succeeded,200,,"' + "x" * 40_000_000 + '"\n', "CSV Error on Line: 1"),
