@@ -204,6 +204,22 @@ def test_of_several_versions_the_listed_one_is_known_by_its_etag(ingest: Ingest)
     ]
 
 
+def test_a_version_that_failed_is_not_checked_by_an_older_one_with_the_same_bytes(ingest: Ingest) -> None:
+    ingest.listing(listed("k"), listed("l"), listed("m"))
+    ingest.result("succeeded", row("k", "v1") + row("k", "v0") + row("l", "v1", ETag="old") + row("m", "v1"))
+    ingest.result("failed", failed_row("k", "Denied", "v2") + failed_row("l", "Denied", "v2"))
+    ingest.run()
+    assert [(each["status"], each["error_code"], each["checksum"] is None) for each in ingest.table()] == [
+        ("failed", "VersionNotTold", True),
+        ("failed", "PermanentFailure", True),
+        ("succeeded", None, False),
+    ]
+    assert ingest.table()[0]["error_message"] == (
+        "S3 could not read the version v2 (PermanentFailure: Denied (403)), and the inventory does not tell "
+        "whether it is the current one"
+    )
+
+
 def test_versions_meet_by_their_ids_and_an_unversioned_one_by_having_none(ingest: Ingest) -> None:
     ingest.bucket_settings["versions"] = "all"
     ingest.listing(listed("k", "v1"), listed("k", "null"), listed("l", None))
