@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from functools import partial
 
 import dagster as dg
 
@@ -48,11 +49,13 @@ def keep_job_report(
 ) -> None:
     """Ingest the report of the job that was found.
 
-    Raises ReportUnusable, NothingToIngest, LakeError.
+    Raises ReportUnusable, NothingToIngest, TableMissing, LakeError.
     """
     bucket = s3_control.catalog.bucket(context.partition_key)
     found = JobState(**json.loads(lake.read_text(_found_file(scratch))))
-    record, kept = ingest_job(lake, s3_control.reports(bucket.name), bucket, found, context.run.run_id)
+    record, kept = ingest_job(
+        lake, partial(s3_control.reports, bucket.name), bucket, found, context.run.run_id
+    )
     lake.remove(scratch)
     context.add_output_metadata(
         {

@@ -26,7 +26,7 @@ from fixity.catalog import Algorithm, Bucket
 from fixity.database import open_database, processors
 from fixity.lake import Lake
 from fixity.lake.paths import checksums_file, checksums_folder
-from fixity.ledger import Checksums
+from fixity.ledger import Checksums, TableMissing
 from fixity.newest import announce
 from fixity.reports.ranges import KeyRange, key_ranges
 from fixity.s3_batch.completion import Report, fetch_report
@@ -61,7 +61,7 @@ def ingest_report(
 
     Arguments: `reports`, the report bucket; `state`, the job as S3 describes it, where S3 still does: the
     report must have as many rows. Nothing is kept when any part of the report is not right.
-    Raises ReportUnusable, FileNotFoundError where there is no report, LakeError.
+    Raises ReportUnusable, NoReport, TableMissing where the inventory is gone, LakeError.
     """
     with lake.workspace() as workspace:
         report = fetch_report(reports, job.report, workspace)
@@ -69,7 +69,7 @@ def ingest_report(
 
 
 def keep_empty(lake: Lake, bucket: Bucket, job: JobRecord, run_id: str) -> Checksums:
-    """Keep the table of a job that found nothing to check. Raises LakeError."""
+    """Keep the table of a job that found nothing to check. Raises TableMissing, LakeError."""
     with lake.workspace() as workspace:
         return keep_report(lake, bucket, job, Report([], datetime.now(UTC)), run_id, workspace)
 
@@ -83,8 +83,14 @@ def keep_report(
     workspace: Path,
     state: JobState | None = None,
 ) -> Checksums:
-    """Keep the rows of a report that was fetched. Raises ReportUnusable, LakeError."""
-    inventory = lake.fetch(job.inventory, workspace)
+    """Keep the rows of a report that was fetched. Raises ReportUnusable, TableMissing, LakeError."""
+    try:
+        inventory = lake.fetch(job.inventory, workspace)
+    except FileNotFoundError as error:
+        raise TableMissing(
+            f"the inventory {lake.location(job.inventory)}, with which the report of the job {job.job_id} is to "
+            f"be compared, is gone: put it back, or run `fixity request {bucket.name}`"
+        ) from error
     listed = Provenance.read(inventory)
     file = workspace / "checksums.parquet"
     provenance = replace(listed, bucket=bucket.name, run_id=run_id)

@@ -145,6 +145,29 @@ def test_a_vanished_job_is_told_when_it_is_no_longer_young_and_its_report_serves
     assert open_jobs(batch.lake, REPLICA) == []
 
 
+def test_what_is_missing_but_not_forgotten_by_s3_leaves_the_job_open(
+    batch: BatchPlatform, instance: dg.DagsterInstance
+) -> None:
+    batch.put("a")
+    job = str(batch.request(instance, PAIR))
+    batch.control.jobs.wait()
+    (inventory,) = (batch.folder / f"lake/inventory/{PAIR}").glob("*.parquet")
+    inventory.rename(batch.folder / "elsewhere")
+    gone = batch.run(instance, INGEST_JOB, PAIR)
+    assert f"the inventory {inventory}" in failures(gone) and "is gone: put it back" in failures(gone)
+    (batch.folder / "elsewhere").rename(inventory)
+    prefix = f"batch/reports/checksum/{batch.source}/job-{job}"
+    source = {"Bucket": batch.managed, "Key": f"{prefix}/manifest.json"}
+    batch.s3.copy(source, batch.managed, "elsewhere")  # type: ignore[arg-type]
+    batch.s3.delete_object(**source)  # type: ignore[arg-type]
+    late = batch.run(instance, INGEST_JOB, PAIR)
+    assert "has no completion report" in failures(late)
+    assert [record.job_id for record in open_jobs(batch.lake, PAIR)] == [job]
+    batch.s3.copy({"Bucket": batch.managed, "Key": "elsewhere"}, batch.managed, source["Key"])
+    batch.batch_settings["report_bucket"] = "another-one"  # since the job was submitted
+    assert batch.run(instance, INGEST_JOB, PAIR).success and open_jobs(batch.lake, PAIR) == []
+
+
 def _make_old(batch: BatchPlatform, bucket: str, job: str) -> None:
     file = Path(batch.lake.location(f"s3_batch/{bucket}/jobs/{job}.json"))
     file.write_text(json.dumps({**json.loads(file.read_text()), "created_at": "2026-01-01T00:00:00+00:00"}))

@@ -12,12 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fixity.s3_batch.errors import ReportUnusable
+from fixity.s3_batch.errors import NoReport, ReportUnusable
 from fixity.s3_batch.failed_rows import convert
+from fixity.s3_batch.ingest import ingest_report
 from fixity.s3_batch.jobs import COMPLETE, JobState
+from fixity.s3_batch.records import JobRecord
 from tests.fixity.s3_batch.reports import (
     CRC32_ROW,
     FAILED_ROWS,
+    NOON,
     REAL_ROW,
     Ingest,
     etag,
@@ -319,9 +322,12 @@ def test_without_a_manifest_there_is_no_report(ingest: Ingest) -> None:
     ingest.listing(listed("k"))
     ingest.put_manifest()
     (ingest.folder / "reports/prefix/job-j/manifest.json").rename(ingest.folder / "elsewhere")
-    ingest.manifest = {}
-    with pytest.raises((FileNotFoundError, ReportUnusable)):
-        ingest.run()
+    record = JobRecord(
+        "deposit", "j", "r", NOON.isoformat(), "inventory/deposit/listing.parquet", "SHA256",
+        "FULL_OBJECT", "managed", "prefix",
+    )  # fmt: skip
+    with pytest.raises(NoReport, match=r"prefix/job-j/manifest\.json is not there"):
+        ingest_report(ingest.lake, ingest.reports, ingest.bucket, record, "run")
     assert ingest.kept == []
 
 
