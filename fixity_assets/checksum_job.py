@@ -13,7 +13,7 @@ import dagster as dg
 
 from fixity.s3_batch.records import waiting_requests
 from fixity.s3_batch.request import note_request, submit_request
-from fixity_assets.describe import GROUP, told_plainly
+from fixity_assets.describe import GROUP, RETRIES, told_plainly
 from resources import CatalogResource, LakeResource, S3ControlResource
 
 NAME = "checksum_job"
@@ -49,6 +49,7 @@ def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str])
         partitions_def=buckets,
         deps=["inventory"],
         pool=POOL,
+        retry_policy=RETRIES,
         output_required=False,
     )
     def checksum_job(

@@ -1,7 +1,8 @@
-"""The result files of tasks that failed, which are no CSV: S3 leaves quotes and commas of messages as they are.
+"""The result files of tasks that failed, which are no CSV: S3 leaves the quotes of messages as they are.
 
 A record is six cells of CSV, then a message, which reaches up to a line that begins with the bucket's name
-and a comma, or to the end of the file. Keys may hold line ends, in quotes. What a row means is in `stage.sql`.
+and a comma, or to the end of the file. Keys may hold line ends, in quotes. What a row means is in
+`stage.sql`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from fixity.s3_batch.errors import ReportUnusable
 
 COLUMNS = ("bucket", "key", "version_id", "task_status", "http_status", "error_code", "message")
-"""The cells of a row, as S3's manifest of a report has them but for the swapped fifth and sixth."""
+"""The cells of a row. S3's manifests swap the names of the fifth and the sixth."""
 
 _CELL = rb'("[^"]*+(?:""[^"]*+)*+"|[^",\r\n][^,\r\n]*+|)'
 _BATCH = 50_000

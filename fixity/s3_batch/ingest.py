@@ -88,8 +88,8 @@ def keep_report(
         inventory = lake.fetch(job.inventory, workspace)
     except FileNotFoundError as error:
         raise TableMissing(
-            f"the inventory {lake.location(job.inventory)}, with which the report of the job {job.job_id} is to "
-            f"be compared, is gone: put it back, or run `fixity request {bucket.name}`"
+            f"the inventory {lake.location(job.inventory)}, with which the report of the job {job.job_id} is "
+            f"to be compared, is gone: put it back, or run `fixity request {bucket.name}`"
         ) from error
     listed = Provenance.read(inventory)
     file = workspace / "checksums.parquet"

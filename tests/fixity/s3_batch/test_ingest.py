@@ -93,7 +93,7 @@ WORDS = st.lists(
             "é",
             '",""',
             "\r\n",
-        ]  # fmt: skip
+        ]
     ),
     max_size=6,
 ).map("".join)
