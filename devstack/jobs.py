@@ -186,13 +186,14 @@ class Jobs:
 
     def _task(self, bucket: str, key: str, version_id: str, algorithm: Any) -> Task:  # noqa: ANN401
         if key in self._behaviour.fail_keys:
-            why = "SSE-C encryption type is not supported for this operation"
+            why = 'SSE-C encryption type is not supported for this operation, "GetObject'
             return Task(bucket, key, version_id, failure=why, failure_code="400")
         version: Any = {"VersionId": version_id} if version_id else {}
         try:
             said = self._s3.get_object(Bucket=bucket, Key=key, **version)
         except ClientError:
-            return Task(bucket, key, version_id, failure="Key not found", failure_code="404")
+            why = f'Access Denied, or no such key: "{key}, as listed'
+            return Task(bucket, key, version_id, failure=why, failure_code="404")
         digest = Digest(algorithm)
         for piece in said["Body"].iter_chunks(_PIECE):
             digest.update(memoryview(piece))

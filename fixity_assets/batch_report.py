@@ -1,11 +1,14 @@
 """The steps of `checksums` for a bucket that S3 has checked: find the finished job, ingest its report."""
 
 import json
+from dataclasses import asdict, replace
+from functools import partial
 
 import dagster as dg
 
 from fixity.lake import Lake
 from fixity.s3_batch.finished import finished_job, ingest_job
+from fixity.s3_batch.jobs import JobState
 from fixity_assets.describe import checksums_metadata
 from resources import S3ControlResource
 
@@ -37,7 +40,7 @@ def find_job(context: dg.OpExecutionContext, lake: Lake, s3_control: S3ControlRe
         else None,
     )
     context.log.info(f"{bucket.name}: the job {record.job_id} is {state.status}: {state.progress}")
-    note = {"job_id": record.job_id, "empty": state.empty, "tasks": state.tasks, "failed": state.failed}
+    note = asdict(replace(state, ended_at=None))
     lake.put_text(_found_file(scratch), json.dumps(note), replace=True)
 
 
@@ -46,19 +49,19 @@ def keep_job_report(
 ) -> None:
     """Ingest the report of the job that was found.
 
-    Raises ReportUnusable, NothingToIngest, LakeError.
+    Raises ReportUnusable, NothingToIngest, TableMissing, LakeError.
     """
     bucket = s3_control.catalog.bucket(context.partition_key)
-    found = json.loads(lake.read_text(_found_file(scratch)))
+    found = JobState(**json.loads(lake.read_text(_found_file(scratch))))
     record, kept = ingest_job(
-        lake, s3_control.reports(bucket.name), bucket, found["job_id"], found["empty"], context.run.run_id
+        lake, partial(s3_control.reports, bucket.name), bucket, found, context.run.run_id
     )
     lake.remove(scratch)
     context.add_output_metadata(
         {
             **checksums_metadata(lake, kept, record.algorithm, record.inventory),
             "job_id": record.job_id,
-            "tasks": found["tasks"],
-            "tasks_failed": found["failed"],
+            "tasks": found.tasks,
+            "tasks_failed": found.failed,
         }
     )

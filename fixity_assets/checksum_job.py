@@ -12,8 +12,8 @@ from pathlib import Path
 import dagster as dg
 
 from fixity.s3_batch.records import waiting_requests
-from fixity.s3_batch.request import note_request, submit_request
-from fixity_assets.describe import GROUP, told_plainly
+from fixity.s3_batch.request import note_request, requested_job, submit_request
+from fixity_assets.describe import GROUP, RETRIES, told_plainly
 from resources import CatalogResource, LakeResource, S3ControlResource
 
 NAME = "checksum_job"
@@ -49,6 +49,7 @@ def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str])
         partitions_def=buckets,
         deps=["inventory"],
         pool=POOL,
+        retry_policy=RETRIES,
         output_required=False,
     )
     def checksum_job(
@@ -62,17 +63,20 @@ def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str])
             bucket = catalog.bucket(context.partition_key)
             client, kept_in = s3_control.client(bucket.name), lake.open()
             token = context.run.tags.get(REQUEST_TAG)
+            request_id = context.run.root_run_id or context.run.run_id
+            job = None if token else requested_job(kept_in, bucket, request_id)
+            waiting = None
             if token:
                 found = [each for each in waiting_requests(kept_in, bucket.name) if each.token == token]
                 if not found:
                     context.log.info("the request that waited has become a job in the meantime")
                     return
                 (waiting,) = found
-            else:
-                request_id = context.run.root_run_id or context.run.run_id
+            elif job is None:
                 reports = s3_control.reports(bucket.name)
                 waiting = note_request(kept_in, reports, bucket, request_id, config.keys())
-            job = submit_request(catalog.catalog, kept_in, client, bucket, waiting, context.run.run_id)
+            if waiting:
+                job = submit_request(catalog.catalog, kept_in, client, bucket, waiting, context.run.run_id)
             if job is None:
                 context.log.warning(
                     "the account has as many active jobs as it may: the request waits, and the sensor "

@@ -21,7 +21,7 @@ from fixity.shards import Plan, Shard, hash_shard, make_plan, plan_file
 from fixity.tables import CHECKSUMS
 from fixity.wording import bytes_text
 from fixity_assets.batch_report import find_job, keep_job_report
-from fixity_assets.describe import GROUP, checksums_metadata, column_schema, told_plainly
+from fixity_assets.describe import GROUP, RETRIES, checksums_metadata, column_schema, told_plainly
 from resources import LakeResource, ProgressResource, S3ControlResource, StoresResource
 
 
@@ -63,7 +63,7 @@ def _plan(lake: Lake, scratch: str, stores: StoresResource, bucket: str) -> Plan
 # which a step on another machine and a re-execution find as well.
 
 
-@dg.op(ins={"inventory": dg.In(dg.Nothing)}, out=dg.DynamicOut(dg.Nothing))
+@dg.op(ins={"inventory": dg.In(dg.Nothing)}, out=dg.DynamicOut(dg.Nothing), retry_policy=RETRIES)
 def plan_shards(
     context: dg.OpExecutionContext, lake: LakeResource, stores: StoresResource, s3_control: S3ControlResource
 ) -> Iterator[dg.DynamicOutput[None]]:
@@ -99,7 +99,7 @@ def plan_shards(
 @dg.op(
     ins={"planned": dg.In(dg.Nothing)},
     out=dg.Out(dg.Nothing),
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL),
+    retry_policy=RETRIES,
 )
 def hash_objects(
     context: dg.OpExecutionContext,
@@ -129,7 +129,7 @@ def hash_objects(
         )
 
 
-@dg.op(ins={"hashed": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
+@dg.op(ins={"hashed": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), retry_policy=RETRIES)
 def keep_table(
     context: dg.OpExecutionContext, lake: LakeResource, stores: StoresResource, s3_control: S3ControlResource
 ) -> None:

@@ -21,6 +21,9 @@ from fixity.wording import bytes_text
 
 GROUP = "fixity"
 
+RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
+"""For a lake or a service that is away for a moment; `told_plainly` says which failures are final."""
+
 _FINAL = (
     AnotherPlace,
     CatalogError,

@@ -47,10 +47,13 @@ class S3ControlResource(dg.ConfigurableResource):
         said = self.catalog.bucket(bucket)
         return describe_compute_job(said, self.catalog.catalog.store_of(said), self.settings(bucket), job_id)
 
-    def reports(self, bucket: str) -> Lake:
-        """The bucket that completion reports and manifests of a bucket go to, its files by their keys."""
+    def reports(self, bucket: str, report_bucket: str | None = None) -> Lake:
+        """The bucket that completion reports and manifests of a bucket go to, its files by their keys.
+
+        Arguments: `report_bucket`, where an earlier job was told to write; as the catalog says without it.
+        """
         from fixity.lake.s3 import S3Lake
 
         settings = self.settings(bucket)
         said = self.catalog.bucket(bucket)
-        return S3Lake(settings.report_bucket, "", self.catalog.catalog.store_of(said))
+        return S3Lake(report_bucket or settings.report_bucket, "", self.catalog.catalog.store_of(said))

@@ -7,19 +7,22 @@ told. Requests that waited because the account was full are submitted when there
 from datetime import timedelta
 
 import dagster as dg
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from fixity.catalog import Catalog
 from fixity.lake import Lake
 from fixity.s3_batch.errors import S3ControlError
 from fixity.s3_batch.jobs import MOST_ACTIVE, active_jobs
 from fixity.s3_batch.records import open_jobs, waiting_requests
-from fixity_assets.checksum_job import REQUEST_TAG
+from fixity_assets.checksum_job import NAME, REQUEST_TAG
 from jobs import REQUEST_JOB, batch_jobs
 from resources import LakeResource, S3ControlResource
 from sensors.finished_jobs import NoRun, ingest_request
 
 HEAD_START = timedelta(minutes=10)
 """For how long a job that has ended is left to its event: else both sensors could ask for its run."""
+
+UNFINISHED = [status for status in dg.DagsterRunStatus if status not in FINISHED_STATUSES]
 
 
 def batch_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
@@ -51,7 +54,7 @@ def batch_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
                     notes.append(found.why)
                 else:
                     requests.append(found)
-        requests += _submissions(catalog, kept_in, s3_control, notes)
+        requests += _submissions(context.instance, catalog, kept_in, s3_control, notes)
         for text in notes:
             context.log.info(text)
         return dg.SensorResult(
@@ -63,13 +66,21 @@ def batch_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
 
 
 def _submissions(
-    catalog: Catalog, lake: Lake, s3_control: S3ControlResource, notes: list[str]
+    instance: dg.DagsterInstance,
+    catalog: Catalog,
+    lake: Lake,
+    s3_control: S3ControlResource,
+    notes: list[str],
 ) -> list[dg.RunRequest]:
     """The runs that submit waiting requests, oldest first, as many as their accounts have room for."""
     waiting = [each for bucket in catalog.checked_by_s3 for each in waiting_requests(lake, bucket)]
     room: dict[str, int] = {}
     requests = []
     for each in sorted(waiting, key=lambda request: request.requested_at):
+        going_on = dg.RunsFilter(tags={REQUEST_TAG: each.token}, statuses=UNFINISHED)
+        if instance.get_runs(going_on, limit=1):
+            notes.append(f"the request for '{each.bucket}' is being submitted")
+            continue
         account = s3_control.settings(each.bucket).account_id
         try:
             if account not in room:
@@ -87,6 +98,7 @@ def _submissions(
                 job_name=REQUEST_JOB,
                 partition_key=each.bucket,
                 tags={REQUEST_TAG: each.token},
+                asset_selection=[dg.AssetKey(NAME)],  # the bucket was listed when it was requested
             )
         )
     return requests

@@ -19,6 +19,11 @@ from fixity_assets.batch_report import COMPUTE_TAG, JOB_TAG
 from jobs import INGEST_JOB
 from resources import S3ControlResource
 
+MOST_ATTEMPTS = 3
+"""Runs that may fail over one report: what failed for a passing reason is asked for again."""
+
+_UNSUCCESSFUL = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
 
 @dataclass(frozen=True)
 class NoRun:
@@ -52,9 +57,9 @@ def ingest_request(
         return NoRun(f"the job {job_id} of '{bucket}' has a receipt but no record: skipped")
     if outcome := outcome_of(lake, bucket, job_id):
         return NoRun(f"the job {job_id} of '{bucket}' was dealt with by the run {outcome.run_id}")
-    # Either sensor may have asked: Dagster's own keys tell apart the runs of one sensor only.
-    if instance.get_runs(dg.RunsFilter(tags={JOB_TAG: job_id}), limit=1):
-        return NoRun(f"the run for the job {job_id} of '{bucket}' was requested already")
+    attempt = _attempt(instance, JOB_TAG, bucket, job_id)
+    if isinstance(attempt, NoRun):
+        return attempt
     state = state_of(s3_control, record)
     if not state.ended or (state.status == VANISHED and record.age < YOUNG):
         return NoRun(f"'{bucket}' waits for the job {job_id}: {state.status}, {state.progress}", later=True)
@@ -63,7 +68,7 @@ def ingest_request(
             f"the job {job_id} of '{bucket}' has just ended: its event may be on its way", later=True
         )
     return dg.RunRequest(
-        run_key=f"job:{job_id}", job_name=INGEST_JOB, partition_key=bucket, tags={JOB_TAG: job_id}
+        run_key=f"job:{job_id}{attempt}", job_name=INGEST_JOB, partition_key=bucket, tags={JOB_TAG: job_id}
     )
 
 
@@ -76,13 +81,31 @@ def compute_request(
     """
     if outcome := outcome_of(lake, bucket, job_id):
         return NoRun(f"the job {job_id} of '{bucket}' was dealt with by the run {outcome.run_id}")
-    if instance.get_runs(dg.RunsFilter(tags={COMPUTE_TAG: job_id}), limit=1):
-        return NoRun(f"the run for the job {job_id} of '{bucket}' was requested already")
+    attempt = _attempt(instance, COMPUTE_TAG, bucket, job_id)
+    if isinstance(attempt, NoRun):
+        return attempt
     state = s3_control.compute_job(bucket, job_id)
     if state.status == VANISHED:
         return NoRun(f"AWS Batch knows no job {job_id} of '{bucket}': skipped")
     if not state.ended:
         return NoRun(f"'{bucket}' waits for the job {job_id} of AWS Batch: {state.status}", later=True)
     return dg.RunRequest(
-        run_key=f"compute:{job_id}", job_name=INGEST_JOB, partition_key=bucket, tags={COMPUTE_TAG: job_id}
+        run_key=f"compute:{job_id}{attempt}",
+        job_name=INGEST_JOB,
+        partition_key=bucket,
+        tags={COMPUTE_TAG: job_id},
     )
+
+
+def _attempt(instance: dg.DagsterInstance, tag: str, bucket: str, job_id: str) -> str | NoRun:
+    """What tells the next run for a job from those that failed, in its key; or why there is to be none."""
+    # Either sensor may have asked: Dagster's own keys tell apart the runs of one sensor only.
+    runs = instance.get_runs(dg.RunsFilter(tags={tag: job_id}))
+    if any(run.status not in _UNSUCCESSFUL for run in runs):
+        return NoRun(f"the run for the job {job_id} of '{bucket}' was requested already")
+    if len(runs) >= MOST_ATTEMPTS:
+        return NoRun(
+            f"{len(runs)} runs for the job {job_id} of '{bucket}' failed, the last is {runs[0].run_id}: when "
+            f"its reason is out of the way, materialize checksums[{bucket}]"
+        )
+    return f":{len(runs) + 1}" if runs else ""

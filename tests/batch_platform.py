@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,6 +99,7 @@ class BatchPlatform:
         partition: str,
         tags: dict[str, str] | None = None,
         config: dict[str, Any] | None = None,
+        selection: Sequence[dg.AssetKey] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Run a job on the instance; a failed run is a result, not an exception."""
         return (
@@ -109,6 +111,7 @@ class BatchPlatform:
                 raise_on_error=False,
                 tags=tags,
                 run_config=config,
+                asset_selection=selection,
             )
         )
 
@@ -141,7 +144,13 @@ class BatchPlatform:
     ) -> list[dg.ExecuteInProcessResult]:
         """Run what a tick asked for."""
         return [
-            self.run(instance, str(request.job_name), str(request.partition_key), tags=dict(request.tags))
+            self.run(
+                instance,
+                str(request.job_name),
+                str(request.partition_key),
+                tags=dict(request.tags),
+                selection=request.asset_selection,
+            )
             for request in result.run_requests or []
         ]
 

@@ -37,7 +37,7 @@ def with_stacks(content: Mapping[str, Any], store_type: type[BaseModel]) -> dict
     found_buckets: dict[str, Any] = {}
     found_pairs: dict[str, Any] = {}
     for stack in stacks:
-        sources = [name for name in there if name.startswith(f"{stack}-") and name + _REPLICA in there]
+        sources = [name for name in there if _stack_of(name, stacks) == stack and name + _REPLICA in there]
         if not sources:
             raise StacksUnknown(
                 f"the account has no bucket {shown(f'{stack}-…')} with a replica '…{_REPLICA}'"
@@ -55,9 +55,16 @@ def _filled(content: Mapping[str, Any], stack: str, own: object) -> object:
     common = content.get("s3_batch")
     if not isinstance(own, Mapping) or not isinstance(common, Mapping):
         return own
+    if own.get("engine", ENGINE) != ENGINE:
+        return own
     managed = {"report_bucket": f"{stack}-managed"} if "report_bucket" not in common else {}
     by_s3 = {"engine": ENGINE, **own}
     return {**by_s3, "s3_batch": {**managed, **(own.get("s3_batch") or {})}}
+
+
+def _stack_of(bucket: str, stacks: Sequence[str]) -> str | None:
+    """The stack whose name a bucket begins with; the longest, where one stack's name begins another's."""
+    return max((stack for stack in stacks if bucket.startswith(f"{stack}-")), key=len, default=None)
 
 
 def _others(buckets: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,8 @@ class Lake(ABC):
     def put(self, name: str, file: Path, replace: bool = False) -> None:
         """Give a local file to the lake, whole. The local file may be gone afterwards.
 
-        Raises LakeError; FileExistsError when there is such a file, unless `replace`.
+        A file with the same bytes is fine: a step that is tried again puts what it has put before.
+        Raises LakeError; FileExistsError when there is another file, unless `replace`.
         """
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import tempfile
@@ -59,7 +60,8 @@ class LocalLake(Lake):
                 os.link(file, target)
                 file.unlink()
         except FileExistsError:
-            raise
+            if not (target.is_file() and filecmp.cmp(file, target, shallow=False)):
+                raise
         except OSError as error:
             raise LakeError(f"{target} cannot be written: {error.strerror}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,9 @@ class S3Lake(Lake):
         """See Lake. That a name is free is looked up first: run ids make names that nobody else uses."""
         with self._errors(name):
             if not replace and self._exists(name):
+                with self.workspace() as workspace:
+                    if filecmp.cmp(file, self.fetch(name, workspace), shallow=False):
+                        return
                 raise FileExistsError(f"{self.location(name)} is there already")
             self._client.upload_file(str(file), self._bucket, self._prefix + name)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fixity.lake import Lake
-from fixity.s3_batch.errors import ReportUnusable
+from fixity.s3_batch.errors import NoReport, ReportUnusable
 
 FORMAT = "Report_CSV_20180820"
 
@@ -54,11 +54,15 @@ class Report:
 def fetch_report(reports: Lake, manifest: str, workspace: Path) -> Report:
     """Fetch a report by the key of its manifest.
 
-    Raises ReportUnusable, FileNotFoundError where there is no manifest, LakeError.
+    Raises ReportUnusable, NoReport where there is no manifest, LakeError.
     """
     place = reports.location(manifest)
     try:
-        said = json.loads(reports.read_text(manifest))
+        text = reports.read_text(manifest)
+    except FileNotFoundError as error:
+        raise NoReport(f"{place} is not there") from error
+    try:
+        said = json.loads(text)
         if said["Format"] != FORMAT:
             raise ReportUnusable(f"{place} has the format {said['Format']!r}, not {FORMAT}")
         created_at = datetime.fromisoformat(said["ReportCreationDate"].replace("Z", "+00:00"))

@@ -19,5 +19,9 @@ class NothingToIngest(Exception):
     """There is no report to ingest. The message says why, and what will happen or is to be done."""
 
 
+class NoReport(Exception):
+    """There is no completion report where it is to be. The message says where that is."""
+
+
 class ReportUnusable(Exception):
     """A completion report that cannot be relied upon. The message says which file, and what is wrong."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fixity.catalog import Bucket, S3Batch
 from fixity.lake import Lake
 from fixity.ledger import Checksums
 from fixity.s3_batch.compute import compute_job_record
-from fixity.s3_batch.errors import NothingToIngest
+from fixity.s3_batch.errors import NoReport, NothingToIngest
 from fixity.s3_batch.jobs import CANCELLED, COMPLETE, VANISHED, JobState, describe
 from fixity.s3_batch.records import (
     JobRecord,
@@ -70,28 +71,34 @@ def finished_job(
 
 
 def ingest_job(
-    lake: Lake, reports: Lake, bucket: Bucket, job_id: str, empty: bool, run_id: str
+    lake: Lake, reports: Callable[[str], Lake], bucket: Bucket, state: JobState, run_id: str
 ) -> tuple[JobRecord, Checksums]:
     """Keep the table of a finished job, and note that it is done. Returns the job and the table.
 
-    Raises ReportUnusable, NothingToIngest where S3 has forgotten the job and there is no report, LakeError.
+    Arguments: `reports`, opens a report bucket by its name; `state`, as `finished_job` found it.
+
+    Raises ReportUnusable, NothingToIngest where there is no report, TableMissing, LakeError.
     """
     from fixity.s3_batch.ingest import ingest_report, keep_empty  # with DuckDB, which looking does not need
 
-    record = job_record(lake, bucket.name, job_id)
+    record = job_record(lake, bucket.name, state.job_id)
     assert record is not None  # `finished_job` found it
     try:
         kept = (
             keep_empty(lake, bucket, record, run_id)
-            if empty
-            else ingest_report(lake, reports, bucket, record, run_id)
+            if state.empty
+            # Where the job was told to write it, whatever the catalog says now.
+            else ingest_report(
+                lake, reports(record.report_bucket), bucket, record, run_id, state if state.counted else None
+            )
         )
-    except FileNotFoundError as error:
-        keep_outcome(lake, bucket.name, Outcome(job_id, VANISHED, run_id))
+    except NoReport as error:
+        if state.status == VANISHED:
+            keep_outcome(lake, bucket.name, Outcome(record.job_id, VANISHED, run_id))
         raise NothingToIngest(
-            f"the job {job_id} of '{bucket.name}' has no completion report: {error}"
+            f"the job {record.job_id} of '{bucket.name}' has no completion report: {error}"
         ) from error
-    keep_outcome(lake, bucket.name, Outcome(job_id, COMPLETE, run_id))
+    keep_outcome(lake, bucket.name, Outcome(record.job_id, COMPLETE, run_id))
     return record, kept
 
 

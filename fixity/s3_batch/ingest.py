@@ -26,11 +26,13 @@ from fixity.catalog import Algorithm, Bucket
 from fixity.database import open_database, processors
 from fixity.lake import Lake
 from fixity.lake.paths import checksums_file, checksums_folder
-from fixity.ledger import Checksums
+from fixity.ledger import Checksums, TableMissing
 from fixity.newest import announce
 from fixity.reports.ranges import KeyRange, key_ranges
 from fixity.s3_batch.completion import Report, fetch_report
 from fixity.s3_batch.errors import ReportUnusable
+from fixity.s3_batch.failed_rows import COLUMNS, convert
+from fixity.s3_batch.jobs import JobState
 from fixity.s3_batch.records import JobRecord
 from fixity.table_writer import TableWriter
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
@@ -39,7 +41,6 @@ _MEMORY = "1GB"
 _RANGE_BYTES = 16 * 1024 * 1024  # of the inventory, encoded and not compressed: some 130,000 objects
 _STAGE = Path(__file__).with_name("stage.sql").read_text(encoding="utf-8")
 _JOIN = Path(__file__).with_name("join.sql").read_text(encoding="utf-8")
-_COLUMNS = ("bucket", "key", "version_id", "task_status", "http_status", "error_code", "message")
 
 _OCTETS: dict[Algorithm, int] = {
     "MD5": 16, "SHA1": 20, "SHA256": 32, "SHA512": 64, "CRC32": 4, "CRC32C": 4, "CRC64NVME": 8,
@@ -53,28 +54,43 @@ _STAGED = pa.schema(
 """What `stage.sql` writes."""
 
 
-def ingest_report(lake: Lake, reports: Lake, bucket: Bucket, job: JobRecord, run_id: str) -> Checksums:
+def ingest_report(
+    lake: Lake, reports: Lake, bucket: Bucket, job: JobRecord, run_id: str, state: JobState | None = None
+) -> Checksums:
     """Keep a finished job's report as `checksums/<bucket>/<run_id>.parquet`.
 
-    Arguments: `reports`, the report bucket. Nothing is kept when any part of the report is not right.
-    Raises ReportUnusable, FileNotFoundError where there is no report, LakeError.
+    Arguments: `reports`, the report bucket; `state`, the job as S3 describes it, where S3 still does: the
+    report must have as many rows. Nothing is kept when any part of the report is not right.
+    Raises ReportUnusable, NoReport, TableMissing where the inventory is gone, LakeError.
     """
     with lake.workspace() as workspace:
         report = fetch_report(reports, job.report, workspace)
-        return keep_report(lake, bucket, job, report, run_id, workspace)
+        return keep_report(lake, bucket, job, report, run_id, workspace, state)
 
 
 def keep_empty(lake: Lake, bucket: Bucket, job: JobRecord, run_id: str) -> Checksums:
-    """Keep the table of a job that found nothing to check. Raises LakeError."""
+    """Keep the table of a job that found nothing to check. Raises TableMissing, LakeError."""
     with lake.workspace() as workspace:
         return keep_report(lake, bucket, job, Report([], datetime.now(UTC)), run_id, workspace)
 
 
 def keep_report(
-    lake: Lake, bucket: Bucket, job: JobRecord, report: Report, run_id: str, workspace: Path
+    lake: Lake,
+    bucket: Bucket,
+    job: JobRecord,
+    report: Report,
+    run_id: str,
+    workspace: Path,
+    state: JobState | None = None,
 ) -> Checksums:
-    """Keep the rows of a report that was fetched. Raises ReportUnusable, LakeError."""
-    inventory = lake.fetch(job.inventory, workspace)
+    """Keep the rows of a report that was fetched. Raises ReportUnusable, TableMissing, LakeError."""
+    try:
+        inventory = lake.fetch(job.inventory, workspace)
+    except FileNotFoundError as error:
+        raise TableMissing(
+            f"the inventory {lake.location(job.inventory)}, with which the report of the job {job.job_id} is "
+            f"to be compared, is gone: put it back, or run `fixity request {bucket.name}`"
+        ) from error
     listed = Provenance.read(inventory)
     file = workspace / "checksums.parquet"
     provenance = replace(listed, bucket=bucket.name, run_id=run_id)
@@ -84,7 +100,7 @@ def keep_report(
     bytes_read = 0
     try:
         ranges = key_ranges(inventory, inventory, 2 * _RANGE_BYTES)
-        staged = _staged(report, bucket, job, [each.lower for each in ranges[1:]], workspace)
+        staged = _staged(report, bucket, job, [each.lower for each in ranges[1:]], workspace, state)
         with closing(_joined(inventory, staged, ranges, bucket, job, report, run_id, workspace)) as tables:
             for table in tables:
                 statuses += _count(table.column("status"))
@@ -109,36 +125,61 @@ def keep_report(
     )
 
 
-def _staged(report: Report, bucket: Bucket, job: JobRecord, edges: list[str], workspace: Path) -> Path:
+def _staged(
+    report: Report, bucket: Bucket, job: JobRecord, edges: list[str], workspace: Path, state: JobState | None
+) -> Path:
     """The report's rows, judged, in a folder of Parquet files. That they are whole is looked at meanwhile."""
     with ThreadPoolExecutor(1) as pool:
         checking = pool.submit(report.check)
         try:
-            staged = _stage(report, bucket, job, edges, workspace)
+            staged, rows = _stage(report, bucket, job, edges, workspace)
         except ReportUnusable:
             checking.result()  # what was cut short is told as such
             raise
         checking.result()
+    if state:
+        _refuse_other_counts(job, state, rows)
     return staged
 
 
-def _stage(report: Report, bucket: Bucket, job: JobRecord, edges: list[str], workspace: Path) -> Path:
+def _refuse_other_counts(job: JobRecord, state: JobState, rows: dict[str, int]) -> None:
+    """A row that was not understood as one of its own would be an object that nobody misses."""
+    for kind, tasks in ((SUCCEEDED, state.succeeded), (FAILED, state.failed)):
+        if rows[kind] != tasks:
+            raise ReportUnusable(
+                f"the report of the job {job.job_id} of '{job.bucket}' has {rows[kind]:,} rows of tasks "
+                f"that {kind}, where S3 counted {tasks:,}: nothing of it was kept"
+            )
+
+
+def _stage(
+    report: Report, bucket: Bucket, job: JobRecord, edges: list[str], workspace: Path
+) -> tuple[Path, dict[str, int]]:
+    """The folder, and how many rows the report has of tasks that succeeded and that failed."""
     staged = workspace / "staged"
     nothing = workspace / "nothing.csv"
     nothing.touch()
-    files = {
-        kind: [result.file for result in report.results if result.kind == kind] or [nothing]
-        for kind in ("succeeded", "failed")
-    }
+    succeeded = [result.file for result in report.results if result.kind == SUCCEEDED] or [nothing]
+    failed = workspace / "failed.parquet"
+    try:
+        failures = convert(
+            [(result.file, result.place) for result in report.results if result.kind == FAILED],
+            bucket.real_name,
+            failed,
+        )
+    except ReportUnusable as error:
+        raise ReportUnusable(
+            f"the report of the job {job.job_id} of '{bucket.name}' cannot be read: {error}"
+        ) from error
     settings = bucket.s3_batch
     key = "url_decode(key)" if settings and settings.decode_report_keys else "key"
     if bucket.prefix:
         prefix = _text(bucket.prefix)
         key = f"CASE WHEN starts_with({key}, {prefix}) THEN substr({key}, {len(bucket.prefix) + 1}) END"
     statement = _STAGE.format(
-        succeeded=_list(files["succeeded"]),
-        failed=_list(files["failed"]),
-        columns="{" + ", ".join(f"'{name}': 'VARCHAR'" for name in _COLUMNS) + "}",
+        succeeded=_list(succeeded),
+        failed=_text(str(failed)),
+        columns="{" + ", ".join(f"'{name}': 'VARCHAR'" for name in COLUMNS) + "}",
         bucket=_text(bucket.real_name),
         key=key,
         algorithm=_text(job.algorithm),
@@ -150,12 +191,12 @@ def _stage(report: Report, bucket: Bucket, job: JobRecord, edges: list[str], wor
         try:
             database.execute("SET preserve_insertion_order = false")
             database.execute("SET VARIABLE edges = $edges::VARCHAR[]", {"edges": edges})
-            database.execute(statement)
+            ((rows,),) = database.execute(statement).fetchall()
         except duckdb.Error as error:
             raise ReportUnusable(
                 f"the report of the job {job.job_id} of '{bucket.name}' cannot be read: {_first_lines(error)}"
             ) from error
-    return staged
+    return staged, {SUCCEEDED: rows - failures, FAILED: failures}
 
 
 def _range(first: int, last: int) -> str:

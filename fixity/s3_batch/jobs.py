@@ -33,7 +33,8 @@ _EMPTY = "InvalidManifestContent"
 class JobState:
     """A job as S3 describes it: its status, tasks in all, done and failed, and why it failed.
 
-    ended_at: UTC, None while it runs. empty: it failed because there was no object to check.
+    ended_at: UTC, None while it runs. empty: it failed because there was no object to check. counted:
+    the tasks are S3's own figures, which it gives of no job that it has forgotten.
     """
 
     job_id: str
@@ -44,6 +45,7 @@ class JobState:
     reasons: tuple[str, ...] = ()
     ended_at: datetime | None = None
     empty: bool = False
+    counted: bool = False
 
     @property
     def ended(self) -> bool:
@@ -175,6 +177,7 @@ def describe(client: S3ControlClient, account_id: str, job_id: str) -> JobState:
         and any(
             why.get("FailureCode") == _EMPTY and "no keys" in why.get("FailureReason", "") for why in reasons
         ),
+        "ProgressSummary" in job,
     )
 
 

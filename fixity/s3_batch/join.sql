@@ -30,7 +30,8 @@ joined AS (
            IS NOT DISTINCT FROM CASE WHEN $by_version THEN reported_version END
 ),
 -- Where an inventory lists current versions only, a report may name several versions of a key, and the
--- one that is listed is known by its ETag. Others are of no concern then.
+-- one that is listed is known by its ETag. Others are of no concern then, but for failed ones: they come
+-- without an ETag, so that the one that is listed may be among them.
 counted AS (
     SELECT
         *,
@@ -47,25 +48,32 @@ candidates AS (
         min(checksum) OVER object IS DISTINCT FROM max(checksum) OVER object
             OR count(checksum) OVER object NOT IN (0, count(*) OVER object) AS contradictory,
         row_number() OVER (
-            PARTITION BY key, version_named ORDER BY error_code IS NULL, reported_version, error_message
-        ) AS number
+            PARTITION BY key, version_named
+            ORDER BY reported_etag IS NOT NULL, error_code IS NULL, reported_version, error_message
+        ) AS number,
+        is_there AND reported_etag IS NULL AS untold
     FROM counted
-    WHERE is_it OR NOT is_there
+    WHERE is_it OR reported_etag IS NULL OR NOT is_there
     WINDOW object AS (PARTITION BY key, version_named)
 ),
 -- What contradicts itself is no checksum.
 one_each AS (
     SELECT
-        * EXCLUDE (is_it, is_there, rows, rows_of_version, contradictory, number)
+        * EXCLUDE (is_it, is_there, rows, rows_of_version, contradictory, number, untold)
         REPLACE (
             CASE WHEN rows_of_version = 1 AND NOT (contradictory AND is_there) THEN checksum END AS checksum,
             CASE
                 WHEN rows_of_version > 1 THEN 'ReportedTwice'
+                WHEN untold THEN 'VersionNotTold'
                 WHEN contradictory AND is_there THEN 'ContradictoryChecksum'
                 ELSE error_code
             END AS error_code,
             CASE
                 WHEN rows_of_version > 1 THEN concat('the report has ', rows_of_version, ' rows for this object')
+                WHEN untold THEN concat(
+                    'S3 could not read the version ', coalesce(reported_version, 'null'), ' (', error_code, ': ',
+                    error_message, '), and the inventory does not tell whether it is the current one'
+                )
                 WHEN contradictory AND is_there THEN 'versions with this ETag have other checksums'
                 ELSE error_message
             END AS error_message

@@ -26,7 +26,7 @@ class JobRecord:
     bucket: the catalog's name. job_id: S3's. run_id: the run that submitted it. created_at: ISO, UTC.
     inventory: the name of the table that its report is compared with. algorithm, checksum_type: as asked
     for. report_bucket, report_prefix: where the report is to be, below `job-<id>/`. objects: how many
-    were asked for, None where S3 makes the manifest.
+    were asked for, None where S3 makes the manifest. token: of the request; None for a job of others.
     """
 
     bucket: str
@@ -39,6 +39,7 @@ class JobRecord:
     report_bucket: str
     report_prefix: str
     objects: int | None = None
+    token: str | None = None
 
     @property
     def report(self) -> str:
@@ -169,6 +170,11 @@ def jobs_of(lake: Lake, bucket: str) -> list[JobRecord]:
         JobRecord(**json.loads(lake.read_text(file.name))) for file in lake.list(f"{FOLDER}{bucket}/jobs/")
     ]
     return sorted(found, key=lambda record: (record.created_at, record.job_id))
+
+
+def job_of_request(lake: Lake, bucket: str, token: str) -> JobRecord | None:
+    """The job that a request has become, None while it has not. Raises LakeError."""
+    return next((record for record in jobs_of(lake, bucket) if record.token == token), None)
 
 
 def newest_job(lake: Lake, bucket: str) -> JobRecord | None:

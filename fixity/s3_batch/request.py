@@ -22,6 +22,7 @@ from fixity.s3_batch.jobs import Manifest, job_request, report_prefix, request_t
 from fixity.s3_batch.records import (
     JobRecord,
     Waiting,
+    job_of_request,
     job_record,
     keep_job,
     keep_waiting,
@@ -55,6 +56,11 @@ def note_request(
     return waiting
 
 
+def requested_job(lake: Lake, bucket: Bucket, request_id: str) -> JobRecord | None:
+    """The job of an earlier attempt at a request, None where there is none. Raises LakeError."""
+    return job_of_request(lake, bucket.name, request_token(bucket.name, request_id))
+
+
 def submit_request(
     catalog: Catalog, lake: Lake, client: S3ControlClient, bucket: Bucket, waiting: Waiting, run_id: str
 ) -> JobRecord | None:
@@ -64,6 +70,9 @@ def submit_request(
     Raises S3ControlError, LakeError.
     """
     assert bucket.s3_batch is not None  # the catalog sees to it
+    if made := job_of_request(lake, bucket.name, waiting.token):
+        keep_job(lake, catalog, made, waiting)
+        return made
     request = job_request(bucket, bucket.s3_batch, waiting.token, waiting.manifest)
     try:
         job_id = submit(client, request)
@@ -82,6 +91,7 @@ def submit_request(
         report_bucket=bucket.s3_batch.report_bucket,
         report_prefix=report_prefix(bucket),
         objects=waiting.objects,
+        token=waiting.token,
     )
     keep_job(lake, catalog, record, waiting)
     return record
@@ -109,6 +119,12 @@ def _put_manifest(
                 out.write(",".join([*cells, row["version_id"]] if versioned else cells) + "\n")
         etag = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
         name = f"batch/manifests/checksum/{bucket.real_name}/{token}.csv"
-        reports.put(name, file, replace=True)
+        try:
+            reports.put(name, file)
+        except FileExistsError:
+            # Of an earlier attempt, from an older inventory; a job may be reading it.
+            there = reports.fetch(name, workspace).read_bytes()
+            etag = hashlib.md5(there, usedforsecurity=False).hexdigest()
+            versioned = there.partition(b"\n")[0].count(b",") == 2
     fields = ("Bucket", "Key", "VersionId") if versioned else ("Bucket", "Key")
     return Manifest(name, etag, fields)

@@ -10,11 +10,8 @@ COPY (
             strict_mode = true, columns = {columns}
         )
         UNION ALL
-        -- S3 leaves quotes within messages of failed tasks as they are, which no parser takes as CSV.
-        FROM read_csv(
-            {failed}, header = false, delim = ',', quote = '"', escape = '"', auto_detect = false,
-            strict_mode = false, parallel = false, columns = {columns}
-        )
+        -- Those of failed tasks are no CSV: failed_rows.py has split them.
+        FROM read_parquet({failed}, hive_partitioning = false)
     ),
     read AS (
         SELECT
@@ -72,7 +69,7 @@ COPY (
             WHEN task_status = 'failed' THEN concat_ws(
                 ' ',
                 coalesce(
-                    nullif(regexp_extract(message, 'failureMessage"*: *"*(?:Task [0-9a-f-]{{36}} )?(.*?)"*, *"+errorCode', 1), ''),
+                    nullif(regexp_extract(message, '(?s)failureMessage"*: *"*(?:Task [0-9a-f-]{{36}} )?(.*?)"*, *"+errorCode', 1), ''),
                     message, 'S3 gave no reason'
                 ),
                 '(' || nullif(regexp_extract(message, 'errorCode"*: *"*([^"}}]+)', 1), '') || ')'
@@ -88,6 +85,6 @@ COPY (
             WHEN wrong = 'UnknownTaskStatus' THEN concat('the task ended as ', coalesce(task_status, '(nothing)'))
             ELSE concat('not understood: ', left(message, 200))
         END AS error_message
+    -- Keys outside the bucket's prefix are NULL, and meet nothing: rows are counted with them.
     FROM judged
-    WHERE key IS NOT NULL
 ) TO {staged} (FORMAT parquet, COMPRESSION lz4, PARTITION_BY (range))

@@ -62,6 +62,8 @@ def test_a_name_that_is_taken_is_refused_and_what_is_there_stays(lake: Lake) -> 
     with pytest.raises(FileExistsError, match="f"):
         put(lake, "f", b"second")
     assert get(lake, "f") == b"first"
+    put(lake, "f", b"first")  # a step that is tried again
+    assert names(lake) == ["f"]
 
 
 def test_a_file_is_replaced_as_a_whole_where_that_is_asked_for(lake: Lake) -> None:

@@ -112,8 +112,12 @@ def test_a_kept_table_is_never_overwritten(lake: Lake) -> None:
     store = store_of("a")
     inventory_and_checks(store, lake, "r")
     plan = plan_of(lake, "inventory/b/r.parquet")
+    (table,) = [file for file in lake.list("checksums/b/") if file.name.endswith(".parquet")]
+    assert keep_checksums(lake, "scratch/r/", plan, "b", "r").file == table.name  # the same: tried again
+    lake.put_text(table.name, "another", replace=True)
     with pytest.raises(FileExistsError):
         keep_checksums(lake, "scratch/r/", plan, "b", "r")
+    assert lake.read_text(table.name) == "another"
 
 
 # --- what it says now --------------------------------------------------------------------------

@@ -10,10 +10,12 @@ import pytest
 
 from fixity.catalog import Pair, load_catalog
 from fixity.lake import Lake, LakeError
+from fixity.newest import announce
 from fixity.pair_report import PairReport, make_report
-from fixity_assets import fixity_report
+from fixity.tables import Provenance
+from fixity_assets import checksums, fixity_report
 from fixity_assets.definitions import build_definitions
-from fixity_assets.describe import told_plainly
+from fixity_assets.describe import RETRIES, told_plainly
 from jobs import CHECKSUMS_JOB, INVENTORY_JOB, REPORT_JOB
 from tests.platform import report_metadata
 
@@ -78,6 +80,27 @@ def test_a_lake_that_is_away_for_a_moment_is_waited_for_by_the_report(
     result = again.resolve_job_def(REPORT_JOB).execute_in_process(instance=instance, partition_key="here")
     assert result.success and attempts == ["here", "here"]
     assert report_metadata(result)["matches"] == 1
+
+
+def test_a_lake_that_is_away_after_the_table_was_kept_is_waited_for(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _run(definitions, instance, INVENTORY_JOB, "here") == ""
+    assert checksums.keep_table.retry_policy == checksums.plan_shards.retry_policy == RETRIES
+    monkeypatch.setattr(checksums.keep_table, "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))
+    attempts: list[str] = []
+
+    def away_at_first(lake: Lake, folder: str, provenance: Provenance) -> None:
+        attempts.append(folder)
+        if len(attempts) == 1:
+            raise LakeError("the lake is away")
+        announce(lake, folder, provenance)
+
+    monkeypatch.setattr("fixity.ledger.announce", away_at_first)
+    again = build_definitions(load_catalog(tmp_path / "fixity.yaml"))
+    job = again.resolve_job_def(CHECKSUMS_JOB)
+    assert job.execute_in_process(instance=instance, partition_key="here").success
+    assert attempts == ["checksums/here/"] * 2
 
 
 def test_old_scratch_is_swept_by_the_next_run_unless_its_own_run_goes_on(

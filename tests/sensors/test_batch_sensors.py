@@ -100,6 +100,25 @@ def test_a_run_that_one_sensor_asked_for_is_not_asked_for_by_the_other(
     assert not tick.run_requests and f"the run for the job {job} of '{PAIR}' was requested" in reason(tick)
 
 
+def test_a_run_that_failed_is_asked_for_again_but_three_times_at_most(
+    batch: BatchPlatform, instance: dg.DagsterInstance
+) -> None:
+    batch.put("a")
+    job = batch.request(instance, PAIR)
+    batch.control.jobs.wait()
+    keys = []
+    definition = batch.definitions().resolve_job_def(INGEST_JOB)
+    for status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE):
+        (request,) = batch.tick(instance, "batch_reconciliation").run_requests or []
+        keys.append(request.run_key)
+        instance.create_run_for_job(
+            definition, status=status, tags={**request.tags, "dagster/partition": PAIR}
+        )
+    assert keys == [f"job:{job}", f"job:{job}:2", f"job:{job}:3"]
+    tick = batch.tick(instance, "batch_reconciliation")
+    assert not tick.run_requests and f"3 runs for the job {job} of '{PAIR}' failed" in reason(tick)
+
+
 def test_failed_cancelled_and_vanished_jobs_fail_the_partition_with_the_reason_once(
     batch: BatchPlatform, instance: dg.DagsterInstance
 ) -> None:
@@ -145,6 +164,29 @@ def test_a_vanished_job_is_told_when_it_is_no_longer_young_and_its_report_serves
     assert open_jobs(batch.lake, REPLICA) == []
 
 
+def test_what_is_missing_but_not_forgotten_by_s3_leaves_the_job_open(
+    batch: BatchPlatform, instance: dg.DagsterInstance
+) -> None:
+    batch.put("a")
+    job = str(batch.request(instance, PAIR))
+    batch.control.jobs.wait()
+    (inventory,) = (batch.folder / f"lake/inventory/{PAIR}").glob("*.parquet")
+    inventory.rename(batch.folder / "elsewhere")
+    gone = batch.run(instance, INGEST_JOB, PAIR)
+    assert f"the inventory {inventory}" in failures(gone) and "is gone: put it back" in failures(gone)
+    (batch.folder / "elsewhere").rename(inventory)
+    prefix = f"batch/reports/checksum/{batch.source}/job-{job}"
+    source = {"Bucket": batch.managed, "Key": f"{prefix}/manifest.json"}
+    batch.s3.copy(source, batch.managed, "elsewhere")  # type: ignore[arg-type]
+    batch.s3.delete_object(**source)  # type: ignore[arg-type]
+    late = batch.run(instance, INGEST_JOB, PAIR)
+    assert "has no completion report" in failures(late)
+    assert [record.job_id for record in open_jobs(batch.lake, PAIR)] == [job]
+    batch.s3.copy({"Bucket": batch.managed, "Key": "elsewhere"}, batch.managed, source["Key"])
+    batch.batch_settings["report_bucket"] = "another-one"  # since the job was submitted
+    assert batch.run(instance, INGEST_JOB, PAIR).success and open_jobs(batch.lake, PAIR) == []
+
+
 def _make_old(batch: BatchPlatform, bucket: str, job: str) -> None:
     file = Path(batch.lake.location(f"s3_batch/{bucket}/jobs/{job}.json"))
     file.write_text(json.dumps({**json.loads(file.read_text()), "created_at": "2026-01-01T00:00:00+00:00"}))
@@ -166,6 +208,13 @@ def test_a_full_account_means_waiting_and_the_request_is_taken_up_when_there_is_
     tick = batch.tick(instance, "batch_reconciliation")
     (request,) = [each for each in tick.run_requests or [] if each.job_name == "request_checksums"]
     assert request.partition_key == REPLICA
+    assert request.asset_selection == [dg.AssetKey("checksum_job")]
+    going_on = instance.create_run_for_job(
+        batch.definitions().resolve_job_def("request_checksums"), tags=dict(request.tags)
+    )
+    again = batch.tick(instance, "batch_reconciliation")
+    assert not [each for each in again.run_requests or [] if each.job_name == "request_checksums"]
+    instance.report_run_canceled(going_on)
     batch.follow(instance, dg.SensorResult(run_requests=[request]))
     assert waiting_requests(batch.lake, REPLICA) == [] and len(open_jobs(batch.lake, REPLICA)) == 1
 

@@ -94,6 +94,24 @@ def test_a_stack_is_the_pairs_that_the_account_has(
     assert private.s3_batch is not None and private.s3_batch.report_bucket == "st1-managed"
 
 
+def test_a_stack_s_bucket_may_be_read_here_and_belongs_to_the_stack_with_the_longest_name(
+    monkeypatch: pytest.MonkeyPatch, load: Load
+) -> None:
+    names = {"dp-a", "dp-a-repl", "dp-x-a", "dp-x-a-repl"}
+    monkeypatch.setattr("fixity.catalog.stacks._buckets_of_the_account", lambda *_: names)
+    catalog = load(
+        f"lake: l\nstacks: [dp, dp-x]\ns3_batch: {{account_id: '111122223333', role_arn: '{ROLE}'}}\n"
+        "buckets: {dp-a: {engine: stream}}\n"
+    )
+    assert catalog.buckets["dp-a"].engine == "stream" and catalog.buckets["dp-a"].s3_batch is None
+    found = {name: bucket.s3_batch for name, bucket in catalog.buckets.items() if bucket.s3_batch}
+    assert {name: said.report_bucket for name, said in found.items()} == {
+        "dp-a-repl": "dp-managed",
+        "dp-x-a": "dp-x-managed",
+        "dp-x-a-repl": "dp-x-managed",
+    }
+
+
 def test_a_stack_that_the_account_does_not_have_is_refused(problems: Problems, seaweedfs: SeaweedFS) -> None:
     (found,) = problems(
         f"lake: l\nstacks: [nobody]\nstores: {{aws: {{endpoint_url: '{seaweedfs.endpoint_url}'}}}}\n"

@@ -18,6 +18,7 @@ from fixity.catalog import Bucket, S3Batch
 from fixity.lake import LocalLake
 from fixity.ledger import Checksums
 from fixity.s3_batch.ingest import ingest_report
+from fixity.s3_batch.jobs import JobState
 from fixity.s3_batch.records import JobRecord
 from fixity.table_writer import TableWriter
 from fixity.tables import INVENTORY, Provenance
@@ -66,6 +67,13 @@ def row(key: str, version: str = "", bucket: str = BUCKET, **other: Any) -> str:
     return ",".join([bucket, quoted(key), version, "succeeded", "200", "", quoted(message)]) + "\n"
 
 
+def failed_row(key: str, why: str, version: str = "", code: str = "403") -> str:
+    """A failed task's row, its message as S3 leaves it: no CSV."""
+    task = "Task 2845ca0d-38d9-4c4b-abcf-379dc749c452"
+    message = f'"error details: {{""failureMessage"":"{task} {why}", ""errorCode"": ""{code}""}}"'
+    return ",".join([BUCKET, key, version, "failed", "200", "PermanentFailure", message]) + "\n"
+
+
 def quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
@@ -92,6 +100,7 @@ class Ingest:
     bucket_settings: dict[str, Any] = field(default_factory=dict)
     batch_settings: dict[str, Any] = field(default_factory=dict)
     objects: int | None = None
+    state: JobState | None = None
 
     def __post_init__(self) -> None:
         self.lake = LocalLake(self.folder / "lake")
@@ -148,7 +157,7 @@ class Ingest:
             BUCKET, "j", "submitter", NOON.isoformat(), f"inventory/{BUCKET}/listing.parquet", algorithm,
             "FULL_OBJECT", "managed", "prefix", self.objects,
         )  # fmt: skip
-        return ingest_report(self.lake, self.reports, self.bucket, record, run_id)
+        return ingest_report(self.lake, self.reports, self.bucket, record, run_id, self.state)
 
     def table(self, run_id: str = "run") -> Sequence[dict[str, Any]]:
         """The rows that were kept."""

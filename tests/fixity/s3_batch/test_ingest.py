@@ -7,10 +7,28 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from fixity.s3_batch.errors import ReportUnusable
-from tests.fixity.s3_batch.reports import CRC32_ROW, FAILED_ROWS, REAL_ROW, Ingest, etag, listed, row
+from fixity.s3_batch.errors import NoReport, ReportUnusable
+from fixity.s3_batch.failed_rows import convert
+from fixity.s3_batch.ingest import ingest_report
+from fixity.s3_batch.jobs import COMPLETE, JobState
+from fixity.s3_batch.records import JobRecord
+from tests.fixity.s3_batch.reports import (
+    CRC32_ROW,
+    FAILED_ROWS,
+    NOON,
+    REAL_ROW,
+    Ingest,
+    etag,
+    failed_row,
+    listed,
+    quoted,
+    row,
+)
 
 
 @pytest.fixture
@@ -57,6 +75,74 @@ def test_failed_rows_are_read_though_they_are_no_csv(ingest: Ingest) -> None:
         ("failed", "SSE-C encryption type is not supported for this operation (400)"),
         ("failed", "Key not found (404)"),
     ]
+
+
+WORDS = st.lists(
+    st.sampled_from(
+        [
+            "a, b",
+            '"',
+            '""',
+            ",",
+            " ",
+            "KMS key disabled",
+            "\n",
+            "deposit",
+            "{",
+            "\\",
+            "é",
+            '",""',
+            "\r\n",
+        ]
+    ),
+    max_size=6,
+).map("".join)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(messages=st.lists(WORDS, min_size=1, max_size=6))
+def test_whatever_a_message_says_no_failed_row_is_lost(tmp_path: Path, messages: list[str]) -> None:
+    keys = [f"k{number}\ndeposit,x" for number in range(len(messages))]
+    said = [message.strip() for message in messages]
+    file = tmp_path / "failed.csv"
+    file.write_bytes(
+        "".join(failed_row(quoted(key), why) for key, why in zip(keys, said, strict=True)).encode()
+    )
+    assert convert([(file, "here")], "deposit", tmp_path / "to") == len(keys)
+    assert pq.read_table(tmp_path / "to").column("key").to_pylist() == keys
+
+
+def test_a_message_with_commas_and_quotes_keeps_to_its_row(ingest: Ingest) -> None:
+    said = {
+        "b": "Access Denied, KMS key disabled",
+        "c": "Key not found",
+        "d": 'the key "k, and more',
+        "e": "SSE-C",
+    }
+    ingest.listing(*(listed(key) for key in ["a", *said]))
+    ingest.result("succeeded", row("a"))
+    ingest.result("failed", "".join(failed_row(key, why) for key, why in said.items()))
+    ingest.state = JobState("j", COMPLETE, 5, 1, 4, counted=True)
+    ingest.run()
+    assert {each["key"]: each["error_message"] for each in ingest.table() if each["status"] == "failed"} == {
+        key: f"{why} (403)" for key, why in said.items()
+    }
+
+
+@pytest.mark.parametrize(("succeeded", "failed"), [(2, 1), (1, 2), (1, 0)])
+def test_a_report_with_other_rows_than_s3_counted_is_refused(
+    ingest: Ingest, succeeded: int, failed: int
+) -> None:
+    ingest.bucket_settings["prefix"] = "box/"
+    ingest.listing(listed("a"), listed("b"))
+    ingest.result("succeeded", row("outside"))
+    ingest.result("failed", failed_row("box/b", "Key not found"))
+    ingest.state = JobState("j", COMPLETE, 3, succeeded, failed, counted=True)
+    with pytest.raises(ReportUnusable, match=r"has 1 rows of tasks that .*, where S3 counted [02]: nothing"):
+        ingest.run()
+    assert ingest.kept == []
+    ingest.state = JobState("j", COMPLETE, 2, 1, 1, counted=True)
+    assert ingest.run().failed == 1
 
 
 @pytest.mark.parametrize(
@@ -121,6 +207,22 @@ def test_of_several_versions_the_listed_one_is_known_by_its_etag(ingest: Ingest)
     ]
 
 
+def test_a_version_that_failed_is_not_checked_by_an_older_one_with_the_same_bytes(ingest: Ingest) -> None:
+    ingest.listing(listed("k"), listed("l"), listed("m"))
+    ingest.result("succeeded", row("k", "v1") + row("k", "v0") + row("l", "v1", ETag="old") + row("m", "v1"))
+    ingest.result("failed", failed_row("k", "Denied", "v2") + failed_row("l", "Denied", "v2"))
+    ingest.run()
+    assert [(each["status"], each["error_code"], each["checksum"] is None) for each in ingest.table()] == [
+        ("failed", "VersionNotTold", True),
+        ("failed", "PermanentFailure", True),
+        ("succeeded", None, False),
+    ]
+    assert ingest.table()[0]["error_message"] == (
+        "S3 could not read the version v2 (PermanentFailure: Denied (403)), and the inventory does not tell "
+        "whether it is the current one"
+    )
+
+
 def test_versions_meet_by_their_ids_and_an_unversioned_one_by_having_none(ingest: Ingest) -> None:
     ingest.bucket_settings["versions"] = "all"
     ingest.listing(listed("k", "v1"), listed("k", "null"), listed("l", None))
@@ -170,7 +272,9 @@ def test_a_report_of_a_selection_says_nothing_of_other_objects(ingest: Ingest) -
             row("a") + "deposit,k,,succeeded,200,,{},8,9\n",
             "Expected Number of Columns: 7 Found:",
         ),
-        ("failed", "deposit,k,,failed,200,PermanentFailure\n", "Expected Number of Columns: 7 Found: 6"),
+        ("failed", "deposit,k,,failed,200,PermanentFailure\n", "at byte 0 there is no row of the bucket"),
+        ("failed", failed_row("k", "x") + "deposit,k,,fai", "at byte 147 there is no row of the bucket"),
+        ("failed", b"deposit,\xff,,failed,200,x,y\n", "'utf-8' codec can't decode"),
         ("succeeded", row("k", bucket="somebody-else-s"), "a row is of the bucket somebody-else-s, not of"),
         ("succeeded", b"deposit,\xff\xfe,,succeeded,200,,x\n", "cannot be read"),
         ("succeeded", 'deposit,k,,succeeded,200,,"' + "x" * 40_000_000 + '"\n', "CSV Error on Line: 1"),
@@ -218,9 +322,12 @@ def test_without_a_manifest_there_is_no_report(ingest: Ingest) -> None:
     ingest.listing(listed("k"))
     ingest.put_manifest()
     (ingest.folder / "reports/prefix/job-j/manifest.json").rename(ingest.folder / "elsewhere")
-    ingest.manifest = {}
-    with pytest.raises((FileNotFoundError, ReportUnusable)):
-        ingest.run()
+    record = JobRecord(
+        "deposit", "j", "r", NOON.isoformat(), "inventory/deposit/listing.parquet", "SHA256",
+        "FULL_OBJECT", "managed", "prefix",
+    )  # fmt: skip
+    with pytest.raises(NoReport, match=r"prefix/job-j/manifest\.json is not there"):
+        ingest_report(ingest.lake, ingest.reports, ingest.bucket, record, "run")
     assert ingest.kept == []
 
 

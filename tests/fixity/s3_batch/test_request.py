@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import dagster as dg
 import pytest
 
@@ -9,7 +11,7 @@ from fixity.s3_batch.client import s3_control_client
 from fixity.s3_batch.errors import S3ControlError
 from fixity.s3_batch.jobs import describe, job_request, request_token
 from fixity.s3_batch.records import keep_waiting, open_jobs, waiting_requests
-from fixity.s3_batch.request import note_request, submit_request
+from fixity.s3_batch.request import note_request, requested_job, submit_request
 from jobs import INVENTORY_JOB
 from resources import CatalogResource, S3ControlResource
 from tests.batch_platform import ACCOUNT, BatchPlatform
@@ -33,8 +35,32 @@ def test_a_request_that_is_repeated_or_was_killed_half_way_is_one_job(
     assert again.token == waiting.token
     assert submit_request(catalog, lake, client, bucket, again, "run 3") == first
     assert open_jobs(lake, PAIR) == [first] and waiting_requests(lake, PAIR) == []
-    assert [name for name, _ in batch.control.requests].count("CreateJob") == 3
+    assert [name for name, _ in batch.control.requests].count("CreateJob") == 1
     assert len(batch.control.jobs.list_jobs({})["Jobs"]) == 1
+
+
+def test_a_request_that_is_made_again_leaves_its_manifest_and_finds_its_job(
+    batch: BatchPlatform, instance: dg.DagsterInstance
+) -> None:
+    batch.put("a")
+    batch.run(instance, INVENTORY_JOB, PAIR)
+    control = S3ControlResource(catalog=CatalogResource(file=str(batch.file)))
+    catalog, lake, client = batch.catalog, batch.lake, control.client(PAIR)
+    bucket, reports = catalog.buckets[PAIR], control.reports(PAIR)
+    waiting = note_request(lake, reports, bucket, "root run", ["a"])
+    job = submit_request(catalog, lake, client, bucket, waiting, "run 1")
+    assert requested_job(lake, bucket, "root run") == job and requested_job(lake, bucket, "another") is None
+    batch.control.jobs.wait()
+    assert waiting.manifest
+    name = waiting.manifest.key
+    earlier = f"{batch.source},a,v1\n".encode()
+    batch.s3.put_object(Bucket=batch.managed, Key=name, Body=earlier)  # as of another inventory
+    again = note_request(lake, reports, bucket, "root run", ["a"])
+    assert reports.read_text(name).encode() == earlier and again.manifest
+    assert again.manifest.fields == ("Bucket", "Key", "VersionId")
+    assert again.manifest.etag == hashlib.md5(earlier).hexdigest()
+    assert submit_request(catalog, lake, client, bucket, again, "run 2") == job
+    assert waiting_requests(lake, PAIR) == []
 
 
 def test_the_request_says_what_the_catalog_says(batch: BatchPlatform) -> None:
