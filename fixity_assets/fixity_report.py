@@ -13,7 +13,7 @@ import dagster as dg
 from fixity.catalog import Pair
 from fixity.pair_report import PairReport, make_report
 from fixity.reports import Check, check_names, stats, verdict
-from fixity_assets.describe import GROUP, told_plainly
+from fixity_assets.describe import GROUP, RETRIES, told_plainly
 from fixity_assets.partitions import Partitions
 from fixity_assets.report_page import problems_table, report_schema, summary_chart
 from resources import CatalogResource, LakeResource
@@ -24,10 +24,6 @@ warnings.filterwarnings("ignore", message="Specifying a partitions_def", categor
 NAME = "fixity_report"
 SOURCE_RUN, REPLICA_RUN = "source_run_id", "replica_run_id"
 """Metadata that says from which runs' tables a report was made."""
-
-
-RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
-"""For a lake that is away for a moment: the sensor asks for a report of two tables once only."""
 
 
 def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefinition:

@@ -16,17 +16,13 @@ from fixity.lake import Lake
 from fixity.map_results import BucketUnreachable, MapRun, ResultsRefused
 from fixity.map_results.keep import Kept, find_run, keep_run
 from fixity.map_results.ledger import KeptChecks
-from fixity_assets.describe import GROUP, told_plainly
+from fixity_assets.describe import GROUP, RETRIES, told_plainly
 from resources import LakeResource, StoresResource
 from resources.map_results import MapResultsResource
 
 NAME = "map_results"
 MAP_RUNS = dg.DynamicPartitionsDefinition(name="map_runs")
 """Map runs by `<consignment id>/<random id>`; the sensor adds them as their manifests appear."""
-
-
-RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
-"""For a bucket or a lake that is away for a moment."""
 
 REFUSED = "fixity/refused"
 """The tag of a run whose results are not what they must be: another attempt would end the same."""
