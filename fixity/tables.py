@@ -89,14 +89,15 @@ INGEST = pa.schema(
         _field("checksum", pa.string(), "As computed from the bytes; NULL unless they could be read"),
         _field("expected", pa.string(), "As recorded"),
         _field("recorded_in", pa.string(), "Where the expected checksum stands"),
-        _field("conflicts", pa.int32(), "Other records of that algorithm that differ", nullable=False),
+        _field("conflicts", pa.int32(), "Other records that contradict, of any algorithm", nullable=False),
+        _field("unusable_records", pa.int32(), "Records that could not be read or understood"),
         _field(
             "status", pa.string(), "Of the reading: succeeded, failed or skipped; missing", nullable=False
         ),
         _field("error_code", pa.string(), "Why it could not be read, as one word"),
         _field("detail", pa.string(), "What else there is to say, for people"),
         _field("tags_written", pa.string(), "yes, no, or why not; NULL where none were to be written"),
-        _field("checked_at", _UTC, "When the reading ended (UTC)"),
+        _field("checked_at", _UTC, "When the reading ended, or it was found missing (UTC)"),
         _field("run_id", pa.string(), "The run that checked it", nullable=False),
     ]
 )

@@ -1,16 +1,23 @@
--- Each object with what was computed and the record that counts: the first usable one. The other records of
--- its algorithm are looked at for contradiction. What a record names and the bucket does not have is a row
--- of its own.
+-- Each object with what was computed and the record that counts: the first usable one. Of its algorithm the
+-- records that differ from it are conflicts. What a record names and the
+-- bucket does not have, is a row of its own.
 WITH usable AS (
     SELECT
         *,
-        row_number() OVER (PARTITION BY key, version_id ORDER BY rank, recorded_in) AS place
+        row_number() OVER (
+            PARTITION BY key, version_id
+            ORDER BY rank, recorded_in, algorithm, checksum
+        ) AS place
     FROM read_parquet($baselines)
     WHERE problem IS NULL
 ),
 
 unusable AS (
-    SELECT key, version_id, string_agg(recorded_in || ': ' || problem, '; ' ORDER BY rank, recorded_in) AS said
+    SELECT
+        key,
+        version_id,
+        count(*) AS records,
+        string_agg(recorded_in || ': ' || problem, '; ' ORDER BY rank, recorded_in, problem) AS said
     FROM read_parquet($baselines)
     WHERE problem IS NOT NULL
     GROUP BY key, version_id
@@ -30,6 +37,10 @@ others AS (
         AND other.checksum <> first.checksum
     WHERE first.place = 1
     GROUP BY first.key, first.version_id
+),
+
+recorded_and_not_there AS (
+    SELECT DISTINCT key, version_id FROM read_parquet($baselines) WHERE NOT listed
 )
 
 SELECT
@@ -50,6 +61,7 @@ SELECT
     r.checksum AS expected,
     r.recorded_in,
     coalesce(o.conflicts, 0) AS conflicts,
+    coalesce(u.records, 0) AS unusable_records,
     c.status,
     c.error_code,
     nullif(concat_ws('; ', c.error_message, o.said, u.said), '') AS detail,
@@ -63,9 +75,29 @@ LEFT JOIN others AS o ON o.key = c.key AND o.version_id IS NOT DISTINCT FROM c.v
 LEFT JOIN unusable AS u ON u.key = c.key AND u.version_id IS NOT DISTINCT FROM c.version_id
 UNION ALL
 SELECT
-    m.key, m.version_id, NULL, NULL, NULL, NULL, 'SKIPPED', 'none', m.algorithm, NULL, m.checksum,
-    m.recorded_in, 0, 'missing', 'Missing', 'it is recorded, but the bucket does not have it', NULL, NULL,
+    m.key,
+    m.version_id,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    'SKIPPED',
+    'none',
+    r.algorithm,
+    NULL,
+    r.checksum,
+    coalesce(r.recorded_in, u.said),
+    coalesce(o.conflicts, 0),
+    coalesce(u.records, 0),
+    'missing',
+    'Missing',
+    concat_ws('; ', 'it is recorded, but the bucket does not have it', o.said, u.said),
+    NULL,
+    $now,
     $run_id
-FROM usable AS m
-WHERE NOT m.listed AND m.place = 1
+FROM recorded_and_not_there AS m
+LEFT JOIN usable AS r
+    ON r.key = m.key AND r.version_id IS NOT DISTINCT FROM m.version_id AND r.place = 1
+LEFT JOIN others AS o ON o.key = m.key AND o.version_id IS NOT DISTINCT FROM m.version_id
+LEFT JOIN unusable AS u ON u.key = m.key AND u.version_id IS NOT DISTINCT FROM m.version_id
 ORDER BY ALL

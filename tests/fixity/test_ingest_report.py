@@ -38,7 +38,9 @@ class Troubled(MemoryStore):
         return found
 
 
-def report(store: Troubled, lake: Lake, given: str, hashed: bool = True, **more: Any) -> IngestReport:  # noqa: ANN401
+def report(
+    store: Troubled, lake: Lake, given: str, hashed: bool = True, everything: bool = True, **more: Any
+) -> IngestReport:  # noqa: ANN401
     if given:
         keep_given(lake, "b", read_given(f"key,checksum\n{given}", "list.csv"))
     inventory = take_inventory(store, lake, "b", "r")
@@ -50,7 +52,7 @@ def report(store: Troubled, lake: Lake, given: str, hashed: bool = True, **more:
             for shard in plan.shards:
                 hash_shard(store, lake, ingest_scratch("scratch/r/", algorithm), plan, shard, "r", 2)
         return make_ingest_report(
-            lake, "scratch/r/", plans, objects, baselines.file, "b", "r", workspace, **more
+            lake, "scratch/r/", plans, objects, baselines.file, "b", "r", workspace, everything, **more
         )
 
 
