@@ -75,6 +75,7 @@ BASELINES = pa.schema(
         _field("recorded_as", pa.string(), "What kind of record: api, manifest, object-tagging, …"),
         _field("recorded_in", pa.string(), "Where it stands: the file, the tag, the header", nullable=False),
         _field("rank", pa.int32(), "The order in which records are taken; the lowest first", nullable=False),
+        _field("recorded_at", _UTC, "When it was given (UTC): of those of one rank the newest is taken"),
         _field("problem", pa.string(), "Why the record, or where it should be, could not be used"),
     ]
 )

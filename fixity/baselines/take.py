@@ -34,6 +34,7 @@ _FOUND = pa.schema(
         ("recorded_as", pa.string()),
         ("recorded_in", pa.string()),
         ("rank", pa.int32()),
+        ("recorded_at", pa.timestamp("us", tz="UTC")),
         ("problem", pa.string()),
     ]
 )
@@ -78,7 +79,12 @@ def take_baselines(
             _records(store, attributes, lake, bucket, objects, workspace, threads, everything, progress)
         ):
             rows = [
-                (*record[:6], rank(record.source, record.algorithm, preferred), record.problem)
+                (
+                    *record[:6],
+                    rank(record.source, record.algorithm, preferred),
+                    record.recorded_at,
+                    record.problem,
+                )
                 for record in records
             ]
             columns = [list(column) for column in zip(*rows, strict=True)]

@@ -99,8 +99,8 @@ def make_ingest_report(
 ) -> IngestReport:
     """Hold what was computed (the parts below `scratch`) against the records, and keep the report.
 
-    Arguments: `objects` and `baselines`, local tables; `everything`, whether the objects are the whole bucket;
-    `write_tags`, None where none are to be written.
+    Arguments: `objects` and `baselines`, local tables; `everything`, whether the objects are the whole
+    bucket; `write_tags`, None where none are to be written.
     Raises LakeError; nothing is kept where parts are missing.
     """
     checks = workspace / "checks.parquet"

@@ -1,12 +1,12 @@
--- Each object with what was computed and the record that counts: the first usable one. Of its algorithm the
--- records that differ from it are conflicts. What a record names and the
+-- Each object with what was computed and the record that counts: the first usable one. Of each algorithm the
+-- usable records that differ from its first are conflicts. What a record names and the
 -- bucket does not have, is a row of its own.
 WITH usable AS (
     SELECT
         *,
         row_number() OVER (
             PARTITION BY key, version_id
-            ORDER BY rank, recorded_in, algorithm, checksum
+            ORDER BY rank, recorded_at DESC NULLS LAST, recorded_in, algorithm, checksum
         ) AS place
     FROM read_parquet($baselines)
     WHERE problem IS NULL
@@ -23,20 +23,22 @@ unusable AS (
     GROUP BY key, version_id
 ),
 
+of_each_algorithm AS (
+    SELECT
+        *,
+        first_value(checksum) OVER (PARTITION BY key, version_id, algorithm ORDER BY place) AS first_checksum
+    FROM usable
+),
+
 others AS (
     SELECT
-        first.key,
-        first.version_id,
+        key,
+        version_id,
         count(*) AS conflicts,
-        string_agg(other.recorded_in || ' says ' || other.checksum, '; ' ORDER BY other.place) AS said
-    FROM usable AS first
-    INNER JOIN usable AS other
-        ON other.key = first.key
-        AND other.version_id IS NOT DISTINCT FROM first.version_id
-        AND other.algorithm = first.algorithm
-        AND other.checksum <> first.checksum
-    WHERE first.place = 1
-    GROUP BY first.key, first.version_id
+        string_agg(recorded_in || ' says ' || checksum, '; ' ORDER BY place) AS said
+    FROM of_each_algorithm
+    WHERE checksum <> first_checksum
+    GROUP BY key, version_id
 ),
 
 recorded_and_not_there AS (

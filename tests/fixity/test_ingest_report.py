@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fixity.inventory import take_inventory
 from fixity.lake import Lake, LakeError, LocalLake
 from fixity.shards import hash_shard
 from fixity.stores import ListedObject, ObjectUnreadable, Sink
-from tests.fixity.support import MemoryStore
+from tests.fixity.support import NOON, MemoryStore
 
 MD5 = hashlib.md5(b"abc").hexdigest()
 WRONG = "0" * 32
@@ -39,8 +40,13 @@ class Troubled(MemoryStore):
 
 
 def report(
-    store: Troubled, lake: Lake, given: str, hashed: bool = True, everything: bool = True, **more: Any
-) -> IngestReport:  # noqa: ANN401
+    store: Troubled,
+    lake: Lake,
+    given: str,
+    hashed: bool = True,
+    everything: bool = True,
+    **more: Any,  # noqa: ANN401
+) -> IngestReport:
     if given:
         keep_given(lake, "b", read_given(f"key,checksum\n{given}", "list.csv"))
     inventory = take_inventory(store, lake, "b", "r")
@@ -110,3 +116,28 @@ def test_a_report_that_lacks_parts_is_never_kept(tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="run the bucket's ingest anew"):
         report(store, lake, "", hashed=False)
     assert lake.list("ingest/b/") == []
+
+
+def test_what_was_given_last_counts_and_what_it_corrects_is_a_conflict(tmp_path: Path) -> None:
+    for order in ([WRONG, MD5], [MD5, WRONG], [WRONG, MD5, WRONG]):
+        store, lake = Troubled(), LocalLake(tmp_path / "-".join(each[:2] for each in order))
+        store.put("a", b"abc")
+        for hours, checksum in enumerate(order):
+            records = read_given(f"key,checksum\na,{checksum}\n", f"list-{checksum[:2]}.csv")
+            keep_given(lake, "b", records, lambda hours=hours: NOON + timedelta(hours=hours))
+        made = report(store, lake, "")
+        (row,) = pq.read_table(lake.location(made.table)).to_pylist()
+        assert (row["expected"], row["conflicts"]) == (order[-1], 1)
+        assert row["result"] == ("MATCHED" if order[-1] == MD5 else "NOTMATCHED")
+
+
+def test_records_of_another_algorithm_than_the_first_contradict_each_other_too(tmp_path: Path) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("bag/data/a", b"abc")
+    store.put("bag/bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+    store.put("bag/manifest-sha1.txt", f"{'1' * 40}  data/a\n".encode())
+    given = f"bag/data/a,{MD5}\nbag/data/a,{'2' * 40}\n"
+    made = report(store, lake, given)
+    (row,) = [each for each in pq.read_table(tmp_path / made.table).to_pylist() if each["expected"]]
+    assert (row["result"], row["conflicts"]) == ("MATCHED", 1)
+    assert row["detail"] == f"bag/manifest-sha1.txt says {'1' * 40}"
