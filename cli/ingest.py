@@ -24,7 +24,7 @@ from cli.main import (
 
 if TYPE_CHECKING:
     from fixity.baselines import Record
-    from fixity.catalog import Catalog
+    from fixity.catalog import Bucket, Catalog
     from fixity.ingest.selection import Wanted
 
 
@@ -65,6 +65,7 @@ def ingest(
     wanted: list[Wanted] = [(key, None) for key in keys or []]
     try:
         records = _given(expected, keys or [])
+        records = _fitting(loaded.buckets[bucket], records)
     except GivenWrong as error:
         _end(Exit.WRONG_USE, str(error))
     if records:
@@ -105,12 +106,32 @@ def _given(expected: str | None, keys: list[str]) -> list[Record]:
     file = Path(expected)
     try:
         if file.is_file():
-            return read_given(file.read_text(encoding="utf-8"), file.name)
+            records = read_given(file.read_text(encoding="utf-8"), file.name)
+            if not records:
+                raise GivenWrong(f"{file.name}: there is no object in it")
+            return records
     except (OSError, UnicodeDecodeError) as error:
         raise GivenWrong(f"{file}: cannot be read: {error}") from error
     if len(keys) != 1:
         raise GivenWrong(f"{expected}: there is no such file, and a checksum needs exactly one KEY")
     return [given_record(keys[0], expected, "given on the command line")]
+
+
+def _fitting(bucket: Bucket, records: list[Record]) -> list[Record]:
+    """The records of what the runs of a bucket look at. Raises GivenWrong."""
+    from fixity.baselines import GivenWrong
+    from fixity.ingest.selection import is_excluded
+
+    for record in records:
+        if record.version_id and bucket.versions != "all":
+            raise GivenWrong(
+                f"{record.recorded_in}: {record.key} has a version_id, and of {bucket.name} only current "
+                "versions are read: leave it out, or write `versions: all` in the catalog"
+            )
+    fitting = [record for record in records if not is_excluded(bucket, record.key)]
+    if records and not fitting:
+        raise GivenWrong(f"all that is named is left out by `exclude` of {bucket.name} in the catalog")
+    return fitting
 
 
 @app.command(epilog=_STATUS_HELP)

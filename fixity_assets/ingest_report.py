@@ -24,6 +24,7 @@ from fixity.stores.attributes import open_attributes
 from fixity.tables import INGEST
 from fixity.wording import bytes_text
 from fixity_assets.describe import GROUP, column_schema, told_plainly
+from fixity_assets.fixity_report import RETRIES
 from fixity_assets.selected import SelectedObjects
 from resources import LakeResource, ProgressResource, StoresResource
 
@@ -33,7 +34,7 @@ NAME = "ingest_report"
 _SHOWN = ("result", "key", "version_id", "compared_with", "expected", "checksum", "detail", "tags_written")
 
 
-@dg.op(ins={"baselines": dg.In(dg.Nothing)}, out=dg.DynamicOut(dg.Nothing))
+@dg.op(ins={"baselines": dg.In(dg.Nothing)}, out=dg.DynamicOut(dg.Nothing), retry_policy=RETRIES)
 def plan_reading(
     context: dg.OpExecutionContext, lake: LakeResource, stores: StoresResource
 ) -> Iterator[dg.DynamicOutput[None]]:
@@ -57,7 +58,7 @@ def plan_reading(
 @dg.op(
     ins={"planned": dg.In(dg.Nothing)},
     out=dg.Out(dg.Nothing),
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL),
+    retry_policy=RETRIES,
 )
 def read_objects(
     context: dg.OpExecutionContext,
@@ -141,17 +142,19 @@ def _make(
     catalog = stores.catalog.catalog
     attributes = open_attributes(catalog, bucket, threads) if bucket.write_tags else None
     with stores.open(name) as store, kept_in.workspace() as workspace:
+        objects = selected.objects(store, workspace)
         report = make_ingest_report(
             kept_in,
             selected.scratch,
             plans,
-            selected.objects(store, workspace),
+            objects,
             selected.baselines(workspace),
             name,
             context.run.run_id,
             workspace,
             selected.everything,
             tag_writer(attributes, threads) if attributes is not None else None,
+            selected.gone(objects),
         )
         of_bucket = report.counts if selected.everything else counts_of_bucket(kept_in, name, workspace)
     if bucket.algorithm in plans:  # they are checks of the bucket like any others

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from fixity.catalog import Algorithm
 from fixity.database import open_database
 from fixity.hashing import utc_now
 from fixity.ingest.plan import ingest_scratch
+from fixity.ingest.selection import Wanted
 from fixity.lake import Lake, LakeError
 from fixity.lake.paths import ingest_file, ingest_report_file, ingest_stats_file
 from fixity.shards import Plan, parts_folder
@@ -95,12 +96,14 @@ def make_ingest_report(
     workspace: Path,
     everything: bool,
     write_tags: TagWriter | None = None,
+    gone: Sequence[Wanted] = (),
     now: Callable[[], datetime] = utc_now,
 ) -> IngestReport:
     """Hold what was computed (the parts below `scratch`) against the records, and keep the report.
 
     Arguments: `objects` and `baselines`, local tables; `everything`, whether the objects are the whole
-    bucket; `write_tags`, None where none are to be written.
+    bucket; `write_tags`, None where none are to be written; `gone`, objects that were named and
+    are not among `objects`: they are missing.
     Raises LakeError; nothing is kept where parts are missing.
     """
     checks = workspace / "checks.parquet"
@@ -109,7 +112,14 @@ def make_ingest_report(
     schema = replace(Provenance.read(objects), run_id=run_id).attach(INGEST)
     counts = Counts()
     not_ok: list[dict[str, Any]] = []
-    given = {"checks": str(checks), "baselines": str(baselines), "run_id": run_id, "now": now()}
+    given = {
+        "checks": str(checks),
+        "baselines": str(baselines),
+        "run_id": run_id,
+        "now": now(),
+        "gone_keys": [key for key, _ in gone],
+        "gone_versions": [version_id for _, version_id in gone],
+    }
     with (
         open_database(workspace) as database,
         pq.ParquetWriter(table, schema, compression="zstd") as writer,

@@ -1,6 +1,6 @@
 -- Each object with what was computed and the record that counts: the first usable one. Of each algorithm the
--- usable records that differ from its first are conflicts. What a record names and the
--- bucket does not have, is a row of its own.
+-- usable records that differ from its first are conflicts. What a record names, or the run was to look at, and
+-- the bucket does not have, is a row of its own.
 WITH usable AS (
     SELECT
         *,
@@ -43,6 +43,24 @@ others AS (
 
 recorded_and_not_there AS (
     SELECT DISTINCT key, version_id FROM read_parquet($baselines) WHERE NOT listed
+),
+
+-- Keys and versions that were named and were not there.
+named AS (
+    SELECT DISTINCT
+        unnest($gone_keys::VARCHAR[]) AS key,
+        unnest($gone_versions::VARCHAR[]) AS version_id
+),
+
+not_there AS (
+    SELECT key, version_id, true AS recorded FROM recorded_and_not_there
+    UNION ALL
+    SELECT n.key, n.version_id, false
+    FROM named AS n
+    WHERE NOT EXISTS (
+        FROM recorded_and_not_there AS r
+        WHERE r.key = n.key AND r.version_id IS NOT DISTINCT FROM n.version_id
+    )
 )
 
 SELECT
@@ -93,11 +111,19 @@ SELECT
     coalesce(u.records, 0),
     'missing',
     'Missing',
-    concat_ws('; ', 'it is recorded, but the bucket does not have it', o.said, u.said),
+    concat_ws(
+        '; ',
+        CASE
+            WHEN m.recorded THEN 'it is recorded, but the bucket does not have it'
+            ELSE 'it was to be read, but the bucket does not have it'
+        END,
+        o.said,
+        u.said
+    ),
     NULL,
     $now,
     $run_id
-FROM recorded_and_not_there AS m
+FROM not_there AS m
 LEFT JOIN usable AS r
     ON r.key = m.key AND r.version_id IS NOT DISTINCT FROM m.version_id AND r.place = 1
 LEFT JOIN others AS o ON o.key = m.key AND o.version_id IS NOT DISTINCT FROM m.version_id

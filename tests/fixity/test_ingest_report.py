@@ -45,6 +45,7 @@ def report(
     given: str,
     hashed: bool = True,
     everything: bool = True,
+    taking: dict[str, Any] | None = None,
     **more: Any,  # noqa: ANN401
 ) -> IngestReport:
     if given:
@@ -52,7 +53,9 @@ def report(
     inventory = take_inventory(store, lake, "b", "r")
     with lake.workspace() as workspace:
         objects = lake.fetch(inventory.file, workspace)
-        baselines = take_baselines(store, None, lake, "b", objects, "MD5", workspace, 2, everything=True)
+        baselines = take_baselines(
+            store, None, lake, "b", objects, "MD5", workspace, 2, everything=True, **taking or {}
+        )
         plans = plan_ingest(lake, "scratch/r/", objects, baselines.file, "SHA256", workspace)
         for algorithm, plan in plans.items() if hashed else ():
             for shard in plan.shards:
@@ -141,3 +144,20 @@ def test_records_of_another_algorithm_than_the_first_contradict_each_other_too(t
     (row,) = [each for each in pq.read_table(tmp_path / made.table).to_pylist() if each["expected"]]
     assert (row["result"], row["conflicts"]) == ("MATCHED", 1)
     assert row["detail"] == f"bag/manifest-sha1.txt says {'1' * 40}"
+
+
+def test_what_was_named_and_is_not_there_is_missing(tmp_path: Path) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("a", b"abc")
+    made = report(store, lake, f"lost,{MD5}\n", gone=[("lost", None), ("typo", None)])
+    found = {row["key"]: row["detail"] for row in pq.read_table(tmp_path / made.table).to_pylist()}
+    assert found["lost"] == "it is recorded, but the bucket does not have it"
+    assert found["typo"] == "it was to be read, but the bucket does not have it"
+    assert made.counts.missing == 2
+
+
+def test_what_the_catalog_leaves_out_is_not_missing(tmp_path: Path) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("a", b"abc")
+    out = {"excluded": lambda key: key.endswith(".tmp")}
+    assert report(store, lake, f"x.tmp,{MD5}\n", taking=out).counts.missing == 0

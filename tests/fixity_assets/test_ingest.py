@@ -212,7 +212,10 @@ def test_a_run_over_a_few_objects_looks_at_these_alone(
     assert {key: shown(row) for key, row in rows.items()} == {
         "bag/data/new": ("MATCHED", "manifest"),
         "new": ("MATCHED", "object-tagging"),
+        "deleted": ("SKIPPED", "none"),
     }
+    # Named and not there is told; of the bucket it is not wrong, for nothing says that it should be there.
+    assert rows["deleted"]["detail"] == "it was to be read, but the bucket does not have it"
     assert all(checks.values())
 
 

@@ -39,7 +39,11 @@ def test_the_objects_of_a_tick_are_read_in_one_run(
     queue.send(created(arrivals.real_name, "in/deleted-since"))
     (request,), cursor = arrivals.tick(instance, "new_objects")
     rows = read_report(arrivals.run(instance, INGEST_SELECTED_JOB, request)["csv"])
-    assert [(row["key"], row["result"]) for row in rows] == [("a", "MATCHED"), ("b c", "MATCHED")]
+    assert [(row["key"], row["result"], row["status"]) for row in rows] == [
+        ("a", "MATCHED", "succeeded"),
+        ("b c", "MATCHED", "succeeded"),
+        ("deleted-since", "SKIPPED", "missing"),
+    ]
     assert arrivals.tick(instance, "new_objects", cursor)[0] == []
     assert queue.kept == 0
 
