@@ -113,6 +113,7 @@ RESTORED = pa.schema(
         _field("state", pa.string(), "waiting, requested, restored, checked or failed", nullable=False),
         _field("tier", pa.string(), "The tier that was asked for"),
         _field("attempts", pa.int64(), "How many times a restore was asked for", nullable=False),
+        _field("unanswered", pa.int64(), "Looks, one after the other, that the store did not answer"),
         _field("requested_at", _UTC, "When it was asked for last (UTC)"),
         _field("look_again_at", _UTC, "When to look what became of it (UTC)"),
         _field("restored_until", _UTC, "Until when the restored copy is there (UTC)"),
