@@ -188,10 +188,14 @@ def deposit(
 ) -> None:
     """Prove that an upload arrived, without reading it back where an ETag or stored checksum proves it."""
     from cli.deposit import run_deposit
+    from fixity.deposit import NothingToVerify
 
     loaded = _load(catalog)
-    directory, target = _sides(loaded, source, bucket)
-    summary, report = run_deposit(loaded, directory, target, prefix, read)
+    directory, target, exclude = _sides(loaded, source, bucket)
+    try:
+        summary, report = run_deposit(loaded, directory, target, prefix, read, exclude)
+    except NothingToVerify as error:
+        _end(Exit.WRONG_USE, f"{directory}: {error}")
     _print_figures(
         f"Deposit in {target} verified:" if summary.verified == summary.files else f"Deposit in {target}:",
         {
@@ -208,15 +212,16 @@ def deposit(
     raise typer.Exit(Exit.VERIFIED if summary.verified == summary.files else Exit.NOT_VERIFIED)
 
 
-def _sides(catalog: Catalog, source: str, bucket: str | None) -> tuple[Path, str]:
+def _sides(catalog: Catalog, source: str, bucket: str | None) -> tuple[Path, str, tuple[str, ...]]:
+    """The directory, the bucket, and what is left out of the directory besides."""
     if bucket is not None:
         _known(bucket, catalog.buckets, "bucket")
         if not Path(source).is_dir():
             _end(Exit.WRONG_USE, f"{source} is not a directory")
-        return Path(source), bucket
+        return Path(source), bucket, ()
     _known(source, catalog.pairs, "pair")
     pair = catalog.pairs[source]
-    path = catalog.buckets[pair.source].path
+    path, exclude = catalog.buckets[pair.source].path, catalog.buckets[pair.source].exclude
     if path is None:
         _end(Exit.WRONG_USE, f"the source of {source} is no local directory: use fixity verify {source}")
-    return path, pair.replica
+    return path, pair.replica, exclude
