@@ -107,6 +107,12 @@ def make_ingest_report(
     Raises LakeError; nothing is kept where parts are missing.
     """
     checks = workspace / "checks.parquet"
+    to_read, planned = pq.read_metadata(objects).num_rows, sum(plan.objects for plan in plans.values())
+    if planned != to_read:
+        raise LakeError(
+            f"the plans below {lake.location(scratch)} are of {planned:,} of {to_read:,} objects: "
+            "run the bucket's ingest anew"
+        )
     _join_parts(lake, plans, scratch, checks, workspace)
     table, csv_file = workspace / "ingest.parquet", workspace / "ingest.csv"
     schema = replace(Provenance.read(objects), run_id=run_id).attach(INGEST)
@@ -167,11 +173,13 @@ def _join_parts(lake: Lake, plans: dict[Algorithm, Plan], scratch: str, file: Pa
             rows = 0
             folder = ingest_scratch(scratch, algorithm)
             for part in lake.list(parts_folder(folder, plan)):
+                if part.name != f"{parts_folder(folder, plan)}{rows:012d}.parquet":
+                    break
                 table = pq.read_table(lake.fetch(part.name, workspace)).cast(CHECKSUMS)
                 writer.write_table(table)
                 rows += table.num_rows
             if rows != plan.objects:
                 raise LakeError(
-                    f"the parts below {lake.location(folder)} have {rows:,} of {plan.objects:,} rows: "
+                    f"the parts below {lake.location(folder)} end at row {rows:,} of {plan.objects:,}: "
                     "run the bucket's ingest anew"
                 )

@@ -161,3 +161,13 @@ def test_what_the_catalog_leaves_out_is_not_missing(tmp_path: Path) -> None:
     store.put("a", b"abc")
     out = {"excluded": lambda key: key.endswith(".tmp")}
     assert report(store, lake, f"x.tmp,{MD5}\n", taking=out).counts.missing == 0
+
+
+def test_a_report_whose_plans_are_gone_is_never_kept(tmp_path: Path) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("a", b"abc")
+    report(store, lake, "")
+    objects = tmp_path / "inventory" / "b" / "r.parquet"
+    with lake.workspace() as workspace, pytest.raises(LakeError, match="are of 0 of 1 objects"):
+        make_ingest_report(lake, "scratch/r/", {}, objects, objects, "b", "s", workspace, everything=True)
+    assert [file.name for file in lake.list("ingest/b/")] == ["ingest/b/r.parquet"]
