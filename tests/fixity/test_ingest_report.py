@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
+from functools import partial
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +129,7 @@ def test_what_was_given_last_counts_and_what_it_corrects_is_a_conflict(tmp_path:
         store.put("a", b"abc")
         for hours, checksum in enumerate(order):
             records = read_given(f"key,checksum\na,{checksum}\n", f"list-{checksum[:2]}.csv")
-            keep_given(lake, "b", records, lambda hours=hours: NOON + timedelta(hours=hours))
+            keep_given(lake, "b", records, partial(add, NOON, timedelta(hours=hours)))
         made = report(store, lake, "")
         (row,) = pq.read_table(lake.location(made.table)).to_pylist()
         assert (row["expected"], row["conflicts"]) == (order[-1], 1)

@@ -57,3 +57,16 @@ def test_a_message_that_is_delivered_again_makes_no_second_run_and_an_overwrite_
         (request,), _ = arrivals.tick(instance, "new_objects")
         keys.append(request.run_key)
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_objects_of_a_bucket_that_another_engine_reads_are_left_to_it(
+    arrivals: ArchivePlatform, queue: TestQueue, instance: dg.DagsterInstance
+) -> None:
+    role = "arn:aws:iam::111122223333:role/batch"
+    settings = {"account_id": "111122223333", "role_arn": role, "report_bucket": "reports"}
+    arrivals.settings = {"engine": "s3_batch", "algorithm": "SHA256", "s3_batch": settings}
+    queue.send(created(arrivals.real_name, "a"))
+    requests, cursor = arrivals.tick(instance, "new_objects")
+    assert requests == []
+    assert arrivals.tick(instance, "new_objects", cursor)[0] == []
+    assert queue.kept == 0
