@@ -25,14 +25,22 @@ if TYPE_CHECKING:
 
 
 def run_deposit(
-    catalog: Catalog, directory: Path, bucket: str, prefix: str, read: bool
+    catalog: Catalog,
+    directory: Path,
+    bucket: str,
+    prefix: str,
+    read: bool,
+    exclude_files: tuple[str, ...] = (),
 ) -> tuple[Summary, str]:
     """Verify a directory against a bucket. Returns the figures, and where the CSV is.
 
-    Raises StoreUnreachable, LakeError.
+    Arguments: `exclude_files`, shell patterns of the files' keys to leave out.
+    Raises StoreUnreachable, NothingToVerify, LakeError.
     """
     lake = open_lake(catalog)
     target = catalog.buckets[bucket]
+    above = "" if target.is_local else prefix  # a store lists what begins so, a directory all of it
+    target = target.model_copy(update={"prefix": target.prefix + above})
     # Hashing needs a processor each; reading back waits for the network.
     threads = target.max_concurrency or (16 if read else max(2, processors()))
     console = Console(file=sys.stderr)
@@ -54,7 +62,19 @@ def run_deposit(
 
         file = workspace / "deposit.csv"
         summary = verify_deposit(
-            Deposit(source, store, attributes, prefix, read, target.exclude), file, threads, progress
+            Deposit(
+                source,
+                store,
+                attributes,
+                prefix.removeprefix(above),
+                read,
+                target.exclude,
+                above,
+                exclude_files,
+            ),
+            file,
+            threads,
+            progress,
         )
         name = deposit_report_file(bucket, datetime.now(UTC))
         lake.put(name, file)

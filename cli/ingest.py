@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,7 @@ from cli.main import (
 
 if TYPE_CHECKING:
     from fixity.baselines import Record
-    from fixity.catalog import Catalog
+    from fixity.catalog import Bucket, Catalog
     from fixity.inventory import Wanted
 
 
@@ -51,7 +52,9 @@ def ingest(
     """Read objects and hold them against the checksums that were recorded of them."""
     from cli.runs import runner
     from fixity.baselines import GivenWrong, keep_given
+    from fixity.ingest.report import Counts
     from fixity.ingest.selection import keep_selection
+    from fixity.ingest.verdict import verdict
     from fixity.lake import open_lake
     from fixity_assets.selected import SELECTION
     from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
@@ -62,6 +65,7 @@ def ingest(
     wanted: list[Wanted] = [(key, None) for key in keys or []]
     try:
         records = _given(expected, keys or [])
+        records = _fitting(loaded.buckets[bucket], records)
     except GivenWrong as error:
         _end(Exit.WRONG_USE, str(error))
     if records:
@@ -87,7 +91,10 @@ def ingest(
         },
     )
     typer.echo(f"CSV: {said['csv']}")
-    raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
+    # The checks of the asset speak of the whole bucket.
+    counted = Counts(**{each.name: said[each.name] for each in fields(Counts)})
+    wrong = [each for each in verdict(counted) if not each.passed and each.severity == "ERROR"]
+    raise typer.Exit(Exit.NOT_VERIFIED if wrong else Exit.VERIFIED)
 
 
 def _given(expected: str | None, keys: list[str]) -> list[Record]:
@@ -99,12 +106,32 @@ def _given(expected: str | None, keys: list[str]) -> list[Record]:
     file = Path(expected)
     try:
         if file.is_file():
-            return read_given(file.read_text(encoding="utf-8"), file.name)
+            records = read_given(file.read_text(encoding="utf-8"), file.name)
+            if not records:
+                raise GivenWrong(f"{file.name}: there is no object in it")
+            return records
     except (OSError, UnicodeDecodeError) as error:
         raise GivenWrong(f"{file}: cannot be read: {error}") from error
     if len(keys) != 1:
         raise GivenWrong(f"{expected}: there is no such file, and a checksum needs exactly one KEY")
     return [given_record(keys[0], expected, "given on the command line")]
+
+
+def _fitting(bucket: Bucket, records: list[Record]) -> list[Record]:
+    """The records of what the runs of a bucket look at. Raises GivenWrong."""
+    from fixity.baselines import GivenWrong
+    from fixity.ingest.selection import is_excluded
+
+    for record in records:
+        if record.version_id and bucket.versions != "all":
+            raise GivenWrong(
+                f"{record.recorded_in}: {record.key} has a version_id, and of {bucket.name} only current "
+                "versions are read: leave it out, or write `versions: all` in the catalog"
+            )
+    fitting = [record for record in records if not is_excluded(bucket, record.key)]
+    if records and not fitting:
+        raise GivenWrong(f"all that is named is left out by `exclude` of {bucket.name} in the catalog")
+    return fitting
 
 
 @app.command(epilog=_STATUS_HELP)
@@ -161,10 +188,14 @@ def deposit(
 ) -> None:
     """Prove that an upload arrived, without reading it back where an ETag or stored checksum proves it."""
     from cli.deposit import run_deposit
+    from fixity.deposit import NothingToVerify
 
     loaded = _load(catalog)
-    directory, target = _sides(loaded, source, bucket)
-    summary, report = run_deposit(loaded, directory, target, prefix, read)
+    directory, target, exclude = _sides(loaded, source, bucket)
+    try:
+        summary, report = run_deposit(loaded, directory, target, prefix, read, exclude)
+    except NothingToVerify as error:
+        _end(Exit.WRONG_USE, f"{directory}: {error}")
     _print_figures(
         f"Deposit in {target} verified:" if summary.verified == summary.files else f"Deposit in {target}:",
         {
@@ -181,15 +212,16 @@ def deposit(
     raise typer.Exit(Exit.VERIFIED if summary.verified == summary.files else Exit.NOT_VERIFIED)
 
 
-def _sides(catalog: Catalog, source: str, bucket: str | None) -> tuple[Path, str]:
+def _sides(catalog: Catalog, source: str, bucket: str | None) -> tuple[Path, str, tuple[str, ...]]:
+    """The directory, the bucket, and what is left out of the directory besides."""
     if bucket is not None:
         _known(bucket, catalog.buckets, "bucket")
         if not Path(source).is_dir():
             _end(Exit.WRONG_USE, f"{source} is not a directory")
-        return Path(source), bucket
+        return Path(source), bucket, ()
     _known(source, catalog.pairs, "pair")
     pair = catalog.pairs[source]
-    path = catalog.buckets[pair.source].path
+    path, exclude = catalog.buckets[pair.source].path, catalog.buckets[pair.source].exclude
     if path is None:
         _end(Exit.WRONG_USE, f"the source of {source} is no local directory: use fixity verify {source}")
-    return path, pair.replica
+    return path, pair.replica, exclude

@@ -64,9 +64,11 @@ class Summary:
 class Deposit:
     """A deposit to verify: the local directory, the bucket, and what leads from a file to its object.
 
-    prefix: put before a file's key. attributes: opens those of the bucket where they are needed, which
+    prefix: put before a file's key. above: what the bucket has before the target's keys, where the target
+    is opened below it. attributes: opens those of the bucket where they are needed, which
     costs more than many a deposit; None for a bucket in a local directory. read: whether
-    every object is to be read back. exclude: shell patterns of the bucket's keys to leave out.
+    every object is to be read back. exclude: shell patterns of the bucket's keys to leave out,
+    exclude_files: of the files' keys.
     """
 
     source: Store
@@ -75,6 +77,20 @@ class Deposit:
     prefix: str = ""
     read: bool = False
     exclude: tuple[str, ...] = ()
+    above: str = ""
+    exclude_files: tuple[str, ...] = ()
+
+    def leaves_out(self) -> Callable[[str], bool]:
+        """Whether a key of the target is left out; a file's is that with the prefix."""
+        of_bucket, of_files = (
+            re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)").match
+            for patterns in (self.exclude, self.exclude_files)
+        )
+        return lambda key: bool(of_bucket(self.above + key) or of_files(key.removeprefix(self.prefix)))
+
+
+class NothingToVerify(Exception):
+    """There is no file: that nothing differs would be no proof of anything."""
 
 
 def verify_deposit(
@@ -82,9 +98,9 @@ def verify_deposit(
 ) -> Summary:
     """Verify each file of a deposit, `threads` at once, and write a row of each to the CSV `report`.
 
-    Raises StoreUnreachable where the directory or the bucket cannot be listed.
+    Raises StoreUnreachable where the directory or the bucket cannot be listed, NothingToVerify.
     """
-    excluded = re.compile("|".join(map(fnmatch.translate, deposit.exclude)) or r"(?!)").match
+    excluded = deposit.leaves_out()
     objects = {
         item.key: item for item in _listed(deposit.target) if item.is_latest and not excluded(item.key)
     }
@@ -106,6 +122,8 @@ def verify_deposit(
                 setattr(summary, done.status, getattr(summary, done.status) + 1)
                 seen += deposit.prefix + done.key in objects
             progress(summary)
+    if not summary.files:
+        raise NothingToVerify("there is no file in it, or `exclude` leaves them all out")
     summary.not_local = sum(key.startswith(deposit.prefix) for key in objects) - seen
     return summary
 

@@ -75,6 +75,7 @@ BASELINES = pa.schema(
         _field("recorded_as", pa.string(), "What kind of record: api, manifest, object-tagging, …"),
         _field("recorded_in", pa.string(), "Where it stands: the file, the tag, the header", nullable=False),
         _field("rank", pa.int32(), "The order in which records are taken; the lowest first", nullable=False),
+        _field("recorded_at", _UTC, "When it was given (UTC): of those of one rank the newest is taken"),
         _field("problem", pa.string(), "Why the record, or where it should be, could not be used"),
     ]
 )
@@ -89,14 +90,15 @@ INGEST = pa.schema(
         _field("checksum", pa.string(), "As computed from the bytes; NULL unless they could be read"),
         _field("expected", pa.string(), "As recorded"),
         _field("recorded_in", pa.string(), "Where the expected checksum stands"),
-        _field("conflicts", pa.int32(), "Other records of that algorithm that differ", nullable=False),
+        _field("conflicts", pa.int32(), "Other records that contradict, of any algorithm", nullable=False),
+        _field("unusable_records", pa.int32(), "Records that could not be read or understood"),
         _field(
             "status", pa.string(), "Of the reading: succeeded, failed or skipped; missing", nullable=False
         ),
         _field("error_code", pa.string(), "Why it could not be read, as one word"),
         _field("detail", pa.string(), "What else there is to say, for people"),
         _field("tags_written", pa.string(), "yes, no, or why not; NULL where none were to be written"),
-        _field("checked_at", _UTC, "When the reading ended (UTC)"),
+        _field("checked_at", _UTC, "When the reading ended, or it was found missing (UTC)"),
         _field("run_id", pa.string(), "The run that checked it", nullable=False),
     ]
 )
@@ -111,6 +113,7 @@ RESTORED = pa.schema(
         _field("state", pa.string(), "waiting, requested, restored, checked or failed", nullable=False),
         _field("tier", pa.string(), "The tier that was asked for"),
         _field("attempts", pa.int64(), "How many times a restore was asked for", nullable=False),
+        _field("unanswered", pa.int64(), "Looks, one after the other, that the store did not answer"),
         _field("requested_at", _UTC, "When it was asked for last (UTC)"),
         _field("look_again_at", _UTC, "When to look what became of it (UTC)"),
         _field("restored_until", _UTC, "Until when the restored copy is there (UTC)"),

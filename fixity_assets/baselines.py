@@ -9,15 +9,17 @@ sorted by key; a record that cannot be read or understood is a row that says why
 """
 
 from dataclasses import replace
+from functools import partial
 
 import dagster as dg
 
 from fixity.baselines import take_baselines
+from fixity.ingest.selection import is_excluded
 from fixity.lake.paths import baselines_file, baselines_folder
 from fixity.newest import announce
 from fixity.stores.attributes import open_attributes
 from fixity.tables import BASELINES, Provenance
-from fixity_assets.describe import GROUP, column_schema, told_plainly
+from fixity_assets.describe import GROUP, RETRIES, column_schema, told_plainly
 from fixity_assets.selected import SelectedObjects
 from resources import LakeResource, ProgressResource, StoresResource
 
@@ -36,6 +38,7 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         partitions_def=buckets,
         deps=["inventory"],
         metadata={"dagster/column_schema": column_schema(BASELINES)},
+        retry_policy=RETRIES,
     )
     def baselines(
         context: dg.AssetExecutionContext,
@@ -63,7 +66,8 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
                     workspace,
                     threads,
                     everything=selected.everything,
-                    gone=selected.gone(objects),
+                    gone=[key for key, _ in selected.gone(objects)],
+                    excluded=partial(is_excluded, bucket),
                     progress=progress.listing(context.op_execution_context, name),
                 )
                 table = selected.baselines_file or baselines_file(name, context.run.run_id)

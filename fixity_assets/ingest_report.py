@@ -3,7 +3,8 @@
 One row an object version, sorted by key: `MATCHED`, `NOTMATCHED` or `SKIPPED` (not compared: no record,
 or its bytes could not be read; `status` and `detail` say which), and with which kind of record. Kept in the
 lake as `ingest/<bucket>/<run id>.parquet` and as CSV under `reports/<date>/ingest/`. Where the catalog says
-`write_tags: true`, what was computed is written to the tags `computed-<algorithm>`.
+`write_tags: true`, what was computed is written to the tags `computed-<algorithm>`. The checks of a run over
+a few objects say what the newest rows of all objects of the bucket say.
 """
 
 import warnings
@@ -11,8 +12,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from fixity.ingest.fold import counts_of_bucket
 from fixity.ingest.plan import ingest_scratch, kept_plans, plan_ingest
-from fixity.ingest.report import IngestReport, make_ingest_report
+from fixity.ingest.report import Counts, IngestReport, make_ingest_report
 from fixity.ingest.tags import tag_writer
 from fixity.ingest.verdict import check_names, verdict
 from fixity.lake import Lake
@@ -21,7 +23,7 @@ from fixity.shards import hash_shard
 from fixity.stores.attributes import open_attributes
 from fixity.tables import INGEST
 from fixity.wording import bytes_text
-from fixity_assets.describe import GROUP, column_schema, told_plainly
+from fixity_assets.describe import GROUP, RETRIES, column_schema, told_plainly
 from fixity_assets.selected import SelectedObjects
 from resources import LakeResource, ProgressResource, StoresResource
 
@@ -31,7 +33,7 @@ NAME = "ingest_report"
 _SHOWN = ("result", "key", "version_id", "compared_with", "expected", "checksum", "detail", "tags_written")
 
 
-@dg.op(ins={"baselines": dg.In(dg.Nothing)}, out=dg.DynamicOut(dg.Nothing))
+@dg.op(ins={"baselines": dg.In(dg.Nothing)}, out=dg.DynamicOut(dg.Nothing), retry_policy=RETRIES)
 def plan_reading(
     context: dg.OpExecutionContext, lake: LakeResource, stores: StoresResource
 ) -> Iterator[dg.DynamicOutput[None]]:
@@ -55,7 +57,7 @@ def plan_reading(
 @dg.op(
     ins={"planned": dg.In(dg.Nothing)},
     out=dg.Out(dg.Nothing),
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL),
+    retry_policy=RETRIES,
 )
 def read_objects(
     context: dg.OpExecutionContext,
@@ -97,7 +99,7 @@ def compare_with_baselines(
     bucket = context.partition_key
     with told_plainly():
         kept_in = lake.open()
-        report = _make(context, kept_in, stores)
+        report, of_bucket = _make(context, kept_in, stores)
     counts = {name: value for name, value in vars(report.counts).items() if name != "compared_with"}
     context.add_output_metadata(
         {
@@ -106,14 +108,18 @@ def compare_with_baselines(
             "compared_with": report.counts.compared_with,
             "not_in_order": _table(report),
             "csv": dg.MetadataValue.path(kept_in.location(report.csv)),
-            "latest_csv": dg.MetadataValue.path(kept_in.location(report.latest_csv)),
+            **(
+                {"latest_csv": dg.MetadataValue.path(kept_in.location(report.latest_csv))}
+                if report.latest_csv
+                else {}
+            ),
             "table": dg.MetadataValue.path(kept_in.location(report.table)),
         },
         output_name="result",
     )
     context.log.info(f"{bucket}: {counts}")
     yield dg.Output(None, "result")
-    for check in verdict(report.counts):
+    for check in verdict(of_bucket):
         yield dg.AssetCheckResult(
             asset_key=NAME,
             check_name=check.name,
@@ -124,7 +130,10 @@ def compare_with_baselines(
         )
 
 
-def _make(context: dg.OpExecutionContext, kept_in: Lake, stores: StoresResource) -> IngestReport:
+def _make(
+    context: dg.OpExecutionContext, kept_in: Lake, stores: StoresResource
+) -> tuple[IngestReport, Counts]:
+    """The run's report, and what all checks of the bucket say together."""
     name = context.partition_key
     bucket, threads = stores.catalog.bucket(name), stores.threads(name)
     selected = SelectedObjects(context, kept_in, name, stores.catalog.place_of(name))
@@ -132,22 +141,32 @@ def _make(context: dg.OpExecutionContext, kept_in: Lake, stores: StoresResource)
     catalog = stores.catalog.catalog
     attributes = open_attributes(catalog, bucket, threads) if bucket.write_tags else None
     with stores.open(name) as store, kept_in.workspace() as workspace:
+        objects = selected.objects(store, workspace)
         report = make_ingest_report(
             kept_in,
             selected.scratch,
             plans,
-            selected.objects(store, workspace),
+            objects,
             selected.baselines(workspace),
             name,
             context.run.run_id,
             workspace,
+            selected.everything,
             tag_writer(attributes, threads) if attributes is not None else None,
+            selected.gone(objects),
         )
+        of_bucket = report.counts if selected.everything else counts_of_bucket(kept_in, name, workspace)
     if bucket.algorithm in plans:  # they are checks of the bucket like any others
         folder = ingest_scratch(selected.scratch, bucket.algorithm)
-        keep_checksums(kept_in, folder, plans[bucket.algorithm], name, context.run.run_id)
+        kept = keep_checksums(kept_in, folder, plans[bucket.algorithm], name, context.run.run_id)
+        # Whatever waits for the bucket's checksums, as the report of a pair does, sees them by this event.
+        figures = {"dagster/row_count": kept.objects, "succeeded": kept.succeeded, "failed": kept.failed}
+        table = dg.MetadataValue.path(kept_in.location(kept.file))
+        context.log_event(
+            dg.AssetMaterialization("checksums", partition=name, metadata={**figures, "table": table})
+        )
     kept_in.remove(selected.scratch)
-    return report
+    return report, of_bucket
 
 
 def _table(report: IngestReport) -> dg.TableMetadataValue:

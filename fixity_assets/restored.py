@@ -15,7 +15,7 @@ from fixity.restore.look import Look, look_at_archived
 from fixity.stores.attributes import open_attributes
 from fixity.tables import RESTORED
 from fixity.wording import bytes_text
-from fixity_assets.describe import GROUP, column_schema, told_plainly
+from fixity_assets.describe import GROUP, RETRIES, column_schema, told_plainly
 from resources import LakeResource, StoresResource
 
 warnings.filterwarnings("ignore", message="Specifying a partitions_def", category=dg.PreviewWarning)
@@ -47,6 +47,7 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
             )
         ],
         metadata={"dagster/column_schema": column_schema(RESTORED)},
+        retry_policy=RETRIES,
     )
     def restored(
         context: dg.AssetExecutionContext, stores: StoresResource, lake: LakeResource
@@ -66,6 +67,8 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
             )
             ready = [(row.key, row.version_id) for row in look.ready]
             selection = keep_selection(kept_in, name, ready) if ready else None
+        for note in look.notes:
+            context.log.info(f"left out: {note}")
         for row in look.rows:
             if row.detail and row.is_open:
                 context.log.info(f"{row.key}: {row.detail}")

@@ -12,7 +12,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from fixity.ingest.selection import read_selection
-from fixity.inventory import list_selection
+from fixity.inventory import Wanted, list_selection
 from fixity.lake import Lake
 from fixity.lake.paths import baselines_folder, scratch_folder
 from fixity.ledger import TableMissing, newest_inventory
@@ -61,12 +61,14 @@ class SelectedObjects:
             self._lake.put(name, file, replace=True)
             return self._lake.fetch(name, workspace)
 
-    def gone(self, objects: Path) -> list[str]:
-        """The keys that were selected and are not among `objects`. Raises LakeError."""
+    def gone(self, objects: Path) -> list[Wanted]:
+        """What was selected and is not among `objects`. Raises LakeError."""
         if self._name is None:
             return []
-        there = set(pq.read_table(objects, columns=["key"]).column("key").to_pylist())
-        return [key for key, _ in read_selection(self._lake, self._bucket, self._name) if key not in there]
+        listed = pq.read_table(objects, columns=["key", "version_id", "is_latest"]).to_pylist()
+        there = {(row["key"], row["version_id"]) for row in listed}
+        there |= {(row["key"], None) for row in listed if row["is_latest"]}
+        return [each for each in read_selection(self._lake, self._bucket, self._name) if each not in there]
 
     def baselines(self, workspace: Path) -> Path:
         """A local table of the records: of this run, or the bucket's newest. Raises TableMissing,

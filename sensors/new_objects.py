@@ -1,7 +1,7 @@
 """Has new objects read, and held against what was recorded of them, soon after they arrived.
 
 From `Object Created` events of a queue, those of a tick together in one run a bucket. An event is a hint:
-the run looks for the object itself.
+the run looks for the object itself. Objects of a bucket with another engine than `stream` are left to that.
 """
 
 import dagster as dg
@@ -25,7 +25,14 @@ def new_objects_sensor(catalog: Catalog, queue: Queue) -> dg.SensorDefinition:
     def new_objects(
         context: dg.SensorEvaluationContext, queues: QueuesResource, lake: LakeResource
     ) -> dg.SensorResult:
-        inbox, batch = take_batch(catalog, queues.open(queue), context.cursor, "created", context.log.info)
+        inbox, batch = take_batch(
+            catalog,
+            queues.open(queue),
+            context.cursor,
+            "created",
+            context.log.info,
+            lambda bucket: catalog.buckets[bucket].engine == "stream",
+        )
         requests = batch.requests(lake.open(), "new")
         return dg.SensorResult(
             run_requests=requests,

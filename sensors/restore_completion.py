@@ -2,12 +2,14 @@
 
 What is ready is read at once: named by `Object Restore Completed` events where the catalog has a queue for
 them, or found by a look. Looks follow each other in the time that S3 needs: 4 minutes for Expedited, 12
-hours for DEEP_ARCHIVE with Bulk, else 4 hours; never while what was ready is still being read.
+hours for DEEP_ARCHIVE with Bulk, else 4 hours; never while what was ready is still being read. A look that
+failed is repeated after a quarter of an hour, and then ever later, at most 12 hours.
 """
 
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -19,6 +21,11 @@ from resources import LakeResource, QueuesResource
 from sensors.selecting import take_batch
 
 _RESTORED = dg.AssetKey(NAME)
+READING = "fixity/reading"
+"""The tag of runs that read what a look found ready."""
+
+_REST, _LONGEST_REST = 15 * 60, 12 * 60 * 60  # seconds
+_MOST_FAILURES = 1000
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -79,11 +86,32 @@ def _after_the_last_look(instance: dg.DagsterInstance, bucket: str, now: float) 
             run_key=f"ready:{bucket}:{look}",
             job_name=INGEST_SELECTED_JOB,
             partition_key=bucket,
-            tags={SELECTION: str(said[READY].value)},
+            tags={SELECTION: str(said[READY].value), READING: "restored"},
         )
     if LOOK_AGAIN_AT in said and now >= float(str(said[LOOK_AGAIN_AT].value)):
         reading = dg.RunsFilter(
-            job_name=INGEST_SELECTED_JOB, statuses=_UNFINISHED, tags={"dagster/partition": bucket}
+            job_name=INGEST_SELECTED_JOB,
+            statuses=_UNFINISHED,
+            tags={"dagster/partition": bucket, READING: "restored"},
         )
-        if not instance.get_run_records(reading, limit=1):
-            yield dg.RunRequest(run_key=f"look:{bucket}:{look}", job_name=RESTORE_JOB, partition_key=bucket)
+        failed = _failed_since(instance, bucket, looks[0].timestamp)
+        rested = not failed or now >= failed[0] + min(_REST * 2 ** min(len(failed) - 1, 10), _LONGEST_REST)
+        if rested and not instance.get_run_records(reading, limit=1):
+            again = f":{len(failed)}" if failed else ""
+            yield dg.RunRequest(
+                run_key=f"look:{bucket}:{look}{again}", job_name=RESTORE_JOB, partition_key=bucket
+            )
+
+
+def _failed_since(instance: dg.DagsterInstance, bucket: str, look: float) -> list[float]:
+    """When the looks ended that failed since the last one that did not, the newest first."""
+    records = instance.get_run_records(
+        dg.RunsFilter(
+            job_name=RESTORE_JOB,
+            statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
+            tags={"dagster/partition": bucket},
+            created_after=datetime.fromtimestamp(look, UTC),
+        ),
+        limit=_MOST_FAILURES,
+    )
+    return [record.end_time or record.create_timestamp.timestamp() for record in records]

@@ -79,15 +79,18 @@ def _add(
     note: Callable[[str], object],
     wanted: Callable[[str], bool],
 ) -> bool:
-    found = False
+    found = left = False
     for bucket in catalog.buckets.values():
-        if bucket.is_local or bucket.real_name != event.bucket or not wanted(bucket.name):
+        if bucket.is_local or bucket.real_name != event.bucket:
             continue
         key = below_prefix(bucket, event.key)
-        if key is not None:
+        if key is not None and not wanted(bucket.name):
+            note(f"{event.key} of {event.bucket}: objects of {bucket.name} are not read upon such events")
+            left = True
+        elif key is not None:
             version = event.version_id if bucket.versions == "all" else None
             batch.objects.setdefault(bucket.name, []).append((key, version))
             found = True
-    if not found:
+    if not found and not left:
         note(f"no bucket of the catalog has {event.key} of {event.bucket}")
     return found

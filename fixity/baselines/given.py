@@ -5,7 +5,7 @@
     letters/1828.tif,SHA256:e3b0c442…
 
 Columns `algorithm` and `version_id` may be there too. An algorithm that is not named is known by the
-length of the hex: MD5, SHA-1, SHA-256 or SHA-512.
+length of the hex: MD5, SHA-1, SHA-256 or SHA-512. Of several that were given of an object the newest counts.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 from fixity.baselines.records import Record, algorithm_named, as_hex
 from fixity.catalog import Algorithm
+from fixity.hashing import utc_now
 from fixity.lake import Lake
 from fixity.lake.paths import expected_folder
 
@@ -78,19 +80,23 @@ def given_record(
     return Record(key, version_id, known, found, "api", where)
 
 
-def keep_given(lake: Lake, bucket: str, records: Iterable[Record]) -> str:
+def keep_given(
+    lake: Lake, bucket: str, records: Iterable[Record], now: Callable[[], datetime] = utc_now
+) -> str:
     """Keep given records with the bucket's others, as CSV. Returns the file's name in the lake.
 
-    The same records given again are the same file. Raises LakeError.
+    The same records given again are the same file, with the time of now. Raises LakeError.
     """
+    rows = [
+        [record.key, record.version_id, record.algorithm, record.checksum, record.recorded_in]
+        for record in records
+    ]
+    given_at = now().isoformat()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_COLUMNS, "recorded_in"])
-    for record in records:
-        writer.writerow(
-            [record.key, record.version_id, record.algorithm, record.checksum, record.recorded_in]
-        )
-    name = f"{expected_folder(bucket)}{hashlib.sha256(text.getvalue().encode()).hexdigest()[:40]}.csv"
+    writer.writerow([*_COLUMNS, "recorded_in", "given_at"])
+    writer.writerows([*row, given_at] for row in rows)
+    name = f"{expected_folder(bucket)}{hashlib.sha256(repr(rows).encode()).hexdigest()[:40]}.csv"
     lake.put_text(name, text.getvalue(), replace=True)
     return name
 
@@ -100,10 +106,12 @@ def given_records(lake: Lake, bucket: str, workspace: Path) -> Iterator[Record]:
     for file in lake.list(expected_folder(bucket)):
         with lake.fetch(file.name, workspace).open(newline="", encoding="utf-8") as text:
             for row in csv.DictReader(text):
-                yield given_record(
+                record = given_record(
                     row["key"],
                     row["checksum"],
                     row["recorded_in"],
                     row["algorithm"],
                     row["version_id"] or None,
                 )
+                given_at = row.get("given_at")
+                yield record._replace(recorded_at=datetime.fromisoformat(given_at) if given_at else None)

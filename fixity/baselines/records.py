@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from datetime import datetime
 from typing import Literal, NamedTuple, get_args
 
 from fixity.catalog import ALGORITHMS, Algorithm
@@ -29,7 +30,8 @@ class Record(NamedTuple):
     """A recorded checksum of an object, or why there is none where one should be.
 
     `version_id` None: the current version. `checksum` in lower-case hex, None where `problem` says why
-    it cannot be used. `recorded_in`: the file, tag or header, for people.
+    it cannot be used. `recorded_in`: the file, tag or header, for people. `recorded_at`: when it was
+    given (UTC); None where nobody says.
     """
 
     key: str
@@ -39,6 +41,7 @@ class Record(NamedTuple):
     source: Source
     recorded_in: str
     problem: str | None = None
+    recorded_at: datetime | None = None
 
 
 def rank(source: Source, algorithm: Algorithm | None, preferred: Algorithm) -> int:

@@ -34,6 +34,7 @@ _FOUND = pa.schema(
         ("recorded_as", pa.string()),
         ("recorded_in", pa.string()),
         ("rank", pa.int32()),
+        ("recorded_at", pa.timestamp("us", tz="UTC")),
         ("problem", pa.string()),
     ]
 )
@@ -61,6 +62,7 @@ def take_baselines(
     threads: int,
     everything: bool,
     gone: Sequence[str] = (),
+    excluded: Callable[[str], bool] = lambda key: False,
     progress: Callable[[int], None] = lambda objects: None,
 ) -> Baselines:
     """Gather what is recorded of the objects of an inventory.
@@ -68,7 +70,8 @@ def take_baselines(
     Arguments: `attributes`, None for a store that has none; `objects`, a local inventory; `preferred`,
     the algorithm that is taken first among records of one kind; `everything`, whether the inventory is
     the whole bucket, so that a record of an object that is not in it speaks of one that is missing;
-    `gone`, keys of which that is so in any case.
+    `gone`, keys of which that is so in any case; `excluded`, keys that no listing has: records of them
+    are left out.
     Returns the table, sorted by key and rank, in `workspace`.
     Raises StoreUnreachable, LakeError.
     """
@@ -78,9 +81,17 @@ def take_baselines(
             _records(store, attributes, lake, bucket, objects, workspace, threads, everything, progress)
         ):
             rows = [
-                (*record[:6], rank(record.source, record.algorithm, preferred), record.problem)
+                (
+                    *record[:6],
+                    rank(record.source, record.algorithm, preferred),
+                    record.recorded_at,
+                    record.problem,
+                )
                 for record in records
+                if not excluded(record.key)
             ]
+            if not rows:
+                continue
             columns = [list(column) for column in zip(*rows, strict=True)]
             writer.write_table(pa.table(columns, schema=_FOUND))
     file = workspace / "baselines.parquet"

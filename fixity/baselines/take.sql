@@ -10,6 +10,7 @@ SELECT
     r.recorded_as,
     r.recorded_in,
     r.rank,
+    r.recorded_at,
     r.problem
 FROM read_parquet($records) AS r
 LEFT JOIN read_parquet($objects) AS o
@@ -19,4 +20,6 @@ LEFT JOIN read_parquet($objects) AS o
         ELSE o.version_id IS NOT DISTINCT FROM r.version_id
     END
 WHERE o.key IS NOT NULL OR $everything OR r.key IN (SELECT unnest($gone::VARCHAR[]))
-ORDER BY r.key, version_id NULLS FIRST, r.rank, r.recorded_in
+ORDER BY
+    r.key, version_id NULLS FIRST, r.rank, r.recorded_at DESC NULLS LAST, r.recorded_in, r.algorithm, r.checksum,
+    r.problem

@@ -134,6 +134,11 @@ class Bucket(Part):
     def _can_be_checked(self) -> Self:
         if wrong := what_is_wrong(self.engine, self.s3_batch, self.is_local, self.algorithm):
             raise ValueError(wrong)
+        if self.archived == "restore" and self.engine != "stream":
+            raise ValueError(
+                f"`archived: restore` cannot go with `engine: {self.engine}`, which does not read what was "
+                "restored: remove one or the other"
+            )
         return self
 
     @model_validator(mode="after")

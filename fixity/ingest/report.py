@@ -1,11 +1,14 @@
-"""What came of a run: each object's result, counted, as a table and a CSV."""
+"""What came of a run: each object's result, counted, as a table and a CSV.
+
+What the checks of several runs say together belongs to `fixity.ingest.fold`.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from fixity.catalog import Algorithm
 from fixity.database import open_database
 from fixity.hashing import utc_now
 from fixity.ingest.plan import ingest_scratch
+from fixity.inventory import Wanted
 from fixity.lake import Lake, LakeError
 from fixity.lake.paths import ingest_file, ingest_report_file, ingest_stats_file
 from fixity.shards import Plan, parts_folder
@@ -35,7 +39,7 @@ TagWriter = Callable[[Iterable[dict[str, Any]]], Iterator[str | None]]
 
 @dataclass
 class Counts:
-    """What a report counts."""
+    """What a report counts. unread: objects that are listed and were never read; of a whole bucket alone."""
 
     objects: int = 0
     matched: int = 0
@@ -48,6 +52,7 @@ class Counts:
     unusable_records: int = 0
     tags_written: int = 0
     tags_not_written: int = 0
+    unread: int = 0
     compared_with: dict[str, int] = field(default_factory=dict)
 
     def add(self, row: dict[str, Any]) -> None:
@@ -59,6 +64,7 @@ class Counts:
         self.failed += row["status"] == "failed"
         self.missing += row["status"] == "missing"
         self.conflicts += row["conflicts"] > 0
+        self.unusable_records += row["unusable_records"]
         self.without_record += row["expected"] is None
         self.tags_written += row["tags_written"] == "yes"
         self.tags_not_written += row["tags_written"] not in (None, "yes")
@@ -69,12 +75,12 @@ class Counts:
 @dataclass(frozen=True)
 class IngestReport:
     """A report as kept: what was counted, its files' names in the lake, the first rows that are not
-    in order."""
+    in order. latest_csv: None for a run over a few objects, which is not the newest of its bucket."""
 
     counts: Counts
     table: str
     csv: str
-    latest_csv: str
+    latest_csv: str | None
     stats: str
     rows_not_ok: list[dict[str, Any]]
 
@@ -88,22 +94,38 @@ def make_ingest_report(
     bucket: str,
     run_id: str,
     workspace: Path,
+    everything: bool,
     write_tags: TagWriter | None = None,
+    gone: Sequence[Wanted] = (),
     now: Callable[[], datetime] = utc_now,
 ) -> IngestReport:
     """Hold what was computed (the parts below `scratch`) against the records, and keep the report.
 
-    Arguments: `objects` and `baselines`, local tables; `write_tags`, None where none are to be written.
+    Arguments: `objects` and `baselines`, local tables; `everything`, whether the objects are the whole
+    bucket; `write_tags`, None where none are to be written; `gone`, objects that were named and
+    are not among `objects`: they are missing.
     Raises LakeError; nothing is kept where parts are missing.
     """
     checks = workspace / "checks.parquet"
+    to_read, planned = pq.read_metadata(objects).num_rows, sum(plan.objects for plan in plans.values())
+    if planned != to_read:
+        raise LakeError(
+            f"the plans below {lake.location(scratch)} are of {planned:,} of {to_read:,} objects: "
+            "run the bucket's ingest anew"
+        )
     _join_parts(lake, plans, scratch, checks, workspace)
     table, csv_file = workspace / "ingest.parquet", workspace / "ingest.csv"
-    schema = Provenance.read(objects).attach(INGEST)
+    schema = replace(Provenance.read(objects), run_id=run_id).attach(INGEST)
     counts = Counts()
-    counts.unusable_records = _unusable(baselines)
     not_ok: list[dict[str, Any]] = []
-    given = {"checks": str(checks), "baselines": str(baselines), "run_id": run_id}
+    given = {
+        "checks": str(checks),
+        "baselines": str(baselines),
+        "run_id": run_id,
+        "now": now(),
+        "gone_keys": [key for key, _ in gone],
+        "gone_versions": [version_id for _, version_id in gone],
+    }
     with (
         open_database(workspace) as database,
         pq.ParquetWriter(table, schema, compression="zstd") as writer,
@@ -125,13 +147,14 @@ def make_ingest_report(
     day = now().date()
     table_name = ingest_file(bucket, run_id)
     csv_name = ingest_report_file(bucket, day, run_id)
-    latest_csv = ingest_report_file(bucket, None, run_id)
+    latest_csv = ingest_report_file(bucket, None, run_id) if everything else None
     stats_name = ingest_stats_file(bucket, day, run_id)
     lake.put(table_name, table)
     lake.put(csv_name, csv_file, replace=True)
     lake.put_text(stats_name, json.dumps(vars(counts), indent=2) + "\n", replace=True)
-    lake.copy(csv_name, latest_csv)
-    lake.copy(stats_name, ingest_stats_file(bucket, None, run_id))
+    if latest_csv is not None:
+        lake.copy(csv_name, latest_csv)
+        lake.copy(stats_name, ingest_stats_file(bucket, None, run_id))
     return IngestReport(counts, table_name, csv_name, latest_csv, stats_name, not_ok)
 
 
@@ -144,22 +167,19 @@ def _in_order(row: dict[str, Any]) -> bool:
     return row["result"] == MATCHED and not row["conflicts"] and row["tags_written"] in (None, "yes")
 
 
-def _unusable(baselines: Path) -> int:
-    column = pq.read_table(baselines, columns=["problem"]).column("problem")
-    return int(len(column) - column.null_count)
-
-
 def _join_parts(lake: Lake, plans: dict[Algorithm, Plan], scratch: str, file: Path, workspace: Path) -> None:
     with pq.ParquetWriter(file, CHECKSUMS) as writer:
         for algorithm, plan in plans.items():
             rows = 0
             folder = ingest_scratch(scratch, algorithm)
             for part in lake.list(parts_folder(folder, plan)):
+                if part.name != f"{parts_folder(folder, plan)}{rows:012d}.parquet":
+                    break
                 table = pq.read_table(lake.fetch(part.name, workspace)).cast(CHECKSUMS)
                 writer.write_table(table)
                 rows += table.num_rows
             if rows != plan.objects:
                 raise LakeError(
-                    f"the parts below {lake.location(folder)} have {rows:,} of {plan.objects:,} rows: "
+                    f"the parts below {lake.location(folder)} end at row {rows:,} of {plan.objects:,}: "
                     "run the bucket's ingest anew"
                 )

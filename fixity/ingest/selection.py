@@ -34,6 +34,9 @@ def below_prefix(bucket: Bucket, key: str) -> str | None:
     if not key.startswith(bucket.prefix):
         return None
     relative = key.removeprefix(bucket.prefix)
-    if not relative or any(fnmatchcase(relative, pattern) for pattern in bucket.exclude):
-        return None
-    return relative
+    return relative if relative and not is_excluded(bucket, relative) else None
+
+
+def is_excluded(bucket: Bucket, key: str) -> bool:
+    """Whether the catalog leaves out a key below the bucket's prefix."""
+    return any(fnmatchcase(key, pattern) for pattern in bucket.exclude)

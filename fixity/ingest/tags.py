@@ -1,7 +1,8 @@
 """Writes what was computed into the objects' tags: `computed-md5` and `computed-md5-last-modified`.
 
 As Media2Cloud does: merged with the tags that are there, never beyond the ten that S3 allows, and
-never where the computed checksum is not the recorded one.
+never where the computed checksum is not the recorded one. Unlike it, a tag that says something else stays,
+and where records contradict each other or could not be read nothing is written: it would hide that.
 """
 
 from __future__ import annotations
@@ -39,10 +40,16 @@ def tag_writer(attributes: Attributes, threads: int, now: Callable[[], datetime]
 def _write(attributes: Attributes, row: dict[str, Any], now: datetime) -> str | None:
     if row["status"] != SUCCEEDED or row["result"] == NOTMATCHED:
         return None
+    if row["conflicts"]:
+        return "no: its records contradict each other"
+    if row["unusable_records"]:
+        return "no: records of it could not be used"
     key, version_id = row["key"], row["version_id"]
     name = f"{TAG}{row['algorithm'].lower()}"
     try:
         tags = attributes.tags(key, version_id)
+        if tags.get(name, row["checksum"]).lower() != row["checksum"]:
+            return f"no: the tag says {tags[name]}"
         merged = {
             **tags,
             name: row["checksum"],

@@ -29,7 +29,7 @@ def verdict(counts: Counts) -> list[Check]:
         "no_missing": counts.missing,
         "no_conflicts": counts.conflicts,
         # A failure or a missing object has a check of its own.
-        "all_compared": counts.skipped - counts.failed - counts.missing,
+        "all_compared": counts.skipped - counts.failed - counts.missing + counts.unread,
         "all_records_usable": counts.unusable_records,
         "all_tags_written": counts.tags_not_written,
     }

@@ -3,7 +3,7 @@
 Each look is a table, `restored/<bucket>/<run id>.parquet`, which the next one goes on from. An object is
 `waiting` (its bytes do not fit among those restored at a time yet), `requested`, `restored` (ready to
 be read), `checked` (it was read), or `failed`. When all are checked or failed, the next look begins
-anew.
+anew. That a look had no answer is no end of a restore: only several looks without one are.
 """
 
 from __future__ import annotations
@@ -22,17 +22,27 @@ from fixity.catalog import Restore, Tier
 from fixity.database import open_database
 from fixity.hashing import utc_now
 from fixity.lake import Lake
-from fixity.lake.paths import ingest_folder, restored_file, restored_folder
+from fixity.lake.paths import ingest_file, ingest_folder, restored_file, restored_folder
 from fixity.newest import announce, newest_table
 from fixity.restore.archives import MAYBE_ARCHIVED, Archive, archive_of, days_for, tier_for, wait_for
-from fixity.stores import ObjectError, ObjectUnreadable
+from fixity.stores import ObjectError, ObjectUnreadable, StoreUnreachable
 from fixity.stores.attributes import Attributes, Head
-from fixity.tables import INGEST, RESTORED, Provenance
+from fixity.tables import FAILED, INGEST, RESTORED, Provenance
 
 State = Literal["waiting", "requested", "restored", "checked", "failed"]
 _SQL = Path(__file__).with_suffix(".sql")
+EXPIRED = "RestoreExpired"
 _SOON = timedelta(minutes=15)
 _ATTEMPTS = 2
+_LOOKS = 5
+_PASSING = (
+    "ConnectionError",
+    "InternalError",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+)
 _OPEN = ("waiting", "requested", "restored")
 
 
@@ -49,6 +59,7 @@ class Archived:
     state: State
     tier: Tier | None
     attempts: int
+    unanswered: int
     requested_at: datetime | None
     look_again_at: datetime | None
     restored_until: datetime | None
@@ -63,11 +74,15 @@ class Archived:
 
 @dataclass(frozen=True)
 class Look:
-    """A look as kept: the table's name in the lake, its rows, and when to look again (None: all is done)."""
+    """A look as kept: the table's name in the lake, its rows, and when to look again (None: all is done).
+
+    notes: what fell out since the last look, and why.
+    """
 
     file: str
     rows: list[Archived]
     look_again_at: datetime | None
+    notes: list[str]
 
     def count(self, state: State) -> int:
         """Rows in a state."""
@@ -98,18 +113,23 @@ def look_at_archived(
         last = _last_unfinished(lake, bucket, workspace)
         known = archived_of(lake, bucket, listing, workspace, last)
         rows = list(pool.map(lambda row: _look(attributes, row, now()), known))
-        rows = [row for row in rows if row.archive is not None]
+        _refuse_all_unanswered(bucket, known, rows)
+        notes = [f"{row.key}: {row.detail}" for row in rows if _fell_out(row)]
+        rows = [row for row in rows if row.archive is not None or row.unanswered]
         room = restore.at_once - sum(row.size for row in rows if row.state in ("requested", "restored"))
         chosen: list[bool] = []
         for row in rows:
             # One that is larger than all the room goes alone.
-            fits = row.state == "waiting" and (row.size <= room or room == restore.at_once)
+            waits = row.state == "waiting" and row.archive is not None
+            fits = waits and (row.size <= room or room == restore.at_once)
             room -= row.size if fits else 0
             chosen.append(fits)
         asked = pool.map(
             lambda row, wanted: _ask(attributes, row, restore, now()) if wanted else row, rows, chosen
         )
         rows = list(asked)
+        notes += [f"{row.key}: {row.detail}" for row in rows if _fell_out(row)]
+        rows = [row for row in rows if not _fell_out(row)]
         file = workspace / "restored.parquet"
         provenance = replace(Provenance.read(listing), run_id=run_id)
         table = pa.Table.from_pylist([asdict(row) for row in rows], RESTORED)
@@ -117,7 +137,54 @@ def look_at_archived(
         name = restored_file(bucket, run_id)
         lake.put(name, file)
         announce(lake, restored_folder(bucket), provenance)
-    return Look(name, rows, _look_again_at(rows, now()))
+        before = {(row.key, row.version_id) for row in known if row.state == "failed"}
+        expired = [
+            row for row in rows if row.error_code == EXPIRED and (row.key, row.version_id) not in before
+        ]
+        if expired:
+            made = replace(provenance, inventory_run_id=run_id, listed_at=now())
+            _keep_as_failed_checks(lake, expired, made, workspace)
+    return Look(name, rows, _look_again_at(rows, now()), notes)
+
+
+def _keep_as_failed_checks(lake: Lake, rows: list[Archived], of: Provenance, workspace: Path) -> None:
+    """Rows among the ingest checks: an object that was asked for and never read is not in order."""
+    file = workspace / "expired.parquet"
+    checks = [
+        {
+            **dict.fromkeys(INGEST.names),
+            **{name: getattr(row, name) for name in ("key", "version_id", "size", "etag", "storage_class")},
+            "result": "SKIPPED",
+            "compared_with": "none",
+            "conflicts": 0,
+            "unusable_records": 0,
+            "status": FAILED,
+            "error_code": row.error_code,
+            "detail": row.detail,
+            "checked_at": of.listed_at,
+            "run_id": of.run_id,
+        }
+        for row in rows
+    ]
+    pq.write_table(pa.Table.from_pylist(checks, of.attach(INGEST)), file, compression="zstd")
+    lake.put(ingest_file(of.bucket, of.run_id), file)
+
+
+def _fell_out(row: Archived) -> bool:
+    """Whether an object was overwritten or deleted since it was listed."""
+    return row.archive is None and row.error_code is not None and not row.unanswered
+
+
+def _refuse_all_unanswered(bucket: str, before: list[Archived], after: list[Archived]) -> None:
+    """That every object answers with the same error says something of the store, and nothing of the objects.
+
+    Raises StoreUnreachable.
+    """
+    pairs = zip(before, after, strict=True)
+    looked_at = [(old, new) for old, new in pairs if old.is_open and not _needs_no_look(old)]
+    alike = {new.error_code if new.unanswered > old.unanswered else None for old, new in looked_at}
+    if len(looked_at) > 1 and len(alike) == 1 and None not in alike:
+        raise StoreUnreachable(f"{bucket}: none of {len(looked_at):,} objects: {looked_at[0][1].detail}")
 
 
 def _last_unfinished(lake: Lake, bucket: str, workspace: Path) -> Path | None:
@@ -146,7 +213,8 @@ def archived_of(
             {
                 "inventory": str(inventory),
                 "classes": list(MAYBE_ARCHIVED),
-                "last": str(last or nothing_before),
+                "last": [str(nothing_before), *([str(last)] if last else [])],
+                "attempts": _ATTEMPTS,
                 "checks": [str(nothing_checked), *(str(lake.fetch(name, workspace)) for name in checks)],
             },
         ).to_arrow_table()
@@ -155,18 +223,18 @@ def archived_of(
 
 def _look(attributes: Attributes, row: Archived, now: datetime) -> Archived:
     """How a restore stands now."""
-    if row.state == "waiting":
-        # What waits is not looked at each time: asking will tell. Only where Intelligent-Tiering has
-        # it must be known before, once.
-        known = row.archive or archive_of(row.storage_class, None)
-        if known is not None:
-            return replace(row, archive=known)
-    elif not row.is_open:
+    if not row.is_open:
         return row
+    if known := _needs_no_look(row):
+        return replace(row, archive=known)
     try:
         head = attributes.head(row.key, row.version_id, row.etag)
+    except ObjectUnreadable as error:
+        return _unanswered(row, error)
     except ObjectError as error:
-        return _failed(row, error)
+        return _gone(row, error)
+    if row.unanswered:
+        row = replace(row, unanswered=0, error_code=None, detail=None)
     archive = archive_of(row.storage_class, head)
     if row.storage_class == "INTELLIGENT_TIERING" and row.attempts and archive is None:
         return replace(row, state="restored", detail=None)  # it moved to a tier that is read at once
@@ -175,6 +243,14 @@ def _look(attributes: Attributes, row: Archived, now: datetime) -> Archived:
         # Before its time only what is restored already is of interest.
         return _restored(row, head, now) or row
     return _restored(row, head, now) or _not_restored(row, head, archive, now)
+
+
+def _needs_no_look(row: Archived) -> Archive | None:
+    """Where an object that waits lies: it is not looked at each time, asking will tell.
+
+    Only where Intelligent-Tiering has it must be known before, once.
+    """
+    return (row.archive or archive_of(row.storage_class, None)) if row.state == "waiting" else None
 
 
 def _restored(row: Archived, head: Head, now: datetime) -> Archived | None:
@@ -192,7 +268,7 @@ def _not_restored(row: Archived, head: Head, archive: Archive, now: datetime) ->
         return row
     if row.attempts >= _ATTEMPTS:
         why = "the restored copy expired before it was read, for the second time"
-        return replace(row, state="failed", error_code="RestoreExpired", detail=why)
+        return replace(row, state="failed", error_code=EXPIRED, detail=why)
     return replace(row, state="waiting", detail="the restored copy expired before it was read")
 
 
@@ -209,10 +285,14 @@ def _ask(attributes: Attributes, row: Archived, restore: Restore, now: datetime)
                 raise
             tier, said = "Standard", "S3 has no capacity for Expedited now: Standard was asked for"
             answer = attributes.restore(row.key, row.version_id, tier, days)
+    except ObjectUnreadable as error:
+        return _unanswered(row, error) if error.code in _PASSING else _failed(row, error)
     except ObjectError as error:
-        return _failed(row, error)
+        return _gone(row, error)
     return replace(
         row,
+        unanswered=0,
+        error_code=None,
         state="restored" if answer == "restored" else "requested",
         tier=tier,
         attempts=row.attempts + 1,
@@ -222,6 +302,18 @@ def _ask(attributes: Attributes, row: Archived, restore: Restore, now: datetime)
     )
 
 
+def _unanswered(row: Archived, error: ObjectUnreadable) -> Archived:
+    """The row as it was, to be looked at again soon; failed where that was so several times already."""
+    if row.unanswered + 1 >= _LOOKS:
+        return _failed(replace(row, unanswered=row.unanswered + 1), error)
+    detail = f"could not be looked at: {error}"
+    return replace(row, unanswered=row.unanswered + 1, error_code=error.code, detail=detail)
+
+
+def _gone(row: Archived, error: ObjectError) -> Archived:
+    return replace(row, archive=None, unanswered=0, error_code=error.code, detail=error.message)
+
+
 def _failed(row: Archived, error: ObjectError) -> Archived:
     archive = row.archive or archive_of(row.storage_class, None) or "ARCHIVE_ACCESS"
     return replace(row, archive=archive, state="failed", error_code=error.code, detail=error.message)
@@ -229,6 +321,6 @@ def _failed(row: Archived, error: ObjectError) -> Archived:
 
 def _look_again_at(rows: list[Archived], now: datetime) -> datetime | None:
     times = [row.look_again_at for row in rows if row.state == "requested" and row.look_again_at]
-    if any(row.state in ("restored", "waiting") for row in rows):
+    if any(row.state in ("restored", "waiting") or (row.unanswered and row.is_open) for row in rows):
         times.append(now + _SOON)  # what is being read makes room for what waits
     return min(times, default=None)

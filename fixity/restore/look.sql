@@ -1,5 +1,5 @@
 -- The objects that are archived or may be, each as the last look left it. What was read since its restore
--- was asked for is checked.
+-- was asked for is checked; what could not be read twice is failed.
 SELECT
     i.key,
     i.version_id,
@@ -9,23 +9,29 @@ SELECT
     l.archive,
     CASE
         WHEN c.key IS NOT NULL AND l.state <> 'failed' THEN 'checked'
+        WHEN l.state = 'restored' AND f.reads >= $attempts THEN 'failed'
         ELSE coalesce(l.state, 'waiting')
     END AS state,
     l.tier,
     coalesce(l.attempts, 0) AS attempts,
+    coalesce(l.unanswered, 0) AS unanswered,
     l.requested_at,
     l.look_again_at,
     l.restored_until,
-    l.error_code,
-    l.detail
+    CASE WHEN l.state = 'restored' AND f.reads >= $attempts THEN f.error_code ELSE l.error_code END AS error_code,
+    CASE
+        WHEN l.state = 'restored' AND f.reads >= $attempts
+            THEN 'it is restored, and could not be read ' || f.reads || ' times: ' || f.detail
+        ELSE l.detail
+    END AS detail
 FROM read_parquet($inventory) AS i
-LEFT JOIN read_parquet($last) AS l
+LEFT JOIN read_parquet($last, union_by_name = true) AS l
     ON l.key = i.key
     AND l.version_id IS NOT DISTINCT FROM i.version_id
     AND l.etag IS NOT DISTINCT FROM i.etag
 LEFT JOIN (
     SELECT key, version_id, etag, max(checked_at) AS checked_at
-    FROM read_parquet($checks)
+    FROM read_parquet($checks, union_by_name = true)
     WHERE status = 'succeeded'
     GROUP BY key, version_id, etag
 ) AS c
@@ -33,5 +39,18 @@ LEFT JOIN (
     AND c.version_id IS NOT DISTINCT FROM i.version_id
     AND c.etag IS NOT DISTINCT FROM i.etag
     AND c.checked_at >= l.requested_at
+LEFT JOIN LATERAL (
+    SELECT
+        count(DISTINCT n.run_id) AS reads,
+        arg_max(n.error_code, n.checked_at) AS error_code,
+        arg_max(coalesce(n.detail, n.error_code), n.checked_at) AS detail
+    FROM read_parquet($checks, union_by_name = true) AS n
+    WHERE
+        n.status = 'failed'
+        AND n.key = i.key
+        AND n.version_id IS NOT DISTINCT FROM i.version_id
+        AND n.etag IS NOT DISTINCT FROM i.etag
+        AND n.checked_at >= l.requested_at
+) AS f ON true
 WHERE i.storage_class IN (SELECT unnest($classes))
 ORDER BY i.key, i.version_id NULLS FIRST

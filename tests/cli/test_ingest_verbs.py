@@ -43,6 +43,8 @@ def test_ingest_of_a_key_and_of_a_list(platform: Platform) -> None:
     assert (wrong.returncode, figures(wrong.stdout)["Not matched"]) == (1, 1), wrong.stderr
     (row,) = csv_of(wrong.stdout)
     assert (row["key"], row["result"], row["compared_with"]) == ("a", "NOTMATCHED", "api")
+    typo = fixity("ingest", PAIR, "typo", folder=platform.folder)
+    assert (typo.returncode, figures(typo.stdout)["Missing"]) == (1, 1), typo.stderr
     (platform.folder / "list.csv").write_text(f"key,checksum\nb,{MD5}\nlost,{MD5}\n")
     listed = fixity("ingest", PAIR, "--expected", "list.csv", folder=platform.folder)
     rows = {row["key"]: row for row in csv_of(listed.stdout)}
@@ -59,6 +61,8 @@ def test_ingest_of_a_key_and_of_a_list(platform: Platform) -> None:
         ("no-such-file.csv", "a checksum needs exactly one KEY"),
         ("bad.csv", "bad.csv, line 3: 'xyz' does not say which algorithm it is"),
         ("wrong.csv", "must name the columns key and checksum"),
+        ("empty.csv", "empty.csv: there is no object in it"),
+        ("versions.csv", "versions.csv, line 2: a has a version_id"),
     ],
 )
 def test_a_list_that_is_wrong_is_refused_with_its_line_and_nothing_is_kept(
@@ -67,6 +71,8 @@ def test_a_list_that_is_wrong_is_refused_with_its_line_and_nothing_is_kept(
     assert platform.file.exists()
     (platform.folder / "bad.csv").write_text(f"key,checksum\na,{MD5}\nb,xyz\n")
     (platform.folder / "wrong.csv").write_text("name;sum\n")
+    (platform.folder / "empty.csv").write_text("key,checksum\n")
+    (platform.folder / "versions.csv").write_text(f"key,checksum,version_id\na,{MD5},v1\n")
     done = plain("ingest", PAIR, "--expected", expected, folder=platform.folder)
     assert done.exit_code == 2
     assert said in done.stderr
@@ -114,6 +120,9 @@ def test_a_deposit_is_verified_by_directory_and_by_pair(platform: Platform) -> N
     (folder / "lost").write_bytes(b"never uploaded")
     worse = plain("deposit", "files", PAIR, "--prefix", "2026/", "--read", folder=platform.folder)
     assert (worse.exit_code, figures(worse.stdout)["Missing"]) == (1, 1)
+    (platform.folder / "empty").mkdir()
+    empty = plain("deposit", "empty", PAIR, folder=platform.folder)
+    assert (empty.exit_code, empty.stderr.startswith("empty: there is no file in it")) == (2, True)
     unknown = plain("deposit", "nowhere", PAIR, folder=platform.folder)
     assert (unknown.exit_code, unknown.stderr) == (2, "nowhere is not a directory\n")
     text = platform.file.read_text()

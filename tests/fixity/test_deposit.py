@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixity.catalog import Store
-from fixity.deposit import Deposit, Summary, verify_deposit
+from fixity.deposit import Deposit, NothingToVerify, Summary, verify_deposit
 from fixity.etags import MultipartEtag, likely_part_sizes, parts_of
 from fixity.s3_client import s3_client
 from fixity.stores import ListedObject, Pace, Sink
@@ -68,13 +68,19 @@ class Place:
             Bucket=self.bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
         )
 
-    def verify(self, prefix: str = "", read: bool = False) -> tuple[dict[str, dict[str, str]], Summary]:
+    def verify(
+        self,
+        prefix: str = "",
+        read: bool = False,
+        **more: Any,  # noqa: ANN401
+    ) -> tuple[dict[str, dict[str, str]], Summary]:
         self.read_back = []
         target = _Recording(self)
         source = LocalStore(self.folder, Pace(4))
         attributes = self.attributes_kind(self.s3, self.bucket)
         report = self.folder.with_suffix(".csv")
-        summary = verify_deposit(Deposit(source, target, lambda: attributes, prefix, read), report, 2)
+        deposit = Deposit(source, target, lambda: attributes, prefix, read, **more)
+        summary = verify_deposit(deposit, report, 2)
         with report.open(newline="", encoding="utf-8") as text:
             return {row["key"]: row for row in csv.DictReader(text)}, summary
 
@@ -239,3 +245,17 @@ def test_the_sizes_of_usual_tools_are_among_those_tried(mebibytes: int, size: in
     sizes = likely_part_sizes(size, -(-size // (mebibytes * MIB)))
     assert mebibytes * MIB in sizes
     assert len(sizes) <= 5
+
+
+def test_what_either_side_leaves_out_is_no_part_of_the_deposit(place: Place) -> None:
+    place.put("a", b"abc")
+    place.put("x.tmp", b"abc")
+    place.file("y.bak", b"never uploaded")
+    rows, summary = place.verify(exclude=("*.tmp",), exclude_files=("*.bak",))
+    assert (set(rows), summary.verified, summary.not_local) == ({"a"}, 1, 0)
+
+
+def test_nothing_to_verify_is_no_proof(place: Place) -> None:
+    place.folder.mkdir(exist_ok=True)
+    with pytest.raises(NothingToVerify):
+        place.verify()

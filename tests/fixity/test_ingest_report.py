@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
+from functools import partial
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from fixity.inventory import take_inventory
 from fixity.lake import Lake, LakeError, LocalLake
 from fixity.shards import hash_shard
 from fixity.stores import ListedObject, ObjectUnreadable, Sink
-from tests.fixity.support import MemoryStore
+from tests.fixity.support import NOON, MemoryStore
 
 MD5 = hashlib.md5(b"abc").hexdigest()
 WRONG = "0" * 32
@@ -38,19 +41,29 @@ class Troubled(MemoryStore):
         return found
 
 
-def report(store: Troubled, lake: Lake, given: str, hashed: bool = True, **more: Any) -> IngestReport:  # noqa: ANN401
+def report(
+    store: Troubled,
+    lake: Lake,
+    given: str,
+    hashed: bool = True,
+    everything: bool = True,
+    taking: dict[str, Any] | None = None,
+    **more: Any,  # noqa: ANN401
+) -> IngestReport:
     if given:
         keep_given(lake, "b", read_given(f"key,checksum\n{given}", "list.csv"))
     inventory = take_inventory(store, lake, "b", "r")
     with lake.workspace() as workspace:
         objects = lake.fetch(inventory.file, workspace)
-        baselines = take_baselines(store, None, lake, "b", objects, "MD5", workspace, 2, everything=True)
+        baselines = take_baselines(
+            store, None, lake, "b", objects, "MD5", workspace, 2, everything=True, **taking or {}
+        )
         plans = plan_ingest(lake, "scratch/r/", objects, baselines.file, "SHA256", workspace)
         for algorithm, plan in plans.items() if hashed else ():
             for shard in plan.shards:
                 hash_shard(store, lake, ingest_scratch("scratch/r/", algorithm), plan, shard, "r", 2)
         return make_ingest_report(
-            lake, "scratch/r/", plans, objects, baselines.file, "b", "r", workspace, **more
+            lake, "scratch/r/", plans, objects, baselines.file, "b", "r", workspace, everything, **more
         )
 
 
@@ -108,3 +121,55 @@ def test_a_report_that_lacks_parts_is_never_kept(tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="run the bucket's ingest anew"):
         report(store, lake, "", hashed=False)
     assert lake.list("ingest/b/") == []
+
+
+def test_what_was_given_last_counts_and_what_it_corrects_is_a_conflict(tmp_path: Path) -> None:
+    for order in ([WRONG, MD5], [MD5, WRONG], [WRONG, MD5, WRONG]):
+        store, lake = Troubled(), LocalLake(tmp_path / "-".join(each[:2] for each in order))
+        store.put("a", b"abc")
+        for hours, checksum in enumerate(order):
+            records = read_given(f"key,checksum\na,{checksum}\n", f"list-{checksum[:2]}.csv")
+            keep_given(lake, "b", records, partial(add, NOON, timedelta(hours=hours)))
+        made = report(store, lake, "")
+        (row,) = pq.read_table(lake.location(made.table)).to_pylist()
+        assert (row["expected"], row["conflicts"]) == (order[-1], 1)
+        assert row["result"] == ("MATCHED" if order[-1] == MD5 else "NOTMATCHED")
+
+
+def test_records_of_another_algorithm_than_the_first_contradict_each_other_too(tmp_path: Path) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("bag/data/a", b"abc")
+    store.put("bag/bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+    store.put("bag/manifest-sha1.txt", f"{'1' * 40}  data/a\n".encode())
+    given = f"bag/data/a,{MD5}\nbag/data/a,{'2' * 40}\n"
+    made = report(store, lake, given)
+    (row,) = [each for each in pq.read_table(tmp_path / made.table).to_pylist() if each["expected"]]
+    assert (row["result"], row["conflicts"]) == ("MATCHED", 1)
+    assert row["detail"] == f"bag/manifest-sha1.txt says {'1' * 40}"
+
+
+def test_what_was_named_and_is_not_there_is_missing(tmp_path: Path) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("a", b"abc")
+    made = report(store, lake, f"lost,{MD5}\n", gone=[("lost", None), ("typo", None)])
+    found = {row["key"]: row["detail"] for row in pq.read_table(tmp_path / made.table).to_pylist()}
+    assert found["lost"] == "it is recorded, but the bucket does not have it"
+    assert found["typo"] == "it was to be read, but the bucket does not have it"
+    assert made.counts.missing == 2
+
+
+def test_what_the_catalog_leaves_out_is_not_missing(tmp_path: Path) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("a", b"abc")
+    out = {"excluded": lambda key: key.endswith(".tmp")}
+    assert report(store, lake, f"x.tmp,{MD5}\n", taking=out).counts.missing == 0
+
+
+def test_a_report_whose_plans_are_gone_is_never_kept(tmp_path: Path) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("a", b"abc")
+    report(store, lake, "")
+    objects = tmp_path / "inventory" / "b" / "r.parquet"
+    with lake.workspace() as workspace, pytest.raises(LakeError, match="are of 0 of 1 objects"):
+        make_ingest_report(lake, "scratch/r/", {}, objects, objects, "b", "s", workspace, everything=True)
+    assert [file.name for file in lake.list("ingest/b/")] == ["ingest/b/r.parquet"]

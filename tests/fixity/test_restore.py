@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from moto.moto_api import state_manager
 
@@ -17,8 +19,9 @@ from fixity.lake import LocalLake
 from fixity.restore.archives import archive_of, days_for, estimate, tier_for, wait_for
 from fixity.restore.look import Look, look_at_archived
 from fixity.s3_client import s3_client
-from fixity.stores import ObjectUnreadable
+from fixity.stores import ObjectSkipped, ObjectUnreadable, StoreUnreachable
 from fixity.stores.attributes import Attributes, Head
+from fixity.tables import INGEST
 from tests.fixity.support import s3_store
 from tests.servers.moto_server import MotoServer
 from tests.servers.seaweedfs import REGION
@@ -103,6 +106,11 @@ class Site:
         )
 
 
+def checks_of(site: Site) -> list[dict[str, Any]]:
+    files = [site.lake.location(file.name) for file in site.lake.list("ingest/b/")]
+    return [row for file in files for row in pq.read_table(file).to_pylist()]
+
+
 def states(look: Look) -> dict[str, str]:
     return {row.key: row.state for row in look.rows}
 
@@ -150,15 +158,18 @@ def test_what_is_larger_than_all_the_room_goes_alone(site: Site) -> None:
 class Scripted(Attributes):
     """Attributes that answer as told: the store that no server here plays."""
 
-    def __init__(self, heads: list[Head], answers: list[str | Exception]) -> None:
-        self.heads = heads
+    def __init__(self, heads: Sequence[Head | Exception], answers: list[str | Exception]) -> None:
+        self.heads = list(heads)
         self.answers = answers
         self.asked: list[tuple[str, int | None]] = []
 
     def head(
         self, key: str, version_id: str | None = None, etag: str | None = None, part: int | None = None
     ) -> Head:
-        return self.heads.pop(0)
+        said = self.heads.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return said
 
     def restore(self, key: str, version_id: str | None, tier: Any, days: int | None) -> str:  # noqa: ANN401
         self.asked.append((tier, days))
@@ -211,6 +222,9 @@ def test_a_restore_that_expires_unread_is_asked_for_once_more_and_then_failed(si
     (row,) = last.rows
     assert (row.state, row.error_code, last.look_again_at) == ("failed", "RestoreExpired", None)
     assert len(scripted.asked) == 2
+    # It is among the bucket's checks, whatever looks come after.
+    (check,) = checks_of(site)
+    assert (check["status"], check["error_code"], check["result"]) == ("failed", "RestoreExpired", "SKIPPED")
 
 
 def test_what_cannot_be_asked_for_is_failed_with_the_stores_words(site: Site) -> None:
@@ -218,3 +232,65 @@ def test_what_cannot_be_asked_for_is_failed_with_the_stores_words(site: Site) ->
     site.attributes = Scripted([head()], [ObjectUnreadable("AccessDenied", "not yours (HTTP 403)")])
     (row,) = site.look().rows
     assert (row.state, row.error_code, row.detail) == ("failed", "AccessDenied", "not yours (HTTP 403)")
+
+
+def test_a_look_without_an_answer_changes_nothing_and_only_several_are_a_failure(site: Site) -> None:
+    site.put("film")
+    site.attributes = Scripted([head()], ["requested"])
+    site.look()
+    refused = ObjectUnreadable("AccessDenied", "expired credentials (HTTP 403)")
+    site.attributes = Scripted([refused, head(restore_ongoing=False)], [])
+    unsure = site.look(hours=200)
+    (row,) = unsure.rows
+    assert (row.state, row.unanswered, row.error_code) == ("requested", 1, "AccessDenied")
+    assert row.detail is not None
+    assert "could not be looked at" in row.detail
+    assert unsure.look_again_at is not None
+    assert unsure.look_again_at <= NOON + timedelta(hours=200, minutes=15)
+    (row,) = site.look(hours=201).rows
+    assert (row.state, row.unanswered, row.error_code, row.detail) == ("restored", 0, None, None)
+    site.attributes = Scripted([refused] * 5, [])
+    assert [states(site.look(hours=202 + look))["film"] for look in range(5)] == ["restored"] * 4 + ["failed"]
+
+
+def test_the_same_error_for_every_object_is_the_stores(site: Site) -> None:
+    site.put("a")
+    site.put("b")
+    site.attributes = Scripted([], ["requested", "requested"])
+    site.look()
+    site.attributes = Scripted([ObjectUnreadable("AccessDenied", "no message (HTTP 403)")] * 2, [])
+    with pytest.raises(StoreUnreachable, match="none of 2 objects"):
+        site.look(hours=200)
+    site.attributes = Scripted([head(restore_ongoing=False)] * 2, [])
+    assert set(states(site.look(hours=201)).values()) == {"restored"}
+
+
+def test_an_object_that_was_overwritten_or_deleted_falls_out_with_a_word(site: Site) -> None:
+    site.put("a")
+    site.put("b")
+    site.attributes = Scripted([], ["requested", "requested"])
+    site.look()
+    gone = ObjectSkipped("Deleted", "the object is gone since it was listed")
+    site.attributes = Scripted([gone, gone], [])
+    look = site.look(hours=200)
+    assert (look.rows, look.look_again_at) == ([], None)
+    assert look.notes[0] == "a: the object is gone since it was listed"
+
+
+def test_what_is_restored_and_cannot_be_read_is_tried_twice(site: Site, tmp_path: Path) -> None:
+    site.put("film")
+    site.attributes = Scripted([], ["restored"])
+    (row,) = site.look().ready
+    for number in (1, 2):
+        check = {
+            **dict.fromkeys(INGEST.names), "key": "film", "etag": row.etag, "result": "SKIPPED",
+            "compared_with": "none", "conflicts": 0, "status": "failed", "error_code": "Torn",
+            "checked_at": NOON + timedelta(hours=number), "run_id": f"read-{number}",
+        }  # fmt: skip
+        pq.write_table(pa.Table.from_pylist([check], INGEST), tmp_path / "read.parquet")
+        site.lake.put(f"ingest/b/read-{number}.parquet", tmp_path / "read.parquet")
+        site.attributes = Scripted([head(restore_ongoing=False)], [])
+        look = site.look(hours=number + 1)
+        assert states(look) == {"film": "restored" if number == 1 else "failed"}
+    assert (look.ready, look.look_again_at, look.rows[0].error_code) == ([], None, "Torn")
+    assert look.rows[0].detail == "it is restored, and could not be read 2 times: Torn"

@@ -16,6 +16,7 @@ from fixity.baselines import keep_given, read_given
 from fixity.ingest.selection import keep_selection
 from fixity.lake import Lake, open_lake
 from fixity_assets.selected import SELECTION
+from jobs import INVENTORY_JOB
 from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
 from tests.platform import PAIR, Platform, read_report
 
@@ -119,12 +120,15 @@ def test_each_object_is_held_against_the_first_record_of_it(
         "no_notmatched": False,
         "no_failures": True,
         "no_missing": True,
-        "no_conflicts": True,
+        "no_conflicts": False,  # the tag of `given` and its ETag
         "all_compared": False,
         "all_records_usable": True,
         "all_tags_written": True,
     }
-    # What was read with the bucket's own algorithm is in its ledger; scratch is empty again.
+    # What was read with the bucket's own algorithm is in its ledger, and told; scratch is empty again.
+    of_ledger = instance.get_latest_materialization_event(dg.AssetKey("checksums"))
+    assert of_ledger is not None and of_ledger.asset_materialization is not None
+    assert of_ledger.asset_materialization.partition == PAIR
     lake = Path(platform.catalog.lake)
     (ledger,) = (lake / "checksums" / PAIR).glob("*.parquet")
     assert {row["key"] for row in pq.read_table(ledger).to_pylist()} == {
@@ -211,5 +215,45 @@ def test_a_run_over_a_few_objects_looks_at_these_alone(
     assert {key: shown(row) for key, row in rows.items()} == {
         "bag/data/new": ("MATCHED", "manifest"),
         "new": ("MATCHED", "object-tagging"),
+        "deleted": ("SKIPPED", "none"),
     }
+    # Named and not there is told; of the bucket it is not wrong, for nothing says that it should be there.
+    assert rows["deleted"]["detail"] == "it was to be read, but the bucket does not have it"
     assert all(checks.values())
+
+
+def test_a_small_run_says_nothing_of_the_objects_that_it_did_not_read(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    put(platform, "good", tags=f"computed-md5={MD5}")
+    put(platform, "wrong", tags=f"computed-md5={WRONG}")
+    put(platform, "bag/bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+    put(platform, "bag/manifest-md5.txt", f"{MD5}  data/lost\n".encode())
+    _, whole, said = ingest(platform, instance)
+    latest = Path(said["latest_csv"]).read_bytes()
+
+    def small(*keys: str) -> dict[str, bool]:
+        name = keep_selection(lake_of(platform), PAIR, [(key, None) for key in keys])
+        rows, checks, of_few = ingest(platform, instance, INGEST_SELECTED_JOB, {SELECTION: name})
+        assert set(rows) == set(keys)
+        assert (of_few["objects"], "latest_csv" in of_few) == (len(keys), False)
+        return checks
+
+    assert small("good") == whole
+    assert (whole["no_notmatched"], whole["no_missing"]) == (False, False)
+    assert Path(said["latest_csv"]).read_bytes() == latest
+    # What is mended and read again is in order, without the others being read.
+    put(platform, "wrong", tags=f"computed-md5={MD5}")
+    put(platform, "bag/data/lost")
+    mended = small("wrong", "bag/data/lost")
+    assert (mended["no_notmatched"], mended["no_missing"]) == (True, True)
+    put(platform, "wrong", tags=f"computed-md5={WRONG}")
+    assert not small("wrong")["no_notmatched"]
+    # What was deleted before the bucket was listed anew counts no more; what was never read is not compared.
+    platform.s3.delete_object(Bucket=platform.source, Key="wrong")
+    put(platform, "never-read")
+    platform.definitions().resolve_job_def(INVENTORY_JOB).execute_in_process(
+        instance=instance, partition_key=PAIR
+    )
+    last = small("good")
+    assert (last["no_notmatched"], last["all_compared"]) == (True, False)

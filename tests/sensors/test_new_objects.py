@@ -39,7 +39,11 @@ def test_the_objects_of_a_tick_are_read_in_one_run(
     queue.send(created(arrivals.real_name, "in/deleted-since"))
     (request,), cursor = arrivals.tick(instance, "new_objects")
     rows = read_report(arrivals.run(instance, INGEST_SELECTED_JOB, request)["csv"])
-    assert [(row["key"], row["result"]) for row in rows] == [("a", "MATCHED"), ("b c", "MATCHED")]
+    assert [(row["key"], row["result"], row["status"]) for row in rows] == [
+        ("a", "MATCHED", "succeeded"),
+        ("b c", "MATCHED", "succeeded"),
+        ("deleted-since", "SKIPPED", "missing"),
+    ]
     assert arrivals.tick(instance, "new_objects", cursor)[0] == []
     assert queue.kept == 0
 
@@ -53,3 +57,16 @@ def test_a_message_that_is_delivered_again_makes_no_second_run_and_an_overwrite_
         (request,), _ = arrivals.tick(instance, "new_objects")
         keys.append(request.run_key)
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_objects_of_a_bucket_that_another_engine_reads_are_left_to_it(
+    arrivals: ArchivePlatform, queue: TestQueue, instance: dg.DagsterInstance
+) -> None:
+    role = "arn:aws:iam::111122223333:role/batch"
+    settings = {"account_id": "111122223333", "role_arn": role, "report_bucket": "reports"}
+    arrivals.settings = {"engine": "s3_batch", "algorithm": "SHA256", "s3_batch": settings}
+    queue.send(created(arrivals.real_name, "a"))
+    requests, cursor = arrivals.tick(instance, "new_objects")
+    assert requests == []
+    assert arrivals.tick(instance, "new_objects", cursor)[0] == []
+    assert queue.kept == 0

@@ -10,8 +10,10 @@ import dagster as dg
 import pytest
 from moto.moto_api import state_manager
 
+from fixity_assets.definitions import build_definitions
 from jobs import INVENTORY_JOB
 from jobs.ingest import INGEST_SELECTED_JOB, RESTORE_JOB
+from sensors.restore_completion import READING
 from tests.platform import read_report
 from tests.sensors.archive import BUCKET, ArchivePlatform
 from tests.servers.moto_server import MotoServer, TestQueue
@@ -87,3 +89,45 @@ def test_an_event_that_came_too_early_leaves_the_object_skipped_and_undamaged(
     (request,), _ = archive.tick(instance, SENSOR)
     (row,) = read_report(archive.run(instance, INGEST_SELECTED_JOB, request)["csv"])
     assert (row["result"], row["status"], row["error_code"]) == ("SKIPPED", "skipped", "Archived")
+
+
+def test_a_look_that_failed_is_repeated_later_and_later(
+    archive: ArchivePlatform, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.s3.put_object(Bucket=archive.real_name, Key="film", Body=b"abc", StorageClass="GLACIER")
+    archive.run(instance, INVENTORY_JOB)
+    archive.run(instance, RESTORE_JOB)
+    clock, waited = time.time, [5 * 60.0]
+    monkeypatch.setattr(time, "time", lambda: clock() + waited[0])
+    (first,), _ = archive.tick(instance, SENSOR)
+    keys = [first.run_key]
+    for rest in (15 * 60, 30 * 60):
+        failed = instance.create_run_for_job(
+            build_definitions(archive.catalog).resolve_job_def(RESTORE_JOB),
+            tags={"dagster/partition": BUCKET},
+        )
+        instance.report_run_failed(failed)
+        waited[0] += rest - 60
+        assert archive.tick(instance, SENSOR)[0] == []
+        waited[0] += 120
+        (again,), _ = archive.tick(instance, SENSOR)
+        keys.append(again.run_key)
+    assert len(set(keys)) == 3
+
+
+def test_only_runs_of_what_was_ready_hold_the_next_look_back(
+    archive: ArchivePlatform, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.s3.put_object(Bucket=archive.real_name, Key="film", Body=b"abc", StorageClass="GLACIER")
+    archive.run(instance, INVENTORY_JOB)
+    archive.run(instance, RESTORE_JOB)
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + 5 * 60)
+    job = build_definitions(archive.catalog).resolve_job_def(INGEST_SELECTED_JOB)
+    of_bucket = {"dagster/partition": BUCKET}
+    instance.create_run_for_job(job, tags=of_bucket, status=dg.DagsterRunStatus.STARTED)
+    assert len(archive.tick(instance, SENSOR)[0]) == 1
+    instance.create_run_for_job(
+        job, tags={**of_bucket, READING: "restored"}, status=dg.DagsterRunStatus.STARTED
+    )
+    assert archive.tick(instance, SENSOR)[0] == []

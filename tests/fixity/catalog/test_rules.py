@@ -250,3 +250,8 @@ pairs:
         "pairs.d.replica",
     ]
     assert "hunter2" not in str(found)
+
+
+def test_what_is_restored_must_be_read_by_the_platform_itself(problems: Problems) -> None:
+    (found,) = problems(with_bucket("archived: restore, engine: step_functions"))
+    assert "`archived: restore` cannot go with `engine: step_functions`" in found

@@ -1,0 +1,53 @@
+-- Counts over the newest row of each object. What was deleted or overwritten before the newest listing counts
+-- no more; what that listing has and no run has read is `unread`.
+WITH newest AS (
+    SELECT *
+    FROM read_parquet($tables, union_by_name = true)
+    QUALIFY row_number() OVER (
+        PARTITION BY key, version_id ORDER BY checked_at DESC NULLS LAST, run_id DESC, result, checksum
+    ) = 1
+),
+
+read_last AS (
+    SELECT key, max(checked_at) AS checked_at
+    FROM newest
+    WHERE status <> 'missing'
+    GROUP BY key
+),
+
+standing AS (
+    SELECT n.*
+    FROM newest AS n
+    LEFT JOIN read_parquet($listing) AS o
+        ON o.key = n.key AND o.version_id IS NOT DISTINCT FROM n.version_id
+    LEFT JOIN read_last AS r ON r.key = n.key
+    WHERE CASE
+        -- Asked for and not there, with no record of it: a matter of that run alone.
+        WHEN n.status = 'missing' AND n.recorded_in IS NULL THEN false
+        WHEN n.status = 'missing' AND n.version_id IS NULL AND r.checked_at > n.checked_at THEN false
+        WHEN $listed_at::TIMESTAMPTZ IS NULL OR n.checked_at >= $listed_at::TIMESTAMPTZ THEN true
+        WHEN n.status = 'missing' THEN o.key IS NULL
+        ELSE o.key IS NOT NULL AND o.etag IS NOT DISTINCT FROM n.etag
+    END
+)
+
+SELECT
+    count(*) FILTER (status <> 'missing') AS objects,
+    count(*) FILTER (result = 'MATCHED') AS matched,
+    count(*) FILTER (result = 'NOTMATCHED') AS not_matched,
+    count(*) FILTER (result = 'SKIPPED') AS skipped,
+    count(*) FILTER (status = 'failed') AS failed,
+    count(*) FILTER (status = 'missing') AS missing,
+    count(*) FILTER (conflicts > 0) AS conflicts,
+    count(*) FILTER (expected IS NULL) AS without_record,
+    coalesce(sum(unusable_records), 0)::BIGINT AS unusable_records,
+    count(*) FILTER (tags_written = 'yes') AS tags_written,
+    count(*) FILTER (tags_written <> 'yes') AS tags_not_written,
+    (
+        SELECT count(*)
+        FROM read_parquet($listing) AS o
+        WHERE NOT EXISTS (
+            FROM standing AS s WHERE s.key = o.key AND s.version_id IS NOT DISTINCT FROM o.version_id
+        )
+    ) AS unread
+FROM standing
