@@ -124,7 +124,7 @@ def current_checksums(lake: Lake, bucket: str, workspace: Path) -> tuple[Path, P
     inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
     listed = Provenance.read(inventory)
     said = Provenance.read(table)
-    if said.inventory_run_id == listed.run_id and _rows(table) == _rows(inventory):
+    if not said.partial and said.inventory_run_id == listed.run_id and _rows(table) == _rows(inventory):
         return table, said
     return _put_together(lake, bucket, inventory, listed, workspace)
 

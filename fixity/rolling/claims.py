@@ -1,7 +1,7 @@
 """Claims: what a rolling run in progress has taken and checked so far, for others and for its heirs.
 
     scratch/rolling/<bucket>/<run>/alive.json          who, and when there was a last sign of life
-    scratch/rolling/<bucket>/<run>/batch-000001.parquet      what was taken
+    scratch/rolling/<bucket>/<run>/batch-000001.parquet      what was taken, and from which standing
     scratch/rolling/<bucket>/<run>/checks-000001.parquet     checks that have ended
 
 Whether a run is alive is told by its signs of life and not by Dagster, so that it holds for runs of
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from fixity.hashing import Check
 from fixity.lake import Lake
 from fixity.lake.paths import claims_folder
-from fixity.tables import CHECKSUMS
+from fixity.tables import CHECKSUMS, Provenance
 
 BEAT_SECONDS = 30.0
 DEAD_AFTER = timedelta(minutes=10)
@@ -38,7 +38,7 @@ class BucketBusy(Exception):
 
 @dataclass(frozen=True)
 class Claim:
-    """A run's claim on what it has taken. `generation`: the standing that it chose from."""
+    """A run's claim on what it has taken; since when, and its last sign of life (UTC)."""
 
     bucket: str
     run_id: str
@@ -59,11 +59,11 @@ class Claim:
         said = json.dumps({"began": self.began, "beat": now.isoformat()})
         lake.put_text(f"{self.folder}alive.json", said, replace=True)
 
-    def take(self, lake: Lake, number: int, rows: pa.Table, workspace: Path) -> Path:
-        """Note a batch as taken; returns a local file of it. Raises LakeError."""
+    def take(self, lake: Lake, number: int, rows: pa.Table, chosen: Provenance, workspace: Path) -> Path:
+        """Note a batch as taken, with what it was chosen from; returns a local file. Raises LakeError."""
         name = f"batch-{number:06d}.parquet"
         file = workspace / name
-        pq.write_table(rows, file)
+        pq.write_table(rows.cast(chosen.attach(rows.schema)), file)
         kept = workspace / f"to-keep-{name}"
         kept.write_bytes(file.read_bytes())
         lake.put(self.folder + name, kept)

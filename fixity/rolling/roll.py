@@ -25,7 +25,6 @@ from fixity.rolling.due import Batch, Limits, choose, find
 from fixity.rolling.finish import Rolled, finish
 from fixity.rolling.signs import say_rolled
 from fixity.standing import Settings, Standing, ready
-from fixity.standing.table import in_force
 from fixity.stores import ListedObject, Store
 
 _KEEP_SECONDS = 5.0  # what a kill loses, at most
@@ -94,21 +93,16 @@ def roll(
     mine = claim(lake, order.bucket, run_id, now())
     try:
         standing = ready(lake, order.bucket, order.settings, run_id, now, told)
-        if _take_over(lake, order, standing, run_id, told, now):
+        if _take_over(lake, order, run_id, told, now):
             standing = ready(lake, order.bucket, order.settings, run_id, now)
         _refuse_elsewhere(standing, order)
         cut_short: str | None = None
         with lake.workspace() as workspace, _kept_alive(lake, mine, workspace, now) as keeper:
             cut_short = _Run(store, lake, order, standing, mine, keeper, threads, workspace, told, now).run()
     except BaseException:
-        end = in_force(lake, order.bucket)
-        if end is not None:
-            finish(lake, mine, end, order.settings, now())
-        else:
-            lake.remove(mine.folder)
+        finish(lake, mine, order.settings, now())
         raise
-    in_force_now = in_force(lake, order.bucket) or standing
-    rolled = finish(lake, mine, in_force_now, order.settings, now(), cut_short)
+    rolled = finish(lake, mine, order.settings, now(), cut_short)
     say_rolled(lake, order.bucket, now())
     return rolled
 
@@ -124,14 +118,13 @@ def _refuse_elsewhere(standing: Standing, order: Order) -> None:
 def _take_over(
     lake: Lake,
     order: Order,
-    standing: Standing,
     run_id: str,
     told: Callable[[str], None],
     now: Callable[[], datetime],
 ) -> bool:
     dead = [other for other in claims(lake, order.bucket) if other.run_id != run_id]
     for other in dead:
-        kept = finish(lake, other, standing, order.settings, now())
+        kept = finish(lake, other, order.settings, now())
         told(f"the run {other.run_id} ended without a word: {kept.objects:,} checks of it are kept")
     return bool(dead)
 
@@ -251,7 +244,8 @@ class _Run:
 
     def _begin(self, batch: Batch) -> None:
         number = len(self._taken) + 1
-        self._taken.append(self._claim.take(self._lake, number, batch.rows, self._workspace))
+        chosen = self._standing.provenance
+        self._taken.append(self._claim.take(self._lake, number, batch.rows, chosen, self._workspace))
         items = list(enumerate(_objects(batch.rows), self._objects))
         self._objects += batch.rows.num_rows
         self._size += batch.size

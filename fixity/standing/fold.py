@@ -109,31 +109,36 @@ def _time_since(name: str) -> datetime:
     return datetime.strptime(run_of(name).split("_", 2)[1], "%Y%m%dT%H%M%S%z")
 
 
-def add_checks(
-    lake: Lake, standing: Standing, settings: Settings, rows: Path, file: Path, run_id: str, now: datetime
-) -> Path:
-    """Keep what a run's checks changed beside the standing, so that it need not be folded anew.
+def fold_checks(
+    settings: Settings, listed_at: datetime, rows: Path, file: Path, changed: Path, now: datetime
+) -> None:
+    """Write to `changed` what rows of a standing become by the checks of a run's file of the ledger.
 
-    Arguments: `rows`, the rows of the standing that were checked; `file`, the run's file of the
-    ledger. Returns a local path of the changed rows, beside `file`. Raises LakeError.
+    Arguments: `rows`, those that were checked, as they stood when they were chosen; `listed_at` (UTC), of
+    the inventory that they were chosen from.
     """
-    changed = file.with_name("changed.parquet")
     with open_database(file.parent) as database, pq.ParquetWriter(changed, STANDING) as writer:
         view(database, "prior", [rows])
         view(database, "listing", [rows], INVENTORY.remove(INVENTORY.get_field_index("checksum_algorithm")))
         view(database, "news", [file], CHECKSUMS)
-        listed_at = datetime.fromisoformat(standing.listed_at)
         for batch in _folded(database, settings, listed_at, now, "", None):
             writer.write_batch(batch)
+
+
+def keep_since(lake: Lake, standing: Standing, changed: Path, run_id: str, now: datetime) -> None:
+    """Keep what a run changed beside the standing that it chose from, so that it need not be folded anew.
+
+    Raises LakeError.
+    """
     since = standing.since(lake)
-    if run_id not in standing.folded and all(_run_since(name) != run_id for name in since):
-        number = 1 + max((int(run_of(name).partition("_")[0]) for name in since), default=0)
-        kept = file.with_name("since.parquet")
-        kept.write_bytes(changed.read_bytes())
-        lake.put(
-            f"{standing.folder}since/{number:06d}_{now:%Y%m%dT%H%M%S%z}_{run_id}.parquet", kept, replace=True
-        )
-    return changed
+    if run_id in standing.folded or any(_run_since(name) == run_id for name in since):
+        return
+    number = 1 + max((int(run_of(name).partition("_")[0]) for name in since), default=0)
+    kept = changed.with_name("since.parquet")
+    kept.write_bytes(changed.read_bytes())
+    lake.put(
+        f"{standing.folder}since/{number:06d}_{now:%Y%m%dT%H%M%S%z}_{run_id}.parquet", kept, replace=True
+    )
 
 
 def _folded(

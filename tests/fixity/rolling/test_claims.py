@@ -13,12 +13,15 @@ import pytest
 
 from fixity.inventory import take_inventory
 from fixity.lake import LocalLake
+from fixity.ledger import current_checksums
 from fixity.rolling import BucketBusy, Limits, Order, roll
 from fixity.rolling.claims import Claim, claims
 from fixity.standing import Settings
 from fixity.stores import Pace, StoreUnreachable
 from fixity.stores.local import LocalStore
+from fixity.tables import Provenance
 from tests.fixity.rolling.support import BUCKET, Rolling, keys_of
+from tests.fixity.support import check_inventory
 
 KILLED = """
 import sys, threading
@@ -92,7 +95,7 @@ def test_a_run_killed_while_it_keeps_its_checks_has_them_counted_once(
     def killed(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt
 
-    what = "add_checks" if killed_after == "ledger" else "announce"
+    what = "keep_since" if killed_after == "ledger" else "announce"
     with monkeypatch.context() as patch:
         patch.setattr(f"fixity.rolling.finish.{what}", killed)
         with pytest.raises(KeyboardInterrupt):
@@ -144,3 +147,48 @@ def test_what_was_listed_at_another_place_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="was listed at s3://there, but the catalog now says s3://here"):
         roll(bucket.store, bucket.lake, order, "r", 2, now=bucket.now)
     assert bucket.store.read_keys == []
+
+
+def _ends_after_a_newer_fold(tmp_path: Path) -> Rolling:
+    """A run that checked `gone` and `k2` ends after another listing, and a later check of `k2`."""
+    bucket = Rolling(tmp_path)
+    bucket.time = datetime.now(UTC) - timedelta(days=92)
+    bucket.put("gone", "k2")
+    bucket.take_inventory()
+    bucket.roll()
+    bucket.time += timedelta(days=91)
+    bucket.store.damage("gone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fixity.rolling.finish.checksums_file", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            bucket.roll()
+    bucket.time += timedelta(days=1)
+    del bucket.store.objects["gone", None]
+    bucket.put("new")
+    bucket.store.damage("k2")
+    inventory = take_inventory(bucket.store, bucket.lake, BUCKET, "i-again", now=bucket.now)
+    check_inventory(bucket.store, bucket.lake, inventory, "whole")
+    assert [each.key for each in bucket.damaged()] == ["k2"]
+    bucket.roll()
+    return bucket
+
+
+def _killed(*arguments: object, **named: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_run_that_ends_after_a_newer_fold_hides_no_damage_and_invents_none(tmp_path: Path) -> None:
+    bucket = _ends_after_a_newer_fold(tmp_path)
+    assert [each.key for each in bucket.damaged()] == ["k2"]
+
+
+def test_what_a_late_run_read_is_not_called_the_newest_check_of_the_newest_listing(tmp_path: Path) -> None:
+    bucket = _ends_after_a_newer_fold(tmp_path)
+    with bucket.lake.workspace() as workspace:
+        table = pq.read_table(current_checksums(bucket.lake, BUCKET, workspace)[0])
+    late = list((bucket.folder / "checksums/b").glob("r*.parquet"))
+    said = {Provenance.read(file).inventory_run_id for file in late}
+    assert dict(zip(keys_of(table), table.column("run_id").to_pylist(), strict=True)) == {
+        "k2": "whole", "new": "whole"
+    }  # fmt: skip
+    assert said == {"i00001"}
