@@ -93,7 +93,7 @@ def find(lake: Lake, standing: Standing, keys: Sequence[str], workspace: Path) -
     with open_database(workspace) as database:
         view_now(database, lake, standing, "objects", workspace)
         found = database.execute(
-            "FROM now WHERE listed AND list_contains($keys, key) ORDER BY key, version_id",
+            "FROM now WHERE wanted AND list_contains($keys, key) ORDER BY key, version_id",
             {"keys": list(keys)},
         ).to_arrow_table()
     missing = sorted(set(keys) - set(found.column("key").to_pylist()))

@@ -40,6 +40,9 @@ _QUEUE_ROWS = 500_000
 _MOST_SINCE = 200  # files of changed rows that are read beside a standing before it is folded anew
 _CLOCKS_DIFFER = timedelta(days=1)  # a time further in the future is a clock that was wrong
 _DAYS_KEPT = 40
+_KEPT_FOR = timedelta(days=1)
+_CHOSEN = {"queue": "wanted AND left_out IS NULL", "damaged": "listed AND damaged_at IS NOT NULL"}
+_TABLES = ("objects", *_CHOSEN)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -86,9 +89,11 @@ def _is_behind(
     now: datetime,
 ) -> bool:
     since = standing.since(lake)
+    there = {file.name for file in lake.list(standing.folder)}
     known = {*standing.folded, *(_run_since(name) for name in since)}
     return (
-        standing.inventory_run_id != listing.provenance.run_id
+        not there.issuperset(map(standing.name, _TABLES))
+        or standing.inventory_run_id != listing.provenance.run_id
         or standing.every != settings.every.total_seconds()
         or standing.algorithm != settings.algorithm
         or max(datetime.fromisoformat(standing.folded_at), *map(_time_since, since), _LONG_AGO)
@@ -183,7 +188,7 @@ def _fold(
     # All bytes of a file, once: what is damaged within is found by name, and not in the midst of a query.
     files, left_out = usable_files(lake, bucket, unfolded, workspace, thoroughly=True)
     objects = workspace / "objects.parquet"
-    rows = listed = 0
+    rows = 0
     with open_database(workspace, _MEMORY) as database:
         news = _open_views(database, listing.path, prior, files, workspace)
         with pq.ParquetWriter(objects, STANDING, compression="zstd", compression_level=1) as writer:
@@ -193,13 +198,9 @@ def _fold(
                     rows += batch.num_rows
         read_by_day = _read_by_day(database, before, now)
         view(database, "objects", [objects])
-        listed = _count(database, "listed")
-        tables = {
-            "queue": "listed AND left_out IS NULL",
-            "damaged": "listed AND damaged_at IS NOT NULL",
-        }
+        wanted = _count(database, "wanted")
         columns = ", ".join(STANDING.names)
-        for name, which in tables.items():
+        for name, which in _CHOSEN.items():
             database.execute(
                 f"COPY (SELECT {columns} FROM objects WHERE {which} ORDER BY due_at NULLS FIRST, key "
                 f"LIMIT {_QUEUE_ROWS}) TO '{workspace / name}.parquet' (COMPRESSION zstd)"
@@ -212,7 +213,7 @@ def _fold(
         folded_at=now.isoformat(),
         every=settings.every.total_seconds(),
         algorithm=settings.algorithm,
-        objects=listed,
+        objects=wanted,
         rows=rows,
         queued=int(pq.read_metadata(workspace / "queue.parquet").num_rows),
         folded=sorted({*folded, *(run_of(file.name) for file in files)}),
@@ -220,10 +221,10 @@ def _fold(
         read_by_day=read_by_day,
         place=listing.provenance.place,
     )
-    for name in ("objects", *tables):
+    for name in _TABLES:
         lake.put(standing.name(name), workspace / f"{name}.parquet", replace=True)
     standing.announce(lake)
-    _clear_away(lake, bucket, {standing.generation, before.generation if before else ""})
+    _clear_away(lake, bucket)
     return standing
 
 
@@ -310,9 +311,15 @@ def _read_by_day(
     return {day: count for day, count in sorted(days.items()) if day >= oldest}
 
 
-def _clear_away(lake: Lake, bucket: str, kept: set[str]) -> None:
-    """Remove the generations before the last two: a run in progress may still read the one before."""
+def _clear_away(lake: Lake, bucket: str) -> None:
+    """Remove generations of more than a day ago that are not in force: runs in progress read younger ones."""
     folder = standing_folder(bucket)
-    for generation in {file.name.removeprefix(folder).partition("/")[0] for file in lake.list(folder)}:
-        if generation not in kept and generation[:1].isdigit():
+    youngest: dict[str, datetime] = {}
+    for file in lake.list(folder):
+        generation, _, inside = file.name.removeprefix(folder).partition("/")
+        if inside:
+            youngest[generation] = max(file.appeared, youngest.get(generation, file.appeared))
+    standing = in_force(lake, bucket)
+    for generation, appeared in youngest.items():
+        if (standing is None or generation != standing.generation) and utc_now() - appeared > _KEPT_FOR:
             lake.remove(f"{folder}{generation}/")

@@ -116,6 +116,15 @@ listed AS (
         $algorithm AS algorithm
     FROM listing
     WHERE key >= $lower AND ($upper IS NULL OR key < $upper)
+),
+
+-- What another algorithm said of a listed object goes on to be true of it: damage stays damage.
+told AS (
+    FROM listed
+    UNION ALL BY NAME
+    SELECT l.* REPLACE (f.algorithm AS algorithm)
+    FROM listed AS l
+    JOIN (SELECT key, content, algorithm FROM folded WHERE algorithm <> $algorithm) AS f USING (key, content)
 )
 
 SELECT
@@ -137,6 +146,7 @@ SELECT
     f.newest.run_id AS run_id,
     CASE WHEN i.key IS NULL THEN f.newest.is_latest ELSE i.is_latest END AS is_latest,
     i.key IS NOT NULL AS listed,
+    i.key IS NOT NULL AND algorithm = $algorithm AS wanted,
     CASE WHEN i.key IS NULL THEN f.listed_since ELSE coalesce(f.listed_since, $listed_at) END AS listed_since,
     CASE WHEN i.storage_class IN ('GLACIER', 'DEEP_ARCHIVE') THEN 'archived' END AS left_out,
     f.baseline,
@@ -155,6 +165,6 @@ SELECT
             )
         WHEN f.verified_at IS NOT NULL THEN f.verified_at + to_microseconds($every::BIGINT)
     END AS due_at
-FROM listed AS i
+FROM told AS i
 FULL JOIN folded AS f USING (key, content, algorithm)
 ORDER BY key, version_id NULLS FIRST, algorithm

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fixity.catalog import Bucket
-from fixity.rolling import bucket_coverage
-from fixity.standing import confirm_empty
+from fixity.rolling import bucket_coverage, damaged_now
+from fixity.standing import Settings, confirm_empty
 from fixity.stores import ListedObject
 from tests.fixity.rolling.support import BUCKET, Rolling
 
@@ -108,6 +109,53 @@ def test_a_damaged_object_whose_bytes_are_right_again_is_damaged_no_more(bucket:
     assert bucket.damaged() == []
     bucket.take_inventory()
     assert bucket.damaged() == []
+
+
+def test_damage_stays_damage_though_the_catalog_asks_for_another_algorithm(bucket: Rolling) -> None:
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    bucket.roll()
+    bucket.store.damage("a")
+    bucket.time += 90 * DAY
+    bucket.roll()
+    bucket.settings = Settings(bucket.settings.every, "MD5")
+    assert [each.key for each in bucket.damaged()] == ["a"]
+    assert bucket.rolled() == ["a", "b"] and bucket.due() == []
+    assert [(each.key, each.algorithm) for each in bucket.damaged()] == [("a", "SHA256")]
+    of_catalog = Bucket(name=BUCKET, path=Path("/nowhere"), fixity_every=timedelta(days=90), algorithm="MD5")
+    covered = bucket_coverage(bucket.lake, of_catalog, "c", bucket.now)
+    assert (covered.objects, covered.within_term, covered.damaged) == (2, 2, 1)
+
+
+def test_of_two_folds_at_once_neither_takes_away_what_the_other_has_put_in_force(bucket: Rolling) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    first = bucket.standing()
+    for _ in range(3):
+        bucket.time += timedelta(minutes=1)
+        bucket.put("a")
+        bucket.take_inventory()
+        bucket.standing()
+    first.announce(bucket.lake)  # by a fold that was slower
+    assert [each.key for each in damaged_now(bucket.lake, first)] == []
+    assert bucket.standing().objects == 1
+
+
+def test_a_standing_of_which_files_are_missing_is_folded_anew(bucket: Rolling) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    shutil.rmtree(bucket.folder / bucket.standing().folder)
+    assert bucket.due() == ["a"] and bucket.damaged() == []
+
+
+def test_generations_of_more_than_a_day_ago_are_cleared_away(bucket: Rolling) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    old = bucket.folder / bucket.standing().folder
+    for file in old.iterdir():
+        os.utime(file, (0, 0))
+    bucket.take_inventory()
+    assert (bucket.folder / bucket.standing().folder).exists() and not old.exists()
 
 
 @pytest.mark.parametrize(
