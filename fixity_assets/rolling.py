@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from fixity.hashing import utc_now
-from fixity.rolling import BucketBusy, Damage, Rolled, damaged_now, egress_left, order_for, roll
+from fixity.rolling import BucketBusy, ClaimLost, Damage, Rolled, damaged_now, egress_left, order_for, roll
 from fixity.rolling.roll import settings_of
 from fixity.standing import ready
 from fixity.wording import bytes_text
@@ -39,7 +39,7 @@ def rolling_told_plainly() -> Iterator[None]:
     try:
         with told_plainly():
             yield
-    except (BucketBusy, ValueError) as error:
+    except (BucketBusy, ClaimLost, ValueError) as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
 
 

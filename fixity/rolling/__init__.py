@@ -6,7 +6,7 @@ What is due is chosen here, checked, and compared with its baseline. How objects
 
 from __future__ import annotations
 
-from fixity.rolling.claims import BucketBusy
+from fixity.rolling.claims import BucketBusy, ClaimLost
 from fixity.rolling.coverage import BucketCoverage, bucket_coverage
 from fixity.rolling.due import Batch, Limits, choose, due_now, find
 from fixity.rolling.egress import egress_left
@@ -17,6 +17,7 @@ __all__ = [
     "Batch",
     "BucketBusy",
     "BucketCoverage",
+    "ClaimLost",
     "Damage",
     "Limits",
     "Order",

@@ -85,7 +85,7 @@ def finish(
         batches = [pq.read_table(file) for file in taken]
         checks = [pq.read_table(file, schema=CHECKS) for file in claim.checks(lake, workspace)]
         if not checks:
-            lake.remove(claim.folder)
+            claim.end(lake)
             return Rolled(claim.run_id, cut_short=cut_short)
         ended = pa.concat_tables(checks)
         rows = pa.concat_tables(batches).take(ended.column("position"))
@@ -112,7 +112,7 @@ def finish(
         # of the newest one no longer has the newest check of each.
         listed_at = max([chosen.listed_at, *([standing.provenance.listed_at] if standing else [])])
         announce(lake, checksums_folder(claim.bucket), replace(provenance, listed_at=listed_at))
-        lake.remove(claim.folder)
+        claim.end(lake)
     statuses = Counter(ended.column("status").to_pylist())
     return Rolled(
         run_id=claim.run_id,
