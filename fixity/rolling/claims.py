@@ -65,8 +65,8 @@ class Claim:
             lake.read_text(f"{self.folder}alive.json")
         except FileNotFoundError:
             raise ClaimLost(
-                f"the run {self.run_id} gave no sign of life for {DEAD_AFTER}, so another took '{self.bucket}' "
-                "over and kept what was checked until then: what was checked since is checked anew"
+                f"the run {self.run_id} gave no sign of life for {DEAD_AFTER}: another took '{self.bucket}' "
+                "over and kept what was checked until then: the rest is checked anew"
             ) from None
 
     def end(self, lake: Lake) -> None:
@@ -98,7 +98,7 @@ class Claim:
         return file
 
     def keep(self, lake: Lake, number: int, checks: list[Check], workspace: Path) -> None:
-        """Keep checks that have ended; once more, where it is not known whether they are. Raises LakeError."""
+        """Keep checks that have ended; again where that may have failed. Raises LakeError."""
         columns = [[getattr(check, name) for check in checks] for name in CHECKS.names]
         arrays = [pa.array(values, field.type) for values, field in zip(columns, CHECKS, strict=True)]
         file = workspace / "ended.parquet"

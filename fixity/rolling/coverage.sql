@@ -8,7 +8,9 @@ WITH told AS (
         -- An object that has just fallen due waits for its batch; a new one has a term to be checked in.
         coalesce(verified_at, listed_since) + to_microseconds($every::BIGINT) + to_microseconds($grace::BIGINT)
             < $now AS beyond
-    FROM now
+    FROM (
+        SELECT * REPLACE (trusted(verified_at, $now + INTERVAL 1 DAY) AS verified_at) FROM now
+    )
     WHERE listed
 )
 

@@ -98,6 +98,7 @@ def _is_behind(
         or standing.algorithm != settings.algorithm
         or max(datetime.fromisoformat(standing.folded_at), *map(_time_since, since), _LONG_AGO)
         > now + _CLOCKS_DIFFER  # reckoned by a clock that was wrong
+        or (standing.doubted and abs(now - datetime.fromisoformat(standing.folded_at)) > _CLOCKS_DIFFER)
         or len(since) > _MOST_SINCE
         or any(
             run_of(file.name) not in known and standing.left_out.get(file.name, (None, ""))[0] != file.size
@@ -199,6 +200,9 @@ def _fold(
         read_by_day = _read_by_day(database, before, now)
         view(database, "objects", [objects])
         wanted = _count(database, "wanted")
+        doubted = _count(
+            database, f"greatest(checked_at, verified_at, good_at) > '{(now + _CLOCKS_DIFFER).isoformat()}'"
+        )
         columns = ", ".join(STANDING.names)
         for name, which in _CHOSEN.items():
             database.execute(
@@ -220,6 +224,7 @@ def _fold(
         left_out={each.name: (each.size, each.why) for each in left_out},
         read_by_day=read_by_day,
         place=listing.provenance.place,
+        doubted=doubted,
     )
     for name in _TABLES:
         lake.put(standing.name(name), workspace / f"{name}.parquet", replace=True)

@@ -57,7 +57,8 @@ class Standing:
     was reckoned. objects: rows that are wanted. rows: all rows. queued: rows of the queue. folded: the
     names of the ledger's files in it, without folder and ending. left_out: the files that could not be
     read, by name, with size and why. read_by_day: bytes read a day (UTC).
-    place: where the bucket was when it was listed.
+    place: where the bucket was when it was listed. doubted: rows with times that lay in the future of the
+    clock it was folded by, and counted as long ago.
     """
 
     bucket: str
@@ -74,6 +75,7 @@ class Standing:
     left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
     read_by_day: dict[str, int] = field(default_factory=dict)
     place: str | None = None
+    doubted: int = 0
 
     @property
     def folder(self) -> str:

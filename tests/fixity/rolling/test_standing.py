@@ -158,6 +158,24 @@ def test_generations_of_more_than_a_day_ago_are_cleared_away(bucket: Rolling) ->
     assert (bucket.folder / bucket.standing().folder).exists() and not old.exists()
 
 
+def test_a_process_whose_clock_is_behind_spoils_nothing_for_those_that_come_after(bucket: Rolling) -> None:
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    bucket.time += 30 * DAY
+    bucket.roll()
+    bucket.store.damage("a")
+    bucket.time += DAY
+    bucket.roll(keys=["a"])
+    bucket.take_inventory()
+    right = _objects(bucket)
+    now, bucket.time = bucket.time, bucket.time - 300 * DAY
+    bucket.take_inventory()
+    assert bucket.due() == ["a", "b"]  # what was checked in its future counts as long ago
+    bucket.time = now
+    assert _objects(bucket) == right
+    assert bucket.due() == []
+
+
 @pytest.mark.parametrize(
     "kind", ["truncated", "foreign schema", "foreign file", "other bucket", "wrong type"]
 )
