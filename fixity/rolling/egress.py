@@ -40,7 +40,7 @@ def _read_since(lake: Lake, bucket: str, first_day: str) -> int:
     read = sum(count for day, count in standing.read_by_day.items() if day >= first_day) if standing else 0
     with lake.workspace() as workspace:
         unfolded = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]
-        for file in usable_files(lake, bucket, unfolded, workspace)[0]:
+        for file in usable_files(lake, bucket, unfolded, workspace, thoroughly=True)[0]:
             table = pq.read_table(file.path, columns=["checked_at", "bytes_read"])
             days = pc.strftime(table.column("checked_at"), "%Y-%m-%d")
             counted = table.filter(pc.greater_equal(days, first_day))

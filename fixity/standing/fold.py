@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 from fixity.catalog import Algorithm
 from fixity.database import open_database
 from fixity.hashing import utc_now
-from fixity.lake import Lake
+from fixity.lake import Lake, LakeFile
 from fixity.lake.paths import standing_folder
 from fixity.reports.ranges import TableNotSorted, pieces_of
-from fixity.standing.history import LedgerFile, ledger_files, run_of, usable_files
+from fixity.standing.history import LedgerFile, LeftOut, ledger_files, run_of, usable_files
 from fixity.standing.inventories import Listing, inventory_in_force
 from fixity.standing.table import STANDING, Standing, in_force
 from fixity.standing.views import define_content, view
@@ -85,12 +85,17 @@ def _is_behind(
     standing: Standing,
     listing: Listing,
     settings: Settings,
-    files: Iterable[Any],
+    files: Iterable[LakeFile],
     now: datetime,
 ) -> bool:
     since = standing.since(lake)
     there = {file.name for file in lake.list(standing.folder)}
     known = {*standing.folded, *(_run_since(name) for name in since)}
+    amiss = {
+        file.name: file.size
+        for file in files
+        if run_of(file.name) not in known or standing.folded.get(run_of(file.name), file.size) != file.size
+    }
     return (
         not there.issuperset(map(standing.name, _TABLES))
         or standing.inventory_run_id != listing.provenance.run_id
@@ -100,10 +105,7 @@ def _is_behind(
         > now + _CLOCKS_DIFFER  # reckoned by a clock that was wrong
         or (standing.doubted and abs(now - datetime.fromisoformat(standing.folded_at)) > _CLOCKS_DIFFER)
         or len(since) > _MOST_SINCE
-        or any(
-            run_of(file.name) not in known and standing.left_out.get(file.name, (None, ""))[0] != file.size
-            for file in files
-        )
+        or amiss != {name: size for name, (size, _) in standing.left_out.items()}
     )
 
 
@@ -184,10 +186,12 @@ def _fold(
     prior = _prior(lake, before, workspace)
     if prior is None:
         before = None
-    folded = set(before.folded) if before else set()
-    unfolded = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]
+    folded = dict(before.folded) if before else {}
+    ledger = ledger_files(lake, bucket)
+    unfolded = [file for file in ledger if run_of(file.name) not in folded]
     # All bytes of a file, once: what is damaged within is found by name, and not in the midst of a query.
     files, left_out = usable_files(lake, bucket, unfolded, workspace, thoroughly=True)
+    left_out += _changed_since_folded(ledger, folded)
     objects = workspace / "objects.parquet"
     rows = 0
     with open_database(workspace, _MEMORY) as database:
@@ -220,7 +224,7 @@ def _fold(
         objects=wanted,
         rows=rows,
         queued=int(pq.read_metadata(workspace / "queue.parquet").num_rows),
-        folded=sorted({*folded, *(run_of(file.name) for file in files)}),
+        folded=folded | {run_of(file.name): file.size for file in files},
         left_out={each.name: (each.size, each.why) for each in left_out},
         read_by_day=read_by_day,
         place=listing.provenance.place,
@@ -231,6 +235,20 @@ def _fold(
     standing.announce(lake)
     _clear_away(lake, bucket)
     return standing
+
+
+def _changed_since_folded(ledger: list[LakeFile], folded: dict[str, int]) -> list[LeftOut]:
+    """Files of the ledger that are no longer as they were: what was folded of them goes on to count."""
+    return [
+        LeftOut(
+            file.name,
+            file.size,
+            f"cannot be used: it had {folded[run_of(file.name)]:,} bytes when it was folded, and has "
+            f"{file.size:,} now; restore it from a copy of the lake",
+        )
+        for file in ledger
+        if folded.get(run_of(file.name), file.size) != file.size
+    ]
 
 
 def _prior(lake: Lake, before: Standing | None, workspace: Path) -> Path | None:

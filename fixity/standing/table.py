@@ -55,8 +55,8 @@ class Standing:
 
     generation: its folder's name. folded_at: when (UTC). every: the term in seconds, by which `due_at`
     was reckoned. objects: rows that are wanted. rows: all rows. queued: rows of the queue. folded: the
-    names of the ledger's files in it, without folder and ending. left_out: the files that could not be
-    read, by name, with size and why. read_by_day: bytes read a day (UTC).
+    ledger's files in it, by name without folder and ending, with their sizes in bytes. left_out: the
+    files that could not be read, by name, with size and why. read_by_day: bytes read a day (UTC).
     place: where the bucket was when it was listed. doubted: rows with times that lay in the future of the
     clock it was folded by, and counted as long ago.
     """
@@ -71,7 +71,7 @@ class Standing:
     objects: int
     rows: int
     queued: int
-    folded: list[str]
+    folded: dict[str, int]
     left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
     read_by_day: dict[str, int] = field(default_factory=dict)
     place: str | None = None

@@ -14,7 +14,8 @@ import pytest
 
 from fixity.catalog import Bucket
 from fixity.rolling import bucket_coverage, damaged_now
-from fixity.standing import Settings, confirm_empty
+from fixity.standing import Settings, confirm_empty, usable_files
+from fixity.standing.history import ledger_files
 from fixity.stores import ListedObject
 from tests.fixity.rolling.support import BUCKET, Rolling
 
@@ -174,6 +175,31 @@ def test_a_process_whose_clock_is_behind_spoils_nothing_for_those_that_come_afte
     bucket.time = now
     assert _objects(bucket) == right
     assert bucket.due() == []
+
+
+def test_a_file_that_is_torn_after_it_was_folded_is_named_and_what_it_said_goes_on_to_count(
+    bucket: Rolling,
+) -> None:
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    file = bucket.folder / str(bucket.roll(1).file)
+    bucket.take_inventory()
+    assert bucket.due() == ["b"]
+    whole = file.read_bytes()
+    file.write_bytes(whole[:100] + whole[200:])
+    of_catalog = Bucket(name=BUCKET, path=Path("/nowhere"), fixity_every=timedelta(days=90))
+    covered = bucket_coverage(bucket.lake, of_catalog, "c", bucket.now)
+    assert (covered.within_term, covered.is_right) == (1, False)
+    (said,) = covered.ledger
+    assert file.name in said and "bytes when it was folded" in said
+    standing = bucket.standing()
+    with bucket.lake.workspace() as workspace:
+        files = ledger_files(bucket.lake, BUCKET)
+        usable, left_out = usable_files(bucket.lake, BUCKET, files, workspace, known=standing.left_out)
+    assert not usable and [each.name for each in left_out] == [f"checksums/b/{file.name}"]
+    assert bucket.standing().generation == standing.generation  # not folded again and again
+    file.write_bytes(whole)
+    assert bucket_coverage(bucket.lake, of_catalog, "d", bucket.now).ledger == []
 
 
 @pytest.mark.parametrize(
