@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 _WINDOW = timedelta(days=30)
 
 
+def egress_budget(catalog: Catalog, bucket: Bucket) -> int | None:
+    """Bytes that may be read from a bucket's store in any 30 days; None where the catalog sets no budget."""
+    return None if bucket.is_local else catalog.store_of(bucket).monthly_egress
+
+
 def egress_left(lake: Lake, catalog: Catalog, bucket: Bucket, now: datetime) -> int | None:
     """Bytes that may still be read from a bucket's store; None where the catalog sets no budget.
 
     Counted are all checks of the last 30 days (UTC days) of all buckets of the store: a month of any
     length stays within the budget. Below 0 where more was read than it allows. Raises LakeError.
     """
-    budget = None if bucket.is_local else catalog.store_of(bucket).monthly_egress
+    budget = egress_budget(catalog, bucket)
     if budget is None:
         return None
     first = (now - _WINDOW).date().isoformat()

@@ -50,12 +50,17 @@ class Order:
 
 
 def order_for(
-    bucket: Bucket, place: str, egress: int | None, items: int | None = None, keys: Sequence[str] = ()
+    bucket: Bucket,
+    place: str,
+    egress: int | None,
+    items: int | None = None,
+    keys: Sequence[str] = (),
+    budget: int | None = None,
 ) -> Order:
     """The order that the catalog gives for a bucket.
 
-    Arguments: `place`, where the catalog says that it is; `egress`, bytes left of the store's budget;
-    `items` and `keys` where they were asked for. Raises ValueError for a bucket without `fixity_every`,
+    Arguments: `place`, where the catalog says that it is; `egress`, bytes left of the store's budget,
+    and `budget`, all of it; `items` and `keys` where they were asked for. Raises ValueError for a bucket without `fixity_every`,
     unless keys were asked for.
     """
     if bucket.fixity_every is None and not keys:
@@ -65,7 +70,7 @@ def order_for(
     return Order(
         bucket.name,
         settings_of(bucket),
-        Limits(items or bucket.batch_items, bucket.batch_bytes, egress),
+        Limits(items or bucket.batch_items, bucket.batch_bytes, egress, budget),
         bucket.batch_interval.total_seconds(),
         tuple(keys),
         place,
