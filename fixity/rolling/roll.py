@@ -60,8 +60,8 @@ def order_for(
     """The order that the catalog gives for a bucket.
 
     Arguments: `place`, where the catalog says that it is; `egress`, bytes left of the store's budget,
-    and `budget`, all of it; `items` and `keys` where they were asked for. Raises ValueError for a bucket without `fixity_every`,
-    unless keys were asked for.
+    and `budget`, all of it; `items` and `keys` where they were asked for. Raises ValueError for a bucket
+    without `fixity_every`, unless keys were asked for.
     """
     if bucket.fixity_every is None and not keys:
         raise ValueError(
