@@ -21,6 +21,7 @@ from fixity.reports import COLUMNS
 from fixity.rolling.roll import settings_of
 from fixity.standing import STANDING, ready, usable_files
 from fixity.standing.history import ledger_files
+from fixity.standing.table import in_force
 from fixity.standing.views import view, view_now
 from fixity.tables import CHECKSUMS, INVENTORY
 
@@ -81,8 +82,13 @@ class Explorer:
     def _checks(self) -> None:
         files = []
         for bucket in self._catalog.buckets:
+            standing = in_force(self._lake, bucket)
             usable, left_out = usable_files(
-                self._lake, bucket, ledger_files(self._lake, bucket), self._workspace
+                self._lake,
+                bucket,
+                ledger_files(self._lake, bucket),
+                self._workspace,
+                known=standing.left_out if standing else None,
             )
             for each in left_out:
                 self._told(f"left out: {self._lake.location(each.name)} {each.why}")
@@ -133,7 +139,7 @@ class Explorer:
                 continue
             view_now(self._database, self._lake, standing, "objects", self._workspace)
             self._database.execute(
-                f"INSERT INTO due SELECT $bucket, {columns} FROM now WHERE listed AND left_out IS NULL "
+                f"INSERT INTO due SELECT $bucket, {columns} FROM now WHERE wanted AND left_out IS NULL "
                 "AND (due_at IS NULL OR due_at <= $now) ORDER BY due_at NULLS FIRST, key",
                 {"bucket": bucket.name, "now": utc_now()},
             )

@@ -130,7 +130,7 @@ def current_checksums(
     inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
     listed = Provenance.read(inventory)
     said = Provenance.read(table)
-    if said.inventory_run_id == listed.run_id and _rows(table) == _rows(inventory):
+    if not said.partial and said.inventory_run_id == listed.run_id and _rows(table) == _rows(inventory):
         return table, said
     return _put_together(lake, bucket, inventory, listed, workspace, now())
 

@@ -165,7 +165,7 @@ class Provenance:
     inventory the rows come from (an inventory names itself; checks of a map, its manifest).
     listed_at: when the listing of that inventory began (UTC): what changed later could not be seen.
     place: where the bucket was then, as the catalog said (`Catalog.place_of`); None in files that do
-    not say it.
+    not say it. partial: whether it was made of some of the listed objects, whichever were due.
     """
 
     bucket: str
@@ -173,6 +173,7 @@ class Provenance:
     inventory_run_id: str
     listed_at: datetime
     place: str | None = None
+    partial: bool = False
 
     _KEY = b"fixity"
 
@@ -185,6 +186,7 @@ class Provenance:
                 "inventory_run_id": self.inventory_run_id,
                 "listed_at": self.listed_at.astimezone(UTC).isoformat(),
                 "place": self.place,
+                "partial": self.partial,
             }
         )
         return schema.with_metadata({self._KEY: text.encode()})
@@ -204,6 +206,7 @@ class Provenance:
                 inventory_run_id=said["inventory_run_id"],
                 listed_at=datetime.fromisoformat(said["listed_at"]),
                 place=said.get("place"),
+                partial=said.get("partial", False),
             )
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             raise TableUnreadable(file, repr(error)) from error

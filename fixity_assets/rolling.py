@@ -12,7 +12,17 @@ import dagster as dg
 from pydantic import Field
 
 from fixity.hashing import utc_now
-from fixity.rolling import BucketBusy, Damage, Rolled, damaged_now, egress_left, order_for, roll
+from fixity.rolling import (
+    BucketBusy,
+    ClaimLost,
+    Damage,
+    Rolled,
+    damaged_now,
+    egress_budget,
+    egress_left,
+    order_for,
+    roll,
+)
 from fixity.rolling.roll import settings_of
 from fixity.standing import ready
 from fixity.wording import bytes_text
@@ -39,7 +49,7 @@ def rolling_told_plainly() -> Iterator[None]:
     try:
         with told_plainly():
             yield
-    except (BucketBusy, ValueError) as error:
+    except (BucketBusy, ClaimLost, ValueError) as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
 
 
@@ -62,7 +72,9 @@ def rolling_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> d
         with rolling_told_plainly():
             kept_in = lake.open()
             egress = egress_left(kept_in, stores.catalog.catalog, bucket, utc_now())
-            order = order_for(bucket, stores.catalog.place_of(bucket.name), egress, config.items, config.keys)
+            budget = egress_budget(stores.catalog.catalog, bucket)
+            place = stores.catalog.place_of(bucket.name)
+            order = order_for(bucket, place, egress, config.items, config.keys, budget)
             with stores.open(bucket.name) as store:
                 rolled = roll(
                     store, kept_in, order, context.run.run_id, stores.threads(bucket.name), context.log.info

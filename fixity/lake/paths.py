@@ -113,6 +113,11 @@ def claims_folder(bucket: str) -> str:
     return f"scratch/{ROLLING}/{bucket}/"
 
 
+def set_aside_folder(bucket: str, run_id: str) -> str:
+    """What a rolling run left behind that cannot be used, for people to look at."""
+    return f"set-aside/{bucket}/{run_id}/"
+
+
 def premis_folder(bucket: str) -> str:
     """The PREMIS events of a bucket's checks, two files for each of its ledger's."""
     return f"premis/{bucket}/"

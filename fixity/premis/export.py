@@ -134,7 +134,7 @@ def _events(
     since: datetime | None = None,
 ) -> tuple[Path, set[str]]:
     """The events as a local Parquet file, and the runs whose files of the ledger they come from."""
-    usable, _ = usable_files(lake, bucket.name, files, workspace)
+    usable, _ = usable_files(lake, bucket.name, files, workspace, known=standing.left_out)
     file = workspace / "events.parquet"
     with open_database(workspace) as database:
         view(database, "checks", [each.path for each in usable], CHECKSUMS)

@@ -6,10 +6,10 @@ What is due is chosen here, checked, and compared with its baseline. How objects
 
 from __future__ import annotations
 
-from fixity.rolling.claims import BucketBusy
+from fixity.rolling.claims import BucketBusy, ClaimLost
 from fixity.rolling.coverage import BucketCoverage, bucket_coverage
 from fixity.rolling.due import Batch, Limits, choose, due_now, find
-from fixity.rolling.egress import egress_left
+from fixity.rolling.egress import egress_budget, egress_left
 from fixity.rolling.finish import Damage, Rolled, damaged_now
 from fixity.rolling.roll import Order, order_for, roll
 
@@ -17,6 +17,7 @@ __all__ = [
     "Batch",
     "BucketBusy",
     "BucketCoverage",
+    "ClaimLost",
     "Damage",
     "Limits",
     "Order",
@@ -25,6 +26,7 @@ __all__ = [
     "choose",
     "damaged_now",
     "due_now",
+    "egress_budget",
     "egress_left",
     "find",
     "order_for",

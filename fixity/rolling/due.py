@@ -22,11 +22,15 @@ _SQL = Path(__file__).with_suffix(".sql")
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that a batch may have: objects, bytes, and bytes of what a store's egress budget has left."""
+    """The most that a batch may have: objects, bytes, and bytes of what a store's egress budget has left.
+
+    budget: all bytes of that budget; what is larger can never be read within it, and is left out.
+    """
 
     items: int
     size: int | None = None
     egress: int | None = None
+    budget: int | None = None
 
 
 @dataclass(frozen=True)
@@ -46,28 +50,52 @@ class Batch:
 
 
 def due_now(
-    lake: Lake, standing: Standing, taken: Sequence[Path], now: datetime, items: int, workspace: Path
+    lake: Lake,
+    standing: Standing,
+    taken: Sequence[Path],
+    now: datetime,
+    items: int,
+    workspace: Path,
+    most: int | None = None,
 ) -> pa.Table:
-    """The first `items` objects that are due. `taken`: local files of what runs in progress have taken.
+    """The first `items` objects that are due, without those larger than `most` bytes.
 
-    Raises LakeError.
+    Arguments: `taken`, local files of what runs in progress have taken. Raises LakeError.
     """
     with open_database(workspace) as database:
         view_now(database, lake, standing, "queue", workspace)
         view(database, "taken", taken)
-        found = database.execute(_SQL.read_text(encoding="utf-8"), {"now": now, "items": items})
+        found = database.execute(_SQL.read_text(encoding="utf-8"), {"now": now, "items": items, "most": most})
         return found.to_arrow_table().select(STANDING.names).cast(STANDING)
 
 
 def choose(
     lake: Lake, standing: Standing, taken: Sequence[Path], now: datetime, limits: Limits, workspace: Path
 ) -> Batch:
-    """The next batch: in order, without leaving any out, as much as the limits allow.
+    """The next batch: in order, as much as the limits allow, left out only what can never be read.
 
     An object larger than `limits.size` is a batch by itself. Raises LakeError.
     """
-    due = due_now(lake, standing, taken, now, limits.items + 1, workspace)
-    return within(due, limits)
+    due = due_now(lake, standing, taken, now, limits.items + 1, workspace, limits.budget)
+    batch = within(due, limits)
+    too_large = _too_large(lake, standing, limits.budget, now, workspace)
+    if not too_large:
+        return batch
+    why = f"{too_large:,} objects are larger than all of monthly_egress and are never read within it"
+    return Batch(batch.rows, f"{batch.cut_short}; {why}" if batch.cut_short else why)
+
+
+def _too_large(lake: Lake, standing: Standing, budget: int | None, now: datetime, workspace: Path) -> int:
+    if budget is None:
+        return 0
+    with open_database(workspace) as database:
+        view_now(database, lake, standing, "queue", workspace)
+        row = database.execute(
+            "SELECT count(*) FROM now WHERE wanted AND left_out IS NULL AND size > $budget "
+            "AND (due_at IS NULL OR due_at <= $now)",
+            {"budget": budget, "now": now},
+        ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def within(due: pa.Table, limits: Limits) -> Batch:
@@ -93,7 +121,7 @@ def find(lake: Lake, standing: Standing, keys: Sequence[str], workspace: Path) -
     with open_database(workspace) as database:
         view_now(database, lake, standing, "objects", workspace)
         found = database.execute(
-            "FROM now WHERE listed AND list_contains($keys, key) ORDER BY key, version_id",
+            "FROM now WHERE wanted AND list_contains($keys, key) ORDER BY key, version_id",
             {"keys": list(keys)},
         ).to_arrow_table()
     missing = sorted(set(keys) - set(found.column("key").to_pylist()))

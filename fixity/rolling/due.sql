@@ -4,6 +4,7 @@ SELECT now.*
 FROM now
 ANTI JOIN (SELECT key, content(version_id, etag, last_modified, size) AS content FROM taken) AS t
     USING (key, content)
-WHERE listed AND left_out IS NULL AND (due_at IS NULL OR due_at <= $now)
+WHERE wanted AND left_out IS NULL AND (due_at IS NULL OR due_at <= $now)
+    AND ($most IS NULL OR size <= $most)
 ORDER BY due_at NULLS FIRST, key, version_id NULLS FIRST
 LIMIT $items

@@ -20,10 +20,11 @@ from fixity.lake import Lake
 from fixity.lake.paths import checksums_file, checksums_folder
 from fixity.newest import announce
 from fixity.rolling.claims import CHECKS, Claim
-from fixity.standing import STANDING, Settings, Standing, add_checks
+from fixity.standing import STANDING, Settings, Standing, fold_checks, keep_since
+from fixity.standing.table import in_force
 from fixity.standing.views import view_now
 from fixity.table_writer import TableWriter
-from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED
+from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
 
 
 @dataclass(frozen=True)
@@ -70,23 +71,28 @@ class Rolled:
 def finish(
     lake: Lake,
     claim: Claim,
-    standing: Standing,
     settings: Settings,
     now: datetime,
     cut_short: str | None = None,
 ) -> Rolled:
-    """Keep what a run has checked, and end its claim. Raises LakeError."""
+    """Keep what a run has checked, and end its claim.
+
+    What its checks say is judged by the standing that it chose from. Where another is in force by now,
+    nothing is added to that one: who needs it next folds the run's file of the ledger. Raises LakeError.
+    """
     with lake.workspace() as workspace:
-        batches = [pq.read_table(file) for file in claim.batches(lake, workspace)]
+        taken = claim.batches(lake, workspace)
+        batches = [pq.read_table(file) for file in taken]
         checks = [pq.read_table(file, schema=CHECKS) for file in claim.checks(lake, workspace)]
         if not checks:
-            lake.remove(claim.folder)
+            claim.end(lake)
             return Rolled(claim.run_id, cut_short=cut_short)
         ended = pa.concat_tables(checks)
         rows = pa.concat_tables(batches).take(ended.column("position"))
         name = checksums_file(claim.bucket, claim.run_id)
         file, before = workspace / "ledger.parquet", workspace / "before.parquet"
-        provenance = replace(standing.provenance, run_id=claim.run_id)
+        chosen = Provenance.read(taken[0])
+        provenance = replace(chosen, run_id=claim.run_id, partial=True)
         writer = TableWriter(file, CHECKSUMS, provenance)
         for batch in _ledger_rows(rows, ended, claim.run_id).to_batches():
             writer.write(batch)
@@ -96,9 +102,17 @@ def finish(
         kept.write_bytes(file.read_bytes())
         with suppress(FileExistsError):  # killed after it was kept
             lake.put(name, kept)
-        changed = pq.read_table(add_checks(lake, standing, settings, before, file, claim.run_id, now))
-        announce(lake, checksums_folder(claim.bucket), provenance)
-        lake.remove(claim.folder)
+        changed = workspace / "changed.parquet"
+        fold_checks(settings, chosen.listed_at, before, file, changed, now)
+        standing = in_force(lake, claim.bucket)
+        if standing is not None and standing.generation == chosen.run_id:
+            keep_since(lake, standing, changed, claim.run_id, now)
+        told = pq.read_table(changed)
+        # The note names the file that was kept last, be it of an older listing: a table that has all rows
+        # of the newest one no longer has the newest check of each.
+        listed_at = max([chosen.listed_at, *([standing.provenance.listed_at] if standing else [])])
+        announce(lake, checksums_folder(claim.bucket), replace(provenance, listed_at=listed_at))
+        claim.end(lake)
     statuses = Counter(ended.column("status").to_pylist())
     return Rolled(
         run_id=claim.run_id,
@@ -107,8 +121,8 @@ def finish(
         failed=statuses[FAILED],
         skipped=statuses[SKIPPED],
         bytes_read=pc.sum(ended.column("bytes_read")).as_py(),
-        registered=pc.sum(pc.equal(changed.column("baseline_run"), claim.run_id)).as_py() or 0,
-        damaged=damages(changed.filter(pc.equal(changed.column("run_id"), claim.run_id))),
+        registered=pc.sum(pc.equal(told.column("baseline_run"), claim.run_id)).as_py() or 0,
+        damaged=damages(told.filter(pc.equal(told.column("run_id"), claim.run_id))),
         reasons=dict(sorted(Counter(ended.column("error_code").drop_null().to_pylist()).items())),
         cut_short=cut_short,
     )

@@ -19,16 +19,17 @@ import pyarrow as pa
 
 from fixity.catalog import Bucket
 from fixity.hashing import Check, check_objects, utc_now
-from fixity.lake import Lake
-from fixity.rolling.claims import BEAT_SECONDS, Claim, claim, claims
+from fixity.lake import Lake, LakeError
+from fixity.rolling.claims import BEAT_SECONDS, DEAD_AFTER, Claim, claim, claims
 from fixity.rolling.due import Batch, Limits, choose, find
 from fixity.rolling.finish import Rolled, finish
 from fixity.rolling.signs import say_rolled
 from fixity.standing import Settings, Standing, ready
-from fixity.standing.table import in_force
 from fixity.stores import ListedObject, Store
 
 _KEEP_SECONDS = 5.0  # what a kill loses, at most
+_Ended = queue.Queue[Check | BaseException | None]
+"""What comes of reading: checks, the end of a batch as None, and what ends the run."""
 _NO_TERM = timedelta(days=36_500)
 
 
@@ -49,13 +50,18 @@ class Order:
 
 
 def order_for(
-    bucket: Bucket, place: str, egress: int | None, items: int | None = None, keys: Sequence[str] = ()
+    bucket: Bucket,
+    place: str,
+    egress: int | None,
+    items: int | None = None,
+    keys: Sequence[str] = (),
+    budget: int | None = None,
 ) -> Order:
     """The order that the catalog gives for a bucket.
 
-    Arguments: `place`, where the catalog says that it is; `egress`, bytes left of the store's budget;
-    `items` and `keys` where they were asked for. Raises ValueError for a bucket without `fixity_every`,
-    unless keys were asked for.
+    Arguments: `place`, where the catalog says that it is; `egress`, bytes left of the store's budget,
+    and `budget`, all of it; `items` and `keys` where they were asked for. Raises ValueError for a bucket
+    without `fixity_every`, unless keys were asked for.
     """
     if bucket.fixity_every is None and not keys:
         raise ValueError(
@@ -64,7 +70,7 @@ def order_for(
     return Order(
         bucket.name,
         settings_of(bucket),
-        Limits(items or bucket.batch_items, bucket.batch_bytes, egress),
+        Limits(items or bucket.batch_items, bucket.batch_bytes, egress, budget),
         bucket.batch_interval.total_seconds(),
         tuple(keys),
         place,
@@ -89,26 +95,24 @@ def roll(
 
     Arguments: `threads` objects at once; `told` hears what is left out or cut short, and why.
     Raises BucketBusy, TableMissing, LakeError, ValueError (not listed, or at another place), and
-    StoreUnreachable; what was checked until then is kept.
+    ClaimLost and StoreUnreachable; what was checked until then is kept.
     """
     mine = claim(lake, order.bucket, run_id, now())
     try:
         standing = ready(lake, order.bucket, order.settings, run_id, now, told)
-        if _take_over(lake, order, standing, run_id, told, now):
+        if _take_over(lake, order, run_id, told, now):
             standing = ready(lake, order.bucket, order.settings, run_id, now)
         _refuse_elsewhere(standing, order)
         cut_short: str | None = None
-        with lake.workspace() as workspace, _kept_alive(lake, mine, workspace, now) as keeper:
-            cut_short = _Run(store, lake, order, standing, mine, keeper, threads, workspace, told, now).run()
+        ended: _Ended = queue.Queue()
+        with lake.workspace() as workspace, _kept_alive(lake, mine, workspace, now, ended.put) as keeper:
+            cut_short = _Run(
+                store, lake, order, standing, mine, keeper, ended, threads, workspace, told, now
+            ).run()
     except BaseException:
-        end = in_force(lake, order.bucket)
-        if end is not None:
-            finish(lake, mine, end, order.settings, now())
-        else:
-            lake.remove(mine.folder)
+        finish(lake, mine, order.settings, now())
         raise
-    in_force_now = in_force(lake, order.bucket) or standing
-    rolled = finish(lake, mine, in_force_now, order.settings, now(), cut_short)
+    rolled = finish(lake, mine, order.settings, now(), cut_short)
     say_rolled(lake, order.bucket, now())
     return rolled
 
@@ -124,14 +128,21 @@ def _refuse_elsewhere(standing: Standing, order: Order) -> None:
 def _take_over(
     lake: Lake,
     order: Order,
-    standing: Standing,
     run_id: str,
     told: Callable[[str], None],
     now: Callable[[], datetime],
 ) -> bool:
     dead = [other for other in claims(lake, order.bucket) if other.run_id != run_id]
     for other in dead:
-        kept = finish(lake, other, standing, order.settings, now())
+        try:
+            kept = finish(lake, other, order.settings, now())
+        except (pa.ArrowException, ValueError, IndexError) as error:
+            where = other.set_aside(lake)
+            told(
+                f"the run {other.run_id} ended without a word, and what it left behind cannot be used "
+                f"({error}): it is set aside in {where}, and its objects are checked anew"
+            )
+            continue
         told(f"the run {other.run_id} ended without a word: {kept.objects:,} checks of it are kept")
     return bool(dead)
 
@@ -158,28 +169,44 @@ class _Keeper:
         with self._keeping:
             with self._lock:
                 waiting, self._waiting = self._waiting, []
-            if waiting:
-                self._number += 1
-                self._claim.keep(self._lake, self._number, waiting, self._workspace)
+            try:
+                self._claim.hold(self._lake)
+                if waiting:
+                    self._claim.keep(self._lake, self._number + 1, waiting, self._workspace)
+                    self._number += 1
+            except LakeError:
+                with self._lock:
+                    self._waiting = waiting + self._waiting
+                raise
 
-    def work(self, stop: threading.Event, failed: list[BaseException]) -> None:
-        """Keep and say alive until told to stop."""
-        said = time.monotonic()
+    def work(self, stop: threading.Event, failed: Callable[[BaseException], None]) -> None:
+        """Keep and say alive until told to stop; a lake that does not answer may do so again."""
+        said = kept = time.monotonic()
         try:
             while not stop.wait(_KEEP_SECONDS):
-                self.keep()
-                if time.monotonic() - said >= BEAT_SECONDS:
-                    said = time.monotonic()
-                    self._claim.say_alive(self._lake, self._now())
+                try:
+                    self.keep()
+                    if time.monotonic() - said >= BEAT_SECONDS:
+                        self._claim.say_alive(self._lake, self._now())
+                        said = time.monotonic()
+                    kept = time.monotonic()
+                except LakeError:
+                    if time.monotonic() - kept > DEAD_AFTER.total_seconds() / 2:
+                        raise
         except BaseException as error:
-            failed.append(error)
+            failed(error)
 
 
 @contextmanager
-def _kept_alive(lake: Lake, claim: Claim, workspace: Path, now: Callable[[], datetime]) -> Iterator[_Keeper]:
+def _kept_alive(
+    lake: Lake,
+    claim: Claim,
+    workspace: Path,
+    now: Callable[[], datetime],
+    failed: Callable[[BaseException], None],
+) -> Iterator[_Keeper]:
     keeper = _Keeper(lake, claim, workspace, now)
     stop = threading.Event()
-    failed: list[BaseException] = []
     thread = threading.Thread(target=keeper.work, args=(stop, failed), name="keep", daemon=True)
     thread.start()
     try:
@@ -188,8 +215,6 @@ def _kept_alive(lake: Lake, claim: Claim, workspace: Path, now: Callable[[], dat
         stop.set()
         thread.join()
         keeper.keep()
-    if failed:
-        raise failed[0]
 
 
 class _Run:
@@ -203,6 +228,7 @@ class _Run:
         standing: Standing,
         claim: Claim,
         keeper: _Keeper,
+        ended: _Ended,
         threads: int,
         workspace: Path,
         told: Callable[[str], None],
@@ -218,7 +244,7 @@ class _Run:
         self._workspace = workspace
         self._told = told
         self._now = now
-        self._ended: queue.Queue[Check | BaseException | None] = queue.Queue()
+        self._ended = ended
         self._taken: list[Path] = []
         self._size = 0
         self._objects = 0
@@ -251,7 +277,8 @@ class _Run:
 
     def _begin(self, batch: Batch) -> None:
         number = len(self._taken) + 1
-        self._taken.append(self._claim.take(self._lake, number, batch.rows, self._workspace))
+        chosen = self._standing.provenance
+        self._taken.append(self._claim.take(self._lake, number, batch.rows, chosen, self._workspace))
         items = list(enumerate(_objects(batch.rows), self._objects))
         self._objects += batch.rows.num_rows
         self._size += batch.size

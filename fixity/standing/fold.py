@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 from fixity.catalog import Algorithm
 from fixity.database import open_database
 from fixity.hashing import utc_now
-from fixity.lake import Lake
+from fixity.lake import Lake, LakeFile
 from fixity.lake.paths import standing_folder
 from fixity.reports.ranges import TableNotSorted, pieces_of
-from fixity.standing.history import LedgerFile, ledger_files, run_of, usable_files
+from fixity.standing.history import LedgerFile, LeftOut, ledger_files, run_of, usable_files
 from fixity.standing.inventories import Listing, inventory_in_force
 from fixity.standing.table import STANDING, Standing, in_force
 from fixity.standing.views import define_content, view
@@ -40,6 +40,9 @@ _QUEUE_ROWS = 500_000
 _MOST_SINCE = 200  # files of changed rows that are read beside a standing before it is folded anew
 _CLOCKS_DIFFER = timedelta(days=1)  # a time further in the future is a clock that was wrong
 _DAYS_KEPT = 40
+_KEPT_FOR = timedelta(days=1)
+_CHOSEN = {"queue": "wanted AND left_out IS NULL", "damaged": "listed AND damaged_at IS NOT NULL"}
+_TABLES = ("objects", *_CHOSEN)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -82,22 +85,27 @@ def _is_behind(
     standing: Standing,
     listing: Listing,
     settings: Settings,
-    files: Iterable[Any],
+    files: Iterable[LakeFile],
     now: datetime,
 ) -> bool:
     since = standing.since(lake)
+    there = {file.name for file in lake.list(standing.folder)}
     known = {*standing.folded, *(_run_since(name) for name in since)}
+    amiss = {
+        file.name: file.size
+        for file in files
+        if run_of(file.name) not in known or standing.folded.get(run_of(file.name), file.size) != file.size
+    }
     return (
-        standing.inventory_run_id != listing.provenance.run_id
+        not there.issuperset(map(standing.name, _TABLES))
+        or standing.inventory_run_id != listing.provenance.run_id
         or standing.every != settings.every.total_seconds()
         or standing.algorithm != settings.algorithm
         or max(datetime.fromisoformat(standing.folded_at), *map(_time_since, since), _LONG_AGO)
         > now + _CLOCKS_DIFFER  # reckoned by a clock that was wrong
+        or (standing.doubted and abs(now - datetime.fromisoformat(standing.folded_at)) > _CLOCKS_DIFFER)
         or len(since) > _MOST_SINCE
-        or any(
-            run_of(file.name) not in known and standing.left_out.get(file.name, (None, ""))[0] != file.size
-            for file in files
-        )
+        or amiss != {name: size for name, (size, _) in standing.left_out.items()}
     )
 
 
@@ -109,31 +117,36 @@ def _time_since(name: str) -> datetime:
     return datetime.strptime(run_of(name).split("_", 2)[1], "%Y%m%dT%H%M%S%z")
 
 
-def add_checks(
-    lake: Lake, standing: Standing, settings: Settings, rows: Path, file: Path, run_id: str, now: datetime
-) -> Path:
-    """Keep what a run's checks changed beside the standing, so that it need not be folded anew.
+def fold_checks(
+    settings: Settings, listed_at: datetime, rows: Path, file: Path, changed: Path, now: datetime
+) -> None:
+    """Write to `changed` what rows of a standing become by the checks of a run's file of the ledger.
 
-    Arguments: `rows`, the rows of the standing that were checked; `file`, the run's file of the
-    ledger. Returns a local path of the changed rows, beside `file`. Raises LakeError.
+    Arguments: `rows`, those that were checked, as they stood when they were chosen; `listed_at` (UTC), of
+    the inventory that they were chosen from.
     """
-    changed = file.with_name("changed.parquet")
     with open_database(file.parent) as database, pq.ParquetWriter(changed, STANDING) as writer:
         view(database, "prior", [rows])
         view(database, "listing", [rows], INVENTORY.remove(INVENTORY.get_field_index("checksum_algorithm")))
         view(database, "news", [file], CHECKSUMS)
-        listed_at = datetime.fromisoformat(standing.listed_at)
         for batch in _folded(database, settings, listed_at, now, "", None):
             writer.write_batch(batch)
+
+
+def keep_since(lake: Lake, standing: Standing, changed: Path, run_id: str, now: datetime) -> None:
+    """Keep what a run changed beside the standing that it chose from, so that it need not be folded anew.
+
+    Raises LakeError.
+    """
     since = standing.since(lake)
-    if run_id not in standing.folded and all(_run_since(name) != run_id for name in since):
-        number = 1 + max((int(run_of(name).partition("_")[0]) for name in since), default=0)
-        kept = file.with_name("since.parquet")
-        kept.write_bytes(changed.read_bytes())
-        lake.put(
-            f"{standing.folder}since/{number:06d}_{now:%Y%m%dT%H%M%S%z}_{run_id}.parquet", kept, replace=True
-        )
-    return changed
+    if run_id in standing.folded or any(_run_since(name) == run_id for name in since):
+        return
+    number = 1 + max((int(run_of(name).partition("_")[0]) for name in since), default=0)
+    kept = changed.with_name("since.parquet")
+    kept.write_bytes(changed.read_bytes())
+    lake.put(
+        f"{standing.folder}since/{number:06d}_{now:%Y%m%dT%H%M%S%z}_{run_id}.parquet", kept, replace=True
+    )
 
 
 def _folded(
@@ -173,12 +186,14 @@ def _fold(
     prior = _prior(lake, before, workspace)
     if prior is None:
         before = None
-    folded = set(before.folded) if before else set()
-    unfolded = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]
+    folded = dict(before.folded) if before else {}
+    ledger = ledger_files(lake, bucket)
+    unfolded = [file for file in ledger if run_of(file.name) not in folded]
     # All bytes of a file, once: what is damaged within is found by name, and not in the midst of a query.
     files, left_out = usable_files(lake, bucket, unfolded, workspace, thoroughly=True)
+    left_out += _changed_since_folded(ledger, folded)
     objects = workspace / "objects.parquet"
-    rows = listed = 0
+    rows = 0
     with open_database(workspace, _MEMORY) as database:
         news = _open_views(database, listing.path, prior, files, workspace)
         with pq.ParquetWriter(objects, STANDING, compression="zstd", compression_level=1) as writer:
@@ -188,13 +203,12 @@ def _fold(
                     rows += batch.num_rows
         read_by_day = _read_by_day(database, before, now)
         view(database, "objects", [objects])
-        listed = _count(database, "listed")
-        tables = {
-            "queue": "listed AND left_out IS NULL",
-            "damaged": "listed AND damaged_at IS NOT NULL",
-        }
+        wanted = _count(database, "wanted")
+        doubted = _count(
+            database, f"greatest(checked_at, verified_at, good_at) > '{(now + _CLOCKS_DIFFER).isoformat()}'"
+        )
         columns = ", ".join(STANDING.names)
-        for name, which in tables.items():
+        for name, which in _CHOSEN.items():
             database.execute(
                 f"COPY (SELECT {columns} FROM objects WHERE {which} ORDER BY due_at NULLS FIRST, key "
                 f"LIMIT {_QUEUE_ROWS}) TO '{workspace / name}.parquet' (COMPRESSION zstd)"
@@ -207,19 +221,34 @@ def _fold(
         folded_at=now.isoformat(),
         every=settings.every.total_seconds(),
         algorithm=settings.algorithm,
-        objects=listed,
+        objects=wanted,
         rows=rows,
         queued=int(pq.read_metadata(workspace / "queue.parquet").num_rows),
-        folded=sorted({*folded, *(run_of(file.name) for file in files)}),
+        folded=folded | {run_of(file.name): file.size for file in files},
         left_out={each.name: (each.size, each.why) for each in left_out},
         read_by_day=read_by_day,
         place=listing.provenance.place,
+        doubted=doubted,
     )
-    for name in ("objects", *tables):
+    for name in _TABLES:
         lake.put(standing.name(name), workspace / f"{name}.parquet", replace=True)
     standing.announce(lake)
-    _clear_away(lake, bucket, {standing.generation, before.generation if before else ""})
+    _clear_away(lake, bucket)
     return standing
+
+
+def _changed_since_folded(ledger: list[LakeFile], folded: dict[str, int]) -> list[LeftOut]:
+    """Files of the ledger that are no longer as they were: what was folded of them goes on to count."""
+    return [
+        LeftOut(
+            file.name,
+            file.size,
+            f"cannot be used: it had {folded[run_of(file.name)]:,} bytes when it was folded, and has "
+            f"{file.size:,} now; restore it from a copy of the lake",
+        )
+        for file in ledger
+        if folded.get(run_of(file.name), file.size) != file.size
+    ]
 
 
 def _prior(lake: Lake, before: Standing | None, workspace: Path) -> Path | None:
@@ -305,9 +334,15 @@ def _read_by_day(
     return {day: count for day, count in sorted(days.items()) if day >= oldest}
 
 
-def _clear_away(lake: Lake, bucket: str, kept: set[str]) -> None:
-    """Remove the generations before the last two: a run in progress may still read the one before."""
+def _clear_away(lake: Lake, bucket: str) -> None:
+    """Remove generations of more than a day ago that are not in force: runs in progress read younger ones."""
     folder = standing_folder(bucket)
-    for generation in {file.name.removeprefix(folder).partition("/")[0] for file in lake.list(folder)}:
-        if generation not in kept and generation[:1].isdigit():
+    youngest: dict[str, datetime] = {}
+    for file in lake.list(folder):
+        generation, _, inside = file.name.removeprefix(folder).partition("/")
+        if inside:
+            youngest[generation] = max(file.appeared, youngest.get(generation, file.appeared))
+    standing = in_force(lake, bucket)
+    for generation, appeared in youngest.items():
+        if (standing is None or generation != standing.generation) and utc_now() - appeared > _KEPT_FOR:
             lake.remove(f"{folder}{generation}/")

@@ -1,12 +1,13 @@
 -- Folds checks into what stood before: for the keys of one range, a row an object version and algorithm.
 -- The views `listing`, `prior` and `news` hold an inventory, the standing before, and checks that are not
 -- in it. content(…) tells what was written apart: the version, or where there is none, ETag, time and size.
--- A check from the future ($horizon) tells nothing of when it was made: it counts as made long ago.
+-- A check from the future ($horizon) tells nothing of when it was made: it counts as made long ago. Its time
+-- is kept as it is, since the clock that is wrong may be ours.
 WITH checks AS (
     SELECT
         *,
         content(version_id, etag, last_modified, size) AS content,
-        CASE WHEN checked_at > $horizon THEN TIMESTAMPTZ '1970-01-01 00:00:00+00' ELSE checked_at END AS made_at,
+        trusted(checked_at, $horizon) AS made_at,
         -- What bears on the baseline: a checksum of all bytes, computed from them at the time of the check.
         (
             status = 'succeeded' AND checksum IS NOT NULL AND checksum_type = 'FULL_OBJECT'
@@ -18,13 +19,12 @@ WITH checks AS (
 ),
 
 before AS (
-    SELECT * REPLACE (
-            CASE WHEN verified_at > $horizon THEN TIMESTAMPTZ '1970-01-01 00:00:00+00' ELSE verified_at END
-                AS verified_at,
-            CASE WHEN good_at > $horizon THEN TIMESTAMPTZ '1970-01-01 00:00:00+00' ELSE good_at END AS good_at
-        ),
+    SELECT
+        *,
         content(version_id, etag, last_modified, size) AS content,
-        CASE WHEN checked_at > $horizon THEN TIMESTAMPTZ '1970-01-01 00:00:00+00' ELSE checked_at END AS made_at
+        trusted(checked_at, $horizon) AS made_at,
+        trusted(verified_at, $horizon) AS read_at,
+        trusted(good_at, $horizon) AS right_at
     FROM prior
     WHERE key >= $lower AND ($upper IS NULL OR key < $upper)
 ),
@@ -62,11 +62,15 @@ changed AS (
         max(made_at) AS made_at,
         any_value(base) AS base,
         arg_min(struct_pack(checked_at, run_id), made_at) FILTER (WHERE counts) AS first_read,
-        max(made_at) FILTER (WHERE counts) AS verified_at,
-        max(right_at) AS good_at,
-        min(made_at) FILTER (WHERE counts AND checksum <> base AND (right_at IS NULL OR made_at >= right_at)) AS damaged_at,
+        max(made_at) FILTER (WHERE counts) AS read_at,
+        arg_max(checked_at, made_at) FILTER (WHERE counts) AS verified_at,
+        max(judged.right_at) AS right_at,
+        arg_max(checked_at, made_at) FILTER (WHERE counts AND checksum = base) AS good_at,
+        arg_min(checked_at, made_at) FILTER (
+            WHERE counts AND checksum <> base AND (judged.right_at IS NULL OR made_at >= judged.right_at)
+        ) AS damaged_at,
         arg_max(checksum, made_at) FILTER (WHERE counts AND checksum <> base) AS found,
-        count(*) FILTER (WHERE without_result AND (read_at IS NULL OR made_at > read_at))::INTEGER AS failures
+        count(*) FILTER (WHERE without_result AND (judged.read_at IS NULL OR made_at > judged.read_at))::INTEGER AS failures
     FROM judged
     GROUP BY ALL
 ),
@@ -91,16 +95,17 @@ folded AS (
         coalesce(b.baseline, c.base) AS baseline,
         coalesce(b.baseline_at, c.first_read.checked_at) AS baseline_at,
         coalesce(b.baseline_run, c.first_read.run_id) AS baseline_run,
-        greatest(b.verified_at, c.verified_at) AS verified_at,
-        greatest(b.good_at, c.good_at) AS good_at,
+        greatest(b.read_at, c.read_at) AS read_at,
+        CASE WHEN b.read_at IS NULL OR c.read_at >= b.read_at THEN c.verified_at ELSE b.verified_at END AS verified_at,
+        CASE WHEN b.right_at IS NULL OR c.right_at >= b.right_at THEN c.good_at ELSE b.good_at END AS good_at,
         CASE
-            WHEN c.verified_at IS NULL OR c.verified_at < b.verified_at THEN b.damaged_at
+            WHEN c.read_at IS NULL OR c.read_at < b.read_at THEN b.damaged_at
             WHEN c.damaged_at IS NULL THEN NULL
             WHEN c.good_at IS NULL THEN coalesce(b.damaged_at, c.damaged_at)
             ELSE c.damaged_at
         END AS damaged_at,
         CASE
-            WHEN c.verified_at IS NULL OR c.verified_at < b.verified_at THEN b.found
+            WHEN c.read_at IS NULL OR c.read_at < b.read_at THEN b.found
             WHEN c.damaged_at IS NOT NULL THEN c.found
         END AS found,
         (CASE WHEN c.verified_at IS NULL THEN coalesce(b.failures, 0) ELSE 0 END + coalesce(c.failures, 0))::INTEGER
@@ -116,6 +121,15 @@ listed AS (
         $algorithm AS algorithm
     FROM listing
     WHERE key >= $lower AND ($upper IS NULL OR key < $upper)
+),
+
+-- What another algorithm said of a listed object goes on to be true of it: damage stays damage.
+told AS (
+    FROM listed
+    UNION ALL BY NAME
+    SELECT l.* REPLACE (f.algorithm AS algorithm)
+    FROM listed AS l
+    JOIN (SELECT key, content, algorithm FROM folded WHERE algorithm <> $algorithm) AS f USING (key, content)
 )
 
 SELECT
@@ -137,6 +151,7 @@ SELECT
     f.newest.run_id AS run_id,
     CASE WHEN i.key IS NULL THEN f.newest.is_latest ELSE i.is_latest END AS is_latest,
     i.key IS NOT NULL AS listed,
+    i.key IS NOT NULL AND algorithm = $algorithm AS wanted,
     CASE WHEN i.key IS NULL THEN f.listed_since ELSE coalesce(f.listed_since, $listed_at) END AS listed_since,
     CASE WHEN i.storage_class IN ('GLACIER', 'DEEP_ARCHIVE') THEN 'archived' END AS left_out,
     f.baseline,
@@ -153,8 +168,8 @@ SELECT
             THEN f.made_at + to_microseconds(
                 least(3600000000 * (1::BIGINT << least(f.failures - 1, 5)), 86400000000, $every)::BIGINT
             )
-        WHEN f.verified_at IS NOT NULL THEN f.verified_at + to_microseconds($every::BIGINT)
+        WHEN f.read_at IS NOT NULL THEN f.read_at + to_microseconds($every::BIGINT)
     END AS due_at
-FROM listed AS i
+FROM told AS i
 FULL JOIN folded AS f USING (key, content, algorithm)
 ORDER BY key, version_id NULLS FIRST, algorithm

@@ -5,7 +5,7 @@ A file that is truncated or foreign is left out and said to be; nothing else sto
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,11 +23,12 @@ _FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
 
 @dataclass(frozen=True)
 class LedgerFile:
-    """A file of the ledger as it can be read: its name in the lake, a local path, its rows."""
+    """A file of the ledger as it can be read: its name in the lake, a local path, its rows and bytes."""
 
     name: str
     path: Path
     rows: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -50,18 +51,27 @@ def run_of(name: str) -> str:
 
 
 def usable_files(
-    lake: Lake, bucket: str, files: Iterable[LakeFile], workspace: Path, thoroughly: bool = False
+    lake: Lake,
+    bucket: str,
+    files: Iterable[LakeFile],
+    workspace: Path,
+    thoroughly: bool = False,
+    known: Mapping[str, tuple[int, str]] | None = None,
 ) -> tuple[list[LedgerFile], list[LeftOut]]:
     """Fetch files of the ledger, and tell those that can be read from those that cannot.
 
-    Arguments: `thoroughly`, whether all of their bytes are read, or only what their ends say of them.
+    Arguments: `thoroughly`, whether all of their bytes are read, or only what their ends say of them;
+    `known`, those that a standing has left out, by name, with size and why.
     Raises LakeError.
     """
 
     def look(file: LakeFile) -> LedgerFile | LeftOut:
+        size, reason = (known or {}).get(file.name, (None, ""))
+        if size == file.size:
+            return LeftOut(file.name, file.size, reason)
         path = lake.fetch(file.name, workspace)
         try:
-            return LedgerFile(file.name, path, _rows(path, bucket, thoroughly))
+            return LedgerFile(file.name, path, _rows(path, bucket, thoroughly), file.size)
         except (pa.ArrowException, OSError, ValueError) as error:
             why = str(error).replace(str(path), "it")
             return LeftOut(file.name, file.size, f"cannot be used: {why}")

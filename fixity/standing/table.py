@@ -29,9 +29,8 @@ def _field(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
 STANDING = pa.schema(
     [
         *(column.with_nullable(True) for column in CHECKSUMS),
-        _field(
-            "listed", pa.bool_(), "Whether the newest inventory has it, and it is hashed with this algorithm"
-        ),
+        _field("listed", pa.bool_(), "Whether the newest inventory has it"),
+        _field("wanted", pa.bool_(), "Whether it is listed, and checked by this algorithm nowadays"),
         _field("listed_since", _UTC, "The first listing that had it, as far as is known"),
         _field("left_out", pa.string(), "Why it is never chosen: archived"),
         _field(
@@ -55,10 +54,11 @@ class Standing:
     """A standing in force: which inventory and which files of the ledger it was folded from.
 
     generation: its folder's name. folded_at: when (UTC). every: the term in seconds, by which `due_at`
-    was reckoned. objects: rows that are listed. rows: all rows. queued: rows of the queue. folded: the
-    names of the ledger's files in it, without folder and ending. left_out: the files that could not be
-    read, by name, with size and why. read_by_day: bytes read a day (UTC).
-    place: where the bucket was when it was listed.
+    was reckoned. objects: rows that are wanted. rows: all rows. queued: rows of the queue. folded: the
+    ledger's files in it, by name without folder and ending, with their sizes in bytes. left_out: the
+    files that could not be read, by name, with size and why. read_by_day: bytes read a day (UTC).
+    place: where the bucket was when it was listed. doubted: rows with times that lay in the future of the
+    clock it was folded by, and counted as long ago.
     """
 
     bucket: str
@@ -71,10 +71,11 @@ class Standing:
     objects: int
     rows: int
     queued: int
-    folded: list[str]
+    folded: dict[str, int]
     left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
     read_by_day: dict[str, int] = field(default_factory=dict)
     place: str | None = None
+    doubted: int = 0
 
     @property
     def folder(self) -> str:

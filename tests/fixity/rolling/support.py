@@ -74,9 +74,14 @@ class Rolling:
         take_inventory(self.store, self.lake, BUCKET, f"i{next(self._numbers):05d}", now=self.now)
 
     def roll(
-        self, items: int = 1000, size: int | None = None, egress: int | None = None, keys: Sequence[str] = ()
+        self,
+        items: int = 1000,
+        size: int | None = None,
+        egress: int | None = None,
+        keys: Sequence[str] = (),
+        budget: int | None = None,
     ) -> Rolled:
-        order = Order(BUCKET, self.settings, Limits(items, size, egress), 1800.0, tuple(keys))
+        order = Order(BUCKET, self.settings, Limits(items, size, egress, budget), 1800.0, tuple(keys))
         run_id = f"r{next(self._numbers):05d}"
         return roll(self.store, self.lake, order, run_id, 2, self.said.append, self.now)
 

@@ -129,6 +129,17 @@ def test_a_clock_that_jumps_back_loses_no_object_from_the_queue(bucket: Rolling)
     assert not bucket.damaged()
 
 
+def test_what_is_larger_than_the_whole_budget_is_left_out_with_the_reason_and_holds_up_nothing(
+    bucket: Rolling,
+) -> None:
+    bucket.store.rewrite("a", bytes(1000), bucket.time)
+    bucket.put("b", "c")
+    bucket.take_inventory()
+    rolled = bucket.roll(egress=100, budget=100)
+    assert keys_of(bucket.ledger(rolled)) == ["b", "c"]
+    assert rolled.cut_short == "1 objects are larger than all of monthly_egress and are never read within it"
+
+
 def test_an_object_taken_by_a_batch_that_outlasts_its_interval_is_not_taken_again_and_newer_ones_move(
     tmp_path: Path,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from fixity.catalog import Bucket
-from fixity.rolling import bucket_coverage
-from fixity.standing import confirm_empty
+from fixity.rolling import bucket_coverage, damaged_now
+from fixity.standing import Settings, confirm_empty, usable_files
+from fixity.standing.history import ledger_files
 from fixity.stores import ListedObject
 from tests.fixity.rolling.support import BUCKET, Rolling
 
@@ -108,6 +110,96 @@ def test_a_damaged_object_whose_bytes_are_right_again_is_damaged_no_more(bucket:
     assert bucket.damaged() == []
     bucket.take_inventory()
     assert bucket.damaged() == []
+
+
+def test_damage_stays_damage_though_the_catalog_asks_for_another_algorithm(bucket: Rolling) -> None:
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    bucket.roll()
+    bucket.store.damage("a")
+    bucket.time += 90 * DAY
+    bucket.roll()
+    bucket.settings = Settings(bucket.settings.every, "MD5")
+    assert [each.key for each in bucket.damaged()] == ["a"]
+    assert bucket.rolled() == ["a", "b"] and bucket.due() == []
+    assert [(each.key, each.algorithm) for each in bucket.damaged()] == [("a", "SHA256")]
+    of_catalog = Bucket(name=BUCKET, path=Path("/nowhere"), fixity_every=timedelta(days=90), algorithm="MD5")
+    covered = bucket_coverage(bucket.lake, of_catalog, "c", bucket.now)
+    assert (covered.objects, covered.within_term, covered.damaged) == (2, 2, 1)
+
+
+def test_of_two_folds_at_once_neither_takes_away_what_the_other_has_put_in_force(bucket: Rolling) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    first = bucket.standing()
+    for _ in range(3):
+        bucket.time += timedelta(minutes=1)
+        bucket.put("a")
+        bucket.take_inventory()
+        bucket.standing()
+    first.announce(bucket.lake)  # by a fold that was slower
+    assert [each.key for each in damaged_now(bucket.lake, first)] == []
+    assert bucket.standing().objects == 1
+
+
+def test_a_standing_of_which_files_are_missing_is_folded_anew(bucket: Rolling) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    shutil.rmtree(bucket.folder / bucket.standing().folder)
+    assert bucket.due() == ["a"] and bucket.damaged() == []
+
+
+def test_generations_of_more_than_a_day_ago_are_cleared_away(bucket: Rolling) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    old = bucket.folder / bucket.standing().folder
+    for file in old.iterdir():
+        os.utime(file, (0, 0))
+    bucket.take_inventory()
+    assert (bucket.folder / bucket.standing().folder).exists() and not old.exists()
+
+
+def test_a_process_whose_clock_is_behind_spoils_nothing_for_those_that_come_after(bucket: Rolling) -> None:
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    bucket.time += 30 * DAY
+    bucket.roll()
+    bucket.store.damage("a")
+    bucket.time += DAY
+    bucket.roll(keys=["a"])
+    bucket.take_inventory()
+    right = _objects(bucket)
+    now, bucket.time = bucket.time, bucket.time - 300 * DAY
+    bucket.take_inventory()
+    assert bucket.due() == ["a", "b"]  # what was checked in its future counts as long ago
+    bucket.time = now
+    assert _objects(bucket) == right
+    assert bucket.due() == []
+
+
+def test_a_file_that_is_torn_after_it_was_folded_is_named_and_what_it_said_goes_on_to_count(
+    bucket: Rolling,
+) -> None:
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    file = bucket.folder / str(bucket.roll(1).file)
+    bucket.take_inventory()
+    assert bucket.due() == ["b"]
+    whole = file.read_bytes()
+    file.write_bytes(whole[:100] + whole[200:])
+    of_catalog = Bucket(name=BUCKET, path=Path("/nowhere"), fixity_every=timedelta(days=90))
+    covered = bucket_coverage(bucket.lake, of_catalog, "c", bucket.now)
+    assert (covered.within_term, covered.is_right) == (1, False)
+    (said,) = covered.ledger
+    assert file.name in said and "bytes when it was folded" in said
+    standing = bucket.standing()
+    with bucket.lake.workspace() as workspace:
+        files = ledger_files(bucket.lake, BUCKET)
+        usable, left_out = usable_files(bucket.lake, BUCKET, files, workspace, known=standing.left_out)
+    assert not usable and [each.name for each in left_out] == [f"checksums/b/{file.name}"]
+    assert bucket.standing().generation == standing.generation  # not folded again and again
+    file.write_bytes(whole)
+    assert bucket_coverage(bucket.lake, of_catalog, "d", bucket.now).ledger == []
 
 
 @pytest.mark.parametrize(
