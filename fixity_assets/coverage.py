@@ -12,9 +12,10 @@ from fixity_assets.describe import GROUP, told_plainly
 from resources import CatalogResource, LakeResource
 
 NAME = "coverage"
-WITHIN_TERM, ALL_CHECKED, ALIVE, READABLE = (
+WITHIN_TERM, ALL_CHECKED, NO_DAMAGE, ALIVE, READABLE = (
     "within_term",
     "all_ever_checked",
+    "no_known_damage",
     "schedule_runs",
     "ledger_readable",
 )
@@ -22,6 +23,8 @@ _CHECKS = {
     WITHIN_TERM: "No object's check is older than its term by more than a day, and no new object has waited "
     "so long for its first.",
     ALL_CHECKED: "Every object was checked at least once. A new object waits for its first check: a warning.",
+    NO_DAMAGE: "No object's bytes are known to differ from its baseline, also where the run that found it "
+    "broke off.",
     ALIVE: "Each bucket's rolling runs give a sign of life within four of its intervals (two hours at "
     "least), and it was listed.",
     READABLE: "Every file of the ledger can be read, and the newest inventory is young and can be believed.",
@@ -57,6 +60,7 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
         wrong = {
             WITHIN_TERM: [f"{row.bucket}: {row.overdue:,} objects overdue" for row in rows if row.overdue],
             ALL_CHECKED: [f"{row.bucket}: {row.never:,} objects never checked" for row in rows if row.never],
+            NO_DAMAGE: [f"{row.bucket}: {row.damaged:,} objects damaged" for row in rows if row.damaged],
             ALIVE: [*unlisted, *(f"{row.bucket}: {silence(row)}" for row in rows if row.silent is not None)],
             READABLE: [text for row in rows for text in row.ledger],
         }

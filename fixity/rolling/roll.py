@@ -30,6 +30,7 @@ from fixity.stores import ListedObject, Store
 _KEEP_SECONDS = 5.0  # what a kill loses, at most
 _Ended = queue.Queue[Check | BaseException | None]
 """What comes of reading: checks, the end of a batch as None, and what ends the run."""
+_MOST_BATCHES = 8  # of one run: it ends then, so that what it found is known, and the next one goes on
 _NO_TERM = timedelta(days=36_500)
 
 
@@ -250,7 +251,8 @@ class _Run:
         self._objects = 0
 
     def run(self) -> str | None:
-        """Check batch after batch, until one ends within its interval; says what cut the first one short."""
+        """Check batch after batch, until one ends within its interval, or they are enough for a run; says
+        what cut the first one short."""
         batch = self._next()
         cut_short = batch.cut_short
         if cut_short:
@@ -259,7 +261,9 @@ class _Run:
         while batch.rows.num_rows:
             self._begin(batch)
             running = self._wait(running + 1)
-            if not running or self._order.keys:
+            while running > 1:  # one beside is enough for what is newer to move
+                running = self._wait(running)
+            if not running or self._order.keys or len(self._taken) == _MOST_BATCHES:
                 break
             self._told(f"{self._order.bucket}: the batch outlasts its interval; the next is taken beside it")
             batch = self._next()

@@ -69,6 +69,7 @@ def test_batches_cover_a_bucket_and_silent_damage_is_found_with_since_when(
     assert record.data["key"] == "key-3" and record.data["expected"] != record.data["actual"]
     assert record.data["good_at"] < record.data["damaged_at"]
     covered = _coverage(rolling, instance)
+    assert not _checks(covered)["no_known_damage"]
     said = _metadata(covered, "coverage")
     assert [said[name] for name in ("objects", "within_term", "never", "damaged")] == [6, 6, 0, 1]
     events = _metadata(rolling.run(instance, PREMIS_JOB, PAIR), "premis_events")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -156,6 +157,22 @@ def test_an_object_taken_by_a_batch_that_outlasts_its_interval_is_not_taken_agai
     assert sorted(slow.read_keys) == ["a-slow", "b", "c", "d", "e"]
     assert any("outlasts its interval" in said for said in bucket.said)
     assert keys_of(bucket.ledger(rolled)) == ["a-slow", "b", "c", "d", "e"]
+
+
+def test_a_run_that_cannot_keep_up_ends_and_leaves_the_rest_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("fixity.rolling.roll"), "_MOST_BATCHES", 2)
+    bucket = Rolling(tmp_path)
+    slow = Slow()
+    bucket.store = slow
+    bucket.put("b", "c", "d", "e")
+    slow.rewrite("a-slow", bytes(5 * 1024**2), bucket.time)
+    bucket.take_inventory()
+    order = Order(BUCKET, bucket.settings, Limits(2), interval=0.05)
+    slow.until = lambda: len(slow.read_keys) >= 3
+    assert roll(slow, bucket.lake, order, "run", 2, bucket.said.append, bucket.now).succeeded == 4
+    assert roll(slow, bucket.lake, order, "next", 2, bucket.said.append, bucket.now).succeeded == 1
 
 
 class Slow(Archive):
