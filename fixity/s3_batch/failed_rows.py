@@ -1,7 +1,7 @@
 """The result files of tasks that failed, which are no CSV: S3 leaves the quotes of messages as they are.
 
-A record is six cells of CSV, then a message, which reaches up to a line that begins with the bucket's name
-and a comma, or to the end of the file. Keys may hold line ends, in quotes. What a row means is in
+A record is six cells of CSV, the bucket's name the first of them, then a message, which reaches up to a line
+that begins so, or to the end of the file. Keys may hold line ends, in quotes. What a row means is in
 `stage.sql`.
 """
 
@@ -53,8 +53,9 @@ def _table(rows: list[tuple[str, ...]], schema: pa.Schema) -> pa.Table:
 def _rows(file: Path, place: str, bucket: bytes) -> Iterator[tuple[str, ...]]:
     if not file.stat().st_size:
         return
-    head = re.compile(b'("?' + re.escape(bucket) + b'"?),' + b",".join([_CELL] * 5) + b",")
-    start = re.compile(b'\n"?' + re.escape(bucket) + b'"?,')
+    record = b'("?' + re.escape(bucket) + b'"?),' + b",".join([_CELL] * 5) + b","
+    head = re.compile(record)
+    start = re.compile(b"\n(?=" + record + b")")
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
         at = 0
         while at < len(content):
