@@ -18,6 +18,7 @@ from fixity.digests import Digest
 from fixity.stores import ListedObject, ObjectSkipped, ObjectUnreadable, Sink, Store
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 
+_AT_ONCE = 1024 * 1024  # bytes that are read to their end, wanted or not: asking costs more
 _BATCH = 8  # objects a thread takes at a time, and checks it gives back: fewer hand-overs
 
 
@@ -97,7 +98,7 @@ def check_objects(
     Arguments: `items`, positions and objects, consumed a little ahead of the reading; `digest_of`
     makes an object's digest, in the thread that reads it.
     Raises StoreUnreachable (the first one met) and whatever `items` raises. Then, and when the
-    iterator is closed, the threads end with the piece they are reading.
+    iterator is closed, the threads end with the piece, or the small object, that they are reading.
     """
     source = iter(items)
     taking = threading.Lock()
@@ -133,7 +134,7 @@ def check_objects(
                     if stop.is_set():
                         raise _Stopped
                     digest = digest_of(item, algorithm)
-                    sink = _StoppableSink(digest, stop)
+                    sink = _StoppableSink(digest, stop) if item.size > _AT_ONCE else digest
                     checks.append(check_object(store, item, digest, position, now, sink))
                 give(checks)
             give(None)
