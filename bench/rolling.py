@@ -36,7 +36,7 @@ from fixity.tables import CHECKSUMS, INVENTORY, Provenance
 BUCKET, BATCH, RUNS = "bench", 2500, 90 * 48
 LISTED = datetime(2026, 3, 1, tzinfo=UTC)
 BEGUN = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
-NOW = BEGUN + timedelta(days=91)
+NOW = BEGUN + timedelta(days=98)  # ten million objects are all checked within these 90 days, and some twice
 SETTINGS = Settings(timedelta(days=90), "SHA256")
 _DATA = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
