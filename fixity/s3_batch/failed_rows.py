@@ -61,12 +61,12 @@ def _rows(file: Path, place: str, bucket: bytes) -> Iterator[tuple[str, ...]]:
         while at < len(content):
             cells = head.match(content, at)
             if cells is None:
-                raise ReportUnusable(
-                    f"{place}: at byte {at:,} there is no row of the bucket "
-                    f"{bucket.decode()} with seven cells"
-                )
+                raise _no_row(place, at, bucket)
             following = start.search(content, cells.end())
             end = following.start() if following else len(content)
+            last = 0 if following else content.rfind(b"\n", cells.end()) + 1
+            if last and content[last:end].startswith(bucket + b","):  # cut off in the midst of a row
+                raise _no_row(place, last, bucket)
             try:
                 row = [_unquoted(cell.decode()) for cell in cells.groups()]
                 message = _unquoted(content[cells.end() : end].decode().rstrip("\r\n"))
@@ -74,6 +74,12 @@ def _rows(file: Path, place: str, bucket: bytes) -> Iterator[tuple[str, ...]]:
                 raise ReportUnusable(f"{place}: byte {at:,}: {error}") from error
             yield (*row, message)
             at = end + 1
+
+
+def _no_row(place: str, at: int, bucket: bytes) -> ReportUnusable:
+    return ReportUnusable(
+        f"{place}: at byte {at:,} there is no row of the bucket {bucket.decode()} with seven cells"
+    )
 
 
 def _unquoted(cell: str) -> str:
