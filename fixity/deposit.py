@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fixity.catalog import Algorithm
-from fixity.digests import Digest
+from fixity.digests import Digest, as_hex
 from fixity.etags import MultipartEtag, Together, likely_part_sizes, parts_of
 from fixity.stores import ListedObject, ObjectError, Store
 
@@ -195,7 +195,6 @@ def _by_stored(deposit: Deposit, item: ListedObject, found: ListedObject) -> Dep
     attributes = deposit.attributes()
     if attributes is None:
         return None
-    from fixity.baselines import as_hex
 
     head = attributes.head(found.key, found.version_id, found.etag)
     for algorithm, value in head.checksums.items() if head.whole else ():

@@ -5,7 +5,10 @@ The spellings are S3's own. Reading bytes and comparing checksums do not belong 
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -69,6 +72,31 @@ _MAKERS: dict[Algorithm, Callable[[], _Hash]] = {
     "XXHASH128": xxhash.xxh3_128,
 }
 assert set(_MAKERS) == set(ALGORITHMS)
+
+SIZES: dict[str, int] = {
+    "MD5": 16, "SHA1": 20, "SHA256": 32, "SHA512": 64, "CRC32": 4, "CRC32C": 4, "CRC64NVME": 8,
+    "XXHASH64": 8, "XXHASH3": 8, "XXHASH128": 16,
+}  # fmt: skip
+"""Bytes of an algorithm's checksum."""
+
+
+def algorithm_named(name: str) -> Algorithm | None:
+    """The algorithm that people write `sha256`, `SHA-256` or `Sha_256`; None where it is none of ours."""
+    plain = re.sub(r"[-_ ]", "", name).upper()
+    return next((algorithm for algorithm in ALGORITHMS if algorithm == plain), None)
+
+
+def as_hex(value: str, algorithm: Algorithm) -> str | None:
+    """A checksum that was written in hex or base64, as lower-case hex; None where it can be neither."""
+    value = value.strip()
+    size = SIZES[algorithm]
+    if re.fullmatch(rf"[0-9a-fA-F]{{{2 * size}}}", value):
+        return value.lower()
+    try:
+        raw = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return raw.hex() if len(raw) == size else None
 
 
 class Digest:

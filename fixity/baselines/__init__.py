@@ -8,7 +8,7 @@ from an object's bytes; holding records against what is computed belongs to `fix
 from __future__ import annotations
 
 from fixity.baselines.given import GivenWrong, keep_given, read_given
-from fixity.baselines.records import SOURCES, Record, Source, as_hex
+from fixity.baselines.records import SOURCES, Record, Source
 from fixity.baselines.take import Baselines, take_baselines
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "GivenWrong",
     "Record",
     "Source",
-    "as_hex",
     "keep_given",
     "read_given",
     "take_baselines",

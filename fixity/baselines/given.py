@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from fixity.baselines.records import Record, algorithm_named, as_hex
+from fixity.baselines.records import Record
 from fixity.catalog import Algorithm
+from fixity.digests import algorithm_named, as_hex
 from fixity.hashing import utc_now
 from fixity.lake import Lake
 from fixity.lake.paths import expected_folder

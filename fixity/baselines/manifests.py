@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import bagit
 
-from fixity.baselines.records import Record, algorithm_named, record_of
+from fixity.baselines.records import Record, record_of
+from fixity.digests import algorithm_named
 from fixity.stores import ListedObject, ObjectError, Store
 
 _OF_A_BAG = re.compile(r"bagit\.txt|bag-info\.txt|package-info\.txt|(tag)?manifest-[A-Za-z0-9_-]+\.txt")

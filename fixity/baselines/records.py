@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from datetime import datetime
 from typing import Literal, NamedTuple, get_args
 
-from fixity.catalog import ALGORITHMS, Algorithm
+from fixity.catalog import Algorithm
+from fixity.digests import as_hex
 
 Source = Literal["api", "manifest", "object-tagging", "object-metadata", "s3-checksum", "object-etag"]
 """Where a checksum was recorded; `api` is one that was given by hand."""
@@ -16,10 +14,6 @@ Source = Literal["api", "manifest", "object-tagging", "object-metadata", "s3-che
 SOURCES: tuple[Source, ...] = get_args(Source)
 """In the order in which records are taken."""
 
-_BYTES: dict[Algorithm, int] = {
-    "MD5": 16, "SHA1": 20, "SHA256": 32, "SHA512": 64, "CRC32": 4, "CRC32C": 4, "CRC64NVME": 8,
-    "XXHASH64": 8, "XXHASH3": 8, "XXHASH128": 16,
-}  # fmt: skip
 # Of two records of one kind, the one that says more is taken.
 _STRENGTH: tuple[Algorithm, ...] = (
     "SHA512", "SHA256", "SHA1", "MD5", "CRC64NVME", "XXHASH128", "XXHASH3", "XXHASH64", "CRC32C", "CRC32",
@@ -48,25 +42,6 @@ def rank(source: Source, algorithm: Algorithm | None, preferred: Algorithm) -> i
     """A record's place in the order: by its kind, then the `preferred` algorithm, then the strongest."""
     strength = -1 if algorithm == preferred else _STRENGTH.index(algorithm) if algorithm else len(_STRENGTH)
     return SOURCES.index(source) * 100 + strength + 1
-
-
-def algorithm_named(name: str) -> Algorithm | None:
-    """The algorithm that people write `sha256`, `SHA-256` or `Sha_256`; None where it is none of ours."""
-    plain = re.sub(r"[-_ ]", "", name).upper()
-    return next((algorithm for algorithm in ALGORITHMS if algorithm == plain), None)
-
-
-def as_hex(value: str, algorithm: Algorithm) -> str | None:
-    """A checksum that was written in hex or base64, as lower-case hex; None where it can be neither."""
-    value = value.strip()
-    size = _BYTES[algorithm]
-    if re.fullmatch(rf"[0-9a-fA-F]{{{2 * size}}}", value):
-        return value.lower()
-    try:
-        raw = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return raw.hex() if len(raw) == size else None
 
 
 def record_of(

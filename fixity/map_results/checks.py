@@ -7,22 +7,18 @@ listed is the one that was read: the same version, or written before the reading
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.catalog import ALGORITHMS, Algorithm, Bucket, LedgerMapping
-from fixity.digests import Digest
+from fixity.catalog import Algorithm, Bucket, LedgerMapping
+from fixity.digests import algorithm_named, as_hex
 from fixity.json_path import NOTHING, JsonPath, parse_json_path, value_at
 from fixity.map_results.gather import Result, parse_time
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
@@ -139,9 +135,7 @@ class ToldChecks:
     def _algorithm_of(self, output: object, bucket: Bucket) -> str | None:
         if self._algorithm is None:
             return bucket.algorithm
-        said = _text(output, self._algorithm)
-        plain = re.sub("[-_ ]", "", said or "").upper()
-        return plain if plain in ALGORITHMS else None
+        return algorithm_named(_text(output, self._algorithm) or "")
 
     def _outcome(self, output: object, algorithm: Algorithm) -> dict[str, str | None]:
         status = SUCCEEDED
@@ -158,7 +152,7 @@ class ToldChecks:
         said = _text(output, self._checksum)
         if said is None:
             return _not_checked(FAILED, "NoChecksum", "the map gives no checksum of it")
-        checksum = _hexadecimal(said, algorithm)
+        checksum = as_hex(said, algorithm)
         if checksum is None:
             return _not_checked(
                 FAILED, "InvalidChecksum", f"the map gives {said[:140]!r}, which is no {algorithm} checksum"
@@ -185,20 +179,3 @@ def _text(output: object, where: str | JsonPath | None) -> str | None:
     except UnicodeEncodeError:  # halves of characters, which no key has
         return None
     return found
-
-
-def _hexadecimal(said: str, algorithm: Algorithm) -> str | None:
-    """A checksum in lower-case hex, from hex or base64; None where it is none of that algorithm."""
-    digits = _digits(algorithm)
-    if re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", said):
-        return said.lower()
-    try:
-        found = base64.b64decode(said, validate=True).hex()
-    except (binascii.Error, ValueError):
-        return None
-    return found if len(found) == digits else None
-
-
-@cache
-def _digits(algorithm: Algorithm) -> int:
-    return len(Digest(algorithm).hexdigest())

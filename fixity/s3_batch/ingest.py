@@ -22,8 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fixity.catalog import Algorithm, Bucket
+from fixity.catalog import Bucket
 from fixity.database import open_database, processors
+from fixity.digests import SIZES
 from fixity.lake import Lake
 from fixity.lake.paths import checksums_file, checksums_folder
 from fixity.ledger import Checksums, TableMissing
@@ -41,11 +42,6 @@ _MEMORY = "1GB"
 _RANGE_BYTES = 16 * 1024 * 1024  # of the inventory, encoded and not compressed: some 130,000 objects
 _STAGE = Path(__file__).with_name("stage.sql").read_text(encoding="utf-8")
 _JOIN = Path(__file__).with_name("join.sql").read_text(encoding="utf-8")
-
-_OCTETS: dict[Algorithm, int] = {
-    "MD5": 16, "SHA1": 20, "SHA256": 32, "SHA512": 64, "CRC32": 4, "CRC32C": 4, "CRC64NVME": 8,
-    "XXHASH64": 8, "XXHASH3": 8, "XXHASH128": 16,
-}  # fmt: skip
 
 _STAGED = pa.schema(
     [(name, pa.string()) for name in ("key", "version_id", "etag", "checksum_type")]
@@ -183,7 +179,7 @@ def _stage(
         bucket=_text(bucket.real_name),
         key=key,
         algorithm=_text(job.algorithm),
-        octets=_OCTETS[job.algorithm],  # type: ignore[index]
+        octets=SIZES[job.algorithm],
         range=_range(0, len(edges)),
         staged=_text(str(staged)),
     )

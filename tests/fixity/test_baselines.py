@@ -10,12 +10,13 @@ from uuid import uuid4
 
 import pytest
 
-from fixity.baselines import GivenWrong, as_hex, keep_given, read_given
+from fixity.baselines import GivenWrong, keep_given, read_given
 from fixity.baselines.attributes import attribute_records, from_head, from_tags
 from fixity.baselines.given import given_records
 from fixity.baselines.manifests import find_manifests, is_of_manifest, manifest_records
-from fixity.baselines.records import SOURCES, Record, algorithm_named, rank
+from fixity.baselines.records import SOURCES, Record, rank
 from fixity.catalog import Algorithm, Store
+from fixity.digests import algorithm_named, as_hex
 from fixity.lake import LocalLake
 from fixity.s3_client import s3_client
 from fixity.stores import ListedObject, ObjectSkipped
