@@ -22,6 +22,7 @@ from fixity.tables import CHECKSUMS
 from fixity.wording import bytes_text
 from fixity_assets.batch_report import find_job, keep_job_report
 from fixity_assets.describe import GROUP, RETRIES, checksums_metadata, column_schema, told_plainly
+from fixity_assets.runs import UNFINISHED
 from resources import LakeResource, ProgressResource, S3ControlResource, StoresResource
 
 
@@ -29,13 +30,9 @@ def _scratch(context: dg.OpExecutionContext) -> str:
     return scratch_folder(context.run.root_run_id or context.run.run_id)
 
 
-_OVER = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
-_NOT_OVER = [status for status in dg.DagsterRunStatus if status not in _OVER]
-
-
 def _sweep(context: dg.OpExecutionContext, lake: Lake) -> None:
     """Remove what runs that are over left long ago. Other people's litter is no reason to end a run."""
-    runs = context.instance.get_runs(dg.RunsFilter(statuses=_NOT_OVER))
+    runs = context.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     in_progress = {run.root_run_id or run.run_id for run in runs}
     try:
         for folder in sweep(lake, in_progress, utc_now()):
@@ -161,6 +158,7 @@ def checksums_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         metadata={"dagster/column_schema": column_schema(CHECKSUMS)},
     )
     def checksums(inventory: None) -> None:
+        # Dagster calls this to lay out the steps: what it returns is one of them.
         return keep_table(plan_shards(inventory).map(hash_objects).collect())  # type: ignore[no-any-return]
 
     return checksums

@@ -11,15 +11,8 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from fixity.catalog import Bucket, Catalog
+from fixity_assets.runs import UNFINISHED
 from jobs import COVERAGE_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
-
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def rolling_schedules(catalog: Catalog) -> list[dg.ScheduleDefinition]:
@@ -79,7 +72,7 @@ def _is_turn(bucket: Bucket, tick: datetime) -> bool:
 
 
 def _runs(instance: dg.DagsterInstance, bucket: str) -> bool:
-    unfinished = dg.RunsFilter(job_name=ROLL_JOB, statuses=_UNFINISHED, tags={"dagster/partition": bucket})
+    unfinished = dg.RunsFilter(job_name=ROLL_JOB, statuses=UNFINISHED, tags={"dagster/partition": bucket})
     return bool(instance.get_run_records(unfinished, limit=1))
 
 

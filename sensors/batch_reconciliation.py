@@ -7,7 +7,6 @@ told. Requests that waited because the account was full are submitted when there
 from datetime import timedelta
 
 import dagster as dg
-from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from fixity.catalog import Catalog
 from fixity.lake import Lake
@@ -15,14 +14,13 @@ from fixity.s3_batch.errors import S3ControlError
 from fixity.s3_batch.jobs import MOST_ACTIVE, active_jobs
 from fixity.s3_batch.records import open_jobs, waiting_requests
 from fixity_assets.checksum_job import NAME, REQUEST_TAG
+from fixity_assets.runs import UNFINISHED
 from jobs import REQUEST_JOB, batch_jobs
 from resources import LakeResource, S3ControlResource
 from sensors.finished_jobs import NoRun, ingest_request
 
 HEAD_START = timedelta(minutes=10)
 """For how long a job that has ended is left to its event: else both sensors could ask for its run."""
-
-UNFINISHED = [status for status in dg.DagsterRunStatus if status not in FINISHED_STATUSES]
 
 
 def batch_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:

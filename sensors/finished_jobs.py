@@ -16,13 +16,12 @@ from fixity.s3_batch.finished import YOUNG
 from fixity.s3_batch.jobs import VANISHED, JobState, describe
 from fixity.s3_batch.records import JobRecord, job_record, outcome_of
 from fixity_assets.batch_report import COMPUTE_TAG, JOB_TAG
+from fixity_assets.runs import UNSUCCESSFUL
 from jobs import INGEST_JOB
 from resources import S3ControlResource
 
 MOST_ATTEMPTS = 3
 """Runs that may fail over one report: what failed for a passing reason is asked for again."""
-
-_UNSUCCESSFUL = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def _attempt(instance: dg.DagsterInstance, tag: str, bucket: str, job_id: str) -
     """What tells the next run for a job from those that failed, in its key; or why there is to be none."""
     # Either sensor may have asked: Dagster's own keys tell apart the runs of one sensor only.
     runs = instance.get_runs(dg.RunsFilter(tags={tag: job_id}))
-    if any(run.status not in _UNSUCCESSFUL for run in runs):
+    if any(run.status not in UNSUCCESSFUL for run in runs):
         return NoRun(f"the run for the job {job_id} of '{bucket}' was requested already")
     if len(runs) >= MOST_ATTEMPTS:
         return NoRun(

@@ -15,6 +15,7 @@ import dagster as dg
 
 from fixity.catalog import Catalog
 from fixity_assets.restored import LOOK_AGAIN_AT, NAME, READY
+from fixity_assets.runs import UNFINISHED, UNSUCCESSFUL
 from fixity_assets.selected import SELECTION
 from jobs.ingest import INGEST_SELECTED_JOB, RESTORE_JOB, ingest_jobs
 from resources import LakeResource, QueuesResource
@@ -26,13 +27,6 @@ READING = "fixity/reading"
 
 _REST, _LONGEST_REST = 15 * 60, 12 * 60 * 60  # seconds
 _MOST_FAILURES = 1000
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def restore_completion_sensor(catalog: Catalog) -> dg.SensorDefinition:
@@ -91,7 +85,7 @@ def _after_the_last_look(instance: dg.DagsterInstance, bucket: str, now: float) 
     if LOOK_AGAIN_AT in said and now >= float(str(said[LOOK_AGAIN_AT].value)):
         reading = dg.RunsFilter(
             job_name=INGEST_SELECTED_JOB,
-            statuses=_UNFINISHED,
+            statuses=UNFINISHED,
             tags={"dagster/partition": bucket, READING: "restored"},
         )
         failed = _failed_since(instance, bucket, looks[0].timestamp)
@@ -108,7 +102,7 @@ def _failed_since(instance: dg.DagsterInstance, bucket: str, look: float) -> lis
     records = instance.get_run_records(
         dg.RunsFilter(
             job_name=RESTORE_JOB,
-            statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
+            statuses=list(UNSUCCESSFUL),
             tags={"dagster/partition": bucket},
             created_after=datetime.fromtimestamp(look, UTC),
         ),

@@ -21,6 +21,7 @@ from fixity.map_results.keep import runs_among
 from fixity.map_results.runs import MANIFEST
 from fixity.map_results.s3 import Head
 from fixity_assets.map_results import MAP_RUNS, NAME, REFUSED
+from fixity_assets.runs import UNSUCCESSFUL
 from jobs.map_results import MAP_RESULTS_JOB
 from resources import QueuesResource
 from resources.map_results import MapResultsResource
@@ -30,7 +31,6 @@ _LIST_EVERY = timedelta(minutes=15)
 _LOOK_BACK = timedelta(days=14)  # as long as SQS can keep a message: what is older is history
 _ATTEMPTS = 3  # runs that a manifest gets, where each fails for a passing reason
 _RUN_KEY = "dagster/run_key"
-_FAILED = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 _PAGES = 20  # of a listing in one tick: the next one goes on
 
 
@@ -124,7 +124,7 @@ def _run_key(instance: dg.DagsterInstance, manifest: str) -> str:
     for attempt in range(1, _ATTEMPTS + 1):
         key = manifest if attempt == 1 else f"{manifest}:{attempt}"
         runs = instance.get_runs(dg.RunsFilter(tags={_RUN_KEY: key}))
-        if not runs or any(run.status not in _FAILED or REFUSED in run.tags for run in runs):
+        if not runs or any(run.status not in UNSUCCESSFUL or REFUSED in run.tags for run in runs):
             break
     return key
 
