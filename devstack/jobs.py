@@ -16,6 +16,7 @@ from uuid import uuid4
 from botocore.exceptions import ClientError
 
 from devstack.reports import Task, write_report
+from fixity.catalog import Algorithm
 from fixity.digests import Digest
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ class Jobs:
                     version = each["VersionId"]
                     yield bucket, each["Key"], "" if version == "null" else version
 
-    def _task(self, bucket: str, key: str, version_id: str, algorithm: Any) -> Task:  # noqa: ANN401
+    def _task(self, bucket: str, key: str, version_id: str, algorithm: Algorithm) -> Task:
         if key in self._behaviour.fail_keys:
             why = 'SSE-C encryption type is not supported for this operation, "GetObject'
             return Task(bucket, key, version_id, failure=why, failure_code="400")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import threading
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -58,7 +59,7 @@ class S3ControlServer:
         self._thread.join()
         self._server.server_close()
 
-    def answer(self, method: str, target: str, headers: Any, body: bytes) -> tuple[int, bytes]:  # noqa: ANN401
+    def answer(self, method: str, target: str, headers: Message, body: bytes) -> tuple[int, bytes]:
         """The status and body that answer a request."""
         operations = {
             "CreateJob": self.jobs.create_job,
@@ -124,7 +125,7 @@ def main() -> None:
         server.behaviour.fail_jobs |= set(said.fail_jobs_of)
         server.behaviour.lose_events, server.behaviour.send_twice = said.lose_events, said.send_twice
         server.behaviour.hold = threading.Event() if said.hold else None
-        print(f"S3 Control on {server.endpoint_url}", flush=True)  # noqa: T201
+        print(f"S3 Control on {server.endpoint_url}", flush=True)  # noqa: T201 - whoever starts it reads this
         threading.Event().wait()
 
 

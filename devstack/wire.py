@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.message import Message
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
@@ -27,7 +28,7 @@ def service_model(service: str) -> ServiceModel:
 
 
 def read_request(
-    model: ServiceModel, method: str, target: str, headers: Mapping[str, str], body: bytes
+    model: ServiceModel, method: str, target: str, headers: Message, body: bytes
 ) -> tuple[str, dict[str, Any]]:
     """The operation that a request asks for, and its parameters. Raises NoSuchOperation."""
     way = urlsplit(target)
@@ -52,7 +53,7 @@ def _parameters(
     operation: OperationModel,
     labels: Mapping[str, str],
     query: Mapping[str, list[str]],
-    headers: Mapping[str, str],
+    headers: Message,
     body: bytes,
 ) -> dict[str, Any]:
     shape = operation.input_shape

@@ -7,12 +7,13 @@ such a bucket or pair itself stands.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any
 
 from fixity.catalog.s3_batch import ENGINE
 from fixity.catalog.wording import shown
+
+if TYPE_CHECKING:
+    from fixity.catalog.model import Store
 
 _REPLICA = "-repl"
 
@@ -21,7 +22,7 @@ class StacksUnknown(Exception):
     """The stacks' buckets cannot be found. The message says why."""
 
 
-def with_stacks(content: Mapping[str, Any], store_type: type[BaseModel]) -> dict[str, Any]:
+def with_stacks(content: Mapping[str, Any], store_type: type[Store]) -> dict[str, Any]:
     """The catalog's mapping with the buckets and pairs of its stacks filled in.
 
     Arguments: `store_type`, the model of a store. Anything of a wrong form is left to be refused as it is.
@@ -71,14 +72,14 @@ def _others(buckets: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, A
     return {name: bucket for name, bucket in buckets.items() if name not in found}
 
 
-def _buckets_of_the_account(store_type: type[BaseModel], store: Mapping[str, Any]) -> set[str]:
+def _buckets_of_the_account(store_type: type[Store], store: Mapping[str, Any]) -> set[str]:
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
     from fixity.s3_client import s3_client
 
     try:
-        client = s3_client(store_type.model_validate({"name": "aws", **store}))  # type: ignore[arg-type]
+        client = s3_client(store_type.model_validate({"name": "aws", **store}))
         return {bucket["Name"] for bucket in client.list_buckets().get("Buckets", [])}
     except (Boto3Error, BotoCoreError, ClientError) as error:
         raise StacksUnknown(f"the account's buckets cannot be listed: {error}") from error

@@ -22,6 +22,7 @@ from fixity.map_results.errors import BucketUnreachable, ResultsRefused
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import PaginatorConfigTypeDef
 
 PIECE = 8 * 1024 * 1024
 """Bytes that are asked for at a time, and the least part of an upload."""
@@ -71,13 +72,13 @@ class ResultsBucket:
     def list(self, prefix: str, after: str = "", pages: int | None = None) -> Iterator[list[Head]]:
         """The objects below a prefix, page by page (of 1,000), from the key that follows `after`."""
         paginator = self._client.get_paginator("list_objects_v2")
-        settings = {"MaxItems": pages * 1000} if pages else {}
+        settings: PaginatorConfigTypeDef = {"MaxItems": pages * 1000} if pages else {}
         with self._errors(prefix):
             for page in paginator.paginate(
                 Bucket=self._bucket,
                 Prefix=prefix,
                 StartAfter=after,
-                PaginationConfig=settings,  # type: ignore[arg-type]
+                PaginationConfig=settings,
             ):
                 yield [
                     Head(each["Key"], each["ETag"].strip('"'), each["Size"], each["LastModified"])

@@ -36,6 +36,8 @@ class ResumableDigest(Digest):
     Raises StateUnusable for a state of another algorithm.
     """
 
+    _hash: ResumableHash
+
     def __init__(self, algorithm: Algorithm, state: State | None = None) -> None:
         if state is not None and state.algorithm != algorithm:
             raise StateUnusable(f"a state of {state.algorithm}, where {algorithm} is computed")
@@ -56,8 +58,7 @@ class ResumableDigest(Digest):
 
     def state(self) -> State:
         """The state after the bytes taken so far."""
-        resumable: ResumableHash = self._hash  # type: ignore[assignment]  # made by _start alone
-        return resumable.state(self._count)
+        return self._hash.state(self._count)
 
 
 class _ResumableCrc(Crc):
