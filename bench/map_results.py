@@ -118,10 +118,9 @@ def gather_run(url: str, folder: Path, elements: int) -> None:
         LocalLake(folder / "lake"), "checked", MadeUpStore(elements), taker.close(), "bench", run.url,
         datetime.now(UTC),
     )  # fmt: skip
-    if not gathered.results == kept.succeeded == elements:
-        raise SystemExit(
-            f"of {elements:,} results {gathered.results:,} were gathered, {kept.succeeded:,} kept"
-        )
+    succeeded = kept.table.succeeded if kept.table else 0
+    if not gathered.results == succeeded == elements:
+        raise SystemExit(f"of {elements:,} results {gathered.results:,} were gathered, {succeeded:,} kept")
     assert "dagster" not in sys.modules
 
 

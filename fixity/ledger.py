@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,10 +19,10 @@ import pyarrow.parquet as pq
 
 from fixity.database import open_database
 from fixity.hashing import utc_now
-from fixity.lake import Lake, LakeError
+from fixity.lake import Lake
 from fixity.lake.paths import checksums_file, checksums_folder, inventory_folder
 from fixity.newest import announce, newest_table
-from fixity.shards import Plan, parts_folder
+from fixity.shards import Plan, kept_parts
 from fixity.table_writer import ROW_GROUP_ROWS, TableWriter
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance, naming_the_unreadable
 
@@ -61,6 +62,63 @@ def newest_inventory(lake: Lake, bucket: str) -> str:
     return newest
 
 
+class LedgerFile:
+    """A run's file of the ledger in the making, which counts what it takes.
+
+    Use it as a context, then `keep` it; after an error within, nothing is kept.
+    Arguments: `provenance`, with the bucket and the run, which give the file its name.
+    """
+
+    def __init__(self, lake: Lake, provenance: Provenance, workspace: Path) -> None:
+        self._lake = lake
+        self._provenance = provenance
+        self._file = workspace / "checksums.parquet"
+        self._writer = TableWriter(self._file, CHECKSUMS, provenance)
+        self._statuses: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._bytes_read = 0
+
+    @property
+    def rows(self) -> int:
+        """Checks taken."""
+        return self._statuses.total()
+
+    def write(self, checks: pa.Table) -> None:
+        """Take the next checks, of the schema CHECKSUMS."""
+        self._statuses += _count(checks.column("status"))
+        self._reasons += _count(checks.column("error_code").drop_null())
+        self._bytes_read += pc.sum(checks.column("bytes_read")).as_py() or 0
+        for batch in checks.combine_chunks().to_batches():
+            self._writer.write(batch)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._writer.close()
+        else:
+            self._writer.abandon()
+
+    def keep(self) -> Checksums:
+        """Put the file into the lake as `checksums/<bucket>/<run id>.parquet`. Raises LakeError."""
+        name = checksums_file(self._provenance.bucket, self._provenance.run_id)
+        self._lake.put(name, self._file)
+        announce(self._lake, checksums_folder(self._provenance.bucket), self._provenance)
+        return Checksums(
+            name,
+            self._statuses[SUCCEEDED],
+            self._statuses[FAILED],
+            self._statuses[SKIPPED],
+            self._bytes_read,
+            dict(sorted(self._reasons.items())),
+        )
+
+
+def _count(column: pa.ChunkedArray) -> Counter[str]:
+    return Counter({item["values"]: item["counts"] for item in pc.value_counts(column).to_pylist()})
+
+
 def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: str) -> Checksums:
     """Join the parts of a run to its table, `checksums/<bucket>/<run_id>.parquet`.
 
@@ -68,49 +126,10 @@ def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: st
     """
     with lake.workspace() as workspace:
         inventory = Provenance.read(lake.fetch(plan.inventory, workspace))
-        file = workspace / "checksums.parquet"
-        provenance = replace(inventory, bucket=bucket, run_id=run_id)
-        writer = TableWriter(file, CHECKSUMS, provenance)
-        statuses: Counter[str] = Counter()
-        reasons: Counter[str] = Counter()
-        rows = bytes_read = 0
-        try:
-            for part in lake.list(parts_folder(scratch, plan)):
-                if part.name != f"{parts_folder(scratch, plan)}{rows:012d}.parquet":
-                    break
-                part_file = lake.fetch(part.name, workspace)
-                with naming_the_unreadable(part_file):
-                    table = pq.read_table(part_file)
-                rows += table.num_rows
-                bytes_read += pc.sum(table.column("bytes_read")).as_py()
-                statuses += _count(table.column("status"))
-                reasons += _count(table.column("error_code").drop_null())
-                for batch in table.to_batches():
-                    writer.write(batch)
-            if rows != plan.objects:
-                raise LakeError(
-                    f"the parts below {lake.location(scratch)} end at row {rows:,} of {plan.objects:,}: "
-                    "run the bucket's checksums anew"
-                )
-            writer.close()
-        except BaseException:
-            writer.abandon()
-            raise
-        name = checksums_file(bucket, run_id)
-        lake.put(name, file)
-        announce(lake, checksums_folder(bucket), provenance)
-    return Checksums(
-        name,
-        statuses[SUCCEEDED],
-        statuses[FAILED],
-        statuses[SKIPPED],
-        bytes_read,
-        dict(sorted(reasons.items())),
-    )
-
-
-def _count(column: pa.ChunkedArray) -> Counter[str]:
-    return Counter({item["values"]: item["counts"] for item in pc.value_counts(column).to_pylist()})
+        with LedgerFile(lake, replace(inventory, bucket=bucket, run_id=run_id), workspace) as checks:
+            for part in kept_parts(lake, scratch, plan, workspace):
+                checks.write(part)
+        return checks.keep()
 
 
 def current_checksums(

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from fixity.catalog import CHUNK_SIZE, Algorithm
 from fixity.hashing import Check, check_objects, utc_now
-from fixity.lake import Lake
+from fixity.lake import Lake, LakeError
 from fixity.rehashes import Rehashes
 from fixity.stores import ListedObject, Store
 from fixity.tables import CHECKSUMS, SUCCEEDED, Provenance, naming_the_unreadable
@@ -227,6 +227,28 @@ def parts_folder(scratch: str, plan: Plan) -> str:
     """Where the finished parts are: apart for each inventory and algorithm, so that what was done
     by another plan of the same run is never taken for this one's."""
     return f"{scratch}parts/{PurePosixPath(plan.inventory).stem}-{plan.algorithm}/"
+
+
+def kept_parts(lake: Lake, scratch: str, plan: Plan, workspace: Path) -> Iterator[pa.Table]:
+    """The checks of all parts below `scratch`, in the order of the inventory.
+
+    Raises LakeError when parts are missing, once those before have been given; TableUnreadable.
+    """
+    folder = parts_folder(scratch, plan)
+    rows = 0
+    for part in lake.list(folder):
+        if part.name != f"{folder}{rows:012d}.parquet":
+            break
+        file = lake.fetch(part.name, workspace)
+        with naming_the_unreadable(file):
+            table = pq.read_table(file)
+        rows += table.num_rows
+        yield table.cast(CHECKSUMS)
+    if rows != plan.objects:
+        raise LakeError(
+            f"the parts below {lake.location(scratch)} end at row {rows:,} of {plan.objects:,}: "
+            "hash the bucket in a new run"
+        )
 
 
 def part_file(parts: str, shard: Shard, part: Shard) -> str:

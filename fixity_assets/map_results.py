@@ -13,9 +13,11 @@ import dagster as dg
 
 from fixity.inventory import Inventory
 from fixity.lake import Lake
+from fixity.ledger import Checksums
 from fixity.map_results import BucketUnreachable, MapRun, ResultsRefused
 from fixity.map_results.keep import Kept, find_run, keep_run
 from fixity.map_results.ledger import KeptChecks
+from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 from fixity_assets.describe import GROUP, RETRIES, told_plainly
 from resources import LakeResource, StoresResource
 from resources.map_results import MapResultsResource
@@ -67,8 +69,8 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
                 # The tables of these buckets are new: whatever waits for them sees it by these events.
                 if isinstance(table, Inventory):
                     context.log_event(_inventory_event(kept_in, name, table))
-                elif table.file:
-                    context.log_event(_checksums_event(kept_in, table, table.file, run))
+                elif table.table:
+                    context.log_event(_checksums_event(kept_in, name, table.table, run))
 
             kept = keep_run(
                 bucket, run, stores.catalog.catalog, settings, kept_in, stores.open, context.run.run_id, tell
@@ -105,21 +107,21 @@ def _inventory_event(lake: Lake, bucket: str, taken: Inventory) -> dg.AssetMater
     )
 
 
-def _checksums_event(lake: Lake, checks: KeptChecks, file: str, run: MapRun) -> dg.AssetMaterialization:
+def _checksums_event(lake: Lake, bucket: str, kept: Checksums, run: MapRun) -> dg.AssetMaterialization:
     return dg.AssetMaterialization(
         "checksums",
-        partition=checks.bucket,
+        partition=bucket,
         metadata={
-            "dagster/row_count": checks.objects,
-            **_figures(checks),
-            "table": dg.MetadataValue.path(lake.location(file)),
+            "dagster/row_count": kept.objects,
+            **_figures(kept),
+            "table": dg.MetadataValue.path(lake.location(kept.file)),
             "map_run": run.url,
         },
     )
 
 
-def _figures(checks: KeptChecks) -> dict[str, int]:
-    return {"succeeded": checks.succeeded, "failed": checks.failed, "skipped": checks.skipped}
+def _figures(kept: Checksums | None) -> dict[str, int]:
+    return {name: getattr(kept, name) if kept else 0 for name in (SUCCEEDED, FAILED, SKIPPED)}
 
 
 def _left_out(kept: Kept) -> dict[str, dict[str, int]]:
@@ -130,7 +132,7 @@ def _left_out(kept: Kept) -> dict[str, dict[str, int]]:
 def _checks(kept: Kept) -> dg.JsonMetadataValue:
     return dg.MetadataValue.json(
         {
-            "kept": {checks.bucket: _figures(checks) for checks in kept.checks},
+            "kept": {checks.bucket: _figures(checks.table) for checks in kept.checks},
             "left_out": _left_out(kept),
         }
     )

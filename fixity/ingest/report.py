@@ -23,7 +23,7 @@ from fixity.ingest.plan import ingest_scratch
 from fixity.inventory import Wanted
 from fixity.lake import Lake, LakeError
 from fixity.lake.paths import ingest_file, ingest_report_file, ingest_stats_file
-from fixity.shards import Plan, parts_folder
+from fixity.shards import Plan, kept_parts
 from fixity.tables import CHECKSUMS, INGEST, Provenance
 
 _SQL = Path(__file__).with_suffix(".sql")
@@ -170,16 +170,5 @@ def _in_order(row: dict[str, Any]) -> bool:
 def _join_parts(lake: Lake, plans: dict[Algorithm, Plan], scratch: str, file: Path, workspace: Path) -> None:
     with pq.ParquetWriter(file, CHECKSUMS) as writer:
         for algorithm, plan in plans.items():
-            rows = 0
-            folder = ingest_scratch(scratch, algorithm)
-            for part in lake.list(parts_folder(folder, plan)):
-                if part.name != f"{parts_folder(folder, plan)}{rows:012d}.parquet":
-                    break
-                table = pq.read_table(lake.fetch(part.name, workspace)).cast(CHECKSUMS)
-                writer.write_table(table)
-                rows += table.num_rows
-            if rows != plan.objects:
-                raise LakeError(
-                    f"the parts below {lake.location(folder)} end at row {rows:,} of {plan.objects:,}: "
-                    "run the bucket's ingest anew"
-                )
+            for part in kept_parts(lake, ingest_scratch(scratch, algorithm), plan, workspace):
+                writer.write_table(part)

@@ -14,19 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.database import open_database
 from fixity.inventory import Inventory, list_selection, take_inventory
 from fixity.lake import Lake
-from fixity.lake.paths import checksums_file, checksums_folder, scratch_folder
-from fixity.ledger import TableMissing, newest_inventory
+from fixity.lake.paths import scratch_folder
+from fixity.ledger import Checksums, LedgerFile, TableMissing, newest_inventory
 from fixity.map_results.checks import Told
-from fixity.newest import announce
 from fixity.stores import FindingStore
-from fixity.table_writer import TableWriter
-from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
+from fixity.tables import CHECKSUMS, Provenance
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,24 +47,16 @@ _CLOCKS_DIFFER = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class KeptChecks:
-    """The checks of a bucket that were kept: rows by status; `left_out` counts results by the reason.
+    """The checks of a bucket that were kept; `left_out` counts results that are no checks by the reason.
 
-    file: the table's name in the lake, None where no result counted. taken: the inventory that was
-    taken for it, None where the newest was young enough.
+    table: None where no result counted. taken: the inventory that was taken for it, None where the newest
+    was young enough.
     """
 
     bucket: str
-    file: str | None
-    succeeded: int
-    failed: int
-    skipped: int
+    table: Checksums | None
     left_out: Counter[str]
     taken: Inventory | None
-
-    @property
-    def objects(self) -> int:
-        """All rows."""
-        return self.succeeded + self.failed + self.skipped
 
 
 def keep_told(
@@ -107,42 +96,30 @@ def keep_told(
         # Named after the map, not the inventory: even where it has a row for every object, newer checks
         # of them may stand in the ledger already.
         provenance = Provenance(bucket, run_id, manifest, listed_at, place)
-        file = workspace / "checksums.parquet"
-        writer = TableWriter(file, CHECKSUMS, provenance)
-        statuses: Counter[str] = Counter()
         left_out: Counter[str] = Counter()
-        try:
-            with open_database(workspace, _MEMORY, _THREADS) as database:
-                for lower, upper in _ranges(database, told.file):
-                    database.execute(
-                        _JUDGE,
-                        {
-                            "told": str(told.file),
-                            "inventory": str(inventory),
-                            "bucket": bucket,
-                            "told_at": told_at,
-                            "lower": lower,
-                            "upper": upper,
-                        },
-                    )
-                    database.execute(_COUNT)
-                    reader = database.execute(_ROWS, {"told_at": told_at, "run_id": run_id})
-                    for batch in reader.to_arrow_reader(_ROWS_AT_ONCE):
-                        for piece in pa.Table.from_batches([batch]).cast(CHECKSUMS).to_batches():
-                            writer.write(piece)
-                            counted = pc.value_counts(piece.column("status")).to_pylist()
-                            statuses.update({each["values"]: each["counts"] for each in counted})
-                    left_out.update(dict(database.execute(_LEFT_OUT).fetchall()))
-            writer.close()
-        except BaseException:
-            writer.abandon()
-            raise
-        name = None
-        if statuses:
-            name = checksums_file(bucket, run_id)
-            lake.put(name, file)
-            announce(lake, checksums_folder(bucket), provenance)
-    return KeptChecks(bucket, name, statuses[SUCCEEDED], statuses[FAILED], statuses[SKIPPED], left_out, taken)
+        with (
+            LedgerFile(lake, provenance, workspace) as checks,
+            open_database(workspace, _MEMORY, _THREADS) as database,
+        ):
+            for lower, upper in _ranges(database, told.file):
+                database.execute(
+                    _JUDGE,
+                    {
+                        "told": str(told.file),
+                        "inventory": str(inventory),
+                        "bucket": bucket,
+                        "told_at": told_at,
+                        "lower": lower,
+                        "upper": upper,
+                    },
+                )
+                database.execute(_COUNT)
+                reader = database.execute(_ROWS, {"told_at": told_at, "run_id": run_id})
+                for batch in reader.to_arrow_reader(_ROWS_AT_ONCE):
+                    checks.write(pa.Table.from_batches([batch]).cast(CHECKSUMS))
+                left_out.update(dict(database.execute(_LEFT_OUT).fetchall()))
+        kept = checks.keep() if checks.rows else None
+    return KeptChecks(bucket, kept, left_out, taken)
 
 
 def _newest_inventory(lake: Lake, bucket: str, workspace: Path, place: str | None) -> Path | None:

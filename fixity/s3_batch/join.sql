@@ -1,10 +1,11 @@
--- The checks of the objects that an inventory lists within a range of keys, by a report's rows, in the
--- columns and the order of the ledger. `{rows}` is `joined`, where the report has one row an object,
--- as it should; else `one_each`, which takes longer. Rows come in any order, with the inventory's number.
+-- What a report's rows say of the objects that an inventory lists within a range of keys: a row each, with the
+-- number of the object's row in the inventory, in any order. `{rows}` is `joined`, where the report has one
+-- row an object, as it should; else `one_each`, which takes longer.
 WITH
 listed AS (
     SELECT
-        *,
+        key,
+        etag,
         file_row_number AS listed_row,
         CASE WHEN version_id NOT IN ('', 'null') THEN version_id END AS version_named
     FROM read_parquet($inventory)
@@ -82,16 +83,10 @@ one_each AS (
     WHERE number = 1
 )
 SELECT
-    key,
-    version_id,
-    size,
-    etag,
-    last_modified,
-    storage_class,
-    $algorithm AS algorithm,
+    listed_row,
+    status,
     CASE WHEN status = 'succeeded' THEN checksum_type END AS checksum_type,
     CASE WHEN status = 'succeeded' THEN lower(hex(checksum)) END AS checksum,
-    status,
     CASE
         WHEN status = 'failed' THEN error_code
         WHEN status = 'skipped' AND reported_key IS NULL THEN 'NotInReport'
@@ -102,13 +97,7 @@ SELECT
         WHEN status = 'skipped' AND reported_key IS NULL
             THEN 'the report of S3 does not name it: deleted since it was listed, or not asked for'
         WHEN status = 'skipped' THEN 'the object was overwritten since it was listed'
-    END AS error_message,
-    CASE WHEN status = 'succeeded' THEN size ELSE 0 END AS bytes_read,
-    's3_batch' AS evidence,
-    CASE WHEN status <> 'skipped' THEN $checked_at END AS checked_at,
-    $run_id AS run_id,
-    is_latest,
-    listed_row
+    END AS error_message
 FROM (
     SELECT
         *,

@@ -1,6 +1,6 @@
 -- The rows of a completion report, judged by themselves, a file for each range of keys. A row's message
 -- is JSON where the task succeeded, and malformed where it failed. What stands in braces is
--- filled in by ingest.py, since DuckDB takes no parameters in a COPY.
+-- filled in by stage.py, since DuckDB takes no parameters in a COPY.
 COPY (
     WITH
     -- Quoting is right in the files of tasks that succeeded; what has not seven columns there is refused.
@@ -60,7 +60,7 @@ COPY (
         {range} AS range,
         key,
         version_id,
-        trim(etag, '"') AS etag,
+        CASE WHEN starts_with(etag, '"') THEN trim(etag, '"') ELSE etag END AS etag,
         CASE WHEN wrong IS NULL THEN said.checksumType END AS checksum_type,
         CASE WHEN wrong IS NULL THEN in_hex END AS checksum,
         wrong AS error_code,
@@ -87,4 +87,4 @@ COPY (
         END AS error_message
     -- Keys outside the bucket's prefix are NULL, and meet nothing: rows are counted with them.
     FROM judged
-) TO {staged} (FORMAT parquet, COMPRESSION lz4, PARTITION_BY (range))
+) TO {staged} (FORMAT parquet, COMPRESSION lz4, PARTITION_BY (range), ROW_GROUP_SIZE 10240)

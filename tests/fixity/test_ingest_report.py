@@ -118,7 +118,7 @@ def test_a_tag_that_could_not_be_written_is_a_warning_on_a_good_check(tmp_path: 
 def test_a_report_that_lacks_parts_is_never_kept(tmp_path: Path) -> None:
     store, lake = Troubled(), LocalLake(tmp_path)
     store.put("a", b"abc")
-    with pytest.raises(LakeError, match="run the bucket's ingest anew"):
+    with pytest.raises(LakeError, match="hash the bucket in a new run"):
         report(store, lake, "", hashed=False)
     assert lake.list("ingest/b/") == []
 

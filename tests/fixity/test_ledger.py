@@ -104,7 +104,7 @@ def test_parts_of_another_cut_are_never_joined_to_a_table(tmp_path: Path) -> Non
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("fixity.shards.PART_OBJECTS", size)
             hash_shard(store, lake, "scratch/r/", plan, plan.shards[0], "r", 1)
-    with pytest.raises(LakeError, match="run the bucket's checksums anew"):
+    with pytest.raises(LakeError, match="hash the bucket in a new run"):
         keep_checksums(lake, "scratch/r/", plan, "b", "r")
 
 

@@ -14,7 +14,7 @@ import pytest
 from fixity.catalog import Bucket, LedgerMapping
 from fixity.inventory import take_inventory
 from fixity.lake import LocalLake
-from fixity.ledger import current_checksums, newest_inventory
+from fixity.ledger import Checksums, current_checksums, newest_inventory
 from fixity.map_results import Result
 from fixity.map_results.checks import Told, ToldChecks
 from fixity.map_results.gather import parse_time
@@ -69,8 +69,8 @@ class Ledger:
         )
 
     def kept(self, checks: KeptChecks) -> list[dict[str, Any]]:
-        assert checks.file is not None
-        return rows(self.lake.fetch(checks.file, self.folder))
+        assert checks.table is not None
+        return rows(self.lake.fetch(checks.table.file, self.folder))
 
     def current(self) -> dict[str, tuple[str, str | None, str | None]]:
         """What the bucket's table says now: status, checksum and evidence by key."""
@@ -87,7 +87,7 @@ def test_checksums_of_a_map_are_rows_like_any_other_with_their_own_evidence(ledg
     ledger.store.put("b.txt", b"two")
     ledger.store.put("a.txt", b"one")
     checks = ledger.keep(told(ledger.folder, said("b.txt", b"two"), said("a.txt", b"one")))
-    assert (checks.file, checks.succeeded, checks.objects) == ("checksums/b/run.parquet", 2, 2)
+    assert checks.table == Checksums("checksums/b/run.parquet", 2, 0, 0, 0, {})
     assert checks.taken is not None and checks.taken.objects == 2 and not checks.left_out
     first, second = ledger.kept(checks)
     assert (first["key"], second["key"]) == ("a.txt", "b.txt")
@@ -141,7 +141,7 @@ def test_what_was_overwritten_since_the_map_read_it_does_not_get_the_old_checksu
 ) -> None:
     ledger.store.put("a", b"new")  # a second after noon, as the listing says
     checks = ledger.keep(told(ledger.folder, said("a", b"old"), began=NOON + timedelta(seconds=1 + seconds)))
-    assert checks.file is None and checks.left_out == {"written_since": 1}
+    assert checks.table is None and checks.left_out == {"written_since": 1}
 
 
 def test_a_version_keeps_its_checksum_whatever_was_written_since(ledger: Ledger) -> None:
@@ -157,7 +157,7 @@ def test_the_version_null_is_one_that_an_overwrite_replaces(ledger: Ledger) -> N
     before = told(ledger.folder, said("a", b"x", version="null"), began=NOON)
     assert ledger.keep(before).left_out == {"written_since": 1}
     after = told(ledger.folder, said("a", b"x", version="null"))
-    assert ledger.keep(after, "second").succeeded == 1
+    assert len(ledger.kept(ledger.keep(after, "second"))) == 1
 
 
 def test_without_version_and_time_nobody_knows_what_was_read(ledger: Ledger) -> None:
@@ -165,7 +165,7 @@ def test_without_version_and_time_nobody_knows_what_was_read(ledger: Ledger) -> 
     assert ledger.keep(told(ledger.folder, said("a", b"x"), began=None)).left_out == {"time_unknown": 1}
     outputs = [said("a", b"x", at=READ.isoformat())]
     timed = told(ledger.folder, *outputs, began=None, checked_at="$.at")
-    assert ledger.keep(timed, "second").succeeded == 1
+    assert len(ledger.kept(ledger.keep(timed, "second"))) == 1
 
 
 @pytest.mark.parametrize("began", [NOON, None])
@@ -175,7 +175,7 @@ def test_a_clock_that_is_ahead_does_not_make_an_old_reading_count(
     ledger.store.put("a", b"new")  # overwritten after it was read
     ahead = [said("a", b"old", at=(READ + 365 * DAY).isoformat())]
     checks = ledger.keep(told(ledger.folder, *ahead, began=began, checked_at="$.at"))
-    assert checks.file is None and checks.left_out == {"written_since" if began else "time_unknown": 1}
+    assert checks.table is None and checks.left_out == {"written_since" if began else "time_unknown": 1}
 
 
 def test_what_began_after_the_manifest_was_written_has_no_time(ledger: Ledger) -> None:
@@ -184,7 +184,7 @@ def test_what_began_after_the_manifest_was_written_has_no_time(ledger: Ledger) -
     assert ledger.keep(late).left_out == {"time_unknown": 1}
     # The manifest's time lacks its fraction: a map may begin and end within that second.
     at_once = told(ledger.folder, said("a", b"x"), began=TOLD_AT + timedelta(seconds=1))
-    assert ledger.keep(at_once, "second").succeeded == 1
+    assert len(ledger.kept(ledger.keep(at_once, "second"))) == 1
 
 
 def test_no_check_of_a_map_is_younger_than_its_manifest(ledger: Ledger) -> None:
@@ -197,7 +197,7 @@ def test_no_check_of_a_map_is_younger_than_its_manifest(ledger: Ledger) -> None:
 def test_what_is_not_listed_is_counted_and_not_kept(ledger: Ledger) -> None:
     ledger.store.put("a", b"x", "v1")
     checks = ledger.keep(told(ledger.folder, said("gone", b"x"), said("a", b"x", version="v0")))
-    assert checks.file is None and checks.left_out == {"not_listed": 2}
+    assert checks.table is None and checks.left_out == {"not_listed": 2}
 
 
 def test_different_checksums_of_one_object_are_no_checksum(ledger: Ledger) -> None:
@@ -248,7 +248,7 @@ def test_another_attempt_of_a_run_goes_by_what_the_first_one_described(
         with pytest.raises(duckdb.Error):
             ledger.keep(outputs)
     ledger.store.find = None  # type: ignore[assignment, method-assign]
-    assert ledger.keep(outputs).succeeded == 1
+    assert len(ledger.kept(ledger.keep(outputs))) == 1
 
 
 def test_what_was_overwritten_before_it_is_described_does_not_get_the_old_checksum(
@@ -259,7 +259,7 @@ def test_what_was_overwritten_before_it_is_described_does_not_get_the_old_checks
     monkeypatch.setattr("fixity.map_results.ledger._PAGE", 1)
     ledger.store.put("a", b"new")
     checks = ledger.keep(told(ledger.folder, said("a", b"old"), began=NOON + timedelta(seconds=2)))
-    assert checks.file is None and checks.left_out == {"written_since": 1}
+    assert checks.table is None and checks.left_out == {"written_since": 1}
 
 
 def test_the_table_of_a_bucket_that_only_maps_check_is_of_the_listing_they_are_held_against(
@@ -281,7 +281,7 @@ def test_many_results_are_held_against_the_listing_range_by_range(
         ledger.store.put(key, key.encode())
     outputs = [said(key, key.encode()) for key in [*reversed(keys), "a3", "0", "~"]]
     checks = ledger.keep(told(ledger.folder, *outputs))
-    assert checks.succeeded == len(keys) and checks.left_out == {"not_listed": 2}
+    assert len(ledger.kept(checks)) == len(keys) and checks.left_out == {"not_listed": 2}
     kept = [(row["key"], row["checksum"]) for row in ledger.kept(checks)]
     assert kept == [(key, sha256(key.encode())) for key in sorted(keys, key=str.encode)]
 
