@@ -10,7 +10,7 @@ from fixity.lake import Lake
 from fixity.s3_batch.finished import finished_job, ingest_job
 from fixity.s3_batch.jobs import JobState
 from fixity_assets.describe import checksums_metadata
-from resources import S3ControlResource
+from resources import S3ControlResource, StoresResource
 
 JOB_TAG = "fixity/job_id"
 """A run's tag: the job whose report it ingests. Without one, a bucket's newest job."""
@@ -45,17 +45,22 @@ def find_job(context: dg.OpExecutionContext, lake: Lake, s3_control: S3ControlRe
 
 
 def keep_job_report(
-    context: dg.OpExecutionContext, lake: Lake, s3_control: S3ControlResource, scratch: str
+    context: dg.OpExecutionContext,
+    lake: Lake,
+    s3_control: S3ControlResource,
+    stores: StoresResource,
+    scratch: str,
 ) -> None:
     """Ingest the report of the job that was found.
 
-    Raises ReportUnusable, NothingToIngest, TableMissing, LakeError.
+    Raises ReportUnusable, NothingToIngest, TableMissing, StoreUnreachable, LakeError.
     """
     bucket = s3_control.catalog.bucket(context.partition_key)
     found = JobState(**json.loads(lake.read_text(_found_file(scratch))))
-    record, kept = ingest_job(
-        lake, partial(s3_control.reports, bucket.name), bucket, found, context.run.run_id
-    )
+    with stores.open(bucket.name) as store:
+        record, kept = ingest_job(
+            lake, partial(s3_control.reports, bucket.name), bucket, found, context.run.run_id, store.find
+        )
     lake.remove(scratch)
     context.add_output_metadata(
         {

@@ -136,7 +136,7 @@ def keep_table(
     with told_plainly():
         kept_in = lake.open()
         if s3_control.checks(bucket):
-            keep_job_report(context, kept_in, s3_control, scratch)
+            keep_job_report(context, kept_in, s3_control, stores, scratch)
             return
         plan = _plan(kept_in, scratch, stores, bucket)
         kept = keep_checksums(kept_in, scratch, plan, bucket, context.run.run_id)

@@ -24,6 +24,8 @@ from fixity.s3_batch.records import (
 if TYPE_CHECKING:
     from mypy_boto3_s3control import S3ControlClient
 
+    from fixity.s3_batch.absent import Find
+
 YOUNG = 3600.0
 """Seconds for which S3 may not know a job yet that it has just made."""
 
@@ -71,13 +73,20 @@ def finished_job(
 
 
 def ingest_job(
-    lake: Lake, reports: Callable[[str], Lake], bucket: Bucket, state: JobState, run_id: str
+    lake: Lake,
+    reports: Callable[[str], Lake],
+    bucket: Bucket,
+    state: JobState,
+    run_id: str,
+    find: Find | None = None,
 ) -> tuple[JobRecord, Checksums]:
     """Keep the table of a finished job, and note that it is done. Returns the job and the table.
 
-    Arguments: `reports`, opens a report bucket by its name; `state`, as `finished_job` found it.
+    Arguments: `reports`, opens a report bucket by its name; `state`, as `finished_job` found it;
+    `find`, looks for objects that the report does not name.
 
-    Raises ReportUnusable, NothingToIngest where there is no report, TableMissing, LakeError.
+    Raises ReportUnusable, NothingToIngest where there is no report, TableMissing, StoreUnreachable,
+    LakeError.
     """
     from fixity.s3_batch.ingest import ingest_report, keep_empty  # with DuckDB, which looking does not need
 
@@ -85,11 +94,17 @@ def ingest_job(
     assert record is not None  # `finished_job` found it
     try:
         kept = (
-            keep_empty(lake, bucket, record, run_id)
+            keep_empty(lake, bucket, record, run_id, find)
             if state.empty
             # Where the job was told to write it, whatever the catalog says now.
             else ingest_report(
-                lake, reports(record.report_bucket), bucket, record, run_id, state if state.counted else None
+                lake,
+                reports(record.report_bucket),
+                bucket,
+                record,
+                run_id,
+                state if state.counted else None,
+                find,
             )
         )
     except NoReport as error:

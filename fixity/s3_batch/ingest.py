@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from fixity.catalog import Bucket
+from fixity.hashing import utc_now
 from fixity.lake import Lake
 from fixity.ledger import Checksums, LedgerFile, TableMissing
 from fixity.reports.ranges import key_ranges
+from fixity.s3_batch.absent import Absentees, Find
 from fixity.s3_batch.completion import Report, fetch_report
 from fixity.s3_batch.jobs import JobState
 from fixity.s3_batch.join import joined
@@ -27,23 +28,35 @@ _RANGE_BYTES = 64 * 1024 * 1024  # of the inventory, encoded and not compressed:
 
 
 def ingest_report(
-    lake: Lake, reports: Lake, bucket: Bucket, job: JobRecord, run_id: str, state: JobState | None = None
+    lake: Lake,
+    reports: Lake,
+    bucket: Bucket,
+    job: JobRecord,
+    run_id: str,
+    state: JobState | None = None,
+    find: Find | None = None,
 ) -> Checksums:
     """Keep a finished job's report as `checksums/<bucket>/<run_id>.parquet`.
 
     Arguments: `reports`, the report bucket; `state`, the job as S3 describes it, where S3 still does: the
-    report must have as many rows. Nothing is kept when any part of the report is not right.
-    Raises ReportUnusable, NoReport, TableMissing where the inventory is gone, LakeError.
+    report must have as many rows; `find`, looks for objects that the report does not name. Nothing is kept
+    when any part of the report is not right.
+    Raises ReportUnusable, NoReport, TableMissing where the inventory is gone, StoreUnreachable, LakeError.
     """
     with lake.workspace() as workspace:
         report = fetch_report(reports, job.report, workspace)
-        return keep_report(lake, bucket, job, report, run_id, workspace, state)
+        return keep_report(lake, bucket, job, report, run_id, workspace, state, find)
 
 
-def keep_empty(lake: Lake, bucket: Bucket, job: JobRecord, run_id: str) -> Checksums:
-    """Keep the table of a job that found nothing to check. Raises TableMissing, LakeError."""
+def keep_empty(
+    lake: Lake, bucket: Bucket, job: JobRecord, run_id: str, find: Find | None = None
+) -> Checksums:
+    """Keep the table of a job that found nothing to check.
+
+    Raises TableMissing, StoreUnreachable, LakeError.
+    """
     with lake.workspace() as workspace:
-        return keep_report(lake, bucket, job, Report([], datetime.now(UTC)), run_id, workspace)
+        return keep_report(lake, bucket, job, Report([], utc_now()), run_id, workspace, find=find)
 
 
 def keep_report(
@@ -54,8 +67,9 @@ def keep_report(
     run_id: str,
     workspace: Path,
     state: JobState | None = None,
+    find: Find | None = None,
 ) -> Checksums:
-    """Keep the rows of a report that was fetched. Raises ReportUnusable, TableMissing, LakeError."""
+    """Keep the rows of a report that was fetched; see `ingest_report`."""
     try:
         inventory = lake.fetch(job.inventory, workspace)
     except FileNotFoundError as error:
@@ -64,10 +78,11 @@ def keep_report(
             f"to be compared, is gone: put it back, or run `fixity request {bucket.name}`"
         ) from error
     provenance = replace(Provenance.read(inventory), bucket=bucket.name, run_id=run_id)
+    absentees = Absentees(find)
     with LedgerFile(lake, provenance, workspace) as checks:
         ranges = key_ranges(inventory, inventory, 2 * _RANGE_BYTES)
         folder = staged(report, bucket, job, [each.lower for each in ranges[1:]], workspace, state)
         with closing(joined(inventory, folder, ranges, bucket, job, report, run_id, workspace)) as tables:
             for table in tables:
-                checks.write(table)
+                checks.write(absentees.settle(table))
     return checks.keep()

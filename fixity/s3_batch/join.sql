@@ -1,6 +1,6 @@
 -- What a report's rows say of the objects that an inventory lists within a range of keys: a row each, with the
 -- number of the object's row in the inventory, in any order. `{rows}` is `joined`, where the report has one
--- row an object, as it should; else `one_each`, which takes longer.
+-- row an object, as it should; else `one_each`, which takes longer. What is not named is looked for in absent.py.
 WITH
 listed AS (
     SELECT

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from fixity.catalog import Bucket, S3Batch
 from fixity.lake import LocalLake
 from fixity.ledger import Checksums
+from fixity.s3_batch.absent import Find
 from fixity.s3_batch.ingest import ingest_report
 from fixity.s3_batch.jobs import JobState
 from fixity.s3_batch.records import JobRecord
@@ -101,6 +102,7 @@ class Ingest:
     batch_settings: dict[str, Any] = field(default_factory=dict)
     objects: int | None = None
     state: JobState | None = None
+    find: Find | None = None
 
     def __post_init__(self) -> None:
         self.lake = LocalLake(self.folder / "lake")
@@ -157,7 +159,7 @@ class Ingest:
             BUCKET, "j", "submitter", NOON.isoformat(), f"inventory/{BUCKET}/listing.parquet", algorithm,
             "FULL_OBJECT", "managed", "prefix", self.objects,
         )  # fmt: skip
-        return ingest_report(self.lake, self.reports, self.bucket, record, run_id, self.state)
+        return ingest_report(self.lake, self.reports, self.bucket, record, run_id, self.state, self.find)
 
     def table(self, run_id: str = "run") -> Sequence[dict[str, Any]]:
         """The rows that were kept."""
