@@ -22,6 +22,8 @@ COLUMNS = ("bucket", "key", "version_id", "task_status", "http_status", "error_c
 
 _CELL = rb'("[^"]*+(?:""[^"]*+)*+"|[^",\r\n][^,\r\n]*+|)'
 _BATCH = 50_000
+_CELLS, _MESSAGE = 64 * 1024, 1024 * 1024
+"""Bytes that the cells before a message, and a message, have at most; S3's own have some hundreds."""
 
 
 def convert(files: list[tuple[Path, str]], bucket: str, to: Path) -> int:
@@ -59,11 +61,13 @@ def _rows(file: Path, place: str, bucket: bytes) -> Iterator[tuple[str, ...]]:
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
         at = 0
         while at < len(content):
-            cells = head.match(content, at)
+            cells = head.match(content, at, at + _CELLS)
             if cells is None:
                 raise _no_row(place, at, bucket)
-            following = start.search(content, cells.end())
+            following = start.search(content, cells.end(), cells.end() + _MESSAGE)
             end = following.start() if following else len(content)
+            if end - cells.end() > _MESSAGE:
+                raise ReportUnusable(f"{place}: byte {cells.end():,} begins a message of more than 1 MiB")
             last = 0 if following else content.rfind(b"\n", cells.end()) + 1
             if last and content[last:end].startswith(bucket + b","):  # cut off in the midst of a row
                 raise _no_row(place, last, bucket)

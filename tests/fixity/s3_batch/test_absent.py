@@ -13,11 +13,6 @@ from fixity.stores import ListedObject, StoreUnreachable
 from tests.fixity.s3_batch.reports import BUCKET, NOON, Ingest, etag, failed_row, listed, row
 
 
-@pytest.fixture
-def ingest(tmp_path: Path) -> Ingest:
-    return Ingest(tmp_path)
-
-
 def store(**tags: str) -> Callable[[str, str | None], ListedObject | None]:
     """Looks for objects where these are, by their ETags."""
 

@@ -1,4 +1,4 @@
-"""Every trap of S3's completion reports: what becomes a checksum, what a failed row, and what is refused."""
+"""Completion reports: what becomes a checksum, and what a failed row."""
 
 from __future__ import annotations
 
@@ -7,33 +7,17 @@ import random
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from fixity.s3_batch.errors import NoReport, ReportUnusable
-from fixity.s3_batch.failed_rows import convert
-from fixity.s3_batch.ingest import ingest_report
-from fixity.s3_batch.jobs import COMPLETE, JobState
-from fixity.s3_batch.records import JobRecord
 from tests.fixity.s3_batch.reports import (
     CRC32_ROW,
-    FAILED_ROWS,
-    NOON,
     REAL_ROW,
     Ingest,
     etag,
     failed_row,
     listed,
-    quoted,
     row,
 )
-
-
-@pytest.fixture
-def ingest(tmp_path: Path) -> Ingest:
-    return Ingest(tmp_path)
 
 
 def only(ingest: Ingest) -> dict[str, Any]:
@@ -65,86 +49,6 @@ def test_the_other_spelling_and_escaped_base64_are_read_too(ingest: Ingest) -> N
     assert only(ingest)["checksum"] == "6d2f5339"
 
 
-def test_failed_rows_are_read_though_they_are_no_csv(ingest: Ingest) -> None:
-    ingest.bucket_settings["bucket"] = "amzn-s3-demo-bucket1"
-    ingest.listing(listed("image_14975"), listed("image_14976"))
-    ingest.result("failed", FAILED_ROWS)
-    kept = ingest.run()
-    assert (kept.failed, kept.succeeded, kept.reasons) == (2, 0, {"PermanentFailure": 2})
-    assert [(each["status"], each["error_message"]) for each in ingest.table()] == [
-        ("failed", "SSE-C encryption type is not supported for this operation (400)"),
-        ("failed", "Key not found (404)"),
-    ]
-
-
-WORDS = st.lists(
-    st.sampled_from(
-        [
-            "a, b",
-            '"',
-            '""',
-            ",",
-            " ",
-            "KMS key disabled",
-            "\n",
-            "deposit",
-            "{",
-            "\\",
-            "é",
-            '",""',
-            "\r\n",
-        ]
-    ),
-    max_size=6,
-).map("".join)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
-@given(messages=st.lists(WORDS, min_size=1, max_size=6))
-def test_whatever_a_message_says_no_failed_row_is_lost(tmp_path: Path, messages: list[str]) -> None:
-    keys = [f"k{number}\ndeposit,x" for number in range(len(messages))]
-    said = [message.strip() for message in messages]
-    file = tmp_path / "failed.csv"
-    file.write_bytes(
-        "".join(failed_row(quoted(key), why) for key, why in zip(keys, said, strict=True)).encode()
-    )
-    assert convert([(file, "here")], "deposit", tmp_path / "to") == len(keys)
-    assert pq.read_table(tmp_path / "to").column("key").to_pylist() == keys
-
-
-def test_a_message_with_commas_and_quotes_keeps_to_its_row(ingest: Ingest) -> None:
-    said = {
-        "b": "Access Denied, KMS key disabled",
-        "c": "Key not found",
-        "d": 'the key "k, and more',
-        "e": "SSE-C",
-    }
-    ingest.listing(*(listed(key) for key in ["a", *said]))
-    ingest.result("succeeded", row("a"))
-    ingest.result("failed", "".join(failed_row(key, why) for key, why in said.items()))
-    ingest.state = JobState("j", COMPLETE, 5, 1, 4, counted=True)
-    ingest.run()
-    assert {each["key"]: each["error_message"] for each in ingest.table() if each["status"] == "failed"} == {
-        key: f"{why} (403)" for key, why in said.items()
-    }
-
-
-@pytest.mark.parametrize(("succeeded", "failed"), [(2, 1), (1, 2), (1, 0)])
-def test_a_report_with_other_rows_than_s3_counted_is_refused(
-    ingest: Ingest, succeeded: int, failed: int
-) -> None:
-    ingest.bucket_settings["prefix"] = "box/"
-    ingest.listing(listed("a"), listed("b"))
-    ingest.result("succeeded", row("outside"))
-    ingest.result("failed", failed_row("box/b", "Key not found"))
-    ingest.state = JobState("j", COMPLETE, 3, succeeded, failed, counted=True)
-    with pytest.raises(ReportUnusable, match=r"has 1 rows of tasks that .*, where S3 counted [02]: nothing"):
-        ingest.run()
-    assert ingest.kept == []
-    ingest.state = JobState("j", COMPLETE, 2, 1, 1, counted=True)
-    assert ingest.run().failed == 1
-
-
 @pytest.mark.parametrize(
     ("other", "code", "said"),
     [
@@ -166,14 +70,6 @@ def test_a_checksum_that_cannot_be_relied_upon_is_a_failed_row(
     kept = only(ingest)
     assert (kept["status"], kept["error_code"], kept["checksum"]) == ("failed", code, None)
     assert said in kept["error_message"]
-
-
-def test_a_message_that_is_no_json_is_a_failed_row(ingest: Ingest) -> None:
-    ingest.listing(listed("k"), listed("l"))
-    ingest.result("succeeded", row("l"))
-    ingest.result("succeeded", 'deposit,k,,succeeded,200,,"{""checksum_hex"":"\n')
-    ingest.run()
-    assert [each["error_code"] for each in ingest.table()] == ["MalformedResult", None]
 
 
 def test_two_rows_for_one_object_are_no_checksum(ingest: Ingest) -> None:
@@ -261,82 +157,6 @@ def test_a_report_of_a_selection_says_nothing_of_other_objects(ingest: Ingest) -
     ingest.listing(listed("a"), listed("k"))
     ingest.result("succeeded", row("k"))
     assert only(ingest)["key"] == "k"
-
-
-@pytest.mark.parametrize(
-    ("kind", "text", "said"),
-    [
-        ("succeeded", row("a") + "deposit,k,,succeeded,200,\n", "Expected Number of Columns: 7 Found: 6"),
-        (
-            "succeeded",
-            row("a") + "deposit,k,,succeeded,200,,{},8,9\n",
-            "Expected Number of Columns: 7 Found:",
-        ),
-        ("failed", "deposit,k,,failed,200,PermanentFailure\n", "at byte 0 there is no row of the bucket"),
-        ("failed", failed_row("k", "x") + "deposit,k,,fai", "at byte 147 there is no row of the bucket"),
-        ("failed", b"deposit,\xff,,failed,200,x,y\n", "'utf-8' codec can't decode"),
-        ("succeeded", row("k", bucket="somebody-else-s"), "a row is of the bucket somebody-else-s, not of"),
-        ("succeeded", b"deposit,\xff\xfe,,succeeded,200,,x\n", "cannot be read"),
-        ("succeeded", 'deposit,k,,succeeded,200,,"' + "x" * 40_000_000 + '"\n', "CSV Error on Line: 1"),
-    ],
-)
-def test_a_file_that_is_no_result_is_refused_and_nothing_is_kept(
-    ingest: Ingest, kind: str, text: str | bytes, said: str
-) -> None:
-    ingest.listing(listed("a"), listed("k"))
-    ingest.result("succeeded", row("a") + row("k"))
-    ingest.run("before")
-    ingest.result(kind, text)
-    ingest.put_manifest()
-    with pytest.raises(
-        ReportUnusable, match=r"the report of the job j of 'deposit' cannot be read"
-    ) as refused:
-        ingest.run("after")
-    assert said in str(refused.value)
-    assert ingest.kept == ["checksums/deposit/NEWEST.json", "checksums/deposit/before.parquet"]
-
-
-@pytest.mark.parametrize(
-    ("manifest", "said"),
-    [
-        ('{"Format": "Report_CSV_20180820", "Resu', "is no manifest of a completion report"),
-        ("[]", "is no manifest of a completion report"),
-        ('{"Format": "Report_JSON"}', "has the format 'Report_JSON', not Report_CSV_20180820"),
-        ('{"Format": "Report_CSV_20180820", "ReportCreationDate": "2026-01-24T01:26:27Z"}', "'Results'"),
-        (
-            '{"Format": "Report_CSV_20180820", "ReportCreationDate": "2026-01-24T01:26:27Z", "Results": '
-            '[{"TaskExecutionStatus": "succeeded", "Key": "gone.csv", "MD5Checksum": "00"}]}',
-            "gone.csv, which is not there",
-        ),
-    ],
-)
-def test_a_manifest_that_cannot_be_used_is_refused(ingest: Ingest, manifest: str, said: str) -> None:
-    ingest.listing(listed("k"))
-    ingest.put_manifest(manifest)
-    with pytest.raises(ReportUnusable) as refused:
-        ingest.run()
-    assert said in str(refused.value) and ingest.kept == []
-
-
-def test_without_a_manifest_there_is_no_report(ingest: Ingest) -> None:
-    ingest.listing(listed("k"))
-    ingest.put_manifest()
-    (ingest.folder / "reports/prefix/job-j/manifest.json").rename(ingest.folder / "elsewhere")
-    record = JobRecord(
-        "deposit", "j", "r", NOON.isoformat(), "inventory/deposit/listing.parquet", "SHA256",
-        "FULL_OBJECT", "managed", "prefix",
-    )  # fmt: skip
-    with pytest.raises(NoReport, match=r"prefix/job-j/manifest\.json is not there"):
-        ingest_report(ingest.lake, ingest.reports, ingest.bucket, record, "run")
-    assert ingest.kept == []
-
-
-def test_a_result_file_that_was_cut_short_is_refused_by_its_md5(ingest: Ingest) -> None:
-    ingest.listing(listed("k"))
-    ingest.result("succeeded", row("k"))
-    ingest.manifest["Results"][0]["MD5Checksum"] = hashlib.md5(b"whole").hexdigest()
-    with pytest.raises(ReportUnusable, match=r"its MD5 is .* it may have been cut short or changed"):
-        ingest.run()
 
 
 def test_an_empty_report_of_an_empty_bucket_is_an_empty_table(ingest: Ingest) -> None:
