@@ -7,25 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.main import (
-    _STATUS_HELP,
-    CatalogOption,
-    Exit,
-    VerboseOption,
-    _end,
-    _known,
-    _load,
-    _stop_unless_done,
-    app,
-)
+from cli.shared import STATUS_HELP, CatalogOption, Exit, VerboseOption, end, known, load, stop_unless_done
 from fixity.wording import seconds_text
 
 if TYPE_CHECKING:
     from fixity.catalog import Catalog
     from fixity.lake import Lake
 
+verbs = typer.Typer()
 
-@app.command(epilog=_STATUS_HELP)
+
+@verbs.command(epilog=STATUS_HELP)
 def request(
     name: Annotated[
         str,
@@ -46,16 +38,16 @@ def request(
     from cli.runs import runner
     from jobs import REQUEST_JOB
 
-    loaded = _load(catalog)
-    _known(name, [*loaded.pairs, *loaded.buckets], "bucket or pair")
+    loaded = load(catalog)
+    known(name, [*loaded.pairs, *loaded.buckets], "bucket or pair")
     buckets = _buckets(loaded, name, keys)
     if keys and not keys.is_file():
-        _end(Exit.WRONG_USE, f"{keys}: there is no such file")
+        end(Exit.WRONG_USE, f"{keys}: there is no such file")
     selection = {"keys_file": str(keys.absolute())} if keys else {}
     with runner(loaded, verbose) as runs:
         for bucket in buckets:
             ended = runs.run(REQUEST_JOB, bucket, {"ops": {"checksum_job": {"config": selection}}})
-            _stop_unless_done(ended)
+            stop_unless_done(ended)
             said = ended.metadata.get("checksum_job")
             if said:
                 typer.echo(f"{bucket}: job {said['job_id']}")
@@ -75,20 +67,20 @@ def _buckets(catalog: Catalog, name: str, keys: Path | None) -> list[str]:
     return by_s3
 
 
-@app.command(epilog=_STATUS_HELP)
+@verbs.command(epilog=STATUS_HELP)
 def jobs(catalog: CatalogOption = None) -> None:
     """Show the newest job of each bucket that S3 checks, and the requests that wait."""
     from fixity.lake import LakeError, open_lake
     from fixity.s3_batch.errors import S3ControlError
 
-    loaded = _load(catalog)
+    loaded = load(catalog)
     rows = [("BUCKET", "JOB", "STATUS", "TASKS DONE", "FAILED", "AGE")]
     try:
         lake = open_lake(loaded)
         for bucket in loaded.checked_by_s3:
             rows += _rows(loaded, lake, bucket)
     except (LakeError, S3ControlError) as error:
-        _end(Exit.NOT_DONE, str(error))
+        end(Exit.NOT_DONE, str(error))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

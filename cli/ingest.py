@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.main import (
-    _STATUS_HELP,
+from cli.shared import (
+    STATUS_HELP,
     BucketArgument,
     CatalogOption,
     Exit,
     VerboseOption,
-    _end,
-    _known,
-    _load,
-    _print_figures,
-    _stop_unless_done,
-    app,
+    end,
+    known,
+    load,
+    print_figures,
+    stop_unless_done,
 )
 
 if TYPE_CHECKING:
@@ -27,8 +26,10 @@ if TYPE_CHECKING:
     from fixity.catalog import Bucket, Catalog
     from fixity.inventory import Wanted
 
+verbs = typer.Typer()
 
-@app.command(epilog=_STATUS_HELP)
+
+@verbs.command(epilog=STATUS_HELP)
 def ingest(
     bucket: BucketArgument,
     keys: Annotated[
@@ -59,15 +60,15 @@ def ingest(
     from fixity_assets.selected import SELECTION
     from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
 
-    loaded = _load(catalog)
-    _known(bucket, loaded.buckets, "bucket")
+    loaded = load(catalog)
+    known(bucket, loaded.buckets, "bucket")
     lake = open_lake(loaded)
     wanted: list[Wanted] = [(key, None) for key in keys or []]
     try:
         records = _given(expected, keys or [])
         records = _fitting(loaded.buckets[bucket], records)
     except GivenWrong as error:
-        _end(Exit.WRONG_USE, str(error))
+        end(Exit.WRONG_USE, str(error))
     if records:
         keep_given(lake, bucket, records)
     selected = wanted or [(record.key, record.version_id) for record in records]
@@ -76,9 +77,9 @@ def ingest(
         job, tags = INGEST_SELECTED_JOB, {SELECTION: keep_selection(lake, bucket, selected)}
     with runner(loaded, verbose) as runs:
         ended = runs.run(job, bucket, tags=tags)
-    _stop_unless_done(ended)
+    stop_unless_done(ended)
     said = ended.metadata["ingest_report"]
-    _print_figures(
+    print_figures(
         f"Ingest report of {bucket} complete:",
         {
             "Objects": said["objects"],
@@ -134,7 +135,7 @@ def _fitting(bucket: Bucket, records: list[Record]) -> list[Record]:
     return fitting
 
 
-@app.command(epilog=_STATUS_HELP)
+@verbs.command(epilog=STATUS_HELP)
 def restore(
     bucket: BucketArgument,
     dry_run: Annotated[
@@ -152,27 +153,27 @@ def restore(
     from fixity.ledger import TableMissing
     from jobs.ingest import RESTORE_JOB
 
-    loaded = _load(catalog)
-    _known(bucket, loaded.buckets, "bucket")
+    loaded = load(catalog)
+    known(bucket, loaded.buckets, "bucket")
     if loaded.buckets[bucket].is_local:
-        _end(Exit.WRONG_USE, f"{bucket} is a local directory: nothing in it is archived")
+        end(Exit.WRONG_USE, f"{bucket} is a local directory: nothing in it is archived")
     try:
         say_estimate(loaded, bucket)
     except TableMissing:
-        _end(Exit.NOT_DONE, f"there is no inventory of {bucket} yet: run fixity inventory {bucket} first")
+        end(Exit.NOT_DONE, f"there is no inventory of {bucket} yet: run fixity inventory {bucket} first")
     if dry_run:
         return
     with runner(loaded, verbose) as runs:
         ended = runs.run(RESTORE_JOB, bucket)
-    _stop_unless_done(ended)
+    stop_unless_done(ended)
     said = ended.metadata["restored"]
     states = ("waiting", "requested", "restored", "checked", "failed")
-    _print_figures(f"Restore of {bucket}:", {state.capitalize(): said[state] for state in states})
+    print_figures(f"Restore of {bucket}:", {state.capitalize(): said[state] for state in states})
     typer.echo(f"Table: {said['table']}")
     raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
 
 
-@app.command(epilog=_STATUS_HELP)
+@verbs.command(epilog=STATUS_HELP)
 def deposit(
     source: Annotated[
         str, typer.Argument(help="A local directory; or a pair of the catalog whose source is one.")
@@ -190,13 +191,13 @@ def deposit(
     from cli.deposit import run_deposit
     from fixity.deposit import NothingToVerify
 
-    loaded = _load(catalog)
+    loaded = load(catalog)
     directory, target, exclude = _sides(loaded, source, bucket)
     try:
         summary, report = run_deposit(loaded, directory, target, prefix, read, exclude)
     except NothingToVerify as error:
-        _end(Exit.WRONG_USE, f"{directory}: {error}")
-    _print_figures(
+        end(Exit.WRONG_USE, f"{directory}: {error}")
+    print_figures(
         f"Deposit in {target} verified:" if summary.verified == summary.files else f"Deposit in {target}:",
         {
             "Files": summary.files,
@@ -215,13 +216,13 @@ def deposit(
 def _sides(catalog: Catalog, source: str, bucket: str | None) -> tuple[Path, str, tuple[str, ...]]:
     """The directory, the bucket, and what is left out of the directory besides."""
     if bucket is not None:
-        _known(bucket, catalog.buckets, "bucket")
+        known(bucket, catalog.buckets, "bucket")
         if not Path(source).is_dir():
-            _end(Exit.WRONG_USE, f"{source} is not a directory")
+            end(Exit.WRONG_USE, f"{source} is not a directory")
         return Path(source), bucket, ()
-    _known(source, catalog.pairs, "pair")
+    known(source, catalog.pairs, "pair")
     pair = catalog.pairs[source]
     path, exclude = catalog.buckets[pair.source].path, catalog.buckets[pair.source].exclude
     if path is None:
-        _end(Exit.WRONG_USE, f"the source of {source} is no local directory: use fixity verify {source}")
+        end(Exit.WRONG_USE, f"the source of {source} is no local directory: use fixity verify {source}")
     return path, pair.replica, exclude

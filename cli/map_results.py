@@ -10,6 +10,10 @@ from typing import Annotated
 
 import typer
 
+from cli.shared import STATUS_HELP, Exit, end, load
+
+verbs = typer.Typer()
+
 
 class OnFailed(StrEnum):
     """What to do where executions failed."""
@@ -18,6 +22,7 @@ class OnFailed(StrEnum):
     INCLUDE = "include"
 
 
+@verbs.command("map-results", epilog=STATUS_HELP)
 def map_results(
     manifest: Annotated[
         str, typer.Argument(metavar="S3-URL", help="A map run's manifest, s3://bucket/…/manifest.json.")
@@ -39,15 +44,14 @@ def map_results(
 
     Keeps no checks: materialize map_results in the UI for that.
     """
-    from cli.main import Exit, _end, _load
     from fixity.catalog import ENVIRONMENT, FILE_NAME
     from fixity.map_results import BucketUnreachable, ResultsRefused
     from fixity.map_results.handler import gather_at
 
     named = catalog is not None or os.environ.get(ENVIRONMENT) or Path(FILE_NAME).is_file()
-    loaded = _load(catalog) if named else None
+    loaded = load(catalog) if named else None
     try:
         gathered = gather_at(manifest, loaded, on_failed.value if on_failed else None)
     except (ResultsRefused, BucketUnreachable) as error:
-        _end(Exit.NOT_DONE, str(error))
+        end(Exit.NOT_DONE, str(error))
     typer.echo(json.dumps(gathered.message))

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from cli.main import _STATUS_HELP, BucketArgument, CatalogOption, Exit, _end, _known, _load, app
+from cli.shared import STATUS_HELP, BucketArgument, CatalogOption, Exit, end, known, load
+
+verbs = typer.Typer()
 
 
-@app.command(epilog=_STATUS_HELP)
+@verbs.command(epilog=STATUS_HELP)
 def premis(
     bucket: BucketArgument,
     key: Annotated[str | None, typer.Option("--key", help="Only events of this object.")] = None,
@@ -26,12 +28,12 @@ def premis(
     from fixity.lake import open_lake
     from fixity.premis import print_events
 
-    loaded = _load(catalog)
-    _known(bucket, loaded.buckets, "bucket")
+    loaded = load(catalog)
+    known(bucket, loaded.buckets, "bucket")
     try:
         first = datetime.fromisoformat(since) if since else None
     except ValueError:
-        _end(Exit.WRONG_USE, f"'{since}' is no date: write it as 2026-01-31 or 2026-01-31T12:00")
+        end(Exit.WRONG_USE, f"'{since}' is no date: write it as 2026-01-31 or 2026-01-31T12:00")
     if first and first.tzinfo is None:
         first = first.replace(tzinfo=UTC)
     out = sys.stdout.buffer

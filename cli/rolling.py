@@ -7,27 +7,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.main import (
-    _STATUS_HELP,
+from cli.shared import (
+    STATUS_HELP,
     BucketArgument,
     CatalogOption,
     Exit,
     VerboseOption,
-    _end,
-    _known,
-    _load,
-    _print_figures,
-    _say_errors,
-    app,
+    end,
+    known,
+    load,
+    print_figures,
+    say_errors,
 )
 
 if TYPE_CHECKING:
     from fixity.catalog import Catalog
 
+verbs = typer.Typer()
+
 ItemsOption = Annotated[int | None, typer.Option("--items", min=1, help="At most so many objects.")]
 
 
-@app.command(epilog=_STATUS_HELP)
+@verbs.command(epilog=STATUS_HELP)
 def due(
     bucket: BucketArgument,
     items: ItemsOption = None,
@@ -45,11 +46,11 @@ def due(
     from fixity.standing import confirm_empty, ready
     from fixity.wording import bytes_text
 
-    loaded = _load(catalog)
-    _known(bucket, loaded.buckets, "bucket")
+    loaded = load(catalog)
+    known(bucket, loaded.buckets, "bucket")
     wanted = loaded.buckets[bucket]
     if wanted.fixity_every is None:
-        _end(Exit.WRONG_USE, f"'{bucket}' has no term: give it `fixity_every` in the catalog, such as 90d")
+        end(Exit.WRONG_USE, f"'{bucket}' has no term: give it `fixity_every` in the catalog, such as 90d")
     lake = open_lake(loaded)
     if confirm:
         confirm_empty(lake, bucket)
@@ -75,7 +76,7 @@ def due(
         typer.echo(f"left out: what the run {alive[0].run_id} has taken", err=True)
 
 
-@app.command("roll", epilog=_STATUS_HELP)
+@verbs.command("roll", epilog=STATUS_HELP)
 def roll_bucket(
     bucket: BucketArgument,
     items: ItemsOption = None,
@@ -83,10 +84,10 @@ def roll_bucket(
     verbose: VerboseOption = False,
 ) -> None:
     """Check a batch of what is due in a bucket, now. Status 1 when some failed, or anything is damaged."""
-    _roll(_load(catalog), bucket, {"items": items} if items else {}, verbose)
+    _roll(load(catalog), bucket, {"items": items} if items else {}, verbose)
 
 
-@app.command("check", epilog=_STATUS_HELP)
+@verbs.command("check", epilog=STATUS_HELP)
 def check_key(
     bucket: BucketArgument,
     key: Annotated[str, typer.Argument(metavar="KEY", help="An object's key, below the bucket's prefix.")],
@@ -94,21 +95,21 @@ def check_key(
     verbose: VerboseOption = False,
 ) -> None:
     """Check one object, all of its versions that are listed, and compare it with its baseline."""
-    _roll(_load(catalog), bucket, {"keys": [key]}, verbose)
+    _roll(load(catalog), bucket, {"keys": [key]}, verbose)
 
 
 def _roll(loaded: Catalog, bucket: str, config: dict[str, Any], verbose: bool) -> None:
     from cli.runs import runner
     from jobs import ROLL_JOB
 
-    _known(bucket, loaded.buckets, "bucket")
+    known(bucket, loaded.buckets, "bucket")
     with runner(loaded, verbose) as runs:
         ended = runs.run(ROLL_JOB, bucket, {"ops": {"rolling_checks": {"config": config}}})
-    _say_errors(ended)
+    say_errors(ended)
     if "rolling_checks" not in ended.metadata:
         raise typer.Exit(Exit.NOT_DONE)
     said = ended.metadata["rolling_checks"]
-    _print_figures(
+    print_figures(
         f"Rolling checks of {bucket} complete:",
         {
             "Objects": said["dagster/row_count"],
@@ -129,14 +130,14 @@ def _roll(loaded: Catalog, bucket: str, config: dict[str, Any], verbose: bool) -
     raise typer.Exit(Exit.NOT_VERIFIED if said["failed"] or ended.failed_checks else Exit.VERIFIED)
 
 
-@app.command(epilog=_STATUS_HELP)
+@verbs.command(epilog=STATUS_HELP)
 def coverage(catalog: CatalogOption = None) -> None:
     """Say of each bucket with a term what was checked within it. Status 1 when that is not all right."""
     from fixity.lake import open_lake
     from fixity.ledger import TableMissing
     from fixity.rolling import bucket_coverage
 
-    loaded = _load(catalog)
+    loaded = load(catalog)
     lake = open_lake(loaded)
     wrong = False
     for bucket in loaded.buckets.values():
@@ -149,7 +150,7 @@ def coverage(catalog: CatalogOption = None) -> None:
             wrong = True
             continue
         wrong = wrong or not row.is_right
-        _print_figures(
+        print_figures(
             f"Coverage of {bucket.name}:",
             {
                 "Objects": row.objects,

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.main import _STATUS_HELP, CatalogOption, Exit, _end, _load, app
+from cli.shared import STATUS_HELP, CatalogOption, Exit, end, load
 
 if TYPE_CHECKING:
     from fixity.explore import Explorer
 
+verbs = typer.Typer()
+
 _VIEWS = "Views: inventory, checksums, checks (all history), reports, due."
 
 
-@app.command(epilog=f"{_VIEWS} {_STATUS_HELP}")
+@verbs.command(epilog=f"{_VIEWS} {STATUS_HELP}")
 def sql(
     statement: Annotated[str, typer.Argument(metavar="SQL", help='Such as "select count(*) from due".')],
     catalog: CatalogOption = None,
@@ -28,15 +30,15 @@ def sql(
     from fixity.explore import exploring
     from fixity.lake import open_lake
 
-    loaded = _load(catalog)
+    loaded = load(catalog)
     with exploring(loaded, open_lake(loaded), lambda text: typer.echo(text, err=True)) as explorer:
         try:
             _answer(explorer, statement)
         except duckdb.Error as error:
-            _end(Exit.WRONG_USE, str(error))
+            end(Exit.WRONG_USE, str(error))
 
 
-@app.command(epilog=f"{_VIEWS} {_STATUS_HELP}")
+@verbs.command(epilog=f"{_VIEWS} {STATUS_HELP}")
 def shell(catalog: CatalogOption = None) -> None:
     """Ask the lake in SQL, statement after statement; each ends with a semicolon."""
     import duckdb
@@ -47,7 +49,7 @@ def shell(catalog: CatalogOption = None) -> None:
     with suppress(ImportError):
         import readline  # noqa: F401 - gives input() a history
 
-    loaded = _load(catalog)
+    loaded = load(catalog)
     terminal = sys.stdin.isatty()
     if terminal:
         typer.echo(f"{_VIEWS} End a statement with ';', leave with Ctrl-D.")
