@@ -174,7 +174,7 @@ def _all_checks(lake: Lake, bucket: str, workspace: Path) -> list[Path]:
     standing = in_force(lake, bucket)
     if standing is not None:
         with suppress(FileNotFoundError):
-            names = [standing.name("objects"), *standing.since(lake)]
+            names = [standing.name("objects"), *(each.name for each in standing.since(lake))]
             files = [lake.fetch(name, workspace) for name in names]
             folded = set(standing.folded)
     rest = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]

@@ -10,7 +10,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,15 +18,15 @@ import pyarrow as pa
 
 from fixity.catalog import Bucket
 from fixity.hashing import Check, check_objects, utc_now
-from fixity.lake import Lake, LakeError
-from fixity.rolling.claims import BEAT_SECONDS, DEAD_AFTER, Claim, claim, claims
+from fixity.lake import Lake
+from fixity.rolling.claims import Claim, claim, claims
 from fixity.rolling.due import Batch, Limits, choose, find
 from fixity.rolling.finish import Rolled, finish
+from fixity.rolling.keeper import Keeper, kept_alive
 from fixity.rolling.signs import say_rolled
 from fixity.standing import Settings, Standing, ready
 from fixity.stores import ListedObject, Store
 
-_KEEP_SECONDS = 5.0  # what a kill loses, at most
 _Ended = queue.Queue[Check | BaseException | None]
 """What comes of reading: checks, the end of a batch as None, and what ends the run."""
 _MOST_BATCHES = 8  # of one run: it ends then, so that what it found is known, and the next one goes on
@@ -106,7 +105,7 @@ def roll(
         _refuse_elsewhere(standing, order)
         cut_short: str | None = None
         ended: _Ended = queue.Queue()
-        with lake.workspace() as workspace, _kept_alive(lake, mine, workspace, now, ended.put) as keeper:
+        with lake.workspace() as workspace, kept_alive(lake, mine, workspace, now, ended.put) as keeper:
             cut_short = _Run(
                 store, lake, order, standing, mine, keeper, ended, threads, workspace, told, now
             ).run()
@@ -148,76 +147,6 @@ def _take_over(
     return bool(dead)
 
 
-class _Keeper:
-    """Keeps checks as they end, a few seconds' worth at a time, and gives signs of life."""
-
-    def __init__(self, lake: Lake, claim: Claim, workspace: Path, now: Callable[[], datetime]) -> None:
-        self._lake = lake
-        self._claim = claim
-        self._workspace = workspace
-        self._now = now
-        self._waiting: list[Check] = []
-        self._lock = threading.Lock()
-        self._keeping = threading.Lock()
-        self._number = 0
-
-    def add(self, check: Check) -> None:
-        with self._lock:
-            self._waiting.append(check)
-
-    def keep(self) -> None:
-        """Keep all that ended until now."""
-        with self._keeping:
-            with self._lock:
-                waiting, self._waiting = self._waiting, []
-            try:
-                self._claim.hold(self._lake)
-                if waiting:
-                    self._claim.keep(self._lake, self._number + 1, waiting, self._workspace)
-                    self._number += 1
-            except LakeError:
-                with self._lock:
-                    self._waiting = waiting + self._waiting
-                raise
-
-    def work(self, stop: threading.Event, failed: Callable[[BaseException], None]) -> None:
-        """Keep and say alive until told to stop; a lake that does not answer may do so again."""
-        said = kept = time.monotonic()
-        try:
-            while not stop.wait(_KEEP_SECONDS):
-                try:
-                    self.keep()
-                    if time.monotonic() - said >= BEAT_SECONDS:
-                        self._claim.say_alive(self._lake, self._now())
-                        said = time.monotonic()
-                    kept = time.monotonic()
-                except LakeError:
-                    if time.monotonic() - kept > DEAD_AFTER.total_seconds() / 2:
-                        raise
-        except BaseException as error:
-            failed(error)
-
-
-@contextmanager
-def _kept_alive(
-    lake: Lake,
-    claim: Claim,
-    workspace: Path,
-    now: Callable[[], datetime],
-    failed: Callable[[BaseException], None],
-) -> Iterator[_Keeper]:
-    keeper = _Keeper(lake, claim, workspace, now)
-    stop = threading.Event()
-    thread = threading.Thread(target=keeper.work, args=(stop, failed), name="keep", daemon=True)
-    thread.start()
-    try:
-        yield keeper
-    finally:
-        stop.set()
-        thread.join()
-        keeper.keep()
-
-
 class _Run:
     """Batches of one run, each read by threads of its own within the store's one pace."""
 
@@ -228,7 +157,7 @@ class _Run:
         order: Order,
         standing: Standing,
         claim: Claim,
-        keeper: _Keeper,
+        keeper: Keeper,
         ended: _Ended,
         threads: int,
         workspace: Path,

@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from pathlib import PurePosixPath
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -20,6 +22,7 @@ from fixity.lake.paths import standing_folder
 from fixity.tables import CHECKSUMS, Provenance
 
 _UTC = pa.timestamp("us", tz="UTC")
+_SINCE = "%Y%m%dT%H%M%S%z"
 
 
 def _field(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
@@ -47,6 +50,27 @@ STANDING = pa.schema(
     ]
 )
 """A row an object version (as last written) and algorithm; the first columns are its newest check's."""
+
+
+class Since(NamedTuple):
+    """A file of rows that a run has changed beside a standing: its name says when (UTC), and which run."""
+
+    name: str
+    number: int
+    at: datetime
+    rows: int
+    run_id: str
+
+    @classmethod
+    def read(cls, name: str) -> Since:
+        """What the name of such a file says."""
+        number, at, rows, run_id = PurePosixPath(name).stem.split("_", 3)
+        return cls(name, int(number), datetime.strptime(at, _SINCE), int(rows), run_id)
+
+    @classmethod
+    def called(cls, standing: Standing, number: int, at: datetime, rows: int, run_id: str) -> str:
+        """The name of such a file in the lake."""
+        return f"{standing.folder}since/{number:06d}_{at.strftime(_SINCE)}_{rows}_{run_id}.parquet"
 
 
 @dataclass(frozen=True)
@@ -92,9 +116,9 @@ class Standing:
         """The name in the lake of one of its tables: objects, queue or damaged."""
         return f"{self.folder}{table}.parquet"
 
-    def since(self, lake: Lake) -> list[str]:
+    def since(self, lake: Lake) -> list[Since]:
         """The files of rows that have changed since, oldest first. Raises LakeError."""
-        return [file.name for file in lake.list(f"{self.folder}since/")]
+        return [Since.read(file.name) for file in lake.list(f"{self.folder}since/")]
 
     def announce(self, lake: Lake) -> None:
         """Put it in force. Raises LakeError."""

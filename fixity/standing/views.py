@@ -65,5 +65,5 @@ def view_now(
     """Make the view `now` of a standing's table: objects, queue or damaged. Raises LakeError."""
     define_content(database)
     view(database, "folded", [lake.fetch(standing.name(table), workspace)])
-    view(database, "since", [lake.fetch(name, workspace) for name in standing.since(lake)])
+    view(database, "since", [lake.fetch(each.name, workspace) for each in standing.since(lake)])
     database.execute(_NOW.read_text(encoding="utf-8"))
