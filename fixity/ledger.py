@@ -21,7 +21,7 @@ from fixity.hashing import utc_now
 from fixity.lake import Lake, LakeError
 from fixity.lake.paths import checksums_file, checksums_folder, inventory_folder
 from fixity.newest import announce, newest_table
-from fixity.shards import Plan, parts_folder
+from fixity.shards import Plan, parts_folder, software_of
 from fixity.table_writer import ROW_GROUP_ROWS, TableWriter
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance, naming_the_unreadable
 
@@ -69,7 +69,8 @@ def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: st
     with lake.workspace() as workspace:
         inventory = Provenance.read(lake.fetch(plan.inventory, workspace))
         file = workspace / "checksums.parquet"
-        provenance = replace(inventory, bucket=bucket, run_id=run_id)
+        parts = [lake.fetch(part.name, workspace) for part in lake.list(parts_folder(scratch, plan))]
+        provenance = replace(inventory, bucket=bucket, run_id=run_id, software=software_of(parts))
         writer = TableWriter(file, CHECKSUMS, provenance)
         statuses: Counter[str] = Counter()
         reasons: Counter[str] = Counter()

@@ -24,7 +24,7 @@ from fixity.inventory import Wanted
 from fixity.lake import Lake, LakeError
 from fixity.lake.paths import ingest_file, ingest_report_file, ingest_stats_file
 from fixity.shards import Plan, parts_folder
-from fixity.tables import CHECKSUMS, INGEST, Provenance
+from fixity.tables import CHECKSUMS, INGEST, Provenance, this_software
 
 _SQL = Path(__file__).with_suffix(".sql")
 _SHOWN = 100
@@ -115,7 +115,7 @@ def make_ingest_report(
         )
     _join_parts(lake, plans, scratch, checks, workspace)
     table, csv_file = workspace / "ingest.parquet", workspace / "ingest.csv"
-    schema = replace(Provenance.read(objects), run_id=run_id).attach(INGEST)
+    schema = replace(Provenance.read(objects), run_id=run_id, software=this_software()).attach(INGEST)
     counts = Counts()
     not_ok: list[dict[str, Any]] = []
     given = {

@@ -36,7 +36,7 @@ from fixity.s3_batch.failed_rows import COLUMNS, convert
 from fixity.s3_batch.jobs import JobState
 from fixity.s3_batch.records import JobRecord
 from fixity.table_writer import TableWriter
-from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
+from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance, this_software
 
 _MEMORY = "1GB"
 _RANGE_BYTES = 16 * 1024 * 1024  # of the inventory, encoded and not compressed: some 130,000 objects
@@ -89,7 +89,7 @@ def keep_report(
         ) from error
     listed = Provenance.read(inventory)
     file = workspace / "checksums.parquet"
-    provenance = replace(listed, bucket=bucket.name, run_id=run_id)
+    provenance = replace(listed, bucket=bucket.name, run_id=run_id, software=this_software())
     writer = TableWriter(file, CHECKSUMS, provenance)
     statuses: Counter[str] = Counter()
     reasons: Counter[str] = Counter()

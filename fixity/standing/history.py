@@ -23,12 +23,16 @@ _FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
 
 @dataclass(frozen=True)
 class LedgerFile:
-    """A file of the ledger as it can be read: its name in the lake, a local path, its rows and bytes."""
+    """A file of the ledger as it can be read: its name in the lake, a local path, its rows and bytes.
+
+    software: what made its checks, with the version; None where it does not say so.
+    """
 
     name: str
     path: Path
     rows: int
     size: int
+    software: str | None
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ def usable_files(
             return LeftOut(file.name, file.size, reason)
         path = lake.fetch(file.name, workspace)
         try:
-            return LedgerFile(file.name, path, _rows(path, bucket, thoroughly), file.size)
+            rows, software = _look(path, bucket, thoroughly)
+            return LedgerFile(file.name, path, rows, file.size, software)
         except (pa.ArrowException, OSError, ValueError) as error:
             why = str(error).replace(str(path), "it")
             return LeftOut(file.name, file.size, f"cannot be used: {why}")
@@ -84,7 +89,7 @@ def usable_files(
     )
 
 
-def _rows(path: Path, bucket: str, thoroughly: bool) -> int:
+def _look(path: Path, bucket: str, thoroughly: bool) -> tuple[int, str | None]:
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
         missing = [name for name in _NEEDED if name not in schema.names]
@@ -99,7 +104,7 @@ def _rows(path: Path, bucket: str, thoroughly: bool) -> int:
         if thoroughly:
             for number in range(file.num_row_groups):
                 file.read_row_group(number)
-        return int(file.metadata.num_rows)
+        return int(file.metadata.num_rows), said.software
 
 
 def _alike(found: pa.DataType, wanted: pa.DataType) -> bool:
