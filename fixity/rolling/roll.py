@@ -20,7 +20,8 @@ from fixity.catalog import Bucket
 from fixity.hashing import Check, check_objects, utc_now
 from fixity.lake import Lake
 from fixity.rolling.claims import Claim, claim, claims
-from fixity.rolling.due import Batch, Limits, choose, find
+from fixity.rolling.due import Batch, Limits, choose, find, within
+from fixity.rolling.egress import EgressBudget, egress_left
 from fixity.rolling.finish import Rolled, finish
 from fixity.rolling.keeper import Keeper, kept_alive
 from fixity.rolling.signs import say_rolled
@@ -38,7 +39,8 @@ class Order:
     """What a rolling run is to do.
 
     `interval`: seconds after which a batch in progress gets a next one beside it. `keys`: these
-    objects instead of those that are due. `place`: where the bucket is, as the catalog says.
+    objects instead of those that are due. `place`: where the bucket is, as the catalog says. `budget`:
+    of its store, which batches stay within; what is left of it is for the run to find out.
     """
 
     bucket: str
@@ -47,21 +49,21 @@ class Order:
     interval: float
     keys: tuple[str, ...] = ()
     place: str | None = None
+    budget: EgressBudget | None = None
 
 
 def order_for(
     bucket: Bucket,
     place: str,
-    egress: int | None,
+    budget: EgressBudget | None,
     items: int | None = None,
     keys: Sequence[str] = (),
-    budget: int | None = None,
 ) -> Order:
     """The order that the catalog gives for a bucket.
 
-    Arguments: `place`, where the catalog says that it is; `egress`, bytes left of the store's budget,
-    and `budget`, all of it; `items` and `keys` where they were asked for. Raises ValueError for a bucket
-    without `fixity_every`, unless keys were asked for.
+    Arguments: `place`, where the catalog says that it is; `budget`, of its store; `items` and `keys`
+    where they were asked for. Raises ValueError for a bucket without `fixity_every`, unless keys were
+    asked for.
     """
     if bucket.fixity_every is None and not keys:
         raise ValueError(
@@ -70,10 +72,11 @@ def order_for(
     return Order(
         bucket.name,
         settings_of(bucket),
-        Limits(items or bucket.batch_items, bucket.batch_bytes, egress, budget),
+        Limits(items or bucket.batch_items, bucket.batch_bytes),
         bucket.batch_interval.total_seconds(),
         tuple(keys),
         place,
+        budget,
     )
 
 
@@ -176,7 +179,6 @@ class _Run:
         self._now = now
         self._ended = ended
         self._taken: list[Path] = []
-        self._size = 0
         self._objects = 0
 
     def run(self) -> str | None:
@@ -203,18 +205,31 @@ class _Run:
     def _next(self) -> Batch:
         if self._order.keys:
             return find(self._lake, self._standing, self._order.keys, self._workspace)
-        limits = self._order.limits
-        if limits.egress is not None:
-            limits = replace(limits, egress=limits.egress - self._size)
-        return choose(self._lake, self._standing, self._taken, self._now(), limits, self._workspace)
+        budget, limits = self._order.budget, self._order.limits
+        if budget is not None:
+            left = egress_left(self._lake, budget, self._claim, self._now())
+            limits = replace(limits, egress=left.share, budget=budget.size)
+        batch = choose(self._lake, self._standing, self._taken, self._now(), limits, self._workspace)
+        if budget is None or not batch.rows.num_rows:
+            return batch
+        # Others may have chosen at the same time. Whoever notes later what it takes sees the other's note.
+        self._note(batch)
+        left = egress_left(self._lake, budget, self._claim, self._now())
+        if left.size >= 0:
+            return batch
+        batch = within(batch.rows, replace(limits, egress=max(0, batch.size + left.size)))
+        self._note(batch)
+        return batch
+
+    def _note(self, batch: Batch) -> Path:
+        number, chosen = len(self._taken) + 1, self._standing.provenance
+        return self._claim.take(self._lake, number, batch.rows, chosen, self._workspace)
 
     def _begin(self, batch: Batch) -> None:
         number = len(self._taken) + 1
-        chosen = self._standing.provenance
-        self._taken.append(self._claim.take(self._lake, number, batch.rows, chosen, self._workspace))
+        self._taken.append(self._note(batch))
         items = list(enumerate(_objects(batch.rows), self._objects))
         self._objects += batch.rows.num_rows
-        self._size += batch.size
         # A daemon: an interrupted run does not wait for the end of an object of terabytes.
         threading.Thread(target=self._read, args=(items,), name=f"batch-{number}", daemon=True).start()
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from fixity.hashing import utc_now
 from fixity.lake import Lake, LakeFile
-from fixity.standing.fold import CLOCKS_DIFFER, TABLES, Settings, fold
+from fixity.standing.fold import CLOCKS_DIFFER, QUEUE_ROWS, TABLES, Settings, fold
 from fixity.standing.history import ledger_files, run_of
 from fixity.standing.inventories import Listing, inventory_in_force
 from fixity.standing.table import Standing, in_force
@@ -67,5 +67,6 @@ def _is_behind(
         > now + CLOCKS_DIFFER  # reckoned by a clock that was wrong
         or (standing.doubted and abs(now - datetime.fromisoformat(standing.folded_at)) > CLOCKS_DIFFER)
         or len(since) > _MOST_SINCE
+        or (standing.queued == QUEUE_ROWS and sum(each.rows for each in since) > QUEUE_ROWS // 2)
         or amiss != {name: size for name, (size, _) in standing.left_out.items()}
     )

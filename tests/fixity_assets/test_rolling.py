@@ -158,7 +158,7 @@ def test_the_egress_budget_of_a_store_is_shared_by_its_buckets(
     )
     assert (first["bytes_read"], first["cut_short"]) == (600, "-")
     assert second["bytes_read"] == 0
-    assert second["cut_short"] == "monthly_egress of the store allows 400 B more for now"
+    assert second["cut_short"] == "1 objects are larger than the 400 B that monthly_egress leaves for now"
 
 
 def test_the_schedule_asks_for_each_bucket_at_its_interval_unless_it_still_runs(

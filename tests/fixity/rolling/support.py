@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from fixity.inventory import take_inventory
 from fixity.lake import LocalLake
-from fixity.rolling import Damage, Limits, Order, Rolled, damaged_now, due_now, roll
+from fixity.rolling import Damage, EgressBudget, Limits, Order, Rolled, damaged_now, due_now, roll
 from fixity.standing import Settings, Standing, ready
 from fixity.stores import ListedObject, ObjectUnreadable, Sink
 from tests.fixity.support import MemoryStore
@@ -77,11 +77,11 @@ class Rolling:
         self,
         items: int = 1000,
         size: int | None = None,
-        egress: int | None = None,
         keys: Sequence[str] = (),
         budget: int | None = None,
     ) -> Rolled:
-        order = Order(BUCKET, self.settings, Limits(items, size, egress, budget), 1800.0, tuple(keys))
+        of_store = EgressBudget(budget, (BUCKET, "another")) if budget is not None else None
+        order = Order(BUCKET, self.settings, Limits(items, size), 1800.0, tuple(keys), budget=of_store)
         run_id = f"r{next(self._numbers):05d}"
         return roll(self.store, self.lake, order, run_id, 2, self.said.append, self.now)
 
