@@ -17,7 +17,8 @@ from fixity.lake import Lake, LakeFile
 from fixity.lake.paths import checksums_folder
 from fixity.tables import CHECKSUMS, Provenance
 
-_NEEDED = tuple(name for name in CHECKSUMS.names if name not in ("storage_class", "is_latest"))
+_NOT_ALWAYS_KEPT = ("storage_class", "is_latest", "checksum_type", "evidence")  # in files of earlier versions
+_NEEDED = tuple(name for name in CHECKSUMS.names if name not in _NOT_ALWAYS_KEPT)
 _FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
 
 

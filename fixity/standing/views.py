@@ -44,18 +44,19 @@ def view(
 ) -> None:
     """Make a view over Parquet files, with their names as `filename`; without files, an empty one.
 
-    Columns that one of several files lacks are NULL; those that `schema` does not know are left out.
+    Columns that a file lacks are NULL; those that `schema` does not know are left out.
     """
-    columns = ", ".join(schema.names)
+    empty = schema.append(pa.field("filename", pa.string())).empty_table()
+    database.register(f"{name}_empty", empty)
     if not files:
-        empty = schema.append(pa.field("filename", pa.string())).empty_table()
-        database.register(f"{name}_empty", empty)
         database.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM {name}_empty")
         return
+    columns = ", ".join(schema.names)
     paths = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
     database.execute(
-        f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {columns}, filename "
-        f"FROM read_parquet([{paths}], union_by_name = true, filename = true)"
+        f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {columns}, filename FROM ("
+        f"FROM read_parquet([{paths}], union_by_name = true, filename = true) "
+        f"UNION ALL BY NAME FROM {name}_empty)"
     )
 
 
