@@ -7,7 +7,8 @@ WITH compared AS (
         -- Only what was registered by the time of the check: what came later would make another event of it.
         CASE WHEN trusted(b.baseline_at, $horizon) <= c.checked_at THEN b.baseline END AS expected,
         b.baseline_at,
-        b.baseline_run = c.run_id AND b.baseline_at = c.checked_at AS registers,
+        b.baseline_from,
+        b.baseline_from = 'first_seen' AND b.baseline_run = c.run_id AND b.baseline_at = c.checked_at AS registers,
         sha1(
             from_hex($namespace)
             || encode(concat_ws(
@@ -49,7 +50,7 @@ SELECT
     etag,
     algorithm,
     expected,
-    CASE WHEN expected IS NOT NULL THEN 'first_seen' END AS expected_from,
+    CASE WHEN expected IS NOT NULL THEN baseline_from END AS expected_from,
     CASE WHEN expected IS NOT NULL THEN baseline_at END AS expected_at,
     actual,
     bytes_read,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from fixity.hashing import utc_now
-from fixity.lake import Lake, LakeFile
+from fixity.lake import Lake
 from fixity.standing.fold import CLOCKS_DIFFER, QUEUE_ROWS, TABLES, Settings, fold
-from fixity.standing.history import ledger_files, run_of
+from fixity.standing.history import ingest_tables, ledger_files, run_of
 from fixity.standing.inventories import Listing, inventory_in_force
 from fixity.standing.table import Standing, in_force
 
@@ -34,8 +34,7 @@ def ready(
         listing = inventory_in_force(lake, bucket, workspace)
         if listing.refused:
             told(listing.refused)
-        files = ledger_files(lake, bucket)
-        if standing is None or _is_behind(lake, standing, listing, settings, files, now()):
+        if standing is None or _is_behind(lake, standing, listing, settings, now()):
             standing = fold(lake, bucket, standing, listing, settings, run_id, now(), workspace)
     for name, (_, why) in standing.left_out.items():
         told(f"left out: {lake.location(name)} {why}")
@@ -47,7 +46,6 @@ def _is_behind(
     standing: Standing,
     listing: Listing,
     settings: Settings,
-    files: Iterable[LakeFile],
     now: datetime,
 ) -> bool:
     since = standing.since(lake)
@@ -55,8 +53,13 @@ def _is_behind(
     known = {*standing.folded, *(each.run_id for each in since)}
     amiss = {
         file.name: file.size
-        for file in files
+        for file in ledger_files(lake, standing.bucket)
         if run_of(file.name) not in known or standing.folded.get(run_of(file.name), file.size) != file.size
+    }
+    amiss |= {
+        file.name: file.size
+        for file in ingest_tables(lake, standing.bucket)
+        if standing.ingested.get(run_of(file.name)) != file.size
     }
     return (
         not there.issuperset(map(standing.name, TABLES))

@@ -22,12 +22,12 @@ from fixity.hashing import utc_now
 from fixity.lake import Lake, LakeFile
 from fixity.lake.paths import standing_folder
 from fixity.reports.ranges import TableNotSorted, pieces_of
-from fixity.standing.history import LedgerFile, LeftOut, ledger_files, run_of, usable_files
+from fixity.standing.history import LedgerFile, LeftOut, ingest_tables, ledger_files, run_of, usable_files
 from fixity.standing.inventories import Listing
 from fixity.standing.table import STANDING, Since, Standing, in_force
 from fixity.standing.views import define_content, view
 from fixity.table_writer import ROW_GROUP_ROWS
-from fixity.tables import CHECKSUMS, INVENTORY
+from fixity.tables import CHECKSUMS, INGEST, INVENTORY
 
 if TYPE_CHECKING:
     import duckdb
@@ -64,7 +64,8 @@ def fold_checks(
         view(database, "prior", [rows])
         view(database, "listing", [rows], INVENTORY.remove(INVENTORY.get_field_index("checksum_algorithm")))
         view(database, "news", [file], CHECKSUMS)
-        for batch in _folded(database, settings, listed_at, now, "", None):
+        view(database, "ingested", [], INGEST)
+        for batch in _folded(database, settings, listed_at, now, "", None, partial=True):
             writer.write_batch(batch)
 
 
@@ -90,6 +91,7 @@ def _folded(
     now: datetime,
     lower: str,
     upper: str | None,
+    partial: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     define_content(database)
     reader = database.execute(
@@ -101,6 +103,7 @@ def _folded(
             "every": settings.every // timedelta(microseconds=1),
             "listed_at": listed_at,
             "horizon": now + CLOCKS_DIFFER,
+            "partial": partial,
         },
     ).to_arrow_reader(ROW_GROUP_ROWS)
     for batch in reader:
@@ -127,16 +130,22 @@ def fold(
     # All bytes of a file, once: what is damaged within is found by name, and not in the midst of a query.
     files, left_out = usable_files(lake, bucket, unfolded, workspace, thoroughly=True)
     left_out += _changed_since_folded(ledger, folded)
+    ingested = dict(before.ingested) if before else {}
+    tables = ingest_tables(lake, bucket)
+    unread = [file for file in tables if run_of(file.name) not in ingested]
+    records, unusable = usable_files(lake, bucket, unread, workspace, thoroughly=True, schema=INGEST)
+    left_out += [*unusable, *_changed_since_folded(tables, ingested)]
     objects = workspace / "objects.parquet"
     rows = 0
     with open_database(workspace, _MEMORY) as database:
         news = _open_views(database, listing.path, prior, files, workspace)
+        view(database, "ingested", [file.path for file in records], INGEST)
         with pq.ParquetWriter(objects, STANDING, compression="zstd", compression_level=1) as writer:
             for lower, upper in _ranges([listing.path, *([prior] if prior else []), *news]):
                 for batch in _folded(database, settings, listing.provenance.listed_at, now, lower, upper):
                     writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
                     rows += batch.num_rows
-        read_by_day = _read_by_day(database, before, now)
+        read_by_day = _read_by_day(database, before, settings, now)
         view(database, "objects", [objects])
         wanted = _count(database, "wanted")
         doubted = _count(
@@ -160,6 +169,7 @@ def fold(
         rows=rows,
         queued=int(pq.read_metadata(workspace / "queue.parquet").num_rows),
         folded=folded | {run_of(file.name): file.size for file in files},
+        ingested=ingested | {run_of(file.name): file.size for file in records},
         left_out={each.name: (each.size, each.why) for each in left_out},
         read_by_day=read_by_day,
         place=listing.provenance.place,
@@ -257,12 +267,16 @@ def _count(database: duckdb.DuckDBPyConnection, condition: str) -> int:
 
 
 def _read_by_day(
-    database: duckdb.DuckDBPyConnection, before: Standing | None, now: datetime
+    database: duckdb.DuckDBPyConnection, before: Standing | None, settings: Settings, now: datetime
 ) -> dict[str, int]:
     days = dict(before.read_by_day) if before else {}
+    # What ingest read by other algorithms than the bucket's is in its own tables alone.
     for day, count in database.execute(
-        "SELECT strftime(checked_at AT TIME ZONE 'UTC', '%Y-%m-%d'), sum(bytes_read)::BIGINT "
-        "FROM news WHERE checked_at IS NOT NULL GROUP BY ALL"
+        "SELECT strftime(checked_at AT TIME ZONE 'UTC', '%Y-%m-%d'), sum(bytes_read)::BIGINT FROM ("
+        "SELECT checked_at, bytes_read FROM news UNION ALL "
+        "SELECT checked_at, size FROM ingested WHERE checksum IS NOT NULL AND algorithm <> ?"
+        ") WHERE checked_at IS NOT NULL GROUP BY ALL",
+        [settings.algorithm],
     ).fetchall():
         days[day] = days.get(day, 0) + count
     oldest = (now - timedelta(days=_DAYS_KEPT)).date().isoformat()

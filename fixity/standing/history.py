@@ -14,11 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.lake import Lake, LakeFile
-from fixity.lake.paths import checksums_folder
+from fixity.lake.paths import checksums_folder, ingest_folder
 from fixity.tables import CHECKSUMS, Provenance
 
 _NOT_ALWAYS_KEPT = ("storage_class", "is_latest", "checksum_type", "evidence")  # in files of earlier versions
-_NEEDED = tuple(name for name in CHECKSUMS.names if name not in _NOT_ALWAYS_KEPT)
 _FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
 
 
@@ -50,6 +49,11 @@ def ledger_files(lake: Lake, bucket: str) -> list[LakeFile]:
     return [file for file in lake.list(checksums_folder(bucket)) if file.name.endswith(".parquet")]
 
 
+def ingest_tables(lake: Lake, bucket: str) -> list[LakeFile]:
+    """All tables of a bucket's ingest runs, by name. Raises LakeError."""
+    return [file for file in lake.list(ingest_folder(bucket)) if file.name.endswith(".parquet")]
+
+
 def run_of(name: str) -> str:
     """The run that wrote a file of the ledger, as its name says."""
     return PurePosixPath(name).stem
@@ -62,11 +66,13 @@ def usable_files(
     workspace: Path,
     thoroughly: bool = False,
     known: Mapping[str, tuple[int, str]] | None = None,
+    schema: pa.Schema = CHECKSUMS,
 ) -> tuple[list[LedgerFile], list[LeftOut]]:
     """Fetch files of the ledger, and tell those that can be read from those that cannot.
 
     Arguments: `thoroughly`, whether all of their bytes are read, or only what their ends say of them;
-    `known`, those that a standing has left out, by name, with size and why.
+    `known`, those that a standing has left out, by name, with size and why; `schema`, which columns they
+    have.
     Raises LakeError.
     """
 
@@ -76,7 +82,7 @@ def usable_files(
             return LeftOut(file.name, file.size, reason)
         path = lake.fetch(file.name, workspace)
         try:
-            rows, software = _look(path, bucket, thoroughly)
+            rows, software = _look(path, bucket, thoroughly, schema)
             return LedgerFile(file.name, path, rows, file.size, software)
         except (pa.ArrowException, OSError, ValueError) as error:
             why = str(error).replace(str(path), "it")
@@ -90,14 +96,15 @@ def usable_files(
     )
 
 
-def _look(path: Path, bucket: str, thoroughly: bool) -> tuple[int, str | None]:
+def _look(path: Path, bucket: str, thoroughly: bool, wanted: pa.Schema) -> tuple[int, str | None]:
+    needed = [name for name in wanted.names if name not in _NOT_ALWAYS_KEPT]
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
-        missing = [name for name in _NEEDED if name not in schema.names]
+        missing = [name for name in needed if name not in schema.names]
         if missing:
             raise ValueError(f"it has no column {', '.join(missing)}")
-        for name in _NEEDED:
-            if not _alike(schema.field(name).type, CHECKSUMS.field(name).type):
+        for name in needed:
+            if not _alike(schema.field(name).type, wanted.field(name).type):
                 raise ValueError(f"its column {name} is {schema.field(name).type}")
         said = Provenance.read(path)
         if said.bucket != bucket:

@@ -36,11 +36,11 @@ STANDING = pa.schema(
         _field("wanted", pa.bool_(), "Whether it is listed, and checked by this algorithm nowadays"),
         _field("listed_since", _UTC, "The first listing that had it, as far as is known"),
         _field("left_out", pa.string(), "Why it is never chosen: archived"),
-        _field(
-            "baseline", pa.string(), "Its registered checksum: the first that was computed from its bytes"
-        ),
-        _field("baseline_at", _UTC, "When that was"),
+        _field("baseline", pa.string(), "Its registered checksum: as recorded, else the first computed"),
+        _field("baseline_from", pa.string(), "first_seen, or what kind of record ingest held it against"),
+        _field("baseline_at", _UTC, "When it was registered"),
         _field("baseline_run", pa.string(), "By which run"),
+        _field("suspect", pa.bool_(), "Whether a record of another algorithm says that its bytes are wrong"),
         _field("verified_at", _UTC, "When its bytes were read last, be they right or wrong"),
         _field("good_at", _UTC, "When they were last seen to be right"),
         _field("damaged_at", _UTC, "When they were first seen to be wrong since; NULL where they are right"),
@@ -79,8 +79,9 @@ class Standing:
 
     generation: its folder's name. folded_at: when (UTC). every: the term in seconds, by which `due_at`
     was reckoned. objects: rows that are wanted. rows: all rows. queued: rows of the queue. folded: the
-    ledger's files in it, by name without folder and ending, with their sizes in bytes. left_out: the
-    files that could not be read, by name, with size and why. read_by_day: bytes read a day (UTC).
+    ledger's files in it, by name without folder and ending, with their sizes in bytes. ingested: the
+    same of ingest's tables. left_out: the files that could not be read, by name, with size and why.
+    read_by_day: bytes read a day (UTC).
     place: where the bucket was when it was listed. doubted: rows with times that lay in the future of the
     clock it was folded by, and counted as long ago.
     """
@@ -96,6 +97,7 @@ class Standing:
     rows: int
     queued: int
     folded: dict[str, int]
+    ingested: dict[str, int]
     left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
     read_by_day: dict[str, int] = field(default_factory=dict)
     place: str | None = None
