@@ -7,7 +7,7 @@ take it from here. How tables are written, found and compared does not belong he
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -141,7 +141,7 @@ SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
 class TableUnreadable(ValueError):
     """A file of the lake is no whole table. The message names it and says what to do."""
 
-    def __init__(self, file: Path, why: object) -> None:
+    def __init__(self, file: Path | str, why: object) -> None:
         reason = " ".join(str(why).split())
         super().__init__(
             f"{file} is not a whole table written by this platform ({reason}): restore it from a copy of the "
@@ -214,8 +214,19 @@ class Provenance:
         Raises TableUnreadable when it is no table of this platform.
         """
         try:
-            metadata = pq.read_schema(file).metadata or {}
-            said = json.loads(metadata[cls._KEY])
+            metadata = pq.read_schema(file).metadata
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise TableUnreadable(file, repr(error)) from error
+        return cls.told_by(metadata, file)
+
+    @classmethod
+    def told_by(cls, metadata: Mapping[bytes, bytes] | None, file: Path | str) -> Provenance:
+        """The provenance in the metadata of a table, `file` for people.
+
+        Raises TableUnreadable when it is no table of this platform.
+        """
+        try:
+            said = json.loads((metadata or {})[cls._KEY])
             return cls(
                 bucket=said["bucket"],
                 run_id=said["run_id"],
@@ -225,5 +236,5 @@ class Provenance:
                 partial=said.get("partial", False),
                 software=said.get("software"),
             )
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        except (KeyError, ValueError) as error:
             raise TableUnreadable(file, repr(error)) from error

@@ -30,11 +30,11 @@ def ready(
     Raises TableMissing without an inventory, LakeError.
     """
     standing = in_force(lake, bucket)
-    with lake.workspace() as workspace:
-        listing = inventory_in_force(lake, bucket, workspace)
-        if listing.refused:
-            told(listing.refused)
-        if standing is None or _is_behind(lake, standing, listing, settings, now()):
+    listing = inventory_in_force(lake, bucket)
+    if listing.refused:
+        told(listing.refused)
+    if standing is None or _is_behind(lake, standing, listing, settings, now()):
+        with lake.workspace() as workspace:
             standing = fold(lake, bucket, standing, listing, settings, run_id, now(), workspace)
     for name, (_, why) in standing.left_out.items():
         told(f"left out: {lake.location(name)} {why}")

@@ -121,6 +121,7 @@ def fold(
     workspace: Path,
 ) -> Standing:
     """Fold what is not in the standing `before`, and put the new one in force. Raises LakeError."""
+    inventory = lake.fetch(listing.name, workspace)
     prior = _prior(lake, before, workspace)
     if prior is None:
         before = None
@@ -138,10 +139,10 @@ def fold(
     objects = workspace / "objects.parquet"
     rows = 0
     with open_database(workspace, _MEMORY) as database:
-        news = _open_views(database, listing.path, prior, files, workspace)
+        news = _open_views(database, inventory, prior, files, workspace)
         view(database, "ingested", [file.path for file in records], INGEST)
         with pq.ParquetWriter(objects, STANDING, compression="zstd", compression_level=1) as writer:
-            for lower, upper in _ranges([listing.path, *([prior] if prior else []), *news]):
+            for lower, upper in _ranges([inventory, *([prior] if prior else []), *news]):
                 for batch in _folded(database, settings, listing.provenance.listed_at, now, lower, upper):
                     writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
                     rows += batch.num_rows
