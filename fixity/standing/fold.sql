@@ -91,33 +91,43 @@ suspects AS (
 ),
 
 -- A baseline that stands is replaced by a record that says otherwise alone; else the first checksum becomes it.
-recorded AS (
+-- Grouped and joined again: windows over the same would sort all checks three times.
+read AS (
     SELECT
-        c.*,
-        b.baseline,
-        s.key IS NOT NULL AS suspect,
-        arg_max(c.expected, c.made_at) FILTER (WHERE c.expected IS NOT NULL) OVER same AS record,
-        arg_min(c.checksum, c.made_at) FILTER (WHERE c.counts) OVER same AS first_seen,
-        max(c.made_at) FILTER (WHERE c.counts) OVER same AS read_at
-    FROM checks AS c
-    LEFT JOIN before AS b USING (key, content, algorithm)
-    LEFT JOIN suspects AS s USING (key, content)
-    WINDOW same AS (PARTITION BY c.key, c.content, c.algorithm)
+        key,
+        content,
+        algorithm,
+        arg_max(expected, made_at) FILTER (WHERE expected IS NOT NULL) AS record,
+        arg_min(checksum, made_at) FILTER (WHERE counts) AS first_seen,
+        max(made_at) FILTER (WHERE counts) AS read_at
+    FROM checks
+    GROUP BY ALL
 ),
 
 based AS (
     SELECT
-        *,
-        coalesce(record, baseline, CASE WHEN NOT suspect THEN first_seen END) AS base,
-        record IS NOT NULL AND record IS DISTINCT FROM baseline AS rebased
-    FROM recorded
+        r.key,
+        r.content,
+        r.algorithm,
+        r.read_at,
+        coalesce(r.record, b.baseline, CASE WHEN s.key IS NULL THEN r.first_seen END) AS base,
+        r.record IS NOT NULL AND r.record IS DISTINCT FROM b.baseline AS rebased
+    FROM read AS r
+    LEFT JOIN before AS b USING (key, content, algorithm)
+    LEFT JOIN suspects AS s USING (key, content)
 ),
 
 judged AS (
-    SELECT
-        *,
-        max(made_at) FILTER (WHERE counts AND checksum = base) OVER (PARTITION BY key, content, algorithm) AS right_at
-    FROM based
+    SELECT c.*, d.base, d.rebased, d.read_at, r.right_at
+    FROM checks AS c
+    JOIN based AS d USING (key, content, algorithm)
+    LEFT JOIN (
+        SELECT key, content, algorithm, max(made_at) AS right_at
+        FROM checks AS c
+        JOIN based AS d USING (key, content, algorithm)
+        WHERE c.counts AND c.checksum = d.base
+        GROUP BY ALL
+    ) AS r USING (key, content, algorithm)
 ),
 
 changed AS (
