@@ -20,8 +20,8 @@ from fixity.premis import export_events, print_events
 from fixity.premis.export import NAMESPACE
 from fixity.stores import ListedObject, ObjectUnreadable, Sink
 from fixity.tables import Provenance
-from tests.fixity.rolling.support import Archive, Rolling
-from tests.fixity.support import inventory_and_checks
+from tests.fixity.rolling.support import Archive, Rolling, keep_ingest
+from tests.fixity.support import inventory_and_checks, sha256
 
 NAMES = {"p": "http://www.loc.gov/premis/v3"}
 ODD = ["plain", "a b&c<d>\"e'.txt", "é/😀%2F+?#", "tab\tnewline\n\x01", "folder//twice"]
@@ -113,6 +113,17 @@ def test_identifiers_are_uuids_of_the_check_itself_and_a_second_export_has_the_s
     again = export_events(bucket.lake, *_catalog(bucket), "e3", now=bucket.now)
     assert (again.events, again.ledger_files) == (2, 1)
     assert identifiers < set(_texts(_printed(bucket), "eventIdentifierValue"))
+
+
+def test_an_event_says_of_which_record_its_expectation_is(bucket: Rolling) -> None:
+    recorded = sha256(b"as deposited")
+    keep_ingest(bucket, "ingest", plain=recorded)
+    bucket.time += timedelta(days=1)
+    bucket.roll(keys=["plain"])
+    (note,) = _texts(_printed(bucket, key="plain"), "eventOutcomeDetailNote")
+    assert note.startswith("differs from the baseline; actual sha256:")
+    assert note.endswith(f"expected sha256:{recorded} (manifest 2026-01-01T00:00:00.000000Z)")
+    assert _texts(_printed(bucket, key="plain"), "eventOutcome") == ["fail"]
 
 
 def _events(bucket: Rolling) -> dict[str, bytes]:

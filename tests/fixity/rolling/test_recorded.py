@@ -6,15 +6,13 @@ import hashlib
 from datetime import timedelta
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from fixity.catalog import Bucket
 from fixity.hashing import utc_now
 from fixity.rolling import bucket_coverage
-from fixity.tables import INGEST, Provenance
-from tests.fixity.rolling.support import BUCKET, Rolling
+from tests.fixity.rolling.support import BUCKET, Rolling, keep_ingest
 from tests.fixity.support import inventory_and_checks, sha256
 
 DAY = timedelta(days=1)
@@ -26,34 +24,6 @@ def bucket(tmp_path: Path) -> Rolling:
     rolling.put("a", "b")
     rolling.take_inventory()
     return rolling
-
-
-def _ingest(bucket: Rolling, run_id: str, algorithm: str = "SHA256", **expected: str) -> None:
-    """Keep the table of an ingest run that read these objects, each with the bytes that it has now."""
-    rows = []
-    for key, recorded in expected.items():
-        item, body = bucket.store.objects[key, None]
-        digest = hashlib.new(algorithm, bucket.store.bytes_now.get(key, body)).hexdigest()
-        rows.append(
-            {name: getattr(item, name) for name in ("key", "version_id", "size", "etag", "last_modified")}
-            | {
-                "storage_class": item.storage_class,
-                "result": "MATCHED" if digest == recorded else "NOTMATCHED",
-                "compared_with": "manifest",
-                "algorithm": algorithm,
-                "checksum": digest,
-                "expected": recorded,
-                "recorded_in": "manifest-sha256.txt",
-                "conflicts": 0,
-                "status": "succeeded",
-                "checked_at": bucket.time,
-                "run_id": run_id,
-            }
-        )
-    file = bucket.folder / f"ingest/{BUCKET}/{run_id}.parquet"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    provenance = Provenance(BUCKET, run_id, "i", bucket.time)
-    pq.write_table(pa.Table.from_pylist(rows, provenance.attach(INGEST)), file)
 
 
 def _row(bucket: Rolling, key: str, algorithm: str = "SHA256") -> dict[str, object]:
@@ -69,7 +39,7 @@ def _row(bucket: Rolling, key: str, algorithm: str = "SHA256") -> dict[str, obje
 def test_a_record_is_the_baseline_and_bytes_that_were_never_right_are_damage(bucket: Rolling) -> None:
     inventory_and_checks(bucket.store, bucket.lake, "ingest")  # its checks are of the ledger, too
     bucket.time = utc_now()
-    _ingest(bucket, "ingest", a=sha256(b"as deposited"), b=sha256(b"b"))
+    keep_ingest(bucket, "ingest", a=sha256(b"as deposited"), b=sha256(b"b"))
     (damage,) = bucket.damaged()
     assert (damage.key, damage.expected, damage.actual) == ("a", sha256(b"as deposited"), sha256(b"a"))
     assert damage.good_at is None and damage.damaged_at <= bucket.time
@@ -80,7 +50,7 @@ def test_a_record_is_the_baseline_and_bytes_that_were_never_right_are_damage(buc
 
 
 def test_rolling_checks_are_compared_with_the_record(bucket: Rolling) -> None:
-    _ingest(bucket, "ingest", a=sha256(b"as deposited"), b=sha256(b"b"))
+    keep_ingest(bucket, "ingest", a=sha256(b"as deposited"), b=sha256(b"b"))
     bucket.time += 91 * DAY
     rolled = bucket.roll()
     assert rolled.registered == 0
@@ -94,7 +64,7 @@ def test_a_record_that_says_otherwise_takes_the_place_of_what_was_first_seen(buc
     bucket.roll()
     assert _row(bucket, "a")["baseline_from"] == "first_seen"
     bucket.time += DAY
-    _ingest(bucket, "ingest", a=sha256(b"as deposited"), b=sha256(b"b"))
+    keep_ingest(bucket, "ingest", a=sha256(b"as deposited"), b=sha256(b"b"))
     (damage,) = bucket.damaged()
     assert (damage.key, damage.good_at) == ("a", None)
     assert _row(bucket, "a")["baseline_from"] == "manifest"
@@ -102,10 +72,10 @@ def test_a_record_that_says_otherwise_takes_the_place_of_what_was_first_seen(buc
 
 
 def test_a_record_that_was_mended_ends_the_damage_that_it_told(bucket: Rolling) -> None:
-    _ingest(bucket, "ingest", a=sha256(b"a slip of the pen"))
+    keep_ingest(bucket, "ingest", a=sha256(b"a slip of the pen"))
     assert [each.key for each in bucket.damaged()] == ["a"]
     bucket.time += DAY
-    _ingest(bucket, "again", a=sha256(b"a"))
+    keep_ingest(bucket, "again", a=sha256(b"a"))
     assert bucket.damaged() == []
     assert _row(bucket, "a")["baseline"] == sha256(b"a")
 
@@ -114,7 +84,7 @@ def test_bytes_that_a_record_of_another_algorithm_proves_wrong_are_damage_and_no
     bucket: Rolling,
 ) -> None:
     md5 = hashlib.md5(b"as deposited").hexdigest()
-    _ingest(bucket, "ingest", "MD5", a=md5, b=hashlib.md5(b"b").hexdigest())
+    keep_ingest(bucket, "ingest", "MD5", a=md5, b=hashlib.md5(b"b").hexdigest())
     assert [each.key for each in bucket.damaged()] == ["a"]
     rolled = bucket.roll()
     assert rolled.registered == 1  # that of "b"
@@ -126,14 +96,14 @@ def test_bytes_that_a_record_of_another_algorithm_proves_wrong_are_damage_and_no
     assert (covered.objects, covered.damaged) == (2, 1)
     bucket.store.bytes_now["a"] = b"as deposited"
     bucket.time += DAY
-    _ingest(bucket, "again", "MD5", a=md5)
+    keep_ingest(bucket, "again", "MD5", a=md5)
     assert bucket.damaged() == []
     assert bucket.roll(keys=["a"]).registered == 1
     assert _row(bucket, "a")["baseline"] == sha256(b"as deposited")
 
 
 def test_a_rewritten_object_has_nothing_to_do_with_the_record_of_what_it_was(bucket: Rolling) -> None:
-    _ingest(bucket, "ingest", a=sha256(b"as deposited"))
+    keep_ingest(bucket, "ingest", a=sha256(b"as deposited"))
     bucket.time += DAY
     bucket.store.rewrite("a", b"another", bucket.time)
     bucket.take_inventory()
@@ -141,7 +111,7 @@ def test_a_rewritten_object_has_nothing_to_do_with_the_record_of_what_it_was(buc
 
 
 def test_a_torn_table_of_ingest_is_named_and_stops_nothing(bucket: Rolling) -> None:
-    _ingest(bucket, "ingest", a=sha256(b"a"))
+    keep_ingest(bucket, "ingest", a=sha256(b"a"))
     file = bucket.folder / f"ingest/{BUCKET}/ingest.parquet"
     file.write_bytes(file.read_bytes()[:-20])
     assert bucket.roll().succeeded == 2
@@ -151,7 +121,7 @@ def test_a_torn_table_of_ingest_is_named_and_stops_nothing(bucket: Rolling) -> N
 def test_what_is_folded_little_by_little_and_at_once_has_the_same_baselines(bucket: Rolling) -> None:
     bucket.roll()
     bucket.time += DAY
-    _ingest(bucket, "ingest", a=sha256(b"as deposited"), b=sha256(b"b"))
+    keep_ingest(bucket, "ingest", a=sha256(b"as deposited"), b=sha256(b"b"))
     before = {key: _row(bucket, key)["baseline"] for key in "ab"}
     bucket.lake.remove("standing/")
     assert {key: _row(bucket, key)["baseline"] for key in "ab"} == before
