@@ -115,7 +115,7 @@ def added_seconds(folder: Path) -> float:
 
 def premis(folder: Path) -> None:
     """Export the events of all of a ledger."""
-    bucket = Bucket(name=BUCKET)
+    bucket = Bucket(name=BUCKET, fixity_every=SETTINGS.every)
     catalog = Catalog(file=folder / "fixity.yaml", lake=str(folder), buckets={BUCKET: bucket})
     shutil.rmtree(folder / "premis", ignore_errors=True)
     assert export_events(LocalLake(folder), catalog, bucket, "bench", now=lambda: NOW).events

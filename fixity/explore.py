@@ -19,7 +19,7 @@ from fixity.lake.paths import report_file
 from fixity.ledger import TableMissing, current_checksums, newest_inventory
 from fixity.reports import COLUMNS
 from fixity.rolling.roll import settings_of
-from fixity.standing import STANDING, ready, usable_files
+from fixity.standing import STANDING, LeftOut, ready, usable_files
 from fixity.standing.history import ledger_files
 from fixity.standing.table import in_force
 from fixity.standing.views import view, view_now
@@ -74,7 +74,8 @@ class Explorer:
         files = []
         for bucket in self._catalog.buckets:
             try:
-                files.append((bucket, current_checksums(self._lake, bucket, self._workspace)[0]))
+                table, _ = current_checksums(self._lake, bucket, self._workspace, told=self._left_out)
+                files.append((bucket, table))
             except TableMissing:
                 continue
         self._of_buckets("checksums", files, CHECKSUMS)
@@ -91,9 +92,12 @@ class Explorer:
                 known=standing.left_out if standing else None,
             )
             for each in left_out:
-                self._told(f"left out: {self._lake.location(each.name)} {each.why}")
+                self._left_out(each)
             files += [(bucket, each.path) for each in usable]
         self._of_buckets("checks", files, CHECKSUMS)
+
+    def _left_out(self, file: LeftOut) -> None:
+        self._told(f"left out: {self._lake.location(file.name)} {file.why}")
 
     def _of_buckets(self, name: str, files: list[tuple[str, Path]], schema: pa.Schema) -> None:
         view(self._database, f"{name}_files", [path for _, path in files], schema)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,9 +22,20 @@ from fixity.hashing import utc_now
 from fixity.lake import Lake
 from fixity.lake.paths import checksums_file, checksums_folder, inventory_folder
 from fixity.newest import announce, newest_table
-from fixity.shards import Plan, kept_parts
+from fixity.shards import Plan, fetch_parts, read_part, software_of
 from fixity.table_writer import ROW_GROUP_ROWS, TableWriter
-from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance, naming_the_unreadable
+from fixity.tables import (
+    CHECKSUMS,
+    FAILED,
+    SKIPPED,
+    SUCCEEDED,
+    Provenance,
+    TableUnreadable,
+    naming_the_unreadable,
+)
+
+if TYPE_CHECKING:
+    from fixity.standing.history import LeftOut
 
 _SQL = Path(__file__).with_suffix(".sql")
 _CLOCKS_DIFFER = timedelta(days=1)  # as in fixity.standing.fold: a time further ahead is a wrong clock's
@@ -126,32 +137,49 @@ def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: st
     """
     with lake.workspace() as workspace:
         inventory = Provenance.read(lake.fetch(plan.inventory, workspace))
-        with LedgerFile(lake, replace(inventory, bucket=bucket, run_id=run_id), workspace) as checks:
-            for part in kept_parts(lake, scratch, plan, workspace):
-                checks.write(part)
+        parts = fetch_parts(lake, scratch, plan, workspace)
+        provenance = replace(inventory, bucket=bucket, run_id=run_id, software=software_of(parts))
+        with LedgerFile(lake, provenance, workspace) as checks:
+            for part in parts:
+                checks.write(read_part(part))
         return checks.keep()
 
 
 def current_checksums(
-    lake: Lake, bucket: str, workspace: Path, now: Callable[[], datetime] = utc_now
+    lake: Lake,
+    bucket: str,
+    workspace: Path,
+    now: Callable[[], datetime] = utc_now,
+    told: Callable[[LeftOut], None] = lambda left_out: None,
 ) -> tuple[Path, Provenance]:
     """`checksums[bucket]` as users query it: the newest check of each object in the newest inventory.
 
     Returns a local path of the table, sorted by key, and its provenance. Where the newest run
     checked all of the newest inventory that is its file itself; else the table is put together in
     `workspace` from the whole ledger, and objects without a check are rows that were skipped.
-    Raises TableMissing, LakeError.
+    `told` hears of files of the ledger that cannot be read: an older check may stand in the place of
+    one of theirs. Raises TableMissing, TableUnreadable (an inventory), LakeError.
     """
-    newest = newest_table(lake, checksums_folder(bucket))
-    if newest is None:
-        raise TableMissing(f"there are no checksums of '{bucket}' yet: materialize checksums[{bucket}] first")
-    table = lake.fetch(newest, workspace)
+    # Here: what is folded rests on this module.
+    from fixity.standing.history import usable_files
+
+    try:
+        newest = newest_table(lake, checksums_folder(bucket))
+        if newest is None:
+            raise TableMissing(
+                f"there are no checksums of '{bucket}' yet: materialize checksums[{bucket}] first"
+            )
+        files = [file for file in lake.list(checksums_folder(bucket)) if file.name == newest]
+        usable, _ = usable_files(lake, bucket, files, workspace)
+    except TableUnreadable:  # without a note of the newest, each one is asked
+        usable = []
     inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
     listed = Provenance.read(inventory)
-    said = Provenance.read(table)
-    if not said.partial and said.inventory_run_id == listed.run_id and _rows(table) == _rows(inventory):
-        return table, said
-    return _put_together(lake, bucket, inventory, listed, workspace, now())
+    for table in usable:
+        said = Provenance.read(table.path)
+        if not said.partial and said.inventory_run_id == listed.run_id and table.rows == _rows(inventory):
+            return table.path, said
+    return _put_together(lake, bucket, inventory, listed, workspace, now(), told)
 
 
 def _rows(file: Path) -> int:
@@ -159,18 +187,26 @@ def _rows(file: Path) -> int:
 
 
 def _put_together(
-    lake: Lake, bucket: str, inventory: Path, listed: Provenance, workspace: Path, now: datetime
+    lake: Lake,
+    bucket: str,
+    inventory: Path,
+    listed: Provenance,
+    workspace: Path,
+    now: datetime,
+    told: Callable[[LeftOut], None],
 ) -> tuple[Path, Provenance]:
-    files = _all_checks(lake, bucket, workspace)
+    from fixity.standing.views import view
+
+    files = _all_checks(lake, bucket, workspace, told)
     provenance = replace(listed, bucket=bucket)
     file = workspace / f"{bucket}-current.parquet"
     writer = TableWriter(file, CHECKSUMS, provenance)
     with naming_the_unreadable(inventory, *files), open_database(workspace) as database:
+        view(database, "ledger", files, CHECKSUMS)
         reader = database.execute(
             _SQL.read_text(encoding="utf-8"),
             {
                 "inventory": str(inventory),
-                "checks": [str(file) for file in files],
                 "run_id": listed.run_id,
                 "horizon": now + _CLOCKS_DIFFER,
             },
@@ -182,20 +218,24 @@ def _put_together(
     return file, provenance
 
 
-def _all_checks(lake: Lake, bucket: str, workspace: Path) -> list[Path]:
+def _all_checks(lake: Lake, bucket: str, workspace: Path, told: Callable[[LeftOut], None]) -> list[Path]:
     """Files that hold the newest check of each object: the ledger's, or what was folded from most of it."""
-    # Here: what is folded rests on this module.
-    from fixity.standing.history import ledger_files, run_of
+    from fixity.standing.history import ledger_files, run_of, usable_files
     from fixity.standing.table import in_force
 
     files: list[Path] = []
     folded: set[str] = set()
+    known: dict[str, tuple[int, str]] = {}
     standing = in_force(lake, bucket)
     if standing is not None:
-        with suppress(FileNotFoundError):
-            names = [standing.name("objects"), *standing.since(lake)]
-            files = [lake.fetch(name, workspace) for name in names]
-            folded = set(standing.folded)
+        with suppress(FileNotFoundError, pa.ArrowException):
+            names = [standing.name("objects"), *(each.name for each in standing.since(lake))]
+            fetched = [lake.fetch(name, workspace) for name in names]
+            for file in fetched:
+                pq.read_schema(file)
+            files, folded, known = fetched, set(standing.folded), standing.left_out
     rest = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]
-    # A torn file is an error here, not left out: a report could not say that it rests on less.
-    return [*files, *(lake.fetch(file.name, workspace) for file in rest)]
+    usable, left_out = usable_files(lake, bucket, rest, workspace, thoroughly=True, known=known)
+    for each in left_out:
+        told(each)
+    return [*files, *(file.path for file in usable)]

@@ -1,11 +1,11 @@
 -- The newest check of each object of the newest inventory, out of all that the ledger holds.
 -- A check from the future ($horizon) tells nothing of when it was made: it counts as made long ago.
--- A check counts for an object only as it is listed now: same version, same ETag, same time, same size.
+-- The view `ledger` holds all of it. A check counts for an object only as it is listed now: same version, same ETag, same time, same size.
 WITH checks AS NOT MATERIALIZED (
     SELECT
         *,
         CASE WHEN checked_at > $horizon THEN TIMESTAMPTZ '1970-01-01 00:00:00+00' ELSE checked_at END AS made_at
-    FROM read_parquet($checks, union_by_name = true)
+    FROM ledger
     WHERE checked_at IS NOT NULL
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 
+from fixity.footer import read_footer
 from fixity.lake import Lake
 from fixity.tables import Provenance
 
@@ -38,8 +39,7 @@ def newest_table(lake: Lake, folder: str) -> str | None:
         return f"{folder}{noted['run_id']}.parquet"
     if not tables:
         return None
-    with lake.workspace() as workspace:
-        return max(tables, key=lambda name: (Provenance.read(lake.fetch(name, workspace)).listed_at, name))
+    return max(tables, key=lambda name: (read_footer(lake, name).provenance.listed_at, name))
 
 
 def _note(lake: Lake, folder: str) -> dict[str, str] | None:

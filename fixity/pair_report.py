@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from fixity.catalog import Pair
 from fixity.evidence import Evidence
@@ -23,7 +24,7 @@ from fixity.tables import Provenance, naming_the_unreadable
 @dataclass(frozen=True)
 class PairReport:
     """A report as kept: what was counted, from which tables, how old these are, and its files' names
-    in the lake.
+    in the lake. left_out: files of a side's ledger that could not be read, with why, for people.
     """
 
     outcome: Outcome
@@ -33,20 +34,38 @@ class PairReport:
     latest_csv: str
     stats: str
     ages: dict[str, datetime | None]
+    left_out: dict[str, list[str]]
+
+    @property
+    def all_left_out(self) -> list[str]:
+        """What was left out of both sides."""
+        return [text for texts in self.left_out.values() for text in texts]
 
 
 def make_report(lake: Lake, pair: Pair, now: Callable[[], datetime] = utc_now) -> PairReport:
     """Compare the newest tables of a pair's two buckets, and keep the report of today (UTC).
 
     A report of the same day, and the one under LATEST, are replaced as a whole.
+    A file of a ledger that cannot be read is left out, and named in what is kept: the verdict is red then.
     Raises TableMissing when a side has not been checked yet, TableUnreadable, LakeError.
     """
     today = now().date()
     csv, latest_csv = report_file(pair.name, today), report_file(pair.name, None)
     stats_name = stats_file(pair.name, today)
     with lake.workspace() as workspace:
-        source_table, source = current_checksums(lake, pair.source, workspace)
-        replica_table, replica = current_checksums(lake, pair.replica, workspace)
+        left_out: dict[str, list[str]] = {"source_left_out": [], "replica_left_out": []}
+
+        def side(bucket: str, texts: list[str]) -> tuple[Path, Provenance]:
+            return current_checksums(
+                lake,
+                bucket,
+                workspace,
+                now,
+                lambda each: texts.append(f"{lake.location(each.name)} {each.why}"),
+            )
+
+        source_table, source = side(pair.source, left_out["source_left_out"])
+        replica_table, replica = side(pair.replica, left_out["replica_left_out"])
         assert pair.match is not None  # a catalog fills it in
         with naming_the_unreadable(source_table, replica_table):
             outcome = compare(
@@ -60,8 +79,12 @@ def make_report(lake: Lake, pair: Pair, now: Callable[[], datetime] = utc_now) -
         ages = Evidence.of(source_table, source.listed_at).by_name("source")
         ages |= Evidence.of(replica_table, replica.listed_at).by_name("replica")
         lake.put(csv, outcome.csv, replace=True)
-        told = stats(outcome.counts) | {name: time and time.isoformat() for name, time in ages.items()}
+        told = {
+            **stats(outcome.counts),
+            **{name: time and time.isoformat() for name, time in ages.items()},
+            **left_out,
+        }
         lake.put_text(stats_name, json.dumps(told, indent=2) + "\n", replace=True)
     lake.copy(csv, latest_csv)
     lake.copy(stats_name, stats_file(pair.name, None))
-    return PairReport(outcome, source, replica, csv, latest_csv, stats_name, ages)
+    return PairReport(outcome, source, replica, csv, latest_csv, stats_name, ages, left_out)

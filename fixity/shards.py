@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -22,10 +22,11 @@ from fixity.hashing import Check, check_objects, utc_now
 from fixity.lake import Lake, LakeError
 from fixity.rehashes import Rehashes
 from fixity.stores import ListedObject, Store
-from fixity.tables import CHECKSUMS, SUCCEEDED, Provenance, naming_the_unreadable
+from fixity.tables import CHECKSUMS, SUCCEEDED, Provenance, naming_the_unreadable, this_software
 
 SHARD_OBJECTS, SHARD_BYTES = 100_000, 1024**4
 PART_OBJECTS, PART_BYTES = 2_000, 4 * 1024**3
+_SOFTWARE = b"software"
 
 
 class AnotherPlace(Exception):
@@ -156,7 +157,8 @@ class _Part:
         columns["checksum_type"] = pa.array(["FULL_OBJECT" if ok else None for ok in done], pa.string())
         columns["evidence"] = pa.repeat("streamed", count)
         columns["run_id"] = pa.repeat(run_id, count)
-        return pa.table([columns[name] for name in CHECKSUMS.names], schema=CHECKSUMS)
+        schema = CHECKSUMS.with_metadata({_SOFTWARE: this_software()})
+        return pa.table([columns[name] for name in CHECKSUMS.names], schema=schema)
 
 
 def hash_shard(
@@ -229,26 +231,47 @@ def parts_folder(scratch: str, plan: Plan) -> str:
     return f"{scratch}parts/{PurePosixPath(plan.inventory).stem}-{plan.algorithm}/"
 
 
-def kept_parts(lake: Lake, scratch: str, plan: Plan, workspace: Path) -> Iterator[pa.Table]:
-    """The checks of all parts below `scratch`, in the order of the inventory.
+def fetch_parts(lake: Lake, scratch: str, plan: Plan, workspace: Path) -> list[Path]:
+    """The files of all parts below `scratch`, in the order of the inventory.
 
-    Raises LakeError when parts are missing, once those before have been given; TableUnreadable.
+    Raises LakeError when parts are missing, TableUnreadable.
     """
     folder = parts_folder(scratch, plan)
+    files: list[Path] = []
     rows = 0
     for part in lake.list(folder):
         if part.name != f"{folder}{rows:012d}.parquet":
             break
         file = lake.fetch(part.name, workspace)
         with naming_the_unreadable(file):
-            table = pq.read_table(file)
-        rows += table.num_rows
-        yield table.cast(CHECKSUMS)
+            rows += pq.read_metadata(file).num_rows
+        files.append(file)
     if rows != plan.objects:
         raise LakeError(
             f"the parts below {lake.location(scratch)} end at row {rows:,} of {plan.objects:,}: "
             "hash the bucket in a new run"
         )
+    return files
+
+
+def read_part(file: Path) -> pa.Table:
+    """The checks of a part. Raises TableUnreadable."""
+    with naming_the_unreadable(file):
+        return pq.read_table(file).cast(CHECKSUMS)
+
+
+def software_of(parts: Iterable[Path]) -> str | None:
+    """What made the checks of some parts: a run that was re-executed may be of two versions.
+
+    None where a part does not say it, or cannot be read.
+    """
+    found: set[str] = set()
+    for part in parts:
+        try:
+            found.add((pq.read_schema(part).metadata or {})[_SOFTWARE].decode())
+        except (KeyError, pa.ArrowException, OSError):
+            return None
+    return " or ".join(sorted(found)) or this_software()
 
 
 def part_file(parts: str, shard: Shard, part: Shard) -> str:

@@ -7,10 +7,11 @@ take it from here. How tables are written, found and compared does not belong he
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pyarrow as pa
@@ -122,6 +123,17 @@ RESTORED = pa.schema(
     ]
 )
 
+SOFTWARE = "fixity-platform"
+
+
+def this_software() -> str:
+    """This software and its version, as the tables that it writes name it."""
+    try:
+        return f"{SOFTWARE} {version(SOFTWARE)}"
+    except PackageNotFoundError:  # a copy of the sources that was never installed
+        return f"{SOFTWARE}, not installed"
+
+
 SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
 """The three ends of a check."""
 
@@ -129,7 +141,7 @@ SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
 class TableUnreadable(ValueError):
     """A file of the lake is no whole table. The message names it and says what to do."""
 
-    def __init__(self, file: Path, why: object) -> None:
+    def __init__(self, file: Path | str, why: object) -> None:
         reason = " ".join(str(why).split())
         super().__init__(
             f"{file} is not a whole table written by this platform ({reason}): restore it from a copy of the "
@@ -166,6 +178,8 @@ class Provenance:
     listed_at: when the listing of that inventory began (UTC): what changed later could not be seen.
     place: where the bucket was then, as the catalog said (`Catalog.place_of`); None in files that do
     not say it. partial: whether it was made of some of the listed objects, whichever were due.
+    software: what made the rows, with its version, of checks what made these; several are joined by
+    " or "; None in files that do not say it.
     """
 
     bucket: str
@@ -174,6 +188,7 @@ class Provenance:
     listed_at: datetime
     place: str | None = None
     partial: bool = False
+    software: str | None = field(default_factory=lambda: this_software())
 
     _KEY = b"fixity"
 
@@ -187,6 +202,7 @@ class Provenance:
                 "listed_at": self.listed_at.astimezone(UTC).isoformat(),
                 "place": self.place,
                 "partial": self.partial,
+                "software": self.software,
             }
         )
         return schema.with_metadata({self._KEY: text.encode()})
@@ -198,8 +214,19 @@ class Provenance:
         Raises TableUnreadable when it is no table of this platform.
         """
         try:
-            metadata = pq.read_schema(file).metadata or {}
-            said = json.loads(metadata[cls._KEY])
+            metadata = pq.read_schema(file).metadata
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise TableUnreadable(file, repr(error)) from error
+        return cls.told_by(metadata, file)
+
+    @classmethod
+    def told_by(cls, metadata: Mapping[bytes, bytes] | None, file: Path | str) -> Provenance:
+        """The provenance in the metadata of a table, `file` for people.
+
+        Raises TableUnreadable when it is no table of this platform.
+        """
+        try:
+            said = json.loads((metadata or {})[cls._KEY])
             return cls(
                 bucket=said["bucket"],
                 run_id=said["run_id"],
@@ -207,6 +234,7 @@ class Provenance:
                 listed_at=datetime.fromisoformat(said["listed_at"]),
                 place=said.get("place"),
                 partial=said.get("partial", False),
+                software=said.get("software"),
             )
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        except (KeyError, ValueError) as error:
             raise TableUnreadable(file, repr(error)) from error

@@ -24,6 +24,8 @@ warnings.filterwarnings("ignore", message="Specifying a partitions_def", categor
 NAME = "fixity_report"
 SOURCE_RUN, REPLICA_RUN = "source_run_id", "replica_run_id"
 """Metadata that says from which runs' tables a report was made."""
+LEFT_OUT = "left_out"
+"""Metadata that names the files of the ledgers that could not be read."""
 
 
 def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefinition:
@@ -54,6 +56,8 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
             for caution in cautions:
                 context.log.warning(f"{pair.name}: {caution}")
             report = make_report(kept_in, pair)
+            for text in report.all_left_out:
+                context.log.warning(f"{pair.name}: left out: {text}")
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": report.outcome.rows,
@@ -64,8 +68,11 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
                 "latest_csv": dg.MetadataValue.path(kept_in.location(report.latest_csv)),
                 **_made_from(pair, report),
                 **({"caution": "; ".join(cautions)} if cautions else {}),
+                **({LEFT_OUT: "; ".join(report.all_left_out)} if report.all_left_out else {}),
             },
-            check_results=[_check_result(check) for check in verdict(report.outcome.counts)],
+            check_results=[
+                _check_result(check) for check in verdict(report.outcome.counts, report.all_left_out)
+            ],
         )
 
     return fixity_report

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 import dagster as dg
 from pydantic import Field
 
-from fixity.hashing import utc_now
 from fixity.rolling import (
     BucketBusy,
     ClaimLost,
@@ -19,7 +18,6 @@ from fixity.rolling import (
     Rolled,
     damaged_now,
     egress_budget,
-    egress_left,
     order_for,
     roll,
 )
@@ -71,10 +69,9 @@ def rolling_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> d
         bucket = stores.catalog.bucket(context.partition_key)
         with rolling_told_plainly():
             kept_in = lake.open()
-            egress = egress_left(kept_in, stores.catalog.catalog, bucket, utc_now())
             budget = egress_budget(stores.catalog.catalog, bucket)
             place = stores.catalog.place_of(bucket.name)
-            order = order_for(bucket, place, egress, config.items, config.keys, budget)
+            order = order_for(bucket, place, budget, config.items, config.keys)
             with stores.open(bucket.name) as store:
                 rolled = roll(
                     store, kept_in, order, context.run.run_id, stores.threads(bucket.name), context.log.info

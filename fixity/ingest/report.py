@@ -23,8 +23,8 @@ from fixity.ingest.plan import ingest_scratch
 from fixity.inventory import Wanted
 from fixity.lake import Lake, LakeError
 from fixity.lake.paths import ingest_file, ingest_report_file, ingest_stats_file
-from fixity.shards import Plan, kept_parts
-from fixity.tables import CHECKSUMS, INGEST, Provenance
+from fixity.shards import Plan, fetch_parts, read_part
+from fixity.tables import CHECKSUMS, INGEST, Provenance, this_software
 
 _SQL = Path(__file__).with_suffix(".sql")
 _SHOWN = 100
@@ -115,7 +115,7 @@ def make_ingest_report(
         )
     _join_parts(lake, plans, scratch, checks, workspace)
     table, csv_file = workspace / "ingest.parquet", workspace / "ingest.csv"
-    schema = replace(Provenance.read(objects), run_id=run_id).attach(INGEST)
+    schema = replace(Provenance.read(objects), run_id=run_id, software=this_software()).attach(INGEST)
     counts = Counts()
     not_ok: list[dict[str, Any]] = []
     given = {
@@ -170,5 +170,5 @@ def _in_order(row: dict[str, Any]) -> bool:
 def _join_parts(lake: Lake, plans: dict[Algorithm, Plan], scratch: str, file: Path, workspace: Path) -> None:
     with pq.ParquetWriter(file, CHECKSUMS) as writer:
         for algorithm, plan in plans.items():
-            for part in kept_parts(lake, ingest_scratch(scratch, algorithm), plan, workspace):
-                writer.write_table(part)
+            for part in fetch_parts(lake, ingest_scratch(scratch, algorithm), plan, workspace):
+                writer.write_table(read_part(part))

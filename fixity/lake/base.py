@@ -45,6 +45,13 @@ class Lake(ABC):
         """
 
     @abstractmethod
+    def tail(self, name: str, size: int) -> bytes:
+        """The last bytes of a file, `size` of them; all of a smaller one.
+
+        Raises FileNotFoundError, LakeError.
+        """
+
+    @abstractmethod
     def put(self, name: str, file: Path, replace: bool = False) -> None:
         """Give a local file to the lake, whole. The local file may be gone afterwards.
 

@@ -46,6 +46,12 @@ class LocalLake(Lake):
             raise FileNotFoundError(f"{file} is not in the lake")
         return file
 
+    def tail(self, name: str, size: int) -> bytes:
+        """See Lake."""
+        with self.fetch(name, self._root).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+            return file.read()
+
     def put(self, name: str, file: Path, replace: bool = False) -> None:
         """See Lake: moved within the file system, after its bytes have reached the disk."""
         target = self._root / name

@@ -53,6 +53,19 @@ class S3Lake(Lake):
                 self._client.download_file(self._bucket, self._prefix + name, str(local))
         return local
 
+    def tail(self, name: str, size: int) -> bytes:
+        """See Lake: a range."""
+        with self._errors(name):
+            key = self._prefix + name
+            try:
+                return self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes=-{size}")[
+                    "Body"
+                ].read()
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 416:  # an empty file has no range
+                    return b""
+                raise
+
     def put(self, name: str, file: Path, replace: bool = False) -> None:
         """See Lake. That a name is free is looked up first: run ids make names that nobody else uses."""
         with self._errors(name):

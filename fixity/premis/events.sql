@@ -4,9 +4,11 @@ WITH compared AS (
     SELECT
         c.*,
         CASE WHEN c.status = 'succeeded' THEN c.checksum END AS actual,
-        b.baseline AS expected,
+        -- Only what was registered by the time of the check: what came later would make another event of it.
+        CASE WHEN trusted(b.baseline_at, $horizon) <= c.checked_at THEN b.baseline END AS expected,
         b.baseline_at,
-        b.baseline_run = c.run_id AND b.baseline_at = c.checked_at AS registers,
+        b.baseline_from,
+        b.baseline_from = 'first_seen' AND b.baseline_run = c.run_id AND b.baseline_at = c.checked_at AS registers,
         sha1(
             from_hex($namespace)
             || encode(concat_ws(
@@ -17,8 +19,6 @@ WITH compared AS (
     FROM (SELECT *, content(version_id, etag, last_modified, size) AS content FROM checks) AS c
     LEFT JOIN now AS b USING (key, content, algorithm)
     WHERE c.checked_at IS NOT NULL
-        AND ($key IS NULL OR c.key = $key)
-        AND ($since IS NULL OR c.checked_at >= $since)
 )
 
 SELECT
@@ -50,8 +50,8 @@ SELECT
     etag,
     algorithm,
     expected,
-    CASE WHEN expected IS NOT NULL THEN 'first_seen' END AS expected_from,
-    baseline_at AS expected_at,
+    CASE WHEN expected IS NOT NULL THEN baseline_from END AS expected_from,
+    CASE WHEN expected IS NOT NULL THEN baseline_at END AS expected_at,
     actual,
     bytes_read,
     evidence,

@@ -1,7 +1,12 @@
 """Exports of PREMIS events: for each file of the ledger once, and of a choice of events on demand.
 
-    premis/<bucket>/<run id>.xml, .parquet    the events of the ledger's files that had none before
-    premis/<bucket>/EXPORTED.json             which files of the ledger have theirs
+    premis/<bucket>/<run id>.parquet    the events of the ledger's files that had none before
+    premis/<bucket>/<run id>.xml        the same, as PREMIS 3
+    premis/<bucket>/EXPORTED.json       which files of the ledger each export has the events of
+
+An event is what its Parquet file says, for ever: its footer names the files of the ledger that it has the
+events of, so that a check has one event, however often its export was killed. XML is written from it, and
+the note only spares reading the footers.
 
 DuckDB writes the elements, at some hundred thousand a second; a parser is for those who read them.
 """
@@ -10,15 +15,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,9 +35,10 @@ from fixity.lake.base import LakeFile
 from fixity.lake.paths import premis_folder
 from fixity.rolling.roll import settings_of
 from fixity.standing import Standing, ready, usable_files
+from fixity.standing.fold import CLOCKS_DIFFER
 from fixity.standing.history import ledger_files, run_of
 from fixity.standing.views import view, view_now
-from fixity.tables import CHECKSUMS
+from fixity.tables import CHECKSUMS, SOFTWARE, naming_the_unreadable
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://id.fixity/premis/event")
 """Under which events have their names; another one would give all of them other identifiers."""
@@ -56,9 +61,45 @@ _AGENT = (
     "<agent><agentIdentifier>"
     "<agentIdentifierType>local</agentIdentifierType>"
     "<agentIdentifierValue>{agent}</agentIdentifierValue></agentIdentifier>"
-    "<agentName>fixity-platform</agentName><agentType>software</agentType>"
-    "<agentVersion>{version}</agentVersion></agent>\n</premis>\n"
+    "<agentName>fixity-platform</agentName><agentType>software</agentType>{version}</agent>\n"
 )
+_AGENTS = """
+    SELECT DISTINCT agent FROM read_parquet($events, union_by_name = true)
+    WHERE ($key IS NULL OR key = $key) AND ($since IS NULL OR event_datetime >= $since)
+    ORDER BY agent
+"""
+_NOT_RECORDED = f"{SOFTWARE}, version not recorded"
+_LEDGER_FILES = b"ledger_files"
+_NOTE = "EXPORTED.json"
+_ROWS_OF_PARQUET = 100_000
+_ROWS_OF_XML = 3_000  # some 5 MB: from 32 MB on, the C library gives back and fetches memory each time
+
+
+EVENTS = pa.schema(
+    [
+        ("event_id", pa.string()),
+        ("event_type", pa.string()),
+        ("event_datetime", pa.timestamp("us", tz="UTC")),
+        ("outcome", pa.string()),
+        ("outcome_note", pa.string()),
+        ("bucket", pa.string()),
+        ("key", pa.string()),
+        ("version_id", pa.string()),
+        ("object_uri", pa.string()),
+        ("size", pa.int64()),
+        ("etag", pa.string()),
+        ("algorithm", pa.string()),
+        ("expected", pa.string()),
+        ("expected_from", pa.string()),
+        ("expected_at", pa.timestamp("us", tz="UTC")),
+        ("actual", pa.string()),
+        ("bytes_read", pa.int64()),
+        ("evidence", pa.string()),
+        ("run_id", pa.string()),
+        ("agent", pa.string()),
+    ]
+)
+"""The columns of the events' Parquet."""
 
 
 @dataclass(frozen=True)
@@ -79,28 +120,30 @@ def export_events(
     told: Callable[[str], None] = lambda text: None,
     now: Callable[[], datetime] = utc_now,
 ) -> Exported:
-    """Keep the events of all files of the ledger that have none yet. Raises TableMissing, LakeError."""
+    """Keep the events of all files of the ledger that have none yet.
+
+    Raises TableMissing, TableUnreadable (an earlier export is spoiled), LakeError.
+    """
     folder = premis_folder(bucket.name)
-    done: set[str] = set()
-    with suppress(FileNotFoundError, ValueError):
-        done = set(json.loads(lake.read_text(f"{folder}EXPORTED.json")))
-    files = [file for file in ledger_files(lake, bucket.name) if run_of(file.name) not in done]
-    if not files:
-        return Exported(0, 0)
-    standing = ready(lake, bucket.name, settings_of(bucket), run_id, now, told)
     with lake.workspace() as workspace:
-        parquet, usable = _events(lake, catalog, bucket, standing, files, workspace)
+        exports = _exports(lake, folder, workspace)
+        _complete(lake, folder, exports, workspace)
+        files = _without_events(lake, bucket.name, exports)
+        if not files:
+            return Exported(0, 0)
+        standing = ready(lake, bucket.name, settings_of(bucket), run_id, now, told)
+        parquet, usable = _events(lake, catalog, bucket, standing, files, workspace, now())
         if not usable:
             return Exported(0, 0)
+        events = int(pq.read_metadata(parquet).num_rows)
         xml = workspace / "events.xml"
         with xml.open("wb") as out:
-            _write_xml(parquet, out, workspace)
-        events = int(pq.read_metadata(parquet).num_rows)
-        names = f"{folder}{run_id}.xml", f"{folder}{run_id}.parquet"
-        for name, file in zip(names, (xml, parquet), strict=True):
-            lake.put(name, file)
-    lake.put_text(f"{folder}EXPORTED.json", json.dumps(sorted({*done, *usable})), replace=True)
-    return Exported(events, len(usable), *names)
+            _write_xml([parquet], out, workspace)
+        exported = Exported(events, len(usable), f"{folder}{run_id}.xml", f"{folder}{run_id}.parquet")
+        lake.put(f"{folder}{run_id}.parquet", parquet)
+        lake.put(f"{folder}{run_id}.xml", xml, replace=True)
+    lake.put_text(f"{folder}{_NOTE}", json.dumps(exports | {run_id: usable}), replace=True)
+    return exported
 
 
 def print_events(
@@ -111,16 +154,57 @@ def print_events(
     key: str | None = None,
     since: datetime | None = None,
     told: Callable[[str], None] = lambda text: None,
+    now: Callable[[], datetime] = utc_now,
 ) -> None:
     """Write the events of all checks, or of those of `key`, or `since` (UTC), as one PREMIS document.
 
-    Raises TableMissing, LakeError.
+    Those that were exported are as they were then. Raises TableMissing, TableUnreadable, LakeError.
     """
-    standing = ready(lake, bucket.name, settings_of(bucket), str(uuid.uuid4()), told=told)
+    folder = premis_folder(bucket.name)
+    standing = ready(lake, bucket.name, settings_of(bucket), str(uuid.uuid4()), now, told)
     with lake.workspace() as workspace:
-        files = ledger_files(lake, bucket.name)
-        parquet, _ = _events(lake, catalog, bucket, standing, files, workspace, key, since)
-        _write_xml(parquet, out, workspace)
+        exports = _exports(lake, folder, workspace)
+        kept = [lake.fetch(f"{folder}{name}.parquet", workspace) for name in exports]
+        files = _without_events(lake, bucket.name, exports)
+        new, _ = _events(lake, catalog, bucket, standing, files, workspace, now())
+        with naming_the_unreadable(*kept):
+            _write_xml([*kept, new], out, workspace, key, since)
+
+
+def _exports(lake: Lake, folder: str, workspace: Path) -> dict[str, list[str]]:
+    """The exports that are kept, each with the runs whose files of the ledger it has the events of."""
+    try:
+        noted = dict(json.loads(lake.read_text(f"{folder}{_NOTE}")))
+    except (FileNotFoundError, ValueError, TypeError):
+        noted = {}
+    names = [file.name for file in lake.list(folder) if file.name.endswith(".parquet")]
+    return {run_of(name): noted.get(run_of(name)) or _told_by(lake.fetch(name, workspace)) for name in names}
+
+
+def _told_by(export: Path) -> list[str]:
+    """Of which runs an export says that it has their events."""
+    with naming_the_unreadable(export):
+        metadata = pq.read_schema(export).metadata or {}
+        if _LEDGER_FILES in metadata:
+            found: list[str] = json.loads(metadata[_LEDGER_FILES])
+            return found
+        return sorted(set(pq.read_table(export, columns=["run_id"]).column("run_id").to_pylist()))
+
+
+def _complete(lake: Lake, folder: str, exports: Iterable[str], workspace: Path) -> None:
+    """Write the XML of exports that were killed before they had one."""
+    there = {file.name for file in lake.list(folder)}
+    for name in exports:
+        if f"{folder}{name}.xml" not in there:
+            xml = workspace / f"{name}.xml"
+            with xml.open("wb") as out:
+                _write_xml([lake.fetch(f"{folder}{name}.parquet", workspace)], out, workspace)
+            lake.put(f"{folder}{name}.xml", xml, replace=True)
+
+
+def _without_events(lake: Lake, bucket: str, exports: dict[str, list[str]]) -> list[LakeFile]:
+    done = {run for runs in exports.values() for run in runs}
+    return [file for file in ledger_files(lake, bucket) if run_of(file.name) not in done]
 
 
 def _events(
@@ -130,55 +214,73 @@ def _events(
     standing: Standing,
     files: list[LakeFile],
     workspace: Path,
-    key: str | None = None,
-    since: datetime | None = None,
-) -> tuple[Path, set[str]]:
+    now: datetime,
+) -> tuple[Path, list[str]]:
     """The events as a local Parquet file, and the runs whose files of the ledger they come from."""
     usable, _ = usable_files(lake, bucket.name, files, workspace, known=standing.left_out)
+    runs = [run_of(each.name) for each in usable]
+    schema = EVENTS.with_metadata({_LEDGER_FILES: json.dumps(runs).encode()})
     file = workspace / "events.parquet"
-    with open_database(workspace) as database:
-        view(database, "checks", [each.path for each in usable], CHECKSUMS)
+    with (
+        open_database(workspace) as database,
+        pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer,
+    ):
         view_now(database, lake, standing, "objects", workspace)
-        reader = database.execute(
-            _EVENTS.read_text(encoding="utf-8"),
-            {
-                "namespace": NAMESPACE.hex,
-                "bucket": bucket.name,
-                "place": _place(catalog, bucket),
-                "agent": _agent(),
-                "key": key,
-                "since": since,
-            },
-        ).to_arrow_reader(100_000)
-        with pq.ParquetWriter(file, reader.schema, compression="zstd", compression_level=1) as writer:
-            for batch in reader:
-                writer.write_batch(batch)
-    return file, {run_of(each.name) for each in usable}
+        for software in sorted({each.software or _NOT_RECORDED for each in usable}):
+            made = [each.path for each in usable if (each.software or _NOT_RECORDED) == software]
+            view(database, "checks", made, CHECKSUMS)
+            reader = database.execute(
+                _EVENTS.read_text(encoding="utf-8"),
+                {
+                    "namespace": NAMESPACE.hex,
+                    "bucket": bucket.name,
+                    "place": _place(catalog, bucket),
+                    "agent": software,
+                    "horizon": now + CLOCKS_DIFFER,
+                },
+            ).to_arrow_reader(_ROWS_OF_PARQUET)
+            _beside(lambda batch: writer.write_batch(batch.cast(schema)), reader)
+    return file, runs
 
 
-def _write_xml(events: Path, out: BinaryIO, workspace: Path) -> None:
+def _write_xml(
+    events: list[Path],
+    out: BinaryIO,
+    workspace: Path,
+    key: str | None = None,
+    since: datetime | None = None,
+) -> None:
+    given = {"events": [str(file) for file in events], "key": key, "since": since}
     out.write(_HEAD.encode())
     with open_database(workspace) as database:
         database.execute(_ESCAPED)
-        reader = database.execute(_XML.read_text(encoding="utf-8"), {"events": str(events)}).to_arrow_reader(
-            20_000
-        )
-        with ThreadPoolExecutor(1) as pool:  # what was made is written while the next is being made
-            writing = None
-            for batch in reader:
-                # The texts stand one after the other in Arrow's buffer, as they are to stand in the file.
-                texts = batch.column(0).cast(pa.large_string())
-                assert texts.offset == 0
-                if writing is not None:
-                    writing.result()
-                writing = pool.submit(out.write, texts.buffers()[2])
-            if writing is not None:
-                writing.result()
-    out.write(_AGENT.format(agent=_agent(), version=version("fixity-platform")).encode())
+        reader = database.execute(_XML.read_text(encoding="utf-8"), given).to_arrow_reader(_ROWS_OF_XML)
+        _beside(lambda batch: out.write(_text_of(batch)), reader)
+        agents = database.execute(_AGENTS, given).fetchall()
+    for (agent,) in agents:
+        name, _, said = agent.partition(" ")
+        known = f"<agentVersion>{escape(said)}</agentVersion>" if name == SOFTWARE else ""
+        out.write(_AGENT.format(agent=escape(agent), version=known).encode())
+    out.write(b"</premis>\n")
 
 
-def _agent() -> str:
-    return f"fixity-platform {version('fixity-platform')}"
+def _text_of(batch: pa.RecordBatch) -> pa.Buffer:
+    # The texts stand one after the other in Arrow's buffer, as they are to stand in the file.
+    texts = batch.column(0)
+    assert texts.offset == 0
+    return texts.buffers()[2]
+
+
+def _beside(use: Callable[[pa.RecordBatch], object], reader: pa.RecordBatchReader) -> None:
+    """Use each batch in a thread, while the next one is being made."""
+    with ThreadPoolExecutor(1) as pool:
+        using = None
+        for batch in reader:
+            if using is not None:
+                using.result()
+            using = pool.submit(use, batch)
+        if using is not None:
+            using.result()
 
 
 def _place(catalog: Catalog, bucket: Bucket) -> str:

@@ -31,7 +31,7 @@ SELECT concat(
     '</eventOutcomeDetailNote></eventOutcomeDetail></eventOutcomeInformation>'
     '<linkingAgentIdentifier><linkingAgentIdentifierType>local</linkingAgentIdentifierType>'
     '<linkingAgentIdentifierValue>',
-    agent,
+    replace(replace(agent, '&', '&amp;'), '<', '&lt;'),
     '</linkingAgentIdentifierValue><linkingAgentRole authority="eventRelatedAgentRole"'
     ' valueURI="http://id.loc.gov/vocabulary/preservation/eventRelatedAgentRole/exe">executing program'
     '</linkingAgentRole></linkingAgentIdentifier>'
@@ -43,4 +43,6 @@ SELECT concat(
     '</linkingObjectRole></linkingObjectIdentifier></event>',
     chr(10)
 )
-FROM read_parquet($events)
+FROM read_parquet($events, union_by_name = true)
+WHERE ($key IS NULL OR key = $key)
+    AND ($since IS NULL OR event_datetime >= $since)

@@ -5,6 +5,7 @@ What runs the checks, and how an alarm is raised, does not belong here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +16,7 @@ Severity = Literal["ERROR", "WARN"]
 
 @dataclass(frozen=True)
 class Check:
-    """One check of a report. rows: how many rows it is about; it passed where there are none."""
+    """One check of a report. rows: how many rows (or files) it is about; it passed where there are none."""
 
     name: str
     passed: bool
@@ -31,6 +32,7 @@ _MEANINGS = {
     "no_failures": "Every object could be read on both sides",
     "all_checked": "No object was skipped on either side",
     "all_comparable": "All checksums could be compared",
+    "ledger_readable": "Every check that was kept of both sides could be read",
 }
 
 
@@ -39,9 +41,10 @@ def check_names() -> dict[str, str]:
     return dict(_MEANINGS)
 
 
-def verdict(counts: Counts) -> list[Check]:
-    """The checks of a report.
+def verdict(counts: Counts, left_out: Sequence[str] = ()) -> list[Check]:
+    """The checks of a report. `left_out`: files of the ledgers that could not be read.
 
+    Such a file may say of any object what an older check does not: no report without it is verified.
     What is pending fails none of them: it is looked at again in the next report, when the lag is over;
     `all_checked` mentions it, since it was not compared.
     """
@@ -61,7 +64,18 @@ def verdict(counts: Counts) -> list[Check]:
         ),
         _check("all_checked", "WARN", counts.not_checked, "skipped on a side", pending),
         _check("all_comparable", "WARN", counts.incomparable, "with checksums that cannot be compared"),
+        _ledger_readable(left_out),
     ]
+
+
+def _ledger_readable(left_out: Sequence[str]) -> Check:
+    name = "ledger_readable"
+    text = (
+        f"left out, so that older checks may stand in the place of newer ones: {'; '.join(left_out)}"
+        if left_out
+        else _MEANINGS[name]
+    )
+    return Check(name, passed=not left_out, severity="ERROR", description=text, rows=len(left_out))
 
 
 def _check(name: str, severity: Severity, rows: int, what: str, also: str = "") -> Check:

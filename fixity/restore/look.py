@@ -27,7 +27,7 @@ from fixity.newest import announce, newest_table
 from fixity.restore.archives import MAYBE_ARCHIVED, Archive, archive_of, days_for, tier_for, wait_for
 from fixity.stores import ObjectError, ObjectUnreadable, StoreUnreachable
 from fixity.stores.attributes import Attributes, Head
-from fixity.tables import FAILED, INGEST, RESTORED, Provenance
+from fixity.tables import FAILED, INGEST, RESTORED, Provenance, this_software
 
 State = Literal["waiting", "requested", "restored", "checked", "failed"]
 _SQL = Path(__file__).with_suffix(".sql")
@@ -131,7 +131,7 @@ def look_at_archived(
         notes += [f"{row.key}: {row.detail}" for row in rows if _fell_out(row)]
         rows = [row for row in rows if not _fell_out(row)]
         file = workspace / "restored.parquet"
-        provenance = replace(Provenance.read(listing), run_id=run_id)
+        provenance = replace(Provenance.read(listing), run_id=run_id, software=this_software())
         table = pa.Table.from_pylist([asdict(row) for row in rows], RESTORED)
         pq.write_table(table.cast(provenance.attach(RESTORED)), file, compression="zstd")
         name = restored_file(bucket, run_id)

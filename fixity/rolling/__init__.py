@@ -9,7 +9,7 @@ from __future__ import annotations
 from fixity.rolling.claims import BucketBusy, ClaimLost
 from fixity.rolling.coverage import BucketCoverage, bucket_coverage
 from fixity.rolling.due import Batch, Limits, choose, due_now, find
-from fixity.rolling.egress import egress_budget, egress_left
+from fixity.rolling.egress import EgressBudget, egress_budget, egress_left
 from fixity.rolling.finish import Damage, Rolled, damaged_now
 from fixity.rolling.roll import Order, order_for, roll
 
@@ -19,6 +19,7 @@ __all__ = [
     "BucketCoverage",
     "ClaimLost",
     "Damage",
+    "EgressBudget",
     "Limits",
     "Order",
     "Rolled",

@@ -88,13 +88,16 @@ class Claim:
         lake.put_text(f"{self.folder}alive.json", said, replace=True)
 
     def take(self, lake: Lake, number: int, rows: pa.Table, chosen: Provenance, workspace: Path) -> Path:
-        """Note a batch as taken, with what it was chosen from; returns a local file. Raises LakeError."""
+        """Note a batch as taken, with what it was chosen from; returns a local file.
+
+        Again with fewer rows, as long as none of them is read. Raises LakeError.
+        """
         name = f"batch-{number:06d}.parquet"
         file = workspace / name
         pq.write_table(rows.cast(chosen.attach(rows.schema)), file)
         kept = workspace / f"to-keep-{name}"
         kept.write_bytes(file.read_bytes())
-        lake.put(self.folder + name, kept)
+        lake.put(self.folder + name, kept, replace=True)
         return file
 
     def keep(self, lake: Lake, number: int, checks: list[Check], workspace: Path) -> None:

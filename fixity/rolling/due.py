@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
@@ -18,13 +18,15 @@ from fixity.standing.views import view, view_now
 from fixity.wording import bytes_text
 
 _SQL = Path(__file__).with_suffix(".sql")
+_SHARE_OF_RETRIES = 5
 
 
 @dataclass(frozen=True)
 class Limits:
     """The most that a batch may have: objects, bytes, and bytes of what a store's egress budget has left.
 
-    budget: all bytes of that budget; what is larger can never be read within it, and is left out.
+    What is larger than these is left out. budget: all bytes of that budget; what is larger can never be
+    read within it.
     """
 
     items: int
@@ -57,45 +59,60 @@ def due_now(
     items: int,
     workspace: Path,
     most: int | None = None,
+    size: int | None = None,
 ) -> pa.Table:
     """The first `items` objects that are due, without those larger than `most` bytes.
+
+    What failed lately is a fifth of them at most, and of `size` bytes, as long as others are due.
 
     Arguments: `taken`, local files of what runs in progress have taken. Raises LakeError.
     """
     with open_database(workspace) as database:
         view_now(database, lake, standing, "queue", workspace)
         view(database, "taken", taken)
-        found = database.execute(_SQL.read_text(encoding="utf-8"), {"now": now, "items": items, "most": most})
+        given = {
+            "now": now,
+            "items": items,
+            "most": most,
+            "retries": items // _SHARE_OF_RETRIES,
+            "size_of_retries": None if size is None else size // _SHARE_OF_RETRIES,
+        }
+        found = database.execute(_SQL.read_text(encoding="utf-8"), given)
         return found.to_arrow_table().select(STANDING.names).cast(STANDING)
 
 
 def choose(
     lake: Lake, standing: Standing, taken: Sequence[Path], now: datetime, limits: Limits, workspace: Path
 ) -> Batch:
-    """The next batch: in order, as much as the limits allow, left out only what can never be read.
+    """The next batch: in order, as much as the limits allow, without what the egress budget is too small for.
 
     An object larger than `limits.size` is a batch by itself. Raises LakeError.
     """
-    due = due_now(lake, standing, taken, now, limits.items + 1, workspace, limits.budget)
+    due = due_now(lake, standing, taken, now, limits.items + 1, workspace, limits.egress, limits.size)
     batch = within(due, limits)
-    too_large = _too_large(lake, standing, limits.budget, now, workspace)
-    if not too_large:
-        return batch
-    why = f"{too_large:,} objects are larger than all of monthly_egress and are never read within it"
-    return Batch(batch.rows, f"{batch.cut_short}; {why}" if batch.cut_short else why)
+    why = [batch.cut_short, *_too_large(lake, standing, limits, now, workspace)]
+    return Batch(batch.rows, "; ".join(text for text in why if text) or None)
 
 
-def _too_large(lake: Lake, standing: Standing, budget: int | None, now: datetime, workspace: Path) -> int:
-    if budget is None:
-        return 0
+def _too_large(
+    lake: Lake, standing: Standing, limits: Limits, now: datetime, workspace: Path
+) -> Iterator[str]:
+    """What is said of objects that are due, and larger than what the egress budget has, or has left."""
+    if limits.egress is None:
+        return
     with open_database(workspace) as database:
         view_now(database, lake, standing, "queue", workspace)
         row = database.execute(
-            "SELECT count(*) FROM now WHERE wanted AND left_out IS NULL AND size > $budget "
-            "AND (due_at IS NULL OR due_at <= $now)",
-            {"budget": budget, "now": now},
+            "SELECT count(*) FILTER (size <= $budget), count(*) FILTER (size > $budget) FROM now "
+            "WHERE wanted AND left_out IS NULL AND size > $egress AND (due_at IS NULL OR due_at <= $now)",
+            {"budget": limits.budget, "egress": limits.egress, "now": now},
         ).fetchone()
-    return int(row[0]) if row else 0
+    waiting, never = row or (0, 0)
+    if waiting:
+        left = bytes_text(limits.egress)
+        yield f"{waiting:,} objects are larger than the {left} that monthly_egress leaves for now"
+    if never:
+        yield f"{never:,} objects are larger than all of monthly_egress and are never read within it"
 
 
 def within(due: pa.Table, limits: Limits) -> Batch:
@@ -109,7 +126,7 @@ def within(due: pa.Table, limits: Limits) -> Batch:
         why = f"batch_bytes allows {bytes_text(limits.size)}"
     if limits.egress is not None and totals[:count] and totals[count - 1] > limits.egress:
         count = sum(total <= limits.egress for total in totals)
-        why = f"monthly_egress of the store allows {bytes_text(max(0, limits.egress))} more for now"
+        why = f"monthly_egress of the store allows {bytes_text(limits.egress)} more for now"
     return Batch(due.slice(0, count), why)
 
 

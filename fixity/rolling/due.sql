@@ -1,10 +1,29 @@
--- What is due, in the order in which it is to be checked: what never was, then by how long it is due.
+-- What is due, in the order in which it is to be checked: what never was, then by how long it is due. What
+-- failed lately comes last beyond its share, so that what always fails does not keep others from their turn.
 -- The view `now` holds the standing's queue as it is now, `taken` what runs in progress have taken.
-SELECT now.*
-FROM now
-ANTI JOIN (SELECT key, content(version_id, etag, last_modified, size) AS content FROM taken) AS t
-    USING (key, content)
-WHERE wanted AND left_out IS NULL AND (due_at IS NULL OR due_at <= $now)
-    AND ($most IS NULL OR size <= $most)
-ORDER BY due_at NULLS FIRST, key, version_id NULLS FIRST
+WITH due AS NOT MATERIALIZED (
+    SELECT now.*
+    FROM now
+    ANTI JOIN (SELECT key, content(version_id, etag, last_modified, size) AS content FROM taken) AS t
+        USING (key, content)
+    WHERE wanted AND left_out IS NULL AND (due_at IS NULL OR due_at <= $now)
+        AND ($most IS NULL OR size <= $most)
+),
+
+retried AS (
+    SELECT *, row_number() OVER longest AS place, sum(size) OVER longest AS volume
+    FROM due
+    WHERE failures > 0
+    WINDOW longest AS (ORDER BY due_at, key, version_id NULLS FIRST ROWS UNBOUNDED PRECEDING)
+)
+
+SELECT *, false AS beyond
+FROM due
+WHERE failures = 0
+UNION ALL BY NAME
+SELECT
+    * EXCLUDE (place, volume),
+    place > 1 AND (place > $retries OR coalesce(volume > $size_of_retries, false)) AS beyond
+FROM retried
+ORDER BY beyond, due_at NULLS FIRST, key, version_id NULLS FIRST
 LIMIT $items

@@ -1,14 +1,17 @@
-"""How much of a store's egress budget is left, by what the ledger says was read."""
+"""How much of a store's egress budget is left: by what the ledger says was read, and what is being read."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.lake import Lake
+from fixity.rolling.claims import Claim, claims
 from fixity.standing.history import ledger_files, run_of, usable_files
 from fixity.standing.table import in_force
 
@@ -18,36 +21,79 @@ if TYPE_CHECKING:
 _WINDOW = timedelta(days=30)
 
 
-def egress_budget(catalog: Catalog, bucket: Bucket) -> int | None:
-    """Bytes that may be read from a bucket's store in any 30 days; None where the catalog sets no budget."""
-    return None if bucket.is_local else catalog.store_of(bucket).monthly_egress
+@dataclass(frozen=True)
+class EgressBudget:
+    """Bytes that may be read from these buckets of one store, together, in any 30 days."""
+
+    size: int
+    buckets: tuple[str, ...]
 
 
-def egress_left(lake: Lake, catalog: Catalog, bucket: Bucket, now: datetime) -> int | None:
-    """Bytes that may still be read from a bucket's store; None where the catalog sets no budget.
+@dataclass(frozen=True)
+class EgressLeft:
+    """What is left of a budget: bytes, below 0 where more was taken than it allows; and how many other
+    runs have not yet said what they will read of it."""
 
-    Counted are all checks of the last 30 days (UTC days) of all buckets of the store: a month of any
-    length stays within the budget. Below 0 where more was read than it allows. Raises LakeError.
-    """
-    budget = egress_budget(catalog, bucket)
-    if budget is None:
+    size: int
+    choosing: int
+
+    @property
+    def share(self) -> int:
+        """What one run may take, so that all who choose at the same time find some left."""
+        return max(0, self.size) // (1 + self.choosing)
+
+
+def egress_budget(catalog: Catalog, bucket: Bucket) -> EgressBudget | None:
+    """The budget of a bucket's store; None where the catalog sets none."""
+    size = None if bucket.is_local else catalog.store_of(bucket).monthly_egress
+    if size is None:
         return None
-    first = (now - _WINDOW).date().isoformat()
-    of_store = [
+    of_store = (
         each.name for each in catalog.buckets.values() if not each.is_local and each.store == bucket.store
-    ]
-    return budget - sum(_read_since(lake, name, first) for name in of_store)
+    )
+    return EgressBudget(size, tuple(of_store))
 
 
-def _read_since(lake: Lake, bucket: str, first_day: str) -> int:
+def egress_left(lake: Lake, budget: EgressBudget, mine: Claim, now: datetime) -> EgressLeft:
+    """What the ledger and the rolling runs leave of a budget, as the run of a claim sees it.
+
+    Counted are all checks of the last 30 days (UTC days), so that a month of any length stays within the
+    budget, all that living rolling runs have taken, read or not, and what dead ones had read.
+    Raises LakeError.
+    """
+    first = (now - _WINDOW).date().isoformat()
+    left, choosing = budget.size, 0
+    for bucket in budget.buckets:
+        # Claims before the ledger: a run that ends meanwhile is counted twice, and not never.
+        for other in claims(lake, bucket):
+            with lake.workspace() as workspace:
+                taken = other.batches(lake, workspace)
+                is_mine = (other.bucket, other.run_id) == (mine.bucket, mine.run_id)
+                if is_mine or other.is_alive(now):
+                    left -= sum(_sum(file, "size") for file in taken)
+                    choosing += not taken and not is_mine
+                else:
+                    left -= sum(_read_since(file, first) for file in other.checks(lake, workspace))
+        left -= _read_of(lake, bucket, first)
+    return EgressLeft(left, choosing)
+
+
+def _read_of(lake: Lake, bucket: str, first_day: str) -> int:
     standing = in_force(lake, bucket)
     folded = set(standing.folded) if standing else set()
     read = sum(count for day, count in standing.read_by_day.items() if day >= first_day) if standing else 0
     with lake.workspace() as workspace:
         unfolded = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]
         for file in usable_files(lake, bucket, unfolded, workspace, thoroughly=True)[0]:
-            table = pq.read_table(file.path, columns=["checked_at", "bytes_read"])
-            days = pc.strftime(table.column("checked_at"), "%Y-%m-%d")
-            counted = table.filter(pc.greater_equal(days, first_day))
-            read += pc.sum(counted.column("bytes_read")).as_py() or 0
+            read += _read_since(file.path, first_day)
     return read
+
+
+def _read_since(file: Path, first_day: str) -> int:
+    table = pq.read_table(file, columns=["checked_at", "bytes_read"])
+    days = pc.strftime(table.column("checked_at"), "%Y-%m-%d")
+    return int(pc.sum(table.filter(pc.greater_equal(days, first_day)).column("bytes_read")).as_py() or 0)
+
+
+def _sum(file: Path, column: str) -> int:
+    return int(pc.sum(pq.read_table(file, columns=[column]).column(column)).as_py() or 0)

@@ -31,7 +31,8 @@ from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
 class Damage:
     """An object whose bytes are not what they were, with nothing rewritten.
 
-    Its bytes changed between `good_at`, when they were last seen to be right, and `damaged_at` (UTC).
+    Its bytes changed between `good_at`, when they were last seen to be right, and `damaged_at` (UTC). What
+    was wrong by its record when it was read first was never seen to be right: `good_at` is None.
     """
 
     key: str
@@ -39,7 +40,7 @@ class Damage:
     algorithm: str
     expected: str
     actual: str
-    good_at: datetime
+    good_at: datetime | None
     damaged_at: datetime
 
 

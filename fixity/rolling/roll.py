@@ -10,7 +10,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,15 +18,16 @@ import pyarrow as pa
 
 from fixity.catalog import Bucket
 from fixity.hashing import Check, check_objects, utc_now
-from fixity.lake import Lake, LakeError
-from fixity.rolling.claims import BEAT_SECONDS, DEAD_AFTER, Claim, claim, claims
-from fixity.rolling.due import Batch, Limits, choose, find
+from fixity.lake import Lake
+from fixity.rolling.claims import Claim, claim, claims
+from fixity.rolling.due import Batch, Limits, choose, find, within
+from fixity.rolling.egress import EgressBudget, egress_left
 from fixity.rolling.finish import Rolled, finish
+from fixity.rolling.keeper import Keeper, kept_alive
 from fixity.rolling.signs import say_rolled
 from fixity.standing import Settings, Standing, ready
 from fixity.stores import ListedObject, Store
 
-_KEEP_SECONDS = 5.0  # what a kill loses, at most
 _Ended = queue.Queue[Check | BaseException | None]
 """What comes of reading: checks, the end of a batch as None, and what ends the run."""
 _MOST_BATCHES = 8  # of one run: it ends then, so that what it found is known, and the next one goes on
@@ -39,7 +39,8 @@ class Order:
     """What a rolling run is to do.
 
     `interval`: seconds after which a batch in progress gets a next one beside it. `keys`: these
-    objects instead of those that are due. `place`: where the bucket is, as the catalog says.
+    objects instead of those that are due. `place`: where the bucket is, as the catalog says. `budget`:
+    of its store, which batches stay within; what is left of it is for the run to find out.
     """
 
     bucket: str
@@ -48,21 +49,21 @@ class Order:
     interval: float
     keys: tuple[str, ...] = ()
     place: str | None = None
+    budget: EgressBudget | None = None
 
 
 def order_for(
     bucket: Bucket,
     place: str,
-    egress: int | None,
+    budget: EgressBudget | None,
     items: int | None = None,
     keys: Sequence[str] = (),
-    budget: int | None = None,
 ) -> Order:
     """The order that the catalog gives for a bucket.
 
-    Arguments: `place`, where the catalog says that it is; `egress`, bytes left of the store's budget,
-    and `budget`, all of it; `items` and `keys` where they were asked for. Raises ValueError for a bucket
-    without `fixity_every`, unless keys were asked for.
+    Arguments: `place`, where the catalog says that it is; `budget`, of its store; `items` and `keys`
+    where they were asked for. Raises ValueError for a bucket without `fixity_every`, unless keys were
+    asked for.
     """
     if bucket.fixity_every is None and not keys:
         raise ValueError(
@@ -71,10 +72,11 @@ def order_for(
     return Order(
         bucket.name,
         settings_of(bucket),
-        Limits(items or bucket.batch_items, bucket.batch_bytes, egress, budget),
+        Limits(items or bucket.batch_items, bucket.batch_bytes),
         bucket.batch_interval.total_seconds(),
         tuple(keys),
         place,
+        budget,
     )
 
 
@@ -106,7 +108,7 @@ def roll(
         _refuse_elsewhere(standing, order)
         cut_short: str | None = None
         ended: _Ended = queue.Queue()
-        with lake.workspace() as workspace, _kept_alive(lake, mine, workspace, now, ended.put) as keeper:
+        with lake.workspace() as workspace, kept_alive(lake, mine, workspace, now, ended.put) as keeper:
             cut_short = _Run(
                 store, lake, order, standing, mine, keeper, ended, threads, workspace, told, now
             ).run()
@@ -148,76 +150,6 @@ def _take_over(
     return bool(dead)
 
 
-class _Keeper:
-    """Keeps checks as they end, a few seconds' worth at a time, and gives signs of life."""
-
-    def __init__(self, lake: Lake, claim: Claim, workspace: Path, now: Callable[[], datetime]) -> None:
-        self._lake = lake
-        self._claim = claim
-        self._workspace = workspace
-        self._now = now
-        self._waiting: list[Check] = []
-        self._lock = threading.Lock()
-        self._keeping = threading.Lock()
-        self._number = 0
-
-    def add(self, check: Check) -> None:
-        with self._lock:
-            self._waiting.append(check)
-
-    def keep(self) -> None:
-        """Keep all that ended until now."""
-        with self._keeping:
-            with self._lock:
-                waiting, self._waiting = self._waiting, []
-            try:
-                self._claim.hold(self._lake)
-                if waiting:
-                    self._claim.keep(self._lake, self._number + 1, waiting, self._workspace)
-                    self._number += 1
-            except LakeError:
-                with self._lock:
-                    self._waiting = waiting + self._waiting
-                raise
-
-    def work(self, stop: threading.Event, failed: Callable[[BaseException], None]) -> None:
-        """Keep and say alive until told to stop; a lake that does not answer may do so again."""
-        said = kept = time.monotonic()
-        try:
-            while not stop.wait(_KEEP_SECONDS):
-                try:
-                    self.keep()
-                    if time.monotonic() - said >= BEAT_SECONDS:
-                        self._claim.say_alive(self._lake, self._now())
-                        said = time.monotonic()
-                    kept = time.monotonic()
-                except LakeError:
-                    if time.monotonic() - kept > DEAD_AFTER.total_seconds() / 2:
-                        raise
-        except BaseException as error:
-            failed(error)
-
-
-@contextmanager
-def _kept_alive(
-    lake: Lake,
-    claim: Claim,
-    workspace: Path,
-    now: Callable[[], datetime],
-    failed: Callable[[BaseException], None],
-) -> Iterator[_Keeper]:
-    keeper = _Keeper(lake, claim, workspace, now)
-    stop = threading.Event()
-    thread = threading.Thread(target=keeper.work, args=(stop, failed), name="keep", daemon=True)
-    thread.start()
-    try:
-        yield keeper
-    finally:
-        stop.set()
-        thread.join()
-        keeper.keep()
-
-
 class _Run:
     """Batches of one run, each read by threads of its own within the store's one pace."""
 
@@ -228,7 +160,7 @@ class _Run:
         order: Order,
         standing: Standing,
         claim: Claim,
-        keeper: _Keeper,
+        keeper: Keeper,
         ended: _Ended,
         threads: int,
         workspace: Path,
@@ -247,7 +179,6 @@ class _Run:
         self._now = now
         self._ended = ended
         self._taken: list[Path] = []
-        self._size = 0
         self._objects = 0
 
     def run(self) -> str | None:
@@ -274,18 +205,31 @@ class _Run:
     def _next(self) -> Batch:
         if self._order.keys:
             return find(self._lake, self._standing, self._order.keys, self._workspace)
-        limits = self._order.limits
-        if limits.egress is not None:
-            limits = replace(limits, egress=limits.egress - self._size)
-        return choose(self._lake, self._standing, self._taken, self._now(), limits, self._workspace)
+        budget, limits = self._order.budget, self._order.limits
+        if budget is not None:
+            left = egress_left(self._lake, budget, self._claim, self._now())
+            limits = replace(limits, egress=left.share, budget=budget.size)
+        batch = choose(self._lake, self._standing, self._taken, self._now(), limits, self._workspace)
+        if budget is None or not batch.rows.num_rows:
+            return batch
+        # Others may have chosen at the same time. Whoever notes later what it takes sees the other's note.
+        self._note(batch)
+        left = egress_left(self._lake, budget, self._claim, self._now())
+        if left.size >= 0:
+            return batch
+        batch = within(batch.rows, replace(limits, egress=max(0, batch.size + left.size)))
+        self._note(batch)
+        return batch
+
+    def _note(self, batch: Batch) -> Path:
+        number, chosen = len(self._taken) + 1, self._standing.provenance
+        return self._claim.take(self._lake, number, batch.rows, chosen, self._workspace)
 
     def _begin(self, batch: Batch) -> None:
         number = len(self._taken) + 1
-        chosen = self._standing.provenance
-        self._taken.append(self._claim.take(self._lake, number, batch.rows, chosen, self._workspace))
+        self._taken.append(self._note(batch))
         items = list(enumerate(_objects(batch.rows), self._objects))
         self._objects += batch.rows.num_rows
-        self._size += batch.size
         # A daemon: an interrupted run does not wait for the end of an object of terabytes.
         threading.Thread(target=self._read, args=(items,), name=f"batch-{number}", daemon=True).start()
 

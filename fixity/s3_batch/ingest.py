@@ -22,7 +22,7 @@ from fixity.s3_batch.jobs import JobState
 from fixity.s3_batch.join import joined
 from fixity.s3_batch.records import JobRecord
 from fixity.s3_batch.stage import staged
-from fixity.tables import Provenance
+from fixity.tables import Provenance, this_software
 
 _RANGE_BYTES = 64 * 1024 * 1024  # of the inventory, encoded and not compressed: some 500,000 objects
 
@@ -77,7 +77,9 @@ def keep_report(
             f"the inventory {lake.location(job.inventory)}, with which the report of the job {job.job_id} is "
             f"to be compared, is gone: put it back, or run `fixity request {bucket.name}`"
         ) from error
-    provenance = replace(Provenance.read(inventory), bucket=bucket.name, run_id=run_id)
+    provenance = replace(
+        Provenance.read(inventory), bucket=bucket.name, run_id=run_id, software=this_software()
+    )
     absentees = Absentees(find)
     with LedgerFile(lake, provenance, workspace) as checks:
         ranges = key_ranges(inventory, inventory, 2 * _RANGE_BYTES)

@@ -7,7 +7,8 @@ where it is lost. Choosing what to check, and checking it, does not belong here.
 
 from __future__ import annotations
 
-from fixity.standing.fold import Settings, fold_checks, keep_since, ready
+from fixity.standing.current import ready
+from fixity.standing.fold import Settings, fold_checks, keep_since
 from fixity.standing.history import LedgerFile, LeftOut, usable_files
 from fixity.standing.inventories import confirm_empty
 from fixity.standing.table import STANDING, Standing

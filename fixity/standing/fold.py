@@ -6,9 +6,9 @@ made, and which objects are chosen for one, does not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,12 +22,12 @@ from fixity.hashing import utc_now
 from fixity.lake import Lake, LakeFile
 from fixity.lake.paths import standing_folder
 from fixity.reports.ranges import TableNotSorted, pieces_of
-from fixity.standing.history import LedgerFile, LeftOut, ledger_files, run_of, usable_files
-from fixity.standing.inventories import Listing, inventory_in_force
-from fixity.standing.table import STANDING, Standing, in_force
+from fixity.standing.history import LedgerFile, LeftOut, ingest_tables, ledger_files, run_of, usable_files
+from fixity.standing.inventories import Listing
+from fixity.standing.table import STANDING, Since, Standing, in_force
 from fixity.standing.views import define_content, view
 from fixity.table_writer import ROW_GROUP_ROWS
-from fixity.tables import CHECKSUMS, INVENTORY
+from fixity.tables import CHECKSUMS, INGEST, INVENTORY
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,14 +36,12 @@ _SQL = Path(__file__).with_suffix(".sql")
 _RANGE_ROWS = 200_000
 _MEMORY = "900MB"
 _LARGE_ROWS = 100_000  # a file of the ledger with more is read range by range
-_QUEUE_ROWS = 500_000
-_MOST_SINCE = 200  # files of changed rows that are read beside a standing before it is folded anew
-_CLOCKS_DIFFER = timedelta(days=1)  # a time further in the future is a clock that was wrong
+QUEUE_ROWS = 500_000
+CLOCKS_DIFFER = timedelta(days=1)  # a time further in the future is a clock that was wrong
 _DAYS_KEPT = 40
 _KEPT_FOR = timedelta(days=1)
 _CHOSEN = {"queue": "wanted AND left_out IS NULL", "damaged": "listed AND damaged_at IS NOT NULL"}
-_TABLES = ("objects", *_CHOSEN)
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+TABLES = ("objects", *_CHOSEN)
 
 
 @dataclass(frozen=True)
@@ -52,69 +50,6 @@ class Settings:
 
     every: timedelta
     algorithm: Algorithm
-
-
-def ready(
-    lake: Lake,
-    bucket: str,
-    settings: Settings,
-    run_id: str,
-    now: Callable[[], datetime] = utc_now,
-    told: Callable[[str], None] = lambda text: None,
-) -> Standing:
-    """The bucket's standing, folded anew where it does not say all that the ledger and the inventory say.
-
-    Arguments: `run_id` names what is folded anew; `told` hears what is left out, and why.
-    Raises TableMissing without an inventory, LakeError.
-    """
-    standing = in_force(lake, bucket)
-    with lake.workspace() as workspace:
-        listing = inventory_in_force(lake, bucket, workspace)
-        if listing.refused:
-            told(listing.refused)
-        files = ledger_files(lake, bucket)
-        if standing is None or _is_behind(lake, standing, listing, settings, files, now()):
-            standing = _fold(lake, bucket, standing, listing, settings, run_id, now(), workspace)
-    for name, (_, why) in standing.left_out.items():
-        told(f"left out: {lake.location(name)} {why}")
-    return standing
-
-
-def _is_behind(
-    lake: Lake,
-    standing: Standing,
-    listing: Listing,
-    settings: Settings,
-    files: Iterable[LakeFile],
-    now: datetime,
-) -> bool:
-    since = standing.since(lake)
-    there = {file.name for file in lake.list(standing.folder)}
-    known = {*standing.folded, *(_run_since(name) for name in since)}
-    amiss = {
-        file.name: file.size
-        for file in files
-        if run_of(file.name) not in known or standing.folded.get(run_of(file.name), file.size) != file.size
-    }
-    return (
-        not there.issuperset(map(standing.name, _TABLES))
-        or standing.inventory_run_id != listing.provenance.run_id
-        or standing.every != settings.every.total_seconds()
-        or standing.algorithm != settings.algorithm
-        or max(datetime.fromisoformat(standing.folded_at), *map(_time_since, since), _LONG_AGO)
-        > now + _CLOCKS_DIFFER  # reckoned by a clock that was wrong
-        or (standing.doubted and abs(now - datetime.fromisoformat(standing.folded_at)) > _CLOCKS_DIFFER)
-        or len(since) > _MOST_SINCE
-        or amiss != {name: size for name, (size, _) in standing.left_out.items()}
-    )
-
-
-def _run_since(name: str) -> str:
-    return run_of(name).split("_", 2)[2]
-
-
-def _time_since(name: str) -> datetime:
-    return datetime.strptime(run_of(name).split("_", 2)[1], "%Y%m%dT%H%M%S%z")
 
 
 def fold_checks(
@@ -129,7 +64,8 @@ def fold_checks(
         view(database, "prior", [rows])
         view(database, "listing", [rows], INVENTORY.remove(INVENTORY.get_field_index("checksum_algorithm")))
         view(database, "news", [file], CHECKSUMS)
-        for batch in _folded(database, settings, listed_at, now, "", None):
+        view(database, "ingested", [], INGEST)
+        for batch in _folded(database, settings, listed_at, now, "", None, partial=True):
             writer.write_batch(batch)
 
 
@@ -139,14 +75,13 @@ def keep_since(lake: Lake, standing: Standing, changed: Path, run_id: str, now: 
     Raises LakeError.
     """
     since = standing.since(lake)
-    if run_id in standing.folded or any(_run_since(name) == run_id for name in since):
+    if run_id in standing.folded or any(each.run_id == run_id for each in since):
         return
-    number = 1 + max((int(run_of(name).partition("_")[0]) for name in since), default=0)
+    number = 1 + max((each.number for each in since), default=0)
     kept = changed.with_name("since.parquet")
     kept.write_bytes(changed.read_bytes())
-    lake.put(
-        f"{standing.folder}since/{number:06d}_{now:%Y%m%dT%H%M%S%z}_{run_id}.parquet", kept, replace=True
-    )
+    rows = pq.read_metadata(changed).num_rows
+    lake.put(Since.called(standing, number, now, rows, run_id), kept, replace=True)
 
 
 def _folded(
@@ -156,6 +91,7 @@ def _folded(
     now: datetime,
     lower: str,
     upper: str | None,
+    partial: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     define_content(database)
     reader = database.execute(
@@ -166,14 +102,15 @@ def _folded(
             "algorithm": settings.algorithm,
             "every": settings.every // timedelta(microseconds=1),
             "listed_at": listed_at,
-            "horizon": now + _CLOCKS_DIFFER,
+            "horizon": now + CLOCKS_DIFFER,
+            "partial": partial,
         },
     ).to_arrow_reader(ROW_GROUP_ROWS)
     for batch in reader:
         yield from pa.Table.from_batches([batch]).cast(STANDING).to_batches()
 
 
-def _fold(
+def fold(
     lake: Lake,
     bucket: str,
     before: Standing | None,
@@ -183,6 +120,8 @@ def _fold(
     now: datetime,
     workspace: Path,
 ) -> Standing:
+    """Fold what is not in the standing `before`, and put the new one in force. Raises LakeError."""
+    inventory = lake.fetch(listing.name, workspace)
     prior = _prior(lake, before, workspace)
     if prior is None:
         before = None
@@ -192,26 +131,32 @@ def _fold(
     # All bytes of a file, once: what is damaged within is found by name, and not in the midst of a query.
     files, left_out = usable_files(lake, bucket, unfolded, workspace, thoroughly=True)
     left_out += _changed_since_folded(ledger, folded)
+    ingested = dict(before.ingested) if before else {}
+    tables = ingest_tables(lake, bucket)
+    unread = [file for file in tables if run_of(file.name) not in ingested]
+    records, unusable = usable_files(lake, bucket, unread, workspace, thoroughly=True, schema=INGEST)
+    left_out += [*unusable, *_changed_since_folded(tables, ingested)]
     objects = workspace / "objects.parquet"
     rows = 0
     with open_database(workspace, _MEMORY) as database:
-        news = _open_views(database, listing.path, prior, files, workspace)
+        news = _open_views(database, inventory, prior, files, workspace)
+        view(database, "ingested", [file.path for file in records], INGEST)
         with pq.ParquetWriter(objects, STANDING, compression="zstd", compression_level=1) as writer:
-            for lower, upper in _ranges([listing.path, *([prior] if prior else []), *news]):
+            for lower, upper in _ranges([inventory, *([prior] if prior else []), *news]):
                 for batch in _folded(database, settings, listing.provenance.listed_at, now, lower, upper):
                     writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
                     rows += batch.num_rows
-        read_by_day = _read_by_day(database, before, now)
+        read_by_day = _read_by_day(database, before, settings, now)
         view(database, "objects", [objects])
         wanted = _count(database, "wanted")
         doubted = _count(
-            database, f"greatest(checked_at, verified_at, good_at) > '{(now + _CLOCKS_DIFFER).isoformat()}'"
+            database, f"greatest(checked_at, verified_at, good_at) > '{(now + CLOCKS_DIFFER).isoformat()}'"
         )
         columns = ", ".join(STANDING.names)
         for name, which in _CHOSEN.items():
             database.execute(
                 f"COPY (SELECT {columns} FROM objects WHERE {which} ORDER BY due_at NULLS FIRST, key "
-                f"LIMIT {_QUEUE_ROWS}) TO '{workspace / name}.parquet' (COMPRESSION zstd)"
+                f"LIMIT {QUEUE_ROWS}) TO '{workspace / name}.parquet' (COMPRESSION zstd)"
             )
     standing = Standing(
         bucket=bucket,
@@ -225,12 +170,13 @@ def _fold(
         rows=rows,
         queued=int(pq.read_metadata(workspace / "queue.parquet").num_rows),
         folded=folded | {run_of(file.name): file.size for file in files},
+        ingested=ingested | {run_of(file.name): file.size for file in records},
         left_out={each.name: (each.size, each.why) for each in left_out},
         read_by_day=read_by_day,
         place=listing.provenance.place,
         doubted=doubted,
     )
-    for name in _TABLES:
+    for name in TABLES:
         lake.put(standing.name(name), workspace / f"{name}.parquet", replace=True)
     standing.announce(lake)
     _clear_away(lake, bucket)
@@ -322,12 +268,16 @@ def _count(database: duckdb.DuckDBPyConnection, condition: str) -> int:
 
 
 def _read_by_day(
-    database: duckdb.DuckDBPyConnection, before: Standing | None, now: datetime
+    database: duckdb.DuckDBPyConnection, before: Standing | None, settings: Settings, now: datetime
 ) -> dict[str, int]:
     days = dict(before.read_by_day) if before else {}
+    # What ingest read by other algorithms than the bucket's is in its own tables alone.
     for day, count in database.execute(
-        "SELECT strftime(checked_at AT TIME ZONE 'UTC', '%Y-%m-%d'), sum(bytes_read)::BIGINT "
-        "FROM news WHERE checked_at IS NOT NULL GROUP BY ALL"
+        "SELECT strftime(checked_at AT TIME ZONE 'UTC', '%Y-%m-%d'), sum(bytes_read)::BIGINT FROM ("
+        "SELECT checked_at, bytes_read FROM news UNION ALL "
+        "SELECT checked_at, size FROM ingested WHERE checksum IS NOT NULL AND algorithm <> ?"
+        ") WHERE checked_at IS NOT NULL GROUP BY ALL",
+        [settings.algorithm],
     ).fetchall():
         days[day] = days.get(day, 0) + count
     oldest = (now - timedelta(days=_DAYS_KEPT)).date().isoformat()

@@ -1,9 +1,9 @@
 -- Folds checks into what stood before: for the keys of one range, a row an object version and algorithm.
--- The views `listing`, `prior` and `news` hold an inventory, the standing before, and checks that are not
--- in it. content(…) tells what was written apart: the version, or where there is none, ETag, time and size.
+-- The views `listing`, `prior`, `news` and `ingested` hold an inventory, the standing before, checks that are
+-- not in it, and what ingest held against records since. content(…) tells what was written apart: the version, or where there is none, ETag, time and size.
 -- A check from the future ($horizon) tells nothing of when it was made: it counts as made long ago. Its time
 -- is kept as it is, since the clock that is wrong may be ours.
-WITH checks AS (
+WITH ledger AS (
     SELECT
         *,
         content(version_id, etag, last_modified, size) AS content,
@@ -18,6 +18,24 @@ WITH checks AS (
     WHERE key >= $lower AND ($upper IS NULL OR key < $upper) AND checked_at IS NOT NULL
 ),
 
+-- What ingest computed and held against a record is a check that brings its own baseline.
+compared AS (
+    SELECT
+        key, version_id, size, etag, last_modified, storage_class, algorithm, checksum, checked_at, run_id,
+        'FULL_OBJECT' AS checksum_type,
+        'succeeded' AS status,
+        size AS bytes_read,
+        'streamed' AS evidence,
+        content(version_id, etag, last_modified, size) AS content,
+        trusted(checked_at, $horizon) AS made_at,
+        true AS counts,
+        false AS without_result,
+        expected,
+        compared_with AS expected_from
+    FROM ingested
+    WHERE key >= $lower AND ($upper IS NULL OR key < $upper) AND checksum IS NOT NULL AND expected IS NOT NULL
+),
+
 before AS (
     SELECT
         *,
@@ -29,22 +47,87 @@ before AS (
     WHERE key >= $lower AND ($upper IS NULL OR key < $upper)
 ),
 
--- A baseline that stands is never replaced; else the first checksum becomes it.
+-- Of objects that are checked by another algorithm than the record's, only what ingest found wrong.
+found_wrong AS (
+    SELECT key, content, algorithm
+    FROM compared
+    WHERE checksum <> expected
+    UNION
+    SELECT key, content, algorithm
+    FROM before
+    WHERE algorithm <> $algorithm AND baseline_from <> 'first_seen'
+),
+
+checks AS (
+    FROM ledger
+    UNION ALL BY NAME
+    FROM compared AS c
+    WHERE c.algorithm = $algorithm
+        OR EXISTS (
+            FROM found_wrong AS w
+            WHERE w.key = c.key AND w.content = c.content AND w.algorithm = c.algorithm
+        )
+),
+
+-- Bytes that are wrong by another algorithm's record are no baseline. The rows of a run have only the word
+-- of the fold that they were chosen from.
+suspects AS (
+    SELECT DISTINCT key, content
+    FROM (
+        SELECT key, content, algorithm, checksum <> expected AS wrong, made_at
+        FROM compared
+        UNION ALL
+        SELECT key, content, algorithm, damaged_at IS NOT NULL, read_at
+        FROM before
+        WHERE baseline_from <> 'first_seen'
+    )
+    WHERE algorithm <> $algorithm AND NOT $partial
+    GROUP BY key, content, algorithm
+    HAVING arg_max(wrong, made_at)
+    UNION
+    SELECT key, content
+    FROM before
+    WHERE suspect AND $partial
+),
+
+-- A baseline that stands is replaced by a record that says otherwise alone; else the first checksum becomes it.
+-- Grouped and joined again: windows over the same would sort all checks three times.
+read AS (
+    SELECT
+        key,
+        content,
+        algorithm,
+        arg_max(expected, made_at) FILTER (WHERE expected IS NOT NULL) AS record,
+        arg_min(checksum, made_at) FILTER (WHERE counts) AS first_seen,
+        max(made_at) FILTER (WHERE counts) AS read_at
+    FROM checks
+    GROUP BY ALL
+),
+
 based AS (
     SELECT
-        c.*,
-        coalesce(b.baseline, arg_min(c.checksum, c.made_at) FILTER (WHERE c.counts) OVER same) AS base,
-        max(c.made_at) FILTER (WHERE c.counts) OVER same AS read_at
-    FROM checks AS c
+        r.key,
+        r.content,
+        r.algorithm,
+        r.read_at,
+        coalesce(r.record, b.baseline, CASE WHEN s.key IS NULL THEN r.first_seen END) AS base,
+        r.record IS NOT NULL AND r.record IS DISTINCT FROM b.baseline AS rebased
+    FROM read AS r
     LEFT JOIN before AS b USING (key, content, algorithm)
-    WINDOW same AS (PARTITION BY c.key, c.content, c.algorithm)
+    LEFT JOIN suspects AS s USING (key, content)
 ),
 
 judged AS (
-    SELECT
-        *,
-        max(made_at) FILTER (WHERE counts AND checksum = base) OVER (PARTITION BY key, content, algorithm) AS right_at
-    FROM based
+    SELECT c.*, d.base, d.rebased, d.read_at, r.right_at
+    FROM checks AS c
+    JOIN based AS d USING (key, content, algorithm)
+    LEFT JOIN (
+        SELECT key, content, algorithm, max(made_at) AS right_at
+        FROM checks AS c
+        JOIN based AS d USING (key, content, algorithm)
+        WHERE c.counts AND c.checksum = d.base
+        GROUP BY ALL
+    ) AS r USING (key, content, algorithm)
 ),
 
 changed AS (
@@ -57,11 +140,19 @@ changed AS (
                 version_id, size, etag, last_modified, storage_class, is_latest, checksum_type, checksum,
                 status, error_code, error_message, bytes_read, evidence, checked_at, run_id
             ),
-            (made_at, run_id)
+            (made_at, run_id, expected IS NULL)
         ) AS newest,
         max(made_at) AS made_at,
         any_value(base) AS base,
-        arg_min(struct_pack(checked_at, run_id), made_at) FILTER (WHERE counts) AS first_read,
+        any_value(rebased) AS rebased,
+        CASE
+            WHEN any_value(rebased) THEN arg_min(
+                struct_pack(checked_at, run_id, expected_from), made_at
+            ) FILTER (WHERE expected = base)
+            WHEN any_value(base) IS NOT NULL THEN arg_min(
+                struct_pack(checked_at, run_id, expected_from := 'first_seen'), made_at
+            ) FILTER (WHERE counts)
+        END AS registered,
         max(made_at) FILTER (WHERE counts) AS read_at,
         arg_max(checked_at, made_at) FILTER (WHERE counts) AS verified_at,
         max(judged.right_at) AS right_at,
@@ -92,20 +183,30 @@ folded AS (
         END AS newest,
         greatest(b.made_at, c.made_at) AS made_at,
         b.listed_since,
-        coalesce(b.baseline, c.base) AS baseline,
-        coalesce(b.baseline_at, c.first_read.checked_at) AS baseline_at,
-        coalesce(b.baseline_run, c.first_read.run_id) AS baseline_run,
-        greatest(b.read_at, c.read_at) AS read_at,
-        CASE WHEN b.read_at IS NULL OR c.read_at >= b.read_at THEN c.verified_at ELSE b.verified_at END AS verified_at,
-        CASE WHEN b.right_at IS NULL OR c.right_at >= b.right_at THEN c.good_at ELSE b.good_at END AS good_at,
+        coalesce(c.base, b.baseline) AS baseline,
         CASE
+            WHEN c.rebased OR b.baseline IS NULL THEN c.registered
+            ELSE struct_pack(
+                checked_at := b.baseline_at, run_id := b.baseline_run,
+                expected_from := coalesce(b.baseline_from, 'first_seen')
+            )
+        END AS registered,
+        CASE WHEN c.rebased THEN c.read_at ELSE greatest(b.read_at, c.read_at) END AS read_at,
+        CASE
+            WHEN c.rebased OR b.read_at IS NULL OR c.read_at >= b.read_at THEN c.verified_at
+            ELSE b.verified_at
+        END AS verified_at,
+        CASE WHEN c.rebased OR b.right_at IS NULL OR c.right_at >= b.right_at THEN c.good_at ELSE b.good_at END AS good_at,
+        -- What was right or wrong by a baseline that was replaced says nothing any more.
+        CASE
+            WHEN c.rebased THEN c.damaged_at
             WHEN c.read_at IS NULL OR c.read_at < b.read_at THEN b.damaged_at
             WHEN c.damaged_at IS NULL THEN NULL
             WHEN c.good_at IS NULL THEN coalesce(b.damaged_at, c.damaged_at)
             ELSE c.damaged_at
         END AS damaged_at,
         CASE
-            WHEN c.read_at IS NULL OR c.read_at < b.read_at THEN b.found
+            WHEN NOT coalesce(c.rebased, false) AND (c.read_at IS NULL OR c.read_at < b.read_at) THEN b.found
             WHEN c.damaged_at IS NOT NULL THEN c.found
         END AS found,
         (CASE WHEN c.verified_at IS NULL THEN coalesce(b.failures, 0) ELSE 0 END + coalesce(c.failures, 0))::INTEGER
@@ -155,8 +256,10 @@ SELECT
     CASE WHEN i.key IS NULL THEN f.listed_since ELSE coalesce(f.listed_since, $listed_at) END AS listed_since,
     CASE WHEN i.storage_class IN ('GLACIER', 'DEEP_ARCHIVE') THEN 'archived' END AS left_out,
     f.baseline,
-    f.baseline_at,
-    f.baseline_run,
+    f.registered.expected_from AS baseline_from,
+    f.registered.checked_at AS baseline_at,
+    f.registered.run_id AS baseline_run,
+    s.key IS NOT NULL AS suspect,
     f.verified_at,
     f.good_at,
     f.damaged_at,
@@ -172,4 +275,5 @@ SELECT
     END AS due_at
 FROM told AS i
 FULL JOIN folded AS f USING (key, content, algorithm)
+LEFT JOIN suspects AS s USING (key, content)
 ORDER BY key, version_id NULLS FIRST, algorithm

@@ -14,21 +14,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.lake import Lake, LakeFile
-from fixity.lake.paths import checksums_folder
+from fixity.lake.paths import checksums_folder, ingest_folder
 from fixity.tables import CHECKSUMS, Provenance
 
-_NEEDED = tuple(name for name in CHECKSUMS.names if name not in ("storage_class", "is_latest"))
+_NOT_ALWAYS_KEPT = ("storage_class", "is_latest", "checksum_type", "evidence")  # in files of earlier versions
 _FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
 
 
 @dataclass(frozen=True)
 class LedgerFile:
-    """A file of the ledger as it can be read: its name in the lake, a local path, its rows and bytes."""
+    """A file of the ledger as it can be read: its name in the lake, a local path, its rows and bytes.
+
+    software: what made its checks, with the version; None where it does not say so.
+    """
 
     name: str
     path: Path
     rows: int
     size: int
+    software: str | None
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ def ledger_files(lake: Lake, bucket: str) -> list[LakeFile]:
     return [file for file in lake.list(checksums_folder(bucket)) if file.name.endswith(".parquet")]
 
 
+def ingest_tables(lake: Lake, bucket: str) -> list[LakeFile]:
+    """All tables of a bucket's ingest runs, by name. Raises LakeError."""
+    return [file for file in lake.list(ingest_folder(bucket)) if file.name.endswith(".parquet")]
+
+
 def run_of(name: str) -> str:
     """The run that wrote a file of the ledger, as its name says."""
     return PurePosixPath(name).stem
@@ -57,11 +66,13 @@ def usable_files(
     workspace: Path,
     thoroughly: bool = False,
     known: Mapping[str, tuple[int, str]] | None = None,
+    schema: pa.Schema = CHECKSUMS,
 ) -> tuple[list[LedgerFile], list[LeftOut]]:
     """Fetch files of the ledger, and tell those that can be read from those that cannot.
 
     Arguments: `thoroughly`, whether all of their bytes are read, or only what their ends say of them;
-    `known`, those that a standing has left out, by name, with size and why.
+    `known`, those that a standing has left out, by name, with size and why; `schema`, which columns they
+    have.
     Raises LakeError.
     """
 
@@ -71,7 +82,8 @@ def usable_files(
             return LeftOut(file.name, file.size, reason)
         path = lake.fetch(file.name, workspace)
         try:
-            return LedgerFile(file.name, path, _rows(path, bucket, thoroughly), file.size)
+            rows, software = _look(path, bucket, thoroughly, schema)
+            return LedgerFile(file.name, path, rows, file.size, software)
         except (pa.ArrowException, OSError, ValueError) as error:
             why = str(error).replace(str(path), "it")
             return LeftOut(file.name, file.size, f"cannot be used: {why}")
@@ -84,14 +96,15 @@ def usable_files(
     )
 
 
-def _rows(path: Path, bucket: str, thoroughly: bool) -> int:
+def _look(path: Path, bucket: str, thoroughly: bool, wanted: pa.Schema) -> tuple[int, str | None]:
+    needed = [name for name in wanted.names if name not in _NOT_ALWAYS_KEPT]
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
-        missing = [name for name in _NEEDED if name not in schema.names]
+        missing = [name for name in needed if name not in schema.names]
         if missing:
             raise ValueError(f"it has no column {', '.join(missing)}")
-        for name in _NEEDED:
-            if not _alike(schema.field(name).type, CHECKSUMS.field(name).type):
+        for name in needed:
+            if not _alike(schema.field(name).type, wanted.field(name).type):
                 raise ValueError(f"its column {name} is {schema.field(name).type}")
         said = Provenance.read(path)
         if said.bucket != bucket:
@@ -99,7 +112,7 @@ def _rows(path: Path, bucket: str, thoroughly: bool) -> int:
         if thoroughly:
             for number in range(file.num_row_groups):
                 file.read_row_group(number)
-        return int(file.metadata.num_rows)
+        return int(file.metadata.num_rows), said.software
 
 
 def _alike(found: pa.DataType, wanted: pa.DataType) -> bool:

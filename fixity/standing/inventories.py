@@ -7,10 +7,8 @@ permission than an emptied bucket. Until somebody confirms it, the one before st
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import pyarrow.parquet as pq
-
+from fixity.footer import read_footer
 from fixity.lake import Lake
 from fixity.lake.paths import inventory_folder, standing_folder
 from fixity.ledger import newest_inventory
@@ -19,30 +17,30 @@ from fixity.tables import Provenance
 
 @dataclass(frozen=True)
 class Listing:
-    """An inventory: its name in the lake, a local path, what it says of itself.
+    """An inventory: its name in the lake, its rows, what it says of itself.
 
     refused: why a newer one is not taken in its place, None where it is the newest.
     """
 
     name: str
-    path: Path
+    rows: int
     provenance: Provenance
     refused: str | None = None
 
 
-def inventory_in_force(lake: Lake, bucket: str, workspace: Path) -> Listing:
-    """The inventory to go by. Raises TableMissing, LakeError."""
+def inventory_in_force(lake: Lake, bucket: str) -> Listing:
+    """The inventory to go by. Raises TableMissing, TableUnreadable, LakeError."""
     name = newest_inventory(lake, bucket)
-    newest = _listing(lake, name, workspace)
-    if _rows(newest.path):
+    newest = _listing(lake, name)
+    if newest.rows:
         return newest
     confirmed = _confirmed(lake, bucket)
     listings = [
-        _listing(lake, file.name, workspace)
+        _listing(lake, file.name)
         for file in lake.list(inventory_folder(bucket))
         if file.name.endswith(".parquet")
     ]
-    filled = [each for each in listings if _rows(each.path)]
+    filled = [each for each in listings if each.rows]
     last = max(filled, key=lambda each: (each.provenance.listed_at, each.name), default=None)
     if last is None or any(
         each.provenance.run_id == confirmed and each.provenance.listed_at >= last.provenance.listed_at
@@ -51,10 +49,10 @@ def inventory_in_force(lake: Lake, bucket: str, workspace: Path) -> Listing:
         return newest  # it never had any, or is as empty as somebody confirmed since it had
     why = (
         f"the newest inventory of '{bucket}' ({lake.location(name)}) is empty, and the one before had "
-        f"{_rows(last.path):,} objects: it is not taken to mean that all of them are gone. If the bucket "
+        f"{last.rows:,} objects: it is not taken to mean that all of them are gone. If the bucket "
         f"was emptied, say so: fixity due {bucket} --confirm-empty"
     )
-    return Listing(last.name, last.path, last.provenance, why)
+    return Listing(last.name, last.rows, last.provenance, why)
 
 
 def confirm_empty(lake: Lake, bucket: str) -> None:
@@ -62,10 +60,11 @@ def confirm_empty(lake: Lake, bucket: str) -> None:
 
     Raises TableMissing, LakeError; ValueError when it is not empty.
     """
-    with lake.workspace() as workspace:
-        newest = _listing(lake, newest_inventory(lake, bucket), workspace)
-        if rows := _rows(newest.path):
-            raise ValueError(f"the newest inventory of '{bucket}' has {rows:,} objects: nothing to confirm")
+    newest = _listing(lake, newest_inventory(lake, bucket))
+    if newest.rows:
+        raise ValueError(
+            f"the newest inventory of '{bucket}' has {newest.rows:,} objects: nothing to confirm"
+        )
     lake.put_text(_confirmation(bucket), newest.provenance.run_id, replace=True)
 
 
@@ -80,10 +79,5 @@ def _confirmed(lake: Lake, bucket: str) -> str | None:
         return None
 
 
-def _listing(lake: Lake, name: str, workspace: Path) -> Listing:
-    path = lake.fetch(name, workspace)
-    return Listing(name, path, Provenance.read(path))
-
-
-def _rows(path: Path) -> int:
-    return int(pq.read_metadata(path).num_rows)
+def _listing(lake: Lake, name: str) -> Listing:
+    return Listing(name, *read_footer(lake, name))

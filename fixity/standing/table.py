@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from pathlib import PurePosixPath
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -20,6 +22,7 @@ from fixity.lake.paths import standing_folder
 from fixity.tables import CHECKSUMS, Provenance
 
 _UTC = pa.timestamp("us", tz="UTC")
+_SINCE = "%Y%m%dT%H%M%S%z"
 
 
 def _field(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
@@ -33,11 +36,11 @@ STANDING = pa.schema(
         _field("wanted", pa.bool_(), "Whether it is listed, and checked by this algorithm nowadays"),
         _field("listed_since", _UTC, "The first listing that had it, as far as is known"),
         _field("left_out", pa.string(), "Why it is never chosen: archived"),
-        _field(
-            "baseline", pa.string(), "Its registered checksum: the first that was computed from its bytes"
-        ),
-        _field("baseline_at", _UTC, "When that was"),
+        _field("baseline", pa.string(), "Its registered checksum: as recorded, else the first computed"),
+        _field("baseline_from", pa.string(), "first_seen, or what kind of record ingest held it against"),
+        _field("baseline_at", _UTC, "When it was registered"),
         _field("baseline_run", pa.string(), "By which run"),
+        _field("suspect", pa.bool_(), "Whether a record of another algorithm says that its bytes are wrong"),
         _field("verified_at", _UTC, "When its bytes were read last, be they right or wrong"),
         _field("good_at", _UTC, "When they were last seen to be right"),
         _field("damaged_at", _UTC, "When they were first seen to be wrong since; NULL where they are right"),
@@ -49,14 +52,36 @@ STANDING = pa.schema(
 """A row an object version (as last written) and algorithm; the first columns are its newest check's."""
 
 
+class Since(NamedTuple):
+    """A file of rows that a run has changed beside a standing: its name says when (UTC), and which run."""
+
+    name: str
+    number: int
+    at: datetime
+    rows: int
+    run_id: str
+
+    @classmethod
+    def read(cls, name: str) -> Since:
+        """What the name of such a file says."""
+        number, at, rows, run_id = PurePosixPath(name).stem.split("_", 3)
+        return cls(name, int(number), datetime.strptime(at, _SINCE), int(rows), run_id)
+
+    @classmethod
+    def called(cls, standing: Standing, number: int, at: datetime, rows: int, run_id: str) -> str:
+        """The name of such a file in the lake."""
+        return f"{standing.folder}since/{number:06d}_{at.strftime(_SINCE)}_{rows}_{run_id}.parquet"
+
+
 @dataclass(frozen=True)
 class Standing:
     """A standing in force: which inventory and which files of the ledger it was folded from.
 
     generation: its folder's name. folded_at: when (UTC). every: the term in seconds, by which `due_at`
     was reckoned. objects: rows that are wanted. rows: all rows. queued: rows of the queue. folded: the
-    ledger's files in it, by name without folder and ending, with their sizes in bytes. left_out: the
-    files that could not be read, by name, with size and why. read_by_day: bytes read a day (UTC).
+    ledger's files in it, by name without folder and ending, with their sizes in bytes. ingested: the
+    same of ingest's tables. left_out: the files that could not be read, by name, with size and why.
+    read_by_day: bytes read a day (UTC).
     place: where the bucket was when it was listed. doubted: rows with times that lay in the future of the
     clock it was folded by, and counted as long ago.
     """
@@ -72,6 +97,7 @@ class Standing:
     rows: int
     queued: int
     folded: dict[str, int]
+    ingested: dict[str, int]
     left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
     read_by_day: dict[str, int] = field(default_factory=dict)
     place: str | None = None
@@ -92,9 +118,9 @@ class Standing:
         """The name in the lake of one of its tables: objects, queue or damaged."""
         return f"{self.folder}{table}.parquet"
 
-    def since(self, lake: Lake) -> list[str]:
+    def since(self, lake: Lake) -> list[Since]:
         """The files of rows that have changed since, oldest first. Raises LakeError."""
-        return [file.name for file in lake.list(f"{self.folder}since/")]
+        return [Since.read(file.name) for file in lake.list(f"{self.folder}since/")]
 
     def announce(self, lake: Lake) -> None:
         """Put it in force. Raises LakeError."""

@@ -44,18 +44,19 @@ def view(
 ) -> None:
     """Make a view over Parquet files, with their names as `filename`; without files, an empty one.
 
-    Columns that one of several files lacks are NULL; those that `schema` does not know are left out.
+    Columns that a file lacks are NULL; those that `schema` does not know are left out.
     """
-    columns = ", ".join(schema.names)
+    empty = schema.append(pa.field("filename", pa.string())).empty_table()
+    database.register(f"{name}_empty", empty)
     if not files:
-        empty = schema.append(pa.field("filename", pa.string())).empty_table()
-        database.register(f"{name}_empty", empty)
         database.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM {name}_empty")
         return
+    columns = ", ".join(schema.names)
     paths = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
     database.execute(
-        f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {columns}, filename "
-        f"FROM read_parquet([{paths}], union_by_name = true, filename = true)"
+        f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {columns}, filename FROM ("
+        f"FROM read_parquet([{paths}], union_by_name = true, filename = true) "
+        f"UNION ALL BY NAME FROM {name}_empty)"
     )
 
 
@@ -65,5 +66,5 @@ def view_now(
     """Make the view `now` of a standing's table: objects, queue or damaged. Raises LakeError."""
     define_content(database)
     view(database, "folded", [lake.fetch(standing.name(table), workspace)])
-    view(database, "since", [lake.fetch(name, workspace) for name in standing.since(lake)])
+    view(database, "since", [lake.fetch(each.name, workspace) for each in standing.since(lake)])
     database.execute(_NOW.read_text(encoding="utf-8"))

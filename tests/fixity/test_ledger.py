@@ -15,6 +15,7 @@ from fixity.inventory import take_inventory
 from fixity.lake import Lake, LakeError, LocalLake
 from fixity.ledger import TableMissing, current_checksums, keep_checksums, newest_inventory
 from fixity.shards import hash_shard
+from fixity.standing import LeftOut
 from fixity.stores import ListedObject, ObjectUnreadable, Sink
 from fixity.tables import CHECKSUMS, Provenance, TableUnreadable
 from tests.fixity.support import MemoryStore, check_inventory, inventory_and_checks, plan_of, sha256
@@ -303,17 +304,53 @@ def _spoil(file: Path) -> None:
     file.write_bytes(bytes(body))
 
 
-@pytest.mark.parametrize("damage", [_cut, _spoil])
-@pytest.mark.parametrize("broken", ["checksums/b/older.parquet", "inventory/b/r3.parquet"])
-def test_a_broken_file_of_the_lake_is_named_with_what_to_do(
-    tmp_path: Path, damage: Callable[[Path], None], broken: str
-) -> None:
-    lake = LocalLake(tmp_path / "lake")
+def _three_listings(folder: Path) -> Lake:
+    """All of a bucket checked twice, and listed once more with an object that was not checked."""
+    lake = LocalLake(folder)
     store = store_of(*(f"key-{number}" for number in range(100)))
     inventory_and_checks(store, lake, "older")
     inventory_and_checks(store, lake, "newer")
     store.put("new", b"new")
     take_inventory(store, lake, "b", "r3")
-    damage(tmp_path / "lake" / broken)
-    with pytest.raises(TableUnreadable, match=f"lake/{broken} is not a whole table .*restore it"):
+    return lake
+
+
+@pytest.mark.parametrize("damage", [_cut, _spoil])
+def test_a_broken_inventory_is_named_with_what_to_do(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    lake = _three_listings(tmp_path / "lake")
+    damage(tmp_path / "lake/inventory/b/r3.parquet")
+    with pytest.raises(TableUnreadable, match=r"inventory/b/r3.parquet is not a whole table .*restore it"):
         current(lake)
+
+
+def _foreign(file: Path) -> None:
+    pq.write_table(pa.table({"name": ["not ours"]}), file)
+
+
+@pytest.mark.parametrize("damage", [_cut, _spoil, _foreign])
+@pytest.mark.parametrize("broken", ["older", "newer"])
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_broken_file_of_the_ledger_is_left_out_by_name_and_the_others_count(
+    tmp_path: Path, damage: Callable[[Path], None], broken: str, noted: bool
+) -> None:
+    lake = _three_listings(tmp_path / "lake")
+    folder = tmp_path / "lake/checksums/b"
+    damage(folder / f"{broken}.parquet")
+    if not noted:
+        (folder / "NEWEST.json").unlink()
+    left_out: list[LeftOut] = []
+    table, _ = current_checksums(lake, "b", tmp_path, told=left_out.append)
+    assert [each.name for each in left_out] == [f"checksums/b/{broken}.parquet"]
+    rows = pq.read_table(table).to_pylist()
+    assert {row["run_id"] for row in rows if row["status"] == "succeeded"} == {"older", "newer"} - {broken}
+    assert len(rows) == 101 and sum(row["status"] == "succeeded" for row in rows) == 100
+
+
+def test_where_no_file_of_the_ledger_can_be_read_nothing_is_checked(tmp_path: Path) -> None:
+    lake = LocalLake(tmp_path / "lake")
+    inventory_and_checks(store_of("a"), lake, "only")
+    _cut(tmp_path / "lake/checksums/b/only.parquet")
+    left_out: list[LeftOut] = []
+    table, _ = current_checksums(lake, "b", tmp_path, told=left_out.append)
+    assert pq.read_table(table).column("status").to_pylist() == ["skipped"]
+    assert len(left_out) == 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import dagster as dg
@@ -44,21 +46,35 @@ def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, job: str, pa
     return "; ".join(str(data.user_failure_data and data.user_failure_data.description) for data in failures)
 
 
-def test_a_truncated_table_is_named_and_the_report_that_was_made_stays(
+def test_a_truncated_file_of_a_ledger_is_named_and_the_report_goes_on_without_it_and_is_red(
     definitions: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     for bucket in ("here", "there"):
-        assert _run(definitions, instance, CHECKSUMS_JOB, bucket) == ""
-    assert _run(definitions, instance, REPORT_JOB, "here") == ""
-    reports = {file: file.read_bytes() for file in (tmp_path / "lake/reports").rglob("*.csv")}
-    (table,) = (tmp_path / "lake/checksums/there").glob("*.parquet")
+        for _ in range(2):
+            assert _run(definitions, instance, CHECKSUMS_JOB, bucket) == ""
+    newest = json.loads((tmp_path / "lake/checksums/there/NEWEST.json").read_text())["run_id"]
+    table = tmp_path / f"lake/checksums/there/{newest}.parquet"
     whole = table.read_bytes()
     table.write_bytes(whole[:-10])
-    told = _run(definitions, instance, REPORT_JOB, "here")
-    assert told.startswith(f"{table} is not a whole table") and "restore it from a copy" in told
-    assert {file: file.read_bytes() for file in (tmp_path / "lake/reports").rglob("*.csv")} == reports
+    job = definitions.resolve_job_def(REPORT_JOB)
+    folded = job.execute_in_process(instance=instance, partition_key="here")
+    assert all(check.passed for check in folded.get_asset_check_evaluations())  # what it said is known still
+    shutil.rmtree(tmp_path / "lake/standing")
+    report = job.execute_in_process(instance=instance, partition_key="here")
+    (event,) = report.get_asset_materialization_events()
+    metadata = event.step_materialization_data.materialization.metadata
+    assert metadata["mismatches"].value == 0 and metadata["matches"].value
+    assert str(metadata["left_out"].value).startswith(f"{table} cannot be used")
+    (failed,) = [check for check in report.get_asset_check_evaluations() if not check.passed]
+    assert (failed.check_name, failed.severity) == ("ledger_readable", dg.AssetCheckSeverity.ERROR)
+    assert str(table) in (failed.description or "")
+    (stats,) = (tmp_path / "lake/metadata/0000-00-00-LATEST").rglob("here_*.json")
+    said = json.loads(stats.read_text())
+    assert said["source_left_out"] == [] and str(table) in said["replica_left_out"][0]
     table.write_bytes(whole)
-    assert _run(definitions, instance, REPORT_JOB, "here") == ""
+    again = job.execute_in_process(instance=instance, partition_key="here")
+    assert all(check.passed for check in again.get_asset_check_evaluations())
+    assert json.loads(stats.read_text())["replica_left_out"] == []
 
 
 def test_a_lake_that_is_away_for_a_moment_is_waited_for_by_the_report(

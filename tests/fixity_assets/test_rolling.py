@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 
 from fixity.catalog import load_catalog
@@ -14,6 +16,7 @@ from fixity.rolling import claims
 from fixity.rolling.roll import settings_of
 from fixity.standing import ready
 from jobs import CHECKSUMS_JOB, COVERAGE_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
+from jobs.ingest import INGEST_BUCKET_JOB
 from jobs.rolling import rolling_schedules
 from tests.platform import PAIR, Platform
 from tests.servers.faults import Refuse
@@ -92,6 +95,23 @@ def test_a_rolling_run_counts_as_a_materialization_of_checksums_only_where_it_ch
     assert names == {"rolling_checks"}
 
 
+@pytest.mark.parametrize("record", [{"sha256": "0" * 64}, {"md5": "0" * 32}])
+def test_bytes_that_ingest_found_wrong_are_damage_and_never_the_baseline(
+    rolling: Platform, instance: dg.DagsterInstance, record: dict[str, str]
+) -> None:
+    rolling.s3.put_object(Bucket=rolling.source, Key="wrong", Body=b"not what came", Metadata=record)
+    rolling.s3.put_object(Bucket=rolling.source, Key="right", Body=b"what came")
+    for job in (INVENTORY_JOB, INGEST_BUCKET_JOB):
+        rolling.run(instance, job, PAIR)
+    rolled = rolling.definitions().resolve_job_def(ROLL_JOB)
+    result = rolled.execute_in_process(instance=instance, partition_key=PAIR, raise_on_error=False)
+    (check,) = [check for check in result.get_asset_check_evaluations() if check.check_name == "no_damage"]
+    assert not check.passed and check.metadata["damaged"].value == 1
+    standing = Path(rolling.catalog.lake) / "standing" / PAIR
+    rows = duckdb.sql(f"FROM read_parquet('{standing}/**/objects.parquet')").to_arrow_table().to_pylist()
+    assert hashlib.sha256(b"not what came").hexdigest() not in {row["baseline"] for row in rows}
+
+
 def test_a_read_that_fails_is_no_damage_and_is_due_again_within_the_hour(
     rolling: Platform, instance: dg.DagsterInstance, faulty_proxy: FaultyProxy
 ) -> None:
@@ -158,7 +178,7 @@ def test_the_egress_budget_of_a_store_is_shared_by_its_buckets(
     )
     assert (first["bytes_read"], first["cut_short"]) == (600, "-")
     assert second["bytes_read"] == 0
-    assert second["cut_short"] == "monthly_egress of the store allows 400 B more for now"
+    assert second["cut_short"] == "1 objects are larger than the 400 B that monthly_egress leaves for now"
 
 
 def test_the_schedule_asks_for_each_bucket_at_its_interval_unless_it_still_runs(

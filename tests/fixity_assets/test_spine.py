@@ -69,6 +69,7 @@ def test_every_kind_of_difference_is_told_apart_in_one_report(
         "no_failures": False,
         "all_checked": True,
         "all_comparable": True,
+        "ledger_readable": True,
     }
     assert [record["key"] for record in said["not_ok"]] == [
         "changed", "only-replica", "only-source", "unreadable",

@@ -68,6 +68,7 @@ def test_a_clean_pair_passes_every_check() -> None:
             "no_failures",
             "all_checked",
             "all_comparable",
+            "ledger_readable",
         ]
     )
     assert all(check.passed and check.rows == 0 for check in checks)
@@ -117,3 +118,11 @@ def test_what_is_pending_is_said_but_fails_nothing() -> None:
     checks = {check.name: check for check in verdict(replace(CLEAN, pending=3))}
     assert all(check.passed for check in checks.values())
     assert "3 objects pending" in checks["all_checked"].description
+
+
+def test_no_report_is_verified_that_had_to_leave_out_a_file_of_a_ledger() -> None:
+    (failed,) = [check for check in verdict(CLEAN, ["checksums/b/r1.parquet is torn"]) if not check.passed]
+    assert (failed.name, failed.severity, failed.rows) == ("ledger_readable", "ERROR", 1)
+    assert failed.description == (
+        "left out, so that older checks may stand in the place of newer ones: checksums/b/r1.parquet is torn"
+    )

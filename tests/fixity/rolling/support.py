@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 
 from fixity.inventory import take_inventory
 from fixity.lake import LocalLake
-from fixity.rolling import Damage, Limits, Order, Rolled, damaged_now, due_now, roll
+from fixity.rolling import Damage, EgressBudget, Limits, Order, Rolled, damaged_now, due_now, roll
 from fixity.standing import Settings, Standing, ready
 from fixity.stores import ListedObject, ObjectUnreadable, Sink
+from fixity.tables import INGEST, Provenance
 from tests.fixity.support import MemoryStore
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -77,11 +78,11 @@ class Rolling:
         self,
         items: int = 1000,
         size: int | None = None,
-        egress: int | None = None,
         keys: Sequence[str] = (),
         budget: int | None = None,
     ) -> Rolled:
-        order = Order(BUCKET, self.settings, Limits(items, size, egress, budget), 1800.0, tuple(keys))
+        of_store = EgressBudget(budget, (BUCKET, "another")) if budget is not None else None
+        order = Order(BUCKET, self.settings, Limits(items, size), 1800.0, tuple(keys), budget=of_store)
         run_id = f"r{next(self._numbers):05d}"
         return roll(self.store, self.lake, order, run_id, 2, self.said.append, self.now)
 
@@ -111,3 +112,31 @@ class Rolling:
 def keys_of(table: pa.Table) -> list[str]:
     keys: list[str] = table.column("key").to_pylist()
     return keys
+
+
+def keep_ingest(bucket: Rolling, run_id: str, algorithm: str = "SHA256", **expected: str) -> None:
+    """Keep the table of an ingest run that read these objects, each with the bytes that it has now."""
+    rows = []
+    for key, recorded in expected.items():
+        item, body = bucket.store.objects[key, None]
+        digest = hashlib.new(algorithm, bucket.store.bytes_now.get(key, body)).hexdigest()
+        rows.append(
+            {name: getattr(item, name) for name in ("key", "version_id", "size", "etag", "last_modified")}
+            | {
+                "storage_class": item.storage_class,
+                "result": "MATCHED" if digest == recorded else "NOTMATCHED",
+                "compared_with": "manifest",
+                "algorithm": algorithm,
+                "checksum": digest,
+                "expected": recorded,
+                "recorded_in": "manifest-sha256.txt",
+                "conflicts": 0,
+                "status": "succeeded",
+                "checked_at": bucket.time,
+                "run_id": run_id,
+            }
+        )
+    file = bucket.folder / f"ingest/{BUCKET}/{run_id}.parquet"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    provenance = Provenance(BUCKET, run_id, "i", bucket.time)
+    pq.write_table(pa.Table.from_pylist(rows, provenance.attach(INGEST)), file)

@@ -54,7 +54,7 @@ def test_a_year_with_growth_changes_failures_damage_and_a_stop_of_two_weeks(tmp_
     found = {each.key: each for each in bucket.damaged()}
     assert set(found) == set(injected)
     for key, each in found.items():
-        assert each.good_at <= injected[key] <= each.damaged_at
+        assert each.good_at is not None and each.good_at <= injected[key] <= each.damaged_at
         assert each.expected != each.actual
 
 

@@ -31,12 +31,12 @@ from datetime import timedelta
 from pathlib import Path
 from fixity.lake import LocalLake
 from fixity.rolling import Limits, Order, roll
-import fixity.rolling.roll as rolling
+import fixity.rolling.keeper as keeper
 from fixity.standing import Settings
 from fixity.stores import Pace
 from fixity.stores.local import LocalStore
 
-rolling._KEEP_SECONDS = 0.05
+keeper._KEEP_SECONDS = 0.05
 class Stuck(LocalStore):
     def read(self, item, sink):
         if item.key == "0-stuck":
@@ -240,7 +240,7 @@ def test_a_claim_that_is_half_gone_is_of_use_to_its_heir(
 def test_a_lake_that_refuses_for_a_while_loses_no_check_and_a_claim_that_is_gone_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = importlib.import_module("fixity.rolling.roll")
+    module = importlib.import_module("fixity.rolling.keeper")
     monkeypatch.setattr(module, "_KEEP_SECONDS", 0.01)
     bucket = Rolling(tmp_path)
     bucket.put("a", "b")

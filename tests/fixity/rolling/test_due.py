@@ -80,6 +80,45 @@ def test_objects_that_always_fail_do_not_keep_others_from_their_turn(bucket: Rol
     assert len(read) == 12
 
 
+def test_what_failed_is_a_fifth_of_a_batch_as_long_as_others_are_due(bucket: Rolling) -> None:
+    bad, good = [f"bad/{number:02d}" for number in range(20)], [f"good/{number:02d}" for number in range(20)]
+    bucket.put(*bad, *good)
+    bucket.take_inventory()
+    bucket.roll()
+    bucket.store.unreadable = set(bad)
+    bucket.time += 89 * DAY
+    bucket.roll(keys=bad)
+    bucket.time += DAY
+    assert bucket.rolled(10) == [*bad[:2], *good[:8]]
+    assert bucket.rolled(10) == [*bad[2:4], *good[8:16]]
+    assert bucket.rolled(10) == [*bad[4:10], *good[16:]]
+    assert bucket.rolled(10) == bad[10:]
+
+
+def test_what_failed_is_a_fifth_of_a_batch_s_bytes_too(bucket: Rolling) -> None:
+    for key in ("bad/1", "bad/2", "good/1", "good/2"):
+        bucket.store.rewrite(key, bytes(100), bucket.time)
+    bucket.take_inventory()
+    bucket.roll()
+    bucket.store.unreadable = {"bad/1", "bad/2"}
+    bucket.time += 89 * DAY
+    bucket.roll(keys=["bad/1", "bad/2"])
+    bucket.time += DAY
+    rolled = bucket.roll(size=300)
+    assert keys_of(bucket.ledger(rolled)) == ["bad/1", "good/1", "good/2"]
+
+
+def test_a_queue_that_has_room_for_a_part_of_what_is_due_is_made_anew_before_it_is_empty(
+    bucket: Rolling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("fixity.standing.fold", "fixity.standing.current"):
+        monkeypatch.setattr(import_module(module), "QUEUE_ROWS", 4)
+    keys = [f"{number:02d}" for number in range(12)]
+    bucket.put(*keys)
+    bucket.take_inventory()
+    assert [key for _ in range(6) for key in bucket.rolled(2)] == keys
+
+
 def test_archived_objects_are_left_out_with_the_reason(bucket: Rolling) -> None:
     bucket.put("a")
     for storage_class in ("GLACIER", "DEEP_ARCHIVE", "GLACIER_IR"):
@@ -103,9 +142,11 @@ def test_a_batch_takes_the_front_of_the_queue_as_far_as_bytes_and_budget_allow(b
     assert (first.objects, first.cut_short) == (1, "batch_bytes allows 100 B")
     alone = bucket.roll(size=100)  # larger than the limit: by itself, and not passed over
     assert (alone.bytes_read, alone.objects) == (1000, 1)
-    assert bucket.roll(egress=9).cut_short == "monthly_egress of the store allows 9 B more for now"
+    read = 10 + 1000
+    none = bucket.roll(budget=read + 9)
+    assert none.cut_short == "1 objects are larger than the 9 B that monthly_egress leaves for now"
     assert bucket.due() == ["c"]
-    last = bucket.roll(egress=10)
+    last = bucket.roll(budget=read + 10)
     assert (last.objects, last.cut_short) == (1, None)
     assert any("0 objects are taken" in said and "monthly_egress" in said for said in bucket.said)
 
@@ -136,7 +177,7 @@ def test_what_is_larger_than_the_whole_budget_is_left_out_with_the_reason_and_ho
     bucket.store.rewrite("a", bytes(1000), bucket.time)
     bucket.put("b", "c")
     bucket.take_inventory()
-    rolled = bucket.roll(egress=100, budget=100)
+    rolled = bucket.roll(budget=100)
     assert keys_of(bucket.ledger(rolled)) == ["b", "c"]
     assert rolled.cut_short == "1 objects are larger than all of monthly_egress and are never read within it"
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fixity.catalog import Bucket
+from fixity.lake import LocalLake
 from fixity.rolling import bucket_coverage, damaged_now
 from fixity.standing import Settings, confirm_empty, usable_files
 from fixity.standing.history import ledger_files
@@ -140,6 +141,28 @@ def test_of_two_folds_at_once_neither_takes_away_what_the_other_has_put_in_force
     first.announce(bucket.lake)  # by a fold that was slower
     assert [each.key for each in damaged_now(bucket.lake, first)] == []
     assert bucket.standing().objects == 1
+
+
+def test_a_batch_reads_of_the_inventory_no_more_than_its_footer(
+    bucket: Rolling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.put(*(f"{number:05d}" for number in range(5000)))
+    bucket.take_inventory()
+    bucket.standing()
+    fetched: list[str] = []
+    fetch = LocalLake.fetch
+
+    def counting(lake: LocalLake, name: str, workspace: Path) -> Path:
+        fetched.append(name)
+        return fetch(lake, name, workspace)
+
+    monkeypatch.setattr(LocalLake, "fetch", counting)
+    monkeypatch.setattr(
+        LocalLake, "tail", lambda lake, name, size: fetch(lake, name, lake._root).read_bytes()[-size:]
+    )
+    monkeypatch.setattr("fixity.footer._ENOUGH", 64)  # a footer that is larger is asked for once more
+    assert bucket.roll(3).objects == 3
+    assert [name for name in fetched if name.startswith("inventory/")] == ["inventory/b/NEWEST.json"]
 
 
 def test_a_standing_of_which_files_are_missing_is_folded_anew(bucket: Rolling) -> None:
