@@ -10,27 +10,29 @@ from __future__ import annotations
 import csv
 import fnmatch
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
-from itertools import islice
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fixity.catalog import Algorithm
 from fixity.digests import Digest, as_hex
 from fixity.etags import MultipartEtag, Together, likely_part_sizes, parts_of
-from fixity.stores import ListedObject, ObjectError, Store
+from fixity.stores import ListedObject, LocalStore, ObjectError, Store, listed_objects
 
 if TYPE_CHECKING:
     from fixity.stores.attributes import Attributes
 
 Status = Literal["verified", "mismatch", "missing", "failed"]
 Comparison = Literal["etag", "s3-checksum", "read", "size", "none"]
+_BATCH, _BATCH_BYTES = 100, 16 * 1024**2
+_AHEAD = 100_000  # files that are listed before the bucket's listing has ended
 
 
-@dataclass(frozen=True)
-class Deposited:
+class Deposited(NamedTuple):
     """What came of one file.
 
     status: `failed` where something could not be read: it says nothing about the bytes. comparison:
@@ -71,7 +73,7 @@ class Deposit:
     exclude_files: of the files' keys.
     """
 
-    source: Store
+    source: LocalStore
     target: Store
     attributes: Callable[[], Attributes | None]
     prefix: str = ""
@@ -101,22 +103,22 @@ def verify_deposit(
     Raises StoreUnreachable where the directory or the bucket cannot be listed, NothingToVerify.
     """
     excluded = deposit.leaves_out()
-    objects = {
-        item.key: item for item in _listed(deposit.target) if item.is_latest and not excluded(item.key)
-    }
     summary = Summary()
     seen = 0
     with report.open("w", newline="", encoding="utf-8") as text, ThreadPoolExecutor(threads) as pool:
+        listing = pool.submit(_objects, deposit.target, excluded)
+        files = (item for item in deposit.source.files() if not excluded(deposit.prefix + item.key))
+        ahead = list(islice(files, _AHEAD))  # while the bucket answers
+        objects = listing.result()
+
+        def verify(items: list[ListedObject]) -> list[Deposited]:
+            return [verify_file(deposit, item, objects.get(deposit.prefix + item.key)) for item in items]
+
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([field.name for field in fields(Deposited)])
-
-        def verify(item: ListedObject) -> Deposited:
-            return verify_file(deposit, item, objects.get(deposit.prefix + item.key))
-
-        items = (item for item in _listed(deposit.source) if not excluded(deposit.prefix + item.key))
-        while batch := list(islice(items, 1000)):
-            for done in pool.map(verify, batch):
-                writer.writerow([getattr(done, field.name) for field in fields(Deposited)])
+        writer.writerow(Deposited._fields)
+        for rows in _in_order(pool, verify, _batches(chain(ahead, files)), 2 * threads):
+            writer.writerows(rows)
+            for done in rows:
                 summary.files += 1
                 summary.bytes += done.size
                 setattr(summary, done.status, getattr(summary, done.status) + 1)
@@ -126,6 +128,45 @@ def verify_deposit(
         raise NothingToVerify("there is no file in it, or `exclude` leaves them all out")
     summary.not_local = sum(key.startswith(deposit.prefix) for key in objects) - seen
     return summary
+
+
+def _objects(target: Store, excluded: Callable[[str], bool]) -> dict[str, ListedObject]:
+    return {
+        item.key: item
+        for batch in target.list_objects()
+        for item in listed_objects(batch)
+        if item.is_latest and not excluded(item.key)
+    }
+
+
+def _batches(items: Iterable[ListedObject]) -> Iterator[list[ListedObject]]:
+    """Few large files, or many small ones: handing them to a thread one by one costs as much as hashing."""
+    batch: list[ListedObject] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += item.size
+        if len(batch) == _BATCH or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _in_order(
+    pool: ThreadPoolExecutor,
+    verify: Callable[[list[ListedObject]], list[Deposited]],
+    batches: Iterable[list[ListedObject]],
+    at_once: int,
+) -> Iterator[list[Deposited]]:
+    """As `pool.map` does, but never more than so many batches ahead of what is taken."""
+    waiting: deque[Future[list[Deposited]]] = deque()
+    for batch in batches:
+        waiting.append(pool.submit(verify, batch))
+        if len(waiting) > at_once:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def verify_file(deposit: Deposit, item: ListedObject, found: ListedObject | None) -> Deposited:
@@ -221,10 +262,3 @@ def _hash(store: Store, item: ListedObject, algorithm: Algorithm) -> str:
     digest = Digest(algorithm)
     store.read(item, digest)
     return digest.hexdigest()
-
-
-def _listed(store: Store) -> Iterator[ListedObject]:
-    names = ListedObject.__slots__
-    for batch in store.list_objects():
-        columns: Iterable[list[object]] = [batch.column(name).to_pylist() for name in names]
-        yield from (ListedObject(*values) for values in zip(*columns, strict=True))

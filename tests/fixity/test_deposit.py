@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pytest
@@ -19,16 +19,13 @@ from fixity.catalog import Store
 from fixity.deposit import Deposit, NothingToVerify, Summary, verify_deposit
 from fixity.etags import MultipartEtag, likely_part_sizes, parts_of
 from fixity.s3_client import s3_client
-from fixity.stores import ListedObject, Pace, Sink
+from fixity.stores import ListedObject, Pace, Sink, StoreUnreachable
 from fixity.stores.attributes import Attributes, Head
 from fixity.stores.local import LocalStore
 from tests.conftest import MakeBucket
 from tests.fixity.support import s3_store
 from tests.servers.moto_server import MotoServer
 from tests.servers.seaweedfs import REGION, SeaweedFS
-
-if TYPE_CHECKING:
-    pass
 
 MIB = 1024**2
 
@@ -258,4 +255,31 @@ def test_what_either_side_leaves_out_is_no_part_of_the_deposit(place: Place) -> 
 def test_nothing_to_verify_is_no_proof(place: Place) -> None:
     place.folder.mkdir(exist_ok=True)
     with pytest.raises(NothingToVerify):
+        place.verify()
+
+
+def test_the_report_is_in_the_order_of_keys_however_the_files_are_shared_out(tmp_path: Path) -> None:
+    for number in range(250):
+        for folder in ("here", "there"):
+            file = tmp_path / folder / f"{number % 7}" / f"{number}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(bytes(20 * MIB if number == 3 else number))
+    source, target = (LocalStore(tmp_path / folder, Pace(4)) for folder in ("here", "there"))
+    summary = verify_deposit(Deposit(source, target, lambda: None), tmp_path / "report.csv", 3)
+    with (tmp_path / "report.csv").open(newline="", encoding="utf-8") as text:
+        keys = [row["key"] for row in csv.DictReader(text)]
+    assert keys == sorted(f"{number % 7}/{number}" for number in range(250))
+    assert (summary.files, summary.verified, summary.not_local) == (250, 250, 0)
+
+
+def test_a_bucket_that_cannot_be_listed_is_no_report_of_missing_objects(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.file("a", b"uploaded or not, nobody can tell")
+
+    def fail() -> NoReturn:
+        raise StoreUnreachable("the bucket is away")
+
+    monkeypatch.setattr(place.store, "list_objects", fail)
+    with pytest.raises(StoreUnreachable, match="the bucket is away"):
         place.verify()
