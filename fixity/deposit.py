@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 Status = Literal["verified", "mismatch", "missing", "failed"]
 Comparison = Literal["etag", "s3-checksum", "read", "size", "none"]
 _BATCH, _BATCH_BYTES = 100, 16 * 1024**2
-_AHEAD = 100_000  # files that are listed before the bucket's listing has ended
 
 
 class Deposited(NamedTuple):
@@ -84,6 +82,8 @@ class Deposit:
 
     def leaves_out(self) -> Callable[[str], bool]:
         """Whether a key of the target is left out; a file's is that with the prefix."""
+        if not self.exclude and not self.exclude_files:
+            return lambda key: False
         of_bucket, of_files = (
             re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)").match
             for patterns in (self.exclude, self.exclude_files)
@@ -103,49 +103,76 @@ def verify_deposit(
     Raises StoreUnreachable where the directory or the bucket cannot be listed, NothingToVerify.
     """
     excluded = deposit.leaves_out()
+    objects = _Objects(deposit.target, excluded)
+    files = (item for item in deposit.source.files() if not excluded(deposit.prefix + item.key))
     summary = Summary()
     seen = 0
     with report.open("w", newline="", encoding="utf-8") as text, ThreadPoolExecutor(threads) as pool:
-        listing = pool.submit(_objects, deposit.target, excluded)
-        files = (item for item in deposit.source.files() if not excluded(deposit.prefix + item.key))
-        ahead = list(islice(files, _AHEAD))  # while the bucket answers
-        objects = listing.result()
 
-        def verify(items: list[ListedObject]) -> list[Deposited]:
-            return [verify_file(deposit, item, objects.get(deposit.prefix + item.key)) for item in items]
+        def verify(pairs: list[_Pair]) -> list[Deposited]:
+            return [verify_file(deposit, item, found) for item, found in pairs]
 
+        pairs = ((item, objects.find(deposit.prefix + item.key)) for item in files)
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(Deposited._fields)
-        for rows in _in_order(pool, verify, _batches(chain(ahead, files)), 2 * threads):
+        for rows in _in_order(pool, verify, _batches(pairs), 2 * threads):
             writer.writerows(rows)
             for done in rows:
                 summary.files += 1
                 summary.bytes += done.size
                 setattr(summary, done.status, getattr(summary, done.status) + 1)
-                seen += deposit.prefix + done.key in objects
+                seen += deposit.prefix + done.key in objects.known
             progress(summary)
     if not summary.files:
         raise NothingToVerify("there is no file in it, or `exclude` leaves them all out")
-    summary.not_local = sum(key.startswith(deposit.prefix) for key in objects) - seen
+    objects.list_rest()
+    summary.not_local = sum(key.startswith(deposit.prefix) for key in objects.known) - seen
     return summary
 
 
-def _objects(target: Store, excluded: Callable[[str], bool]) -> dict[str, ListedObject]:
-    return {
-        item.key: item
-        for batch in target.list_objects()
-        for item in listed_objects(batch)
-        if item.is_latest and not excluded(item.key)
-    }
+class _Objects:
+    """The objects of a bucket, listed no further than they are asked for: meanwhile what is known is hashed.
+
+    Where a bucket lists in the order of keys, as S3 does, a file waits for one page; else for more of them.
+    """
+
+    def __init__(self, target: Store, excluded: Callable[[str], bool]) -> None:
+        self._pages = target.list_objects()
+        self._excluded = excluded
+        self.known: dict[str, ListedObject] = {}
+
+    def find(self, key: str) -> ListedObject | None:
+        """An object's current version; None where there is none. Raises StoreUnreachable."""
+        while key not in self.known and self._list_page():
+            pass
+        return self.known.get(key)
+
+    def list_rest(self) -> None:
+        """All objects are `known` after it. Raises StoreUnreachable."""
+        while self._list_page():
+            pass
+
+    def _list_page(self) -> bool:
+        page = next(self._pages, None)
+        if page is None:
+            return False
+        for item in listed_objects(page):
+            if item.is_latest and not self._excluded(item.key):
+                self.known[item.key] = item
+        return True
 
 
-def _batches(items: Iterable[ListedObject]) -> Iterator[list[ListedObject]]:
+_Pair = tuple[ListedObject, ListedObject | None]
+"""A file, and its object."""
+
+
+def _batches(pairs: Iterable[_Pair]) -> Iterator[list[_Pair]]:
     """Few large files, or many small ones: handing them to a thread one by one costs as much as hashing."""
-    batch: list[ListedObject] = []
+    batch: list[_Pair] = []
     size = 0
-    for item in items:
-        batch.append(item)
-        size += item.size
+    for pair in pairs:
+        batch.append(pair)
+        size += pair[0].size
         if len(batch) == _BATCH or size >= _BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -155,8 +182,8 @@ def _batches(items: Iterable[ListedObject]) -> Iterator[list[ListedObject]]:
 
 def _in_order(
     pool: ThreadPoolExecutor,
-    verify: Callable[[list[ListedObject]], list[Deposited]],
-    batches: Iterable[list[ListedObject]],
+    verify: Callable[[list[_Pair]], list[Deposited]],
+    batches: Iterable[list[_Pair]],
     at_once: int,
 ) -> Iterator[list[Deposited]]:
     """As `pool.map` does, but never more than so many batches ahead of what is taken."""

@@ -90,10 +90,9 @@ class LocalStore:
         """
         path = f"{self._real_root}/{item.key}"
         try:
-            self._refuse_unless_file(path, item)
+            _refuse_if_changed(self._status_of_file(path, item), item)
             buffer = self._buffer()
             with self._pace.slot(), open(path, "rb", buffering=0) as file:  # noqa: PTH123
-                _refuse_if_changed(os.fstat(file.fileno()), item)
                 if sink.count:
                     file.seek(sink.count)  # a large file goes on where its digest stands
                 while sink.count <= item.size and (count := file.readinto(buffer)):
@@ -118,31 +117,40 @@ class LocalStore:
         found: memoryview = self._thread.buffer
         return found
 
-    def _refuse_unless_file(self, path: str, item: ListedObject) -> None:
+    def _status_of_file(self, path: str, item: ListedObject) -> os.stat_result:
+        """What a file in the directory is like. Raises ObjectUnreadable where it is none."""
         if "\\x" in item.key and self._stands_for_bytes(item.key):
             raise ObjectUnreadable("KeyNotUtf8", "the file's name is not UTF-8 and makes no faithful key")
-        if self._is_plain_file(item.key):
-            return
+        folder, _, name = item.key.rpartition("/")
+        if name not in ("", ".", "..") and self._is_plain_folder(folder):
+            status = os.lstat(path)
+            if stat.S_ISREG(status.st_mode):
+                return status
         real = os.path.realpath(path)
         if os.path.commonpath([real, self._real_root]) != self._real_root:
             raise ObjectUnreadable("LinkLeavesDirectory", f"a link to {real}, outside the bucket's directory")
         if Path(path).is_symlink() and not Path(path).exists():
             raise ObjectUnreadable("DanglingLink", f"a link to {real}, where nothing is")
-        if not stat.S_ISREG(Path(path).stat().st_mode):
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
             raise ObjectUnreadable("NotAFile", "a link to a directory, a pipe or a device, not a file")
+        return status
 
-    def _is_plain_file(self, key: str) -> bool:
-        """Whether no link is on the way to a file: then it is in the directory, and nothing else is to be
-        looked at, which would cost as much as hashing a hundred thousand bytes."""
-        path, mode = self._real_root, 0
+    def _is_plain_folder(self, key: str) -> bool:
+        """Whether no link is on the way to a folder: then what is in it is in the directory, and nothing else
+        is to be looked at, which would cost as much as hashing a hundred thousand bytes.
+
+        The folder that a thread looked at last is not looked at again: most files lie beside the one before.
+        """
+        if not key or getattr(self._thread, "plain_folder", None) == key:
+            return True
+        path = self._real_root
         for part in key.split("/"):
-            if part in ("", ".", ".."):
-                return False
             path = f"{path}/{part}"
-            mode = os.lstat(path).st_mode
-            if stat.S_ISLNK(mode):
+            if part in ("", ".", "..") or stat.S_ISLNK(os.lstat(path).st_mode):
                 return False
-        return stat.S_ISREG(mode)
+        self._thread.plain_folder = key
+        return True
 
     def _stands_for_bytes(self, key: str) -> bool:
         """Whether a file whose name is not UTF-8 is listed under `key`, be it as well as another."""

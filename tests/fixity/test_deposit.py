@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -283,3 +284,45 @@ def test_a_bucket_that_cannot_be_listed_is_no_report_of_missing_objects(
     monkeypatch.setattr(place.store, "list_objects", fail)
     with pytest.raises(StoreUnreachable, match="the bucket is away"):
         place.verify()
+
+
+def test_files_are_hashed_while_the_bucket_is_listed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(300):
+        for folder in ("here", "there"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / f"{number:03}").write_bytes(b"the same")
+    source, target = (LocalStore(tmp_path / folder, Pace(4)) for folder in ("here", "there"))
+    (whole,) = target.list_objects()
+    hashed = threading.Event()
+    read = source.read
+
+    def reading(item: ListedObject, sink: Sink) -> None:
+        read(item, sink)
+        hashed.set()
+
+    def pages() -> Iterator[pa.RecordBatch]:
+        yield whole.slice(0, 150)
+        assert hashed.wait(10), "nothing was hashed before the listing's end"
+        yield whole.slice(150)
+
+    monkeypatch.setattr(source, "read", reading)
+    monkeypatch.setattr(target, "list_objects", pages)
+    summary = verify_deposit(Deposit(source, target, lambda: None), tmp_path / "report.csv", 2)
+    assert (summary.verified, summary.missing) == (300, 0)
+
+
+def test_a_bucket_that_lists_in_another_order_than_that_of_keys_has_all_its_objects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        for key in "abc":
+            (tmp_path / folder / key).write_bytes(b"the same")
+    (tmp_path / "here" / "b").rename(tmp_path / "here" / "bb")
+    source, target = (LocalStore(tmp_path / folder, Pace(4)) for folder in ("here", "there"))
+    (whole,) = target.list_objects()
+    monkeypatch.setattr(target, "list_objects", lambda: iter([whole.slice(at, 1) for at in (2, 1, 0)]))
+    summary = verify_deposit(Deposit(source, target, lambda: None), tmp_path / "report.csv", 2)
+    assert (summary.verified, summary.missing, summary.not_local) == (2, 1, 1)
