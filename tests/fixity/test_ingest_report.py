@@ -56,7 +56,17 @@ def report(
     with lake.workspace() as workspace:
         objects = lake.fetch(inventory.file, workspace)
         baselines = take_baselines(
-            store, None, lake, "b", objects, "MD5", workspace, 2, everything=True, **taking or {}
+            store,
+            None,
+            lake,
+            "b",
+            objects,
+            "MD5",
+            workspace,
+            "scratch/r/",
+            2,
+            everything=True,
+            **taking or {},
         )
         plans = plan_ingest(lake, "scratch/r/", objects, baselines.file, "SHA256", workspace)
         for algorithm, plan in plans.items() if hashed else ():
