@@ -135,7 +135,7 @@ def look_at_archived(
         table = pa.Table.from_pylist([asdict(row) for row in rows], RESTORED)
         pq.write_table(table.cast(provenance.attach(RESTORED)), file, compression="zstd")
         name = restored_file(bucket, run_id)
-        lake.put(name, file)
+        lake.put(name, file, replace=True)  # an attempt before may have kept it, with its own times
         announce(lake, restored_folder(bucket), provenance)
         before = {(row.key, row.version_id) for row in known if row.state == "failed"}
         expired = [
@@ -167,7 +167,7 @@ def _keep_as_failed_checks(lake: Lake, rows: list[Archived], of: Provenance, wor
         for row in rows
     ]
     pq.write_table(pa.Table.from_pylist(checks, of.attach(INGEST)), file, compression="zstd")
-    lake.put(ingest_file(of.bucket, of.run_id), file)
+    lake.put(ingest_file(of.bucket, of.run_id), file, replace=True)
 
 
 def _fell_out(row: Archived) -> bool:

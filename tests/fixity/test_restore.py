@@ -227,6 +227,29 @@ def test_a_restore_that_expires_unread_is_asked_for_once_more_and_then_failed(si
     assert (check["status"], check["error_code"], check["result"]) == ("failed", "RestoreExpired", "SKIPPED")
 
 
+def test_a_look_that_is_tried_again_in_its_run_keeps_what_it_saw_last(site: Site) -> None:
+    site.put("film")
+    site.attributes = Scripted([], ["requested"])
+    site.look()
+    site._looks = 0  # the lake was away after the table was kept: the step begins again
+    site.attributes = Scripted([head(restore_ongoing=False)], [])
+    assert states(site.look(hours=5)) == {"film": "restored"}
+    assert [file.name for file in site.lake.list("restored/b/")].count("restored/b/look-1.parquet") == 1
+
+
+def test_a_store_that_asks_for_less_is_asked_again_by_the_next_look(site: Site) -> None:
+    site.put("a")
+    site.put("b")
+    slow_down = ObjectUnreadable("SlowDown", "please reduce your rate (HTTP 503)")
+    site.attributes = Scripted([], [slow_down, "requested"])
+    first = site.look()
+    assert sorted(states(first).values()) == ["requested", "waiting"]
+    assert first.look_again_at == NOON + timedelta(minutes=15)
+    scripted = site.attributes = Scripted([head(restore_ongoing=True)], ["requested"])
+    assert set(states(site.look(hours=1)).values()) == {"requested"}
+    assert len(scripted.asked) == 1
+
+
 def test_what_cannot_be_asked_for_is_failed_with_the_stores_words(site: Site) -> None:
     site.put("film")
     site.attributes = Scripted([head()], [ObjectUnreadable("AccessDenied", "not yours (HTTP 403)")])

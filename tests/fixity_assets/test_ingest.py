@@ -11,10 +11,13 @@ from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
+import pytest
 
 from fixity.baselines import keep_given, read_given
 from fixity.ingest.selection import keep_selection
-from fixity.lake import Lake, open_lake
+from fixity.lake import Lake, LakeError, open_lake
+from fixity.ledger import Checksums, keep_checksums
+from fixity_assets import ingest_report
 from fixity_assets.selected import SELECTION
 from jobs import INVENTORY_JOB
 from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
@@ -257,3 +260,40 @@ def test_a_small_run_says_nothing_of_the_objects_that_it_did_not_read(
     )
     last = small("good")
     assert (last["no_notmatched"], last["all_compared"]) == (True, False)
+
+
+def test_a_lake_that_is_away_for_a_moment_after_the_report_was_kept_does_not_end_the_run(
+    platform: Platform, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(platform, "a")
+    put(platform, "b/bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+    put(platform, "b/manifest-md5.txt", f"{MD5}  data/lost\n".encode())
+    put_parts(platform, "in-parts")  # without a record: it is one of the bucket's checks
+    failures = [LakeError("the lake is away")]
+
+    def away(*arguments: Any) -> Checksums:  # noqa: ANN401
+        if failures:
+            raise failures.pop()
+        return keep_checksums(*arguments)
+
+    monkeypatch.setattr(ingest_report, "keep_checksums", away)
+    policy = dg.RetryPolicy(max_retries=1, delay=0)
+    assert ingest_report.compare_with_baselines.retry_policy is not None
+    monkeypatch.setattr(ingest_report.compare_with_baselines, "_retry_policy", policy)
+    rows, _, said = ingest(platform, instance)
+    assert (failures, rows["b/data/lost"]["status"], said["matched"]) == ([], "missing", 3)
+    (table,) = (Path(platform.catalog.lake) / "ingest" / PAIR).glob("*.parquet")
+    assert len(pq.read_table(table)) == 5
+
+
+def test_what_the_catalog_leaves_out_is_neither_read_nor_missing_though_a_manifest_names_it(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.bucket_settings = {"exclude": ["*.tmp"]}
+    put(platform, "bag/bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+    put(platform, "bag/manifest-md5.txt", f"{MD5}  data/a\n{WRONG}  data/b.tmp\n{MD5}  data/c.tmp\n".encode())
+    put(platform, "bag/data/a")
+    put(platform, "bag/data/b.tmp")
+    rows, checks, _ = ingest(platform, instance)
+    assert set(rows) == {"bag/bagit.txt", "bag/data/a", "bag/manifest-md5.txt"}
+    assert all(checks.values())
