@@ -10,7 +10,7 @@ from fixity.catalog import Catalog
 from fixity.lake import open_lake
 from fixity.ledger import newest_inventory
 from fixity.restore.archives import Archive, archive_of, estimate, tier_for
-from fixity.restore.look import Archived, archived_of
+from fixity.restore.objects import Archived, archived_of
 from fixity.stores import DEFAULT_CONCURRENCY, ObjectError
 from fixity.stores.attributes import Attributes, open_attributes
 from fixity.wording import bytes_text
