@@ -106,7 +106,29 @@ def test_a_dry_run_of_a_restore_says_what_it_comes_to_and_asks_for_nothing(
     assert (real.returncode, figures(real.stdout)["Requested"]) == (0, 2), real.stderr
 
 
-def test_a_deposit_is_verified_by_directory_and_by_pair(platform: Platform) -> None:
+def test_an_estimate_says_of_how_many_objects_nobody_could_tell(
+    moto_server: MotoServer, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    archive = ArchivePlatform(tmp_path, moto_server, settings={"archived": "restore"})
+    for key, storage_class in (("film", "GLACIER"), ("gone", "INTELLIGENT_TIERING")):
+        archive.s3.put_object(
+            Bucket=archive.real_name,
+            Key=key,
+            Body=b"abc",
+            StorageClass=storage_class,  # type: ignore[arg-type]
+        )
+    archive.run(instance, INVENTORY_JOB)
+    archive.s3.delete_object(Bucket=archive.real_name, Key="gone")
+    dry = plain("restore", BUCKET, "--dry-run", folder=tmp_path)
+    assert dry.exit_code == 0, dry.stderr
+    assert dry.stdout.splitlines()[:2] == [
+        "GLACIER: 1 objects, 3 B, Bulk, $0.00",
+        "Not in the estimate, since nobody could look where they lie: 1 objects, 3 B (gone: "
+        "DeletedSinceListed: the object is gone since it was listed)",
+    ]
+
+
+def test_a_deposit_is_verified_by_directory_and_by_prefix(platform: Platform) -> None:
     folder = platform.folder / "files"
     folder.mkdir()
     (folder / "a").write_bytes(b"abc")

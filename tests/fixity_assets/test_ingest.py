@@ -297,3 +297,32 @@ def test_what_the_catalog_leaves_out_is_neither_read_nor_missing_though_a_manife
     rows, checks, _ = ingest(platform, instance)
     assert set(rows) == {"bag/bagit.txt", "bag/data/a", "bag/manifest-md5.txt"}
     assert all(checks.values())
+
+
+def test_each_version_is_held_against_its_own_record(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.bucket_settings = {"versions": "all", "write_tags": True}
+    platform.s3.put_bucket_versioning(Bucket=platform.source, VersioningConfiguration={"Status": "Enabled"})
+    put(platform, "film.mkv", b"the first cut", tags=f"computed-md5={WRONG}")
+    put(platform, "film.mkv", tags=f"computed-md5={MD5}")
+    _, checks, said = ingest(platform, instance)
+    listed = platform.s3.list_object_versions(Bucket=platform.source)["Versions"]
+    first, last = (
+        next(each["VersionId"] for each in listed if each["IsLatest"] is latest) for latest in (False, True)
+    )
+    rows = {row["version_id"]: row for row in read_report(str(said["csv"]))}
+    assert {version: shown(row) for version, row in rows.items()} == {
+        first: ("NOTMATCHED", "object-tagging"),
+        last: ("MATCHED", "object-tagging"),
+    }
+    assert (rows[first]["tags_written"], rows[last]["tags_written"]) == ("", "yes")
+    assert not checks["no_notmatched"]
+    # A list given by hand may name a version; without one it is of the current.
+    given = f"key,version_id,checksum\nfilm.mkv,{first},{hashlib.md5(b'the first cut').hexdigest()}\n"
+    keep_given(lake_of(platform), PAIR, read_given(f"{given}film.mkv,,{MD5}\n", "list.csv"))
+    _, _, said = ingest(platform, instance)
+    rows = {row["version_id"]: row for row in read_report(str(said["csv"]))}
+    assert {version: shown(row) for version, row in rows.items()} == dict.fromkeys(
+        (first, last), ("MATCHED", "api")
+    )
