@@ -253,6 +253,24 @@ def test_what_either_side_leaves_out_is_no_part_of_the_deposit(place: Place) -> 
     assert (set(rows), summary.verified, summary.not_local) == ({"a"}, 1, 0)
 
 
+def test_of_a_bucket_with_versions_the_current_one_is_the_upload(place: Place, seaweedfs: SeaweedFS) -> None:
+    place.s3.put_bucket_versioning(Bucket=place.bucket, VersioningConfiguration={"Status": "Enabled"})
+    place.store = s3_store(seaweedfs.endpoint_url, place.bucket, versions=True)
+    place.put("a", b"an upload before this one")
+    place.put("a", b"the upload")
+    place.put("overwritten", b"the upload")
+    place.s3.put_object(Bucket=place.bucket, Key="overwritten", Body=b"by others!")
+    place.put("deleted", b"the upload")
+    place.s3.delete_object(Bucket=place.bucket, Key="deleted")
+    rows, summary = place.verify()
+    assert {key: proof(row) for key, row in rows.items()} == {
+        "a": ("verified", "etag"),
+        "overwritten": ("mismatch", "read"),
+        "deleted": ("missing", "none"),
+    }
+    assert summary.not_local == 0
+
+
 def test_nothing_to_verify_is_no_proof(place: Place) -> None:
     place.folder.mkdir(exist_ok=True)
     with pytest.raises(NothingToVerify):
