@@ -188,12 +188,16 @@ def _in_order(
 ) -> Iterator[list[Deposited]]:
     """As `pool.map` does, but never more than so many batches ahead of what is taken."""
     waiting: deque[Future[list[Deposited]]] = deque()
-    for batch in batches:
-        waiting.append(pool.submit(verify, batch))
-        if len(waiting) > at_once:
+    try:
+        for batch in batches:
+            waiting.append(pool.submit(verify, batch))
+            if len(waiting) > at_once:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    finally:
+        for future in waiting:  # of no interest any more: there was an error, or somebody gave up
+            future.cancel()
 
 
 def verify_file(deposit: Deposit, item: ListedObject, found: ListedObject | None) -> Deposited:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import timedelta
 from functools import partial
 from operator import add
@@ -153,6 +154,13 @@ def test_each_way_that_an_object_can_end(tmp_path: Path) -> None:
         "all_tags_written": 0,
     }
     assert made.counts.compared_with == {"api": 2, "none": 5}
+    assert json.loads(lake.read_text(made.stats)) == {
+        "objects": 6, "matched": 1, "not_matched": 1, "skipped": 5, "failed": 2, "missing": 1, "conflicts": 0,
+        "without_record": 2, "unusable_records": 0, "tags_written": 0, "tags_not_written": 0, "unread": 0,
+        "compared_with": {"api": 2, "none": 5},
+    }  # fmt: skip
+    assert made.latest_csv is not None
+    assert lake.read_text(made.latest_csv) == lake.read_text(made.csv)
 
 
 def test_a_tag_that_could_not_be_written_is_a_warning_on_a_good_check(tmp_path: Path) -> None:
