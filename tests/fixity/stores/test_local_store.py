@@ -329,3 +329,16 @@ def test_files_one_by_one_are_those_of_the_listing_with_their_times(tmp_path: Pa
     assert list(store(tmp_path).files()) == listed(store(tmp_path))
     nobody_says = batches[0].set_column(5, "last_modified", pa.nulls(2, pa.timestamp("us", "UTC")))
     assert [item.last_modified for item in listed_objects(nobody_says)] == [None, None]
+
+
+def test_a_folder_that_becomes_a_link_among_its_files_is_not_read_for_what_was_listed(tmp_path: Path) -> None:
+    fill(tmp_path / "bucket", **{"d/a": b"1", "d/b": b"2"})
+    fill(tmp_path / "elsewhere", b=b"3")
+    os.utime(tmp_path / "elsewhere" / "b", (1, 1))
+    reader = store(tmp_path / "bucket")
+    first, second = listed(reader)
+    assert outcome(reader, first) == ("succeeded", sha256(b"1"))
+    (tmp_path / "bucket" / "d").rename(tmp_path / "moved")
+    (tmp_path / "bucket" / "d").symlink_to(tmp_path / "elsewhere")
+    assert outcome(reader, second) == ("skipped", "ChangedSinceListed")
+    assert outcome(store(tmp_path / "bucket"), second) == ("failed", "LinkLeavesDirectory")
