@@ -140,8 +140,8 @@ class LocalStore:
         """Whether no link is on the way to a folder: then what is in it is in the directory, and nothing else
         is to be looked at, which would cost as much as hashing a hundred thousand bytes.
 
-        The folder that a thread looked at last is not looked at again: most files lie beside the one before, and
-        where a link was put in its place since, what it leads to has another size or time than was listed.
+        The folder that a thread looked at last is not looked at again: most files lie beside the one before.
+        Where a link was put in its place since, what it leads to has another size or time than was listed.
         """
         if not key or getattr(self._thread, "plain_folder", None) == key:
             return True
