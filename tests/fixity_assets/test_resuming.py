@@ -15,7 +15,7 @@ from fixity_assets.checksums import hash_objects
 from jobs import CHECKSUMS_JOB, REPORT_JOB
 from jobs.ingest import INGEST_BUCKET_JOB
 from tests.conftest import MakeBucket
-from tests.fixity_assets.test_spine import reconstructed_job
+from tests.fixity_assets.test_spine import job_of_environment
 from tests.platform import PAIR, Platform, read_report, report_metadata
 from tests.servers.faults import Overwrite, Refuse, ServerError, Stall
 from tests.servers.faulty_proxy import FaultyProxy
@@ -30,7 +30,7 @@ def _in_small_pieces(job: str = CHECKSUMS_JOB) -> dg.JobDefinition:
     import fixity.shards
 
     fixity.shards.SHARD_OBJECTS, fixity.shards.PART_OBJECTS = 6, 4
-    return reconstructed_job(job)
+    return job_of_environment(job)
 
 
 # Dagster keeps a reconstructed job by its name for the whole process: each test has one of its own.

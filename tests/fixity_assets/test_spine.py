@@ -211,7 +211,12 @@ def test_a_failed_run_re_executed_from_failure_does_not_read_the_finished_parts_
     assert read_again == {f"key-{number:02d}" for number in range(8, 12)}
 
 
-def reconstructed_job(job: str = CHECKSUMS_JOB) -> dg.JobDefinition:
+def reconstructed_job() -> dg.JobDefinition:
+    """The job of checksums: Dagster wants a function without arguments."""
+    return job_of_environment(CHECKSUMS_JOB)
+
+
+def job_of_environment(job: str) -> dg.JobDefinition:
     """A job, as another process builds it: from the catalog that the environment names."""
     from fixity.catalog import load_catalog
     from fixity_assets.definitions import build_definitions
