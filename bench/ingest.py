@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench.data import GIB, MIB, ROOT, Collection, Collections, Endpoint, rclone, serving
+from bench.data import GIB, MIB, ROOT, Collection, Collections, rclone, serving
 from bench.measure import Row, Usage, beside, in_turn, run
 
 _AT_ONCE = 16
@@ -23,7 +24,11 @@ def _resumable(size: int, rounds: int, scratch: Path) -> list[Row]:
     used = in_turn(
         rounds,
         {
-            name: partial(_work, [name, str(size), str(scratch / "digest")], None)
+            name: partial(
+                _run,
+                [sys.executable, "-m", "bench.ingest_work", name, str(size), str(scratch / "digest")],
+                os.environ,
+            )
             for name in ("resumable", "hashlib")
         },
     )
@@ -39,24 +44,32 @@ def _deposit(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
     with serving(scratch, wanted) as endpoint:
         copied = [rclone(), "--config=", "copy", "--fast-list", f"bench:{wanted.bucket}", str(folder)]
         subprocess.run(copied, env=endpoint.environment, stdin=subprocess.DEVNULL, check=True)
-        arguments = [str(endpoint.catalog(wanted.bucket)), wanted.bucket, str(folder)]
+        catalog = str(endpoint.catalog(wanted.bucket))
+        python = [sys.executable, "-m"]
         check = ["check", "--fast-list", f"--checkers={_AT_ONCE}", str(folder), f"bench:{wanted.bucket}"]
         used = in_turn(
             rounds,
             {
-                "ours": partial(_work, ["deposit", *arguments], endpoint),
-                "md5": partial(_work, ["md5", *arguments], endpoint),
+                "ours": partial(
+                    _run,
+                    [*python, "cli", "deposit", str(folder), wanted.bucket, "--catalog", catalog],
+                    endpoint.environment,
+                ),
+                "floor": partial(
+                    _run,
+                    [*python, "bench.deposit_floor", catalog, wanted.bucket, str(folder)],
+                    endpoint.environment,
+                ),
                 "rclone": partial(run, [rclone(), "--config=", *check], endpoint.environment),
             },
         )
     wall = {name: [each.wall for each in usages] for name, usages in used.items()}
     name = f"deposit of {files:,} files ({files * wanted.size / MIB:,.0f} MiB) verified by ETag, wall"
     return [
-        beside(name, "s", wall["ours"], wall["md5"], 1.15, "their MD5 and the listing"),
+        beside(name, "s", wall["ours"], wall["floor"], 1.15, "their MD5 and the listing"),
         beside(name, "s", wall["ours"], wall["rclone"], 1.5, "rclone check"),
     ]
 
 
-def _work(arguments: Sequence[str], endpoint: Endpoint | None) -> Usage:
-    environment = {**(endpoint.environment if endpoint else {}), "PYTHONPATH": str(ROOT.parent)}
-    return run([sys.executable, "-m", "bench.ingest_work", *arguments], environment)
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> Usage:
+    return run(command, {**environment, "PYTHONPATH": str(ROOT.parent)})

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+import typer
 
 from fixity.catalog import Catalog
 from fixity.database import processors
@@ -22,6 +22,8 @@ from fixity.wording import bytes_text
 
 if TYPE_CHECKING:
     from fixity.stores.attributes import Attributes
+
+_SAY_EVERY = 10  # seconds
 
 
 def run_deposit(
@@ -43,10 +45,13 @@ def run_deposit(
     target = target.model_copy(update={"prefix": target.prefix + above})
     # Hashing needs a processor each; reading back waits for the network.
     threads = target.max_concurrency or (16 if read else max(2, processors()))
-    console = Console(file=sys.stderr)
+    said_at = time.monotonic()
 
     def progress(summary: Summary) -> None:
-        console.print(f"{bucket}: {summary.files:,} files, {bytes_text(summary.bytes)}", highlight=False)
+        nonlocal said_at
+        if time.monotonic() - said_at >= _SAY_EVERY:
+            said_at = time.monotonic()
+            typer.echo(f"{bucket}: {summary.files:,} files, {bytes_text(summary.bytes)}", err=True)
 
     with (
         lake.workspace() as workspace,

@@ -10,7 +10,7 @@ from fixity.catalog import Catalog
 from fixity.lake import open_lake
 from fixity.ledger import newest_inventory
 from fixity.restore.archives import Archive, archive_of, estimate, tier_for
-from fixity.restore.look import Archived, archived_of
+from fixity.restore.objects import Archived, archived_of
 from fixity.stores import DEFAULT_CONCURRENCY, ObjectError
 from fixity.stores.attributes import Attributes, open_attributes
 from fixity.wording import bytes_text
@@ -25,8 +25,12 @@ def say_estimate(catalog: Catalog, bucket: str) -> None:
     with lake.workspace() as workspace, ThreadPoolExecutor(DEFAULT_CONCURRENCY) as pool:
         inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
         rows = archived_of(lake, bucket, inventory, workspace)
-        archives = pool.map(lambda row: _archive(attributes, row), rows)
-        found = [(archive, row.size) for archive, row in zip(archives, rows, strict=True) if archive]
+        answers = list(pool.map(lambda row: _archive(attributes, row), rows))
+        found = [
+            (archive, row.size)
+            for archive, row in zip(answers, rows, strict=True)
+            if archive and not isinstance(archive, ObjectError)
+        ]
     for archive in dict.fromkeys(archive for archive, _ in found):
         part = estimate([each for each in found if each[0] == archive], entry.restore)
         tier, said = tier_for(archive, entry.restore.tier)
@@ -35,6 +39,13 @@ def say_estimate(catalog: Catalog, bucket: str) -> None:
         )
         if said:
             typer.echo(f"    {said}")
+    unknown = [(row, said) for said, row in zip(answers, rows, strict=True) if isinstance(said, ObjectError)]
+    if unknown:
+        row, error = unknown[0]
+        typer.echo(
+            f"Not in the estimate, since nobody could look where they lie: {len(unknown):,} objects, "
+            f"{bytes_text(sum(row.size for row, _ in unknown))} ({row.key}: {error})"
+        )
     whole = estimate(found, entry.restore)
     typer.echo(
         f"Archived in {bucket}: {whole.objects:,} objects, {bytes_text(whole.size)}, "
@@ -47,13 +58,13 @@ def say_estimate(catalog: Catalog, bucket: str) -> None:
     )
 
 
-def _archive(attributes: Attributes, row: Archived) -> Archive | None:
+def _archive(attributes: Attributes, row: Archived) -> Archive | ObjectError | None:
     if row.storage_class != "INTELLIGENT_TIERING":
         return archive_of(row.storage_class, None)
     try:
         return archive_of(row.storage_class, attributes.head(row.key, row.version_id, row.etag))
-    except ObjectError:
-        return None
+    except ObjectError as error:
+        return error
 
 
 def _dollars(amount: float) -> str:

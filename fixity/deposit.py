@@ -10,27 +10,27 @@ from __future__ import annotations
 import csv
 import fnmatch
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
-from itertools import islice
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fixity.catalog import Algorithm
 from fixity.digests import Digest, as_hex
 from fixity.etags import MultipartEtag, Together, likely_part_sizes, parts_of
-from fixity.stores import ListedObject, ObjectError, Store
+from fixity.stores import ListedObject, LocalStore, ObjectError, Store, listed_objects
 
 if TYPE_CHECKING:
     from fixity.stores.attributes import Attributes
 
 Status = Literal["verified", "mismatch", "missing", "failed"]
 Comparison = Literal["etag", "s3-checksum", "read", "size", "none"]
+_BATCH, _BATCH_BYTES = 100, 16 * 1024**2
 
 
-@dataclass(frozen=True)
-class Deposited:
+class Deposited(NamedTuple):
     """What came of one file.
 
     status: `failed` where something could not be read: it says nothing about the bytes. comparison:
@@ -71,7 +71,7 @@ class Deposit:
     exclude_files: of the files' keys.
     """
 
-    source: Store
+    source: LocalStore
     target: Store
     attributes: Callable[[], Attributes | None]
     prefix: str = ""
@@ -82,6 +82,8 @@ class Deposit:
 
     def leaves_out(self) -> Callable[[str], bool]:
         """Whether a key of the target is left out; a file's is that with the prefix."""
+        if not self.exclude and not self.exclude_files:
+            return lambda key: False
         of_bucket, of_files = (
             re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)").match
             for patterns in (self.exclude, self.exclude_files)
@@ -101,31 +103,101 @@ def verify_deposit(
     Raises StoreUnreachable where the directory or the bucket cannot be listed, NothingToVerify.
     """
     excluded = deposit.leaves_out()
-    objects = {
-        item.key: item for item in _listed(deposit.target) if item.is_latest and not excluded(item.key)
-    }
+    objects = _Objects(deposit.target, excluded)
+    files = (item for item in deposit.source.files() if not excluded(deposit.prefix + item.key))
     summary = Summary()
     seen = 0
     with report.open("w", newline="", encoding="utf-8") as text, ThreadPoolExecutor(threads) as pool:
+
+        def verify(pairs: list[_Pair]) -> list[Deposited]:
+            return [verify_file(deposit, item, found) for item, found in pairs]
+
+        pairs = ((item, objects.find(deposit.prefix + item.key)) for item in files)
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([field.name for field in fields(Deposited)])
-
-        def verify(item: ListedObject) -> Deposited:
-            return verify_file(deposit, item, objects.get(deposit.prefix + item.key))
-
-        items = (item for item in _listed(deposit.source) if not excluded(deposit.prefix + item.key))
-        while batch := list(islice(items, 1000)):
-            for done in pool.map(verify, batch):
-                writer.writerow([getattr(done, field.name) for field in fields(Deposited)])
+        writer.writerow(Deposited._fields)
+        for rows in _in_order(pool, verify, _batches(pairs), 2 * threads):
+            writer.writerows(rows)
+            for done in rows:
                 summary.files += 1
                 summary.bytes += done.size
                 setattr(summary, done.status, getattr(summary, done.status) + 1)
-                seen += deposit.prefix + done.key in objects
+                seen += deposit.prefix + done.key in objects.known
             progress(summary)
     if not summary.files:
         raise NothingToVerify("there is no file in it, or `exclude` leaves them all out")
-    summary.not_local = sum(key.startswith(deposit.prefix) for key in objects) - seen
+    objects.list_rest()
+    summary.not_local = sum(key.startswith(deposit.prefix) for key in objects.known) - seen
     return summary
+
+
+class _Objects:
+    """The objects of a bucket, listed no further than they are asked for: meanwhile what is known is hashed.
+
+    Where a bucket lists in the order of keys, as S3 does, a file waits for one page; else for more of them.
+    """
+
+    def __init__(self, target: Store, excluded: Callable[[str], bool]) -> None:
+        self._pages = target.list_objects()
+        self._excluded = excluded
+        self.known: dict[str, ListedObject] = {}
+
+    def find(self, key: str) -> ListedObject | None:
+        """An object's current version; None where there is none. Raises StoreUnreachable."""
+        while key not in self.known and self._list_page():
+            pass
+        return self.known.get(key)
+
+    def list_rest(self) -> None:
+        """All objects are `known` after it. Raises StoreUnreachable."""
+        while self._list_page():
+            pass
+
+    def _list_page(self) -> bool:
+        page = next(self._pages, None)
+        if page is None:
+            return False
+        for item in listed_objects(page):
+            if item.is_latest and not self._excluded(item.key):
+                self.known[item.key] = item
+        return True
+
+
+_Pair = tuple[ListedObject, ListedObject | None]
+"""A file, and its object."""
+
+
+def _batches(pairs: Iterable[_Pair]) -> Iterator[list[_Pair]]:
+    """Few large files, or many small ones: handing them to a thread one by one costs as much as hashing."""
+    batch: list[_Pair] = []
+    size = 0
+    for pair in pairs:
+        batch.append(pair)
+        size += pair[0].size
+        if len(batch) == _BATCH or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _in_order(
+    pool: ThreadPoolExecutor,
+    verify: Callable[[list[_Pair]], list[Deposited]],
+    batches: Iterable[list[_Pair]],
+    at_once: int,
+) -> Iterator[list[Deposited]]:
+    """As `pool.map` does, but never more than so many batches ahead of what is taken."""
+    waiting: deque[Future[list[Deposited]]] = deque()
+    try:
+        for batch in batches:
+            waiting.append(pool.submit(verify, batch))
+            if len(waiting) > at_once:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:  # of no interest any more: there was an error, or somebody gave up
+            future.cancel()
 
 
 def verify_file(deposit: Deposit, item: ListedObject, found: ListedObject | None) -> Deposited:
@@ -221,10 +293,3 @@ def _hash(store: Store, item: ListedObject, algorithm: Algorithm) -> str:
     digest = Digest(algorithm)
     store.read(item, digest)
     return digest.hexdigest()
-
-
-def _listed(store: Store) -> Iterator[ListedObject]:
-    names = ListedObject.__slots__
-    for batch in store.list_objects():
-        columns: Iterable[list[object]] = [batch.column(name).to_pylist() for name in names]
-        yield from (ListedObject(*values) for values in zip(*columns, strict=True))

@@ -21,7 +21,7 @@ from fixity.catalog import CHUNK_SIZE, Algorithm
 from fixity.hashing import Check, check_objects, utc_now
 from fixity.lake import Lake, LakeError
 from fixity.rehashes import Rehashes
-from fixity.stores import ListedObject, Store
+from fixity.stores import ListedObject, Store, listed_objects
 from fixity.tables import CHECKSUMS, SUCCEEDED, Provenance, naming_the_unreadable, this_software
 
 SHARD_OBJECTS, SHARD_BYTES = 100_000, 1024**4
@@ -199,10 +199,9 @@ def hash_shard(
             for part in wanted:
                 part_rows = rows.slice(part.first, part.objects)
                 filling[part.first] = _Part(part_rows)
-                columns = [part_rows.column(name).to_pylist() for name in ListedObject.__slots__]
-                for position, values in enumerate(zip(*columns, strict=True), part.first):
+                for position, item in enumerate(listed_objects(part_rows), part.first):
                     part_of[position] = part
-                    yield position, ListedObject(*values)
+                    yield position, item
 
         progress(Progress(objects, size, shard.objects, shard.size))
         for check in check_objects(store, items(), plan.algorithm, threads, now, rehashes.digest):

@@ -5,7 +5,8 @@ Given by hand (`api`), in a BagIt manifest or OCFL inventory in the bucket (`man
 `computed-<algorithm>` (`object-tagging`), in the user's metadata `<algorithm>` (`object-metadata`), stored by
 S3 of the whole object (`s3-checksum`), or the ETag where it is an MD5 (`object-etag`). One row a record,
 sorted by key; a record that cannot be read or understood is a row that says why. Kept in the lake as
-`baselines/<bucket>/<run id>.parquet`; of a run over selected objects, in its scratch.
+`baselines/<bucket>/<run id>.parquet`; of a run over selected objects, in its scratch. Re-executing a failed
+run goes on after the last part that it gathered.
 """
 
 from dataclasses import replace
@@ -14,6 +15,7 @@ from functools import partial
 import dagster as dg
 
 from fixity.baselines import take_baselines
+from fixity.baselines.parts import gathered_scratch
 from fixity.ingest.selection import is_excluded
 from fixity.lake.paths import baselines_file, baselines_folder
 from fixity.newest import announce
@@ -64,11 +66,13 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
                     objects,
                     bucket.algorithm,
                     workspace,
+                    selected.scratch,
                     threads,
                     everything=selected.everything,
                     gone=[key for key, _ in selected.gone(objects)],
                     excluded=partial(is_excluded, bucket),
                     progress=progress.listing(context.op_execution_context, name),
+                    said=context.log.info,
                 )
                 table = selected.baselines_file or baselines_file(name, context.run.run_id)
                 provenance = Provenance.read(taken.file)
@@ -76,6 +80,7 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
                 if selected.everything:
                     made = replace(provenance, run_id=context.run.run_id)
                     announce(kept_in, baselines_folder(name), made)
+                kept_in.remove(gathered_scratch(selected.scratch))
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": taken.rows,

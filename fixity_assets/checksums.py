@@ -17,11 +17,12 @@ from fixity.lake import Lake, LakeError
 from fixity.lake.paths import scratch_folder
 from fixity.ledger import TableMissing, keep_checksums, newest_inventory
 from fixity.scratch import SCRATCH_DAYS, sweep
-from fixity.shards import Plan, Shard, hash_shard, make_plan, plan_file
+from fixity.shards import Plan, make_plan, plan_file
 from fixity.tables import CHECKSUMS
 from fixity.wording import bytes_text
 from fixity_assets.batch_report import find_job, keep_job_report
 from fixity_assets.describe import GROUP, RETRIES, checksums_metadata, column_schema, told_plainly
+from fixity_assets.hashing import hash_planned
 from fixity_assets.runs import UNFINISHED
 from resources import LakeResource, ProgressResource, S3ControlResource, StoresResource
 
@@ -105,25 +106,13 @@ def hash_objects(
     progress: dg.ResourceParam[ProgressResource],
 ) -> None:
     """Read and hash the objects of one shard; finished parts stay when the step is interrupted."""
-    bucket = context.partition_key
     scratch = _scratch(context)
-    with told_plainly(), stores.open(bucket) as store:
-        kept_in = lake.open()
-        plan = _plan(kept_in, scratch, stores, bucket)
-        shard: Shard = plan.shards[int(context.get_mapping_key() or 0)]
-        told = progress.hashing(context, bucket, plan, shard)
-        hash_shard(
-            store,
-            kept_in,
-            scratch,
-            plan,
-            shard,
-            context.run.run_id,
-            stores.threads(bucket),
-            told,
-            chunk_size=stores.catalog.bucket(bucket).chunk_size,
-            said=context.log.info,
-        )
+
+    def planned(kept_in: Lake) -> tuple[Plan, str, int]:
+        plan = _plan(kept_in, scratch, stores, context.partition_key)
+        return plan, scratch, int(context.get_mapping_key() or 0)
+
+    hash_planned(context, lake, stores, progress, planned)
 
 
 @dg.op(ins={"hashed": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), retry_policy=RETRIES)

@@ -19,11 +19,12 @@ from fixity.ingest.tags import tag_writer
 from fixity.ingest.verdict import check_names, verdict
 from fixity.lake import Lake
 from fixity.ledger import keep_checksums
-from fixity.shards import hash_shard
+from fixity.shards import Plan
 from fixity.stores.attributes import open_attributes
 from fixity.tables import INGEST
 from fixity.wording import bytes_text
 from fixity_assets.describe import GROUP, RETRIES, column_schema, told_plainly
+from fixity_assets.hashing import hash_planned
 from fixity_assets.selected import SelectedObjects
 from resources import LakeResource, ProgressResource, StoresResource
 
@@ -68,29 +69,19 @@ def read_objects(
     """Read and hash the objects of one shard; finished parts and chunks stay when it is interrupted."""
     bucket = context.partition_key
     wanted, _, number = (context.get_mapping_key() or "").rpartition("_")
-    with told_plainly(), stores.open(bucket) as store:
-        kept_in = lake.open()
+
+    def planned(kept_in: Lake) -> tuple[Plan, str, int]:
         selected = SelectedObjects(context, kept_in, bucket, stores.catalog.place_of(bucket))
         plan = next(p for a, p in kept_plans(kept_in, selected.scratch).items() if a == wanted)
-        plan.refuse_elsewhere(bucket, stores.catalog.place_of(bucket))
-        shard = plan.shards[int(number)]
-        hash_shard(
-            store,
-            kept_in,
-            ingest_scratch(selected.scratch, plan.algorithm),
-            plan,
-            shard,
-            context.run.run_id,
-            stores.threads(bucket),
-            progress.hashing(context, bucket, plan, shard),
-            chunk_size=stores.catalog.bucket(bucket).chunk_size,
-            said=context.log.info,
-        )
+        return plan, ingest_scratch(selected.scratch, plan.algorithm), int(number)
+
+    hash_planned(context, lake, stores, progress, planned)
 
 
 @dg.op(
     ins={"read": dg.In(dg.Nothing)},
     out={"result": dg.Out(dg.Nothing), **{name: dg.Out(dg.Nothing) for name in check_names()}},
+    retry_policy=RETRIES,
 )
 def compare_with_baselines(
     context: dg.OpExecutionContext, lake: LakeResource, stores: StoresResource

@@ -8,6 +8,7 @@ from fixity.catalog import Catalog
 from sensors.batch_completion import batch_completion_sensor
 from sensors.batch_reconciliation import batch_reconciliation_sensor
 from sensors.both_sides import both_sides_sensor
+from sensors.event_reconciliation import event_reconciliation_sensor
 from sensors.new_objects import new_objects_sensor
 from sensors.restore_completion import restore_completion_sensor
 from sensors.results_manifest import map_results_sensors
@@ -25,4 +26,6 @@ def all_sensors(catalog: Catalog) -> list[dg.SensorDefinition]:
         sensors.append(restore_completion_sensor(catalog))
     if queues.new_objects:
         sensors.append(new_objects_sensor(catalog, queues.new_objects))
+    if queues.new_objects or queues.restore_completion:
+        sensors.append(event_reconciliation_sensor(catalog))
     return sensors + map_results_sensors(catalog)

@@ -19,7 +19,7 @@ from fixity.hashing import utc_now
 from fixity.map_results import MapRun, ResultsRefused
 from fixity.map_results.keep import runs_among
 from fixity.map_results.runs import MANIFEST
-from fixity.map_results.s3 import Head
+from fixity.map_results.s3 import StoredObject
 from fixity_assets.map_results import MAP_RUNS, NAME, REFUSED
 from fixity_assets.runs import UNSUCCESSFUL
 from jobs.map_results import MAP_RESULTS_JOB
@@ -78,7 +78,7 @@ def map_results_sensors(
     ) -> dg.SensorResult:
         before = _Cursor.read(context.cursor)
         bucket = map_results.open()
-        found: dict[str, tuple[MapRun, Head]] = {}
+        found: dict[str, tuple[MapRun, StoredObject]] = {}
         receipts: list[str] = []
         if queue is not None:
             inbox = Inbox(queues.open(queue), json.dumps(before.receipts))

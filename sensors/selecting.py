@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import dagster as dg
 
@@ -18,6 +19,9 @@ from jobs.ingest import INGEST_SELECTED_JOB
 from resources.queues import OpenQueue
 from sensors.messages import Inbox
 
+EVENTS = "fixity/events"
+"""The tag of runs over objects that events named: `new` or `restored`."""
+
 
 @dataclass
 class Batch:
@@ -26,24 +30,21 @@ class Batch:
     objects: dict[str, list[Wanted]] = field(default_factory=dict)
     bodies: list[str] = field(default_factory=list)
 
-    def requests(self, lake: Lake, purpose: str) -> list[dg.RunRequest]:
+    def requests(self, lake: Lake, purpose: Literal["new", "restored"]) -> list[dg.RunRequest]:
         """A run for each bucket. A message that is delivered again makes no second run.
 
         Raises LakeError.
         """
         message = hashlib.sha256("\n".join(sorted(self.bodies)).encode()).hexdigest()[:40]
         return [
-            selected_run(lake, bucket, wanted, f"{purpose}:{bucket}:{message}")
+            dg.RunRequest(
+                run_key=f"{purpose}:{bucket}:{message}",
+                job_name=INGEST_SELECTED_JOB,
+                partition_key=bucket,
+                tags={SELECTION: keep_selection(lake, bucket, wanted), EVENTS: purpose},
+            )
             for bucket, wanted in self.objects.items()
         ]
-
-
-def selected_run(lake: Lake, bucket: str, wanted: Iterable[Wanted], run_key: str) -> dg.RunRequest:
-    """A run of ingest fixity over a few objects of a bucket. Raises LakeError."""
-    name = keep_selection(lake, bucket, wanted)
-    return dg.RunRequest(
-        run_key=run_key, job_name=INGEST_SELECTED_JOB, partition_key=bucket, tags={SELECTION: name}
-    )
 
 
 def take_batch(

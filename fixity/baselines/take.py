@@ -6,39 +6,26 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.baselines.attributes import attribute_records
 from fixity.baselines.given import given_records
 from fixity.baselines.manifests import find_manifests, is_of_manifest, manifest_records
-from fixity.baselines.records import Record, rank
+from fixity.baselines.parts import PART_OBJECTS, RECORDS, GatheredParts, records_table
+from fixity.baselines.records import Record
 from fixity.catalog import Algorithm
 from fixity.database import open_database
 from fixity.lake import Lake
-from fixity.stores import FindingStore, ListedObject, ObjectSkipped
+from fixity.stores import FindingStore, ListedObject, listed_objects
 from fixity.stores.attributes import Attributes
 from fixity.table_writer import ROW_GROUP_ROWS
 from fixity.tables import BASELINES, Provenance
 
 _SQL = Path(__file__).with_suffix(".sql")
-_FOUND = pa.schema(
-    [
-        ("key", pa.string()),
-        ("version_id", pa.string()),
-        ("algorithm", pa.string()),
-        ("checksum", pa.string()),
-        ("recorded_as", pa.string()),
-        ("recorded_in", pa.string()),
-        ("rank", pa.int32()),
-        ("recorded_at", pa.timestamp("us", tz="UTC")),
-        ("problem", pa.string()),
-    ]
-)
-_BATCH = 1000
+_BATCH = 10_000  # records in Python's hands at a time
 
 
 @dataclass(frozen=True)
@@ -59,41 +46,49 @@ def take_baselines(
     objects: Path,
     preferred: Algorithm,
     workspace: Path,
+    scratch: str,
     threads: int,
     everything: bool,
     gone: Sequence[str] = (),
     excluded: Callable[[str], bool] = lambda key: False,
     progress: Callable[[int], None] = lambda objects: None,
+    said: Callable[[str], None] = lambda text: None,
 ) -> Baselines:
     """Gather what is recorded of the objects of an inventory.
 
     Arguments: `attributes`, None for a store that has none; `objects`, a local inventory; `preferred`,
-    the algorithm that is taken first among records of one kind; `everything`, whether the inventory is
-    the whole bucket, so that a record of an object that is not in it speaks of one that is missing;
-    `gone`, keys of which that is so in any case; `excluded`, keys that no listing has: records of them
-    are left out.
+    the algorithm that is taken first among records of one kind; `scratch`, where in the lake the parts are
+    kept that an interrupted attempt goes on from, which `said` is told; `everything`, whether the
+    inventory is the whole bucket, so that a record of an object that is not in it speaks of one that
+    is missing; `gone`, keys of which that is so in any case; `excluded`, keys that no listing has:
+    records of them are left out.
     Returns the table, sorted by key and rank, in `workspace`.
     Raises StoreUnreachable, LakeError.
     """
     found = workspace / "records.parquet"
-    with pq.ParquetWriter(found, _FOUND) as writer:
-        for records in _batches(
-            _records(store, attributes, lake, bucket, objects, workspace, threads, everything, progress)
-        ):
-            rows = [
-                (
-                    *record[:6],
-                    rank(record.source, record.algorithm, preferred),
-                    record.recorded_at,
-                    record.problem,
-                )
-                for record in records
-                if not excluded(record.key)
-            ]
-            if not rows:
-                continue
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            writer.write_table(pa.table(columns, schema=_FOUND))
+    parts = GatheredParts(lake, scratch, objects, preferred, workspace)
+    if parts.kept and attributes is not None:
+        said(f"{bucket}: {parts.kept:,} parts with records of its objects were gathered before")
+    of_manifests: list[ListedObject] = []
+    done = 0
+    with pq.ParquetWriter(found, RECORDS) as writer, ThreadPoolExecutor(threads) as pool:
+
+        def write(records: Iterable[Record]) -> None:
+            waiting = (record for record in records if not excluded(record.key))
+            while batch := list(islice(waiting, _BATCH)):
+                writer.write_table(records_table(batch, preferred))
+
+        write(given_records(lake, bucket, workspace))
+        for items in _items(objects):
+            of_manifests += [item for item in items if item.is_latest and is_of_manifest(item.key)]
+            if attributes is not None:
+                writer.write_table(parts.records(attributes, done, items, pool))
+            done += len(items)
+            progress(done)
+        if not everything:
+            of_manifests += _manifests_around(store, objects)
+        manifests = find_manifests(of_manifests)
+        write(chain.from_iterable(manifest_records(store, manifest) for manifest in manifests))
     file = workspace / "baselines.parquet"
     counts: Counter[str] = Counter()
     rows_written = problems = 0
@@ -110,41 +105,6 @@ def take_baselines(
             problems += table.num_rows - table.column("problem").null_count
             counts.update(table.column("recorded_as").to_pylist())
     return Baselines(file, rows_written, dict(sorted(counts.items())), problems)
-
-
-def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
-    waiting = iter(records)
-    while batch := list(islice(waiting, 10 * _BATCH)):
-        yield batch
-
-
-def _records(
-    store: FindingStore,
-    attributes: Attributes | None,
-    lake: Lake,
-    bucket: str,
-    objects: Path,
-    workspace: Path,
-    threads: int,
-    everything: bool,
-    progress: Callable[[int], None],
-) -> Iterator[Record]:
-    yield from given_records(lake, bucket, workspace)
-    of_manifests: list[ListedObject] = []
-    done = 0
-    with ThreadPoolExecutor(threads) as pool:
-        for items in _items(objects):
-            of_manifests += [item for item in items if item.is_latest and is_of_manifest(item.key)]
-            if attributes is not None:
-                look = _looking(attributes)
-                for records in pool.map(look, items):
-                    yield from records
-            done += len(items)
-            progress(done)
-    if not everything:
-        of_manifests += _manifests_around(store, objects)
-    for manifest in find_manifests(of_manifests):
-        yield from manifest_records(store, manifest)
 
 
 def _manifests_around(store: FindingStore, objects: Path) -> Iterator[ListedObject]:
@@ -169,17 +129,7 @@ def _manifests_around(store: FindingStore, objects: Path) -> Iterator[ListedObje
 _BAG = ("md5", "sha1", "sha256", "sha512")
 
 
-def _looking(attributes: Attributes) -> Callable[[ListedObject], list[Record]]:
-    def look(item: ListedObject) -> list[Record]:
-        try:
-            return attribute_records(attributes, item)
-        except ObjectSkipped as error:  # reading it will say the same
-            return [Record(item.key, item.version_id, None, None, "object-metadata", "HEAD", str(error))]
-
-    return look
-
-
 def _items(objects: Path) -> Iterator[list[ListedObject]]:
     with pq.ParquetFile(objects) as table:
-        for batch in table.iter_batches(_BATCH, columns=list(ListedObject.__slots__)):
-            yield [ListedObject(**row) for row in batch.to_pylist()]
+        for batch in table.iter_batches(PART_OBJECTS, columns=list(ListedObject.__slots__)):
+            yield list(listed_objects(batch))

@@ -149,7 +149,7 @@ def make_ingest_report(
     csv_name = ingest_report_file(bucket, day, run_id)
     latest_csv = ingest_report_file(bucket, None, run_id) if everything else None
     stats_name = ingest_stats_file(bucket, day, run_id)
-    lake.put(table_name, table)
+    lake.put(table_name, table, replace=True)  # an attempt before may have kept it, with its own times
     lake.put(csv_name, csv_file, replace=True)
     lake.put_text(stats_name, json.dumps(vars(counts), indent=2) + "\n", replace=True)
     if latest_csv is not None:

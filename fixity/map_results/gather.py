@@ -17,7 +17,7 @@ from fixity.map_results.elements import Element, decode, elements
 from fixity.map_results.errors import ResultsRefused
 from fixity.map_results.manifest import Manifest, read_manifest
 from fixity.map_results.runs import MapRun
-from fixity.map_results.s3 import Head, ResultsBucket
+from fixity.map_results.s3 import ResultsBucket, StoredObject
 
 OnFailed = Literal["refuse", "include"]
 """What to do where executions failed or were never started."""
@@ -52,7 +52,7 @@ class Gathered:
     results: int
     failed: int
     files: int
-    manifest: Head
+    manifest: StoredObject
 
     @property
     def message(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ from fixity.map_results.errors import ResultsRefused
 from fixity.map_results.gather import Gathered, gather
 from fixity.map_results.ledger import KeptChecks, keep_told
 from fixity.map_results.runs import MANIFEST, MapRun
-from fixity.map_results.s3 import Head, ResultsBucket
+from fixity.map_results.s3 import ResultsBucket, StoredObject
 from fixity.stores import FindingStore
 
 
@@ -30,7 +30,7 @@ class Kept:
     left_out: Counter[str]
 
 
-def runs_among(settings: MapResults, heads: Iterable[Head]) -> Iterator[tuple[MapRun, Head]]:
+def runs_among(settings: MapResults, heads: Iterable[StoredObject]) -> Iterator[tuple[MapRun, StoredObject]]:
     """The map runs whose manifests are among listed objects. Not every manifest.json is one."""
     for head in heads:
         if head.key.endswith(MANIFEST):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fixity.map_results.errors import ResultsRefused
 from fixity.map_results.runs import MapRun
-from fixity.map_results.s3 import Head, ResultsBucket
+from fixity.map_results.s3 import ResultsBucket, StoredObject
 
 _LARGEST = 64 * 1024 * 1024  # room for more result files than a map run can have
 
@@ -25,7 +25,7 @@ class Manifest:
     as the manifest says.
     """
 
-    head: Head
+    head: StoredObject
     succeeded: list[str]
     others: dict[str, list[str]]
     size: int

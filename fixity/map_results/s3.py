@@ -32,7 +32,7 @@ _MOST_PARTS = 9_000  # S3 takes 10,000
 
 
 @dataclass(frozen=True)
-class Head:
+class StoredObject:
     """An object as the store describes it; `last_modified` in UTC, `etag` without quotes."""
 
     key: str
@@ -57,7 +57,7 @@ class ResultsBucket:
         """Where an object stands, for people."""
         return f"s3://{self._bucket}/{key}"
 
-    def head(self, key: str) -> Head | None:
+    def head(self, key: str) -> StoredObject | None:
         """An object as it is now, None where there is none."""
         try:
             said = self._client.head_object(Bucket=self._bucket, Key=key)
@@ -67,9 +67,9 @@ class ResultsBucket:
             raise self._unreachable(key, error) from error
         except BotoCoreError as error:
             raise self._unreachable(key, error) from error
-        return Head(key, said["ETag"].strip('"'), said["ContentLength"], said["LastModified"])
+        return StoredObject(key, said["ETag"].strip('"'), said["ContentLength"], said["LastModified"])
 
-    def list(self, prefix: str, after: str = "", pages: int | None = None) -> Iterator[list[Head]]:
+    def list(self, prefix: str, after: str = "", pages: int | None = None) -> Iterator[list[StoredObject]]:
         """The objects below a prefix, page by page (of 1,000), from the key that follows `after`."""
         paginator = self._client.get_paginator("list_objects_v2")
         settings: PaginatorConfigTypeDef = {"MaxItems": pages * 1000} if pages else {}
@@ -81,11 +81,11 @@ class ResultsBucket:
                 PaginationConfig=settings,
             ):
                 yield [
-                    Head(each["Key"], each["ETag"].strip('"'), each["Size"], each["LastModified"])
+                    StoredObject(each["Key"], each["ETag"].strip('"'), each["Size"], each["LastModified"])
                     for each in page.get("Contents", [])
                 ]
 
-    def pieces(self, head: Head) -> Iterator[bytes]:
+    def pieces(self, head: StoredObject) -> Iterator[bytes]:
         """An object's bytes, in pieces that are asked for one by one.
 
         A reader may take its time: no connection waits for it. All pieces are of the same object.
@@ -94,7 +94,7 @@ class ResultsBucket:
         for start in range(0, head.size, PIECE):
             yield self._piece(head, start, min(start + PIECE, head.size) - 1)
 
-    def _piece(self, head: Head, first: int, last: int) -> bytes:
+    def _piece(self, head: StoredObject, first: int, last: int) -> bytes:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 said = self._client.get_object(

@@ -1,9 +1,7 @@
 """One look at a bucket's archived objects: what became of the restores asked for, and asking for the next.
 
-Each look is a table, `restored/<bucket>/<run id>.parquet`, which the next one goes on from. An object is
-`waiting` (its bytes do not fit among those restored at a time yet), `requested`, `restored` (ready to
-be read), `checked` (it was read), or `failed`. When all are checked or failed, the next look begins
-anew. That a look had no answer is no end of a restore: only several looks without one are.
+Each look is a table, `restored/<bucket>/<run id>.parquet`, which the next one goes on from. When all objects
+are checked or failed, the next look begins anew.
 """
 
 from __future__ import annotations
@@ -13,63 +11,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.catalog import Restore, Tier
-from fixity.database import open_database
+from fixity.catalog import Restore
 from fixity.hashing import utc_now
 from fixity.lake import Lake
-from fixity.lake.paths import ingest_file, ingest_folder, restored_file, restored_folder
+from fixity.lake.paths import ingest_file, restored_file, restored_folder
 from fixity.newest import announce, newest_table
-from fixity.restore.archives import MAYBE_ARCHIVED, Archive, archive_of, days_for, tier_for, wait_for
+from fixity.restore.archives import Archive, archive_of, wait_for
+from fixity.restore.ask import ask_for_next
+from fixity.restore.objects import ATTEMPTS, OPEN, Archived, State, archived_of, gone, unanswered
 from fixity.stores import ObjectError, ObjectUnreadable, StoreUnreachable
 from fixity.stores.attributes import Attributes, Head
 from fixity.tables import FAILED, INGEST, RESTORED, Provenance, this_software
 
-State = Literal["waiting", "requested", "restored", "checked", "failed"]
-_SQL = Path(__file__).with_suffix(".sql")
 EXPIRED = "RestoreExpired"
 _SOON = timedelta(minutes=15)
-_ATTEMPTS = 2
-_LOOKS = 5
-_PASSING = (
-    "ConnectionError",
-    "InternalError",
-    "RequestTimeout",
-    "ServiceUnavailable",
-    "SlowDown",
-    "Throttling",
-)
-_OPEN = ("waiting", "requested", "restored")
-
-
-@dataclass(frozen=True)
-class Archived:
-    """An archived object, and how its restore stands. Times in UTC; see RESTORED for each field."""
-
-    key: str
-    version_id: str | None
-    size: int
-    etag: str | None
-    storage_class: str
-    archive: Archive | None
-    state: State
-    tier: Tier | None
-    attempts: int
-    unanswered: int
-    requested_at: datetime | None
-    look_again_at: datetime | None
-    restored_until: datetime | None
-    error_code: str | None
-    detail: str | None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is something left to do."""
-        return self.state in _OPEN
 
 
 @dataclass(frozen=True)
@@ -116,35 +75,26 @@ def look_at_archived(
         _refuse_all_unanswered(bucket, known, rows)
         notes = [f"{row.key}: {row.detail}" for row in rows if _fell_out(row)]
         rows = [row for row in rows if row.archive is not None or row.unanswered]
-        room = restore.at_once - sum(row.size for row in rows if row.state in ("requested", "restored"))
-        chosen: list[bool] = []
-        for row in rows:
-            # One that is larger than all the room goes alone.
-            waits = row.state == "waiting" and row.archive is not None
-            fits = waits and (row.size <= room or room == restore.at_once)
-            room -= row.size if fits else 0
-            chosen.append(fits)
-        asked = pool.map(
-            lambda row, wanted: _ask(attributes, row, restore, now()) if wanted else row, rows, chosen
-        )
-        rows = list(asked)
+        rows = ask_for_next(attributes, rows, restore, pool, now)
         notes += [f"{row.key}: {row.detail}" for row in rows if _fell_out(row)]
         rows = [row for row in rows if not _fell_out(row)]
-        file = workspace / "restored.parquet"
         provenance = replace(Provenance.read(listing), run_id=run_id, software=this_software())
+        expired = _expired_now(known, rows)
+        if expired:  # first: the table says that they are failed, and the next attempt would leave it at that
+            made = replace(provenance, inventory_run_id=run_id, listed_at=now())
+            _keep_as_failed_checks(lake, expired, made, workspace)
+        file = workspace / "restored.parquet"
         table = pa.Table.from_pylist([asdict(row) for row in rows], RESTORED)
         pq.write_table(table.cast(provenance.attach(RESTORED)), file, compression="zstd")
         name = restored_file(bucket, run_id)
-        lake.put(name, file)
+        lake.put(name, file, replace=True)  # an attempt before may have kept it, with its own times
         announce(lake, restored_folder(bucket), provenance)
-        before = {(row.key, row.version_id) for row in known if row.state == "failed"}
-        expired = [
-            row for row in rows if row.error_code == EXPIRED and (row.key, row.version_id) not in before
-        ]
-        if expired:
-            made = replace(provenance, inventory_run_id=run_id, listed_at=now())
-            _keep_as_failed_checks(lake, expired, made, workspace)
     return Look(name, rows, _look_again_at(rows, now()), notes)
+
+
+def _expired_now(before: list[Archived], after: list[Archived]) -> list[Archived]:
+    known = {(row.key, row.version_id) for row in before if row.state == "failed"}
+    return [row for row in after if row.error_code == EXPIRED and (row.key, row.version_id) not in known]
 
 
 def _keep_as_failed_checks(lake: Lake, rows: list[Archived], of: Provenance, workspace: Path) -> None:
@@ -167,7 +117,7 @@ def _keep_as_failed_checks(lake: Lake, rows: list[Archived], of: Provenance, wor
         for row in rows
     ]
     pq.write_table(pa.Table.from_pylist(checks, of.attach(INGEST)), file, compression="zstd")
-    lake.put(ingest_file(of.bucket, of.run_id), file)
+    lake.put(ingest_file(of.bucket, of.run_id), file, replace=True)
 
 
 def _fell_out(row: Archived) -> bool:
@@ -194,31 +144,7 @@ def _last_unfinished(lake: Lake, bucket: str, workspace: Path) -> Path | None:
         return None
     file = lake.fetch(last, workspace)
     states = pq.read_table(file, columns=["state"]).column("state").unique().to_pylist()
-    return file if set(states) & set(_OPEN) else None
-
-
-def archived_of(
-    lake: Lake, bucket: str, inventory: Path, workspace: Path, last: Path | None = None
-) -> list[Archived]:
-    """The objects of an inventory that are archived or may be, each as the last look left it; all
-    `waiting` where there is none. What was read since is `checked`. Raises LakeError."""
-    nothing_before = workspace / "nothing-before.parquet"
-    nothing_checked = workspace / "nothing-checked.parquet"
-    pq.write_table(RESTORED.empty_table(), nothing_before)
-    pq.write_table(INGEST.empty_table(), nothing_checked)
-    checks = [file.name for file in lake.list(ingest_folder(bucket)) if file.name.endswith(".parquet")]
-    with open_database(workspace) as database:
-        found = database.execute(
-            _SQL.read_text(encoding="utf-8"),
-            {
-                "inventory": str(inventory),
-                "classes": list(MAYBE_ARCHIVED),
-                "last": [str(nothing_before), *([str(last)] if last else [])],
-                "attempts": _ATTEMPTS,
-                "checks": [str(nothing_checked), *(str(lake.fetch(name, workspace)) for name in checks)],
-            },
-        ).to_arrow_table()
-    return [Archived(**row) for row in found.to_pylist()]
+    return file if set(states) & set(OPEN) else None
 
 
 def _look(attributes: Attributes, row: Archived, now: datetime) -> Archived:
@@ -230,9 +156,9 @@ def _look(attributes: Attributes, row: Archived, now: datetime) -> Archived:
     try:
         head = attributes.head(row.key, row.version_id, row.etag)
     except ObjectUnreadable as error:
-        return _unanswered(row, error)
+        return unanswered(row, error)
     except ObjectError as error:
-        return _gone(row, error)
+        return gone(row, error)
     if row.unanswered:
         row = replace(row, unanswered=0, error_code=None, detail=None)
     archive = archive_of(row.storage_class, head)
@@ -266,57 +192,10 @@ def _not_restored(row: Archived, head: Head, archive: Archive, now: datetime) ->
         return replace(row, state="requested", tier=tier, look_again_at=now + wait_for(archive, tier))
     if row.state == "waiting":
         return row
-    if row.attempts >= _ATTEMPTS:
+    if row.attempts >= ATTEMPTS:
         why = "the restored copy expired before it was read, for the second time"
         return replace(row, state="failed", error_code=EXPIRED, detail=why)
     return replace(row, state="waiting", detail="the restored copy expired before it was read")
-
-
-def _ask(attributes: Attributes, row: Archived, restore: Restore, now: datetime) -> Archived:
-    """Ask for an object's restore."""
-    assert row.archive is not None
-    tier, said = tier_for(row.archive, restore.tier)
-    days = days_for(row.archive, restore)
-    try:
-        try:
-            answer = attributes.restore(row.key, row.version_id, tier, days)
-        except ObjectUnreadable as error:
-            if error.code != "GlacierExpeditedRetrievalNotAvailable":
-                raise
-            tier, said = "Standard", "S3 has no capacity for Expedited now: Standard was asked for"
-            answer = attributes.restore(row.key, row.version_id, tier, days)
-    except ObjectUnreadable as error:
-        return _unanswered(row, error) if error.code in _PASSING else _failed(row, error)
-    except ObjectError as error:
-        return _gone(row, error)
-    return replace(
-        row,
-        unanswered=0,
-        error_code=None,
-        state="restored" if answer == "restored" else "requested",
-        tier=tier,
-        attempts=row.attempts + 1,
-        requested_at=now,
-        look_again_at=now + wait_for(row.archive, tier),
-        detail=said,
-    )
-
-
-def _unanswered(row: Archived, error: ObjectUnreadable) -> Archived:
-    """The row as it was, to be looked at again soon; failed where that was so several times already."""
-    if row.unanswered + 1 >= _LOOKS:
-        return _failed(replace(row, unanswered=row.unanswered + 1), error)
-    detail = f"could not be looked at: {error}"
-    return replace(row, unanswered=row.unanswered + 1, error_code=error.code, detail=detail)
-
-
-def _gone(row: Archived, error: ObjectError) -> Archived:
-    return replace(row, archive=None, unanswered=0, error_code=error.code, detail=error.message)
-
-
-def _failed(row: Archived, error: ObjectError) -> Archived:
-    archive = row.archive or archive_of(row.storage_class, None) or "ARCHIVE_ACCESS"
-    return replace(row, archive=archive, state="failed", error_code=error.code, detail=error.message)
 
 
 def _look_again_at(rows: list[Archived], now: datetime) -> datetime | None:

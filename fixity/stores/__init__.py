@@ -14,6 +14,7 @@ from fixity.stores.base import (
     Sink,
     Store,
     StoreUnreachable,
+    listed_objects,
 )
 from fixity.stores.local import LocalStore
 from fixity.stores.pace import Pace
@@ -23,6 +24,7 @@ __all__ = [
     "DELETED",
     "FindingStore",
     "ListedObject",
+    "LocalStore",
     "ObjectError",
     "ObjectSkipped",
     "ObjectUnreadable",
@@ -30,6 +32,7 @@ __all__ = [
     "Sink",
     "Store",
     "StoreUnreachable",
+    "listed_objects",
     "open_store",
 ]
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import pyarrow as pa
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,21 @@ class ListedObject:
     etag: str | None
     last_modified: datetime | None
     storage_class: str | None
+
+
+def listed_objects(rows: pa.RecordBatch | pa.Table) -> Iterator[ListedObject]:
+    """The objects of rows of an inventory."""
+    columns = [rows.column(name) for name in ListedObject.__slots__]
+    return map(
+        ListedObject,
+        *(_times(column) if pa.types.is_timestamp(column.type) else column.to_pylist() for column in columns),
+    )
+
+
+def _times(column: pa.Array | pa.ChunkedArray) -> list[datetime | None]:
+    """Arrow itself takes six times as long for them, as long as for all other columns together."""
+    since = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
+    return [None if each is None else EPOCH + timedelta(microseconds=each) for each in since]
 
 
 class Sink(Protocol):

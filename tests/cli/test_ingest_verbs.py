@@ -106,7 +106,29 @@ def test_a_dry_run_of_a_restore_says_what_it_comes_to_and_asks_for_nothing(
     assert (real.returncode, figures(real.stdout)["Requested"]) == (0, 2), real.stderr
 
 
-def test_a_deposit_is_verified_by_directory_and_by_pair(platform: Platform) -> None:
+def test_an_estimate_says_of_how_many_objects_nobody_could_tell(
+    moto_server: MotoServer, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    archive = ArchivePlatform(tmp_path, moto_server, settings={"archived": "restore"})
+    for key, storage_class in (("film", "GLACIER"), ("gone", "INTELLIGENT_TIERING")):
+        archive.s3.put_object(
+            Bucket=archive.real_name,
+            Key=key,
+            Body=b"abc",
+            StorageClass=storage_class,  # type: ignore[arg-type]
+        )
+    archive.run(instance, INVENTORY_JOB)
+    archive.s3.delete_object(Bucket=archive.real_name, Key="gone")
+    dry = plain("restore", BUCKET, "--dry-run", folder=tmp_path)
+    assert dry.exit_code == 0, dry.stderr
+    assert dry.stdout.splitlines()[:2] == [
+        "GLACIER: 1 objects, 3 B, Bulk, $0.00",
+        "Not in the estimate, since nobody could look where they lie: 1 objects, 3 B (gone: "
+        "DeletedSinceListed: the object is gone since it was listed)",
+    ]
+
+
+def test_a_deposit_is_verified_by_directory_and_by_prefix(platform: Platform) -> None:
     folder = platform.folder / "files"
     folder.mkdir()
     (folder / "a").write_bytes(b"abc")
@@ -125,11 +147,55 @@ def test_a_deposit_is_verified_by_directory_and_by_pair(platform: Platform) -> N
     assert (empty.exit_code, empty.stderr.startswith("empty: there is no file in it")) == (2, True)
     unknown = plain("deposit", "nowhere", PAIR, folder=platform.folder)
     assert (unknown.exit_code, unknown.stderr) == (2, "nowhere is not a directory\n")
+
+
+def test_a_deposit_is_verified_by_a_pair_whose_source_is_a_directory(platform: Platform) -> None:
+    folder = platform.folder / "files"
+    folder.mkdir()
+    for key in ("a", "not-uploaded.tmp", "left-out-there.log"):
+        (folder / key).write_bytes(b"abc")
+    platform.put("a", b"abc")
+    platform.put("another.log", b"of the bucket, left out")
+    platform.bucket_settings = {"exclude": ["*.log"]}
     text = platform.file.read_text()
-    local = f"\n  local: {{path: {folder}}}"
+    local = f"\n  local: {{path: {folder}, exclude: ['*.tmp']}}"
     text = text.replace("buckets:", f"buckets:{local}").replace(
         "pairs:", f"pairs:\n  upload: {{source: local, replica: {PAIR}}}"
     )
-    (platform.folder / "other.yaml").write_text(text)
-    by_pair = plain("deposit", "upload", "--catalog", "other.yaml", folder=platform.folder)
-    assert (by_pair.exit_code, figures(by_pair.stdout)["Missing"]) == (1, 2), by_pair.stderr
+    (platform.folder / "pair.yaml").write_text(text)
+    done = plain("deposit", "upload", "--catalog", "pair.yaml", folder=platform.folder)
+    said = figures(done.stdout)
+    assert (done.exit_code, said["Files"], said["Verified"], said["Not local"]) == (0, 1, 1, 0), done.stderr
+    assert [(row["key"], row["comparison"]) for row in csv_of(done.stdout)] == [("a", "etag")]
+    (folder / "lost").write_bytes(b"never uploaded")
+    platform.put("a", b"abd")
+    worse = plain("deposit", "upload", "--catalog", "pair.yaml", folder=platform.folder)
+    assert {row["key"]: (row["status"], row["comparison"]) for row in csv_of(worse.stdout)} == {
+        "a": ("mismatch", "read"),
+        "lost": ("missing", "none"),
+    }
+    assert worse.exit_code == 1
+    no_directory = plain("deposit", PAIR, folder=platform.folder)
+    assert (no_directory.exit_code, "is no local directory: use fixity verify" in no_directory.stderr) == (
+        2,
+        True,
+    )
+    unknown = plain("deposit", "uplaod", "--catalog", "pair.yaml", folder=platform.folder)
+    assert (unknown.exit_code, "did you mean 'upload'?" in unknown.stderr) == (2, True)
+
+
+def test_records_of_what_the_catalog_leaves_out_are_not_asked_for(platform: Platform) -> None:
+    platform.bucket_settings = {"exclude": ["*.tmp"]}
+    platform.put("a", b"abc")
+    platform.put("b.tmp", b"abc")
+    assert platform.file.exists()
+    (platform.folder / "list.csv").write_text(f"key,checksum\na,{MD5}\nb.tmp,{'0' * 32}\n")
+    done = fixity("ingest", PAIR, "--expected", "list.csv", folder=platform.folder)
+    assert done.returncode == 0, done.stderr
+    assert [(row["key"], row["result"]) for row in csv_of(done.stdout)] == [("a", "MATCHED")]
+    (platform.folder / "left-out.csv").write_text(f"key,checksum\nb.tmp,{MD5}\n")
+    none = plain("ingest", PAIR, "--expected", "left-out.csv", folder=platform.folder)
+    assert (none.exit_code, none.stderr) == (
+        2,
+        f"all that is named is left out by `exclude` of {PAIR} in the catalog\n",
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pytest
@@ -19,16 +20,13 @@ from fixity.catalog import Store
 from fixity.deposit import Deposit, NothingToVerify, Summary, verify_deposit
 from fixity.etags import MultipartEtag, likely_part_sizes, parts_of
 from fixity.s3_client import s3_client
-from fixity.stores import ListedObject, Pace, Sink
+from fixity.stores import ListedObject, Pace, Sink, StoreUnreachable
 from fixity.stores.attributes import Attributes, Head
 from fixity.stores.local import LocalStore
 from tests.conftest import MakeBucket
 from tests.fixity.support import s3_store
 from tests.servers.moto_server import MotoServer
 from tests.servers.seaweedfs import REGION, SeaweedFS
-
-if TYPE_CHECKING:
-    pass
 
 MIB = 1024**2
 
@@ -255,7 +253,94 @@ def test_what_either_side_leaves_out_is_no_part_of_the_deposit(place: Place) -> 
     assert (set(rows), summary.verified, summary.not_local) == ({"a"}, 1, 0)
 
 
+def test_of_a_bucket_with_versions_the_current_one_is_the_upload(place: Place, seaweedfs: SeaweedFS) -> None:
+    place.s3.put_bucket_versioning(Bucket=place.bucket, VersioningConfiguration={"Status": "Enabled"})
+    place.store = s3_store(seaweedfs.endpoint_url, place.bucket, versions=True)
+    place.put("a", b"an upload before this one")
+    place.put("a", b"the upload")
+    place.put("overwritten", b"the upload")
+    place.s3.put_object(Bucket=place.bucket, Key="overwritten", Body=b"by others!")
+    place.put("deleted", b"the upload")
+    place.s3.delete_object(Bucket=place.bucket, Key="deleted")
+    rows, summary = place.verify()
+    assert {key: proof(row) for key, row in rows.items()} == {
+        "a": ("verified", "etag"),
+        "overwritten": ("mismatch", "read"),
+        "deleted": ("missing", "none"),
+    }
+    assert summary.not_local == 0
+
+
 def test_nothing_to_verify_is_no_proof(place: Place) -> None:
     place.folder.mkdir(exist_ok=True)
     with pytest.raises(NothingToVerify):
         place.verify()
+
+
+def test_the_report_is_in_the_order_of_keys_however_the_files_are_shared_out(tmp_path: Path) -> None:
+    for number in range(250):
+        for folder in ("here", "there"):
+            file = tmp_path / folder / f"{number % 7}" / f"{number}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(bytes(20 * MIB if number == 3 else number))
+    source, target = (LocalStore(tmp_path / folder, Pace(4)) for folder in ("here", "there"))
+    summary = verify_deposit(Deposit(source, target, lambda: None), tmp_path / "report.csv", 3)
+    with (tmp_path / "report.csv").open(newline="", encoding="utf-8") as text:
+        keys = [row["key"] for row in csv.DictReader(text)]
+    assert keys == sorted(f"{number % 7}/{number}" for number in range(250))
+    assert (summary.files, summary.verified, summary.not_local) == (250, 250, 0)
+
+
+def test_a_bucket_that_cannot_be_listed_is_no_report_of_missing_objects(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.file("a", b"uploaded or not, nobody can tell")
+
+    def fail() -> NoReturn:
+        raise StoreUnreachable("the bucket is away")
+
+    monkeypatch.setattr(place.store, "list_objects", fail)
+    with pytest.raises(StoreUnreachable, match="the bucket is away"):
+        place.verify()
+
+
+def test_files_are_hashed_while_the_bucket_is_listed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(300):
+        for folder in ("here", "there"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / f"{number:03}").write_bytes(b"the same")
+    source, target = (LocalStore(tmp_path / folder, Pace(4)) for folder in ("here", "there"))
+    (whole,) = target.list_objects()
+    hashed = threading.Event()
+    read = source.read
+
+    def reading(item: ListedObject, sink: Sink) -> None:
+        read(item, sink)
+        hashed.set()
+
+    def pages() -> Iterator[pa.RecordBatch]:
+        yield whole.slice(0, 150)
+        assert hashed.wait(10), "nothing was hashed before the listing's end"
+        yield whole.slice(150)
+
+    monkeypatch.setattr(source, "read", reading)
+    monkeypatch.setattr(target, "list_objects", pages)
+    summary = verify_deposit(Deposit(source, target, lambda: None), tmp_path / "report.csv", 2)
+    assert (summary.verified, summary.missing) == (300, 0)
+
+
+def test_a_bucket_that_lists_in_another_order_than_that_of_keys_has_all_its_objects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        for key in "abc":
+            (tmp_path / folder / key).write_bytes(b"the same")
+    (tmp_path / "here" / "b").rename(tmp_path / "here" / "bb")
+    source, target = (LocalStore(tmp_path / folder, Pace(4)) for folder in ("here", "there"))
+    (whole,) = target.list_objects()
+    monkeypatch.setattr(target, "list_objects", lambda: iter([whole.slice(at, 1) for at in (2, 1, 0)]))
+    summary = verify_deposit(Deposit(source, target, lambda: None), tmp_path / "report.csv", 2)
+    assert (summary.verified, summary.missing, summary.not_local) == (2, 1, 1)

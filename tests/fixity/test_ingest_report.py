@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import timedelta
 from functools import partial
 from operator import add
@@ -12,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from fixity.baselines import keep_given, read_given, take_baselines
+from fixity.baselines import SOURCES, keep_given, read_given, take_baselines
 from fixity.ingest.plan import ingest_scratch, plan_ingest
 from fixity.ingest.report import IngestReport, make_ingest_report
 from fixity.ingest.verdict import verdict
@@ -20,7 +21,9 @@ from fixity.inventory import take_inventory
 from fixity.lake import Lake, LakeError, LocalLake
 from fixity.shards import hash_shard
 from fixity.stores import ListedObject, ObjectUnreadable, Sink
+from fixity.stores.attributes import Attributes, Head
 from tests.fixity.support import NOON, MemoryStore
+from tests.fixity.test_restore import head
 
 MD5 = hashlib.md5(b"abc").hexdigest()
 WRONG = "0" * 32
@@ -48,6 +51,7 @@ def report(
     hashed: bool = True,
     everything: bool = True,
     taking: dict[str, Any] | None = None,
+    attributes: Attributes | None = None,
     **more: Any,  # noqa: ANN401
 ) -> IngestReport:
     if given:
@@ -56,7 +60,17 @@ def report(
     with lake.workspace() as workspace:
         objects = lake.fetch(inventory.file, workspace)
         baselines = take_baselines(
-            store, None, lake, "b", objects, "MD5", workspace, 2, everything=True, **taking or {}
+            store,
+            attributes,
+            lake,
+            "b",
+            objects,
+            "MD5",
+            workspace,
+            "scratch/r/",
+            2,
+            everything=True,
+            **taking or {},
         )
         plans = plan_ingest(lake, "scratch/r/", objects, baselines.file, "SHA256", workspace)
         for algorithm, plan in plans.items() if hashed else ():
@@ -72,6 +86,42 @@ def rows(tmp_path: Path, made: IngestReport) -> dict[str, tuple[str, str, str, s
         row["key"]: (row["result"], row["compared_with"], row["status"], row["algorithm"])
         for row in pq.read_table(tmp_path / made.table).to_pylist()
     }
+
+
+class Recorded(Attributes):
+    """What stands with each object: kinds of records, all of them right."""
+
+    def __init__(self, *kinds: str) -> None:
+        self.kinds = kinds
+
+    def head(
+        self, key: str, version_id: str | None = None, etag: str | None = None, part: int | None = None
+    ) -> Head:
+        return head(
+            etag=etag if "object-etag" in self.kinds else f"{etag}-2",
+            metadata={"md5": MD5} if "object-metadata" in self.kinds else {},
+            checksums={"SHA1": hashlib.sha1(b"abc").hexdigest()} if "s3-checksum" in self.kinds else {},
+        )
+
+    def tags(self, key: str, version_id: str | None = None) -> dict[str, str]:
+        return {"computed-md5": MD5} if "object-tagging" in self.kinds else {}
+
+
+@pytest.mark.parametrize("first", range(len(SOURCES) + 1))
+def test_of_all_kinds_of_records_the_first_that_is_there_is_compared_with(tmp_path: Path, first: int) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    there = SOURCES[first:]
+    store.put("bag/data/a", b"abc")
+    if "manifest" in there:
+        store.put("bag/bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+        store.put("bag/manifest-md5.txt", f"{MD5}  data/a\n".encode())
+    given = f"bag/data/a,{MD5}\n" if "api" in there else ""
+    made = rows(tmp_path, report(store, lake, given, attributes=Recorded(*there)))["bag/data/a"]
+    assert made == (
+        ("MATCHED", there[0], "succeeded", "SHA1" if there[0] == "s3-checksum" else "MD5")
+        if there
+        else ("SKIPPED", "none", "succeeded", "SHA256")
+    )
 
 
 def test_each_way_that_an_object_can_end(tmp_path: Path) -> None:
@@ -104,6 +154,13 @@ def test_each_way_that_an_object_can_end(tmp_path: Path) -> None:
         "all_tags_written": 0,
     }
     assert made.counts.compared_with == {"api": 2, "none": 5}
+    assert json.loads(lake.read_text(made.stats)) == {
+        "objects": 6, "matched": 1, "not_matched": 1, "skipped": 5, "failed": 2, "missing": 1, "conflicts": 0,
+        "without_record": 2, "unusable_records": 0, "tags_written": 0, "tags_not_written": 0, "unread": 0,
+        "compared_with": {"api": 2, "none": 5},
+    }  # fmt: skip
+    assert made.latest_csv is not None
+    assert lake.read_text(made.latest_csv) == lake.read_text(made.csv)
 
 
 def test_a_tag_that_could_not_be_written_is_a_warning_on_a_good_check(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fixity.ingest.tags import tag_writer
+from fixity.stores import ObjectError, ObjectSkipped, ObjectUnreadable
 from fixity.stores.attributes import Attributes, Head
 from tests.fixity.support import NOON
 from tests.fixity.test_restore import head
@@ -25,8 +26,11 @@ class Tagged(Attributes):
     def __init__(self, **tags: str) -> None:
         self.now = {name.replace("_", "-"): value for name, value in tags.items()}
         self.puts = 0
+        self.trouble: ObjectError | None = None
 
     def head(self, *args: Any, **more: Any) -> Head:  # noqa: ANN401
+        if self.trouble is not None:
+            raise self.trouble
         return head()
 
     def tags(self, key: str, version_id: str | None = None) -> dict[str, str]:
@@ -64,3 +68,56 @@ def test_a_tag_that_contradicts_stays_and_contradictions_are_not_written_over(
     tagged = Tagged(computed_md5=WRONG)
     assert write(tagged, **row) == said
     assert (tagged.now, tagged.puts) == ({"computed-md5": WRONG}, 0)
+
+
+OTHERS = {f"t{number}": "x" for number in range(10)}
+TIME = "computed-md5-last-modified"
+
+
+@pytest.mark.parametrize(
+    ("there", "said", "tags"),
+    [
+        ({}, "yes", 2),
+        (dict(list(OTHERS.items())[:8]), "yes", 10),
+        ({**dict(list(OTHERS.items())[:8]), "computed-md5": MD5, TIME: "1"}, "yes", 10),
+        (dict(list(OTHERS.items())[:9]), "no: 9 tags are there already, and S3 allows 10", 9),
+        (OTHERS, "no: 10 tags are there already, and S3 allows 10", 10),
+    ],
+)
+def test_tags_are_merged_and_never_more_than_ten(there: dict[str, str], said: str, tags: int) -> None:
+    tagged = Tagged()
+    tagged.now = dict(there)
+    assert write(tagged) == said
+    assert len(tagged.now) == tags
+    assert {name: tagged.now[name] for name in there if name != TIME} == {
+        name: value for name, value in there.items() if name != TIME
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"result": "MATCHED"}, "yes"),
+        ({"result": "SKIPPED"}, "yes"),  # it was read, and nothing was recorded of it
+        ({"result": "NOTMATCHED"}, None),
+        ({"result": "SKIPPED", "status": "failed", "checksum": None}, None),
+        ({"result": "SKIPPED", "status": "skipped", "checksum": None}, None),
+        ({"result": "SKIPPED", "status": "missing", "checksum": None}, None),
+    ],
+)
+def test_tags_are_written_of_what_was_read_and_does_not_differ(row: dict[str, Any], said: str | None) -> None:
+    tagged = Tagged()
+    assert (write(tagged, **row), tagged.puts) == (said, int(said == "yes"))
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (ObjectUnreadable("AccessDenied", "not yours"), "no: AccessDenied: not yours"),
+        (ObjectSkipped("ChangedSinceListed", "overwritten"), "no: ChangedSinceListed: overwritten"),
+    ],
+)
+def test_why_a_tag_could_not_be_written_is_told(trouble: ObjectError, said: str) -> None:
+    tagged = Tagged()
+    tagged.trouble = trouble
+    assert (write(tagged), tagged.puts) == (said, 0)

@@ -161,6 +161,21 @@ def test_a_changed_object_starts_anew(local: tuple[Path, LocalStore, LocalLake])
     assert digest.hexdigest() == sha256(changed)
 
 
+def test_an_object_overwritten_between_two_chunks_is_never_a_mixture(
+    s3: S3Client, seaweedfs: SeaweedFS, make_bucket: MakeBucket, tmp_path: Path
+) -> None:
+    bucket, lake = make_bucket(), LocalLake(tmp_path / "lake")
+    s3.put_object(Bucket=bucket, Key="film.mkv", Body=BODY)
+    store = s3_store(seaweedfs.endpoint_url, bucket)
+    plan = plan_of(lake, take_inventory(store, lake, "b", "r1"))
+    interrupted(lake, store, only(store, "film.mkv"), 5 * MIB)
+    s3.put_object(Bucket=bucket, Key="film.mkv", Body=BODY[::-1])
+    hash_shard(store, lake, "scratch/root/", plan, plan.shards[0], "r2", 1, chunk_size=MIB)
+    kept = keep_checksums(lake, "scratch/root/", plan, "b", "r2")
+    (row,) = pq.read_table(tmp_path / "lake" / kept.file).to_pylist()
+    assert (row["status"], row["error_code"], row["checksum"]) == ("skipped", "ChangedSinceListed", None)
+
+
 @pytest.mark.parametrize("damage", ["cut short", "another object's", "beyond the end", "no text"])
 def test_a_state_that_cannot_be_trusted_is_thrown_away_and_said(
     damage: str, local: tuple[Path, LocalStore, LocalLake]

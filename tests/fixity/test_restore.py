@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,7 +16,7 @@ from moto.moto_api import state_manager
 
 from fixity.catalog import Restore, Store
 from fixity.inventory import take_inventory
-from fixity.lake import LocalLake
+from fixity.lake import LakeError, LocalLake
 from fixity.restore.archives import archive_of, days_for, estimate, tier_for, wait_for
 from fixity.restore.look import Look, look_at_archived
 from fixity.s3_client import s3_client
@@ -225,6 +226,55 @@ def test_a_restore_that_expires_unread_is_asked_for_once_more_and_then_failed(si
     # It is among the bucket's checks, whatever looks come after.
     (check,) = checks_of(site)
     assert (check["status"], check["error_code"], check["result"]) == ("failed", "RestoreExpired", "SKIPPED")
+
+
+def test_a_look_that_is_tried_again_in_its_run_keeps_what_it_saw_last(site: Site) -> None:
+    site.put("film")
+    site.attributes = Scripted([], ["requested"])
+    site.look()
+    site._looks = 0  # the lake was away after the table was kept: the step begins again
+    site.attributes = Scripted([head(restore_ongoing=False)], [])
+    assert states(site.look(hours=5)) == {"film": "restored"}
+    assert [file.name for file in site.lake.list("restored/b/")].count("restored/b/look-1.parquet") == 1
+
+
+def test_a_store_that_asks_for_less_is_asked_again_by_the_next_look(site: Site) -> None:
+    site.put("a")
+    site.put("b")
+    slow_down = ObjectUnreadable("SlowDown", "please reduce your rate (HTTP 503)")
+    site.attributes = Scripted([], [slow_down, "requested"])
+    first = site.look()
+    assert sorted(states(first).values()) == ["requested", "waiting"]
+    assert first.look_again_at == NOON + timedelta(minutes=15)
+    scripted = site.attributes = Scripted([head(restore_ongoing=True)], ["requested"])
+    assert set(states(site.look(hours=1)).values()) == {"requested"}
+    assert len(scripted.asked) == 1
+
+
+def test_an_expired_restore_is_a_failed_check_though_the_lake_was_away_for_a_moment(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.put("film")
+    site.attributes = Scripted([head(), head(), head(), head()], ["requested", "requested"])
+    site.look()
+    site.look(hours=200)
+    put = site.lake.put
+
+    def away(folder: str, name: str, file: Path, replace: bool = False) -> None:
+        if name.startswith(folder):
+            raise LakeError("the lake is away")
+        put(name, file, replace)
+
+    for folder in ("ingest/", "restored/"):
+        monkeypatch.setattr(site.lake, "put", partial(away, folder))
+        with pytest.raises(LakeError):
+            site.look(hours=400)
+        site._looks -= 1  # tried again in the same run
+    monkeypatch.setattr(site.lake, "put", put)
+    site.attributes = Scripted([head()], [])
+    assert states(site.look(hours=401)) == {"film": "failed"}
+    (check,) = checks_of(site)
+    assert (check["status"], check["error_code"]) == ("failed", "RestoreExpired")
 
 
 def test_what_cannot_be_asked_for_is_failed_with_the_stores_words(site: Site) -> None:

@@ -11,10 +11,13 @@ from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
+import pytest
 
 from fixity.baselines import keep_given, read_given
 from fixity.ingest.selection import keep_selection
-from fixity.lake import Lake, open_lake
+from fixity.lake import Lake, LakeError, open_lake
+from fixity.ledger import Checksums, keep_checksums
+from fixity_assets import ingest_report
 from fixity_assets.selected import SELECTION
 from jobs import INVENTORY_JOB
 from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
@@ -257,3 +260,69 @@ def test_a_small_run_says_nothing_of_the_objects_that_it_did_not_read(
     )
     last = small("good")
     assert (last["no_notmatched"], last["all_compared"]) == (True, False)
+
+
+def test_a_lake_that_is_away_for_a_moment_after_the_report_was_kept_does_not_end_the_run(
+    platform: Platform, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(platform, "a")
+    put(platform, "b/bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+    put(platform, "b/manifest-md5.txt", f"{MD5}  data/lost\n".encode())
+    put_parts(platform, "in-parts")  # without a record: it is one of the bucket's checks
+    failures = [LakeError("the lake is away")]
+
+    def away(*arguments: Any) -> Checksums:  # noqa: ANN401
+        if failures:
+            raise failures.pop()
+        return keep_checksums(*arguments)
+
+    monkeypatch.setattr(ingest_report, "keep_checksums", away)
+    policy = dg.RetryPolicy(max_retries=1, delay=0)
+    assert ingest_report.compare_with_baselines.retry_policy is not None
+    monkeypatch.setattr(ingest_report.compare_with_baselines, "_retry_policy", policy)
+    rows, _, said = ingest(platform, instance)
+    assert (failures, rows["b/data/lost"]["status"], said["matched"]) == ([], "missing", 3)
+    (table,) = (Path(platform.catalog.lake) / "ingest" / PAIR).glob("*.parquet")
+    assert len(pq.read_table(table)) == 5
+
+
+def test_what_the_catalog_leaves_out_is_neither_read_nor_missing_though_a_manifest_names_it(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.bucket_settings = {"exclude": ["*.tmp"]}
+    put(platform, "bag/bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+    put(platform, "bag/manifest-md5.txt", f"{MD5}  data/a\n{WRONG}  data/b.tmp\n{MD5}  data/c.tmp\n".encode())
+    put(platform, "bag/data/a")
+    put(platform, "bag/data/b.tmp")
+    rows, checks, _ = ingest(platform, instance)
+    assert set(rows) == {"bag/bagit.txt", "bag/data/a", "bag/manifest-md5.txt"}
+    assert all(checks.values())
+
+
+def test_each_version_is_held_against_its_own_record(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.bucket_settings = {"versions": "all", "write_tags": True}
+    platform.s3.put_bucket_versioning(Bucket=platform.source, VersioningConfiguration={"Status": "Enabled"})
+    put(platform, "film.mkv", b"the first cut", tags=f"computed-md5={WRONG}")
+    put(platform, "film.mkv", tags=f"computed-md5={MD5}")
+    _, checks, said = ingest(platform, instance)
+    listed = platform.s3.list_object_versions(Bucket=platform.source)["Versions"]
+    first, last = (
+        next(each["VersionId"] for each in listed if each["IsLatest"] is latest) for latest in (False, True)
+    )
+    rows = {row["version_id"]: row for row in read_report(str(said["csv"]))}
+    assert {version: shown(row) for version, row in rows.items()} == {
+        first: ("NOTMATCHED", "object-tagging"),
+        last: ("MATCHED", "object-tagging"),
+    }
+    assert (rows[first]["tags_written"], rows[last]["tags_written"]) == ("", "yes")
+    assert not checks["no_notmatched"]
+    # A list given by hand may name a version; without one it is of the current.
+    given = f"key,version_id,checksum\nfilm.mkv,{first},{hashlib.md5(b'the first cut').hexdigest()}\n"
+    keep_given(lake_of(platform), PAIR, read_given(f"{given}film.mkv,,{MD5}\n", "list.csv"))
+    _, _, said = ingest(platform, instance)
+    rows = {row["version_id"]: row for row in read_report(str(said["csv"]))}
+    assert {version: shown(row) for version, row in rows.items()} == dict.fromkeys(
+        (first, last), ("MATCHED", "api")
+    )

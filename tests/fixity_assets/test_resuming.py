@@ -13,8 +13,9 @@ import pytest
 from fixity.stores import Pace
 from fixity_assets.checksums import hash_objects
 from jobs import CHECKSUMS_JOB, REPORT_JOB
+from jobs.ingest import INGEST_BUCKET_JOB
 from tests.conftest import MakeBucket
-from tests.fixity_assets.test_spine import reconstructed_job
+from tests.fixity_assets.test_spine import job_of_environment
 from tests.platform import PAIR, Platform, read_report, report_metadata
 from tests.servers.faults import Overwrite, Refuse, ServerError, Stall
 from tests.servers.faulty_proxy import FaultyProxy
@@ -24,12 +25,12 @@ KEYS = [f"key-{number:02d}" for number in range(12)]
 EXPIRED = Refuse(403, code="ExpiredToken", times=None)
 
 
-def _in_small_pieces() -> dg.JobDefinition:
-    """The job in shards of six objects and parts of four, in whatever process it is built."""
+def _in_small_pieces(job: str = CHECKSUMS_JOB) -> dg.JobDefinition:
+    """A job in shards of six objects and parts of four, in whatever process it is built."""
     import fixity.shards
 
     fixity.shards.SHARD_OBJECTS, fixity.shards.PART_OBJECTS = 6, 4
-    return reconstructed_job()
+    return job_of_environment(job)
 
 
 # Dagster keeps a reconstructed job by its name for the whole process: each test has one of its own.
@@ -47,6 +48,10 @@ def killed_job() -> dg.JobDefinition:
 
 def another_place_job() -> dg.JobDefinition:
     return _in_small_pieces()
+
+
+def gathering_job() -> dg.JobDefinition:
+    return _in_small_pieces(INGEST_BUCKET_JOB)
 
 
 def swept_job() -> dg.JobDefinition:
@@ -231,3 +236,23 @@ def test_a_run_whose_scratch_is_gone_says_what_to_run(
     refused, _, told = _run(swept_job, local, again)
     assert not refused.success and f"scratch/{failed.run_id} is gone" in told
     assert f"start a new run that materializes checksums[{PAIR}]" in told
+
+
+def test_an_ingest_that_failed_among_the_records_asks_for_no_record_a_second_time(
+    platform: Platform, local: dg.DagsterInstance, faulty: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fixity.baselines.take.PART_OBJECTS", 4)
+
+    def tags_asked_for() -> list[str]:
+        return sorted(str(seen.key) for seen in faulty.gets() if seen.path.endswith("?tagging"))
+
+    faulty.fault(EXPIRED, key="key-09")
+    failed, steps, told = _run(gathering_job, local)
+    assert (failed.success, steps, "ExpiredToken" in told) == (False, ["inventory", "baselines"], True)
+    assert tags_asked_for()[:8] == KEYS[:8]
+    faulty.forget()
+    again = dg.ReexecutionOptions.from_failure(failed.run_id, local)
+    resumed, steps, told = _run(gathering_job, local, again)
+    assert (resumed.success, steps[0]) == (True, "baselines"), told
+    assert tags_asked_for() == KEYS[8:]
+    assert not list((platform.folder / "lake" / "scratch").iterdir())

@@ -213,11 +213,16 @@ def test_a_failed_run_re_executed_from_failure_does_not_read_the_finished_parts_
 
 
 def reconstructed_job() -> dg.JobDefinition:
-    """The job, as another process builds it: from the catalog that the environment names."""
+    """The job of checksums: Dagster wants a function without arguments."""
+    return job_of_environment(CHECKSUMS_JOB)
+
+
+def job_of_environment(job: str) -> dg.JobDefinition:
+    """A job, as another process builds it: from the catalog that the environment names."""
     from fixity.catalog import load_catalog
     from fixity_assets.definitions import build_definitions
 
-    return build_definitions(load_catalog()).resolve_job_def(CHECKSUMS_JOB)
+    return build_definitions(load_catalog()).resolve_job_def(job)
 
 
 def test_a_connection_cut_again_and_again_gives_the_right_checksum_in_the_end(

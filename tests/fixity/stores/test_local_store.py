@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fixity.hashing import check_objects
-from fixity.stores import ListedObject, Pace, StoreUnreachable
+from fixity.stores import ListedObject, Pace, StoreUnreachable, listed_objects, local
 from fixity.stores.local import LocalStore
 from tests.fixity.support import check, listed, only, outcome, sha256
 
@@ -241,7 +242,7 @@ def test_a_file_that_may_not_be_read_fails_with_that_reason(
     item = only(reader, "f")
     file.chmod(0)
     if os.geteuid() == 0:  # root may read everything
-        monkeypatch.setattr(Path, "open", denied)
+        monkeypatch.setattr(local, "open", denied, raising=False)
     done = check(reader, item)
     assert (done.status, done.error_code, done.checksum) == ("failed", "AccessDenied", None)
     assert str(file) in (done.error_message or "")
@@ -255,7 +256,7 @@ def test_a_disk_that_cannot_read_a_file_is_a_failure(tmp_path: Path, monkeypatch
     def fail(*arguments: object, **named: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(Path, "open", fail)
+    monkeypatch.setattr(local, "open", fail, raising=False)
     assert outcome(reader, item) == ("failed", "ReadError")
 
 
@@ -272,8 +273,8 @@ def test_what_may_be_named_but_not_looked_at_refuses_the_whole_inventory(
     with monkeypatch.context() as patch:
         # The directory itself was looked at before.
         patch.setattr(Path, "is_dir", lambda self: True)
-        patch.setattr(Path, "stat", denied)
-        patch.setattr(Path, "lstat", denied)
+        patch.setattr(os, "stat", denied)
+        patch.setattr(os, "lstat", denied)
         with pytest.raises(StoreUnreachable, match=r"d/f cannot be listed: Permission denied.*incomplete"):
             listed(reader)
 
@@ -317,3 +318,27 @@ def test_a_listed_size_that_is_not_the_files_is_a_change(tmp_path: Path) -> None
     fill(tmp_path, f=b"12345")
     item: ListedObject = replace(only(store(tmp_path), "f"), size=4)
     assert outcome(store(tmp_path), item) == ("skipped", "ChangedSinceListed")
+
+
+def test_files_one_by_one_are_those_of_the_listing_with_their_times(tmp_path: Path) -> None:
+    fill(tmp_path, **{"a": b"1", "d/b": b"22"})
+    os.utime(tmp_path / "a", ns=(0, 0))
+    os.utime(tmp_path / "d/b", ns=(0, -1_500_000))
+    batches = list(store(tmp_path).list_objects())
+    assert [item for batch in batches for item in listed_objects(batch)] == listed(store(tmp_path))
+    assert list(store(tmp_path).files()) == listed(store(tmp_path))
+    nobody_says = batches[0].set_column(5, "last_modified", pa.nulls(2, pa.timestamp("us", "UTC")))
+    assert [item.last_modified for item in listed_objects(nobody_says)] == [None, None]
+
+
+def test_a_folder_that_becomes_a_link_among_its_files_is_not_read_for_what_was_listed(tmp_path: Path) -> None:
+    fill(tmp_path / "bucket", **{"d/a": b"1", "d/b": b"2"})
+    fill(tmp_path / "elsewhere", b=b"3")
+    os.utime(tmp_path / "elsewhere" / "b", (1, 1))
+    reader = store(tmp_path / "bucket")
+    first, second = listed(reader)
+    assert outcome(reader, first) == ("succeeded", sha256(b"1"))
+    (tmp_path / "bucket" / "d").rename(tmp_path / "moved")
+    (tmp_path / "bucket" / "d").symlink_to(tmp_path / "elsewhere")
+    assert outcome(reader, second) == ("skipped", "ChangedSinceListed")
+    assert outcome(store(tmp_path / "bucket"), second) == ("failed", "LinkLeavesDirectory")

@@ -1,0 +1,43 @@
+"""The step that hashes one shard, for all assets that read objects. What they plan does not belong here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import dagster as dg
+
+from fixity.lake import Lake
+from fixity.shards import Plan, hash_shard
+from fixity_assets.describe import told_plainly
+from resources import LakeResource, ProgressResource, StoresResource
+
+
+def hash_planned(
+    context: dg.OpExecutionContext,
+    lake: LakeResource,
+    stores: StoresResource,
+    progress: ProgressResource,
+    planned: Callable[[Lake], tuple[Plan, str, int]],
+) -> None:
+    """Read and hash the objects of one shard; finished parts and chunks stay when it is interrupted.
+
+    Arguments: `planned` gives the plan, the scratch that its parts are in, and the shard's number.
+    """
+    bucket = context.partition_key
+    with told_plainly(), stores.open(bucket) as store:
+        kept_in = lake.open()
+        plan, scratch, number = planned(kept_in)
+        plan.refuse_elsewhere(bucket, stores.catalog.place_of(bucket))
+        shard = plan.shards[number]
+        hash_shard(
+            store,
+            kept_in,
+            scratch,
+            plan,
+            shard,
+            context.run.run_id,
+            stores.threads(bucket),
+            progress.hashing(context, bucket, plan, shard),
+            chunk_size=stores.catalog.bucket(bucket).chunk_size,
+            said=context.log.info,
+        )

@@ -1,0 +1,141 @@
+"""Has what events named read in the end, though the run that was to read it failed.
+
+A message is acknowledged when its run is asked for, so nobody else would ask again. A list of objects whose
+newest run failed is asked for anew after a quarter of an hour, and then ever later, at most every 12 hours.
+When its third run has failed, the ticks of this sensor fail and say which, until a run of the list goes well
+(re-execute the failed one), or one over the whole bucket.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+
+import dagster as dg
+
+from fixity.catalog import Catalog
+from fixity_assets.runs import UNSUCCESSFUL
+from fixity_assets.selected import SELECTION
+from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
+from sensors.selecting import EVENTS
+
+_PARTITION = "dagster/partition"
+_REST, _LONGEST_REST = 15 * 60, 12 * 60 * 60  # seconds
+_LOUD = 3  # runs that failed, one after the other, before it is told
+_LOOK_BACK = timedelta(days=14)  # what failed before that was asked for again since, and is younger
+_MOST_FAILURES = 1000
+_MOST_REQUESTS = 50  # a tick
+
+
+class ObjectsNotRead(Exception):
+    """Runs over objects that events named fail again and again. The message says which, and what to do."""
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """A list of objects whose newest runs failed, the newest first."""
+
+    bucket: str
+    selection: str
+    failed: list[dg.RunRecord]
+
+    @property
+    def newest(self) -> dg.DagsterRun:
+        return self.failed[0].dagster_run
+
+    @property
+    def due(self) -> float:
+        ended = self.failed[0].end_time or self.failed[0].create_timestamp.timestamp()
+        return ended + min(_REST << min(len(self.failed), 10) - 1, _LONGEST_REST)
+
+
+def event_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
+    """The sensor `event_reconciliation`, over the runs that the catalog's queues of events led to."""
+
+    @dg.sensor(
+        name="event_reconciliation",
+        description=__doc__,
+        job_name=INGEST_SELECTED_JOB,
+        minimum_interval_seconds=5 * 60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def event_reconciliation(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        now = time.time()
+        unread = _unread(context.instance, catalog.buckets, now)
+        due = [each for each in unread if each.due <= now]
+        loud = [each for each in unread if len(each.failed) >= _LOUD]
+        if loud and not due:
+            raise ObjectsNotRead(_said(loud))
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(
+                    run_key=f"again:{each.newest.run_id}",
+                    partition_key=each.bucket,
+                    tags={SELECTION: each.selection, EVENTS: each.newest.tags[EVENTS]},
+                )
+                for each in due[:_MOST_REQUESTS]
+            ],
+            skip_reason=None if due else "what events named was read, or it is not time to try again",
+        )
+
+    return event_reconciliation
+
+
+def _unread(instance: dg.DagsterInstance, buckets: Iterable[str], now: float) -> list[_Unread]:
+    """The lists that no run has read since their last one failed, the one that failed first first."""
+    since = datetime.fromtimestamp(now, UTC) - _LOOK_BACK
+    failed = instance.get_run_records(
+        dg.RunsFilter(
+            job_name=INGEST_SELECTED_JOB,
+            statuses=list(UNSUCCESSFUL),
+            tags={EVENTS: ["new", "restored"]},
+            created_after=since,
+        ),
+        limit=_MOST_FAILURES,
+    )
+    lists = dict.fromkeys(_list_of(record) for record in reversed(failed))
+    whole = {bucket: _whole_bucket_read_at(instance, bucket) for bucket in {bucket for bucket, _ in lists}}
+    found: list[_Unread] = []
+    for bucket, selection in lists:
+        if bucket not in buckets:
+            continue
+        of_list = dg.RunsFilter(job_name=INGEST_SELECTED_JOB, tags={_PARTITION: bucket, SELECTION: selection})
+        runs = takewhile(
+            lambda record: record.dagster_run.status in UNSUCCESSFUL,
+            instance.get_run_records(of_list, limit=_MOST_FAILURES),
+        )
+        since_whole = [record for record in runs if record.create_timestamp.timestamp() > whole[bucket]]
+        if since_whole:
+            found.append(_Unread(bucket, selection, since_whole))
+    return found
+
+
+def _list_of(record: dg.RunRecord) -> tuple[str, str]:
+    tags = record.dagster_run.tags
+    return tags[_PARTITION], tags[SELECTION]
+
+
+def _whole_bucket_read_at(instance: dg.DagsterInstance, bucket: str) -> float:
+    """When the newest run began that read all of a bucket; 0 where there is none."""
+    records = instance.get_run_records(
+        dg.RunsFilter(
+            job_name=INGEST_BUCKET_JOB,
+            statuses=[dg.DagsterRunStatus.SUCCESS],
+            tags={_PARTITION: bucket},
+        ),
+        limit=1,
+    )
+    return records[0].create_timestamp.timestamp() if records else 0.0
+
+
+def _said(loud: list[_Unread]) -> str:
+    first = "; ".join(
+        f"'{each.bucket}': {len(each.failed)} runs failed, the last is {each.newest.run_id}"
+        for each in loud[:5]
+    )
+    return (
+        f"{len(loud):,} lists of objects that events named are not read ({first}). They are tried again, at "
+        "most every 12 hours; re-execute such a run when its reason is out of the way, or run fixity ingest "
+        "over the bucket"
+    )
