@@ -34,8 +34,10 @@ COPY (
         SELECT
             *,
             -- Both spellings of the name occur.
-            CASE WHEN said.ETag IS NULL AND task_status = 'succeeded'
-                THEN TRY(json_extract_string(message, '$.etag')) ELSE said.ETag END AS etag,
+            coalesce(
+                said.ETag,
+                CASE WHEN task_status = 'succeeded' THEN TRY(json_extract_string(message, '$.etag')) END
+            ) AS etag,
             TRY(unhex(said.checksum_hex)) AS in_hex,
             TRY(from_base64(said.checksum_base64)) AS in_base64
         FROM read
@@ -87,4 +89,4 @@ COPY (
         END AS error_message
     -- Keys outside the bucket's prefix are NULL, and meet nothing: rows are counted with them.
     FROM judged
-) TO {staged} (FORMAT parquet, COMPRESSION lz4, PARTITION_BY (range), ROW_GROUP_SIZE 10240)
+) TO {staged} (FORMAT parquet, COMPRESSION lz4, PARTITION_BY (range), ROW_GROUP_SIZE 10240, DICTIONARY_SIZE_LIMIT 1)
