@@ -1,8 +1,10 @@
--- An event a check. The view `checks` holds the checks, `now` their objects with the
--- baselines. A check that could not read the bytes, or had nothing to read, says nothing of them: a warning.
+-- An event a check. The view `checks` holds the checks, `made` which software made those of a file, `now`
+-- their objects with the baselines. A check that could not read the bytes, or had nothing to read, says
+-- nothing of them: a warning.
 WITH compared AS (
     SELECT
         c.*,
+        made.agent,
         CASE WHEN c.status = 'succeeded' THEN c.checksum END AS actual,
         -- Only what was registered by the time of the check: what came later would make another event of it.
         CASE WHEN trusted(b.baseline_at, $horizon) <= c.checked_at THEN b.baseline END AS expected,
@@ -18,6 +20,7 @@ WITH compared AS (
         ) AS h
     FROM (SELECT *, content(version_id, etag, last_modified, size) AS content FROM checks) AS c
     LEFT JOIN now AS b USING (key, content, algorithm)
+    JOIN made ON made.filename = c.filename
     WHERE c.checked_at IS NOT NULL
 )
 
@@ -56,5 +59,5 @@ SELECT
     bytes_read,
     evidence,
     run_id,
-    $agent AS agent
+    agent
 FROM compared
