@@ -73,7 +73,7 @@ def newest_inventory(lake: Lake, bucket: str) -> str:
     return newest
 
 
-class LedgerFile:
+class ChecksWriter:
     """A run's file of the ledger in the making, which counts what it takes.
 
     Use it as a context, then `keep` it; after an error within, nothing is kept.
@@ -139,7 +139,7 @@ def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: st
         inventory = Provenance.read(lake.fetch(plan.inventory, workspace))
         parts = fetch_parts(lake, scratch, plan, workspace)
         provenance = replace(inventory, bucket=bucket, run_id=run_id, software=software_of(parts))
-        with LedgerFile(lake, provenance, workspace) as checks:
+        with ChecksWriter(lake, provenance, workspace) as checks:
             for part in parts:
                 checks.write(read_part(part))
         return checks.keep()

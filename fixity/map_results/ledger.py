@@ -20,7 +20,7 @@ from fixity.database import open_database
 from fixity.inventory import Inventory, list_selection, take_inventory
 from fixity.lake import Lake
 from fixity.lake.paths import scratch_folder
-from fixity.ledger import Checksums, LedgerFile, TableMissing, newest_inventory
+from fixity.ledger import Checksums, ChecksWriter, TableMissing, newest_inventory
 from fixity.map_results.checks import Told
 from fixity.stores import FindingStore
 from fixity.tables import CHECKSUMS, Provenance
@@ -98,7 +98,7 @@ def keep_told(
         provenance = Provenance(bucket, run_id, manifest, listed_at, place)
         left_out: Counter[str] = Counter()
         with (
-            LedgerFile(lake, provenance, workspace) as checks,
+            ChecksWriter(lake, provenance, workspace) as checks,
             open_database(workspace, _MEMORY, _THREADS) as database,
         ):
             for lower, upper in _ranges(database, told.file):

@@ -14,7 +14,7 @@ from pathlib import Path
 from fixity.catalog import Bucket
 from fixity.hashing import utc_now
 from fixity.lake import Lake
-from fixity.ledger import Checksums, LedgerFile, TableMissing
+from fixity.ledger import Checksums, ChecksWriter, TableMissing
 from fixity.reports.ranges import key_ranges
 from fixity.s3_batch.absent import Absentees, Find
 from fixity.s3_batch.completion import Report, fetch_report
@@ -81,7 +81,7 @@ def keep_report(
         Provenance.read(inventory), bucket=bucket.name, run_id=run_id, software=this_software()
     )
     absentees = Absentees(find)
-    with LedgerFile(lake, provenance, workspace) as checks:
+    with ChecksWriter(lake, provenance, workspace) as checks:
         ranges = key_ranges(inventory, inventory, 2 * _RANGE_BYTES)
         folder = staged(report, bucket, job, [each.lower for each in ranges[1:]], workspace, state)
         with closing(joined(inventory, folder, ranges, bucket, job, report, run_id, workspace)) as tables:

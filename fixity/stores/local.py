@@ -90,15 +90,18 @@ class LocalStore:
         """
         path = f"{self._real_root}/{item.key}"
         try:
-            _refuse_if_changed(self._status_of_file(path, item), item)
+            before = self._status_of_file(path, item)
+            _refuse_if_changed(before, item)
             buffer = self._buffer()
             with self._pace.slot(), open(path, "rb", buffering=0) as file:  # noqa: PTH123
                 if sink.count:
                     file.seek(sink.count)  # a large file goes on where its digest stands
-                while sink.count <= item.size and (count := file.readinto(buffer)):
+                while sink.count < item.size and (count := file.readinto(buffer)):
                     sink.update(buffer[:count])
                     self._pace.spend(count)
-                _refuse_if_changed(os.fstat(file.fileno()), item)
+                after = os.fstat(file.fileno())
+            if (after.st_size, after.st_mtime_ns // 1000) != (before.st_size, before.st_mtime_ns // 1000):
+                raise ObjectSkipped(CHANGED, _CHANGED)
         except (FileNotFoundError, NotADirectoryError):
             raise ObjectSkipped(DELETED, "the file is gone since it was listed") from None
         except OSError as error:
@@ -167,6 +170,7 @@ class LocalStore:
         """Nothing is held open between reads."""
 
 
+_CHANGED = "the file was written to since it was listed"
 _CODES: dict[type[OSError], str] = {PermissionError: "AccessDenied"}
 
 
@@ -211,7 +215,7 @@ def _modified(status: os.stat_result) -> datetime | None:
 
 def _refuse_if_changed(status: os.stat_result, item: ListedObject) -> None:
     if status.st_size != item.size or _modified(status) != item.last_modified:
-        raise ObjectSkipped(CHANGED, "the file was written to since it was listed")
+        raise ObjectSkipped(CHANGED, _CHANGED)
 
 
 def _batch(files: list[ListedObject]) -> pa.RecordBatch:

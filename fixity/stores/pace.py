@@ -10,8 +10,20 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+
+class _Slot(AbstractContextManager[None]):
+    # No generator: it is entered for each object, and one costs as much as opening a file.
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+
+    def __enter__(self) -> None:
+        self._pace._take()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pace._give_back(went_well=kind is None)
 
 
 class Pace:
@@ -38,30 +50,30 @@ class Pace:
         self._active = 0
         self._slowed_at = float("-inf")
         self._paid_until = clock()
+        self._slot = _Slot(self)
 
     @property
     def allowed(self) -> int:
         """Requests allowed at once, now."""
         return max(1, int(self._allowed))
 
-    @contextmanager
-    def slot(self) -> Iterator[None]:
+    def slot(self) -> AbstractContextManager[None]:
         """One of the requests allowed at once; waits for it."""
+        return self._slot
+
+    def _take(self) -> None:
         with self._freed:
             while self._active >= self.allowed:
                 self._freed.wait()
             self._active += 1
-        went_well = False
-        try:
-            yield
-            went_well = True
-        finally:
-            with self._freed:
-                self._active -= 1
-                if went_well and self._allowed < self.concurrency:
-                    self._allowed = min(self.concurrency, self._allowed + 1 / self._allowed)
-                # More than one may go where the number allowed has just grown.
-                self._freed.notify(max(0, self.allowed - self._active))
+
+    def _give_back(self, went_well: bool) -> None:
+        with self._freed:
+            self._active -= 1
+            if went_well and self._allowed < self.concurrency:
+                self._allowed = min(self.concurrency, self._allowed + 1 / self._allowed)
+            # More than one may go where the number allowed has just grown.
+            self._freed.notify(max(0, self.allowed - self._active))
 
     def slow_down(self) -> None:
         """The store asked for less: halve what is allowed, once for the answers of one second."""
