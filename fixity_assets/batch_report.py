@@ -53,13 +53,19 @@ def keep_job_report(
 ) -> None:
     """Ingest the report of the job that was found.
 
-    Raises ReportUnusable, NothingToIngest, TableMissing, StoreUnreachable, LakeError.
+    Raises ReportUnusable, NothingToIngest, TableMissing, AnotherPlace, StoreUnreachable, LakeError.
     """
     bucket = s3_control.catalog.bucket(context.partition_key)
     found = JobState(**json.loads(lake.read_text(_found_file(scratch))))
     with stores.open(bucket.name) as store:
         record, kept = ingest_job(
-            lake, partial(s3_control.reports, bucket.name), bucket, found, context.run.run_id, store.find
+            lake,
+            partial(s3_control.reports, bucket.name),
+            bucket,
+            found,
+            context.run.run_id,
+            store.find,
+            stores.catalog.place_of(bucket.name),
         )
     lake.remove(scratch)
     context.add_output_metadata(

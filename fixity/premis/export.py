@@ -120,6 +120,11 @@ def export_events(
         xml = workspace / "events.xml"
         with xml.open("wb") as out:
             _write_xml([parquet], out, workspace)
+        # Another export may have kept them meanwhile: one by hand, and that of the schedule.
+        others = _exports(lake, folder, workspace)
+        if any(run in runs for runs in others.values() for run in usable):
+            told("another export has kept these events meanwhile: nothing is exported twice")
+            return Exported(0, 0)
         exported = Exported(events, len(usable), f"{folder}{run_id}.xml", f"{folder}{run_id}.parquet")
         lake.put(f"{folder}{run_id}.parquet", parquet)
         lake.put(f"{folder}{run_id}.xml", xml, replace=True)

@@ -67,7 +67,7 @@ class Absentees:
     def _row(self, row: dict[str, Any]) -> dict[str, Any]:
         assert self._find is not None
         found = self._find(row["key"], row["version_id"])
-        if found is not None and found.etag == row["etag"]:
+        if found is not None and row["etag"] in (None, found.etag):
             return row
         code, what = (DELETED, "deleted") if found is None else (CHANGED, "overwritten")
         return {

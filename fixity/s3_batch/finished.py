@@ -79,14 +79,15 @@ def ingest_job(
     state: JobState,
     run_id: str,
     find: Find | None = None,
+    place: str | None = None,
 ) -> tuple[JobRecord, Checksums]:
     """Keep the table of a finished job, and note that it is done. Returns the job and the table.
 
     Arguments: `reports`, opens a report bucket by its name; `state`, as `finished_job` found it;
-    `find`, looks for objects that the report does not name.
+    `find`, looks for objects that the report does not name; `place`, where the bucket is.
 
-    Raises ReportUnusable, NothingToIngest where there is no report, TableMissing, StoreUnreachable,
-    LakeError.
+    Raises ReportUnusable, NothingToIngest where there is no report, TableMissing, AnotherPlace,
+    StoreUnreachable, LakeError.
     """
     from fixity.s3_batch.ingest import ingest_report, keep_empty  # with DuckDB, which looking does not need
 
@@ -94,7 +95,7 @@ def ingest_job(
     assert record is not None  # `finished_job` found it
     try:
         kept = (
-            keep_empty(lake, bucket, record, run_id, find)
+            keep_empty(lake, bucket, record, run_id, find, place)
             if state.empty
             # Where the job was told to write it, whatever the catalog says now.
             else ingest_report(
@@ -105,6 +106,7 @@ def ingest_job(
                 run_id,
                 state if state.counted else None,
                 find,
+                place,
             )
         )
     except NoReport as error:

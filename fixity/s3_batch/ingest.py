@@ -22,6 +22,7 @@ from fixity.s3_batch.jobs import JobState
 from fixity.s3_batch.join import joined
 from fixity.s3_batch.records import JobRecord
 from fixity.s3_batch.stage import staged
+from fixity.shards import AnotherPlace
 from fixity.tables import Provenance, this_software
 
 _RANGE_BYTES = 64 * 1024 * 1024  # of the inventory, encoded and not compressed: some 500,000 objects
@@ -35,28 +36,35 @@ def ingest_report(
     run_id: str,
     state: JobState | None = None,
     find: Find | None = None,
+    place: str | None = None,
 ) -> Checksums:
     """Keep a finished job's report as `checksums/<bucket>/<run_id>.parquet`.
 
     Arguments: `reports`, the report bucket; `state`, the job as S3 describes it, where S3 still does: the
-    report must have as many rows; `find`, looks for objects that the report does not name. Nothing is kept
-    when any part of the report is not right.
-    Raises ReportUnusable, NoReport, TableMissing where the inventory is gone, StoreUnreachable, LakeError.
+    report must have as many rows; `find`, looks for objects that the report does not name; `place`, where
+    the bucket is (`Catalog.place_of`). Nothing is kept when any part of the report is not right.
+    Raises ReportUnusable, NoReport, TableMissing where the inventory is gone, AnotherPlace where it is one of
+    another place, StoreUnreachable, LakeError.
     """
     with lake.workspace() as workspace:
         report = fetch_report(reports, job.report, workspace)
-        return keep_report(lake, bucket, job, report, run_id, workspace, state, find)
+        return keep_report(lake, bucket, job, report, run_id, workspace, state, find, place)
 
 
 def keep_empty(
-    lake: Lake, bucket: Bucket, job: JobRecord, run_id: str, find: Find | None = None
+    lake: Lake,
+    bucket: Bucket,
+    job: JobRecord,
+    run_id: str,
+    find: Find | None = None,
+    place: str | None = None,
 ) -> Checksums:
     """Keep the table of a job that found nothing to check.
 
-    Raises TableMissing, StoreUnreachable, LakeError.
+    Raises TableMissing, AnotherPlace, StoreUnreachable, LakeError.
     """
     with lake.workspace() as workspace:
-        return keep_report(lake, bucket, job, Report([], utc_now()), run_id, workspace, find=find)
+        return keep_report(lake, bucket, job, Report([], utc_now()), run_id, workspace, None, find, place)
 
 
 def keep_report(
@@ -68,6 +76,7 @@ def keep_report(
     workspace: Path,
     state: JobState | None = None,
     find: Find | None = None,
+    place: str | None = None,
 ) -> Checksums:
     """Keep the rows of a report that was fetched; see `ingest_report`."""
     try:
@@ -77,9 +86,13 @@ def keep_report(
             f"the inventory {lake.location(job.inventory)}, with which the report of the job {job.job_id} is "
             f"to be compared, is gone: put it back, or run `fixity request {bucket.name}`"
         ) from error
-    provenance = replace(
-        Provenance.read(inventory), bucket=bucket.name, run_id=run_id, software=this_software()
-    )
+    listed = Provenance.read(inventory)
+    if place is not None and listed.place not in (None, place):
+        raise AnotherPlace(
+            f"the report of the job {job.job_id} is of '{bucket.name}' at {listed.place}, but the catalog "
+            f"now says {place}: put the catalog back, or run `fixity request {bucket.name}`"
+        )
+    provenance = replace(listed, bucket=bucket.name, run_id=run_id, software=this_software())
     absentees = Absentees(find)
     with ChecksWriter(lake, provenance, workspace) as checks:
         ranges = key_ranges(inventory, inventory, 2 * _RANGE_BYTES)

@@ -46,8 +46,11 @@ candidates AS (
         *,
         count(*) OVER object AS rows,
         count(*) OVER (PARTITION BY key, version_named, reported_version) AS rows_of_version,
-        min(checksum) OVER object IS DISTINCT FROM max(checksum) OVER object
-            OR count(checksum) OVER object NOT IN (0, count(*) OVER object) AS contradictory,
+        -- Where no ETag is listed, none of them is known to be it, and they must all say the same.
+        (is_there OR etag IS NULL) AND (
+            min(checksum) OVER object IS DISTINCT FROM max(checksum) OVER object
+            OR count(checksum) OVER object NOT IN (0, count(*) OVER object)
+        ) AS contradictory,
         row_number() OVER (
             PARTITION BY key, version_named
             ORDER BY reported_etag IS NOT NULL, error_code IS NULL, reported_version, error_message
@@ -62,11 +65,11 @@ one_each AS (
     SELECT
         * EXCLUDE (is_it, is_there, rows, rows_of_version, contradictory, number, untold)
         REPLACE (
-            CASE WHEN rows_of_version = 1 AND NOT (contradictory AND is_there) THEN checksum END AS checksum,
+            CASE WHEN rows_of_version = 1 AND NOT contradictory THEN checksum END AS checksum,
             CASE
                 WHEN rows_of_version > 1 THEN 'ReportedTwice'
                 WHEN untold THEN 'VersionNotTold'
-                WHEN contradictory AND is_there THEN 'ContradictoryChecksum'
+                WHEN contradictory THEN 'ContradictoryChecksum'
                 ELSE error_code
             END AS error_code,
             CASE
@@ -75,7 +78,7 @@ one_each AS (
                     'S3 could not read the version ', coalesce(reported_version, 'null'), ' (', error_code, ': ',
                     error_message, '), and the inventory does not tell whether it is the current one'
                 )
-                WHEN contradictory AND is_there THEN 'versions with this ETag have other checksums'
+                WHEN contradictory THEN 'versions that may be the listed one have other checksums'
                 ELSE error_message
             END AS error_message
         )

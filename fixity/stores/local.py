@@ -7,6 +7,7 @@ listed all the same, and fails when it is read, so that nothing is left out in s
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -77,10 +78,16 @@ class LocalStore:
 
     def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
         """See Store."""
-        path = Path(self._root, key)
-        if not key or ".." in key.split("/") or not path.is_file():
+        if any(part in ("", ".", "..") for part in key.split("/")):
             return None
-        status = path.stat()
+        try:
+            status = os.stat(f"{self._root}/{key}")  # noqa: PTH116
+        except OSError as error:
+            if error.errno in _NOTHING_THERE:
+                return None
+            raise _incomplete(os.fsencode(f"{self._root}/{key}"), error) from error
+        if not stat.S_ISREG(status.st_mode):
+            return None
         return ListedObject(key, None, True, status.st_size, None, _modified(status), None)
 
     def read(self, item: ListedObject, sink: Sink) -> None:
@@ -170,6 +177,7 @@ class LocalStore:
         """Nothing is held open between reads."""
 
 
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 _CHANGED = "the file was written to since it was listed"
 _CODES: dict[type[OSError], str] = {PermissionError: "AccessDenied"}
 

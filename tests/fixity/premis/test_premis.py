@@ -216,6 +216,24 @@ def test_an_exported_event_stays_though_the_ledger_says_otherwise_by_now(bucket:
     assert exported.items() < _events(bucket).items()
 
 
+def test_two_exports_at_once_keep_each_event_once(bucket: Rolling, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket.roll()
+    export = import_module("fixity.premis.export")
+    write = export._write_xml
+
+    def while_another_exports(*given: object) -> None:
+        monkeypatch.setattr(export, "_write_xml", write)
+        assert export_events(bucket.lake, *_catalog(bucket), "other", now=bucket.now).events
+        write(*given)
+
+    monkeypatch.setattr(export, "_write_xml", while_another_exports)
+    assert export_events(bucket.lake, *_catalog(bucket), "mine", now=bucket.now).events == 0
+    kept = sorted(file.name for file in (bucket.folder / "premis/b").iterdir())
+    assert kept == ["EXPORTED.json", "other.parquet", "other.xml"]
+    identifiers = _texts(_printed(bucket), "eventIdentifierValue")
+    assert len(identifiers) == len(set(identifiers)) > 0
+
+
 @pytest.mark.parametrize("killed_at", ["xml", "EXPORTED.json"])
 def test_an_export_that_is_killed_has_each_event_once(
     bucket: Rolling, killed_at: str, monkeypatch: pytest.MonkeyPatch

@@ -103,6 +103,7 @@ class Ingest:
     objects: int | None = None
     state: JobState | None = None
     find: Find | None = None
+    place: str | None = None
 
     def __post_init__(self) -> None:
         self.lake = LocalLake(self.folder / "lake")
@@ -129,7 +130,9 @@ class Ingest:
         rows = sorted(objects, key=lambda each: (each["key"], each["version_id"] or ""))
         with self.lake.workspace() as workspace:
             file = workspace / "inventory.parquet"
-            writer = TableWriter(file, INVENTORY, Provenance(BUCKET, "listing", "listing", NOON))
+            writer = TableWriter(
+                file, INVENTORY, Provenance(BUCKET, "listing", "listing", NOON, "s3://deposit/")
+            )
             writer.write(pa.RecordBatch.from_pylist(rows, schema=INVENTORY))
             writer.close()
             self.lake.put(f"inventory/{BUCKET}/listing.parquet", file)
@@ -159,7 +162,9 @@ class Ingest:
             BUCKET, "j", "submitter", NOON.isoformat(), f"inventory/{BUCKET}/listing.parquet", algorithm,
             "FULL_OBJECT", "managed", "prefix", self.objects,
         )  # fmt: skip
-        return ingest_report(self.lake, self.reports, self.bucket, record, run_id, self.state, self.find)
+        return ingest_report(
+            self.lake, self.reports, self.bucket, record, run_id, self.state, self.find, self.place
+        )
 
     def table(self, run_id: str = "run") -> Sequence[dict[str, Any]]:
         """The rows that were kept."""

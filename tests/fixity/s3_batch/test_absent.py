@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fixity.reports import Side, compare
+from fixity.shards import AnotherPlace
 from fixity.stores import ListedObject, StoreUnreachable
 from tests.fixity.s3_batch.reports import BUCKET, NOON, Ingest, etag, failed_row, listed, row
 
@@ -100,3 +101,19 @@ def test_a_bucket_that_cannot_be_asked_keeps_nothing(ingest: Ingest) -> None:
     with pytest.raises(StoreUnreachable):
         ingest.run()
     assert not (ingest.folder / f"lake/checksums/{BUCKET}").exists()
+
+
+def test_a_report_of_another_place_than_the_catalog_s_is_refused(ingest: Ingest) -> None:
+    """Looked for below a new prefix, every object would be told as deleted."""
+    ingest.listing(listed("film"))
+    ingest.result("succeeded", row("film"))
+    ingest.place = "s3://deposit/new/"
+    with pytest.raises(AnotherPlace, match=r"at s3://deposit/, but the catalog now says s3://deposit/new/"):
+        ingest.run()
+
+
+def test_an_object_listed_without_an_etag_is_not_called_overwritten(ingest: Ingest) -> None:
+    ingest.find = store(film=etag("film"))
+    ingest.listing({**listed("film"), "etag": None})
+    ingest.result("succeeded", row("other"))
+    assert ends(ingest) == {"film": ("skipped", "NotInReport")}

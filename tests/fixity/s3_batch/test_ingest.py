@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import random
 from pathlib import Path
@@ -101,6 +102,17 @@ def test_of_several_versions_the_listed_one_is_known_by_its_etag(ingest: Ingest)
         ("succeeded", "COMPOSITE"),
         ("skipped", None),
     ]
+
+
+def test_without_a_listed_etag_versions_that_differ_are_no_checksum(ingest: Ingest) -> None:
+    other = base64.b64encode(bytes(32)).decode()
+    ingest.listing({**listed("film"), "etag": None})
+    ingest.result(
+        "succeeded",
+        row("film", "v1") + row("film", "v2", ETag="x", checksum_hex="00" * 32, checksum_base64=other),
+    )
+    kept = only(ingest)
+    assert (kept["checksum"], kept["error_code"]) == (None, "ContradictoryChecksum")
 
 
 def test_a_version_that_failed_is_not_checked_by_an_older_one_with_the_same_bytes(ingest: Ingest) -> None:

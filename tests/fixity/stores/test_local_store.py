@@ -342,3 +342,13 @@ def test_a_folder_that_becomes_a_link_among_its_files_is_not_read_for_what_was_l
     (tmp_path / "bucket" / "d").symlink_to(tmp_path / "elsewhere")
     assert outcome(reader, second) == ("skipped", "ChangedSinceListed")
     assert outcome(store(tmp_path / "bucket"), second) == ("failed", "LinkLeavesDirectory")
+
+
+@pytest.mark.parametrize("key", ["", "/etc/passwd", "f/", "./f", "d/../f", "d", "x" * 300, "f/below"])
+def test_what_is_no_key_of_a_file_in_the_directory_is_not_found(tmp_path: Path, key: str) -> None:
+    (tmp_path / "d").mkdir()
+    fill(tmp_path, f=b"x")
+    reader = store(tmp_path)
+    assert reader.find(key) is None
+    found = reader.find("f")
+    assert found is not None and found.size == 1
