@@ -42,3 +42,8 @@ def open_database(
             "autoload_known_extensions": False,
         },
     )
+
+
+def quoted(text: str | Path) -> str:
+    """A text as SQL has it: DuckDB takes no parameters in some of its statements."""
+    return "'" + str(text).replace("'", "''") + "'"

@@ -121,17 +121,17 @@ class Progress:
     of_size: int
 
 
-def _rows(table: pq.ParquetFile, shard: Shard) -> pa.Table:
-    """The rows of a shard, reading only the row groups that it touches."""
+def rows_of(table: pq.ParquetFile, first: int, count: int) -> pa.Table:
+    """`count` rows of an inventory from the row `first` on, reading only the row groups that they touch."""
     groups: list[int] = []
     before = start = 0
     for group in range(table.num_row_groups):
         rows = table.metadata.row_group(group).num_rows
-        if before + rows > shard.first and before < shard.first + shard.objects:
+        if before + rows > first and before < first + count:
             start = start if groups else before
             groups.append(group)
         before += rows
-    return table.read_row_groups(groups).slice(shard.first - start, shard.objects)
+    return table.read_row_groups(groups).slice(first - start, count)
 
 
 class _Part:
@@ -185,7 +185,7 @@ def hash_shard(
     rehashes = Rehashes(lake, f"{scratch}rehashes/", chunk_size, notices.append)
     kept = {file.name for file in lake.list(parts_to)}
     with lake.workspace() as workspace, pq.ParquetFile(lake.fetch(plan.inventory, workspace)) as table:
-        rows = _rows(table, shard)
+        rows = rows_of(table, shard.first, shard.objects)
         sizes = rows.column("size").to_pylist()
         parts = list(cut(iter(sizes), PART_OBJECTS, PART_BYTES))
         finished = [part for part in parts if part_file(parts_to, shard, part) in kept]

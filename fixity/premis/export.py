@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.catalog import Bucket, Catalog
-from fixity.database import open_database
+from fixity.database import open_database, quoted
 from fixity.hashing import utc_now
 from fixity.lake import Lake
 from fixity.lake.base import LakeFile
@@ -219,9 +219,9 @@ def _events(
         database.execute(
             _COPY.format(
                 events=_EVENTS.read_text(encoding="utf-8"),
-                file=_quoted(str(file)),
+                file=quoted(file),
                 row_group=_ROWS_OF_PARQUET,
-                ledger_files=_quoted(json.dumps(runs)),
+                ledger_files=quoted(json.dumps(runs)),
             ),
             {
                 "namespace": NAMESPACE.hex,
@@ -271,10 +271,6 @@ def _beside(use: Callable[[pa.RecordBatch], object], reader: pa.RecordBatchReade
             using = pool.submit(use, batch)
         if using is not None:
             using.result()
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _place(catalog: Catalog, bucket: Bucket) -> str:

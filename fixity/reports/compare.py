@@ -23,7 +23,7 @@ from uuid import uuid4
 
 import duckdb
 
-from fixity.database import MEMORY_LIMIT, open_database, processors
+from fixity.database import MEMORY_LIMIT, open_database, processors, quoted
 from fixity.reports.columns import COLUMNS
 from fixity.reports.counts import Counts
 from fixity.reports.ranges import KeyRange, key_ranges
@@ -178,7 +178,7 @@ class _Comparer:
             for statement in judge:
                 _execute(cursor, statement, parameters)
             header = "true" if number == 0 else "false"
-            cursor.execute(f"COPY (FROM report) TO {_quoted(part)} (FORMAT csv, HEADER {header})")
+            cursor.execute(f"COPY (FROM report) TO {quoted(part)} (FORMAT csv, HEADER {header})")
             *figures, replica_rows = _execute(cursor, count, parameters).fetchall()[0]
             rows = _execute(cursor, list_problems, parameters).fetchall() if self.wants_problems else []
         finally:
@@ -244,7 +244,3 @@ def _whole_file(file: Path) -> Iterator[BinaryIO]:
 
 def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
-
-
-def _quoted(file: Path) -> str:
-    return "'" + str(file).replace("'", "''") + "'"

@@ -25,6 +25,7 @@ from fixity.reports.ranges import KeyRange
 from fixity.s3_batch.completion import Report
 from fixity.s3_batch.records import JobRecord
 from fixity.s3_batch.stage import MEMORY
+from fixity.shards import rows_of
 from fixity.tables import CHECKSUMS, SKIPPED, SUCCEEDED
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
@@ -98,7 +99,8 @@ def _join(
             said = _said(cursor, "one_each", parameters)
     finally:
         cursors.put(cursor)
-    listed = _rows(Path(common["inventory"]), first, last)
+    with pq.ParquetFile(common["inventory"]) as inventory:
+        listed = rows_of(inventory, first, last - first + 1)
     if said.num_rows < listed.num_rows:
         listed = listed.take(pc.subtract(said.column("listed_row"), first))
     return check(listed, said)
@@ -114,20 +116,6 @@ def _ascend(said: pa.Table) -> bool:
     """Whether each row is of a later row of the inventory than the one before it."""
     rows = said.column("listed_row").combine_chunks()
     return bool(pc.all(pc.less(rows[:-1], rows[1:])).as_py())
-
-
-def _rows(inventory: Path, first: int, last: int) -> pa.Table:
-    """Rows of the inventory, from a number up to another."""
-    groups: list[int] = []
-    begin = start = 0
-    with pq.ParquetFile(inventory) as file:
-        for number in range(file.num_row_groups):
-            end = start + file.metadata.row_group(number).num_rows
-            if start <= last and end > first:
-                begin = begin if groups else start
-                groups.append(number)
-            start = end
-        return file.read_row_groups(groups).slice(first - begin, last - first + 1)
 
 
 def _check(listed: pa.Table, said: pa.Table, algorithm: str, checked_at: datetime, run_id: str) -> pa.Table:

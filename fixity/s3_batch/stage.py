@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from fixity.catalog import Bucket
-from fixity.database import open_database
+from fixity.database import open_database, quoted
 from fixity.digests import SIZES
 from fixity.s3_batch.completion import Report
 from fixity.s3_batch.errors import ReportUnusable
@@ -75,18 +75,18 @@ def _stage(
     settings = bucket.s3_batch
     key = "url_decode(key)" if settings and settings.decode_report_keys else "key"
     if bucket.prefix:
-        prefix = _text(bucket.prefix)
+        prefix = quoted(bucket.prefix)
         key = f"CASE WHEN starts_with({key}, {prefix}) THEN substr({key}, {len(bucket.prefix) + 1}) END"
     statement = _SQL.format(
         succeeded=_list(succeeded),
-        failed=_text(str(failed)),
+        failed=quoted(failed),
         columns="{" + ", ".join(f"'{name}': 'VARCHAR'" for name in COLUMNS) + "}",
-        bucket=_text(bucket.real_name),
+        bucket=quoted(bucket.real_name),
         key=key,
-        algorithm=_text(job.algorithm),
+        algorithm=quoted(job.algorithm),
         octets=SIZES[job.algorithm],
         range=_range(0, len(edges)),
-        staged=_text(str(staged)),
+        staged=quoted(staged),
     )
     with open_database(workspace, MEMORY) as database:
         try:
@@ -116,9 +116,5 @@ def _first_lines(error: duckdb.Error) -> str:
     return " ".join(str(error).partition("Possible fixes")[0].split())[:500]
 
 
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
 def _list(files: list[Path]) -> str:
-    return "[" + ", ".join(_text(str(file)) for file in files) + "]"
+    return "[" + ", ".join(quoted(file) for file in files) + "]"

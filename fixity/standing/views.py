@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from fixity.database import quoted
 from fixity.lake import Lake
 from fixity.standing.table import STANDING, Standing
 
@@ -52,7 +53,7 @@ def view(
         database.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM {name}_empty")
         return
     columns = ", ".join(schema.names)
-    paths = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+    paths = ", ".join(map(quoted, files))
     database.execute(
         f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {columns}, filename FROM ("
         f"FROM read_parquet([{paths}], union_by_name = true, filename = true) "
