@@ -15,13 +15,12 @@ from itertools import takewhile
 import dagster as dg
 
 from fixity.catalog import Catalog
-from fixity_assets.runs import UNSUCCESSFUL
+from fixity_assets.runs import UNSUCCESSFUL, due_again
 from fixity_assets.selected import SELECTION
 from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
 from sensors.selecting import EVENTS
 
 _PARTITION = "dagster/partition"
-_REST, _LONGEST_REST = 15 * 60, 12 * 60 * 60  # seconds
 _LOUD = 3  # runs that failed, one after the other, before it is told
 _LOOK_BACK = timedelta(days=14)  # what failed before that was asked for again since, and is younger
 _PAGE = 1000  # runs
@@ -51,8 +50,7 @@ class _Unread:
 
     @property
     def due(self) -> float:
-        ended = self.failed[0].end_time or self.failed[0].create_timestamp.timestamp()
-        return ended + min(_REST << min(len(self.failed), 10) - 1, _LONGEST_REST)
+        return due_again(self.failed)
 
 
 def event_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
