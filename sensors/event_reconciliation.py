@@ -7,7 +7,7 @@ When its third run has failed, the ticks of this sensor fail and say which, unti
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -15,16 +15,15 @@ from itertools import takewhile
 import dagster as dg
 
 from fixity.catalog import Catalog
-from fixity_assets.runs import UNSUCCESSFUL
+from fixity_assets.runs import UNSUCCESSFUL, due_again
 from fixity_assets.selected import SELECTION
 from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
 from sensors.selecting import EVENTS
 
 _PARTITION = "dagster/partition"
-_REST, _LONGEST_REST = 15 * 60, 12 * 60 * 60  # seconds
 _LOUD = 3  # runs that failed, one after the other, before it is told
 _LOOK_BACK = timedelta(days=14)  # what failed before that was asked for again since, and is younger
-_MOST_FAILURES = 1000
+_PAGE = 1000  # runs
 _MOST_REQUESTS = 50  # a tick
 
 
@@ -34,10 +33,15 @@ class ObjectsNotRead(Exception):
 
 @dataclass(frozen=True)
 class _Unread:
-    """A list of objects whose newest runs failed, the newest first."""
+    """A list of objects whose newest runs failed, the newest first.
+
+    events: what the events said that named them, as the tag of the run that they led to has it. Who else
+    asked for the same list need not have tagged theirs.
+    """
 
     bucket: str
     selection: str
+    events: str
     failed: list[dg.RunRecord]
 
     @property
@@ -46,8 +50,7 @@ class _Unread:
 
     @property
     def due(self) -> float:
-        ended = self.failed[0].end_time or self.failed[0].create_timestamp.timestamp()
-        return ended + min(_REST << min(len(self.failed), 10) - 1, _LONGEST_REST)
+        return due_again(self.failed)
 
 
 def event_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
@@ -62,9 +65,15 @@ def event_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
     )
     def event_reconciliation(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now = time.time()
-        unread = _unread(context.instance, catalog.buckets, now)
-        due = [each for each in unread if each.due <= now]
-        loud = [each for each in unread if len(each.failed) >= _LOUD]
+        due: list[_Unread] = []
+        loud: list[_Unread] = []
+        for each in _unread(context.instance, catalog.buckets, now):
+            if each.due <= now:
+                due.append(each)
+            if len(each.failed) >= _LOUD:
+                loud.append(each)
+            if len(due) == _MOST_REQUESTS:
+                break  # the next tick goes on: these are under way by then
         if loud and not due:
             raise ObjectsNotRead(_said(loud))
         return dg.SensorResult(
@@ -72,9 +81,9 @@ def event_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
                 dg.RunRequest(
                     run_key=f"again:{each.newest.run_id}",
                     partition_key=each.bucket,
-                    tags={SELECTION: each.selection, EVENTS: each.newest.tags[EVENTS]},
+                    tags={SELECTION: each.selection, EVENTS: each.events},
                 )
-                for each in due[:_MOST_REQUESTS]
+                for each in due
             ],
             skip_reason=None if due else "what events named was read, or it is not time to try again",
         )
@@ -82,38 +91,39 @@ def event_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
     return event_reconciliation
 
 
-def _unread(instance: dg.DagsterInstance, buckets: Iterable[str], now: float) -> list[_Unread]:
+def _unread(instance: dg.DagsterInstance, buckets: Container[str], now: float) -> Iterator[_Unread]:
     """The lists that no run has read since their last one failed, the one that failed first first."""
-    since = datetime.fromtimestamp(now, UTC) - _LOOK_BACK
-    failed = instance.get_run_records(
-        dg.RunsFilter(
-            job_name=INGEST_SELECTED_JOB,
-            statuses=list(UNSUCCESSFUL),
-            tags={EVENTS: ["new", "restored"]},
-            created_after=since,
-        ),
-        limit=_MOST_FAILURES,
-    )
-    lists = dict.fromkeys(_list_of(record) for record in reversed(failed))
-    whole = {bucket: _whole_bucket_read_at(instance, bucket) for bucket in {bucket for bucket, _ in lists}}
-    found: list[_Unread] = []
-    for bucket, selection in lists:
-        if bucket not in buckets:
+    seen: set[tuple[str, str]] = set()
+    whole: dict[str, float] = {}
+    for record in _failed_of_events(instance, datetime.fromtimestamp(now, UTC) - _LOOK_BACK):
+        tags = record.dagster_run.tags
+        bucket, selection = tags[_PARTITION], tags[SELECTION]
+        if bucket not in buckets or (bucket, selection) in seen:
             continue
+        seen.add((bucket, selection))
+        if bucket not in whole:
+            whole[bucket] = _whole_bucket_read_at(instance, bucket)
         of_list = dg.RunsFilter(job_name=INGEST_SELECTED_JOB, tags={_PARTITION: bucket, SELECTION: selection})
         runs = takewhile(
-            lambda record: record.dagster_run.status in UNSUCCESSFUL,
-            instance.get_run_records(of_list, limit=_MOST_FAILURES),
+            lambda record: record.dagster_run.status in UNSUCCESSFUL, instance.get_run_records(of_list)
         )
         since_whole = [record for record in runs if record.create_timestamp.timestamp() > whole[bucket]]
         if since_whole:
-            found.append(_Unread(bucket, selection, since_whole))
-    return found
+            yield _Unread(bucket, selection, tags[EVENTS], since_whole)
 
 
-def _list_of(record: dg.RunRecord) -> tuple[str, str]:
-    tags = record.dagster_run.tags
-    return tags[_PARTITION], tags[SELECTION]
+def _failed_of_events(instance: dg.DagsterInstance, since: datetime) -> Iterator[dg.RunRecord]:
+    """All runs that events led to and that failed, the oldest first, a page at a time."""
+    failed = dg.RunsFilter(
+        job_name=INGEST_SELECTED_JOB,
+        statuses=list(UNSUCCESSFUL),
+        tags={EVENTS: ["new", "restored"]},
+        created_after=since,
+    )
+    cursor: str | None = None
+    while page := instance.get_run_records(failed, limit=_PAGE, cursor=cursor, ascending=True):
+        yield from page
+        cursor = page[-1].dagster_run.run_id
 
 
 def _whole_bucket_read_at(instance: dg.DagsterInstance, bucket: str) -> float:

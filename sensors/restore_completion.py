@@ -8,14 +8,14 @@ failed is repeated after a quarter of an hour, and then ever later, at most 12 h
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from fixity.catalog import Catalog
 from fixity_assets.restored import LOOK_AGAIN_AT, NAME, READY
-from fixity_assets.runs import UNFINISHED, UNSUCCESSFUL
+from fixity_assets.runs import UNFINISHED, UNSUCCESSFUL, due_again
 from fixity_assets.selected import SELECTION
 from jobs.ingest import INGEST_SELECTED_JOB, RESTORE_JOB, ingest_jobs
 from resources import LakeResource, QueuesResource
@@ -24,9 +24,6 @@ from sensors.selecting import take_batch
 _RESTORED = dg.AssetKey(NAME)
 READING = "fixity/reading"
 """The tag of runs that read what a look found ready."""
-
-_REST, _LONGEST_REST = 15 * 60, 12 * 60 * 60  # seconds
-_MOST_FAILURES = 1000
 
 
 def restore_completion_sensor(catalog: Catalog) -> dg.SensorDefinition:
@@ -89,7 +86,7 @@ def _after_the_last_look(instance: dg.DagsterInstance, bucket: str, now: float) 
             tags={"dagster/partition": bucket, READING: "restored"},
         )
         failed = _failed_since(instance, bucket, looks[0].timestamp)
-        rested = not failed or now >= failed[0] + min(_REST * 2 ** min(len(failed) - 1, 10), _LONGEST_REST)
+        rested = not failed or now >= due_again(failed)
         if rested and not instance.get_run_records(reading, limit=1):
             again = f":{len(failed)}" if failed else ""
             yield dg.RunRequest(
@@ -97,15 +94,13 @@ def _after_the_last_look(instance: dg.DagsterInstance, bucket: str, now: float) 
             )
 
 
-def _failed_since(instance: dg.DagsterInstance, bucket: str, look: float) -> list[float]:
-    """When the looks ended that failed since the last one that did not, the newest first."""
-    records = instance.get_run_records(
+def _failed_since(instance: dg.DagsterInstance, bucket: str, look: float) -> Sequence[dg.RunRecord]:
+    """The looks that failed since the last one that did not, the newest first."""
+    return instance.get_run_records(
         dg.RunsFilter(
             job_name=RESTORE_JOB,
             statuses=list(UNSUCCESSFUL),
             tags={"dagster/partition": bucket},
             created_after=datetime.fromtimestamp(look, UTC),
-        ),
-        limit=_MOST_FAILURES,
+        )
     )
-    return [record.end_time or record.create_timestamp.timestamp() for record in records]

@@ -104,8 +104,62 @@ def make_ingest_report(
     Arguments: `objects` and `baselines`, local tables; `everything`, whether the objects are the whole
     bucket; `write_tags`, None where none are to be written; `gone`, objects that were named and
     are not among `objects`: they are missing.
+    Where an attempt before kept the run's table, that stands as it is, and the report is made from it.
     Raises LakeError; nothing is kept where parts are missing.
     """
+    table_name = ingest_file(bucket, run_id)
+    table, csv_file = workspace / "ingest.parquet", workspace / "ingest.csv"
+    try:
+        kept = lake.fetch(table_name, workspace)
+    except FileNotFoundError:
+        given = {
+            "baselines": str(baselines),
+            "run_id": run_id,
+            "now": now(),
+            "gone_keys": [key for key, _ in gone],
+            "gone_versions": [version_id for _, version_id in gone],
+        }
+        made = _made(lake, scratch, plans, objects, given, table, write_tags)
+    else:
+        made = _kept(kept)
+    counts = Counts()
+    not_ok: list[dict[str, Any]] = []
+    with csv_file.open("w", newline="", encoding="utf-8") as text:
+        csv_writer = csv.writer(text, lineterminator="\n")
+        csv_writer.writerow(INGEST.names)
+        for row in made:
+            counts.add(row)
+            csv_writer.writerow([_text(row[name]) for name in INGEST.names])
+            if len(not_ok) < _SHOWN and not _in_order(row):
+                not_ok.append(row)
+    day = now().date()
+    csv_name = ingest_report_file(bucket, day, run_id)
+    latest_csv = ingest_report_file(bucket, None, run_id) if everything else None
+    stats_name = ingest_stats_file(bucket, day, run_id)
+    if table.exists():  # made now, and not by an attempt before
+        lake.put(table_name, table)
+    lake.put(csv_name, csv_file, replace=True)
+    lake.put_text(stats_name, json.dumps(vars(counts), indent=2) + "\n", replace=True)
+    if latest_csv is not None:
+        lake.copy(csv_name, latest_csv)
+        lake.copy(stats_name, ingest_stats_file(bucket, None, run_id))
+    return IngestReport(counts, table_name, csv_name, latest_csv, stats_name, not_ok)
+
+
+def _made(
+    lake: Lake,
+    scratch: str,
+    plans: dict[Algorithm, Plan],
+    objects: Path,
+    given: dict[str, Any],
+    table: Path,
+    write_tags: TagWriter | None,
+) -> Iterator[dict[str, Any]]:
+    """The rows of a report, made of the parts below `scratch`; when all are given, `table` has them.
+
+    Arguments: `given`, what the SQL is given beside the parts.
+    """
+    workspace = table.parent
     checks = workspace / "checks.parquet"
     to_read, planned = pq.read_metadata(objects).num_rows, sum(plan.objects for plan in plans.values())
     if planned != to_read:
@@ -114,48 +168,24 @@ def make_ingest_report(
             "run the bucket's ingest anew"
         )
     _join_parts(lake, plans, scratch, checks, workspace)
-    table, csv_file = workspace / "ingest.parquet", workspace / "ingest.csv"
-    schema = replace(Provenance.read(objects), run_id=run_id, software=this_software()).attach(INGEST)
-    counts = Counts()
-    not_ok: list[dict[str, Any]] = []
-    given = {
-        "checks": str(checks),
-        "baselines": str(baselines),
-        "run_id": run_id,
-        "now": now(),
-        "gone_keys": [key for key, _ in gone],
-        "gone_versions": [version_id for _, version_id in gone],
-    }
-    with (
-        open_database(workspace) as database,
-        pq.ParquetWriter(table, schema, compression="zstd") as writer,
-        csv_file.open("w", newline="", encoding="utf-8") as text,
-    ):
-        csv_writer = csv.writer(text, lineterminator="\n")
-        csv_writer.writerow(INGEST.names)
+    given = {"checks": str(checks), **given}
+    provenance = replace(Provenance.read(objects), run_id=given["run_id"], software=this_software())
+    schema = provenance.attach(INGEST)
+    with open_database(workspace) as database, pq.ParquetWriter(table, schema, compression="zstd") as writer:
         for batch in database.execute(_SQL.read_text(encoding="utf-8"), given).to_arrow_reader(_BATCH):
             rows = pa.Table.from_batches([batch]).cast(INGEST).to_pylist()
             if write_tags is not None:
                 for row, said in zip(rows, write_tags(rows), strict=True):
                     row["tags_written"] = said
-            for row in rows:
-                counts.add(row)
-                csv_writer.writerow([_text(row[name]) for name in INGEST.names])
-                if len(not_ok) < _SHOWN and not _in_order(row):
-                    not_ok.append(row)
+            yield from rows
             writer.write_table(pa.Table.from_pylist(rows, schema))
-    day = now().date()
-    table_name = ingest_file(bucket, run_id)
-    csv_name = ingest_report_file(bucket, day, run_id)
-    latest_csv = ingest_report_file(bucket, None, run_id) if everything else None
-    stats_name = ingest_stats_file(bucket, day, run_id)
-    lake.put(table_name, table, replace=True)  # an attempt before may have kept it, with its own times
-    lake.put(csv_name, csv_file, replace=True)
-    lake.put_text(stats_name, json.dumps(vars(counts), indent=2) + "\n", replace=True)
-    if latest_csv is not None:
-        lake.copy(csv_name, latest_csv)
-        lake.copy(stats_name, ingest_stats_file(bucket, None, run_id))
-    return IngestReport(counts, table_name, csv_name, latest_csv, stats_name, not_ok)
+
+
+def _kept(table: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a report's table."""
+    with pq.ParquetFile(table) as file:
+        for batch in file.iter_batches(_BATCH):
+            yield from batch.to_pylist()
 
 
 def _text(value: object) -> object:

@@ -61,6 +61,11 @@ def ingest_file(bucket: str, run_id: str) -> str:
     return f"{ingest_folder(bucket)}{run_id}.parquet"
 
 
+def expired_file(bucket: str, run_id: str, attempt: int) -> str:
+    """The ingest checks of a bucket that failed because a restore expired, as a run's look told them."""
+    return f"{ingest_folder(bucket)}{run_id}-expired-{attempt}.parquet"
+
+
 def ingest_folder(bucket: str) -> str:
     """All ingest checks of a bucket."""
     return f"ingest/{bucket}/"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 from fixity.catalog import Restore
 from fixity.hashing import utc_now
 from fixity.lake import Lake
-from fixity.lake.paths import ingest_file, restored_file, restored_folder
+from fixity.lake.paths import expired_file, restored_file, restored_folder
 from fixity.newest import announce, newest_table
 from fixity.restore.archives import Archive, archive_of, wait_for
 from fixity.restore.ask import ask_for_next
@@ -81,8 +82,7 @@ def look_at_archived(
         provenance = replace(Provenance.read(listing), run_id=run_id, software=this_software())
         expired = _expired_now(known, rows)
         if expired:  # first: the table says that they are failed, and the next attempt would leave it at that
-            made = replace(provenance, inventory_run_id=run_id, listed_at=now())
-            _keep_as_failed_checks(lake, expired, made, workspace)
+            _keep_as_failed_checks(lake, expired, replace(provenance, listed_at=now()), workspace)
         file = workspace / "restored.parquet"
         table = pa.Table.from_pylist([asdict(row) for row in rows], RESTORED)
         pq.write_table(table.cast(provenance.attach(RESTORED)), file, compression="zstd")
@@ -98,7 +98,21 @@ def _expired_now(before: list[Archived], after: list[Archived]) -> list[Archived
 
 
 def _keep_as_failed_checks(lake: Lake, rows: list[Archived], of: Provenance, workspace: Path) -> None:
-    """Rows among the ingest checks: an object that was asked for and never read is not in order."""
+    """Rows among the ingest checks: an object that was asked for and never read is not in order.
+
+    What an attempt before kept of them stands as it is; a table of its own has what it had not seen.
+    """
+    for attempt in count(1):
+        name = expired_file(of.bucket, of.run_id, attempt)
+        try:
+            kept = pq.read_table(lake.fetch(name, workspace), columns=["key", "version_id"]).to_pylist()
+        except FileNotFoundError:
+            break
+        told = {(row["key"], row["version_id"]) for row in kept}
+        rows = [row for row in rows if (row.key, row.version_id) not in told]
+    if not rows:
+        return
+    of = replace(of, inventory_run_id=Path(name).stem)  # of no whole inventory
     file = workspace / "expired.parquet"
     checks = [
         {
@@ -117,7 +131,7 @@ def _keep_as_failed_checks(lake: Lake, rows: list[Archived], of: Provenance, wor
         for row in rows
     ]
     pq.write_table(pa.Table.from_pylist(checks, of.attach(INGEST)), file, compression="zstd")
-    lake.put(ingest_file(of.bucket, of.run_id), file, replace=True)
+    lake.put(name, file)
 
 
 def _fell_out(row: Archived) -> bool:

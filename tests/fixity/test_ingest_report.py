@@ -56,7 +56,7 @@ def report(
 ) -> IngestReport:
     if given:
         keep_given(lake, "b", read_given(f"key,checksum\n{given}", "list.csv"))
-    inventory = take_inventory(store, lake, "b", "r")
+    inventory = take_inventory(store, lake, "b", "r", now=lambda: NOON)
     with lake.workspace() as workspace:
         objects = lake.fetch(inventory.file, workspace)
         baselines = take_baselines(
@@ -230,3 +230,32 @@ def test_a_report_whose_plans_are_gone_is_never_kept(tmp_path: Path) -> None:
     with lake.workspace() as workspace, pytest.raises(LakeError, match="are of 0 of 1 objects"):
         make_ingest_report(lake, "scratch/r/", {}, objects, objects, "b", "s", workspace, everything=True)
     assert [file.name for file in lake.list("ingest/b/")] == ["ingest/b/r.parquet"]
+
+
+def test_a_step_that_is_tried_again_leaves_its_table_and_finishes_the_report_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("right", b"abc")
+    store.put("wrong", b"abc")
+    given = f"right,{MD5}\nwrong,{WRONG}\n"
+    put = lake.put
+
+    def away(name: str, file: Path, replace: bool = False) -> None:
+        if name.startswith("reports/"):
+            raise LakeError("the lake is away")
+        put(name, file, replace)
+
+    monkeypatch.setattr(lake, "put", away)
+    with pytest.raises(LakeError, match="is away"):
+        report(store, lake, given, now=lambda: NOON)
+    monkeypatch.setattr(lake, "put", put)
+    table = tmp_path / "ingest" / "b" / "r.parquet"
+    first = table.read_bytes()
+    for hours in (1, 2):  # the second is tried again though all is there
+        made = report(store, lake, "", now=lambda hours=hours: NOON + timedelta(hours=hours))
+        assert table.read_bytes() == first
+        assert (made.counts.objects, made.counts.matched, made.counts.not_matched) == (2, 1, 1)
+        assert [row["key"] for row in made.rows_not_ok] == ["wrong"]
+        assert len((tmp_path / made.csv).read_text().splitlines()) == 3
+        assert json.loads((tmp_path / made.stats).read_text()) == vars(made.counts)

@@ -17,12 +17,13 @@ from moto.moto_api import state_manager
 from fixity.catalog import Restore, Store
 from fixity.inventory import take_inventory
 from fixity.lake import LakeError, LocalLake
+from fixity.lake.paths import ingest_file
 from fixity.restore.archives import archive_of, days_for, estimate, tier_for, wait_for
 from fixity.restore.look import Look, look_at_archived
 from fixity.s3_client import s3_client
 from fixity.stores import ObjectSkipped, ObjectUnreadable, StoreUnreachable
 from fixity.stores.attributes import Attributes, Head
-from fixity.tables import INGEST
+from fixity.tables import INGEST, Provenance
 from tests.fixity.support import s3_store
 from tests.servers.moto_server import MotoServer
 from tests.servers.seaweedfs import REGION
@@ -180,6 +181,18 @@ class Scripted(Attributes):
         return answer
 
 
+class ByKey(Attributes):
+    """Attributes of each key as told, of a store that is asked for nothing."""
+
+    def __init__(self, heads: dict[str, Head]) -> None:
+        self.heads = heads
+
+    def head(
+        self, key: str, version_id: str | None = None, etag: str | None = None, part: int | None = None
+    ) -> Head:
+        return self.heads[key]
+
+
 def test_without_capacity_for_expedited_standard_is_asked_for_and_said(site: Site) -> None:
     site.put("film")
     none_left = ObjectUnreadable("GlacierExpeditedRetrievalNotAvailable", "no capacity")
@@ -275,6 +288,56 @@ def test_an_expired_restore_is_a_failed_check_though_the_lake_was_away_for_a_mom
     assert states(site.look(hours=401)) == {"film": "failed"}
     (check,) = checks_of(site)
     assert (check["status"], check["error_code"]) == ("failed", "RestoreExpired")
+
+
+def test_an_expired_restore_leaves_the_ingest_checks_of_its_own_run_as_they_are(site: Site) -> None:
+    site.put("film")
+    site.attributes = Scripted([head(), head(), head()], ["requested", "requested"])
+    site.look()
+    site.look(hours=200)
+    of_run = Path(site.lake.location(ingest_file("b", "look-3")))
+    of_run.parent.mkdir(parents=True)
+    row = {name: None for name in INGEST.names} | {
+        "key": "other", "result": "NOTMATCHED", "compared_with": "manifest", "conflicts": 0,
+        "status": "succeeded", "checked_at": NOON, "run_id": "look-3",
+    }  # fmt: skip
+    listed = Provenance("b", "look-3", "listed", NOON)
+    pq.write_table(pa.Table.from_pylist([row], listed.attach(INGEST)), of_run)
+    assert states(site.look(hours=400)) == {"film": "failed"}
+    assert {check["key"]: check["result"] for check in checks_of(site)} == {
+        "film": "SKIPPED",
+        "other": "NOTMATCHED",
+    }
+
+
+def test_what_expires_between_two_attempts_of_a_look_is_told_beside_what_the_first_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.put("a")
+    site.put("b")
+    site.attributes = Scripted([head()] * 2, ["requested"] * 4)
+    site.look()
+    site.look(hours=200)
+    put = site.lake.put
+
+    def away(name: str, file: Path, replace: bool = False) -> None:
+        if name.startswith("restored/"):
+            raise LakeError("the lake is away")
+        put(name, file, replace)
+
+    monkeypatch.setattr(site.lake, "put", away)
+    site.attributes = ByKey({"a": head(), "b": head(restore_ongoing=True)})
+    with pytest.raises(LakeError):
+        site.look(hours=400)
+    monkeypatch.setattr(site.lake, "put", put)
+    before = [file for file in site.lake.list("ingest/b/")]
+    site._looks -= 1
+    site.attributes = ByKey({"a": head(), "b": head()})
+    assert states(site.look(hours=401)) == {"a": "failed", "b": "failed"}
+    after = site.lake.list("ingest/b/")
+    assert (len(before), len(after)) == (1, 2)
+    assert before[0] in after
+    assert sorted(check["key"] for check in checks_of(site)) == ["a", "b"]
 
 
 def test_what_cannot_be_asked_for_is_failed_with_the_stores_words(site: Site) -> None:

@@ -9,7 +9,11 @@ import dagster as dg
 import pytest
 
 from fixity_assets.definitions import build_definitions
+from fixity_assets.selected import SELECTION
 from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
+from sensors import event_reconciliation
+from sensors.restore_completion import READING
+from sensors.selecting import EVENTS
 from tests.platform import read_report
 from tests.sensors.archive import BUCKET, ArchivePlatform
 from tests.sensors.test_new_objects import created
@@ -119,3 +123,37 @@ def test_a_run_that_is_under_way_or_that_no_event_led_to_is_left_alone(
     arrivals.failed(instance, of_a_person)
     arrivals.later = 13 * HOURS
     assert arrivals.again(instance) == []
+
+
+@pytest.mark.parametrize("other", [{}, {READING: "restored"}], ids=["a person", "a look"])
+def test_that_others_asked_for_the_same_list_changes_nothing(
+    arrivals: Arrivals, request_of_event: dg.RunRequest, instance: dg.DagsterInstance, other: dict[str, str]
+) -> None:
+    arrivals.failed(instance, request_of_event)
+    last = arrivals.failed(
+        instance, dg.RunRequest(tags={SELECTION: request_of_event.tags[SELECTION], **other})
+    )
+    arrivals.later = 13 * HOURS
+    (again,) = arrivals.again(instance)
+    assert again.run_key == f"again:{last}"
+    assert again.tags[EVENTS] == "new"
+
+
+def test_of_more_lists_than_a_tick_asks_for_or_a_page_holds_none_is_forgotten(
+    arrivals: Arrivals,
+    request_of_event: dg.RunRequest,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(event_reconciliation, "_PAGE", 7)
+    selections = [request_of_event.tags[SELECTION], *(f"{number:040x}" for number in range(60))]
+    job = build_definitions(arrivals.catalog).resolve_job_def(INGEST_SELECTED_JOB)
+    for selection in selections:
+        tags = {SELECTION: selection, EVENTS: "new", "dagster/partition": BUCKET}
+        instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.FAILURE)
+    arrivals.later = 16 * MINUTES
+    first = arrivals.again(instance)
+    assert [request.tags[SELECTION] for request in first] == selections[:50]
+    for request in first:
+        arrivals.ended(instance, request, INGEST_SELECTED_JOB, dg.DagsterRunStatus.STARTED)
+    assert [request.tags[SELECTION] for request in arrivals.again(instance)] == selections[50:]
