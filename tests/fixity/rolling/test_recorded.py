@@ -126,3 +126,29 @@ def test_what_is_folded_little_by_little_and_at_once_has_the_same_baselines(buck
     bucket.lake.remove("standing/")
     assert {key: _row(bucket, key)["baseline"] for key in "ab"} == before
     assert [each.key for each in bucket.damaged()] == ["a"]
+
+
+@pytest.mark.parametrize("deposited", [b"a", b"b"], ids=["rotten since", "never right"])
+def test_a_record_whose_table_comes_late_hides_no_damage_that_was_read_meanwhile(
+    bucket: Rolling, deposited: bytes
+) -> None:
+    ingested_at = bucket.time
+    bucket.time += timedelta(hours=1)
+    bucket.store.damage("a")
+    read_at = bucket.time
+    bucket.roll()
+    bucket.take_inventory()
+    assert bucket.standing().folded
+    bucket.time = ingested_at
+    bucket.store.bytes_now.clear()  # as it was when ingest read it
+    keep_ingest(bucket, "ingest", a=sha256(deposited))
+    bucket.time = read_at + timedelta(hours=1)
+    (damage,) = bucket.damaged()
+    assert (damage.key, damage.expected) == ("a", sha256(deposited))
+    assert damage.good_at == (ingested_at if deposited == b"a" else None)
+    assert damage.damaged_at == (read_at if deposited == b"a" else ingested_at)
+    row = _row(bucket, "a")
+    assert (row["verified_at"], row["checked_at"]) == (read_at, read_at)
+    assert row["due_at"] == read_at + 90 * DAY
+    bucket.lake.remove("standing/")  # folded at once it is the same
+    assert _row(bucket, "a") | {"listed_since": None} == row | {"listed_since": None}
