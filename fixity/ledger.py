@@ -170,7 +170,7 @@ def current_checksums(
                 f"there are no checksums of '{bucket}' yet: materialize checksums[{bucket}] first"
             )
         files = [file for file in lake.list(checksums_folder(bucket)) if file.name == newest]
-        usable, _ = usable_files(lake, bucket, files, workspace)
+        usable, _ = usable_files(lake, bucket, files, workspace, thoroughly=True)
     except TableUnreadable:  # without a note of the newest, each one is asked
         usable = []
     inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
