@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.database import open_database
-from fixity.hashing import utc_now
+from fixity.hashing import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
 from fixity.lake.paths import checksums_file, checksums_folder, inventory_folder
 from fixity.newest import announce, newest_table
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from fixity.standing.history import LeftOut
 
 _SQL = Path(__file__).with_suffix(".sql")
-_CLOCKS_DIFFER = timedelta(days=1)  # as in fixity.standing.fold: a time further ahead is a wrong clock's
 
 
 class TableMissing(Exception):
@@ -210,7 +209,7 @@ def _put_together(
                 "inventory": str(inventory),
                 "run_id": listed.run_id,
                 "algorithm": algorithm,
-                "horizon": now + _CLOCKS_DIFFER,
+                "horizon": now + CLOCKS_DIFFER,
             },
         ).to_arrow_reader(ROW_GROUP_ROWS)
         for batch in reader:
