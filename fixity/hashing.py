@@ -10,7 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from fixity.catalog import Algorithm
@@ -36,6 +36,10 @@ class Check(NamedTuple):
     error_message: str | None
     bytes_read: int
     checked_at: datetime
+
+
+CLOCKS_DIFFER = timedelta(days=1)
+"""A time further in the future is one of a clock that was wrong."""
 
 
 def utc_now() -> datetime:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.database import open_database
-from fixity.hashing import utc_now
+from fixity.hashing import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
 from fixity.lake.paths import checksums_file, checksums_folder, inventory_folder
 from fixity.newest import announce, newest_table
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from fixity.standing.history import LeftOut
 
 _SQL = Path(__file__).with_suffix(".sql")
-_CLOCKS_DIFFER = timedelta(days=1)  # as in fixity.standing.fold: a time further ahead is a wrong clock's
 
 
 class TableMissing(Exception):
@@ -170,7 +169,7 @@ def current_checksums(
                 f"there are no checksums of '{bucket}' yet: materialize checksums[{bucket}] first"
             )
         files = [file for file in lake.list(checksums_folder(bucket)) if file.name == newest]
-        usable, _ = usable_files(lake, bucket, files, workspace)
+        usable, _ = usable_files(lake, bucket, files, workspace, thoroughly=True)
     except TableUnreadable:  # without a note of the newest, each one is asked
         usable = []
     inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
@@ -195,20 +194,22 @@ def _put_together(
     now: datetime,
     told: Callable[[LeftOut], None],
 ) -> tuple[Path, Provenance]:
+    from fixity.standing.table import STANDING
     from fixity.standing.views import view
 
-    files = _all_checks(lake, bucket, workspace, told)
+    files, algorithm = _all_checks(lake, bucket, workspace, told)
     provenance = replace(listed, bucket=bucket)
     file = workspace / f"{bucket}-current.parquet"
     writer = TableWriter(file, CHECKSUMS, provenance)
     with naming_the_unreadable(inventory, *files), open_database(workspace) as database:
-        view(database, "ledger", files, CHECKSUMS)
+        view(database, "ledger", files, CHECKSUMS.append(STANDING.field("baseline_from")))
         reader = database.execute(
             _SQL.read_text(encoding="utf-8"),
             {
                 "inventory": str(inventory),
                 "run_id": listed.run_id,
-                "horizon": now + _CLOCKS_DIFFER,
+                "algorithm": algorithm,
+                "horizon": now + CLOCKS_DIFFER,
             },
         ).to_arrow_reader(ROW_GROUP_ROWS)
         for batch in reader:
@@ -218,12 +219,18 @@ def _put_together(
     return file, provenance
 
 
-def _all_checks(lake: Lake, bucket: str, workspace: Path, told: Callable[[LeftOut], None]) -> list[Path]:
-    """Files that hold the newest check of each object: the ledger's, or what was folded from most of it."""
+def _all_checks(
+    lake: Lake, bucket: str, workspace: Path, told: Callable[[LeftOut], None]
+) -> tuple[list[Path], str | None]:
+    """Files that hold the newest check of each object: the ledger's, or what was folded from most of it.
+
+    With the algorithm by which the objects are checked nowadays, if anything was folded.
+    """
     from fixity.standing.history import ledger_files, run_of, usable_files
     from fixity.standing.table import in_force
 
     files: list[Path] = []
+    algorithm: str | None = None
     folded: set[str] = set()
     known: dict[str, tuple[int, str]] = {}
     standing = in_force(lake, bucket)
@@ -233,9 +240,10 @@ def _all_checks(lake: Lake, bucket: str, workspace: Path, told: Callable[[LeftOu
             fetched = [lake.fetch(name, workspace) for name in names]
             for file in fetched:
                 pq.read_schema(file)
-            files, folded, known = fetched, set(standing.folded), standing.left_out
+            files, algorithm = fetched, standing.algorithm
+            folded, known = set(standing.folded), standing.left_out
     rest = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]
     usable, left_out = usable_files(lake, bucket, rest, workspace, thoroughly=True, known=known)
     for each in left_out:
         told(each)
-    return [*files, *(file.path for file in usable)]
+    return [*files, *(file.path for file in usable)], algorithm

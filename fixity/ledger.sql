@@ -1,10 +1,13 @@
 -- The newest check of each object of the newest inventory, out of all that the ledger holds.
 -- A check from the future ($horizon) tells nothing of when it was made: it counts as made long ago.
+-- What a standing has of another algorithm than its own ($algorithm), because ingest held it against a record,
+-- counts only where there is no other check: it cannot be compared with those of the pair's other bucket.
 -- The view `ledger` holds all of it. A check counts for an object only as it is listed now: same version, same ETag, same time, same size.
 WITH checks AS NOT MATERIALIZED (
     SELECT
         *,
-        CASE WHEN checked_at > $horizon THEN TIMESTAMPTZ '1970-01-01 00:00:00+00' ELSE checked_at END AS made_at
+        CASE WHEN checked_at > $horizon THEN TIMESTAMPTZ '1970-01-01 00:00:00+00' ELSE checked_at END AS made_at,
+        coalesce(algorithm = $algorithm OR baseline_from = 'first_seen', true) AS comparable
     FROM ledger
     WHERE checked_at IS NOT NULL
 )
@@ -32,7 +35,7 @@ LEFT JOIN (
     FROM checks
     QUALIFY row_number() OVER (
         PARTITION BY key, version_id, etag, last_modified, size
-        ORDER BY made_at DESC, run_id DESC
+        ORDER BY comparable DESC, made_at DESC, run_id DESC
     ) = 1
 ) AS c
     ON c.key = i.key
@@ -41,6 +44,6 @@ LEFT JOIN (
     AND c.etag IS NOT DISTINCT FROM i.etag
     AND c.last_modified IS NOT DISTINCT FROM i.last_modified
 CROSS JOIN (
-    SELECT arg_max(algorithm, made_at) AS algorithm FROM checks
+    SELECT arg_max(algorithm, (comparable, made_at)) AS algorithm FROM checks
 ) AS newest
 ORDER BY i.key, i.version_id NULLS FIRST

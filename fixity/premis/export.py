@@ -29,13 +29,12 @@ import pyarrow.parquet as pq
 
 from fixity.catalog import Bucket, Catalog
 from fixity.database import open_database, quoted
-from fixity.hashing import utc_now
+from fixity.hashing import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
 from fixity.lake.base import LakeFile
 from fixity.lake.paths import premis_folder
 from fixity.rolling.roll import settings_of
 from fixity.standing import Standing, ready, usable_files
-from fixity.standing.fold import CLOCKS_DIFFER
 from fixity.standing.history import ledger_files, run_of
 from fixity.standing.views import view, view_now
 from fixity.tables import CHECKSUMS, SOFTWARE, naming_the_unreadable

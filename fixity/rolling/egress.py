@@ -7,13 +7,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.lake import Lake
 from fixity.rolling.claims import Claim, claims
-from fixity.standing.history import ledger_files, run_of, usable_files
+from fixity.standing.history import ingest_tables, ledger_files, run_of, usable_files
 from fixity.standing.table import in_force
+from fixity.tables import INGEST
 
 if TYPE_CHECKING:
     from fixity.catalog import Bucket, Catalog
@@ -57,8 +59,9 @@ def egress_budget(catalog: Catalog, bucket: Bucket) -> EgressBudget | None:
 def egress_left(lake: Lake, budget: EgressBudget, mine: Claim, now: datetime) -> EgressLeft:
     """What the ledger and the rolling runs leave of a budget, as the run of a claim sees it.
 
-    Counted are all checks of the last 30 days (UTC days), so that a month of any length stays within the
-    budget, all that living rolling runs have taken, read or not, and what dead ones had read.
+    Counted are all checks of the last 30 days (UTC days), ingest's among them, so that a month of any length
+    stays within the budget, all that living rolling runs have taken, read or not, and what dead ones had
+    read.
     Raises LakeError.
     """
     first = (now - _WINDOW).date().isoformat()
@@ -81,19 +84,44 @@ def egress_left(lake: Lake, budget: EgressBudget, mine: Claim, now: datetime) ->
 def _read_of(lake: Lake, bucket: str, first_day: str) -> int:
     standing = in_force(lake, bucket)
     folded = set(standing.folded) if standing else set()
+    ingested = set(standing.ingested) if standing else set()
     read = sum(count for day, count in standing.read_by_day.items() if day >= first_day) if standing else 0
+    # What an ingest run read by the bucket's own algorithm is in the ledger, too, under the same name.
+    in_ledger = {run: {standing.algorithm} for run in folded} if standing else {}
     with lake.workspace() as workspace:
         unfolded = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]
         for file in usable_files(lake, bucket, unfolded, workspace, thoroughly=True)[0]:
             read += _read_since(file.path, first_day)
+            in_ledger[run_of(file.name)] = _algorithms(file.path)
+        unread = [file for file in ingest_tables(lake, bucket) if run_of(file.name) not in ingested]
+        for file in usable_files(lake, bucket, unread, workspace, thoroughly=True, schema=INGEST)[0]:
+            read += _ingested_since(file.path, first_day, in_ledger.get(run_of(file.name), set()))
     return read
 
 
 def _read_since(file: Path, first_day: str) -> int:
     table = pq.read_table(file, columns=["checked_at", "bytes_read"])
-    days = pc.strftime(table.column("checked_at"), "%Y-%m-%d")
-    return int(pc.sum(table.filter(pc.greater_equal(days, first_day)).column("bytes_read")).as_py() or 0)
+    return _total(table.filter(_since(table, first_day)), "bytes_read")
+
+
+def _ingested_since(file: Path, first_day: str, in_ledger: set[str]) -> int:
+    table = pq.read_table(file, columns=["checked_at", "algorithm", "checksum", "size"])
+    table = table.filter(_since(table, first_day))
+    counted = pc.is_in(table.column("algorithm"), pa.array(in_ledger, pa.string()))
+    return _total(table.filter(pc.and_(table.column("checksum").is_valid(), pc.invert(counted))), "size")
+
+
+def _algorithms(file: Path) -> set[str]:
+    return set(pq.read_table(file, columns=["algorithm"]).column("algorithm").unique().to_pylist())
+
+
+def _since(table: pa.Table, first_day: str) -> pa.ChunkedArray:
+    return pc.greater_equal(pc.strftime(table.column("checked_at"), "%Y-%m-%d"), first_day)
 
 
 def _sum(file: Path, column: str) -> int:
-    return int(pc.sum(pq.read_table(file, columns=[column]).column(column)).as_py() or 0)
+    return _total(pq.read_table(file, columns=[column]), column)
+
+
+def _total(table: pa.Table, column: str) -> int:
+    return int(pc.sum(table.column(column)).as_py() or 0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from fixity.hashing import utc_now
+from fixity.hashing import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
-from fixity.standing.fold import CLOCKS_DIFFER, QUEUE_ROWS, TABLES, Settings, fold
+from fixity.standing.fold import QUEUE_ROWS, TABLES, Settings, fold
 from fixity.standing.history import ingest_tables, ledger_files, run_of
 from fixity.standing.inventories import Listing, inventory_in_force
 from fixity.standing.table import Standing, in_force

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from fixity.catalog import Algorithm
 from fixity.database import open_database
-from fixity.hashing import utc_now
+from fixity.hashing import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake, LakeFile
 from fixity.lake.paths import standing_folder
 from fixity.reports.ranges import TableNotSorted, pieces_of
@@ -37,7 +37,6 @@ _RANGE_ROWS = 200_000
 _MEMORY = "900MB"
 _LARGE_ROWS = 100_000  # a file of the ledger with more is read range by range
 QUEUE_ROWS = 500_000
-CLOCKS_DIFFER = timedelta(days=1)  # a time further in the future is a clock that was wrong
 _DAYS_KEPT = 40
 _KEPT_FOR = timedelta(days=1)
 _CHOSEN = {"queue": "wanted AND left_out IS NULL", "damaged": "listed AND damaged_at IS NOT NULL"}

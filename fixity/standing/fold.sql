@@ -109,7 +109,7 @@ based AS (
         r.key,
         r.content,
         r.algorithm,
-        r.read_at,
+        greatest(r.read_at, b.read_at) AS read_at,
         coalesce(r.record, b.baseline, CASE WHEN s.key IS NULL THEN r.first_seen END) AS base,
         r.record IS NOT NULL AND r.record IS DISTINCT FROM b.baseline AS rebased
     FROM read AS r
@@ -117,13 +117,35 @@ based AS (
     LEFT JOIN suspects AS s USING (key, content)
 ),
 
+-- Where a record replaces the baseline, what was read before is held against it like any other check: it may
+-- be of a later time than the record, whose table came late.
+readings AS (
+    FROM checks
+    UNION ALL BY NAME
+    SELECT
+        key, b.version_id, b.size, b.etag, b.last_modified, b.storage_class, b.is_latest, algorithm, b.checksum_type,
+        CASE
+            WHEN b.damaged_at IS NOT NULL THEN b.found
+            WHEN b.baseline IS NOT NULL THEN b.baseline
+            WHEN b.checked_at = b.verified_at THEN b.checksum
+        END AS checksum,
+        b.status, b.error_code, b.error_message, b.bytes_read, b.evidence, b.verified_at AS checked_at, b.run_id,
+        content,
+        b.read_at AS made_at,
+        true AS counts,
+        false AS without_result
+    FROM before AS b
+    JOIN based AS d USING (key, content, algorithm)
+    WHERE d.rebased AND b.verified_at IS NOT NULL
+),
+
 judged AS (
     SELECT c.*, d.base, d.rebased, d.read_at, r.right_at
-    FROM checks AS c
+    FROM readings AS c
     JOIN based AS d USING (key, content, algorithm)
     LEFT JOIN (
         SELECT key, content, algorithm, max(made_at) AS right_at
-        FROM checks AS c
+        FROM readings AS c
         JOIN based AS d USING (key, content, algorithm)
         WHERE c.counts AND c.checksum = d.base
         GROUP BY ALL
@@ -191,11 +213,8 @@ folded AS (
                 expected_from := coalesce(b.baseline_from, 'first_seen')
             )
         END AS registered,
-        CASE WHEN c.rebased THEN c.read_at ELSE greatest(b.read_at, c.read_at) END AS read_at,
-        CASE
-            WHEN c.rebased OR b.read_at IS NULL OR c.read_at >= b.read_at THEN c.verified_at
-            ELSE b.verified_at
-        END AS verified_at,
+        greatest(b.read_at, c.read_at) AS read_at,
+        CASE WHEN b.read_at IS NULL OR c.read_at >= b.read_at THEN c.verified_at ELSE b.verified_at END AS verified_at,
         CASE WHEN c.rebased OR b.right_at IS NULL OR c.right_at >= b.right_at THEN c.good_at ELSE b.good_at END AS good_at,
         -- What was right or wrong by a baseline that was replaced says nothing any more.
         CASE
@@ -209,8 +228,10 @@ folded AS (
             WHEN NOT coalesce(c.rebased, false) AND (c.read_at IS NULL OR c.read_at < b.read_at) THEN b.found
             WHEN c.damaged_at IS NOT NULL THEN c.found
         END AS found,
-        (CASE WHEN c.verified_at IS NULL THEN coalesce(b.failures, 0) ELSE 0 END + coalesce(c.failures, 0))::INTEGER
-            AS failures
+        (
+            CASE WHEN c.read_at IS NULL OR c.read_at <= b.read_at THEN coalesce(b.failures, 0) ELSE 0 END
+            + coalesce(c.failures, 0)
+        )::INTEGER AS failures
     FROM before AS b
     FULL JOIN changed AS c USING (key, content, algorithm)
 ),

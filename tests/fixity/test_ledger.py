@@ -354,3 +354,18 @@ def test_where_no_file_of_the_ledger_can_be_read_nothing_is_checked(tmp_path: Pa
     table, _ = current_checksums(lake, "b", tmp_path, told=left_out.append)
     assert pq.read_table(table).column("status").to_pylist() == ["skipped"]
     assert len(left_out) == 1
+
+
+def test_a_spoiled_newest_file_of_all_that_is_listed_is_left_out_though_its_end_is_whole(
+    tmp_path: Path,
+) -> None:
+    lake = LocalLake(tmp_path / "lake")
+    store = store_of(*(f"key-{number}" for number in range(100)))
+    inventory_and_checks(store, lake, "older")
+    inventory_and_checks(store, lake, "newer")
+    _spoil(tmp_path / "lake/checksums/b/newer.parquet")
+    left_out: list[LeftOut] = []
+    table, _ = current_checksums(lake, "b", tmp_path, told=left_out.append)
+    assert [each.name for each in left_out] == ["checksums/b/newer.parquet"]
+    rows = pq.read_table(table).to_pylist()
+    assert {(row["run_id"], row["status"]) for row in rows} == {("older", "succeeded")}

@@ -10,9 +10,10 @@ import pytest
 
 from fixity.hashing import Check, utc_now
 from fixity.rolling.claims import Claim, claim
+from fixity.rolling.egress import EgressBudget, egress_left
 from fixity.standing import STANDING
 from fixity.tables import Provenance
-from tests.fixity.rolling.support import Rolling, keys_of
+from tests.fixity.rolling.support import BUCKET, Rolling, keep_ingest, keys_of
 from tests.fixity.support import MemoryStore, inventory_and_checks
 
 DAY = timedelta(days=1)
@@ -95,3 +96,19 @@ def test_what_is_larger_than_what_is_left_waits_and_smaller_ones_are_taken(bucke
     rolled = bucket.roll(budget=500)
     assert keys_of(bucket.ledger(rolled)) == ["a", "b", "c", "d"]
     assert rolled.cut_short == "1 objects are larger than the 400 B that monthly_egress leaves for now"
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_what_ingest_has_read_is_taken_off_once_whether_it_is_folded_or_not(
+    bucket: Rolling, folded: bool
+) -> None:
+    inventory_and_checks(bucket.store, bucket.lake, "ingest", BUCKET)  # the ledger has its 400 B, too
+    bucket.time = utc_now()
+    keep_ingest(bucket, "ingest", a="00", b="00")
+    keep_ingest(bucket, "by-another-algorithm", "MD5", c="00", d="00")
+    if folded:
+        bucket.standing()
+    mine = Claim(BUCKET, "mine", bucket.time.isoformat(), bucket.time.isoformat())
+    budget = EgressBudget(1000, (BUCKET,))
+    assert egress_left(bucket.lake, budget, mine, bucket.time).size == 1000 - 400 - 200
+    assert egress_left(bucket.lake, budget, mine, bucket.time + 40 * DAY).size == 1000

@@ -9,11 +9,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from fixity.catalog import Bucket
+from fixity.catalog import Bucket, Pair
 from fixity.hashing import utc_now
+from fixity.ledger import current_checksums
+from fixity.pair_report import make_report
 from fixity.rolling import bucket_coverage
 from tests.fixity.rolling.support import BUCKET, Rolling, keep_ingest
-from tests.fixity.support import inventory_and_checks, sha256
+from tests.fixity.support import MemoryStore, inventory_and_checks, sha256
 
 DAY = timedelta(days=1)
 
@@ -126,3 +128,57 @@ def test_what_is_folded_little_by_little_and_at_once_has_the_same_baselines(buck
     bucket.lake.remove("standing/")
     assert {key: _row(bucket, key)["baseline"] for key in "ab"} == before
     assert [each.key for each in bucket.damaged()] == ["a"]
+
+
+@pytest.mark.parametrize("deposited", [b"a", b"b"], ids=["rotten since", "never right"])
+def test_a_record_whose_table_comes_late_hides_no_damage_that_was_read_meanwhile(
+    bucket: Rolling, deposited: bytes
+) -> None:
+    ingested_at = bucket.time
+    bucket.time += timedelta(hours=1)
+    bucket.store.damage("a")
+    read_at = bucket.time
+    bucket.roll()
+    bucket.take_inventory()
+    assert bucket.standing().folded
+    bucket.time = ingested_at
+    bucket.store.bytes_now.clear()  # as it was when ingest read it
+    keep_ingest(bucket, "ingest", a=sha256(deposited))
+    bucket.time = read_at + timedelta(hours=1)
+    (damage,) = bucket.damaged()
+    assert (damage.key, damage.expected) == ("a", sha256(deposited))
+    assert damage.good_at == (ingested_at if deposited == b"a" else None)
+    assert damage.damaged_at == (read_at if deposited == b"a" else ingested_at)
+    row = _row(bucket, "a")
+    assert (row["verified_at"], row["checked_at"]) == (read_at, read_at)
+    assert row["due_at"] == read_at + 90 * DAY
+    bucket.lake.remove("standing/")  # folded at once it is the same
+    assert _row(bucket, "a") | {"listed_since": None} == row | {"listed_since": None}
+
+
+def test_what_ingest_read_by_another_algorithm_displaces_no_check_in_what_a_pair_compares(
+    bucket: Rolling,
+) -> None:
+    replica = MemoryStore()
+    replica.put("a", b"a")
+    replica.put("b", b"b")
+    inventory_and_checks(replica, bucket.lake, "replica", "replica")
+    bucket.store.damage("a")
+    bucket.roll()
+    bucket.time += DAY
+    keep_ingest(bucket, "ingest", "MD5", a=hashlib.md5(b"a").hexdigest(), b=hashlib.md5(b"b").hexdigest())
+    assert [each.actual for each in bucket.damaged()] == [hashlib.md5(b"damaged a").hexdigest()]
+    pair = Pair(name="p", source=BUCKET, replica="replica", match="key")
+    counts = make_report(bucket.lake, pair, lambda: bucket.time + 30 * DAY).outcome.counts
+    assert (counts.mismatches, counts.incomparable, counts.matches) == (1, 0, 1)
+
+
+def test_where_ingest_alone_has_read_an_object_its_checksum_is_the_current_one(bucket: Rolling) -> None:
+    keep_ingest(bucket, "ingest", "MD5", a=hashlib.md5(b"as deposited").hexdigest())
+    bucket.standing()
+    bucket.roll(keys=["b"])
+    with bucket.lake.workspace() as workspace:
+        rows = pq.read_table(current_checksums(bucket.lake, BUCKET, workspace, bucket.now)[0]).to_pylist()
+    assert [(row["key"], row["checksum"]) for row in rows] == [
+        ("a", hashlib.md5(b"a").hexdigest()), ("b", sha256(b"b"))
+    ]  # fmt: skip
