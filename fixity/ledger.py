@@ -150,6 +150,7 @@ def current_checksums(
     workspace: Path,
     now: Callable[[], datetime] = utc_now,
     told: Callable[[LeftOut], None] = lambda left_out: None,
+    thoroughly: bool = False,
 ) -> tuple[Path, Provenance]:
     """`checksums[bucket]` as users query it: the newest check of each object in the newest inventory.
 
@@ -157,7 +158,8 @@ def current_checksums(
     checked all of the newest inventory that is its file itself; else the table is put together in
     `workspace` from the whole ledger, and objects without a check are rows that were skipped.
     `told` hears of files of the ledger that cannot be read: an older check may stand in the place of
-    one of theirs. Raises TableMissing, TableUnreadable (an inventory), LakeError.
+    one of theirs. `thoroughly`: whether the newest file is read through before it is given as it is.
+    Raises TableMissing, TableUnreadable (an inventory), LakeError.
     """
     # Here: what is folded rests on this module.
     from fixity.standing.history import usable_files
@@ -169,7 +171,7 @@ def current_checksums(
                 f"there are no checksums of '{bucket}' yet: materialize checksums[{bucket}] first"
             )
         files = [file for file in lake.list(checksums_folder(bucket)) if file.name == newest]
-        usable, _ = usable_files(lake, bucket, files, workspace, thoroughly=True)
+        usable, _ = usable_files(lake, bucket, files, workspace, thoroughly=thoroughly)
     except TableUnreadable:  # without a note of the newest, each one is asked
         usable = []
     inventory = lake.fetch(newest_inventory(lake, bucket), workspace)

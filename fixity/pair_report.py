@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fixity.catalog import Pair
 from fixity.evidence import Evidence
@@ -18,7 +19,10 @@ from fixity.lake import Lake
 from fixity.lake.paths import report_file, stats_file
 from fixity.ledger import current_checksums
 from fixity.reports import Outcome, Side, compare, stats
-from fixity.tables import Provenance, naming_the_unreadable
+from fixity.tables import Provenance, TableUnreadable, naming_the_unreadable
+
+if TYPE_CHECKING:
+    from fixity.standing.history import LeftOut
 
 
 @dataclass(frozen=True)
@@ -53,29 +57,12 @@ def make_report(lake: Lake, pair: Pair, now: Callable[[], datetime] = utc_now) -
     csv, latest_csv = report_file(pair.name, today), report_file(pair.name, None)
     stats_name = stats_file(pair.name, today)
     with lake.workspace() as workspace:
-        left_out: dict[str, list[str]] = {"source_left_out": [], "replica_left_out": []}
-
-        def side(bucket: str, texts: list[str]) -> tuple[Path, Provenance]:
-            return current_checksums(
-                lake,
-                bucket,
-                workspace,
-                now,
-                lambda each: texts.append(f"{lake.location(each.name)} {each.why}"),
-            )
-
-        source_table, source = side(pair.source, left_out["source_left_out"])
-        replica_table, replica = side(pair.replica, left_out["replica_left_out"])
-        assert pair.match is not None  # a catalog fills it in
-        with naming_the_unreadable(source_table, replica_table):
-            outcome = compare(
-                Side(pair.source, source_table, source.listed_at),
-                Side(pair.replica, replica_table, replica.listed_at),
-                match=pair.match,
-                lag=pair.replication_lag,
-                csv=workspace / "report.csv",
-                work_dir=workspace,
-            )
+        try:
+            compared = _compare(lake, pair, workspace, now)
+        except TableUnreadable:
+            # Spoiled within, though its end is whole: which only reading tells, and most files are not.
+            compared = _compare(lake, pair, workspace, now, thoroughly=True)
+        outcome, (source_table, source), (replica_table, replica), left_out = compared
         ages = Evidence.of(source_table, source.listed_at).by_name("source")
         ages |= Evidence.of(replica_table, replica.listed_at).by_name("replica")
         lake.put(csv, outcome.csv, replace=True)
@@ -88,3 +75,33 @@ def make_report(lake: Lake, pair: Pair, now: Callable[[], datetime] = utc_now) -
     lake.copy(csv, latest_csv)
     lake.copy(stats_name, stats_file(pair.name, None))
     return PairReport(outcome, source, replica, csv, latest_csv, stats_name, ages, left_out)
+
+
+_Table = tuple[Path, Provenance]
+
+
+def _compare(
+    lake: Lake, pair: Pair, workspace: Path, now: Callable[[], datetime], thoroughly: bool = False
+) -> tuple[Outcome, _Table, _Table, dict[str, list[str]]]:
+    """What came of it, both sides' tables, and what was left out of them, as `PairReport` has it."""
+    left_out: dict[str, list[str]] = {"source_left_out": [], "replica_left_out": []}
+
+    def side(bucket: str, texts: list[str]) -> _Table:
+        def told(each: LeftOut) -> None:
+            texts.append(f"{lake.location(each.name)} {each.why}")
+
+        return current_checksums(lake, bucket, workspace, now, told, thoroughly)
+
+    source_table, source = side(pair.source, left_out["source_left_out"])
+    replica_table, replica = side(pair.replica, left_out["replica_left_out"])
+    assert pair.match is not None  # a catalog fills it in
+    with naming_the_unreadable(source_table, replica_table):
+        outcome = compare(
+            Side(pair.source, source_table, source.listed_at),
+            Side(pair.replica, replica_table, replica.listed_at),
+            match=pair.match,
+            lag=pair.replication_lag,
+            csv=workspace / "report.csv",
+            work_dir=workspace,
+        )
+    return outcome, (source_table, source), (replica_table, replica), left_out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -46,8 +47,21 @@ def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, job: str, pa
     return "; ".join(str(data.user_failure_data and data.user_failure_data.description) for data in failures)
 
 
-def test_a_truncated_file_of_a_ledger_is_named_and_the_report_goes_on_without_it_and_is_red(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path
+def _cut_short(whole: bytes) -> bytes:
+    return whole[:-10]
+
+
+def _spoiled_within(whole: bytes) -> bytes:
+    """Its first column's page cannot be unpacked; its end, which says what is in it, is as it was."""
+    return whole[:4] + b"\xff" * 40 + whole[44:]
+
+
+@pytest.mark.parametrize("damaged", [_cut_short, _spoiled_within])
+def test_a_damaged_file_of_a_ledger_is_named_and_the_report_goes_on_without_it_and_is_red(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    tmp_path: Path,
+    damaged: Callable[[bytes], bytes],
 ) -> None:
     for bucket in ("here", "there"):
         for _ in range(2):
@@ -55,7 +69,7 @@ def test_a_truncated_file_of_a_ledger_is_named_and_the_report_goes_on_without_it
     newest = json.loads((tmp_path / "lake/checksums/there/NEWEST.json").read_text())["run_id"]
     table = tmp_path / f"lake/checksums/there/{newest}.parquet"
     whole = table.read_bytes()
-    table.write_bytes(whole[:-10])
+    table.write_bytes(damaged(whole))
     job = definitions.resolve_job_def(REPORT_JOB)
     folded = job.execute_in_process(instance=instance, partition_key="here")
     assert all(check.passed for check in folded.get_asset_check_evaluations())  # what it said is known still
