@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -64,15 +65,9 @@ def report(pair: PairArgument, catalog: CatalogOption = None, verbose: VerboseOp
 @verbs.command(epilog=STATUS_HELP)
 def checksums(bucket: BucketArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
     """List a bucket and compute the checksum of every object in it. Status 1 when some failed."""
-    from cli.runs import runner
     from jobs import CHECKSUMS_JOB
 
-    loaded = load(catalog)
-    known(bucket, loaded.buckets, "bucket")
-    with runner(loaded, verbose) as runs:
-        ended = runs.run(CHECKSUMS_JOB, bucket)
-    stop_unless_done(ended)
-    said = ended.metadata["checksums"]
+    said = _made(CHECKSUMS_JOB, "checksums", bucket, catalog, verbose)
     print_figures(
         f"Checksums of {bucket} complete:",
         {
@@ -90,15 +85,9 @@ def checksums(bucket: BucketArgument, catalog: CatalogOption = None, verbose: Ve
 @verbs.command(epilog=STATUS_HELP)
 def inventory(bucket: BucketArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
     """List what a bucket holds and keep the list as a table."""
-    from cli.runs import runner
     from jobs import INVENTORY_JOB
 
-    loaded = load(catalog)
-    known(bucket, loaded.buckets, "bucket")
-    with runner(loaded, verbose) as runs:
-        ended = runs.run(INVENTORY_JOB, bucket)
-    stop_unless_done(ended)
-    said = ended.metadata["inventory"]
+    said = _made(INVENTORY_JOB, "inventory", bucket, catalog, verbose)
     print_figures(
         f"Inventory of {bucket} complete:",
         {"Objects": said["dagster/row_count"], "Bytes": said["bytes"], "Excluded": said["excluded"]},
@@ -116,6 +105,18 @@ def catalog_check(catalog: CatalogOption = None) -> None:
         typer.echo(f"bucket {bucket.name}: {loaded.place_of(bucket)}, {bucket.algorithm}")
     for pair in loaded.pairs.values():
         typer.echo(f"pair {pair.name}: {pair.source} -> {pair.replica}, by {pair.match}")
+
+
+def _made(job: str, asset: str, bucket: str, catalog: Path | None, verbose: bool) -> dict[str, Any]:
+    """Run a job of a bucket; the metadata of its asset. Ends the command where the run failed."""
+    from cli.runs import runner
+
+    loaded = load(catalog)
+    known(bucket, loaded.buckets, "bucket")
+    with runner(loaded, verbose) as runs:
+        ended = runs.run(job, bucket)
+    stop_unless_done(ended)
+    return ended.metadata[asset]
 
 
 def _pair(catalog: Catalog, name: str) -> Pair:

@@ -88,7 +88,7 @@ def test_a_dry_run_of_a_restore_says_what_it_comes_to_and_asks_for_nothing(
             Bucket=archive.real_name,
             Key=key,
             Body=bytes(1024**2),
-            StorageClass=storage_class,  # type: ignore[arg-type]
+            StorageClass=storage_class,  # type: ignore[arg-type]  # any class that a test names
         )
     assert archive.catalog.file.exists()
     early = plain("restore", BUCKET, "--dry-run", folder=tmp_path)
@@ -115,7 +115,7 @@ def test_an_estimate_says_of_how_many_objects_nobody_could_tell(
             Bucket=archive.real_name,
             Key=key,
             Body=b"abc",
-            StorageClass=storage_class,  # type: ignore[arg-type]
+            StorageClass=storage_class,  # type: ignore[arg-type]  # any class that a test names
         )
     archive.run(instance, INVENTORY_JOB)
     archive.s3.delete_object(Bucket=archive.real_name, Key="gone")

@@ -155,7 +155,7 @@ def test_a_catalog_can_be_built_in_python(tmp_path: Path) -> None:
 
 def test_a_catalog_cannot_be_changed(load: Load) -> None:
     with pytest.raises(ValidationError):
-        load(EXAMPLE).lake = "elsewhere"  # type: ignore[misc]
+        load(EXAMPLE).lake = "elsewhere"  # type: ignore[misc]  # what is tested
 
 
 def test_the_algorithms_are_those_of_s3() -> None:

@@ -38,7 +38,7 @@ def told(
     began: datetime | None = READ,
     ended: datetime | None = None,
     buckets: list[Bucket] | None = None,
-    **mapping: Any,  # noqa: ANN401
+    **mapping: Any,  # noqa: ANN401 - as a catalog has them
 ) -> Told:
     mapped = LedgerMapping(**{**MAPPING, **mapping})
     taker = ToldChecks(mapped, buckets or [Bucket(name="b")], tmp_path / "told.parquet")
