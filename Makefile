@@ -33,7 +33,7 @@ lint: $(READY) ## ruff and the type checker
 	.venv/bin/mypy
 
 dev: $(READY) ## the Dagster UI on http://127.0.0.1:3000, with the catalog of FIXITY_CATALOG, else fixity.yaml here
-	.venv/bin/python -m cli.dev
+	.venv/bin/python -m fixity_cli.dev
 
 bench: $(READY) ## ours beside rclone; writes bench/RESULTS.md
 	.venv/bin/python -m bench

@@ -81,8 +81,8 @@ def make(directory: Path, count: int) -> None:
     """Reports and inventories of two buckets of about `count` objects, where they are not there yet."""
     import pyarrow as pa
 
-    from fixity.database import open_database
-    from fixity.table_writer import ROW_GROUP_ROWS, TableWriter
+    from fixity.lake.database import open_database
+    from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
     from fixity.tables import INVENTORY, Provenance
 
     for side, name in enumerate(_SIDES):
@@ -127,9 +127,9 @@ def make(directory: Path, count: int) -> None:
 def ingest(directory: Path, count: int, side: str = "source") -> Path:
     """Ours: a completion report to the table of checksums."""
     from fixity.catalog import Bucket, S3Batch
+    from fixity.engines.s3_batch.job_records import JobRecord
+    from fixity.engines.s3_batch.keep import ingest_report
     from fixity.lake import LocalLake
-    from fixity.s3_batch.ingest import ingest_report
-    from fixity.s3_batch.records import JobRecord
 
     made, lake = directory / f"{side}-{count}", LocalLake(directory / f"lake-{count}")
     inventory = directory / f"lake-{count}" / f"inventory/{side}/r.parquet"

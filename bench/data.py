@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, SeaweedFS
+from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, SeaweedFS
 
 ROOT = Path(__file__).parent.parent / ".bench"
 """Everything that the benchmarks keep; `make clean` removes it."""

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from threading import Thread
 
+from fixity.buckets import open_store
 from fixity.catalog import load_catalog
-from fixity.database import processors
-from fixity.stores import open_store
+from fixity.lake.database import processors
 
 _PIECE = 256 * 1024
 

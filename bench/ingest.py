@@ -52,7 +52,7 @@ def _deposit(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
             {
                 "ours": partial(
                     _run,
-                    [*python, "cli", "deposit", str(folder), wanted.bucket, "--catalog", catalog],
+                    [*python, "fixity_cli", "deposit", str(folder), wanted.bucket, "--catalog", catalog],
                     endpoint.environment,
                 ),
                 "floor": partial(

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from fixity.buckets import ListedObject
+from fixity.engines.stream.checkpoints import Rehashes
 from fixity.lake import LocalLake
-from fixity.rehashes import Rehashes
-from fixity.stores import ListedObject
 
 _PIECE = memoryview(bytearray(256 * 1024))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.contestants import RCLONE_SETTINGS, ours, rclone_list
 from bench.data import ROOT, Collections, Endpoint, serving
 from bench.measure import Row, beside, in_turn
-from tests.servers.stub_s3 import StubS3
+from devstack.stub_s3 import StubS3
 
 _BUCKET = "made-up"
 

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, cast
 from bench.data import Collections, Endpoint, empty_scratch, serving
 from bench.measure import Row, Usage, beside, run, table
 from bench.ours import MadeUpStore
+from devstack.seaweedfs import REGION
 from fixity.catalog import Bucket, LedgerMapping, Store
+from fixity.catalog.clients import s3_client
+from fixity.engines.step_functions import MapRun, ResultsBucket, gather
+from fixity.engines.step_functions.checks import ToldChecks
+from fixity.engines.step_functions.keep_checks import keep_told
 from fixity.lake import LocalLake
-from fixity.map_results import MapRun, ResultsBucket, gather
-from fixity.map_results.checks import ToldChecks
-from fixity.map_results.ledger import keep_told
-from fixity.s3_client import s3_client
-from tests.servers.seaweedfs import REGION
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

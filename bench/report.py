@@ -21,9 +21,9 @@ import duckdb
 
 from bench.data import ROOT
 from bench.measure import Row, Usage, beside, run, table
-from fixity.database import open_database
+from fixity.lake.database import open_database
+from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.reports import Side, compare
-from fixity.table_writer import ROW_GROUP_ROWS, TableWriter
 from fixity.tables import CHECKSUMS, Provenance
 
 SIDES = ("source", "replica")

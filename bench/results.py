@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.data import ROOT, rclone
 from bench.measure import Row, table
-from tests.servers.seaweedfs import weed_binary
+from devstack.seaweedfs import weed_binary
 
 KEPT = ROOT / "results.json"
 DOCUMENT = Path(__file__).with_name("RESULTS.md")

@@ -21,17 +21,17 @@ import pyarrow.parquet as pq
 from bench.data import ROOT, Collections
 from bench.measure import Row, Usage, run, table
 from bench.ours import MadeUpStore
+from fixity.buckets import ListedObject
 from fixity.catalog import Bucket, Catalog
-from fixity.database import open_database
-from fixity.hashing import check_objects
+from fixity.engines.stream.engine import check_objects
 from fixity.lake import LocalLake
+from fixity.lake.database import open_database
+from fixity.lake.latest import announce
 from fixity.lake.paths import checksums_file, inventory_file
-from fixity.newest import announce
-from fixity.premis import export_events
+from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
+from fixity.ledger import Settings, ready
+from fixity.reports.premis import export_events
 from fixity.rolling import Limits, Order, choose, roll
-from fixity.standing import Settings, ready
-from fixity.stores import ListedObject
-from fixity.table_writer import ROW_GROUP_ROWS, TableWriter
 from fixity.tables import CHECKSUMS, INVENTORY, Provenance
 
 BUCKET, BATCH, RUNS = "bench", 2500, 90 * 48

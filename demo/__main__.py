@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from demo.collection import make_collection
-from tests.servers.seaweedfs import SeaweedFS
+from devstack.seaweedfs import SeaweedFS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -59,7 +59,7 @@ def demo(
         print(f"\nVerifying, {time.monotonic() - began:.0f} s after the start:", flush=True)
         began_verifying = time.monotonic()
         status = subprocess.run(
-            [sys.executable, "-m", "cli", "verify", SOURCE, "--catalog", str(HOME / "fixity.yaml")],
+            [sys.executable, "-m", "fixity_cli", "verify", SOURCE, "--catalog", str(HOME / "fixity.yaml")],
             env=server.environment | {"DAGSTER_HOME": str(HOME / "dagster")},
             check=False,
         ).returncode

@@ -19,10 +19,10 @@ from pathlib import Path
 import dagster as dg
 
 from demo.collection import make_collection
-from devstack.server import S3ControlServer
-from tests.servers.dagster_dev import dagster_dev
-from tests.servers.moto_server import MotoServer
-from tests.servers.seaweedfs import SeaweedFS
+from devstack.dagster_dev import dagster_dev
+from devstack.moto_server import MotoServer
+from devstack.s3_control import S3ControlServer
+from devstack.seaweedfs import SeaweedFS
 
 HOME = Path(".demo-batch").absolute()
 PAIR, REPLICA, MANAGED = "stack-letters", "stack-letters-repl", "stack-managed"
@@ -103,7 +103,7 @@ def _fill(server: SeaweedFS) -> int:
 
 def _fixity(catalog: Path, *words: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "cli", *words, "--catalog", str(catalog)],
+        [sys.executable, "-m", "fixity_cli", *words, "--catalog", str(catalog)],
         env={**os.environ, "DAGSTER_HOME": str(HOME / "home")},
         check=False,
     )

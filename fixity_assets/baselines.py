@@ -14,12 +14,12 @@ from functools import partial
 
 import dagster as dg
 
-from fixity.baselines import take_baselines
-from fixity.baselines.parts import gathered_scratch
-from fixity.ingest.selection import is_excluded
+from fixity.buckets.s3.attributes import open_attributes
+from fixity.ingest.records import take_baselines
+from fixity.ingest.records.parts import gathered_scratch
+from fixity.lake.latest import announce
 from fixity.lake.paths import baselines_file, baselines_folder
-from fixity.newest import announce
-from fixity.stores.attributes import open_attributes
+from fixity.ledger.selection import is_excluded
 from fixity.tables import BASELINES, Provenance
 from fixity_assets.describe import GROUP, RETRIES, column_schema, told_plainly
 from fixity_assets.selected import SelectedObjects

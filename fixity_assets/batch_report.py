@@ -6,9 +6,9 @@ from functools import partial
 
 import dagster as dg
 
+from fixity.engines.s3_batch.batch_jobs import JobState
+from fixity.engines.s3_batch.finished import finished_job, ingest_job
 from fixity.lake import Lake
-from fixity.s3_batch.finished import finished_job, ingest_job
-from fixity.s3_batch.jobs import JobState
 from fixity_assets.describe import checksums_metadata
 from resources import S3ControlResource, StoresResource
 

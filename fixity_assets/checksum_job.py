@@ -11,8 +11,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from fixity.s3_batch.records import waiting_requests
-from fixity.s3_batch.request import note_request, requested_job, submit_request
+from fixity.engines.s3_batch.job_records import waiting_requests
+from fixity.engines.s3_batch.request import note_request, requested_job, submit_request
 from fixity_assets.describe import GROUP, RETRIES, told_plainly
 from resources import CatalogResource, LakeResource, S3ControlResource
 

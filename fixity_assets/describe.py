@@ -9,15 +9,15 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from fixity.buckets import StoreUnreachable
 from fixity.catalog import CatalogError
+from fixity.engines.s3_batch.errors import NothingToIngest, NotInInventory, ReportUnusable, S3ControlError
+from fixity.engines.stream.shards import AnotherPlace
+from fixity.humanize import bytes_text
 from fixity.lake import Lake, LakeError
-from fixity.ledger import Checksums, TableMissing
+from fixity.ledger.current import Checksums, TableMissing
 from fixity.reports import TableNotConsistent, TableNotSorted
-from fixity.s3_batch.errors import NothingToIngest, NotInInventory, ReportUnusable, S3ControlError
-from fixity.shards import AnotherPlace
-from fixity.stores import StoreUnreachable
 from fixity.tables import TableUnreadable
-from fixity.wording import bytes_text
 
 GROUP = "fixity"
 

@@ -11,8 +11,8 @@ from datetime import datetime
 import dagster as dg
 
 from fixity.catalog import Pair
-from fixity.pair_report import PairReport, make_report
 from fixity.reports import Check, check_names, stats, verdict
+from fixity.reports.pair import PairReport, make_report
 from fixity_assets.describe import GROUP, RETRIES, told_plainly
 from fixity_assets.partitions import Partitions
 from fixity_assets.report_page import problems_table, report_schema, summary_chart

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from fixity.engines.stream.shards import Plan, hash_shard
 from fixity.lake import Lake
-from fixity.shards import Plan, hash_shard
 from fixity_assets.describe import told_plainly
 from resources import LakeResource, ProgressResource, StoresResource
 

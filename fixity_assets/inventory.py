@@ -6,9 +6,9 @@ One row an object version, sorted by key. The table is kept in the lake as
 
 import dagster as dg
 
-from fixity.inventory import take_inventory
+from fixity.humanize import bytes_text
+from fixity.ledger.inventory import take_inventory
 from fixity.tables import INVENTORY
-from fixity.wording import bytes_text
 from fixity_assets.describe import GROUP, column_schema, told_plainly
 from resources import LakeResource, ProgressResource, StoresResource
 

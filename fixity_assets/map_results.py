@@ -11,12 +11,12 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from fixity.inventory import Inventory
+from fixity.engines.step_functions import BucketUnreachable, MapRun, ResultsRefused
+from fixity.engines.step_functions.keep import Kept, find_run, keep_run
+from fixity.engines.step_functions.keep_checks import KeptChecks
 from fixity.lake import Lake
-from fixity.ledger import Checksums
-from fixity.map_results import BucketUnreachable, MapRun, ResultsRefused
-from fixity.map_results.keep import Kept, find_run, keep_run
-from fixity.map_results.ledger import KeptChecks
+from fixity.ledger.current import Checksums
+from fixity.ledger.inventory import Inventory
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 from fixity_assets.describe import GROUP, RETRIES, told_plainly
 from resources import LakeResource, StoresResource

@@ -6,7 +6,7 @@ Each run writes the events of the checks that have none yet, as `premis/<bucket>
 
 import dagster as dg
 
-from fixity.premis import export_events
+from fixity.reports.premis import export_events
 from fixity_assets.describe import GROUP, told_plainly
 from resources import CatalogResource, LakeResource
 

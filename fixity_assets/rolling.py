@@ -11,6 +11,8 @@ from contextlib import contextmanager
 import dagster as dg
 from pydantic import Field
 
+from fixity.humanize import bytes_text
+from fixity.ledger import ready
 from fixity.rolling import (
     BucketBusy,
     ClaimLost,
@@ -22,8 +24,6 @@ from fixity.rolling import (
     roll,
 )
 from fixity.rolling.roll import settings_of
-from fixity.standing import ready
-from fixity.wording import bytes_text
 from fixity_assets.describe import GROUP, told_plainly
 from resources import CatalogResource, LakeResource, StoresResource
 

@@ -1,6 +1,6 @@
 """Which objects a run over a bucket looks at: all, or those that its tag `fixity/selection` names.
 
-The tag holds the name of a list in the lake (`fixity.ingest.selection`), made by a sensor or by the
+The tag holds the name of a list in the lake (`fixity.ledger.selection`), made by a sensor or by the
 command line. What a run's assets share of it stands in the scratch of the lake.
 """
 
@@ -11,13 +11,13 @@ from pathlib import Path
 import dagster as dg
 import pyarrow.parquet as pq
 
-from fixity.ingest.selection import read_selection
-from fixity.inventory import Wanted, list_selection
+from fixity.buckets import FindingStore
 from fixity.lake import Lake
+from fixity.lake.latest import newest_table
 from fixity.lake.paths import baselines_folder, scratch_folder
-from fixity.ledger import TableMissing, newest_inventory
-from fixity.newest import newest_table
-from fixity.stores import FindingStore
+from fixity.ledger.current import TableMissing, newest_inventory
+from fixity.ledger.inventory import Wanted, list_selection
+from fixity.ledger.selection import read_selection
 
 SELECTION = "fixity/selection"
 """The tag of a run that names its list of objects."""

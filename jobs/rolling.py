@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from fixity.catalog import Bucket, Catalog
-from fixity_assets.runs import UNFINISHED
 from jobs import COVERAGE_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
+from jobs.runs import UNFINISHED
 
 
 def rolling_schedules(catalog: Catalog) -> list[dg.ScheduleDefinition]:

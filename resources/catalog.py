@@ -7,9 +7,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from fixity.buckets import DEFAULT_CONCURRENCY, FindingStore, open_store
 from fixity.catalog import Bucket, Catalog, CatalogError, Pair, load_catalog
 from fixity.lake import Lake, open_lake
-from fixity.stores import DEFAULT_CONCURRENCY, FindingStore, open_store
 
 
 @lru_cache(maxsize=8)

@@ -4,8 +4,8 @@ import dagster as dg
 from botocore.exceptions import BotoCoreError
 
 from fixity.catalog import CatalogError, MapResults
-from fixity.map_results import BucketUnreachable, ResultsBucket
-from fixity.s3_client import s3_client
+from fixity.catalog.clients import s3_client
+from fixity.engines.step_functions import BucketUnreachable, ResultsBucket
 from resources.catalog import CatalogResource
 
 

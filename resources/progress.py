@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from fixity.shards import Plan, Progress, Shard
-from fixity.wording import bytes_text, seconds_text
+from fixity.engines.stream.shards import Plan, Progress, Shard
+from fixity.humanize import bytes_text, seconds_text
 
 
 class ProgressResource:

@@ -8,14 +8,14 @@ job of S3 without a receipt in the lake is somebody else's.
 import dagster as dg
 
 from fixity.catalog import Catalog, Queue
-from fixity.events import BatchOperationsEvent, ComputeJobEvent, Event
+from fixity.engines.s3_batch.batch_jobs import TERMINAL
+from fixity.engines.s3_batch.compute import ENDED, bucket_of_job
+from fixity.engines.s3_batch.errors import S3ControlError
+from fixity.engines.s3_batch.job_records import bucket_of
 from fixity.lake import Lake
-from fixity.s3_batch.compute import ENDED, bucket_of_job
-from fixity.s3_batch.errors import S3ControlError
-from fixity.s3_batch.jobs import TERMINAL
-from fixity.s3_batch.records import bucket_of
 from jobs import INGEST_JOB
 from resources import LakeResource, QueuesResource, S3ControlResource
+from sensors.events import BatchOperationsEvent, ComputeJobEvent, Event
 from sensors.finished_jobs import NoRun, compute_request, ingest_request
 from sensors.messages import Inbox
 

@@ -9,13 +9,13 @@ from datetime import timedelta
 import dagster as dg
 
 from fixity.catalog import Catalog
+from fixity.engines.s3_batch.batch_jobs import MOST_ACTIVE, active_jobs
+from fixity.engines.s3_batch.errors import S3ControlError
+from fixity.engines.s3_batch.job_records import open_jobs, waiting_requests
 from fixity.lake import Lake
-from fixity.s3_batch.errors import S3ControlError
-from fixity.s3_batch.jobs import MOST_ACTIVE, active_jobs
-from fixity.s3_batch.records import open_jobs, waiting_requests
 from fixity_assets.checksum_job import NAME, REQUEST_TAG
-from fixity_assets.runs import UNFINISHED
 from jobs import REQUEST_JOB, batch_jobs
+from jobs.runs import UNFINISHED
 from resources import LakeResource, S3ControlResource
 from sensors.finished_jobs import NoRun, ingest_request
 

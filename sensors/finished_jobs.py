@@ -10,14 +10,14 @@ from datetime import timedelta
 
 import dagster as dg
 
-from fixity.hashing import utc_now
+from fixity.engines.s3_batch.batch_jobs import VANISHED, JobState, describe
+from fixity.engines.s3_batch.finished import YOUNG
+from fixity.engines.s3_batch.job_records import JobRecord, job_record, outcome_of
+from fixity.engines.stream.engine import utc_now
 from fixity.lake import Lake
-from fixity.s3_batch.finished import YOUNG
-from fixity.s3_batch.jobs import VANISHED, JobState, describe
-from fixity.s3_batch.records import JobRecord, job_record, outcome_of
 from fixity_assets.batch_report import COMPUTE_TAG, JOB_TAG
-from fixity_assets.runs import UNSUCCESSFUL
 from jobs import INGEST_JOB
+from jobs.runs import UNSUCCESSFUL
 from resources import S3ControlResource
 
 MOST_ATTEMPTS = 3

@@ -9,8 +9,8 @@ them. Messages that are not dealt with come again by themselves.
 import json
 from collections.abc import Callable
 
-from fixity.events import Event, UnknownMessage, read_message
 from resources.queues import Message, OpenQueue
+from sensors.events import Event, UnknownMessage, read_message
 
 
 class Inbox:

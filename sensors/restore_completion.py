@@ -15,9 +15,9 @@ import dagster as dg
 
 from fixity.catalog import Catalog
 from fixity_assets.restored import LOOK_AGAIN_AT, NAME, READY
-from fixity_assets.runs import UNFINISHED, UNSUCCESSFUL, due_again
 from fixity_assets.selected import SELECTION
 from jobs.ingest import INGEST_SELECTED_JOB, RESTORE_JOB, ingest_jobs
+from jobs.runs import UNFINISHED, UNSUCCESSFUL, due_again
 from resources import LakeResource, QueuesResource
 from sensors.selecting import take_batch
 

@@ -14,17 +14,17 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from fixity.catalog import Catalog, MapResults
-from fixity.events import Event, ObjectEvent
-from fixity.hashing import utc_now
-from fixity.map_results import MapRun, ResultsRefused
-from fixity.map_results.keep import runs_among
-from fixity.map_results.runs import MANIFEST
-from fixity.map_results.s3 import StoredObject
+from fixity.engines.step_functions import MapRun, ResultsRefused
+from fixity.engines.step_functions.keep import runs_among
+from fixity.engines.step_functions.map_run import MANIFEST
+from fixity.engines.step_functions.results_bucket import StoredObject
+from fixity.engines.stream.engine import utc_now
 from fixity_assets.map_results import MAP_RUNS, NAME, REFUSED
-from fixity_assets.runs import UNSUCCESSFUL
 from jobs.map_results import MAP_RESULTS_JOB
+from jobs.runs import UNSUCCESSFUL
 from resources import QueuesResource
 from resources.map_results import MapResultsResource
+from sensors.events import Event, ObjectEvent
 from sensors.messages import Inbox
 
 _LIST_EVERY = timedelta(minutes=15)

@@ -10,13 +10,13 @@ from typing import Literal
 import dagster as dg
 
 from fixity.catalog import Catalog
-from fixity.events import ObjectEvent, ObjectEventKind
-from fixity.ingest.selection import below_prefix, keep_selection
-from fixity.inventory import Wanted
 from fixity.lake import Lake
+from fixity.ledger.inventory import Wanted
+from fixity.ledger.selection import below_prefix, keep_selection
 from fixity_assets.selected import SELECTION
 from jobs.ingest import INGEST_SELECTED_JOB
 from resources.queues import OpenQueue
+from sensors.events import ObjectEvent, ObjectEventKind
 from sensors.messages import Inbox
 
 EVENTS = "fixity/events"

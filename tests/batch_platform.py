@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import yaml
 
-from devstack.server import S3ControlServer
+from devstack.moto_server import MotoServer, TestQueue
+from devstack.s3_control import S3ControlServer
 from fixity.catalog import Catalog, load_catalog
 from fixity.lake import Lake, open_lake
 from fixity_assets.definitions import build_definitions
 from jobs import REQUEST_JOB
 from tests.platform import PAIR
-from tests.servers.moto_server import MotoServer, TestQueue
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -12,13 +12,13 @@ import dagster as dg
 import pytest
 from hypothesis import HealthCheck, settings
 
-from devstack.server import S3ControlServer
+from devstack.faulty_proxy import FaultyProxy
+from devstack.moto_server import MotoServer, TestQueue
+from devstack.s3_control import S3ControlServer
+from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, SeaweedFS
+from devstack.stub_s3 import StubS3
 from tests.batch_platform import BatchPlatform
 from tests.platform import Platform
-from tests.servers.faulty_proxy import FaultyProxy
-from tests.servers.moto_server import MotoServer, TestQueue
-from tests.servers.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, SeaweedFS
-from tests.servers.stub_s3 import StubS3
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

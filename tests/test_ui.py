@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from devstack.dagster_dev import DagsterDev, dagster_dev
+from devstack.seaweedfs import SeaweedFS
 from tests.platform import PAIR, Platform
-from tests.servers.dagster_dev import DagsterDev, dagster_dev
-from tests.servers.seaweedfs import SeaweedFS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from fixity.catalog.wording import NO_SECRETS, shown
+from fixity.catalog.messages import NO_SECRETS, shown
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 # Dagster's own rule for an e-mail address (dagster._core.utils.is_valid_email): it refuses others.

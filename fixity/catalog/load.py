@@ -14,14 +14,14 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from fixity.catalog.errors import CatalogError, describe, unknown_key
+from fixity.catalog.locations import place_problems
 from fixity.catalog.map_results import stores_of_map_results
+from fixity.catalog.messages import key_path
 from fixity.catalog.model import Bucket, Catalog, Pair, Store, with_name
-from fixity.catalog.places import place_problems
 from fixity.catalog.queues import stores_named
 from fixity.catalog.references import reference_problems
 from fixity.catalog.stacks import StacksUnknown, with_stacks
-from fixity.catalog.wording import key_path
-from fixity.catalog.yaml_file import UnreadableError, read_mapping
+from fixity.catalog.strict_yaml import UnreadableError, read_mapping
 
 FILE_NAME = "fixity.yaml"
 """The catalog's name in the working directory."""

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from fixity.catalog.base import Part
 from fixity.catalog.fields import Prefix, RealName, Text
-from fixity.catalog.part import Part
-from fixity.catalog.wording import shown
-from fixity.json_path import parse_json_path
+from fixity.catalog.json_path import parse_json_path
+from fixity.catalog.messages import shown
 
 if TYPE_CHECKING:
     from fixity.catalog.model import Bucket

@@ -21,10 +21,10 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from fixity.catalog.base import Part
 from fixity.catalog.fields import Endpoint, LakeRoot, LocalPath, Name, Owner, Prefix, RealName, Text
+from fixity.catalog.locations import place_of, place_problems
 from fixity.catalog.map_results import MapResults, map_engine_problems, stores_of_map_results
-from fixity.catalog.part import Part
-from fixity.catalog.places import place_of, place_problems
 from fixity.catalog.queues import Queues, stores_named
 from fixity.catalog.references import cautions, reference_problems
 from fixity.catalog.restore import Restore

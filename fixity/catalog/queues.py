@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from fixity.catalog.part import Part
-from fixity.catalog.wording import NO_SECRETS, shown
+from fixity.catalog.base import Part
+from fixity.catalog.messages import NO_SECRETS, shown
 
 
 def _check_url(url: str) -> str:

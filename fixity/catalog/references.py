@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from fixity.catalog.wording import did_you_mean, shown
+from fixity.catalog.messages import did_you_mean, shown
 
 if TYPE_CHECKING:
     from fixity.catalog.model import Bucket, Pair, Store

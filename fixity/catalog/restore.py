@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictInt
 
-from fixity.catalog.part import Part
+from fixity.catalog.base import Part
 from fixity.catalog.units import ByteSize
 
 Tier = Literal["Expedited", "Standard", "Bulk"]

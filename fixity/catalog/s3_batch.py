@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictInt
 
+from fixity.catalog.base import Part
 from fixity.catalog.fields import Endpoint, RealName
-from fixity.catalog.part import Part
 
 ENGINE = "s3_batch"
 """The engine of a bucket whose checksums S3 computes."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fixity.catalog.messages import shown
 from fixity.catalog.s3_batch import ENGINE
-from fixity.catalog.wording import shown
 
 if TYPE_CHECKING:
     from fixity.catalog.model import Store
@@ -76,7 +76,7 @@ def _buckets_of_the_account(store_type: type[Store], store: Mapping[str, Any]) -
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from fixity.s3_client import s3_client
+    from fixity.catalog.clients import s3_client
 
     try:
         client = s3_client(store_type.model_validate({"name": "aws", **store}))

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from fixity.catalog.wording import shown
+from fixity.catalog.messages import shown
 
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _BYTES = {"B": 1, "kB": 1000, "KB": 1000} | {

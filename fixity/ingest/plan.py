@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.catalog import ALGORITHMS, Algorithm
-from fixity.database import open_database
+from fixity.engines.stream.shards import Plan, make_plan, plan_file
 from fixity.lake import Lake
-from fixity.shards import Plan, make_plan, plan_file
-from fixity.table_writer import ROW_GROUP_ROWS
+from fixity.lake.database import open_database
+from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.tables import INVENTORY, Provenance
 
 _SQL = Path(__file__).with_suffix(".sql")

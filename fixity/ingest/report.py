@@ -1,6 +1,6 @@
 """What came of a run: each object's result, counted, as a table and a CSV.
 
-What the checks of several runs say together belongs to `fixity.ingest.fold`.
+What the checks of several runs say together belongs to `fixity.ingest.counts`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.catalog import Algorithm
-from fixity.database import open_database
-from fixity.hashing import utc_now
+from fixity.engines.stream.engine import utc_now
+from fixity.engines.stream.shards import Plan, fetch_parts, read_part
 from fixity.ingest.plan import ingest_scratch
-from fixity.inventory import Wanted
 from fixity.lake import Lake, LakeError
+from fixity.lake.database import open_database
 from fixity.lake.paths import ingest_file, ingest_report_file, ingest_stats_file
-from fixity.shards import Plan, fetch_parts, read_part
+from fixity.ledger.inventory import Wanted
 from fixity.tables import CHECKSUMS, INGEST, Provenance, this_software
 
 _SQL = Path(__file__).with_suffix(".sql")

@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
-from fixity.baselines.attributes import TAG
-from fixity.hashing import utc_now
+from fixity.buckets import ObjectError
+from fixity.buckets.s3.attributes import Attributes
+from fixity.engines.stream.engine import utc_now
+from fixity.ingest.records.attributes import TAG
 from fixity.ingest.report import NOTMATCHED, TagWriter
-from fixity.stores import ObjectError
-from fixity.stores.attributes import Attributes
 from fixity.tables import SUCCEEDED
 
 MOST_TAGS = 10

@@ -13,8 +13,8 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.catalog import Store
+from fixity.catalog.clients import s3_client
 from fixity.lake.base import Lake, LakeError, LakeFile
-from fixity.s3_client import s3_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CopySourceTypeDef

@@ -23,10 +23,10 @@ from uuid import uuid4
 
 import duckdb
 
-from fixity.database import MEMORY_LIMIT, open_database, processors, quoted
+from fixity.lake.database import MEMORY_LIMIT, open_database, processors, quoted
+from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.reports.columns import COLUMNS
 from fixity.reports.counts import Counts
-from fixity.reports.ranges import KeyRange, key_ranges
 
 RANGE_BYTES = 64 * 1024 * 1024
 """What a range holds at most, both sides together, before compression: some 130,000 objects. Less is more

@@ -6,11 +6,11 @@ What is due is chosen here, checked, and compared with its baseline. How objects
 
 from __future__ import annotations
 
-from fixity.rolling.claims import BucketBusy, ClaimLost
 from fixity.rolling.coverage import BucketCoverage, bucket_coverage
 from fixity.rolling.due import Batch, Limits, choose, due_now, find
 from fixity.rolling.egress import EgressBudget, egress_budget, egress_left
 from fixity.rolling.finish import Damage, Rolled, damaged_now
+from fixity.rolling.lease import BucketBusy, ClaimLost
 from fixity.rolling.roll import Order, order_for, roll
 
 __all__ = [

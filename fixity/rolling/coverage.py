@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from fixity.catalog import Bucket
-from fixity.database import open_database
-from fixity.hashing import utc_now
+from fixity.engines.stream.engine import utc_now
 from fixity.lake import Lake
-from fixity.rolling.claims import claims
+from fixity.lake.database import open_database
+from fixity.ledger import ready
+from fixity.ledger.views import view_now
+from fixity.rolling.lease import claims
 from fixity.rolling.roll import settings_of
 from fixity.rolling.signs import last_roll
-from fixity.standing import ready
-from fixity.standing.views import view_now
 
 _SQL = Path(__file__).with_suffix(".sql")
 _GRACE = timedelta(days=1)

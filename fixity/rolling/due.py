@@ -11,11 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fixity.database import open_database
+from fixity.humanize import bytes_text
 from fixity.lake import Lake
-from fixity.standing import STANDING, Standing
-from fixity.standing.views import view, view_now
-from fixity.wording import bytes_text
+from fixity.lake.database import open_database
+from fixity.ledger import STANDING, Standing
+from fixity.ledger.views import view, view_now
 
 _SQL = Path(__file__).with_suffix(".sql")
 _SHARE_OF_RETRIES = 5

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.lake import Lake
-from fixity.rolling.claims import Claim, claims
-from fixity.standing.history import ingest_tables, ledger_files, run_of, usable_files
-from fixity.standing.table import in_force
+from fixity.ledger.files import ingest_tables, ledger_files, run_of, usable_files
+from fixity.ledger.snapshot import in_force
+from fixity.rolling.lease import Claim, claims
 from fixity.tables import INGEST
 
 if TYPE_CHECKING:

@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fixity.database import open_database
 from fixity.lake import Lake
+from fixity.lake.database import open_database
+from fixity.lake.latest import announce
 from fixity.lake.paths import checksums_file, checksums_folder
-from fixity.newest import announce
-from fixity.rolling.claims import CHECKS, Claim
-from fixity.standing import STANDING, Settings, Standing, fold_checks, keep_since
-from fixity.standing.table import in_force
-from fixity.standing.views import view_now
-from fixity.table_writer import TableWriter
+from fixity.lake.writer import TableWriter
+from fixity.ledger import STANDING, Settings, Standing, fold_checks, keep_since
+from fixity.ledger.snapshot import in_force
+from fixity.ledger.views import view_now
+from fixity.rolling.lease import CHECKS, Claim
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
 
 

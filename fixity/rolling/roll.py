@@ -16,17 +16,17 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from fixity.buckets import ListedObject, Store
 from fixity.catalog import Bucket
-from fixity.hashing import Check, check_objects, utc_now
+from fixity.engines.stream.engine import Check, check_objects, utc_now
 from fixity.lake import Lake
-from fixity.rolling.claims import Claim, claim, claims
+from fixity.ledger import Settings, Standing, ready
 from fixity.rolling.due import Batch, Limits, choose, find, within
 from fixity.rolling.egress import EgressBudget, egress_left
 from fixity.rolling.finish import Rolled, finish
-from fixity.rolling.keeper import Keeper, kept_alive
+from fixity.rolling.heartbeat import Keeper, kept_alive
+from fixity.rolling.lease import Claim, claim, claims
 from fixity.rolling.signs import say_rolled
-from fixity.standing import Settings, Standing, ready
-from fixity.stores import ListedObject, Store
 
 _Ended = queue.Queue[Check | BaseException | None]
 """What comes of reading: checks, the end of a batch as None, and what ends the run."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from devstack.seaweedfs import REGION, SeaweedFS
 from fixity.catalog import Store
 from fixity.lake import Lake, LocalLake
 from fixity.lake.s3 import S3Lake
-from tests.servers.seaweedfs import REGION, SeaweedFS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

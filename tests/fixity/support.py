@@ -11,19 +11,19 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 from botocore.credentials import Credentials
 
+from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY
+from fixity.buckets import ListedObject, ObjectSkipped, Pace, Sink, Store
+from fixity.buckets.s3.address import Address
+from fixity.buckets.s3.http1 import Origin
+from fixity.buckets.s3.reader import S3Store
 from fixity.catalog import Algorithm
-from fixity.digests import Digest
-from fixity.hashing import Check, check_object
-from fixity.inventory import Inventory, take_inventory
+from fixity.digests.algorithms import Digest
+from fixity.engines.stream.engine import Check, check_object
+from fixity.engines.stream.shards import Plan, hash_shard, make_plan
 from fixity.lake import Lake
-from fixity.ledger import Checksums, keep_checksums
-from fixity.shards import Plan, hash_shard, make_plan
-from fixity.stores import ListedObject, ObjectSkipped, Pace, Sink, Store
-from fixity.stores.s3 import S3Store
-from fixity.stores.s3_address import Address
-from fixity.stores.wire import Origin
+from fixity.ledger.current import Checksums, keep_checksums
+from fixity.ledger.inventory import Inventory, take_inventory
 from fixity.tables import INVENTORY
-from tests.servers.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY
 
 
 class Naps(list[float]):

@@ -13,8 +13,8 @@ import pytest
 
 from fixity.catalog import Pair, load_catalog
 from fixity.lake import Lake, LakeError
-from fixity.newest import announce
-from fixity.pair_report import PairReport, make_report
+from fixity.lake.latest import announce
+from fixity.reports.pair import PairReport, make_report
 from fixity.tables import Provenance
 from fixity_assets import checksums, fixity_report
 from fixity_assets.definitions import build_definitions
@@ -126,7 +126,7 @@ def test_a_lake_that_is_away_after_the_table_was_kept_is_waited_for(
             raise LakeError("the lake is away")
         announce(lake, folder, provenance)
 
-    monkeypatch.setattr("fixity.ledger.announce", away_at_first)
+    monkeypatch.setattr("fixity.ledger.current.announce", away_at_first)
     again = build_definitions(load_catalog(tmp_path / "fixity.yaml"))
     job = again.resolve_job_def(CHECKSUMS_JOB)
     assert job.execute_in_process(instance=instance, partition_key="here").success

@@ -11,15 +11,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from fixity.database import open_database
+from fixity.engines.step_functions import keep_checks as ledger
 from fixity.lake import Lake, LakeError
-from fixity.map_results import ledger
+from fixity.lake.database import open_database
 from fixity_assets import map_results as assets
 from fixity_assets.map_results import MAP_RUNS
 from jobs import CHECKSUMS_JOB, REPORT_JOB
 from jobs.map_results import MAP_RESULTS_JOB
 from tests.conftest import MakeBucket
-from tests.fixity.map_results.support import WrittenRun, execution, failed
+from tests.fixity.engines.step_functions.support import WrittenRun, execution, failed
 from tests.platform import PAIR, Platform, read_report, report_metadata
 
 LEDGER = {"bucket": "$.bucket", "key": "$.file.key", "checksum": "$.checksum.sha256"}
@@ -163,7 +163,7 @@ def test_a_failure_on_the_second_bucket_leaves_the_first_one_s_table_announced(
             raise LakeError("the lake is away")
         return keep(lake, bucket, *more)
 
-    monkeypatch.setattr("fixity.map_results.keep.keep_told", away_for_the_second)
+    monkeypatch.setattr("fixity.engines.step_functions.keep.keep_told", away_for_the_second)
     assert not _run(platform, instance, written).success
     for table in ("inventory", "checksums"):
         assert instance.get_materialized_partitions(dg.AssetKey(table)) == {PAIR}

@@ -10,15 +10,15 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from fixity.stores import Pace
+from devstack.faults import Overwrite, Refuse, ServerError, Stall
+from devstack.faulty_proxy import FaultyProxy
+from fixity.buckets import Pace
 from fixity_assets.checksums import hash_objects
 from jobs import CHECKSUMS_JOB, REPORT_JOB
 from jobs.ingest import INGEST_BUCKET_JOB
 from tests.conftest import MakeBucket
 from tests.fixity_assets.test_spine import job_of_environment
 from tests.platform import PAIR, Platform, read_report, report_metadata
-from tests.servers.faults import Overwrite, Refuse, ServerError, Stall
-from tests.servers.faulty_proxy import FaultyProxy
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEYS = [f"key-{number:02d}" for number in range(12)]
@@ -27,9 +27,9 @@ EXPIRED = Refuse(403, code="ExpiredToken", times=None)
 
 def _in_small_pieces(job: str = CHECKSUMS_JOB) -> dg.JobDefinition:
     """A job in shards of six objects and parts of four, in whatever process it is built."""
-    import fixity.shards
+    import fixity.engines.stream.shards
 
-    fixity.shards.SHARD_OBJECTS, fixity.shards.PART_OBJECTS = 6, 4
+    fixity.engines.stream.shards.SHARD_OBJECTS, fixity.engines.stream.shards.PART_OBJECTS = 6, 4
     return job_of_environment(job)
 
 
@@ -61,8 +61,8 @@ def swept_job() -> dg.JobDefinition:
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the jobs set is put back after each test."""
-    monkeypatch.setattr("fixity.shards.SHARD_OBJECTS", 6)
-    monkeypatch.setattr("fixity.shards.PART_OBJECTS", 4)
+    monkeypatch.setattr("fixity.engines.stream.shards.SHARD_OBJECTS", 6)
+    monkeypatch.setattr("fixity.engines.stream.shards.PART_OBJECTS", 4)
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_the_shards_may_be_hashed_by_several_processes(
 def test_a_shard_is_tried_again_when_the_store_was_away_and_goes_on_after_its_last_part(
     platform: Platform, instance: dg.DagsterInstance, faulty: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fixity.shards.SHARD_OBJECTS", 12)
+    monkeypatch.setattr("fixity.engines.stream.shards.SHARD_OBJECTS", 12)
     monkeypatch.setattr(hash_objects, "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))
     monkeypatch.setattr(Pace, "back_off", lambda *arguments: None)
 
@@ -241,7 +241,7 @@ def test_a_run_whose_scratch_is_gone_says_what_to_run(
 def test_an_ingest_that_failed_among_the_records_asks_for_no_record_a_second_time(
     platform: Platform, local: dg.DagsterInstance, faulty: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fixity.baselines.take.PART_OBJECTS", 4)
+    monkeypatch.setattr("fixity.ingest.records.collect.PART_OBJECTS", 4)
 
     def tags_asked_for() -> list[str]:
         return sorted(str(seen.key) for seen in faulty.gets() if seen.path.endswith("?tagging"))

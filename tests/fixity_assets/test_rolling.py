@@ -11,18 +11,18 @@ import dagster as dg
 import duckdb
 import pytest
 
+from devstack.faults import Refuse
+from devstack.faulty_proxy import FaultyProxy
+from devstack.seaweedfs import SeaweedFS
+from devstack.seaweedfs_damage import corrupt_object
 from fixity.catalog import load_catalog
-from fixity.rolling import claims
+from fixity.ledger import ready
+from fixity.rolling import lease as claims
 from fixity.rolling.roll import settings_of
-from fixity.standing import ready
 from jobs import CHECKSUMS_JOB, COVERAGE_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
 from jobs.ingest import INGEST_BUCKET_JOB
 from jobs.rolling import rolling_schedules
 from tests.platform import PAIR, Platform
-from tests.servers.faults import Refuse
-from tests.servers.faulty_proxy import FaultyProxy
-from tests.servers.seaweedfs import SeaweedFS
-from tests.servers.seaweedfs_damage import corrupt_object
 
 MIB = 1024**2
 

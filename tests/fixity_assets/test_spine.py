@@ -10,12 +10,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from devstack.faults import CutConnection, Refuse
+from devstack.faulty_proxy import FaultyProxy
 from fixity.lake.paths import stats_file
 from jobs import CHECKSUMS_JOB, REPORT_JOB
 from tests.conftest import MakeBucket
 from tests.platform import PAIR, Platform, read_report, report_metadata
-from tests.servers.faults import CutConnection, Refuse
-from tests.servers.faulty_proxy import FaultyProxy
 
 
 def _checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
@@ -188,7 +188,7 @@ def test_a_table_older_than_the_newest_inventory_leaves_new_objects_not_checked(
 def test_a_failed_run_re_executed_from_failure_does_not_read_the_finished_parts_again(
     platform: Platform, faulty_proxy: FaultyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fixity.shards.PART_OBJECTS", 4)
+    monkeypatch.setattr("fixity.engines.stream.shards.PART_OBJECTS", 4)
     for number in range(12):
         platform.put(f"key-{number:02d}")
     platform.endpoint_url = faulty_proxy.endpoint_url

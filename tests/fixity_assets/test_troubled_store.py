@@ -5,10 +5,10 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from fixity.stores import Pace
+from devstack.faults import Fault, ShortBody, Throttle
+from devstack.faulty_proxy import FaultyProxy
+from fixity.buckets import Pace
 from tests.platform import Platform, read_report, report_metadata
-from tests.servers.faults import Fault, ShortBody, Throttle
-from tests.servers.faulty_proxy import FaultyProxy
 
 KEYS = [f"key-{number:02d}" for number in range(20)]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
+from devstack.stub_s3 import StubS3
 from tests.platform import Platform, read_report, report_metadata
-from tests.servers.stub_s3 import StubS3
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

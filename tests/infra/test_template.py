@@ -10,7 +10,7 @@ from typing import Any
 
 from cfnlint.decode.cfn_yaml import load  # type: ignore[import-untyped]
 
-from devstack.jobs import job_event
+from devstack.s3_control_jobs import job_event
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "infra" / "s3-batch.yaml"
 

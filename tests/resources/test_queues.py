@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from devstack.moto_server import MotoServer, TestQueue
 from fixity.catalog import load_catalog
 from resources.catalog import CatalogResource
 from resources.queues import OpenQueue, QueuesResource, QueueUnreachable
-from tests.servers.moto_server import MotoServer, TestQueue
 
 
 def open_queue(folder: Path, server: MotoServer, url: str, hidden_for: int = 600) -> OpenQueue:

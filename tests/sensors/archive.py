@@ -10,13 +10,13 @@ from uuid import uuid4
 import dagster as dg
 import yaml
 
+from devstack.moto_server import MotoServer, TestQueue
+from devstack.seaweedfs import REGION
 from fixity.catalog import Catalog, Store, load_catalog
-from fixity.s3_client import s3_client
+from fixity.catalog.clients import s3_client
 from fixity_assets.definitions import build_definitions
 from fixity_assets.selected import SELECTION
 from resources import CatalogResource, LakeResource, QueuesResource
-from tests.servers.moto_server import MotoServer, TestQueue
-from tests.servers.seaweedfs import REGION
 
 BUCKET = "deposit"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from devstack.jobs import job_event
-from fixity.s3_batch.records import open_jobs, outcome_of, receipt_file, waiting_requests
+from devstack.s3_control_jobs import job_event
+from fixity.engines.s3_batch.job_records import open_jobs, outcome_of, receipt_file, waiting_requests
 from jobs import CHECKSUMS_JOB, INGEST_JOB, INVENTORY_JOB
 from sensors import batch_reconciliation
 from tests.batch_platform import ACCOUNT, REPLICA, BatchPlatform, failures, reason

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from devstack.moto_server import MotoServer, TestQueue
 from fixity_assets.definitions import build_definitions
 from fixity_assets.selected import SELECTION
 from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
@@ -17,7 +18,6 @@ from sensors.selecting import EVENTS
 from tests.platform import read_report
 from tests.sensors.archive import BUCKET, ArchivePlatform
 from tests.sensors.test_new_objects import created
-from tests.servers.moto_server import MotoServer, TestQueue
 
 SENSOR = "event_reconciliation"
 MINUTES, HOURS = 60, 60 * 60

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fixity.events import BatchOperationsEvent
+from devstack.moto_server import MotoServer, TestQueue
+from sensors.events import BatchOperationsEvent
 from sensors.messages import Inbox
-from tests.fixity.test_events import JOB_FINISHED
 from tests.resources.test_queues import open_queue
-from tests.servers.moto_server import MotoServer, TestQueue
+from tests.sensors.test_events import JOB_FINISHED
 
 
 def test_messages_are_deleted_by_the_tick_after_the_one_that_took_them(

@@ -7,10 +7,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from devstack.moto_server import MotoServer, TestQueue
 from jobs.ingest import INGEST_SELECTED_JOB
 from tests.platform import read_report
 from tests.sensors.archive import ArchivePlatform
-from tests.servers.moto_server import MotoServer, TestQueue
 
 
 @pytest.fixture

@@ -10,7 +10,10 @@ from urllib.parse import quote_plus
 import dagster as dg
 import pytest
 
-from fixity.map_results import BucketUnreachable
+from devstack.faults import Refuse
+from devstack.faulty_proxy import FaultyProxy
+from devstack.moto_server import MotoServer, TestQueue
+from fixity.engines.step_functions import BucketUnreachable
 from fixity_assets import map_results as assets
 from fixity_assets.map_results import MAP_RUNS
 from jobs.map_results import MAP_RESULTS_JOB
@@ -18,11 +21,8 @@ from resources import CatalogResource, QueuesResource
 from resources.map_results import MapResultsResource
 from sensors.results_manifest import map_results_sensors
 from tests.conftest import MakeBucket
-from tests.fixity.map_results.support import WrittenRun, execution, failed
+from tests.fixity.engines.step_functions.support import WrittenRun, execution, failed
 from tests.platform import Platform
-from tests.servers.faults import Refuse
-from tests.servers.faulty_proxy import FaultyProxy
-from tests.servers.moto_server import MotoServer, TestQueue
 
 NOW = datetime.now(UTC)
 

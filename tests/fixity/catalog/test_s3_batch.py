@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from devstack.seaweedfs import SeaweedFS
 from tests.conftest import MakeBucket
 from tests.fixity.catalog.conftest import Load, Problems
-from tests.servers.seaweedfs import SeaweedFS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -11,11 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.inventory import take_inventory
+from fixity.buckets import ListedObject, ObjectUnreadable, Sink
 from fixity.lake import LocalLake
+from fixity.ledger import Settings, Standing, ready
+from fixity.ledger.inventory import take_inventory
 from fixity.rolling import Damage, EgressBudget, Limits, Order, Rolled, damaged_now, due_now, roll
-from fixity.standing import Settings, Standing, ready
-from fixity.stores import ListedObject, ObjectUnreadable, Sink
 from fixity.tables import INGEST, Provenance
 from tests.fixity.support import MemoryStore
 

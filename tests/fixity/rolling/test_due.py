@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from fixity.buckets import ListedObject, Sink
 from fixity.rolling import Limits, Order, roll
-from fixity.stores import ListedObject, Sink
 from tests.fixity.rolling.support import BUCKET, Archive, Rolling, keys_of
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -111,7 +111,7 @@ def test_what_failed_is_a_fifth_of_a_batch_s_bytes_too(bucket: Rolling) -> None:
 def test_a_queue_that_has_room_for_a_part_of_what_is_due_is_made_anew_before_it_is_empty(
     bucket: Rolling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("fixity.standing.fold", "fixity.standing.current"):
+    for module in ("fixity.ledger.fold", "fixity.ledger.refresh"):
         monkeypatch.setattr(import_module(module), "QUEUE_ROWS", 4)
     keys = [f"{number:02d}" for number in range(12)]
     bucket.put(*keys)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from fixity.hashing import Check, utc_now
-from fixity.rolling.claims import Claim, claim
+from fixity.engines.stream.engine import Check, utc_now
+from fixity.ledger import STANDING
 from fixity.rolling.egress import EgressBudget, egress_left
-from fixity.standing import STANDING
+from fixity.rolling.lease import Claim, claim
 from fixity.tables import Provenance
 from tests.fixity.rolling.support import BUCKET, Rolling, keep_ingest, keys_of
 from tests.fixity.support import MemoryStore, inventory_and_checks

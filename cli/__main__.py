@@ -1,5 +1,0 @@
-"""`python -m cli` is the `fixity` command."""
-
-from cli.main import main
-
-main()

@@ -1,0 +1,234 @@
+"""The ways in which a store misbehaves: what a test tells `FaultyProxy` to do to a request.
+
+A fault either answers in the store's place (`answer`), asks the store for another thing
+(`headers`), or spoils the body on its way (`body`). It knows nothing of the network: to add one,
+override one of these.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from devstack.loopback import HangUp, s3_error
+
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer given in the store's place."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A fault that does nothing. `times`: how many requests meet it (None: all of them)."""
+
+    times: int | None = 1
+
+    def answer(self) -> Answer | None:
+        """What is said instead of asking the store; None asks it. May raise `HangUp`."""
+        return None
+
+    def request_range(self, asked: str | None) -> str | None:
+        """The Range header that the store gets instead of the one that the client `asked` for."""
+        return asked
+
+    def response_headers(self, headers: Headers) -> Headers:
+        """The headers that the client gets."""
+        return headers
+
+    def body(self, pieces: Iterator[bytes], wait: Callable[[threading.Event], None]) -> Iterator[bytes]:
+        """The body that the client gets, in pieces. May raise `HangUp`.
+
+        `wait` waits for an event, and hangs up when the client does, or when the proxy ends.
+        """
+        return pieces
+
+
+@dataclass(frozen=True)
+class Throttle(Fault):
+    """The store is too busy: 503 SlowDown, or another status such as 429."""
+
+    status: int = 503
+    retry_after: int | None = None
+
+    def answer(self) -> Answer:
+        headers = [] if self.retry_after is None else [("Retry-After", str(self.retry_after))]
+        code = "SlowDown" if self.status == 503 else "TooManyRequests"
+        return Answer(self.status, headers, s3_error(code, "Please reduce your request rate."))
+
+
+@dataclass(frozen=True)
+class ServerError(Fault):
+    """The store breaks down: 500 InternalError, or a gateway's 502 which is no XML."""
+
+    status: int = 500
+
+    def answer(self) -> Answer:
+        if self.status == 502:
+            return Answer(502, [("Content-Type", "text/html")], b"<html><h1>Bad Gateway</h1></html>")
+        return Answer(self.status, [], s3_error("InternalError", "We encountered an internal error."))
+
+
+@dataclass(frozen=True)
+class Refuse(Fault):
+    """The store says no: 403 AccessDenied, 404 NoSuchKey, or the `code` given."""
+
+    status: int = 403
+    code: str = ""
+
+    def answer(self) -> Answer:
+        code = self.code or {403: "AccessDenied", 404: "NoSuchKey"}[self.status]
+        return Answer(self.status, [], s3_error(code, "The proxy was told to refuse."))
+
+
+@dataclass(frozen=True)
+class HangUpBeforeAnswer(Fault):
+    """The connection ends before the status line, as a stale kept-alive connection does."""
+
+    def answer(self) -> Answer:
+        raise HangUp
+
+
+@dataclass(frozen=True)
+class CutConnection(Fault):
+    """The connection ends after `after_bytes` of the body; the Content-Length stands.
+
+    With `reset` it ends by RST, which may take bytes with it that were sent before.
+    """
+
+    after_bytes: int
+    reset: bool = False
+
+    def body(self, pieces: Iterator[bytes], wait: Callable[[threading.Event], None]) -> Iterator[bytes]:
+        yield from _first(pieces, self.after_bytes)
+        raise HangUp(self.reset)
+
+
+@dataclass(frozen=True)
+class ShortBody(Fault):
+    """Only `keep_bytes` come, in an answer that is in itself in order: its Content-Length says so.
+
+    With `claim_all` the Content-Length stays the true one, and the connection ends instead.
+    """
+
+    keep_bytes: int
+    claim_all: bool = False
+
+    def response_headers(self, headers: Headers) -> Headers:
+        if self.claim_all:
+            return headers
+        kept = [(name, value) for name, value in headers if name.lower() != "content-length"]
+        return [*kept, ("Content-Length", str(self.keep_bytes))]
+
+    def body(self, pieces: Iterator[bytes], wait: Callable[[threading.Event], None]) -> Iterator[bytes]:
+        yield from _first(pieces, self.keep_bytes)
+        if self.claim_all:
+            raise HangUp
+
+
+@dataclass(frozen=True)
+class Stall(Fault):
+    """Nothing comes after `after_bytes` of the body, until `release()` or the client goes away."""
+
+    after_bytes: int = 0
+    reached: threading.Event = field(default_factory=threading.Event, compare=False, repr=False)
+    released: threading.Event = field(default_factory=threading.Event, compare=False, repr=False)
+
+    def release(self) -> None:
+        self.released.set()
+
+    def body(self, pieces: Iterator[bytes], wait: Callable[[threading.Event], None]) -> Iterator[bytes]:
+        yield from _interrupted(pieces, self.after_bytes, lambda: self._wait(wait))
+
+    def _wait(self, wait: Callable[[threading.Event], None]) -> None:
+        self.reached.set()
+        wait(self.released)
+
+
+@dataclass(frozen=True)
+class Overwrite(Fault):
+    """`callback` is called before the store is asked, or once `after_bytes` of the body are sent.
+
+    The test overwrites or deletes the object there, and so does it in the middle of a read.
+    """
+
+    callback: Callable[[], object]
+    after_bytes: int | None = None
+
+    def answer(self) -> None:
+        if self.after_bytes is None:
+            self.callback()
+
+    def body(self, pieces: Iterator[bytes], wait: Callable[[threading.Event], None]) -> Iterator[bytes]:
+        if self.after_bytes is None:
+            return pieces
+        return _interrupted(pieces, self.after_bytes, self.callback)
+
+
+@dataclass(frozen=True)
+class CorruptBytes(Fault):
+    """The bits of the body's byte `at` are turned over."""
+
+    at: int = 0
+
+    def body(self, pieces: Iterator[bytes], wait: Callable[[threading.Event], None]) -> Iterator[bytes]:
+        start = 0
+        for piece in pieces:
+            here = self.at - start
+            start += len(piece)
+            if 0 <= here < len(piece):
+                piece = piece[:here] + bytes([piece[here] ^ 0xFF]) + piece[here + 1 :]
+            yield piece
+
+
+@dataclass(frozen=True)
+class IgnoreRange(Fault):
+    """A request for a range is answered with 200 and all bytes."""
+
+    def request_range(self, asked: str | None) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class WrongRange(Fault):
+    """A request for a range is answered with the range one byte earlier (later, where it began at 0)."""
+
+    def request_range(self, asked: str | None) -> str:
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", asked or "bytes=0-")
+        assert found is not None, f"not a range that this proxy knows: {asked}"
+        start, end = int(found[1]), found[2]
+        shift = -1 if start > 0 else 1
+        return f"bytes={start + shift}-{int(end) + shift if end else ''}"
+
+
+def _first(pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
+    """The first `count` bytes."""
+    for piece in pieces:
+        if len(piece) >= count:
+            yield piece[:count]
+            return
+        count -= len(piece)
+        yield piece
+
+
+def _interrupted(pieces: Iterator[bytes], after: int, act: Callable[[], object]) -> Iterator[bytes]:
+    """All bytes; `act` is called once `after` of them are sent, or at the end of a shorter body."""
+    acted = False
+    for piece in pieces:
+        if not acted and len(piece) >= after:
+            yield piece[:after]
+            act()
+            acted = True
+            piece = piece[after:]
+        after -= len(piece)
+        yield piece
+    if not acted:
+        act()

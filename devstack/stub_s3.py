@@ -1,0 +1,230 @@
+"""An S3 endpoint in memory that keeps every key exactly as it came over the wire.
+
+For what SeaweedFS changes or refuses: `//`, a leading `/`, `.` and `..` segments, long segments,
+keys ending in `/`, control characters; and for buckets of a million objects that nobody stored.
+It lists, reads and heads; a test puts objects by `put`. Signatures are not checked. What it does
+not know it answers with 501, so that a test never passes on a guess.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import overload
+from urllib.parse import parse_qs
+
+from devstack.loopback import LoopbackServer, S3Handler, S3Request, s3_error
+from devstack.stub_s3_listing import list_objects_v2, list_versions
+
+LONG_AGO = datetime(2024, 2, 29, 12, 34, 56, 789000, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class StoredVersion:
+    """A version of an object, or a delete marker (`body` is None)."""
+
+    body: bytes | None
+    etag: str
+    size: int
+    last_modified: datetime = LONG_AGO
+    version_id: str = "null"
+    storage_class: str = "STANDARD"
+    checksum_algorithm: str | None = None
+
+
+@dataclass
+class Bucket:
+    """Keys in order with their versions, newest first.
+
+    Python orders strings by code point, which is the order of their UTF-8 bytes, S3's.
+    """
+
+    keys: Sequence[str] = field(default_factory=list)
+    stored: dict[str, list[StoredVersion]] = field(default_factory=dict)
+
+    def versions(self, key: str) -> list[StoredVersion]:
+        return self.stored.get(key, [])
+
+    def put(self, key: str, version: StoredVersion) -> None:
+        assert isinstance(self.keys, list), "a synthetic bucket takes no objects of its own"
+        if key not in self.stored:
+            insort(self.keys, key)
+            self.stored[key] = []
+        others = [old for old in self.stored[key] if old.version_id != version.version_id]
+        self.stored[key] = [version, *others]
+
+
+class _SyntheticKeys(Sequence[str]):
+    """Keys made when they are looked at."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(self._count))]
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        return f"synthetic/{index:010d}"
+
+
+class SyntheticBucket(Bucket):
+    """`count` objects of `size` bytes each, none of which exists until it is asked for."""
+
+    def __init__(self, count: int, size: int) -> None:
+        super().__init__(keys=_SyntheticKeys(count))
+        self._size = size
+
+    def versions(self, key: str) -> list[StoredVersion]:
+        digits = key[-10:]
+        index = int(digits) if digits.isdecimal() else -1
+        if not 0 <= index < len(self.keys) or self.keys[index] != key:
+            return []
+        return [StoredVersion(body=b"", etag=f'"{index:032x}"', size=self._size)]
+
+    def body(self, key: str) -> bytes:
+        pattern = key.encode()
+        return (pattern * (self._size // len(pattern) + 1))[: self._size]
+
+
+class StubS3(LoopbackServer):
+    """The endpoint, for the length of a `with` block. `requests` are those seen, in order."""
+
+    def __init__(self) -> None:
+        super().__init__(_StubHandler)
+        self.buckets: dict[str, Bucket] = {}
+        self.requests: list[S3Request] = []
+        self.lock = threading.Lock()
+
+    def make_bucket(self, bucket: str) -> None:
+        with self.lock:
+            self.buckets.setdefault(bucket, Bucket())
+
+    def make_synthetic_bucket(self, bucket: str, count: int, size: int = 1024) -> None:
+        """A bucket of `count` objects; their ETags are not MD5s, as those under SSE-KMS are not."""
+        with self.lock:
+            self.buckets[bucket] = SyntheticBucket(count, size)
+
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        body: bytes,
+        *,
+        version_id: str | None = None,
+        last_modified: datetime | None = None,
+        storage_class: str = "STANDARD",
+        checksum_algorithm: str | None = None,
+    ) -> str:
+        """Store a version as the newest one and give its ETag; None as `version_id` is version "null"."""
+        etag = f'"{hashlib.md5(body).hexdigest()}"'
+        version = StoredVersion(
+            body,
+            etag,
+            len(body),
+            last_modified or LONG_AGO,
+            version_id or "null",
+            storage_class,
+            checksum_algorithm,
+        )
+        self._put(bucket, key, version)
+        return etag
+
+    def put_delete_marker(
+        self, bucket: str, key: str, version_id: str, last_modified: datetime = LONG_AGO
+    ) -> None:
+        """Hide the object behind a delete marker."""
+        self._put(bucket, key, StoredVersion(None, "", 0, last_modified, version_id))
+
+    def _put(self, bucket: str, key: str, version: StoredVersion) -> None:
+        self.make_bucket(bucket)
+        with self.lock:
+            self.buckets[bucket].put(key, version)
+
+
+class _StubHandler(S3Handler):
+    """Answers GET and HEAD as S3 does."""
+
+    server: StubS3
+
+    def handle_request(self, request: S3Request, body: bytes) -> None:
+        with self.server.lock:
+            self.server.requests.append(request)
+            bucket = self.server.buckets.get(request.bucket)
+        query = {name: values[0] for name, values in parse_qs(request.query, keep_blank_values=True).items()}
+        if bucket is None:
+            self._refuse(404, "NoSuchBucket", "The specified bucket does not exist")
+        elif request.method not in ("GET", "HEAD") or "delimiter" in query:
+            self._refuse(501, "NotImplemented", "The stub does not know this request")
+        elif request.key:
+            self._object(request, bucket, query.get("versionId"))
+        elif request.method == "HEAD":
+            self.send_whole(200, [("x-amz-bucket-region", "us-east-1")], b"")
+        elif request.is_listing:
+            self._list(request, bucket, query)
+        else:
+            self._refuse(501, "NotImplemented", "The stub does not know this request")
+
+    def _list(self, request: S3Request, bucket: Bucket, query: dict[str, str]) -> None:
+        lister = list_versions if "versions" in query else list_objects_v2
+        try:
+            with self.server.lock:
+                page = lister(request.bucket, bucket, query)
+        except ValueError:
+            return self._refuse(400, "InvalidArgument", "The continuation token provided is incorrect")
+        return self.send_whole(200, [], page)
+
+    def _object(self, request: S3Request, bucket: Bucket, version_id: str | None) -> None:
+        with self.server.lock:
+            versions = bucket.versions(request.key)
+        found = [each for each in versions if version_id in (None, each.version_id)]
+        if not found:
+            code = "NoSuchVersion" if versions else "NoSuchKey"
+            return self._refuse(404, code, "The specified object does not exist.")
+        version = found[0]
+        if version.body is None:
+            marker = [("x-amz-delete-marker", "true"), ("x-amz-version-id", version.version_id)]
+            if version_id is None:
+                return self._refuse(404, "NoSuchKey", "The specified key does not exist.", marker)
+            return self._refuse(405, "MethodNotAllowed", "A delete marker cannot be read.", marker)
+        if request.headers.get("If-Match", version.etag) not in (version.etag, version.etag.strip('"'), "*"):
+            return self._refuse(412, "PreconditionFailed", "A precondition did not hold")
+        if request.method == "GET" and version.storage_class in ("GLACIER", "DEEP_ARCHIVE"):
+            return self._refuse(403, "InvalidObjectState", "The object's storage class forbids this")
+        body = bucket.body(request.key) if isinstance(bucket, SyntheticBucket) else version.body
+        self._send_object(version, body, request.headers.get("Range"))
+
+    def _send_object(self, version: StoredVersion, body: bytes, asked: str | None) -> None:
+        headers = [
+            ("ETag", version.etag),
+            ("Last-Modified", format_datetime(version.last_modified, usegmt=True)),
+            ("Accept-Ranges", "bytes"),
+            ("Content-Type", "binary/octet-stream"),
+        ]
+        if version.version_id != "null":
+            headers.append(("x-amz-version-id", version.version_id))
+        if version.storage_class != "STANDARD":
+            headers.append(("x-amz-storage-class", version.storage_class))
+        if asked is None:
+            return self.send_whole(200, headers, body)
+        start, _, end = asked.removeprefix("bytes=").partition("-")
+        first, last = int(start), min(int(end or len(body)), len(body) - 1)
+        if first >= len(body):
+            return self._refuse(416, "InvalidRange", "The requested range is not satisfiable")
+        headers.append(("Content-Range", f"bytes {first}-{last}/{len(body)}"))
+        return self.send_whole(206, headers, body[first : last + 1])
+
+    def _refuse(self, status: int, code: str, message: str, headers: Sequence[tuple[str, str]] = ()) -> None:
+        self.send_whole(status, headers, s3_error(code, message))

@@ -1,0 +1,234 @@
+"""A local directory as a bucket: each file below it is an object, its path below the directory the key.
+
+Links are followed to files inside the directory only. Whatever is there but cannot be read as a
+file (a link that leaves the directory, a link to a directory, a pipe, a name that is not UTF-8) is
+listed all the same, and fails when it is read, so that nothing is left out in silence.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+
+from fixity.buckets.base import (
+    CHANGED,
+    DELETED,
+    EPOCH,
+    ListedObject,
+    ObjectSkipped,
+    ObjectUnreadable,
+    Sink,
+    StoreUnreachable,
+)
+from fixity.buckets.throttle import Pace
+from fixity.tables import INVENTORY
+
+# Where each file is listed or read, `os` and `open` are used: a Path takes three times as long.
+_BATCH = 1000
+_BUFFER = 256 * 1024
+
+
+class LocalStore:
+    """A directory.
+
+    Arguments: `root`; `pace` limits the reading.
+    """
+
+    def __init__(self, root: Path, pace: Pace) -> None:
+        self._root = root.absolute()
+        self._real_root = os.path.realpath(self._root)
+        self._pace = pace
+        self._thread = threading.local()
+
+    def list_objects(self) -> Iterator[pa.RecordBatch]:
+        """All files, in the binary order of their keys. Raises StoreUnreachable."""
+        files = self.files()
+        while rows := list(islice(files, _BATCH)):
+            yield _batch(rows)
+
+    def files(self) -> Iterator[ListedObject]:
+        """All files, as `list_objects` has them. Raises StoreUnreachable."""
+        if not self._root.is_dir():
+            raise StoreUnreachable(
+                f"{self._root} is not a directory: correct the bucket's path, or mount the volume"
+            )
+        root = os.fsencode(self._root) + b"/"
+        # Not by recursion: directories may lie deeper than Python's stack.
+        waiting = [iter(_entries(root))]
+        while waiting:
+            path = next(waiting[-1], None)
+            if path is None:
+                waiting.pop()
+            elif path.endswith(b"/"):
+                waiting.append(iter(_entries(path)))
+            else:
+                status = _status(path)
+                if status is not None:
+                    key = path.removeprefix(root).decode("utf-8", "backslashreplace")
+                    yield ListedObject(key, None, True, status.st_size, None, _modified(status), None)
+
+    def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
+        """See Store."""
+        if any(part in ("", ".", "..") for part in key.split("/")):
+            return None
+        try:
+            status = os.stat(f"{self._root}/{key}")  # noqa: PTH116 - once for each file: a Path costs more
+        except OSError as error:
+            if error.errno in _NOTHING_THERE:
+                return None
+            raise _incomplete(os.fsencode(f"{self._root}/{key}"), error) from error
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return ListedObject(key, None, True, status.st_size, None, _modified(status), None)
+
+    def read(self, item: ListedObject, sink: Sink) -> None:
+        """Give a file's bytes to `sink`, those that it has not taken yet.
+
+        Raises ObjectUnreadable, ObjectSkipped.
+        """
+        path = f"{self._real_root}/{item.key}"
+        try:
+            before = self._status_of_file(path, item)
+            _refuse_if_changed(before, item)
+            buffer = self._buffer()
+            with self._pace.slot(), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
+                if sink.count:
+                    file.seek(sink.count)  # a large file goes on where its digest stands
+                while sink.count < item.size and (count := file.readinto(buffer)):
+                    sink.update(buffer[:count])
+                    self._pace.spend(count)
+                after = os.fstat(file.fileno())
+            if (after.st_size, after.st_mtime_ns // 1000) != (before.st_size, before.st_mtime_ns // 1000):
+                raise ObjectSkipped(CHANGED, _CHANGED)
+        except (FileNotFoundError, NotADirectoryError):
+            raise ObjectSkipped(DELETED, "the file is gone since it was listed") from None
+        except OSError as error:
+            raise ObjectUnreadable(
+                _CODES.get(type(error), "ReadError"), f"{error.strerror or error} ({path})"
+            ) from error
+        if sink.count != item.size:
+            raise ObjectUnreadable(
+                "SizeMismatch", f"{sink.count:,} bytes were read of a file of {item.size:,}"
+            )
+
+    def _buffer(self) -> memoryview:
+        """A buffer of the thread, used again: a new one is as much work as the reading."""
+        if not hasattr(self._thread, "buffer"):
+            self._thread.buffer = memoryview(bytearray(_BUFFER))
+        found: memoryview = self._thread.buffer
+        return found
+
+    def _status_of_file(self, path: str, item: ListedObject) -> os.stat_result:
+        """What a file in the directory is like. Raises ObjectUnreadable where it is none."""
+        if "\\x" in item.key and self._stands_for_bytes(item.key):
+            raise ObjectUnreadable("KeyNotUtf8", "the file's name is not UTF-8 and makes no faithful key")
+        folder, _, name = item.key.rpartition("/")
+        if name not in ("", ".", "..") and self._is_plain_folder(folder):
+            status = os.lstat(path)
+            if stat.S_ISREG(status.st_mode):
+                return status
+        real = os.path.realpath(path)
+        if os.path.commonpath([real, self._real_root]) != self._real_root:
+            raise ObjectUnreadable("LinkLeavesDirectory", f"a link to {real}, outside the bucket's directory")
+        if Path(path).is_symlink() and not Path(path).exists():
+            raise ObjectUnreadable("DanglingLink", f"a link to {real}, where nothing is")
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ObjectUnreadable("NotAFile", "a link to a directory, a pipe or a device, not a file")
+        return status
+
+    def _is_plain_folder(self, key: str) -> bool:
+        """Whether no link is on the way to a folder: then what is in it is in the directory, and nothing else
+        is to be looked at, which would cost as much as hashing a hundred thousand bytes.
+
+        The folder that a thread looked at last is not looked at again: most files lie beside the one before.
+        Where a link was put in its place since, what it leads to has another size or time than was listed.
+        """
+        if not key or getattr(self._thread, "plain_folder", None) == key:
+            return True
+        path = self._real_root
+        for part in key.split("/"):
+            path = f"{path}/{part}"
+            if part in ("", ".", "..") or stat.S_ISLNK(os.lstat(path).st_mode):
+                return False
+        self._thread.plain_folder = key
+        return True
+
+    def _stands_for_bytes(self, key: str) -> bool:
+        """Whether a file whose name is not UTF-8 is listed under `key`, be it as well as another."""
+        paths = [os.fsencode(self._real_root)]
+        for part in key.split("/"):
+            directories, paths = paths, []
+            for directory in directories:
+                with suppress(OSError), os.scandir(directory) as entries:
+                    paths += [e.path for e in entries if e.name.decode("utf-8", "backslashreplace") == part]
+        return any(path != os.fsencode(Path(self._real_root, key)) for path in paths)
+
+    def close(self) -> None:
+        """Nothing is held open between reads."""
+
+
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+_CHANGED = "the file was written to since it was listed"
+_CODES: dict[type[OSError], str] = {PermissionError: "AccessDenied"}
+
+
+def _entries(directory: bytes) -> list[bytes]:
+    """The paths of what a directory holds, directories with a '/' at their end, in the order of keys."""
+    try:
+        with os.scandir(directory) as entries:
+            # A directory sorts by its name and the '/' that follows it in the keys below it.
+            return sorted(
+                entry.path + (b"/" if entry.is_dir(follow_symlinks=False) else b"") for entry in entries
+            )
+    except OSError as error:
+        raise _incomplete(directory, error) from error
+
+
+def _status(path: bytes) -> os.stat_result | None:
+    """What a file, or the file that a link leads to, is like; None when it is gone in this moment."""
+    try:
+        return os.stat(path)  # noqa: PTH116 - once for each file: a Path costs more
+    except OSError:
+        try:
+            return os.lstat(path)  # a link that leads nowhere: reading will say so
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _incomplete(path, error) from error
+
+
+def _incomplete(path: bytes, error: OSError) -> StoreUnreachable:
+    return StoreUnreachable(
+        f"{os.fsdecode(path)} cannot be listed: {error.strerror}. "
+        "An inventory without it would be incomplete, so none is kept"
+    )
+
+
+def _modified(status: os.stat_result) -> datetime | None:
+    try:
+        return EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
+    except OverflowError:  # a file of the year 10000: file systems hold such
+        return None
+
+
+def _refuse_if_changed(status: os.stat_result, item: ListedObject) -> None:
+    if status.st_size != item.size or _modified(status) != item.last_modified:
+        raise ObjectSkipped(CHANGED, _CHANGED)
+
+
+def _batch(files: list[ListedObject]) -> pa.RecordBatch:
+    columns = {name: [getattr(file, name) for file in files] for name in ListedObject.__slots__}
+    unsaid = [None] * len(files)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(columns.get(field.name, unsaid), field.type) for field in INVENTORY], schema=INVENTORY
+    )

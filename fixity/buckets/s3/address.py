@@ -1,0 +1,143 @@
+"""Where a bucket's requests go and who signs them, from the catalog and botocore's configuration.
+
+botocore knows credentials, profiles, regions and endpoints of all partitions; nothing of that is
+done again here, and it is imported only where the catalog and the environment do not say it all:
+that takes longer than hashing two hundred megabytes. Sending requests does not belong here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from fixity.buckets.base import StoreUnreachable
+from fixity.buckets.s3.http1 import Origin
+from fixity.buckets.s3.sigv4 import Keys
+from fixity.catalog import Store as StoreEntry
+
+if TYPE_CHECKING:
+    import boto3
+
+_DNS_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A bucket as requests see it. `base_path` is '' (the host names the bucket) or '/<bucket>'.
+
+    `keys` gives the keys to sign with, renewed where they expire.
+    """
+
+    origin: Origin
+    base_path: str
+    region: str
+    keys: Callable[[], Keys]
+
+
+class _Given(NamedTuple):
+    access_key: str
+    secret_key: str
+    token: str | None
+
+
+def resolve(store: StoreEntry, bucket: str, timeout: float = 60.0) -> Address:
+    """Find endpoint, region and credentials of a bucket.
+
+    Arguments: `bucket`, its name on the store; `timeout` in seconds for each wait on the network.
+    Raises StoreUnreachable: an unknown profile, no credentials, a bucket that AWS does not show us.
+    """
+    given = _given_by_the_environment(store)
+    if given and store.region and store.endpoint_url:
+        return _address(store.endpoint_url, store.region, bucket, store, lambda: given, timeout)
+    return _resolved_by_botocore(store, bucket, timeout)
+
+
+def _given_by_the_environment(store: StoreEntry) -> Keys | None:
+    """Keys that do not expire, where botocore's chain would take them from the environment too."""
+    key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if store.profile or not key or not secret or "AWS_CREDENTIAL_EXPIRATION" in os.environ:
+        return None
+    return _Given(key, secret, os.environ.get("AWS_SECURITY_TOKEN") or os.environ.get("AWS_SESSION_TOKEN"))
+
+
+def _resolved_by_botocore(store: StoreEntry, bucket: str, timeout: float) -> Address:
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        session = boto3.Session(profile_name=store.profile)
+        credentials = session.get_credentials()
+        region = store.region or session.region_name or "us-east-1"
+        endpoint = store.endpoint_url
+        if endpoint is None:
+            endpoint, region = _aws_endpoint(session, region, bucket, store)
+    except BotoCoreError as error:
+        raise StoreUnreachable(f"the store '{store.name}' cannot be opened: {error}") from error
+    if credentials is None:
+        profile = f"the profile '{store.profile}'" if store.profile else "the AWS credential chain"
+        raise StoreUnreachable(
+            f"no credentials for the store '{store.name}' in {profile}: "
+            "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in the catalog"
+        )
+    return _address(endpoint, region, bucket, store, credentials.get_frozen_credentials, timeout)
+
+
+def _aws_endpoint(session: boto3.Session, region: str, bucket: str, store: StoreEntry) -> tuple[str, str]:
+    from botocore.exceptions import ClientError
+
+    verify = str(store.ca_bundle) if store.ca_bundle else None
+    client = session.client("s3", region_name=region, verify=verify)
+    try:
+        found = client.head_bucket(Bucket=bucket).get("BucketRegion", region)
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        why = {
+            404: "there is no such bucket",
+            403: "access is denied (s3:ListBucket is needed)",
+            401: "the credentials are not accepted",
+        }.get(status, str(error))
+        raise StoreUnreachable(f"s3://{bucket} cannot be reached: {why}") from error
+    if found != region:
+        client = session.client("s3", region_name=found, verify=verify)
+    return client.meta.endpoint_url, found
+
+
+def _address(
+    endpoint: str, region: str, bucket: str, store: StoreEntry, keys: Callable[[], Keys], timeout: float
+) -> Address:
+    parts = urlsplit(endpoint)
+    assert parts.hostname is not None  # the catalog and botocore both see to it
+    virtual = store.addressing_style == "virtual" or (
+        store.addressing_style == "auto"
+        and store.endpoint_url is None
+        and parts.hostname.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        and _DNS_BUCKET.fullmatch(bucket) is not None
+    )
+    tls = None
+    if parts.scheme == "https":
+        bundle = store.ca_bundle or os.environ.get("AWS_CA_BUNDLE") or None
+        try:
+            tls = ssl.create_default_context(cafile=str(bundle) if bundle else None)
+        except OSError as error:
+            raise StoreUnreachable(f"the ca_bundle {bundle} cannot be read: {error}") from error
+        if bundle is None:
+            tls.load_verify_locations(cafile=botocore_certificates())
+    origin = Origin(
+        host=f"{bucket}.{parts.hostname}" if virtual else parts.hostname,
+        port=parts.port or (443 if tls else 80),
+        tls=tls,
+        timeout=timeout,
+    )
+    return Address(origin, "" if virtual else f"/{bucket}", region, keys)
+
+
+def botocore_certificates() -> str:
+    """The path of the certificate authorities that botocore trusts when the system names none."""
+    from botocore.httpsession import where
+
+    return str(where())

@@ -1,0 +1,189 @@
+"""What an S3 store says of an object besides its bytes: metadata, tags, stored checksums, archive.
+
+Through boto3, since none of it is read as often as bytes are. What follows from it (a recorded
+checksum, a restore to ask for) does not belong here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fixity.buckets.base import CHANGED, DELETED, ObjectSkipped, ObjectUnreadable, StoreUnreachable
+from fixity.catalog import Algorithm, Bucket, Catalog, Tier
+from fixity.catalog.clients import s3_client
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_CHECKSUMS: dict[str, Algorithm] = {
+    "ChecksumSHA256": "SHA256",
+    "ChecksumSHA1": "SHA1",
+    "ChecksumCRC32": "CRC32",
+    "ChecksumCRC32C": "CRC32C",
+    "ChecksumCRC64NVME": "CRC64NVME",
+    "ChecksumSHA512": "SHA512",
+    "ChecksumMD5": "MD5",
+}
+_BUCKET_GONE = {"NoSuchBucket", "ExpiredToken", "InvalidAccessKeyId", "RequestTimeTooSkewed"}
+
+
+@dataclass(frozen=True)
+class Head:
+    """What HEAD says of an object.
+
+    size: in bytes. metadata: the user's, with lower-case names. encryption: `AES256`, `aws:kms`, …,
+    None where none is named. checksums: those stored at upload, base64 as S3 gives them; whole: whether
+    they are of the whole object, not of its parts. restore_ongoing: None where no restore was ever asked
+    for; restored_until: in UTC. parts: of a multipart upload, None where the store does not say.
+    """
+
+    size: int
+    etag: str | None
+    last_modified: datetime | None
+    storage_class: str | None
+    archive_status: str | None
+    restore_ongoing: bool | None
+    restored_until: datetime | None
+    metadata: Mapping[str, str]
+    encryption: str | None
+    checksums: Mapping[Algorithm, str]
+    whole: bool
+    parts: int | None
+
+
+class Attributes:
+    """The attributes of the objects of one bucket. May be used by several threads at once.
+
+    Arguments: `bucket`, its real name; `prefix`, put before all keys.
+    """
+
+    def __init__(self, client: S3Client, bucket: str, prefix: str = "") -> None:
+        self._client = client
+        self._bucket = bucket
+        self._prefix = prefix
+
+    def head(
+        self, key: str, version_id: str | None = None, etag: str | None = None, part: int | None = None
+    ) -> Head:
+        """What HEAD says, of the version or, where `etag` is given, of the very object that has it.
+
+        Raises ObjectUnreadable, ObjectSkipped (changed or gone since), StoreUnreachable.
+        """
+        with self._errors(key):
+            more: dict[str, Any] = {"PartNumber": part} if part else {"ChecksumMode": "ENABLED"}
+            said: Any = self._client.head_object(**self._object(key, version_id), **more)
+        head = _head(said)
+        if etag and head.etag and head.etag != etag:
+            raise ObjectSkipped(CHANGED, "the object was overwritten since it was listed")
+        return head
+
+    def tags(self, key: str, version_id: str | None = None) -> dict[str, str]:
+        """An object's tags. Raises ObjectUnreadable, ObjectSkipped, StoreUnreachable."""
+        with self._errors(key):
+            said = self._client.get_object_tagging(**self._object(key, version_id))
+        return {tag["Key"]: tag["Value"] for tag in said.get("TagSet", [])}
+
+    def put_tags(self, key: str, version_id: str | None, tags: Mapping[str, str]) -> None:
+        """Give an object these tags in place of all that it had.
+
+        Raises ObjectUnreadable, ObjectSkipped, StoreUnreachable.
+        """
+        tag_set: list[Any] = [{"Key": name, "Value": value} for name, value in tags.items()]
+        with self._errors(key):
+            self._client.put_object_tagging(**self._object(key, version_id), Tagging={"TagSet": tag_set})
+
+    def restore(self, key: str, version_id: str | None, tier: Tier, days: int | None) -> str:
+        """Ask for a restore; `days` None where the storage class takes none.
+
+        Returns `requested`, `restored` (it was already) or `in_progress` (it was asked for before).
+        Raises ObjectUnreadable (its code is the store's), ObjectSkipped, StoreUnreachable.
+        """
+        request: Any = {"GlacierJobParameters": {"Tier": tier}}
+        if days is not None:
+            request["Days"] = days
+        try:
+            with self._errors(key):
+                said: Any = self._client.restore_object(
+                    **self._object(key, version_id), RestoreRequest=request
+                )
+        except ObjectUnreadable as error:
+            if error.code == "RestoreAlreadyInProgress":
+                return "in_progress"
+            raise
+        return "restored" if said["ResponseMetadata"]["HTTPStatusCode"] == 200 else "requested"
+
+    def _object(self, key: str, version_id: str | None) -> dict[str, Any]:
+        full = self._prefix + key
+        if {".", ".."} & set(full.split("/")):
+            # urllib3 would take the segment out, and another object would be looked at.
+            raise ObjectUnreadable("KeyNotAddressable", "the key has '.' or '..' between slashes")
+        found = {"Bucket": self._bucket, "Key": full}
+        return {**found, "VersionId": version_id} if version_id else found
+
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            code = error.response["Error"]["Code"]
+            message = error.response["Error"].get("Message") or "no message"
+            if code in _BUCKET_GONE:
+                raise StoreUnreachable(f"{self._bucket}: {message} ({code})") from error
+            if status == 404:
+                raise ObjectSkipped(DELETED, "the object is gone since it was listed") from error
+            code = {"403": "AccessDenied", "400": "BadRequest"}.get(code, code)  # HEAD has no body
+            raise ObjectUnreadable(code, f"{message} (HTTP {status})") from error
+        except BotoCoreError as error:
+            raise ObjectUnreadable("ConnectionError", f"{type(error).__name__}: {error}") from error
+
+
+def open_attributes(catalog: Catalog, bucket: Bucket, threads: int = 10) -> Attributes | None:
+    """The attributes of a bucket of the catalog; None for a local directory, which has none.
+
+    Raises StoreUnreachable.
+    """
+    if bucket.is_local:
+        return None
+    try:
+        return Attributes(s3_client(catalog.store_of(bucket), threads), bucket.real_name, bucket.prefix)
+    except BotoCoreError as error:
+        raise StoreUnreachable(f"the store '{bucket.store}' cannot be opened: {error}") from error
+
+
+def _head(said: Mapping[str, Any]) -> Head:
+    ongoing, until = _restore(said.get("Restore"))
+    return Head(
+        size=said["ContentLength"],
+        etag=(said.get("ETag") or "").removeprefix("W/").strip('"') or None,
+        last_modified=said.get("LastModified"),
+        storage_class=said.get("StorageClass"),
+        archive_status=said.get("ArchiveStatus"),
+        restore_ongoing=ongoing,
+        restored_until=until,
+        metadata={name.lower(): value for name, value in said.get("Metadata", {}).items()},
+        encryption="SSE-C" if "SSECustomerAlgorithm" in said else said.get("ServerSideEncryption"),
+        checksums={algorithm: said[name] for name, algorithm in _CHECKSUMS.items() if said.get(name)},
+        whole=said.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT",
+        parts=said.get("PartsCount"),
+    )
+
+
+def _restore(header: str | None) -> tuple[bool | None, datetime | None]:
+    """`ongoing-request="false", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT"`, as it is meant."""
+    if not header:
+        return None, None
+    expiry = re.search(r'expiry-date="([^"]+)"', header)
+    try:
+        until = parsedate_to_datetime(expiry[1]).astimezone(UTC) if expiry else None
+    except ValueError:
+        until = None
+    return 'ongoing-request="true"' in header, until

@@ -1,0 +1,257 @@
+"""An S3 bucket, on AWS or any compatible endpoint: listed page by page, objects read as they were listed.
+
+Reading is pinned to the version and the ETag of the listing, goes on where a broken connection
+stopped, and tells apart what a failed request means: the object changed, is gone, is archived, or
+could not be read. Hashing and rows do not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fixity.buckets.base import (
+    CHANGED,
+    DELETED,
+    ListedObject,
+    ObjectError,
+    ObjectSkipped,
+    ObjectUnreadable,
+    Sink,
+    StoreUnreachable,
+)
+from fixity.buckets.s3.address import Address
+from fixity.buckets.s3.http1 import Response
+from fixity.buckets.s3.listing import ListingError, Page, parse_page
+from fixity.buckets.s3.requests import NotAsListed, Requests, Retry, broken
+from fixity.buckets.s3.sigv4 import encode_path, encode_query
+from fixity.buckets.throttle import Pace
+
+_PAGE = 1000
+
+
+class S3Store:
+    """A bucket, or the part of it below `prefix`.
+
+    Arguments: `name`, the bucket for messages; `address`; `prefix`, taken off all keys; `versions`,
+    whether to list all; `pace` limits and slows the requests; `backoff` is the first wait before a
+    retry, in seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: Address,
+        pace: Pace,
+        prefix: str = "",
+        versions: bool = False,
+        backoff: float = 0.1,
+    ) -> None:
+        self._name = name
+        self._base_path = address.base_path
+        self._requests = Requests(name, address, pace)
+        self._pace = pace
+        self._prefix = prefix
+        self._versions = versions
+        self._backoff = backoff
+
+    # --- listing -----------------------------------------------------------------------------
+
+    def list_objects(self) -> Iterator[pa.RecordBatch]:
+        """All objects below the prefix, page by page. Raises StoreUnreachable."""
+        asked: set[int] = set()
+        parameters: dict[str, str] | None = {}
+        while parameters is not None:
+            place = hash(tuple(parameters.items()))
+            if place in asked:
+                raise StoreUnreachable(f"{self._name}: the listing does not advance beyond {parameters!r}")
+            asked.add(place)
+            page = self._page(parameters)
+            parameters = page.next_parameters
+            batch = self._relative(page.batch)
+            if batch.num_rows:
+                yield batch
+
+    def _relative(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if self._prefix and batch.num_rows:
+            full = batch.column("key")
+            if not pc.all(pc.starts_with(full, self._prefix)).as_py():
+                raise StoreUnreachable(f"{self._name}: the store lists keys outside the prefix asked for")
+            keys = pc.utf8_slice_codeunits(full, len(self._prefix))
+            batch = batch.set_column(0, batch.schema.field("key"), keys)
+            # The prefix's own folder marker goes; what has bytes stays, whatever its name.
+            batch = batch.filter(pc.or_(pc.not_equal(keys, ""), pc.greater(batch.column("size"), 0)))
+        return batch
+
+    def _page(self, parameters: dict[str, str], prefix: str | None = None) -> Page:
+        query = {"encoding-type": "url", "max-keys": str(_PAGE), **parameters}
+        query |= {"versions": ""} if self._versions else {"list-type": "2"}
+        query["prefix"] = self._prefix if prefix is None else prefix
+        encoded = encode_query({k: v for k, v in query.items() if v or k == "versions"})
+        failures = 0
+        while True:
+            try:
+                return self._page_once(encoded)
+            except ListingError as error:
+                trouble = Retry("InvalidListing", str(error), patience=3)
+            except Retry as error:
+                trouble = error
+            except ObjectError as error:
+                raise StoreUnreachable(f"{self._name} cannot be listed: {error}") from error
+            failures += 1
+            if failures >= trouble.patience:
+                raise StoreUnreachable(
+                    f"{self._name} cannot be listed, after {failures} attempts: {trouble.message}",
+                    passing=True,
+                ) from trouble
+            self._pace.back_off(failures, self._backoff, trouble.retry_after)
+
+    def _page_once(self, query: str) -> Page:
+        with self._pace.slot():
+            response = self._requests.get(self._base_path or "/", query, {})
+            try:
+                body = response.read()
+            except OSError as error:
+                raise broken(error, "in the middle of a listing") from error
+        return parse_page(body, self._versions)
+
+    # --- reading -----------------------------------------------------------------------------
+
+    def read(self, item: ListedObject, sink: Sink) -> None:
+        """Give an object's bytes to `sink`.
+
+        Raises ObjectUnreadable, ObjectSkipped; StoreUnreachable when it is the bucket that is gone.
+        """
+        # The version "null" is the one that an overwrite replaces.
+        by_version = item.version_id not in (None, "null")
+        pinned = by_version or bool(item.etag)
+        failures = furthest = 0
+        while True:
+            # Where nothing pins what a second request would read, nothing is stitched together; and
+            # where all bytes came but not the answer's end, there is nothing left to ask for.
+            if not pinned or sink.count >= item.size:
+                sink.restart()
+            try:
+                with self._pace.slot():
+                    response = self._ask(item, sink)
+                    pinned = by_version or (pinned and "etag" in response.headers)
+                    if sink.count and not pinned:
+                        raise Retry("NotPinned", "the store does not say what it goes on with", patience=4)
+                    self._take(response, item, sink)
+                break
+            except NotAsListed as error:
+                self._look_again(item, error)
+            except Retry as error:
+                trouble = error
+            # A read that got further than ever has earned its patience anew.
+            reached = min(sink.count, item.size)
+            failures = 1 if reached > furthest else failures + 1
+            furthest = max(furthest, reached)
+            if failures >= trouble.patience:
+                self._give_up(item, trouble, failures)
+            self._pace.back_off(failures, self._backoff, trouble.retry_after)
+        if not pinned:
+            self._skip_unless_as_listed(item)
+
+    def _ask(self, item: ListedObject, sink: Sink) -> Response:
+        """The answer with the bytes that `sink` lacks, its head found to be what was asked for."""
+        headers = {}
+        if item.etag:
+            headers["if-match"] = f'"{item.etag}"'
+        if sink.count:
+            headers["range"] = f"bytes={sink.count}-"
+        query = encode_query({"versionId": item.version_id}) if item.version_id else ""
+        path = f"{self._base_path}/{encode_path(self._prefix + item.key)}"
+        response = self._requests.get(path, query, headers)
+        if response.status == 200:  # even where it was asked for less: the store does not know Range
+            sink.restart()
+        _refuse_unless_as_listed(item, sink.count, response)
+        return response
+
+    def _take(self, response: Response, item: ListedObject, sink: Sink) -> None:
+        buffer = self._requests.buffer()
+        try:
+            while sink.count <= item.size and (count := response.readinto(buffer)):
+                sink.update(buffer[:count])
+                self._pace.spend(count)
+        except OSError as error:
+            raise broken(error, f"after {sink.count:,} of {item.size:,} bytes") from error
+        if sink.count != item.size:  # of a body whose length nobody told
+            raise _other_size(f"{sink.count:,} bytes or more came of an object of {item.size:,}")
+
+    # --- when it did not go well -----------------------------------------------------------------
+
+    def _give_up(self, item: ListedObject, trouble: Retry, attempts: int) -> NoReturn:
+        message = f"{trouble.message} (attempt {attempts})"
+        if trouble.code == "SizeMismatch":
+            self._look_again(item, ObjectUnreadable(trouble.code, message))
+        # StoreUnreachable when it is the bucket, not this object: no row a million objects for that.
+        self._page({}, prefix=self._prefix + item.key)
+        raise ObjectUnreadable(trouble.code, message) from trouble
+
+    def _look_again(self, item: ListedObject, error: ObjectUnreadable) -> NoReturn:
+        """The store has no such object, or another: look at the listing before believing either."""
+        self._skip_unless_as_listed(item, error)
+        message = f"{error.message}; but it is listed still, unchanged"
+        if isinstance(error, NotAsListed):
+            message += ": the key may not be addressable on this store"
+        raise ObjectUnreadable(error.code, message) from error
+
+    def _skip_unless_as_listed(self, item: ListedObject, error: ObjectError | None = None) -> None:
+        as_listed = self._is_as_listed(item)
+        if as_listed is None:
+            raise ObjectSkipped(DELETED, "the object is gone since it was listed") from error
+        if not as_listed:
+            raise ObjectSkipped(CHANGED, "the object was overwritten since it was listed") from error
+
+    def _is_as_listed(self, item: ListedObject) -> bool | None:
+        """Whether an object is listed now as it was; None when it is no longer listed."""
+        for row in self._rows_of(item.key):
+            if row["version_id"] == item.version_id:
+                now = (row["etag"], row["size"], row["last_modified"])
+                return now == (item.etag, item.size, item.last_modified)
+        return None
+
+    def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
+        """See Store."""
+        wanted = version_id if self._versions else None
+        for row in self._rows_of(key):
+            if row["version_id"] == wanted or (wanted is None and row["is_latest"]):
+                return ListedObject(key, *(row[name] for name in ListedObject.__slots__ if name != "key"))
+        return None
+
+    def _rows_of(self, key: str) -> Iterator[dict[str, Any]]:
+        """The rows of one key, as listed now."""
+        full = self._prefix + key
+        parameters: dict[str, str] | None = {}
+        while parameters is not None:
+            page = self._page(parameters, prefix=full)
+            yield from (row for row in page.batch.to_pylist() if row["key"] == full)
+            # The key itself comes before all that begin with it.
+            more = page.next_parameters or {}
+            parameters = more if more.get("key-marker") == full else None
+
+    def close(self) -> None:
+        """Close all connections. No thread may be reading."""
+        self._requests.close()
+
+
+def _refuse_unless_as_listed(item: ListedObject, start: int, response: Response) -> None:
+    etag = response.headers.get("etag", "").removeprefix("W/").strip('"')
+    if item.etag and etag and etag != item.etag:
+        raise NotAsListed("OtherObject", f"the store answered with ETag {etag}, not {item.etag}")
+    if response.status == 206:
+        said = response.headers.get("content-range", "")
+        if not said.startswith(f"bytes {start}-"):
+            raise Retry("WrongRange", f"asked for bytes from {start:,}, got '{said}'", patience=4)
+    if response.length is not None and response.length != item.size - start:
+        raise _other_size(
+            f"the store offers {response.length:,} bytes where {item.size - start:,} are listed"
+        )
+
+
+def _other_size(message: str) -> Retry:
+    return Retry("SizeMismatch", message, patience=4)

@@ -1,0 +1,79 @@
+"""Looks for the objects that a report does not name, or could not find: were they deleted, or overwritten?
+
+Only then is it known that an object which the other side of a pair lacks too is no missing one. How rows of
+a report are judged by themselves does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fixity.buckets import ListedObject
+from fixity.buckets.base import CHANGED, DELETED
+from fixity.engines.stream.engine import utc_now
+from fixity.tables import SKIPPED
+
+MOST = 100_000
+"""Objects of a report that are looked for, two minutes' work; of more than these the rest stay untold."""
+
+NOT_IN_REPORT = "NotInReport"
+_THREADS = 16
+
+Find = Callable[[str, str | None], ListedObject | None]
+"""Gives an object as it is listed now; as `FindingStore.find`."""
+
+
+class Absentees:
+    """Settles the rows of absent objects, table by table.
+
+    Arguments: `find`, None where nobody can look.
+    """
+
+    def __init__(self, find: Find | None) -> None:
+        self._find = find
+        self._left = MOST
+
+    def settle(self, checks: pa.Table) -> pa.Table:
+        """The checks, those of objects that are gone or others by now as skipped ones.
+
+        Raises StoreUnreachable.
+        """
+        if self._find is None:
+            return checks
+        absent = pc.or_kleene(
+            pc.equal(checks.column("error_code"), NOT_IN_REPORT),
+            pc.ends_with(checks.column("error_message"), "(404)"),
+        )
+        absent = absent.combine_chunks().fill_null(False)
+        chosen = pc.and_(absent, pc.less_equal(pc.cumulative_sum(absent.cast(pa.int64())), self._left))
+        rows = checks.filter(chosen).to_pylist()
+        if not rows:
+            return checks
+        self._left -= len(rows)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            settled = pa.Table.from_pylist(list(pool.map(self._row, rows)), checks.schema)
+        for place, name in enumerate(checks.column_names):
+            column = pc.replace_with_mask(
+                checks.column(name).combine_chunks(), chosen, settled.column(name).combine_chunks()
+            )
+            checks = checks.set_column(place, checks.schema.field(name), column)
+        return checks
+
+    def _row(self, row: dict[str, Any]) -> dict[str, Any]:
+        assert self._find is not None
+        found = self._find(row["key"], row["version_id"])
+        if found is not None and row["etag"] in (None, found.etag):
+            return row
+        code, what = (DELETED, "deleted") if found is None else (CHANGED, "overwritten")
+        return {
+            **row,
+            "status": SKIPPED,
+            "error_code": code,
+            "error_message": f"the object was {what} since it was listed",
+            "checked_at": utc_now(),
+        }

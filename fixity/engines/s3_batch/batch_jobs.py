@@ -1,0 +1,194 @@
+"""Jobs of S3 Batch Operations: submitted, and looked at. What their reports say does not belong here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fixity.catalog import Bucket, S3Batch
+from fixity.engines.s3_batch.errors import AccountFull, S3ControlError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3control import S3ControlClient
+
+MOST_ACTIVE = 6
+"""Jobs that may be active in an account at a time."""
+
+COMPLETE, FAILED, CANCELLED, VANISHED = "Complete", "Failed", "Cancelled", "Vanished"
+TERMINAL = frozenset({COMPLETE, FAILED, CANCELLED, VANISHED})
+"""Statuses after which nothing more happens. `Vanished` is ours: S3 forgets a job after 90 days."""
+
+_ACTIVE: Any = ["New", "Preparing", "Suspended", "Ready", "Active", "Pausing", "Paused", "Completing",
+                "Cancelling", "Failing"]  # fmt: skip
+_EMPTY = "InvalidManifestContent"
+
+
+@dataclass(frozen=True)
+class JobState:
+    """A job as S3 describes it: its status, tasks in all, done and failed, and why it failed.
+
+    ended_at: UTC, None while it runs. empty: it failed because there was no object to check. counted:
+    the tasks are S3's own figures, which it gives of no job that it has forgotten.
+    """
+
+    job_id: str
+    status: str
+    tasks: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    reasons: tuple[str, ...] = ()
+    ended_at: datetime | None = None
+    empty: bool = False
+    counted: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.status in TERMINAL
+
+    @property
+    def progress(self) -> str:
+        """How far it is, in words."""
+        return f"{self.succeeded + self.failed:,} of {self.tasks:,} tasks done, {self.failed:,} failed"
+
+
+def request_token(bucket: str, request_id: str) -> str:
+    """What S3 knows a request by: the same for every attempt at it, so that it makes one job of them."""
+    return hashlib.sha256(f"fixity:{bucket}:{request_id}".encode()).hexdigest()
+
+
+def report_prefix(bucket: Bucket) -> str:
+    """Where completion reports of a bucket go, in its report bucket: DuraCloud's place."""
+    return f"batch/reports/checksum/{bucket.real_name}"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest of our own: its key in the report bucket, its ETag, and the fields of its rows."""
+
+    key: str
+    etag: str
+    fields: tuple[str, ...]
+
+
+def job_request(
+    bucket: Bucket, settings: S3Batch, token: str, manifest: Manifest | None = None
+) -> dict[str, Any]:
+    """The CreateJob request that asks for the checksums of a bucket, or of what a manifest names.
+
+    The same for every attempt: S3 refuses a token that comes with another request.
+    """
+    report_bucket = f"arn:aws:s3:::{settings.report_bucket}"
+    request: dict[str, Any] = {
+        "AccountId": settings.account_id,
+        "ConfirmationRequired": False,
+        "Priority": settings.priority,
+        "RoleArn": settings.role_arn,
+        "ClientRequestToken": token,
+        "Description": f"Checksums of {bucket.real_name}, for fixity"[:256],
+        "Tags": [
+            {"Key": "fixity-bucket", "Value": bucket.name},
+            {"Key": "fixity-request", "Value": token},
+        ],
+        "Operation": {
+            "S3ComputeObjectChecksum": {
+                "ChecksumAlgorithm": bucket.algorithm,
+                "ChecksumType": settings.checksum_type,
+            }
+        },
+        "Report": {
+            "Enabled": True,
+            "Bucket": report_bucket,
+            "Format": "Report_CSV_20180820",
+            "Prefix": report_prefix(bucket),
+            "ReportScope": "AllTasks",
+            "ExpectedBucketOwner": settings.account_id,
+        },
+    }
+    if manifest:
+        request["Manifest"] = {
+            "Spec": {"Format": "S3BatchOperations_CSV_20180820", "Fields": list(manifest.fields)},
+            "Location": {"ObjectArn": f"{report_bucket}/{manifest.key}", "ETag": manifest.etag},
+        }
+        return request
+    generator: dict[str, Any] = {
+        "ExpectedBucketOwner": settings.account_id,
+        "SourceBucket": f"arn:aws:s3:::{bucket.real_name}",
+        "EnableManifestOutput": True,
+        "ManifestOutputLocation": {
+            "ExpectedManifestBucketOwner": settings.account_id,
+            "Bucket": report_bucket,
+            "ManifestPrefix": "batch/manifests/checksum",
+            "ManifestFormat": "S3InventoryReport_CSV_20211130",
+            "ManifestEncryption": {"SSES3": {}},
+        },
+    }
+    if bucket.prefix:
+        generator["Filter"] = {"KeyNameConstraint": {"MatchAnyPrefix": [bucket.prefix]}}
+    request["ManifestGenerator"] = {"S3JobManifestGenerator": generator}
+    return request
+
+
+def submit(client: S3ControlClient, request: dict[str, Any]) -> str:
+    """Submit a job, and give its id. Raises AccountFull, S3ControlError."""
+    if len(active_jobs(client, request["AccountId"])) >= MOST_ACTIVE:
+        raise AccountFull(f"{MOST_ACTIVE} jobs are active in the account {request['AccountId']}")
+    with _told(f"a job for {request['Description']!r}"):
+        return client.create_job(**request)["JobId"]
+
+
+def active_jobs(client: S3ControlClient, account_id: str) -> list[str]:
+    """The ids of the account's jobs that have not ended. Raises S3ControlError."""
+    with _told("the account's jobs"):
+        said = client.list_jobs(AccountId=account_id, JobStatuses=_ACTIVE)
+        jobs = said.get("Jobs", [])
+        while token := said.get("NextToken"):
+            said = client.list_jobs(AccountId=account_id, JobStatuses=_ACTIVE, NextToken=token)
+            jobs += said.get("Jobs", [])
+        return [job["JobId"] for job in jobs]
+
+
+def describe(client: S3ControlClient, account_id: str, job_id: str) -> JobState:
+    """A job as it is now; one that S3 does not know is `Vanished`. Raises S3ControlError."""
+    with _told(f"the job {job_id}"):
+        try:
+            job = client.describe_job(AccountId=account_id, JobId=job_id)["Job"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchJobException", "NoSuchJob", "NotFoundException"):
+                return JobState(job_id, VANISHED)
+            raise
+    progress = job.get("ProgressSummary", {})
+    reasons = job.get("FailureReasons", [])
+    return JobState(
+        job_id,
+        job["Status"],
+        progress.get("TotalNumberOfTasks", 0),
+        progress.get("NumberOfTasksSucceeded", 0),
+        progress.get("NumberOfTasksFailed", 0),
+        tuple(f"{why.get('FailureCode', '')}: {why.get('FailureReason', '')}" for why in reasons),
+        job.get("TerminationDate"),
+        job["Status"] == FAILED
+        and any(
+            why.get("FailureCode") == _EMPTY and "no keys" in why.get("FailureReason", "") for why in reasons
+        ),
+        "ProgressSummary" in job,
+    )
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        kind = (
+            AccountFull if error.response["Error"]["Code"] == "TooManyRequestsException" else S3ControlError
+        )
+        raise kind(f"S3 Control refused {what}: {error}") from error
+    except BotoCoreError as error:
+        raise S3ControlError(f"S3 Control cannot be asked for {what}: {error}") from error

@@ -1,0 +1,75 @@
+"""Checksum jobs of AWS Batch, the compute service: teams' own, which leave a report as S3's jobs do.
+
+Such a job says by its tag `fixity-bucket`, or by its name `checksums-<bucket>`, whose it is, and leaves
+its report in the bucket's report bucket at `batch/reports/checksum/<bucket>/job-<its id>/manifest.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fixity.catalog import Bucket, S3Batch, Store
+from fixity.engines.s3_batch.batch_jobs import COMPLETE, FAILED, VANISHED, JobState, report_prefix
+from fixity.engines.s3_batch.errors import S3ControlError
+from fixity.engines.s3_batch.job_records import JobRecord
+from fixity.engines.stream.engine import utc_now
+from fixity.lake import Lake
+from fixity.ledger.current import newest_inventory
+
+BUCKET_TAG = "fixity-bucket"
+NAME_PREFIX = "checksums-"
+ENDED = {"SUCCEEDED": COMPLETE, "FAILED": FAILED}
+"""The statuses after which nothing more happens, as S3 would call them."""
+
+
+def bucket_of_job(name: str, tags: Mapping[str, str], buckets: Collection[str]) -> str | None:
+    """The bucket, of those given, that a job is of; None for a job of somebody else."""
+    named = name.removeprefix(NAME_PREFIX) if name.startswith(NAME_PREFIX) else None
+    return next((said for said in (tags.get(BUCKET_TAG), named) if said in buckets), None)
+
+
+def describe_compute_job(bucket: Bucket, store: Store, settings: S3Batch, job_id: str) -> JobState:
+    """A job as AWS Batch describes it now; one that is not of the bucket is `Vanished`.
+
+    Raises S3ControlError.
+    """
+    try:
+        session = boto3.Session(profile_name=store.profile)
+        client: Any = session.client(
+            "batch",
+            region_name=store.region or session.region_name or "us-east-1",
+            endpoint_url=settings.endpoint_url,
+        )
+        jobs = client.describe_jobs(jobs=[job_id]).get("jobs", [])
+    except (ClientError, BotoCoreError) as error:
+        raise S3ControlError(f"AWS Batch cannot be asked for the job {job_id}: {error}") from error
+    if not jobs or bucket_of_job(jobs[0]["jobName"], jobs[0].get("tags", {}), [bucket.name]) is None:
+        return JobState(job_id, VANISHED)
+    (job,) = jobs
+    return JobState(
+        job_id,
+        ENDED.get(job["status"], job["status"]),
+        reasons=(job["statusReason"],) if job.get("statusReason") else (),
+    )
+
+
+def compute_job_record(lake: Lake, bucket: Bucket, settings: S3Batch, job_id: str) -> JobRecord:
+    """The record of a job that was not submitted here, beside the newest inventory.
+
+    Raises TableMissing without one, LakeError.
+    """
+    return JobRecord(
+        bucket=bucket.name,
+        job_id=job_id,
+        run_id="",
+        created_at=utc_now().isoformat(),
+        inventory=newest_inventory(lake, bucket.name),
+        algorithm=bucket.algorithm,
+        checksum_type=settings.checksum_type,
+        report_bucket=settings.report_bucket,
+        report_prefix=report_prefix(bucket),
+    )

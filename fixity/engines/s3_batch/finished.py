@@ -1,0 +1,144 @@
+"""Which of a bucket's jobs has a report to ingest, and what is said where none has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fixity.catalog import Bucket, S3Batch
+from fixity.engines.s3_batch.batch_jobs import CANCELLED, COMPLETE, VANISHED, JobState, describe
+from fixity.engines.s3_batch.compute import compute_job_record
+from fixity.engines.s3_batch.errors import NoReport, NothingToIngest
+from fixity.engines.s3_batch.job_records import (
+    JobRecord,
+    Outcome,
+    job_record,
+    keep_outcome,
+    keep_record,
+    newest_job,
+    outcome_of,
+)
+from fixity.lake import Lake
+from fixity.ledger.current import Checksums
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3control import S3ControlClient
+
+    from fixity.engines.s3_batch.absent import Find
+
+YOUNG = 3600.0
+"""Seconds for which S3 may not know a job yet that it has just made."""
+
+
+def finished_job(
+    lake: Lake,
+    client: S3ControlClient,
+    bucket: Bucket,
+    run_id: str,
+    job_id: str | None = None,
+    computed: JobState | None = None,
+) -> tuple[JobRecord, JobState]:
+    """The job whose report is to be ingested: the one named, which an event announced, or the newest.
+
+    Arguments: `computed`, the state of a job of AWS Batch, where that is what was announced.
+
+    What became of a job that failed, was cancelled or has vanished is noted.
+    Raises NothingToIngest, S3ControlError, LakeError.
+    """
+    assert bucket.s3_batch is not None  # the catalog sees to it
+    if computed:
+        return _computed(lake, bucket, bucket.s3_batch, computed, run_id)
+    record = job_record(lake, bucket.name, job_id) if job_id else newest_job(lake, bucket.name)
+    if record is None:
+        raise NothingToIngest(
+            f"no job was submitted for '{bucket.name}' yet: materialize checksum_job[{bucket.name}], "
+            f"or run `fixity request {bucket.name}`"
+        )
+    if job_id:
+        earlier = outcome_of(lake, bucket.name, job_id)
+        if earlier and earlier.run_id != run_id:
+            raise NothingToIngest(f"the job {job_id} was dealt with by the run {earlier.run_id} already")
+    state = describe(client, bucket.s3_batch.account_id, record.job_id)
+    if not state.ended or (state.status == VANISHED and record.age < YOUNG):
+        status = "not known to S3 yet" if state.ended else f"{state.status}: {state.progress}"
+        raise NothingToIngest(
+            f"the job {record.job_id} of '{bucket.name}' is {status}. When it ends, the sensors "
+            "batch_completion and batch_reconciliation go on by themselves"
+        )
+    # S3 forgets a job after 90 days, but not its report.
+    if state.status not in (COMPLETE, VANISHED) and not state.empty:
+        keep_outcome(lake, bucket.name, Outcome(record.job_id, state.status, run_id))
+        raise NothingToIngest(_why(record, state))
+    return record, state
+
+
+def ingest_job(
+    lake: Lake,
+    reports: Callable[[str], Lake],
+    bucket: Bucket,
+    state: JobState,
+    run_id: str,
+    find: Find | None = None,
+    place: str | None = None,
+) -> tuple[JobRecord, Checksums]:
+    """Keep the table of a finished job, and note that it is done. Returns the job and the table.
+
+    Arguments: `reports`, opens a report bucket by its name; `state`, as `finished_job` found it;
+    `find`, looks for objects that the report does not name; `place`, where the bucket is.
+
+    Raises ReportUnusable, NothingToIngest where there is no report, TableMissing, AnotherPlace,
+    StoreUnreachable, LakeError.
+    """
+    from fixity.engines.s3_batch.keep import (  # with DuckDB, which looking does not need
+        ingest_report,
+        keep_empty,
+    )
+
+    record = job_record(lake, bucket.name, state.job_id)
+    assert record is not None  # `finished_job` found it
+    try:
+        kept = (
+            keep_empty(lake, bucket, record, run_id, find, place)
+            if state.empty
+            # Where the job was told to write it, whatever the catalog says now.
+            else ingest_report(
+                lake,
+                reports(record.report_bucket),
+                bucket,
+                record,
+                run_id,
+                state if state.counted else None,
+                find,
+                place,
+            )
+        )
+    except NoReport as error:
+        if state.status == VANISHED:
+            keep_outcome(lake, bucket.name, Outcome(record.job_id, VANISHED, run_id))
+        raise NothingToIngest(
+            f"the job {record.job_id} of '{bucket.name}' has no completion report: {error}"
+        ) from error
+    keep_outcome(lake, bucket.name, Outcome(record.job_id, COMPLETE, run_id))
+    return record, kept
+
+
+def _computed(
+    lake: Lake, bucket: Bucket, settings: S3Batch, state: JobState, run_id: str
+) -> tuple[JobRecord, JobState]:
+    record = job_record(lake, bucket.name, state.job_id)
+    if record is None:
+        record = compute_job_record(lake, bucket, settings, state.job_id)
+        keep_record(lake, record)
+    if state.status != COMPLETE:
+        keep_outcome(lake, bucket.name, Outcome(state.job_id, state.status, run_id))
+        raise NothingToIngest(_why(record, state))
+    return record, state
+
+
+def _why(record: JobRecord, state: JobState) -> str:
+    reasons = "; ".join(state.reasons) or "S3 gives no reason"
+    what = "was cancelled" if state.status == CANCELLED else "failed"
+    return (
+        f"the job {record.job_id} of '{record.bucket}' {what} ({state.progress}): {reasons}. "
+        f"To have it checked, run `fixity request {record.bucket}`"
+    )

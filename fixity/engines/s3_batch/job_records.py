@@ -1,0 +1,217 @@
+"""What the lake remembers of jobs: requests that wait, jobs that were submitted, and what became of them.
+
+For each job there is also a receipt at DuraCloud's path: it says, by the job's id alone, whose job it
+is. A job without a receipt is not ours.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fixity.catalog import Catalog
+from fixity.engines.s3_batch.batch_jobs import Manifest
+from fixity.lake import Lake
+from fixity.lake.paths import LATEST
+
+FOLDER = "s3_batch/"
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as it was submitted.
+
+    bucket: the catalog's name. job_id: S3's. run_id: the run that submitted it. created_at: ISO, UTC.
+    inventory: the name of the table that its report is compared with. algorithm, checksum_type: as asked
+    for. report_bucket, report_prefix: where the report is to be, below `job-<id>/`. objects: how many
+    were asked for, None where S3 makes the manifest. token: of the request; None for a job of others.
+    """
+
+    bucket: str
+    job_id: str
+    run_id: str
+    created_at: str
+    inventory: str
+    algorithm: str
+    checksum_type: str
+    report_bucket: str
+    report_prefix: str
+    objects: int | None = None
+    token: str | None = None
+
+    @property
+    def report(self) -> str:
+        """The key of the completion report's manifest."""
+        return f"{self.report_prefix}/job-{self.job_id}/manifest.json"
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was submitted."""
+        return (datetime.now(UTC) - datetime.fromisoformat(self.created_at)).total_seconds()
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A request that has not become a job yet.
+
+    token: what keeps S3 from making two jobs of it. inventory: the newest table when it was made.
+    manifest, objects: of a selection of objects; None for all.
+    """
+
+    bucket: str
+    token: str
+    requested_at: str
+    inventory: str
+    manifest: Manifest | None = None
+    objects: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: its last status, and the run that dealt with it."""
+
+    job_id: str
+    status: str
+    run_id: str
+
+
+def receipt_file(job_id: str) -> str:
+    """A job's receipt, where DuraCloud's is."""
+    return f"metadata/{LATEST}/checksums/receipts/{job_id}.json"
+
+
+def _job_file(bucket: str, job_id: str) -> str:
+    return f"{FOLDER}{bucket}/jobs/{job_id}.json"
+
+
+def _outcome_file(bucket: str, job_id: str) -> str:
+    return f"{FOLDER}{bucket}/outcomes/{job_id}.json"
+
+
+def _waiting_folder(bucket: str) -> str:
+    return f"{FOLDER}{bucket}/waiting/"
+
+
+def keep_waiting(lake: Lake, waiting: Waiting) -> None:
+    """Note a request before anything is asked of S3. Raises LakeError."""
+    name = f"{_waiting_folder(waiting.bucket)}{waiting.token}/request.json"
+    lake.put_text(name, _json(asdict(waiting)), replace=True)
+
+
+def waiting_requests(lake: Lake, bucket: str) -> list[Waiting]:
+    """A bucket's requests that have not become jobs, oldest first. Raises LakeError."""
+    found = []
+    for file in lake.list(_waiting_folder(bucket)):
+        said = _read(lake, file.name)
+        if said:  # else submitted in this moment
+            manifest = said["manifest"] and Manifest(**said["manifest"])
+            found.append(Waiting(**{**said, "manifest": manifest}))
+    return sorted(found, key=lambda waiting: waiting.requested_at)
+
+
+def keep_record(lake: Lake, record: JobRecord) -> None:
+    """Keep a job's record alone. Raises LakeError."""
+    lake.put_text(_job_file(record.bucket, record.job_id), _json(asdict(record)), replace=True)
+
+
+def keep_job(lake: Lake, catalog: Catalog, record: JobRecord, waiting: Waiting) -> None:
+    """Keep a submitted job and its receipt; its request no longer waits. Raises LakeError."""
+    keep_record(lake, record)
+    pair = next(iter(catalog.pairs_of(record.bucket)), None)
+    said: dict[str, Any] = {
+        "source_bucket": catalog.buckets[pair.source if pair else record.bucket].real_name,
+        "source_job_id": None,
+        "repl_bucket": catalog.buckets[pair.replica].real_name if pair else None,
+        "repl_job_id": None,
+        "created_at": record.created_at,
+        "bucket": record.bucket,
+    }
+    own, other = "source_job_id", "repl_job_id"
+    if pair and pair.replica == record.bucket:
+        own, other = other, own
+    said[own] = record.job_id
+    if pair:
+        _link(lake, said, pair.replica if own == "source_job_id" else pair.source, own, other)
+    lake.put_text(receipt_file(record.job_id), _json(said), replace=True)
+    lake.remove(f"{_waiting_folder(record.bucket)}{waiting.token}/")
+
+
+def _link(lake: Lake, said: dict[str, Any], other_bucket: str, own: str, other: str) -> None:
+    """Name the other side's job, where it waits for this one, in both receipts."""
+    there = newest_job(lake, other_bucket)
+    receipt = _read(lake, receipt_file(there.job_id)) if there else None
+    if there and receipt and receipt.get(own) is None and not outcome_of(lake, other_bucket, there.job_id):
+        said[other] = there.job_id
+        lake.put_text(receipt_file(there.job_id), _json({**receipt, own: said[own]}), replace=True)
+
+
+def bucket_of(lake: Lake, job_id: str) -> str | None:
+    """The bucket, by its name in the catalog, whose job this is; None for a job that is not ours.
+
+    Raises LakeError.
+    """
+    if "/" in job_id:
+        return None
+    said = _read(lake, receipt_file(job_id))
+    return str(said["bucket"]) if said and "bucket" in said else None
+
+
+def job_record(lake: Lake, bucket: str, job_id: str) -> JobRecord | None:
+    """A job of a bucket as it was submitted. Raises LakeError."""
+    said = _read(lake, _job_file(bucket, job_id))
+    return JobRecord(**said) if said else None
+
+
+def jobs_of(lake: Lake, bucket: str) -> list[JobRecord]:
+    """All jobs of a bucket, oldest first. Raises LakeError."""
+    found = [
+        JobRecord(**json.loads(lake.read_text(file.name))) for file in lake.list(f"{FOLDER}{bucket}/jobs/")
+    ]
+    return sorted(found, key=lambda record: (record.created_at, record.job_id))
+
+
+def job_of_request(lake: Lake, bucket: str, token: str) -> JobRecord | None:
+    """The job that a request has become, None while it has not. Raises LakeError."""
+    return next((record for record in jobs_of(lake, bucket) if record.token == token), None)
+
+
+def newest_job(lake: Lake, bucket: str) -> JobRecord | None:
+    """The job that was submitted last. Raises LakeError."""
+    return next(reversed(jobs_of(lake, bucket)), None)
+
+
+def keep_outcome(lake: Lake, bucket: str, outcome: Outcome) -> None:
+    """Note what became of a job; from then on nobody looks after it. Raises LakeError."""
+    lake.put_text(_outcome_file(bucket, outcome.job_id), _json(asdict(outcome)), replace=True)
+
+
+def outcome_of(lake: Lake, bucket: str, job_id: str) -> Outcome | None:
+    """What became of a job, None while that is open. Raises LakeError."""
+    said = _read(lake, _outcome_file(bucket, job_id))
+    return Outcome(**said) if said else None
+
+
+def open_jobs(lake: Lake, bucket: str) -> list[JobRecord]:
+    """The jobs of a bucket without an outcome, oldest first. Raises LakeError."""
+    ended = {file.name.rpartition("/")[2] for file in lake.list(f"{FOLDER}{bucket}/outcomes/")}
+    running = [
+        file.name
+        for file in lake.list(f"{FOLDER}{bucket}/jobs/")
+        if file.name.rpartition("/")[2] not in ended
+    ]
+    found = [JobRecord(**json.loads(lake.read_text(name))) for name in running]
+    return sorted(found, key=lambda record: (record.created_at, record.job_id))
+
+
+def _json(said: dict[str, Any]) -> str:
+    return json.dumps(said, indent=2) + "\n"
+
+
+def _read(lake: Lake, name: str) -> dict[str, Any] | None:
+    try:
+        said = json.loads(lake.read_text(name))
+    except FileNotFoundError:
+        return None
+    return said if isinstance(said, dict) else None

@@ -1,0 +1,130 @@
+"""Requests a job for a bucket, or for some of its objects, so that no attempt makes a second one.
+
+The request is noted in the lake before S3 is asked, and stays there until the job's id and receipt are
+kept. How S3 is spoken to is in `jobs`, what is kept in `records`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pyarrow.parquet as pq
+
+from fixity.catalog import Bucket, Catalog
+from fixity.engines.s3_batch.batch_jobs import Manifest, job_request, report_prefix, request_token, submit
+from fixity.engines.s3_batch.errors import AccountFull, NotInInventory
+from fixity.engines.s3_batch.job_records import (
+    JobRecord,
+    Waiting,
+    job_of_request,
+    job_record,
+    keep_job,
+    keep_waiting,
+    waiting_requests,
+)
+from fixity.engines.stream.engine import utc_now
+from fixity.lake import Lake
+from fixity.ledger.current import newest_inventory
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3control import S3ControlClient
+
+
+def note_request(
+    lake: Lake, reports: Lake, bucket: Bucket, request_id: str, keys: Collection[str] | None = None
+) -> Waiting:
+    """Note in the lake that a bucket is to be checked.
+
+    Arguments: `reports`, the report bucket; `request_id`, the same for every attempt at one request;
+    `keys`, below the bucket's prefix, of the objects to check: all where it is left out.
+    Returns: the request, or the one for all objects that waits already.
+    Raises TableMissing without an inventory, NotInInventory, LakeError.
+    """
+    inventory = newest_inventory(lake, bucket.name)
+    token = request_token(bucket.name, request_id)
+    for earlier in waiting_requests(lake, bucket.name):
+        if earlier.token == token or (keys is None and earlier.manifest is None):
+            return earlier
+    manifest, objects = None, None
+    if keys is not None:
+        manifest, objects = _put_manifest(lake, reports, bucket, inventory, token, set(keys)), len(set(keys))
+    waiting = Waiting(bucket.name, token, utc_now().isoformat(), inventory, manifest, objects)
+    keep_waiting(lake, waiting)
+    return waiting
+
+
+def requested_job(lake: Lake, bucket: Bucket, request_id: str) -> JobRecord | None:
+    """The job of an earlier attempt at a request, None where there is none. Raises LakeError."""
+    return job_of_request(lake, bucket.name, request_token(bucket.name, request_id))
+
+
+def submit_request(
+    catalog: Catalog, lake: Lake, client: S3ControlClient, bucket: Bucket, waiting: Waiting, run_id: str
+) -> JobRecord | None:
+    """Submit a request that was noted, and keep the job's record and receipt.
+
+    Returns: the job, or None where the account has as many as it may: the request goes on waiting.
+    Raises S3ControlError, LakeError.
+    """
+    assert bucket.s3_batch is not None  # the catalog sees to it
+    if made := job_of_request(lake, bucket.name, waiting.token):
+        keep_job(lake, catalog, made, waiting)
+        return made
+    request = job_request(bucket, bucket.s3_batch, waiting.token, waiting.manifest)
+    try:
+        job_id = submit(client, request)
+    except AccountFull:
+        return None
+    # An attempt that was killed, or is repeated, finds the job that it made.
+    record = job_record(lake, bucket.name, job_id) or JobRecord(
+        bucket=bucket.name,
+        job_id=job_id,
+        run_id=run_id,
+        created_at=utc_now().isoformat(),
+        # What S3 lists by itself it lists now; a manifest of ours was made from an older listing.
+        inventory=waiting.inventory if waiting.manifest else newest_inventory(lake, bucket.name),
+        algorithm=bucket.algorithm,
+        checksum_type=bucket.s3_batch.checksum_type,
+        report_bucket=bucket.s3_batch.report_bucket,
+        report_prefix=report_prefix(bucket),
+        objects=waiting.objects,
+        token=waiting.token,
+    )
+    keep_job(lake, catalog, record, waiting)
+    return record
+
+
+def _put_manifest(
+    lake: Lake, reports: Lake, bucket: Bucket, inventory: str, token: str, keys: set[str]
+) -> Manifest:
+    """A manifest of some objects as the inventory lists them: keys encoded, versions on all rows or none."""
+    with lake.workspace() as workspace:
+        listed = pq.read_table(
+            lake.fetch(inventory, workspace), columns=["key", "version_id"], filters=[("key", "in", keys)]
+        ).to_pylist()
+        missing = keys - {row["key"] for row in listed}
+        if missing or not keys:
+            raise NotInInventory(
+                f"{len(missing):,} of {len(keys):,} objects asked for are not in the newest inventory of "
+                f"'{bucket.name}', such as {min(missing, default='')!r}: nothing was requested"
+            )
+        versioned = all(row["version_id"] for row in listed)
+        file = workspace / "manifest.csv"
+        with file.open("w", encoding="ascii", newline="") as out:
+            for row in listed:
+                cells = [bucket.real_name, quote(bucket.prefix + row["key"], safe="/")]
+                out.write(",".join([*cells, row["version_id"]] if versioned else cells) + "\n")
+        etag = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+        name = f"batch/manifests/checksum/{bucket.real_name}/{token}.csv"
+        try:
+            reports.put(name, file)
+        except FileExistsError:
+            # Of an earlier attempt, from an older inventory; a job may be reading it.
+            there = reports.fetch(name, workspace).read_bytes()
+            etag = hashlib.md5(there, usedforsecurity=False).hexdigest()
+            versioned = there.partition(b"\n")[0].count(b",") == 2
+    fields = ("Bucket", "Key", "VersionId") if versioned else ("Bucket", "Key")
+    return Manifest(name, etag, fields)

@@ -1,0 +1,55 @@
+"""The Lambda that stands in the state machine after its map: `fixity.engines.step_functions.handler.handler`.
+
+Settings come from the catalog that FIXITY_CATALOG names; without one, the bucket is on AWS and the
+results go where the National Archives expect them. It writes the results object alone: checks are kept
+by the platform, which the manifest wakes as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from fixity.catalog import ENVIRONMENT, Catalog, MapResults, Store, load_catalog
+from fixity.catalog.clients import s3_client
+from fixity.engines.step_functions import Gathered, MapRun, ResultsBucket, ResultsRefused, gather
+
+
+def handler(event: Mapping[str, Any], context: object) -> dict[str, str]:
+    """Gather the results that the state machine's message names.
+
+    Arguments: `event`, `{"results": {"ResultWriterDetails": {"Bucket": …, "Key": …}}}`.
+    Returns `{"key": …, "bucket": …}` of the results object. Raises ResultsRefused, BucketUnreachable,
+    CatalogError.
+    """
+    try:
+        details = event["results"]["ResultWriterDetails"]
+        bucket, key = details["Bucket"], details["Key"]
+    except (KeyError, TypeError):
+        bucket = key = None
+    if not (isinstance(bucket, str) and isinstance(key, str) and bucket and key):
+        raise ResultsRefused("the message must hold results.ResultWriterDetails with Bucket and Key")
+    catalog = load_catalog() if os.environ.get(ENVIRONMENT) else None
+    return gather_at(f"s3://{bucket}/{key}", catalog).message
+
+
+def gather_at(url: str, catalog: Catalog | None, on_failed: str | None = None) -> Gathered:
+    """Gather the results of the manifest at an `s3://` URL.
+
+    Arguments: `catalog`, whose `map_results` hold where they are of that bucket; without them the
+    defaults hold. `on_failed`, refuse or include, instead of what the catalog says.
+    Raises ResultsRefused, BucketUnreachable.
+    """
+    named = url.removeprefix("s3://").partition("/")[0]
+    settings = catalog.map_results if catalog else None
+    if settings is None or settings.bucket != named:
+        settings = MapResults(bucket=named)
+    run = MapRun.at(url, settings.prefix, settings.results_key)
+    store = catalog.stores[settings.store] if catalog else Store(name="aws")
+    return gather(
+        ResultsBucket(s3_client(store), run.bucket),
+        run,
+        run.results_key(settings.results_key),
+        "include" if (on_failed or settings.on_failed) == "include" else "refuse",
+    )

@@ -1,0 +1,112 @@
+"""The results of a map run as the platform keeps them: the results object, and the checks in the ledger."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from functools import partial
+
+from fixity.buckets import FindingStore
+from fixity.catalog import Catalog, MapResults
+from fixity.engines.step_functions.checks import ToldChecks
+from fixity.engines.step_functions.errors import ResultsRefused
+from fixity.engines.step_functions.gather import Gathered, gather
+from fixity.engines.step_functions.keep_checks import KeptChecks, keep_told
+from fixity.engines.step_functions.map_run import MANIFEST, MapRun
+from fixity.engines.step_functions.results_bucket import ResultsBucket, StoredObject
+from fixity.lake import Lake
+from fixity.lake.paths import scratch_folder
+from fixity.ledger.inventory import Inventory
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What came of a map run. left_out: results that are no checks of the catalog's buckets, by reason."""
+
+    gathered: Gathered
+    checks: list[KeptChecks]
+    left_out: Counter[str]
+
+
+def runs_among(settings: MapResults, heads: Iterable[StoredObject]) -> Iterator[tuple[MapRun, StoredObject]]:
+    """The map runs whose manifests are among listed objects. Not every manifest.json is one."""
+    for head in heads:
+        if head.key.endswith(MANIFEST):
+            with suppress(ResultsRefused):
+                yield MapRun.of(settings.bucket, head.key, settings.prefix, settings.results_key), head
+
+
+def find_run(bucket: ResultsBucket, settings: MapResults, name: str) -> MapRun:
+    """The map run of a partition, `<consignment id>/<random id>`: the newest where it was run again.
+
+    Raises ResultsRefused where there is no manifest, or there are those of several maps, whose results
+    would overwrite each other; BucketUnreachable.
+    """
+    folder = f"{settings.prefix}{name}/"
+    found = [
+        (head.last_modified, run) for page in bucket.list(folder) for run, head in runs_among(settings, page)
+    ]
+    if not found:
+        raise ResultsRefused(f"there is no manifest below {bucket.url(folder)}")
+    writers = sorted({run.writer_prefix for _, run in found})
+    if len(writers) > 1:
+        raise ResultsRefused(
+            f"several maps wrote below {bucket.url(folder)}: {', '.join(writers[:5])}; "
+            "they have one results key, so each needs a random id of its own"
+        )
+    return max(found, key=lambda each: (each[0], each[1].manifest))[1]
+
+
+def keep_run(
+    bucket: ResultsBucket,
+    run: MapRun,
+    catalog: Catalog,
+    settings: MapResults,
+    lake: Lake,
+    open_store: Callable[[str], AbstractContextManager[FindingStore]],
+    run_id: str,
+    kept: Callable[[str, Inventory | KeptChecks], object] = lambda bucket, table: None,
+) -> Kept:
+    """Gather a map run's results and, where the catalog says how, keep their checks in the ledger.
+
+    Arguments: `open_store` opens a bucket of the catalog, to list it; `kept` hears of each
+    bucket's tables as soon as they are kept, whatever becomes of the next bucket.
+    Raises ResultsRefused (nothing was written), BucketUnreachable, StoreUnreachable, LakeError.
+    """
+    results_key = run.results_key(settings.results_key)
+    if settings.ledger is None:
+        return Kept(gather(bucket, run, results_key, settings.on_failed), [], Counter())
+    readable = [
+        each for each in catalog.buckets.values() if not each.is_local and each.store == settings.store
+    ]
+    with lake.workspace() as workspace:
+        taker = ToldChecks(settings.ledger, readable, workspace / "told.parquet")
+        try:
+            gathered = gather(bucket, run, results_key, settings.on_failed, taker.take)
+        except BaseException:
+            taker.abandon()
+            raise
+        told = taker.close()
+        checks = []
+        for name in told.buckets:
+            bucket_read = catalog.buckets[name]
+            with open_store(name) as store:
+                checks.append(
+                    keep_told(
+                        lake,
+                        name,
+                        store,
+                        told,
+                        run_id,
+                        run.url,
+                        gathered.manifest.last_modified,
+                        bucket_read.exclude,
+                        catalog.place_of(bucket_read),
+                        partial(kept, name),
+                    )
+                )
+            kept(name, checks[-1])
+    lake.remove(scratch_folder(run_id))
+    return Kept(gathered, checks, told.left_out)

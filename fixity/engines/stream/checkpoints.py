@@ -1,0 +1,92 @@
+"""Large objects in chunks: after each, the digest's state is kept in scratch, and another process goes on.
+
+A state belongs to one object as it was listed and to one run with its re-executions: what was read
+months ago is no evidence of today. How a state looks is in `fixity.digests.resumable`, which objects are read
+in which order in `fixity.engines.stream.shards`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+
+from fixity.buckets import ListedObject
+from fixity.catalog import CHUNK_SIZE, Algorithm
+from fixity.digests.algorithms import Digest
+from fixity.digests.resumable import RESUMABLE, ResumableDigest, State, StateUnusable
+from fixity.humanize import bytes_text
+from fixity.lake import Lake
+
+
+class Rehashes:
+    """The states of the large objects that a run has under way.
+
+    Arguments: `folder` in the lake; `chunk_size` in bytes; `said` is told, for people, where a
+    state was taken up or thrown away. Raises LakeError.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        folder: str,
+        chunk_size: int = CHUNK_SIZE,
+        said: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._lake = lake
+        self._folder = folder
+        self._chunk_size = chunk_size
+        self._said = said
+        self._kept = {file.name for file in lake.list(folder)}
+
+    def digest(self, item: ListedObject, algorithm: Algorithm) -> Digest:
+        """A digest for one object: for a large one, one that keeps its state after each chunk, and
+        that goes on from the state that was kept. Raises LakeError."""
+        if item.size <= self._chunk_size or algorithm not in RESUMABLE:
+            return Digest(algorithm)
+        subject = _subject(item, algorithm)
+        name = f"{self._folder}{hashlib.sha256(subject.encode()).hexdigest()[:40]}.json"
+        state = self._state(name, subject, item) if name in self._kept else None
+
+        def keep(state: State) -> None:
+            if state.count < item.size:
+                self._lake.put_text(name, state.to_json(subject), replace=True)
+
+        return _ChunkedDigest(algorithm, state, self._chunk_size, keep)
+
+    def _state(self, name: str, subject: str, item: ListedObject) -> State | None:
+        try:
+            state = State.from_json(self._lake.read_text(name), subject)
+            if state.count >= item.size:
+                raise StateUnusable(f"it is of {state.count:,} bytes of an object of {item.size:,}")
+        except (StateUnusable, UnicodeDecodeError) as error:
+            self._said(
+                f"{item.key}: the state in {self._lake.location(name)} is thrown away, and the object "
+                f"read from its start: {error}"
+            )
+            return None
+        self._said(f"{item.key}: goes on after {bytes_text(state.count)} of {bytes_text(item.size)}")
+        return state
+
+
+def _subject(item: ListedObject, algorithm: Algorithm) -> str:
+    modified = item.last_modified and item.last_modified.isoformat()
+    return json.dumps([item.key, item.version_id, item.etag, item.size, modified, algorithm])
+
+
+class _ChunkedDigest(ResumableDigest):
+    """A digest that gives away its state at each multiple of `chunk_size` bytes."""
+
+    def __init__(
+        self, algorithm: Algorithm, state: State | None, chunk_size: int, keep: Callable[[State], None]
+    ) -> None:
+        super().__init__(algorithm, state)
+        self._chunk_size = chunk_size
+        self._keep = keep
+
+    def update(self, piece: memoryview) -> None:
+        while len(piece) >= (room := self._chunk_size - self.count % self._chunk_size):
+            super().update(piece[:room])
+            self._keep(self.state())
+            piece = piece[room:]
+        super().update(piece)

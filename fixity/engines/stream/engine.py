@@ -1,0 +1,167 @@
+"""The engine: reads many objects at once and makes a check of each.
+
+Objects come in as an inventory lists them, checks go out in the order in which they end. Memory is
+bounded by the threads' buffers. Which objects to read, and where checks are kept, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from fixity.buckets import ListedObject, ObjectSkipped, ObjectUnreadable, Sink, Store
+from fixity.catalog import Algorithm
+from fixity.digests.algorithms import Digest
+from fixity.tables import FAILED, SKIPPED, SUCCEEDED
+
+_AT_ONCE = 1024 * 1024  # bytes that are read to their end, wanted or not: asking costs more
+_BATCH = 8  # objects a thread takes at a time, and checks it gives back: fewer hand-overs
+
+
+class Check(NamedTuple):
+    """One attempt at one object: `position` in the input, and the columns of the ledger that it fills.
+
+    `status` is succeeded (with `checksum`), failed or skipped (with `error_code` and
+    `error_message`); `bytes_read` counts what was hashed; `checked_at` in UTC.
+    """
+
+    position: int
+    status: str
+    checksum: str | None
+    error_code: str | None
+    error_message: str | None
+    bytes_read: int
+    checked_at: datetime
+
+
+CLOCKS_DIFFER = timedelta(days=1)
+"""A time further in the future is one of a clock that was wrong."""
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+def check_object(
+    store: Store,
+    item: ListedObject,
+    digest: Digest,
+    position: int = 0,
+    now: Callable[[], datetime] = utc_now,
+    sink: Sink | None = None,
+) -> Check:
+    """Read one object into `digest`, by way of `sink` where one is given. Raises only StoreUnreachable."""
+    try:
+        store.read(item, sink or digest)
+    except ObjectUnreadable as error:
+        return Check(position, FAILED, None, error.code, error.message, digest.count, now())
+    except ObjectSkipped as error:
+        return Check(position, SKIPPED, None, error.code, error.message, digest.count, now())
+    return Check(position, SUCCEEDED, digest.hexdigest(), None, None, digest.count, now())
+
+
+class _Stopped(Exception):
+    """The checks are no longer wanted; raised inside the threads only."""
+
+
+class _StoppableSink:
+    """Hands bytes to a digest until the checks are no longer wanted, so that a large object ends soon."""
+
+    def __init__(self, digest: Digest, stop: threading.Event) -> None:
+        self._digest = digest
+        self._stop = stop
+
+    @property
+    def count(self) -> int:
+        return self._digest.count
+
+    def update(self, piece: memoryview) -> None:
+        if self._stop.is_set():
+            raise _Stopped
+        self._digest.update(piece)
+
+    def restart(self) -> None:
+        self._digest.restart()
+
+
+def check_objects(
+    store: Store,
+    items: Iterable[tuple[int, ListedObject]],
+    algorithm: Algorithm,
+    threads: int,
+    now: Callable[[], datetime] = utc_now,
+    digest_of: Callable[[ListedObject, Algorithm], Digest] = lambda item, algorithm: Digest(algorithm),
+) -> Iterator[Check]:
+    """Check many objects, `threads` at once; yields each check as it ends.
+
+    Arguments: `items`, positions and objects, consumed a little ahead of the reading; `digest_of`
+    makes an object's digest, in the thread that reads it.
+    Raises StoreUnreachable (the first one met) and whatever `items` raises. Then, and when the
+    iterator is closed, the threads end with the piece, or the small object, that they are reading.
+    """
+    source = iter(items)
+    taking = threading.Lock()
+    stop = threading.Event()
+    done: queue.Queue[list[Check] | BaseException | None] = queue.Queue(maxsize=threads * 4)
+
+    def take() -> list[tuple[int, ListedObject]]:
+        # Few large objects are shared out one by one, many small ones by the handful.
+        with taking:
+            taken = []
+            volume = 0
+            for position, item in source:
+                taken.append((position, item))
+                volume += item.size
+                if len(taken) == _BATCH or volume > 4 * 1024 * 1024:
+                    break
+            return taken
+
+    def give(what: list[Check] | BaseException | None) -> None:
+        while True:
+            if stop.is_set():
+                raise _Stopped
+            try:
+                return done.put(what, timeout=0.5)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            while not stop.is_set() and (batch := take()):
+                checks = []
+                for position, item in batch:
+                    if stop.is_set():
+                        raise _Stopped
+                    digest = digest_of(item, algorithm)
+                    sink = _StoppableSink(digest, stop) if item.size > _AT_ONCE else digest
+                    checks.append(check_object(store, item, digest, position, now, sink))
+                give(checks)
+            give(None)
+        except _Stopped:
+            pass
+        except BaseException as error:
+            with suppress(_Stopped):
+                give(error)
+
+    workers = [threading.Thread(target=work, name=f"hash-{n}", daemon=True) for n in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        running = threads
+        while running:
+            result = done.get()
+            if result is None:
+                running -= 1
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                yield from result
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.join()

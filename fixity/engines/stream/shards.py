@@ -1,0 +1,278 @@
+"""Shards: an inventory cut into pieces of work that are done, kept and resumed one by one.
+
+A shard is what one step of a run hashes; a part is what is kept at once in the scratch of the lake,
+so that a re-execution goes on after the last part. Both are ranges of rows of one inventory, so that
+the parts, one after the other, are the sorted table.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.buckets import ListedObject, Store, listed_objects
+from fixity.catalog import CHUNK_SIZE, Algorithm
+from fixity.engines.stream.checkpoints import Rehashes
+from fixity.engines.stream.engine import Check, check_objects, utc_now
+from fixity.lake import Lake, LakeError
+from fixity.tables import CHECKSUMS, SUCCEEDED, Provenance, naming_the_unreadable, this_software
+
+SHARD_OBJECTS, SHARD_BYTES = 100_000, 1024**4
+PART_OBJECTS, PART_BYTES = 2_000, 4 * 1024**3
+_SOFTWARE = b"software"
+
+
+class AnotherPlace(Exception):
+    """What was listed is not where the catalog says that the bucket is. The message says what to do."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Rows `first` to `first + objects` of the inventory, with `size` bytes in all."""
+
+    first: int
+    objects: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an inventory is hashed. `inventory` is its name in the lake; `algorithm` of the checksums;
+    `place`, where the bucket was when it was listed, None where the inventory does not say it.
+    """
+
+    inventory: str
+    algorithm: Algorithm
+    shards: list[Shard]
+    place: str | None = None
+
+    @property
+    def objects(self) -> int:
+        """Objects in all shards."""
+        return sum(shard.objects for shard in self.shards)
+
+    @property
+    def size(self) -> int:
+        """Bytes in all shards."""
+        return sum(shard.size for shard in self.shards)
+
+    def to_json(self) -> str:
+        """The plan as it is kept in scratch."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """The plan that `to_json` wrote."""
+        said = json.loads(text)
+        shards = [Shard(**shard) for shard in said["shards"]]
+        return cls(said["inventory"], said["algorithm"], shards, said.get("place"))
+
+    def refuse_elsewhere(self, bucket: str, place: str) -> None:
+        """Raises AnotherPlace when the catalog's `place` of the bucket is not the one that was listed."""
+        if self.place not in (None, place):
+            raise AnotherPlace(
+                f"{bucket} was listed at {self.place}, but the catalog now says {place}: start a new run "
+                f"that materializes inventory[{bucket}] and checksums[{bucket}]; to go on with the old one, "
+                "put the catalog back"
+            )
+
+
+def cut(sizes: Iterator[int], objects: int, size: int, first: int = 0) -> Iterator[Shard]:
+    """Cut consecutive rows so that no piece has more than `objects` rows, nor, unless it is a
+    single row, more than `size` bytes. `sizes` are the rows' bytes, `first` the first row's number.
+    """
+    count = volume = 0
+    for row in sizes:
+        if count and (count == objects or volume + row > size):
+            yield Shard(first, count, volume)
+            first, count, volume = first + count, 0, 0
+        count += 1
+        volume += row
+    if count:
+        yield Shard(first, count, volume)
+
+
+def make_plan(inventory: str, file: Path, algorithm: Algorithm) -> Plan:
+    """Cut an inventory (its name in the lake, and a local path of it) into shards."""
+    with naming_the_unreadable(file), pq.ParquetFile(file) as table:
+        sizes = (
+            size
+            for batch in table.iter_batches(columns=["size"])
+            for size in batch.column("size").to_pylist()
+        )
+        shards = list(cut(sizes, SHARD_OBJECTS, SHARD_BYTES))
+    return Plan(inventory, algorithm, shards, Provenance.read(file).place)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a shard has got: objects and bytes done, of all; those of finished parts included."""
+
+    objects: int
+    size: int
+    of_objects: int
+    of_size: int
+
+
+def rows_of(table: pq.ParquetFile, first: int, count: int) -> pa.Table:
+    """`count` rows of an inventory from the row `first` on, reading only the row groups that they touch."""
+    groups: list[int] = []
+    before = start = 0
+    for group in range(table.num_row_groups):
+        rows = table.metadata.row_group(group).num_rows
+        if before + rows > first and before < first + count:
+            start = start if groups else before
+            groups.append(group)
+        before += rows
+    return table.read_row_groups(groups).slice(first - start, count)
+
+
+class _Part:
+    """A part being filled: checks arrive in any order and are kept when all are there."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self.rows = rows
+        self.checks: list[Check | None] = [None] * rows.num_rows
+        self.missing = rows.num_rows
+
+    def add(self, position: int, check: Check) -> None:
+        self.checks[position] = check
+        self.missing -= 1
+
+    def table(self, algorithm: Algorithm, run_id: str) -> pa.Table:
+        columns = {name: self.rows.column(name) for name in self.rows.column_names if name in CHECKSUMS.names}
+        count = self.rows.num_rows
+        for name in ("checksum", "status", "error_code", "error_message", "bytes_read", "checked_at"):
+            values = [getattr(check, name) for check in self.checks]
+            columns[name] = pa.array(values, CHECKSUMS.field(name).type)
+        done = [check is not None and check.status == SUCCEEDED for check in self.checks]
+        columns["algorithm"] = pa.repeat(algorithm, count)
+        columns["checksum_type"] = pa.array(["FULL_OBJECT" if ok else None for ok in done], pa.string())
+        columns["evidence"] = pa.repeat("streamed", count)
+        columns["run_id"] = pa.repeat(run_id, count)
+        schema = CHECKSUMS.with_metadata({_SOFTWARE: this_software()})
+        return pa.table([columns[name] for name in CHECKSUMS.names], schema=schema)
+
+
+def hash_shard(
+    store: Store,
+    lake: Lake,
+    scratch: str,
+    plan: Plan,
+    shard: Shard,
+    run_id: str,
+    threads: int,
+    progress: Callable[[Progress], None] = lambda progress: None,
+    now: Callable[[], datetime] = utc_now,
+    chunk_size: int = CHUNK_SIZE,
+    said: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Check all objects of a shard and keep the checks, part by part, below `scratch` in the lake.
+
+    Parts that are there already (from an attempt that was interrupted) are left as they are, and an
+    object larger than `chunk_size` bytes goes on after its last chunk, which `said` is told.
+    Raises StoreUnreachable, LakeError; the parts finished until then stay.
+    """
+    parts_to = parts_folder(scratch, plan)
+    notices: deque[str] = deque()
+    rehashes = Rehashes(lake, f"{scratch}rehashes/", chunk_size, notices.append)
+    kept = {file.name for file in lake.list(parts_to)}
+    with lake.workspace() as workspace, pq.ParquetFile(lake.fetch(plan.inventory, workspace)) as table:
+        rows = rows_of(table, shard.first, shard.objects)
+        sizes = rows.column("size").to_pylist()
+        parts = list(cut(iter(sizes), PART_OBJECTS, PART_BYTES))
+        finished = [part for part in parts if part_file(parts_to, shard, part) in kept]
+        objects = sum(part.objects for part in finished)
+        size = sum(part.size for part in finished)
+        wanted = [part for part in parts if part not in finished]
+        filling: dict[int, _Part] = {}
+        part_of: dict[int, Shard] = {}
+
+        def items() -> Iterator[tuple[int, ListedObject]]:
+            for part in wanted:
+                part_rows = rows.slice(part.first, part.objects)
+                filling[part.first] = _Part(part_rows)
+                for position, item in enumerate(listed_objects(part_rows), part.first):
+                    part_of[position] = part
+                    yield position, item
+
+        progress(Progress(objects, size, shard.objects, shard.size))
+        for check in check_objects(store, items(), plan.algorithm, threads, now, rehashes.digest):
+            while notices:  # left by the reading threads
+                said(notices.popleft())
+            part = part_of.pop(check.position)
+            part_filling = filling[part.first]
+            part_filling.add(check.position - part.first, check)
+            if not part_filling.missing:
+                file = workspace / "part.parquet"
+                pq.write_table(filling.pop(part.first).table(plan.algorithm, run_id), file)
+                lake.put(part_file(parts_to, shard, part), file, replace=True)
+            objects += 1
+            size += sizes[check.position]
+            progress(Progress(objects, size, shard.objects, shard.size))
+
+
+def plan_file(scratch: str) -> str:
+    """The plan's name in the lake."""
+    return f"{scratch}plan.json"
+
+
+def parts_folder(scratch: str, plan: Plan) -> str:
+    """Where the finished parts are: apart for each inventory and algorithm, so that what was done
+    by another plan of the same run is never taken for this one's."""
+    return f"{scratch}parts/{PurePosixPath(plan.inventory).stem}-{plan.algorithm}/"
+
+
+def fetch_parts(lake: Lake, scratch: str, plan: Plan, workspace: Path) -> list[Path]:
+    """The files of all parts below `scratch`, in the order of the inventory.
+
+    Raises LakeError when parts are missing, TableUnreadable.
+    """
+    folder = parts_folder(scratch, plan)
+    files: list[Path] = []
+    rows = 0
+    for part in lake.list(folder):
+        if part.name != f"{folder}{rows:012d}.parquet":
+            break
+        file = lake.fetch(part.name, workspace)
+        with naming_the_unreadable(file):
+            rows += pq.read_metadata(file).num_rows
+        files.append(file)
+    if rows != plan.objects:
+        raise LakeError(
+            f"the parts below {lake.location(scratch)} end at row {rows:,} of {plan.objects:,}: "
+            "hash the bucket in a new run"
+        )
+    return files
+
+
+def read_part(file: Path) -> pa.Table:
+    """The checks of a part. Raises TableUnreadable."""
+    with naming_the_unreadable(file):
+        return pq.read_table(file).cast(CHECKSUMS)
+
+
+def software_of(parts: Iterable[Path]) -> str | None:
+    """What made the checks of some parts: a run that was re-executed may be of two versions.
+
+    None where a part does not say it, or cannot be read.
+    """
+    found: set[str] = set()
+    for part in parts:
+        try:
+            found.add((pq.read_schema(part).metadata or {})[_SOFTWARE].decode())
+        except (KeyError, pa.ArrowException, OSError):
+            return None
+    return " or ".join(sorted(found)) or this_software()
+
+
+def part_file(parts: str, shard: Shard, part: Shard) -> str:
+    """A part's name in the lake; the order of the names is the order of the rows."""
+    return f"{parts}{shard.first + part.first:012d}.parquet"

@@ -1,0 +1,295 @@
+"""Whether an upload arrived: each file of a local directory against its object, read as little as may be.
+
+A match rests on the ETag, on the checksum that S3 stored of the whole object when it took it, or on
+reading it back; the result says which. That something differs is only ever said of bytes that were
+read back (or counted): an ETag that is not what was expected may be of another kind.
+"""
+
+from __future__ import annotations
+
+import csv
+import fnmatch
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from fixity.buckets import ListedObject, LocalStore, ObjectError, Store, listed_objects
+from fixity.catalog import Algorithm
+from fixity.digests.algorithms import Digest, as_hex
+from fixity.digests.etag import MultipartEtag, Together, likely_part_sizes, parts_of
+
+if TYPE_CHECKING:
+    from fixity.buckets.s3.attributes import Attributes
+
+Status = Literal["verified", "mismatch", "missing", "failed"]
+Comparison = Literal["etag", "s3-checksum", "read", "size", "none"]
+_BATCH, _BATCH_BYTES = 100, 16 * 1024**2
+
+
+class Deposited(NamedTuple):
+    """What came of one file.
+
+    status: `failed` where something could not be read: it says nothing about the bytes. comparison:
+    what the proof rests on. algorithm, local, remote: what was compared. detail: for people.
+    """
+
+    key: str
+    size: int
+    status: Status
+    comparison: Comparison
+    algorithm: str = ""
+    local: str = ""
+    remote: str = ""
+    detail: str = ""
+
+
+@dataclass
+class Summary:
+    """Files by status, their bytes, and objects of the bucket that are no files here."""
+
+    files: int = 0
+    bytes: int = 0
+    verified: int = 0
+    mismatch: int = 0
+    missing: int = 0
+    failed: int = 0
+    not_local: int = 0
+
+
+@dataclass(frozen=True)
+class Deposit:
+    """A deposit to verify: the local directory, the bucket, and what leads from a file to its object.
+
+    prefix: put before a file's key. above: what the bucket has before the target's keys, where the target
+    is opened below it. attributes: opens those of the bucket where they are needed, which
+    costs more than many a deposit; None for a bucket in a local directory. read: whether
+    every object is to be read back. exclude: shell patterns of the bucket's keys to leave out,
+    exclude_files: of the files' keys.
+    """
+
+    source: LocalStore
+    target: Store
+    attributes: Callable[[], Attributes | None]
+    prefix: str = ""
+    read: bool = False
+    exclude: tuple[str, ...] = ()
+    above: str = ""
+    exclude_files: tuple[str, ...] = ()
+
+    def leaves_out(self) -> Callable[[str], bool]:
+        """Whether a key of the target is left out; a file's is that with the prefix."""
+        if not self.exclude and not self.exclude_files:
+            return lambda key: False
+        of_bucket, of_files = (
+            re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)").match
+            for patterns in (self.exclude, self.exclude_files)
+        )
+        return lambda key: bool(of_bucket(self.above + key) or of_files(key.removeprefix(self.prefix)))
+
+
+class NothingToVerify(Exception):
+    """There is no file: that nothing differs would be no proof of anything."""
+
+
+def verify_deposit(
+    deposit: Deposit, report: Path, threads: int, progress: Callable[[Summary], None] = lambda summary: None
+) -> Summary:
+    """Verify each file of a deposit, `threads` at once, and write a row of each to the CSV `report`.
+
+    Raises StoreUnreachable where the directory or the bucket cannot be listed, NothingToVerify.
+    """
+    excluded = deposit.leaves_out()
+    objects = _Objects(deposit.target, excluded)
+    files = (item for item in deposit.source.files() if not excluded(deposit.prefix + item.key))
+    summary = Summary()
+    seen = 0
+    with report.open("w", newline="", encoding="utf-8") as text, ThreadPoolExecutor(threads) as pool:
+
+        def verify(pairs: list[_Pair]) -> list[Deposited]:
+            return [verify_file(deposit, item, found) for item, found in pairs]
+
+        pairs = ((item, objects.find(deposit.prefix + item.key)) for item in files)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(Deposited._fields)
+        for rows in _in_order(pool, verify, _batches(pairs), 2 * threads):
+            writer.writerows(rows)
+            for done in rows:
+                summary.files += 1
+                summary.bytes += done.size
+                setattr(summary, done.status, getattr(summary, done.status) + 1)
+                seen += deposit.prefix + done.key in objects.known
+            progress(summary)
+    if not summary.files:
+        raise NothingToVerify("there is no file in it, or `exclude` leaves them all out")
+    objects.list_rest()
+    summary.not_local = sum(key.startswith(deposit.prefix) for key in objects.known) - seen
+    return summary
+
+
+class _Objects:
+    """The objects of a bucket, listed no further than they are asked for: meanwhile what is known is hashed.
+
+    Where a bucket lists in the order of keys, as S3 does, a file waits for one page; else for more of them.
+    """
+
+    def __init__(self, target: Store, excluded: Callable[[str], bool]) -> None:
+        self._pages = target.list_objects()
+        self._excluded = excluded
+        self.known: dict[str, ListedObject] = {}
+
+    def find(self, key: str) -> ListedObject | None:
+        """An object's current version; None where there is none. Raises StoreUnreachable."""
+        while key not in self.known and self._list_page():
+            pass
+        return self.known.get(key)
+
+    def list_rest(self) -> None:
+        """All objects are `known` after it. Raises StoreUnreachable."""
+        while self._list_page():
+            pass
+
+    def _list_page(self) -> bool:
+        page = next(self._pages, None)
+        if page is None:
+            return False
+        for item in listed_objects(page):
+            if item.is_latest and not self._excluded(item.key):
+                self.known[item.key] = item
+        return True
+
+
+_Pair = tuple[ListedObject, ListedObject | None]
+"""A file, and its object."""
+
+
+def _batches(pairs: Iterable[_Pair]) -> Iterator[list[_Pair]]:
+    """Few large files, or many small ones: handing them to a thread one by one costs as much as hashing."""
+    batch: list[_Pair] = []
+    size = 0
+    for pair in pairs:
+        batch.append(pair)
+        size += pair[0].size
+        if len(batch) == _BATCH or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _in_order(
+    pool: ThreadPoolExecutor,
+    verify: Callable[[list[_Pair]], list[Deposited]],
+    batches: Iterable[list[_Pair]],
+    at_once: int,
+) -> Iterator[list[Deposited]]:
+    """As `pool.map` does, but never more than so many batches ahead of what is taken."""
+    waiting: deque[Future[list[Deposited]]] = deque()
+    try:
+        for batch in batches:
+            waiting.append(pool.submit(verify, batch))
+            if len(waiting) > at_once:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:  # of no interest any more: there was an error, or somebody gave up
+            future.cancel()
+
+
+def verify_file(deposit: Deposit, item: ListedObject, found: ListedObject | None) -> Deposited:
+    """Verify one file: `item` as the directory lists it, `found` its object. Raises StoreUnreachable."""
+    if found is None:
+        return Deposited(item.key, item.size, "missing", "none", detail="the bucket has no such object")
+    if found.size != item.size:
+        detail = f"{item.size:,} bytes here, {found.size:,} in the bucket"
+        return Deposited(item.key, item.size, "mismatch", "size", detail=detail)
+    try:
+        proved = None if deposit.read else _by_etag(deposit, item, found) or _by_stored(deposit, item, found)
+        return proved or _by_reading(deposit, item, found)
+    except ObjectError as error:
+        return Deposited(item.key, item.size, "failed", "none", detail=str(error))
+
+
+def _by_etag(deposit: Deposit, item: ListedObject, found: ListedObject) -> Deposited | None:
+    """A match of ETags, None where there is none: which proves nothing against the bytes."""
+    etag = found.etag or ""
+    parts = parts_of(etag)
+    if parts is None:
+        if len(etag) != 32:
+            return None
+        local = _hash(deposit.source, item, "MD5")
+        return _verified(item, "etag", "MD5", local, etag) if local == etag else None
+    for sizes in _part_sizes(deposit.attributes(), found, parts):
+        sinks = Together([MultipartEtag(each) for each in sizes])
+        deposit.source.read(item, sinks)
+        if any(sink.etag() == etag for sink in sinks.sinks):
+            return _verified(item, "etag", f"MD5 of {parts} parts", etag, etag)
+    return None
+
+
+def _part_sizes(attributes: Attributes | None, found: ListedObject, parts: int) -> Iterator[list[list[int]]]:
+    """The parts' sizes as they may have been: those that the store says first, then the usual ones.
+
+    Each item costs a reading of the file, so the usual ones are tried together.
+    """
+    tried: list[list[int]] = []
+    if attributes is not None:
+        first = _part_size(attributes, found, 1, parts)
+        if first and -(-found.size // first) == parts:
+            tried.append([first])
+            yield tried
+        if first:
+            sizes = [_part_size(attributes, found, number, parts) for number in range(1, parts + 1)]
+            known = [size for size in sizes if size]
+            if sum(known) == found.size and len(known) == parts and len(set(known[:-1])) > 1:
+                tried.append(known)
+                yield [known]
+    usual = [[size] for size in likely_part_sizes(found.size, parts) if [size] not in tried]
+    if usual:
+        yield usual
+
+
+def _part_size(attributes: Attributes, found: ListedObject, number: int, parts: int) -> int | None:
+    """A part's size in bytes; None where the store does not say."""
+    try:
+        head = attributes.head(found.key, found.version_id, found.etag, part=number)
+    except ObjectError:
+        return None
+    return head.size if head.parts == parts else None
+
+
+def _by_stored(deposit: Deposit, item: ListedObject, found: ListedObject) -> Deposited | None:
+    """A match with the checksum that S3 stored of the whole object; None where there is none."""
+    attributes = deposit.attributes()
+    if attributes is None:
+        return None
+
+    head = attributes.head(found.key, found.version_id, found.etag)
+    for algorithm, value in head.checksums.items() if head.whole else ():
+        local = _hash(deposit.source, item, algorithm)
+        if local == as_hex(value, algorithm):
+            return _verified(item, "s3-checksum", algorithm, local, local)
+    return None
+
+
+def _by_reading(deposit: Deposit, item: ListedObject, found: ListedObject) -> Deposited:
+    local, remote = _hash(deposit.source, item, "SHA256"), _hash(deposit.target, found, "SHA256")
+    if local == remote:
+        return _verified(item, "read", "SHA256", local, remote)
+    return Deposited(item.key, item.size, "mismatch", "read", "SHA256", local, remote, "the bytes differ")
+
+
+def _verified(
+    item: ListedObject, comparison: Comparison, algorithm: str, local: str, remote: str
+) -> Deposited:
+    return Deposited(item.key, item.size, "verified", comparison, algorithm, local, remote)
+
+
+def _hash(store: Store, item: ListedObject, algorithm: Algorithm) -> str:
+    digest = Digest(algorithm)
+    store.read(item, digest)
+    return digest.hexdigest()

@@ -1,0 +1,79 @@
+"""Records that stand with the object itself: its tags, its metadata, S3's stored checksum, its ETag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from fixity.buckets import ListedObject, ObjectUnreadable
+from fixity.buckets.s3.attributes import Attributes, Head
+from fixity.catalog import Algorithm
+from fixity.ingest.records.record import Record, Source, record_of
+
+_NAMED: tuple[Algorithm, ...] = ("MD5", "SHA1", "SHA256", "SHA512", "CRC32", "CRC32C", "CRC64NVME")
+_MD5 = re.compile(r"[0-9a-f]{32}")
+TAG = "computed-"
+"""What the tags begin with that hold a checksum: `computed-md5`."""
+
+
+def attribute_records(attributes: Attributes, item: ListedObject) -> list[Record]:
+    """What an object's tags, metadata, stored checksum and ETag say.
+
+    What could not be looked at is a record with a problem: that nobody could look is not that
+    nothing is recorded. Raises ObjectSkipped (changed or gone since it was listed), StoreUnreachable.
+    """
+    records: list[Record] = []
+    try:
+        head = attributes.head(item.key, item.version_id, item.etag)
+        records += from_head(item, head)
+    except ObjectUnreadable as error:
+        records.append(_problem(item, "object-metadata", "HEAD", error))
+    try:
+        records += from_tags(item, attributes.tags(item.key, item.version_id))
+    except ObjectUnreadable as error:
+        records.append(_problem(item, "object-tagging", "tags", error))
+    return records
+
+
+def from_tags(item: ListedObject, tags: dict[str, str]) -> Iterator[Record]:
+    """The tags `computed-<algorithm>`."""
+    for algorithm in _NAMED:
+        name = f"{TAG}{algorithm.lower()}"
+        if name in tags:
+            yield record_of(item.key, item.version_id, algorithm, tags[name], "object-tagging", f"tag {name}")
+
+
+def from_head(item: ListedObject, head: Head) -> Iterator[Record]:
+    """The user's metadata `<algorithm>`, S3's stored checksums, and the ETag where it is an MD5."""
+    for algorithm in _NAMED:
+        name = algorithm.lower()
+        if name in head.metadata:
+            yield record_of(
+                item.key,
+                item.version_id,
+                algorithm,
+                head.metadata[name],
+                "object-metadata",
+                f"x-amz-meta-{name}",
+            )
+    if head.whole:  # a checksum of checksums says nothing of the whole object
+        for algorithm, value in head.checksums.items():
+            yield record_of(
+                item.key,
+                item.version_id,
+                algorithm,
+                value,
+                "s3-checksum",
+                f"x-amz-checksum-{algorithm.lower()}",
+            )
+    if head.etag and is_md5(head):
+        yield Record(item.key, item.version_id, "MD5", head.etag, "object-etag", "ETag")
+
+
+def is_md5(head: Head) -> bool:
+    """Whether the ETag is the MD5 of the bytes: not of a multipart upload, nor under KMS or SSE-C."""
+    return bool(_MD5.fullmatch(head.etag or "")) and head.encryption in (None, "AES256")
+
+
+def _problem(item: ListedObject, source: Source, where: str, error: ObjectUnreadable) -> Record:
+    return Record(item.key, item.version_id, None, None, source, where, f"could not be read: {error}")

@@ -1,0 +1,118 @@
+"""Checksums that were given by hand: a CSV with `key` and `checksum`, kept in the lake.
+
+    key,checksum
+    film.mkv,9e107d9d372bb6826bd81d3542a419d6
+    letters/1828.tif,SHA256:e3b0c442…
+
+Columns `algorithm` and `version_id` may be there too. An algorithm that is not named is known by the
+length of the hex: MD5, SHA-1, SHA-256 or SHA-512. Of several that were given of an object the newest counts.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from fixity.catalog import Algorithm
+from fixity.digests.algorithms import algorithm_named, as_hex
+from fixity.engines.stream.engine import utc_now
+from fixity.ingest.records.record import Record
+from fixity.lake import Lake
+from fixity.lake.paths import expected_folder
+
+_BY_LENGTH: dict[int, Algorithm] = {32: "MD5", 40: "SHA1", 64: "SHA256", 128: "SHA512"}
+_COLUMNS = ("key", "version_id", "algorithm", "checksum")
+
+
+class GivenWrong(ValueError):
+    """What was given cannot be used: a text with one line for each problem, and nothing was kept."""
+
+
+def read_given(text: str, name: str) -> list[Record]:
+    """The records of a CSV; `name` stands in messages and in the records. Raises GivenWrong."""
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
+    columns = [column.strip() for column in reader.fieldnames or []]
+    if not {"key", "checksum"} <= set(columns):
+        raise GivenWrong(
+            f"{name}: the first line must name the columns key and checksum; it is {','.join(columns)!r}"
+        )
+    reader.fieldnames = columns
+    records: list[Record] = []
+    problems: list[str] = []
+    for row in reader:
+        try:
+            records.append(
+                given_record(
+                    row["key"] or "",
+                    row["checksum"] or "",
+                    f"{name}, line {reader.line_num}",
+                    row.get("algorithm") or "",
+                    row.get("version_id") or None,
+                )
+            )
+        except GivenWrong as error:
+            problems.append(str(error))
+    if problems:
+        more = f"\n… and {len(problems) - 20} more" if len(problems) > 20 else ""
+        raise GivenWrong("\n".join(problems[:20]) + more)
+    return records
+
+
+def given_record(
+    key: str, checksum: str, where: str, algorithm: str = "", version_id: str | None = None
+) -> Record:
+    """One record; `checksum` may be written `MD5:9e10…`. Raises GivenWrong, naming `where`."""
+    before, colon, after = checksum.strip().partition(":")
+    name, value = (algorithm or before, after) if colon else (algorithm, before)
+    if not key:
+        raise GivenWrong(f"{where}: no key")
+    known = algorithm_named(name) if name else _BY_LENGTH.get(len(value))
+    if known is None:
+        raise GivenWrong(
+            f"{where}: {name or value!r} does not say which algorithm it is: write it as SHA256:…"
+        )
+    found = as_hex(value, known)
+    if found is None:
+        raise GivenWrong(f"{where}: {value!r} is no {known} in hex or base64")
+    return Record(key, version_id, known, found, "api", where)
+
+
+def keep_given(
+    lake: Lake, bucket: str, records: Iterable[Record], now: Callable[[], datetime] = utc_now
+) -> str:
+    """Keep given records with the bucket's others, as CSV. Returns the file's name in the lake.
+
+    The same records given again are the same file, with the time of now. Raises LakeError.
+    """
+    rows = [
+        [record.key, record.version_id, record.algorithm, record.checksum, record.recorded_in]
+        for record in records
+    ]
+    given_at = now().isoformat()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_COLUMNS, "recorded_in", "given_at"])
+    writer.writerows([*row, given_at] for row in rows)
+    name = f"{expected_folder(bucket)}{hashlib.sha256(repr(rows).encode()).hexdigest()[:40]}.csv"
+    lake.put_text(name, text.getvalue(), replace=True)
+    return name
+
+
+def given_records(lake: Lake, bucket: str, workspace: Path) -> Iterator[Record]:
+    """All records that were ever given of a bucket. Raises LakeError."""
+    for file in lake.list(expected_folder(bucket)):
+        with lake.fetch(file.name, workspace).open(newline="", encoding="utf-8") as text:
+            for row in csv.DictReader(text):
+                record = given_record(
+                    row["key"],
+                    row["checksum"],
+                    row["recorded_in"],
+                    row["algorithm"],
+                    row["version_id"] or None,
+                )
+                given_at = row.get("given_at")
+                yield record._replace(recorded_at=datetime.fromisoformat(given_at) if given_at else None)

@@ -1,0 +1,106 @@
+"""The records that stand with the objects themselves, gathered part by part: two requests an object.
+
+A part is kept in the scratch of the lake as soon as it is gathered, so that a run that was killed among
+millions of objects goes on after its last one. Which records there are, and in which order they count,
+belongs to the modules beside this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from itertools import chain
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.buckets import ListedObject, ObjectSkipped
+from fixity.buckets.s3.attributes import Attributes
+from fixity.catalog import Algorithm
+from fixity.ingest.records.attributes import attribute_records
+from fixity.ingest.records.record import Record, rank
+from fixity.lake import Lake
+from fixity.tables import Provenance
+
+PART_OBJECTS = 2_000
+RECORDS = pa.schema(
+    [
+        ("key", pa.string()),
+        ("version_id", pa.string()),
+        ("algorithm", pa.string()),
+        ("checksum", pa.string()),
+        ("recorded_as", pa.string()),
+        ("recorded_in", pa.string()),
+        ("rank", pa.int32()),
+        ("recorded_at", pa.timestamp("us", tz="UTC")),
+        ("problem", pa.string()),
+    ]
+)
+"""Records with their rank, as they are gathered."""
+
+
+def records_table(records: Iterable[Record], preferred: Algorithm) -> pa.Table:
+    """Records as a table; `preferred`, the algorithm that is taken first among those of one kind."""
+    rows = [
+        (*record[:6], rank(record.source, record.algorithm, preferred), record.recorded_at, record.problem)
+        for record in records
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in RECORDS]
+    return pa.table(columns, schema=RECORDS)
+
+
+class GatheredParts:
+    """The parts of one inventory in the scratch of a run.
+
+    Arguments: `objects`, a local inventory; `preferred` as for `records_table`; `workspace`, where parts
+    are written first.
+    """
+
+    def __init__(
+        self, lake: Lake, scratch: str, objects: Path, preferred: Algorithm, workspace: Path
+    ) -> None:
+        # Those of another listing, or ranked for another algorithm, are not these.
+        of = Provenance.read(objects).inventory_run_id
+        self._folder = f"{gathered_scratch(scratch)}{of}-{preferred}/"
+        self._lake = lake
+        self._preferred = preferred
+        self._workspace = workspace
+        self._kept = {file.name for file in lake.list(self._folder)}
+
+    @property
+    def kept(self) -> int:
+        """How many were there when this run began."""
+        return len(self._kept)
+
+    def records(
+        self, attributes: Attributes, first: int, items: list[ListedObject], threads: Executor
+    ) -> pa.Table:
+        """The records of `items`, which stand in the inventory from row `first` on.
+
+        Raises StoreUnreachable, LakeError; the parts gathered until then stay.
+        """
+        name = f"{self._folder}{first:012d}-{len(items)}.parquet"
+        if name in self._kept:
+            return pq.read_table(self._lake.fetch(name, self._workspace))
+        gathered = threads.map(_looking(attributes), items)
+        table = records_table(chain.from_iterable(gathered), self._preferred)
+        file = self._workspace / "gathered.parquet"
+        pq.write_table(table, file)
+        self._lake.put(name, file, replace=True)
+        return table
+
+
+def gathered_scratch(scratch: str) -> str:
+    """Where the parts are; to be removed when the table of all records is kept."""
+    return f"{scratch}baselines/"
+
+
+def _looking(attributes: Attributes) -> Callable[[ListedObject], list[Record]]:
+    def look(item: ListedObject) -> list[Record]:
+        try:
+            return attribute_records(attributes, item)
+        except ObjectSkipped as error:  # reading it will say the same
+            return [Record(item.key, item.version_id, None, None, "object-metadata", "HEAD", str(error))]
+
+    return look

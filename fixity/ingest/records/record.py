@@ -1,0 +1,54 @@
+"""One recorded checksum: its kind, its rank among the others, and its value in one spelling."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, NamedTuple, get_args
+
+from fixity.catalog import Algorithm
+from fixity.digests.algorithms import as_hex
+
+Source = Literal["api", "manifest", "object-tagging", "object-metadata", "s3-checksum", "object-etag"]
+"""Where a checksum was recorded; `api` is one that was given by hand."""
+
+SOURCES: tuple[Source, ...] = get_args(Source)
+"""In the order in which records are taken."""
+
+# Of two records of one kind, the one that says more is taken.
+_STRENGTH: tuple[Algorithm, ...] = (
+    "SHA512", "SHA256", "SHA1", "MD5", "CRC64NVME", "XXHASH128", "XXHASH3", "XXHASH64", "CRC32C", "CRC32",
+)  # fmt: skip
+
+
+class Record(NamedTuple):
+    """A recorded checksum of an object, or why there is none where one should be.
+
+    `version_id` None: the current version. `checksum` in lower-case hex, None where `problem` says why
+    it cannot be used. `recorded_in`: the file, tag or header, for people. `recorded_at`: when it was
+    given (UTC); None where nobody says.
+    """
+
+    key: str
+    version_id: str | None
+    algorithm: Algorithm | None
+    checksum: str | None
+    source: Source
+    recorded_in: str
+    problem: str | None = None
+    recorded_at: datetime | None = None
+
+
+def rank(source: Source, algorithm: Algorithm | None, preferred: Algorithm) -> int:
+    """A record's place in the order: by its kind, then the `preferred` algorithm, then the strongest."""
+    strength = -1 if algorithm == preferred else _STRENGTH.index(algorithm) if algorithm else len(_STRENGTH)
+    return SOURCES.index(source) * 100 + strength + 1
+
+
+def record_of(
+    key: str, version_id: str | None, algorithm: Algorithm, value: str, source: Source, recorded_in: str
+) -> Record:
+    """A record from a value as it was found; one that is no checksum is a record with a problem."""
+    checksum = as_hex(value, algorithm)
+    shown = value if len(value) <= 80 else f"{value[:80]}…"
+    problem = None if checksum else f"{shown!r} is no {algorithm} in hex or base64"
+    return Record(key, version_id, algorithm, checksum, source, recorded_in, problem)

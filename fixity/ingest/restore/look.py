@@ -1,0 +1,219 @@
+"""One look at a bucket's archived objects: what became of the restores asked for, and asking for the next.
+
+Each look is a table, `restored/<bucket>/<run id>.parquet`, which the next one goes on from. When all objects
+are checked or failed, the next look begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.buckets import ObjectError, ObjectUnreadable, StoreUnreachable
+from fixity.buckets.s3.attributes import Attributes, Head
+from fixity.catalog import Restore
+from fixity.engines.stream.engine import utc_now
+from fixity.ingest.restore.archives import Archive, archive_of, wait_for
+from fixity.ingest.restore.ask import ask_for_next
+from fixity.ingest.restore.objects import ATTEMPTS, OPEN, Archived, State, archived_of, gone, unanswered
+from fixity.lake import Lake
+from fixity.lake.latest import announce, newest_table
+from fixity.lake.paths import expired_file, restored_file, restored_folder
+from fixity.tables import FAILED, INGEST, RESTORED, Provenance, this_software
+
+EXPIRED = "RestoreExpired"
+_SOON = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look as kept: the table's name in the lake, its rows, and when to look again (None: all is done).
+
+    notes: what fell out since the last look, and why.
+    """
+
+    file: str
+    rows: list[Archived]
+    look_again_at: datetime | None
+    notes: list[str]
+
+    def count(self, state: State) -> int:
+        """Rows in a state."""
+        return sum(row.state == state for row in self.rows)
+
+    @property
+    def ready(self) -> list[Archived]:
+        """Those that can be read now."""
+        return [row for row in self.rows if row.state == "restored"]
+
+
+def look_at_archived(
+    lake: Lake,
+    attributes: Attributes,
+    bucket: str,
+    inventory: str,
+    restore: Restore,
+    run_id: str,
+    threads: int,
+    now: Callable[[], datetime] = utc_now,
+) -> Look:
+    """See how the archived objects of an inventory stand, ask for the next restores, keep the table.
+
+    Arguments: `inventory`, its name in the lake. Raises StoreUnreachable, LakeError.
+    """
+    with lake.workspace() as workspace, ThreadPoolExecutor(threads) as pool:
+        listing = lake.fetch(inventory, workspace)
+        last = _last_unfinished(lake, bucket, workspace)
+        known = archived_of(lake, bucket, listing, workspace, last)
+        rows = list(pool.map(lambda row: _look(attributes, row, now()), known))
+        _refuse_all_unanswered(bucket, known, rows)
+        notes = [f"{row.key}: {row.detail}" for row in rows if _fell_out(row)]
+        rows = [row for row in rows if row.archive is not None or row.unanswered]
+        rows = ask_for_next(attributes, rows, restore, pool, now)
+        notes += [f"{row.key}: {row.detail}" for row in rows if _fell_out(row)]
+        rows = [row for row in rows if not _fell_out(row)]
+        provenance = replace(Provenance.read(listing), run_id=run_id, software=this_software())
+        expired = _expired_now(known, rows)
+        if expired:  # first: the table says that they are failed, and the next attempt would leave it at that
+            _keep_as_failed_checks(lake, expired, replace(provenance, listed_at=now()), workspace)
+        file = workspace / "restored.parquet"
+        table = pa.Table.from_pylist([asdict(row) for row in rows], RESTORED)
+        pq.write_table(table.cast(provenance.attach(RESTORED)), file, compression="zstd")
+        name = restored_file(bucket, run_id)
+        lake.put(name, file, replace=True)  # an attempt before may have kept it, with its own times
+        announce(lake, restored_folder(bucket), provenance)
+    return Look(name, rows, _look_again_at(rows, now()), notes)
+
+
+def _expired_now(before: list[Archived], after: list[Archived]) -> list[Archived]:
+    known = {(row.key, row.version_id) for row in before if row.state == "failed"}
+    return [row for row in after if row.error_code == EXPIRED and (row.key, row.version_id) not in known]
+
+
+def _keep_as_failed_checks(lake: Lake, rows: list[Archived], of: Provenance, workspace: Path) -> None:
+    """Rows among the ingest checks: an object that was asked for and never read is not in order.
+
+    What an attempt before kept of them stands as it is; a table of its own has what it had not seen.
+    """
+    for attempt in count(1):
+        name = expired_file(of.bucket, of.run_id, attempt)
+        try:
+            kept = pq.read_table(lake.fetch(name, workspace), columns=["key", "version_id"]).to_pylist()
+        except FileNotFoundError:
+            break
+        told = {(row["key"], row["version_id"]) for row in kept}
+        rows = [row for row in rows if (row.key, row.version_id) not in told]
+    if not rows:
+        return
+    of = replace(of, inventory_run_id=Path(name).stem)  # of no whole inventory
+    file = workspace / "expired.parquet"
+    checks = [
+        {
+            **dict.fromkeys(INGEST.names),
+            **{name: getattr(row, name) for name in ("key", "version_id", "size", "etag", "storage_class")},
+            "result": "SKIPPED",
+            "compared_with": "none",
+            "conflicts": 0,
+            "unusable_records": 0,
+            "status": FAILED,
+            "error_code": row.error_code,
+            "detail": row.detail,
+            "checked_at": of.listed_at,
+            "run_id": of.run_id,
+        }
+        for row in rows
+    ]
+    pq.write_table(pa.Table.from_pylist(checks, of.attach(INGEST)), file, compression="zstd")
+    lake.put(name, file)
+
+
+def _fell_out(row: Archived) -> bool:
+    """Whether an object was overwritten or deleted since it was listed."""
+    return row.archive is None and row.error_code is not None and not row.unanswered
+
+
+def _refuse_all_unanswered(bucket: str, before: list[Archived], after: list[Archived]) -> None:
+    """That every object answers with the same error says something of the store, and nothing of the objects.
+
+    Raises StoreUnreachable.
+    """
+    pairs = zip(before, after, strict=True)
+    looked_at = [(old, new) for old, new in pairs if old.is_open and not _needs_no_look(old)]
+    alike = {new.error_code if new.unanswered > old.unanswered else None for old, new in looked_at}
+    if len(looked_at) > 1 and len(alike) == 1 and None not in alike:
+        raise StoreUnreachable(f"{bucket}: none of {len(looked_at):,} objects: {looked_at[0][1].detail}")
+
+
+def _last_unfinished(lake: Lake, bucket: str, workspace: Path) -> Path | None:
+    """The table of the last look, where that left something to do."""
+    last = newest_table(lake, restored_folder(bucket))
+    if last is None:
+        return None
+    file = lake.fetch(last, workspace)
+    states = pq.read_table(file, columns=["state"]).column("state").unique().to_pylist()
+    return file if set(states) & set(OPEN) else None
+
+
+def _look(attributes: Attributes, row: Archived, now: datetime) -> Archived:
+    """How a restore stands now."""
+    if not row.is_open:
+        return row
+    if known := _needs_no_look(row):
+        return replace(row, archive=known)
+    try:
+        head = attributes.head(row.key, row.version_id, row.etag)
+    except ObjectUnreadable as error:
+        return unanswered(row, error)
+    except ObjectError as error:
+        return gone(row, error)
+    if row.unanswered:
+        row = replace(row, unanswered=0, error_code=None, detail=None)
+    archive = archive_of(row.storage_class, head)
+    if row.storage_class == "INTELLIGENT_TIERING" and row.attempts and archive is None:
+        return replace(row, state="restored", detail=None)  # it moved to a tier that is read at once
+    row = replace(row, archive=archive)
+    if archive is None or (row.state == "requested" and row.look_again_at and now < row.look_again_at):
+        # Before its time only what is restored already is of interest.
+        return _restored(row, head, now) or row
+    return _restored(row, head, now) or _not_restored(row, head, archive, now)
+
+
+def _needs_no_look(row: Archived) -> Archive | None:
+    """Where an object that waits lies: it is not looked at each time, asking will tell.
+
+    Only where Intelligent-Tiering has it must be known before, once.
+    """
+    return (row.archive or archive_of(row.storage_class, None)) if row.state == "waiting" else None
+
+
+def _restored(row: Archived, head: Head, now: datetime) -> Archived | None:
+    if head.restore_ongoing is False:
+        asked = row.requested_at or now  # by somebody else, before we looked
+        return replace(row, state="restored", requested_at=asked, restored_until=head.restored_until)
+    return None
+
+
+def _not_restored(row: Archived, head: Head, archive: Archive, now: datetime) -> Archived:
+    if head.restore_ongoing:
+        tier = row.tier or "Standard"  # asked for by somebody else: nobody says how
+        return replace(row, state="requested", tier=tier, look_again_at=now + wait_for(archive, tier))
+    if row.state == "waiting":
+        return row
+    if row.attempts >= ATTEMPTS:
+        why = "the restored copy expired before it was read, for the second time"
+        return replace(row, state="failed", error_code=EXPIRED, detail=why)
+    return replace(row, state="waiting", detail="the restored copy expired before it was read")
+
+
+def _look_again_at(rows: list[Archived], now: datetime) -> datetime | None:
+    times = [row.look_again_at for row in rows if row.state == "requested" and row.look_again_at]
+    if any(row.state in ("restored", "waiting") or (row.unanswered and row.is_open) for row in rows):
+        times.append(now + _SOON)  # what is being read makes room for what waits
+    return min(times, default=None)

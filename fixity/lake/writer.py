@@ -1,0 +1,97 @@
+"""Writes a table of the lake: row groups of one size, zstd, sorted, with its provenance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fixity.lake.database import open_database
+from fixity.tables import Provenance
+
+ROW_GROUP_ROWS = 100_000
+"""Rows of a row group: what a reader of a key range reads at least, and what a writer holds in memory."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: rows, and the sum of their sizes in bytes."""
+
+    rows: int
+    size: int
+
+
+class TableWriter:
+    """A Parquet file in the making, sorted by key, then version, when it is closed.
+
+    Rows come in batches of `schema`, usually sorted already: that is looked at on the way, and only
+    where it was not so the file is sorted once more by DuckDB, which spills beside it.
+    """
+
+    def __init__(self, file: Path, schema: pa.Schema, provenance: Provenance) -> None:
+        self._file = file
+        self._schema = provenance.attach(schema)
+        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd", compression_level=1)
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
+        self._last_key: str | None = None
+        self._sorted = True
+        self._rows = 0
+        self._size = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take the next rows; an empty batch is fine."""
+        if not batch.num_rows:
+            return
+        self._look_at_order(batch.column("key"))
+        self._rows += batch.num_rows
+        self._size += pc.sum(batch.column("size")).as_py()
+        self._waiting.append(batch)
+        self._waiting_rows += batch.num_rows
+        if self._waiting_rows >= ROW_GROUP_ROWS:
+            self._flush()
+
+    def _look_at_order(self, keys: pa.Array) -> None:
+        # Equal keys are versions of one object, which stores list newest first, not by their names.
+        first, last = keys[0].as_py(), keys[-1].as_py()
+        if self._last_key is not None and not self._last_key.encode() < first.encode():
+            self._sorted = False
+        if self._sorted and len(keys) > 1:
+            self._sorted = pc.all(pc.less(keys[:-1], keys[1:])).as_py()
+        self._last_key = last
+
+    def _flush(self) -> None:
+        if self._waiting:
+            table = pa.Table.from_batches(self._waiting, self._waiting[0].schema)
+            self._writer.write_table(table.cast(self._schema), row_group_size=ROW_GROUP_ROWS)
+        self._waiting, self._waiting_rows = [], 0
+
+    def close(self) -> Written:
+        """Write what waits, sort where necessary, and finish the file."""
+        self._flush()
+        self._writer.close()
+        if not self._sorted:
+            self._sort()
+        return Written(self._rows, self._size)
+
+    def abandon(self) -> None:
+        """Close an unfinished file, which nobody is to read."""
+        self._writer.close()
+
+    def _sort(self) -> None:
+        unsorted = self._file.with_suffix(".unsorted")
+        self._file.rename(unsorted)
+        with open_database(self._file.parent) as database:
+            reader = database.execute(
+                "SELECT * FROM read_parquet(?) ORDER BY key, version_id NULLS FIRST", [str(unsorted)]
+            ).to_arrow_reader(ROW_GROUP_ROWS)
+            with pq.ParquetWriter(
+                self._file, self._schema, compression="zstd", compression_level=1
+            ) as writer:
+                for batch in reader:
+                    table = pa.Table.from_batches([batch]).cast(self._schema)
+                    writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        unsorted.unlink()

@@ -1,0 +1,251 @@
+"""The ledger: every check ever made of a bucket, one file a run, and what they say of it now.
+
+How checks are made, and how two buckets are compared, does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fixity.engines.stream.engine import CLOCKS_DIFFER, utc_now
+from fixity.engines.stream.shards import Plan, fetch_parts, read_part, software_of
+from fixity.lake import Lake
+from fixity.lake.database import open_database
+from fixity.lake.latest import announce, newest_table
+from fixity.lake.paths import checksums_file, checksums_folder, inventory_folder
+from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
+from fixity.tables import (
+    CHECKSUMS,
+    FAILED,
+    SKIPPED,
+    SUCCEEDED,
+    Provenance,
+    TableUnreadable,
+    naming_the_unreadable,
+)
+
+if TYPE_CHECKING:
+    from fixity.ledger.files import LeftOut
+
+_SQL = Path(__file__).with_suffix(".sql")
+
+
+class TableMissing(Exception):
+    """A bucket has no such table yet. The message says what to run."""
+
+
+@dataclass(frozen=True)
+class Checksums:
+    """A run's checks as kept: the file's name in the lake, rows by status, bytes that were read.
+
+    `reasons` counts the error codes of failed and skipped checks.
+    """
+
+    file: str
+    succeeded: int
+    failed: int
+    skipped: int
+    bytes_read: int
+    reasons: dict[str, int]
+
+    @property
+    def objects(self) -> int:
+        """All rows."""
+        return self.succeeded + self.failed + self.skipped
+
+
+def newest_inventory(lake: Lake, bucket: str) -> str:
+    """The name of a bucket's newest inventory. Raises TableMissing, LakeError."""
+    newest = newest_table(lake, inventory_folder(bucket))
+    if newest is None:
+        raise TableMissing(f"there is no inventory of '{bucket}' yet: materialize inventory[{bucket}] first")
+    return newest
+
+
+class ChecksWriter:
+    """A run's file of the ledger in the making, which counts what it takes.
+
+    Use it as a context, then `keep` it; after an error within, nothing is kept.
+    Arguments: `provenance`, with the bucket and the run, which give the file its name.
+    """
+
+    def __init__(self, lake: Lake, provenance: Provenance, workspace: Path) -> None:
+        self._lake = lake
+        self._provenance = provenance
+        self._file = workspace / "checksums.parquet"
+        self._writer = TableWriter(self._file, CHECKSUMS, provenance)
+        self._statuses: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._bytes_read = 0
+
+    @property
+    def rows(self) -> int:
+        """Checks taken."""
+        return self._statuses.total()
+
+    def write(self, checks: pa.Table) -> None:
+        """Take the next checks, of the schema CHECKSUMS."""
+        self._statuses += _count(checks.column("status"))
+        self._reasons += _count(checks.column("error_code").drop_null())
+        self._bytes_read += pc.sum(checks.column("bytes_read")).as_py() or 0
+        for batch in checks.combine_chunks().to_batches():
+            self._writer.write(batch)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._writer.close()
+        else:
+            self._writer.abandon()
+
+    def keep(self) -> Checksums:
+        """Put the file into the lake as `checksums/<bucket>/<run id>.parquet`. Raises LakeError."""
+        name = checksums_file(self._provenance.bucket, self._provenance.run_id)
+        self._lake.put(name, self._file)
+        announce(self._lake, checksums_folder(self._provenance.bucket), self._provenance)
+        return Checksums(
+            name,
+            self._statuses[SUCCEEDED],
+            self._statuses[FAILED],
+            self._statuses[SKIPPED],
+            self._bytes_read,
+            dict(sorted(self._reasons.items())),
+        )
+
+
+def _count(column: pa.ChunkedArray) -> Counter[str]:
+    return Counter({item["values"]: item["counts"] for item in pc.value_counts(column).to_pylist()})
+
+
+def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: str) -> Checksums:
+    """Join the parts of a run to its table, `checksums/<bucket>/<run_id>.parquet`.
+
+    Raises LakeError when parts are missing: a table that lacks rows is never kept.
+    """
+    with lake.workspace() as workspace:
+        inventory = Provenance.read(lake.fetch(plan.inventory, workspace))
+        parts = fetch_parts(lake, scratch, plan, workspace)
+        provenance = replace(inventory, bucket=bucket, run_id=run_id, software=software_of(parts))
+        with ChecksWriter(lake, provenance, workspace) as checks:
+            for part in parts:
+                checks.write(read_part(part))
+        return checks.keep()
+
+
+def current_checksums(
+    lake: Lake,
+    bucket: str,
+    workspace: Path,
+    now: Callable[[], datetime] = utc_now,
+    told: Callable[[LeftOut], None] = lambda left_out: None,
+    thoroughly: bool = False,
+) -> tuple[Path, Provenance]:
+    """`checksums[bucket]` as users query it: the newest check of each object in the newest inventory.
+
+    Returns a local path of the table, sorted by key, and its provenance. Where the newest run
+    checked all of the newest inventory that is its file itself; else the table is put together in
+    `workspace` from the whole ledger, and objects without a check are rows that were skipped.
+    `told` hears of files of the ledger that cannot be read: an older check may stand in the place of
+    one of theirs. `thoroughly`: whether the newest file is read through before it is given as it is.
+    Raises TableMissing, TableUnreadable (an inventory), LakeError.
+    """
+    # Here: what is folded rests on this module.
+    from fixity.ledger.files import usable_files
+
+    try:
+        newest = newest_table(lake, checksums_folder(bucket))
+        if newest is None:
+            raise TableMissing(
+                f"there are no checksums of '{bucket}' yet: materialize checksums[{bucket}] first"
+            )
+        files = [file for file in lake.list(checksums_folder(bucket)) if file.name == newest]
+        usable, _ = usable_files(lake, bucket, files, workspace, thoroughly=thoroughly)
+    except TableUnreadable:  # without a note of the newest, each one is asked
+        usable = []
+    inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
+    listed = Provenance.read(inventory)
+    for table in usable:
+        said = Provenance.read(table.path)
+        if not said.partial and said.inventory_run_id == listed.run_id and table.rows == _rows(inventory):
+            return table.path, said
+    return _put_together(lake, bucket, inventory, listed, workspace, now(), told)
+
+
+def _rows(file: Path) -> int:
+    return int(pq.read_metadata(file).num_rows)
+
+
+def _put_together(
+    lake: Lake,
+    bucket: str,
+    inventory: Path,
+    listed: Provenance,
+    workspace: Path,
+    now: datetime,
+    told: Callable[[LeftOut], None],
+) -> tuple[Path, Provenance]:
+    from fixity.ledger.snapshot import STANDING
+    from fixity.ledger.views import view
+
+    files, algorithm = _all_checks(lake, bucket, workspace, told)
+    provenance = replace(listed, bucket=bucket)
+    file = workspace / f"{bucket}-current.parquet"
+    writer = TableWriter(file, CHECKSUMS, provenance)
+    with naming_the_unreadable(inventory, *files), open_database(workspace) as database:
+        view(database, "ledger", files, CHECKSUMS.append(STANDING.field("baseline_from")))
+        reader = database.execute(
+            _SQL.read_text(encoding="utf-8"),
+            {
+                "inventory": str(inventory),
+                "run_id": listed.run_id,
+                "algorithm": algorithm,
+                "horizon": now + CLOCKS_DIFFER,
+            },
+        ).to_arrow_reader(ROW_GROUP_ROWS)
+        for batch in reader:
+            for piece in pa.Table.from_batches([batch]).cast(CHECKSUMS).to_batches():
+                writer.write(piece)
+    writer.close()
+    return file, provenance
+
+
+def _all_checks(
+    lake: Lake, bucket: str, workspace: Path, told: Callable[[LeftOut], None]
+) -> tuple[list[Path], str | None]:
+    """Files that hold the newest check of each object: the ledger's, or what was folded from most of it.
+
+    With the algorithm by which the objects are checked nowadays, if anything was folded.
+    """
+    from fixity.ledger.files import ledger_files, run_of, usable_files
+    from fixity.ledger.snapshot import in_force
+
+    files: list[Path] = []
+    algorithm: str | None = None
+    folded: set[str] = set()
+    known: dict[str, tuple[int, str]] = {}
+    standing = in_force(lake, bucket)
+    if standing is not None:
+        with suppress(FileNotFoundError, pa.ArrowException):
+            names = [standing.name("objects"), *(each.name for each in standing.since(lake))]
+            fetched = [lake.fetch(name, workspace) for name in names]
+            for file in fetched:
+                pq.read_schema(file)
+            files, algorithm = fetched, standing.algorithm
+            folded, known = set(standing.folded), standing.left_out
+    rest = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]
+    usable, left_out = usable_files(lake, bucket, rest, workspace, thoroughly=True, known=known)
+    for each in left_out:
+        told(each)
+    return [*files, *(file.path for file in usable)], algorithm

@@ -1,0 +1,297 @@
+"""Folding the ledger: from an inventory, the standing before and new checks to the standing now.
+
+Done range by range over sorted tables, so that memory does not grow with the bucket. How checks are
+made, and which objects are chosen for one, does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.catalog import Algorithm
+from fixity.engines.stream.engine import CLOCKS_DIFFER, utc_now
+from fixity.lake import Lake, LakeFile
+from fixity.lake.database import open_database
+from fixity.lake.paths import standing_folder
+from fixity.lake.ranges import TableNotSorted, pieces_of
+from fixity.lake.writer import ROW_GROUP_ROWS
+from fixity.ledger.files import LedgerFile, LeftOut, ingest_tables, ledger_files, run_of, usable_files
+from fixity.ledger.listing import Listing
+from fixity.ledger.snapshot import STANDING, Since, Standing, in_force
+from fixity.ledger.views import define_content, view
+from fixity.tables import CHECKSUMS, INGEST, INVENTORY
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SQL = Path(__file__).with_suffix(".sql")
+_RANGE_ROWS = 200_000
+_MEMORY = "900MB"
+_LARGE_ROWS = 100_000  # a file of the ledger with more is read range by range
+QUEUE_ROWS = 500_000
+_DAYS_KEPT = 40
+_KEPT_FOR = timedelta(days=1)
+_CHOSEN = {"queue": "wanted AND left_out IS NULL", "damaged": "listed AND damaged_at IS NOT NULL"}
+TABLES = ("objects", *_CHOSEN)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a bucket's standing is reckoned by: how old a check may be, and the algorithm of its checksums."""
+
+    every: timedelta
+    algorithm: Algorithm
+
+
+def fold_checks(
+    settings: Settings, listed_at: datetime, rows: Path, file: Path, changed: Path, now: datetime
+) -> None:
+    """Write to `changed` what rows of a standing become by the checks of a run's file of the ledger.
+
+    Arguments: `rows`, those that were checked, as they stood when they were chosen; `listed_at` (UTC), of
+    the inventory that they were chosen from.
+    """
+    with open_database(file.parent) as database, pq.ParquetWriter(changed, STANDING) as writer:
+        view(database, "prior", [rows])
+        view(database, "listing", [rows], INVENTORY.remove(INVENTORY.get_field_index("checksum_algorithm")))
+        view(database, "news", [file], CHECKSUMS)
+        view(database, "ingested", [], INGEST)
+        for batch in _folded(database, settings, listed_at, now, "", None, partial=True):
+            writer.write_batch(batch)
+
+
+def keep_since(lake: Lake, standing: Standing, changed: Path, run_id: str, now: datetime) -> None:
+    """Keep what a run changed beside the standing that it chose from, so that it need not be folded anew.
+
+    Raises LakeError.
+    """
+    since = standing.since(lake)
+    if run_id in standing.folded or any(each.run_id == run_id for each in since):
+        return
+    number = 1 + max((each.number for each in since), default=0)
+    kept = changed.with_name("since.parquet")
+    kept.write_bytes(changed.read_bytes())
+    rows = pq.read_metadata(changed).num_rows
+    lake.put(Since.called(standing, number, now, rows, run_id), kept, replace=True)
+
+
+def _folded(
+    database: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    listed_at: datetime,
+    now: datetime,
+    lower: str,
+    upper: str | None,
+    partial: bool = False,
+) -> Iterator[pa.RecordBatch]:
+    define_content(database)
+    reader = database.execute(
+        _SQL.read_text(encoding="utf-8"),
+        {
+            "lower": lower,
+            "upper": upper,
+            "algorithm": settings.algorithm,
+            "every": settings.every // timedelta(microseconds=1),
+            "listed_at": listed_at,
+            "horizon": now + CLOCKS_DIFFER,
+            "partial": partial,
+        },
+    ).to_arrow_reader(ROW_GROUP_ROWS)
+    for batch in reader:
+        yield from pa.Table.from_batches([batch]).cast(STANDING).to_batches()
+
+
+def fold(
+    lake: Lake,
+    bucket: str,
+    before: Standing | None,
+    listing: Listing,
+    settings: Settings,
+    run_id: str,
+    now: datetime,
+    workspace: Path,
+) -> Standing:
+    """Fold what is not in the standing `before`, and put the new one in force. Raises LakeError."""
+    inventory = lake.fetch(listing.name, workspace)
+    prior = _prior(lake, before, workspace)
+    if prior is None:
+        before = None
+    folded = dict(before.folded) if before else {}
+    ledger = ledger_files(lake, bucket)
+    unfolded = [file for file in ledger if run_of(file.name) not in folded]
+    # All bytes of a file, once: what is damaged within is found by name, and not in the midst of a query.
+    files, left_out = usable_files(lake, bucket, unfolded, workspace, thoroughly=True)
+    left_out += _changed_since_folded(ledger, folded)
+    ingested = dict(before.ingested) if before else {}
+    tables = ingest_tables(lake, bucket)
+    unread = [file for file in tables if run_of(file.name) not in ingested]
+    records, unusable = usable_files(lake, bucket, unread, workspace, thoroughly=True, schema=INGEST)
+    left_out += [*unusable, *_changed_since_folded(tables, ingested)]
+    objects = workspace / "objects.parquet"
+    rows = 0
+    with open_database(workspace, _MEMORY) as database:
+        news = _open_views(database, inventory, prior, files, workspace)
+        view(database, "ingested", [file.path for file in records], INGEST)
+        with pq.ParquetWriter(objects, STANDING, compression="zstd", compression_level=1) as writer:
+            for lower, upper in _ranges([inventory, *([prior] if prior else []), *news]):
+                for batch in _folded(database, settings, listing.provenance.listed_at, now, lower, upper):
+                    writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
+                    rows += batch.num_rows
+        read_by_day = _read_by_day(database, before, settings, now)
+        view(database, "objects", [objects])
+        wanted = _count(database, "wanted")
+        doubted = _count(
+            database, f"greatest(checked_at, verified_at, good_at) > '{(now + CLOCKS_DIFFER).isoformat()}'"
+        )
+        columns = ", ".join(STANDING.names)
+        for name, which in _CHOSEN.items():
+            database.execute(
+                f"COPY (SELECT {columns} FROM objects WHERE {which} ORDER BY due_at NULLS FIRST, key "
+                f"LIMIT {QUEUE_ROWS}) TO '{workspace / name}.parquet' (COMPRESSION zstd)"
+            )
+    standing = Standing(
+        bucket=bucket,
+        generation=f"{now:%Y%m%dT%H%M%S}-{run_id}",
+        inventory_run_id=listing.provenance.run_id,
+        listed_at=listing.provenance.listed_at.isoformat(),
+        folded_at=now.isoformat(),
+        every=settings.every.total_seconds(),
+        algorithm=settings.algorithm,
+        objects=wanted,
+        rows=rows,
+        queued=int(pq.read_metadata(workspace / "queue.parquet").num_rows),
+        folded=folded | {run_of(file.name): file.size for file in files},
+        ingested=ingested | {run_of(file.name): file.size for file in records},
+        left_out={each.name: (each.size, each.why) for each in left_out},
+        read_by_day=read_by_day,
+        place=listing.provenance.place,
+        doubted=doubted,
+    )
+    for name in TABLES:
+        lake.put(standing.name(name), workspace / f"{name}.parquet", replace=True)
+    standing.announce(lake)
+    _clear_away(lake, bucket)
+    return standing
+
+
+def _changed_since_folded(ledger: list[LakeFile], folded: dict[str, int]) -> list[LeftOut]:
+    """Files of the ledger that are no longer as they were: what was folded of them goes on to count."""
+    return [
+        LeftOut(
+            file.name,
+            file.size,
+            f"cannot be used: it had {folded[run_of(file.name)]:,} bytes when it was folded, and has "
+            f"{file.size:,} now; restore it from a copy of the lake",
+        )
+        for file in ledger
+        if folded.get(run_of(file.name), file.size) != file.size
+    ]
+
+
+def _prior(lake: Lake, before: Standing | None, workspace: Path) -> Path | None:
+    if before is None:
+        return None
+    try:
+        path = lake.fetch(before.name("objects"), workspace)
+        pq.read_schema(path)
+    except (FileNotFoundError, pa.ArrowException):
+        return None  # lost or spoiled: all of the ledger says it anew
+    return path
+
+
+def _large(files: list[LedgerFile]) -> list[Path]:
+    return [file.path for file in files if file.rows > _LARGE_ROWS and _is_sorted(file.path)]
+
+
+def _is_sorted(path: Path) -> bool:
+    try:
+        pieces_of(path, 2**62)
+    except TableNotSorted:
+        return False
+    return True
+
+
+def _open_views(
+    database: duckdb.DuckDBPyConnection,
+    listing: Path,
+    prior: Path | None,
+    files: list[LedgerFile],
+    workspace: Path,
+) -> list[Path]:
+    """Make the views that are folded; returns the sorted tables of checks among them."""
+    large = _large(files)
+    small = [file for file in files if file.path not in large]
+    view(database, "listing", [listing], INVENTORY)
+    view(database, "prior", [prior] if prior else [])
+    view(database, "small", [file.path for file in small], CHECKSUMS)
+    if sum(file.rows for file in small) > _LARGE_ROWS:
+        # Thousands of small files are read once, and not once a range.
+        large.append(workspace / "small-sorted.parquet")
+        database.execute(
+            f"COPY (SELECT {', '.join(CHECKSUMS.names)} FROM small ORDER BY key) TO '{large[-1]}' "
+            f"(ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        )
+        view(database, "small", [], CHECKSUMS)
+    view(database, "large", large, CHECKSUMS)
+    database.execute("CREATE TEMP VIEW news AS FROM large UNION ALL BY NAME FROM small")
+    return large
+
+
+def _ranges(tables: list[Path]) -> Iterator[tuple[str, str | None]]:
+    pieces = sorted(
+        (piece for table in tables for piece in pieces_of(table, 2**62)), key=lambda piece: piece.first
+    )
+    edges: list[str | None] = [""]
+    lower = ""
+    held = 0
+    for piece in pieces:
+        if held + piece.rows > _RANGE_ROWS and piece.first > lower:
+            lower, held = piece.first, 0
+            edges.append(lower)
+        held += piece.rows
+    for begin, end in pairwise([*edges, None]):
+        yield begin or "", end
+
+
+def _count(database: duckdb.DuckDBPyConnection, condition: str) -> int:
+    row = database.execute(f"SELECT count(*) FROM objects WHERE {condition}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _read_by_day(
+    database: duckdb.DuckDBPyConnection, before: Standing | None, settings: Settings, now: datetime
+) -> dict[str, int]:
+    days = dict(before.read_by_day) if before else {}
+    # What ingest read by other algorithms than the bucket's is in its own tables alone.
+    for day, count in database.execute(
+        "SELECT strftime(checked_at AT TIME ZONE 'UTC', '%Y-%m-%d'), sum(bytes_read)::BIGINT FROM ("
+        "SELECT checked_at, bytes_read FROM news UNION ALL "
+        "SELECT checked_at, size FROM ingested WHERE checksum IS NOT NULL AND algorithm <> ?"
+        ") WHERE checked_at IS NOT NULL GROUP BY ALL",
+        [settings.algorithm],
+    ).fetchall():
+        days[day] = days.get(day, 0) + count
+    oldest = (now - timedelta(days=_DAYS_KEPT)).date().isoformat()
+    return {day: count for day, count in sorted(days.items()) if day >= oldest}
+
+
+def _clear_away(lake: Lake, bucket: str) -> None:
+    """Remove generations of more than a day ago that are not in force: runs in progress read younger ones."""
+    folder = standing_folder(bucket)
+    youngest: dict[str, datetime] = {}
+    for file in lake.list(folder):
+        generation, _, inside = file.name.removeprefix(folder).partition("/")
+        if inside:
+            youngest[generation] = max(file.appeared, youngest.get(generation, file.appeared))
+    standing = in_force(lake, bucket)
+    for generation, appeared in youngest.items():
+        if (standing is None or generation != standing.generation) and utc_now() - appeared > _KEPT_FOR:
+            lake.remove(f"{folder}{generation}/")

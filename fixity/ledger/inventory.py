@@ -1,0 +1,117 @@
+"""Inventories: what a bucket holds, listed once and kept as a table."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.buckets import FindingStore, ListedObject, Store
+from fixity.engines.stream.engine import utc_now
+from fixity.lake import Lake
+from fixity.lake.latest import announce
+from fixity.lake.paths import inventory_file, inventory_folder
+from fixity.lake.writer import TableWriter
+from fixity.tables import INVENTORY, Provenance
+
+Wanted = tuple[str, str | None]
+"""A key below the bucket's prefix, and a version; None for the current one."""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """An inventory as kept: its file's name in the lake, its rows, their bytes, how many objects were
+    left out by the bucket's `exclude`, and when listing began (UTC).
+    """
+
+    file: str
+    objects: int
+    size: int
+    excluded: int
+    listed_at: datetime
+
+
+def take_inventory(
+    store: Store,
+    lake: Lake,
+    bucket: str,
+    run_id: str,
+    progress: Callable[[int], None] = lambda objects: None,
+    now: Callable[[], datetime] = utc_now,
+    exclude: Sequence[str] = (),
+    place: str | None = None,
+) -> Inventory:
+    """List a bucket into `inventory/<bucket>/<run_id>.parquet`.
+
+    Arguments: `progress` is told the number of objects listed so far; `exclude` are
+    shell patterns of keys to leave out, and to count; `place` says where the bucket is
+    (`Catalog.place_of`), so that nobody takes this inventory for one of another place. Nothing
+    is kept when the listing breaks off: half an inventory would make the rest look missing.
+    Raises StoreUnreachable, LakeError.
+    """
+    listed_at = now()
+    name = inventory_file(bucket, run_id)
+    with lake.workspace() as workspace:
+        file = workspace / "inventory.parquet"
+        provenance = Provenance(bucket, run_id, run_id, listed_at, place)
+        writer = TableWriter(file, INVENTORY, provenance)
+        objects = excluded = 0
+        try:
+            for batch in store.list_objects():
+                kept = _without(batch, exclude)
+                excluded += batch.num_rows - kept.num_rows
+                writer.write(kept)
+                objects += kept.num_rows
+                progress(objects)
+        except BaseException:
+            writer.abandon()
+            raise
+        written = writer.close()
+        lake.put(name, file)
+        announce(lake, inventory_folder(bucket), provenance)
+    return Inventory(name, written.rows, written.size, excluded, listed_at)
+
+
+def list_selection(
+    store: FindingStore,
+    bucket: str,
+    wanted: Iterable[Wanted],
+    run_id: str,
+    file: Path,
+    place: str | None = None,
+) -> list[Wanted]:
+    """Look for the wanted objects as they are listed now, and write those that are there as an inventory.
+
+    Arguments: `place` says where the bucket is (`Catalog.place_of`).
+    Returns those that are not there: deleted since, or never there. Raises StoreUnreachable.
+    """
+    provenance = Provenance(bucket, run_id, run_id, utc_now(), place)
+    found: dict[Wanted, ListedObject] = {}
+    gone: list[Wanted] = []
+    for key, version_id in wanted:
+        item = store.find(key, version_id)
+        if item is None:
+            gone.append((key, version_id))
+        else:
+            found[item.key, item.version_id] = item
+    rows = [
+        {"checksum_algorithm": None, **{name: getattr(found[place], name) for name in ListedObject.__slots__}}
+        for place in sorted(found, key=lambda place: (place[0].encode(), place[1] or ""))
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, provenance.attach(INVENTORY)), file)
+    return gone
+
+
+def _without(batch: pa.RecordBatch, exclude: Sequence[str]) -> pa.RecordBatch:
+    """The rows whose keys no pattern matches; `*` matches '/' too."""
+    if not exclude:
+        return batch
+    matches = re.compile("|".join(map(fnmatch.translate, exclude))).match
+    kept = [matches(key) is None for key in batch.column("key").to_pylist()]
+    return batch.filter(pa.array(kept, pa.bool_()))

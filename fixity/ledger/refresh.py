@@ -1,0 +1,75 @@
+"""The standing that is in force, folded anew where it no longer says all that the ledger says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from fixity.engines.stream.engine import CLOCKS_DIFFER, utc_now
+from fixity.lake import Lake
+from fixity.ledger.files import ingest_tables, ledger_files, run_of
+from fixity.ledger.fold import QUEUE_ROWS, TABLES, Settings, fold
+from fixity.ledger.listing import Listing, inventory_in_force
+from fixity.ledger.snapshot import Standing, in_force
+
+_MOST_SINCE = 200  # files of changed rows that are read beside a standing before it is folded anew
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def ready(
+    lake: Lake,
+    bucket: str,
+    settings: Settings,
+    run_id: str,
+    now: Callable[[], datetime] = utc_now,
+    told: Callable[[str], None] = lambda text: None,
+) -> Standing:
+    """The bucket's standing, folded anew where it does not say all that the ledger and the inventory say.
+
+    Arguments: `run_id` names what is folded anew; `told` hears what is left out, and why.
+    Raises TableMissing without an inventory, LakeError.
+    """
+    standing = in_force(lake, bucket)
+    listing = inventory_in_force(lake, bucket)
+    if listing.refused:
+        told(listing.refused)
+    if standing is None or _is_behind(lake, standing, listing, settings, now()):
+        with lake.workspace() as workspace:
+            standing = fold(lake, bucket, standing, listing, settings, run_id, now(), workspace)
+    for name, (_, why) in standing.left_out.items():
+        told(f"left out: {lake.location(name)} {why}")
+    return standing
+
+
+def _is_behind(
+    lake: Lake,
+    standing: Standing,
+    listing: Listing,
+    settings: Settings,
+    now: datetime,
+) -> bool:
+    since = standing.since(lake)
+    there = {file.name for file in lake.list(standing.folder)}
+    known = {*standing.folded, *(each.run_id for each in since)}
+    amiss = {
+        file.name: file.size
+        for file in ledger_files(lake, standing.bucket)
+        if run_of(file.name) not in known or standing.folded.get(run_of(file.name), file.size) != file.size
+    }
+    amiss |= {
+        file.name: file.size
+        for file in ingest_tables(lake, standing.bucket)
+        if standing.ingested.get(run_of(file.name)) != file.size
+    }
+    return (
+        not there.issuperset(map(standing.name, TABLES))
+        or standing.inventory_run_id != listing.provenance.run_id
+        or standing.every != settings.every.total_seconds()
+        or standing.algorithm != settings.algorithm
+        or max(datetime.fromisoformat(standing.folded_at), *(each.at for each in since), _LONG_AGO)
+        > now + CLOCKS_DIFFER  # reckoned by a clock that was wrong
+        or (standing.doubted and abs(now - datetime.fromisoformat(standing.folded_at)) > CLOCKS_DIFFER)
+        or len(since) > _MOST_SINCE
+        or (standing.queued == QUEUE_ROWS and sum(each.rows for each in since) > QUEUE_ROWS // 2)
+        or amiss != {name: size for name, (size, _) in standing.left_out.items()}
+    )

@@ -1,0 +1,7 @@
+"""PREMIS events: one for each check ever made, as XML and as Parquet, with identifiers that never change."""
+
+from __future__ import annotations
+
+from fixity.reports.premis.export import Exported, export_events, print_events
+
+__all__ = ["Exported", "export_events", "print_events"]

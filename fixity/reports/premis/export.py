@@ -1,0 +1,279 @@
+"""Exports of PREMIS events: for each file of the ledger once, and of a choice of events on demand.
+
+    premis/<bucket>/<run id>.parquet    the events of the ledger's files that had none before
+    premis/<bucket>/<run id>.xml        the same, as PREMIS 3
+    premis/<bucket>/EXPORTED.json       which files of the ledger each export has the events of
+
+An event is what its Parquet file says, for ever: its footer names the files of the ledger that it has the
+events of, so that a check has one event, however often its export was killed. XML is written from it, and
+the note only spares reading the footers.
+
+DuckDB writes the elements, at some hundred thousand a second; a parser is for those who read them.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+from xml.sax.saxutils import escape
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.catalog import Bucket, Catalog
+from fixity.engines.stream.engine import CLOCKS_DIFFER, utc_now
+from fixity.lake import Lake
+from fixity.lake.base import LakeFile
+from fixity.lake.database import open_database, quoted
+from fixity.lake.paths import premis_folder
+from fixity.ledger import Standing, ready, usable_files
+from fixity.ledger.files import ledger_files, run_of
+from fixity.ledger.views import view, view_now
+from fixity.rolling.roll import settings_of
+from fixity.tables import CHECKSUMS, SOFTWARE, naming_the_unreadable
+
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://id.fixity/premis/event")
+"""Under which events have their names; another one would give all of them other identifiers."""
+
+_EVENTS = Path(__file__).with_name("events.sql")
+_XML = Path(__file__).with_name("xml.sql")
+_ESCAPED = """
+    CREATE TEMP MACRO escaped(text) AS replace(replace(replace(
+        regexp_replace(text, '[\\x00-\\x08\\x0B\\x0C\\x0E-\\x1F\\x{FFFE}\\x{FFFF}]', '?', 'g'),
+        '&', '&amp;'), '<', '&lt;'), '>', '&gt;')
+"""
+_HEAD = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    '<premis xmlns="http://www.loc.gov/premis/v3" '
+    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+    'xsi:schemaLocation="http://www.loc.gov/premis/v3 http://www.loc.gov/standards/premis/premis.xsd" '
+    'version="3.0">\n'
+)
+_AGENT = (
+    "<agent><agentIdentifier>"
+    "<agentIdentifierType>local</agentIdentifierType>"
+    "<agentIdentifierValue>{agent}</agentIdentifierValue></agentIdentifier>"
+    "<agentName>fixity-platform</agentName><agentType>software</agentType>{version}</agent>\n"
+)
+_AGENTS = """
+    SELECT DISTINCT agent FROM read_parquet($events, union_by_name = true)
+    WHERE ($key IS NULL OR key = $key) AND ($since IS NULL OR event_datetime >= $since)
+    ORDER BY agent
+"""
+_NOT_RECORDED = f"{SOFTWARE}, version not recorded"
+_LEDGER_FILES = b"ledger_files"
+_NOTE = "EXPORTED.json"
+# DuckDB itself writes the events: handed over to another writer, they take twice as long.
+_COPY = """
+    COPY ({events}) TO {file} (
+        FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {row_group},
+        KV_METADATA {{ledger_files: {ledger_files}}}
+    )
+"""
+_MEMORY = "1GB"  # row groups of each thread, beside the baselines
+_ROWS_OF_PARQUET = 40_960
+_ROWS_OF_XML = 3_000  # some 5 MB: from 32 MB on, the C library gives back and fetches memory each time
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was exported: events, files of the ledger, and the two files' names; None without any event."""
+
+    events: int
+    ledger_files: int
+    xml: str | None = None
+    parquet: str | None = None
+
+
+def export_events(
+    lake: Lake,
+    catalog: Catalog,
+    bucket: Bucket,
+    run_id: str,
+    told: Callable[[str], None] = lambda text: None,
+    now: Callable[[], datetime] = utc_now,
+) -> Exported:
+    """Keep the events of all files of the ledger that have none yet.
+
+    Raises TableMissing, TableUnreadable (an earlier export is spoiled), LakeError.
+    """
+    folder = premis_folder(bucket.name)
+    with lake.workspace() as workspace:
+        exports = _exports(lake, folder, workspace)
+        _complete(lake, folder, exports, workspace)
+        files = _without_events(lake, bucket.name, exports)
+        if not files:
+            return Exported(0, 0)
+        standing = ready(lake, bucket.name, settings_of(bucket), run_id, now, told)
+        parquet, usable = _events(lake, catalog, bucket, standing, files, workspace, now())
+        if not usable:
+            return Exported(0, 0)
+        events = int(pq.read_metadata(parquet).num_rows)
+        xml = workspace / "events.xml"
+        with xml.open("wb") as out:
+            _write_xml([parquet], out, workspace)
+        # Another export may have kept them meanwhile: one by hand, and that of the schedule.
+        others = _exports(lake, folder, workspace)
+        if any(run in runs for runs in others.values() for run in usable):
+            told("another export has kept these events meanwhile: nothing is exported twice")
+            return Exported(0, 0)
+        exported = Exported(events, len(usable), f"{folder}{run_id}.xml", f"{folder}{run_id}.parquet")
+        lake.put(f"{folder}{run_id}.parquet", parquet)
+        lake.put(f"{folder}{run_id}.xml", xml, replace=True)
+    lake.put_text(f"{folder}{_NOTE}", json.dumps(exports | {run_id: usable}), replace=True)
+    return exported
+
+
+def print_events(
+    lake: Lake,
+    catalog: Catalog,
+    bucket: Bucket,
+    out: BinaryIO,
+    key: str | None = None,
+    since: datetime | None = None,
+    told: Callable[[str], None] = lambda text: None,
+    now: Callable[[], datetime] = utc_now,
+) -> None:
+    """Write the events of all checks, or of those of `key`, or `since` (UTC), as one PREMIS document.
+
+    Those that were exported are as they were then. Raises TableMissing, TableUnreadable, LakeError.
+    """
+    folder = premis_folder(bucket.name)
+    standing = ready(lake, bucket.name, settings_of(bucket), str(uuid.uuid4()), now, told)
+    with lake.workspace() as workspace:
+        exports = _exports(lake, folder, workspace)
+        kept = [lake.fetch(f"{folder}{name}.parquet", workspace) for name in exports]
+        files = _without_events(lake, bucket.name, exports)
+        new, _ = _events(lake, catalog, bucket, standing, files, workspace, now())
+        with naming_the_unreadable(*kept):
+            _write_xml([*kept, new], out, workspace, key, since)
+
+
+def _exports(lake: Lake, folder: str, workspace: Path) -> dict[str, list[str]]:
+    """The exports that are kept, each with the runs whose files of the ledger it has the events of."""
+    try:
+        noted = dict(json.loads(lake.read_text(f"{folder}{_NOTE}")))
+    except (FileNotFoundError, ValueError, TypeError):
+        noted = {}
+    names = [file.name for file in lake.list(folder) if file.name.endswith(".parquet")]
+    return {run_of(name): noted.get(run_of(name)) or _told_by(lake.fetch(name, workspace)) for name in names}
+
+
+def _told_by(export: Path) -> list[str]:
+    """Of which runs an export says that it has their events."""
+    with naming_the_unreadable(export):
+        metadata = pq.read_schema(export).metadata or {}
+        if _LEDGER_FILES in metadata:
+            found: list[str] = json.loads(metadata[_LEDGER_FILES])
+            return found
+        return sorted(set(pq.read_table(export, columns=["run_id"]).column("run_id").to_pylist()))
+
+
+def _complete(lake: Lake, folder: str, exports: Iterable[str], workspace: Path) -> None:
+    """Write the XML of exports that were killed before they had one."""
+    there = {file.name for file in lake.list(folder)}
+    for name in exports:
+        if f"{folder}{name}.xml" not in there:
+            xml = workspace / f"{name}.xml"
+            with xml.open("wb") as out:
+                _write_xml([lake.fetch(f"{folder}{name}.parquet", workspace)], out, workspace)
+            lake.put(f"{folder}{name}.xml", xml, replace=True)
+
+
+def _without_events(lake: Lake, bucket: str, exports: dict[str, list[str]]) -> list[LakeFile]:
+    done = {run for runs in exports.values() for run in runs}
+    return [file for file in ledger_files(lake, bucket) if run_of(file.name) not in done]
+
+
+def _events(
+    lake: Lake,
+    catalog: Catalog,
+    bucket: Bucket,
+    standing: Standing,
+    files: list[LakeFile],
+    workspace: Path,
+    now: datetime,
+) -> tuple[Path, list[str]]:
+    """The events as a local Parquet file, and the runs whose files of the ledger they come from."""
+    usable, _ = usable_files(lake, bucket.name, files, workspace, known=standing.left_out)
+    runs = [run_of(each.name) for each in usable]
+    made = pa.table(
+        {
+            "filename": pa.array([str(each.path) for each in usable], pa.string()),
+            "agent": pa.array([each.software or _NOT_RECORDED for each in usable], pa.string()),
+        }
+    )
+    file = workspace / "events.parquet"
+    with open_database(workspace, _MEMORY) as database:
+        view_now(database, lake, standing, "objects", workspace)
+        view(database, "checks", [each.path for each in usable], CHECKSUMS)
+        database.register("made", made)
+        database.execute(
+            _COPY.format(
+                events=_EVENTS.read_text(encoding="utf-8"),
+                file=quoted(file),
+                row_group=_ROWS_OF_PARQUET,
+                ledger_files=quoted(json.dumps(runs)),
+            ),
+            {
+                "namespace": NAMESPACE.hex,
+                "bucket": bucket.name,
+                "place": _place(catalog, bucket),
+                "horizon": now + CLOCKS_DIFFER,
+            },
+        )
+    return file, runs
+
+
+def _write_xml(
+    events: list[Path],
+    out: BinaryIO,
+    workspace: Path,
+    key: str | None = None,
+    since: datetime | None = None,
+) -> None:
+    given = {"events": [str(file) for file in events], "key": key, "since": since}
+    out.write(_HEAD.encode())
+    with open_database(workspace) as database:
+        database.execute(_ESCAPED)
+        reader = database.execute(_XML.read_text(encoding="utf-8"), given).to_arrow_reader(_ROWS_OF_XML)
+        _beside(lambda batch: out.write(_text_of(batch)), reader)
+        agents = database.execute(_AGENTS, given).fetchall()
+    for (agent,) in agents:
+        name, _, said = agent.partition(" ")
+        known = f"<agentVersion>{escape(said)}</agentVersion>" if name == SOFTWARE else ""
+        out.write(_AGENT.format(agent=escape(agent), version=known).encode())
+    out.write(b"</premis>\n")
+
+
+def _text_of(batch: pa.RecordBatch) -> pa.Buffer:
+    # The texts stand one after the other in Arrow's buffer, as they are to stand in the file.
+    texts = batch.column(0)
+    assert texts.offset == 0
+    return texts.buffers()[2]
+
+
+def _beside(use: Callable[[pa.RecordBatch], object], reader: pa.RecordBatchReader) -> None:
+    """Use each batch in a thread, while the next one is being made."""
+    with ThreadPoolExecutor(1) as pool:
+        using = None
+        for batch in reader:
+            if using is not None:
+                using.result()
+            using = pool.submit(use, batch)
+        if using is not None:
+            using.result()
+
+
+def _place(catalog: Catalog, bucket: Bucket) -> str:
+    """What the URI of an object of a bucket begins with."""
+    if bucket.path is not None:
+        return f"{bucket.path.as_uri()}/"
+    return f"s3://{bucket.real_name}/{quote(bucket.prefix)}"

@@ -1,0 +1,159 @@
+"""DuckDB over the lake for people: views of what all buckets hold, made when a statement names them."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from fixity.catalog import Catalog
+from fixity.engines.stream.engine import utc_now
+from fixity.lake import Lake
+from fixity.lake.database import open_database
+from fixity.lake.paths import report_file
+from fixity.ledger import STANDING, LeftOut, ready, usable_files
+from fixity.ledger.current import TableMissing, current_checksums, newest_inventory
+from fixity.ledger.files import ledger_files
+from fixity.ledger.snapshot import in_force
+from fixity.ledger.views import view, view_now
+from fixity.reports import COLUMNS
+from fixity.rolling.roll import settings_of
+from fixity.tables import CHECKSUMS, INVENTORY
+
+if TYPE_CHECKING:
+    import duckdb
+
+VIEWS = ("inventory", "checksums", "checks", "reports", "due")
+"""inventory and checksums: the newest of each bucket. checks: every check ever made. reports: the newest
+of each pair. due: what is due in buckets that have a term, in the order in which it is checked."""
+
+
+class Explorer:
+    """A database with the views of a catalog. `told` hears of files that are left out."""
+
+    def __init__(
+        self,
+        database: duckdb.DuckDBPyConnection,
+        catalog: Catalog,
+        lake: Lake,
+        workspace: Path,
+        told: Callable[[str], None],
+    ) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._lake = lake
+        self._workspace = workspace
+        self._told = told
+        self._made: set[str] = set()
+
+    def ask(self, statement: str) -> duckdb.DuckDBPyRelation | None:
+        """Run a statement; None where it has no rows to give. Raises duckdb.Error, LakeError."""
+        for name in VIEWS:
+            if name not in self._made and re.search(rf"\b{name}\b", statement, re.IGNORECASE):
+                getattr(self, f"_{name}")()
+                self._made.add(name)
+        return self._database.sql(statement)
+
+    def _inventory(self) -> None:
+        files = []
+        for bucket in self._catalog.buckets:
+            try:
+                files.append(
+                    (bucket, self._lake.fetch(newest_inventory(self._lake, bucket), self._workspace))
+                )
+            except TableMissing:
+                continue
+        self._of_buckets("inventory", files, INVENTORY)
+
+    def _checksums(self) -> None:
+        files = []
+        for bucket in self._catalog.buckets:
+            try:
+                table, _ = current_checksums(self._lake, bucket, self._workspace, told=self._left_out)
+                files.append((bucket, table))
+            except TableMissing:
+                continue
+        self._of_buckets("checksums", files, CHECKSUMS)
+
+    def _checks(self) -> None:
+        files = []
+        for bucket in self._catalog.buckets:
+            standing = in_force(self._lake, bucket)
+            usable, left_out = usable_files(
+                self._lake,
+                bucket,
+                ledger_files(self._lake, bucket),
+                self._workspace,
+                known=standing.left_out if standing else None,
+            )
+            for each in left_out:
+                self._left_out(each)
+            files += [(bucket, each.path) for each in usable]
+        self._of_buckets("checks", files, CHECKSUMS)
+
+    def _left_out(self, file: LeftOut) -> None:
+        self._told(f"left out: {self._lake.location(file.name)} {file.why}")
+
+    def _of_buckets(self, name: str, files: list[tuple[str, Path]], schema: pa.Schema) -> None:
+        view(self._database, f"{name}_files", [path for _, path in files], schema)
+        places = pa.table(
+            {"filename": [str(path) for _, path in files], "bucket": [each for each, _ in files]}
+        )
+        self._database.register(f"{name}_places", places.cast(_PLACES))
+        self._database.execute(
+            f"CREATE TEMP VIEW {name} AS SELECT bucket, {name}_files.* EXCLUDE (filename) "
+            f"FROM {name}_files JOIN {name}_places USING (filename)"
+        )
+
+    def _reports(self) -> None:
+        columns = ", ".join(f"'{name}': 'VARCHAR'" for name in COLUMNS)
+        parts = [f"SELECT {', '.join(f'NULL::VARCHAR AS {name}' for name in ('pair', *COLUMNS))} LIMIT 0"]
+        for pair in self._catalog.pairs:
+            try:
+                file = self._lake.fetch(report_file(pair, None), self._workspace)
+            except FileNotFoundError:
+                continue
+            path = str(file).replace("'", "''")
+            parts.append(
+                f"SELECT '{pair}' AS pair, * FROM read_csv('{path}', header = true, columns = {{{columns}}})"
+            )
+        self._database.execute(
+            f"CREATE TEMP VIEW reports AS {' UNION ALL '.join(f'({part})' for part in parts)}"
+        )
+
+    def _due(self) -> None:
+        self._database.register(
+            "due_empty", STANDING.insert(0, pa.field("bucket", pa.string())).empty_table()
+        )
+        self._database.execute("CREATE TEMP TABLE due AS FROM due_empty")
+        columns = ", ".join(STANDING.names)
+        for bucket in self._catalog.buckets.values():
+            if bucket.fixity_every is None:
+                continue
+            try:
+                standing = ready(
+                    self._lake, bucket.name, settings_of(bucket), str(uuid.uuid4()), told=self._told
+                )
+            except TableMissing:
+                continue
+            view_now(self._database, self._lake, standing, "objects", self._workspace)
+            self._database.execute(
+                f"INSERT INTO due SELECT $bucket, {columns} FROM now WHERE wanted AND left_out IS NULL "
+                "AND (due_at IS NULL OR due_at <= $now) ORDER BY due_at NULLS FIRST, key",
+                {"bucket": bucket.name, "now": utc_now()},
+            )
+
+
+_PLACES = pa.schema([("filename", pa.string()), ("bucket", pa.string())])
+
+
+@contextmanager
+def exploring(catalog: Catalog, lake: Lake, told: Callable[[str], None]) -> Iterator[Explorer]:
+    """An explorer for the length of a `with` block. Raises LakeError."""
+    with lake.workspace() as workspace, open_database(workspace) as database:
+        yield Explorer(database, catalog, lake, workspace, told)

@@ -1,0 +1,91 @@
+"""What a rolling run keeps as it goes: checks as they end, and signs of life.
+
+Which objects are checked, and what becomes of the checks, does not belong here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from fixity.engines.stream.engine import Check
+from fixity.lake import Lake, LakeError
+from fixity.rolling.lease import BEAT_SECONDS, DEAD_AFTER, Claim
+
+_KEEP_SECONDS = 5.0  # what a kill loses, at most
+
+
+class Keeper:
+    """Keeps checks as they end, a few seconds' worth at a time, and gives signs of life."""
+
+    def __init__(self, lake: Lake, claim: Claim, workspace: Path, now: Callable[[], datetime]) -> None:
+        self._lake = lake
+        self._claim = claim
+        self._workspace = workspace
+        self._now = now
+        self._waiting: list[Check] = []
+        self._lock = threading.Lock()
+        self._keeping = threading.Lock()
+        self._number = 0
+
+    def add(self, check: Check) -> None:
+        """Take in a check that has ended."""
+        with self._lock:
+            self._waiting.append(check)
+
+    def keep(self) -> None:
+        """Keep all that ended until now."""
+        with self._keeping:
+            with self._lock:
+                waiting, self._waiting = self._waiting, []
+            try:
+                self._claim.hold(self._lake)
+                if waiting:
+                    self._claim.keep(self._lake, self._number + 1, waiting, self._workspace)
+                    self._number += 1
+            except LakeError:
+                with self._lock:
+                    self._waiting = waiting + self._waiting
+                raise
+
+    def work(self, stop: threading.Event, failed: Callable[[BaseException], None]) -> None:
+        """Keep and say alive until told to stop; a lake that does not answer may do so again."""
+        said = kept = time.monotonic()
+        try:
+            while not stop.wait(_KEEP_SECONDS):
+                try:
+                    self.keep()
+                    if time.monotonic() - said >= BEAT_SECONDS:
+                        self._claim.say_alive(self._lake, self._now())
+                        said = time.monotonic()
+                    kept = time.monotonic()
+                except LakeError:
+                    if time.monotonic() - kept > DEAD_AFTER.total_seconds() / 2:
+                        raise
+        except BaseException as error:
+            failed(error)
+
+
+@contextmanager
+def kept_alive(
+    lake: Lake,
+    claim: Claim,
+    workspace: Path,
+    now: Callable[[], datetime],
+    failed: Callable[[BaseException], None],
+) -> Iterator[Keeper]:
+    """A keeper at work for the length of the block; `failed` hears what ends it before. Raises LakeError."""
+    keeper = Keeper(lake, claim, workspace, now)
+    stop = threading.Event()
+    thread = threading.Thread(target=keeper.work, args=(stop, failed), name="keep", daemon=True)
+    thread.start()
+    try:
+        yield keeper
+    finally:
+        stop.set()
+        thread.join()
+        keeper.keep()

@@ -1,0 +1,158 @@
+"""Claims: what a rolling run in progress has taken and checked so far, for others and for its heirs.
+
+    scratch/rolling/<bucket>/<run>/alive.json          who, and when there was a last sign of life
+    scratch/rolling/<bucket>/<run>/batch-000001.parquet      what was taken, and from which standing
+    scratch/rolling/<bucket>/<run>/checks/000001.parquet     checks that have ended
+
+Whether a run is alive is told by its signs of life and not by Dagster, so that it holds for runs of
+any instance, and of none.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.engines.stream.engine import Check
+from fixity.lake import Lake
+from fixity.lake.paths import claims_folder, set_aside_folder
+from fixity.tables import CHECKSUMS, Provenance
+
+BEAT_SECONDS = 30.0
+DEAD_AFTER = timedelta(minutes=10)
+_LONG_AGO = "1970-01-01T00:00:00+00:00"
+
+_OF_CHECKS = ("status", "checksum", "error_code", "error_message", "bytes_read", "checked_at")
+CHECKS = pa.schema(
+    [pa.field("position", pa.int64()), *(CHECKSUMS.field(name).with_nullable(True) for name in _OF_CHECKS)]
+)
+
+
+class BucketBusy(Exception):
+    """Another rolling run works on the bucket. The message says which."""
+
+
+class ClaimLost(Exception):
+    """A run gave no sign of life for so long that another took it for dead, and its claim with it."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run's claim on what it has taken; since when, and its last sign of life (UTC)."""
+
+    bucket: str
+    run_id: str
+    began: str
+    beat: str
+
+    @property
+    def folder(self) -> str:
+        """Its folder in the lake."""
+        return f"{claims_folder(self.bucket)}{self.run_id}/"
+
+    def is_alive(self, now: datetime) -> bool:
+        """Whether its last sign of life is near; by a clock that differs it may be in the future."""
+        return abs(now - datetime.fromisoformat(self.beat)) < DEAD_AFTER
+
+    def hold(self, lake: Lake) -> None:
+        """Raise ClaimLost where the claim is gone; LakeError."""
+        try:
+            lake.read_text(f"{self.folder}alive.json")
+        except FileNotFoundError:
+            raise ClaimLost(
+                f"the run {self.run_id} gave no sign of life for {DEAD_AFTER}: another took '{self.bucket}' "
+                "over and kept what was checked until then: the rest is checked anew"
+            ) from None
+
+    def end(self, lake: Lake) -> None:
+        """Give the claim up, so that also half of it gone is of use to an heir. Raises LakeError."""
+        lake.remove(f"{self.folder}checks/")
+        lake.remove(self.folder)
+
+    def set_aside(self, lake: Lake) -> str:
+        """Move all that it kept out of the way of other runs, and say whereto. Raises LakeError."""
+        folder = set_aside_folder(self.bucket, self.run_id)
+        for file in lake.list(self.folder):
+            lake.copy(file.name, folder + file.name.removeprefix(self.folder))
+        lake.remove(self.folder)
+        return lake.location(folder)
+
+    def say_alive(self, lake: Lake, now: datetime) -> None:
+        """Give a sign of life. Raises LakeError."""
+        said = json.dumps({"began": self.began, "beat": now.isoformat()})
+        lake.put_text(f"{self.folder}alive.json", said, replace=True)
+
+    def take(self, lake: Lake, number: int, rows: pa.Table, chosen: Provenance, workspace: Path) -> Path:
+        """Note a batch as taken, with what it was chosen from; returns a local file.
+
+        Again with fewer rows, as long as none of them is read. Raises LakeError.
+        """
+        name = f"batch-{number:06d}.parquet"
+        file = workspace / name
+        pq.write_table(rows.cast(chosen.attach(rows.schema)), file)
+        kept = workspace / f"to-keep-{name}"
+        kept.write_bytes(file.read_bytes())
+        lake.put(self.folder + name, kept, replace=True)
+        return file
+
+    def keep(self, lake: Lake, number: int, checks: list[Check], workspace: Path) -> None:
+        """Keep checks that have ended; again where that may have failed. Raises LakeError."""
+        columns = [[getattr(check, name) for check in checks] for name in CHECKS.names]
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, CHECKS, strict=True)]
+        file = workspace / "ended.parquet"
+        pq.write_table(pa.table(arrays, schema=CHECKS), file)
+        lake.put(f"{self.folder}checks/{number:06d}.parquet", file, replace=True)
+
+    def batches(self, lake: Lake, workspace: Path) -> list[Path]:
+        """Local files of what it has taken, in order. Raises LakeError."""
+        return self._files(lake, "batch-", workspace)
+
+    def checks(self, lake: Lake, workspace: Path) -> list[Path]:
+        """Local files of the checks that have ended. Raises LakeError."""
+        return self._files(lake, "checks/", workspace)
+
+    def _files(self, lake: Lake, kind: str, workspace: Path) -> list[Path]:
+        return [
+            lake.fetch(file.name, workspace)
+            for file in lake.list(self.folder)
+            if file.name.startswith(self.folder + kind)
+        ]
+
+
+def claims(lake: Lake, bucket: str) -> list[Claim]:
+    """All claims on a bucket, of the living and the dead. Raises LakeError."""
+    found = []
+    for file in lake.list(claims_folder(bucket)):
+        if not file.name.endswith("/alive.json"):
+            continue
+        run_id = file.name.split("/")[-2]
+        try:
+            said = json.loads(lake.read_text(file.name))
+            found.append(Claim(bucket, run_id, said["began"], said["beat"]))
+        except FileNotFoundError:  # over in this moment
+            continue
+        except (ValueError, KeyError, TypeError):  # spoiled: of nobody who lives
+            found.append(Claim(bucket, run_id, _LONG_AGO, _LONG_AGO))
+    return found
+
+
+def claim(lake: Lake, bucket: str, run_id: str, now: datetime) -> Claim:
+    """Claim a bucket for a run: written first, and then looked whether it is the only one.
+
+    Two that come at once may both step back, never both go on. Raises BucketBusy, LakeError.
+    """
+    mine = Claim(bucket, run_id, now.isoformat(), now.isoformat())
+    mine.say_alive(lake, now)
+    for other in claims(lake, bucket):
+        if other.run_id != run_id and other.is_alive(now):
+            lake.remove(mine.folder)
+            raise BucketBusy(
+                f"'{bucket}' is being checked by the rolling run {other.run_id} since {other.began} "
+                f"(last sign of life {other.beat}): it goes on with newer batches itself"
+            )
+    return mine

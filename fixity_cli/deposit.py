@@ -1,0 +1,86 @@
+"""Verifying a deposit from the command line: no run of Dagster, a report in the lake."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from fixity.buckets import Pace, open_store
+from fixity.buckets.local import LocalStore
+from fixity.catalog import Catalog
+from fixity.humanize import bytes_text
+from fixity.ingest.deposit import Deposit, Summary, verify_deposit
+from fixity.lake import open_lake
+from fixity.lake.database import processors
+from fixity.lake.paths import deposit_report_file
+
+if TYPE_CHECKING:
+    from fixity.buckets.s3.attributes import Attributes
+
+_SAY_EVERY = 10  # seconds
+
+
+def run_deposit(
+    catalog: Catalog,
+    directory: Path,
+    bucket: str,
+    prefix: str,
+    read: bool,
+    exclude_files: tuple[str, ...] = (),
+) -> tuple[Summary, str]:
+    """Verify a directory against a bucket. Returns the figures, and where the CSV is.
+
+    Arguments: `exclude_files`, shell patterns of the files' keys to leave out.
+    Raises StoreUnreachable, NothingToVerify, LakeError.
+    """
+    lake = open_lake(catalog)
+    target = catalog.buckets[bucket]
+    above = "" if target.is_local else prefix  # a store lists what begins so, a directory all of it
+    target = target.model_copy(update={"prefix": target.prefix + above})
+    # Hashing needs a processor each; reading back waits for the network.
+    threads = target.max_concurrency or (16 if read else max(2, processors()))
+    said_at = time.monotonic()
+
+    def progress(summary: Summary) -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at >= _SAY_EVERY:
+            said_at = time.monotonic()
+            typer.echo(f"{bucket}: {summary.files:,} files, {bytes_text(summary.bytes)}", err=True)
+
+    with (
+        lake.workspace() as workspace,
+        closing(open_store(catalog, target)) as store,
+        closing(LocalStore(directory, Pace(threads))) as source,
+    ):
+
+        @cache
+        def attributes() -> Attributes | None:
+            from fixity.buckets.s3.attributes import open_attributes
+
+            return open_attributes(catalog, target, threads)
+
+        file = workspace / "deposit.csv"
+        summary = verify_deposit(
+            Deposit(
+                source,
+                store,
+                attributes,
+                prefix.removeprefix(above),
+                read,
+                target.exclude,
+                above,
+                exclude_files,
+            ),
+            file,
+            threads,
+            progress,
+        )
+        name = deposit_report_file(bucket, datetime.now(UTC))
+        lake.put(name, file)
+    return summary, lake.location(name)

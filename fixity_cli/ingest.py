@@ -1,0 +1,228 @@
+"""The verbs of ingest fixity: `fixity ingest`, `fixity restore`, `fixity deposit`."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fixity_cli.shared import (
+    STATUS_HELP,
+    BucketArgument,
+    CatalogOption,
+    Exit,
+    VerboseOption,
+    end,
+    known,
+    load,
+    print_figures,
+    stop_unless_done,
+)
+
+if TYPE_CHECKING:
+    from fixity.catalog import Bucket, Catalog
+    from fixity.ingest.records import Record
+    from fixity.ledger.inventory import Wanted
+
+verbs = typer.Typer()
+
+
+@verbs.command(epilog=STATUS_HELP)
+def ingest(
+    bucket: BucketArgument,
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY]...",
+            help="Only these objects; else those that the CSV names, else all.",
+        ),
+    ] = None,
+    expected: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CSV|CHECKSUM",
+            help="What is expected: a CSV with the columns key and checksum, or, with one KEY, its "
+            "checksum, such as SHA256:9f86…. It is kept, and counts before every other record.",
+        ),
+    ] = None,
+    catalog: CatalogOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Read objects and hold them against the checksums that were recorded of them."""
+    from fixity.ingest.records import GivenWrong, keep_given
+    from fixity.ingest.report import Counts
+    from fixity.ingest.verdict import verdict
+    from fixity.lake import open_lake
+    from fixity.ledger.selection import keep_selection
+    from fixity_assets.selected import SELECTION
+    from fixity_cli.runs import runner
+    from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
+
+    loaded = load(catalog)
+    known(bucket, loaded.buckets, "bucket")
+    lake = open_lake(loaded)
+    wanted: list[Wanted] = [(key, None) for key in keys or []]
+    try:
+        records = _given(expected, keys or [])
+        records = _fitting(loaded.buckets[bucket], records)
+    except GivenWrong as error:
+        end(Exit.WRONG_USE, str(error))
+    if records:
+        keep_given(lake, bucket, records)
+    selected = wanted or [(record.key, record.version_id) for record in records]
+    job, tags = INGEST_BUCKET_JOB, {}
+    if selected:
+        job, tags = INGEST_SELECTED_JOB, {SELECTION: keep_selection(lake, bucket, selected)}
+    with runner(loaded, verbose) as runs:
+        ended = runs.run(job, bucket, tags=tags)
+    stop_unless_done(ended)
+    said = ended.metadata["ingest_report"]
+    print_figures(
+        f"Ingest report of {bucket} complete:",
+        {
+            "Objects": said["objects"],
+            "Matched": said["matched"],
+            "Not matched": said["not_matched"],
+            "Skipped": said["skipped"],
+            "Failed": said["failed"],
+            "Missing": said["missing"],
+            "Conflicts": said["conflicts"],
+        },
+    )
+    typer.echo(f"CSV: {said['csv']}")
+    # The checks of the asset speak of the whole bucket.
+    counted = Counts(**{each.name: said[each.name] for each in fields(Counts)})
+    wrong = [each for each in verdict(counted) if not each.passed and each.severity == "ERROR"]
+    raise typer.Exit(Exit.NOT_VERIFIED if wrong else Exit.VERIFIED)
+
+
+def _given(expected: str | None, keys: list[str]) -> list[Record]:
+    from fixity.ingest.records import GivenWrong, read_given
+    from fixity.ingest.records.by_hand import given_record
+
+    if expected is None:
+        return []
+    file = Path(expected)
+    try:
+        if file.is_file():
+            records = read_given(file.read_text(encoding="utf-8"), file.name)
+            if not records:
+                raise GivenWrong(f"{file.name}: there is no object in it")
+            return records
+    except (OSError, UnicodeDecodeError) as error:
+        raise GivenWrong(f"{file}: cannot be read: {error}") from error
+    if len(keys) != 1:
+        raise GivenWrong(f"{expected}: there is no such file, and a checksum needs exactly one KEY")
+    return [given_record(keys[0], expected, "given on the command line")]
+
+
+def _fitting(bucket: Bucket, records: list[Record]) -> list[Record]:
+    """The records of what the runs of a bucket look at. Raises GivenWrong."""
+    from fixity.ingest.records import GivenWrong
+    from fixity.ledger.selection import is_excluded
+
+    for record in records:
+        if record.version_id and bucket.versions != "all":
+            raise GivenWrong(
+                f"{record.recorded_in}: {record.key} has a version_id, and of {bucket.name} only current "
+                "versions are read: leave it out, or write `versions: all` in the catalog"
+            )
+    fitting = [record for record in records if not is_excluded(bucket, record.key)]
+    if records and not fitting:
+        raise GivenWrong(f"all that is named is left out by `exclude` of {bucket.name} in the catalog")
+    return fitting
+
+
+@verbs.command(epilog=STATUS_HELP)
+def restore(
+    bucket: BucketArgument,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would come to, and ask for nothing.")
+    ] = False,
+    catalog: CatalogOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Ask for the restore of a bucket's archived objects; say before what it comes to.
+
+    Goes by the newest inventory. The sensor restore_completion has read what is restored.
+    """
+    from fixity.ledger.current import TableMissing
+    from fixity_cli.restore import say_estimate
+    from fixity_cli.runs import runner
+    from jobs.ingest import RESTORE_JOB
+
+    loaded = load(catalog)
+    known(bucket, loaded.buckets, "bucket")
+    if loaded.buckets[bucket].is_local:
+        end(Exit.WRONG_USE, f"{bucket} is a local directory: nothing in it is archived")
+    try:
+        say_estimate(loaded, bucket)
+    except TableMissing:
+        end(Exit.NOT_DONE, f"there is no inventory of {bucket} yet: run fixity inventory {bucket} first")
+    if dry_run:
+        return
+    with runner(loaded, verbose) as runs:
+        ended = runs.run(RESTORE_JOB, bucket)
+    stop_unless_done(ended)
+    said = ended.metadata["restored"]
+    states = ("waiting", "requested", "restored", "checked", "failed")
+    print_figures(f"Restore of {bucket}:", {state.capitalize(): said[state] for state in states})
+    typer.echo(f"Table: {said['table']}")
+    raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
+
+
+@verbs.command(epilog=STATUS_HELP)
+def deposit(
+    source: Annotated[
+        str, typer.Argument(help="A local directory; or a pair of the catalog whose source is one.")
+    ],
+    bucket: Annotated[
+        str | None, typer.Argument(help="The bucket of the catalog it was uploaded to; not with a pair.")
+    ] = None,
+    prefix: Annotated[
+        str, typer.Option(help="What stands before the files' keys in the bucket, such as 2026/.")
+    ] = "",
+    read: Annotated[bool, typer.Option("--read", help="Read every object back.")] = False,
+    catalog: CatalogOption = None,
+) -> None:
+    """Prove that an upload arrived, without reading it back where an ETag or stored checksum proves it."""
+    from fixity.ingest.deposit import NothingToVerify
+    from fixity_cli.deposit import run_deposit
+
+    loaded = load(catalog)
+    directory, target, exclude = _sides(loaded, source, bucket)
+    try:
+        summary, report = run_deposit(loaded, directory, target, prefix, read, exclude)
+    except NothingToVerify as error:
+        end(Exit.WRONG_USE, f"{directory}: {error}")
+    print_figures(
+        f"Deposit in {target} verified:" if summary.verified == summary.files else f"Deposit in {target}:",
+        {
+            "Files": summary.files,
+            "Bytes": summary.bytes,
+            "Verified": summary.verified,
+            "Mismatches": summary.mismatch,
+            "Missing": summary.missing,
+            "Failed": summary.failed,
+            "Not local": summary.not_local,
+        },
+    )
+    typer.echo(f"CSV: {report}")
+    raise typer.Exit(Exit.VERIFIED if summary.verified == summary.files else Exit.NOT_VERIFIED)
+
+
+def _sides(catalog: Catalog, source: str, bucket: str | None) -> tuple[Path, str, tuple[str, ...]]:
+    """The directory, the bucket, and what is left out of the directory besides."""
+    if bucket is not None:
+        known(bucket, catalog.buckets, "bucket")
+        if not Path(source).is_dir():
+            end(Exit.WRONG_USE, f"{source} is not a directory")
+        return Path(source), bucket, ()
+    known(source, catalog.pairs, "pair")
+    pair = catalog.pairs[source]
+    path, exclude = catalog.buckets[pair.source].path, catalog.buckets[pair.source].exclude
+    if path is None:
+        end(Exit.WRONG_USE, f"the source of {source} is no local directory: use fixity verify {source}")
+    return path, pair.replica, exclude

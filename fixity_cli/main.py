@@ -1,0 +1,37 @@
+"""The `fixity` command, put together from its verbs: they read the catalog, run jobs, and print what came."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import typer
+
+from fixity_cli import batch, ingest, map_results, premis, rolling, sql, verify
+from fixity_cli.shared import STATUS_HELP, Exit
+
+app = typer.Typer(
+    name="fixity",
+    help="Prove that what is kept in buckets and their replicas is still there, byte for byte. "
+    "Runs show in the Dagster UI of the same instance (DAGSTER_HOME, else .dagster/ in the working "
+    "directory).",
+    epilog=STATUS_HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for _module in (verify, map_results, batch, ingest, premis, rolling, sql):
+    app.add_typer(_module.verbs)
+
+
+def main() -> None:
+    """The entry point of the `fixity` command."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        # Status 1 would say that damage was found.
+        if "--verbose" in sys.argv or "-v" in sys.argv:
+            traceback.print_exc()
+        typer.echo(f"could not be done: {type(error).__name__}: {error}", err=True)
+        sys.exit(Exit.NOT_DONE)

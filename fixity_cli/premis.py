@@ -1,0 +1,49 @@
+"""The verb `fixity premis`: PREMIS events on stdout."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from fixity_cli.shared import STATUS_HELP, BucketArgument, CatalogOption, Exit, end, known, load
+
+verbs = typer.Typer()
+
+
+@verbs.command(epilog=STATUS_HELP)
+def premis(
+    bucket: BucketArgument,
+    key: Annotated[str | None, typer.Option("--key", help="Only events of this object.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="DATE", help="Only events since then (UTC), such as 2026-01-31."),
+    ] = None,
+    catalog: CatalogOption = None,
+) -> None:
+    """Write an event for each check of a bucket to stdout, as one PREMIS 3 document in XML."""
+    from datetime import UTC, datetime
+
+    from fixity.lake import open_lake
+    from fixity.reports.premis import print_events
+
+    loaded = load(catalog)
+    known(bucket, loaded.buckets, "bucket")
+    try:
+        first = datetime.fromisoformat(since) if since else None
+    except ValueError:
+        end(Exit.WRONG_USE, f"'{since}' is no date: write it as 2026-01-31 or 2026-01-31T12:00")
+    if first and first.tzinfo is None:
+        first = first.replace(tzinfo=UTC)
+    out = sys.stdout.buffer
+    print_events(
+        open_lake(loaded),
+        loaded,
+        loaded.buckets[bucket],
+        out,
+        key,
+        first,
+        lambda text: typer.echo(text, err=True),
+    )
+    out.flush()

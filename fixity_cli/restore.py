@@ -1,0 +1,71 @@
+"""What a restore comes to, said before anything is asked for."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import typer
+
+from fixity.buckets import DEFAULT_CONCURRENCY, ObjectError
+from fixity.buckets.s3.attributes import Attributes, open_attributes
+from fixity.catalog import Catalog
+from fixity.humanize import bytes_text
+from fixity.ingest.restore.archives import Archive, archive_of, estimate, tier_for
+from fixity.ingest.restore.objects import Archived, archived_of
+from fixity.lake import open_lake
+from fixity.ledger.current import newest_inventory
+
+
+def say_estimate(catalog: Catalog, bucket: str) -> None:
+    """Print how much is archived, and what its restore costs. Raises TableMissing, LakeError."""
+    entry = catalog.buckets[bucket]
+    lake = open_lake(catalog)
+    attributes = open_attributes(catalog, entry, DEFAULT_CONCURRENCY)
+    assert attributes is not None
+    with lake.workspace() as workspace, ThreadPoolExecutor(DEFAULT_CONCURRENCY) as pool:
+        inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
+        rows = archived_of(lake, bucket, inventory, workspace)
+        answers = list(pool.map(lambda row: _archive(attributes, row), rows))
+        found = [
+            (archive, row.size)
+            for archive, row in zip(answers, rows, strict=True)
+            if archive and not isinstance(archive, ObjectError)
+        ]
+    for archive in dict.fromkeys(archive for archive, _ in found):
+        part = estimate([each for each in found if each[0] == archive], entry.restore)
+        tier, said = tier_for(archive, entry.restore.tier)
+        typer.echo(
+            f"{archive}: {part.objects:,} objects, {bytes_text(part.size)}, {tier}, {_dollars(part.total)}"
+        )
+        if said:
+            typer.echo(f"    {said}")
+    unknown = [(row, said) for said, row in zip(answers, rows, strict=True) if isinstance(said, ObjectError)]
+    if unknown:
+        row, error = unknown[0]
+        typer.echo(
+            f"Not in the estimate, since nobody could look where they lie: {len(unknown):,} objects, "
+            f"{bytes_text(sum(row.size for row, _ in unknown))} ({row.key}: {error})"
+        )
+    whole = estimate(found, entry.restore)
+    typer.echo(
+        f"Archived in {bucket}: {whole.objects:,} objects, {bytes_text(whole.size)}, "
+        f"{bytes_text(entry.restore.at_once)} at a time"
+    )
+    typer.echo(
+        f"Estimate: {_dollars(whole.total)} (retrieval {_dollars(whole.retrieval)}, "
+        f"requests {_dollars(whole.requests)}, copies for {entry.restore.days} days "
+        f"{_dollars(whole.copies)}; list prices of us-east-1, without reading and transfer)"
+    )
+
+
+def _archive(attributes: Attributes, row: Archived) -> Archive | ObjectError | None:
+    if row.storage_class != "INTELLIGENT_TIERING":
+        return archive_of(row.storage_class, None)
+    try:
+        return archive_of(row.storage_class, attributes.head(row.key, row.version_id, row.etag))
+    except ObjectError as error:
+        return error
+
+
+def _dollars(amount: float) -> str:
+    return f"${amount:,.2f}"

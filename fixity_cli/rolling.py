@@ -1,0 +1,178 @@
+"""The verbs of rolling fixity: what is due, a batch by hand, one object by hand, and the coverage."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fixity_cli.shared import (
+    STATUS_HELP,
+    BucketArgument,
+    CatalogOption,
+    Exit,
+    VerboseOption,
+    end,
+    known,
+    load,
+    print_figures,
+    say_errors,
+)
+
+if TYPE_CHECKING:
+    from fixity.catalog import Catalog
+
+verbs = typer.Typer()
+
+ItemsOption = Annotated[int | None, typer.Option("--items", min=1, help="At most so many objects.")]
+
+
+@verbs.command(epilog=STATUS_HELP)
+def due(
+    bucket: BucketArgument,
+    items: ItemsOption = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm-empty", help="The newest inventory is empty, and that is right.")
+    ] = False,
+    catalog: CatalogOption = None,
+) -> None:
+    """List what is due in a bucket, in the order in which it is checked, and what is left out, and why."""
+    from fixity.engines.stream.engine import utc_now
+    from fixity.humanize import bytes_text
+    from fixity.lake import open_lake
+    from fixity.ledger import confirm_empty, ready
+    from fixity.rolling import bucket_coverage, due_now
+    from fixity.rolling.lease import claims
+    from fixity.rolling.roll import settings_of
+
+    loaded = load(catalog)
+    known(bucket, loaded.buckets, "bucket")
+    wanted = loaded.buckets[bucket]
+    if wanted.fixity_every is None:
+        end(Exit.WRONG_USE, f"'{bucket}' has no term: give it `fixity_every` in the catalog, such as 90d")
+    lake = open_lake(loaded)
+    if confirm:
+        confirm_empty(lake, bucket)
+    run_id = str(uuid.uuid4())
+    covered = bucket_coverage(lake, wanted, run_id)
+    for text in covered.ledger:
+        typer.echo(text, err=True)
+    with lake.workspace() as workspace:
+        standing = ready(lake, bucket, settings_of(wanted), run_id)
+        alive = [each for each in claims(lake, bucket) if each.is_alive(utc_now())]
+        taken = [file for each in alive for file in each.batches(lake, workspace)]
+        rows = due_now(lake, standing, taken, utc_now(), items or wanted.batch_items, workspace)
+    for row in rows.to_pylist():
+        since = f"{row['verified_at']:%Y-%m-%d %H:%M} UTC" if row["verified_at"] else "never"
+        typer.echo(f"{since:<22}{bytes_text(row['size']):>10}  {row['key']}")
+    text = (
+        f"{covered.due + covered.never:,} of {covered.objects:,} objects are past their term or never checked"
+    )
+    typer.echo(f"{text}; the first {rows.num_rows:,} that are due stand above", err=True)
+    if covered.archived:
+        typer.echo(f"left out: {covered.archived:,} archived (GLACIER, DEEP_ARCHIVE)", err=True)
+    if alive:
+        typer.echo(f"left out: what the run {alive[0].run_id} has taken", err=True)
+
+
+@verbs.command("roll", epilog=STATUS_HELP)
+def roll_bucket(
+    bucket: BucketArgument,
+    items: ItemsOption = None,
+    catalog: CatalogOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Check a batch of what is due in a bucket, now. Status 1 when some failed, or anything is damaged."""
+    _roll(load(catalog), bucket, {"items": items} if items else {}, verbose)
+
+
+@verbs.command("check", epilog=STATUS_HELP)
+def check_key(
+    bucket: BucketArgument,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="An object's key, below the bucket's prefix.")],
+    catalog: CatalogOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Check one object, all of its versions that are listed, and compare it with its baseline."""
+    _roll(load(catalog), bucket, {"keys": [key]}, verbose)
+
+
+def _roll(loaded: Catalog, bucket: str, config: dict[str, Any], verbose: bool) -> None:
+    from fixity_cli.runs import runner
+    from jobs import ROLL_JOB
+
+    known(bucket, loaded.buckets, "bucket")
+    with runner(loaded, verbose) as runs:
+        ended = runs.run(ROLL_JOB, bucket, {"ops": {"rolling_checks": {"config": config}}})
+    say_errors(ended)
+    if "rolling_checks" not in ended.metadata:
+        raise typer.Exit(Exit.NOT_DONE)
+    said = ended.metadata["rolling_checks"]
+    print_figures(
+        f"Rolling checks of {bucket} complete:",
+        {
+            "Objects": said["dagster/row_count"],
+            "Succeeded": said["succeeded"],
+            "Failed": said["failed"],
+            "Skipped": said["skipped"],
+            "First seen": said["registered"],
+            "Damaged": said["damaged"],
+            "Bytes read": said["bytes_read"],
+        },
+    )
+    if said["cut_short"] != "-":
+        typer.echo(f"No more were taken: {said['cut_short']}")
+    if said["dagster/row_count"]:
+        typer.echo(f"Table: {said['table']}")
+    if not ended.success:
+        raise typer.Exit(Exit.NOT_DONE)
+    raise typer.Exit(Exit.NOT_VERIFIED if said["failed"] or ended.failed_checks else Exit.VERIFIED)
+
+
+@verbs.command(epilog=STATUS_HELP)
+def coverage(catalog: CatalogOption = None) -> None:
+    """Say of each bucket with a term what was checked within it. Status 1 when that is not all right."""
+    from fixity.lake import open_lake
+    from fixity.ledger.current import TableMissing
+    from fixity.rolling import bucket_coverage
+
+    loaded = load(catalog)
+    lake = open_lake(loaded)
+    wrong = False
+    for bucket in loaded.buckets.values():
+        if bucket.fixity_every is None:
+            continue
+        try:
+            row = bucket_coverage(lake, bucket, str(uuid.uuid4()))
+        except TableMissing as error:
+            typer.echo(str(error), err=True)
+            wrong = True
+            continue
+        wrong = wrong or not row.is_right
+        print_figures(
+            f"Coverage of {bucket.name}:",
+            {
+                "Objects": row.objects,
+                "Within term": row.within_term,
+                "Past term": row.due,
+                "Never checked": row.never,
+                "Overdue": row.overdue,
+                "Failing": row.failing,
+                "Damaged": row.damaged,
+                "Archived": row.archived,
+            },
+        )
+        typer.echo(f"        Oldest check:       {row.oldest or '-'}")
+        pace = "no pace yet" if row.days_to_go is None else f"done in {row.days_to_go:.1f} days at this pace"
+        typer.echo(f"        Past and never:     {pace}")
+        if row.silent is not None:
+            text = (
+                "no rolling run yet"
+                if row.silent == float("inf")
+                else f"no rolling run for {row.silent:.0f} h"
+            )
+            typer.echo(f"        SILENT:             {text}")
+        for said in row.ledger:
+            typer.echo(said, err=True)
+    raise typer.Exit(Exit.NOT_VERIFIED if wrong else Exit.VERIFIED)

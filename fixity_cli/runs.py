@@ -1,0 +1,94 @@
+"""Runs of the platform's jobs inside this process, recorded in the instance, so that the UI shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from fixity.catalog import Catalog
+from fixity_assets.definitions import build_definitions
+from fixity_cli.bar import CommandLineProgress
+from fixity_cli.instance import prepare_home
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended. `metadata` of each asset it materialized; `errors`, for people, when it failed."""
+
+    run_id: str
+    success: bool
+    metadata: dict[str, dict[str, Any]]
+    failed_checks: list[str]
+    errors: list[str]
+
+
+class Runner:
+    """Runs jobs of one catalog on one instance."""
+
+    def __init__(
+        self, definitions: dg.Definitions, instance: dg.DagsterInstance, log_level: str = "CRITICAL"
+    ) -> None:
+        self._definitions = definitions
+        self._instance = instance
+        self._log_level = log_level
+
+    def run(
+        self,
+        job: str,
+        partition: str,
+        config: dict[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Ended:
+        """Run a job for a partition, and wait for its end. `config`: of its assets, as Dagster writes it."""
+        result = self._definitions.resolve_job_def(job).execute_in_process(
+            instance=self._instance,
+            partition_key=partition,
+            tags=tags,
+            raise_on_error=False,
+            run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": self._log_level}}}},
+        )
+        return Ended(
+            run_id=result.run_id,
+            success=result.success,
+            metadata=_metadata(result),
+            failed_checks=[
+                evaluation.check_name
+                for evaluation in result.get_asset_check_evaluations()
+                if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR
+            ],
+            errors=_errors(result),
+        )
+
+
+def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for event in result.get_asset_materialization_events():
+        materialization = event.step_materialization_data.materialization
+        name = materialization.asset_key.to_user_string()
+        found[name] = {key: value.value for key, value in materialization.metadata.items()}
+    return found
+
+
+def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
+    errors = []
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        data = event.step_failure_data
+        if data.user_failure_data and data.user_failure_data.description:
+            errors.append(data.user_failure_data.description)
+        elif data.error:
+            cause = data.error.cause or data.error
+            errors.append(cause.message.strip())
+    return errors
+
+
+@contextmanager
+def runner(catalog: Catalog, verbose: bool) -> Iterator[Runner]:
+    """A runner over the instance, with progress on the terminal for the length of the block."""
+    prepare_home()
+    with dg.DagsterInstance.get() as instance, CommandLineProgress() as progress:
+        definitions = build_definitions(catalog, {"progress": progress}, "in_process")
+        yield Runner(definitions, instance, "INFO" if verbose else "CRITICAL")

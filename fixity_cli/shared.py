@@ -1,0 +1,98 @@
+"""What all verbs of the `fixity` command share: options, exit statuses, the catalog, and what is printed.
+
+A verb itself does not belong here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from fixity.catalog import Catalog
+    from fixity_cli.runs import Ended
+
+
+class Exit(IntEnum):
+    """What the command's exit status means."""
+
+    VERIFIED = 0
+    NOT_VERIFIED = 1
+    WRONG_USE = 2
+    NOT_DONE = 3
+
+
+STATUS_HELP = (
+    "Exit status: 0 verified; 1 the verdict has an error; 2 wrong usage or configuration; "
+    "3 something could not be done, such as a bucket that cannot be reached."
+)
+"""What every verb's help ends with."""
+
+CatalogOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--catalog",
+        metavar="FILE",
+        help="The catalog; else the file that FIXITY_CATALOG names, else fixity.yaml here.",
+    ),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's own log on stderr.")]
+PairArgument = Annotated[str, typer.Argument(metavar="PAIR", help="A pair of the catalog.")]
+BucketArgument = Annotated[str, typer.Argument(metavar="BUCKET", help="A bucket of the catalog.")]
+
+
+def load(file: Path | None) -> Catalog:
+    """The catalog, with its warnings on stderr; ends the command where it is wrong."""
+    from fixity.catalog import CatalogError, load_catalog
+
+    try:
+        loaded = load_catalog(file)
+    except CatalogError as error:
+        end(Exit.WRONG_USE, str(error))
+    for pair in loaded.pairs.values():
+        for caution in loaded.cautions(pair):
+            typer.echo(f"warning: pairs.{pair.name}: {caution}", err=True)
+    return loaded
+
+
+def known(name: str, names: Iterable[str], kind: str) -> None:
+    """End the command, with a guess at what was meant, unless the name is one of the catalog's."""
+    names = list(names)
+    if name in names:
+        return
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    end(Exit.WRONG_USE, f"the catalog has no {kind} '{name}'{hint} It has: {', '.join(names) or 'none'}")
+
+
+def print_figures(title: str, figures: dict[str, int]) -> None:
+    """Print counts below a title, in columns."""
+    typer.echo(title)
+    for name, value in figures.items():
+        typer.echo(f"        {name + ':':<20}{value}")
+
+
+def say_errors(ended: Ended) -> None:
+    """Print a run's errors on stderr."""
+    for error in ended.errors:
+        typer.echo(error, err=True)
+    if not ended.success:
+        typer.echo(f"run {ended.run_id} failed; the UI can re-execute it from failure", err=True)
+
+
+def stop_unless_done(ended: Ended) -> None:
+    """Print a run's errors, and end the command where the run failed."""
+    say_errors(ended)
+    if not ended.success:
+        raise typer.Exit(Exit.NOT_DONE)
+
+
+def end(status: Exit, message: str) -> NoReturn:
+    """End the command with a message on stderr."""
+    typer.echo(message, err=True)
+    raise typer.Exit(status)

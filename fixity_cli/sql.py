@@ -1,0 +1,82 @@
+"""The verbs `fixity sql` and `fixity shell`: DuckDB over the lake, with a view for each kind of table."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fixity_cli.shared import STATUS_HELP, CatalogOption, Exit, end, load
+
+if TYPE_CHECKING:
+    from fixity.reports.query import Explorer
+
+verbs = typer.Typer()
+
+_VIEWS = "Views: inventory, checksums, checks (all history), reports, due."
+
+
+@verbs.command(epilog=f"{_VIEWS} {STATUS_HELP}")
+def sql(
+    statement: Annotated[str, typer.Argument(metavar="SQL", help='Such as "select count(*) from due".')],
+    catalog: CatalogOption = None,
+) -> None:
+    """Ask the lake in SQL: a table on a terminal, CSV elsewhere."""
+    import duckdb
+
+    from fixity.lake import open_lake
+    from fixity.reports.query import exploring
+
+    loaded = load(catalog)
+    with exploring(loaded, open_lake(loaded), lambda text: typer.echo(text, err=True)) as explorer:
+        try:
+            _answer(explorer, statement)
+        except duckdb.Error as error:
+            end(Exit.WRONG_USE, str(error))
+
+
+@verbs.command(epilog=f"{_VIEWS} {STATUS_HELP}")
+def shell(catalog: CatalogOption = None) -> None:
+    """Ask the lake in SQL, statement after statement; each ends with a semicolon."""
+    import duckdb
+
+    from fixity.lake import open_lake
+    from fixity.reports.query import exploring
+
+    with suppress(ImportError):
+        import readline  # noqa: F401 - gives input() a history
+
+    loaded = load(catalog)
+    terminal = sys.stdin.isatty()
+    if terminal:
+        typer.echo(f"{_VIEWS} End a statement with ';', leave with Ctrl-D.")
+    with exploring(loaded, open_lake(loaded), lambda text: typer.echo(text, err=True)) as explorer:
+        statement = ""
+        while True:
+            try:
+                statement += input(("fixity> " if not statement else "   ...> ") if terminal else "") + "\n"
+            except EOFError:
+                break
+            if not statement.rstrip().endswith(";"):
+                continue
+            try:
+                _answer(explorer, statement)
+            except duckdb.Error as error:
+                typer.echo(str(error), err=True)
+            statement = ""
+
+
+def _answer(explorer: Explorer, statement: str) -> None:
+    relation = explorer.ask(statement)
+    if relation is None:
+        return
+    if sys.stdout.isatty():
+        relation.show(max_rows=100)
+        return
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(relation.columns)
+    while rows := relation.fetchmany(10_000):
+        writer.writerows(rows)

@@ -1,0 +1,143 @@
+"""The verbs of the spine: listing and hashing a bucket, reporting on a pair, and looking at the catalog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from fixity_cli.shared import (
+    STATUS_HELP,
+    BucketArgument,
+    CatalogOption,
+    Exit,
+    PairArgument,
+    VerboseOption,
+    end,
+    known,
+    load,
+    print_figures,
+    say_errors,
+    stop_unless_done,
+)
+
+if TYPE_CHECKING:
+    from fixity.catalog import Catalog, Pair
+    from fixity_cli.runs import Ended, Runner
+
+verbs = typer.Typer()
+catalog_verbs = typer.Typer(help="Work with the catalog, fixity.yaml.", no_args_is_help=True)
+verbs.add_typer(catalog_verbs, name="catalog")
+
+
+@verbs.command(epilog=STATUS_HELP)
+def verify(pair: PairArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
+    """List and hash both buckets of a pair, then report whether they hold the same."""
+    from fixity_cli.runs import runner
+    from jobs import CHECKSUMS_JOB
+
+    loaded = load(catalog)
+    wanted = _pair(loaded, pair)
+    with runner(loaded, verbose) as runs:
+        # A side that cannot be reached does not keep the other from being checked.
+        sides = [runs.run(CHECKSUMS_JOB, bucket) for bucket in (wanted.source, wanted.replica)]
+        for ended in sides:
+            say_errors(ended)
+        if not all(ended.success for ended in sides):
+            end(Exit.NOT_DONE, f"{pair}: no report, since not both buckets could be checked")
+        reported = _report(runs, wanted)
+    _print_report(reported)
+
+
+@verbs.command(epilog=STATUS_HELP)
+def report(pair: PairArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
+    """Report on a pair from its newest tables of checksums, without reading the buckets again."""
+    from fixity_cli.runs import runner
+
+    loaded = load(catalog)
+    wanted = _pair(loaded, pair)
+    with runner(loaded, verbose) as runs:
+        reported = _report(runs, wanted)
+    _print_report(reported)
+
+
+@verbs.command(epilog=STATUS_HELP)
+def checksums(bucket: BucketArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
+    """List a bucket and compute the checksum of every object in it. Status 1 when some failed."""
+    from jobs import CHECKSUMS_JOB
+
+    said = _made(CHECKSUMS_JOB, "checksums", bucket, catalog, verbose)
+    print_figures(
+        f"Checksums of {bucket} complete:",
+        {
+            "Objects": said["dagster/row_count"],
+            "Succeeded": said["succeeded"],
+            "Failed": said["failed"],
+            "Skipped": said["skipped"],
+            "Bytes read": said["bytes_read"],
+        },
+    )
+    typer.echo(f"Table: {said['table']}")
+    raise typer.Exit(Exit.NOT_VERIFIED if said["failed"] else Exit.VERIFIED)
+
+
+@verbs.command(epilog=STATUS_HELP)
+def inventory(bucket: BucketArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
+    """List what a bucket holds and keep the list as a table."""
+    from jobs import INVENTORY_JOB
+
+    said = _made(INVENTORY_JOB, "inventory", bucket, catalog, verbose)
+    print_figures(
+        f"Inventory of {bucket} complete:",
+        {"Objects": said["dagster/row_count"], "Bytes": said["bytes"], "Excluded": said["excluded"]},
+    )
+    typer.echo(f"Table: {said['table']}")
+
+
+@catalog_verbs.command("check", epilog=STATUS_HELP)
+def catalog_check(catalog: CatalogOption = None) -> None:
+    """Say what the catalog says, or everything that is wrong with it."""
+    loaded = load(catalog)
+    typer.echo(f"{loaded.file}: {len(loaded.buckets)} buckets, {len(loaded.pairs)} pairs")
+    typer.echo(f"lake: {loaded.lake}")
+    for bucket in loaded.buckets.values():
+        typer.echo(f"bucket {bucket.name}: {loaded.place_of(bucket)}, {bucket.algorithm}")
+    for pair in loaded.pairs.values():
+        typer.echo(f"pair {pair.name}: {pair.source} -> {pair.replica}, by {pair.match}")
+
+
+def _made(job: str, asset: str, bucket: str, catalog: Path | None, verbose: bool) -> dict[str, Any]:
+    """Run a job of a bucket; the metadata of its asset. Ends the command where the run failed."""
+    from fixity_cli.runs import runner
+
+    loaded = load(catalog)
+    known(bucket, loaded.buckets, "bucket")
+    with runner(loaded, verbose) as runs:
+        ended = runs.run(job, bucket)
+    stop_unless_done(ended)
+    return ended.metadata[asset]
+
+
+def _pair(catalog: Catalog, name: str) -> Pair:
+    known(name, catalog.pairs, "pair")
+    return catalog.pairs[name]
+
+
+def _report(runs: Runner, pair: Pair) -> Ended:
+    from jobs import REPORT_JOB
+
+    ended = runs.run(REPORT_JOB, pair.name)
+    stop_unless_done(ended)
+    return ended
+
+
+def _print_report(ended: Ended) -> NoReturn:
+    from fixity.reports import Counts, summary_text
+
+    said = ended.metadata["fixity_report"]
+    typer.echo(summary_text(Counts.from_stats(said)))
+    typer.echo(f"CSV: {said['csv']}")
+    if "left_out" in said:
+        typer.echo(f"left out, so that older checks may stand in its place: {said['left_out']}", err=True)
+    raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)

@@ -1,0 +1,128 @@
+"""Stores that are busy, refuse or go down: told apart, and never taken for damage."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from devstack import faults
+from devstack.faulty_proxy import FaultyProxy
+from devstack.seaweedfs import SeaweedFS
+from devstack.stub_s3 import StubS3
+from fixity.buckets import StoreUnreachable
+from fixity.engines.stream.engine import check_objects
+from tests.fixity.buckets.conftest import RIGHT
+from tests.fixity.support import Naps, check, listed, only, outcome, s3_store, sha256
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@pytest.mark.parametrize("status", [503, 429])
+def test_throttling_is_waited_out_as_long_as_the_store_says_and_halves_the_pace(
+    faulty_proxy: FaultyProxy, filled: str, status: int
+) -> None:
+    faulty_proxy.fault(faults.Throttle(times=4, status=status, retry_after=17))
+    naps = Naps()
+    pace = naps.pace(concurrency=16)
+    store = s3_store(faulty_proxy.endpoint_url, filled, pace=pace)
+    assert outcome(store, only(store, "k")) == RIGHT
+    assert len(naps) == 4
+    assert all(17 <= nap <= 30 for nap in naps)
+    assert pace.allowed == 2  # 16 halved four times, and one that went well
+
+
+def test_throttled_for_ever_is_a_failure_and_nothing_else(faulty_proxy: FaultyProxy, filled: str) -> None:
+    faulty_proxy.fault(faults.Throttle(times=None))
+    naps = Naps()
+    store = s3_store(faulty_proxy.endpoint_url, filled, pace=naps.pace())
+    assert outcome(store, only(store, "k")) == ("failed", "SlowDown")
+    assert (len(faulty_proxy.gets("k")), len(naps)) == (10, 9)
+
+
+def test_a_store_that_throttles_all_for_ever_is_unreachable_rather_than_full_of_failures(
+    faulty_proxy: FaultyProxy, filled: str
+) -> None:
+    store = s3_store(faulty_proxy.endpoint_url, filled)
+    item = only(store, "k")
+    faulty_proxy.fault(faults.Throttle(times=None))
+    faulty_proxy.fault(faults.Throttle(times=None), listing=True)
+    with pytest.raises(StoreUnreachable, match="after 10 attempts") as raised:
+        check(store, item)
+    assert raised.value.passing
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (faults.ServerError(times=None), ("failed", "InternalError")),
+        (faults.ServerError(times=None, status=502), ("failed", "Http502")),
+        (faults.Refuse(times=None), ("failed", "AccessDenied")),
+        (faults.Refuse(times=None, code="InvalidObjectState"), ("skipped", "Archived")),
+        (faults.Refuse(times=None, status=400, code="KeyTooLongError"), ("failed", "KeyTooLongError")),
+        (faults.Refuse(times=None, status=404), ("failed", "NoSuchKey")),
+    ],
+)
+def test_one_object_that_cannot_be_read_is_told_with_its_reason_and_the_others_go_on(
+    faulty_proxy: FaultyProxy, filled: str, fault: faults.Fault, expected: tuple[str, str]
+) -> None:
+    faulty_proxy.fault(fault, key="k")
+    store = s3_store(faulty_proxy.endpoint_url, filled)
+    items = listed(store)
+    checks = sorted(check_objects(store, enumerate(items), "SHA256", threads=2))
+    assert [(each.status, each.error_code) for each in checks] == [expected, ("succeeded", None)]
+    assert checks[0].checksum is None
+    assert checks[0].error_message
+    assert checks[1].checksum == sha256(b"other")
+
+
+@pytest.mark.parametrize(
+    "code", ["ExpiredToken", "InvalidAccessKeyId", "RequestTimeTooSkewed", "NoSuchBucket"]
+)
+def test_what_is_wrong_with_the_bucket_ends_the_run_and_is_no_failure_of_an_object(
+    faulty_proxy: FaultyProxy, filled: str, code: str
+) -> None:
+    store = s3_store(faulty_proxy.endpoint_url, filled)
+    item = only(store, "k")
+    faulty_proxy.fault(faults.Refuse(times=None, code=code))
+    with pytest.raises(StoreUnreachable, match=code):
+        check(store, item)
+
+
+def test_a_server_that_goes_down_in_the_middle_is_unreachable_and_not_a_million_failures(
+    seaweedfs: SeaweedFS, s3: S3Client, bucket: str
+) -> None:
+    for number in range(40):
+        s3.put_object(Bucket=bucket, Key=f"small/{number}", Body=b"x")
+    with FaultyProxy(seaweedfs.endpoint_url) as proxy:
+        store = s3_store(proxy.endpoint_url, bucket, prefix="small/")
+        items = listed(store)
+        proxy.fault(faults.HangUpBeforeAnswer(times=None), key="small/7")
+        down = threading.Event()
+
+        def go_down() -> None:
+            if not down.is_set():
+                down.set()
+                proxy.fault(faults.HangUpBeforeAnswer(times=None))
+                proxy.fault(faults.HangUpBeforeAnswer(times=None), listing=True)
+                proxy.close_connections()
+
+        proxy.fault(faults.Overwrite(go_down), key="small/30")
+        checks = []
+        with pytest.raises(StoreUnreachable):
+            for each in check_objects(store, enumerate(items), "SHA256", threads=1):
+                checks.append(each)  # noqa: PERF402 - what came before the end is looked at
+        assert down.is_set()
+        assert 1 <= len(checks) < 40
+        assert {(each.status, each.error_code) for each in checks} <= {
+            ("succeeded", None),
+            ("failed", "ConnectionError"),
+        }
+
+
+def test_archived_objects_are_skipped(stub_s3: StubS3) -> None:
+    stub_s3.put("b", "k", b"frozen", storage_class="DEEP_ARCHIVE")
+    store = s3_store(stub_s3.endpoint_url, "b")
+    assert outcome(store, only(store, "k")) == ("skipped", "Archived")

@@ -1,0 +1,110 @@
+"""Digests give the published values, however the bytes come."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+
+import pytest
+from awscrt.checksums import XXHash
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fixity.catalog import ALGORITHMS, Algorithm
+from fixity.digests.algorithms import Digest
+
+# The check values of the CRC catalogue for b"123456789", and what the reference programs
+# (coreutils, openssl, xxhsum) print for it.
+OF_NINE_DIGITS: dict[Algorithm, str] = {
+    "MD5": "25f9e794323b453885f5181f1b624d0b",
+    "SHA1": "f7c3bc1d808e04732adf679965ccc34ca7ae3441",
+    "SHA256": "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
+    "SHA512": (
+        "d9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274a"
+        "d27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85"
+    ),
+    "CRC32": "cbf43926",
+    "CRC32C": "e3069283",
+    "CRC64NVME": "ae8b14860a799888",
+    "XXHASH64": "8cb841db40e6ae83",
+    "XXHASH3": "72dcb18b67a17dff",
+    "XXHASH128": "33119477ede5dcd5e9716427681d5860",
+}
+OF_NOTHING: dict[Algorithm, str] = {
+    "MD5": "d41d8cd98f00b204e9800998ecf8427e",
+    "SHA1": "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+    "SHA256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "CRC32": "00000000",
+    "CRC32C": "00000000",
+    "CRC64NVME": "0000000000000000",
+    "XXHASH64": "ef46db3751d8e999",
+    "XXHASH3": "2d06800538d394c2",
+    "XXHASH128": "99aa06d3014798d86001c324468d497f",
+}
+
+
+def hexdigest(algorithm: Algorithm, *pieces: bytes) -> str:
+    digest = Digest(algorithm)
+    for piece in pieces:
+        digest.update(memoryview(piece))
+    assert digest.count == sum(map(len, pieces))
+    return digest.hexdigest()
+
+
+def test_every_algorithm_has_a_reference_value() -> None:
+    assert set(OF_NINE_DIGITS) == set(ALGORITHMS)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_checksum_is_the_reference_value(algorithm: Algorithm) -> None:
+    assert hexdigest(algorithm, b"123456789") == OF_NINE_DIGITS[algorithm]
+
+
+@pytest.mark.parametrize("algorithm", OF_NOTHING)
+def test_the_checksum_of_nothing_is_the_reference_value(algorithm: Algorithm) -> None:
+    assert hexdigest(algorithm) == hexdigest(algorithm, b"", b"") == OF_NOTHING[algorithm]
+
+
+@given(st.sampled_from(ALGORITHMS), st.lists(st.binary(max_size=400), max_size=6))
+def test_any_cut_of_the_bytes_gives_the_same_checksum(algorithm: Algorithm, pieces: list[bytes]) -> None:
+    assert hexdigest(algorithm, *pieces) == hexdigest(algorithm, b"".join(pieces))
+
+
+@given(st.binary(max_size=2000))
+def test_checksums_agree_with_independent_implementations(body: bytes) -> None:
+    assert hexdigest("CRC32", body) == f"{zlib.crc32(body):08x}"
+    assert hexdigest("CRC64NVME", body) == f"{_crc64nvme(body):016x}"
+    assert hexdigest("SHA512", body) == hashlib.sha512(body).hexdigest()
+    # The runtime that AWS's own clients use: its bytes are what S3 writes.
+    assert hexdigest("XXHASH64", body) == XXHash.compute_xxhash64(body).hex()
+    assert hexdigest("XXHASH3", body) == XXHash.compute_xxhash3_64(body).hex()
+    assert hexdigest("XXHASH128", body) == XXHash.compute_xxhash3_128(body).hex()
+
+
+def _crc64nvme(body: bytes) -> int:
+    """Bit by bit, from the polynomial of the NVMe specification."""
+    crc = 0xFFFF_FFFF_FFFF_FFFF
+    for byte in body:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x9A6C_9329_AC4B_C9B5 if crc & 1 else 0)
+    return crc ^ 0xFFFF_FFFF_FFFF_FFFF
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_digest_that_begins_again_has_forgotten_all_bytes(algorithm: Algorithm) -> None:
+    digest = Digest(algorithm)
+    digest.update(memoryview(b"something else"))
+    digest.restart()
+    assert digest.count == 0
+    digest.update(memoryview(b"123456789"))
+    assert (digest.count, digest.hexdigest()) == (9, OF_NINE_DIGITS[algorithm])
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_looking_at_the_checksum_does_not_change_it(algorithm: Algorithm) -> None:
+    digest = Digest(algorithm)
+    digest.update(memoryview(b"1234"))
+    digest.hexdigest()
+    digest.update(memoryview(b"56789"))
+    assert digest.hexdigest() == digest.hexdigest() == OF_NINE_DIGITS[algorithm]

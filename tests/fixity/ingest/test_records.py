@@ -1,0 +1,192 @@
+"""Records: which there are, in which order they count, and what is said of those that cannot be used."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from devstack.moto_server import MotoServer
+from devstack.seaweedfs import REGION
+from fixity.buckets import ListedObject, ObjectSkipped
+from fixity.buckets.s3.attributes import Attributes
+from fixity.catalog import Algorithm, Store
+from fixity.catalog.clients import s3_client
+from fixity.digests.algorithms import algorithm_named, as_hex
+from fixity.ingest.records import GivenWrong, keep_given, read_given
+from fixity.ingest.records.attributes import attribute_records, from_head, from_tags
+from fixity.ingest.records.by_hand import given_records
+from fixity.ingest.records.manifests import find_manifests, is_of_manifest, manifest_records
+from fixity.ingest.records.record import SOURCES, Record, rank
+from fixity.lake import LocalLake
+from tests.fixity.ingest.test_restore import head
+from tests.fixity.support import NOON, MemoryStore, listed, s3_store
+
+MD5, SHA256 = hashlib.md5(b"abc").hexdigest(), hashlib.sha256(b"abc").hexdigest()
+ITEM = ListedObject("a", "v1", True, 3, MD5, NOON, "STANDARD")
+
+
+def said(records: Any) -> list[tuple[str, str | None, str | None]]:  # noqa: ANN401
+    return [(record.source, record.algorithm, record.checksum) for record in records]
+
+
+@pytest.mark.parametrize(
+    ("of", "records"),
+    [
+        ({"etag": MD5}, [("object-etag", "MD5", MD5)]),
+        ({"etag": MD5, "encryption": "AES256"}, [("object-etag", "MD5", MD5)]),
+        ({"etag": MD5, "encryption": "aws:kms"}, []),
+        ({"etag": MD5, "encryption": "SSE-C"}, []),
+        ({"etag": f"{MD5}-2"}, []),
+        ({"metadata": {"md5": MD5.upper()}}, [("object-metadata", "MD5", MD5)]),
+        (
+            {"metadata": {"sha256": base64.b64encode(bytes.fromhex(SHA256)).decode()}},
+            [("object-metadata", "SHA256", SHA256)],
+        ),
+        ({"metadata": {"md5": "none"}}, [("object-metadata", "MD5", None)]),
+        (
+            {"checksums": {"SHA256": base64.b64encode(bytes.fromhex(SHA256)).decode()}},
+            [("s3-checksum", "SHA256", SHA256)],
+        ),
+        ({"checksums": {"SHA256": "x-2"}, "whole": False}, []),
+    ],
+)
+def test_what_a_head_records(of: dict[str, Any], records: list[tuple[str, str, str]]) -> None:
+    assert said(from_head(ITEM, head(**of))) == records
+
+
+def test_what_tags_record() -> None:
+    tags = {"computed-md5": MD5, "computed-sha256": SHA256, "computed-md5-last-modified": "1", "md5": "x"}
+    assert said(from_tags(ITEM, tags)) == [
+        ("object-tagging", "MD5", MD5),
+        ("object-tagging", "SHA256", SHA256),
+    ]
+
+
+def test_kinds_come_in_the_issues_order_and_then_the_buckets_own_algorithm_and_the_strongest() -> None:
+    assert SOURCES == (
+        "api", "manifest", "object-tagging", "object-metadata", "s3-checksum", "object-etag"
+    )  # fmt: skip
+    algorithms: list[Algorithm | None] = ["MD5", "SHA256", "SHA512", "CRC32", None]
+    ordered = sorted(
+        ((source, each) for source in reversed(SOURCES) for each in algorithms),
+        key=lambda record: rank(record[0], record[1], "MD5"),
+    )
+    assert [source for source, _ in ordered] == [source for source in SOURCES for _ in algorithms]
+    assert [each for _, each in ordered[:5]] == ["MD5", "SHA512", "SHA256", "CRC32", None]
+
+
+def test_stored_checksums_tags_and_metadata_are_read_over_the_wire(moto_server: MotoServer) -> None:
+    bucket = f"baselines-{uuid4()}"
+    s3 = s3_client(Store(name="moto", endpoint_url=moto_server.endpoint_url, region=REGION))
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(
+        Bucket=bucket,
+        Key="p/a",
+        Body=b"abc",
+        ChecksumAlgorithm="SHA256",
+        Metadata={"SHA1": "x"},
+        Tagging=f"computed-md5={MD5}",
+    )
+    (item,) = listed(s3_store(moto_server.endpoint_url, bucket, prefix="p/"))
+    attributes = Attributes(s3, bucket, "p/")
+    records = attribute_records(attributes, item)
+    assert said(records) == [
+        ("object-metadata", "SHA1", None),
+        ("s3-checksum", "SHA256", SHA256),
+        ("object-etag", "MD5", MD5),
+        ("object-tagging", "MD5", MD5),
+    ]
+    assert records[0].problem == "'x' is no SHA1 in hex or base64"
+    s3.put_object(Bucket=bucket, Key="p/a", Body=b"another")
+    with pytest.raises(ObjectSkipped, match="overwritten"):
+        attribute_records(attributes, item)
+
+
+def test_what_could_not_be_looked_at_is_a_problem_and_not_the_absence_of_a_record() -> None:
+    nobody = s3_client(Store(name="nobody", endpoint_url="http://127.0.0.1:1", region=REGION))
+    item = ListedObject("a/../b", None, True, 3, MD5, NOON, None)
+    records = attribute_records(Attributes(nobody, "b"), item)
+    assert [(record.source, record.checksum) for record in records] == [
+        ("object-metadata", None),
+        ("object-tagging", None),
+    ]
+    assert all("KeyNotAddressable" in (record.problem or "") for record in records)
+
+
+def test_algorithms_and_checksums_are_known_in_their_usual_spellings() -> None:
+    assert [algorithm_named(name) for name in ("sha-256", "SHA256", "sha_512", "md5", "blake2b-512")] == [
+        "SHA256", "SHA256", "SHA512", "MD5", None
+    ]  # fmt: skip
+    assert as_hex(f" {MD5.upper()} ", "MD5") == MD5
+    assert [as_hex(value, "MD5") for value in ("", "abc", MD5[:-1], SHA256, "====")] == [None] * 5
+
+
+def test_given_records_are_kept_and_read_back(tmp_path: Path) -> None:
+    lake = LocalLake(tmp_path)
+    text = f'\ufeffkey,checksum,algorithm,version_id\na,{MD5},,\n"b,c",{SHA256},sha-256,v1\nd,MD5:{MD5},,\n'
+    records = read_given(text, "list.csv")
+    assert [record[:4] for record in records] == [
+        ("a", None, "MD5", MD5),
+        ("b,c", "v1", "SHA256", SHA256),
+        ("d", None, "MD5", MD5),
+    ]
+    keep_given(lake, "b", records)
+    keep_given(lake, "b", records, lambda: NOON)
+    assert list(given_records(lake, "b", tmp_path)) == [
+        record._replace(recorded_at=NOON) for record in records
+    ]
+
+
+def test_every_wrong_line_of_what_was_given_is_told() -> None:
+    with pytest.raises(GivenWrong) as error:
+        read_given(f"key,checksum\n,{MD5}\na,abc\nb,SHA256:{MD5}\n", "list.csv")
+    lines = str(error.value).splitlines()
+    assert lines[0] == "list.csv, line 2: no key"
+    assert "line 3: 'abc' does not say which algorithm it is" in lines[1]
+    assert "line 4:" in lines[2]
+    assert "is no SHA256 in hex or base64" in lines[2]
+
+
+def bag(manifest: str, **files: str) -> list[Record]:
+    store = MemoryStore()
+    said = {
+        "bagit.txt": "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n",
+        "manifest-md5.txt": manifest,
+        **{name.replace("_", "-") + ".txt": text for name, text in files.items()},
+    }
+    for name, text in said.items():
+        store.put(f"bags/1/{name}", text.encode())
+    store.put("bags/1/data/a", b"abc")
+    items = [item for item in listed(store) if is_of_manifest(item.key)]
+    (found,) = find_manifests(items)
+    return list(manifest_records(store, found))
+
+
+def test_a_bags_manifests_speak_of_its_files_by_their_decoded_names() -> None:
+    records = bag(f"{MD5}  data/a\n{MD5} *data/b%0Ac\n", tagmanifest_sha256=f"{SHA256}  bagit.txt\n")
+    assert {(record.key, record.algorithm, record.recorded_in) for record in records} == {
+        ("bags/1/data/a", "MD5", "bags/1/manifest-md5.txt"),
+        ("bags/1/data/b\nc", "MD5", "bags/1/manifest-md5.txt"),
+        ("bags/1/bagit.txt", "SHA256", "bags/1/tagmanifest-sha256.txt"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("manifest", "why"),
+    [
+        (f"{MD5}  ../outside\n", "unsafe"),
+        (f"{MD5}  data/a\n{SHA256[:32]}  data/a\n", "multiple times"),
+        (f"{MD5}\n", "Invalid md5 manifest entry"),
+    ],
+)
+def test_a_bag_that_is_wrong_in_itself_is_one_record_with_a_problem(manifest: str, why: str) -> None:
+    (record,) = bag(manifest)
+    assert (record.key, record.checksum) == ("bags/1/bagit.txt", None)
+    assert record.problem is not None
+    assert record.problem.startswith("the bag in 'bags/1/' cannot be used: ")
+    assert why in record.problem

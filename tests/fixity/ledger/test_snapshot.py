@@ -1,0 +1,300 @@
+"""The standing: what it folds is what the ledger says, whose files stay as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fixity.buckets import ListedObject
+from fixity.catalog import Bucket
+from fixity.lake import LocalLake
+from fixity.ledger import Settings, confirm_empty, usable_files
+from fixity.ledger.files import ledger_files
+from fixity.rolling import bucket_coverage, damaged_now
+from tests.fixity.rolling.support import BUCKET, Rolling
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Rolling:
+    return Rolling(tmp_path)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.glob("*.parquet")}
+
+
+def _objects(bucket: Rolling) -> dict[str, dict[str, object]]:
+    table = pq.read_table(bucket.folder / bucket.standing().name("objects"))
+    return {row["key"]: row for row in table.to_pylist()}
+
+
+def test_folding_changes_no_file_of_the_ledger_and_says_the_same_from_all_of_it_anew(bucket: Rolling) -> None:
+    bucket.put(*"abcde")
+    bucket.take_inventory()
+    for step in range(6):
+        bucket.store.unreadable = {"b"} if step % 2 else set()
+        bucket.time += 45 * DAY
+        bucket.roll(3)
+        if step == 2:
+            bucket.store.damage("c")
+        if step % 2:
+            bucket.put(f"new {step}")
+            bucket.take_inventory()
+            before = _digests(bucket.folder / "checksums/b")
+            bucket.standing()
+            assert _digests(bucket.folder / "checksums/b") == before
+    bucket.take_inventory()
+    little_by_little = _objects(bucket)
+    shutil.rmtree(bucket.folder / "standing")
+    at_once = _objects(bucket)
+    for row in (*little_by_little.values(), *at_once.values()):
+        del row["listed_since"]  # known only to who looked at the time
+    assert little_by_little == at_once
+    assert [each.key for each in bucket.damaged()] == ["c"]
+
+
+def test_a_lawful_replacement_begins_a_new_baseline_and_history_has_both(bucket: Rolling) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    bucket.roll()
+    bucket.time += DAY
+    bucket.store.rewrite("a", b"another", bucket.time)
+    bucket.take_inventory()
+    assert bucket.roll().registered == 1
+    assert bucket.damaged() == []
+    bucket.take_inventory()
+    rows = pq.read_table(bucket.folder / bucket.standing().name("objects")).to_pylist()
+    assert sorted(row["listed"] for row in rows) == [False, True]
+    assert len({row["baseline"] for row in rows}) == 2
+
+
+def test_damage_to_a_version_is_seen_though_its_time_and_etag_are_listed_otherwise(bucket: Rolling) -> None:
+    bucket.store.put("a", b"right", "v1")
+    bucket.take_inventory()
+    bucket.roll()
+    item, _ = bucket.store.objects["a", "v1"]
+    values = {name: getattr(item, name) for name in ListedObject.__slots__} | {"etag": "x", "size": 5}
+    bucket.store.objects["a", "v1"] = ListedObject(**values), b"wrong"
+    bucket.take_inventory()
+    bucket.time += 91 * DAY
+    bucket.roll()
+    (damage,) = bucket.damaged()
+    assert (damage.key, damage.version_id) == ("a", "v1")
+
+
+def test_a_damaged_object_whose_bytes_are_right_again_is_damaged_no_more(bucket: Rolling) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    bucket.roll()
+    bucket.store.damage("a")
+    first_wrong = bucket.time = bucket.time + 90 * DAY
+    bucket.roll()
+    bucket.time += DAY
+    bucket.roll(keys=["a"])
+    assert [each.damaged_at for each in bucket.damaged()] == [first_wrong]
+    bucket.store.unreadable = {"a"}
+    bucket.time += DAY
+    bucket.roll(keys=["a"])
+    assert len(bucket.damaged()) == 1  # not read: nothing new is known
+    bucket.store.unreadable, bucket.store.bytes_now = set(), {}
+    bucket.time += DAY
+    bucket.roll(keys=["a"])
+    assert bucket.damaged() == []
+    bucket.take_inventory()
+    assert bucket.damaged() == []
+
+
+def test_damage_stays_damage_though_the_catalog_asks_for_another_algorithm(bucket: Rolling) -> None:
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    bucket.roll()
+    bucket.store.damage("a")
+    bucket.time += 90 * DAY
+    bucket.roll()
+    bucket.settings = Settings(bucket.settings.every, "MD5")
+    assert [each.key for each in bucket.damaged()] == ["a"]
+    assert bucket.rolled() == ["a", "b"] and bucket.due() == []
+    assert [(each.key, each.algorithm) for each in bucket.damaged()] == [("a", "SHA256")]
+    of_catalog = Bucket(name=BUCKET, path=Path("/nowhere"), fixity_every=timedelta(days=90), algorithm="MD5")
+    covered = bucket_coverage(bucket.lake, of_catalog, "c", bucket.now)
+    assert (covered.objects, covered.within_term, covered.damaged) == (2, 2, 1)
+
+
+def test_of_two_folds_at_once_neither_takes_away_what_the_other_has_put_in_force(bucket: Rolling) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    first = bucket.standing()
+    for _ in range(3):
+        bucket.time += timedelta(minutes=1)
+        bucket.put("a")
+        bucket.take_inventory()
+        bucket.standing()
+    first.announce(bucket.lake)  # by a fold that was slower
+    assert [each.key for each in damaged_now(bucket.lake, first)] == []
+    assert bucket.standing().objects == 1
+
+
+def test_a_batch_reads_of_the_inventory_no_more_than_its_footer(
+    bucket: Rolling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.put(*(f"{number:05d}" for number in range(5000)))
+    bucket.take_inventory()
+    bucket.standing()
+    fetched: list[str] = []
+    fetch = LocalLake.fetch
+
+    def counting(lake: LocalLake, name: str, workspace: Path) -> Path:
+        fetched.append(name)
+        return fetch(lake, name, workspace)
+
+    monkeypatch.setattr(LocalLake, "fetch", counting)
+    monkeypatch.setattr(
+        LocalLake, "tail", lambda lake, name, size: fetch(lake, name, lake._root).read_bytes()[-size:]
+    )
+    monkeypatch.setattr("fixity.lake.footer._ENOUGH", 64)  # a footer that is larger is asked for once more
+    assert bucket.roll(3).objects == 3
+    assert [name for name in fetched if name.startswith("inventory/")] == ["inventory/b/NEWEST.json"]
+
+
+def test_a_standing_of_which_files_are_missing_is_folded_anew(bucket: Rolling) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    shutil.rmtree(bucket.folder / bucket.standing().folder)
+    assert bucket.due() == ["a"] and bucket.damaged() == []
+
+
+def test_generations_of_more_than_a_day_ago_are_cleared_away(bucket: Rolling) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    old = bucket.folder / bucket.standing().folder
+    for file in old.iterdir():
+        os.utime(file, (0, 0))
+    bucket.take_inventory()
+    assert (bucket.folder / bucket.standing().folder).exists() and not old.exists()
+
+
+def test_a_process_whose_clock_is_behind_spoils_nothing_for_those_that_come_after(bucket: Rolling) -> None:
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    bucket.time += 30 * DAY
+    bucket.roll()
+    bucket.store.damage("a")
+    bucket.time += DAY
+    bucket.roll(keys=["a"])
+    bucket.take_inventory()
+    right = _objects(bucket)
+    now, bucket.time = bucket.time, bucket.time - 300 * DAY
+    bucket.take_inventory()
+    assert bucket.due() == ["a", "b"]  # what was checked in its future counts as long ago
+    bucket.time = now
+    assert _objects(bucket) == right
+    assert bucket.due() == []
+
+
+def test_a_file_that_is_torn_after_it_was_folded_is_named_and_what_it_said_goes_on_to_count(
+    bucket: Rolling,
+) -> None:
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    file = bucket.folder / str(bucket.roll(1).file)
+    bucket.take_inventory()
+    assert bucket.due() == ["b"]
+    whole = file.read_bytes()
+    file.write_bytes(whole[:100] + whole[200:])
+    of_catalog = Bucket(name=BUCKET, path=Path("/nowhere"), fixity_every=timedelta(days=90))
+    covered = bucket_coverage(bucket.lake, of_catalog, "c", bucket.now)
+    assert (covered.within_term, covered.is_right) == (1, False)
+    (said,) = covered.ledger
+    assert file.name in said and "bytes when it was folded" in said
+    standing = bucket.standing()
+    with bucket.lake.workspace() as workspace:
+        files = ledger_files(bucket.lake, BUCKET)
+        usable, left_out = usable_files(bucket.lake, BUCKET, files, workspace, known=standing.left_out)
+    assert not usable and [each.name for each in left_out] == [f"checksums/b/{file.name}"]
+    assert bucket.standing().generation == standing.generation  # not folded again and again
+    file.write_bytes(whole)
+    assert bucket_coverage(bucket.lake, of_catalog, "d", bucket.now).ledger == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["truncated", "foreign schema", "foreign file", "other bucket", "wrong type"]
+)
+def test_a_file_of_the_ledger_that_cannot_be_used_is_named_left_out_and_turns_coverage_red(
+    bucket: Rolling, kind: str
+) -> None:
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    rolled = bucket.roll(1)
+    good = bucket.folder / str(rolled.file)
+    bad = good.with_name("bad.parquet")
+    table = pq.read_table(good)
+    if kind == "truncated":
+        bad.write_bytes(good.read_bytes()[:-50])
+    elif kind == "foreign schema":
+        pq.write_table(table.drop_columns(["checked_at"]), bad)
+    elif kind == "wrong type":
+        position = table.schema.get_field_index("size")
+        pq.write_table(table.set_column(position, "size", pa.array(["big"])), bad)
+    elif kind == "other bucket":
+        said = table.schema.metadata[b"fixity"].replace(b'"bucket": "b"', b'"bucket": "c"')
+        pq.write_table(table.replace_schema_metadata({b"fixity": said}), bad)
+    else:
+        bad.write_text("not a table")
+    of_catalog = Bucket(name=BUCKET, path=Path("/nowhere"), fixity_every=timedelta(days=90))
+    covered = bucket_coverage(bucket.lake, of_catalog, "c", bucket.now)
+    (said_of_it,) = covered.ledger
+    assert "bad.parquet cannot be used" in said_of_it and not covered.is_right
+    assert (covered.objects, covered.within_term, covered.never) == (2, 1, 1)
+    assert bucket.rolled() == ["b"]
+    bad.unlink()
+    assert bucket_coverage(bucket.lake, of_catalog, "d", bucket.now).within_term == 2
+
+
+def test_an_empty_listing_after_a_filled_one_is_not_believed_until_it_is_confirmed(bucket: Rolling) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    bucket.roll()
+    away = dict(bucket.store.objects)
+    bucket.store.objects.clear()
+    for _ in range(2):
+        bucket.time += DAY
+        bucket.take_inventory()
+    assert bucket.standing().objects == 1
+    assert "is not taken to mean that all of them are gone" in bucket.said[-1]
+    confirm_empty(bucket.lake, BUCKET)
+    assert bucket.standing().objects == 0
+    bucket.time += DAY
+    bucket.take_inventory()
+    assert bucket.standing().objects == 0  # still as empty as was confirmed
+    bucket.store.objects.update(away)
+    bucket.time += DAY
+    bucket.take_inventory()
+    assert bucket.due() == []  # it came back as it was, with its check
+    with pytest.raises(ValueError, match="has 1 objects: nothing to confirm"):
+        confirm_empty(bucket.lake, BUCKET)
+
+
+def test_coverage_says_within_term_due_overdue_never_and_how_long_it_was_silent(bucket: Rolling) -> None:
+    of_catalog = Bucket(name=BUCKET, path=Path("/nowhere"), fixity_every=timedelta(days=90))
+    bucket.put(*"abcd")
+    bucket.take_inventory()
+    assert bucket_coverage(bucket.lake, of_catalog, "c", bucket.now).silent == float("inf")
+    bucket.roll(2)
+    now = bucket_coverage(bucket.lake, of_catalog, "c", bucket.now)
+    assert (now.within_term, now.never, now.overdue, now.silent) == (2, 2, 0, None)
+    assert now.days_to_go == 7.0
+    bucket.time += timedelta(days=90, hours=12)
+    later = bucket_coverage(bucket.lake, of_catalog, "c", bucket.now)
+    assert (later.within_term, later.due, later.never, later.overdue) == (0, 2, 2, 0)
+    assert later.silent == 90 * 24 + 12 and later.days_to_go is None
+    bucket.time += DAY
+    assert bucket_coverage(bucket.lake, of_catalog, "c", bucket.now).overdue == 4

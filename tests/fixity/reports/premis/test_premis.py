@@ -1,0 +1,262 @@
+"""PREMIS events: valid, true to each check, and the same however often they are exported."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from datetime import timedelta
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import unquote
+
+import pyarrow.parquet as pq
+import pytest
+from lxml import etree
+
+from fixity.buckets import ListedObject, ObjectUnreadable, Sink
+from fixity.catalog import Bucket, Catalog
+from fixity.reports.premis import export_events, print_events
+from fixity.reports.premis.export import NAMESPACE
+from fixity.tables import Provenance
+from tests.fixity.rolling.support import Archive, Rolling, keep_ingest
+from tests.fixity.support import inventory_and_checks, sha256
+
+NAMES = {"p": "http://www.loc.gov/premis/v3"}
+ODD = ["plain", "a b&c<d>\"e'.txt", "é/😀%2F+?#", "tab\tnewline\n\x01", "folder//twice"]
+SCHEMA = etree.XMLSchema(etree.parse(str(Path(__file__).with_name("premis-v3-events.xsd"))))
+
+
+class Refusing(Archive):
+    """What cannot be read is refused with words that XML cannot hold."""
+
+    def read(self, item: ListedObject, sink: Sink) -> None:
+        if item.key in self.unreadable:
+            raise ObjectUnreadable("ReadError", "<a> & \x00\x0b broken \ufffe disk")
+        super().read(item, sink)
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Rolling:
+    rolling = Rolling(tmp_path)
+    rolling.store = Refusing()
+    rolling.put(*ODD)
+    rolling.take_inventory()
+    return rolling
+
+
+def _catalog(bucket: Rolling) -> tuple[Catalog, Bucket]:
+    of_catalog = Bucket(name="b", bucket="real", prefix="pre fix/", fixity_every=timedelta(days=90))
+    return Catalog(file=Path("fixity.yaml"), lake=str(bucket.folder), buckets={"b": of_catalog}), of_catalog
+
+
+def _printed(bucket: Rolling, **choice: object) -> etree._Element:
+    out = io.BytesIO()
+    print_events(bucket.lake, *_catalog(bucket), out, **choice)  # type: ignore[arg-type]
+    document = etree.fromstring(out.getvalue())
+    SCHEMA.assertValid(document)
+    return document
+
+
+def _texts(document: etree._Element, name: str) -> list[str]:
+    return [str(each.text) for each in document.iterfind(f".//p:{name}", NAMES)]
+
+
+def test_each_check_is_an_event_that_names_the_object_whatever_its_key(bucket: Rolling) -> None:
+    bucket.roll()
+    document = _printed(bucket)
+    places = _texts(document, "linkingObjectIdentifierValue")
+    assert sorted(unquote(place) for place in places) == sorted(f"s3://real/pre fix/{key}" for key in ODD)
+    assert set(_texts(document, "eventOutcome")) == {"success"}
+    assert _texts(document, "agentVersion") == [version("fixity-platform")]
+    types = document.iterfind(".//p:eventType", NAMES)
+    assert {each.get("valueURI") for each in types} == {
+        "http://id.loc.gov/vocabulary/preservation/eventType/fix"
+    }
+
+
+def test_damage_fails_a_read_that_failed_is_a_warning_and_both_say_why(bucket: Rolling) -> None:
+    bucket.roll()
+    first = bucket.time
+    bucket.store.damage("plain")
+    bucket.store.unreadable = {"folder//twice"}
+    bucket.time += timedelta(days=91)
+    bucket.roll()
+    later = _printed(bucket, since=first + timedelta(days=1))
+    assert sorted(_texts(later, "eventOutcome")) == ["fail", "success", "success", "success", "warning"]
+    notes = dict(zip(_texts(later, "eventOutcome"), _texts(later, "eventOutcomeDetailNote"), strict=True))
+    assert notes["warning"].startswith("failed: ReadError: <a> & ?? broken ? disk")
+    assert notes["fail"].startswith("differs from the baseline; actual sha256:")
+    assert "expected sha256:" in notes["fail"] and "(first_seen 2026-01-01T00:00:00.000000Z)" in notes["fail"]
+    outcomes = _texts(_printed(bucket, key="plain"), "eventOutcome")
+    assert sorted(outcomes) == ["fail", "success"]
+
+
+def test_identifiers_are_uuids_of_the_check_itself_and_a_second_export_has_the_same(bucket: Rolling) -> None:
+    bucket.roll()
+    exported = export_events(bucket.lake, *_catalog(bucket), "e1", now=bucket.now)
+    assert (exported.events, exported.ledger_files) == (len(ODD), 1)
+    assert exported.xml is not None and exported.parquet is not None
+    SCHEMA.assertValid(etree.parse(str(bucket.folder / exported.xml)))
+    rows = pq.read_table(bucket.folder / exported.parquet).to_pylist()
+    for row in rows:
+        parts = ["b", row["key"], "", row["etag"], "SHA256", row["run_id"]]
+        moment = str(round(row["event_datetime"].timestamp() * 1_000_000))
+        assert row["event_id"] == str(uuid.uuid5(NAMESPACE, "\n".join([*parts, moment])))
+    identifiers = set(_texts(_printed(bucket), "eventIdentifierValue"))
+    assert identifiers == {row["event_id"] for row in rows}
+    assert export_events(bucket.lake, *_catalog(bucket), "e2", now=bucket.now).events == 0
+    bucket.time += timedelta(days=91)
+    bucket.take_inventory()
+    bucket.roll(2)
+    again = export_events(bucket.lake, *_catalog(bucket), "e3", now=bucket.now)
+    assert (again.events, again.ledger_files) == (2, 1)
+    assert identifiers < set(_texts(_printed(bucket), "eventIdentifierValue"))
+
+
+def test_an_event_says_of_which_record_its_expectation_is(bucket: Rolling) -> None:
+    recorded = sha256(b"as deposited")
+    keep_ingest(bucket, "ingest", plain=recorded)
+    bucket.time += timedelta(days=1)
+    bucket.roll(keys=["plain"])
+    (note,) = _texts(_printed(bucket, key="plain"), "eventOutcomeDetailNote")
+    assert note.startswith("differs from the baseline; actual sha256:")
+    assert note.endswith(f"expected sha256:{recorded} (manifest 2026-01-01T00:00:00.000000Z)")
+    assert _texts(_printed(bucket, key="plain"), "eventOutcome") == ["fail"]
+
+
+def _events(bucket: Rolling) -> dict[str, bytes]:
+    """All events as XML, by identifier."""
+    found = {}
+    for event in _printed(bucket).iterfind("p:event", NAMES):
+        name = event.findtext("p:eventIdentifier/p:eventIdentifierValue", namespaces=NAMES)
+        assert name is not None and name not in found
+        found[name] = etree.tostring(event)
+    return found
+
+
+def test_the_agent_is_the_version_that_checked_whichever_version_exports(
+    bucket: Rolling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr("fixity.tables.version", lambda name: "0.0.7")
+        bucket.roll(keys=["plain"])
+        inventory_and_checks(bucket.store, bucket.lake, "whole")
+    bucket.roll(keys=["plain"])
+    document = _printed(bucket)
+    assert _texts(document, "agentVersion") == ["0.0.7", version("fixity-platform")]
+    agents = _texts(document, "linkingAgentIdentifierValue")
+    assert agents.count("fixity-platform 0.0.7") == 1 + len(ODD)
+    assert agents.count(f"fixity-platform {version('fixity-platform')}") == 1
+    assert set(agents) == set(_texts(document, "agentIdentifierValue"))
+
+
+def test_what_a_killed_run_checked_names_its_version_though_a_newer_one_keeps_it(
+    bucket: Rolling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as older, pytest.raises(KeyboardInterrupt):
+        older.setattr("fixity.tables.version", lambda name: "0.0.7")
+        older.setattr(import_module("fixity.rolling.roll"), "finish", killed)
+        bucket.roll(keys=["plain"])
+    bucket.time += timedelta(hours=1)
+    bucket.roll(keys=["folder//twice"])
+    assert _texts(_printed(bucket, key="plain"), "agentVersion") == ["0.0.7"]
+
+
+def test_a_file_of_the_ledger_that_does_not_say_its_version_has_events_that_say_so(bucket: Rolling) -> None:
+    rolled = bucket.roll()
+    file = bucket.folder / str(rolled.file)
+    table = pq.read_table(file)
+    said = json.loads(table.schema.metadata[b"fixity"])
+    del said["software"]
+    pq.write_table(table.replace_schema_metadata({b"fixity": json.dumps(said).encode()}), file)
+    assert Provenance.read(file).software is None
+    document = _printed(bucket)
+    agents = {"fixity-platform, version not recorded"}
+    assert set(_texts(document, "linkingAgentIdentifierValue")) == agents
+    assert _texts(document, "agentIdentifierValue") == [*agents]
+    assert _texts(document, "agentVersion") == []
+
+
+def test_an_event_is_the_same_whatever_is_checked_and_found_later(bucket: Rolling) -> None:
+    bucket.store.unreadable = {"plain"}
+    bucket.roll()
+    printed = _events(bucket)
+    export_events(bucket.lake, *_catalog(bucket), "e1", now=bucket.now)
+    exported = _events(bucket)
+    bucket.store.unreadable = set()
+    for _ in range(2):
+        bucket.time += timedelta(days=91)
+        bucket.roll()
+        bucket.store.damage("folder//twice")
+    now = _events(bucket)
+    assert len(now) == 3 * len(ODD)
+    assert exported == printed == {name: now[name] for name in printed}
+
+
+def test_an_exported_event_stays_though_the_ledger_says_otherwise_by_now(bucket: Rolling) -> None:
+    first = bucket.roll(keys=["plain"])
+    kept = (bucket.folder / str(first.file)).read_bytes()
+    bucket.store.damage("plain")
+    bucket.time += timedelta(days=91)
+    (bucket.folder / str(first.file)).unlink()
+    bucket.lake.remove("standing/")
+    bucket.roll(keys=["plain"])  # as the ledger is now, the first check of it
+    export_events(bucket.lake, *_catalog(bucket), "e1", now=bucket.now)
+    exported = _events(bucket)
+    (bucket.folder / str(first.file)).write_bytes(kept)
+    bucket.lake.remove("standing/")
+    assert len(bucket.damaged()) == 1
+    assert exported.items() < _events(bucket).items()
+    export_events(bucket.lake, *_catalog(bucket), "e2", now=bucket.now)
+    assert exported.items() < _events(bucket).items()
+
+
+def test_two_exports_at_once_keep_each_event_once(bucket: Rolling, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket.roll()
+    export = import_module("fixity.reports.premis.export")
+    write = export._write_xml
+
+    def while_another_exports(*given: object) -> None:
+        monkeypatch.setattr(export, "_write_xml", write)
+        assert export_events(bucket.lake, *_catalog(bucket), "other", now=bucket.now).events
+        write(*given)
+
+    monkeypatch.setattr(export, "_write_xml", while_another_exports)
+    assert export_events(bucket.lake, *_catalog(bucket), "mine", now=bucket.now).events == 0
+    kept = sorted(file.name for file in (bucket.folder / "premis/b").iterdir())
+    assert kept == ["EXPORTED.json", "other.parquet", "other.xml"]
+    identifiers = _texts(_printed(bucket), "eventIdentifierValue")
+    assert len(identifiers) == len(set(identifiers)) > 0
+
+
+@pytest.mark.parametrize("killed_at", ["xml", "EXPORTED.json"])
+def test_an_export_that_is_killed_has_each_event_once(
+    bucket: Rolling, killed_at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.roll()
+    put = type(bucket.lake).put
+
+    def killed(lake: object, name: str, file: Path, replace: bool = False) -> None:
+        if name.startswith("premis/") and name.endswith(killed_at):
+            raise KeyboardInterrupt
+        put(bucket.lake, name, file, replace)
+
+    with monkeypatch.context() as killing, pytest.raises(KeyboardInterrupt):
+        killing.setattr(type(bucket.lake), "put", killed)
+        export_events(bucket.lake, *_catalog(bucket), "e1", now=bucket.now)
+    assert export_events(bucket.lake, *_catalog(bucket), "e2", now=bucket.now).events == 0
+    bucket.time += timedelta(days=91)
+    bucket.roll()
+    assert export_events(bucket.lake, *_catalog(bucket), "e3", now=bucket.now).events == len(ODD)
+    folder = bucket.folder / "premis/b"
+    assert {file.name for file in folder.iterdir()} == {
+        "e1.parquet", "e1.xml", "e3.parquet", "e3.xml", "EXPORTED.json"
+    }  # fmt: skip
+    documents = [etree.parse(str(file)).getroot() for file in folder.glob("*.xml")]
+    names = [name for document in documents for name in _texts(document, "eventIdentifierValue")]
+    assert len(names) == len(set(names)) == 2 * len(ODD)

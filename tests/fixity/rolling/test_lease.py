@@ -1,0 +1,273 @@
+"""Runs that are killed, that meet each other, or that fail: checks are kept once, objects taken once."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from fixity.buckets import ListedObject, Pace, Sink, StoreUnreachable
+from fixity.buckets.local import LocalStore
+from fixity.lake import LakeError, LocalLake
+from fixity.ledger import Settings
+from fixity.ledger.current import current_checksums
+from fixity.ledger.inventory import take_inventory
+from fixity.rolling import BucketBusy, Limits, Order, roll
+from fixity.rolling.lease import Claim, ClaimLost, claims
+from fixity.tables import Provenance
+from tests.fixity.rolling.support import BUCKET, Rolling, keys_of
+from tests.fixity.support import check_inventory
+
+KILLED = """
+import sys, threading
+from datetime import timedelta
+from pathlib import Path
+from fixity.lake import LocalLake
+from fixity.rolling import Limits, Order, roll
+import fixity.rolling.heartbeat as keeper
+from fixity.ledger import Settings
+from fixity.buckets import Pace
+from fixity.buckets.local import LocalStore
+
+keeper._KEEP_SECONDS = 0.05
+class Stuck(LocalStore):
+    def read(self, item, sink):
+        if item.key == "0-stuck":
+            threading.Event().wait()
+        super().read(item, sink)
+store = Stuck(Path(sys.argv[1]), Pace(2))
+order = Order("b", Settings(timedelta(days=90), "SHA256"), Limits(100), 1800.0)
+roll(store, LocalLake(Path(sys.argv[2])), order, "killed", 2)
+"""
+
+
+def test_after_a_kill_the_next_run_keeps_what_was_checked_and_checks_the_rest_each_once(
+    tmp_path: Path,
+) -> None:
+    folder, lake = tmp_path / "data", LocalLake(tmp_path / "lake")
+    folder.mkdir()
+    for number in range(30):
+        (folder / f"a-{number:02d}").write_bytes(b"content")
+    (folder / "0-stuck").write_bytes(bytes(5 * 1024**2))
+    store = LocalStore(folder, Pace(2))
+    take_inventory(store, lake, BUCKET, "i")
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder), str(tmp_path / "lake")])
+    kept = tmp_path / "lake/scratch/rolling/b/killed"
+    deadline = time.monotonic() + 60
+    while sum(pq.read_metadata(file).num_rows for file in kept.glob("checks/*.parquet")) < 30:
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline, "the run did not keep its checks"
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    order = Order(BUCKET, Settings(timedelta(days=90), "SHA256"), Limits(100), 1800.0)
+    with pytest.raises(BucketBusy, match="rolling run killed since"):
+        roll(store, lake, order, "too-soon", 2)
+    said: list[str] = []
+
+    def later() -> datetime:
+        return datetime.now(UTC) + timedelta(minutes=11)
+
+    rolled = roll(store, lake, order, "next", 2, said.append, later)
+    assert any("the run killed ended without a word: 30 checks of it are kept" in text for text in said)
+    assert rolled.objects == 1
+    tables = {
+        file.stem: keys_of(pq.read_table(file)) for file in (tmp_path / "lake/checksums/b").glob("*.parquet")
+    }
+    assert {name: len(keys) for name, keys in tables.items()} == {"killed": 30, "next": 1}
+    assert roll(store, lake, order, "last", 2, now=later).objects == 0
+    assert not claims(lake, BUCKET)
+
+
+@pytest.mark.parametrize("killed_after", ["ledger", "changed rows"])
+def test_a_run_killed_while_it_keeps_its_checks_has_them_counted_once(
+    tmp_path: Path, killed_after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put("a", "b", "c")
+    bucket.take_inventory()
+
+    def killed(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    what = "keep_since" if killed_after == "ledger" else "announce"
+    with monkeypatch.context() as patch:
+        patch.setattr(f"fixity.rolling.finish.{what}", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bucket.roll(2)
+    bucket.time += timedelta(minutes=11)
+    assert bucket.rolled() == ["c"]
+    tables = [
+        keys_of(pq.read_table(file)) for file in sorted((bucket.folder / "checksums/b").glob("*.parquet"))
+    ]
+    assert tables == [["a", "b"], ["c"]]
+    assert bucket.due() == []
+
+
+def test_of_two_runs_on_a_bucket_the_second_steps_back_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put("a")
+    bucket.take_inventory()
+    other = Claim(BUCKET, "other", bucket.time.isoformat(), bucket.time.isoformat())
+    other.say_alive(bucket.lake, bucket.time)
+    with pytest.raises(BucketBusy, match="is being checked by the rolling run other"):
+        bucket.roll()
+    assert [each.run_id for each in claims(bucket.lake, BUCKET)] == ["other"]
+
+
+def test_a_store_that_goes_away_ends_the_run_and_what_was_checked_is_kept(tmp_path: Path) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    read = bucket.store.read
+
+    def refusing(item, sink) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        if item.key == "b":
+            raise StoreUnreachable("the credentials have expired")
+        read(item, sink)
+
+    bucket.store.read = refusing  # type: ignore[method-assign]
+    with pytest.raises(StoreUnreachable):
+        bucket.roll()
+    bucket.store.read = read  # type: ignore[method-assign]
+    assert not claims(bucket.lake, BUCKET)
+    assert set(bucket.rolled()) | {"a"} == {"a", "b"}
+
+
+def test_what_was_listed_at_another_place_is_not_read(tmp_path: Path) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put("a")
+    take_inventory(bucket.store, bucket.lake, BUCKET, "i", now=bucket.now, place="s3://there")
+    order = Order(BUCKET, bucket.settings, Limits(5), 1800.0, place="s3://here")
+    with pytest.raises(ValueError, match="was listed at s3://there, but the catalog now says s3://here"):
+        roll(bucket.store, bucket.lake, order, "r", 2, now=bucket.now)
+    assert bucket.store.read_keys == []
+
+
+def _ends_after_a_newer_fold(tmp_path: Path) -> Rolling:
+    """A run that checked `gone` and `k2` ends after another listing, and a later check of `k2`."""
+    bucket = Rolling(tmp_path)
+    bucket.time = datetime.now(UTC) - timedelta(days=92)
+    bucket.put("gone", "k2")
+    bucket.take_inventory()
+    bucket.roll()
+    bucket.time += timedelta(days=91)
+    bucket.store.damage("gone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fixity.rolling.finish.checksums_file", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            bucket.roll()
+    bucket.time += timedelta(days=1)
+    del bucket.store.objects["gone", None]
+    bucket.put("new")
+    bucket.store.damage("k2")
+    inventory = take_inventory(bucket.store, bucket.lake, BUCKET, "i-again", now=bucket.now)
+    check_inventory(bucket.store, bucket.lake, inventory, "whole")
+    assert [each.key for each in bucket.damaged()] == ["k2"]
+    bucket.roll()
+    return bucket
+
+
+def _killed(*arguments: object, **named: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_run_that_ends_after_a_newer_fold_hides_no_damage_and_invents_none(tmp_path: Path) -> None:
+    bucket = _ends_after_a_newer_fold(tmp_path)
+    assert [each.key for each in bucket.damaged()] == ["k2"]
+
+
+def test_what_a_late_run_read_is_not_called_the_newest_check_of_the_newest_listing(tmp_path: Path) -> None:
+    bucket = _ends_after_a_newer_fold(tmp_path)
+    with bucket.lake.workspace() as workspace:
+        table = pq.read_table(current_checksums(bucket.lake, BUCKET, workspace)[0])
+    late = list((bucket.folder / "checksums/b").glob("r*.parquet"))
+    said = {Provenance.read(file).inventory_run_id for file in late}
+    assert dict(zip(keys_of(table), table.column("run_id").to_pylist(), strict=True)) == {
+        "k2": "whole", "new": "whole"
+    }  # fmt: skip
+    assert said == {"i00001"}
+
+
+def test_what_cannot_be_used_of_a_dead_run_is_named_and_set_aside_and_blocks_no_other(tmp_path: Path) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put("a")
+    bucket.take_inventory()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fixity.rolling.finish.checksums_file", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            bucket.roll()
+    (batch,) = (bucket.folder / "scratch/rolling/b").glob("*/batch-*")
+    batch.unlink()
+    spoiled = bucket.folder / "scratch/rolling/b/spoiled/alive.json"
+    spoiled.parent.mkdir()
+    spoiled.write_text("{")
+    bucket.time += timedelta(minutes=11)
+    assert bucket.rolled() == ["a"]
+    assert any("cannot be used" in text and "set-aside/b/" in text for text in bucket.said)
+    assert not claims(bucket.lake, BUCKET)
+    assert len(list((bucket.folder / "set-aside/b").glob("*/checks/*.parquet"))) == 1
+
+
+def test_a_claim_that_is_half_gone_is_of_use_to_its_heir(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put("a")
+    bucket.take_inventory()
+    remove = LocalLake.remove
+
+    def half(lake: LocalLake, folder: str) -> None:
+        remove(lake, folder)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalLake, "remove", half)
+        with pytest.raises(KeyboardInterrupt):
+            bucket.roll()
+    bucket.time += timedelta(minutes=11)
+    assert bucket.rolled() == []
+    assert not (bucket.folder / "set-aside").exists() and not claims(bucket.lake, BUCKET)
+
+
+def test_a_lake_that_refuses_for_a_while_loses_no_check_and_a_claim_that_is_gone_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("fixity.rolling.heartbeat")
+    monkeypatch.setattr(module, "_KEEP_SECONDS", 0.01)
+    bucket = Rolling(tmp_path)
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    put, read, refused = LocalLake.put, bucket.store.read, threading.Event()
+
+    def refusing(lake: LocalLake, name: str, file: Path, replace: bool = False) -> None:
+        if "/checks/" in name and not refused.is_set():
+            refused.set()
+            raise LakeError("slow down")
+        put(lake, name, file, replace)
+
+    def waiting(item: ListedObject, sink: Sink) -> None:
+        read(item, sink)
+        if item.key == "b":
+            assert refused.wait(10)
+
+    monkeypatch.setattr(LocalLake, "put", refusing)
+    bucket.store.read = waiting  # type: ignore[method-assign]
+    monkeypatch.setattr("fixity.engines.stream.engine._BATCH", 1)
+    assert bucket.rolled() == ["a", "b"]
+
+    def long(item: ListedObject, sink: Sink) -> None:
+        bucket.lake.remove("scratch/rolling/b/")
+        threading.Event().wait(10)
+
+    bucket.store.read = long  # type: ignore[method-assign]
+    with pytest.raises(ClaimLost, match="another took 'b' over"):
+        bucket.roll(keys=["a"])
+    assert not claims(bucket.lake, BUCKET)

@@ -1,0 +1,191 @@
+"""The `fixity` command as a process: what it prints where, and what its exit status says."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from tests.platform import PAIR, Platform
+
+FIXITY = Path(sys.executable).with_name("fixity")
+SUMMARY = """\
+Checksum report complete:
+        Total objects:      2
+        Matches:            2
+        Mismatches:         0
+        Missing replica:    0
+        Missing source:     0
+        Failed source:      0
+        Failed replication: 0
+"""
+
+
+def fixity(
+    *words: str, folder: Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in a folder."""
+    return subprocess.run(
+        [str(FIXITY), *words],
+        cwd=folder,
+        env={**os.environ, "DAGSTER_HOME": str(folder / "home"), **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_verify_prints_the_summary_exactly_and_the_run_shows_in_the_instance(platform: Platform) -> None:
+    platform.put("a")
+    platform.put("b")
+    assert platform.file.exists()
+    done = fixity("verify", PAIR, folder=platform.folder)
+    assert done.returncode == 0, done.stderr
+    summary, _, csv = done.stdout.partition("CSV: ")
+    assert summary == SUMMARY
+    assert Path(csv.strip()).is_file()
+    assert f"{PAIR}: 2 of 2 objects" in done.stderr  # progress as plain lines
+    with dg.DagsterInstance.from_config(str(platform.folder / "home")) as instance:
+        runs = instance.get_runs()
+        assert sorted(run.job_name for run in runs) == ["check_bucket", "check_bucket", "report_pair"]
+        assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+
+
+def test_on_a_terminal_a_bar_shows_objects_bytes_rate_and_time_left(platform: Platform) -> None:
+    platform.bucket_settings["max_bandwidth"] = "8MiB"  # slow enough to have a rate
+    for key in "abcd":
+        platform.put(key, bytes(2 * 1024 * 1024))
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [str(FIXITY), "checksums", PAIR, "--catalog", str(platform.file)],
+        env={**os.environ, "DAGSTER_HOME": str(platform.folder / "home"), "TERM": "xterm", "COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=end,
+    )
+    os.close(end)
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal says that nobody writes to it any more
+        while piece := os.read(terminal, 65536):
+            shown += piece
+    os.close(terminal)
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    assert re.search(rb"deposit: hashing .*4/4.*8\.0/8\.0 MiB.*B/s.*\d:\d\d:\d\d", shown), shown
+    assert output.startswith(b"Checksums of deposit complete:")
+
+
+def test_the_example_catalog_runs_as_it_is(tmp_path: Path) -> None:
+    repository = Path(__file__).resolve().parents[2]
+    shutil.copy(repository / "fixity.yaml", tmp_path)
+    shutil.copytree(repository / "examples", tmp_path / "examples")
+    done = fixity("verify", "letters", folder=tmp_path)
+    assert done.returncode == 0 and done.stdout.startswith(SUMMARY), done.stderr
+
+
+def test_a_verdict_with_an_error_is_status_1_and_further_lines_stand_only_where_not_0(
+    platform: Platform,
+) -> None:
+    platform.put("a", b"x", replica=b"y")
+    done = fixity("verify", PAIR, "--catalog", str(platform.file), folder=platform.folder)
+    assert done.returncode == 1, done.stderr
+    assert "        Mismatches:         1\n" in done.stdout
+    assert "Pending" not in done.stdout
+
+
+def test_report_works_from_the_newest_tables_and_is_status_3_without_them(platform: Platform) -> None:
+    platform.put("a")
+    catalog = str(platform.file)
+    before = fixity("report", PAIR, "--catalog", catalog, folder=platform.folder)
+    assert before.returncode == 3 and f"there are no checksums of '{PAIR}' yet" in before.stderr
+    for bucket in (PAIR, f"{PAIR}-repl"):
+        done = fixity("checksums", bucket, "--catalog", catalog, folder=platform.folder)
+        assert done.returncode == 0 and "Succeeded:          1" in done.stdout, done.stderr
+    after = fixity("report", PAIR, "--catalog", catalog, folder=platform.folder)
+    assert after.returncode == 0 and "Matches:            1" in after.stdout
+
+
+def test_a_bucket_that_cannot_be_reached_is_status_3_and_said_plainly(platform: Platform) -> None:
+    platform.put("a")
+    platform.replica = "no-such-bucket"
+    done = fixity("verify", PAIR, "--catalog", str(platform.file), folder=platform.folder)
+    assert done.returncode == 3
+    assert "no such bucket" in done.stderr and "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["verify", "deposti"], "did you mean 'deposit'?"),
+        (["checksums", "nothing"], "the catalog has no bucket 'nothing'"),
+        (["verify"], "Missing argument"),
+        (["frobnicate"], "No such command"),
+    ],
+)
+def test_wrong_use_is_status_2_and_says_what_would_be_right(
+    platform: Platform, words: list[str], said: str
+) -> None:
+    assert platform.file.exists()
+    done = fixity(*words, folder=platform.folder)
+    assert done.returncode == 2 and said in done.stderr and done.stdout == ""
+
+
+def test_a_wrong_catalog_is_status_2_with_all_that_is_wrong(tmp_path: Path) -> None:
+    catalog = tmp_path / "fixity.yaml"
+    catalog.write_text("lake: ./lake\nbuckets: {a: {algorithm: SHA-256, prefix: /x}}\n")
+    done = fixity("catalog", "check", folder=tmp_path)
+    assert done.returncode == 2
+    assert "buckets.a.algorithm" in done.stderr and "buckets.a.prefix" in done.stderr
+
+
+def test_without_any_catalog_it_says_where_it_looked(tmp_path: Path) -> None:
+    done = fixity("verify", "x", folder=tmp_path)
+    assert done.returncode == 2 and "fixity.yaml" in done.stderr and "FIXITY_CATALOG" in done.stderr
+
+
+def test_catalog_check_says_what_it_read(platform: Platform) -> None:
+    done = fixity("catalog", "check", "--catalog", str(platform.file), folder=platform.folder)
+    assert done.returncode == 0 and f"pair {PAIR}: {PAIR} -> {PAIR}-repl, by key" in done.stdout
+
+
+def test_patterns_that_only_one_side_leaves_out_are_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "fixity.yaml").write_text(
+        "lake: l\nbuckets: {a: {exclude: [x]}, b: {}}\npairs: {a: {replica: b}}"
+    )
+    done = fixity("catalog", "check", folder=tmp_path)
+    assert done.returncode == 0 and "pair a: a -> b" in done.stdout
+    assert done.stderr.startswith("warning: pairs.a: a leaves out 'x', but b nothing: ")
+
+
+def test_inventory_lists_a_bucket(platform: Platform) -> None:
+    platform.put("a", b"12345")
+    done = fixity("inventory", PAIR, "--catalog", str(platform.file), folder=platform.folder)
+    assert done.returncode == 0 and "Bytes:              5" in done.stdout
+
+
+def test_inventory_tells_how_many_objects_exclude_left_out(platform: Platform) -> None:
+    platform.bucket_settings["exclude"] = ["*.tmp"]
+    for key in ("a", "b.tmp", "c/d.tmp"):
+        platform.put(key, b"123")
+    done = fixity("inventory", PAIR, "--catalog", str(platform.file), folder=platform.folder)
+    assert done.returncode == 0, done.stderr
+    said = [line.split() for line in done.stdout.splitlines()]
+    assert ["Objects:", "1"] in said and ["Bytes:", "3"] in said and ["Excluded:", "2"] in said
+
+
+def test_help_and_catalog_check_do_not_import_dagster(platform: Platform) -> None:
+    program = (
+        "import sys\nfrom fixity_cli.main import app\n"
+        f"app(['catalog', 'check', '--catalog', {str(platform.file)!r}], standalone_mode=False)\n"
+        "app(['--help'], standalone_mode=False)\n"
+        "sys.exit('dagster' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

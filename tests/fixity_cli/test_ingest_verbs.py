@@ -1,0 +1,201 @@
+"""`fixity ingest`, `fixity restore` and `fixity deposit`: what they print and what they return."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from typer.testing import CliRunner, Result
+
+from devstack.moto_server import MotoServer
+from fixity_cli.main import app
+from jobs import INVENTORY_JOB
+from tests.fixity_cli.test_fixity_command import fixity
+from tests.platform import PAIR, Platform, read_report
+from tests.sensors.archive import BUCKET, ArchivePlatform
+
+MD5 = hashlib.md5(b"abc").hexdigest()
+
+
+def figures(text: str) -> dict[str, int]:
+    lines = [line.strip().split(":") for line in text.splitlines() if line.startswith("        ")]
+    return {name: int(value) for name, value in lines}
+
+
+def csv_of(text: str) -> list[dict[str, str]]:
+    return read_report(text.partition("CSV: ")[2].strip())
+
+
+def plain(*words: str, folder: Path) -> Result:
+    """A verb that starts no run, inside this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return CliRunner().invoke(app, list(words))
+
+
+def test_ingest_of_a_key_and_of_a_list(platform: Platform) -> None:
+    platform.put("a", b"abc")
+    platform.put("b", b"abc")
+    assert platform.file.exists()
+    wrong = fixity("ingest", PAIR, "a", "--expected", f"MD5:{'0' * 32}", folder=platform.folder)
+    assert (wrong.returncode, figures(wrong.stdout)["Not matched"]) == (1, 1), wrong.stderr
+    (row,) = csv_of(wrong.stdout)
+    assert (row["key"], row["result"], row["compared_with"]) == ("a", "NOTMATCHED", "api")
+    typo = fixity("ingest", PAIR, "typo", folder=platform.folder)
+    assert (typo.returncode, figures(typo.stdout)["Missing"]) == (1, 1), typo.stderr
+    (platform.folder / "list.csv").write_text(f"key,checksum\nb,{MD5}\nlost,{MD5}\n")
+    listed = fixity("ingest", PAIR, "--expected", "list.csv", folder=platform.folder)
+    rows = {row["key"]: row for row in csv_of(listed.stdout)}
+    assert {key: (row["result"], row["status"]) for key, row in rows.items()} == {
+        "b": ("MATCHED", "succeeded"),
+        "lost": ("SKIPPED", "missing"),
+    }
+    assert listed.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        ("no-such-file.csv", "a checksum needs exactly one KEY"),
+        ("bad.csv", "bad.csv, line 3: 'xyz' does not say which algorithm it is"),
+        ("wrong.csv", "must name the columns key and checksum"),
+        ("empty.csv", "empty.csv: there is no object in it"),
+        ("versions.csv", "versions.csv, line 2: a has a version_id"),
+    ],
+)
+def test_a_list_that_is_wrong_is_refused_with_its_line_and_nothing_is_kept(
+    platform: Platform, expected: str, said: str
+) -> None:
+    assert platform.file.exists()
+    (platform.folder / "bad.csv").write_text(f"key,checksum\na,{MD5}\nb,xyz\n")
+    (platform.folder / "wrong.csv").write_text("name;sum\n")
+    (platform.folder / "empty.csv").write_text("key,checksum\n")
+    (platform.folder / "versions.csv").write_text(f"key,checksum,version_id\na,{MD5},v1\n")
+    done = plain("ingest", PAIR, "--expected", expected, folder=platform.folder)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert not (platform.folder / "lake" / "expected").exists()
+
+
+def test_a_dry_run_of_a_restore_says_what_it_comes_to_and_asks_for_nothing(
+    moto_server: MotoServer, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    archive = ArchivePlatform(tmp_path, moto_server, settings={"archived": "restore"})
+    for key, storage_class in (("film", "GLACIER"), ("tape", "DEEP_ARCHIVE"), ("at-hand", "STANDARD")):
+        archive.s3.put_object(
+            Bucket=archive.real_name,
+            Key=key,
+            Body=bytes(1024**2),
+            StorageClass=storage_class,  # type: ignore[arg-type]  # any class that a test names
+        )
+    assert archive.catalog.file.exists()
+    early = plain("restore", BUCKET, "--dry-run", folder=tmp_path)
+    assert (early.exit_code, "run fixity inventory deposit first" in early.stderr) == (3, True)
+    archive.run(instance, INVENTORY_JOB)
+    dry = plain("restore", BUCKET, "--dry-run", folder=tmp_path)
+    assert dry.exit_code == 0, dry.stderr
+    assert dry.stdout.splitlines()[:3] == [
+        "GLACIER: 1 objects, 1.0 MiB, Bulk, $0.00",
+        "DEEP_ARCHIVE: 1 objects, 1.0 MiB, Bulk, $0.00",
+        "Archived in deposit: 2 objects, 2.0 MiB, 10.0 TiB at a time",
+    ]
+    assert "Restore" not in archive.s3.head_object(Bucket=archive.real_name, Key="film")
+    real = fixity("restore", BUCKET, folder=tmp_path)
+    assert (real.returncode, figures(real.stdout)["Requested"]) == (0, 2), real.stderr
+
+
+def test_an_estimate_says_of_how_many_objects_nobody_could_tell(
+    moto_server: MotoServer, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    archive = ArchivePlatform(tmp_path, moto_server, settings={"archived": "restore"})
+    for key, storage_class in (("film", "GLACIER"), ("gone", "INTELLIGENT_TIERING")):
+        archive.s3.put_object(
+            Bucket=archive.real_name,
+            Key=key,
+            Body=b"abc",
+            StorageClass=storage_class,  # type: ignore[arg-type]  # any class that a test names
+        )
+    archive.run(instance, INVENTORY_JOB)
+    archive.s3.delete_object(Bucket=archive.real_name, Key="gone")
+    dry = plain("restore", BUCKET, "--dry-run", folder=tmp_path)
+    assert dry.exit_code == 0, dry.stderr
+    assert dry.stdout.splitlines()[:2] == [
+        "GLACIER: 1 objects, 3 B, Bulk, $0.00",
+        "Not in the estimate, since nobody could look where they lie: 1 objects, 3 B (gone: "
+        "DeletedSinceListed: the object is gone since it was listed)",
+    ]
+
+
+def test_a_deposit_is_verified_by_directory_and_by_prefix(platform: Platform) -> None:
+    folder = platform.folder / "files"
+    folder.mkdir()
+    (folder / "a").write_bytes(b"abc")
+    platform.put("2026/a", b"abc")
+    assert platform.file.exists()
+    done = plain("deposit", "files", PAIR, "--prefix", "2026/", folder=platform.folder)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith(f"Deposit in {PAIR} verified:\n")
+    (row,) = csv_of(done.stdout)
+    assert (row["status"], row["comparison"], row["local"]) == ("verified", "etag", MD5)
+    (folder / "lost").write_bytes(b"never uploaded")
+    worse = plain("deposit", "files", PAIR, "--prefix", "2026/", "--read", folder=platform.folder)
+    assert (worse.exit_code, figures(worse.stdout)["Missing"]) == (1, 1)
+    (platform.folder / "empty").mkdir()
+    empty = plain("deposit", "empty", PAIR, folder=platform.folder)
+    assert (empty.exit_code, empty.stderr.startswith("empty: there is no file in it")) == (2, True)
+    unknown = plain("deposit", "nowhere", PAIR, folder=platform.folder)
+    assert (unknown.exit_code, unknown.stderr) == (2, "nowhere is not a directory\n")
+
+
+def test_a_deposit_is_verified_by_a_pair_whose_source_is_a_directory(platform: Platform) -> None:
+    folder = platform.folder / "files"
+    folder.mkdir()
+    for key in ("a", "not-uploaded.tmp", "left-out-there.log"):
+        (folder / key).write_bytes(b"abc")
+    platform.put("a", b"abc")
+    platform.put("another.log", b"of the bucket, left out")
+    platform.bucket_settings = {"exclude": ["*.log"]}
+    text = platform.file.read_text()
+    local = f"\n  local: {{path: {folder}, exclude: ['*.tmp']}}"
+    text = text.replace("buckets:", f"buckets:{local}").replace(
+        "pairs:", f"pairs:\n  upload: {{source: local, replica: {PAIR}}}"
+    )
+    (platform.folder / "pair.yaml").write_text(text)
+    done = plain("deposit", "upload", "--catalog", "pair.yaml", folder=platform.folder)
+    said = figures(done.stdout)
+    assert (done.exit_code, said["Files"], said["Verified"], said["Not local"]) == (0, 1, 1, 0), done.stderr
+    assert [(row["key"], row["comparison"]) for row in csv_of(done.stdout)] == [("a", "etag")]
+    (folder / "lost").write_bytes(b"never uploaded")
+    platform.put("a", b"abd")
+    worse = plain("deposit", "upload", "--catalog", "pair.yaml", folder=platform.folder)
+    assert {row["key"]: (row["status"], row["comparison"]) for row in csv_of(worse.stdout)} == {
+        "a": ("mismatch", "read"),
+        "lost": ("missing", "none"),
+    }
+    assert worse.exit_code == 1
+    no_directory = plain("deposit", PAIR, folder=platform.folder)
+    assert (no_directory.exit_code, "is no local directory: use fixity verify" in no_directory.stderr) == (
+        2,
+        True,
+    )
+    unknown = plain("deposit", "uplaod", "--catalog", "pair.yaml", folder=platform.folder)
+    assert (unknown.exit_code, "did you mean 'upload'?" in unknown.stderr) == (2, True)
+
+
+def test_records_of_what_the_catalog_leaves_out_are_not_asked_for(platform: Platform) -> None:
+    platform.bucket_settings = {"exclude": ["*.tmp"]}
+    platform.put("a", b"abc")
+    platform.put("b.tmp", b"abc")
+    assert platform.file.exists()
+    (platform.folder / "list.csv").write_text(f"key,checksum\na,{MD5}\nb.tmp,{'0' * 32}\n")
+    done = fixity("ingest", PAIR, "--expected", "list.csv", folder=platform.folder)
+    assert done.returncode == 0, done.stderr
+    assert [(row["key"], row["result"]) for row in csv_of(done.stdout)] == [("a", "MATCHED")]
+    (platform.folder / "left-out.csv").write_text(f"key,checksum\nb.tmp,{MD5}\n")
+    none = plain("ingest", PAIR, "--expected", "left-out.csv", folder=platform.folder)
+    assert (none.exit_code, none.stderr) == (
+        2,
+        f"all that is named is left out by `exclude` of {PAIR} in the catalog\n",
+    )

@@ -1,0 +1,76 @@
+"""The verbs of rolling fixity as a process: due, roll, check, coverage, premis, sql, shell."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from tests.fixity_cli.test_fixity_command import FIXITY
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """A folder with a catalog of one local bucket of three objects."""
+    (tmp_path / "data").mkdir()
+    for key in "abc":
+        (tmp_path / "data" / key).write_text(f"content of {key}")
+    (tmp_path / "fixity.yaml").write_text(
+        "lake: ./lake\nbuckets:\n  letters: {path: data, fixity_every: 90d}\n  other: {path: elsewhere}\n"
+    )
+    return tmp_path
+
+
+def fixity(archive: Path, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(FIXITY), *words],
+        cwd=archive,
+        env={**os.environ, "DAGSTER_HOME": str(archive / "home")},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_bucket_is_rolled_through_by_hand_and_what_came_of_it_can_be_asked_for(archive: Path) -> None:
+    assert fixity(archive, "inventory", "letters").returncode == 0
+    due = fixity(archive, "due", "letters", "--items", "2")
+    assert [line.split()[-1] for line in due.stdout.splitlines()] == ["a", "b"]
+    assert due.stdout.startswith("never") and "3 of 3 objects" in due.stderr
+    rolled = fixity(archive, "roll", "letters", "--items", "2")
+    assert rolled.returncode == 0 and "Succeeded:          2" in rolled.stdout, rolled.stderr
+    assert "No more were taken: batch_items allows 2 objects" in rolled.stdout
+    times = (archive / "data/a").stat()
+    (archive / "data/a").write_text("CONTENT OF a")
+    os.utime(archive / "data/a", ns=(times.st_atime_ns, times.st_mtime_ns))
+    checked = fixity(archive, "check", "letters", "a")
+    assert checked.returncode == 1 and "Damaged:            1" in checked.stdout, checked.stderr
+    covered = fixity(archive, "coverage")
+    assert covered.returncode == 1 and "Never checked:      1" in covered.stdout
+    events = etree.fromstring(fixity(archive, "premis", "letters", "--key", "a").stdout.encode())
+    assert len(events.findall("{http://www.loc.gov/premis/v3}event")) == 2
+    asked = fixity(archive, "sql", "select bucket, key from due")
+    assert asked.stdout == "bucket,key\nletters,c\n", asked.stderr
+    lines = "select count(*) as n\nfrom checks;\nselect nothing;\nselect count(*) from inventory;\n"
+    shell = fixity(archive, "shell", stdin=lines)
+    assert shell.stdout == "n\n3\ncount_star()\n3\n" and "nothing" in shell.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["roll", "other"], 3, "has no term"),
+        (["due", "other"], 2, "has no term"),
+        (["due", "letter"], 2, "did you mean 'letters'?"),
+        (["premis", "letters", "--since", "yesterday"], 2, "'yesterday' is no date"),
+        (["sql", "selec"], 2, "syntax error"),
+        (["due", "letters"], 3, "there is no inventory of 'letters' yet"),
+    ],
+)
+def test_wrong_use_says_what_would_be_right(archive: Path, words: list[str], status: int, said: str) -> None:
+    done = fixity(archive, *words)
+    assert done.returncode == status and said in done.stderr and "Traceback" not in done.stderr
