@@ -93,10 +93,3 @@ class ResumableHash(Protocol):
 
     def state(self, count: int) -> State:
         """The state after the `count` bytes taken."""
-
-
-class Engine(Protocol):
-    """Makes hashes of an algorithm that go on from a state, None for the beginning."""
-
-    def __call__(self, algorithm: Algorithm, state: State | None) -> ResumableHash:
-        """A hash of an algorithm."""
