@@ -14,11 +14,12 @@ import pyarrow as pa
 
 from fixity.buckets import DEFAULT_CONCURRENCY, ListedObject, Sink, Store, open_store
 from fixity.catalog import Algorithm, load_catalog
+from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import hash_shard, make_plan
 from fixity.lake import Lake, LocalLake, open_lake
 from fixity.lake.paths import scratch_folder
-from fixity.ledger.current import Checksums, keep_checksums
 from fixity.ledger.inventory import take_inventory
+from fixity.ledger.write import Checksums
 from fixity.tables import INVENTORY
 
 RUN_ID = "bench"

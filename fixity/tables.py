@@ -238,3 +238,7 @@ class Provenance:
             )
         except (KeyError, ValueError) as error:
             raise TableUnreadable(file, repr(error)) from error
+
+
+class AnotherPlace(Exception):
+    """What was listed is not where the catalog says that the bucket is. The message says what to do."""

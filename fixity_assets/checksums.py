@@ -12,13 +12,14 @@ from collections.abc import Iterator
 import dagster as dg
 
 from fixity.catalog.map_results import ENGINE as MAP_ENGINE
-from fixity.engines.stream.engine import utc_now
+from fixity.clock import utc_now
+from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Plan, make_plan, plan_file
 from fixity.humanize import bytes_text
 from fixity.lake import Lake, LakeError
 from fixity.lake.paths import scratch_folder
 from fixity.lake.sweep import SCRATCH_DAYS, sweep
-from fixity.ledger.current import TableMissing, keep_checksums, newest_inventory
+from fixity.ledger.inventory import TableMissing, newest_inventory
 from fixity.tables import CHECKSUMS
 from fixity_assets.batch_report import find_job, keep_job_report
 from fixity_assets.describe import GROUP, RETRIES, checksums_metadata, column_schema, told_plainly

@@ -6,7 +6,7 @@ out, the oldest check, and when all is done at the pace of the last seven days.
 
 import dagster as dg
 
-from fixity.ledger.current import TableMissing
+from fixity.ledger.inventory import TableMissing
 from fixity.rolling import BucketCoverage, bucket_coverage
 from fixity_assets.describe import GROUP, told_plainly
 from resources import CatalogResource, LakeResource

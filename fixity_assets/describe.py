@@ -12,12 +12,12 @@ import pyarrow as pa
 from fixity.buckets import StoreUnreachable
 from fixity.catalog import CatalogError
 from fixity.engines.s3_batch.errors import NothingToIngest, NotInInventory, ReportUnusable, S3ControlError
-from fixity.engines.stream.shards import AnotherPlace
 from fixity.humanize import bytes_text
 from fixity.lake import Lake, LakeError
-from fixity.ledger.current import Checksums, TableMissing
+from fixity.ledger.inventory import TableMissing
+from fixity.ledger.write import Checksums
 from fixity.reports import TableNotConsistent, TableNotSorted
-from fixity.tables import TableUnreadable
+from fixity.tables import AnotherPlace, TableUnreadable
 
 GROUP = "fixity"
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from fixity.buckets.s3.attributes import open_attributes
+from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Plan
 from fixity.humanize import bytes_text
 from fixity.ingest.counts import counts_of_bucket
@@ -21,7 +22,6 @@ from fixity.ingest.report import Counts, IngestReport, make_ingest_report
 from fixity.ingest.tags import tag_writer
 from fixity.ingest.verdict import check_names, verdict
 from fixity.lake import Lake
-from fixity.ledger.current import keep_checksums
 from fixity.tables import INGEST
 from fixity_assets.describe import GROUP, RETRIES, column_schema, told_plainly
 from fixity_assets.hashing import hash_planned

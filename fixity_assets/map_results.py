@@ -15,8 +15,8 @@ from fixity.engines.step_functions import BucketUnreachable, MapRun, ResultsRefu
 from fixity.engines.step_functions.keep import Kept, find_run, keep_run
 from fixity.engines.step_functions.keep_checks import KeptChecks
 from fixity.lake import Lake
-from fixity.ledger.current import Checksums
 from fixity.ledger.inventory import Inventory
+from fixity.ledger.write import Checksums
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 from fixity_assets.describe import GROUP, RETRIES, told_plainly
 from resources import LakeResource, StoresResource

@@ -12,7 +12,7 @@ import dagster as dg
 from fixity.buckets.s3.attributes import open_attributes
 from fixity.humanize import bytes_text
 from fixity.ingest.restore.look import Look, look_at_archived
-from fixity.ledger.current import newest_inventory
+from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.selection import keep_selection
 from fixity.tables import RESTORED
 from fixity_assets.describe import GROUP, RETRIES, column_schema, told_plainly

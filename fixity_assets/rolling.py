@@ -13,6 +13,7 @@ from pydantic import Field
 
 from fixity.humanize import bytes_text
 from fixity.ledger import ready
+from fixity.ledger.fold import settings_of
 from fixity.rolling import (
     BucketBusy,
     ClaimLost,
@@ -23,7 +24,6 @@ from fixity.rolling import (
     order_for,
     roll,
 )
-from fixity.rolling.roll import settings_of
 from fixity_assets.describe import GROUP, told_plainly
 from resources import CatalogResource, LakeResource, StoresResource
 

@@ -15,8 +15,7 @@ from fixity.buckets import FindingStore
 from fixity.lake import Lake
 from fixity.lake.latest import newest_table
 from fixity.lake.paths import baselines_folder, scratch_folder
-from fixity.ledger.current import TableMissing, newest_inventory
-from fixity.ledger.inventory import Wanted, list_selection
+from fixity.ledger.inventory import TableMissing, Wanted, list_selection, newest_inventory
 from fixity.ledger.selection import read_selection
 
 SELECTION = "fixity/selection"

@@ -148,7 +148,7 @@ def restore(
 
     Goes by the newest inventory. The sensor restore_completion has read what is restored.
     """
-    from fixity.ledger.current import TableMissing
+    from fixity.ledger.inventory import TableMissing
     from fixity_cli.restore import say_estimate
     from fixity_cli.runs import runner
     from jobs.ingest import RESTORE_JOB

@@ -13,7 +13,7 @@ from fixity.humanize import bytes_text
 from fixity.ingest.restore.archives import Archive, archive_of, estimate, tier_for
 from fixity.ingest.restore.objects import Archived, archived_of
 from fixity.lake import open_lake
-from fixity.ledger.current import newest_inventory
+from fixity.ledger.inventory import newest_inventory
 
 
 def say_estimate(catalog: Catalog, bucket: str) -> None:

@@ -38,13 +38,13 @@ def due(
     catalog: CatalogOption = None,
 ) -> None:
     """List what is due in a bucket, in the order in which it is checked, and what is left out, and why."""
-    from fixity.engines.stream.engine import utc_now
+    from fixity.clock import utc_now
     from fixity.humanize import bytes_text
     from fixity.lake import open_lake
     from fixity.ledger import confirm_empty, ready
+    from fixity.ledger.fold import settings_of
     from fixity.rolling import bucket_coverage, due_now
     from fixity.rolling.lease import claims
-    from fixity.rolling.roll import settings_of
 
     loaded = load(catalog)
     known(bucket, loaded.buckets, "bucket")
@@ -134,7 +134,7 @@ def _roll(loaded: Catalog, bucket: str, config: dict[str, Any], verbose: bool) -
 def coverage(catalog: CatalogOption = None) -> None:
     """Say of each bucket with a term what was checked within it. Status 1 when that is not all right."""
     from fixity.lake import open_lake
-    from fixity.ledger.current import TableMissing
+    from fixity.ledger.inventory import TableMissing
     from fixity.rolling import bucket_coverage
 
     loaded = load(catalog)

@@ -10,10 +10,10 @@ from datetime import timedelta
 
 import dagster as dg
 
+from fixity.clock import utc_now
 from fixity.engines.s3_batch.batch_jobs import VANISHED, JobState, describe
 from fixity.engines.s3_batch.finished import YOUNG
 from fixity.engines.s3_batch.job_records import JobRecord, job_record, outcome_of
-from fixity.engines.stream.engine import utc_now
 from fixity.lake import Lake
 from fixity_assets.batch_report import COMPUTE_TAG, JOB_TAG
 from jobs import INGEST_JOB

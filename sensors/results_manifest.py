@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from fixity.catalog import Catalog, MapResults
+from fixity.clock import utc_now
 from fixity.engines.step_functions import MapRun, ResultsRefused
 from fixity.engines.step_functions.keep import runs_among
 from fixity.engines.step_functions.map_run import MANIFEST
 from fixity.engines.step_functions.results_bucket import StoredObject
-from fixity.engines.stream.engine import utc_now
 from fixity_assets.map_results import MAP_RUNS, NAME, REFUSED
 from jobs.map_results import MAP_RESULTS_JOB
 from jobs.runs import UNSUCCESSFUL

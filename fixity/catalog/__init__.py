@@ -5,10 +5,11 @@ default is filled in, or a `CatalogError` with all that is wrong with the file. 
 bucket (opening a store, listing, hashing, comparing) does not belong here, nor do credentials.
 """
 
+from fixity.catalog.catalog import Catalog
 from fixity.catalog.errors import CatalogError
 from fixity.catalog.load import ENVIRONMENT, FILE_NAME, find_catalog, load_catalog
 from fixity.catalog.map_results import DEFAULT_RESULTS_KEY, LedgerMapping, MapResults
-from fixity.catalog.model import ALGORITHMS, CHUNK_SIZE, Algorithm, Bucket, Catalog, Pair, Store
+from fixity.catalog.model import ALGORITHMS, CHUNK_SIZE, Algorithm, Bucket, Pair, Store
 from fixity.catalog.queues import Queue, Queues
 from fixity.catalog.restore import Restore, Tier
 from fixity.catalog.s3_batch import S3Batch

@@ -16,8 +16,8 @@ from typing import get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from fixity.catalog.catalog import Catalog
 from fixity.catalog.messages import NO_SECRETS, did_you_mean, is_secret_key, key_path, shown
-from fixity.catalog.model import Catalog
 
 _FILLED_IN = ("file", "name")  # fields that the file's name and the keys give: nobody writes them
 

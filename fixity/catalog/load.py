@@ -13,11 +13,12 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from fixity.catalog.catalog import Catalog, with_name
 from fixity.catalog.errors import CatalogError, describe, unknown_key
 from fixity.catalog.locations import place_problems
 from fixity.catalog.map_results import stores_of_map_results
 from fixity.catalog.messages import key_path
-from fixity.catalog.model import Bucket, Catalog, Pair, Store, with_name
+from fixity.catalog.model import Bucket, Pair, Store
 from fixity.catalog.queues import stores_named
 from fixity.catalog.references import reference_problems
 from fixity.catalog.stacks import StacksUnknown, with_stacks

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.catalog import Algorithm
-from fixity.engines.stream.engine import utc_now
+from fixity.clock import utc_now
 from fixity.engines.stream.shards import Plan, fetch_parts, read_part
 from fixity.ingest.plan import ingest_scratch
 from fixity.lake import Lake, LakeError

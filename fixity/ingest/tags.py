@@ -14,7 +14,7 @@ from typing import Any
 
 from fixity.buckets import ObjectError
 from fixity.buckets.s3.attributes import Attributes
-from fixity.engines.stream.engine import utc_now
+from fixity.clock import utc_now
 from fixity.ingest.records.attributes import TAG
 from fixity.ingest.report import NOTMATCHED, TagWriter
 from fixity.tables import SUCCEEDED

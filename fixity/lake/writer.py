@@ -95,3 +95,16 @@ class TableWriter:
                     table = pa.Table.from_batches([batch]).cast(self._schema)
                     writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         unsorted.unlink()
+
+
+def rows_of(table: pq.ParquetFile, first: int, count: int) -> pa.Table:
+    """`count` rows of an inventory from the row `first` on, reading only the row groups that they touch."""
+    groups: list[int] = []
+    before = start = 0
+    for group in range(table.num_row_groups):
+        rows = table.metadata.row_group(group).num_rows
+        if before + rows > first and before < first + count:
+            start = start if groups else before
+            groups.append(group)
+        before += rows
+    return table.read_row_groups(groups).slice(first - start, count)

@@ -5,30 +5,25 @@ How checks are made, and how two buckets are compared, does not belong here.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fixity.engines.stream.engine import CLOCKS_DIFFER, utc_now
-from fixity.engines.stream.shards import Plan, fetch_parts, read_part, software_of
+from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database
-from fixity.lake.latest import announce, newest_table
-from fixity.lake.paths import checksums_file, checksums_folder, inventory_folder
+from fixity.lake.latest import newest_table
+from fixity.lake.paths import checksums_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
+from fixity.ledger.inventory import TableMissing, newest_inventory
 from fixity.tables import (
     CHECKSUMS,
-    FAILED,
-    SKIPPED,
-    SUCCEEDED,
     Provenance,
     TableUnreadable,
     naming_the_unreadable,
@@ -38,110 +33,6 @@ if TYPE_CHECKING:
     from fixity.ledger.files import LeftOut
 
 _SQL = Path(__file__).with_suffix(".sql")
-
-
-class TableMissing(Exception):
-    """A bucket has no such table yet. The message says what to run."""
-
-
-@dataclass(frozen=True)
-class Checksums:
-    """A run's checks as kept: the file's name in the lake, rows by status, bytes that were read.
-
-    `reasons` counts the error codes of failed and skipped checks.
-    """
-
-    file: str
-    succeeded: int
-    failed: int
-    skipped: int
-    bytes_read: int
-    reasons: dict[str, int]
-
-    @property
-    def objects(self) -> int:
-        """All rows."""
-        return self.succeeded + self.failed + self.skipped
-
-
-def newest_inventory(lake: Lake, bucket: str) -> str:
-    """The name of a bucket's newest inventory. Raises TableMissing, LakeError."""
-    newest = newest_table(lake, inventory_folder(bucket))
-    if newest is None:
-        raise TableMissing(f"there is no inventory of '{bucket}' yet: materialize inventory[{bucket}] first")
-    return newest
-
-
-class ChecksWriter:
-    """A run's file of the ledger in the making, which counts what it takes.
-
-    Use it as a context, then `keep` it; after an error within, nothing is kept.
-    Arguments: `provenance`, with the bucket and the run, which give the file its name.
-    """
-
-    def __init__(self, lake: Lake, provenance: Provenance, workspace: Path) -> None:
-        self._lake = lake
-        self._provenance = provenance
-        self._file = workspace / "checksums.parquet"
-        self._writer = TableWriter(self._file, CHECKSUMS, provenance)
-        self._statuses: Counter[str] = Counter()
-        self._reasons: Counter[str] = Counter()
-        self._bytes_read = 0
-
-    @property
-    def rows(self) -> int:
-        """Checks taken."""
-        return self._statuses.total()
-
-    def write(self, checks: pa.Table) -> None:
-        """Take the next checks, of the schema CHECKSUMS."""
-        self._statuses += _count(checks.column("status"))
-        self._reasons += _count(checks.column("error_code").drop_null())
-        self._bytes_read += pc.sum(checks.column("bytes_read")).as_py() or 0
-        for batch in checks.combine_chunks().to_batches():
-            self._writer.write(batch)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._writer.close()
-        else:
-            self._writer.abandon()
-
-    def keep(self) -> Checksums:
-        """Put the file into the lake as `checksums/<bucket>/<run id>.parquet`. Raises LakeError."""
-        name = checksums_file(self._provenance.bucket, self._provenance.run_id)
-        self._lake.put(name, self._file)
-        announce(self._lake, checksums_folder(self._provenance.bucket), self._provenance)
-        return Checksums(
-            name,
-            self._statuses[SUCCEEDED],
-            self._statuses[FAILED],
-            self._statuses[SKIPPED],
-            self._bytes_read,
-            dict(sorted(self._reasons.items())),
-        )
-
-
-def _count(column: pa.ChunkedArray) -> Counter[str]:
-    return Counter({item["values"]: item["counts"] for item in pc.value_counts(column).to_pylist()})
-
-
-def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: str) -> Checksums:
-    """Join the parts of a run to its table, `checksums/<bucket>/<run_id>.parquet`.
-
-    Raises LakeError when parts are missing: a table that lacks rows is never kept.
-    """
-    with lake.workspace() as workspace:
-        inventory = Provenance.read(lake.fetch(plan.inventory, workspace))
-        parts = fetch_parts(lake, scratch, plan, workspace)
-        provenance = replace(inventory, bucket=bucket, run_id=run_id, software=software_of(parts))
-        with ChecksWriter(lake, provenance, workspace) as checks:
-            for part in parts:
-                checks.write(read_part(part))
-        return checks.keep()
 
 
 def current_checksums(

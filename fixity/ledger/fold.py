@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.catalog import Algorithm
-from fixity.engines.stream.engine import CLOCKS_DIFFER, utc_now
+from fixity.catalog import Algorithm, Bucket
+from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake, LakeFile
 from fixity.lake.database import open_database
 from fixity.lake.paths import standing_folder
@@ -295,3 +295,11 @@ def _clear_away(lake: Lake, bucket: str) -> None:
     for generation, appeared in youngest.items():
         if (standing is None or generation != standing.generation) and utc_now() - appeared > _KEPT_FOR:
             lake.remove(f"{folder}{generation}/")
+
+
+_NO_TERM = timedelta(days=36_500)
+
+
+def settings_of(bucket: Bucket) -> Settings:
+    """A bucket's term and algorithm; for a bucket without a term, one by which nothing is chosen again."""
+    return Settings(bucket.fixity_every or _NO_TERM, bucket.algorithm)

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.buckets import FindingStore, ListedObject, Store
-from fixity.engines.stream.engine import utc_now
+from fixity.clock import utc_now
 from fixity.lake import Lake
-from fixity.lake.latest import announce
+from fixity.lake.latest import announce, newest_table
 from fixity.lake.paths import inventory_file, inventory_folder
 from fixity.lake.writer import TableWriter
 from fixity.tables import INVENTORY, Provenance
@@ -115,3 +115,15 @@ def _without(batch: pa.RecordBatch, exclude: Sequence[str]) -> pa.RecordBatch:
     matches = re.compile("|".join(map(fnmatch.translate, exclude))).match
     kept = [matches(key) is None for key in batch.column("key").to_pylist()]
     return batch.filter(pa.array(kept, pa.bool_()))
+
+
+class TableMissing(Exception):
+    """A bucket has no such table yet. The message says what to run."""
+
+
+def newest_inventory(lake: Lake, bucket: str) -> str:
+    """The name of a bucket's newest inventory. Raises TableMissing, LakeError."""
+    newest = newest_table(lake, inventory_folder(bucket))
+    if newest is None:
+        raise TableMissing(f"there is no inventory of '{bucket}' yet: materialize inventory[{bucket}] first")
+    return newest

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fixity.lake import Lake
 from fixity.lake.footer import read_footer
 from fixity.lake.paths import inventory_folder, standing_folder
-from fixity.ledger.current import newest_inventory
+from fixity.ledger.inventory import newest_inventory
 from fixity.tables import Provenance
 
 

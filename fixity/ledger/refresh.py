@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from fixity.engines.stream.engine import CLOCKS_DIFFER, utc_now
+from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
 from fixity.ledger.files import ingest_tables, ledger_files, run_of
 from fixity.ledger.fold import QUEUE_ROWS, TABLES, Settings, fold

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fixity.catalog import Pair
-from fixity.engines.stream.engine import utc_now
+from fixity.clock import utc_now
 from fixity.lake import Lake
 from fixity.lake.paths import report_file, stats_file
 from fixity.ledger.current import current_checksums

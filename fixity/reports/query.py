@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from fixity.catalog import Catalog
-from fixity.engines.stream.engine import utc_now
+from fixity.clock import utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database
 from fixity.lake.paths import report_file
 from fixity.ledger import STANDING, LeftOut, ready, usable_files
-from fixity.ledger.current import TableMissing, current_checksums, newest_inventory
+from fixity.ledger.current import current_checksums
 from fixity.ledger.files import ledger_files
+from fixity.ledger.fold import settings_of
+from fixity.ledger.inventory import TableMissing, newest_inventory
 from fixity.ledger.snapshot import in_force
 from fixity.ledger.views import view, view_now
 from fixity.reports import COLUMNS
-from fixity.rolling.roll import settings_of
 from fixity.tables import CHECKSUMS, INVENTORY
 
 if TYPE_CHECKING:

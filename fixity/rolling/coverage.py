@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from fixity.catalog import Bucket
-from fixity.engines.stream.engine import utc_now
+from fixity.clock import utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database
 from fixity.ledger import ready
+from fixity.ledger.fold import settings_of
 from fixity.ledger.views import view_now
 from fixity.rolling.lease import claims
-from fixity.rolling.roll import settings_of
 from fixity.rolling.signs import last_roll
 
 _SQL = Path(__file__).with_suffix(".sql")

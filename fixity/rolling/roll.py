@@ -11,16 +11,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 
 from fixity.buckets import ListedObject, Store
 from fixity.catalog import Bucket
-from fixity.engines.stream.engine import Check, check_objects, utc_now
+from fixity.clock import utc_now
+from fixity.engines.stream.engine import Check, check_objects
 from fixity.lake import Lake
 from fixity.ledger import Settings, Standing, ready
+from fixity.ledger.fold import settings_of
 from fixity.rolling.due import Batch, Limits, choose, find, within
 from fixity.rolling.egress import EgressBudget, egress_left
 from fixity.rolling.finish import Rolled, finish
@@ -31,7 +33,6 @@ from fixity.rolling.signs import say_rolled
 _Ended = queue.Queue[Check | BaseException | None]
 """What comes of reading: checks, the end of a batch as None, and what ends the run."""
 _MOST_BATCHES = 8  # of one run: it ends then, so that what it found is known, and the next one goes on
-_NO_TERM = timedelta(days=36_500)
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,6 @@ def order_for(
         place,
         budget,
     )
-
-
-def settings_of(bucket: Bucket) -> Settings:
-    """A bucket's term and algorithm; for a bucket without a term, one by which nothing is chosen again."""
-    return Settings(bucket.fixity_every or _NO_TERM, bucket.algorithm)
 
 
 def roll(

@@ -19,10 +19,11 @@ from fixity.buckets.s3.reader import S3Store
 from fixity.catalog import Algorithm
 from fixity.digests.algorithms import Digest
 from fixity.engines.stream.engine import Check, check_object
+from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Plan, hash_shard, make_plan
 from fixity.lake import Lake
-from fixity.ledger.current import Checksums, keep_checksums
 from fixity.ledger.inventory import Inventory, take_inventory
+from fixity.ledger.write import Checksums
 from fixity.tables import INVENTORY
 
 

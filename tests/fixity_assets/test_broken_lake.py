@@ -126,7 +126,7 @@ def test_a_lake_that_is_away_after_the_table_was_kept_is_waited_for(
             raise LakeError("the lake is away")
         announce(lake, folder, provenance)
 
-    monkeypatch.setattr("fixity.ledger.current.announce", away_at_first)
+    monkeypatch.setattr("fixity.ledger.write.announce", away_at_first)
     again = build_definitions(load_catalog(tmp_path / "fixity.yaml"))
     job = again.resolve_job_def(CHECKSUMS_JOB)
     assert job.execute_in_process(instance=instance, partition_key="here").success

@@ -13,10 +13,11 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
+from fixity.engines.stream.keep import keep_checksums
 from fixity.ingest.records import keep_given, read_given
 from fixity.lake import Lake, LakeError, open_lake
-from fixity.ledger.current import Checksums, keep_checksums
 from fixity.ledger.selection import keep_selection
+from fixity.ledger.write import Checksums
 from fixity_assets import ingest_report
 from fixity_assets.selected import SELECTION
 from jobs import INVENTORY_JOB

@@ -17,8 +17,8 @@ from devstack.seaweedfs import SeaweedFS
 from devstack.seaweedfs_damage import corrupt_object
 from fixity.catalog import load_catalog
 from fixity.ledger import ready
+from fixity.ledger.fold import settings_of
 from fixity.rolling import lease as claims
-from fixity.rolling.roll import settings_of
 from jobs import CHECKSUMS_JOB, COVERAGE_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
 from jobs.ingest import INGEST_BUCKET_JOB
 from jobs.rolling import rolling_schedules

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from fixity.buckets import ListedObject
 from fixity.buckets.base import CHANGED, DELETED
-from fixity.engines.stream.engine import utc_now
+from fixity.clock import utc_now
 from fixity.tables import SKIPPED
 
 MOST = 100_000

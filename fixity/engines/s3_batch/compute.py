@@ -13,12 +13,12 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.catalog import Bucket, S3Batch, Store
+from fixity.clock import utc_now
 from fixity.engines.s3_batch.batch_jobs import COMPLETE, FAILED, VANISHED, JobState, report_prefix
 from fixity.engines.s3_batch.errors import S3ControlError
 from fixity.engines.s3_batch.job_records import JobRecord
-from fixity.engines.stream.engine import utc_now
 from fixity.lake import Lake
-from fixity.ledger.current import newest_inventory
+from fixity.ledger.inventory import newest_inventory
 
 BUCKET_TAG = "fixity-bucket"
 NAME_PREFIX = "checksums-"

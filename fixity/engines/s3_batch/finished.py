@@ -19,7 +19,7 @@ from fixity.engines.s3_batch.job_records import (
     outcome_of,
 )
 from fixity.lake import Lake
-from fixity.ledger.current import Checksums
+from fixity.ledger.write import Checksums
 
 if TYPE_CHECKING:
     from mypy_boto3_s3control import S3ControlClient

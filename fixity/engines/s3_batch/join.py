@@ -23,9 +23,9 @@ from fixity.catalog import Bucket
 from fixity.engines.s3_batch.job_records import JobRecord
 from fixity.engines.s3_batch.report import Report
 from fixity.engines.s3_batch.stage import MEMORY
-from fixity.engines.stream.shards import rows_of
 from fixity.lake.database import open_database, processors
 from fixity.lake.ranges import KeyRange
+from fixity.lake.writer import rows_of
 from fixity.tables import CHECKSUMS, SKIPPED, SUCCEEDED
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")

@@ -12,18 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from fixity.catalog import Bucket
+from fixity.clock import utc_now
 from fixity.engines.s3_batch.absent import Absentees, Find
 from fixity.engines.s3_batch.batch_jobs import JobState
 from fixity.engines.s3_batch.job_records import JobRecord
 from fixity.engines.s3_batch.join import joined
 from fixity.engines.s3_batch.report import Report, fetch_report
 from fixity.engines.s3_batch.stage import staged
-from fixity.engines.stream.engine import utc_now
-from fixity.engines.stream.shards import AnotherPlace
 from fixity.lake import Lake
 from fixity.lake.ranges import key_ranges
-from fixity.ledger.current import Checksums, ChecksWriter, TableMissing
-from fixity.tables import Provenance, this_software
+from fixity.ledger.inventory import TableMissing
+from fixity.ledger.write import Checksums, ChecksWriter
+from fixity.tables import AnotherPlace, Provenance, this_software
 
 _RANGE_BYTES = 64 * 1024 * 1024  # of the inventory, encoded and not compressed: some 500,000 objects
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 
 from fixity.catalog import Bucket, Catalog
+from fixity.clock import utc_now
 from fixity.engines.s3_batch.batch_jobs import Manifest, job_request, report_prefix, request_token, submit
 from fixity.engines.s3_batch.errors import AccountFull, NotInInventory
 from fixity.engines.s3_batch.job_records import (
@@ -25,9 +26,8 @@ from fixity.engines.s3_batch.job_records import (
     keep_waiting,
     waiting_requests,
 )
-from fixity.engines.stream.engine import utc_now
 from fixity.lake import Lake
-from fixity.ledger.current import newest_inventory
+from fixity.ledger.inventory import newest_inventory
 
 if TYPE_CHECKING:
     from mypy_boto3_s3control import S3ControlClient

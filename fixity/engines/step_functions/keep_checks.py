@@ -21,8 +21,8 @@ from fixity.engines.step_functions.checks import Told
 from fixity.lake import Lake
 from fixity.lake.database import open_database
 from fixity.lake.paths import scratch_folder
-from fixity.ledger.current import Checksums, ChecksWriter, TableMissing, newest_inventory
-from fixity.ledger.inventory import Inventory, list_selection, take_inventory
+from fixity.ledger.inventory import Inventory, TableMissing, list_selection, newest_inventory, take_inventory
+from fixity.ledger.write import Checksums, ChecksWriter
 from fixity.tables import CHECKSUMS, Provenance
 
 if TYPE_CHECKING:

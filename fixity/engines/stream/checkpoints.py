@@ -14,7 +14,8 @@ from collections.abc import Callable
 from fixity.buckets import ListedObject
 from fixity.catalog import CHUNK_SIZE, Algorithm
 from fixity.digests.algorithms import Digest
-from fixity.digests.resumable import RESUMABLE, ResumableDigest, State, StateUnusable
+from fixity.digests.resumable import RESUMABLE, ResumableDigest
+from fixity.digests.state import State, StateUnusable
 from fixity.humanize import bytes_text
 from fixity.lake import Lake
 

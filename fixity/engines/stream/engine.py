@@ -10,11 +10,12 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from fixity.buckets import ListedObject, ObjectSkipped, ObjectUnreadable, Sink, Store
 from fixity.catalog import Algorithm
+from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 
@@ -36,15 +37,6 @@ class Check(NamedTuple):
     error_message: str | None
     bytes_read: int
     checked_at: datetime
-
-
-CLOCKS_DIFFER = timedelta(days=1)
-"""A time further in the future is one of a clock that was wrong."""
-
-
-def utc_now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
 
 
 def check_object(

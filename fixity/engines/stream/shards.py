@@ -19,18 +19,16 @@ import pyarrow.parquet as pq
 
 from fixity.buckets import ListedObject, Store, listed_objects
 from fixity.catalog import CHUNK_SIZE, Algorithm
+from fixity.clock import utc_now
 from fixity.engines.stream.checkpoints import Rehashes
-from fixity.engines.stream.engine import Check, check_objects, utc_now
+from fixity.engines.stream.engine import Check, check_objects
 from fixity.lake import Lake, LakeError
-from fixity.tables import CHECKSUMS, SUCCEEDED, Provenance, naming_the_unreadable, this_software
+from fixity.lake.writer import rows_of
+from fixity.tables import CHECKSUMS, SUCCEEDED, AnotherPlace, Provenance, naming_the_unreadable, this_software
 
 SHARD_OBJECTS, SHARD_BYTES = 100_000, 1024**4
 PART_OBJECTS, PART_BYTES = 2_000, 4 * 1024**3
 _SOFTWARE = b"software"
-
-
-class AnotherPlace(Exception):
-    """What was listed is not where the catalog says that the bucket is. The message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -119,19 +117,6 @@ class Progress:
     size: int
     of_objects: int
     of_size: int
-
-
-def rows_of(table: pq.ParquetFile, first: int, count: int) -> pa.Table:
-    """`count` rows of an inventory from the row `first` on, reading only the row groups that they touch."""
-    groups: list[int] = []
-    before = start = 0
-    for group in range(table.num_row_groups):
-        rows = table.metadata.row_group(group).num_rows
-        if before + rows > first and before < first + count:
-            start = start if groups else before
-            groups.append(group)
-        before += rows
-    return table.read_row_groups(groups).slice(first - start, count)
 
 
 class _Part:

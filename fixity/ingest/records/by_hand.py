@@ -18,8 +18,8 @@ from datetime import datetime
 from pathlib import Path
 
 from fixity.catalog import Algorithm
+from fixity.clock import utc_now
 from fixity.digests.algorithms import algorithm_named, as_hex
-from fixity.engines.stream.engine import utc_now
 from fixity.ingest.records.record import Record
 from fixity.lake import Lake
 from fixity.lake.paths import expected_folder

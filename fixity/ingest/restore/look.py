@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from fixity.buckets import ObjectError, ObjectUnreadable, StoreUnreachable
 from fixity.buckets.s3.attributes import Attributes, Head
 from fixity.catalog import Restore
-from fixity.engines.stream.engine import utc_now
+from fixity.clock import utc_now
 from fixity.ingest.restore.archives import Archive, archive_of, wait_for
 from fixity.ingest.restore.ask import ask_for_next
 from fixity.ingest.restore.objects import ATTEMPTS, OPEN, Archived, State, archived_of, gone, unanswered

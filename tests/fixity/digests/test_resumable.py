@@ -47,7 +47,10 @@ def test_every_cut_of_a_message_gives_the_same_checksum(algorithm: Algorithm) ->
     writable=st.booleans(),
 )
 def test_a_digest_taken_up_at_any_cuts_comes_to_hashlibs_result(
-    algorithm: Algorithm, message: bytes, cuts: list[int], writable: bool,
+    algorithm: Algorithm,
+    message: bytes,
+    cuts: list[int],
+    writable: bool,
 ) -> None:
     places = sorted({min(cut, len(message)) for cut in cuts} | {0, len(message)})
     state: State | None = None

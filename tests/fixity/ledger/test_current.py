@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from fixity.buckets import ListedObject, ObjectUnreadable, Sink
+from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import hash_shard
 from fixity.lake import Lake, LakeError, LocalLake
 from fixity.ledger import LeftOut
-from fixity.ledger.current import TableMissing, current_checksums, keep_checksums, newest_inventory
-from fixity.ledger.inventory import take_inventory
+from fixity.ledger.current import current_checksums
+from fixity.ledger.inventory import TableMissing, newest_inventory, take_inventory
 from fixity.tables import CHECKSUMS, Provenance, TableUnreadable
 from tests.fixity.support import MemoryStore, check_inventory, inventory_and_checks, plan_of, sha256
 

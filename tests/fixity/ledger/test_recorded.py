@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fixity.catalog import Bucket, Pair
-from fixity.engines.stream.engine import utc_now
+from fixity.clock import utc_now
 from fixity.ledger.current import current_checksums
 from fixity.reports.pair import make_report
 from fixity.rolling import bucket_coverage

@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from fixity.engines.stream.engine import Check, utc_now
+from fixity.clock import utc_now
+from fixity.engines.stream.engine import Check
 from fixity.ledger import STANDING
 from fixity.rolling.egress import EgressBudget, egress_left
 from fixity.rolling.lease import Claim, claim

@@ -21,7 +21,7 @@ from fixity.engines.s3_batch.job_records import JobRecord
 from fixity.engines.s3_batch.keep import ingest_report
 from fixity.lake import LocalLake
 from fixity.lake.writer import TableWriter
-from fixity.ledger.current import Checksums
+from fixity.ledger.write import Checksums
 from fixity.tables import INVENTORY, Provenance
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fixity.buckets import ListedObject, StoreUnreachable
-from fixity.engines.stream.shards import AnotherPlace
 from fixity.reports import Side, compare
+from fixity.tables import AnotherPlace
 from tests.fixity.engines.s3_batch.reports import BUCKET, NOON, Ingest, etag, failed_row, listed, row
 
 

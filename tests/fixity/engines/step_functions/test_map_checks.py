@@ -17,8 +17,9 @@ from fixity.engines.step_functions.checks import Told, ToldChecks
 from fixity.engines.step_functions.gather import parse_time
 from fixity.engines.step_functions.keep_checks import KeptChecks, keep_told
 from fixity.lake import LocalLake
-from fixity.ledger.current import Checksums, current_checksums, newest_inventory
-from fixity.ledger.inventory import take_inventory
+from fixity.ledger.current import current_checksums
+from fixity.ledger.inventory import newest_inventory, take_inventory
+from fixity.ledger.write import Checksums
 from tests.fixity.support import NOON, MemoryStore, inventory_and_checks, sha256
 
 DAY = timedelta(days=1)

@@ -16,11 +16,11 @@ from devstack.seaweedfs import SeaweedFS
 from fixity.buckets import ListedObject, Pace, Sink, Store
 from fixity.buckets.local import LocalStore
 from fixity.catalog import Algorithm
-from fixity.digests.resumable import State
+from fixity.digests.state import State
 from fixity.engines.stream.checkpoints import Rehashes
+from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import hash_shard, plan_file
 from fixity.lake import LocalLake
-from fixity.ledger.current import keep_checksums
 from fixity.ledger.inventory import take_inventory
 from tests.conftest import MakeBucket
 from tests.fixity.support import listed, only, plan_of, s3_store, sha256

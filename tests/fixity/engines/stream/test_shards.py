@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from devstack import faults
 from devstack.faulty_proxy import FaultyProxy
 from fixity.buckets import ListedObject, Sink, StoreUnreachable
-from fixity.engines.stream.shards import AnotherPlace, Plan, Progress, Shard, cut, hash_shard, make_plan
+from fixity.engines.stream.keep import keep_checksums
+from fixity.engines.stream.shards import Plan, Progress, Shard, cut, hash_shard, make_plan
 from fixity.lake import Lake, LocalLake
-from fixity.ledger.current import keep_checksums
 from fixity.ledger.inventory import Inventory, take_inventory
+from fixity.tables import AnotherPlace
 from tests.conftest import MakeBucket
 from tests.fixity.support import NOON, MemoryStore, check_inventory, plan_of, s3_store, sha256
 

@@ -1,0 +1,13 @@
+"""The time in UTC, and how far the clocks of machines may differ. Nothing else belongs here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+CLOCKS_DIFFER = timedelta(days=1)
+"""A time further in the future is one of a clock that was wrong."""
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)

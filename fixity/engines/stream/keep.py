@@ -1,0 +1,25 @@
+"""The end of a streamed run: its parts joined to one file of the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fixity.engines.stream.shards import Plan, fetch_parts, read_part, software_of
+from fixity.lake import Lake
+from fixity.ledger.write import Checksums, ChecksWriter
+from fixity.tables import Provenance
+
+
+def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: str) -> Checksums:
+    """Join the parts of a run to its table, `checksums/<bucket>/<run_id>.parquet`.
+
+    Raises LakeError when parts are missing: a table that lacks rows is never kept.
+    """
+    with lake.workspace() as workspace:
+        inventory = Provenance.read(lake.fetch(plan.inventory, workspace))
+        parts = fetch_parts(lake, scratch, plan, workspace)
+        provenance = replace(inventory, bucket=bucket, run_id=run_id, software=software_of(parts))
+        with ChecksWriter(lake, provenance, workspace) as checks:
+            for part in parts:
+                checks.write(read_part(part))
+        return checks.keep()

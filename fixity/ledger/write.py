@@ -1,0 +1,97 @@
+"""A run's file of the ledger in the making: takes checks, counts them, and keeps the file whole or not at all.
+
+How checks are made does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fixity.lake import Lake
+from fixity.lake.latest import announce
+from fixity.lake.paths import checksums_file, checksums_folder
+from fixity.lake.writer import TableWriter
+from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
+
+
+@dataclass(frozen=True)
+class Checksums:
+    """A run's checks as kept: the file's name in the lake, rows by status, bytes that were read.
+
+    `reasons` counts the error codes of failed and skipped checks.
+    """
+
+    file: str
+    succeeded: int
+    failed: int
+    skipped: int
+    bytes_read: int
+    reasons: dict[str, int]
+
+    @property
+    def objects(self) -> int:
+        """All rows."""
+        return self.succeeded + self.failed + self.skipped
+
+
+class ChecksWriter:
+    """A run's file of the ledger in the making, which counts what it takes.
+
+    Use it as a context, then `keep` it; after an error within, nothing is kept.
+    Arguments: `provenance`, with the bucket and the run, which give the file its name.
+    """
+
+    def __init__(self, lake: Lake, provenance: Provenance, workspace: Path) -> None:
+        self._lake = lake
+        self._provenance = provenance
+        self._file = workspace / "checksums.parquet"
+        self._writer = TableWriter(self._file, CHECKSUMS, provenance)
+        self._statuses: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._bytes_read = 0
+
+    @property
+    def rows(self) -> int:
+        """Checks taken."""
+        return self._statuses.total()
+
+    def write(self, checks: pa.Table) -> None:
+        """Take the next checks, of the schema CHECKSUMS."""
+        self._statuses += _count(checks.column("status"))
+        self._reasons += _count(checks.column("error_code").drop_null())
+        self._bytes_read += pc.sum(checks.column("bytes_read")).as_py() or 0
+        for batch in checks.combine_chunks().to_batches():
+            self._writer.write(batch)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._writer.close()
+        else:
+            self._writer.abandon()
+
+    def keep(self) -> Checksums:
+        """Put the file into the lake as `checksums/<bucket>/<run id>.parquet`. Raises LakeError."""
+        name = checksums_file(self._provenance.bucket, self._provenance.run_id)
+        self._lake.put(name, self._file)
+        announce(self._lake, checksums_folder(self._provenance.bucket), self._provenance)
+        return Checksums(
+            name,
+            self._statuses[SUCCEEDED],
+            self._statuses[FAILED],
+            self._statuses[SKIPPED],
+            self._bytes_read,
+            dict(sorted(self._reasons.items())),
+        )
+
+
+def _count(column: pa.ChunkedArray) -> Counter[str]:
+    return Counter({item["values"]: item["counts"] for item in pc.value_counts(column).to_pylist()})
