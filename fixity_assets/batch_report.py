@@ -10,13 +10,8 @@ from fixity.engines.s3_batch.batch_jobs import JobState
 from fixity.engines.s3_batch.finished import finished_job, ingest_job
 from fixity.lake import Lake
 from fixity_assets.describe import checksums_metadata
+from jobs.names import COMPUTE_TAG, JOB_TAG
 from resources import S3ControlResource, StoresResource
-
-JOB_TAG = "fixity/job_id"
-"""A run's tag: the job whose report it ingests. Without one, a bucket's newest job."""
-
-COMPUTE_TAG = "fixity/compute_job_id"
-"""A run's tag: the job of AWS Batch whose report it ingests."""
 
 
 def _found_file(scratch: str) -> str:

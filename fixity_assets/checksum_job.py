@@ -14,14 +14,11 @@ import dagster as dg
 from fixity.engines.s3_batch.job_records import waiting_requests
 from fixity.engines.s3_batch.request import note_request, requested_job, submit_request
 from fixity_assets.describe import GROUP, RETRIES, told_plainly
+from jobs.names import CHECKSUM_JOB_ASSET, REQUEST_TAG
 from resources import CatalogResource, LakeResource, S3ControlResource
 
-NAME = "checksum_job"
 POOL = "s3_batch_submission"
 """One submission at a time, so that no two count the same free place in the account as theirs."""
-
-REQUEST_TAG = "fixity/request"
-"""A run's tag: the token of the waiting request that it takes up."""
 
 
 class Selection(dg.Config):
@@ -41,7 +38,7 @@ def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str])
     """The asset `checksum_job`, a partition a bucket with `engine: s3_batch`."""
 
     @dg.asset(
-        name=NAME,
+        name=CHECKSUM_JOB_ASSET,
         description=__doc__,
         group_name=GROUP,
         kinds={"s3"},

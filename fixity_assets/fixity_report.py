@@ -16,14 +16,12 @@ from fixity.reports.pair import PairReport, make_report
 from fixity_assets.describe import GROUP, RETRIES, told_plainly
 from fixity_assets.partitions import Partitions
 from fixity_assets.report_page import problems_table, report_schema, summary_chart
+from jobs.names import REPLICA_RUN, REPORT_ASSET, SOURCE_RUN
 from resources import CatalogResource, LakeResource
 
 # Checks with partitions are a preview in Dagster 1.13; the lock pins the version that was tried.
 warnings.filterwarnings("ignore", message="Specifying a partitions_def", category=dg.PreviewWarning)
 
-NAME = "fixity_report"
-SOURCE_RUN, REPLICA_RUN = "source_run_id", "replica_run_id"
-"""Metadata that says from which runs' tables a report was made."""
 LEFT_OUT = "left_out"
 """Metadata that names the files of the ledgers that could not be read."""
 
@@ -32,7 +30,7 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
     """The asset `fixity_report`, a partition a pair, with the verdict as asset checks."""
 
     @dg.asset(
-        name=NAME,
+        name=REPORT_ASSET,
         description=__doc__,
         group_name=GROUP,
         kinds={"duckdb", "csv"},
@@ -41,7 +39,7 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
         retry_policy=RETRIES,
         deps=[dg.AssetDep("checksums", partition_mapping=partitions.buckets_to_pairs)],
         check_specs=[
-            dg.AssetCheckSpec(name, asset=NAME, description=text, partitions_def=partitions.pairs)
+            dg.AssetCheckSpec(name, asset=REPORT_ASSET, description=text, partitions_def=partitions.pairs)
             for name, text in check_names().items()
         ],
         metadata={"dagster/column_schema": report_schema()},

@@ -19,15 +19,9 @@ from fixity.ledger.inventory import Inventory
 from fixity.ledger.write import Checksums
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 from fixity_assets.describe import GROUP, RETRIES, told_plainly
+from jobs.names import MAP_RESULTS_ASSET, MAP_RUNS, REFUSED
 from resources import LakeResource, StoresResource
 from resources.map_results import MapResultsResource
-
-NAME = "map_results"
-MAP_RUNS = dg.DynamicPartitionsDefinition(name="map_runs")
-"""Map runs by `<consignment id>/<random id>`; the sensor adds them as their manifests appear."""
-
-REFUSED = "fixity/refused"
-"""The tag of a run whose results are not what they must be: another attempt would end the same."""
 
 
 @contextmanager
@@ -46,7 +40,7 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
     """The asset `map_results`, a partition a map run."""
 
     @dg.asset(
-        name=NAME,
+        name=MAP_RESULTS_ASSET,
         description=__doc__,
         group_name=GROUP,
         kinds={"s3", "json"},

@@ -16,13 +16,11 @@ from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.selection import keep_selection
 from fixity.tables import RESTORED
 from fixity_assets.describe import GROUP, RETRIES, column_schema, told_plainly
+from jobs.names import LOOK_AGAIN_AT, READY, RESTORED_ASSET
 from resources import LakeResource, StoresResource
 
 warnings.filterwarnings("ignore", message="Specifying a partitions_def", category=dg.PreviewWarning)
 
-NAME = "restored"
-READY, LOOK_AGAIN_AT = "ready_selection", "look_again_at"
-"""Metadata for the sensor: the list of objects that can be read, and when to look again."""
 
 _CHECK = "no_failed_restores"
 
@@ -31,7 +29,7 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
     """The asset `restored`, a partition a bucket."""
 
     @dg.asset(
-        name=NAME,
+        name=RESTORED_ASSET,
         description=__doc__,
         group_name=GROUP,
         kinds={"s3", "parquet"},
@@ -41,7 +39,7 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
         check_specs=[
             dg.AssetCheckSpec(
                 _CHECK,
-                asset=NAME,
+                asset=RESTORED_ASSET,
                 description="Every restore could be asked for, and was read before it expired",
                 partitions_def=buckets,
             )

@@ -25,12 +25,11 @@ from fixity.rolling import (
     roll,
 )
 from fixity_assets.describe import GROUP, told_plainly
+from jobs.names import ROLLING
 from resources import CatalogResource, LakeResource, StoresResource
 
 NAME = "rolling_checks"
 NO_DAMAGE = "no_damage"
-ROLLING = "cut_short"
-"""Metadata by which a materialization of `checksums` is known to be a batch of rolling checks."""
 _SHOWN = 100
 
 

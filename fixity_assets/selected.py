@@ -17,9 +17,7 @@ from fixity.lake.latest import newest_table
 from fixity.lake.paths import baselines_folder, scratch_folder
 from fixity.ledger.inventory import TableMissing, Wanted, list_selection, newest_inventory
 from fixity.ledger.selection import read_selection
-
-SELECTION = "fixity/selection"
-"""The tag of a run that names its list of objects."""
+from jobs.names import SELECTION
 
 
 class SelectedObjects:

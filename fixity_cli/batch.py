@@ -45,7 +45,7 @@ def request(
     running platform (`make dev`) goes on by itself.
     """
     from fixity_cli.runs import runner
-    from jobs import REQUEST_JOB
+    from jobs.names import REQUEST_JOB
 
     loaded = load(catalog)
     known(name, [*loaded.pairs, *loaded.buckets], "bucket or pair")

@@ -56,9 +56,8 @@ def ingest(
     from fixity.ingest.verdict import verdict
     from fixity.lake import open_lake
     from fixity.ledger.selection import keep_selection
-    from fixity_assets.selected import SELECTION
     from fixity_cli.runs import runner
-    from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
+    from jobs.names import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB, SELECTION
 
     loaded = load(catalog)
     known(bucket, loaded.buckets, "bucket")
@@ -151,7 +150,7 @@ def restore(
     from fixity.ledger.inventory import TableMissing
     from fixity_cli.restore import say_estimate
     from fixity_cli.runs import runner
-    from jobs.ingest import RESTORE_JOB
+    from jobs.names import RESTORE_JOB
 
     loaded = load(catalog)
     known(bucket, loaded.buckets, "bucket")

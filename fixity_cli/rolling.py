@@ -100,7 +100,7 @@ def check_key(
 
 def _roll(loaded: Catalog, bucket: str, config: dict[str, Any], verbose: bool) -> None:
     from fixity_cli.runs import runner
-    from jobs import ROLL_JOB
+    from jobs.names import ROLL_JOB
 
     known(bucket, loaded.buckets, "bucket")
     with runner(loaded, verbose) as runs:

@@ -35,7 +35,7 @@ verbs.add_typer(catalog_verbs, name="catalog")
 def verify(pair: PairArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
     """List and hash both buckets of a pair, then report whether they hold the same."""
     from fixity_cli.runs import runner
-    from jobs import CHECKSUMS_JOB
+    from jobs.names import CHECKSUMS_JOB
 
     loaded = load(catalog)
     wanted = _pair(loaded, pair)
@@ -65,7 +65,7 @@ def report(pair: PairArgument, catalog: CatalogOption = None, verbose: VerboseOp
 @verbs.command(epilog=STATUS_HELP)
 def checksums(bucket: BucketArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
     """List a bucket and compute the checksum of every object in it. Status 1 when some failed."""
-    from jobs import CHECKSUMS_JOB
+    from jobs.names import CHECKSUMS_JOB
 
     said = _made(CHECKSUMS_JOB, "checksums", bucket, catalog, verbose)
     print_figures(
@@ -85,7 +85,7 @@ def checksums(bucket: BucketArgument, catalog: CatalogOption = None, verbose: Ve
 @verbs.command(epilog=STATUS_HELP)
 def inventory(bucket: BucketArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
     """List what a bucket holds and keep the list as a table."""
-    from jobs import INVENTORY_JOB
+    from jobs.names import INVENTORY_JOB
 
     said = _made(INVENTORY_JOB, "inventory", bucket, catalog, verbose)
     print_figures(
@@ -125,7 +125,7 @@ def _pair(catalog: Catalog, name: str) -> Pair:
 
 
 def _report(runs: Runner, pair: Pair) -> Ended:
-    from jobs import REPORT_JOB
+    from jobs.names import REPORT_JOB
 
     ended = runs.run(REPORT_JOB, pair.name)
     stop_unless_done(ended)

@@ -10,14 +10,16 @@ from functools import cache
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-INVENTORY_JOB = "take_inventory"
-CHECKSUMS_JOB = "check_bucket"
-REPORT_JOB = "report_pair"
-REQUEST_JOB = "request_checksums"
-INGEST_JOB = "ingest_checksums"
-ROLL_JOB = "roll"
-PREMIS_JOB = "export_premis"
-COVERAGE_JOB = "coverage_of_buckets"
+from jobs.names import (
+    CHECKSUMS_JOB,
+    COVERAGE_JOB,
+    INGEST_JOB,
+    INVENTORY_JOB,
+    PREMIS_JOB,
+    REPORT_JOB,
+    REQUEST_JOB,
+    ROLL_JOB,
+)
 
 
 def asset_jobs() -> list[UnresolvedAssetJobDefinition]:

@@ -7,9 +7,7 @@ from functools import cache
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-INGEST_BUCKET_JOB = "ingest_bucket"
-INGEST_SELECTED_JOB = "ingest_selected"
-RESTORE_JOB = "restore_bucket"
+from jobs.names import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB, RESTORE_JOB
 
 
 @cache  # a sensor with two jobs must have the very ones that the definitions have

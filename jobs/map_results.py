@@ -6,8 +6,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from fixity.catalog import Catalog
-
-MAP_RESULTS_JOB = "gather_map_results"
+from jobs.names import MAP_RESULTS_JOB
 
 
 def map_results_jobs(catalog: Catalog) -> list[UnresolvedAssetJobDefinition]:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from fixity.catalog import Bucket, Catalog
-from jobs import COVERAGE_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
+from jobs.names import COVERAGE_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
 from jobs.runs import UNFINISHED
 
 

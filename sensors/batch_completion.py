@@ -13,7 +13,7 @@ from fixity.engines.s3_batch.compute import ENDED, bucket_of_job
 from fixity.engines.s3_batch.errors import S3ControlError
 from fixity.engines.s3_batch.job_records import bucket_of
 from fixity.lake import Lake
-from jobs import INGEST_JOB
+from jobs.names import INGEST_JOB
 from resources import LakeResource, QueuesResource, S3ControlResource
 from sensors.events import BatchOperationsEvent, ComputeJobEvent, Event
 from sensors.finished_jobs import NoRun, compute_request, ingest_request

@@ -13,8 +13,8 @@ from fixity.engines.s3_batch.batch_jobs import MOST_ACTIVE, active_jobs
 from fixity.engines.s3_batch.errors import S3ControlError
 from fixity.engines.s3_batch.job_records import open_jobs, waiting_requests
 from fixity.lake import Lake
-from fixity_assets.checksum_job import NAME, REQUEST_TAG
-from jobs import REQUEST_JOB, batch_jobs
+from jobs import batch_jobs
+from jobs.names import CHECKSUM_JOB_ASSET, REQUEST_JOB, REQUEST_TAG
 from jobs.runs import UNFINISHED
 from resources import LakeResource, S3ControlResource
 from sensors.finished_jobs import NoRun, ingest_request
@@ -96,7 +96,9 @@ def _submissions(
                 job_name=REQUEST_JOB,
                 partition_key=each.bucket,
                 tags={REQUEST_TAG: each.token},
-                asset_selection=[dg.AssetKey(NAME)],  # the bucket was listed when it was requested
+                asset_selection=[
+                    dg.AssetKey(CHECKSUM_JOB_ASSET)
+                ],  # the bucket was listed when it was requested
             )
         )
     return requests

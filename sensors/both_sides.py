@@ -14,12 +14,10 @@ import time
 import dagster as dg
 
 from fixity.catalog import Catalog, Pair
-from fixity_assets.fixity_report import NAME, REPLICA_RUN, SOURCE_RUN
-from fixity_assets.rolling import ROLLING
-from jobs import REPORT_JOB
+from jobs.names import REPLICA_RUN, REPORT_ASSET, REPORT_JOB, ROLLING, SOURCE_RUN
 
 _CHECKSUMS = dg.AssetKey("checksums")
-_REPORT = dg.AssetKey(NAME)
+_REPORT = dg.AssetKey(REPORT_ASSET)
 _BETWEEN_ROLLING_REPORTS = 24 * 3600.0  # seconds: a batch changes little of what a report says
 _MATERIALIZED = dg.DagsterEventType.ASSET_MATERIALIZATION
 

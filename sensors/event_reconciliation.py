@@ -15,8 +15,7 @@ from itertools import takewhile
 import dagster as dg
 
 from fixity.catalog import Catalog
-from fixity_assets.selected import SELECTION
-from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
+from jobs.names import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB, SELECTION
 from jobs.runs import UNSUCCESSFUL, due_again
 from sensors.selecting import EVENTS
 

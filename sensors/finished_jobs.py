@@ -15,8 +15,7 @@ from fixity.engines.s3_batch.batch_jobs import VANISHED, JobState, describe
 from fixity.engines.s3_batch.finished import YOUNG
 from fixity.engines.s3_batch.job_records import JobRecord, job_record, outcome_of
 from fixity.lake import Lake
-from fixity_assets.batch_report import COMPUTE_TAG, JOB_TAG
-from jobs import INGEST_JOB
+from jobs.names import COMPUTE_TAG, INGEST_JOB, JOB_TAG
 from jobs.runs import UNSUCCESSFUL
 from resources import S3ControlResource
 

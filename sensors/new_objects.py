@@ -7,7 +7,7 @@ the run looks for the object itself. Objects of a bucket with another engine tha
 import dagster as dg
 
 from fixity.catalog import Catalog, Queue
-from jobs.ingest import INGEST_SELECTED_JOB
+from jobs.names import INGEST_SELECTED_JOB
 from resources import LakeResource, QueuesResource
 from sensors.selecting import take_batch
 

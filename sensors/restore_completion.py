@@ -14,14 +14,13 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from fixity.catalog import Catalog
-from fixity_assets.restored import LOOK_AGAIN_AT, NAME, READY
-from fixity_assets.selected import SELECTION
-from jobs.ingest import INGEST_SELECTED_JOB, RESTORE_JOB, ingest_jobs
+from jobs.ingest import ingest_jobs
+from jobs.names import INGEST_SELECTED_JOB, LOOK_AGAIN_AT, READY, RESTORE_JOB, RESTORED_ASSET, SELECTION
 from jobs.runs import UNFINISHED, UNSUCCESSFUL, due_again
 from resources import LakeResource, QueuesResource
 from sensors.selecting import take_batch
 
-_RESTORED = dg.AssetKey(NAME)
+_RESTORED = dg.AssetKey(RESTORED_ASSET)
 READING = "fixity/reading"
 """The tag of runs that read what a look found ready."""
 

@@ -19,8 +19,7 @@ from fixity.engines.step_functions import MapRun, ResultsRefused
 from fixity.engines.step_functions.keep import runs_among
 from fixity.engines.step_functions.map_run import MANIFEST
 from fixity.engines.step_functions.results_bucket import StoredObject
-from fixity_assets.map_results import MAP_RUNS, NAME, REFUSED
-from jobs.map_results import MAP_RESULTS_JOB
+from jobs.names import MAP_RESULTS_ASSET, MAP_RESULTS_JOB, MAP_RUNS, REFUSED
 from jobs.runs import UNSUCCESSFUL
 from resources import QueuesResource
 from resources.map_results import MapResultsResource
@@ -97,7 +96,7 @@ def map_results_sensors(
         if listed_at is not None and after is not None:
             heads = [head for page in bucket.list(settings.prefix, after, pages) for head in page]
             after = heads[-1].key if len(heads) == pages * 1000 else None
-            gathered = context.instance.get_materialized_partitions(dg.AssetKey(NAME))
+            gathered = context.instance.get_materialized_partitions(dg.AssetKey(MAP_RESULTS_ASSET))
             for run, head in runs_among(settings, heads):
                 if head.last_modified >= listed_at - _LOOK_BACK and run.name not in gathered:
                     found.setdefault(run.manifest, (run, head))
@@ -105,7 +104,9 @@ def map_results_sensors(
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(
-                    run_key=_run_key(context.instance, f"{NAME}:{run.bucket}/{run.manifest}:{head.etag}"),
+                    run_key=_run_key(
+                        context.instance, f"{MAP_RESULTS_ASSET}:{run.bucket}/{run.manifest}:{head.etag}"
+                    ),
                     partition_key=run.name,
                 )
                 for run, head in found.values()

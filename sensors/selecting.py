@@ -13,8 +13,7 @@ from fixity.catalog import Catalog
 from fixity.lake import Lake
 from fixity.ledger.inventory import Wanted
 from fixity.ledger.selection import below_prefix, keep_selection
-from fixity_assets.selected import SELECTION
-from jobs.ingest import INGEST_SELECTED_JOB
+from jobs.names import INGEST_SELECTED_JOB, SELECTION
 from resources.queues import OpenQueue
 from sensors.events import ObjectEvent, ObjectEventKind
 from sensors.messages import Inbox

@@ -15,7 +15,7 @@ from devstack.s3_control import S3ControlServer
 from fixity.catalog import Catalog, load_catalog
 from fixity.lake import Lake, open_lake
 from fixity_assets.definitions import build_definitions
-from jobs import REQUEST_JOB
+from jobs.names import REQUEST_JOB
 from tests.platform import PAIR
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import yaml
 
 from fixity.catalog import Catalog, load_catalog
 from fixity_assets.definitions import build_definitions
-from jobs import CHECKSUMS_JOB, REPORT_JOB
+from jobs.names import CHECKSUMS_JOB, REPORT_JOB
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

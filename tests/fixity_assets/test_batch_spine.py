@@ -6,7 +6,7 @@ import hashlib
 
 import dagster as dg
 
-from jobs import REPORT_JOB
+from jobs.names import REPORT_JOB
 from tests.batch_platform import REPLICA, BatchPlatform, reason
 from tests.platform import PAIR, read_report, report_metadata
 

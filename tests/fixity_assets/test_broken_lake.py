@@ -19,7 +19,7 @@ from fixity.tables import Provenance
 from fixity_assets import checksums, fixity_report
 from fixity_assets.definitions import build_definitions
 from fixity_assets.describe import RETRIES, told_plainly
-from jobs import CHECKSUMS_JOB, INVENTORY_JOB, REPORT_JOB
+from jobs.names import CHECKSUMS_JOB, INVENTORY_JOB, REPORT_JOB
 from tests.platform import report_metadata
 
 

@@ -19,9 +19,7 @@ from fixity.lake import Lake, LakeError, open_lake
 from fixity.ledger.selection import keep_selection
 from fixity.ledger.write import Checksums
 from fixity_assets import ingest_report
-from fixity_assets.selected import SELECTION
-from jobs import INVENTORY_JOB
-from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
+from jobs.names import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB, INVENTORY_JOB, SELECTION
 from tests.platform import PAIR, Platform, read_report
 
 BODY = b"the same bytes"

@@ -15,9 +15,7 @@ from fixity.engines.step_functions import keep_checks as ledger
 from fixity.lake import Lake, LakeError
 from fixity.lake.database import open_database
 from fixity_assets import map_results as assets
-from fixity_assets.map_results import MAP_RUNS
-from jobs import CHECKSUMS_JOB, REPORT_JOB
-from jobs.map_results import MAP_RESULTS_JOB
+from jobs.names import CHECKSUMS_JOB, MAP_RESULTS_JOB, MAP_RUNS, REFUSED, REPORT_JOB
 from tests.conftest import MakeBucket
 from tests.fixity.engines.step_functions.support import WrittenRun, execution, failed
 from tests.platform import PAIR, Platform, read_report, report_metadata
@@ -110,7 +108,7 @@ def test_a_run_that_failed_in_part_is_refused_and_neither_object_nor_check_is_ke
     result = _run(platform, instance, written)
     assert not result.success and "bad (FAILED: States.TaskFailed: out of memory)" in _refusal(result)
     (run,) = instance.get_runs()
-    assert assets.REFUSED in run.tags
+    assert REFUSED in run.tags
     assert not written.written and not list(platform.folder.glob("lake/checksums/**/*.parquet"))
 
 
@@ -132,7 +130,7 @@ def test_a_bucket_that_is_away_for_a_moment_is_waited_for_by_the_run(
     monkeypatch.setattr(ledger, "open_database", away_at_first)
     assert _run(platform, instance, written).success and len(attempts) == 2
     (run,) = instance.get_runs()
-    assert assets.REFUSED not in run.tags
+    assert REFUSED not in run.tags
 
 
 def test_a_map_over_one_object_of_a_large_bucket_does_not_list_it(

@@ -14,8 +14,7 @@ from devstack.faults import Overwrite, Refuse, ServerError, Stall
 from devstack.faulty_proxy import FaultyProxy
 from fixity.buckets import Pace
 from fixity_assets.checksums import hash_objects
-from jobs import CHECKSUMS_JOB, REPORT_JOB
-from jobs.ingest import INGEST_BUCKET_JOB
+from jobs.names import CHECKSUMS_JOB, INGEST_BUCKET_JOB, REPORT_JOB
 from tests.conftest import MakeBucket
 from tests.fixity_assets.test_spine import job_of_environment
 from tests.platform import PAIR, Platform, read_report, report_metadata

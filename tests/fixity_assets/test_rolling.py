@@ -19,8 +19,7 @@ from fixity.catalog import load_catalog
 from fixity.ledger import ready
 from fixity.ledger.fold import settings_of
 from fixity.rolling import lease as claims
-from jobs import CHECKSUMS_JOB, COVERAGE_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
-from jobs.ingest import INGEST_BUCKET_JOB
+from jobs.names import CHECKSUMS_JOB, COVERAGE_JOB, INGEST_BUCKET_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
 from jobs.rolling import rolling_schedules
 from tests.platform import PAIR, Platform
 

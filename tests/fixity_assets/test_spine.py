@@ -13,7 +13,7 @@ import pytest
 from devstack.faults import CutConnection, Refuse
 from devstack.faulty_proxy import FaultyProxy
 from fixity.lake.paths import stats_file
-from jobs import CHECKSUMS_JOB, REPORT_JOB
+from jobs.names import CHECKSUMS_JOB, REPORT_JOB
 from tests.conftest import MakeBucket
 from tests.platform import PAIR, Platform, read_report, report_metadata
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from devstack.moto_server import MotoServer
 from fixity_cli.main import app
-from jobs import INVENTORY_JOB
+from jobs.names import INVENTORY_JOB
 from tests.fixity_cli.test_fixity_command import fixity
 from tests.platform import PAIR, Platform, read_report
 from tests.sensors.archive import BUCKET, ArchivePlatform

@@ -15,7 +15,7 @@ from devstack.seaweedfs import REGION
 from fixity.catalog import Catalog, Store, load_catalog
 from fixity.catalog.clients import s3_client
 from fixity_assets.definitions import build_definitions
-from fixity_assets.selected import SELECTION
+from jobs.names import SELECTION
 from resources import CatalogResource, LakeResource, QueuesResource
 
 BUCKET = "deposit"

@@ -12,7 +12,7 @@ import pytest
 
 from devstack.s3_control_jobs import job_event
 from fixity.engines.s3_batch.job_records import open_jobs, outcome_of, receipt_file, waiting_requests
-from jobs import CHECKSUMS_JOB, INGEST_JOB, INVENTORY_JOB
+from jobs.names import CHECKSUMS_JOB, INGEST_JOB, INVENTORY_JOB
 from sensors import batch_reconciliation
 from tests.batch_platform import ACCOUNT, REPLICA, BatchPlatform, failures, reason
 from tests.platform import PAIR

@@ -7,7 +7,7 @@ import shutil
 import dagster as dg
 
 from fixity.catalog import load_catalog
-from jobs import CHECKSUMS_JOB, INVENTORY_JOB, REPORT_JOB, ROLL_JOB
+from jobs.names import CHECKSUMS_JOB, INVENTORY_JOB, REPORT_JOB, ROLL_JOB
 from sensors.both_sides import both_sides_sensor
 from tests.platform import PAIR, Platform
 

@@ -10,8 +10,7 @@ import pytest
 
 from devstack.moto_server import MotoServer, TestQueue
 from fixity_assets.definitions import build_definitions
-from fixity_assets.selected import SELECTION
-from jobs.ingest import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB
+from jobs.names import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB, SELECTION
 from sensors import event_reconciliation
 from sensors.restore_completion import READING
 from sensors.selecting import EVENTS

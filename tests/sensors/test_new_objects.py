@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from devstack.moto_server import MotoServer, TestQueue
-from jobs.ingest import INGEST_SELECTED_JOB
+from jobs.names import INGEST_SELECTED_JOB
 from tests.platform import read_report
 from tests.sensors.archive import ArchivePlatform
 

@@ -12,8 +12,7 @@ from moto.moto_api import state_manager
 
 from devstack.moto_server import MotoServer, TestQueue
 from fixity_assets.definitions import build_definitions
-from jobs import INVENTORY_JOB
-from jobs.ingest import INGEST_SELECTED_JOB, RESTORE_JOB
+from jobs.names import INGEST_SELECTED_JOB, INVENTORY_JOB, RESTORE_JOB
 from sensors.restore_completion import READING
 from tests.platform import read_report
 from tests.sensors.archive import BUCKET, ArchivePlatform

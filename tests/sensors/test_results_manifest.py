@@ -15,8 +15,7 @@ from devstack.faulty_proxy import FaultyProxy
 from devstack.moto_server import MotoServer, TestQueue
 from fixity.engines.step_functions import BucketUnreachable
 from fixity_assets import map_results as assets
-from fixity_assets.map_results import MAP_RUNS
-from jobs.map_results import MAP_RESULTS_JOB
+from jobs.names import MAP_RESULTS_JOB, MAP_RUNS
 from resources import CatalogResource, QueuesResource
 from resources.map_results import MapResultsResource
 from sensors.results_manifest import map_results_sensors

@@ -12,7 +12,7 @@ from fixity.engines.s3_batch.client import s3_control_client
 from fixity.engines.s3_batch.errors import S3ControlError
 from fixity.engines.s3_batch.job_records import keep_waiting, open_jobs, waiting_requests
 from fixity.engines.s3_batch.request import note_request, requested_job, submit_request
-from jobs import INVENTORY_JOB
+from jobs.names import INVENTORY_JOB
 from resources import CatalogResource, S3ControlResource
 from tests.batch_platform import ACCOUNT, BatchPlatform
 from tests.platform import PAIR

@@ -1,0 +1,55 @@
+"""Names that assets, jobs, sensors and the command line share: of jobs and assets, of tags and metadata.
+
+What a job does belongs to `jobs`, what an asset computes to `fixity_assets`.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+INVENTORY_JOB = "take_inventory"
+CHECKSUMS_JOB = "check_bucket"
+REPORT_JOB = "report_pair"
+REQUEST_JOB = "request_checksums"
+INGEST_JOB = "ingest_checksums"
+ROLL_JOB = "roll"
+PREMIS_JOB = "export_premis"
+COVERAGE_JOB = "coverage_of_buckets"
+INGEST_BUCKET_JOB = "ingest_bucket"
+INGEST_SELECTED_JOB = "ingest_selected"
+RESTORE_JOB = "restore_bucket"
+MAP_RESULTS_JOB = "gather_map_results"
+
+REPORT_ASSET = "fixity_report"
+RESTORED_ASSET = "restored"
+MAP_RESULTS_ASSET = "map_results"
+CHECKSUM_JOB_ASSET = "checksum_job"
+
+SOURCE_RUN, REPLICA_RUN = "source_run_id", "replica_run_id"
+"""Metadata that says from which runs' tables a report was made."""
+
+ROLLING = "cut_short"
+"""Metadata by which a materialization of `checksums` is known to be a batch of rolling checks."""
+
+READY, LOOK_AGAIN_AT = "ready_selection", "look_again_at"
+"""Metadata for the sensor: the list of objects that can be read, and when to look again."""
+
+MAP_RUNS = dg.DynamicPartitionsDefinition(name="map_runs")
+"""Map runs by `<consignment id>/<random id>`; the sensor adds them as their manifests appear."""
+
+
+REFUSED = "fixity/refused"
+"""The tag of a run whose results are not what they must be: another attempt would end the same."""
+
+REQUEST_TAG = "fixity/request"
+"""A run's tag: the token of the waiting request that it takes up."""
+
+JOB_TAG = "fixity/job_id"
+"""A run's tag: the job whose report it ingests. Without one, a bucket's newest job."""
+
+
+COMPUTE_TAG = "fixity/compute_job_id"
+"""A run's tag: the job of AWS Batch whose report it ingests."""
+
+SELECTION = "fixity/selection"
+"""The tag of a run that names its list of objects."""
