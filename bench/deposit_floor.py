@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from threading import Thread
 
-from fixity.buckets import open_store
+from fixity.buckets import open_bucket
 from fixity.catalog import load_catalog
 from fixity.lake.database import processors
 
@@ -32,7 +32,7 @@ def _hash(files: list[str]) -> None:
 def main(catalog_file: str, bucket: str, folder: str) -> None:
     """List the bucket, then hash the files."""
     catalog = load_catalog(Path(catalog_file))
-    listed = sum(batch.num_rows for batch in open_store(catalog, catalog.buckets[bucket]).list_objects())
+    listed = sum(batch.num_rows for batch in open_bucket(catalog, catalog.buckets[bucket]).list_objects())
     files = [f"{above}/{name}" for above, _, names in os.walk(folder) for name in names]
     if listed != len(files):
         raise SystemExit(f"{listed} objects of {len(files)} files")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from fixity.buckets import DEFAULT_CONCURRENCY, ListedObject, Sink, Store, open_store
+from fixity.buckets import DEFAULT_CONCURRENCY, BucketReader, ListedObject, Sink, open_bucket
 from fixity.catalog import Algorithm, load_catalog
 from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import hash_shard, make_plan
@@ -28,7 +28,7 @@ RUN_ID = "bench"
 def list_bucket(catalog_file: Path, name: str) -> int:
     """List a bucket into its inventory; returns the objects listed."""
     catalog = load_catalog(catalog_file)
-    store = open_store(catalog, catalog.buckets[name])
+    store = open_bucket(catalog, catalog.buckets[name])
     return take_inventory(store, open_lake(catalog), name, RUN_ID).objects
 
 
@@ -36,12 +36,12 @@ def hash_bucket(catalog_file: Path, name: str) -> Checksums:
     """List a bucket and check all its objects, as the assets do, one shard after the other."""
     catalog = load_catalog(catalog_file)
     bucket = catalog.buckets[name]
-    store = open_store(catalog, bucket)
+    store = open_bucket(catalog, bucket)
     threads = bucket.max_concurrency or DEFAULT_CONCURRENCY
     return verify(store, open_lake(catalog), name, bucket.algorithm, threads)
 
 
-def verify(store: Store, lake: Lake, name: str, algorithm: Algorithm, threads: int) -> Checksums:
+def verify(store: BucketReader, lake: Lake, name: str, algorithm: Algorithm, threads: int) -> Checksums:
     """Inventory, plan, shards, ledger."""
     inventory = take_inventory(store, lake, name, RUN_ID)
     scratch = scratch_folder(RUN_ID)

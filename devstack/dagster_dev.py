@@ -55,7 +55,7 @@ class DagsterDev:
 
 @contextlib.contextmanager
 def dagster_dev(folder: Path, catalog: Path) -> Iterator[DagsterDev]:
-    """Run `python -m fixity_cli.dev` for the length of a `with` block; `folder` holds its instance and log."""
+    """Run `python -m fixity_cli.dev` within a `with` block; `folder` holds its instance and log."""
     (port,) = free_ports(1)
     log = folder / "dagster-dev.log"
     environment = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pyarrow.parquet as pq
 
-from fixity.buckets import FindingStore
+from fixity.buckets import BucketReader
 from fixity.lake import Lake
 from fixity.lake.latest import newest_table
 from fixity.lake.paths import baselines_folder, scratch_folder
@@ -41,7 +41,7 @@ class SelectedObjects:
         """The name of the records' table in scratch; None for a whole bucket, which keeps its own."""
         return None if self.everything else f"{self.scratch}baselines.parquet"
 
-    def objects(self, store: FindingStore, workspace: Path) -> Path:
+    def objects(self, store: BucketReader, workspace: Path) -> Path:
         """A local inventory of the objects: the bucket's newest, or one of those selected as they
         are listed now. Raises TableMissing, StoreUnreachable, LakeError."""
         if self._name is None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from fixity.buckets import Pace, open_store
-from fixity.buckets.local import LocalStore
+from fixity.buckets import Throttle, open_bucket
+from fixity.buckets.local import LocalReader
 from fixity.catalog import Catalog
 from fixity.humanize import bytes_text
 from fixity.ingest.deposit import Deposit, Summary, verify_deposit
@@ -55,8 +55,8 @@ def run_deposit(
 
     with (
         lake.workspace() as workspace,
-        closing(open_store(catalog, target)) as store,
-        closing(LocalStore(directory, Pace(threads))) as source,
+        closing(open_bucket(catalog, target)) as store,
+        closing(LocalReader(directory, Throttle(threads))) as source,
     ):
 
         @cache

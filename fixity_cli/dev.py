@@ -1,4 +1,4 @@
-"""The Dagster UI with its daemon, on loopback only: `python -m fixity_cli.dev [PORT]`, as `make dev` runs it."""
+"""The Dagster UI with its daemon, on loopback only: `make dev`, or `python -m fixity_cli.dev [PORT]`."""
 
 from __future__ import annotations
 

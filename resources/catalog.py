@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from fixity.buckets import DEFAULT_CONCURRENCY, FindingStore, open_store
+from fixity.buckets import DEFAULT_CONCURRENCY, BucketReader, open_bucket
 from fixity.catalog import Bucket, Catalog, CatalogError, Pair, load_catalog
 from fixity.lake import Lake, open_lake
 
@@ -52,10 +52,10 @@ class StoresResource(dg.ConfigurableResource):
     processes: int = 1
 
     @contextmanager
-    def open(self, bucket: str) -> Iterator[FindingStore]:
+    def open(self, bucket: str) -> Iterator[BucketReader]:
         """A bucket's store for the length of a `with` block. Raises StoreUnreachable."""
         with closing(
-            open_store(self.catalog.catalog, self.catalog.bucket(bucket), share=self.processes)
+            open_bucket(self.catalog.catalog, self.catalog.bucket(bucket), share=self.processes)
         ) as store:
             yield store
 

@@ -5,57 +5,55 @@ from __future__ import annotations
 from fixity.buckets.base import (
     CHANGED,
     DELETED,
-    FindingStore,
+    BucketReader,
     ListedObject,
     ObjectError,
     ObjectSkipped,
     ObjectUnreadable,
     Sink,
-    Store,
     StoreUnreachable,
     listed_objects,
 )
-from fixity.buckets.local import LocalStore
-from fixity.buckets.throttle import Pace
+from fixity.buckets.local import LocalReader
+from fixity.buckets.throttle import Throttle
 from fixity.catalog import Bucket, Catalog
 
 __all__ = [
     "CHANGED",
     "DELETED",
-    "FindingStore",
+    "BucketReader",
     "ListedObject",
-    "LocalStore",
+    "LocalReader",
     "ObjectError",
     "ObjectSkipped",
     "ObjectUnreadable",
-    "Pace",
     "Sink",
-    "Store",
     "StoreUnreachable",
+    "Throttle",
     "listed_objects",
-    "open_store",
+    "open_bucket",
 ]
 
 DEFAULT_CONCURRENCY = 16
 """Objects read at once where the catalog says nothing."""
 
 
-def open_store(catalog: Catalog, bucket: Bucket, share: int = 1) -> FindingStore:
+def open_bucket(catalog: Catalog, bucket: Bucket, share: int = 1) -> BucketReader:
     """Open a bucket of the catalog for listing and reading; all that is there, `exclude` or not.
 
     Arguments: `share`, how many processes read the bucket at the same time: each gets its part of
     the bucket's limits. Raises StoreUnreachable.
     """
     bandwidth = bucket.max_bandwidth and max(1, bucket.max_bandwidth // share)
-    pace = Pace(max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share), bandwidth)
+    pace = Throttle(max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share), bandwidth)
     if bucket.path is not None:
-        return LocalStore(bucket.path, pace)
+        return LocalReader(bucket.path, pace)
     # botocore takes a fifth of a second to import: not for local directories and `--help`.
     from fixity.buckets.s3.address import resolve
-    from fixity.buckets.s3.reader import S3Store
+    from fixity.buckets.s3.reader import S3Reader
 
     address = resolve(catalog.store_of(bucket), bucket.real_name)
-    return S3Store(
+    return S3Reader(
         bucket.name,
         address,
         pace,

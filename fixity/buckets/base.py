@@ -1,4 +1,4 @@
-"""What every store can do, and how it says that something went wrong.
+"""What every bucket reader can do, and how it says that something went wrong.
 
 A store lists what a bucket holds and reads objects' bytes. What is done with the bytes (hashing,
 rows, retrying a whole shard) does not belong here.
@@ -90,7 +90,7 @@ CHANGED = "ChangedSinceListed"
 DELETED = "DeletedSinceListed"
 
 
-class Store(Protocol):
+class BucketReader(Protocol):
     """A bucket that can be listed and read, from several threads at once."""
 
     def list_objects(self) -> Iterator[pa.RecordBatch]:
@@ -108,10 +108,6 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of all connections."""
-
-
-class FindingStore(Store, Protocol):
-    """A store that can look for one object as well, as all those that a catalog opens can."""
 
     def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
         """One object as it is listed now, the current version where none is named; None where there

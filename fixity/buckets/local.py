@@ -29,7 +29,7 @@ from fixity.buckets.base import (
     Sink,
     StoreUnreachable,
 )
-from fixity.buckets.throttle import Pace
+from fixity.buckets.throttle import Throttle
 from fixity.tables import INVENTORY
 
 # Where each file is listed or read, `os` and `open` are used: a Path takes three times as long.
@@ -37,13 +37,13 @@ _BATCH = 1000
 _BUFFER = 256 * 1024
 
 
-class LocalStore:
+class LocalReader:
     """A directory.
 
     Arguments: `root`; `pace` limits the reading.
     """
 
-    def __init__(self, root: Path, pace: Pace) -> None:
+    def __init__(self, root: Path, pace: Throttle) -> None:
         self._root = root.absolute()
         self._real_root = os.path.realpath(self._root)
         self._pace = pace
@@ -77,7 +77,7 @@ class LocalStore:
                     yield ListedObject(key, None, True, status.st_size, None, _modified(status), None)
 
     def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
-        """See Store."""
+        """See BucketReader."""
         if any(part in ("", ".", "..") for part in key.split("/")):
             return None
         try:

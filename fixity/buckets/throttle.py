@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 
 class _Slot(AbstractContextManager[None]):
     # No generator: it is entered for each object, and one costs as much as opening a file.
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Throttle) -> None:
         self._pace = pace
 
     def __enter__(self) -> None:
@@ -26,7 +26,7 @@ class _Slot(AbstractContextManager[None]):
         self._pace._give_back(went_well=kind is None)
 
 
-class Pace:
+class Throttle:
     """Shared by all threads that read one bucket.
 
     Arguments: `concurrency` requests at once; `bandwidth` bytes a second, None for no limit;

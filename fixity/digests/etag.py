@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
 
 _MIB = 1024**2
-# What tools cut uploads into: aws-fixity_cli and boto3 8, s3cmd 15, S3's least 5, CyberDuck 10, 17,179,870 the
+# What tools cut uploads into: aws-cli and boto3 8, s3cmd 15, S3's least 5, CyberDuck 10, 17,179,870 the
 # console's for the largest, and the powers of two of everybody else.
 _USUAL = [5, 8, 10, 15, 16, 25, 50, 64, 100, 128, 250, 500, *(2**power for power in range(13))]
 _MULTIPART = re.compile(r"[0-9a-f]{32}-([1-9][0-9]{0,4})")

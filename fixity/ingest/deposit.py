@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from fixity.buckets import ListedObject, LocalStore, ObjectError, Store, listed_objects
+from fixity.buckets import BucketReader, ListedObject, LocalReader, ObjectError, listed_objects
 from fixity.catalog import Algorithm
 from fixity.digests.algorithms import Digest, as_hex
 from fixity.digests.etag import MultipartEtag, Together, likely_part_sizes, parts_of
@@ -71,8 +71,8 @@ class Deposit:
     exclude_files: of the files' keys.
     """
 
-    source: LocalStore
-    target: Store
+    source: LocalReader
+    target: BucketReader
     attributes: Callable[[], Attributes | None]
     prefix: str = ""
     read: bool = False
@@ -136,7 +136,7 @@ class _Objects:
     Where a bucket lists in the order of keys, as S3 does, a file waits for one page; else for more of them.
     """
 
-    def __init__(self, target: Store, excluded: Callable[[str], bool]) -> None:
+    def __init__(self, target: BucketReader, excluded: Callable[[str], bool]) -> None:
         self._pages = target.list_objects()
         self._excluded = excluded
         self.known: dict[str, ListedObject] = {}
@@ -289,7 +289,7 @@ def _verified(
     return Deposited(item.key, item.size, "verified", comparison, algorithm, local, remote)
 
 
-def _hash(store: Store, item: ListedObject, algorithm: Algorithm) -> str:
+def _hash(store: BucketReader, item: ListedObject, algorithm: Algorithm) -> str:
     digest = Digest(algorithm)
     store.read(item, digest)
     return digest.hexdigest()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.buckets import FindingStore, ListedObject, Store
+from fixity.buckets import BucketReader, ListedObject
 from fixity.clock import utc_now
 from fixity.lake import Lake
 from fixity.lake.latest import announce, newest_table
@@ -38,7 +38,7 @@ class Inventory:
 
 
 def take_inventory(
-    store: Store,
+    store: BucketReader,
     lake: Lake,
     bucket: str,
     run_id: str,
@@ -79,7 +79,7 @@ def take_inventory(
 
 
 def list_selection(
-    store: FindingStore,
+    store: BucketReader,
     bucket: str,
     wanted: Iterable[Wanted],
     run_id: str,

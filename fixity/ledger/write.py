@@ -1,4 +1,4 @@
-"""A run's file of the ledger in the making: takes checks, counts them, and keeps the file whole or not at all.
+"""A run's file of the ledger in the making: takes checks, counts them, keeps the file whole or not.
 
 How checks are made does not belong here.
 """

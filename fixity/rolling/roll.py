@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from fixity.buckets import ListedObject, Store
+from fixity.buckets import BucketReader, ListedObject
 from fixity.catalog import Bucket
 from fixity.clock import utc_now
 from fixity.engines.stream.engine import Check, check_objects
@@ -82,7 +82,7 @@ def order_for(
 
 
 def roll(
-    store: Store,
+    store: BucketReader,
     lake: Lake,
     order: Order,
     run_id: str,
@@ -151,7 +151,7 @@ class _Run:
 
     def __init__(
         self,
-        store: Store,
+        store: BucketReader,
         lake: Lake,
         order: Order,
         standing: Standing,

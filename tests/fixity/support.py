@@ -12,10 +12,10 @@ import pyarrow as pa
 from botocore.credentials import Credentials
 
 from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY
-from fixity.buckets import ListedObject, ObjectSkipped, Pace, Sink, Store
+from fixity.buckets import BucketReader, ListedObject, ObjectSkipped, Sink, Throttle
 from fixity.buckets.s3.address import Address
 from fixity.buckets.s3.http1 import Origin
-from fixity.buckets.s3.reader import S3Store
+from fixity.buckets.s3.reader import S3Reader
 from fixity.catalog import Algorithm
 from fixity.digests.algorithms import Digest
 from fixity.engines.stream.engine import Check, check_object
@@ -30,8 +30,8 @@ from fixity.tables import INVENTORY
 class Naps(list[float]):
     """A `sleep` that keeps count of the seconds and takes none."""
 
-    def pace(self, concurrency: int = 4) -> Pace:
-        return Pace(concurrency, clock=lambda: sum(self), sleep=self.append)
+    def pace(self, concurrency: int = 4) -> Throttle:
+        return Throttle(concurrency, clock=lambda: sum(self), sleep=self.append)
 
 
 def address(endpoint_url: str, bucket: str, timeout: float = 10.0) -> Address:
@@ -45,16 +45,16 @@ def s3_store(
     endpoint_url: str,
     bucket: str,
     *,
-    pace: Pace | None = None,
+    pace: Throttle | None = None,
     prefix: str = "",
     versions: bool = False,
     timeout: float = 10.0,
-) -> S3Store:
+) -> S3Reader:
     where = address(endpoint_url, bucket, timeout)
-    return S3Store(bucket, where, pace or Naps().pace(), prefix, versions)
+    return S3Reader(bucket, where, pace or Naps().pace(), prefix, versions)
 
 
-def listed(store: Store) -> list[ListedObject]:
+def listed(store: BucketReader) -> list[ListedObject]:
     """All objects as the store lists them."""
     names = ListedObject.__slots__
     return [
@@ -64,13 +64,13 @@ def listed(store: Store) -> list[ListedObject]:
     ]
 
 
-def only(store: Store, key: str) -> ListedObject:
+def only(store: BucketReader, key: str) -> ListedObject:
     """The one object of that key."""
     (item,) = [item for item in listed(store) if item.key == key]
     return item
 
 
-def check(store: Store, item: ListedObject) -> Check:
+def check(store: BucketReader, item: ListedObject) -> Check:
     return check_object(store, item, Digest("SHA256"))
 
 
@@ -78,7 +78,7 @@ def sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def outcome(store: Store, item: ListedObject) -> tuple[str, str | None]:
+def outcome(store: BucketReader, item: ListedObject) -> tuple[str, str | None]:
     """The check's status, with the checksum where it succeeded, else with the error's code."""
     done = check(store, item)
     return done.status, done.checksum if done.error_code is None else done.error_code
@@ -97,7 +97,7 @@ class MemoryStore:
         self._puts = 0
 
     def put(self, key: str, body: bytes, version_id: str | None = None) -> None:
-        """Store an object, a second later than the one before."""
+        """BucketReader an object, a second later than the one before."""
         self._puts += 1
         etag = hashlib.md5(body).hexdigest()
         modified = NOON + timedelta(seconds=self._puts)
@@ -136,7 +136,7 @@ def plan_of(lake: Lake, inventory: Inventory | str, algorithm: Algorithm = "SHA2
 
 
 def check_inventory(
-    store: Store,
+    store: BucketReader,
     lake: Lake,
     inventory: Inventory,
     run_id: str,
@@ -152,6 +152,6 @@ def check_inventory(
     return keep_checksums(lake, scratch, plan, bucket, run_id)
 
 
-def inventory_and_checks(store: Store, lake: Lake, run_id: str, bucket: str = "b") -> Checksums:
+def inventory_and_checks(store: BucketReader, lake: Lake, run_id: str, bucket: str = "b") -> Checksums:
     """A bucket's inventory and the checks of all of it."""
     return check_inventory(store, lake, take_inventory(store, lake, bucket, run_id), run_id, bucket)

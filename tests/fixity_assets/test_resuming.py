@@ -12,7 +12,7 @@ import pytest
 
 from devstack.faults import Overwrite, Refuse, ServerError, Stall
 from devstack.faulty_proxy import FaultyProxy
-from fixity.buckets import Pace
+from fixity.buckets import Throttle
 from fixity_assets.checksums import hash_objects
 from jobs.names import CHECKSUMS_JOB, INGEST_BUCKET_JOB, REPORT_JOB
 from tests.conftest import MakeBucket
@@ -136,7 +136,7 @@ def test_a_shard_is_tried_again_when_the_store_was_away_and_goes_on_after_its_la
 ) -> None:
     monkeypatch.setattr("fixity.engines.stream.shards.SHARD_OBJECTS", 12)
     monkeypatch.setattr(hash_objects, "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))
-    monkeypatch.setattr(Pace, "back_off", lambda *arguments: None)
+    monkeypatch.setattr(Throttle, "back_off", lambda *arguments: None)
 
     def go_away() -> None:
         faulty.fault(ServerError(times=4), key="key-09")

@@ -7,7 +7,7 @@ import pytest
 
 from devstack.faults import Fault, ShortBody, Throttle
 from devstack.faulty_proxy import FaultyProxy
-from fixity.buckets import Pace
+from fixity.buckets import Throttle as BucketThrottle
 from tests.platform import Platform, read_report, report_metadata
 
 KEYS = [f"key-{number:02d}" for number in range(20)]
@@ -16,7 +16,7 @@ KEYS = [f"key-{number:02d}" for number in range(20)]
 @pytest.fixture
 def faulty(platform: Platform, faulty_proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> FaultyProxy:
     """The pair behind the proxy; nobody waits between two attempts."""
-    monkeypatch.setattr(Pace, "back_off", lambda *arguments: None)
+    monkeypatch.setattr(BucketThrottle, "back_off", lambda *arguments: None)
     for key in KEYS:
         platform.put(key, key.encode() * 1000)
     platform.endpoint_url = faulty_proxy.endpoint_url

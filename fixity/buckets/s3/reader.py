@@ -28,12 +28,12 @@ from fixity.buckets.s3.http1 import Response
 from fixity.buckets.s3.listing import ListingError, Page, parse_page
 from fixity.buckets.s3.requests import NotAsListed, Requests, Retry, broken
 from fixity.buckets.s3.sigv4 import encode_path, encode_query
-from fixity.buckets.throttle import Pace
+from fixity.buckets.throttle import Throttle
 
 _PAGE = 1000
 
 
-class S3Store:
+class S3Reader:
     """A bucket, or the part of it below `prefix`.
 
     Arguments: `name`, the bucket for messages; `address`; `prefix`, taken off all keys; `versions`,
@@ -45,7 +45,7 @@ class S3Store:
         self,
         name: str,
         address: Address,
-        pace: Pace,
+        pace: Throttle,
         prefix: str = "",
         versions: bool = False,
         backoff: float = 0.1,
@@ -216,7 +216,7 @@ class S3Store:
         return None
 
     def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
-        """See Store."""
+        """See BucketReader."""
         wanted = version_id if self._versions else None
         for row in self._rows_of(key):
             if row["version_id"] == wanted or (wanted is None and row["is_latest"]):

@@ -15,7 +15,7 @@ from fixity.buckets.base import ObjectSkipped, ObjectUnreadable, StoreUnreachabl
 from fixity.buckets.s3.address import Address
 from fixity.buckets.s3.http1 import Connection, Response
 from fixity.buckets.s3.sigv4 import Signer
-from fixity.buckets.throttle import Pace
+from fixity.buckets.throttle import Throttle
 
 _BUFFER = 512 * 1024
 _THROTTLED = {429, 503}
@@ -52,7 +52,7 @@ class Requests:
     Arguments: `name`, the bucket for messages; `address`; `pace` is told when the store asks for less.
     """
 
-    def __init__(self, name: str, address: Address, pace: Pace) -> None:
+    def __init__(self, name: str, address: Address, pace: Throttle) -> None:
         self._name = name
         self._origin = address.origin
         self._host = address.origin.host_header

@@ -25,7 +25,7 @@ NOT_IN_REPORT = "NotInReport"
 _THREADS = 16
 
 Find = Callable[[str, str | None], ListedObject | None]
-"""Gives an object as it is listed now; as `FindingStore.find`."""
+"""Gives an object as it is listed now; as `BucketReader.find`."""
 
 
 class Absentees:

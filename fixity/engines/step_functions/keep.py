@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 
-from fixity.buckets import FindingStore
+from fixity.buckets import BucketReader
 from fixity.catalog import Catalog, MapResults
 from fixity.engines.step_functions.checks import ToldChecks
 from fixity.engines.step_functions.errors import ResultsRefused
@@ -65,13 +65,13 @@ def keep_run(
     catalog: Catalog,
     settings: MapResults,
     lake: Lake,
-    open_store: Callable[[str], AbstractContextManager[FindingStore]],
+    open_bucket: Callable[[str], AbstractContextManager[BucketReader]],
     run_id: str,
     kept: Callable[[str, Inventory | KeptChecks], object] = lambda bucket, table: None,
 ) -> Kept:
     """Gather a map run's results and, where the catalog says how, keep their checks in the ledger.
 
-    Arguments: `open_store` opens a bucket of the catalog, to list it; `kept` hears of each
+    Arguments: `open_bucket` opens a bucket of the catalog, to list it; `kept` hears of each
     bucket's tables as soon as they are kept, whatever becomes of the next bucket.
     Raises ResultsRefused (nothing was written), BucketUnreachable, StoreUnreachable, LakeError.
     """
@@ -92,7 +92,7 @@ def keep_run(
         checks = []
         for name in told.buckets:
             bucket_read = catalog.buckets[name]
-            with open_store(name) as store:
+            with open_bucket(name) as store:
                 checks.append(
                     keep_told(
                         lake,

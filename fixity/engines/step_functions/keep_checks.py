@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.buckets import FindingStore
+from fixity.buckets import BucketReader
 from fixity.engines.step_functions.checks import Told
 from fixity.lake import Lake
 from fixity.lake.database import open_database
@@ -62,7 +62,7 @@ class KeptChecks:
 def keep_told(
     lake: Lake,
     bucket: str,
-    store: FindingStore,
+    store: BucketReader,
     told: Told,
     run_id: str,
     manifest: str,
@@ -141,7 +141,7 @@ def _is_young(inventory: Path, run_id: str, told_at: datetime) -> bool:
 def _described(
     lake: Lake,
     bucket: str,
-    store: FindingStore,
+    store: BucketReader,
     told: Told,
     run_id: str,
     told_at: datetime,

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
-from fixity.buckets import ListedObject, ObjectSkipped, ObjectUnreadable, Sink, Store
+from fixity.buckets import BucketReader, ListedObject, ObjectSkipped, ObjectUnreadable, Sink
 from fixity.catalog import Algorithm
 from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest
@@ -40,7 +40,7 @@ class Check(NamedTuple):
 
 
 def check_object(
-    store: Store,
+    store: BucketReader,
     item: ListedObject,
     digest: Digest,
     position: int = 0,
@@ -82,7 +82,7 @@ class _StoppableSink:
 
 
 def check_objects(
-    store: Store,
+    store: BucketReader,
     items: Iterable[tuple[int, ListedObject]],
     algorithm: Algorithm,
     threads: int,

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.buckets import ListedObject, Store, listed_objects
+from fixity.buckets import BucketReader, ListedObject, listed_objects
 from fixity.catalog import CHUNK_SIZE, Algorithm
 from fixity.clock import utc_now
 from fixity.engines.stream.checkpoints import Rehashes
@@ -147,7 +147,7 @@ class _Part:
 
 
 def hash_shard(
-    store: Store,
+    store: BucketReader,
     lake: Lake,
     scratch: str,
     plan: Plan,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.buckets import FindingStore, ListedObject, listed_objects
+from fixity.buckets import BucketReader, ListedObject, listed_objects
 from fixity.buckets.s3.attributes import Attributes
 from fixity.catalog import Algorithm
 from fixity.ingest.records.by_hand import given_records
@@ -39,7 +39,7 @@ class Baselines:
 
 
 def take_baselines(
-    store: FindingStore,
+    store: BucketReader,
     attributes: Attributes | None,
     lake: Lake,
     bucket: str,
@@ -107,7 +107,7 @@ def take_baselines(
     return Baselines(file, rows_written, dict(sorted(counts.items())), problems)
 
 
-def _manifests_around(store: FindingStore, objects: Path) -> Iterator[ListedObject]:
+def _manifests_around(store: BucketReader, objects: Path) -> Iterator[ListedObject]:
     """The bags that a few objects lie in: those of the folders above them."""
     folders = {
         key[: place + 1]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import bagit
 
-from fixity.buckets import ListedObject, ObjectError, Store
+from fixity.buckets import BucketReader, ListedObject, ObjectError
 from fixity.digests.algorithms import algorithm_named
 from fixity.ingest.records.record import Record, record_of
 
@@ -72,7 +72,7 @@ def find_manifests(items: Iterable[ListedObject]) -> list[Manifest]:
     return found
 
 
-def manifest_records(store: Store, manifest: Manifest) -> Iterator[Record]:
+def manifest_records(store: BucketReader, manifest: Manifest) -> Iterator[Record]:
     """What a bag's manifests or an OCFL inventory say. Raises StoreUnreachable."""
     read = _bag_records if manifest.kind == "bag" else _ocfl_records
     try:
@@ -91,7 +91,7 @@ def manifest_records(store: Store, manifest: Manifest) -> Iterator[Record]:
         )
 
 
-def _read(store: Store, item: ListedObject) -> bytes:
+def _read(store: BucketReader, item: ListedObject) -> bytes:
     if item.size > _LARGEST:
         raise ValueError(f"{item.key} has {item.size:,} bytes: too large for a manifest")
     sink = _Bytes()
@@ -99,7 +99,7 @@ def _read(store: Store, item: ListedObject) -> bytes:
     return bytes(sink.content)
 
 
-def _bag_records(store: Store, manifest: Manifest) -> Iterator[Record]:
+def _bag_records(store: BucketReader, manifest: Manifest) -> Iterator[Record]:
     folder = manifest.folder
     wrong = _BagErrors()
     with tempfile.TemporaryDirectory(prefix="fixity-bag-") as directory:
@@ -136,7 +136,7 @@ class _BagErrors(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def _ocfl_records(store: Store, manifest: Manifest) -> Iterator[Record]:
+def _ocfl_records(store: BucketReader, manifest: Manifest) -> Iterator[Record]:
     folder = manifest.folder
     where = f"{folder}inventory.json"
     body = _read(store, manifest.files["inventory.json"])

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixity.buckets import ListedObject, Pace, StoreUnreachable, listed_objects, local
-from fixity.buckets.local import LocalStore
+from fixity.buckets import ListedObject, StoreUnreachable, Throttle, listed_objects, local
+from fixity.buckets.local import LocalReader
 from fixity.engines.stream.engine import check_objects
 from tests.fixity.support import check, listed, only, outcome, sha256
 
 
-def store(root: Path, pace: Pace | None = None) -> LocalStore:
-    return LocalStore(root, pace or Pace(4))
+def store(root: Path, pace: Throttle | None = None) -> LocalReader:
+    return LocalReader(root, pace or Throttle(4))
 
 
 def fill(root: Path, **files: bytes) -> Path:
@@ -197,7 +197,7 @@ def test_a_file_gone_since_it_was_listed_is_skipped(tmp_path: Path) -> None:
     assert outcome(reader, items[0]) == ("skipped", "DeletedSinceListed")
 
 
-class Writing(Pace):
+class Writing(Throttle):
     """Writes to a file in the middle of its being read: what a bandwidth is asked for tells when."""
 
     def __init__(self, file: Path, mode: str, what: bytes) -> None:
@@ -226,7 +226,7 @@ def test_a_file_replaced_as_a_whole_while_it_is_read_is_read_as_it_was(tmp_path:
     file = fill(tmp_path, f=b"old" * 1_000_000, new=b"new" * 1_000_000) / "f"
     item = only(store(tmp_path), "f")
 
-    class Replacing(Pace):
+    class Replacing(Throttle):
         def spend(self, count: int) -> None:
             if (tmp_path / "new").exists():
                 (tmp_path / "new").replace(file)

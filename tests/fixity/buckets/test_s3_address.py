@@ -9,9 +9,9 @@ import boto3
 import pytest
 
 from devstack.seaweedfs import ACCESS_KEY, REGION
-from fixity.buckets import Pace, StoreUnreachable
+from fixity.buckets import StoreUnreachable, Throttle
 from fixity.buckets.s3.address import resolve
-from fixity.buckets.s3.reader import S3Store
+from fixity.buckets.s3.reader import S3Reader
 from fixity.catalog import Store
 from tests.fixity.buckets.scripted import ScriptedServer, answer
 from tests.fixity.support import Naps, listed
@@ -39,9 +39,9 @@ def test_an_endpoint_with_https_is_verified() -> None:
     assert resolve(store(endpoint_url="https://store.example"), "b").origin.port == 443
 
 
-def open_over_tls(port: int, bundle: Path | None) -> S3Store:
+def open_over_tls(port: int, bundle: Path | None) -> S3Reader:
     endpoint = store(endpoint_url=f"https://127.0.0.1:{port}", ca_bundle=bundle)
-    return S3Store("b", resolve(endpoint, "b"), Naps().pace())
+    return S3Reader("b", resolve(endpoint, "b"), Naps().pace())
 
 
 def test_an_endpoint_with_an_authority_of_ones_own_is_listed_over_tls(
@@ -137,5 +137,5 @@ def test_a_secret_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
     with ScriptedServer([refusal]) as server:
         address = resolve(store(endpoint_url=f"http://127.0.0.1:{server.port}"), "b")
         with pytest.raises(StoreUnreachable, match="SignatureDoesNotMatch") as raised:
-            listed(S3Store("b", address, Pace(1)))
+            listed(S3Reader("b", address, Throttle(1)))
     assert "very-secret" not in f"{raised.value!r} {raised.value.__cause__!r} {server.requests}"

@@ -13,8 +13,8 @@ from devstack.faulty_proxy import FaultyProxy
 from devstack.loopback import S3Request
 from devstack.seaweedfs import SeaweedFS
 from devstack.stub_s3 import StubS3, _StubHandler
-from fixity.buckets import Pace
-from fixity.buckets.s3.reader import S3Store
+from fixity.buckets import Throttle
+from fixity.buckets.s3.reader import S3Reader
 from fixity.engines.stream.engine import check_objects
 from tests.conftest import MakeBucket
 from tests.fixity.buckets.conftest import PIECE, RIGHT
@@ -163,7 +163,7 @@ def test_a_store_never_has_more_requests_at_once_than_its_pace_allows(
 ) -> None:
     for number in range(30):
         s3.put_object(Bucket=bucket, Key=f"p/{number:02}", Body=b"x" * 100_000)
-    store = s3_store(faulty_proxy.endpoint_url, bucket, pace=Pace(3), prefix="p/")
+    store = s3_store(faulty_proxy.endpoint_url, bucket, pace=Throttle(3), prefix="p/")
     items = listed(store)
     checks = list(check_objects(store, enumerate(items), "SHA256", threads=8))
     assert {each.checksum for each in checks} == {sha256(b"x" * 100_000)}
@@ -182,7 +182,7 @@ def test_objects_of_every_size_are_read_to_the_last_byte(
 
 
 def test_a_closed_store_opens_its_connections_again(seaweedfs: SeaweedFS, bucket: str) -> None:
-    store: S3Store = s3_store(seaweedfs.endpoint_url, bucket)
+    store: S3Reader = s3_store(seaweedfs.endpoint_url, bucket)
     for _ in range(2):
         assert outcome(store, only(store, "k")) == RIGHT
         store.close()

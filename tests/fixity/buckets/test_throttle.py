@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixity.buckets import Pace
+from fixity.buckets import Throttle
 
 
 class Clock:
@@ -27,7 +27,7 @@ class Clock:
         self.now += seconds
 
 
-def go(pace: Pace, times: int = 1) -> None:
+def go(pace: Throttle, times: int = 1) -> None:
     """Requests that go well, one after the other."""
     for _ in range(times):
         with pace.slot():
@@ -35,7 +35,7 @@ def go(pace: Pace, times: int = 1) -> None:
 
 
 def test_there_are_never_more_requests_at_once_than_allowed_and_as_many_as_that() -> None:
-    pace = Pace(3)
+    pace = Throttle(3)
     together = threading.Barrier(3)
     counting = threading.Lock()
     active = most = 0
@@ -61,7 +61,7 @@ def test_there_are_never_more_requests_at_once_than_allowed_and_as_many_as_that(
 
 def test_asking_us_to_slow_down_halves_the_pace_once_for_the_answers_of_one_second() -> None:
     clock = Clock()
-    pace = Pace(16, clock=clock)
+    pace = Throttle(16, clock=clock)
     for _ in range(5):
         pace.slow_down()
     assert pace.allowed == 8
@@ -76,7 +76,7 @@ def test_asking_us_to_slow_down_halves_the_pace_once_for_the_answers_of_one_seco
 
 def test_the_pace_grows_by_one_for_each_round_that_went_well_up_to_the_limit() -> None:
     clock = Clock()
-    pace = Pace(6, clock=clock)
+    pace = Throttle(6, clock=clock)
     for _ in range(3):
         clock.now += 1
         pace.slow_down()
@@ -90,7 +90,7 @@ def test_the_pace_grows_by_one_for_each_round_that_went_well_up_to_the_limit() -
 
 
 def test_requests_that_fail_do_not_quicken_the_pace() -> None:
-    pace = Pace(8)
+    pace = Throttle(8)
     pace.slow_down()
     for _ in range(100):
         with pytest.raises(OSError, match="throttled"), pace.slot():
@@ -100,7 +100,7 @@ def test_requests_that_fail_do_not_quicken_the_pace() -> None:
 
 def test_all_who_may_go_are_woken_when_the_pace_has_grown() -> None:
     clock = Clock()
-    pace = Pace(2, clock=clock)
+    pace = Throttle(2, clock=clock)
     pace.slow_down()
     both = threading.Barrier(2)
 
@@ -120,7 +120,7 @@ def test_all_who_may_go_are_woken_when_the_pace_has_grown() -> None:
 
 
 def test_a_slowed_pace_lets_fewer_in() -> None:
-    pace = Pace(2)
+    pace = Throttle(2)
     pace.slow_down()
     let_in = threading.Event()
 
@@ -141,7 +141,7 @@ def test_a_slowed_pace_lets_fewer_in() -> None:
 @given(st.lists(st.integers(1, 300_000), min_size=1, max_size=50), st.integers(1000, 1_000_000))
 def test_bytes_never_come_faster_than_the_bandwidth(counts: list[int], bandwidth: int) -> None:
     clock = Clock()
-    pace = Pace(4, bandwidth, clock=clock, sleep=clock.sleep)
+    pace = Throttle(4, bandwidth, clock=clock, sleep=clock.sleep)
     for count in counts:
         pace.spend(count)
     assert clock.now - 1000.0 == pytest.approx(sum(counts) / bandwidth)
@@ -149,7 +149,7 @@ def test_bytes_never_come_faster_than_the_bandwidth(counts: list[int], bandwidth
 
 def test_a_pause_is_not_followed_by_a_burst() -> None:
     clock = Clock()
-    pace = Pace(4, 1000, clock=clock, sleep=clock.sleep)
+    pace = Throttle(4, 1000, clock=clock, sleep=clock.sleep)
     clock.now += 3600
     pace.spend(1100)  # a tenth of a second is saved up, no more
     assert clock.naps == pytest.approx([1.0])
@@ -157,7 +157,7 @@ def test_a_pause_is_not_followed_by_a_burst() -> None:
 
 def test_without_a_bandwidth_nobody_waits() -> None:
     clock = Clock()
-    Pace(4, None, clock=clock, sleep=clock.sleep).spend(10**12)
+    Throttle(4, None, clock=clock, sleep=clock.sleep).spend(10**12)
     assert clock.naps == []
 
 
@@ -166,5 +166,5 @@ def test_waiting_before_a_retry_grows_within_bounds_and_obeys_the_store(
     attempt: int, at_least: float
 ) -> None:
     clock = Clock()
-    Pace(4, sleep=clock.sleep).back_off(attempt, 0.1, at_least)
+    Throttle(4, sleep=clock.sleep).back_off(attempt, 0.1, at_least)
     assert at_least <= clock.naps[0] <= max(at_least, min(30.0, 0.1 * 2**attempt))

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from devstack.moto_server import MotoServer
 from devstack.seaweedfs import REGION, SeaweedFS
-from fixity.buckets import ListedObject, Pace, Sink, StoreUnreachable
-from fixity.buckets.local import LocalStore
+from fixity.buckets import ListedObject, Sink, StoreUnreachable, Throttle
+from fixity.buckets.local import LocalReader
 from fixity.buckets.s3.attributes import Attributes, Head
 from fixity.catalog import Store
 from fixity.catalog.clients import s3_client
@@ -74,7 +74,7 @@ class Place:
     ) -> tuple[dict[str, dict[str, str]], Summary]:
         self.read_back = []
         target = _Recording(self)
-        source = LocalStore(self.folder, Pace(4))
+        source = LocalReader(self.folder, Throttle(4))
         attributes = self.attributes_kind(self.s3, self.bucket)
         report = self.folder.with_suffix(".csv")
         deposit = Deposit(source, target, lambda: attributes, prefix, read, **more)
@@ -87,6 +87,7 @@ class _Recording:
     def __init__(self, place: Place) -> None:
         self._place = place
         self.list_objects = place.store.list_objects
+        self.find = place.store.find
         self.close = place.store.close
 
     def read(self, item: ListedObject, sink: Sink) -> None:
@@ -283,7 +284,7 @@ def test_the_report_is_in_the_order_of_keys_however_the_files_are_shared_out(tmp
             file = tmp_path / folder / f"{number % 7}" / f"{number}"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(bytes(20 * MIB if number == 3 else number))
-    source, target = (LocalStore(tmp_path / folder, Pace(4)) for folder in ("here", "there"))
+    source, target = (LocalReader(tmp_path / folder, Throttle(4)) for folder in ("here", "there"))
     summary = verify_deposit(Deposit(source, target, lambda: None), tmp_path / "report.csv", 3)
     with (tmp_path / "report.csv").open(newline="", encoding="utf-8") as text:
         keys = [row["key"] for row in csv.DictReader(text)]
@@ -311,7 +312,7 @@ def test_files_are_hashed_while_the_bucket_is_listed_on(
         for folder in ("here", "there"):
             (tmp_path / folder).mkdir(exist_ok=True)
             (tmp_path / folder / f"{number:03}").write_bytes(b"the same")
-    source, target = (LocalStore(tmp_path / folder, Pace(4)) for folder in ("here", "there"))
+    source, target = (LocalReader(tmp_path / folder, Throttle(4)) for folder in ("here", "there"))
     (whole,) = target.list_objects()
     hashed = threading.Event()
     read = source.read
@@ -339,7 +340,7 @@ def test_a_bucket_that_lists_in_another_order_than_that_of_keys_has_all_its_obje
         for key in "abc":
             (tmp_path / folder / key).write_bytes(b"the same")
     (tmp_path / "here" / "b").rename(tmp_path / "here" / "bb")
-    source, target = (LocalStore(tmp_path / folder, Pace(4)) for folder in ("here", "there"))
+    source, target = (LocalReader(tmp_path / folder, Throttle(4)) for folder in ("here", "there"))
     (whole,) = target.list_objects()
     monkeypatch.setattr(target, "list_objects", lambda: iter([whole.slice(at, 1) for at in (2, 1, 0)]))
     summary = verify_deposit(Deposit(source, target, lambda: None), tmp_path / "report.csv", 2)

@@ -13,7 +13,7 @@ from devstack import faults
 from devstack.faulty_proxy import FaultyProxy
 from devstack.seaweedfs import SeaweedFS
 from devstack.stub_s3 import StubS3
-from fixity.buckets import Store, StoreUnreachable
+from fixity.buckets import BucketReader, StoreUnreachable
 from fixity.lake import Lake
 from fixity.ledger.inventory import take_inventory
 from fixity.tables import INVENTORY, Provenance
@@ -108,7 +108,7 @@ def test_of_a_server_that_fails_on_a_later_page_nothing_is_kept(
     for number in range(5):
         stub_s3.put("b", f"k{number}", b"")
     with FaultyProxy(stub_s3.endpoint_url) as proxy:
-        store: Store = s3_store(proxy.endpoint_url, "b")
+        store: BucketReader = s3_store(proxy.endpoint_url, "b")
         told: list[int] = []
 
         def progress(objects: int) -> None:

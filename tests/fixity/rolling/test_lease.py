@@ -13,8 +13,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from fixity.buckets import ListedObject, Pace, Sink, StoreUnreachable
-from fixity.buckets.local import LocalStore
+from fixity.buckets import ListedObject, Sink, StoreUnreachable, Throttle
+from fixity.buckets.local import LocalReader
 from fixity.lake import LakeError, LocalLake
 from fixity.ledger import Settings
 from fixity.ledger.current import current_checksums
@@ -33,16 +33,16 @@ from fixity.lake import LocalLake
 from fixity.rolling import Limits, Order, roll
 import fixity.rolling.heartbeat as keeper
 from fixity.ledger import Settings
-from fixity.buckets import Pace
-from fixity.buckets.local import LocalStore
+from fixity.buckets import Throttle
+from fixity.buckets.local import LocalReader
 
 keeper._KEEP_SECONDS = 0.05
-class Stuck(LocalStore):
+class Stuck(LocalReader):
     def read(self, item, sink):
         if item.key == "0-stuck":
             threading.Event().wait()
         super().read(item, sink)
-store = Stuck(Path(sys.argv[1]), Pace(2))
+store = Stuck(Path(sys.argv[1]), Throttle(2))
 order = Order("b", Settings(timedelta(days=90), "SHA256"), Limits(100), 1800.0)
 roll(store, LocalLake(Path(sys.argv[2])), order, "killed", 2)
 """
@@ -56,7 +56,7 @@ def test_after_a_kill_the_next_run_keeps_what_was_checked_and_checks_the_rest_ea
     for number in range(30):
         (folder / f"a-{number:02d}").write_bytes(b"content")
     (folder / "0-stuck").write_bytes(bytes(5 * 1024**2))
-    store = LocalStore(folder, Pace(2))
+    store = LocalReader(folder, Throttle(2))
     take_inventory(store, lake, BUCKET, "i")
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder), str(tmp_path / "lake")])
     kept = tmp_path / "lake/scratch/rolling/b/killed"

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from devstack.seaweedfs import SeaweedFS
-from fixity.buckets import ListedObject, Pace, Sink, Store
-from fixity.buckets.local import LocalStore
+from fixity.buckets import BucketReader, ListedObject, Sink, Throttle
+from fixity.buckets.local import LocalReader
 from fixity.catalog import Algorithm
 from fixity.digests.state import State
 from fixity.engines.stream.checkpoints import Rehashes
@@ -38,12 +38,12 @@ import sys
 from pathlib import Path
 from fixity.lake import LocalLake
 from fixity.engines.stream.shards import Plan, hash_shard, plan_file
-from fixity.buckets import Pace
+from fixity.buckets import Throttle
 from tests.fixity.support import s3_store
 endpoint, bucket, lake = sys.argv[1:]
 lake = LocalLake(Path(lake))
 plan = Plan.from_json(lake.read_text(plan_file("scratch/root/")))
-store = s3_store(endpoint, bucket, pace=Pace(1, bandwidth=4 * 1024**2))
+store = s3_store(endpoint, bucket, pace=Throttle(1, bandwidth=4 * 1024**2))
 hash_shard(store, lake, "scratch/root/", plan, plan.shards[0], "r1", 1, chunk_size=1024**2)
 """
 
@@ -51,9 +51,10 @@ hash_shard(store, lake, "scratch/root/", plan, plan.shards[0], "r1", 1, chunk_si
 class Counting:
     """A store that counts the bytes that it gives."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: BucketReader) -> None:
         self._store = store
         self.list_objects = store.list_objects
+        self.find = store.find
         self.close = store.close
         self.given = 0
 
@@ -103,11 +104,11 @@ def test_after_kill_9_another_process_goes_on_after_the_last_chunk(
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> tuple[Path, LocalStore, LocalLake]:
+def local(tmp_path: Path) -> tuple[Path, LocalReader, LocalLake]:
     folder = tmp_path / "bucket"
     folder.mkdir()
     (folder / "film.mkv").write_bytes(BODY)
-    return folder, LocalStore(folder, Pace(4)), LocalLake(tmp_path / "lake")
+    return folder, LocalReader(folder, Throttle(4)), LocalLake(tmp_path / "lake")
 
 
 class _Killed(Exception):
@@ -115,7 +116,7 @@ class _Killed(Exception):
 
 
 def interrupted(
-    lake: LocalLake, store: Store, item: ListedObject, after: int, algorithm: Algorithm = "SHA256"
+    lake: LocalLake, store: BucketReader, item: ListedObject, after: int, algorithm: Algorithm = "SHA256"
 ) -> str:
     """Hash an object in chunks of a MiB, breaking off after so many bytes; the name of what was kept."""
     digest = Rehashes(lake, "scratch/root/rehashes/", MIB).digest(item, algorithm)
@@ -138,7 +139,7 @@ def interrupted(
     return name
 
 
-def test_a_local_file_goes_on_where_its_digest_stands(local: tuple[Path, LocalStore, LocalLake]) -> None:
+def test_a_local_file_goes_on_where_its_digest_stands(local: tuple[Path, LocalReader, LocalLake]) -> None:
     _, store, lake = local
     counting = Counting(store)
     item = only(store, "film.mkv")
@@ -149,7 +150,7 @@ def test_a_local_file_goes_on_where_its_digest_stands(local: tuple[Path, LocalSt
     assert counting.given == len(BODY) - 5 * MIB
 
 
-def test_a_changed_object_starts_anew(local: tuple[Path, LocalStore, LocalLake]) -> None:
+def test_a_changed_object_starts_anew(local: tuple[Path, LocalReader, LocalLake]) -> None:
     folder, store, lake = local
     interrupted(lake, store, only(store, "film.mkv"), 5 * MIB)
     changed = BODY[::-1]
@@ -178,7 +179,7 @@ def test_an_object_overwritten_between_two_chunks_is_never_a_mixture(
 
 @pytest.mark.parametrize("damage", ["cut short", "another object's", "beyond the end", "no text"])
 def test_a_state_that_cannot_be_trusted_is_thrown_away_and_said(
-    damage: str, local: tuple[Path, LocalStore, LocalLake]
+    damage: str, local: tuple[Path, LocalReader, LocalLake]
 ) -> None:
     _, store, lake = local
     (item,) = listed(store)
@@ -204,7 +205,7 @@ def test_a_state_that_cannot_be_trusted_is_thrown_away_and_said(
 
 
 def test_small_objects_and_the_xxhash_algorithms_leave_no_state(
-    local: tuple[Path, LocalStore, LocalLake],
+    local: tuple[Path, LocalReader, LocalLake],
 ) -> None:
     _, store, lake = local
     item = only(store, "film.mkv")

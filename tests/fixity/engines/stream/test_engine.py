@@ -42,6 +42,9 @@ class FakeStore:
     def list_objects(self) -> Iterator[pa.RecordBatch]:
         raise NotImplementedError
 
+    def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
+        raise NotImplementedError
+
     def read(self, item: ListedObject, sink: Sink) -> None:
         with self._lock:
             self.read_keys.append(item.key)
