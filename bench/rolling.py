@@ -85,21 +85,21 @@ def fold(folder: Path) -> None:
 
 
 def choose_batch(folder: Path) -> None:
-    """What a rolling run does before it reads: look whether the standing is behind, and choose."""
+    """What a rolling run does before it reads: look whether the snapshot is behind, and choose."""
     lake = LocalLake(folder)
-    standing = ready(lake, BUCKET, SETTINGS, "choose", lambda: NOW)
-    assert standing.generation.endswith("fold"), "the standing was to be there"
+    snapshot = ready(lake, BUCKET, SETTINGS, "choose", lambda: NOW)
+    assert snapshot.generation.endswith("fold"), "the snapshot was to be there"
     with lake.workspace() as workspace:
-        batch = choose(lake, standing, [], NOW, Limits(BATCH), workspace)
+        batch = choose(lake, snapshot, [], NOW, Limits(BATCH), workspace)
     assert batch.rows.num_rows == BATCH
 
 
 def added_seconds(folder: Path) -> float:
     """Seconds that a rolling run takes beyond the hashing of its batch."""
     lake = LocalLake(folder)
-    standing = ready(lake, BUCKET, SETTINGS, "added", lambda: NOW)
+    snapshot = ready(lake, BUCKET, SETTINGS, "added", lambda: NOW)
     with lake.workspace() as workspace:
-        rows = choose(lake, standing, [], NOW, Limits(BATCH), workspace).rows
+        rows = choose(lake, snapshot, [], NOW, Limits(BATCH), workspace).rows
     columns = [rows.column(name).to_pylist() for name in ListedObject.__slots__]
     items = [ListedObject(*values) for values in zip(*columns, strict=True)]
     store = MadeUpStore(0)  # what it is asked for, it has

@@ -59,10 +59,10 @@ def due(
     for text in covered.ledger:
         typer.echo(text, err=True)
     with lake.workspace() as workspace:
-        standing = ready(lake, bucket, settings_of(wanted), run_id)
+        snapshot = ready(lake, bucket, settings_of(wanted), run_id)
         alive = [each for each in claims(lake, bucket) if each.is_alive(utc_now())]
         taken = [file for each in alive for file in each.batches(lake, workspace)]
-        rows = due_now(lake, standing, taken, utc_now(), items or wanted.batch_items, workspace)
+        rows = due_now(lake, snapshot, taken, utc_now(), items or wanted.batch_items, workspace)
     for row in rows.to_pylist():
         since = f"{row['verified_at']:%Y-%m-%d %H:%M} UTC" if row["verified_at"] else "never"
         typer.echo(f"{since:<22}{bytes_text(row['size']):>10}  {row['key']}")

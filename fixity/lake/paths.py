@@ -108,7 +108,7 @@ def scratch_folder(root_run_id: str) -> str:
     return f"scratch/{root_run_id}/"
 
 
-def standing_folder(bucket: str) -> str:
+def snapshot_folder(bucket: str) -> str:
     """What the ledger says of each object of a bucket, folded: derived, and made anew where it is lost."""
     return f"standing/{bucket}/"
 

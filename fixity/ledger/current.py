@@ -87,7 +87,7 @@ def _put_together(
     now: datetime,
     told: Callable[[LeftOut], None],
 ) -> tuple[Path, Provenance]:
-    from fixity.ledger.snapshot import STANDING
+    from fixity.ledger.snapshot import SNAPSHOT
     from fixity.ledger.views import view
 
     files, algorithm = _all_checks(lake, bucket, workspace, told)
@@ -95,7 +95,7 @@ def _put_together(
     file = workspace / f"{bucket}-current.parquet"
     writer = TableWriter(file, CHECKSUMS, provenance)
     with naming_the_unreadable(inventory, *files), open_database(workspace) as database:
-        view(database, "ledger", files, CHECKSUMS.append(STANDING.field("baseline_from")))
+        view(database, "ledger", files, CHECKSUMS.append(SNAPSHOT.field("baseline_from")))
         reader = database.execute(
             _SQL.read_text(encoding="utf-8"),
             {
@@ -126,15 +126,15 @@ def _all_checks(
     algorithm: str | None = None
     folded: set[str] = set()
     known: dict[str, tuple[int, str]] = {}
-    standing = in_force(lake, bucket)
-    if standing is not None:
+    snapshot = in_force(lake, bucket)
+    if snapshot is not None:
         with suppress(FileNotFoundError, pa.ArrowException):
-            names = [standing.name("objects"), *(each.name for each in standing.since(lake))]
+            names = [snapshot.name("objects"), *(each.name for each in snapshot.since(lake))]
             fetched = [lake.fetch(name, workspace) for name in names]
             for file in fetched:
                 pq.read_schema(file)
-            files, algorithm = fetched, standing.algorithm
-            folded, known = set(standing.folded), standing.left_out
+            files, algorithm = fetched, snapshot.algorithm
+            folded, known = set(snapshot.folded), snapshot.left_out
     rest = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]
     usable, left_out = usable_files(lake, bucket, rest, workspace, thoroughly=True, known=known)
     for each in left_out:

@@ -1,6 +1,6 @@
 -- The newest check of each object of the newest inventory, out of all that the ledger holds.
 -- A check from the future ($horizon) tells nothing of when it was made: it counts as made long ago.
--- What a standing has of another algorithm than its own ($algorithm), because ingest held it against a record,
+-- What a snapshot has of another algorithm than its own ($algorithm), because ingest held it against a record,
 -- counts only where there is no other check: it cannot be compared with those of the pair's other bucket.
 -- The view `ledger` holds all of it. A check counts for an object only as it is listed now: same version, same ETag, same time, same size.
 WITH checks AS NOT MATERIALIZED (

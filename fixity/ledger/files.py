@@ -71,7 +71,7 @@ def usable_files(
     """Fetch files of the ledger, and tell those that can be read from those that cannot.
 
     Arguments: `thoroughly`, whether all of their bytes are read, or only what their ends say of them;
-    `known`, those that a standing has left out, by name, with size and why; `schema`, which columns they
+    `known`, those that a snapshot has left out, by name, with size and why; `schema`, which columns they
     have.
     Raises LakeError.
     """

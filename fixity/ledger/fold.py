@@ -1,4 +1,4 @@
-"""Folding the ledger: from an inventory, the standing before and new checks to the standing now.
+"""Folding the ledger: from an inventory, the snapshot before and new checks to the snapshot now.
 
 Done range by range over sorted tables, so that memory does not grow with the bucket. How checks are
 made, and which objects are chosen for one, does not belong here.
@@ -20,12 +20,12 @@ from fixity.catalog import Algorithm, Bucket
 from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake, LakeFile
 from fixity.lake.database import open_database
-from fixity.lake.paths import standing_folder
+from fixity.lake.paths import snapshot_folder
 from fixity.lake.ranges import TableNotSorted, pieces_of
 from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.ledger.files import LedgerFile, LeftOut, ingest_tables, ledger_files, run_of, usable_files
 from fixity.ledger.listing import Listing
-from fixity.ledger.snapshot import STANDING, Since, Standing, in_force
+from fixity.ledger.snapshot import SNAPSHOT, Since, Snapshot, in_force
 from fixity.ledger.views import define_content, view
 from fixity.tables import CHECKSUMS, INGEST, INVENTORY
 
@@ -45,7 +45,7 @@ TABLES = ("objects", *_CHOSEN)
 
 @dataclass(frozen=True)
 class Settings:
-    """What a bucket's standing is reckoned by: how old a check may be, and the algorithm of its checksums."""
+    """What a bucket's snapshot is reckoned by: how old a check may be, and the algorithm of its checksums."""
 
     every: timedelta
     algorithm: Algorithm
@@ -54,12 +54,12 @@ class Settings:
 def fold_checks(
     settings: Settings, listed_at: datetime, rows: Path, file: Path, changed: Path, now: datetime
 ) -> None:
-    """Write to `changed` what rows of a standing become by the checks of a run's file of the ledger.
+    """Write to `changed` what rows of a snapshot become by the checks of a run's file of the ledger.
 
     Arguments: `rows`, those that were checked, as they stood when they were chosen; `listed_at` (UTC), of
     the inventory that they were chosen from.
     """
-    with open_database(file.parent) as database, pq.ParquetWriter(changed, STANDING) as writer:
+    with open_database(file.parent) as database, pq.ParquetWriter(changed, SNAPSHOT) as writer:
         view(database, "prior", [rows])
         view(database, "listing", [rows], INVENTORY.remove(INVENTORY.get_field_index("checksum_algorithm")))
         view(database, "news", [file], CHECKSUMS)
@@ -68,19 +68,19 @@ def fold_checks(
             writer.write_batch(batch)
 
 
-def keep_since(lake: Lake, standing: Standing, changed: Path, run_id: str, now: datetime) -> None:
-    """Keep what a run changed beside the standing that it chose from, so that it need not be folded anew.
+def keep_since(lake: Lake, snapshot: Snapshot, changed: Path, run_id: str, now: datetime) -> None:
+    """Keep what a run changed beside the snapshot that it chose from, so that it need not be folded anew.
 
     Raises LakeError.
     """
-    since = standing.since(lake)
-    if run_id in standing.folded or any(each.run_id == run_id for each in since):
+    since = snapshot.since(lake)
+    if run_id in snapshot.folded or any(each.run_id == run_id for each in since):
         return
     number = 1 + max((each.number for each in since), default=0)
     kept = changed.with_name("since.parquet")
     kept.write_bytes(changed.read_bytes())
     rows = pq.read_metadata(changed).num_rows
-    lake.put(Since.called(standing, number, now, rows, run_id), kept, replace=True)
+    lake.put(Since.called(snapshot, number, now, rows, run_id), kept, replace=True)
 
 
 def _folded(
@@ -106,20 +106,20 @@ def _folded(
         },
     ).to_arrow_reader(ROW_GROUP_ROWS)
     for batch in reader:
-        yield from pa.Table.from_batches([batch]).cast(STANDING).to_batches()
+        yield from pa.Table.from_batches([batch]).cast(SNAPSHOT).to_batches()
 
 
 def fold(
     lake: Lake,
     bucket: str,
-    before: Standing | None,
+    before: Snapshot | None,
     listing: Listing,
     settings: Settings,
     run_id: str,
     now: datetime,
     workspace: Path,
-) -> Standing:
-    """Fold what is not in the standing `before`, and put the new one in force. Raises LakeError."""
+) -> Snapshot:
+    """Fold what is not in the snapshot `before`, and put the new one in force. Raises LakeError."""
     inventory = lake.fetch(listing.name, workspace)
     prior = _prior(lake, before, workspace)
     if prior is None:
@@ -140,7 +140,7 @@ def fold(
     with open_database(workspace, _MEMORY) as database:
         news = _open_views(database, inventory, prior, files, workspace)
         view(database, "ingested", [file.path for file in records], INGEST)
-        with pq.ParquetWriter(objects, STANDING, compression="zstd", compression_level=1) as writer:
+        with pq.ParquetWriter(objects, SNAPSHOT, compression="zstd", compression_level=1) as writer:
             for lower, upper in _ranges([inventory, *([prior] if prior else []), *news]):
                 for batch in _folded(database, settings, listing.provenance.listed_at, now, lower, upper):
                     writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
@@ -151,13 +151,13 @@ def fold(
         doubted = _count(
             database, f"greatest(checked_at, verified_at, good_at) > '{(now + CLOCKS_DIFFER).isoformat()}'"
         )
-        columns = ", ".join(STANDING.names)
+        columns = ", ".join(SNAPSHOT.names)
         for name, which in _CHOSEN.items():
             database.execute(
                 f"COPY (SELECT {columns} FROM objects WHERE {which} ORDER BY due_at NULLS FIRST, key "
                 f"LIMIT {QUEUE_ROWS}) TO '{workspace / name}.parquet' (COMPRESSION zstd)"
             )
-    standing = Standing(
+    snapshot = Snapshot(
         bucket=bucket,
         generation=f"{now:%Y%m%dT%H%M%S}-{run_id}",
         inventory_run_id=listing.provenance.run_id,
@@ -176,10 +176,10 @@ def fold(
         doubted=doubted,
     )
     for name in TABLES:
-        lake.put(standing.name(name), workspace / f"{name}.parquet", replace=True)
-    standing.announce(lake)
+        lake.put(snapshot.name(name), workspace / f"{name}.parquet", replace=True)
+    snapshot.announce(lake)
     _clear_away(lake, bucket)
-    return standing
+    return snapshot
 
 
 def _changed_since_folded(ledger: list[LakeFile], folded: dict[str, int]) -> list[LeftOut]:
@@ -196,7 +196,7 @@ def _changed_since_folded(ledger: list[LakeFile], folded: dict[str, int]) -> lis
     ]
 
 
-def _prior(lake: Lake, before: Standing | None, workspace: Path) -> Path | None:
+def _prior(lake: Lake, before: Snapshot | None, workspace: Path) -> Path | None:
     if before is None:
         return None
     try:
@@ -267,7 +267,7 @@ def _count(database: duckdb.DuckDBPyConnection, condition: str) -> int:
 
 
 def _read_by_day(
-    database: duckdb.DuckDBPyConnection, before: Standing | None, settings: Settings, now: datetime
+    database: duckdb.DuckDBPyConnection, before: Snapshot | None, settings: Settings, now: datetime
 ) -> dict[str, int]:
     days = dict(before.read_by_day) if before else {}
     # What ingest read by other algorithms than the bucket's is in its own tables alone.
@@ -285,15 +285,15 @@ def _read_by_day(
 
 def _clear_away(lake: Lake, bucket: str) -> None:
     """Remove generations of more than a day ago that are not in force: runs in progress read younger ones."""
-    folder = standing_folder(bucket)
+    folder = snapshot_folder(bucket)
     youngest: dict[str, datetime] = {}
     for file in lake.list(folder):
         generation, _, inside = file.name.removeprefix(folder).partition("/")
         if inside:
             youngest[generation] = max(file.appeared, youngest.get(generation, file.appeared))
-    standing = in_force(lake, bucket)
+    snapshot = in_force(lake, bucket)
     for generation, appeared in youngest.items():
-        if (standing is None or generation != standing.generation) and utc_now() - appeared > _KEPT_FOR:
+        if (snapshot is None or generation != snapshot.generation) and utc_now() - appeared > _KEPT_FOR:
             lake.remove(f"{folder}{generation}/")
 
 

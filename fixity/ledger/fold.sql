@@ -1,5 +1,5 @@
 -- Folds checks into what stood before: for the keys of one range, a row an object version and algorithm.
--- The views `listing`, `prior`, `news` and `ingested` hold an inventory, the standing before, checks that are
+-- The views `listing`, `prior`, `news` and `ingested` hold an inventory, the snapshot before, checks that are
 -- not in it, and what ingest held against records since. content(…) tells what was written apart: the version, or where there is none, ETag, time and size.
 -- A check from the future ($horizon) tells nothing of when it was made: it counts as made long ago. Its time
 -- is kept as it is, since the clock that is wrong may be ours.

@@ -1,4 +1,4 @@
-"""Which inventory a standing rests on: the newest, unless it says that everything vanished.
+"""Which inventory a snapshot rests on: the newest, unless it says that everything vanished.
 
 A listing that finds nothing in a bucket that had objects is far more often a wrong prefix or a lost
 permission than an emptied bucket. Until somebody confirms it, the one before stays in force.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fixity.lake import Lake
 from fixity.lake.footer import read_footer
-from fixity.lake.paths import inventory_folder, standing_folder
+from fixity.lake.paths import inventory_folder, snapshot_folder
 from fixity.ledger.inventory import newest_inventory
 from fixity.tables import Provenance
 
@@ -69,7 +69,7 @@ def confirm_empty(lake: Lake, bucket: str) -> None:
 
 
 def _confirmation(bucket: str) -> str:
-    return f"{standing_folder(bucket)}CONFIRMED-EMPTY"
+    return f"{snapshot_folder(bucket)}CONFIRMED-EMPTY"
 
 
 def _confirmed(lake: Lake, bucket: str) -> str | None:

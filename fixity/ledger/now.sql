@@ -1,4 +1,4 @@
--- The rows of a standing's table as they are now: those that changed after it was folded replace its own.
+-- The rows of a snapshot's table as they are now: those that changed after it was folded replace its own.
 -- The views `folded` and `since` hold the table and the changed rows, the newest file's last by name.
 CREATE OR REPLACE TEMP VIEW now AS
 WITH changed AS (

@@ -1,4 +1,4 @@
-"""The standing that is in force, folded anew where it no longer says all that the ledger says."""
+"""The snapshot that is in force, folded anew where it no longer says all that the ledger says."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fixity.lake import Lake
 from fixity.ledger.files import ingest_tables, ledger_files, run_of
 from fixity.ledger.fold import QUEUE_ROWS, TABLES, Settings, fold
 from fixity.ledger.listing import Listing, inventory_in_force
-from fixity.ledger.snapshot import Standing, in_force
+from fixity.ledger.snapshot import Snapshot, in_force
 
-_MOST_SINCE = 200  # files of changed rows that are read beside a standing before it is folded anew
+_MOST_SINCE = 200  # files of changed rows that are read beside a snapshot before it is folded anew
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -23,53 +23,53 @@ def ready(
     run_id: str,
     now: Callable[[], datetime] = utc_now,
     told: Callable[[str], None] = lambda text: None,
-) -> Standing:
-    """The bucket's standing, folded anew where it does not say all that the ledger and the inventory say.
+) -> Snapshot:
+    """The bucket's snapshot, folded anew where it does not say all that the ledger and the inventory say.
 
     Arguments: `run_id` names what is folded anew; `told` hears what is left out, and why.
     Raises TableMissing without an inventory, LakeError.
     """
-    standing = in_force(lake, bucket)
+    snapshot = in_force(lake, bucket)
     listing = inventory_in_force(lake, bucket)
     if listing.refused:
         told(listing.refused)
-    if standing is None or _is_behind(lake, standing, listing, settings, now()):
+    if snapshot is None or _is_behind(lake, snapshot, listing, settings, now()):
         with lake.workspace() as workspace:
-            standing = fold(lake, bucket, standing, listing, settings, run_id, now(), workspace)
-    for name, (_, why) in standing.left_out.items():
+            snapshot = fold(lake, bucket, snapshot, listing, settings, run_id, now(), workspace)
+    for name, (_, why) in snapshot.left_out.items():
         told(f"left out: {lake.location(name)} {why}")
-    return standing
+    return snapshot
 
 
 def _is_behind(
     lake: Lake,
-    standing: Standing,
+    snapshot: Snapshot,
     listing: Listing,
     settings: Settings,
     now: datetime,
 ) -> bool:
-    since = standing.since(lake)
-    there = {file.name for file in lake.list(standing.folder)}
-    known = {*standing.folded, *(each.run_id for each in since)}
+    since = snapshot.since(lake)
+    there = {file.name for file in lake.list(snapshot.folder)}
+    known = {*snapshot.folded, *(each.run_id for each in since)}
     amiss = {
         file.name: file.size
-        for file in ledger_files(lake, standing.bucket)
-        if run_of(file.name) not in known or standing.folded.get(run_of(file.name), file.size) != file.size
+        for file in ledger_files(lake, snapshot.bucket)
+        if run_of(file.name) not in known or snapshot.folded.get(run_of(file.name), file.size) != file.size
     }
     amiss |= {
         file.name: file.size
-        for file in ingest_tables(lake, standing.bucket)
-        if standing.ingested.get(run_of(file.name)) != file.size
+        for file in ingest_tables(lake, snapshot.bucket)
+        if snapshot.ingested.get(run_of(file.name)) != file.size
     }
     return (
-        not there.issuperset(map(standing.name, TABLES))
-        or standing.inventory_run_id != listing.provenance.run_id
-        or standing.every != settings.every.total_seconds()
-        or standing.algorithm != settings.algorithm
-        or max(datetime.fromisoformat(standing.folded_at), *(each.at for each in since), _LONG_AGO)
+        not there.issuperset(map(snapshot.name, TABLES))
+        or snapshot.inventory_run_id != listing.provenance.run_id
+        or snapshot.every != settings.every.total_seconds()
+        or snapshot.algorithm != settings.algorithm
+        or max(datetime.fromisoformat(snapshot.folded_at), *(each.at for each in since), _LONG_AGO)
         > now + CLOCKS_DIFFER  # reckoned by a clock that was wrong
-        or (standing.doubted and abs(now - datetime.fromisoformat(standing.folded_at)) > CLOCKS_DIFFER)
+        or (snapshot.doubted and abs(now - datetime.fromisoformat(snapshot.folded_at)) > CLOCKS_DIFFER)
         or len(since) > _MOST_SINCE
-        or (standing.queued == QUEUE_ROWS and sum(each.rows for each in since) > QUEUE_ROWS // 2)
-        or amiss != {name: size for name, (size, _) in standing.left_out.items()}
+        or (snapshot.queued == QUEUE_ROWS and sum(each.rows for each in since) > QUEUE_ROWS // 2)
+        or amiss != {name: size for name, (size, _) in snapshot.left_out.items()}
     )

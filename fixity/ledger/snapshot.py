@@ -1,4 +1,4 @@
-"""The table of a standing, and the note that says which one is in force.
+"""The table of a snapshot, and the note that says which one is in force.
 
 standing/<bucket>/NEWEST.json                     the note, replaced as a whole
 standing/<bucket>/<generation>/objects.parquet    a row an object, sorted by key
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from fixity.lake import Lake
-from fixity.lake.paths import standing_folder
+from fixity.lake.paths import snapshot_folder
 from fixity.tables import CHECKSUMS, Provenance
 
 _UTC = pa.timestamp("us", tz="UTC")
@@ -29,7 +29,7 @@ def _field(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
     return pa.field(name, kind, metadata={"description": meaning})
 
 
-STANDING = pa.schema(
+SNAPSHOT = pa.schema(
     [
         *(column.with_nullable(True) for column in CHECKSUMS),
         _field("listed", pa.bool_(), "Whether the newest inventory has it"),
@@ -53,7 +53,7 @@ STANDING = pa.schema(
 
 
 class Since(NamedTuple):
-    """A file of rows that a run has changed beside a standing: its name says when (UTC), and which run."""
+    """A file of rows that a run has changed beside a snapshot: its name says when (UTC), and which run."""
 
     name: str
     number: int
@@ -68,14 +68,14 @@ class Since(NamedTuple):
         return cls(name, int(number), datetime.strptime(at, _SINCE), int(rows), run_id)
 
     @classmethod
-    def called(cls, standing: Standing, number: int, at: datetime, rows: int, run_id: str) -> str:
+    def called(cls, snapshot: Snapshot, number: int, at: datetime, rows: int, run_id: str) -> str:
         """The name of such a file in the lake."""
-        return f"{standing.folder}since/{number:06d}_{at.strftime(_SINCE)}_{rows}_{run_id}.parquet"
+        return f"{snapshot.folder}since/{number:06d}_{at.strftime(_SINCE)}_{rows}_{run_id}.parquet"
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A standing in force: which inventory and which files of the ledger it was folded from.
+class Snapshot:
+    """A snapshot in force: which inventory and which files of the ledger it was folded from.
 
     generation: its folder's name. folded_at: when (UTC). every: the term in seconds, by which `due_at`
     was reckoned. objects: rows that are wanted. rows: all rows. queued: rows of the queue. folded: the
@@ -106,7 +106,7 @@ class Standing:
     @property
     def folder(self) -> str:
         """Its folder in the lake."""
-        return f"{standing_folder(self.bucket)}{self.generation}/"
+        return f"{snapshot_folder(self.bucket)}{self.generation}/"
 
     @property
     def provenance(self) -> Provenance:
@@ -127,18 +127,18 @@ class Standing:
         lake.put_text(_note(self.bucket), json.dumps(asdict(self)), replace=True)
 
 
-def in_force(lake: Lake, bucket: str) -> Standing | None:
-    """A bucket's standing, None where there is none or only what another version of this wrote.
+def in_force(lake: Lake, bucket: str) -> Snapshot | None:
+    """A bucket's snapshot, None where there is none or only what another version of this wrote.
 
     Raises LakeError.
     """
     try:
         said = json.loads(lake.read_text(_note(bucket)))
         said["left_out"] = {name: (size, why) for name, (size, why) in said["left_out"].items()}
-        return Standing(**said)
+        return Snapshot(**said)
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
 def _note(bucket: str) -> str:
-    return f"{standing_folder(bucket)}NEWEST.json"
+    return f"{snapshot_folder(bucket)}NEWEST.json"

@@ -1,4 +1,4 @@
-"""Views for DuckDB: of Parquet files that may be none, and of a standing as it is now."""
+"""Views for DuckDB: of Parquet files that may be none, and of a snapshot as it is now."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from fixity.lake import Lake
 from fixity.lake.database import quoted
-from fixity.ledger.snapshot import STANDING, Standing
+from fixity.ledger.snapshot import SNAPSHOT, Snapshot
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,7 +41,7 @@ def define_content(database: duckdb.DuckDBPyConnection) -> None:
 
 
 def view(
-    database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path], schema: pa.Schema = STANDING
+    database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path], schema: pa.Schema = SNAPSHOT
 ) -> None:
     """Make a view over Parquet files, with their names as `filename`; without files, an empty one.
 
@@ -62,10 +62,10 @@ def view(
 
 
 def view_now(
-    database: duckdb.DuckDBPyConnection, lake: Lake, standing: Standing, table: str, workspace: Path
+    database: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot, table: str, workspace: Path
 ) -> None:
-    """Make the view `now` of a standing's table: objects, queue or damaged. Raises LakeError."""
+    """Make the view `now` of a snapshot's table: objects, queue or damaged. Raises LakeError."""
     define_content(database)
-    view(database, "folded", [lake.fetch(standing.name(table), workspace)])
-    view(database, "since", [lake.fetch(each.name, workspace) for each in standing.since(lake)])
+    view(database, "folded", [lake.fetch(snapshot.name(table), workspace)])
+    view(database, "since", [lake.fetch(each.name, workspace) for each in snapshot.since(lake)])
     database.execute(_NOW.read_text(encoding="utf-8"))

@@ -16,7 +16,7 @@ from fixity.clock import utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database
 from fixity.lake.paths import report_file
-from fixity.ledger import STANDING, LeftOut, ready, usable_files
+from fixity.ledger import SNAPSHOT, LeftOut, ready, usable_files
 from fixity.ledger.current import current_checksums
 from fixity.ledger.files import ledger_files
 from fixity.ledger.fold import settings_of
@@ -84,13 +84,13 @@ class Explorer:
     def _checks(self) -> None:
         files = []
         for bucket in self._catalog.buckets:
-            standing = in_force(self._lake, bucket)
+            snapshot = in_force(self._lake, bucket)
             usable, left_out = usable_files(
                 self._lake,
                 bucket,
                 ledger_files(self._lake, bucket),
                 self._workspace,
-                known=standing.left_out if standing else None,
+                known=snapshot.left_out if snapshot else None,
             )
             for each in left_out:
                 self._left_out(each)
@@ -129,20 +129,20 @@ class Explorer:
 
     def _due(self) -> None:
         self._database.register(
-            "due_empty", STANDING.insert(0, pa.field("bucket", pa.string())).empty_table()
+            "due_empty", SNAPSHOT.insert(0, pa.field("bucket", pa.string())).empty_table()
         )
         self._database.execute("CREATE TEMP TABLE due AS FROM due_empty")
-        columns = ", ".join(STANDING.names)
+        columns = ", ".join(SNAPSHOT.names)
         for bucket in self._catalog.buckets.values():
             if bucket.fixity_every is None:
                 continue
             try:
-                standing = ready(
+                snapshot = ready(
                     self._lake, bucket.name, settings_of(bucket), str(uuid.uuid4()), told=self._told
                 )
             except TableMissing:
                 continue
-            view_now(self._database, self._lake, standing, "objects", self._workspace)
+            view_now(self._database, self._lake, snapshot, "objects", self._workspace)
             self._database.execute(
                 f"INSERT INTO due SELECT $bucket, {columns} FROM now WHERE wanted AND left_out IS NULL "
                 "AND (due_at IS NULL OR due_at <= $now) ORDER BY due_at NULLS FIRST, key",

@@ -1,7 +1,7 @@
 """Rolling fixity: every object checked within its term, for ever, a batch at a time.
 
 What is due is chosen here, checked, and compared with its baseline. How objects are read is in
-`hashing`, what the ledger says of them in `standing`. When batches are taken is for others to decide.
+`fixity.engines.stream`, what the ledger says of them in `fixity.ledger`. When batches are taken is for others to decide.
 """
 
 from __future__ import annotations

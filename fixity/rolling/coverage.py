@@ -61,19 +61,19 @@ class BucketCoverage:
 def bucket_coverage(
     lake: Lake, bucket: Bucket, run_id: str, now: Callable[[], datetime] = utc_now
 ) -> BucketCoverage:
-    """The coverage of a bucket that has a term. `run_id` names a standing that is folded anew for it.
+    """The coverage of a bucket that has a term. `run_id` names a snapshot that is folded anew for it.
 
     Raises TableMissing, LakeError.
     """
     settings = settings_of(bucket)
     ledger: list[str] = []
     moment = now()
-    standing = ready(lake, bucket.name, settings, run_id, now, ledger.append)
-    age = moment - datetime.fromisoformat(standing.listed_at)
+    snapshot = ready(lake, bucket.name, settings, run_id, now, ledger.append)
+    age = moment - datetime.fromisoformat(snapshot.listed_at)
     if age > _LISTED_WITHIN:
         ledger.append(f"the inventory of '{bucket.name}' is {age.days} days old: newer objects are not known")
     with lake.workspace() as workspace, open_database(workspace) as database:
-        view_now(database, lake, standing, "objects", workspace)
+        view_now(database, lake, snapshot, "objects", workspace)
         row = database.execute(
             _SQL.read_text(encoding="utf-8"),
             {

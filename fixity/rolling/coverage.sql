@@ -1,4 +1,4 @@
--- How the objects of a bucket stand to their term. The view `now` holds the standing's objects as they are.
+-- How the objects of a bucket stand to their term. The view `now` holds the snapshot's objects as they are.
 WITH told AS (
     SELECT
         *,

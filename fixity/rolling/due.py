@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from fixity.humanize import bytes_text
 from fixity.lake import Lake
 from fixity.lake.database import open_database
-from fixity.ledger import STANDING, Standing
+from fixity.ledger import SNAPSHOT, Snapshot
 from fixity.ledger.views import view, view_now
 
 _SQL = Path(__file__).with_suffix(".sql")
@@ -37,7 +37,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Batch:
-    """Objects to check: rows of the standing, in the order in which they are to be checked.
+    """Objects to check: rows of the snapshot, in the order in which they are to be checked.
 
     cut_short: why there are fewer than are due, None where there are not.
     """
@@ -53,7 +53,7 @@ class Batch:
 
 def due_now(
     lake: Lake,
-    standing: Standing,
+    snapshot: Snapshot,
     taken: Sequence[Path],
     now: datetime,
     items: int,
@@ -68,7 +68,7 @@ def due_now(
     Arguments: `taken`, local files of what runs in progress have taken. Raises LakeError.
     """
     with open_database(workspace) as database:
-        view_now(database, lake, standing, "queue", workspace)
+        view_now(database, lake, snapshot, "queue", workspace)
         view(database, "taken", taken)
         given = {
             "now": now,
@@ -78,30 +78,30 @@ def due_now(
             "size_of_retries": None if size is None else size // _SHARE_OF_RETRIES,
         }
         found = database.execute(_SQL.read_text(encoding="utf-8"), given)
-        return found.to_arrow_table().select(STANDING.names).cast(STANDING)
+        return found.to_arrow_table().select(SNAPSHOT.names).cast(SNAPSHOT)
 
 
 def choose(
-    lake: Lake, standing: Standing, taken: Sequence[Path], now: datetime, limits: Limits, workspace: Path
+    lake: Lake, snapshot: Snapshot, taken: Sequence[Path], now: datetime, limits: Limits, workspace: Path
 ) -> Batch:
     """The next batch: in order, as much as the limits allow, without what the egress budget is too small for.
 
     An object larger than `limits.size` is a batch by itself. Raises LakeError.
     """
-    due = due_now(lake, standing, taken, now, limits.items + 1, workspace, limits.egress, limits.size)
+    due = due_now(lake, snapshot, taken, now, limits.items + 1, workspace, limits.egress, limits.size)
     batch = within(due, limits)
-    why = [batch.cut_short, *_too_large(lake, standing, limits, now, workspace)]
+    why = [batch.cut_short, *_too_large(lake, snapshot, limits, now, workspace)]
     return Batch(batch.rows, "; ".join(text for text in why if text) or None)
 
 
 def _too_large(
-    lake: Lake, standing: Standing, limits: Limits, now: datetime, workspace: Path
+    lake: Lake, snapshot: Snapshot, limits: Limits, now: datetime, workspace: Path
 ) -> Iterator[str]:
     """What is said of objects that are due, and larger than what the egress budget has, or has left."""
     if limits.egress is None:
         return
     with open_database(workspace) as database:
-        view_now(database, lake, standing, "queue", workspace)
+        view_now(database, lake, snapshot, "queue", workspace)
         row = database.execute(
             "SELECT count(*) FILTER (size <= $budget), count(*) FILTER (size > $budget) FROM now "
             "WHERE wanted AND left_out IS NULL AND size > $egress AND (due_at IS NULL OR due_at <= $now)",
@@ -130,13 +130,13 @@ def within(due: pa.Table, limits: Limits) -> Batch:
     return Batch(due.slice(0, count), why)
 
 
-def find(lake: Lake, standing: Standing, keys: Sequence[str], workspace: Path) -> Batch:
+def find(lake: Lake, snapshot: Snapshot, keys: Sequence[str], workspace: Path) -> Batch:
     """The objects of these keys, all versions that are listed, be they due or not.
 
     Raises ValueError naming the keys that the newest inventory does not have; LakeError.
     """
     with open_database(workspace) as database:
-        view_now(database, lake, standing, "objects", workspace)
+        view_now(database, lake, snapshot, "objects", workspace)
         found = database.execute(
             "FROM now WHERE wanted AND list_contains($keys, key) ORDER BY key, version_id",
             {"keys": list(keys)},
@@ -144,7 +144,7 @@ def find(lake: Lake, standing: Standing, keys: Sequence[str], workspace: Path) -
     missing = sorted(set(keys) - set(found.column("key").to_pylist()))
     if missing:
         raise ValueError(
-            f"the newest inventory of '{standing.bucket}' has no {', '.join(map(repr, missing))}: "
-            f"if it is new, list the bucket first: fixity inventory {standing.bucket}"
+            f"the newest inventory of '{snapshot.bucket}' has no {', '.join(map(repr, missing))}: "
+            f"if it is new, list the bucket first: fixity inventory {snapshot.bucket}"
         )
-    return Batch(found.select(STANDING.names).cast(STANDING))
+    return Batch(found.select(SNAPSHOT.names).cast(SNAPSHOT))

@@ -1,6 +1,6 @@
 -- What is due, in the order in which it is to be checked: what never was, then by how long it is due. What
 -- failed lately comes last beyond its share, so that what always fails does not keep others from their turn.
--- The view `now` holds the standing's queue as it is now, `taken` what runs in progress have taken.
+-- The view `now` holds the snapshot's queue as it is now, `taken` what runs in progress have taken.
 WITH due AS NOT MATERIALIZED (
     SELECT now.*
     FROM now

@@ -82,12 +82,12 @@ def egress_left(lake: Lake, budget: EgressBudget, mine: Claim, now: datetime) ->
 
 
 def _read_of(lake: Lake, bucket: str, first_day: str) -> int:
-    standing = in_force(lake, bucket)
-    folded = set(standing.folded) if standing else set()
-    ingested = set(standing.ingested) if standing else set()
-    read = sum(count for day, count in standing.read_by_day.items() if day >= first_day) if standing else 0
+    snapshot = in_force(lake, bucket)
+    folded = set(snapshot.folded) if snapshot else set()
+    ingested = set(snapshot.ingested) if snapshot else set()
+    read = sum(count for day, count in snapshot.read_by_day.items() if day >= first_day) if snapshot else 0
     # What an ingest run read by the bucket's own algorithm is in the ledger, too, under the same name.
-    in_ledger = {run: {standing.algorithm} for run in folded} if standing else {}
+    in_ledger = {run: {snapshot.algorithm} for run in folded} if snapshot else {}
     with lake.workspace() as workspace:
         unfolded = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]
         for file in usable_files(lake, bucket, unfolded, workspace, thoroughly=True)[0]:

@@ -20,7 +20,7 @@ from fixity.lake.database import open_database
 from fixity.lake.latest import announce
 from fixity.lake.paths import checksums_file, checksums_folder
 from fixity.lake.writer import TableWriter
-from fixity.ledger import STANDING, Settings, Standing, fold_checks, keep_since
+from fixity.ledger import SNAPSHOT, Settings, Snapshot, fold_checks, keep_since
 from fixity.ledger.snapshot import in_force
 from fixity.ledger.views import view_now
 from fixity.rolling.lease import CHECKS, Claim
@@ -78,7 +78,7 @@ def finish(
 ) -> Rolled:
     """Keep what a run has checked, and end its claim.
 
-    What its checks say is judged by the standing that it chose from. Where another is in force by now,
+    What its checks say is judged by the snapshot that it chose from. Where another is in force by now,
     nothing is added to that one: who needs it next folds the run's file of the ledger. Raises LakeError.
     """
     with lake.workspace() as workspace:
@@ -105,13 +105,13 @@ def finish(
             lake.put(name, kept)
         changed = workspace / "changed.parquet"
         fold_checks(settings, chosen.listed_at, before, file, changed, now)
-        standing = in_force(lake, claim.bucket)
-        if standing is not None and standing.generation == chosen.run_id:
-            keep_since(lake, standing, changed, claim.run_id, now)
+        snapshot = in_force(lake, claim.bucket)
+        if snapshot is not None and snapshot.generation == chosen.run_id:
+            keep_since(lake, snapshot, changed, claim.run_id, now)
         told = pq.read_table(changed)
         # The note names the file that was kept last, be it of an older listing: a table that has all rows
         # of the newest one no longer has the newest check of each.
-        listed_at = max([chosen.listed_at, *([standing.provenance.listed_at] if standing else [])])
+        listed_at = max([chosen.listed_at, *([snapshot.provenance.listed_at] if snapshot else [])])
         announce(lake, checksums_folder(claim.bucket), replace(provenance, listed_at=listed_at))
         claim.end(lake)
     statuses = Counter(ended.column("status").to_pylist())
@@ -141,7 +141,7 @@ def _ledger_rows(rows: pa.Table, ended: pa.Table, run_id: str) -> pa.Table:
 
 
 def damages(rows: pa.Table) -> list[Damage]:
-    """The damaged ones among rows of a standing."""
+    """The damaged ones among rows of a snapshot."""
     return [
         Damage(
             row["key"],
@@ -156,9 +156,9 @@ def damages(rows: pa.Table) -> list[Damage]:
     ]
 
 
-def damaged_now(lake: Lake, standing: Standing) -> list[Damage]:
+def damaged_now(lake: Lake, snapshot: Snapshot) -> list[Damage]:
     """All listed objects that are damaged, as far as the ledger knows, by key. Raises LakeError."""
     with lake.workspace() as workspace, open_database(workspace) as database:
-        view_now(database, lake, standing, "damaged", workspace)
+        view_now(database, lake, snapshot, "damaged", workspace)
         rows = database.execute("FROM now WHERE listed AND damaged_at IS NOT NULL ORDER BY key, version_id")
-        return damages(rows.to_arrow_table().select(STANDING.names).cast(STANDING))
+        return damages(rows.to_arrow_table().select(SNAPSHOT.names).cast(SNAPSHOT))

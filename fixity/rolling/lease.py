@@ -1,7 +1,7 @@
 """Claims: what a rolling run in progress has taken and checked so far, for others and for its heirs.
 
     scratch/rolling/<bucket>/<run>/alive.json          who, and when there was a last sign of life
-    scratch/rolling/<bucket>/<run>/batch-000001.parquet      what was taken, and from which standing
+    scratch/rolling/<bucket>/<run>/batch-000001.parquet      what was taken, and from which snapshot
     scratch/rolling/<bucket>/<run>/checks/000001.parquet     checks that have ended
 
 Whether a run is alive is told by its signs of life and not by Dagster, so that it holds for runs of

@@ -21,7 +21,7 @@ from fixity.catalog import Bucket
 from fixity.clock import utc_now
 from fixity.engines.stream.engine import Check, check_objects
 from fixity.lake import Lake
-from fixity.ledger import Settings, Standing, ready
+from fixity.ledger import Settings, Snapshot, ready
 from fixity.ledger.fold import settings_of
 from fixity.rolling.due import Batch, Limits, choose, find, within
 from fixity.rolling.egress import EgressBudget, egress_left
@@ -98,15 +98,15 @@ def roll(
     """
     mine = claim(lake, order.bucket, run_id, now())
     try:
-        standing = ready(lake, order.bucket, order.settings, run_id, now, told)
+        snapshot = ready(lake, order.bucket, order.settings, run_id, now, told)
         if _take_over(lake, order, run_id, told, now):
-            standing = ready(lake, order.bucket, order.settings, run_id, now)
-        _refuse_elsewhere(standing, order)
+            snapshot = ready(lake, order.bucket, order.settings, run_id, now)
+        _refuse_elsewhere(snapshot, order)
         cut_short: str | None = None
         ended: _Ended = queue.Queue()
         with lake.workspace() as workspace, kept_alive(lake, mine, workspace, now, ended.put) as keeper:
             cut_short = _Run(
-                store, lake, order, standing, mine, keeper, ended, threads, workspace, told, now
+                store, lake, order, snapshot, mine, keeper, ended, threads, workspace, told, now
             ).run()
     except BaseException:
         finish(lake, mine, order.settings, now())
@@ -116,10 +116,10 @@ def roll(
     return rolled
 
 
-def _refuse_elsewhere(standing: Standing, order: Order) -> None:
-    if None not in (order.place, standing.place) and order.place != standing.place:
+def _refuse_elsewhere(snapshot: Snapshot, order: Order) -> None:
+    if None not in (order.place, snapshot.place) and order.place != snapshot.place:
         raise ValueError(
-            f"'{order.bucket}' was listed at {standing.place}, but the catalog now says {order.place}: list "
+            f"'{order.bucket}' was listed at {snapshot.place}, but the catalog now says {order.place}: list "
             f"it there first (fixity inventory {order.bucket})"
         )
 
@@ -154,7 +154,7 @@ class _Run:
         store: BucketReader,
         lake: Lake,
         order: Order,
-        standing: Standing,
+        snapshot: Snapshot,
         claim: Claim,
         keeper: Keeper,
         ended: _Ended,
@@ -166,7 +166,7 @@ class _Run:
         self._store = store
         self._lake = lake
         self._order = order
-        self._standing = standing
+        self._snapshot = snapshot
         self._claim = claim
         self._keeper = keeper
         self._threads = threads
@@ -200,12 +200,12 @@ class _Run:
 
     def _next(self) -> Batch:
         if self._order.keys:
-            return find(self._lake, self._standing, self._order.keys, self._workspace)
+            return find(self._lake, self._snapshot, self._order.keys, self._workspace)
         budget, limits = self._order.budget, self._order.limits
         if budget is not None:
             left = egress_left(self._lake, budget, self._claim, self._now())
             limits = replace(limits, egress=left.share, budget=budget.size)
-        batch = choose(self._lake, self._standing, self._taken, self._now(), limits, self._workspace)
+        batch = choose(self._lake, self._snapshot, self._taken, self._now(), limits, self._workspace)
         if budget is None or not batch.rows.num_rows:
             return batch
         # Others may have chosen at the same time. Whoever notes later what it takes sees the other's note.
@@ -218,7 +218,7 @@ class _Run:
         return batch
 
     def _note(self, batch: Batch) -> Path:
-        number, chosen = len(self._taken) + 1, self._standing.provenance
+        number, chosen = len(self._taken) + 1, self._snapshot.provenance
         return self._claim.take(self._lake, number, batch.rows, chosen, self._workspace)
 
     def _begin(self, batch: Batch) -> None:

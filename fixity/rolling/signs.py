@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from fixity.lake import Lake
-from fixity.lake.paths import standing_folder
+from fixity.lake.paths import snapshot_folder
 
 
 def say_rolled(lake: Lake, bucket: str, now: datetime) -> None:
@@ -22,4 +22,4 @@ def last_roll(lake: Lake, bucket: str) -> datetime | None:
 
 
 def _sign(bucket: str) -> str:
-    return f"{standing_folder(bucket)}ROLLED"
+    return f"{snapshot_folder(bucket)}ROLLED"

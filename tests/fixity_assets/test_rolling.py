@@ -106,8 +106,8 @@ def test_bytes_that_ingest_found_wrong_are_damage_and_never_the_baseline(
     result = rolled.execute_in_process(instance=instance, partition_key=PAIR, raise_on_error=False)
     (check,) = [check for check in result.get_asset_check_evaluations() if check.check_name == "no_damage"]
     assert not check.passed and check.metadata["damaged"].value == 1
-    standing = Path(rolling.catalog.lake) / "standing" / PAIR
-    rows = duckdb.sql(f"FROM read_parquet('{standing}/**/objects.parquet')").to_arrow_table().to_pylist()
+    snapshot = Path(rolling.catalog.lake) / "standing" / PAIR
+    rows = duckdb.sql(f"FROM read_parquet('{snapshot}/**/objects.parquet')").to_arrow_table().to_pylist()
     assert hashlib.sha256(b"not what came").hexdigest() not in {row["baseline"] for row in rows}
 
 

@@ -33,7 +33,7 @@ from fixity.lake import Lake
 from fixity.lake.base import LakeFile
 from fixity.lake.database import open_database, quoted
 from fixity.lake.paths import premis_folder
-from fixity.ledger import Standing, ready, usable_files
+from fixity.ledger import Snapshot, ready, usable_files
 from fixity.ledger.files import ledger_files, run_of
 from fixity.ledger.fold import settings_of
 from fixity.ledger.views import view, view_now
@@ -111,8 +111,8 @@ def export_events(
         files = _without_events(lake, bucket.name, exports)
         if not files:
             return Exported(0, 0)
-        standing = ready(lake, bucket.name, settings_of(bucket), run_id, now, told)
-        parquet, usable = _events(lake, catalog, bucket, standing, files, workspace, now())
+        snapshot = ready(lake, bucket.name, settings_of(bucket), run_id, now, told)
+        parquet, usable = _events(lake, catalog, bucket, snapshot, files, workspace, now())
         if not usable:
             return Exported(0, 0)
         events = int(pq.read_metadata(parquet).num_rows)
@@ -146,12 +146,12 @@ def print_events(
     Those that were exported are as they were then. Raises TableMissing, TableUnreadable, LakeError.
     """
     folder = premis_folder(bucket.name)
-    standing = ready(lake, bucket.name, settings_of(bucket), str(uuid.uuid4()), now, told)
+    snapshot = ready(lake, bucket.name, settings_of(bucket), str(uuid.uuid4()), now, told)
     with lake.workspace() as workspace:
         exports = _exports(lake, folder, workspace)
         kept = [lake.fetch(f"{folder}{name}.parquet", workspace) for name in exports]
         files = _without_events(lake, bucket.name, exports)
-        new, _ = _events(lake, catalog, bucket, standing, files, workspace, now())
+        new, _ = _events(lake, catalog, bucket, snapshot, files, workspace, now())
         with naming_the_unreadable(*kept):
             _write_xml([*kept, new], out, workspace, key, since)
 
@@ -196,13 +196,13 @@ def _events(
     lake: Lake,
     catalog: Catalog,
     bucket: Bucket,
-    standing: Standing,
+    snapshot: Snapshot,
     files: list[LakeFile],
     workspace: Path,
     now: datetime,
 ) -> tuple[Path, list[str]]:
     """The events as a local Parquet file, and the runs whose files of the ledger they come from."""
-    usable, _ = usable_files(lake, bucket.name, files, workspace, known=standing.left_out)
+    usable, _ = usable_files(lake, bucket.name, files, workspace, known=snapshot.left_out)
     runs = [run_of(each.name) for each in usable]
     made = pa.table(
         {
@@ -212,7 +212,7 @@ def _events(
     )
     file = workspace / "events.parquet"
     with open_database(workspace, _MEMORY) as database:
-        view_now(database, lake, standing, "objects", workspace)
+        view_now(database, lake, snapshot, "objects", workspace)
         view(database, "checks", [each.path for each in usable], CHECKSUMS)
         database.register("made", made)
         database.execute(

@@ -30,7 +30,7 @@ def bucket(tmp_path: Path) -> Rolling:
 
 def _row(bucket: Rolling, key: str, algorithm: str = "SHA256") -> dict[str, object]:
     bucket.take_inventory()
-    rows = pq.read_table(bucket.folder / bucket.standing().name("objects")).to_pylist()
+    rows = pq.read_table(bucket.folder / bucket.snapshot().name("objects")).to_pylist()
     found: list[dict[str, object]] = [
         row for row in rows if (row["key"], row["algorithm"]) == (key, algorithm)
     ]
@@ -140,7 +140,7 @@ def test_a_record_whose_table_comes_late_hides_no_damage_that_was_read_meanwhile
     read_at = bucket.time
     bucket.roll()
     bucket.take_inventory()
-    assert bucket.standing().folded
+    assert bucket.snapshot().folded
     bucket.time = ingested_at
     bucket.store.bytes_now.clear()  # as it was when ingest read it
     keep_ingest(bucket, "ingest", a=sha256(deposited))
@@ -175,7 +175,7 @@ def test_what_ingest_read_by_another_algorithm_displaces_no_check_in_what_a_pair
 
 def test_where_ingest_alone_has_read_an_object_its_checksum_is_the_current_one(bucket: Rolling) -> None:
     keep_ingest(bucket, "ingest", "MD5", a=hashlib.md5(b"as deposited").hexdigest())
-    bucket.standing()
+    bucket.snapshot()
     bucket.roll(keys=["b"])
     with bucket.lake.workspace() as workspace:
         rows = pq.read_table(current_checksums(bucket.lake, BUCKET, workspace, bucket.now)[0]).to_pylist()

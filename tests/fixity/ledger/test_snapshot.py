@@ -1,4 +1,4 @@
-"""The standing: what it folds is what the ledger says, whose files stay as they are."""
+"""The snapshot: what it folds is what the ledger says, whose files stay as they are."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _objects(bucket: Rolling) -> dict[str, dict[str, object]]:
-    table = pq.read_table(bucket.folder / bucket.standing().name("objects"))
+    table = pq.read_table(bucket.folder / bucket.snapshot().name("objects"))
     return {row["key"]: row for row in table.to_pylist()}
 
 
@@ -50,7 +50,7 @@ def test_folding_changes_no_file_of_the_ledger_and_says_the_same_from_all_of_it_
             bucket.put(f"new {step}")
             bucket.take_inventory()
             before = _digests(bucket.folder / "checksums/b")
-            bucket.standing()
+            bucket.snapshot()
             assert _digests(bucket.folder / "checksums/b") == before
     bucket.take_inventory()
     little_by_little = _objects(bucket)
@@ -72,7 +72,7 @@ def test_a_lawful_replacement_begins_a_new_baseline_and_history_has_both(bucket:
     assert bucket.roll().registered == 1
     assert bucket.damaged() == []
     bucket.take_inventory()
-    rows = pq.read_table(bucket.folder / bucket.standing().name("objects")).to_pylist()
+    rows = pq.read_table(bucket.folder / bucket.snapshot().name("objects")).to_pylist()
     assert sorted(row["listed"] for row in rows) == [False, True]
     assert len({row["baseline"] for row in rows}) == 2
 
@@ -132,15 +132,15 @@ def test_damage_stays_damage_though_the_catalog_asks_for_another_algorithm(bucke
 def test_of_two_folds_at_once_neither_takes_away_what_the_other_has_put_in_force(bucket: Rolling) -> None:
     bucket.put("a")
     bucket.take_inventory()
-    first = bucket.standing()
+    first = bucket.snapshot()
     for _ in range(3):
         bucket.time += timedelta(minutes=1)
         bucket.put("a")
         bucket.take_inventory()
-        bucket.standing()
+        bucket.snapshot()
     first.announce(bucket.lake)  # by a fold that was slower
     assert [each.key for each in damaged_now(bucket.lake, first)] == []
-    assert bucket.standing().objects == 1
+    assert bucket.snapshot().objects == 1
 
 
 def test_a_batch_reads_of_the_inventory_no_more_than_its_footer(
@@ -148,7 +148,7 @@ def test_a_batch_reads_of_the_inventory_no_more_than_its_footer(
 ) -> None:
     bucket.put(*(f"{number:05d}" for number in range(5000)))
     bucket.take_inventory()
-    bucket.standing()
+    bucket.snapshot()
     fetched: list[str] = []
     fetch = LocalLake.fetch
 
@@ -165,21 +165,21 @@ def test_a_batch_reads_of_the_inventory_no_more_than_its_footer(
     assert [name for name in fetched if name.startswith("inventory/")] == ["inventory/b/NEWEST.json"]
 
 
-def test_a_standing_of_which_files_are_missing_is_folded_anew(bucket: Rolling) -> None:
+def test_a_snapshot_of_which_files_are_missing_is_folded_anew(bucket: Rolling) -> None:
     bucket.put("a")
     bucket.take_inventory()
-    shutil.rmtree(bucket.folder / bucket.standing().folder)
+    shutil.rmtree(bucket.folder / bucket.snapshot().folder)
     assert bucket.due() == ["a"] and bucket.damaged() == []
 
 
 def test_generations_of_more_than_a_day_ago_are_cleared_away(bucket: Rolling) -> None:
     bucket.put("a")
     bucket.take_inventory()
-    old = bucket.folder / bucket.standing().folder
+    old = bucket.folder / bucket.snapshot().folder
     for file in old.iterdir():
         os.utime(file, (0, 0))
     bucket.take_inventory()
-    assert (bucket.folder / bucket.standing().folder).exists() and not old.exists()
+    assert (bucket.folder / bucket.snapshot().folder).exists() and not old.exists()
 
 
 def test_a_process_whose_clock_is_behind_spoils_nothing_for_those_that_come_after(bucket: Rolling) -> None:
@@ -215,12 +215,12 @@ def test_a_file_that_is_torn_after_it_was_folded_is_named_and_what_it_said_goes_
     assert (covered.within_term, covered.is_right) == (1, False)
     (said,) = covered.ledger
     assert file.name in said and "bytes when it was folded" in said
-    standing = bucket.standing()
+    snapshot = bucket.snapshot()
     with bucket.lake.workspace() as workspace:
         files = ledger_files(bucket.lake, BUCKET)
-        usable, left_out = usable_files(bucket.lake, BUCKET, files, workspace, known=standing.left_out)
+        usable, left_out = usable_files(bucket.lake, BUCKET, files, workspace, known=snapshot.left_out)
     assert not usable and [each.name for each in left_out] == [f"checksums/b/{file.name}"]
-    assert bucket.standing().generation == standing.generation  # not folded again and again
+    assert bucket.snapshot().generation == snapshot.generation  # not folded again and again
     file.write_bytes(whole)
     assert bucket_coverage(bucket.lake, of_catalog, "d", bucket.now).ledger == []
 
@@ -268,13 +268,13 @@ def test_an_empty_listing_after_a_filled_one_is_not_believed_until_it_is_confirm
     for _ in range(2):
         bucket.time += DAY
         bucket.take_inventory()
-    assert bucket.standing().objects == 1
+    assert bucket.snapshot().objects == 1
     assert "is not taken to mean that all of them are gone" in bucket.said[-1]
     confirm_empty(bucket.lake, BUCKET)
-    assert bucket.standing().objects == 0
+    assert bucket.snapshot().objects == 0
     bucket.time += DAY
     bucket.take_inventory()
-    assert bucket.standing().objects == 0  # still as empty as was confirmed
+    assert bucket.snapshot().objects == 0  # still as empty as was confirmed
     bucket.store.objects.update(away)
     bucket.time += DAY
     bucket.take_inventory()

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from fixity.buckets import ListedObject, ObjectUnreadable, Sink
 from fixity.lake import LocalLake
-from fixity.ledger import Settings, Standing, ready
+from fixity.ledger import Settings, Snapshot, ready
 from fixity.ledger.inventory import take_inventory
 from fixity.rolling import Damage, EgressBudget, Limits, Order, Rolled, damaged_now, due_now, roll
 from fixity.tables import INGEST, Provenance
@@ -95,7 +95,7 @@ class Rolling:
         assert rolled.file is not None
         return pq.read_table(self.folder / rolled.file)
 
-    def standing(self) -> Standing:
+    def snapshot(self) -> Snapshot:
         return ready(
             self.lake, BUCKET, self.settings, f"s{next(self._numbers):05d}", self.now, self.said.append
         )
@@ -103,10 +103,10 @@ class Rolling:
     def due(self) -> list[str]:
         """All keys that are due, in order."""
         with self.lake.workspace() as workspace:
-            return keys_of(due_now(self.lake, self.standing(), [], self.time, 10_000, workspace))
+            return keys_of(due_now(self.lake, self.snapshot(), [], self.time, 10_000, workspace))
 
     def damaged(self) -> list[Damage]:
-        return damaged_now(self.lake, self.standing())
+        return damaged_now(self.lake, self.snapshot())
 
 
 def keys_of(table: pa.Table) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from fixity.clock import utc_now
 from fixity.engines.stream.engine import Check
-from fixity.ledger import STANDING
+from fixity.ledger import SNAPSHOT
 from fixity.rolling.egress import EgressBudget, egress_left
 from fixity.rolling.lease import Claim, claim
 from fixity.tables import Provenance
@@ -33,9 +33,9 @@ def _run_of_another(bucket: Rolling, *sizes: int) -> Claim:
     """A run on another bucket of the store that has taken objects of these sizes."""
     other = claim(bucket.lake, "another", "other", bucket.time)
     if sizes:
-        values = {name: [None] * len(sizes) for name in STANDING.names}
+        values = {name: [None] * len(sizes) for name in SNAPSHOT.names}
         columns = values | {"key": [f"o{size}" for size in sizes], "size": list(sizes)}
-        rows = pa.table({name: pa.array(columns[name], STANDING.field(name).type) for name in STANDING.names})
+        rows = pa.table({name: pa.array(columns[name], SNAPSHOT.field(name).type) for name in SNAPSHOT.names})
         with bucket.lake.workspace() as workspace:
             other.take(bucket.lake, 1, rows, Provenance("another", "s", "i", bucket.time), workspace)
     return other
@@ -108,7 +108,7 @@ def test_what_ingest_has_read_is_taken_off_once_whether_it_is_folded_or_not(
     keep_ingest(bucket, "ingest", a="00", b="00")
     keep_ingest(bucket, "by-another-algorithm", "MD5", c="00", d="00")
     if folded:
-        bucket.standing()
+        bucket.snapshot()
     mine = Claim(BUCKET, "mine", bucket.time.isoformat(), bucket.time.isoformat())
     budget = EgressBudget(1000, (BUCKET,))
     assert egress_left(bucket.lake, budget, mine, bucket.time).size == 1000 - 400 - 200
