@@ -16,8 +16,8 @@ from fixity.ledger import ready
 from fixity.ledger.fold import settings_of
 from fixity.rolling import (
     BucketBusy,
-    ClaimLost,
     Damage,
+    LeaseLost,
     Rolled,
     damaged_now,
     egress_budget,
@@ -46,7 +46,7 @@ def rolling_told_plainly() -> Iterator[None]:
     try:
         with told_plainly():
             yield
-    except (BucketBusy, ClaimLost, ValueError) as error:
+    except (BucketBusy, LeaseLost, ValueError) as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
 
 

@@ -44,7 +44,7 @@ def due(
     from fixity.ledger import confirm_empty, ready
     from fixity.ledger.fold import settings_of
     from fixity.rolling import bucket_coverage, due_now
-    from fixity.rolling.lease import claims
+    from fixity.rolling.lease import leases
 
     loaded = load(catalog)
     known(bucket, loaded.buckets, "bucket")
@@ -60,7 +60,7 @@ def due(
         typer.echo(text, err=True)
     with lake.workspace() as workspace:
         snapshot = ready(lake, bucket, settings_of(wanted), run_id)
-        alive = [each for each in claims(lake, bucket) if each.is_alive(utc_now())]
+        alive = [each for each in leases(lake, bucket) if each.is_alive(utc_now())]
         taken = [file for each in alive for file in each.batches(lake, workspace)]
         rows = due_now(lake, snapshot, taken, utc_now(), items or wanted.batch_items, workspace)
     for row in rows.to_pylist():

@@ -113,7 +113,7 @@ def snapshot_folder(bucket: str) -> str:
     return f"standing/{bucket}/"
 
 
-def claims_folder(bucket: str) -> str:
+def leases_folder(bucket: str) -> str:
     """The rolling runs of a bucket that are in progress: what each has taken, and has checked so far."""
     return f"scratch/{ROLLING}/{bucket}/"
 

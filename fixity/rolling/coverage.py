@@ -14,7 +14,7 @@ from fixity.lake.database import open_database
 from fixity.ledger import ready
 from fixity.ledger.fold import settings_of
 from fixity.ledger.views import view_now
-from fixity.rolling.lease import claims
+from fixity.rolling.lease import leases
 from fixity.rolling.signs import last_roll
 
 _SQL = Path(__file__).with_suffix(".sql")
@@ -100,7 +100,7 @@ def bucket_coverage(
 def _silent(lake: Lake, bucket: Bucket, now: datetime) -> float | None:
     """Hours since the last sign of a rolling run, where a schedule that runs would have given one."""
     allowed = max(4 * bucket.batch_interval, timedelta(hours=2))
-    signs = [datetime.fromisoformat(each.beat) for each in claims(lake, bucket.name)]
+    signs = [datetime.fromisoformat(each.beat) for each in leases(lake, bucket.name)]
     ended = last_roll(lake, bucket.name)
     if ended is not None:
         signs.append(ended)

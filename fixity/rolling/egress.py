@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from fixity.lake import Lake
 from fixity.ledger.files import ingest_tables, ledger_files, run_of, usable_files
 from fixity.ledger.snapshot import in_force
-from fixity.rolling.lease import Claim, claims
+from fixity.rolling.lease import Lease, leases
 from fixity.tables import INGEST
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def egress_budget(catalog: Catalog, bucket: Bucket) -> EgressBudget | None:
     return EgressBudget(size, tuple(of_store))
 
 
-def egress_left(lake: Lake, budget: EgressBudget, mine: Claim, now: datetime) -> EgressLeft:
-    """What the ledger and the rolling runs leave of a budget, as the run of a claim sees it.
+def egress_left(lake: Lake, budget: EgressBudget, mine: Lease, now: datetime) -> EgressLeft:
+    """What the ledger and the rolling runs leave of a budget, as the run of a lease sees it.
 
     Counted are all checks of the last 30 days (UTC days), ingest's among them, so that a month of any length
     stays within the budget, all that living rolling runs have taken, read or not, and what dead ones had
@@ -67,8 +67,8 @@ def egress_left(lake: Lake, budget: EgressBudget, mine: Claim, now: datetime) ->
     first = (now - _WINDOW).date().isoformat()
     left, choosing = budget.size, 0
     for bucket in budget.buckets:
-        # Claims before the ledger: a run that ends meanwhile is counted twice, and not never.
-        for other in claims(lake, bucket):
+        # Leases before the ledger: a run that ends meanwhile is counted twice, and not never.
+        for other in leases(lake, bucket):
             with lake.workspace() as workspace:
                 taken = other.batches(lake, workspace)
                 is_mine = (other.bucket, other.run_id) == (mine.bucket, mine.run_id)

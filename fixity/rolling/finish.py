@@ -23,7 +23,7 @@ from fixity.lake.writer import TableWriter
 from fixity.ledger import SNAPSHOT, Settings, Snapshot, fold_checks, keep_since
 from fixity.ledger.snapshot import in_force
 from fixity.ledger.views import view_now
-from fixity.rolling.lease import CHECKS, Claim
+from fixity.rolling.lease import CHECKS, Lease
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
 
 
@@ -71,31 +71,31 @@ class Rolled:
 
 def finish(
     lake: Lake,
-    claim: Claim,
+    lease: Lease,
     settings: Settings,
     now: datetime,
     cut_short: str | None = None,
 ) -> Rolled:
-    """Keep what a run has checked, and end its claim.
+    """Keep what a run has checked, and end its lease.
 
     What its checks say is judged by the snapshot that it chose from. Where another is in force by now,
     nothing is added to that one: who needs it next folds the run's file of the ledger. Raises LakeError.
     """
     with lake.workspace() as workspace:
-        taken = claim.batches(lake, workspace)
+        taken = lease.batches(lake, workspace)
         batches = [pq.read_table(file) for file in taken]
-        checks = [pq.read_table(file, schema=CHECKS) for file in claim.checks(lake, workspace)]
+        checks = [pq.read_table(file, schema=CHECKS) for file in lease.checks(lake, workspace)]
         if not checks:
-            claim.end(lake)
-            return Rolled(claim.run_id, cut_short=cut_short)
+            lease.end(lake)
+            return Rolled(lease.run_id, cut_short=cut_short)
         ended = pa.concat_tables(checks)
         rows = pa.concat_tables(batches).take(ended.column("position"))
-        name = checksums_file(claim.bucket, claim.run_id)
+        name = checksums_file(lease.bucket, lease.run_id)
         file, before = workspace / "ledger.parquet", workspace / "before.parquet"
         chosen = Provenance.read(taken[0])
-        provenance = replace(chosen, run_id=claim.run_id, partial=True)
+        provenance = replace(chosen, run_id=lease.run_id, partial=True)
         writer = TableWriter(file, CHECKSUMS, provenance)
-        for batch in _ledger_rows(rows, ended, claim.run_id).to_batches():
+        for batch in _ledger_rows(rows, ended, lease.run_id).to_batches():
             writer.write(batch)
         writer.close()
         pq.write_table(rows, before)
@@ -105,25 +105,25 @@ def finish(
             lake.put(name, kept)
         changed = workspace / "changed.parquet"
         fold_checks(settings, chosen.listed_at, before, file, changed, now)
-        snapshot = in_force(lake, claim.bucket)
+        snapshot = in_force(lake, lease.bucket)
         if snapshot is not None and snapshot.generation == chosen.run_id:
-            keep_since(lake, snapshot, changed, claim.run_id, now)
+            keep_since(lake, snapshot, changed, lease.run_id, now)
         told = pq.read_table(changed)
         # The note names the file that was kept last, be it of an older listing: a table that has all rows
         # of the newest one no longer has the newest check of each.
         listed_at = max([chosen.listed_at, *([snapshot.provenance.listed_at] if snapshot else [])])
-        announce(lake, checksums_folder(claim.bucket), replace(provenance, listed_at=listed_at))
-        claim.end(lake)
+        announce(lake, checksums_folder(lease.bucket), replace(provenance, listed_at=listed_at))
+        lease.end(lake)
     statuses = Counter(ended.column("status").to_pylist())
     return Rolled(
-        run_id=claim.run_id,
+        run_id=lease.run_id,
         file=name,
         succeeded=statuses[SUCCEEDED],
         failed=statuses[FAILED],
         skipped=statuses[SKIPPED],
         bytes_read=pc.sum(ended.column("bytes_read")).as_py(),
-        registered=pc.sum(pc.equal(told.column("baseline_run"), claim.run_id)).as_py() or 0,
-        damaged=damages(told.filter(pc.equal(told.column("run_id"), claim.run_id))),
+        registered=pc.sum(pc.equal(told.column("baseline_run"), lease.run_id)).as_py() or 0,
+        damaged=damages(told.filter(pc.equal(told.column("run_id"), lease.run_id))),
         reasons=dict(sorted(Counter(ended.column("error_code").drop_null().to_pylist()).items())),
         cut_short=cut_short,
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fixity.engines.stream.engine import Check
 from fixity.lake import Lake, LakeError
-from fixity.rolling.lease import BEAT_SECONDS, DEAD_AFTER, Claim
+from fixity.rolling.lease import BEAT_SECONDS, DEAD_AFTER, Lease
 
 _KEEP_SECONDS = 5.0  # what a kill loses, at most
 
@@ -22,9 +22,9 @@ _KEEP_SECONDS = 5.0  # what a kill loses, at most
 class Keeper:
     """Keeps checks as they end, a few seconds' worth at a time, and gives signs of life."""
 
-    def __init__(self, lake: Lake, claim: Claim, workspace: Path, now: Callable[[], datetime]) -> None:
+    def __init__(self, lake: Lake, lease: Lease, workspace: Path, now: Callable[[], datetime]) -> None:
         self._lake = lake
-        self._claim = claim
+        self._lease = lease
         self._workspace = workspace
         self._now = now
         self._waiting: list[Check] = []
@@ -43,9 +43,9 @@ class Keeper:
             with self._lock:
                 waiting, self._waiting = self._waiting, []
             try:
-                self._claim.hold(self._lake)
+                self._lease.hold(self._lake)
                 if waiting:
-                    self._claim.keep(self._lake, self._number + 1, waiting, self._workspace)
+                    self._lease.keep(self._lake, self._number + 1, waiting, self._workspace)
                     self._number += 1
             except LakeError:
                 with self._lock:
@@ -60,7 +60,7 @@ class Keeper:
                 try:
                     self.keep()
                     if time.monotonic() - said >= BEAT_SECONDS:
-                        self._claim.say_alive(self._lake, self._now())
+                        self._lease.renew(self._lake, self._now())
                         said = time.monotonic()
                     kept = time.monotonic()
                 except LakeError:
@@ -73,13 +73,13 @@ class Keeper:
 @contextmanager
 def kept_alive(
     lake: Lake,
-    claim: Claim,
+    lease: Lease,
     workspace: Path,
     now: Callable[[], datetime],
     failed: Callable[[BaseException], None],
 ) -> Iterator[Keeper]:
     """A keeper at work for the length of the block; `failed` hears what ends it before. Raises LakeError."""
-    keeper = Keeper(lake, claim, workspace, now)
+    keeper = Keeper(lake, lease, workspace, now)
     stop = threading.Event()
     thread = threading.Thread(target=keeper.work, args=(stop, failed), name="keep", daemon=True)
     thread.start()

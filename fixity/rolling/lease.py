@@ -1,4 +1,4 @@
-"""Claims: what a rolling run in progress has taken and checked so far, for others and for its heirs.
+"""Leases: what a rolling run in progress has taken and checked so far, for others and for its heirs.
 
     scratch/rolling/<bucket>/<run>/alive.json          who, and when there was a last sign of life
     scratch/rolling/<bucket>/<run>/batch-000001.parquet      what was taken, and from which snapshot
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from fixity.engines.stream.engine import Check
 from fixity.lake import Lake
-from fixity.lake.paths import claims_folder, set_aside_folder
+from fixity.lake.paths import leases_folder, set_aside_folder
 from fixity.tables import CHECKSUMS, Provenance
 
 BEAT_SECONDS = 30.0
@@ -37,13 +37,13 @@ class BucketBusy(Exception):
     """Another rolling run works on the bucket. The message says which."""
 
 
-class ClaimLost(Exception):
-    """A run gave no sign of life for so long that another took it for dead, and its claim with it."""
+class LeaseLost(Exception):
+    """A run gave no sign of life for so long that another took it for dead, and its lease with it."""
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A run's claim on what it has taken; since when, and its last sign of life (UTC)."""
+class Lease:
+    """A run's lease on what it has taken; since when, and its last sign of life (UTC)."""
 
     bucket: str
     run_id: str
@@ -53,24 +53,24 @@ class Claim:
     @property
     def folder(self) -> str:
         """Its folder in the lake."""
-        return f"{claims_folder(self.bucket)}{self.run_id}/"
+        return f"{leases_folder(self.bucket)}{self.run_id}/"
 
     def is_alive(self, now: datetime) -> bool:
         """Whether its last sign of life is near; by a clock that differs it may be in the future."""
         return abs(now - datetime.fromisoformat(self.beat)) < DEAD_AFTER
 
     def hold(self, lake: Lake) -> None:
-        """Raise ClaimLost where the claim is gone; LakeError."""
+        """Raise LeaseLost where the lease is gone; LakeError."""
         try:
             lake.read_text(f"{self.folder}alive.json")
         except FileNotFoundError:
-            raise ClaimLost(
+            raise LeaseLost(
                 f"the run {self.run_id} gave no sign of life for {DEAD_AFTER}: another took '{self.bucket}' "
                 "over and kept what was checked until then: the rest is checked anew"
             ) from None
 
     def end(self, lake: Lake) -> None:
-        """Give the claim up, so that also half of it gone is of use to an heir. Raises LakeError."""
+        """Give the lease up, so that also half of it gone is of use to an heir. Raises LakeError."""
         lake.remove(f"{self.folder}checks/")
         lake.remove(self.folder)
 
@@ -82,7 +82,7 @@ class Claim:
         lake.remove(self.folder)
         return lake.location(folder)
 
-    def say_alive(self, lake: Lake, now: datetime) -> None:
+    def renew(self, lake: Lake, now: datetime) -> None:
         """Give a sign of life. Raises LakeError."""
         said = json.dumps({"began": self.began, "beat": now.isoformat()})
         lake.put_text(f"{self.folder}alive.json", said, replace=True)
@@ -124,31 +124,31 @@ class Claim:
         ]
 
 
-def claims(lake: Lake, bucket: str) -> list[Claim]:
-    """All claims on a bucket, of the living and the dead. Raises LakeError."""
+def leases(lake: Lake, bucket: str) -> list[Lease]:
+    """All leases on a bucket, of the living and the dead. Raises LakeError."""
     found = []
-    for file in lake.list(claims_folder(bucket)):
+    for file in lake.list(leases_folder(bucket)):
         if not file.name.endswith("/alive.json"):
             continue
         run_id = file.name.split("/")[-2]
         try:
             said = json.loads(lake.read_text(file.name))
-            found.append(Claim(bucket, run_id, said["began"], said["beat"]))
+            found.append(Lease(bucket, run_id, said["began"], said["beat"]))
         except FileNotFoundError:  # over in this moment
             continue
         except (ValueError, KeyError, TypeError):  # spoiled: of nobody who lives
-            found.append(Claim(bucket, run_id, _LONG_AGO, _LONG_AGO))
+            found.append(Lease(bucket, run_id, _LONG_AGO, _LONG_AGO))
     return found
 
 
-def claim(lake: Lake, bucket: str, run_id: str, now: datetime) -> Claim:
-    """Claim a bucket for a run: written first, and then looked whether it is the only one.
+def take_lease(lake: Lake, bucket: str, run_id: str, now: datetime) -> Lease:
+    """Lease a bucket to a run: written first, and then looked whether it is the only one.
 
     Two that come at once may both step back, never both go on. Raises BucketBusy, LakeError.
     """
-    mine = Claim(bucket, run_id, now.isoformat(), now.isoformat())
-    mine.say_alive(lake, now)
-    for other in claims(lake, bucket):
+    mine = Lease(bucket, run_id, now.isoformat(), now.isoformat())
+    mine.renew(lake, now)
+    for other in leases(lake, bucket):
         if other.run_id != run_id and other.is_alive(now):
             lake.remove(mine.folder)
             raise BucketBusy(

@@ -27,7 +27,7 @@ from fixity.rolling.due import Batch, Limits, choose, find, within
 from fixity.rolling.egress import EgressBudget, egress_left
 from fixity.rolling.finish import Rolled, finish
 from fixity.rolling.heartbeat import Keeper, kept_alive
-from fixity.rolling.lease import Claim, claim, claims
+from fixity.rolling.lease import Lease, leases, take_lease
 from fixity.rolling.signs import say_rolled
 
 _Ended = queue.Queue[Check | BaseException | None]
@@ -94,9 +94,9 @@ def roll(
 
     Arguments: `threads` objects at once; `told` hears what is left out or cut short, and why.
     Raises BucketBusy, TableMissing, LakeError, ValueError (not listed, or at another place), and
-    ClaimLost and StoreUnreachable; what was checked until then is kept.
+    LeaseLost and StoreUnreachable; what was checked until then is kept.
     """
-    mine = claim(lake, order.bucket, run_id, now())
+    mine = take_lease(lake, order.bucket, run_id, now())
     try:
         snapshot = ready(lake, order.bucket, order.settings, run_id, now, told)
         if _take_over(lake, order, run_id, told, now):
@@ -131,7 +131,7 @@ def _take_over(
     told: Callable[[str], None],
     now: Callable[[], datetime],
 ) -> bool:
-    dead = [other for other in claims(lake, order.bucket) if other.run_id != run_id]
+    dead = [other for other in leases(lake, order.bucket) if other.run_id != run_id]
     for other in dead:
         try:
             kept = finish(lake, other, order.settings, now())
@@ -155,7 +155,7 @@ class _Run:
         lake: Lake,
         order: Order,
         snapshot: Snapshot,
-        claim: Claim,
+        lease: Lease,
         keeper: Keeper,
         ended: _Ended,
         threads: int,
@@ -167,7 +167,7 @@ class _Run:
         self._lake = lake
         self._order = order
         self._snapshot = snapshot
-        self._claim = claim
+        self._lease = lease
         self._keeper = keeper
         self._threads = threads
         self._workspace = workspace
@@ -203,14 +203,14 @@ class _Run:
             return find(self._lake, self._snapshot, self._order.keys, self._workspace)
         budget, limits = self._order.budget, self._order.limits
         if budget is not None:
-            left = egress_left(self._lake, budget, self._claim, self._now())
+            left = egress_left(self._lake, budget, self._lease, self._now())
             limits = replace(limits, egress=left.share, budget=budget.size)
         batch = choose(self._lake, self._snapshot, self._taken, self._now(), limits, self._workspace)
         if budget is None or not batch.rows.num_rows:
             return batch
         # Others may have chosen at the same time. Whoever notes later what it takes sees the other's note.
         self._note(batch)
-        left = egress_left(self._lake, budget, self._claim, self._now())
+        left = egress_left(self._lake, budget, self._lease, self._now())
         if left.size >= 0:
             return batch
         batch = within(batch.rows, replace(limits, egress=max(0, batch.size + left.size)))
@@ -219,7 +219,7 @@ class _Run:
 
     def _note(self, batch: Batch) -> Path:
         number, chosen = len(self._taken) + 1, self._snapshot.provenance
-        return self._claim.take(self._lake, number, batch.rows, chosen, self._workspace)
+        return self._lease.take(self._lake, number, batch.rows, chosen, self._workspace)
 
     def _begin(self, batch: Batch) -> None:
         number = len(self._taken) + 1

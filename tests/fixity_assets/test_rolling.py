@@ -18,7 +18,7 @@ from devstack.seaweedfs_damage import corrupt_object
 from fixity.catalog import load_catalog
 from fixity.ledger import ready
 from fixity.ledger.fold import settings_of
-from fixity.rolling import lease as claims
+from fixity.rolling import lease
 from jobs.names import CHECKSUMS_JOB, COVERAGE_JOB, INGEST_BUCKET_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
 from jobs.rolling import rolling_schedules
 from tests.platform import PAIR, Platform
@@ -241,4 +241,4 @@ def test_a_truncated_file_of_the_ledger_and_an_emptied_listing_turn_coverage_red
     from fixity.lake import open_lake
 
     lake = open_lake(rolling.catalog)
-    assert ready(lake, PAIR, settings, "x").objects == 1 and not claims.claims(lake, PAIR)
+    assert ready(lake, PAIR, settings, "x").objects == 1 and not lease.leases(lake, PAIR)

@@ -12,7 +12,7 @@ from fixity.clock import utc_now
 from fixity.engines.stream.engine import Check
 from fixity.ledger import SNAPSHOT
 from fixity.rolling.egress import EgressBudget, egress_left
-from fixity.rolling.lease import Claim, claim
+from fixity.rolling.lease import Lease, take_lease
 from fixity.tables import Provenance
 from tests.fixity.rolling.support import BUCKET, Rolling, keep_ingest, keys_of
 from tests.fixity.support import MemoryStore, inventory_and_checks
@@ -29,9 +29,9 @@ def bucket(tmp_path: Path) -> Rolling:
     return rolling
 
 
-def _run_of_another(bucket: Rolling, *sizes: int) -> Claim:
+def _run_of_another(bucket: Rolling, *sizes: int) -> Lease:
     """A run on another bucket of the store that has taken objects of these sizes."""
-    other = claim(bucket.lake, "another", "other", bucket.time)
+    other = take_lease(bucket.lake, "another", "other", bucket.time)
     if sizes:
         values = {name: [None] * len(sizes) for name in SNAPSHOT.names}
         columns = values | {"key": [f"o{size}" for size in sizes], "size": list(sizes)}
@@ -76,15 +76,15 @@ def test_a_run_that_has_not_said_yet_what_it_takes_is_left_a_share(bucket: Rolli
 def test_of_two_runs_that_choose_at_the_same_time_the_later_one_steps_back(
     bucket: Rolling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = Claim.take
+    take = Lease.take
 
-    def at_the_same_time(mine: Claim, *args: object) -> Path:
+    def at_the_same_time(mine: Lease, *args: object) -> Path:
         if mine.bucket == "b":
-            monkeypatch.setattr(Claim, "take", take)
+            monkeypatch.setattr(Lease, "take", take)
             _run_of_another(bucket, 300)
         return take(mine, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Claim, "take", at_the_same_time)
+    monkeypatch.setattr(Lease, "take", at_the_same_time)
     rolled = bucket.roll(budget=400)
     assert keys_of(bucket.ledger(rolled)) == ["a"]
     assert rolled.cut_short == "monthly_egress of the store allows 100 B more for now"
@@ -109,7 +109,7 @@ def test_what_ingest_has_read_is_taken_off_once_whether_it_is_folded_or_not(
     keep_ingest(bucket, "by-another-algorithm", "MD5", c="00", d="00")
     if folded:
         bucket.snapshot()
-    mine = Claim(BUCKET, "mine", bucket.time.isoformat(), bucket.time.isoformat())
+    mine = Lease(BUCKET, "mine", bucket.time.isoformat(), bucket.time.isoformat())
     budget = EgressBudget(1000, (BUCKET,))
     assert egress_left(bucket.lake, budget, mine, bucket.time).size == 1000 - 400 - 200
     assert egress_left(bucket.lake, budget, mine, bucket.time + 40 * DAY).size == 1000

@@ -20,7 +20,7 @@ from fixity.ledger import Settings
 from fixity.ledger.current import current_checksums
 from fixity.ledger.inventory import take_inventory
 from fixity.rolling import BucketBusy, Limits, Order, roll
-from fixity.rolling.lease import Claim, ClaimLost, claims
+from fixity.rolling.lease import Lease, LeaseLost, leases
 from fixity.tables import Provenance
 from tests.fixity.rolling.support import BUCKET, Rolling, keys_of
 from tests.fixity.support import check_inventory
@@ -83,7 +83,7 @@ def test_after_a_kill_the_next_run_keeps_what_was_checked_and_checks_the_rest_ea
     }
     assert {name: len(keys) for name, keys in tables.items()} == {"killed": 30, "next": 1}
     assert roll(store, lake, order, "last", 2, now=later).objects == 0
-    assert not claims(lake, BUCKET)
+    assert not leases(lake, BUCKET)
 
 
 @pytest.mark.parametrize("killed_after", ["ledger", "changed rows"])
@@ -115,11 +115,11 @@ def test_of_two_runs_on_a_bucket_the_second_steps_back_and_leaves_nothing_behind
     bucket = Rolling(tmp_path)
     bucket.put("a")
     bucket.take_inventory()
-    other = Claim(BUCKET, "other", bucket.time.isoformat(), bucket.time.isoformat())
-    other.say_alive(bucket.lake, bucket.time)
+    other = Lease(BUCKET, "other", bucket.time.isoformat(), bucket.time.isoformat())
+    other.renew(bucket.lake, bucket.time)
     with pytest.raises(BucketBusy, match="is being checked by the rolling run other"):
         bucket.roll()
-    assert [each.run_id for each in claims(bucket.lake, BUCKET)] == ["other"]
+    assert [each.run_id for each in leases(bucket.lake, BUCKET)] == ["other"]
 
 
 def test_a_store_that_goes_away_ends_the_run_and_what_was_checked_is_kept(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_store_that_goes_away_ends_the_run_and_what_was_checked_is_kept(tmp_pa
     with pytest.raises(StoreUnreachable):
         bucket.roll()
     bucket.store.read = read  # type: ignore[method-assign]
-    assert not claims(bucket.lake, BUCKET)
+    assert not leases(bucket.lake, BUCKET)
     assert set(bucket.rolled()) | {"a"} == {"a", "b"}
 
 
@@ -212,11 +212,11 @@ def test_what_cannot_be_used_of_a_dead_run_is_named_and_set_aside_and_blocks_no_
     bucket.time += timedelta(minutes=11)
     assert bucket.rolled() == ["a"]
     assert any("cannot be used" in text and "set-aside/b/" in text for text in bucket.said)
-    assert not claims(bucket.lake, BUCKET)
+    assert not leases(bucket.lake, BUCKET)
     assert len(list((bucket.folder / "set-aside/b").glob("*/checks/*.parquet"))) == 1
 
 
-def test_a_claim_that_is_half_gone_is_of_use_to_its_heir(
+def test_a_lease_that_is_half_gone_is_of_use_to_its_heir(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = Rolling(tmp_path)
@@ -234,10 +234,10 @@ def test_a_claim_that_is_half_gone_is_of_use_to_its_heir(
             bucket.roll()
     bucket.time += timedelta(minutes=11)
     assert bucket.rolled() == []
-    assert not (bucket.folder / "set-aside").exists() and not claims(bucket.lake, BUCKET)
+    assert not (bucket.folder / "set-aside").exists() and not leases(bucket.lake, BUCKET)
 
 
-def test_a_lake_that_refuses_for_a_while_loses_no_check_and_a_claim_that_is_gone_ends_the_run(
+def test_a_lake_that_refuses_for_a_while_loses_no_check_and_a_lease_that_is_gone_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = importlib.import_module("fixity.rolling.heartbeat")
@@ -268,6 +268,6 @@ def test_a_lake_that_refuses_for_a_while_loses_no_check_and_a_claim_that_is_gone
         threading.Event().wait(10)
 
     bucket.store.read = long  # type: ignore[method-assign]
-    with pytest.raises(ClaimLost, match="another took 'b' over"):
+    with pytest.raises(LeaseLost, match="another took 'b' over"):
         bucket.roll(keys=["a"])
-    assert not claims(bucket.lake, BUCKET)
+    assert not leases(bucket.lake, BUCKET)
