@@ -14,8 +14,7 @@ from fixity.lake.database import open_database
 from fixity.ledger import ready
 from fixity.ledger.fold import settings_of
 from fixity.ledger.views import view_now
-from fixity.rolling.lease import leases
-from fixity.rolling.signs import last_roll
+from fixity.rolling.lease import last_roll, leases
 
 _SQL = Path(__file__).with_suffix(".sql")
 _GRACE = timedelta(days=1)
@@ -98,13 +97,13 @@ def bucket_coverage(
 
 
 def _silent(lake: Lake, bucket: Bucket, now: datetime) -> float | None:
-    """Hours since the last sign of a rolling run, where a schedule that runs would have given one."""
+    """Hours since the last heartbeat or end of a rolling run, where a schedule that runs would have given one."""
     allowed = max(4 * bucket.batch_interval, timedelta(hours=2))
-    signs = [datetime.fromisoformat(each.beat) for each in leases(lake, bucket.name)]
+    beats = [datetime.fromisoformat(each.beat) for each in leases(lake, bucket.name)]
     ended = last_roll(lake, bucket.name)
     if ended is not None:
-        signs.append(ended)
-    if not signs:
+        beats.append(ended)
+    if not beats:
         return float("inf")
-    since = abs(now - max(signs))
+    since = abs(now - max(beats))
     return since / timedelta(hours=1) if since > allowed else None

@@ -1,4 +1,4 @@
-"""What a rolling run keeps as it goes: checks as they end, and signs of life.
+"""What a rolling run keeps as it goes: checks as they end, and its heartbeat.
 
 Which objects are checked, and what becomes of the checks, does not belong here.
 """
@@ -19,8 +19,8 @@ from fixity.rolling.lease import BEAT_SECONDS, DEAD_AFTER, Lease
 _KEEP_SECONDS = 5.0  # what a kill loses, at most
 
 
-class Keeper:
-    """Keeps checks as they end, a few seconds' worth at a time, and gives signs of life."""
+class Heartbeat:
+    """Keeps checks as they end, a few seconds' worth at a time, and gives a heartbeat."""
 
     def __init__(self, lake: Lake, lease: Lease, workspace: Path, now: Callable[[], datetime]) -> None:
         self._lake = lake
@@ -53,15 +53,15 @@ class Keeper:
                 raise
 
     def work(self, stop: threading.Event, failed: Callable[[BaseException], None]) -> None:
-        """Keep and say alive until told to stop; a lake that does not answer may do so again."""
-        said = kept = time.monotonic()
+        """Keep and say alive until `stop` is set; a lake that does not answer may do so again."""
+        beat = kept = time.monotonic()
         try:
             while not stop.wait(_KEEP_SECONDS):
                 try:
                     self.keep()
-                    if time.monotonic() - said >= BEAT_SECONDS:
+                    if time.monotonic() - beat >= BEAT_SECONDS:
                         self._lease.renew(self._lake, self._now())
-                        said = time.monotonic()
+                        beat = time.monotonic()
                     kept = time.monotonic()
                 except LakeError:
                     if time.monotonic() - kept > DEAD_AFTER.total_seconds() / 2:
@@ -77,15 +77,15 @@ def kept_alive(
     workspace: Path,
     now: Callable[[], datetime],
     failed: Callable[[BaseException], None],
-) -> Iterator[Keeper]:
-    """A keeper at work for the length of the block; `failed` hears what ends it before. Raises LakeError."""
-    keeper = Keeper(lake, lease, workspace, now)
+) -> Iterator[Heartbeat]:
+    """A heartbeat for the length of the block; `failed` hears what ends it before. Raises LakeError."""
+    heartbeat = Heartbeat(lake, lease, workspace, now)
     stop = threading.Event()
-    thread = threading.Thread(target=keeper.work, args=(stop, failed), name="keep", daemon=True)
+    thread = threading.Thread(target=heartbeat.work, args=(stop, failed), name="keep", daemon=True)
     thread.start()
     try:
-        yield keeper
+        yield heartbeat
     finally:
         stop.set()
         thread.join()
-        keeper.keep()
+        heartbeat.keep()

@@ -1,11 +1,11 @@
-"""Leases: what a rolling run in progress has taken and checked so far, for others and for its heirs.
+"""Leases: what a rolling run in progress has taken and checked so far, for other runs and for those after it.
 
-    scratch/rolling/<bucket>/<run>/alive.json          who, and when there was a last sign of life
+    scratch/rolling/<bucket>/<run>/alive.json          since when, and the last heartbeat
     scratch/rolling/<bucket>/<run>/batch-000001.parquet      what was taken, and from which snapshot
     scratch/rolling/<bucket>/<run>/checks/000001.parquet     checks that have ended
 
-Whether a run is alive is told by its signs of life and not by Dagster, so that it holds for runs of
-any instance, and of none.
+Whether a run is alive shows by its heartbeat and not by Dagster, so that it holds for runs of any
+instance, and of none. When a rolling run of a bucket ended last stands beside the bucket's snapshot.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from fixity.engines.stream.engine import Check
 from fixity.lake import Lake
-from fixity.lake.paths import leases_folder, set_aside_folder
+from fixity.lake.paths import leases_folder, set_aside_folder, snapshot_folder
 from fixity.tables import CHECKSUMS, Provenance
 
 BEAT_SECONDS = 30.0
@@ -38,12 +38,12 @@ class BucketBusy(Exception):
 
 
 class LeaseLost(Exception):
-    """A run gave no sign of life for so long that another took it for dead, and its lease with it."""
+    """A run had no heartbeat for so long that another took it for dead, and its lease with it."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """A run's lease on what it has taken; since when, and its last sign of life (UTC)."""
+    """A run's lease on what it has taken; since when, and its last heartbeat (UTC)."""
 
     bucket: str
     run_id: str
@@ -56,7 +56,7 @@ class Lease:
         return f"{leases_folder(self.bucket)}{self.run_id}/"
 
     def is_alive(self, now: datetime) -> bool:
-        """Whether its last sign of life is near; by a clock that differs it may be in the future."""
+        """Whether its last heartbeat is near; by a clock that differs it may be in the future."""
         return abs(now - datetime.fromisoformat(self.beat)) < DEAD_AFTER
 
     def hold(self, lake: Lake) -> None:
@@ -65,7 +65,7 @@ class Lease:
             lake.read_text(f"{self.folder}alive.json")
         except FileNotFoundError:
             raise LeaseLost(
-                f"the run {self.run_id} gave no sign of life for {DEAD_AFTER}: another took '{self.bucket}' "
+                f"the run {self.run_id} had no heartbeat for {DEAD_AFTER}: another took '{self.bucket}' "
                 "over and kept what was checked until then: the rest is checked anew"
             ) from None
 
@@ -83,7 +83,7 @@ class Lease:
         return lake.location(folder)
 
     def renew(self, lake: Lake, now: datetime) -> None:
-        """Give a sign of life. Raises LakeError."""
+        """A heartbeat: say that the run is alive. Raises LakeError."""
         said = json.dumps({"began": self.began, "beat": now.isoformat()})
         lake.put_text(f"{self.folder}alive.json", said, replace=True)
 
@@ -153,6 +153,26 @@ def take_lease(lake: Lake, bucket: str, run_id: str, now: datetime) -> Lease:
             lake.remove(mine.folder)
             raise BucketBusy(
                 f"'{bucket}' is being checked by the rolling run {other.run_id} since {other.began} "
-                f"(last sign of life {other.beat}): it goes on with newer batches itself"
+                f"(last heartbeat {other.beat}): it goes on with newer batches itself"
             )
     return mine
+
+
+def record_roll(lake: Lake, bucket: str, now: datetime) -> None:
+    """Keep when a rolling run of a bucket ended, also where nothing was due.
+
+    So others see that the schedule runs. Raises LakeError.
+    """
+    lake.put_text(_rolled_file(bucket), now.isoformat(), replace=True)
+
+
+def last_roll(lake: Lake, bucket: str) -> datetime | None:
+    """When a rolling run of a bucket ended last (UTC). Raises LakeError."""
+    try:
+        return datetime.fromisoformat(lake.read_text(_rolled_file(bucket)))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _rolled_file(bucket: str) -> str:
+    return f"{snapshot_folder(bucket)}ROLLED"

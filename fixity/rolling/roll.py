@@ -26,9 +26,8 @@ from fixity.ledger.fold import settings_of
 from fixity.rolling.due import Batch, Limits, choose, find, within
 from fixity.rolling.egress import EgressBudget, egress_left
 from fixity.rolling.finish import Rolled, finish
-from fixity.rolling.heartbeat import Keeper, kept_alive
-from fixity.rolling.lease import Lease, leases, take_lease
-from fixity.rolling.signs import say_rolled
+from fixity.rolling.heartbeat import Heartbeat, kept_alive
+from fixity.rolling.lease import Lease, leases, record_roll, take_lease
 
 _Ended = queue.Queue[Check | BaseException | None]
 """What comes of reading: checks, the end of a batch as None, and what ends the run."""
@@ -104,15 +103,15 @@ def roll(
         _refuse_elsewhere(snapshot, order)
         cut_short: str | None = None
         ended: _Ended = queue.Queue()
-        with lake.workspace() as workspace, kept_alive(lake, mine, workspace, now, ended.put) as keeper:
+        with lake.workspace() as workspace, kept_alive(lake, mine, workspace, now, ended.put) as heartbeat:
             cut_short = _Run(
-                store, lake, order, snapshot, mine, keeper, ended, threads, workspace, told, now
+                store, lake, order, snapshot, mine, heartbeat, ended, threads, workspace, told, now
             ).run()
     except BaseException:
         finish(lake, mine, order.settings, now())
         raise
     rolled = finish(lake, mine, order.settings, now(), cut_short)
-    say_rolled(lake, order.bucket, now())
+    record_roll(lake, order.bucket, now())
     return rolled
 
 
@@ -156,7 +155,7 @@ class _Run:
         order: Order,
         snapshot: Snapshot,
         lease: Lease,
-        keeper: Keeper,
+        heartbeat: Heartbeat,
         ended: _Ended,
         threads: int,
         workspace: Path,
@@ -168,7 +167,7 @@ class _Run:
         self._order = order
         self._snapshot = snapshot
         self._lease = lease
-        self._keeper = keeper
+        self._heartbeat = heartbeat
         self._threads = threads
         self._workspace = workspace
         self._told = told
@@ -252,7 +251,7 @@ class _Run:
             elif isinstance(ended, BaseException):
                 raise ended
             else:
-                self._keeper.add(ended)
+                self._heartbeat.add(ended)
         return 0
 
 

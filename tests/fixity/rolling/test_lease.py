@@ -31,12 +31,12 @@ from datetime import timedelta
 from pathlib import Path
 from fixity.lake import LocalLake
 from fixity.rolling import Limits, Order, roll
-import fixity.rolling.heartbeat as keeper
+from fixity.rolling import heartbeat
 from fixity.ledger import Settings
 from fixity.buckets import Throttle
 from fixity.buckets.local import LocalReader
 
-keeper._KEEP_SECONDS = 0.05
+heartbeat._KEEP_SECONDS = 0.05
 class Stuck(LocalReader):
     def read(self, item, sink):
         if item.key == "0-stuck":
