@@ -72,7 +72,7 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
                     gone=[key for key, _ in selected.gone(objects)],
                     excluded=partial(is_excluded, bucket),
                     progress=progress.listing(context.op_execution_context, name),
-                    said=context.log.info,
+                    log=context.log.info,
                 )
                 table = selected.baselines_file or baselines_file(name, context.run.run_id)
                 provenance = Provenance.read(taken.file)

@@ -39,5 +39,5 @@ def hash_planned(
             stores.threads(bucket),
             progress.hashing(context, bucket, plan, shard),
             chunk_size=stores.catalog.bucket(bucket).chunk_size,
-            said=context.log.info,
+            log=context.log.info,
         )

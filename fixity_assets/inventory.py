@@ -34,14 +34,14 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         bucket = context.partition_key
         with told_plainly(), stores.open(bucket) as store:
             kept_in = lake.open()
-            told = progress.listing(context.op_execution_context, bucket)
+            report = progress.listing(context.op_execution_context, bucket)
             said = stores.catalog.bucket(bucket)
             taken = take_inventory(
                 store,
                 kept_in,
                 bucket,
                 context.run.run_id,
-                told,
+                report,
                 exclude=said.exclude,
                 place=stores.catalog.place_of(bucket),
             )

@@ -118,7 +118,7 @@ def no_damage_check(buckets: dg.PartitionsDefinition[str]) -> dg.AssetChecksDefi
         bucket = catalog.bucket(run.partition_key)
         with rolling_told_plainly():
             kept_in = lake.open()
-            snapshot = ready(kept_in, bucket.name, settings_of(bucket), run.run_id, told=run.log.warning)
+            snapshot = ready(kept_in, bucket.name, settings_of(bucket), run.run_id, log=run.log.warning)
             damaged = damaged_now(kept_in, snapshot)
         return dg.AssetCheckResult(
             passed=not damaged,

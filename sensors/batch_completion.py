@@ -45,23 +45,23 @@ def batch_completion_sensor(catalog: Catalog, queue: Queue) -> dg.SensorDefiniti
         requests: dict[str, dg.RunRequest] = {}
         notes: list[str] = []
 
-        def note(text: str) -> None:
+        def log(text: str) -> None:
             notes.append(text)
             context.log.info(text)
 
         for message in inbox.messages:
             try:
-                for event in inbox.events(message, note):
+                for event in inbox.events(message, log):
                     found = _request(context.instance, catalog, kept_in, s3_control, event)
                     if isinstance(found, dg.RunRequest):
                         requests[str(found.run_key)] = found
                         continue
-                    note(found.why)
+                    log(found.why)
                     if found.later:  # the event says more than S3 does at this moment
                         raise StaysInQueue
                 inbox.done(message)
             except S3ControlError as error:
-                note(str(error))
+                log(str(error))
             except StaysInQueue:
                 continue
         return dg.SensorResult(

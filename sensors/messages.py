@@ -25,12 +25,12 @@ class Inbox:
         self.messages = queue.receive(limit)
         self._done: list[str] = []
 
-    def events(self, message: Message, note: Callable[[str], object]) -> list[Event]:
-        """What a message tells of. One that is unknown is dealt with: `note` is told of it, once."""
+    def events(self, message: Message, log: Callable[[str], object]) -> list[Event]:
+        """What a message tells of. One that is unknown is dealt with: `log` takes why, once."""
         try:
             return read_message(message.body)
         except UnknownMessage as unknown:
-            note(f"acknowledged without effect: {unknown}")
+            log(f"acknowledged without effect: {unknown}")
             self.done(message)
             return []
 

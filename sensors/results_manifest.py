@@ -131,7 +131,7 @@ def _run_key(instance: dg.DagsterInstance, manifest: str) -> str:
 
 
 def _announced(
-    settings: MapResults, events: Iterable[Event], note: Callable[[str], object]
+    settings: MapResults, events: Iterable[Event], log: Callable[[str], object]
 ) -> Iterator[MapRun]:
     """The map runs whose manifests were created, as the events say."""
     for event in events:
@@ -145,4 +145,4 @@ def _announced(
             try:
                 yield MapRun.of(event.bucket, event.key, settings.prefix, settings.results_key)
             except ResultsRefused as refused:
-                note(f"acknowledged without effect: {refused}")
+                log(f"acknowledged without effect: {refused}")

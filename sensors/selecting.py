@@ -51,21 +51,21 @@ def take_batch(
     queue: OpenQueue,
     cursor: str | None,
     kind: ObjectEventKind,
-    note: Callable[[str], object],
+    log: Callable[[str], object],
     wanted: Callable[[str], bool] = lambda bucket: True,
 ) -> tuple[Inbox, Batch]:
     """The messages of a tick, and the objects that their events of one kind name.
 
-    Arguments: `wanted`, of which buckets of the catalog; `note` is told what is left out, and why.
+    Arguments: `wanted`, of which buckets of the catalog; `log` takes what is left out, and why.
     Raises QueueUnreachable.
     """
     inbox = Inbox(queue, cursor)
     batch = Batch()
     for message in inbox.messages:
         of_ours = False
-        for event in inbox.events(message, note):
+        for event in inbox.events(message, log):
             if isinstance(event, ObjectEvent) and event.kind == kind:
-                of_ours |= _add(catalog, batch, event, note, wanted)
+                of_ours |= _add(catalog, batch, event, log, wanted)
         if of_ours:
             batch.bodies.append(message.body)
         inbox.done(message)
@@ -76,7 +76,7 @@ def _add(
     catalog: Catalog,
     batch: Batch,
     event: ObjectEvent,
-    note: Callable[[str], object],
+    log: Callable[[str], object],
     wanted: Callable[[str], bool],
 ) -> bool:
     found = left = False
@@ -85,12 +85,12 @@ def _add(
             continue
         key = below_prefix(bucket, event.key)
         if key is not None and not wanted(bucket.name):
-            note(f"{event.key} of {event.bucket}: objects of {bucket.name} are not read upon such events")
+            log(f"{event.key} of {event.bucket}: objects of {bucket.name} are not read upon such events")
             left = True
         elif key is not None:
             version = event.version_id if bucket.versions == "all" else None
             batch.objects.setdefault(bucket.name, []).append((key, version))
             found = True
     if not found and not left:
-        note(f"no bucket of the catalog has {event.key} of {event.bucket}")
+        log(f"no bucket of the catalog has {event.key} of {event.bucket}")
     return found

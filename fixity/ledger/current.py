@@ -40,7 +40,7 @@ def current_checksums(
     bucket: str,
     workspace: Path,
     now: Callable[[], datetime] = utc_now,
-    told: Callable[[LeftOut], None] = lambda left_out: None,
+    on_left_out: Callable[[LeftOut], None] = lambda left_out: None,
     thoroughly: bool = False,
 ) -> tuple[Path, Provenance]:
     """`checksums[bucket]` as users query it: the newest check of each object in the newest inventory.
@@ -48,7 +48,7 @@ def current_checksums(
     Returns a local path of the table, sorted by key, and its provenance. Where the newest run
     checked all of the newest inventory that is its file itself; else the table is put together in
     `workspace` from the whole ledger, and objects without a check are rows that were skipped.
-    `told` hears of files of the ledger that cannot be read: an older check may stand in the place of
+    `on_left_out` takes the files of the ledger that cannot be read: an older check may stand in the place of
     one of theirs. `thoroughly`: whether the newest file is read through before it is given as it is.
     Raises TableMissing, TableUnreadable (an inventory), LakeError.
     """
@@ -71,7 +71,7 @@ def current_checksums(
         said = Provenance.read(table.path)
         if not said.partial and said.inventory_run_id == listed.run_id and table.rows == _rows(inventory):
             return table.path, said
-    return _put_together(lake, bucket, inventory, listed, workspace, now(), told)
+    return _put_together(lake, bucket, inventory, listed, workspace, now(), on_left_out)
 
 
 def _rows(file: Path) -> int:
@@ -85,12 +85,12 @@ def _put_together(
     listed: Provenance,
     workspace: Path,
     now: datetime,
-    told: Callable[[LeftOut], None],
+    on_left_out: Callable[[LeftOut], None],
 ) -> tuple[Path, Provenance]:
     from fixity.ledger.snapshot import SNAPSHOT
     from fixity.ledger.views import view
 
-    files, algorithm = _all_checks(lake, bucket, workspace, told)
+    files, algorithm = _all_checks(lake, bucket, workspace, on_left_out)
     provenance = replace(listed, bucket=bucket)
     file = workspace / f"{bucket}-current.parquet"
     writer = TableWriter(file, CHECKSUMS, provenance)
@@ -113,7 +113,7 @@ def _put_together(
 
 
 def _all_checks(
-    lake: Lake, bucket: str, workspace: Path, told: Callable[[LeftOut], None]
+    lake: Lake, bucket: str, workspace: Path, on_left_out: Callable[[LeftOut], None]
 ) -> tuple[list[Path], str | None]:
     """Files that hold the newest check of each object: the ledger's, or what was folded from most of it.
 
@@ -138,5 +138,5 @@ def _all_checks(
     rest = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]
     usable, left_out = usable_files(lake, bucket, rest, workspace, thoroughly=True, known=known)
     for each in left_out:
-        told(each)
+        on_left_out(each)
     return [*files, *(file.path for file in usable)], algorithm

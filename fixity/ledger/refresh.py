@@ -22,22 +22,22 @@ def ready(
     settings: Settings,
     run_id: str,
     now: Callable[[], datetime] = utc_now,
-    told: Callable[[str], None] = lambda text: None,
+    log: Callable[[str], None] = lambda text: None,
 ) -> Snapshot:
     """The bucket's snapshot, folded anew where it does not say all that the ledger and the inventory say.
 
-    Arguments: `run_id` names what is folded anew; `told` hears what is left out, and why.
+    Arguments: `run_id` names what is folded anew; `log` takes what is left out, and why.
     Raises TableMissing without an inventory, LakeError.
     """
     snapshot = in_force(lake, bucket)
     listing = inventory_in_force(lake, bucket)
     if listing.refused:
-        told(listing.refused)
+        log(listing.refused)
     if snapshot is None or _is_behind(lake, snapshot, listing, settings, now()):
         with lake.workspace() as workspace:
             snapshot = fold(lake, bucket, snapshot, listing, settings, run_id, now(), workspace)
     for name, (_, why) in snapshot.left_out.items():
-        told(f"left out: {lake.location(name)} {why}")
+        log(f"left out: {lake.location(name)} {why}")
     return snapshot
 
 

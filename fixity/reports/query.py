@@ -35,7 +35,7 @@ of each pair. due: what is due in buckets that have a term, in the order in whic
 
 
 class Explorer:
-    """A database with the views of a catalog. `told` hears of files that are left out."""
+    """A database with the views of a catalog. `log` takes files that are left out."""
 
     def __init__(
         self,
@@ -43,13 +43,13 @@ class Explorer:
         catalog: Catalog,
         lake: Lake,
         workspace: Path,
-        told: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:
         self._database = database
         self._catalog = catalog
         self._lake = lake
         self._workspace = workspace
-        self._told = told
+        self._log = log
         self._made: set[str] = set()
 
     def ask(self, statement: str) -> duckdb.DuckDBPyRelation | None:
@@ -75,7 +75,7 @@ class Explorer:
         files = []
         for bucket in self._catalog.buckets:
             try:
-                table, _ = current_checksums(self._lake, bucket, self._workspace, told=self._left_out)
+                table, _ = current_checksums(self._lake, bucket, self._workspace, on_left_out=self._left_out)
                 files.append((bucket, table))
             except TableMissing:
                 continue
@@ -98,7 +98,7 @@ class Explorer:
         self._of_buckets("checks", files, CHECKSUMS)
 
     def _left_out(self, file: LeftOut) -> None:
-        self._told(f"left out: {self._lake.location(file.name)} {file.why}")
+        self._log(f"left out: {self._lake.location(file.name)} {file.why}")
 
     def _of_buckets(self, name: str, files: list[tuple[str, Path]], schema: pa.Schema) -> None:
         view(self._database, f"{name}_files", [path for _, path in files], schema)
@@ -138,7 +138,7 @@ class Explorer:
                 continue
             try:
                 snapshot = ready(
-                    self._lake, bucket.name, settings_of(bucket), str(uuid.uuid4()), told=self._told
+                    self._lake, bucket.name, settings_of(bucket), str(uuid.uuid4()), log=self._log
                 )
             except TableMissing:
                 continue
@@ -154,7 +154,7 @@ _PLACES = pa.schema([("filename", pa.string()), ("bucket", pa.string())])
 
 
 @contextmanager
-def exploring(catalog: Catalog, lake: Lake, told: Callable[[str], None]) -> Iterator[Explorer]:
+def exploring(catalog: Catalog, lake: Lake, log: Callable[[str], None]) -> Iterator[Explorer]:
     """An explorer for the length of a `with` block. Raises LakeError."""
     with lake.workspace() as workspace, open_database(workspace) as database:
-        yield Explorer(database, catalog, lake, workspace, told)
+        yield Explorer(database, catalog, lake, workspace, log)

@@ -86,26 +86,26 @@ def roll(
     order: Order,
     run_id: str,
     threads: int,
-    told: Callable[[str], None] = lambda text: None,
+    log: Callable[[str], None] = lambda text: None,
     now: Callable[[], datetime] = utc_now,
 ) -> Rolled:
     """Check a batch of what is due. What a killed run left behind is kept first.
 
-    Arguments: `threads` objects at once; `told` hears what is left out or cut short, and why.
+    Arguments: `threads` objects at once; `log` takes what is left out or cut short, and why.
     Raises BucketBusy, TableMissing, LakeError, ValueError (not listed, or at another place), and
     LeaseLost and StoreUnreachable; what was checked until then is kept.
     """
     mine = take_lease(lake, order.bucket, run_id, now())
     try:
-        snapshot = ready(lake, order.bucket, order.settings, run_id, now, told)
-        if _take_over(lake, order, run_id, told, now):
+        snapshot = ready(lake, order.bucket, order.settings, run_id, now, log)
+        if _take_over(lake, order, run_id, log, now):
             snapshot = ready(lake, order.bucket, order.settings, run_id, now)
         _refuse_elsewhere(snapshot, order)
         cut_short: str | None = None
         ended: _Ended = queue.Queue()
         with lake.workspace() as workspace, kept_alive(lake, mine, workspace, now, ended.put) as heartbeat:
             cut_short = _Run(
-                store, lake, order, snapshot, mine, heartbeat, ended, threads, workspace, told, now
+                store, lake, order, snapshot, mine, heartbeat, ended, threads, workspace, log, now
             ).run()
     except BaseException:
         finish(lake, mine, order.settings, now())
@@ -127,7 +127,7 @@ def _take_over(
     lake: Lake,
     order: Order,
     run_id: str,
-    told: Callable[[str], None],
+    log: Callable[[str], None],
     now: Callable[[], datetime],
 ) -> bool:
     dead = [other for other in leases(lake, order.bucket) if other.run_id != run_id]
@@ -136,12 +136,12 @@ def _take_over(
             kept = finish(lake, other, order.settings, now())
         except (pa.ArrowException, ValueError, IndexError) as error:
             where = other.set_aside(lake)
-            told(
+            log(
                 f"the run {other.run_id} ended without a word, and what it left behind cannot be used "
                 f"({error}): it is set aside in {where}, and its objects are checked anew"
             )
             continue
-        told(f"the run {other.run_id} ended without a word: {kept.objects:,} checks of it are kept")
+        log(f"the run {other.run_id} ended without a word: {kept.objects:,} checks of it are kept")
     return bool(dead)
 
 
@@ -159,7 +159,7 @@ class _Run:
         ended: _Ended,
         threads: int,
         workspace: Path,
-        told: Callable[[str], None],
+        log: Callable[[str], None],
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
@@ -170,7 +170,7 @@ class _Run:
         self._heartbeat = heartbeat
         self._threads = threads
         self._workspace = workspace
-        self._told = told
+        self._log = log
         self._now = now
         self._ended = ended
         self._taken: list[Path] = []
@@ -182,7 +182,7 @@ class _Run:
         batch = self._next()
         cut_short = batch.cut_short
         if cut_short:
-            self._told(f"{self._order.bucket}: {batch.rows.num_rows:,} objects are taken: {cut_short}")
+            self._log(f"{self._order.bucket}: {batch.rows.num_rows:,} objects are taken: {cut_short}")
         running = 0
         while batch.rows.num_rows:
             self._begin(batch)
@@ -191,7 +191,7 @@ class _Run:
                 running = self._wait(running)
             if not running or self._order.keys or len(self._taken) == _MOST_BATCHES:
                 break
-            self._told(f"{self._order.bucket}: the batch outlasts its interval; the next is taken beside it")
+            self._log(f"{self._order.bucket}: the batch outlasts its interval; the next is taken beside it")
             batch = self._next()
         while running:
             running = self._wait(running, for_ever=True)

@@ -23,7 +23,7 @@ from fixity.lake import Lake
 class Rehashes:
     """The states of the large objects that a run has under way.
 
-    Arguments: `folder` in the lake; `chunk_size` in bytes; `said` is told, for people, where a
+    Arguments: `folder` in the lake; `chunk_size` in bytes; `log` takes a text for people where a
     state was taken up or thrown away. Raises LakeError.
     """
 
@@ -32,12 +32,12 @@ class Rehashes:
         lake: Lake,
         folder: str,
         chunk_size: int = CHUNK_SIZE,
-        said: Callable[[str], None] = lambda text: None,
+        log: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._lake = lake
         self._folder = folder
         self._chunk_size = chunk_size
-        self._said = said
+        self._log = log
         self._kept = {file.name for file in lake.list(folder)}
 
     def digest(self, item: ListedObject, algorithm: Algorithm) -> Digest:
@@ -61,12 +61,12 @@ class Rehashes:
             if state.count >= item.size:
                 raise StateUnusable(f"it is of {state.count:,} bytes of an object of {item.size:,}")
         except (StateUnusable, UnicodeDecodeError) as error:
-            self._said(
+            self._log(
                 f"{item.key}: the state in {self._lake.location(name)} is thrown away, and the object "
                 f"read from its start: {error}"
             )
             return None
-        self._said(f"{item.key}: goes on after {bytes_text(state.count)} of {bytes_text(item.size)}")
+        self._log(f"{item.key}: goes on after {bytes_text(state.count)} of {bytes_text(item.size)}")
         return state
 
 

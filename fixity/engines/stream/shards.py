@@ -157,12 +157,12 @@ def hash_shard(
     progress: Callable[[Progress], None] = lambda progress: None,
     now: Callable[[], datetime] = utc_now,
     chunk_size: int = CHUNK_SIZE,
-    said: Callable[[str], None] = lambda text: None,
+    log: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Check all objects of a shard and keep the checks, part by part, below `scratch` in the lake.
 
     Parts that are there already (from an attempt that was interrupted) are left as they are, and an
-    object larger than `chunk_size` bytes goes on after its last chunk, which `said` is told.
+    object larger than `chunk_size` bytes goes on after its last chunk, which goes to `log`.
     Raises StoreUnreachable, LakeError; the parts finished until then stay.
     """
     parts_to = parts_folder(scratch, plan)
@@ -191,7 +191,7 @@ def hash_shard(
         progress(Progress(objects, size, shard.objects, shard.size))
         for check in check_objects(store, items(), plan.algorithm, threads, now, rehashes.digest):
             while notices:  # left by the reading threads
-                said(notices.popleft())
+                log(notices.popleft())
             part = part_of.pop(check.position)
             part_filling = filling[part.first]
             part_filling.add(check.position - part.first, check)

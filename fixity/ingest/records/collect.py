@@ -52,13 +52,13 @@ def take_baselines(
     gone: Sequence[str] = (),
     excluded: Callable[[str], bool] = lambda key: False,
     progress: Callable[[int], None] = lambda objects: None,
-    said: Callable[[str], None] = lambda text: None,
+    log: Callable[[str], None] = lambda text: None,
 ) -> Baselines:
     """Gather what is recorded of the objects of an inventory.
 
     Arguments: `attributes`, None for a store that has none; `objects`, a local inventory; `preferred`,
     the algorithm that is taken first among records of one kind; `scratch`, where in the lake the parts are
-    kept that an interrupted attempt goes on from, which `said` is told; `everything`, whether the
+    kept that an interrupted attempt goes on from, which `log` is told; `everything`, whether the
     inventory is the whole bucket, so that a record of an object that is not in it speaks of one that
     is missing; `gone`, keys of which that is so in any case; `excluded`, keys that no listing has:
     records of them are left out.
@@ -68,7 +68,7 @@ def take_baselines(
     found = workspace / "records.parquet"
     parts = GatheredParts(lake, scratch, objects, preferred, workspace)
     if parts.kept and attributes is not None:
-        said(f"{bucket}: {parts.kept:,} parts with records of its objects were gathered before")
+        log(f"{bucket}: {parts.kept:,} parts with records of its objects were gathered before")
     of_manifests: list[ListedObject] = []
     done = 0
     with pq.ParquetWriter(found, RECORDS) as writer, ThreadPoolExecutor(threads) as pool:

@@ -97,7 +97,7 @@ def export_events(
     catalog: Catalog,
     bucket: Bucket,
     run_id: str,
-    told: Callable[[str], None] = lambda text: None,
+    log: Callable[[str], None] = lambda text: None,
     now: Callable[[], datetime] = utc_now,
 ) -> Exported:
     """Keep the events of all files of the ledger that have none yet.
@@ -111,7 +111,7 @@ def export_events(
         files = _without_events(lake, bucket.name, exports)
         if not files:
             return Exported(0, 0)
-        snapshot = ready(lake, bucket.name, settings_of(bucket), run_id, now, told)
+        snapshot = ready(lake, bucket.name, settings_of(bucket), run_id, now, log)
         parquet, usable = _events(lake, catalog, bucket, snapshot, files, workspace, now())
         if not usable:
             return Exported(0, 0)
@@ -122,7 +122,7 @@ def export_events(
         # Another export may have kept them meanwhile: one by hand, and that of the schedule.
         others = _exports(lake, folder, workspace)
         if any(run in runs for runs in others.values() for run in usable):
-            told("another export has kept these events meanwhile: nothing is exported twice")
+            log("another export has kept these events meanwhile: nothing is exported twice")
             return Exported(0, 0)
         exported = Exported(events, len(usable), f"{folder}{run_id}.xml", f"{folder}{run_id}.parquet")
         lake.put(f"{folder}{run_id}.parquet", parquet)
@@ -138,7 +138,7 @@ def print_events(
     out: BinaryIO,
     key: str | None = None,
     since: datetime | None = None,
-    told: Callable[[str], None] = lambda text: None,
+    log: Callable[[str], None] = lambda text: None,
     now: Callable[[], datetime] = utc_now,
 ) -> None:
     """Write the events of all checks, or of those of `key`, or `since` (UTC), as one PREMIS document.
@@ -146,7 +146,7 @@ def print_events(
     Those that were exported are as they were then. Raises TableMissing, TableUnreadable, LakeError.
     """
     folder = premis_folder(bucket.name)
-    snapshot = ready(lake, bucket.name, settings_of(bucket), str(uuid.uuid4()), now, told)
+    snapshot = ready(lake, bucket.name, settings_of(bucket), str(uuid.uuid4()), now, log)
     with lake.workspace() as workspace:
         exports = _exports(lake, folder, workspace)
         kept = [lake.fetch(f"{folder}{name}.parquet", workspace) for name in exports]

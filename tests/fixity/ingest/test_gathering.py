@@ -54,7 +54,7 @@ def gather(
             SCRATCH,
             1,
             everything=True,
-            said=said.append,
+            log=said.append,
         )
         columns = ("key", "algorithm", "checksum", "recorded_as", "rank")
         return [tuple(row[name] for name in columns) for row in pq.read_table(taken.file).to_pylist()], said

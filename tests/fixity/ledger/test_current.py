@@ -340,7 +340,7 @@ def test_a_broken_file_of_the_ledger_is_left_out_by_name_and_the_others_count(
     if not noted:
         (folder / "NEWEST.json").unlink()
     left_out: list[LeftOut] = []
-    table, _ = current_checksums(lake, "b", tmp_path, told=left_out.append)
+    table, _ = current_checksums(lake, "b", tmp_path, on_left_out=left_out.append)
     assert [each.name for each in left_out] == [f"checksums/b/{broken}.parquet"]
     rows = pq.read_table(table).to_pylist()
     assert {row["run_id"] for row in rows if row["status"] == "succeeded"} == {"older", "newer"} - {broken}
@@ -352,7 +352,7 @@ def test_where_no_file_of_the_ledger_can_be_read_nothing_is_checked(tmp_path: Pa
     inventory_and_checks(store_of("a"), lake, "only")
     _cut(tmp_path / "lake/checksums/b/only.parquet")
     left_out: list[LeftOut] = []
-    table, _ = current_checksums(lake, "b", tmp_path, told=left_out.append)
+    table, _ = current_checksums(lake, "b", tmp_path, on_left_out=left_out.append)
     assert pq.read_table(table).column("status").to_pylist() == ["skipped"]
     assert len(left_out) == 1
 
@@ -366,7 +366,7 @@ def test_a_spoiled_newest_file_of_all_that_is_listed_is_left_out_though_its_end_
     inventory_and_checks(store, lake, "newer")
     _spoil(tmp_path / "lake/checksums/b/newer.parquet")
     left_out: list[LeftOut] = []
-    table, _ = current_checksums(lake, "b", tmp_path, told=left_out.append, thoroughly=True)
+    table, _ = current_checksums(lake, "b", tmp_path, on_left_out=left_out.append, thoroughly=True)
     assert [each.name for each in left_out] == ["checksums/b/newer.parquet"]
     rows = pq.read_table(table).to_pylist()
     assert {(row["run_id"], row["status"]) for row in rows} == {("older", "succeeded")}

@@ -94,7 +94,7 @@ def test_after_kill_9_another_process_goes_on_after_the_last_chunk(
     done = count_of(lake, name)
     assert 3 * MIB <= done < len(BODY)
     said: list[str] = []
-    hash_shard(store, lake, "scratch/root/", plan, plan.shards[0], "r2", 1, chunk_size=MIB, said=said.append)
+    hash_shard(store, lake, "scratch/root/", plan, plan.shards[0], "r2", 1, chunk_size=MIB, log=said.append)
     assert store.given == len(BODY) - done
     (line,) = said
     assert line.startswith("film.mkv: goes on after ")
