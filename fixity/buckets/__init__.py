@@ -45,9 +45,9 @@ def open_bucket(catalog: Catalog, bucket: Bucket, share: int = 1) -> BucketReade
     the bucket's limits. Raises StoreUnreachable.
     """
     bandwidth = bucket.max_bandwidth and max(1, bucket.max_bandwidth // share)
-    pace = Throttle(max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share), bandwidth)
+    throttle = Throttle(max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share), bandwidth)
     if bucket.path is not None:
-        return LocalReader(bucket.path, pace)
+        return LocalReader(bucket.path, throttle)
     # botocore takes a fifth of a second to import: not for local directories and `--help`.
     from fixity.buckets.s3.address import resolve
     from fixity.buckets.s3.reader import S3Reader
@@ -56,7 +56,7 @@ def open_bucket(catalog: Catalog, bucket: Bucket, share: int = 1) -> BucketReade
     return S3Reader(
         bucket.name,
         address,
-        pace,
+        throttle,
         prefix=bucket.prefix,
         versions=bucket.versions == "all",
     )

@@ -40,13 +40,13 @@ _BUFFER = 256 * 1024
 class LocalReader:
     """A directory.
 
-    Arguments: `root`; `pace` limits the reading.
+    Arguments: `root`; `throttle` limits the reading.
     """
 
-    def __init__(self, root: Path, pace: Throttle) -> None:
+    def __init__(self, root: Path, throttle: Throttle) -> None:
         self._root = root.absolute()
         self._real_root = os.path.realpath(self._root)
-        self._pace = pace
+        self._throttle = throttle
         self._thread = threading.local()
 
     def list_objects(self) -> Iterator[pa.RecordBatch]:
@@ -100,12 +100,12 @@ class LocalReader:
             before = self._status_of_file(path, item)
             _refuse_if_changed(before, item)
             buffer = self._buffer()
-            with self._pace.slot(), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
+            with self._throttle.slot(), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
                 if sink.count:
                     file.seek(sink.count)  # a large file goes on where its digest stands
                 while sink.count < item.size and (count := file.readinto(buffer)):
                     sink.update(buffer[:count])
-                    self._pace.spend(count)
+                    self._throttle.spend(count)
                 after = os.fstat(file.fileno())
             if (after.st_size, after.st_mtime_ns // 1000) != (before.st_size, before.st_mtime_ns // 1000):
                 raise ObjectSkipped(CHANGED, _CHANGED)

@@ -16,14 +16,14 @@ from contextlib import AbstractContextManager
 
 class _Slot(AbstractContextManager[None]):
     # No generator: it is entered for each object, and one costs as much as opening a file.
-    def __init__(self, pace: Throttle) -> None:
-        self._pace = pace
+    def __init__(self, throttle: Throttle) -> None:
+        self._throttle = throttle
 
     def __enter__(self) -> None:
-        self._pace._take()
+        self._throttle._take()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._pace._give_back(went_well=kind is None)
+        self._throttle._give_back(went_well=kind is None)
 
 
 class Throttle:

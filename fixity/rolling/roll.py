@@ -146,7 +146,7 @@ def _take_over(
 
 
 class _Run:
-    """Batches of one run, each read by threads of its own within the store's one pace."""
+    """Batches of one run, each read by threads of its own within the store's one throttle."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What the tests of the domain share: stores with a pace that never waits, and short ways to read them."""
+"""What the tests of the domain share: stores with a throttle that never waits, and short ways to read them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from fixity.tables import INVENTORY
 class Naps(list[float]):
     """A `sleep` that keeps count of the seconds and takes none."""
 
-    def pace(self, concurrency: int = 4) -> Throttle:
+    def throttle(self, concurrency: int = 4) -> Throttle:
         return Throttle(concurrency, clock=lambda: sum(self), sleep=self.append)
 
 
@@ -45,13 +45,13 @@ def s3_store(
     endpoint_url: str,
     bucket: str,
     *,
-    pace: Throttle | None = None,
+    throttle: Throttle | None = None,
     prefix: str = "",
     versions: bool = False,
     timeout: float = 10.0,
 ) -> S3Reader:
     where = address(endpoint_url, bucket, timeout)
-    return S3Reader(bucket, where, pace or Naps().pace(), prefix, versions)
+    return S3Reader(bucket, where, throttle or Naps().throttle(), prefix, versions)
 
 
 def listed(store: BucketReader) -> list[ListedObject]:

@@ -37,7 +37,7 @@ class S3Reader:
     """A bucket, or the part of it below `prefix`.
 
     Arguments: `name`, the bucket for messages; `address`; `prefix`, taken off all keys; `versions`,
-    whether to list all; `pace` limits and slows the requests; `backoff` is the first wait before a
+    whether to list all; `throttle` limits and slows the requests; `backoff` is the first wait before a
     retry, in seconds.
     """
 
@@ -45,15 +45,15 @@ class S3Reader:
         self,
         name: str,
         address: Address,
-        pace: Throttle,
+        throttle: Throttle,
         prefix: str = "",
         versions: bool = False,
         backoff: float = 0.1,
     ) -> None:
         self._name = name
         self._base_path = address.base_path
-        self._requests = Requests(name, address, pace)
-        self._pace = pace
+        self._requests = Requests(name, address, throttle)
+        self._throttle = throttle
         self._prefix = prefix
         self._versions = versions
         self._backoff = backoff
@@ -107,10 +107,10 @@ class S3Reader:
                     f"{self._name} cannot be listed, after {failures} attempts: {trouble.message}",
                     passing=True,
                 ) from trouble
-            self._pace.back_off(failures, self._backoff, trouble.retry_after)
+            self._throttle.back_off(failures, self._backoff, trouble.retry_after)
 
     def _page_once(self, query: str) -> Page:
-        with self._pace.slot():
+        with self._throttle.slot():
             response = self._requests.get(self._base_path or "/", query, {})
             try:
                 body = response.read()
@@ -135,7 +135,7 @@ class S3Reader:
             if not pinned or sink.count >= item.size:
                 sink.restart()
             try:
-                with self._pace.slot():
+                with self._throttle.slot():
                     response = self._ask(item, sink)
                     pinned = by_version or (pinned and "etag" in response.headers)
                     if sink.count and not pinned:
@@ -152,7 +152,7 @@ class S3Reader:
             furthest = max(furthest, reached)
             if failures >= trouble.patience:
                 self._give_up(item, trouble, failures)
-            self._pace.back_off(failures, self._backoff, trouble.retry_after)
+            self._throttle.back_off(failures, self._backoff, trouble.retry_after)
         if not pinned:
             self._skip_unless_as_listed(item)
 
@@ -176,7 +176,7 @@ class S3Reader:
         try:
             while sink.count <= item.size and (count := response.readinto(buffer)):
                 sink.update(buffer[:count])
-                self._pace.spend(count)
+                self._throttle.spend(count)
         except OSError as error:
             raise broken(error, f"after {sink.count:,} of {item.size:,} bytes") from error
         if sink.count != item.size:  # of a body whose length nobody told

@@ -49,15 +49,15 @@ class NotAsListed(ObjectUnreadable):
 class Requests:
     """Sends requests to one bucket, over one connection a thread.
 
-    Arguments: `name`, the bucket for messages; `address`; `pace` is told when the store asks for less.
+    Arguments: `name`, the bucket for messages; `address`; `throttle` is told when the store asks for less.
     """
 
-    def __init__(self, name: str, address: Address, pace: Throttle) -> None:
+    def __init__(self, name: str, address: Address, throttle: Throttle) -> None:
         self._name = name
         self._origin = address.origin
         self._host = address.origin.host_header
         self._signer = Signer(address.keys, address.region)
-        self._pace = pace
+        self._throttle = throttle
         self._thread = threading.local()
         self._connections: list[Connection] = []
 
@@ -84,7 +84,7 @@ class Requests:
         code = code or _CODES.get(status, f"Http{status}")
         message = f"{message or 'no message'} (HTTP {status})"
         if status in _THROTTLED or code == "SlowDown":
-            self._pace.slow_down()
+            self._throttle.slow_down()
             raise Retry(
                 code, message, patience=10, retry_after=_seconds(response.headers.get("retry-after", ""))
             )

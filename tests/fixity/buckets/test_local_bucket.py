@@ -19,8 +19,8 @@ from fixity.engines.stream.engine import check_objects
 from tests.fixity.support import check, listed, only, outcome, sha256
 
 
-def store(root: Path, pace: Throttle | None = None) -> LocalReader:
-    return LocalReader(root, pace or Throttle(4))
+def store(root: Path, throttle: Throttle | None = None) -> LocalReader:
+    return LocalReader(root, throttle or Throttle(4))
 
 
 def fill(root: Path, **files: bytes) -> Path:
@@ -218,7 +218,7 @@ def test_a_file_written_to_while_it_is_read_is_skipped_and_its_reading_ends(
 ) -> None:
     file = fill(tmp_path, f=b"x" * 3_000_000) / "f"
     item = only(store(tmp_path), "f")
-    done = check(store(tmp_path, pace=Writing(file, mode, what)), item)
+    done = check(store(tmp_path, throttle=Writing(file, mode, what)), item)
     assert (done.status, done.error_code, done.checksum) == ("skipped", "ChangedSinceListed", None)
 
 
@@ -231,7 +231,7 @@ def test_a_file_replaced_as_a_whole_while_it_is_read_is_read_as_it_was(tmp_path:
             if (tmp_path / "new").exists():
                 (tmp_path / "new").replace(file)
 
-    assert outcome(store(tmp_path, pace=Replacing(1)), item) == ("succeeded", sha256(b"old" * 1_000_000))
+    assert outcome(store(tmp_path, throttle=Replacing(1)), item) == ("succeeded", sha256(b"old" * 1_000_000))
 
 
 def test_a_file_that_may_not_be_read_fails_with_that_reason(

@@ -41,7 +41,7 @@ def test_an_endpoint_with_https_is_verified() -> None:
 
 def open_over_tls(port: int, bundle: Path | None) -> S3Reader:
     endpoint = store(endpoint_url=f"https://127.0.0.1:{port}", ca_bundle=bundle)
-    return S3Reader("b", resolve(endpoint, "b"), Naps().pace())
+    return S3Reader("b", resolve(endpoint, "b"), Naps().throttle())
 
 
 def test_an_endpoint_with_an_authority_of_ones_own_is_listed_over_tls(

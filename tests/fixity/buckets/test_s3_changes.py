@@ -33,7 +33,7 @@ def test_an_object_overwritten_since_it_was_listed_is_skipped(
 def test_with_one_request_at_a_time_the_listing_is_still_looked_at(
     seaweedfs: SeaweedFS, s3: S3Client, bucket: str
 ) -> None:
-    store = s3_store(seaweedfs.endpoint_url, bucket, pace=Throttle(1))
+    store = s3_store(seaweedfs.endpoint_url, bucket, throttle=Throttle(1))
     item = only(store, "k")
     s3.put_object(Bucket=bucket, Key="k", Body=b"new")
     assert outcome(store, item) == ("skipped", "ChangedSinceListed")

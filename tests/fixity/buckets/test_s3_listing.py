@@ -269,7 +269,7 @@ def test_a_listing_in_trouble_is_tried_again_until_it_is_whole(
 ) -> None:
     faulty_proxy.fault(fault, listing=True)
     naps = Naps()
-    store = s3_store(faulty_proxy.endpoint_url, filled, pace=naps.pace())
+    store = s3_store(faulty_proxy.endpoint_url, filled, throttle=naps.throttle())
     assert keys_of(listed(store)) == ["k", "other"]
     assert len(naps) >= 1
     if isinstance(fault, faults.Throttle) and fault.retry_after:

@@ -163,7 +163,7 @@ def test_a_store_never_has_more_requests_at_once_than_its_pace_allows(
 ) -> None:
     for number in range(30):
         s3.put_object(Bucket=bucket, Key=f"p/{number:02}", Body=b"x" * 100_000)
-    store = s3_store(faulty_proxy.endpoint_url, bucket, pace=Throttle(3), prefix="p/")
+    store = s3_store(faulty_proxy.endpoint_url, bucket, throttle=Throttle(3), prefix="p/")
     items = listed(store)
     checks = list(check_objects(store, enumerate(items), "SHA256", threads=8))
     assert {each.checksum for each in checks} == {sha256(b"x" * 100_000)}

@@ -26,18 +26,18 @@ def test_throttling_is_waited_out_as_long_as_the_store_says_and_halves_the_pace(
 ) -> None:
     faulty_proxy.fault(faults.Throttle(times=4, status=status, retry_after=17))
     naps = Naps()
-    pace = naps.pace(concurrency=16)
-    store = s3_store(faulty_proxy.endpoint_url, filled, pace=pace)
+    throttle = naps.throttle(concurrency=16)
+    store = s3_store(faulty_proxy.endpoint_url, filled, throttle=throttle)
     assert outcome(store, only(store, "k")) == RIGHT
     assert len(naps) == 4
     assert all(17 <= nap <= 30 for nap in naps)
-    assert pace.allowed == 2  # 16 halved four times, and one that went well
+    assert throttle.allowed == 2  # 16 halved four times, and one that went well
 
 
 def test_throttled_for_ever_is_a_failure_and_nothing_else(faulty_proxy: FaultyProxy, filled: str) -> None:
     faulty_proxy.fault(faults.Throttle(times=None))
     naps = Naps()
-    store = s3_store(faulty_proxy.endpoint_url, filled, pace=naps.pace())
+    store = s3_store(faulty_proxy.endpoint_url, filled, throttle=naps.throttle())
     assert outcome(store, only(store, "k")) == ("failed", "SlowDown")
     assert (len(faulty_proxy.gets("k")), len(naps)) == (10, 9)
 

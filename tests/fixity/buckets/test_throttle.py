@@ -1,4 +1,4 @@
-"""The pace: never more at once than allowed, never faster than allowed, slower when asked."""
+"""The throttle: never more at once than allowed, never faster than allowed, slower when asked."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Clock:
         self.now += seconds
 
 
-def go(pace: Throttle, times: int = 1) -> None:
+def go(throttle: Throttle, times: int = 1) -> None:
     """Requests that go well, one after the other."""
     for _ in range(times):
-        with pace.slot():
+        with throttle.slot():
             pass
 
 
 def test_there_are_never_more_requests_at_once_than_allowed_and_as_many_as_that() -> None:
-    pace = Throttle(3)
+    throttle = Throttle(3)
     together = threading.Barrier(3)
     counting = threading.Lock()
     active = most = 0
@@ -43,7 +43,7 @@ def test_there_are_never_more_requests_at_once_than_allowed_and_as_many_as_that(
     def work() -> None:
         nonlocal active, most
         for _ in range(5):
-            with pace.slot():
+            with throttle.slot():
                 with counting:
                     active += 1
                     most = max(most, active)
@@ -61,58 +61,58 @@ def test_there_are_never_more_requests_at_once_than_allowed_and_as_many_as_that(
 
 def test_asking_us_to_slow_down_halves_the_pace_once_for_the_answers_of_one_second() -> None:
     clock = Clock()
-    pace = Throttle(16, clock=clock)
+    throttle = Throttle(16, clock=clock)
     for _ in range(5):
-        pace.slow_down()
-    assert pace.allowed == 8
+        throttle.slow_down()
+    assert throttle.allowed == 8
     clock.now += 0.99
-    pace.slow_down()
-    assert pace.allowed == 8
+    throttle.slow_down()
+    assert throttle.allowed == 8
     for expected in (4, 2, 1, 1):
         clock.now += 1.0
-        pace.slow_down()
-        assert pace.allowed == expected
+        throttle.slow_down()
+        assert throttle.allowed == expected
 
 
 def test_the_pace_grows_by_one_for_each_round_that_went_well_up_to_the_limit() -> None:
     clock = Clock()
-    pace = Throttle(6, clock=clock)
+    throttle = Throttle(6, clock=clock)
     for _ in range(3):
         clock.now += 1
-        pace.slow_down()
+        throttle.slow_down()
     grown = []
     for _ in range(8):
-        go(pace, pace.allowed)
-        grown.append(pace.allowed)
+        go(throttle, throttle.allowed)
+        grown.append(throttle.allowed)
     assert grown == sorted(grown)
     assert max(b - a for a, b in pairwise([1, *grown])) == 1
     assert grown[-1] == 6
 
 
 def test_requests_that_fail_do_not_quicken_the_pace() -> None:
-    pace = Throttle(8)
-    pace.slow_down()
+    throttle = Throttle(8)
+    throttle.slow_down()
     for _ in range(100):
-        with pytest.raises(OSError, match="throttled"), pace.slot():
+        with pytest.raises(OSError, match="throttled"), throttle.slot():
             raise OSError("throttled")
-    assert pace.allowed == 4
+    assert throttle.allowed == 4
 
 
 def test_all_who_may_go_are_woken_when_the_pace_has_grown() -> None:
     clock = Clock()
-    pace = Throttle(2, clock=clock)
-    pace.slow_down()
+    throttle = Throttle(2, clock=clock)
+    throttle.slow_down()
     both = threading.Barrier(2)
 
     def work() -> None:
-        with pace.slot():
+        with throttle.slot():
             both.wait(timeout=10)  # breaks unless the second was let in beside the first
 
-    with pace.slot():
+    with throttle.slot():
         threads = [threading.Thread(target=work) for _ in range(2)]
         for thread in threads:
             thread.start()
-        while len(pace._freed._waiters) < 2:  # type: ignore[attr-defined]
+        while len(throttle._freed._waiters) < 2:  # type: ignore[attr-defined]
             threading.Event().wait(0.001)
     for thread in threads:
         thread.join()
@@ -120,18 +120,18 @@ def test_all_who_may_go_are_woken_when_the_pace_has_grown() -> None:
 
 
 def test_a_slowed_pace_lets_fewer_in() -> None:
-    pace = Throttle(2)
-    pace.slow_down()
+    throttle = Throttle(2)
+    throttle.slow_down()
     let_in = threading.Event()
 
     def work() -> None:
-        with pace.slot():
+        with throttle.slot():
             let_in.set()
 
-    with pace.slot():
+    with throttle.slot():
         thread = threading.Thread(target=work)
         thread.start()
-        while not pace._freed._waiters:  # type: ignore[attr-defined]
+        while not throttle._freed._waiters:  # type: ignore[attr-defined]
             threading.Event().wait(0.001)
         assert not let_in.is_set()
     thread.join()
@@ -141,17 +141,17 @@ def test_a_slowed_pace_lets_fewer_in() -> None:
 @given(st.lists(st.integers(1, 300_000), min_size=1, max_size=50), st.integers(1000, 1_000_000))
 def test_bytes_never_come_faster_than_the_bandwidth(counts: list[int], bandwidth: int) -> None:
     clock = Clock()
-    pace = Throttle(4, bandwidth, clock=clock, sleep=clock.sleep)
+    throttle = Throttle(4, bandwidth, clock=clock, sleep=clock.sleep)
     for count in counts:
-        pace.spend(count)
+        throttle.spend(count)
     assert clock.now - 1000.0 == pytest.approx(sum(counts) / bandwidth)
 
 
 def test_a_pause_is_not_followed_by_a_burst() -> None:
     clock = Clock()
-    pace = Throttle(4, 1000, clock=clock, sleep=clock.sleep)
+    throttle = Throttle(4, 1000, clock=clock, sleep=clock.sleep)
     clock.now += 3600
-    pace.spend(1100)  # a tenth of a second is saved up, no more
+    throttle.spend(1100)  # a tenth of a second is saved up, no more
     assert clock.naps == pytest.approx([1.0])
 
 

@@ -43,7 +43,7 @@ from tests.fixity.support import s3_store
 endpoint, bucket, lake = sys.argv[1:]
 lake = LocalLake(Path(lake))
 plan = Plan.from_json(lake.read_text(plan_file("scratch/root/")))
-store = s3_store(endpoint, bucket, pace=Throttle(1, bandwidth=4 * 1024**2))
+store = s3_store(endpoint, bucket, throttle=Throttle(1, bandwidth=4 * 1024**2))
 hash_shard(store, lake, "scratch/root/", plan, plan.shards[0], "r1", 1, chunk_size=1024**2)
 """
 
