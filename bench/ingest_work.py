@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fixity.buckets import ListedObject
-from fixity.engines.stream.checkpoints import Rehashes
+from fixity.engines.stream.checkpoints import Checkpoints
 from fixity.lake import LocalLake
 
 _PIECE = memoryview(bytearray(256 * 1024))
@@ -25,7 +25,7 @@ def _feed(update: Callable[[memoryview], object], size: int) -> None:
 def resumable(size: int, folder: Path) -> str:
     """Digest so many bytes, the state kept in a lake at each quarter."""
     item = ListedObject("a", None, True, size, "an-etag", None, None)
-    digest = Rehashes(LocalLake(folder), "scratch/r/rehashes/", size // 4).digest(item, "SHA256")
+    digest = Checkpoints(LocalLake(folder), "scratch/r/rehashes/", size // 4).digest(item, "SHA256")
     _feed(digest.update, size)
     return digest.hexdigest()
 

@@ -20,7 +20,7 @@ from fixity.humanize import bytes_text
 from fixity.lake import Lake
 
 
-class Rehashes:
+class Checkpoints:
     """The states of the large objects that a run has under way.
 
     Arguments: `folder` in the lake; `chunk_size` in bytes; `log` takes a text for people where a

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from fixity.buckets import BucketReader, ListedObject, listed_objects
 from fixity.catalog import CHUNK_SIZE, Algorithm
 from fixity.clock import utc_now
-from fixity.engines.stream.checkpoints import Rehashes
+from fixity.engines.stream.checkpoints import Checkpoints
 from fixity.engines.stream.engine import Check, check_objects
 from fixity.lake import Lake, LakeError
 from fixity.lake.writer import rows_of
@@ -167,7 +167,7 @@ def hash_shard(
     """
     parts_to = parts_folder(scratch, plan)
     notices: deque[str] = deque()
-    rehashes = Rehashes(lake, f"{scratch}rehashes/", chunk_size, notices.append)
+    checkpoints = Checkpoints(lake, f"{scratch}rehashes/", chunk_size, notices.append)
     kept = {file.name for file in lake.list(parts_to)}
     with lake.workspace() as workspace, pq.ParquetFile(lake.fetch(plan.inventory, workspace)) as table:
         rows = rows_of(table, shard.first, shard.objects)
@@ -189,7 +189,7 @@ def hash_shard(
                     yield position, item
 
         progress(Progress(objects, size, shard.objects, shard.size))
-        for check in check_objects(store, items(), plan.algorithm, threads, now, rehashes.digest):
+        for check in check_objects(store, items(), plan.algorithm, threads, now, checkpoints.digest):
             while notices:  # left by the reading threads
                 log(notices.popleft())
             part = part_of.pop(check.position)

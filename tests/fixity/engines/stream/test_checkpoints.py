@@ -17,7 +17,7 @@ from fixity.buckets import BucketReader, ListedObject, Sink, Throttle
 from fixity.buckets.local import LocalReader
 from fixity.catalog import Algorithm
 from fixity.digests.state import State
-from fixity.engines.stream.checkpoints import Rehashes
+from fixity.engines.stream.checkpoints import Checkpoints
 from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import hash_shard, plan_file
 from fixity.lake import LocalLake
@@ -119,7 +119,7 @@ def interrupted(
     lake: LocalLake, store: BucketReader, item: ListedObject, after: int, algorithm: Algorithm = "SHA256"
 ) -> str:
     """Hash an object in chunks of a MiB, breaking off after so many bytes; the name of what was kept."""
-    digest = Rehashes(lake, "scratch/root/rehashes/", MIB).digest(item, algorithm)
+    digest = Checkpoints(lake, "scratch/root/rehashes/", MIB).digest(item, algorithm)
 
     class Breaking:
         restart = digest.restart
@@ -144,7 +144,7 @@ def test_a_local_file_goes_on_where_its_digest_stands(local: tuple[Path, LocalRe
     counting = Counting(store)
     item = only(store, "film.mkv")
     interrupted(lake, store, item, 5 * MIB)
-    digest = Rehashes(lake, "scratch/root/rehashes/", MIB).digest(item, "SHA256")
+    digest = Checkpoints(lake, "scratch/root/rehashes/", MIB).digest(item, "SHA256")
     counting.read(item, digest)
     assert digest.hexdigest() == sha256(BODY)
     assert counting.given == len(BODY) - 5 * MIB
@@ -156,7 +156,7 @@ def test_a_changed_object_starts_anew(local: tuple[Path, LocalReader, LocalLake]
     changed = BODY[::-1]
     (folder / "film.mkv").write_bytes(changed)
     item = only(store, "film.mkv")
-    digest = Rehashes(lake, "scratch/root/rehashes/", MIB).digest(item, "SHA256")
+    digest = Checkpoints(lake, "scratch/root/rehashes/", MIB).digest(item, "SHA256")
     assert digest.count == 0
     store.read(item, digest)
     assert digest.hexdigest() == sha256(changed)
@@ -197,7 +197,7 @@ def test_a_state_that_cannot_be_trusted_is_thrown_away_and_said(
     else:
         file.write_bytes(b"\xff\xfe\x00")
     said: list[str] = []
-    digest = Rehashes(lake, "scratch/root/rehashes/", MIB, said.append).digest(item, "SHA256")
+    digest = Checkpoints(lake, "scratch/root/rehashes/", MIB, said.append).digest(item, "SHA256")
     assert digest.count == 0
     assert "thrown away" in said[0]
     store.read(item, digest)
@@ -209,9 +209,9 @@ def test_small_objects_and_the_xxhash_algorithms_leave_no_state(
 ) -> None:
     _, store, lake = local
     item = only(store, "film.mkv")
-    for rehashes, algorithm in (
-        (Rehashes(lake, "s/", MIB), "XXHASH64"),
-        (Rehashes(lake, "s/", len(BODY)), "SHA256"),
+    for checkpoints, algorithm in (
+        (Checkpoints(lake, "s/", MIB), "XXHASH64"),
+        (Checkpoints(lake, "s/", len(BODY)), "SHA256"),
     ):
-        store.read(item, rehashes.digest(item, algorithm))  # type: ignore[arg-type]
+        store.read(item, checkpoints.digest(item, algorithm))  # type: ignore[arg-type]
     assert states(lake, "s/") == []
