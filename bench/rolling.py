@@ -26,7 +26,7 @@ from fixity.catalog import Bucket, Catalog
 from fixity.engines.stream.engine import check_objects
 from fixity.lake import LocalLake
 from fixity.lake.database import open_database
-from fixity.lake.latest import announce
+from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import checksums_file, inventory_file
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.ledger import Settings, ready
@@ -69,7 +69,7 @@ def _make_lake(database: duckdb.DuckDBPyConnection, folder: Path, objects: int, 
         for batch in rows.select(INVENTORY.names).cast(INVENTORY).to_batches():
             writer.write(batch)
     writer.close()
-    announce(LocalLake(folder), inventory.parent.relative_to(folder).as_posix() + "/", listed)
+    point_to_latest(LocalLake(folder), inventory.parent.relative_to(folder).as_posix() + "/", listed)
     for number in range(runs):
         file = folder / checksums_file(BUCKET, f"run-{number:06d}")
         file.parent.mkdir(parents=True, exist_ok=True)

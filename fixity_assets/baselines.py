@@ -17,7 +17,7 @@ import dagster as dg
 from fixity.buckets.s3.attributes import open_attributes
 from fixity.ingest.records import take_baselines
 from fixity.ingest.records.parts import gathered_scratch
-from fixity.lake.latest import announce
+from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import baselines_file, baselines_folder
 from fixity.ledger.selection import is_excluded
 from fixity.tables import BASELINES, Provenance
@@ -79,7 +79,7 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
                 kept_in.put(table, taken.file, replace=not selected.everything)
                 if selected.everything:
                     made = replace(provenance, run_id=context.run.run_id)
-                    announce(kept_in, baselines_folder(name), made)
+                    point_to_latest(kept_in, baselines_folder(name), made)
                 kept_in.remove(gathered_scratch(selected.scratch))
         return dg.MaterializeResult(
             metadata={

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from fixity.buckets import BucketReader
 from fixity.lake import Lake
-from fixity.lake.latest import newest_table
+from fixity.lake.latest import latest_table
 from fixity.lake.paths import baselines_folder, scratch_folder
 from fixity.ledger.inventory import TableMissing, Wanted, list_selection, newest_inventory
 from fixity.ledger.selection import read_selection
@@ -70,7 +70,7 @@ class SelectedObjects:
     def baselines(self, workspace: Path) -> Path:
         """A local table of the records: of this run, or the bucket's newest. Raises TableMissing,
         LakeError."""
-        newest = self.baselines_file or newest_table(self._lake, baselines_folder(self._bucket))
+        newest = self.baselines_file or latest_table(self._lake, baselines_folder(self._bucket))
         if newest is None:
             raise TableMissing(
                 f"there are no baselines of '{self._bucket}' yet: materialize baselines[{self._bucket}] first"

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from fixity.ingest.report import Counts
 from fixity.lake import Lake
 from fixity.lake.database import open_database
-from fixity.lake.latest import newest_table
+from fixity.lake.latest import latest_table
 from fixity.lake.paths import ingest_folder, inventory_file, inventory_folder
 from fixity.tables import INVENTORY, Provenance, naming_the_unreadable
 
@@ -28,7 +28,7 @@ def counts_of_bucket(lake: Lake, bucket: str, workspace: Path) -> Counts:
     `compared_with` stays empty. Raises LakeError, TableUnreadable.
     """
     tables = _tables_that_count(lake, bucket, workspace)
-    newest = newest_table(lake, inventory_folder(bucket))
+    newest = latest_table(lake, inventory_folder(bucket))
     if newest is not None:
         listing = lake.fetch(newest, workspace)
         listed_at = Provenance.read(listing).listed_at

@@ -16,7 +16,7 @@ from fixity.tables import Provenance
 _NOTE = "NEWEST.json"
 
 
-def announce(lake: Lake, folder: str, provenance: Provenance) -> None:
+def point_to_latest(lake: Lake, folder: str, provenance: Provenance) -> None:
     """Note a table that was just kept in a folder, unless a younger listing has one there.
 
     Raises LakeError.
@@ -28,7 +28,7 @@ def announce(lake: Lake, folder: str, provenance: Provenance) -> None:
         lake.put_text(folder + _NOTE, note, replace=True)
 
 
-def newest_table(lake: Lake, folder: str) -> str | None:
+def latest_table(lake: Lake, folder: str) -> str | None:
     """The name of the table of a folder whose listing is the youngest, None where there is none.
 
     Raises LakeError, and ValueError for a file that is no table of this platform.

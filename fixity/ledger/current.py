@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database
-from fixity.lake.latest import newest_table
+from fixity.lake.latest import latest_table
 from fixity.lake.paths import checksums_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.ledger.inventory import TableMissing, newest_inventory
@@ -56,7 +56,7 @@ def current_checksums(
     from fixity.ledger.files import usable_files
 
     try:
-        newest = newest_table(lake, checksums_folder(bucket))
+        newest = latest_table(lake, checksums_folder(bucket))
         if newest is None:
             raise TableMissing(
                 f"there are no checksums of '{bucket}' yet: materialize checksums[{bucket}] first"

@@ -177,7 +177,7 @@ def fold(
     )
     for name in TABLES:
         lake.put(snapshot.name(name), workspace / f"{name}.parquet", replace=True)
-    snapshot.announce(lake)
+    snapshot.put_in_force(lake)
     _clear_away(lake, bucket)
     return snapshot
 

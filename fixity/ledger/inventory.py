@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from fixity.buckets import BucketReader, ListedObject
 from fixity.clock import utc_now
 from fixity.lake import Lake
-from fixity.lake.latest import announce, newest_table
+from fixity.lake.latest import latest_table, point_to_latest
 from fixity.lake.paths import inventory_file, inventory_folder
 from fixity.lake.writer import TableWriter
 from fixity.tables import INVENTORY, Provenance
@@ -74,7 +74,7 @@ def take_inventory(
             raise
         written = writer.close()
         lake.put(name, file)
-        announce(lake, inventory_folder(bucket), provenance)
+        point_to_latest(lake, inventory_folder(bucket), provenance)
     return Inventory(name, written.rows, written.size, excluded, listed_at)
 
 
@@ -123,7 +123,7 @@ class TableMissing(Exception):
 
 def newest_inventory(lake: Lake, bucket: str) -> str:
     """The name of a bucket's newest inventory. Raises TableMissing, LakeError."""
-    newest = newest_table(lake, inventory_folder(bucket))
+    newest = latest_table(lake, inventory_folder(bucket))
     if newest is None:
         raise TableMissing(f"there is no inventory of '{bucket}' yet: materialize inventory[{bucket}] first")
     return newest

@@ -122,7 +122,7 @@ class Snapshot:
         """The files of rows that have changed since, oldest first. Raises LakeError."""
         return [Since.read(file.name) for file in lake.list(f"{self.folder}since/")]
 
-    def announce(self, lake: Lake) -> None:
+    def put_in_force(self, lake: Lake) -> None:
         """Put it in force. Raises LakeError."""
         lake.put_text(_note(self.bucket), json.dumps(asdict(self)), replace=True)
 

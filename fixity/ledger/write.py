@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fixity.lake import Lake
-from fixity.lake.latest import announce
+from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import checksums_file, checksums_folder
 from fixity.lake.writer import TableWriter
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
@@ -82,7 +82,7 @@ class ChecksWriter:
         """Put the file into the lake as `checksums/<bucket>/<run id>.parquet`. Raises LakeError."""
         name = checksums_file(self._provenance.bucket, self._provenance.run_id)
         self._lake.put(name, self._file)
-        announce(self._lake, checksums_folder(self._provenance.bucket), self._provenance)
+        point_to_latest(self._lake, checksums_folder(self._provenance.bucket), self._provenance)
         return Checksums(
             name,
             self._statuses[SUCCEEDED],

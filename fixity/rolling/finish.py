@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from fixity.lake import Lake
 from fixity.lake.database import open_database
-from fixity.lake.latest import announce
+from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import checksums_file, checksums_folder
 from fixity.lake.writer import TableWriter
 from fixity.ledger import SNAPSHOT, Settings, Snapshot, fold_checks, keep_since
@@ -112,7 +112,7 @@ def finish(
         # The note names the file that was kept last, be it of an older listing: a table that has all rows
         # of the newest one no longer has the newest check of each.
         listed_at = max([chosen.listed_at, *([snapshot.provenance.listed_at] if snapshot else [])])
-        announce(lake, checksums_folder(lease.bucket), replace(provenance, listed_at=listed_at))
+        point_to_latest(lake, checksums_folder(lease.bucket), replace(provenance, listed_at=listed_at))
         lease.end(lake)
     statuses = Counter(ended.column("status").to_pylist())
     return Rolled(

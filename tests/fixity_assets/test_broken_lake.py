@@ -13,7 +13,7 @@ import pytest
 
 from fixity.catalog import Pair, load_catalog
 from fixity.lake import Lake, LakeError
-from fixity.lake.latest import announce
+from fixity.lake.latest import point_to_latest
 from fixity.reports.pair import PairReport, make_report
 from fixity.tables import Provenance
 from fixity_assets import checksums, fixity_report
@@ -124,9 +124,9 @@ def test_a_lake_that_is_away_after_the_table_was_kept_is_waited_for(
         attempts.append(folder)
         if len(attempts) == 1:
             raise LakeError("the lake is away")
-        announce(lake, folder, provenance)
+        point_to_latest(lake, folder, provenance)
 
-    monkeypatch.setattr("fixity.ledger.write.announce", away_at_first)
+    monkeypatch.setattr("fixity.ledger.write.point_to_latest", away_at_first)
     again = build_definitions(load_catalog(tmp_path / "fixity.yaml"))
     job = again.resolve_job_def(CHECKSUMS_JOB)
     assert job.execute_in_process(instance=instance, partition_key="here").success

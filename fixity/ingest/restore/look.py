@@ -24,7 +24,7 @@ from fixity.ingest.restore.archives import Archive, archive_of, wait_for
 from fixity.ingest.restore.ask import ask_for_next
 from fixity.ingest.restore.objects import ATTEMPTS, OPEN, Archived, State, archived_of, gone, unanswered
 from fixity.lake import Lake
-from fixity.lake.latest import announce, newest_table
+from fixity.lake.latest import latest_table, point_to_latest
 from fixity.lake.paths import expired_file, restored_file, restored_folder
 from fixity.tables import FAILED, INGEST, RESTORED, Provenance, this_software
 
@@ -88,7 +88,7 @@ def look_at_archived(
         pq.write_table(table.cast(provenance.attach(RESTORED)), file, compression="zstd")
         name = restored_file(bucket, run_id)
         lake.put(name, file, replace=True)  # an attempt before may have kept it, with its own times
-        announce(lake, restored_folder(bucket), provenance)
+        point_to_latest(lake, restored_folder(bucket), provenance)
     return Look(name, rows, _look_again_at(rows, now()), notes)
 
 
@@ -153,7 +153,7 @@ def _refuse_all_unanswered(bucket: str, before: list[Archived], after: list[Arch
 
 def _last_unfinished(lake: Lake, bucket: str, workspace: Path) -> Path | None:
     """The table of the last look, where that left something to do."""
-    last = newest_table(lake, restored_folder(bucket))
+    last = latest_table(lake, restored_folder(bucket))
     if last is None:
         return None
     file = lake.fetch(last, workspace)

@@ -138,7 +138,7 @@ def test_of_two_folds_at_once_neither_takes_away_what_the_other_has_put_in_force
         bucket.put("a")
         bucket.take_inventory()
         bucket.snapshot()
-    first.announce(bucket.lake)  # by a fold that was slower
+    first.put_in_force(bucket.lake)  # by a fold that was slower
     assert [each.key for each in damaged_now(bucket.lake, first)] == []
     assert bucket.snapshot().objects == 1
 

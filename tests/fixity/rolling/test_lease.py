@@ -97,7 +97,7 @@ def test_a_run_killed_while_it_keeps_its_checks_has_them_counted_once(
     def killed(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt
 
-    what = "keep_since" if killed_after == "ledger" else "announce"
+    what = "keep_since" if killed_after == "ledger" else "point_to_latest"
     with monkeypatch.context() as patch:
         patch.setattr(f"fixity.rolling.finish.{what}", killed)
         with pytest.raises(KeyboardInterrupt):
