@@ -69,7 +69,7 @@ def report_prefix(bucket: Bucket) -> str:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class JobManifest:
     """A manifest of our own: its key in the report bucket, its ETag, and the fields of its rows."""
 
     key: str
@@ -78,7 +78,7 @@ class Manifest:
 
 
 def job_request(
-    bucket: Bucket, settings: S3Batch, token: str, manifest: Manifest | None = None
+    bucket: Bucket, settings: S3Batch, token: str, manifest: JobManifest | None = None
 ) -> dict[str, Any]:
     """The CreateJob request that asks for the checksums of a bucket, or of what a manifest names.
 

@@ -10,8 +10,8 @@ from fixity.engines.s3_batch.batch_jobs import CANCELLED, COMPLETE, VANISHED, Jo
 from fixity.engines.s3_batch.compute import compute_job_record
 from fixity.engines.s3_batch.errors import NoReport, NothingToIngest
 from fixity.engines.s3_batch.job_records import (
+    JobOutcome,
     JobRecord,
-    Outcome,
     job_record,
     keep_outcome,
     keep_record,
@@ -67,7 +67,7 @@ def finished_job(
         )
     # S3 forgets a job after 90 days, but not its report.
     if state.status not in (COMPLETE, VANISHED) and not state.empty:
-        keep_outcome(lake, bucket.name, Outcome(record.job_id, state.status, run_id))
+        keep_outcome(lake, bucket.name, JobOutcome(record.job_id, state.status, run_id))
         raise NothingToIngest(_why(record, state))
     return record, state
 
@@ -114,11 +114,11 @@ def ingest_job(
         )
     except NoReport as error:
         if state.status == VANISHED:
-            keep_outcome(lake, bucket.name, Outcome(record.job_id, VANISHED, run_id))
+            keep_outcome(lake, bucket.name, JobOutcome(record.job_id, VANISHED, run_id))
         raise NothingToIngest(
             f"the job {record.job_id} of '{bucket.name}' has no completion report: {error}"
         ) from error
-    keep_outcome(lake, bucket.name, Outcome(record.job_id, COMPLETE, run_id))
+    keep_outcome(lake, bucket.name, JobOutcome(record.job_id, COMPLETE, run_id))
     return record, kept
 
 
@@ -130,7 +130,7 @@ def _computed(
         record = compute_job_record(lake, bucket, settings, state.job_id)
         keep_record(lake, record)
     if state.status != COMPLETE:
-        keep_outcome(lake, bucket.name, Outcome(state.job_id, state.status, run_id))
+        keep_outcome(lake, bucket.name, JobOutcome(state.job_id, state.status, run_id))
         raise NothingToIngest(_why(record, state))
     return record, state
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fixity.catalog import Catalog
-from fixity.engines.s3_batch.batch_jobs import Manifest
+from fixity.engines.s3_batch.batch_jobs import JobManifest
 from fixity.lake import Lake
 from fixity.lake.paths import LATEST
 
@@ -64,12 +64,12 @@ class Waiting:
     token: str
     requested_at: str
     inventory: str
-    manifest: Manifest | None = None
+    manifest: JobManifest | None = None
     objects: int | None = None
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """What became of a job: its last status, and the run that dealt with it."""
 
     job_id: str
@@ -106,7 +106,7 @@ def waiting_requests(lake: Lake, bucket: str) -> list[Waiting]:
     for file in lake.list(_waiting_folder(bucket)):
         said = _read(lake, file.name)
         if said:  # else submitted in this moment
-            manifest = said["manifest"] and Manifest(**said["manifest"])
+            manifest = said["manifest"] and JobManifest(**said["manifest"])
             found.append(Waiting(**{**said, "manifest": manifest}))
     return sorted(found, key=lambda waiting: waiting.requested_at)
 
@@ -182,15 +182,15 @@ def newest_job(lake: Lake, bucket: str) -> JobRecord | None:
     return next(reversed(jobs_of(lake, bucket)), None)
 
 
-def keep_outcome(lake: Lake, bucket: str, outcome: Outcome) -> None:
+def keep_outcome(lake: Lake, bucket: str, outcome: JobOutcome) -> None:
     """Note what became of a job; from then on nobody looks after it. Raises LakeError."""
     lake.put_text(_outcome_file(bucket, outcome.job_id), _json(asdict(outcome)), replace=True)
 
 
-def outcome_of(lake: Lake, bucket: str, job_id: str) -> Outcome | None:
+def outcome_of(lake: Lake, bucket: str, job_id: str) -> JobOutcome | None:
     """What became of a job, None while that is open. Raises LakeError."""
     said = _read(lake, _outcome_file(bucket, job_id))
-    return Outcome(**said) if said else None
+    return JobOutcome(**said) if said else None
 
 
 def open_jobs(lake: Lake, bucket: str) -> list[JobRecord]:

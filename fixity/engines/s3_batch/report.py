@@ -19,7 +19,7 @@ FORMAT = "Report_CSV_20180820"
 
 
 @dataclass(frozen=True)
-class Result:
+class ResultFile:
     """A result file, fetched. kind: of tasks that `succeeded` or `failed`. place: for people."""
 
     kind: str
@@ -42,7 +42,7 @@ class Result:
 class Report:
     """A completion report, fetched and not yet checked. created_at: UTC."""
 
-    results: list[Result]
+    results: list[ResultFile]
     created_at: datetime
 
     def check(self) -> None:
@@ -83,9 +83,9 @@ def _kind(result: dict[str, Any]) -> str:
     return str(kind)
 
 
-def _fetch(reports: Lake, kind: str, key: str, md5: str, workspace: Path) -> Result:
+def _fetch(reports: Lake, kind: str, key: str, md5: str, workspace: Path) -> ResultFile:
     place = reports.location(key)
     try:
-        return Result(kind, reports.fetch(key, workspace), md5, place)
+        return ResultFile(kind, reports.fetch(key, workspace), md5, place)
     except FileNotFoundError as error:
         raise ReportUnusable(f"the report names {place}, which is not there") from error

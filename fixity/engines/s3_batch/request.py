@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from fixity.catalog import Bucket, Catalog
 from fixity.clock import utc_now
-from fixity.engines.s3_batch.batch_jobs import Manifest, job_request, report_prefix, request_token, submit
+from fixity.engines.s3_batch.batch_jobs import JobManifest, job_request, report_prefix, request_token, submit
 from fixity.engines.s3_batch.errors import AccountFull, NotInInventory
 from fixity.engines.s3_batch.job_records import (
     JobRecord,
@@ -99,7 +99,7 @@ def submit_request(
 
 def _put_manifest(
     lake: Lake, reports: Lake, bucket: Bucket, inventory: str, token: str, keys: set[str]
-) -> Manifest:
+) -> JobManifest:
     """A manifest of some objects as the inventory lists them: keys encoded, versions on all rows or none."""
     with lake.workspace() as workspace:
         listed = pq.read_table(
@@ -127,4 +127,4 @@ def _put_manifest(
             etag = hashlib.md5(there, usedforsecurity=False).hexdigest()
             versioned = there.partition(b"\n")[0].count(b",") == 2
     fields = ("Bucket", "Key", "VersionId") if versioned else ("Bucket", "Key")
-    return Manifest(name, etag, fields)
+    return JobManifest(name, etag, fields)

@@ -6,7 +6,7 @@ runs are gathered, and when, does not belong here.
 """
 
 from fixity.engines.step_functions.errors import BucketUnreachable, ResultsRefused
-from fixity.engines.step_functions.gather import Gathered, OnFailed, Result, gather
+from fixity.engines.step_functions.gather import Gathered, MapOutput, OnFailed, gather
 from fixity.engines.step_functions.map_run import MapRun
 from fixity.engines.step_functions.results_bucket import ResultsBucket
 

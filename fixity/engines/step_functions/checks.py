@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from fixity.catalog import Algorithm, Bucket, LedgerMapping
 from fixity.catalog.json_path import NOTHING, JsonPath, parse_json_path, value_at
 from fixity.digests.algorithms import algorithm_named, as_hex
-from fixity.engines.step_functions.gather import Result, parse_time
+from fixity.engines.step_functions.gather import MapOutput, parse_time
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 
 _UTC = pa.timestamp("us", tz="UTC")
@@ -72,7 +72,7 @@ class ToldChecks:
         self._seen: dict[str, None] = {}
         self._left_out: Counter[str] = Counter()
 
-    def take(self, result: Result) -> None:
+    def take(self, result: MapOutput) -> None:
         """Take what a result tells. An output that is an array is a batch of results, unless the
         mapping's paths begin with a position."""
         batched = isinstance(result.output, list) and isinstance(self._key[0], str)
@@ -97,7 +97,7 @@ class ToldChecks:
             self._writer.write_table(pa.Table.from_pylist(self._rows, TOLD))
         self._rows = []
 
-    def _rows_of(self, output: object, result: Result) -> Iterator[dict[str, Any]]:
+    def _rows_of(self, output: object, result: MapOutput) -> Iterator[dict[str, Any]]:
         named, key = _text(output, self._bucket), _text(output, self._key)
         if named is None or key is None:
             self._left_out["not_a_check"] += 1
@@ -125,7 +125,7 @@ class ToldChecks:
                 "position": self._position,
             }
 
-    def _began(self, output: object, result: Result) -> datetime | None:
+    def _began(self, output: object, result: MapOutput) -> datetime | None:
         """When reading began, at the earliest: a clock in the map may be ahead of the service's own."""
         if self._checked_at is None:
             return result.began

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from fixity.engines.step_functions.elements import Element, decode, elements
 from fixity.engines.step_functions.errors import ResultsRefused
-from fixity.engines.step_functions.manifest import Manifest, read_manifest
+from fixity.engines.step_functions.manifest import ResultsManifest, read_manifest
 from fixity.engines.step_functions.map_run import MapRun
 from fixity.engines.step_functions.results_bucket import ResultsBucket, StoredObject
 
@@ -35,7 +35,7 @@ _OF_AN_EXECUTION = {
 }
 
 
-class Result(NamedTuple):
+class MapOutput(NamedTuple):
     """An output, decoded; when its execution began and ended (UTC; None where the map does not say)."""
 
     output: object
@@ -65,7 +65,7 @@ def gather(
     run: MapRun,
     results_key: str,
     on_failed: OnFailed = "refuse",
-    each: Callable[[Result], object] = lambda result: None,
+    each: Callable[[MapOutput], object] = lambda result: None,
 ) -> Gathered:
     """Read all result files of a map run and write its results object, whole or not at all.
 
@@ -86,9 +86,9 @@ def gather(
 
 def _document(
     bucket: ResultsBucket,
-    manifest: Manifest,
+    manifest: ResultsManifest,
     on_failed: OnFailed,
-    each: Callable[[Result], object],
+    each: Callable[[MapOutput], object],
     counts: dict[str, int],
 ) -> Iterator[str]:
     yield _BEGIN
@@ -132,11 +132,11 @@ def _elements(bucket: ResultsBucket, key: str) -> Iterator[Element]:
     return elements(bucket.url(key), bucket.pieces(head))
 
 
-def _result(file: str, element: Element) -> tuple[str, Result]:
+def _result(file: str, element: Element) -> tuple[str, MapOutput]:
     """An output's text, fit for UTF-8, and the result."""
     said = element.value
     if not isinstance(said, dict) or not _is_execution(said):
-        return _safe(element.text, said), Result(said, None, None)
+        return _safe(element.text, said), MapOutput(said, None, None)
     name = f"{_name(said) or f'element {element.position + 1:,}'} of {file}"
     if said.get("Status", "SUCCEEDED") != "SUCCEEDED":
         raise ResultsRefused(f"the execution {name} did not succeed: its Status is {said['Status']!r}")
@@ -147,7 +147,7 @@ def _result(file: str, element: Element) -> tuple[str, Result]:
         value = decode(output)
     except ValueError as error:
         raise ResultsRefused(f"the Output of the execution {name} is not JSON: {error}") from error
-    result = Result(value, parse_time(said.get("StartDate")), parse_time(said.get("StopDate")))
+    result = MapOutput(value, parse_time(said.get("StartDate")), parse_time(said.get("StopDate")))
     return _safe(output.strip(), value), result
 
 
@@ -185,7 +185,7 @@ def parse_time(said: object) -> datetime | None:
     return None
 
 
-def _refuse_unless_clean(bucket: ResultsBucket, run: MapRun, manifest: Manifest) -> None:
+def _refuse_unless_clean(bucket: ResultsBucket, run: MapRun, manifest: ResultsManifest) -> None:
     found = [
         (status, element)
         for status, keys in manifest.others.items()

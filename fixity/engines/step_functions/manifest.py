@@ -17,7 +17,7 @@ _LARGEST = 64 * 1024 * 1024  # room for more result files than a map run can hav
 
 
 @dataclass(frozen=True)
-class Manifest:
+class ResultsManifest:
     """A manifest as read.
 
     head: its object. succeeded: the keys of the files with the executions that succeeded; others: all
@@ -31,7 +31,7 @@ class Manifest:
     size: int
 
 
-def read_manifest(bucket: ResultsBucket, run: MapRun) -> Manifest:
+def read_manifest(bucket: ResultsBucket, run: MapRun) -> ResultsManifest:
     """Read a map run's manifest. Raises ResultsRefused, BucketUnreachable."""
     head = bucket.head(run.manifest)
     if head is None:
@@ -61,7 +61,7 @@ def read_manifest(bucket: ResultsBucket, run: MapRun) -> Manifest:
         listed[status] = [_key(run, each) for each in of_status]
         size += sum(each["Size"] for each in of_status if isinstance(each.get("Size"), int))
     succeeded = listed.pop("SUCCEEDED")
-    return Manifest(head, succeeded, {status: keys for status, keys in listed.items() if keys}, size)
+    return ResultsManifest(head, succeeded, {status: keys for status, keys in listed.items() if keys}, size)
 
 
 def _key(run: MapRun, file: object) -> str:

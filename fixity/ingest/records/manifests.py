@@ -43,7 +43,7 @@ class _Bytes:
         self.content.clear()
 
 
-class Manifest(NamedTuple):
+class BagManifest(NamedTuple):
     """A bag or an OCFL object: its folder ('' or ending in '/'), and the files that say what is in it."""
 
     folder: str
@@ -57,7 +57,7 @@ def is_of_manifest(key: str) -> bool:
     return bool(_OF_A_BAG.fullmatch(name) or _OF_OCFL.fullmatch(name))
 
 
-def find_manifests(items: Iterable[ListedObject]) -> list[Manifest]:
+def find_manifests(items: Iterable[ListedObject]) -> list[BagManifest]:
     """The bags and OCFL objects among objects for which `is_of_manifest` holds, by folder."""
     folders: dict[str, dict[str, ListedObject]] = {}
     for item in items:
@@ -66,13 +66,13 @@ def find_manifests(items: Iterable[ListedObject]) -> list[Manifest]:
     found = []
     for folder, files in sorted(folders.items()):
         if "bagit.txt" in files:
-            found.append(Manifest(folder, "bag", files))
+            found.append(BagManifest(folder, "bag", files))
         if "inventory.json" in files and any(name.startswith("0=ocfl_object_1.") for name in files):
-            found.append(Manifest(folder, "ocfl", files))
+            found.append(BagManifest(folder, "ocfl", files))
     return found
 
 
-def manifest_records(store: BucketReader, manifest: Manifest) -> Iterator[Record]:
+def manifest_records(store: BucketReader, manifest: BagManifest) -> Iterator[Record]:
     """What a bag's manifests or an OCFL inventory say. Raises StoreUnreachable."""
     read = _bag_records if manifest.kind == "bag" else _ocfl_records
     try:
@@ -99,7 +99,7 @@ def _read(store: BucketReader, item: ListedObject) -> bytes:
     return bytes(sink.content)
 
 
-def _bag_records(store: BucketReader, manifest: Manifest) -> Iterator[Record]:
+def _bag_records(store: BucketReader, manifest: BagManifest) -> Iterator[Record]:
     folder = manifest.folder
     wrong = _BagErrors()
     with tempfile.TemporaryDirectory(prefix="fixity-bag-") as directory:
@@ -136,7 +136,7 @@ class _BagErrors(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def _ocfl_records(store: BucketReader, manifest: Manifest) -> Iterator[Record]:
+def _ocfl_records(store: BucketReader, manifest: BagManifest) -> Iterator[Record]:
     folder = manifest.folder
     where = f"{folder}inventory.json"
     body = _read(store, manifest.files["inventory.json"])

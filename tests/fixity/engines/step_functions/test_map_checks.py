@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fixity.catalog import Bucket, LedgerMapping
-from fixity.engines.step_functions import Result
+from fixity.engines.step_functions import MapOutput
 from fixity.engines.step_functions.checks import Told, ToldChecks
 from fixity.engines.step_functions.gather import parse_time
 from fixity.engines.step_functions.keep_checks import KeptChecks, keep_told
@@ -44,7 +44,7 @@ def told(
     mapped = LedgerMapping(**{**MAPPING, **mapping})
     taker = ToldChecks(mapped, buckets or [Bucket(name="b")], tmp_path / "told.parquet")
     for output in outputs:
-        taker.take(Result(output, began, ended or (began + timedelta(seconds=1) if began else None)))
+        taker.take(MapOutput(output, began, ended or (began + timedelta(seconds=1) if began else None)))
     return taker.close()
 
 
