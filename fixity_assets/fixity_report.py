@@ -11,7 +11,7 @@ from datetime import datetime
 import dagster as dg
 
 from fixity.catalog import Pair
-from fixity.reports import Check, check_names, stats, verdict
+from fixity.reports import Verdict, check_names, stats, verdict
 from fixity.reports.pair import PairReport, make_report
 from fixity_assets.describe import GROUP, RETRIES, told_plainly
 from fixity_assets.partitions import Partitions
@@ -90,7 +90,7 @@ def _time(time: datetime | None) -> dg.MetadataValue:
     return dg.MetadataValue.text("never") if time is None else dg.MetadataValue.timestamp(time)
 
 
-def _check_result(check: Check) -> dg.AssetCheckResult:
+def _check_result(check: Verdict) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=check.name,
         passed=check.passed,

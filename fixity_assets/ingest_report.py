@@ -18,7 +18,7 @@ from fixity.engines.stream.shards import Plan
 from fixity.humanize import bytes_text
 from fixity.ingest.counts import counts_of_bucket
 from fixity.ingest.plan import ingest_scratch, kept_plans, plan_ingest
-from fixity.ingest.report import Counts, IngestReport, make_ingest_report
+from fixity.ingest.report import IngestCounts, IngestReport, make_ingest_report
 from fixity.ingest.tags import tag_writer
 from fixity.ingest.verdict import check_names, verdict
 from fixity.lake import Lake
@@ -123,7 +123,7 @@ def compare_with_baselines(
 
 def _make(
     context: dg.OpExecutionContext, kept_in: Lake, stores: StoresResource
-) -> tuple[IngestReport, Counts]:
+) -> tuple[IngestReport, IngestCounts]:
     """The run's report, and what all checks of the bucket say together."""
     name = context.partition_key
     bucket, threads = stores.catalog.bucket(name), stores.threads(name)

@@ -52,7 +52,7 @@ def ingest(
 ) -> None:
     """Read objects and hold them against the checksums that were recorded of them."""
     from fixity.ingest.records import GivenWrong, keep_given
-    from fixity.ingest.report import Counts
+    from fixity.ingest.report import IngestCounts
     from fixity.ingest.verdict import verdict
     from fixity.lake import open_lake
     from fixity.ledger.selection import keep_selection
@@ -92,7 +92,7 @@ def ingest(
     )
     typer.echo(f"CSV: {said['csv']}")
     # The checks of the asset speak of the whole bucket.
-    counted = Counts(**{each.name: said[each.name] for each in fields(Counts)})
+    counted = IngestCounts(**{each.name: said[each.name] for each in fields(IngestCounts)})
     wrong = [each for each in verdict(counted) if not each.passed and each.severity == "ERROR"]
     raise typer.Exit(Exit.NOT_VERIFIED if wrong else Exit.VERIFIED)
 

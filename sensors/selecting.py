@@ -23,7 +23,7 @@ EVENTS = "fixity/events"
 
 
 @dataclass
-class Batch:
+class EventBatch:
     """What one tick's messages name, by bucket of the catalog, and the run key's making."""
 
     objects: dict[str, list[Wanted]] = field(default_factory=dict)
@@ -53,14 +53,14 @@ def take_batch(
     kind: ObjectEventKind,
     log: Callable[[str], object],
     wanted: Callable[[str], bool] = lambda bucket: True,
-) -> tuple[Inbox, Batch]:
+) -> tuple[Inbox, EventBatch]:
     """The messages of a tick, and the objects that their events of one kind name.
 
     Arguments: `wanted`, of which buckets of the catalog; `log` takes what is left out, and why.
     Raises QueueUnreachable.
     """
     inbox = Inbox(queue, cursor)
-    batch = Batch()
+    batch = EventBatch()
     for message in inbox.messages:
         of_ours = False
         for event in inbox.events(message, log):
@@ -74,7 +74,7 @@ def take_batch(
 
 def _add(
     catalog: Catalog,
-    batch: Batch,
+    batch: EventBatch,
     event: ObjectEvent,
     log: Callable[[str], object],
     wanted: Callable[[str], bool],

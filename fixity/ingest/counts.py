@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from fixity.ingest.report import Counts
+from fixity.ingest.report import IngestCounts
 from fixity.lake import Lake
 from fixity.lake.database import open_database
 from fixity.lake.latest import latest_table
@@ -22,7 +22,7 @@ _SQL = Path(__file__).with_suffix(".sql")
 _CLOCKS = timedelta(hours=1)  # how far the lake's clock may be from ours
 
 
-def counts_of_bucket(lake: Lake, bucket: str, workspace: Path) -> Counts:
+def counts_of_bucket(lake: Lake, bucket: str, workspace: Path) -> IngestCounts:
     """Count the newest ingest row of each object of a bucket.
 
     `compared_with` stays empty. Raises LakeError, TableUnreadable.
@@ -38,7 +38,7 @@ def counts_of_bucket(lake: Lake, bucket: str, workspace: Path) -> Counts:
     given = {"tables": [str(table) for table in tables], "listing": str(listing), "listed_at": listed_at}
     with naming_the_unreadable(listing, *tables), open_database(workspace) as database:
         found = database.execute(_SQL.read_text(encoding="utf-8"), given).to_arrow_table().to_pylist()[0]
-    return Counts(**found)
+    return IngestCounts(**found)
 
 
 def _tables_that_count(lake: Lake, bucket: str, workspace: Path) -> list[Path]:

@@ -15,7 +15,7 @@ read_last AS (
     GROUP BY key
 ),
 
-snapshot AS (
+standing AS (
     SELECT n.*
     FROM newest AS n
     LEFT JOIN read_parquet($listing) AS o
@@ -47,7 +47,7 @@ SELECT
         SELECT count(*)
         FROM read_parquet($listing) AS o
         WHERE NOT EXISTS (
-            FROM snapshot AS s WHERE s.key = o.key AND s.version_id IS NOT DISTINCT FROM o.version_id
+            FROM standing AS s WHERE s.key = o.key AND s.version_id IS NOT DISTINCT FROM o.version_id
         )
     ) AS unread
-FROM snapshot
+FROM standing

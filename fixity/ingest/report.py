@@ -38,7 +38,7 @@ TagWriter = Callable[[Iterable[dict[str, Any]]], Iterator[str | None]]
 
 
 @dataclass
-class Counts:
+class IngestCounts:
     """What a report counts. unread: objects that are listed and were never read; of a whole bucket alone."""
 
     objects: int = 0
@@ -77,7 +77,7 @@ class IngestReport:
     """A report as kept: what was counted, its files' names in the lake, the first rows that are not
     in order. latest_csv: None for a run over a few objects, which is not the newest of its bucket."""
 
-    counts: Counts
+    counts: IngestCounts
     table: str
     csv: str
     latest_csv: str | None
@@ -122,7 +122,7 @@ def make_ingest_report(
         made = _made(lake, scratch, plans, objects, given, table, write_tags)
     else:
         made = _kept(kept)
-    counts = Counts()
+    counts = IngestCounts()
     not_ok: list[dict[str, Any]] = []
     with csv_file.open("w", newline="", encoding="utf-8") as text:
         csv_writer = csv.writer(text, lineterminator="\n")

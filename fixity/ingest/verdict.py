@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fixity.ingest.report import Counts
-from fixity.reports.verdict import Check, Severity
+from fixity.ingest.report import IngestCounts
+from fixity.reports.verdict import Severity, Verdict
 
 _CLAIMS: dict[str, tuple[Severity, str]] = {
     "no_notmatched": ("ERROR", "No object differs from the checksum that was recorded of it"),
@@ -21,7 +21,7 @@ def check_names() -> dict[str, str]:
     return {name: claim for name, (_, claim) in _CLAIMS.items()}
 
 
-def verdict(counts: Counts) -> list[Check]:
+def verdict(counts: IngestCounts) -> list[Verdict]:
     """The checks of a report, in the order of `check_names`."""
     rows = {
         "no_notmatched": counts.not_matched,
@@ -34,7 +34,7 @@ def verdict(counts: Counts) -> list[Check]:
         "all_tags_written": counts.tags_not_written,
     }
     return [
-        Check(
+        Verdict(
             name,
             not rows[name],
             severity,

@@ -6,17 +6,17 @@ from fixity.reports.columns import COLUMNS, STATUSES
 from fixity.reports.compare import Outcome, Side, TableNotConsistent, compare
 from fixity.reports.counts import Counts
 from fixity.reports.summary import stats, summary_text
-from fixity.reports.verdict import Check, check_names, verdict
+from fixity.reports.verdict import Verdict, check_names, verdict
 
 __all__ = [
     "COLUMNS",
     "STATUSES",
-    "Check",
     "Counts",
     "Outcome",
     "Side",
     "TableNotConsistent",
     "TableNotSorted",
+    "Verdict",
     "check_names",
     "compare",
     "stats",

@@ -66,7 +66,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _RangeReport:
     """What came of one range."""
 
     csv: Path
@@ -161,7 +161,7 @@ class _Comparer:
             cursor.execute("SET VARIABLE bucket = $bucket", {"bucket": bucket})
             self._cursors.put(cursor)
 
-    def run(self, number: int, keys: KeyRange) -> _Part:
+    def run(self, number: int, keys: KeyRange) -> _RangeReport:
         """Compare one range, and write its part of the CSV."""
         part = self._parts_dir / f"{number}.csv"
         parameters = self._parameters | {
@@ -184,7 +184,7 @@ class _Comparer:
         finally:
             self._cursors.put(cursor)
         problems = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-        return _Part(part, Counts(*figures), replica_rows, problems)
+        return _RangeReport(part, Counts(*figures), replica_rows, problems)
 
 
 def _execute(
@@ -194,10 +194,10 @@ def _execute(
 
 
 def _in_order(
-    run: Callable[[int, KeyRange], _Part], ranges: list[KeyRange], threads: int
-) -> Generator[_Part]:
+    run: Callable[[int, KeyRange], _RangeReport], ranges: list[KeyRange], threads: int
+) -> Generator[_RangeReport]:
     """The parts of all ranges in order; only a few more are begun than were taken."""
-    waiting = deque[Future[_Part]]()
+    waiting = deque[Future[_RangeReport]]()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for number, keys in enumerate(ranges):

@@ -87,10 +87,10 @@ def _compare(
     left_out: dict[str, list[str]] = {"source_left_out": [], "replica_left_out": []}
 
     def side(bucket: str, texts: list[str]) -> _Table:
-        def told(each: LeftOut) -> None:
+        def note_left_out(each: LeftOut) -> None:
             texts.append(f"{lake.location(each.name)} {each.why}")
 
-        return current_checksums(lake, bucket, workspace, now, told, thoroughly)
+        return current_checksums(lake, bucket, workspace, now, note_left_out, thoroughly)
 
     source_table, source = side(pair.source, left_out["source_left_out"])
     replica_table, replica = side(pair.replica, left_out["replica_left_out"])

@@ -35,7 +35,7 @@ of each pair. due: what is due in buckets that have a term, in the order in whic
 
 
 class Explorer:
-    """A database with the views of a catalog. `log` takes files that are left out."""
+    """A database with the views of a catalog. `log` takes what is left out, and why."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ Severity = Literal["ERROR", "WARN"]
 
 
 @dataclass(frozen=True)
-class Check:
+class Verdict:
     """One check of a report. rows: how many rows (or files) it is about; it passed where there are none."""
 
     name: str
@@ -41,7 +41,7 @@ def check_names() -> dict[str, str]:
     return dict(_MEANINGS)
 
 
-def verdict(counts: Counts, left_out: Sequence[str] = ()) -> list[Check]:
+def verdict(counts: Counts, left_out: Sequence[str] = ()) -> list[Verdict]:
     """The checks of a report. `left_out`: files of the ledgers that could not be read.
 
     Such a file may say of any object what an older check does not: no report without it is verified.
@@ -68,19 +68,19 @@ def verdict(counts: Counts, left_out: Sequence[str] = ()) -> list[Check]:
     ]
 
 
-def _ledger_readable(left_out: Sequence[str]) -> Check:
+def _ledger_readable(left_out: Sequence[str]) -> Verdict:
     name = "ledger_readable"
     text = (
         f"left out, so that older checks may stand in the place of newer ones: {'; '.join(left_out)}"
         if left_out
         else _MEANINGS[name]
     )
-    return Check(name, passed=not left_out, severity="ERROR", description=text, rows=len(left_out))
+    return Verdict(name, passed=not left_out, severity="ERROR", description=text, rows=len(left_out))
 
 
-def _check(name: str, severity: Severity, rows: int, what: str, also: str = "") -> Check:
+def _check(name: str, severity: Severity, rows: int, what: str, also: str = "") -> Verdict:
     text = f"{_objects(rows)} {what}" if rows else _MEANINGS[name]
-    return Check(name, passed=not rows, severity=severity, description=text + also, rows=rows)
+    return Verdict(name, passed=not rows, severity=severity, description=text + also, rows=rows)
 
 
 def _objects(count: int) -> str:

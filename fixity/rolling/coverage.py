@@ -97,7 +97,7 @@ def bucket_coverage(
 
 
 def _silent(lake: Lake, bucket: Bucket, now: datetime) -> float | None:
-    """Hours since the last heartbeat or end of a rolling run, where a schedule that runs would have given one."""
+    """Hours since a rolling run last beat or ended; None where that is not too long."""
     allowed = max(4 * bucket.batch_interval, timedelta(hours=2))
     beats = [datetime.fromisoformat(each.beat) for each in leases(lake, bucket.name)]
     ended = last_roll(lake, bucket.name)

@@ -1,4 +1,4 @@
-"""What the tests of the domain share: stores with a throttle that never waits, and short ways to read them."""
+"""What the tests of the domain share: a throttle that never waits, and short ways to read stores."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class NotAsListed(ObjectUnreadable):
 class Requests:
     """Sends requests to one bucket, over one connection a thread.
 
-    Arguments: `name`, the bucket for messages; `address`; `throttle` is told when the store asks for less.
+    Arguments: `name`, the bucket for messages; `address`; `throttle` hears when the store asks for less.
     """
 
     def __init__(self, name: str, address: Address, throttle: Throttle) -> None:

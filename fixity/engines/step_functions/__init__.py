@@ -13,9 +13,9 @@ from fixity.engines.step_functions.results_bucket import ResultsBucket
 __all__ = [
     "BucketUnreachable",
     "Gathered",
+    "MapOutput",
     "MapRun",
     "OnFailed",
-    "Result",
     "ResultsBucket",
     "ResultsRefused",
     "gather",

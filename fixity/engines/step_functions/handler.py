@@ -1,4 +1,4 @@
-"""The Lambda that stands in the state machine after its map: `fixity.engines.step_functions.handler.handler`.
+"""The Lambda behind a state machine's map, deployed as `fixity.map_results.handler.handler`.
 
 Settings come from the catalog that FIXITY_CATALOG names; without one, the bucket is on AWS and the
 results go where the National Archives expect them. It writes the results object alone: checks are kept

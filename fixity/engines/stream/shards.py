@@ -119,7 +119,7 @@ class Progress:
     of_size: int
 
 
-class _Part:
+class _PartOfShard:
     """A part being filled: checks arrive in any order and are kept when all are there."""
 
     def __init__(self, rows: pa.Table) -> None:
@@ -177,13 +177,13 @@ def hash_shard(
         objects = sum(part.objects for part in finished)
         size = sum(part.size for part in finished)
         wanted = [part for part in parts if part not in finished]
-        filling: dict[int, _Part] = {}
+        filling: dict[int, _PartOfShard] = {}
         part_of: dict[int, Shard] = {}
 
         def items() -> Iterator[tuple[int, ListedObject]]:
             for part in wanted:
                 part_rows = rows.slice(part.first, part.objects)
-                filling[part.first] = _Part(part_rows)
+                filling[part.first] = _PartOfShard(part_rows)
                 for position, item in enumerate(listed_objects(part_rows), part.first):
                     part_of[position] = part
                     yield position, item

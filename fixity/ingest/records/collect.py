@@ -58,7 +58,7 @@ def take_baselines(
 
     Arguments: `attributes`, None for a store that has none; `objects`, a local inventory; `preferred`,
     the algorithm that is taken first among records of one kind; `scratch`, where in the lake the parts are
-    kept that an interrupted attempt goes on from, which `log` is told; `everything`, whether the
+    kept that an interrupted attempt goes on from, which goes to `log`; `everything`, whether the
     inventory is the whole bucket, so that a record of an object that is not in it speaks of one that
     is missing; `gone`, keys of which that is so in any case; `excluded`, keys that no listing has:
     records of them are left out.

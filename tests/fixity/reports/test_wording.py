@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fixity.reports import STATUSES, Check, Counts, check_names, stats, summary_text, verdict
+from fixity.reports import STATUSES, Counts, Verdict, check_names, stats, summary_text, verdict
 
 CLEAN = Counts(total_objects=6, matches=6, rows=6)
 
@@ -84,33 +84,33 @@ def test_an_empty_source_passes_every_check() -> None:
     [
         (
             replace(CLEAN, mismatches=1),
-            Check("no_mismatches", False, "ERROR", "1 object differ between source and replica", 1),
+            Verdict("no_mismatches", False, "ERROR", "1 object differ between source and replica", 1),
         ),
         (
             replace(CLEAN, missing_source=2),
-            Check("no_missing_source", False, "ERROR", "2 objects missing in the source", 2),
+            Verdict("no_missing_source", False, "ERROR", "2 objects missing in the source", 2),
         ),
         (
             replace(CLEAN, missing_replica=1000),
-            Check("no_missing_replica", False, "ERROR", "1,000 objects missing in the replica", 1000),
+            Verdict("no_missing_replica", False, "ERROR", "1,000 objects missing in the replica", 1000),
         ),
         (
             replace(CLEAN, failed_source=1, failed_replication=2),
-            Check(
+            Verdict(
                 "no_failures", False, "ERROR", "3 objects not readable: 1 in the source, 2 in the replica", 3
             ),
         ),
         (
             replace(CLEAN, not_checked=2),
-            Check("all_checked", False, "WARN", "2 objects skipped on a side", 2),
+            Verdict("all_checked", False, "WARN", "2 objects skipped on a side", 2),
         ),
         (
             replace(CLEAN, incomparable=2),
-            Check("all_comparable", False, "WARN", "2 objects with checksums that cannot be compared", 2),
+            Verdict("all_comparable", False, "WARN", "2 objects with checksums that cannot be compared", 2),
         ),
     ],
 )
-def test_each_trouble_fails_its_check_and_no_other(counts: Counts, failing: Check) -> None:
+def test_each_trouble_fails_its_check_and_no_other(counts: Counts, failing: Verdict) -> None:
     assert [check for check in verdict(counts) if not check.passed] == [failing]
 
 

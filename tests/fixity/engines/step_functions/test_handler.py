@@ -50,9 +50,10 @@ def _catalog(folder: Path, seaweedfs: SeaweedFS, **map_results: object) -> Path:
 def test_the_state_machine_s_message_brings_the_object_s_key_and_bucket_without_dagster(
     written: WrittenRun, seaweedfs: SeaweedFS
 ) -> None:
+    # The path is the one that deployed Lambdas are configured with.
     program = (
         "import json, sys\n"
-        "from fixity.engines.step_functions.handler import handler\n"
+        "from fixity.map_results.handler import handler\n"
         "print(json.dumps(handler(json.loads(sys.stdin.read()), None)))\n"
         "sys.exit(any(name in sys.modules for name in ('dagster', 'pyarrow', 'duckdb')))\n"
     )
