@@ -17,6 +17,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fixity.errors import FixityError
+
 # Arrow's own allocator holds on to what was freed: hashing a million objects peaked at 225 MB with it,
 # and peaks at 157 MB with the system's.
 pa.set_memory_pool(pa.system_memory_pool())
@@ -138,7 +140,7 @@ SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
 """The three ends of a check."""
 
 
-class TableUnreadable(ValueError):
+class TableUnreadable(FixityError):
     """A file of the lake is no whole table. The message names it and says what to do."""
 
     def __init__(self, file: Path | str, why: object) -> None:
@@ -238,7 +240,3 @@ class Provenance:
             )
         except (KeyError, ValueError) as error:
             raise TableUnreadable(file, repr(error)) from error
-
-
-class AnotherPlace(Exception):
-    """What was listed is not where the catalog says that the bucket is. The message says what to do."""

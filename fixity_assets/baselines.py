@@ -21,7 +21,7 @@ from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import baselines_file, baselines_folder
 from fixity.ledger.selection import is_excluded
 from fixity.tables import BASELINES, Provenance
-from fixity_assets.describe import GROUP, RETRIES, column_schema, told_plainly
+from fixity_assets.describe import GROUP, RETRIES, column_schema, failures_in_plain_words
 from fixity_assets.selected import SelectedObjects
 from resources import LakeResource, ProgressResource, StoresResource
 
@@ -50,7 +50,7 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
     ) -> dg.MaterializeResult:
         name = context.partition_key
         bucket = stores.catalog.bucket(name)
-        with told_plainly(), stores.open(name) as store:
+        with failures_in_plain_words(), stores.open(name) as store:
             kept_in = lake.open()
             selected = SelectedObjects(
                 context.op_execution_context, kept_in, name, stores.catalog.place_of(name)

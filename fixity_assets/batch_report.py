@@ -48,7 +48,7 @@ def keep_job_report(
 ) -> None:
     """Ingest the report of the job that was found.
 
-    Raises ReportUnusable, NothingToIngest, TableMissing, AnotherPlace, StoreUnreachable, LakeError.
+    Raises ReportUnusable, NothingToIngest, TableMissing, AnotherPlace, BucketUnreachable, LakeError.
     """
     bucket = s3_control.catalog.bucket(context.partition_key)
     found = JobState(**json.loads(lake.read_text(_found_file(scratch))))

@@ -13,7 +13,7 @@ import dagster as dg
 
 from fixity.engines.s3_batch.job_records import waiting_requests
 from fixity.engines.s3_batch.request import note_request, requested_job, submit_request
-from fixity_assets.describe import GROUP, RETRIES, told_plainly
+from fixity_assets.describe import GROUP, RETRIES, failures_in_plain_words
 from jobs.names import CHECKSUM_JOB_ASSET, REQUEST_TAG
 from resources import CatalogResource, LakeResource, S3ControlResource
 
@@ -56,7 +56,7 @@ def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str])
         lake: LakeResource,
         s3_control: S3ControlResource,
     ) -> Iterator[dg.MaterializeResult]:
-        with told_plainly():
+        with failures_in_plain_words():
             bucket = catalog.bucket(context.partition_key)
             client, kept_in = s3_control.client(bucket.name), lake.open()
             token = context.run.tags.get(REQUEST_TAG)

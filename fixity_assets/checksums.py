@@ -22,7 +22,7 @@ from fixity.lake.sweep import SCRATCH_DAYS, sweep
 from fixity.ledger.inventory import TableMissing, newest_inventory
 from fixity.tables import CHECKSUMS
 from fixity_assets.batch_report import find_job, keep_job_report
-from fixity_assets.describe import GROUP, RETRIES, checksums_metadata, column_schema, told_plainly
+from fixity_assets.describe import GROUP, RETRIES, checksums_metadata, column_schema, failures_in_plain_words
 from fixity_assets.hashing import hash_planned
 from jobs.runs import UNFINISHED
 from resources import LakeResource, ProgressResource, S3ControlResource, StoresResource
@@ -69,7 +69,7 @@ def plan_shards(
     """Cut the newest inventory into shards by objects and bytes; or find the job that S3 has finished."""
     bucket = context.partition_key
     scratch = _scratch(context)
-    with told_plainly():
+    with failures_in_plain_words():
         kept_in = lake.open()
         if s3_control.checks(bucket):
             find_job(context, kept_in, s3_control, scratch)
@@ -123,7 +123,7 @@ def keep_table(
     """Join the parts to the run's table in the ledger; or make it of the report of S3's job."""
     bucket = context.partition_key
     scratch = _scratch(context)
-    with told_plainly():
+    with failures_in_plain_words():
         kept_in = lake.open()
         if s3_control.checks(bucket):
             keep_job_report(context, kept_in, s3_control, stores, scratch)

@@ -8,7 +8,7 @@ import dagster as dg
 
 from fixity.ledger.inventory import TableMissing
 from fixity.rolling import BucketCoverage, bucket_coverage
-from fixity_assets.describe import GROUP, told_plainly
+from fixity_assets.describe import GROUP, failures_in_plain_words
 from resources import CatalogResource, LakeResource
 
 NAME = "coverage"
@@ -48,7 +48,7 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         rows: list[BucketCoverage] = []
         unlisted: list[str] = []
-        with told_plainly():
+        with failures_in_plain_words():
             kept_in = lake.open()
             for bucket in catalog.catalog.buckets.values():
                 if bucket.fixity_every is None:

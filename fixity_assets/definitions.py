@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from fixity.catalog import Catalog, load_catalog
+from fixity.errors import WrongUsage
 from fixity_assets.baselines import baselines_asset
 from fixity_assets.checksum_job import checksum_job_asset
 from fixity_assets.checksums import checksums_asset
@@ -53,7 +54,7 @@ def build_definitions(
     Arguments: `resource_overrides` replace resources by name: `catalog`, `stores`, `lake`,
     `progress`, `queues`, `s3_control`, `map_results`. `executor_name` is in_process or multiprocess,
     by default what FIXITY_EXECUTOR says.
-    Raises ValueError for an unknown executor.
+    Raises WrongUsage for an unknown executor.
     """
     partitions = Partitions.of(catalog)
     owners = sorted({owner for bucket in catalog.buckets.values() for owner in bucket.owners})
@@ -102,7 +103,7 @@ def _executor(name: str) -> tuple[dg.ExecutorDefinition, int]:
         return dg.in_process_executor, 1
     if name == "multiprocess":
         return dg.multiprocess_executor.configured({"max_concurrent": PROCESSES}), PROCESSES
-    raise ValueError(f"{EXECUTOR_VARIABLE} is '{name}'; it must be in_process or multiprocess")
+    raise WrongUsage(f"{EXECUTOR_VARIABLE} is '{name}'; it must be in_process or multiprocess")
 
 
 @dg.definitions

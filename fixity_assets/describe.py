@@ -9,33 +9,16 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from fixity.buckets import StoreUnreachable
-from fixity.catalog import CatalogError
-from fixity.engines.s3_batch.errors import NothingToIngest, NotInInventory, ReportUnusable, S3ControlError
+from fixity.errors import FixityError, WrongUsage, plain_words
 from fixity.humanize import bytes_text
-from fixity.lake import Lake, LakeError
-from fixity.ledger.inventory import TableMissing
+from fixity.lake import Lake
 from fixity.ledger.write import Checksums
-from fixity.reports import TableNotConsistent, TableNotSorted
-from fixity.tables import AnotherPlace, TableUnreadable
+from jobs.names import WRONG_USAGE
 
 GROUP = "fixity"
 
 RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
-"""For a lake or a service that is away for a moment; `told_plainly` says which failures are final."""
-
-_FINAL = (
-    AnotherPlace,
-    CatalogError,
-    NotInInventory,
-    NothingToIngest,
-    ReportUnusable,
-    TableMissing,
-    TableNotConsistent,
-    TableNotSorted,
-    TableUnreadable,
-)
-"""What another attempt a moment later would not change."""
+"""For a lake or a service that is away for a moment; an error says itself whether it is final."""
 
 
 def column_schema(schema: pa.Schema) -> dg.TableSchema:
@@ -70,22 +53,17 @@ def checksums_metadata(lake: Lake, kept: Checksums, algorithm: str, inventory: s
 
 
 @contextmanager
-def told_plainly() -> Iterator[None]:
-    """Failures that the domain foresees end a step with their own message.
+def failures_in_plain_words() -> Iterator[None]:
+    """Errors that can happen in use end a step with their own text; a bug keeps its stack trace.
 
-    A step is retried only where another attempt may go well: expired credentials will not.
+    A step is retried unless the error is final: a new attempt does not renew expired credentials.
     """
     try:
         yield
-    except _FINAL as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
-    except StoreUnreachable as error:
-        raise dg.Failure(description=str(error), allow_retries=error.passing) from error
-    except (S3ControlError, LakeError, OSError) as error:  # a full disk among them
-        raise dg.Failure(description=str(error)) from error
     except Exception as error:
-        # By its name: the import takes a tenth of a second, which hashing does not need.
-        library = type(error).__module__.partition(".")[0].lstrip("_")
-        if library not in ("duckdb", "pyarrow"):
+        text = plain_words(error)
+        if text is None:
             raise
-        raise dg.Failure(description=f"{library}, which reads the lake's tables: {error}") from error
+        final = isinstance(error, FixityError) and error.final
+        wrong = {WRONG_USAGE: True} if isinstance(error, WrongUsage) else None
+        raise dg.Failure(description=text, metadata=wrong, allow_retries=not final) from error

@@ -13,7 +13,7 @@ import dagster as dg
 from fixity.catalog import Pair
 from fixity.reports import Verdict, check_names, stats, verdict
 from fixity.reports.pair import PairReport, make_report
-from fixity_assets.describe import GROUP, RETRIES, told_plainly
+from fixity_assets.describe import GROUP, RETRIES, failures_in_plain_words
 from fixity_assets.partitions import Partitions
 from fixity_assets.report_page import problems_table, report_schema, summary_chart
 from jobs.names import REPLICA_RUN, REPORT_ASSET, SOURCE_RUN
@@ -47,7 +47,7 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
     def fixity_report(
         context: dg.AssetExecutionContext, catalog: CatalogResource, lake: LakeResource
     ) -> dg.MaterializeResult:
-        with told_plainly():
+        with failures_in_plain_words():
             pair = catalog.pair(context.partition_key)
             kept_in = lake.open()
             cautions = catalog.catalog.cautions(pair)

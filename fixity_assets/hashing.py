@@ -8,7 +8,7 @@ import dagster as dg
 
 from fixity.engines.stream.shards import Plan, hash_shard
 from fixity.lake import Lake
-from fixity_assets.describe import told_plainly
+from fixity_assets.describe import failures_in_plain_words
 from resources import LakeResource, ProgressResource, StoresResource
 
 
@@ -24,7 +24,7 @@ def hash_planned(
     Arguments: `planned` gives the plan, the scratch that its parts are in, and the shard's number.
     """
     bucket = context.partition_key
-    with told_plainly(), stores.open(bucket) as store:
+    with failures_in_plain_words(), stores.open(bucket) as store:
         kept_in = lake.open()
         plan, scratch, number = planned(kept_in)
         plan.refuse_elsewhere(bucket, stores.catalog.place_of(bucket))

@@ -23,7 +23,7 @@ from fixity.ingest.tags import tag_writer
 from fixity.ingest.verdict import check_names, verdict
 from fixity.lake import Lake
 from fixity.tables import INGEST
-from fixity_assets.describe import GROUP, RETRIES, column_schema, told_plainly
+from fixity_assets.describe import GROUP, RETRIES, column_schema, failures_in_plain_words
 from fixity_assets.hashing import hash_planned
 from fixity_assets.selected import SelectedObjects
 from resources import LakeResource, ProgressResource, StoresResource
@@ -40,7 +40,7 @@ def plan_reading(
 ) -> Iterator[dg.DynamicOutput[None]]:
     """Say with which algorithm each object is read, and cut them into shards."""
     bucket = context.partition_key
-    with told_plainly(), stores.open(bucket) as store:
+    with failures_in_plain_words(), stores.open(bucket) as store:
         kept_in = lake.open()
         selected = SelectedObjects(context, kept_in, bucket, stores.catalog.place_of(bucket))
         with kept_in.workspace() as workspace:
@@ -48,7 +48,7 @@ def plan_reading(
             usual = stores.catalog.bucket(bucket).algorithm
             plans = plan_ingest(kept_in, selected.scratch, objects, baselines, usual, workspace)
     for algorithm, plan in plans.items():
-        with told_plainly():
+        with failures_in_plain_words():
             plan.refuse_elsewhere(bucket, stores.catalog.place_of(bucket))
         context.log.info(f"{bucket}: {plan.objects:,} objects with {algorithm}, {bytes_text(plan.size)}")
         for number in range(len(plan.shards)):
@@ -88,7 +88,7 @@ def compare_with_baselines(
 ) -> Iterator[dg.Output | dg.AssetCheckResult]:
     """Hold what was computed against what was recorded, write tags where wanted, keep the report."""
     bucket = context.partition_key
-    with told_plainly():
+    with failures_in_plain_words():
         kept_in = lake.open()
         report, of_bucket = _make(context, kept_in, stores)
     counts = {name: value for name, value in vars(report.counts).items() if name != "compared_with"}

@@ -9,7 +9,7 @@ import dagster as dg
 from fixity.humanize import bytes_text
 from fixity.ledger.inventory import take_inventory
 from fixity.tables import INVENTORY
-from fixity_assets.describe import GROUP, column_schema, told_plainly
+from fixity_assets.describe import GROUP, column_schema, failures_in_plain_words
 from resources import LakeResource, ProgressResource, StoresResource
 
 
@@ -32,7 +32,7 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         progress: dg.ResourceParam[ProgressResource],
     ) -> dg.MaterializeResult:
         bucket = context.partition_key
-        with told_plainly(), stores.open(bucket) as store:
+        with failures_in_plain_words(), stores.open(bucket) as store:
             kept_in = lake.open()
             report = progress.listing(context.op_execution_context, bucket)
             said = stores.catalog.bucket(bucket)

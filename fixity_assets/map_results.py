@@ -11,29 +11,27 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from fixity.engines.step_functions import BucketUnreachable, MapRun, ResultsRefused
+from fixity.engines.step_functions import MapRun, ResultsRefused
 from fixity.engines.step_functions.keep import Kept, find_run, keep_run
 from fixity.engines.step_functions.keep_checks import KeptChecks
 from fixity.lake import Lake
 from fixity.ledger.inventory import Inventory
 from fixity.ledger.write import Checksums
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
-from fixity_assets.describe import GROUP, RETRIES, told_plainly
+from fixity_assets.describe import GROUP, RETRIES, failures_in_plain_words
 from jobs.names import MAP_RESULTS_ASSET, MAP_RUNS, REFUSED
 from resources import LakeResource, StoresResource
 from resources.map_results import MapResultsResource
 
 
 @contextmanager
-def _refusals_told_plainly(context: dg.AssetExecutionContext) -> Iterator[None]:
-    with told_plainly():
-        try:
-            yield
-        except ResultsRefused as error:
-            context.instance.add_run_tags(context.run.run_id, {REFUSED: "true"})
-            raise dg.Failure(description=str(error), allow_retries=False) from error
-        except BucketUnreachable as error:
-            raise dg.Failure(description=str(error)) from error
+def _tagged_if_refused(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Tags a run whose results are refused, so that the sensor does not try them again."""
+    try:
+        yield
+    except ResultsRefused:
+        context.instance.add_run_tags(context.run.run_id, {REFUSED: "true"})
+        raise
 
 
 def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
@@ -54,7 +52,7 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
         stores: StoresResource,
         lake: LakeResource,
     ) -> dg.MaterializeResult:
-        with _refusals_told_plainly(context):
+        with failures_in_plain_words(), _tagged_if_refused(context):
             settings, bucket = map_results.settings, map_results.open()
             run = find_run(bucket, settings, context.partition_key)
             kept_in = lake.open()

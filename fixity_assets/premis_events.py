@@ -7,7 +7,7 @@ Each run writes the events of the checks that have none yet, as `premis/<bucket>
 import dagster as dg
 
 from fixity.reports.premis import export_events
-from fixity_assets.describe import GROUP, told_plainly
+from fixity_assets.describe import GROUP, failures_in_plain_words
 from resources import CatalogResource, LakeResource
 
 NAME = "premis_events"
@@ -28,7 +28,7 @@ def premis_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg
     def premis_events(
         context: dg.AssetExecutionContext, catalog: CatalogResource, lake: LakeResource
     ) -> dg.MaterializeResult:
-        with told_plainly():
+        with failures_in_plain_words():
             bucket = catalog.bucket(context.partition_key)
             kept_in = lake.open()
             exported = export_events(

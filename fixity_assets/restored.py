@@ -15,7 +15,7 @@ from fixity.ingest.restore.look import Look, look_at_archived
 from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.selection import keep_selection
 from fixity.tables import RESTORED
-from fixity_assets.describe import GROUP, RETRIES, column_schema, told_plainly
+from fixity_assets.describe import GROUP, RETRIES, column_schema, failures_in_plain_words
 from jobs.names import LOOK_AGAIN_AT, READY, RESTORED_ASSET
 from resources import LakeResource, StoresResource
 
@@ -54,7 +54,7 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
         bucket = stores.catalog.bucket(name)
         if bucket.archived != "restore":
             raise dg.Failure(f"{name} is not to be restored: its catalog entry lacks `archived: restore`")
-        with told_plainly():
+        with failures_in_plain_words():
             kept_in = lake.open()
             threads = stores.threads(name)
             attributes = open_attributes(stores.catalog.catalog, bucket, threads)

@@ -5,9 +5,6 @@ soon. The checks are kept in the lake as `checksums/<bucket>/<run id>.parquet`, 
 ledger, and change what `checksums` says of the bucket, so that a run counts as its materialization too.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import dagster as dg
 from pydantic import Field
 
@@ -15,16 +12,14 @@ from fixity.humanize import bytes_text
 from fixity.ledger import ready
 from fixity.ledger.fold import settings_of
 from fixity.rolling import (
-    BucketBusy,
     Damage,
-    LeaseLost,
     Rolled,
     damaged_now,
     egress_budget,
     order_for,
     roll,
 )
-from fixity_assets.describe import GROUP, told_plainly
+from fixity_assets.describe import GROUP, failures_in_plain_words
 from jobs.names import ROLLING
 from resources import CatalogResource, LakeResource, StoresResource
 
@@ -38,16 +33,6 @@ class RollConfig(dg.Config):
 
     items: int | None = None
     keys: list[str] = Field(default=[])
-
-
-@contextmanager
-def rolling_told_plainly() -> Iterator[None]:
-    """As told_plainly, with what is foreseen of rolling runs."""
-    try:
-        with told_plainly():
-            yield
-    except (BucketBusy, LeaseLost, ValueError) as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
 
 
 def rolling_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
@@ -66,7 +51,7 @@ def rolling_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> d
         context: dg.AssetExecutionContext, config: RollConfig, stores: StoresResource, lake: LakeResource
     ) -> dg.MaterializeResult:
         bucket = stores.catalog.bucket(context.partition_key)
-        with rolling_told_plainly():
+        with failures_in_plain_words():
             kept_in = lake.open()
             budget = egress_budget(stores.catalog.catalog, bucket)
             place = stores.catalog.place_of(bucket.name)
@@ -116,7 +101,7 @@ def no_damage_check(buckets: dg.PartitionsDefinition[str]) -> dg.AssetChecksDefi
     ) -> dg.AssetCheckResult:
         run = context.op_execution_context
         bucket = catalog.bucket(run.partition_key)
-        with rolling_told_plainly():
+        with failures_in_plain_words():
             kept_in = lake.open()
             snapshot = ready(kept_in, bucket.name, settings_of(bucket), run.run_id, log=run.log.warning)
             damaged = damaged_now(kept_in, snapshot)

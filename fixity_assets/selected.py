@@ -43,7 +43,7 @@ class SelectedObjects:
 
     def objects(self, store: BucketReader, workspace: Path) -> Path:
         """A local inventory of the objects: the bucket's newest, or one of those selected as they
-        are listed now. Raises TableMissing, StoreUnreachable, LakeError."""
+        are listed now. Raises TableMissing, BucketUnreachable, LakeError."""
         if self._name is None:
             return self._lake.fetch(newest_inventory(self._lake, self._bucket), workspace)
         name = f"{self.scratch}selected.parquet"

@@ -79,17 +79,13 @@ def _buckets(catalog: Catalog, name: str, keys: Path | None) -> list[str]:
 @verbs.command(epilog=STATUS_HELP)
 def jobs(catalog: CatalogOption = None) -> None:
     """Show the newest job of each bucket that S3 checks, and the requests that wait."""
-    from fixity.engines.s3_batch.errors import S3ControlError
-    from fixity.lake import LakeError, open_lake
+    from fixity.lake import open_lake
 
     loaded = load(catalog)
     rows = [("BUCKET", "JOB", "STATUS", "TASKS DONE", "FAILED", "AGE")]
-    try:
-        lake = open_lake(loaded)
-        for bucket in loaded.checked_by_s3:
-            rows += _rows(loaded, lake, bucket)
-    except (LakeError, S3ControlError) as error:
-        end(Exit.NOT_DONE, str(error))
+    lake = open_lake(loaded)
+    for bucket in loaded.checked_by_s3:
+        rows += _rows(loaded, lake, bucket)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

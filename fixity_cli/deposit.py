@@ -15,7 +15,7 @@ from fixity.buckets import Throttle, open_bucket
 from fixity.buckets.local import LocalReader
 from fixity.catalog import Catalog
 from fixity.humanize import bytes_text
-from fixity.ingest.deposit import Deposit, Summary, verify_deposit
+from fixity.ingest.deposit import Deposit, NothingToVerify, Summary, verify_deposit
 from fixity.lake import open_lake
 from fixity.lake.database import processors
 from fixity.lake.paths import deposit_report_file
@@ -37,7 +37,7 @@ def run_deposit(
     """Verify a directory against a bucket. Returns the figures, and where the CSV is.
 
     Arguments: `exclude_files`, shell patterns of the files' keys to leave out.
-    Raises StoreUnreachable, NothingToVerify, LakeError.
+    Raises BucketUnreachable, NothingToVerify, LakeError.
     """
     lake = open_lake(catalog)
     target = catalog.buckets[bucket]
@@ -66,21 +66,13 @@ def run_deposit(
             return open_attributes(catalog, target, threads)
 
         file = workspace / "deposit.csv"
-        summary = verify_deposit(
-            Deposit(
-                source,
-                store,
-                attributes,
-                prefix.removeprefix(above),
-                read,
-                target.exclude,
-                above,
-                exclude_files,
-            ),
-            file,
-            threads,
-            progress,
+        deposit = Deposit(
+            source, store, attributes, prefix.removeprefix(above), read, target.exclude, above, exclude_files
         )
+        try:
+            summary = verify_deposit(deposit, file, threads, progress)
+        except NothingToVerify as error:
+            raise NothingToVerify(f"{directory}: {error}") from error
         name = deposit_report_file(bucket, datetime.now(UTC))
         lake.put(name, file)
     return summary, lake.location(name)

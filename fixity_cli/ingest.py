@@ -51,7 +51,7 @@ def ingest(
     verbose: VerboseOption = False,
 ) -> None:
     """Read objects and hold them against the checksums that were recorded of them."""
-    from fixity.ingest.records import GivenWrong, keep_given
+    from fixity.ingest.records import keep_given
     from fixity.ingest.report import IngestCounts
     from fixity.ingest.verdict import verdict
     from fixity.lake import open_lake
@@ -63,11 +63,7 @@ def ingest(
     known(bucket, loaded.buckets, "bucket")
     lake = open_lake(loaded)
     wanted: list[Wanted] = [(key, None) for key in keys or []]
-    try:
-        records = _given(expected, keys or [])
-        records = _fitting(loaded.buckets[bucket], records)
-    except GivenWrong as error:
-        end(Exit.WRONG_USE, str(error))
+    records = _fitting(loaded.buckets[bucket], _given(expected, keys or []))
     if records:
         keep_given(lake, bucket, records)
     selected = wanted or [(record.key, record.version_id) for record in records]
@@ -147,7 +143,6 @@ def restore(
 
     Goes by the newest inventory. The sensor restore_completion has read what is restored.
     """
-    from fixity.ledger.inventory import TableMissing
     from fixity_cli.restore import say_estimate
     from fixity_cli.runs import runner
     from jobs.names import RESTORE_JOB
@@ -156,10 +151,7 @@ def restore(
     known(bucket, loaded.buckets, "bucket")
     if loaded.buckets[bucket].is_local:
         end(Exit.WRONG_USE, f"{bucket} is a local directory: nothing in it is archived")
-    try:
-        say_estimate(loaded, bucket)
-    except TableMissing:
-        end(Exit.NOT_DONE, f"there is no inventory of {bucket} yet: run fixity inventory {bucket} first")
+    say_estimate(loaded, bucket)
     if dry_run:
         return
     with runner(loaded, verbose) as runs:
@@ -187,15 +179,11 @@ def deposit(
     catalog: CatalogOption = None,
 ) -> None:
     """Prove that an upload arrived, without reading it back where an ETag or stored checksum proves it."""
-    from fixity.ingest.deposit import NothingToVerify
     from fixity_cli.deposit import run_deposit
 
     loaded = load(catalog)
     directory, target, exclude = _sides(loaded, source, bucket)
-    try:
-        summary, report = run_deposit(loaded, directory, target, prefix, read, exclude)
-    except NothingToVerify as error:
-        end(Exit.WRONG_USE, f"{directory}: {error}")
+    summary, report = run_deposit(loaded, directory, target, prefix, read, exclude)
     print_figures(
         f"Deposit in {target} verified:" if summary.verified == summary.files else f"Deposit in {target}:",
         {

@@ -8,10 +8,12 @@ import traceback
 import typer
 
 from fixity_cli import batch, ingest, map_results, premis, rolling, sql, verify
+from fixity_cli.failures import Verbs, bug_text
 from fixity_cli.shared import STATUS_HELP, Exit
 
 app = typer.Typer(
     name="fixity",
+    cls=Verbs,
     help="Prove that what is kept in buckets and their replicas is still there, byte for byte. "
     "Runs show in the Dagster UI of the same instance (DAGSTER_HOME, else .dagster/ in the working "
     "directory).",
@@ -31,7 +33,5 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         # Status 1 would say that damage was found.
-        if "--verbose" in sys.argv or "-v" in sys.argv:
-            traceback.print_exc()
-        typer.echo(f"could not be done: {type(error).__name__}: {error}", err=True)
+        typer.echo(bug_text(f"{type(error).__name__}: {error}", traceback.format_exc()), err=True)
         sys.exit(Exit.NOT_DONE)

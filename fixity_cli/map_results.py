@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from fixity_cli.shared import STATUS_HELP, Exit, end, load
+from fixity_cli.shared import STATUS_HELP, load
 
 verbs = typer.Typer()
 
@@ -45,13 +45,9 @@ def map_results(
     Keeps no checks: materialize map_results in the UI for that.
     """
     from fixity.catalog import ENVIRONMENT, FILE_NAME
-    from fixity.engines.step_functions import BucketUnreachable, ResultsRefused
     from fixity.engines.step_functions.handler import gather_at
 
     named = catalog is not None or os.environ.get(ENVIRONMENT) or Path(FILE_NAME).is_file()
     loaded = load(catalog) if named else None
-    try:
-        gathered = gather_at(manifest, loaded, on_failed.value if on_failed else None)
-    except (ResultsRefused, BucketUnreachable) as error:
-        end(Exit.NOT_DONE, str(error))
+    gathered = gather_at(manifest, loaded, on_failed.value if on_failed else None)
     typer.echo(json.dumps(gathered.message))

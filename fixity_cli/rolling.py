@@ -18,6 +18,7 @@ from fixity_cli.shared import (
     load,
     print_figures,
     say_errors,
+    stop,
 )
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _roll(loaded: Catalog, bucket: str, config: dict[str, Any], verbose: bool) -
         ended = runs.run(ROLL_JOB, bucket, {"ops": {"rolling_checks": {"config": config}}})
     say_errors(ended)
     if "rolling_checks" not in ended.metadata:
-        raise typer.Exit(Exit.NOT_DONE)
+        stop(ended)
     said = ended.metadata["rolling_checks"]
     print_figures(
         f"Rolling checks of {bucket} complete:",
@@ -126,7 +127,7 @@ def _roll(loaded: Catalog, bucket: str, config: dict[str, Any], verbose: bool) -
     if said["dagster/row_count"]:
         typer.echo(f"Table: {said['table']}")
     if not ended.success:
-        raise typer.Exit(Exit.NOT_DONE)
+        stop(ended)
     raise typer.Exit(Exit.NOT_VERIFIED if said["failed"] or ended.failed_checks else Exit.VERIFIED)
 
 

@@ -12,18 +12,22 @@ import dagster as dg
 from fixity.catalog import Catalog
 from fixity_assets.definitions import build_definitions
 from fixity_cli.bar import CommandLineProgress
+from fixity_cli.failures import bug_text
 from fixity_cli.instance import prepare_home
+from jobs.names import WRONG_USAGE
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended. `metadata` of each asset it materialized; `errors`, for people, when it failed."""
+    """How a run ended. `metadata` of each asset it materialized; `errors`, for people, when it failed;
+    `wrong_usage`, whether the user has to change the catalog or what was asked for."""
 
     run_id: str
     success: bool
     metadata: dict[str, dict[str, Any]]
     failed_checks: list[str]
     errors: list[str]
+    wrong_usage: bool
 
 
 class Runner:
@@ -51,6 +55,7 @@ class Runner:
             raise_on_error=False,
             run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": self._log_level}}}},
         )
+        failures = result.filter_events(lambda event: event.is_step_failure)
         return Ended(
             run_id=result.run_id,
             success=result.success,
@@ -60,7 +65,12 @@ class Runner:
                 for evaluation in result.get_asset_check_evaluations()
                 if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR
             ],
-            errors=_errors(result),
+            errors=[_error(event) for event in failures],
+            wrong_usage=any(
+                event.step_failure_data.user_failure_data is not None
+                and WRONG_USAGE in event.step_failure_data.user_failure_data.metadata
+                for event in failures
+            ),
         )
 
 
@@ -73,16 +83,14 @@ def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
-    errors = []
-    for event in result.filter_events(lambda event: event.is_step_failure):
-        data = event.step_failure_data
-        if data.user_failure_data and data.user_failure_data.description:
-            errors.append(data.user_failure_data.description)
-        elif data.error:
-            cause = data.error.cause or data.error
-            errors.append(cause.message.strip())
-    return errors
+def _error(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    if data.error is None:
+        return f"the step {event.step_key} failed"
+    cause = data.error.cause or data.error
+    return bug_text(cause.message.strip(), cause.to_string())
 
 
 @contextmanager

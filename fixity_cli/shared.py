@@ -29,7 +29,7 @@ class Exit(IntEnum):
 
 STATUS_HELP = (
     "Exit status: 0 verified; 1 the verdict has an error; 2 wrong usage or configuration; "
-    "3 something could not be done, such as a bucket that cannot be reached."
+    "3 something could not be done, such as a bucket that cannot be reached; 130 interrupted."
 )
 """What every verb's help ends with."""
 
@@ -47,13 +47,10 @@ BucketArgument = Annotated[str, typer.Argument(metavar="BUCKET", help="A bucket 
 
 
 def load(file: Path | None) -> Catalog:
-    """The catalog, with its warnings on stderr; ends the command where it is wrong."""
-    from fixity.catalog import CatalogError, load_catalog
+    """The catalog, with its warnings on stderr. Raises CatalogError."""
+    from fixity.catalog import load_catalog
 
-    try:
-        loaded = load_catalog(file)
-    except CatalogError as error:
-        end(Exit.WRONG_USE, str(error))
+    loaded = load_catalog(file)
     for pair in loaded.pairs.values():
         for caution in loaded.cautions(pair):
             typer.echo(f"warning: pairs.{pair.name}: {caution}", err=True)
@@ -89,7 +86,12 @@ def stop_unless_done(ended: Ended) -> None:
     """Print a run's errors, and end the command where the run failed."""
     say_errors(ended)
     if not ended.success:
-        raise typer.Exit(Exit.NOT_DONE)
+        stop(ended)
+
+
+def stop(ended: Ended) -> NoReturn:
+    """End the command with the status of a run that failed."""
+    raise typer.Exit(Exit.WRONG_USE if ended.wrong_usage else Exit.NOT_DONE)
 
 
 def end(status: Exit, message: str) -> NoReturn:

@@ -31,6 +31,9 @@ SOURCE_RUN, REPLICA_RUN = "source_run_id", "replica_run_id"
 ROLLING = "cut_short"
 """Metadata by which a materialization of `checksums` is known to be a batch of rolling checks."""
 
+WRONG_USAGE = "wrong_usage"
+"""Metadata of a failure that the catalog or the launchpad's config causes: the user must change it."""
+
 READY, LOOK_AGAIN_AT = "ready_selection", "look_again_at"
 """Metadata for the sensor: the list of objects that can be read, and when to look again."""
 

@@ -53,7 +53,7 @@ class StoresResource(dg.ConfigurableResource):
 
     @contextmanager
     def open(self, bucket: str) -> Iterator[BucketReader]:
-        """A bucket's store for the length of a `with` block. Raises StoreUnreachable."""
+        """A bucket's store for the length of a `with` block. Raises BucketUnreachable."""
         with closing(
             open_bucket(self.catalog.catalog, self.catalog.bucket(bucket), share=self.processes)
         ) as store:

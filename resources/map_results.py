@@ -5,7 +5,8 @@ from botocore.exceptions import BotoCoreError
 
 from fixity.catalog import CatalogError, MapResults
 from fixity.catalog.clients import s3_client
-from fixity.engines.step_functions import BucketUnreachable, ResultsBucket
+from fixity.engines.step_functions import ResultsBucket
+from fixity.errors import BucketUnreachable
 from resources.catalog import CatalogResource
 
 

@@ -8,6 +8,7 @@ import dagster as dg
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.catalog import Queue, Store
+from fixity.errors import FixityError
 from resources.catalog import CatalogResource
 
 if TYPE_CHECKING:
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 _AT_ONCE = 10  # SQS gives and deletes no more in one request
 
 
-class QueueUnreachable(Exception):
+class QueueUnreachable(FixityError):
     """A queue cannot be read. The message says which, and why."""
+
+    final = False
 
 
 @dataclass(frozen=True)

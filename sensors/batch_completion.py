@@ -20,10 +20,6 @@ from sensors.finished_jobs import NoRun, compute_request, ingest_request
 from sensors.messages import Inbox
 
 
-class StaysInQueue(Exception):
-    """A message is not dealt with yet: it comes again."""
-
-
 def batch_completion_sensor(catalog: Catalog, queue: Queue) -> dg.SensorDefinition:
     """The sensor `batch_completion`, over the messages of a queue."""
 
@@ -57,13 +53,12 @@ def batch_completion_sensor(catalog: Catalog, queue: Queue) -> dg.SensorDefiniti
                         requests[str(found.run_key)] = found
                         continue
                     log(found.why)
-                    if found.later:  # the event says more than S3 does at this moment
-                        raise StaysInQueue
-                inbox.done(message)
+                    if found.later:  # S3 does not say yet what the event says: the message comes again
+                        break
+                else:
+                    inbox.done(message)
             except S3ControlError as error:
                 log(str(error))
-            except StaysInQueue:
-                continue
         return dg.SensorResult(
             run_requests=list(requests.values()),
             cursor=inbox.cursor,

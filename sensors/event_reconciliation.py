@@ -15,6 +15,7 @@ from itertools import takewhile
 import dagster as dg
 
 from fixity.catalog import Catalog
+from fixity.errors import FixityError
 from jobs.names import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB, SELECTION
 from jobs.runs import UNSUCCESSFUL, due_again
 from sensors.selecting import EVENTS
@@ -26,8 +27,10 @@ _PAGE = 1000  # runs
 _MOST_REQUESTS = 50  # a tick
 
 
-class ObjectsNotRead(Exception):
+class ObjectsNotRead(FixityError):
     """Runs over objects that events named fail again and again. The message says which, and what to do."""
+
+    final = False
 
 
 @dataclass(frozen=True)

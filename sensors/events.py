@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import unquote_plus
 
+from fixity.errors import FixityError
+
 ObjectEventKind = Literal[
     "created",
     "deleted",
@@ -44,7 +46,7 @@ _CLASSIC_KINDS: dict[str, ObjectEventKind] = {
 }
 
 
-class UnknownMessage(Exception):
+class UnknownMessage(FixityError):
     """A message that says nothing which is known here. The text says what it is instead."""
 
 

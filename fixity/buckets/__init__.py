@@ -11,24 +11,24 @@ from fixity.buckets.base import (
     ObjectSkipped,
     ObjectUnreadable,
     Sink,
-    StoreUnreachable,
     listed_objects,
 )
 from fixity.buckets.local import LocalReader
 from fixity.buckets.throttle import Throttle
 from fixity.catalog import Bucket, Catalog
+from fixity.errors import BucketUnreachable
 
 __all__ = [
     "CHANGED",
     "DELETED",
     "BucketReader",
+    "BucketUnreachable",
     "ListedObject",
     "LocalReader",
     "ObjectError",
     "ObjectSkipped",
     "ObjectUnreadable",
     "Sink",
-    "StoreUnreachable",
     "Throttle",
     "listed_objects",
     "open_bucket",
@@ -42,7 +42,7 @@ def open_bucket(catalog: Catalog, bucket: Bucket, share: int = 1) -> BucketReade
     """Open a bucket of the catalog for listing and reading; all that is there, `exclude` or not.
 
     Arguments: `share`, how many processes read the bucket at the same time: each gets its part of
-    the bucket's limits. Raises StoreUnreachable.
+    the bucket's limits. Raises BucketUnreachable.
     """
     bandwidth = bucket.max_bandwidth and max(1, bucket.max_bandwidth // share)
     throttle = Throttle(max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share), bandwidth)

@@ -13,6 +13,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from fixity.errors import FixityError
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -58,18 +60,7 @@ class Sink(Protocol):
         """Forget all bytes taken: the object is read again from its start."""
 
 
-class StoreUnreachable(Exception):
-    """The bucket as a whole cannot be listed or reached. The message says why and what to do.
-
-    `passing`: whether it may go well by itself a little later, as after a failed connection.
-    """
-
-    def __init__(self, message: str, passing: bool = False) -> None:
-        super().__init__(message)
-        self.passing = passing
-
-
-class ObjectError(Exception):
+class ObjectError(FixityError):
     """One object could not be read. `code` is one word for the table, `message` is for people."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -96,7 +87,7 @@ class BucketReader(Protocol):
     def list_objects(self) -> Iterator[pa.RecordBatch]:
         """All objects as batches of the inventory's schema, in the order the store lists them.
 
-        Raises StoreUnreachable.
+        Raises BucketUnreachable.
         """
 
     def read(self, item: ListedObject, sink: Sink) -> None:
@@ -113,5 +104,5 @@ class BucketReader(Protocol):
         """One object as it is listed now, the current version where none is named; None where there
         is none.
 
-        Raises StoreUnreachable.
+        Raises BucketUnreachable.
         """

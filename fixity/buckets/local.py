@@ -27,9 +27,9 @@ from fixity.buckets.base import (
     ObjectSkipped,
     ObjectUnreadable,
     Sink,
-    StoreUnreachable,
 )
 from fixity.buckets.throttle import Throttle
+from fixity.errors import BucketUnreachable
 from fixity.tables import INVENTORY
 
 # Where each file is listed or read, `os` and `open` are used: a Path takes three times as long.
@@ -50,15 +50,15 @@ class LocalReader:
         self._thread = threading.local()
 
     def list_objects(self) -> Iterator[pa.RecordBatch]:
-        """All files, in the binary order of their keys. Raises StoreUnreachable."""
+        """All files, in the binary order of their keys. Raises BucketUnreachable."""
         files = self.files()
         while rows := list(islice(files, _BATCH)):
             yield _batch(rows)
 
     def files(self) -> Iterator[ListedObject]:
-        """All files, as `list_objects` has them. Raises StoreUnreachable."""
+        """All files, as `list_objects` has them. Raises BucketUnreachable."""
         if not self._root.is_dir():
-            raise StoreUnreachable(
+            raise BucketUnreachable(
                 f"{self._root} is not a directory: correct the bucket's path, or mount the volume"
             )
         root = os.fsencode(self._root) + b"/"
@@ -207,8 +207,8 @@ def _status(path: bytes) -> os.stat_result | None:
             raise _incomplete(path, error) from error
 
 
-def _incomplete(path: bytes, error: OSError) -> StoreUnreachable:
-    return StoreUnreachable(
+def _incomplete(path: bytes, error: OSError) -> BucketUnreachable:
+    return BucketUnreachable(
         f"{os.fsdecode(path)} cannot be listed: {error.strerror}. "
         "An inventory without it would be incomplete, so none is kept"
     )

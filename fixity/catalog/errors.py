@@ -18,11 +18,12 @@ from pydantic_core import ErrorDetails
 
 from fixity.catalog.catalog import Catalog
 from fixity.catalog.messages import NO_SECRETS, did_you_mean, is_secret_key, key_path, shown
+from fixity.errors import WrongUsage
 
 _FILLED_IN = ("file", "name")  # fields that the file's name and the keys give: nobody writes them
 
 
-class CatalogError(Exception):
+class CatalogError(WrongUsage):
     """The catalog cannot be used.
 
     file: the catalog, or None where there is none. problems: all that is wrong, each a line that

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fixity.catalog.messages import shown
 from fixity.catalog.s3_batch import ENGINE
+from fixity.errors import WrongUsage
 
 if TYPE_CHECKING:
     from fixity.catalog.model import Store
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _REPLICA = "-repl"
 
 
-class StacksUnknown(Exception):
+class StacksUnknown(WrongUsage):
     """The stacks' buckets cannot be found. The message says why."""
 
 

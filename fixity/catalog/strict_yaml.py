@@ -13,13 +13,14 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from fixity.catalog.messages import key_path, shown
+from fixity.errors import WrongUsage
 
 _TEXT = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
 _DATE = "tag:yaml.org,2002:timestamp"
 
 
-class UnreadableError(Exception):
+class UnreadableError(WrongUsage):
     """The file gives nothing to go on with; the message begins with the place, `:3:1: `, or with `: `."""
 
 

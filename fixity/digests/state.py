@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fixity.catalog import Algorithm
+from fixity.errors import FixityError
 
 CHAINS: dict[Algorithm, int] = {
     "MD5": 16, "SHA1": 20, "SHA256": 32, "SHA512": 64, "CRC32": 4, "CRC32C": 4, "CRC64NVME": 8,
@@ -25,7 +26,7 @@ BLOCKS: dict[Algorithm, int] = {
 """Bytes of a block."""
 
 
-class StateUnusable(Exception):
+class StateUnusable(FixityError):
     """What was written down is damaged, or is the state of something else. The message says which."""
 
 

@@ -21,6 +21,7 @@ from fixity.buckets import BucketReader, ListedObject, LocalReader, ObjectError,
 from fixity.catalog import Algorithm
 from fixity.digests.algorithms import Digest, as_hex
 from fixity.digests.etag import MultipartEtag, Together, likely_part_sizes, parts_of
+from fixity.errors import WrongUsage
 
 if TYPE_CHECKING:
     from fixity.buckets.s3.attributes import Attributes
@@ -91,7 +92,7 @@ class Deposit:
         return lambda key: bool(of_bucket(self.above + key) or of_files(key.removeprefix(self.prefix)))
 
 
-class NothingToVerify(Exception):
+class NothingToVerify(WrongUsage):
     """There is no file: that nothing differs would be no proof of anything."""
 
 
@@ -100,7 +101,7 @@ def verify_deposit(
 ) -> Summary:
     """Verify each file of a deposit, `threads` at once, and write a row of each to the CSV `report`.
 
-    Raises StoreUnreachable where the directory or the bucket cannot be listed, NothingToVerify.
+    Raises BucketUnreachable where the directory or the bucket cannot be listed, NothingToVerify.
     """
     excluded = deposit.leaves_out()
     objects = _Objects(deposit.target, excluded)
@@ -142,13 +143,13 @@ class _Objects:
         self.known: dict[str, ListedObject] = {}
 
     def find(self, key: str) -> ListedObject | None:
-        """An object's current version; None where there is none. Raises StoreUnreachable."""
+        """An object's current version; None where there is none. Raises BucketUnreachable."""
         while key not in self.known and self._list_page():
             pass
         return self.known.get(key)
 
     def list_rest(self) -> None:
-        """All objects are `known` after it. Raises StoreUnreachable."""
+        """All objects are `known` after it. Raises BucketUnreachable."""
         while self._list_page():
             pass
 
@@ -201,7 +202,7 @@ def _in_order(
 
 
 def verify_file(deposit: Deposit, item: ListedObject, found: ListedObject | None) -> Deposited:
-    """Verify one file: `item` as the directory lists it, `found` its object. Raises StoreUnreachable."""
+    """Verify one file: `item` as the directory lists it, `found` its object. Raises BucketUnreachable."""
     if found is None:
         return Deposited(item.key, item.size, "missing", "none", detail="the bucket has no such object")
     if found.size != item.size:

@@ -27,7 +27,7 @@ def tag_writer(attributes: Attributes, threads: int, now: Callable[[], datetime]
     """What writes the tags of a report's rows, `threads` objects at a time.
 
     It gives for each row `yes`, why not, or None where nothing is to be written: an object that could
-    not be read, or that is not what was recorded. Raises StoreUnreachable.
+    not be read, or that is not what was recorded. Raises BucketUnreachable.
     """
 
     def write(rows: Iterable[dict[str, Any]]) -> Iterator[str | None]:

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from fixity.errors import FixityError
 
-class LakeError(Exception):
+
+class LakeError(FixityError):
     """The lake cannot be read or written. The message says which file, and what to do."""
+
+    final = False
 
 
 @dataclass(frozen=True)

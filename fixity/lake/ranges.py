@@ -15,8 +15,10 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity.errors import FixityError
 
-class TableNotSorted(ValueError):
+
+class TableNotSorted(FixityError):
     """A table whose keys do not ascend, so that ranges of it cannot be told from its footer."""
 
 

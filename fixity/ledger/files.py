@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from fixity.lake import Lake, LakeFile
 from fixity.lake.paths import checksums_folder, ingest_folder
-from fixity.tables import CHECKSUMS, Provenance
+from fixity.tables import CHECKSUMS, Provenance, TableUnreadable
 
 _NOT_ALWAYS_KEPT = ("storage_class", "is_latest", "checksum_type", "evidence")  # in files of earlier versions
 _FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
@@ -84,7 +84,7 @@ def usable_files(
         try:
             rows, software = _look(path, bucket, thoroughly, schema)
             return LedgerFile(file.name, path, rows, file.size, software)
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (pa.ArrowException, OSError, TableUnreadable, ValueError) as error:
             why = str(error).replace(str(path), "it")
             return LeftOut(file.name, file.size, f"cannot be used: {why}")
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from fixity.buckets import BucketReader, ListedObject
 from fixity.clock import utc_now
+from fixity.errors import FixityError
 from fixity.lake import Lake
 from fixity.lake.latest import latest_table, point_to_latest
 from fixity.lake.paths import inventory_file, inventory_folder
@@ -53,7 +54,7 @@ def take_inventory(
     shell patterns of keys to leave out, and to count; `place` says where the bucket is
     (`Catalog.place_of`), so that nobody takes this inventory for one of another place. Nothing
     is kept when the listing breaks off: half an inventory would make the rest look missing.
-    Raises StoreUnreachable, LakeError.
+    Raises BucketUnreachable, LakeError.
     """
     listed_at = now()
     name = inventory_file(bucket, run_id)
@@ -89,7 +90,7 @@ def list_selection(
     """Look for the wanted objects as they are listed now, and write those that are there as an inventory.
 
     Arguments: `place` says where the bucket is (`Catalog.place_of`).
-    Returns those that are not there: deleted since, or never there. Raises StoreUnreachable.
+    Returns those that are not there: deleted since, or never there. Raises BucketUnreachable.
     """
     provenance = Provenance(bucket, run_id, run_id, utc_now(), place)
     found: dict[Wanted, ListedObject] = {}
@@ -117,7 +118,7 @@ def _without(batch: pa.RecordBatch, exclude: Sequence[str]) -> pa.RecordBatch:
     return batch.filter(pa.array(kept, pa.bool_()))
 
 
-class TableMissing(Exception):
+class TableMissing(FixityError):
     """A bucket has no such table yet. The message says what to run."""
 
 
@@ -125,5 +126,8 @@ def newest_inventory(lake: Lake, bucket: str) -> str:
     """The name of a bucket's newest inventory. Raises TableMissing, LakeError."""
     newest = latest_table(lake, inventory_folder(bucket))
     if newest is None:
-        raise TableMissing(f"there is no inventory of '{bucket}' yet: materialize inventory[{bucket}] first")
+        raise TableMissing(
+            f"there is no inventory of '{bucket}' yet: materialize inventory[{bucket}], or run "
+            f"fixity inventory {bucket} first"
+        )
     return newest

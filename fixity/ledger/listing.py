@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fixity.errors import WrongUsage
 from fixity.lake import Lake
 from fixity.lake.footer import read_footer
 from fixity.lake.paths import inventory_folder, snapshot_folder
@@ -55,14 +56,18 @@ def inventory_in_force(lake: Lake, bucket: str) -> Listing:
     return Listing(last.name, last.rows, last.provenance, why)
 
 
+class NothingToConfirm(WrongUsage):
+    """An inventory was to be confirmed as empty, and has objects."""
+
+
 def confirm_empty(lake: Lake, bucket: str) -> None:
     """Say that the newest inventory, which is empty, is right.
 
-    Raises TableMissing, LakeError; ValueError when it is not empty.
+    Raises TableMissing, LakeError; NothingToConfirm when it is not empty.
     """
     newest = _listing(lake, newest_inventory(lake, bucket))
     if newest.rows:
-        raise ValueError(
+        raise NothingToConfirm(
             f"the newest inventory of '{bucket}' has {newest.rows:,} objects: nothing to confirm"
         )
     lake.put_text(_confirmation(bucket), newest.provenance.run_id, replace=True)

@@ -23,6 +23,7 @@ from uuid import uuid4
 
 import duckdb
 
+from fixity.errors import FixityError
 from fixity.lake.database import MEMORY_LIMIT, open_database, processors, quoted
 from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.reports.columns import COLUMNS
@@ -40,7 +41,7 @@ _CLOCKS_DIFFER_BY = timedelta(days=1)
 _SQL = Path(__file__).with_name("compare.sql").read_text(encoding="utf-8")
 
 
-class TableNotConsistent(ValueError):
+class TableNotConsistent(FixityError):
     """A table that does not hold each object once, in key order: no report is better than a wrong one."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fixity.errors import NotInInventory
 from fixity.humanize import bytes_text
 from fixity.lake import Lake
 from fixity.lake.database import open_database
@@ -133,7 +134,7 @@ def within(due: pa.Table, limits: Limits) -> Batch:
 def find(lake: Lake, snapshot: Snapshot, keys: Sequence[str], workspace: Path) -> Batch:
     """The objects of these keys, all versions that are listed, be they due or not.
 
-    Raises ValueError naming the keys that the newest inventory does not have; LakeError.
+    Raises NotInInventory naming the keys that the newest inventory does not have; LakeError.
     """
     with open_database(workspace) as database:
         view_now(database, lake, snapshot, "objects", workspace)
@@ -143,7 +144,7 @@ def find(lake: Lake, snapshot: Snapshot, keys: Sequence[str], workspace: Path) -
         ).to_arrow_table()
     missing = sorted(set(keys) - set(found.column("key").to_pylist()))
     if missing:
-        raise ValueError(
+        raise NotInInventory(
             f"the newest inventory of '{snapshot.bucket}' has no {', '.join(map(repr, missing))}: "
             f"if it is new, list the bucket first: fixity inventory {snapshot.bucket}"
         )

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.engines.stream.engine import Check
+from fixity.errors import FixityError
 from fixity.lake import Lake
 from fixity.lake.paths import leases_folder, set_aside_folder, snapshot_folder
 from fixity.tables import CHECKSUMS, Provenance
@@ -33,11 +34,11 @@ CHECKS = pa.schema(
 )
 
 
-class BucketBusy(Exception):
+class BucketBusy(FixityError):
     """Another rolling run works on the bucket. The message says which."""
 
 
-class LeaseLost(Exception):
+class LeaseLost(FixityError):
     """A run had no heartbeat for so long that another took it for dead, and its lease with it."""
 
 

@@ -20,6 +20,7 @@ from fixity.buckets import BucketReader, ListedObject
 from fixity.catalog import Bucket
 from fixity.clock import utc_now
 from fixity.engines.stream.engine import Check, check_objects
+from fixity.errors import AnotherPlace, NoTerm
 from fixity.lake import Lake
 from fixity.ledger import Settings, Snapshot, ready
 from fixity.ledger.fold import settings_of
@@ -28,6 +29,7 @@ from fixity.rolling.egress import EgressBudget, egress_left
 from fixity.rolling.finish import Rolled, finish
 from fixity.rolling.heartbeat import Heartbeat, kept_alive
 from fixity.rolling.lease import Lease, leases, record_roll, take_lease
+from fixity.tables import TableUnreadable
 
 _Ended = queue.Queue[Check | BaseException | None]
 """What comes of reading: checks, the end of a batch as None, and what ends the run."""
@@ -62,11 +64,11 @@ def order_for(
     """The order that the catalog gives for a bucket.
 
     Arguments: `place`, where the catalog says that it is; `budget`, of its store; `items` and `keys`
-    where they were asked for. Raises ValueError for a bucket without `fixity_every`, unless keys were
+    where they were asked for. Raises NoTerm for a bucket without `fixity_every`, unless keys were
     asked for.
     """
     if bucket.fixity_every is None and not keys:
-        raise ValueError(
+        raise NoTerm(
             f"'{bucket.name}' has no term: give it `fixity_every` in the catalog, such as fixity_every: 90d"
         )
     return Order(
@@ -92,8 +94,8 @@ def roll(
     """Check a batch of what is due. What a killed run left behind is kept first.
 
     Arguments: `threads` objects at once; `log` takes what is left out or cut short, and why.
-    Raises BucketBusy, TableMissing, LakeError, ValueError (not listed, or at another place), and
-    LeaseLost and StoreUnreachable; what was checked until then is kept.
+    Raises BucketBusy, TableMissing, LakeError, NotInInventory, AnotherPlace, and
+    LeaseLost and BucketUnreachable; what was checked until then is kept.
     """
     mine = take_lease(lake, order.bucket, run_id, now())
     try:
@@ -117,7 +119,7 @@ def roll(
 
 def _refuse_elsewhere(snapshot: Snapshot, order: Order) -> None:
     if None not in (order.place, snapshot.place) and order.place != snapshot.place:
-        raise ValueError(
+        raise AnotherPlace(
             f"'{order.bucket}' was listed at {snapshot.place}, but the catalog now says {order.place}: list "
             f"it there first (fixity inventory {order.bucket})"
         )
@@ -134,7 +136,7 @@ def _take_over(
     for other in dead:
         try:
             kept = finish(lake, other, order.settings, now())
-        except (pa.ArrowException, ValueError, IndexError) as error:
+        except (pa.ArrowException, TableUnreadable, ValueError, IndexError) as error:
             where = other.set_aside(lake)
             log(
                 f"the run {other.run_id} ended without a word, and what it left behind cannot be used "

@@ -18,7 +18,7 @@ from fixity.reports.pair import PairReport, make_report
 from fixity.tables import Provenance
 from fixity_assets import checksums, fixity_report
 from fixity_assets.definitions import build_definitions
-from fixity_assets.describe import RETRIES, told_plainly
+from fixity_assets.describe import RETRIES, failures_in_plain_words
 from jobs.names import CHECKSUMS_JOB, INVENTORY_JOB, REPORT_JOB
 from tests.platform import report_metadata
 
@@ -184,8 +184,8 @@ def test_what_the_readers_of_tables_say_is_told_without_a_stack_trace_and_other_
         (duckdb.IOException("a broken file"), "duckdb"),
         (pa.ArrowInvalid("broken"), "pyarrow"),
     ):
-        with pytest.raises(dg.Failure, match="broken") as told, told_plainly():
+        with pytest.raises(dg.Failure, match="broken") as told, failures_in_plain_words():
             raise error
         assert (told.value.description or "").startswith(f"{name}, which reads the lake's tables: ")
-    with pytest.raises(ZeroDivisionError), told_plainly():
+    with pytest.raises(ZeroDivisionError), failures_in_plain_words():
         raise ZeroDivisionError

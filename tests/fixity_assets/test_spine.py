@@ -12,6 +12,7 @@ import pytest
 
 from devstack.faults import CutConnection, Refuse
 from devstack.faulty_proxy import FaultyProxy
+from fixity.errors import WrongUsage
 from fixity.lake.paths import stats_file
 from jobs.names import CHECKSUMS_JOB, REPORT_JOB
 from tests.conftest import MakeBucket
@@ -279,5 +280,5 @@ def test_an_unknown_executor_is_refused_with_what_would_be_right(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIXITY_EXECUTOR", "celery")
-    with pytest.raises(ValueError, match="must be in_process or multiprocess"):
+    with pytest.raises(WrongUsage, match="must be in_process or multiprocess"):
         platform.definitions()

@@ -63,7 +63,7 @@ def test_a_bucket_is_rolled_through_by_hand_and_what_came_of_it_can_be_asked_for
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (["roll", "other"], 3, "has no term"),
+        (["roll", "other"], 2, "has no term"),
         (["due", "other"], 2, "has no term"),
         (["due", "letter"], 2, "did you mean 'letters'?"),
         (["premis", "letters", "--since", "yesterday"], 2, "'yesterday' is no date"),

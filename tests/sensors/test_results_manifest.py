@@ -13,7 +13,7 @@ import pytest
 from devstack.faults import Refuse
 from devstack.faulty_proxy import FaultyProxy
 from devstack.moto_server import MotoServer, TestQueue
-from fixity.engines.step_functions import BucketUnreachable
+from fixity.errors import BucketUnreachable
 from fixity_assets import map_results as assets
 from jobs.names import MAP_RESULTS_JOB, MAP_RUNS
 from resources import CatalogResource, QueuesResource

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from fixity.buckets.base import StoreUnreachable
 from fixity.buckets.s3.http1 import Origin
 from fixity.buckets.s3.sigv4 import Keys
 from fixity.catalog import Store as StoreEntry
+from fixity.errors import BucketUnreachable
 
 if TYPE_CHECKING:
     import boto3
@@ -49,7 +49,7 @@ def resolve(store: StoreEntry, bucket: str, timeout: float = 60.0) -> Address:
     """Find endpoint, region and credentials of a bucket.
 
     Arguments: `bucket`, its name on the store; `timeout` in seconds for each wait on the network.
-    Raises StoreUnreachable: an unknown profile, no credentials, a bucket that AWS does not show us.
+    Raises BucketUnreachable: an unknown profile, no credentials, a bucket that AWS does not show us.
     """
     given = _given_by_the_environment(store)
     if given and store.region and store.endpoint_url:
@@ -77,10 +77,10 @@ def _resolved_by_botocore(store: StoreEntry, bucket: str, timeout: float) -> Add
         if endpoint is None:
             endpoint, region = _aws_endpoint(session, region, bucket, store)
     except BotoCoreError as error:
-        raise StoreUnreachable(f"the store '{store.name}' cannot be opened: {error}") from error
+        raise BucketUnreachable(f"the store '{store.name}' cannot be opened: {error}") from error
     if credentials is None:
         profile = f"the profile '{store.profile}'" if store.profile else "the AWS credential chain"
-        raise StoreUnreachable(
+        raise BucketUnreachable(
             f"no credentials for the store '{store.name}' in {profile}: "
             "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in the catalog"
         )
@@ -101,7 +101,7 @@ def _aws_endpoint(session: boto3.Session, region: str, bucket: str, store: Store
             403: "access is denied (s3:ListBucket is needed)",
             401: "the credentials are not accepted",
         }.get(status, str(error))
-        raise StoreUnreachable(f"s3://{bucket} cannot be reached: {why}") from error
+        raise BucketUnreachable(f"s3://{bucket} cannot be reached: {why}") from error
     if found != region:
         client = session.client("s3", region_name=found, verify=verify)
     return client.meta.endpoint_url, found
@@ -124,7 +124,7 @@ def _address(
         try:
             tls = ssl.create_default_context(cafile=str(bundle) if bundle else None)
         except OSError as error:
-            raise StoreUnreachable(f"the ca_bundle {bundle} cannot be read: {error}") from error
+            raise BucketUnreachable(f"the ca_bundle {bundle} cannot be read: {error}") from error
         if bundle is None:
             tls.load_verify_locations(cafile=botocore_certificates())
     origin = Origin(

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fixity.buckets.base import CHANGED, DELETED, ObjectSkipped, ObjectUnreadable, StoreUnreachable
+from fixity.buckets.base import CHANGED, DELETED, ObjectSkipped, ObjectUnreadable
 from fixity.catalog import Algorithm, Bucket, Catalog, Tier
 from fixity.catalog.clients import s3_client
+from fixity.errors import BucketUnreachable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -75,7 +76,7 @@ class Attributes:
     ) -> Head:
         """What HEAD says, of the version or, where `etag` is given, of the very object that has it.
 
-        Raises ObjectUnreadable, ObjectSkipped (changed or gone since), StoreUnreachable.
+        Raises ObjectUnreadable, ObjectSkipped (changed or gone since), BucketUnreachable.
         """
         with self._errors(key):
             more: dict[str, Any] = {"PartNumber": part} if part else {"ChecksumMode": "ENABLED"}
@@ -86,7 +87,7 @@ class Attributes:
         return head
 
     def tags(self, key: str, version_id: str | None = None) -> dict[str, str]:
-        """An object's tags. Raises ObjectUnreadable, ObjectSkipped, StoreUnreachable."""
+        """An object's tags. Raises ObjectUnreadable, ObjectSkipped, BucketUnreachable."""
         with self._errors(key):
             said = self._client.get_object_tagging(**self._object(key, version_id))
         return {tag["Key"]: tag["Value"] for tag in said.get("TagSet", [])}
@@ -94,7 +95,7 @@ class Attributes:
     def put_tags(self, key: str, version_id: str | None, tags: Mapping[str, str]) -> None:
         """Give an object these tags in place of all that it had.
 
-        Raises ObjectUnreadable, ObjectSkipped, StoreUnreachable.
+        Raises ObjectUnreadable, ObjectSkipped, BucketUnreachable.
         """
         tag_set: list[Any] = [{"Key": name, "Value": value} for name, value in tags.items()]
         with self._errors(key):
@@ -104,7 +105,7 @@ class Attributes:
         """Ask for a restore; `days` None where the storage class takes none.
 
         Returns `requested`, `restored` (it was already) or `in_progress` (it was asked for before).
-        Raises ObjectUnreadable (its code is the store's), ObjectSkipped, StoreUnreachable.
+        Raises ObjectUnreadable (its code is the store's), ObjectSkipped, BucketUnreachable.
         """
         request: Any = {"GlacierJobParameters": {"Tier": tier}}
         if days is not None:
@@ -137,7 +138,7 @@ class Attributes:
             code = error.response["Error"]["Code"]
             message = error.response["Error"].get("Message") or "no message"
             if code in _BUCKET_GONE:
-                raise StoreUnreachable(f"{self._bucket}: {message} ({code})") from error
+                raise BucketUnreachable(f"{self._bucket}: {message} ({code})") from error
             if status == 404:
                 raise ObjectSkipped(DELETED, "the object is gone since it was listed") from error
             code = {"403": "AccessDenied", "400": "BadRequest"}.get(code, code)  # HEAD has no body
@@ -149,14 +150,14 @@ class Attributes:
 def open_attributes(catalog: Catalog, bucket: Bucket, threads: int = 10) -> Attributes | None:
     """The attributes of a bucket of the catalog; None for a local directory, which has none.
 
-    Raises StoreUnreachable.
+    Raises BucketUnreachable.
     """
     if bucket.is_local:
         return None
     try:
         return Attributes(s3_client(catalog.store_of(bucket), threads), bucket.real_name, bucket.prefix)
     except BotoCoreError as error:
-        raise StoreUnreachable(f"the store '{bucket.store}' cannot be opened: {error}") from error
+        raise BucketUnreachable(f"the store '{bucket.store}' cannot be opened: {error}") from error
 
 
 def _head(said: Mapping[str, Any]) -> Head:

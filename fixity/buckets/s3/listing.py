@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from lxml import etree
 
+from fixity.errors import FixityError
 from fixity.tables import INVENTORY
 
 _FIELDS = (
@@ -21,8 +22,10 @@ _FIELDS = (
 _MICROSECONDS = INVENTORY.field("last_modified").type
 
 
-class ListingError(ValueError):
-    """The answer is no listing of a bucket."""
+class ListingError(FixityError):
+    """The answer is no listing of a bucket, which is asked for again."""
+
+    final = False
 
 
 @dataclass(frozen=True)

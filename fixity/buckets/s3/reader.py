@@ -21,7 +21,6 @@ from fixity.buckets.base import (
     ObjectSkipped,
     ObjectUnreadable,
     Sink,
-    StoreUnreachable,
 )
 from fixity.buckets.s3.address import Address
 from fixity.buckets.s3.http1 import Response
@@ -29,6 +28,7 @@ from fixity.buckets.s3.listing import ListingError, Page, parse_page
 from fixity.buckets.s3.requests import NotAsListed, Requests, Retry, broken
 from fixity.buckets.s3.sigv4 import encode_path, encode_query
 from fixity.buckets.throttle import Throttle
+from fixity.errors import BucketUnreachable
 
 _PAGE = 1000
 
@@ -61,13 +61,13 @@ class S3Reader:
     # --- listing -----------------------------------------------------------------------------
 
     def list_objects(self) -> Iterator[pa.RecordBatch]:
-        """All objects below the prefix, page by page. Raises StoreUnreachable."""
+        """All objects below the prefix, page by page. Raises BucketUnreachable."""
         asked: set[int] = set()
         parameters: dict[str, str] | None = {}
         while parameters is not None:
             place = hash(tuple(parameters.items()))
             if place in asked:
-                raise StoreUnreachable(f"{self._name}: the listing does not advance beyond {parameters!r}")
+                raise BucketUnreachable(f"{self._name}: the listing does not advance beyond {parameters!r}")
             asked.add(place)
             page = self._page(parameters)
             parameters = page.next_parameters
@@ -79,7 +79,7 @@ class S3Reader:
         if self._prefix and batch.num_rows:
             full = batch.column("key")
             if not pc.all(pc.starts_with(full, self._prefix)).as_py():
-                raise StoreUnreachable(f"{self._name}: the store lists keys outside the prefix asked for")
+                raise BucketUnreachable(f"{self._name}: the store lists keys outside the prefix asked for")
             keys = pc.utf8_slice_codeunits(full, len(self._prefix))
             batch = batch.set_column(0, batch.schema.field("key"), keys)
             # The prefix's own folder marker goes; what has bytes stays, whatever its name.
@@ -100,12 +100,12 @@ class S3Reader:
             except Retry as error:
                 trouble = error
             except ObjectError as error:
-                raise StoreUnreachable(f"{self._name} cannot be listed: {error}") from error
+                raise BucketUnreachable(f"{self._name} cannot be listed: {error}") from error
             failures += 1
             if failures >= trouble.patience:
-                raise StoreUnreachable(
+                raise BucketUnreachable(
                     f"{self._name} cannot be listed, after {failures} attempts: {trouble.message}",
-                    passing=True,
+                    final=False,
                 ) from trouble
             self._throttle.back_off(failures, self._backoff, trouble.retry_after)
 
@@ -123,7 +123,7 @@ class S3Reader:
     def read(self, item: ListedObject, sink: Sink) -> None:
         """Give an object's bytes to `sink`.
 
-        Raises ObjectUnreadable, ObjectSkipped; StoreUnreachable when it is the bucket that is gone.
+        Raises ObjectUnreadable, ObjectSkipped; BucketUnreachable when it is the bucket that is gone.
         """
         # The version "null" is the one that an overwrite replaces.
         by_version = item.version_id not in (None, "null")
@@ -188,7 +188,7 @@ class S3Reader:
         message = f"{trouble.message} (attempt {attempts})"
         if trouble.code == "SizeMismatch":
             self._look_again(item, ObjectUnreadable(trouble.code, message))
-        # StoreUnreachable when it is the bucket, not this object: no row a million objects for that.
+        # BucketUnreachable when it is the bucket, not this object: no row a million objects for that.
         self._page({}, prefix=self._prefix + item.key)
         raise ObjectUnreadable(trouble.code, message) from trouble
 

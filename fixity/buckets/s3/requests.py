@@ -11,11 +11,12 @@ import threading
 
 from lxml import etree
 
-from fixity.buckets.base import ObjectSkipped, ObjectUnreadable, StoreUnreachable
+from fixity.buckets.base import ObjectSkipped, ObjectUnreadable
 from fixity.buckets.s3.address import Address
 from fixity.buckets.s3.http1 import Connection, Response
 from fixity.buckets.s3.sigv4 import Signer
 from fixity.buckets.throttle import Throttle
+from fixity.errors import BucketUnreachable
 
 _BUFFER = 512 * 1024
 _THROTTLED = {429, 503}
@@ -65,7 +66,7 @@ class Requests:
         """One request. Returns an answer of 200 or 206; everything else is raised, told apart.
 
         Arguments: `path` and `query` as they stand in the request line.
-        Raises Retry, NotAsListed, ObjectUnreadable, ObjectSkipped, StoreUnreachable.
+        Raises Retry, NotAsListed, ObjectUnreadable, ObjectSkipped, BucketUnreachable.
         """
         signed = self._signer.headers("GET", self._host, path, query, headers)
         try:
@@ -74,7 +75,7 @@ class Requests:
                 return response
             code, message = _error_of(response.read())
         except ssl.SSLCertVerificationError as error:
-            raise StoreUnreachable(
+            raise BucketUnreachable(
                 f"{self._name}: the certificate of {self._host} is not trusted ({error.verify_message}): "
                 "name the authority that signed it as the store's ca_bundle"
             ) from error
@@ -91,7 +92,7 @@ class Requests:
         if status in _PASSING or code in ("RequestTimeout", "InternalError"):
             raise Retry(code, message, patience=4)
         if code in _BUCKET_ERRORS:
-            raise StoreUnreachable(f"{self._name}: {_BUCKET_ERRORS[code]} ({code})")
+            raise BucketUnreachable(f"{self._name}: {_BUCKET_ERRORS[code]} ({code})")
         if code == "InvalidObjectState":
             raise ObjectSkipped(
                 "Archived", "the object is archived and has to be restored before it can be read"

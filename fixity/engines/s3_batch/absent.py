@@ -41,7 +41,7 @@ class Absentees:
     def settle(self, checks: pa.Table) -> pa.Table:
         """The checks, those of objects that are gone or others by now as skipped ones.
 
-        Raises StoreUnreachable.
+        Raises BucketUnreachable.
         """
         if self._find is None:
             return checks

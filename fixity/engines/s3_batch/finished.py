@@ -87,7 +87,7 @@ def ingest_job(
     `find`, looks for objects that the report does not name; `place`, where the bucket is.
 
     Raises ReportUnusable, NothingToIngest where there is no report, TableMissing, AnotherPlace,
-    StoreUnreachable, LakeError.
+    BucketUnreachable, LakeError.
     """
     from fixity.engines.s3_batch.keep import (  # with DuckDB, which looking does not need
         ingest_report,

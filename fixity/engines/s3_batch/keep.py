@@ -19,11 +19,12 @@ from fixity.engines.s3_batch.job_records import JobRecord
 from fixity.engines.s3_batch.join import joined
 from fixity.engines.s3_batch.report import Report, fetch_report
 from fixity.engines.s3_batch.stage import staged
+from fixity.errors import AnotherPlace
 from fixity.lake import Lake
 from fixity.lake.ranges import key_ranges
 from fixity.ledger.inventory import TableMissing
 from fixity.ledger.write import Checksums, ChecksWriter
-from fixity.tables import AnotherPlace, Provenance, this_software
+from fixity.tables import Provenance, this_software
 
 _RANGE_BYTES = 64 * 1024 * 1024  # of the inventory, encoded and not compressed: some 500,000 objects
 
@@ -44,7 +45,7 @@ def ingest_report(
     report must have as many rows; `find`, looks for objects that the report does not name; `place`, where
     the bucket is (`Catalog.place_of`). Nothing is kept when any part of the report is not right.
     Raises ReportUnusable, NoReport, TableMissing where the inventory is gone, AnotherPlace where it is one of
-    another place, StoreUnreachable, LakeError.
+    another place, BucketUnreachable, LakeError.
     """
     with lake.workspace() as workspace:
         report = fetch_report(reports, job.report, workspace)
@@ -61,7 +62,7 @@ def keep_empty(
 ) -> Checksums:
     """Keep the table of a job that found nothing to check.
 
-    Raises TableMissing, AnotherPlace, StoreUnreachable, LakeError.
+    Raises TableMissing, AnotherPlace, BucketUnreachable, LakeError.
     """
     with lake.workspace() as workspace:
         return keep_report(lake, bucket, job, Report([], utc_now()), run_id, workspace, None, find, place)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from fixity.catalog import Bucket, Catalog
 from fixity.clock import utc_now
 from fixity.engines.s3_batch.batch_jobs import JobManifest, job_request, report_prefix, request_token, submit
-from fixity.engines.s3_batch.errors import AccountFull, NotInInventory
+from fixity.engines.s3_batch.errors import AccountFull
 from fixity.engines.s3_batch.job_records import (
     JobRecord,
     Waiting,
@@ -26,6 +26,7 @@ from fixity.engines.s3_batch.job_records import (
     keep_waiting,
     waiting_requests,
 )
+from fixity.errors import NotInInventory
 from fixity.lake import Lake
 from fixity.ledger.inventory import newest_inventory
 

@@ -5,13 +5,12 @@ alone and can stand in a Lambda (`handler`). `checks` turns outputs into rows of
 runs are gathered, and when, does not belong here.
 """
 
-from fixity.engines.step_functions.errors import BucketUnreachable, ResultsRefused
+from fixity.engines.step_functions.errors import ResultsRefused
 from fixity.engines.step_functions.gather import Gathered, MapOutput, OnFailed, gather
 from fixity.engines.step_functions.map_run import MapRun
 from fixity.engines.step_functions.results_bucket import ResultsBucket
 
 __all__ = [
-    "BucketUnreachable",
     "Gathered",
     "MapOutput",
     "MapRun",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from fixity.errors import FixityError
 
-class ResultsRefused(Exception):
+
+class ResultsRefused(FixityError):
     """The results are not what they must be; nothing was written. The message says which part, and why."""
-
-
-class BucketUnreachable(Exception):
-    """The results bucket cannot be read or written just now. Another attempt may go well."""

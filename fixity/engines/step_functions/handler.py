@@ -11,9 +11,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from botocore.exceptions import BotoCoreError
+
 from fixity.catalog import ENVIRONMENT, Catalog, MapResults, Store, load_catalog
 from fixity.catalog.clients import s3_client
 from fixity.engines.step_functions import Gathered, MapRun, ResultsBucket, ResultsRefused, gather
+from fixity.errors import BucketUnreachable
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, str]:
@@ -47,8 +50,12 @@ def gather_at(url: str, catalog: Catalog | None, on_failed: str | None = None) -
         settings = MapResults(bucket=named)
     run = MapRun.at(url, settings.prefix, settings.results_key)
     store = catalog.stores[settings.store] if catalog else Store(name="aws")
+    try:
+        client = s3_client(store)
+    except BotoCoreError as error:
+        raise BucketUnreachable(f"the bucket {run.bucket} cannot be opened: {error}") from error
     return gather(
-        ResultsBucket(s3_client(store), run.bucket),
+        ResultsBucket(client, run.bucket),
         run,
         run.results_key(settings.results_key),
         "include" if (on_failed or settings.on_failed) == "include" else "refuse",

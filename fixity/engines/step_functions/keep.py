@@ -73,7 +73,7 @@ def keep_run(
 
     Arguments: `open_bucket` opens a bucket of the catalog, to list it; `kept` hears of each
     bucket's tables as soon as they are kept, whatever becomes of the next bucket.
-    Raises ResultsRefused (nothing was written), BucketUnreachable, StoreUnreachable, LakeError.
+    Raises ResultsRefused (nothing was written), BucketUnreachable, LakeError.
     """
     results_key = run.results_key(settings.results_key)
     if settings.ledger is None:

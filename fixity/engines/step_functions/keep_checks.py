@@ -78,7 +78,7 @@ def keep_told(
     place than `place` (`Catalog.place_of`). Where that would take more requests than looking for the
     told objects one by one, these alone are described, and the bucket's newest inventory stays as it is.
     `listed` hears of the inventory as soon as it is kept.
-    Raises StoreUnreachable, LakeError.
+    Raises BucketUnreachable, LakeError.
     """
     taken = None
     with lake.workspace() as workspace:

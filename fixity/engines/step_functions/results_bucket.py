@@ -18,7 +18,8 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from fixity.engines.step_functions.errors import BucketUnreachable, ResultsRefused
+from fixity.engines.step_functions.errors import ResultsRefused
+from fixity.errors import BucketUnreachable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -140,7 +141,7 @@ class ResultsBucket:
             raise self._unreachable(key, error) from error
 
     def _unreachable(self, key: str, error: Exception) -> BucketUnreachable:
-        return BucketUnreachable(f"{self.url(key)}: {error}")
+        return BucketUnreachable(f"{self.url(key)}: {error}", final=False)
 
 
 class _Stream(io.BytesIO):

@@ -47,7 +47,7 @@ def check_object(
     now: Callable[[], datetime] = utc_now,
     sink: Sink | None = None,
 ) -> Check:
-    """Read one object into `digest`, by way of `sink` where one is given. Raises only StoreUnreachable."""
+    """Read one object into `digest`, by way of `sink` where one is given. Raises only BucketUnreachable."""
     try:
         store.read(item, sink or digest)
     except ObjectUnreadable as error:
@@ -93,7 +93,7 @@ def check_objects(
 
     Arguments: `items`, positions and objects, consumed a little ahead of the reading; `digest_of`
     makes an object's digest, in the thread that reads it.
-    Raises StoreUnreachable (the first one met) and whatever `items` raises. Then, and when the
+    Raises BucketUnreachable (the first one met) and whatever `items` raises. Then, and when the
     iterator is closed, the threads end with the piece, or the small object, that they are reading.
     """
     source = iter(items)

@@ -22,9 +22,10 @@ from fixity.catalog import CHUNK_SIZE, Algorithm
 from fixity.clock import utc_now
 from fixity.engines.stream.checkpoints import Checkpoints
 from fixity.engines.stream.engine import Check, check_objects
+from fixity.errors import AnotherPlace
 from fixity.lake import Lake, LakeError
 from fixity.lake.writer import rows_of
-from fixity.tables import CHECKSUMS, SUCCEEDED, AnotherPlace, Provenance, naming_the_unreadable, this_software
+from fixity.tables import CHECKSUMS, SUCCEEDED, Provenance, naming_the_unreadable, this_software
 
 SHARD_OBJECTS, SHARD_BYTES = 100_000, 1024**4
 PART_OBJECTS, PART_BYTES = 2_000, 4 * 1024**3
@@ -163,7 +164,7 @@ def hash_shard(
 
     Parts that are there already (from an attempt that was interrupted) are left as they are, and an
     object larger than `chunk_size` bytes goes on after its last chunk, which goes to `log`.
-    Raises StoreUnreachable, LakeError; the parts finished until then stay.
+    Raises BucketUnreachable, LakeError; the parts finished until then stay.
     """
     parts_to = parts_folder(scratch, plan)
     notices: deque[str] = deque()

@@ -20,7 +20,7 @@ def attribute_records(attributes: Attributes, item: ListedObject) -> list[Record
     """What an object's tags, metadata, stored checksum and ETag say.
 
     What could not be looked at is a record with a problem: that nobody could look is not that
-    nothing is recorded. Raises ObjectSkipped (changed or gone since it was listed), StoreUnreachable.
+    nothing is recorded. Raises ObjectSkipped (changed or gone since it was listed), BucketUnreachable.
     """
     records: list[Record] = []
     try:

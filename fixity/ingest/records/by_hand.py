@@ -20,6 +20,7 @@ from pathlib import Path
 from fixity.catalog import Algorithm
 from fixity.clock import utc_now
 from fixity.digests.algorithms import algorithm_named, as_hex
+from fixity.errors import WrongUsage
 from fixity.ingest.records.record import Record
 from fixity.lake import Lake
 from fixity.lake.paths import expected_folder
@@ -28,7 +29,7 @@ _BY_LENGTH: dict[int, Algorithm] = {32: "MD5", 40: "SHA1", 64: "SHA256", 128: "S
 _COLUMNS = ("key", "version_id", "algorithm", "checksum")
 
 
-class GivenWrong(ValueError):
+class GivenWrong(WrongUsage):
     """What was given cannot be used: a text with one line for each problem, and nothing was kept."""
 
 

@@ -63,7 +63,7 @@ def take_baselines(
     is missing; `gone`, keys of which that is so in any case; `excluded`, keys that no listing has:
     records of them are left out.
     Returns the table, sorted by key and rank, in `workspace`.
-    Raises StoreUnreachable, LakeError.
+    Raises BucketUnreachable, LakeError.
     """
     found = workspace / "records.parquet"
     parts = GatheredParts(lake, scratch, objects, preferred, workspace)

@@ -73,7 +73,7 @@ def find_manifests(items: Iterable[ListedObject]) -> list[BagManifest]:
 
 
 def manifest_records(store: BucketReader, manifest: BagManifest) -> Iterator[Record]:
-    """What a bag's manifests or an OCFL inventory say. Raises StoreUnreachable."""
+    """What a bag's manifests or an OCFL inventory say. Raises BucketUnreachable."""
     read = _bag_records if manifest.kind == "bag" else _ocfl_records
     try:
         yield from list(read(store, manifest))

@@ -78,7 +78,7 @@ class GatheredParts:
     ) -> pa.Table:
         """The records of `items`, which stand in the inventory from row `first` on.
 
-        Raises StoreUnreachable, LakeError; the parts gathered until then stay.
+        Raises BucketUnreachable, LakeError; the parts gathered until then stay.
         """
         name = f"{self._folder}{first:012d}-{len(items)}.parquet"
         if name in self._kept:

@@ -32,7 +32,7 @@ def ask_for_next(
 ) -> list[Archived]:
     """The rows, after the restore of those was asked for that wait and for which there is room.
 
-    Raises StoreUnreachable.
+    Raises BucketUnreachable.
     """
     room = restore.at_once - sum(row.size for row in rows if row.state in ("requested", "restored"))
     chosen: list[bool] = []

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.buckets import ObjectError, ObjectUnreadable, StoreUnreachable
+from fixity.buckets import BucketUnreachable, ObjectError, ObjectUnreadable
 from fixity.buckets.s3.attributes import Attributes, Head
 from fixity.catalog import Restore
 from fixity.clock import utc_now
@@ -66,7 +66,7 @@ def look_at_archived(
 ) -> Look:
     """See how the archived objects of an inventory stand, ask for the next restores, keep the table.
 
-    Arguments: `inventory`, its name in the lake. Raises StoreUnreachable, LakeError.
+    Arguments: `inventory`, its name in the lake. Raises BucketUnreachable, LakeError.
     """
     with lake.workspace() as workspace, ThreadPoolExecutor(threads) as pool:
         listing = lake.fetch(inventory, workspace)
@@ -142,13 +142,13 @@ def _fell_out(row: Archived) -> bool:
 def _refuse_all_unanswered(bucket: str, before: list[Archived], after: list[Archived]) -> None:
     """That every object answers with the same error says something of the store, and nothing of the objects.
 
-    Raises StoreUnreachable.
+    Raises BucketUnreachable.
     """
     pairs = zip(before, after, strict=True)
     looked_at = [(old, new) for old, new in pairs if old.is_open and not _needs_no_look(old)]
     alike = {new.error_code if new.unanswered > old.unanswered else None for old, new in looked_at}
     if len(looked_at) > 1 and len(alike) == 1 and None not in alike:
-        raise StoreUnreachable(f"{bucket}: none of {len(looked_at):,} objects: {looked_at[0][1].detail}")
+        raise BucketUnreachable(f"{bucket}: none of {len(looked_at):,} objects: {looked_at[0][1].detail}")
 
 
 def _last_unfinished(lake: Lake, bucket: str, workspace: Path) -> Path | None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixity.buckets import ListedObject, StoreUnreachable, Throttle, listed_objects, local
+from fixity.buckets import BucketUnreachable, ListedObject, Throttle, listed_objects, local
 from fixity.buckets.local import LocalReader
 from fixity.engines.stream.engine import check_objects
 from tests.fixity.support import check, listed, only, outcome, sha256
@@ -275,7 +275,7 @@ def test_what_may_be_named_but_not_looked_at_refuses_the_whole_inventory(
         patch.setattr(Path, "is_dir", lambda self: True)
         patch.setattr(os, "stat", denied)
         patch.setattr(os, "lstat", denied)
-        with pytest.raises(StoreUnreachable, match=r"d/f cannot be listed: Permission denied.*incomplete"):
+        with pytest.raises(BucketUnreachable, match=r"d/f cannot be listed: Permission denied.*incomplete"):
             listed(reader)
 
 
@@ -290,7 +290,7 @@ def test_a_sub_directory_that_may_not_be_listed_refuses_the_inventory(
         return denied() if path.endswith(b"closed/") else true(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(StoreUnreachable, match=r"closed/ cannot be listed: Permission denied.*incomplete"):
+    with pytest.raises(BucketUnreachable, match=r"closed/ cannot be listed: Permission denied.*incomplete"):
         keys(tmp_path)
 
 
@@ -298,7 +298,7 @@ def test_a_sub_directory_that_may_not_be_listed_refuses_the_inventory(
 def test_a_bucket_that_is_no_directory_is_unreachable_and_not_empty(tmp_path: Path, there: str) -> None:
     if there == "a file":
         (tmp_path / "root").write_bytes(b"")
-    with pytest.raises(StoreUnreachable, match="not a directory"):
+    with pytest.raises(BucketUnreachable, match="not a directory"):
         keys(tmp_path / "root")
 
 

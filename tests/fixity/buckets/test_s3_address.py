@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from devstack.seaweedfs import ACCESS_KEY, REGION
-from fixity.buckets import StoreUnreachable, Throttle
+from fixity.buckets import BucketUnreachable, Throttle
 from fixity.buckets.s3.address import resolve
 from fixity.buckets.s3.reader import S3Reader
 from fixity.catalog import Store
@@ -64,9 +64,9 @@ def test_an_unknown_authority_makes_the_bucket_unreachable_and_no_request_is_sen
     server_tls: ssl.SSLContext,
 ) -> None:
     with ScriptedServer([answer(EMPTY)], tls=server_tls) as server:
-        with pytest.raises(StoreUnreachable, match=r"not trusted.*ca_bundle") as raised:
+        with pytest.raises(BucketUnreachable, match=r"not trusted.*ca_bundle") as raised:
             listed(open_over_tls(server.port, None))
-        assert (raised.value.passing, server.opened, server.requests) == (False, 1, [])
+        assert (raised.value.final, server.opened, server.requests) == (True, 1, [])
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -74,7 +74,7 @@ def test_a_bundle_that_cannot_be_read_is_told_by_name(tmp_path: Path, there: boo
     bundle = tmp_path / "bundle.pem"
     if there:
         bundle.write_text("no certificates")
-    with pytest.raises(StoreUnreachable, match=r"bundle\.pem cannot be read"):
+    with pytest.raises(BucketUnreachable, match=r"bundle\.pem cannot be read"):
         resolve(store(endpoint_url="https://store.example", ca_bundle=bundle), "b")
 
 
@@ -122,12 +122,12 @@ def test_a_profile_named_in_the_catalog_comes_before_the_environments_keys(
 def test_no_credentials_says_how_to_give_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(StoreUnreachable, match=r"no credentials for the store 's'.*AWS_PROFILE"):
+    with pytest.raises(BucketUnreachable, match=r"no credentials for the store 's'.*AWS_PROFILE"):
         resolve(store(endpoint_url="http://store.example"), "b")
 
 
 def test_a_profile_that_is_not_there_is_told_by_name() -> None:
-    with pytest.raises(StoreUnreachable, match="nobody"):
+    with pytest.raises(BucketUnreachable, match="nobody"):
         resolve(store(endpoint_url="http://store.example", profile="nobody"), "b")
 
 
@@ -136,6 +136,6 @@ def test_a_secret_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
     refusal = answer(b"<Error><Code>SignatureDoesNotMatch</Code></Error>", status="403 Forbidden")
     with ScriptedServer([refusal]) as server:
         address = resolve(store(endpoint_url=f"http://127.0.0.1:{server.port}"), "b")
-        with pytest.raises(StoreUnreachable, match="SignatureDoesNotMatch") as raised:
+        with pytest.raises(BucketUnreachable, match="SignatureDoesNotMatch") as raised:
             listed(S3Reader("b", address, Throttle(1)))
     assert "very-secret" not in f"{raised.value!r} {raised.value.__cause__!r} {server.requests}"

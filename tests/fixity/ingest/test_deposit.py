@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from devstack.moto_server import MotoServer
 from devstack.seaweedfs import REGION, SeaweedFS
-from fixity.buckets import ListedObject, Sink, StoreUnreachable, Throttle
+from fixity.buckets import BucketUnreachable, ListedObject, Sink, Throttle
 from fixity.buckets.local import LocalReader
 from fixity.buckets.s3.attributes import Attributes, Head
 from fixity.catalog import Store
@@ -298,10 +298,10 @@ def test_a_bucket_that_cannot_be_listed_is_no_report_of_missing_objects(
     place.file("a", b"uploaded or not, nobody can tell")
 
     def fail() -> NoReturn:
-        raise StoreUnreachable("the bucket is away")
+        raise BucketUnreachable("the bucket is away")
 
     monkeypatch.setattr(place.store, "list_objects", fail)
-    with pytest.raises(StoreUnreachable, match="the bucket is away"):
+    with pytest.raises(BucketUnreachable, match="the bucket is away"):
         place.verify()
 
 

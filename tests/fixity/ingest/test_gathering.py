@@ -16,7 +16,7 @@ import fixity.ingest.records.collect
 from devstack import faults
 from devstack.faulty_proxy import FaultyProxy
 from devstack.seaweedfs import REGION
-from fixity.buckets import StoreUnreachable
+from fixity.buckets import BucketUnreachable
 from fixity.buckets.s3.attributes import Attributes
 from fixity.catalog import Algorithm, Store
 from fixity.catalog.clients import s3_client
@@ -138,7 +138,7 @@ def test_after_kill_9_gathering_goes_on_after_the_last_part(bucket: Bucket) -> N
 
 def test_a_store_that_went_away_leaves_what_was_gathered_until_then(bucket: Bucket) -> None:
     bucket.proxy.fault(faults.Refuse(403, code="ExpiredToken", times=None), key="k07")
-    with pytest.raises(StoreUnreachable, match="ExpiredToken"):
+    with pytest.raises(BucketUnreachable, match="ExpiredToken"):
         bucket.gather()
     bucket.proxy.forget()
     assert bucket.gather()[0] == bucket.expected()

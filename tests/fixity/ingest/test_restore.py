@@ -16,7 +16,7 @@ from moto.moto_api import state_manager
 
 from devstack.moto_server import MotoServer
 from devstack.seaweedfs import REGION
-from fixity.buckets import ObjectSkipped, ObjectUnreadable, StoreUnreachable
+from fixity.buckets import BucketUnreachable, ObjectSkipped, ObjectUnreadable
 from fixity.buckets.s3.attributes import Attributes, Head
 from fixity.catalog import Restore, Store
 from fixity.catalog.clients import s3_client
@@ -372,7 +372,7 @@ def test_the_same_error_for_every_object_is_the_stores(site: Site) -> None:
     site.attributes = Scripted([], ["requested", "requested"])
     site.look()
     site.attributes = Scripted([ObjectUnreadable("AccessDenied", "no message (HTTP 403)")] * 2, [])
-    with pytest.raises(StoreUnreachable, match="none of 2 objects"):
+    with pytest.raises(BucketUnreachable, match="none of 2 objects"):
         site.look(hours=200)
     site.attributes = Scripted([head(restore_ongoing=False)] * 2, [])
     assert set(states(site.look(hours=201)).values()) == {"restored"}

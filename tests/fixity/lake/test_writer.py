@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixity.lake.writer import TableWriter
-from fixity.tables import INVENTORY, Provenance
+from fixity.tables import INVENTORY, Provenance, TableUnreadable
 
 HERE = Provenance("b", "r", "i", datetime(2024, 2, 29, 12, 0, 0, 123456, tzinfo=UTC))
 
@@ -104,5 +104,5 @@ def test_a_file_that_is_no_table_of_ours_is_refused_by_name(tmp_path: Path) -> N
     (tmp_path / "text.parquet").write_text("no table")
     pq.write_table(pa.table({"key": ["k"]}), tmp_path / "other.parquet")
     for name in ("text.parquet", "other.parquet"):
-        with pytest.raises(ValueError, match=name):
+        with pytest.raises(TableUnreadable, match=name):
             Provenance.read(tmp_path / name)

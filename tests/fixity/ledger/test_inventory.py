@@ -13,7 +13,7 @@ from devstack import faults
 from devstack.faulty_proxy import FaultyProxy
 from devstack.seaweedfs import SeaweedFS
 from devstack.stub_s3 import StubS3
-from fixity.buckets import BucketReader, StoreUnreachable
+from fixity.buckets import BucketReader, BucketUnreachable
 from fixity.lake import Lake
 from fixity.ledger.inventory import take_inventory
 from fixity.tables import INVENTORY, Provenance
@@ -90,13 +90,13 @@ def test_versions_are_in_the_order_of_their_ids_below_each_key(stub_s3: StubS3, 
 class _BreaksOff(MemoryStore):
     def list_objects(self) -> Iterator[pa.RecordBatch]:
         yield from super().list_objects()
-        raise StoreUnreachable("the connection is gone")
+        raise BucketUnreachable("the connection is gone")
 
 
 def test_of_a_listing_that_breaks_off_nothing_is_kept(lake: Lake) -> None:
     store = _BreaksOff()
     store.put("k", b"")
-    with pytest.raises(StoreUnreachable):
+    with pytest.raises(BucketUnreachable):
         take_inventory(store, lake, "b", "r1")
     assert lake.list("inventory/") == []
 
@@ -115,7 +115,7 @@ def test_of_a_server_that_fails_on_a_later_page_nothing_is_kept(
             told.append(objects)
             proxy.fault(faults.Refuse(times=None), listing=True)
 
-        with pytest.raises(StoreUnreachable, match="AccessDenied"):
+        with pytest.raises(BucketUnreachable, match="AccessDenied"):
             take_inventory(store, lake, "b", "r1", progress)
     assert told == [2]
     assert lake.list("inventory/") == []

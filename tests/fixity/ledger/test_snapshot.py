@@ -17,6 +17,7 @@ from fixity.catalog import Bucket
 from fixity.lake import LocalLake
 from fixity.ledger import Settings, confirm_empty, usable_files
 from fixity.ledger.files import ledger_files
+from fixity.ledger.listing import NothingToConfirm
 from fixity.rolling import bucket_coverage, damaged_now
 from tests.fixity.rolling.support import BUCKET, Rolling
 
@@ -279,7 +280,7 @@ def test_an_empty_listing_after_a_filled_one_is_not_believed_until_it_is_confirm
     bucket.time += DAY
     bucket.take_inventory()
     assert bucket.due() == []  # it came back as it was, with its check
-    with pytest.raises(ValueError, match="has 1 objects: nothing to confirm"):
+    with pytest.raises(NothingToConfirm, match="has 1 objects: nothing to confirm"):
         confirm_empty(bucket.lake, BUCKET)
 
 

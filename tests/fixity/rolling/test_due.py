@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fixity.buckets import ListedObject, Sink
+from fixity.errors import NotInInventory
 from fixity.rolling import Limits, Order, roll
 from tests.fixity.rolling.support import BUCKET, Archive, Rolling, keys_of
 
@@ -237,6 +238,6 @@ def test_one_identifier_is_checked_by_hand_whether_due_or_not(bucket: Rolling) -
     bucket.take_inventory()
     bucket.roll()
     assert bucket.roll(keys=["b"]).objects == 1
-    with pytest.raises(ValueError, match="the newest inventory of 'b' has no 'c': if it is new, list"):
+    with pytest.raises(NotInInventory, match="the newest inventory of 'b' has no 'c': if it is new, list"):
         bucket.roll(keys=["c"])
     assert bucket.rolled() == []

@@ -13,8 +13,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from fixity.buckets import ListedObject, Sink, StoreUnreachable, Throttle
+from fixity.buckets import BucketUnreachable, ListedObject, Sink, Throttle
 from fixity.buckets.local import LocalReader
+from fixity.errors import AnotherPlace
 from fixity.lake import LakeError, LocalLake
 from fixity.ledger import Settings
 from fixity.ledger.current import current_checksums
@@ -130,11 +131,11 @@ def test_a_store_that_goes_away_ends_the_run_and_what_was_checked_is_kept(tmp_pa
 
     def refusing(item, sink) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
         if item.key == "b":
-            raise StoreUnreachable("the credentials have expired")
+            raise BucketUnreachable("the credentials have expired")
         read(item, sink)
 
     bucket.store.read = refusing  # type: ignore[method-assign]
-    with pytest.raises(StoreUnreachable):
+    with pytest.raises(BucketUnreachable):
         bucket.roll()
     bucket.store.read = read  # type: ignore[method-assign]
     assert not leases(bucket.lake, BUCKET)
@@ -146,7 +147,7 @@ def test_what_was_listed_at_another_place_is_not_read(tmp_path: Path) -> None:
     bucket.put("a")
     take_inventory(bucket.store, bucket.lake, BUCKET, "i", now=bucket.now, place="s3://there")
     order = Order(BUCKET, bucket.settings, Limits(5), 1800.0, place="s3://here")
-    with pytest.raises(ValueError, match="was listed at s3://there, but the catalog now says s3://here"):
+    with pytest.raises(AnotherPlace, match="was listed at s3://there, but the catalog now says s3://here"):
         roll(bucket.store, bucket.lake, order, "r", 2, now=bucket.now)
     assert bucket.store.read_keys == []
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fixity.buckets import ListedObject, StoreUnreachable
+from fixity.buckets import BucketUnreachable, ListedObject
+from fixity.errors import AnotherPlace
 from fixity.reports import Side, compare
-from fixity.tables import AnotherPlace
 from tests.fixity.engines.s3_batch.reports import BUCKET, NOON, Ingest, etag, failed_row, listed, row
 
 
@@ -93,12 +93,12 @@ def test_only_so_many_are_looked_for_and_the_rest_stays_untold(
 
 def test_a_bucket_that_cannot_be_asked_keeps_nothing(ingest: Ingest) -> None:
     def away(key: str, version_id: str | None) -> None:
-        raise StoreUnreachable("the bucket is away")
+        raise BucketUnreachable("the bucket is away")
 
     ingest.find = away
     ingest.listing(listed("k"))
     ingest.result("succeeded", row("other"))
-    with pytest.raises(StoreUnreachable):
+    with pytest.raises(BucketUnreachable):
         ingest.run()
     assert not (ingest.folder / f"lake/checksums/{BUCKET}").exists()
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixity.buckets import ListedObject, ObjectSkipped, ObjectUnreadable, Sink, StoreUnreachable
+from fixity.buckets import BucketUnreachable, ListedObject, ObjectSkipped, ObjectUnreadable, Sink
 from fixity.digests.algorithms import Digest
 from fixity.engines.stream.engine import Check, check_object, check_objects
 from tests.fixity.support import sha256
@@ -162,7 +162,7 @@ class _Odd(BaseException):
 
 
 @pytest.mark.parametrize(
-    "error", [StoreUnreachable("gone"), ValueError("a bug"), _Odd(), SystemExit(3), KeyboardInterrupt()]
+    "error", [BucketUnreachable("gone"), ValueError("a bug"), _Odd(), SystemExit(3), KeyboardInterrupt()]
 )
 @pytest.mark.parametrize("threads", [1, 4])
 def test_what_a_thread_raises_is_raised_here_and_never_waited_for(error: BaseException, threads: int) -> None:
@@ -181,9 +181,9 @@ def test_errors_of_all_threads_at_once_raise_one_of_them() -> None:
 
     def read(listed: ListedObject, sink: Sink) -> None:
         together.wait(timeout=10)
-        raise StoreUnreachable(listed.key)
+        raise BucketUnreachable(listed.key)
 
-    with pytest.raises(StoreUnreachable):
+    with pytest.raises(BucketUnreachable):
         list(check_objects(FakeStore(read), items(8, size=5 * 1024 * 1024), "SHA256", 4))
 
 

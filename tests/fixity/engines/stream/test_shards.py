@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from devstack import faults
 from devstack.faulty_proxy import FaultyProxy
-from fixity.buckets import ListedObject, Sink, StoreUnreachable
+from fixity.buckets import BucketUnreachable, ListedObject, Sink
 from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Plan, Progress, Shard, cut, hash_shard, make_plan
+from fixity.errors import AnotherPlace
 from fixity.lake import Lake, LocalLake
 from fixity.ledger.inventory import Inventory, take_inventory
-from fixity.tables import AnotherPlace
 from tests.conftest import MakeBucket
 from tests.fixity.support import NOON, MemoryStore, check_inventory, plan_of, s3_store, sha256
 
@@ -92,7 +92,7 @@ class Interrupted(MemoryStore):
 
     def read(self, item: ListedObject, sink: Sink) -> None:
         if self.at is not None and len(self.read_keys) >= self.at:
-            raise StoreUnreachable("the cable is out")
+            raise BucketUnreachable("the cable is out")
         super().read(item, sink)
 
 
@@ -115,7 +115,7 @@ def test_an_interrupted_run_goes_on_after_the_last_part_without_reading_those_ob
     filled(store)
     inventory = take_inventory(store, lake, "b", "i")
     store.at = at
-    with pytest.raises(StoreUnreachable):
+    with pytest.raises(BucketUnreachable):
         check_inventory(store, lake, inventory, "r", threads=1)
     parts = lake.list("scratch/r/parts/")
     done = set(store.read_keys[: len(parts) * 5])
@@ -137,7 +137,7 @@ def test_what_was_finished_counts_as_progress_of_the_run_that_goes_on(
     filled(store, 30)
     plan = plan_of(lake, take_inventory(store, lake, "b", "i"))
     store.at = 25
-    with pytest.raises(StoreUnreachable):
+    with pytest.raises(BucketUnreachable):
         hash_shard(store, lake, "scratch/r/", plan, plan.shards[0], "r", 1)
     finished = len(lake.list("scratch/r/parts/")) * 5
     assert finished > 0
@@ -219,7 +219,7 @@ def test_after_a_store_went_down_only_what_was_not_kept_is_asked_for_again(
     store = s3_store(faulty_proxy.endpoint_url, name)
     faulty_proxy.fault(faults.HangUpBeforeAnswer(times=None), key="k17")
     faulty_proxy.fault(faults.HangUpBeforeAnswer(times=None), listing=True)
-    with pytest.raises(StoreUnreachable):
+    with pytest.raises(BucketUnreachable):
         check_inventory(store, lake, inventory, "r", threads=1)
     kept = {f"k{first + number:02}" for first in (0, 5) for number in range(5)}
     assert [part.name[-8 - 12 :] for part in lake.list("scratch/r/parts/")][:2] == [

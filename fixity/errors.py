@@ -1,0 +1,104 @@
+"""The one tree of errors. Whoever runs fixity asks the error what to do, and lists no classes.
+
+    FixityError
+    ├── WrongUsage                 what was written or asked for cannot be used
+    │   ├── CatalogError           fixity.catalog.errors
+    │   ├── StacksUnknown          fixity.catalog.stacks
+    │   ├── UnreadableError        fixity.catalog.strict_yaml
+    │   ├── GivenWrong             fixity.ingest.records.by_hand
+    │   ├── NoTerm
+    │   ├── NothingToConfirm       fixity.ledger.listing
+    │   └── NothingToVerify        fixity.ingest.deposit
+    ├── BucketUnreachable          (final, unless it says otherwise)
+    ├── ListingError               fixity.buckets.s3.listing (not final)
+    ├── ObjectError                fixity.buckets.base
+    │   ├── ObjectUnreadable
+    │   │   └── NotAsListed        fixity.buckets.s3.requests
+    │   └── ObjectSkipped
+    ├── StateUnusable              fixity.digests.state
+    ├── AnotherPlace
+    ├── NotInInventory
+    ├── LakeError                  fixity.lake.base (not final)
+    ├── TableMissing               fixity.ledger.inventory
+    ├── TableNotConsistent         fixity.reports.compare
+    ├── TableNotSorted             fixity.lake.ranges
+    ├── TableUnreadable            fixity.tables
+    ├── S3ControlError             fixity.engines.s3_batch.errors (not final)
+    │   └── AccountFull
+    ├── NoReport                   fixity.engines.s3_batch.errors (not final)
+    ├── NothingToIngest            fixity.engines.s3_batch.errors
+    ├── ReportUnusable             fixity.engines.s3_batch.errors
+    ├── ResultsRefused             fixity.engines.step_functions.errors
+    ├── BucketBusy                 fixity.rolling.lease
+    ├── LeaseLost                  fixity.rolling.lease
+    ├── QueueUnreachable           resources.queues (not final)
+    ├── ObjectsNotRead             sensors.event_reconciliation (not final)
+    └── UnknownMessage             sensors.events
+
+An error stands here if several rooms raise it, else in the room that raises it. Any other exception is a
+bug of ours, or an `OSError`, or an error of the libraries that read the lake's tables. Errors that never
+leave the module that raises them do not belong in the tree.
+"""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+
+
+class FixityError(Exception):
+    """Something that can go wrong in use. The text says what, and what to do.
+
+    final: whether a retry is useless, because somebody has to do something first.
+    """
+
+    final: bool = True
+
+
+class WrongUsage(FixityError):
+    """What was written or asked for cannot be used: the catalog, an argument, a variable."""
+
+
+class NoTerm(WrongUsage):
+    """Rolling checks were asked for in a bucket without `fixity_every`."""
+
+
+class BucketUnreachable(FixityError):
+    """A bucket as a whole cannot be listed, read or written. The text says why, and what to do.
+
+    Arguments: `final`, False where it may go well by itself a little later, as after a failed connection.
+    """
+
+    def __init__(self, message: str, final: bool = True) -> None:
+        super().__init__(message)
+        self.final = final
+
+
+class AnotherPlace(FixityError):
+    """What was listed is not where the catalog says that the bucket is. The text says what to do."""
+
+
+class NotInInventory(FixityError):
+    """The newest inventory does not have objects that were asked for. The text names the first."""
+
+
+_LIBRARIES = ("duckdb", "pyarrow")
+
+
+def plain_words(error: BaseException) -> str | None:
+    """What to say to the user about an error; None for a bug of ours, which needs its stack trace."""
+    if isinstance(error, FixityError):
+        return str(error)
+    if isinstance(error, OSError):
+        return _of_the_system(error)
+    # By its name: the import takes a tenth of a second, which hashing does not need.
+    library = type(error).__module__.partition(".")[0].lstrip("_")
+    return f"{library}, which reads the lake's tables: {error}" if library in _LIBRARIES else None
+
+
+def _of_the_system(error: OSError) -> str:
+    text = str(error) or type(error).__name__
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = error.filename or f"the lake or {tempfile.gettempdir()}, where temporary files go"
+        return f"{text}: make room in {where}"
+    return text
