@@ -23,6 +23,7 @@ from bench.measure import Row, Usage, run, table
 from bench.ours import MadeUpStore
 from fixity.buckets import ListedObject
 from fixity.catalog import Bucket, Catalog
+from fixity.digests.algorithms import Digest
 from fixity.engines.stream.engine import check_objects
 from fixity.lake import LocalLake
 from fixity.lake.database import open_database
@@ -104,7 +105,7 @@ def added_seconds(folder: Path) -> float:
     items = [ListedObject(*values) for values in zip(*columns, strict=True)]
     store = MadeUpStore(0)  # what it is asked for, it has
     begun = time.perf_counter()
-    hashed = len(list(check_objects(store, enumerate(items), "SHA256", 16)))
+    hashed = len(list(check_objects(store, enumerate(items), lambda position, item: Digest("SHA256"), 16)))
     hashing = time.perf_counter() - begun
     begun = time.perf_counter()
     order = Order(BUCKET, SETTINGS, Limits(BATCH), 1800.0)

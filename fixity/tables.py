@@ -51,6 +51,9 @@ INVENTORY = pa.schema(
     ]
 )
 
+LISTED_COLUMNS = tuple(field.name for field in (*_OBJECT, _IS_LATEST, *_LISTED))
+"""The columns in which an inventory and a check say the same of an object."""
+
 CHECKSUMS = pa.schema(
     [
         *_OBJECT,
@@ -66,6 +69,16 @@ CHECKSUMS = pa.schema(
         _field("checked_at", _UTC, "When the check ended (UTC); NULL where there was none"),
         _field("run_id", pa.string(), "The run that made the check", nullable=False),
         _IS_LATEST,
+        _field("expected", pa.string(), "The checksum that the bytes were held against, lower-case hex"),
+        _field("expected_algorithm", pa.string(), "Algorithm of the expected checksum"),
+        _field("expected_from", pa.string(), "Where it came from: api, manifest, …, or first_seen"),
+        _field("verdict", pa.string(), "matched, differs, registered (first checksum) or not_compared"),
+        _field("reads", pa.int32(), "How often the platform read the bytes for this check"),
+        _field(
+            "other_checksums",
+            pa.map_(pa.string(), pa.string()),
+            "Checksums of the same reading by other algorithms, lower-case hex",
+        ),
     ]
 )
 
@@ -138,6 +151,12 @@ def this_software() -> str:
 
 SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
 """The three ends of a check."""
+
+MATCHED, DIFFERS, REGISTERED, NOT_COMPARED = "matched", "differs", "registered", "not_compared"
+"""The verdicts on a check: as expected, not as expected, the first of its object, held against nothing."""
+
+FIRST_SEEN = "first_seen"
+"""Where an expected checksum comes from that is no record: the first one computed from the bytes."""
 
 
 class TableUnreadable(FixityError):

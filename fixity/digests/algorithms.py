@@ -9,7 +9,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import xxhash
@@ -127,3 +127,50 @@ class Digest:
     def hexdigest(self) -> str:
         """The checksum of the bytes taken, in lower-case hex, most significant byte first."""
         return self._hash.hexdigest()
+
+    def others(self) -> dict[Algorithm, str]:
+        """Checksums of the same bytes by other algorithms: none."""
+        return {}
+
+
+class Digests(Digest):
+    """Several checksums of the same bytes, in one pass.
+
+    Arguments: `own`, which the checks of a bucket go by; `others` by their algorithms. All have taken as many
+    bytes.
+    """
+
+    def __init__(self, own: Digest, others: Mapping[Algorithm, Digest]) -> None:
+        self._own = own
+        self._others = dict(others)
+
+    @property
+    def count(self) -> int:
+        """Bytes taken so far."""
+        return self._own.count
+
+    def update(self, piece: memoryview) -> None:
+        """Take the next bytes."""
+        self._own.update(piece)
+        for digest in self._others.values():
+            digest.update(piece)
+
+    def restart(self) -> None:
+        """Forget all bytes taken."""
+        self._own.restart()
+        for digest in self._others.values():
+            digest.restart()
+
+    def hexdigest(self) -> str:
+        """The checksum by the bucket's own algorithm, in lower-case hex."""
+        return self._own.hexdigest()
+
+    def others(self) -> dict[Algorithm, str]:
+        """The checksums by the other algorithms, in lower-case hex."""
+        return {algorithm: digest.hexdigest() for algorithm, digest in self._others.items()}
+
+
+def digest_by(algorithm: Algorithm, others: Iterable[Algorithm] = ()) -> Digest:
+    """A digest by one algorithm, and by `others` in the same pass."""
+    more = {each: Digest(each) for each in others if each != algorithm}
+    return Digests(Digest(algorithm), more) if more else Digest(algorithm)

@@ -87,7 +87,6 @@ def _put_together(
     now: datetime,
     on_left_out: Callable[[LeftOut], None],
 ) -> tuple[Path, Provenance]:
-    from fixity.ledger.snapshot import SNAPSHOT
     from fixity.ledger.views import view
 
     files, algorithm = _all_checks(lake, bucket, workspace, on_left_out)
@@ -95,7 +94,7 @@ def _put_together(
     file = workspace / f"{bucket}-current.parquet"
     writer = TableWriter(file, CHECKSUMS, provenance)
     with naming_the_unreadable(inventory, *files), open_database(workspace) as database:
-        view(database, "ledger", files, CHECKSUMS.append(SNAPSHOT.field("baseline_from")))
+        view(database, "ledger", files, CHECKSUMS)
         reader = database.execute(
             _SQL.read_text(encoding="utf-8"),
             {

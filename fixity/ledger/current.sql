@@ -1,13 +1,13 @@
 -- The newest check of each object of the newest inventory, out of all that the ledger holds.
 -- A check from the future ($horizon) tells nothing of when it was made: it counts as made long ago.
--- What a snapshot has of another algorithm than its own ($algorithm), because ingest held it against a record,
--- counts only where there is no other check: it cannot be compared with those of the pair's other bucket.
+-- A check by another algorithm than the bucket's own ($algorithm) counts only where there is no other: it cannot be
+-- compared with those of the pair's other bucket.
 -- The view `ledger` holds all of it. A check counts for an object only as it is listed now: same version, same ETag, same time, same size.
 WITH checks AS NOT MATERIALIZED (
     SELECT
         *,
         CASE WHEN checked_at > $horizon THEN TIMESTAMPTZ '1970-01-01 00:00:00+00' ELSE checked_at END AS made_at,
-        coalesce(algorithm = $algorithm OR baseline_from = 'first_seen', true) AS comparable
+        coalesce(algorithm = $algorithm, true) AS comparable
     FROM ledger
     WHERE checked_at IS NOT NULL
 )
@@ -29,7 +29,13 @@ SELECT
     c.evidence,
     c.checked_at,
     coalesce(c.run_id, $run_id) AS run_id,
-    i.is_latest
+    i.is_latest,
+    c.expected,
+    c.expected_algorithm,
+    c.expected_from,
+    coalesce(c.verdict, CASE WHEN c.key IS NULL THEN 'not_compared' END) AS verdict,
+    c.reads,
+    c.other_checksums
 FROM read_parquet($inventory) AS i
 LEFT JOIN (
     FROM checks

@@ -38,8 +38,26 @@ _MEMORY = "900MB"
 _LARGE_ROWS = 100_000  # a file of the ledger with more is read range by range
 QUEUE_ROWS = 500_000
 _DAYS_KEPT = 40
+# Versions before kept what ingest held against records in tables of its own.
+_NEWS = """
+    CREATE TEMP VIEW news AS
+    SELECT *, false AS only_verdict FROM (FROM large UNION ALL BY NAME FROM small)
+    UNION ALL BY NAME
+    SELECT
+        key, version_id, size, etag, last_modified, storage_class, algorithm, checksum, checked_at, run_id, expected,
+        'FULL_OBJECT' AS checksum_type,
+        'succeeded' AS status,
+        size AS bytes_read,
+        'streamed' AS evidence,
+        algorithm AS expected_algorithm,
+        compared_with AS expected_from,
+        CASE WHEN checksum = expected THEN 'matched' ELSE 'differs' END AS verdict,
+        true AS only_verdict
+    FROM ingested
+    WHERE checksum IS NOT NULL AND expected IS NOT NULL
+"""
 _KEPT_FOR = timedelta(days=1)
-_CHOSEN = {"queue": "wanted AND left_out IS NULL", "damaged": "listed AND damaged_at IS NOT NULL"}
+_CHOSEN = {"queue": "listed AND left_out IS NULL", "damaged": "listed AND damaged_at IS NOT NULL"}
 TABLES = ("objects", *_CHOSEN)
 
 
@@ -62,9 +80,9 @@ def fold_checks(
     with open_database(file.parent) as database, pq.ParquetWriter(changed, SNAPSHOT) as writer:
         view(database, "prior", [rows])
         view(database, "listing", [rows], INVENTORY.remove(INVENTORY.get_field_index("checksum_algorithm")))
-        view(database, "news", [file], CHECKSUMS)
-        view(database, "ingested", [], INGEST)
-        for batch in _folded(database, settings, listed_at, now, "", None, partial=True):
+        view(database, "checks", [file], CHECKSUMS)
+        database.execute("CREATE TEMP VIEW news AS SELECT *, false AS only_verdict FROM checks")
+        for batch in _folded(database, settings, listed_at, now, "", None):
             writer.write_batch(batch)
 
 
@@ -90,7 +108,6 @@ def _folded(
     now: datetime,
     lower: str,
     upper: str | None,
-    partial: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     define_content(database)
     reader = database.execute(
@@ -102,7 +119,6 @@ def _folded(
             "every": settings.every // timedelta(microseconds=1),
             "listed_at": listed_at,
             "horizon": now + CLOCKS_DIFFER,
-            "partial": partial,
         },
     ).to_arrow_reader(ROW_GROUP_ROWS)
     for batch in reader:
@@ -138,16 +154,16 @@ def fold(
     objects = workspace / "objects.parquet"
     rows = 0
     with open_database(workspace, _MEMORY) as database:
-        news = _open_views(database, inventory, prior, files, workspace)
         view(database, "ingested", [file.path for file in records], INGEST)
-        with pq.ParquetWriter(objects, SNAPSHOT, compression="zstd", compression_level=1) as writer:
+        news = _open_views(database, inventory, prior, files, workspace)
+        with pq.ParquetWriter(objects, STANDING, compression="zstd", compression_level=1) as writer:
             for lower, upper in _ranges([inventory, *([prior] if prior else []), *news]):
                 for batch in _folded(database, settings, listing.provenance.listed_at, now, lower, upper):
                     writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
                     rows += batch.num_rows
         read_by_day = _read_by_day(database, before, settings, now)
         view(database, "objects", [objects])
-        wanted = _count(database, "wanted")
+        listed = _count(database, "listed")
         doubted = _count(
             database, f"greatest(checked_at, verified_at, good_at) > '{(now + CLOCKS_DIFFER).isoformat()}'"
         )
@@ -165,7 +181,7 @@ def fold(
         folded_at=now.isoformat(),
         every=settings.every.total_seconds(),
         algorithm=settings.algorithm,
-        objects=wanted,
+        objects=listed,
         rows=rows,
         queued=int(pq.read_metadata(workspace / "queue.parquet").num_rows),
         folded=folded | {run_of(file.name): file.size for file in files},
@@ -241,7 +257,7 @@ def _open_views(
         )
         view(database, "small", [], CHECKSUMS)
     view(database, "large", large, CHECKSUMS)
-    database.execute("CREATE TEMP VIEW news AS FROM large UNION ALL BY NAME FROM small")
+    database.execute(_NEWS)
     return large
 
 
@@ -273,7 +289,7 @@ def _read_by_day(
     # What ingest read by other algorithms than the bucket's is in its own tables alone.
     for day, count in database.execute(
         "SELECT strftime(checked_at AT TIME ZONE 'UTC', '%Y-%m-%d'), sum(bytes_read)::BIGINT FROM ("
-        "SELECT checked_at, bytes_read FROM news UNION ALL "
+        "SELECT checked_at, bytes_read FROM news WHERE NOT only_verdict UNION ALL "
         "SELECT checked_at, size FROM ingested WHERE checksum IS NOT NULL AND algorithm <> ?"
         ") WHERE checked_at IS NOT NULL GROUP BY ALL",
         [settings.algorithm],

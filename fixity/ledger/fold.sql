@@ -1,39 +1,24 @@
--- Folds checks into what stood before: for the keys of one range, a row an object version and algorithm.
--- The views `listing`, `prior`, `news` and `ingested` hold an inventory, the snapshot before, checks that are
--- not in it, and what ingest held against records since. content(…) tells what was written apart: the version, or where there is none, ETag, time and size.
--- A check from the future ($horizon) tells nothing of when it was made: it counts as made long ago. Its time
--- is kept as it is, since the clock that is wrong may be ours.
-WITH ledger AS (
+-- Folds checks into what the snapshot said before: for the keys of one range, a row an object version.
+-- In: the views `listing` (an inventory), `prior` (the snapshot before) and `news` (checks that are not in it, those
+-- of ingest tables of earlier versions among them, with `only_verdict`). Out: rows of the snapshot, by key and version.
+--
+-- An object version is told apart by content(…): its version, or where there is none, ETag, time and size.
+-- Times of one object, beside the times that are kept as they are:
+--   made_at    when a check was made; one from the future ($horizon) counts as made long ago
+--   read_at    the last check that read the bytes      right_at   the last that found them right
+--   damaged_at the first that found them wrong, and that no later check of the same or greater strength took back
+WITH checks AS (
     SELECT
         *,
         content(version_id, etag, last_modified, size) AS content,
         trusted(checked_at, $horizon) AS made_at,
-        -- What bears on the baseline: a checksum of all bytes, computed from them at the time of the check.
         (
             status = 'succeeded' AND checksum IS NOT NULL AND checksum_type = 'FULL_OBJECT'
             AND evidence IN ('streamed', 's3_batch', 'step_functions')
-        ) AS counts,
+        ) AS read,
         status <> 'succeeded' AS without_result
     FROM news
     WHERE key >= $lower AND ($upper IS NULL OR key < $upper) AND checked_at IS NOT NULL
-),
-
--- What ingest computed and held against a record is a check that brings its own baseline.
-compared AS (
-    SELECT
-        key, version_id, size, etag, last_modified, storage_class, algorithm, checksum, checked_at, run_id,
-        'FULL_OBJECT' AS checksum_type,
-        'succeeded' AS status,
-        size AS bytes_read,
-        'streamed' AS evidence,
-        content(version_id, etag, last_modified, size) AS content,
-        trusted(checked_at, $horizon) AS made_at,
-        true AS counts,
-        false AS without_result,
-        expected,
-        compared_with AS expected_from
-    FROM ingested
-    WHERE key >= $lower AND ($upper IS NULL OR key < $upper) AND checksum IS NOT NULL AND expected IS NOT NULL
 ),
 
 before AS (
@@ -42,216 +27,205 @@ before AS (
         content(version_id, etag, last_modified, size) AS content,
         trusted(checked_at, $horizon) AS made_at,
         trusted(verified_at, $horizon) AS read_at,
-        trusted(good_at, $horizon) AS right_at
+        trusted(good_at, $horizon) AS right_at,
+        trusted(damaged_at, $horizon) AS wrong_at
     FROM prior
     WHERE key >= $lower AND ($upper IS NULL OR key < $upper)
 ),
 
--- Of objects that are checked by another algorithm than the record's, only what ingest found wrong.
-found_wrong AS (
-    SELECT key, content, algorithm
-    FROM compared
-    WHERE checksum <> expected
-    UNION
-    SELECT key, content, algorithm
-    FROM before
-    WHERE algorithm <> $algorithm AND baseline_from <> 'first_seen'
-),
-
-checks AS (
-    FROM ledger
-    UNION ALL BY NAME
-    FROM compared AS c
-    WHERE c.algorithm = $algorithm
-        OR EXISTS (
-            FROM found_wrong AS w
-            WHERE w.key = c.key AND w.content = c.content AND w.algorithm = c.algorithm
-        )
-),
-
--- Bytes that are wrong by another algorithm's record are no baseline. The rows of a run have only the word
--- of the fold that they were chosen from.
-suspects AS (
-    SELECT DISTINCT key, content
-    FROM (
-        SELECT key, content, algorithm, checksum <> expected AS wrong, made_at
-        FROM compared
-        UNION ALL
-        SELECT key, content, algorithm, damaged_at IS NOT NULL, read_at
-        FROM before
-        WHERE baseline_from <> 'first_seen'
-    )
-    WHERE algorithm <> $algorithm AND NOT $partial
-    GROUP BY key, content, algorithm
-    HAVING arg_max(wrong, made_at)
-    UNION
-    SELECT key, content
-    FROM before
-    WHERE suspect AND $partial
-),
-
--- A baseline that stands is replaced by a record that says otherwise alone; else the first checksum becomes it.
--- Grouped and joined again: windows over the same would sort all checks three times.
-read AS (
+-- Checks of earlier versions have no verdict. They are held against the record of their algorithm, the baseline,
+-- or the first of them.
+first_of_old AS (
     SELECT
-        key,
-        content,
-        algorithm,
-        arg_max(expected, made_at) FILTER (WHERE expected IS NOT NULL) AS record,
-        arg_min(checksum, made_at) FILTER (WHERE counts) AS first_seen,
-        max(made_at) FILTER (WHERE counts) AS read_at
-    FROM checks
-    GROUP BY ALL
-),
-
-based AS (
-    SELECT
-        r.key,
-        r.content,
-        r.algorithm,
-        greatest(r.read_at, b.read_at) AS read_at,
-        coalesce(r.record, b.baseline, CASE WHEN s.key IS NULL THEN r.first_seen END) AS base,
-        r.record IS NOT NULL AND r.record IS DISTINCT FROM b.baseline AS rebased
-    FROM read AS r
-    LEFT JOIN before AS b USING (key, content, algorithm)
-    LEFT JOIN suspects AS s USING (key, content)
-),
-
--- Where a record replaces the baseline, what was read before is held against it like any other check: it may
--- be of a later time than the record, whose table came late.
-readings AS (
-    FROM checks
-    UNION ALL BY NAME
-    SELECT
-        key, b.version_id, b.size, b.etag, b.last_modified, b.storage_class, b.is_latest, algorithm, b.checksum_type,
-        CASE
-            WHEN b.damaged_at IS NOT NULL THEN b.found
-            WHEN b.baseline IS NOT NULL THEN b.baseline
-            WHEN b.checked_at = b.verified_at THEN b.checksum
-        END AS checksum,
-        b.status, b.error_code, b.error_message, b.bytes_read, b.evidence, b.verified_at AS checked_at, b.run_id,
-        content,
-        b.read_at AS made_at,
-        true AS counts,
-        false AS without_result
-    FROM before AS b
-    JOIN based AS d USING (key, content, algorithm)
-    WHERE d.rebased AND b.verified_at IS NOT NULL
-),
-
-judged AS (
-    SELECT c.*, d.base, d.rebased, d.read_at, r.right_at
-    FROM readings AS c
-    JOIN based AS d USING (key, content, algorithm)
+        c.* EXCLUDE (expected, expected_from),
+        coalesce(r.expected, b.baseline, first_value(c.checksum) OVER in_order) AS expected,
+        coalesce(r.expected_from, b.baseline_from, 'first_seen') AS expected_from,
+        r.expected IS NULL AND b.baseline IS NULL AND row_number() OVER in_order = 1 AS is_first
+    FROM checks AS c
     LEFT JOIN (
-        SELECT key, content, algorithm, max(made_at) AS right_at
-        FROM readings AS c
-        JOIN based AS d USING (key, content, algorithm)
-        WHERE c.counts AND c.checksum = d.base
-        GROUP BY ALL
+        SELECT key, content, algorithm, unnest(arg_max(struct_pack(expected, expected_from), made_at))
+        FROM checks
+        WHERE only_verdict AND expected_algorithm = algorithm
+        GROUP BY key, content, algorithm
     ) AS r USING (key, content, algorithm)
+    LEFT JOIN before AS b
+        ON b.key = c.key AND b.content = c.content AND b.baseline_algorithm = c.algorithm
+    WHERE c.verdict IS NULL AND c.read
+    WINDOW in_order AS (PARTITION BY c.key, c.content, c.algorithm ORDER BY c.made_at, c.run_id)
+),
+
+-- What each check says of its object: a word of its own, and a checksum to go by from now on.
+judged AS (
+    SELECT
+        *,
+        CASE verdict
+            WHEN 'differs' THEN expected_algorithm
+            ELSE algorithm
+        END AS base_algorithm,
+        CASE verdict WHEN 'differs' THEN expected WHEN 'not_compared' THEN NULL ELSE checksum END AS base,
+        CASE verdict WHEN 'registered' THEN 'first_seen' ELSE expected_from END AS base_from,
+        CASE verdict WHEN 'registered' THEN 0 ELSE strength(expected_from, expected_algorithm) END AS strength,
+        verdict IN ('matched', 'registered') AS is_right
+    FROM (
+        FROM checks
+        WHERE verdict IS NOT NULL OR NOT read
+        UNION ALL BY NAME
+        SELECT
+            * EXCLUDE (is_first, verdict, expected_algorithm),
+            algorithm AS expected_algorithm,
+            CASE WHEN is_first THEN 'registered' WHEN checksum = expected THEN 'matched' ELSE 'differs' END AS verdict
+        FROM first_of_old
+    )
 ),
 
 changed AS (
     SELECT
         key,
         content,
-        algorithm,
         arg_max(
             struct_pack(
-                version_id, size, etag, last_modified, storage_class, is_latest, checksum_type, checksum,
-                status, error_code, error_message, bytes_read, evidence, checked_at, run_id
+                version_id, size, etag, last_modified, storage_class, algorithm, checksum_type, checksum, status,
+                error_code, error_message, bytes_read, evidence, checked_at, run_id, is_latest,
+                expected, expected_algorithm, expected_from, verdict, reads, other_checksums
             ),
-            (made_at, run_id, expected IS NULL)
+            (NOT only_verdict, made_at, run_id)
         ) AS newest,
         max(made_at) AS made_at,
-        any_value(base) AS base,
-        any_value(rebased) AS rebased,
-        CASE
-            WHEN any_value(rebased) THEN arg_min(
-                struct_pack(checked_at, run_id, expected_from), made_at
-            ) FILTER (WHERE expected = base)
-            WHEN any_value(base) IS NOT NULL THEN arg_min(
-                struct_pack(checked_at, run_id, expected_from := 'first_seen'), made_at
-            ) FILTER (WHERE counts)
-        END AS registered,
-        max(made_at) FILTER (WHERE counts) AS read_at,
-        arg_max(checked_at, made_at) FILTER (WHERE counts) AS verified_at,
-        max(judged.right_at) AS right_at,
-        arg_max(checked_at, made_at) FILTER (WHERE counts AND checksum = base) AS good_at,
-        arg_min(checked_at, made_at) FILTER (
-            WHERE counts AND checksum <> base AND (judged.right_at IS NULL OR made_at >= judged.right_at)
-        ) AS damaged_at,
-        arg_max(checksum, made_at) FILTER (WHERE counts AND checksum <> base) AS found,
-        count(*) FILTER (WHERE without_result AND (judged.read_at IS NULL OR made_at > judged.read_at))::INTEGER AS failures
+        -- The checksum to go by: of the strongest source, the newest. It was registered when it first said the same.
+        arg_max(struct_pack(base, base_from, at := checked_at, run_id), (strength, made_at))
+            FILTER (WHERE base IS NOT NULL AND base_algorithm = $algorithm) AS own,
+        arg_min(struct_pack(at := checked_at, run_id), (-strength, made_at))
+            FILTER (WHERE base IS NOT NULL AND base_algorithm = $algorithm) AS own_first,
+        min(base) FILTER (WHERE base_algorithm = $algorithm)
+            = max(base) FILTER (WHERE base_algorithm = $algorithm) AS own_is_one,
+        arg_max(struct_pack(base, algorithm := base_algorithm, base_from), (strength, made_at))
+            FILTER (WHERE base IS NOT NULL AND base_algorithm <> $algorithm) AS other,
+        max(strength) FILTER (WHERE verdict = 'matched' AND algorithm = $algorithm) AS proved_by,
+        max(made_at) FILTER (WHERE read) AS read_at,
+        arg_max(checked_at, made_at) FILTER (WHERE read) AS verified_at,
+        max(made_at) FILTER (WHERE is_right) AS right_at,
+        arg_max(checked_at, made_at) FILTER (WHERE is_right) AS good_at,
+        list(made_at) FILTER (WHERE without_result) AS without_result
     FROM judged
-    GROUP BY ALL
+    GROUP BY key, content
+),
+
+-- Only of objects that were ever found wrong it is asked which word counts.
+wrong AS (
+    SELECT
+        key, content, made_at, checked_at, strength,
+        coalesce(CASE WHEN expected_algorithm = algorithm THEN checksum END, other_checksums[expected_algorithm])
+            AS found,
+        expected_algorithm AS found_algorithm,
+        expected AS found_against,
+        expected_from AS found_from
+    FROM judged
+    WHERE verdict = 'differs'
+    UNION ALL BY NAME
+    SELECT
+        key, content, wrong_at AS made_at, damaged_at AS checked_at, strength(found_from, found_algorithm) AS strength,
+        found, found_algorithm, found_against, found_from
+    FROM before
+    WHERE damaged_at IS NOT NULL
+),
+
+taken_back AS (
+    SELECT j.key, j.content, j.made_at, j.strength
+    FROM judged AS j
+    SEMI JOIN wrong USING (key, content)
+    WHERE j.is_right
+    UNION ALL
+    SELECT b.key, b.content, b.right_at, strength(b.baseline_from, b.baseline_algorithm)
+    FROM before AS b
+    SEMI JOIN wrong USING (key, content)
+    WHERE b.right_at IS NOT NULL
+),
+
+damaged AS (
+    SELECT
+        key,
+        content,
+        arg_min(checked_at, made_at) AS damaged_at,
+        unnest(arg_max(struct_pack(found, found_algorithm, found_against, found_from), (made_at, strength)))
+    FROM wrong AS w
+    WHERE NOT EXISTS (
+        FROM taken_back AS t
+        WHERE t.key = w.key AND t.content = w.content AND t.made_at > w.made_at AND t.strength >= w.strength
+    )
+    GROUP BY key, content
 ),
 
 folded AS (
     SELECT
         key,
         content,
-        algorithm,
         CASE
-            WHEN c.key IS NOT NULL AND (b.made_at IS NULL OR c.made_at >= b.made_at) THEN c.newest
+            WHEN c.newest IS NOT NULL AND (b.made_at IS NULL OR c.made_at >= b.made_at) THEN c.newest
             ELSE struct_pack(
                 version_id := b.version_id, size := b.size, etag := b.etag, last_modified := b.last_modified,
-                storage_class := b.storage_class, is_latest := b.is_latest,
-                checksum_type := b.checksum_type, checksum := b.checksum, status := b.status,
-                error_code := b.error_code, error_message := b.error_message, bytes_read := b.bytes_read,
-                evidence := b.evidence, checked_at := b.checked_at, run_id := b.run_id
+                storage_class := b.storage_class, algorithm := b.algorithm, checksum_type := b.checksum_type,
+                checksum := b.checksum, status := b.status, error_code := b.error_code,
+                error_message := b.error_message, bytes_read := b.bytes_read, evidence := b.evidence,
+                checked_at := b.checked_at, run_id := b.run_id, is_latest := b.is_latest,
+                expected := b.expected, expected_algorithm := b.expected_algorithm,
+                expected_from := b.expected_from, verdict := b.verdict, reads := b.reads,
+                other_checksums := b.other_checksums
             )
         END AS newest,
         greatest(b.made_at, c.made_at) AS made_at,
         b.listed_since,
-        coalesce(c.base, b.baseline) AS baseline,
         CASE
-            WHEN c.rebased OR b.baseline IS NULL THEN c.registered
-            ELSE struct_pack(
-                checked_at := b.baseline_at, run_id := b.baseline_run,
-                expected_from := coalesce(b.baseline_from, 'first_seen')
+            WHEN c.own IS NULL OR strength(c.own.base_from, $algorithm) < b.own_strength
+                OR (c.own.base = b.own_base AND c.own.base_from = b.baseline_from)
+                THEN struct_pack(
+                    base := b.own_base, base_from := b.baseline_from, at := b.baseline_at, run_id := b.baseline_run
+                )
+            WHEN c.own_is_one THEN struct_pack(
+                base := c.own.base, base_from := c.own.base_from, at := c.own_first.at,
+                run_id := c.own_first.run_id
             )
-        END AS registered,
+            ELSE c.own
+        END AS own,
+        CASE
+            WHEN b.other.base IS NULL
+                OR strength(c.other.base_from, c.other.algorithm) >= strength(b.other.base_from, b.other.algorithm)
+                THEN c.other
+            ELSE b.other
+        END AS other,
+        c.proved_by,
         greatest(b.read_at, c.read_at) AS read_at,
         CASE WHEN b.read_at IS NULL OR c.read_at >= b.read_at THEN c.verified_at ELSE b.verified_at END AS verified_at,
-        CASE WHEN c.rebased OR b.right_at IS NULL OR c.right_at >= b.right_at THEN c.good_at ELSE b.good_at END AS good_at,
-        -- What was right or wrong by a baseline that was replaced says nothing any more.
-        CASE
-            WHEN c.rebased THEN c.damaged_at
-            WHEN c.read_at IS NULL OR c.read_at < b.read_at THEN b.damaged_at
-            WHEN c.damaged_at IS NULL THEN NULL
-            WHEN c.good_at IS NULL THEN coalesce(b.damaged_at, c.damaged_at)
-            ELSE c.damaged_at
-        END AS damaged_at,
-        CASE
-            WHEN NOT coalesce(c.rebased, false) AND (c.read_at IS NULL OR c.read_at < b.read_at) THEN b.found
-            WHEN c.damaged_at IS NOT NULL THEN c.found
-        END AS found,
+        CASE WHEN b.right_at IS NULL OR c.right_at >= b.right_at THEN c.good_at ELSE b.good_at END AS good_at,
         (
             CASE WHEN c.read_at IS NULL OR c.read_at <= b.read_at THEN coalesce(b.failures, 0) ELSE 0 END
-            + coalesce(c.failures, 0)
+            + coalesce(
+                len(list_filter(
+                    c.without_result, lambda each: coalesce(each > greatest(b.read_at, c.read_at), true)
+                )),
+                0
+            )
         )::INTEGER AS failures
-    FROM before AS b
-    FULL JOIN changed AS c USING (key, content, algorithm)
+    FROM (
+        SELECT
+            *,
+            CASE WHEN baseline_algorithm = $algorithm THEN baseline END AS own_base,
+            CASE WHEN baseline_algorithm = $algorithm THEN strength(baseline_from, baseline_algorithm) END
+                AS own_strength,
+            -- A baseline of the algorithm that the bucket had before is what the new checksum is proved by.
+            CASE
+                WHEN baseline_algorithm <> $algorithm
+                    THEN struct_pack(base := baseline, algorithm := baseline_algorithm, base_from := baseline_from)
+                ELSE struct_pack(base := record, algorithm := record_algorithm, base_from := record_from)
+            END AS other
+        FROM before
+    ) AS b
+    FULL JOIN changed AS c USING (key, content)
 ),
 
 listed AS (
-    SELECT
-        *,
-        content(version_id, etag, last_modified, size) AS content,
-        $algorithm AS algorithm
+    SELECT *, content(version_id, etag, last_modified, size) AS content
     FROM listing
     WHERE key >= $lower AND ($upper IS NULL OR key < $upper)
-),
-
--- What another algorithm said of a listed object goes on to be true of it: damage stays damage.
-told AS (
-    FROM listed
-    UNION ALL BY NAME
-    SELECT l.* REPLACE (f.algorithm AS algorithm)
-    FROM listed AS l
-    JOIN (SELECT key, content, algorithm FROM folded WHERE algorithm <> $algorithm) AS f USING (key, content)
 )
 
 SELECT
@@ -261,7 +235,7 @@ SELECT
     CASE WHEN i.key IS NULL THEN f.newest.etag ELSE i.etag END AS etag,
     CASE WHEN i.key IS NULL THEN f.newest.last_modified ELSE i.last_modified END AS last_modified,
     CASE WHEN i.key IS NULL THEN f.newest.storage_class ELSE i.storage_class END AS storage_class,
-    algorithm,
+    f.newest.algorithm AS algorithm,
     f.newest.checksum_type AS checksum_type,
     f.newest.checksum AS checksum,
     f.newest.status AS status,
@@ -272,19 +246,31 @@ SELECT
     f.newest.checked_at AS checked_at,
     f.newest.run_id AS run_id,
     CASE WHEN i.key IS NULL THEN f.newest.is_latest ELSE i.is_latest END AS is_latest,
+    f.newest.expected AS expected,
+    f.newest.expected_algorithm AS expected_algorithm,
+    f.newest.expected_from AS expected_from,
+    f.newest.verdict AS verdict,
+    f.newest.reads AS reads,
+    f.newest.other_checksums AS other_checksums,
     i.key IS NOT NULL AS listed,
-    i.key IS NOT NULL AND algorithm = $algorithm AS wanted,
     CASE WHEN i.key IS NULL THEN f.listed_since ELSE coalesce(f.listed_since, $listed_at) END AS listed_since,
     CASE WHEN i.storage_class IN ('GLACIER', 'DEEP_ARCHIVE') THEN 'archived' END AS left_out,
-    f.baseline,
-    f.registered.expected_from AS baseline_from,
-    f.registered.checked_at AS baseline_at,
-    f.registered.run_id AS baseline_run,
-    s.key IS NOT NULL AS suspect,
+    f.own.base AS baseline,
+    CASE WHEN f.own.base IS NOT NULL THEN $algorithm END AS baseline_algorithm,
+    f.own.base_from AS baseline_from,
+    f.own.at AS baseline_at,
+    f.own.run_id AS baseline_run,
+    -- What proved the baseline of the bucket's own algorithm need not be computed any more.
+    CASE WHEN NOT proved THEN f.other.base END AS record,
+    CASE WHEN NOT proved THEN f.other.algorithm END AS record_algorithm,
+    CASE WHEN NOT proved THEN f.other.base_from END AS record_from,
     f.verified_at,
     f.good_at,
-    f.damaged_at,
-    f.found,
+    d.damaged_at,
+    d.found,
+    d.found_algorithm,
+    d.found_against,
+    d.found_from,
     coalesce(f.failures, 0)::INTEGER AS failures,
     CASE
         -- Without a result it is tried again soon, after waits that grow from an hour to a day.
@@ -294,7 +280,11 @@ SELECT
             )
         WHEN f.read_at IS NOT NULL THEN f.read_at + to_microseconds($every::BIGINT)
     END AS due_at
-FROM told AS i
-FULL JOIN folded AS f USING (key, content, algorithm)
-LEFT JOIN suspects AS s USING (key, content)
-ORDER BY key, version_id NULLS FIRST, algorithm
+FROM listed AS i
+FULL JOIN (
+    SELECT
+        *, coalesce(proved_by >= strength(other.base_from, other.algorithm), other.base IS NULL) AS proved
+    FROM folded
+) AS f USING (key, content)
+LEFT JOIN damaged AS d USING (key, content)
+ORDER BY key, version_id NULLS FIRST

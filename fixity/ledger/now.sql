@@ -4,10 +4,10 @@ CREATE OR REPLACE TEMP VIEW now AS
 WITH changed AS (
     SELECT *, content(version_id, etag, last_modified, size) AS content
     FROM since
-    QUALIFY row_number() OVER (PARTITION BY key, content, algorithm ORDER BY filename DESC) = 1
+    QUALIFY row_number() OVER (PARTITION BY key, content ORDER BY filename DESC) = 1
 )
 
 SELECT f.* FROM (SELECT *, content(version_id, etag, last_modified, size) AS content FROM folded) AS f
-ANTI JOIN changed USING (key, content, algorithm)
+ANTI JOIN changed USING (key, content)
 UNION ALL BY NAME
 FROM changed

@@ -33,23 +33,28 @@ SNAPSHOT = pa.schema(
     [
         *(column.with_nullable(True) for column in CHECKSUMS),
         _field("listed", pa.bool_(), "Whether the newest inventory has it"),
-        _field("wanted", pa.bool_(), "Whether it is listed, and checked by this algorithm nowadays"),
         _field("listed_since", _UTC, "The first listing that had it, as far as is known"),
         _field("left_out", pa.string(), "Why it is never chosen: archived"),
-        _field("baseline", pa.string(), "Its registered checksum: as recorded, else the first computed"),
-        _field("baseline_from", pa.string(), "first_seen, or what kind of record ingest held it against"),
+        _field("baseline", pa.string(), "The checksum to go by, of the bucket's own algorithm"),
+        _field("baseline_algorithm", pa.string(), "Its algorithm"),
+        _field("baseline_from", pa.string(), "first_seen, or the kind of record that proved it"),
         _field("baseline_at", _UTC, "When it was registered"),
         _field("baseline_run", pa.string(), "By which run"),
-        _field("suspect", pa.bool_(), "Whether a record of another algorithm says that its bytes are wrong"),
+        _field("record", pa.string(), "A checksum of another algorithm that has yet to prove the baseline"),
+        _field("record_algorithm", pa.string(), "Its algorithm"),
+        _field("record_from", pa.string(), "Where it comes from: first_seen, or a kind of record"),
         _field("verified_at", _UTC, "When its bytes were read last, be they right or wrong"),
         _field("good_at", _UTC, "When they were last seen to be right"),
         _field("damaged_at", _UTC, "When they were first seen to be wrong since; NULL where they are right"),
-        _field("found", pa.string(), "The checksum that differs from the baseline"),
+        _field("found", pa.string(), "The checksum that differs"),
+        _field("found_algorithm", pa.string(), "Its algorithm"),
+        _field("found_against", pa.string(), "The checksum that it differs from"),
+        _field("found_from", pa.string(), "Where that one comes from"),
         _field("failures", pa.int32(), "Checks without a result since the last with one"),
         _field("due_at", _UTC, "When it is to be checked next; NULL for at once, since it never was"),
     ]
 )
-"""A row an object version (as last written) and algorithm; the first columns are its newest check's."""
+"""A row an object version, as last written; the first columns are its newest check's."""
 
 
 class Since(NamedTuple):
@@ -78,7 +83,7 @@ class Snapshot:
     """A snapshot in force: which inventory and which files of the ledger it was folded from.
 
     generation: its folder's name. folded_at: when (UTC). every: the term in seconds, by which `due_at`
-    was reckoned. objects: rows that are wanted. rows: all rows. queued: rows of the queue. folded: the
+    was reckoned. objects: rows that are listed. rows: all rows. queued: rows of the queue. folded: the
     ledger's files in it, by name without folder and ending, with their sizes in bytes. ingested: the
     same of ingest's tables. left_out: the files that could not be read, by name, with size and why.
     read_by_day: bytes read a day (UTC).

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from fixity.lake import Lake
 from fixity.lake.database import quoted
-from fixity.ledger.snapshot import SNAPSHOT, Snapshot
+from fixity.ledger.judge import STRENGTH_SQL
+from fixity.ledger.snapshot import STANDING, Standing
 
 if TYPE_CHECKING:
     import duckdb
@@ -34,10 +35,11 @@ def define_content(database: duckdb.DuckDBPyConnection) -> None:
 
     Its values are never kept: DuckDB's hash may change with its version. And `trusted(told, horizon)`: a
     time beyond the horizon tells nothing, and counts as long ago. Nor is that kept: the clock that is
-    wrong may be the one by which the horizon was reckoned.
+    wrong may be the one by which the horizon was reckoned. And `strength(source, algorithm)`, see `judge`.
     """
     database.execute(_CONTENT)
     database.execute(_TRUSTED)
+    database.execute(STRENGTH_SQL)
 
 
 def view(

@@ -144,7 +144,7 @@ class Explorer:
                 continue
             view_now(self._database, self._lake, snapshot, "objects", self._workspace)
             self._database.execute(
-                f"INSERT INTO due SELECT $bucket, {columns} FROM now WHERE wanted AND left_out IS NULL "
+                f"INSERT INTO due SELECT $bucket, {columns} FROM now WHERE listed AND left_out IS NULL "
                 "AND (due_at IS NULL OR due_at <= $now) ORDER BY due_at NULLS FIRST, key",
                 {"bucket": bucket.name, "now": utc_now()},
             )

@@ -2,7 +2,7 @@
 WITH told AS (
     SELECT
         *,
-        wanted AND left_out IS NULL AS to_check,
+        left_out IS NULL AS to_check,
         verified_at IS NULL AS never,
         coalesce(verified_at > $now - to_microseconds($every::BIGINT), false) AS within_term,
         -- An object that has just fallen due waits for its batch; a new one has a term to be checked in.
@@ -15,16 +15,15 @@ WITH told AS (
 )
 
 SELECT
-    count(*) FILTER (WHERE wanted) AS objects,
+    count(*) AS objects,
     count(*) FILTER (WHERE to_check AND within_term) AS within_term,
     count(*) FILTER (WHERE to_check AND NOT within_term AND NOT never) AS due,
     count(*) FILTER (WHERE to_check AND never) AS never,
     count(*) FILTER (WHERE to_check AND beyond) AS overdue,
     count(*) FILTER (WHERE to_check AND failures > 0) AS failing,
-    -- By whichever algorithm, and once.
-    count(DISTINCT (key, content)) FILTER (WHERE damaged_at IS NOT NULL) AS damaged,
-    count(*) FILTER (WHERE wanted AND left_out = 'archived') AS archived,
+    count(*) FILTER (WHERE damaged_at IS NOT NULL) AS damaged,
+    count(*) FILTER (WHERE left_out = 'archived') AS archived,
     min(verified_at) FILTER (WHERE to_check) AS oldest,
-    max(verified_at) FILTER (WHERE wanted) AS newest,
+    max(verified_at) AS newest,
     count(*) FILTER (WHERE to_check AND verified_at > $now - INTERVAL 7 DAYS) AS in_a_week
 FROM told

@@ -105,7 +105,7 @@ def _too_large(
         view_now(database, lake, snapshot, "queue", workspace)
         row = database.execute(
             "SELECT count(*) FILTER (size <= $budget), count(*) FILTER (size > $budget) FROM now "
-            "WHERE wanted AND left_out IS NULL AND size > $egress AND (due_at IS NULL OR due_at <= $now)",
+            "WHERE listed AND left_out IS NULL AND size > $egress AND (due_at IS NULL OR due_at <= $now)",
             {"budget": limits.budget, "egress": limits.egress, "now": now},
         ).fetchone()
     waiting, never = row or (0, 0)
@@ -139,7 +139,7 @@ def find(lake: Lake, snapshot: Snapshot, keys: Sequence[str], workspace: Path) -
     with open_database(workspace) as database:
         view_now(database, lake, snapshot, "objects", workspace)
         found = database.execute(
-            "FROM now WHERE wanted AND list_contains($keys, key) ORDER BY key, version_id",
+            "FROM now WHERE listed AND list_contains($keys, key) ORDER BY key, version_id",
             {"keys": list(keys)},
         ).to_arrow_table()
     missing = sorted(set(keys) - set(found.column("key").to_pylist()))

@@ -6,7 +6,7 @@ WITH due AS NOT MATERIALIZED (
     FROM now
     ANTI JOIN (SELECT key, content(version_id, etag, last_modified, size) AS content FROM taken) AS t
         USING (key, content)
-    WHERE wanted AND left_out IS NULL AND (due_at IS NULL OR due_at <= $now)
+    WHERE listed AND left_out IS NULL AND (due_at IS NULL OR due_at <= $now)
         AND ($most IS NULL OR size <= $most)
 ),
 

@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,11 +21,13 @@ from fixity.lake.database import open_database
 from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import checksums_file, checksums_folder
 from fixity.lake.writer import TableWriter
-from fixity.ledger import SNAPSHOT, Settings, Snapshot, fold_checks, keep_since
+from fixity.ledger import STANDING, Settings, Standing, fold_checks, keep_since
+from fixity.ledger.expected import expectations_of
+from fixity.ledger.judge import judged
 from fixity.ledger.snapshot import in_force
 from fixity.ledger.views import view_now
-from fixity.rolling.lease import CHECKS, Lease
-from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
+from fixity.rolling.lease import CHECKS, Claim
+from fixity.tables import CHECKSUMS, FAILED, LISTED_COLUMNS, SKIPPED, SUCCEEDED, Provenance
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def finish(
         chosen = Provenance.read(taken[0])
         provenance = replace(chosen, run_id=lease.run_id, partial=True)
         writer = TableWriter(file, CHECKSUMS, provenance)
-        for batch in _ledger_rows(rows, ended, lease.run_id).to_batches():
+        for batch in _ledger_rows(rows, ended, settings.algorithm, claim.run_id, workspace).to_batches():
             writer.write(batch)
         writer.close()
         pq.write_table(rows, before)
@@ -129,15 +132,14 @@ def finish(
     )
 
 
-def _ledger_rows(rows: pa.Table, ended: pa.Table, run_id: str) -> pa.Table:
-    columns = {name: rows.column(name) for name in CHECKSUMS.names}
+def _ledger_rows(rows: pa.Table, ended: pa.Table, algorithm: str, run_id: str, workspace: Path) -> pa.Table:
+    columns = {name: rows.column(name) for name in LISTED_COLUMNS}
     columns |= {name: ended.column(name) for name in ended.column_names if name != "position"}
     done = pc.equal(ended.column("status"), SUCCEEDED)
     columns["checksum_type"] = pc.if_else(done, "FULL_OBJECT", pa.scalar(None, pa.string()))
-    columns["evidence"] = pa.repeat("streamed", rows.num_rows)
-    columns["run_id"] = pa.repeat(run_id, rows.num_rows)
-    table = pa.table([columns[name] for name in CHECKSUMS.names], names=CHECKSUMS.names)
-    return table.cast(CHECKSUMS).sort_by("key")
+    same = {"algorithm": algorithm, "evidence": "streamed", "run_id": run_id}
+    columns |= {name: pa.repeat(value, rows.num_rows) for name, value in same.items()}
+    return judged(pa.table(columns), expectations_of(rows, workspace)).sort_by("key")
 
 
 def damages(rows: pa.Table) -> list[Damage]:
@@ -146,8 +148,8 @@ def damages(rows: pa.Table) -> list[Damage]:
         Damage(
             row["key"],
             row["version_id"],
-            row["algorithm"],
-            row["baseline"],
+            row["found_algorithm"],
+            row["found_against"],
             row["found"],
             row["good_at"],
             row["damaged_at"],

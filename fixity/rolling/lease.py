@@ -28,7 +28,15 @@ BEAT_SECONDS = 30.0
 DEAD_AFTER = timedelta(minutes=10)
 _LONG_AGO = "1970-01-01T00:00:00+00:00"
 
-_OF_CHECKS = ("status", "checksum", "error_code", "error_message", "bytes_read", "checked_at")
+_OF_CHECKS = (
+    "status",
+    "checksum",
+    "error_code",
+    "error_message",
+    "bytes_read",
+    "checked_at",
+    "other_checksums",
+)
 CHECKS = pa.schema(
     [pa.field("position", pa.int64()), *(CHECKSUMS.field(name).with_nullable(True) for name in _OF_CHECKS)]
 )
@@ -103,10 +111,11 @@ class Lease:
 
     def keep(self, lake: Lake, number: int, checks: list[Check], workspace: Path) -> None:
         """Keep checks that have ended; again where that may have failed. Raises LakeError."""
-        columns = [[getattr(check, name) for check in checks] for name in CHECKS.names]
-        arrays = [pa.array(values, field.type) for values, field in zip(columns, CHECKS, strict=True)]
+        rows = [
+            {**check._asdict(), "other_checksums": list(check.others.items()) or None} for check in checks
+        ]
         file = workspace / "ended.parquet"
-        pq.write_table(pa.table(arrays, schema=CHECKS), file)
+        pq.write_table(pa.Table.from_pylist(rows, CHECKS), file)
         lake.put(f"{self.folder}checks/{number:06d}.parquet", file, replace=True)
 
     def batches(self, lake: Lake, workspace: Path) -> list[Path]:

@@ -17,8 +17,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from fixity.buckets import BucketReader, ListedObject
-from fixity.catalog import Bucket
+from fixity.catalog import Algorithm, Bucket
 from fixity.clock import utc_now
+from fixity.digests.algorithms import Digest, digest_by
 from fixity.engines.stream.engine import Check, check_objects
 from fixity.errors import AnotherPlace, NoTerm
 from fixity.lake import Lake
@@ -226,14 +227,17 @@ class _Run:
         number = len(self._taken) + 1
         self._taken.append(self._note(batch))
         items = list(enumerate(_objects(batch.rows), self._objects))
+        others = dict(enumerate(_other_algorithms(batch.rows), self._objects))
         self._objects += batch.rows.num_rows
         # A daemon: an interrupted run does not wait for the end of an object of terabytes.
-        threading.Thread(target=self._read, args=(items,), name=f"batch-{number}", daemon=True).start()
+        threading.Thread(target=self._read, args=(items, others), name=f"batch-{number}", daemon=True).start()
 
-    def _read(self, items: list[tuple[int, ListedObject]]) -> None:
+    def _read(self, items: list[tuple[int, ListedObject]], others: dict[int, set[Algorithm]]) -> None:
+        def digest_of(position: int, item: ListedObject) -> Digest:
+            return digest_by(self._order.settings.algorithm, others[position])
+
         try:
-            algorithm = self._order.settings.algorithm
-            for check in check_objects(self._store, items, algorithm, self._threads, self._now):
+            for check in check_objects(self._store, items, digest_of, self._threads, self._now):
                 self._ended.put(check)
             self._ended.put(None)
         except BaseException as error:
@@ -255,6 +259,13 @@ class _Run:
             else:
                 self._heartbeat.add(ended)
         return 0
+
+
+def _other_algorithms(rows: pa.Table) -> Iterator[set[Algorithm]]:
+    """Of each row, the algorithms of what is expected of it."""
+    columns = [rows.column(name).to_pylist() for name in ("baseline_algorithm", "record_algorithm")]
+    for values in zip(*columns, strict=True):
+        yield set(filter(None, values))
 
 
 def _objects(rows: pa.Table) -> Iterator[ListedObject]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from fixity.buckets import ListedObject
 from fixity.catalog import CHUNK_SIZE, Algorithm
-from fixity.digests.algorithms import Digest
+from fixity.digests.algorithms import Digest, Digests, digest_by
 from fixity.digests.resumable import RESUMABLE, ResumableDigest
 from fixity.digests.state import State, StateUnusable
 from fixity.humanize import bytes_text
@@ -40,14 +40,30 @@ class Checkpoints:
         self._log = log
         self._kept = {file.name for file in lake.list(folder)}
 
-    def digest(self, item: ListedObject, algorithm: Algorithm) -> Digest:
-        """A digest for one object: for a large one, one that keeps its state after each chunk, and
-        that goes on from the state that was kept. Raises LakeError."""
-        if item.size <= self._chunk_size or algorithm not in RESUMABLE:
-            return Digest(algorithm)
+    def digest(self, item: ListedObject, algorithm: Algorithm, others: Iterable[Algorithm] = ()) -> Digest:
+        """A digest for one object, by several algorithms in one pass: for a large object, one that keeps its
+        state after each chunk, and that goes on from the state that was kept. Raises LakeError."""
+        wanted = [algorithm, *(each for each in others if each != algorithm)]
+        if item.size <= self._chunk_size or not RESUMABLE.issuperset(wanted):
+            return digest_by(algorithm, others)
+        names = {each: self._name(item, each) for each in wanted}
+        states = {
+            each: self._state(name, item, each) if name in self._kept else None
+            for each, name in names.items()
+        }
+        if len({state.count if state else 0 for state in states.values()}) > 1:  # killed between two of them
+            states = dict.fromkeys(wanted)
+        for state in filter(None, [states[algorithm]]):
+            self._said(f"{item.key}: goes on after {bytes_text(state.count)} of {bytes_text(item.size)}")
+        digests = {each: self._chunked(item, each, states[each], names[each]) for each in wanted}
+        own = digests.pop(algorithm)
+        return Digests(own, digests) if digests else own
+
+    def _name(self, item: ListedObject, algorithm: Algorithm) -> str:
+        return f"{self._folder}{hashlib.sha256(_subject(item, algorithm).encode()).hexdigest()[:40]}.json"
+
+    def _chunked(self, item: ListedObject, algorithm: Algorithm, state: State | None, name: str) -> Digest:
         subject = _subject(item, algorithm)
-        name = f"{self._folder}{hashlib.sha256(subject.encode()).hexdigest()[:40]}.json"
-        state = self._state(name, subject, item) if name in self._kept else None
 
         def keep(state: State) -> None:
             if state.count < item.size:
@@ -55,9 +71,9 @@ class Checkpoints:
 
         return _ChunkedDigest(algorithm, state, self._chunk_size, keep)
 
-    def _state(self, name: str, subject: str, item: ListedObject) -> State | None:
+    def _state(self, name: str, item: ListedObject, algorithm: Algorithm) -> State | None:
         try:
-            state = State.from_json(self._lake.read_text(name), subject)
+            state = State.from_json(self._lake.read_text(name), _subject(item, algorithm))
             if state.count >= item.size:
                 raise StateUnusable(f"it is of {state.count:,} bytes of an object of {item.size:,}")
         except (StateUnusable, UnicodeDecodeError) as error:
@@ -66,7 +82,6 @@ class Checkpoints:
                 f"read from its start: {error}"
             )
             return None
-        self._log(f"{item.key}: goes on after {bytes_text(state.count)} of {bytes_text(item.size)}")
         return state
 
 

@@ -27,7 +27,8 @@ class Check(NamedTuple):
     """One attempt at one object: `position` in the input, and the columns of the ledger that it fills.
 
     `status` is succeeded (with `checksum`), failed or skipped (with `error_code` and
-    `error_message`); `bytes_read` counts what was hashed; `checked_at` in UTC.
+    `error_message`); `bytes_read` counts what was hashed; `checked_at` in UTC. `others`: checksums of the same
+    reading by other algorithms.
     """
 
     position: int
@@ -37,6 +38,7 @@ class Check(NamedTuple):
     error_message: str | None
     bytes_read: int
     checked_at: datetime
+    others: dict[Algorithm, str] = {}  # noqa: RUF012 - never changed
 
 
 def check_object(
@@ -54,7 +56,8 @@ def check_object(
         return Check(position, FAILED, None, error.code, error.message, digest.count, now())
     except ObjectSkipped as error:
         return Check(position, SKIPPED, None, error.code, error.message, digest.count, now())
-    return Check(position, SUCCEEDED, digest.hexdigest(), None, None, digest.count, now())
+    checksum = digest.hexdigest()
+    return Check(position, SUCCEEDED, checksum, None, None, digest.count, now(), digest.others())
 
 
 class _Stopped(Exception):
@@ -84,16 +87,15 @@ class _StoppableSink:
 def check_objects(
     store: BucketReader,
     items: Iterable[tuple[int, ListedObject]],
-    algorithm: Algorithm,
+    digest_of: Callable[[int, ListedObject], Digest],
     threads: int,
     now: Callable[[], datetime] = utc_now,
-    digest_of: Callable[[ListedObject, Algorithm], Digest] = lambda item, algorithm: Digest(algorithm),
 ) -> Iterator[Check]:
     """Check many objects, `threads` at once; yields each check as it ends.
 
     Arguments: `items`, positions and objects, consumed a little ahead of the reading; `digest_of`
-    makes an object's digest, in the thread that reads it.
-    Raises BucketUnreachable (the first one met) and whatever `items` raises. Then, and when the
+    makes the digest of the object at a position, in the thread that reads it.
+    Raises StoreUnreachable (the first one met) and whatever `items` raises. Then, and when the
     iterator is closed, the threads end with the piece, or the small object, that they are reading.
     """
     source = iter(items)
@@ -129,7 +131,7 @@ def check_objects(
                 for position, item in batch:
                     if stop.is_set():
                         raise _Stopped
-                    digest = digest_of(item, algorithm)
+                    digest = digest_of(position, item)
                     sink = _StoppableSink(digest, stop) if item.size > _AT_ONCE else digest
                     checks.append(check_object(store, item, digest, position, now, sink))
                 give(checks)

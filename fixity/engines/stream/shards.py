@@ -20,12 +20,22 @@ import pyarrow.parquet as pq
 from fixity.buckets import BucketReader, ListedObject, listed_objects
 from fixity.catalog import CHUNK_SIZE, Algorithm
 from fixity.clock import utc_now
-from fixity.engines.stream.checkpoints import Checkpoints
+from fixity.digests.algorithms import Digest
+from fixity.engines.stream.checkpoints import Rehashes
 from fixity.engines.stream.engine import Check, check_objects
 from fixity.errors import AnotherPlace
 from fixity.lake import Lake, LakeError
 from fixity.lake.writer import rows_of
-from fixity.tables import CHECKSUMS, SUCCEEDED, Provenance, naming_the_unreadable, this_software
+from fixity.ledger.judge import judged
+from fixity.tables import (
+    CHECKSUMS,
+    LISTED_COLUMNS,
+    SUCCEEDED,
+    AnotherPlace,
+    Provenance,
+    naming_the_unreadable,
+    this_software,
+)
 
 SHARD_OBJECTS, SHARD_BYTES = 100_000, 1024**4
 PART_OBJECTS, PART_BYTES = 2_000, 4 * 1024**3
@@ -133,7 +143,7 @@ class _PartOfShard:
         self.missing -= 1
 
     def table(self, algorithm: Algorithm, run_id: str) -> pa.Table:
-        columns = {name: self.rows.column(name) for name in self.rows.column_names if name in CHECKSUMS.names}
+        columns = {name: self.rows.column(name) for name in LISTED_COLUMNS}
         count = self.rows.num_rows
         for name in ("checksum", "status", "error_code", "error_message", "bytes_read", "checked_at"):
             values = [getattr(check, name) for check in self.checks]
@@ -143,8 +153,20 @@ class _PartOfShard:
         columns["checksum_type"] = pa.array(["FULL_OBJECT" if ok else None for ok in done], pa.string())
         columns["evidence"] = pa.repeat("streamed", count)
         columns["run_id"] = pa.repeat(run_id, count)
-        schema = CHECKSUMS.with_metadata({_SOFTWARE: this_software()})
-        return pa.table([columns[name] for name in CHECKSUMS.names], schema=schema)
+        columns["reads"] = pa.repeat(pa.scalar(1, pa.int32()), count)
+        others = [list(check.others.items()) or None if check else None for check in self.checks]
+        columns["other_checksums"] = pa.array(others, CHECKSUMS.field("other_checksums").type)
+        expected = self.rows.column("expectations") if "expectations" in self.rows.column_names else None
+        return judged(pa.table(columns), expected).replace_schema_metadata({_SOFTWARE: this_software()})
+
+    def others(self) -> list[tuple[Algorithm, ...]]:
+        """Of each row, the algorithms of what is expected of it."""
+        if "expectations" not in self.rows.column_names:
+            return [()] * self.rows.num_rows
+        return [
+            tuple({each["algorithm"] for each in expected or ()})
+            for expected in self.rows.column("expectations").to_pylist()
+        ]
 
 
 def hash_shard(
@@ -180,17 +202,22 @@ def hash_shard(
         wanted = [part for part in parts if part not in finished]
         filling: dict[int, _PartOfShard] = {}
         part_of: dict[int, Shard] = {}
+        others: dict[int, tuple[Algorithm, ...]] = {}
 
         def items() -> Iterator[tuple[int, ListedObject]]:
             for part in wanted:
                 part_rows = rows.slice(part.first, part.objects)
-                filling[part.first] = _PartOfShard(part_rows)
+                filling[part.first] = _Part(part_rows)
+                others.update(enumerate(filling[part.first].others(), part.first))
                 for position, item in enumerate(listed_objects(part_rows), part.first):
                     part_of[position] = part
                     yield position, item
 
+        def digest_of(position: int, item: ListedObject) -> Digest:
+            return rehashes.digest(item, plan.algorithm, others.pop(position))
+
         progress(Progress(objects, size, shard.objects, shard.size))
-        for check in check_objects(store, items(), plan.algorithm, threads, now, checkpoints.digest):
+        for check in check_objects(store, items(), digest_of, threads, now):
             while notices:  # left by the reading threads
                 log(notices.popleft())
             part = part_of.pop(check.position)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from fixity.buckets import BucketUnreachable, ListedObject, Throttle, listed_objects, local
 from fixity.buckets.local import LocalReader
 from fixity.engines.stream.engine import check_objects
-from tests.fixity.support import check, listed, only, outcome, sha256
+from tests.fixity.support import by_sha256, check, listed, only, outcome, sha256
 
 
 def store(root: Path, throttle: Throttle | None = None) -> LocalReader:
@@ -50,7 +50,7 @@ def test_every_file_is_read_as_what_it_is_below_any_directory(tmp_path: Path) ->
     fill(tmp_path, **bodies)
     items = listed(store(tmp_path))
     assert [item.key for item in items] == sorted(bodies, key=str.encode)
-    done = check_objects(store(tmp_path), enumerate(items), "SHA256", threads=3)
+    done = check_objects(store(tmp_path), enumerate(items), by_sha256, threads=3)
     assert {items[each.position].key: each.checksum for each in done} == {
         key: sha256(body) for key, body in bodies.items()
     }

@@ -18,7 +18,7 @@ from fixity.buckets.s3.reader import S3Reader
 from fixity.engines.stream.engine import check_objects
 from tests.conftest import MakeBucket
 from tests.fixity.buckets.conftest import PIECE, RIGHT
-from tests.fixity.support import check, listed, only, outcome, s3_store, sha256
+from tests.fixity.support import by_sha256, check, listed, only, outcome, s3_store, sha256
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -43,7 +43,7 @@ def test_every_odd_key_is_listed_and_read_as_what_it_is(stub_s3: StubS3) -> None
     store = s3_store(stub_s3.endpoint_url, "odd")
     items = listed(store)
     assert [item.key for item in items] == sorted(ODD_KEYS, key=str.encode)
-    checks = check_objects(store, enumerate(items), "SHA256", threads=4)
+    checks = check_objects(store, enumerate(items), by_sha256, threads=4)
     assert {items[done.position].key: done.checksum for done in checks} == {
         key: sha256(body) for key, body in bodies.items()
     }
@@ -165,7 +165,7 @@ def test_a_store_never_has_more_requests_at_once_than_its_pace_allows(
         s3.put_object(Bucket=bucket, Key=f"p/{number:02}", Body=b"x" * 100_000)
     store = s3_store(faulty_proxy.endpoint_url, bucket, throttle=Throttle(3), prefix="p/")
     items = listed(store)
-    checks = list(check_objects(store, enumerate(items), "SHA256", threads=8))
+    checks = list(check_objects(store, enumerate(items), by_sha256, threads=8))
     assert {each.checksum for each in checks} == {sha256(b"x" * 100_000)}
     assert faulty_proxy.max_concurrent <= 3
 

@@ -14,7 +14,7 @@ from devstack.stub_s3 import StubS3
 from fixity.buckets import BucketUnreachable
 from fixity.engines.stream.engine import check_objects
 from tests.fixity.buckets.conftest import RIGHT
-from tests.fixity.support import Naps, check, listed, only, outcome, s3_store, sha256
+from tests.fixity.support import Naps, by_sha256, check, listed, only, outcome, s3_store, sha256
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -71,7 +71,7 @@ def test_one_object_that_cannot_be_read_is_told_with_its_reason_and_the_others_g
     faulty_proxy.fault(fault, key="k")
     store = s3_store(faulty_proxy.endpoint_url, filled)
     items = listed(store)
-    checks = sorted(check_objects(store, enumerate(items), "SHA256", threads=2))
+    checks = sorted(check_objects(store, enumerate(items), by_sha256, threads=2))
     assert [(each.status, each.error_code) for each in checks] == [expected, ("succeeded", None)]
     assert checks[0].checksum is None
     assert checks[0].error_message
@@ -111,8 +111,8 @@ def test_a_server_that_goes_down_in_the_middle_is_unreachable_and_not_a_million_
 
         proxy.fault(faults.Overwrite(go_down), key="small/30")
         checks = []
-        with pytest.raises(BucketUnreachable):
-            for each in check_objects(store, enumerate(items), "SHA256", threads=1):
+        with pytest.raises(StoreUnreachable):
+            for each in check_objects(store, enumerate(items), by_sha256, threads=1):
                 checks.append(each)  # noqa: PERF402 - what came before the end is looked at
         assert down.is_set()
         assert 1 <= len(checks) < 40

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fixity.buckets import BucketUnreachable, ListedObject, ObjectSkipped, ObjectUnreadable, Sink
 from fixity.digests.algorithms import Digest
 from fixity.engines.stream.engine import Check, check_object, check_objects
-from tests.fixity.support import sha256
+from tests.fixity.support import by_sha256, sha256
 
 NOON = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 
@@ -81,7 +81,7 @@ def test_every_object_is_checked_once_whatever_the_number_of_threads(
             give_all(listed, sink)
 
     several = [(first + number, item(number, size)) for number, size in enumerate(sizes)]
-    checks = sorted(check_objects(FakeStore(read), several, "SHA256", threads, lambda: NOON))
+    checks = sorted(check_objects(FakeStore(read), several, by_sha256, threads, lambda: NOON))
     assert checks == [
         Check(position, "succeeded", sha256(given), None, None, len(given), NOON)
         for position, each in several
@@ -100,9 +100,9 @@ def test_a_check_says_what_became_of_the_object() -> None:
     def check(read: Callable[[ListedObject, Sink], None]) -> Check:
         return check_object(FakeStore(read), item(1), Digest("SHA256"), 7, lambda: NOON)
 
-    assert check(give_all) == (7, "succeeded", sha256(body(item(1))), None, None, 10, NOON)
-    assert check(unreadable) == (7, "failed", None, "ReadError", "the disk is broken", 4, NOON)
-    assert check(skipped) == (7, "skipped", None, "Archived", "it has to be restored", 0, NOON)
+    assert check(give_all) == (7, "succeeded", sha256(body(item(1))), None, None, 10, NOON, {})
+    assert check(unreadable) == (7, "failed", None, "ReadError", "the disk is broken", 4, NOON, {})
+    assert check(skipped) == (7, "skipped", None, "Archived", "it has to be restored", 0, NOON, {})
 
 
 def test_one_unreadable_object_does_not_keep_the_others_from_being_read() -> None:
@@ -111,7 +111,7 @@ def test_one_unreadable_object_does_not_keep_the_others_from_being_read() -> Non
             raise ObjectUnreadable("AccessDenied", "no")
         give_all(listed, sink)
 
-    checks = sorted(check_objects(FakeStore(read), items(40), "SHA256", 4))
+    checks = sorted(check_objects(FakeStore(read), items(40), by_sha256, 4))
     assert [check.position for check in checks if check.status == "failed"] == [3, 13, 23, 33]
     assert [check.status for check in checks].count("succeeded") == 36
 
@@ -123,14 +123,14 @@ def test_as_many_objects_are_read_at_once_as_there_are_threads() -> None:
         together.wait(timeout=10)  # breaks unless five are read at once
 
     # Large ones: small ones are taken by the handful.
-    list(check_objects(FakeStore(read), items(10, size=5 * 1024 * 1024), "SHA256", 5))
+    list(check_objects(FakeStore(read), items(10, size=5 * 1024 * 1024), by_sha256, 5))
     assert not together.broken
 
 
 @pytest.mark.parametrize("taken", [0, 1, 30])
 def test_closing_the_iterator_early_ends_all_threads(taken: int) -> None:
     store = FakeStore()
-    checks = check_objects(store, items(10**9), "SHA256", 4)
+    checks = check_objects(store, items(10**9), by_sha256, 4)
     for _ in range(taken):
         next(checks)
     if taken:
@@ -150,7 +150,7 @@ def test_closing_the_iterator_ends_the_reading_of_a_large_object_too() -> None:
             sink.update(memoryview(b"piece"))
             reading.set()
 
-    checks = check_objects(FakeStore(read), items(2, size=5 * 1024 * 1024), "SHA256", 2)
+    checks = check_objects(FakeStore(read), items(2, size=5 * 1024 * 1024), by_sha256, 2)
     next(checks)
     assert reading.wait(timeout=10)
     checks.close()  # type: ignore[attr-defined]
@@ -172,7 +172,7 @@ def test_what_a_thread_raises_is_raised_here_and_never_waited_for(error: BaseExc
         give_all(listed, sink)
 
     with pytest.raises(type(error)) as raised:
-        list(check_objects(FakeStore(read), items(10**9), "SHA256", threads))
+        list(check_objects(FakeStore(read), items(10**9), by_sha256, threads))
     assert raised.value is error
 
 
@@ -183,8 +183,8 @@ def test_errors_of_all_threads_at_once_raise_one_of_them() -> None:
         together.wait(timeout=10)
         raise BucketUnreachable(listed.key)
 
-    with pytest.raises(BucketUnreachable):
-        list(check_objects(FakeStore(read), items(8, size=5 * 1024 * 1024), "SHA256", 4))
+    with pytest.raises(StoreUnreachable):
+        list(check_objects(FakeStore(read), items(8, size=5 * 1024 * 1024), by_sha256, 4))
 
 
 @pytest.mark.parametrize("error", [ValueError("a torn table"), _Odd()])
@@ -195,13 +195,13 @@ def test_what_the_items_raise_is_raised_here(error: BaseException, after: int) -
         raise error
 
     with pytest.raises(type(error)) as raised:
-        list(check_objects(FakeStore(), failing(), "SHA256", 4))
+        list(check_objects(FakeStore(), failing(), by_sha256, 4))
     assert raised.value is error
 
 
 def test_reading_is_never_far_ahead_of_who_takes_the_checks() -> None:
     store = FakeStore()
-    checks = check_objects(store, items(10**9), "SHA256", 2)
+    checks = check_objects(store, items(10**9), by_sha256, 2)
     # Eight hand-overs wait at most, and each thread and the taker have one in hand, of eight checks each.
     ahead = [len(store.read_keys) - taken for taken, _ in zip(range(1, 2000), checks, strict=False)]
     assert max(ahead) <= (8 + 2 + 1) * 8
@@ -209,4 +209,4 @@ def test_reading_is_never_far_ahead_of_who_takes_the_checks() -> None:
 
 
 def test_no_objects_give_no_checks() -> None:
-    assert list(check_objects(FakeStore(), [], "SHA256", 3)) == []
+    assert list(check_objects(FakeStore(), [], by_sha256, 3)) == []

@@ -1,0 +1,101 @@
+"""What is expected of objects: recorded checksums, and what the ledger says of them so far.
+
+How bytes are held against it is in `judge`; where records are found belongs to `fixity.ingest.records`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.lake import Lake
+from fixity.lake.database import open_database
+from fixity.lake.ranges import key_ranges
+from fixity.lake.writer import ROW_GROUP_ROWS
+from fixity.ledger.judge import EXPECTATIONS
+from fixity.ledger.snapshot import Standing
+from fixity.ledger.views import define_content, view, view_now
+from fixity.tables import BASELINES, INVENTORY, Provenance
+
+_SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+_MACROS = """
+    CREATE OR REPLACE TEMP MACRO expectation(checksum, algorithm, source, known_to_differ) AS
+        CASE WHEN checksum IS NOT NULL THEN struct_pack(
+            strength := strength(source, algorithm), algorithm := algorithm, checksum := checksum, source := source,
+            known_to_differ := known_to_differ
+        ) END;
+    CREATE OR REPLACE TEMP MACRO expectations(
+        baseline, baseline_algorithm, baseline_from, record, record_algorithm, record_from, damaged
+    ) AS nullif(list_filter(
+        CASE
+            WHEN strength(record_from, record_algorithm) > strength(baseline_from, baseline_algorithm) THEN [
+                expectation(record, record_algorithm, record_from, damaged),
+                expectation(baseline, baseline_algorithm, baseline_from, damaged)
+            ]
+            ELSE [
+                expectation(baseline, baseline_algorithm, baseline_from, damaged),
+                expectation(record, record_algorithm, record_from, damaged)
+            ]
+        END,
+        lambda each: each IS NOT NULL
+    ), []);
+    CREATE OR REPLACE TEMP MACRO plain(expectations) AS list_transform(expectations, lambda each: struct_pack(
+        algorithm := each.algorithm, checksum := each.checksum, source := each.source,
+        known_to_differ := each.known_to_differ
+    ));
+"""
+_RANGE_BYTES = (
+    128 * 1024 * 1024
+)  # of both tables, as their footers tell them: memory does not grow with the bucket
+_MEMORY = "900MB"
+
+
+def with_expectations(
+    lake: Lake, snapshot: Standing | None, inventory: Path, records: Path | None, workspace: Path
+) -> Path:
+    """An inventory with a column `expectations` of what is expected of each object, in the same order.
+
+    Arguments: `snapshot`, None for a bucket whose ledger is empty; `inventory`, a local file; `records`, a local
+    table of recorded checksums (BASELINES), None where none were gathered.
+    Returns a file in `workspace`, or `inventory` itself where nothing is expected. Raises LakeError.
+    """
+    if snapshot is None and records is None:
+        return inventory
+    file = workspace / "expected.parquet"
+    provenance = Provenance.read(inventory)
+    schema = provenance.attach(INVENTORY.append(EXPECTATIONS))
+    with open_database(workspace, _MEMORY) as database:
+        other = inventory
+        if snapshot is None:
+            view(database, "now", [])
+            database.execute(
+                "CREATE OR REPLACE TEMP VIEW now AS SELECT *, 0::UBIGINT AS content FROM now_empty"
+            )
+        else:
+            view_now(database, lake, snapshot, "objects", workspace)
+            other = lake.fetch(snapshot.name("objects"), workspace)
+        view(database, "records", [records] if records else [], BASELINES)
+        define_content(database)
+        database.execute(_MACROS)
+        with pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer:
+            for keys in key_ranges(inventory, other, _RANGE_BYTES):
+                given = {"inventory": str(inventory), "lower": keys.lower, "upper": keys.upper}
+                for batch in database.execute(_SQL, given).to_arrow_reader(ROW_GROUP_ROWS):
+                    table = pa.Table.from_batches([batch]).cast(schema)
+                    writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+    return file
+
+
+def expectations_of(rows: pa.Table, workspace: Path) -> pa.ChunkedArray:
+    """What is expected of the objects of some rows of a snapshot, as the field EXPECTATIONS."""
+    with open_database(workspace) as database:
+        define_content(database)
+        database.execute(_MACROS)
+        database.register("rows", rows.append_column("position", pa.array(range(rows.num_rows))))
+        found = database.execute(
+            "SELECT plain(expectations(baseline, baseline_algorithm, baseline_from, record, record_algorithm, "
+            "record_from, damaged_at IS NOT NULL)) AS expectations FROM rows ORDER BY position"
+        ).to_arrow_table()
+    return found.column("expectations").cast(EXPECTATIONS.type)

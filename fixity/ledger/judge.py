@@ -1,0 +1,154 @@
+"""The verdict on checks: what was computed from the bytes, held against what is expected of them.
+
+All engines come through here. Which checksums are expected is found out in `expected`, what the ledger says
+of an object after several checks in `fold`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fixity.tables import CHECKSUMS, DIFFERS, FIRST_SEEN, MATCHED, NOT_COMPARED, REGISTERED, SUCCEEDED
+
+OF_THE_BYTES = ("streamed", "s3_batch", "step_functions")
+"""Evidence that rests on the bytes as they are now."""
+
+EXPECTATION = pa.struct(
+    [
+        ("algorithm", pa.string()),
+        ("checksum", pa.string()),
+        ("source", pa.string()),
+        ("known_to_differ", pa.bool_()),
+    ]
+)
+"""A checksum that is expected of an object: by which algorithm, in hex, where it comes from, and whether
+the object is known to differ from it."""
+
+EXPECTATIONS = pa.field("expectations", pa.list_(EXPECTATION))
+"""The column with all that is expected of an object, the strongest first; NULL where nothing is."""
+
+# The weakest first. A checksum of an algorithm that anyone can forge never stands before one that nobody can.
+_SOURCES = (FIRST_SEEN, "object-etag", "s3-checksum", "object-metadata", "object-tagging", "manifest", "api")
+_CRYPTOGRAPHIC = ("MD5", "SHA1", "SHA256", "SHA512")
+
+STRENGTH_SQL = f"""
+    CREATE OR REPLACE TEMP MACRO strength(source, algorithm) AS CASE
+        WHEN source = '{FIRST_SEEN}' THEN 0
+        ELSE list_position({list(_SOURCES)}, source) - 1
+            + CASE WHEN algorithm IN {_CRYPTOGRAPHIC} THEN 10 ELSE 0 END
+    END
+"""
+"""Defines `strength(source, algorithm)` for DuckDB; see the function of that name."""
+
+
+def strength(source: str, algorithm: str) -> int:
+    """How much an expected checksum counts: the strongest that can be compared decides.
+
+    A record stands before the first checksum computed, a cryptographic record before a CRC or an XXHASH,
+    and among those the kinds of records in their order: given by hand, manifest, tag, metadata, S3's stored
+    checksum, ETag.
+    """
+    if source == FIRST_SEEN:
+        return 0
+    return _SOURCES.index(source) + (10 if algorithm in _CRYPTOGRAPHIC else 0)
+
+
+class _Word(NamedTuple):
+    """What decides about one check."""
+
+    expected: str | None
+    algorithm: str | None
+    source: str | None
+    verdict: str
+
+
+def judged(checks: pa.Table, expectations: pa.ChunkedArray | None = None) -> pa.Table:
+    """Rows of the ledger: checks with their verdicts.
+
+    Arguments: `checks`, the columns of CHECKSUMS without those of the verdict (`other_checksums` and `reads`
+    may be missing); `expectations`, as the field EXPECTATIONS, for each row.
+    The strongest expectation that the check has a checksum for decides. Where it has none for any, a first
+    checksum is registered, unless the object is known to be damaged.
+    """
+    count = checks.num_rows
+    given = set(checks.column_names)
+    computed = pc.and_(
+        pc.and_(pc.equal(checks.column("status"), SUCCEEDED), checks.column("checksum").is_valid()),
+        pc.and_(
+            pc.fill_null(pc.equal(checks.column("checksum_type"), "FULL_OBJECT"), False),
+            pc.fill_null(pc.is_in(checks.column("evidence"), pa.array(OF_THE_BYTES)), False),
+        ),
+    )
+    verdict: pa.ChunkedArray | pa.Array = pc.if_else(computed, REGISTERED, NOT_COMPARED)
+    nothing = pa.nulls(count, pa.string())
+    columns: dict[str, pa.ChunkedArray | pa.Array] = {
+        "expected": nothing,
+        "expected_algorithm": nothing,
+        "expected_from": nothing,
+        "verdict": verdict,
+        "reads": pa.nulls(count, pa.int32()),
+        "other_checksums": pa.nulls(count, CHECKSUMS.field("other_checksums").type),
+    }
+    columns |= {name: checks.column(name) for name in CHECKSUMS.names if name in given}
+    if expectations is not None and expectations.null_count < count:
+        columns |= _compared(columns, expectations, computed)
+    return pa.table([columns[name] for name in CHECKSUMS.names], names=CHECKSUMS.names).cast(CHECKSUMS)
+
+
+def _compared(
+    columns: dict[str, pa.ChunkedArray | pa.Array], expectations: pa.ChunkedArray, computed: pa.ChunkedArray
+) -> dict[str, pa.ChunkedArray | pa.Array]:
+    """The four columns of the verdict where something is expected."""
+    first = pc.list_element(expectations, 0)
+    algorithm = pc.struct_field(first, "algorithm")
+    expected = pc.struct_field(first, "checksum")
+    # Nearly always the first is of the algorithm that the bucket is hashed with: no row is looked at by itself.
+    plain = pc.and_(computed, pc.fill_null(pc.equal(algorithm, columns["algorithm"]), False))
+    same = pc.equal(expected, columns["checksum"])
+    found = {
+        "expected": pc.if_else(plain, expected, columns["expected"]),
+        "expected_algorithm": pc.if_else(plain, algorithm, columns["expected_algorithm"]),
+        "expected_from": pc.if_else(plain, pc.struct_field(first, "source"), columns["expected_from"]),
+        "verdict": pc.if_else(plain, pc.if_else(same, MATCHED, DIFFERS), columns["verdict"]),
+    }
+    others = pc.and_(pc.and_(computed, expectations.is_valid()), pc.invert(plain))
+    rows = pc.indices_nonzero(others).to_pylist()
+    if not rows:
+        return found
+    taken = {name: values.take(pa.array(rows)).to_pylist() for name, values in _of(columns).items()}
+    words = {
+        row: _word(list_, algorithm_, checksum, dict(more or []))
+        for row, list_, algorithm_, checksum, more in zip(
+            rows,
+            expectations.take(pa.array(rows)).to_pylist(),
+            taken["algorithm"],
+            taken["checksum"],
+            taken["other_checksums"],
+            strict=True,
+        )
+    }
+    mask = others.combine_chunks() if isinstance(others, pa.ChunkedArray) else others
+    for name, values in zip(found, zip(*(words[row] for row in rows), strict=True), strict=True):
+        old = found[name].combine_chunks() if isinstance(found[name], pa.ChunkedArray) else found[name]
+        found[name] = pc.replace_with_mask(old, mask, pa.array(values, pa.string()))
+    return found
+
+
+def _of(columns: dict[str, pa.ChunkedArray | pa.Array]) -> dict[str, pa.ChunkedArray | pa.Array]:
+    return {name: columns[name] for name in ("algorithm", "checksum", "other_checksums")}
+
+
+def _word(
+    expectations: list[dict[str, str | bool]], algorithm: str, checksum: str, others: dict[str, str]
+) -> _Word:
+    """What the strongest expectation says for which there is a checksum."""
+    for each in expectations:
+        got = checksum if each["algorithm"] == algorithm else others.get(str(each["algorithm"]))
+        if got is not None:
+            expected, by, source = str(each["checksum"]), str(each["algorithm"]), str(each["source"])
+            return _Word(expected, by, source, MATCHED if got == expected else DIFFERS)
+    damaged = any(each["known_to_differ"] for each in expectations)
+    return _Word(None, None, None, NOT_COMPARED if damaged else REGISTERED)
