@@ -15,7 +15,7 @@ from fixity.lake.database import open_database
 from fixity.lake.ranges import key_ranges
 from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.ledger.judge import EXPECTATIONS
-from fixity.ledger.snapshot import Standing
+from fixity.ledger.snapshot import Snapshot
 from fixity.ledger.views import define_content, view, view_now
 from fixity.tables import BASELINES, INVENTORY, Provenance
 
@@ -23,8 +23,8 @@ _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _MACROS = """
     CREATE OR REPLACE TEMP MACRO expectation(checksum, algorithm, source, known_to_differ) AS
         CASE WHEN checksum IS NOT NULL THEN struct_pack(
-            strength := strength(source, algorithm), algorithm := algorithm, checksum := checksum, source := source,
-            known_to_differ := known_to_differ
+            strength := strength(source, algorithm), algorithm := algorithm, checksum := checksum,
+            source := source, known_to_differ := known_to_differ
         ) END;
     CREATE OR REPLACE TEMP MACRO expectations(
         baseline, baseline_algorithm, baseline_from, record, record_algorithm, record_from, damaged
@@ -53,12 +53,12 @@ _MEMORY = "900MB"
 
 
 def with_expectations(
-    lake: Lake, snapshot: Standing | None, inventory: Path, records: Path | None, workspace: Path
+    lake: Lake, snapshot: Snapshot | None, inventory: Path, records: Path | None, workspace: Path
 ) -> Path:
     """An inventory with a column `expectations` of what is expected of each object, in the same order.
 
-    Arguments: `snapshot`, None for a bucket whose ledger is empty; `inventory`, a local file; `records`, a local
-    table of recorded checksums (BASELINES), None where none were gathered.
+    Arguments: `snapshot`, None for a bucket whose ledger is empty; `inventory`, a local file; `records`,
+    a local table of recorded checksums (BASELINES), None where none were gathered.
     Returns a file in `workspace`, or `inventory` itself where nothing is expected. Raises LakeError.
     """
     if snapshot is None and records is None:
@@ -95,7 +95,8 @@ def expectations_of(rows: pa.Table, workspace: Path) -> pa.ChunkedArray:
         database.execute(_MACROS)
         database.register("rows", rows.append_column("position", pa.array(range(rows.num_rows))))
         found = database.execute(
-            "SELECT plain(expectations(baseline, baseline_algorithm, baseline_from, record, record_algorithm, "
-            "record_from, damaged_at IS NOT NULL)) AS expectations FROM rows ORDER BY position"
+            "SELECT plain(expectations(baseline, baseline_algorithm, baseline_from, record, "
+            "record_algorithm, record_from, damaged_at IS NOT NULL)) AS expectations "
+            "FROM rows ORDER BY position"
         ).to_arrow_table()
     return found.column("expectations").cast(EXPECTATIONS.type)

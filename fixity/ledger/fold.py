@@ -44,7 +44,8 @@ _NEWS = """
     SELECT *, false AS only_verdict FROM (FROM large UNION ALL BY NAME FROM small)
     UNION ALL BY NAME
     SELECT
-        key, version_id, size, etag, last_modified, storage_class, algorithm, checksum, checked_at, run_id, expected,
+        key, version_id, size, etag, last_modified, storage_class, algorithm, checksum, checked_at, run_id,
+        expected,
         'FULL_OBJECT' AS checksum_type,
         'succeeded' AS status,
         size AS bytes_read,
@@ -156,7 +157,7 @@ def fold(
     with open_database(workspace, _MEMORY) as database:
         view(database, "ingested", [file.path for file in records], INGEST)
         news = _open_views(database, inventory, prior, files, workspace)
-        with pq.ParquetWriter(objects, STANDING, compression="zstd", compression_level=1) as writer:
+        with pq.ParquetWriter(objects, SNAPSHOT, compression="zstd", compression_level=1) as writer:
             for lower, upper in _ranges([inventory, *([prior] if prior else []), *news]):
                 for batch in _folded(database, settings, listing.provenance.listed_at, now, lower, upper):
                     writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)

@@ -33,24 +33,46 @@ before AS (
     WHERE key >= $lower AND ($upper IS NULL OR key < $upper)
 ),
 
--- Checks of earlier versions have no verdict. They are held against the record of their algorithm, the baseline,
--- or the first of them.
-first_of_old AS (
+-- Runs that knew nothing of each other may have registered checksums that differ: only one was the first, and none
+-- where another run held the object against a record.
+contested AS (
+    SELECT c.key, c.content, c.algorithm
+    FROM checks AS c
+    LEFT JOIN before AS b
+        ON b.key = c.key AND b.content = c.content AND b.baseline_algorithm = c.algorithm
+    WHERE c.verdict = 'registered' OR c.expected_algorithm = c.algorithm
+    GROUP BY c.key, c.content, c.algorithm
+    HAVING bool_or(c.verdict = 'registered') AND (
+        min(coalesce(c.expected, c.checksum)) <> max(coalesce(c.expected, c.checksum))
+        OR bool_or(c.verdict = 'registered' AND c.checksum <> b.baseline)
+    )
+),
+
+-- These, and checks of earlier versions, which have no verdict, are held against the record of their algorithm,
+-- the baseline, or the first of them.
+without_verdict AS (
+    FROM checks
+    WHERE verdict IS NULL AND read
+    UNION ALL BY NAME
+    FROM checks SEMI JOIN contested USING (key, content, algorithm)
+    WHERE verdict = 'registered'
+),
+
+compared_anew AS (
     SELECT
         c.* EXCLUDE (expected, expected_from),
         coalesce(r.expected, b.baseline, first_value(c.checksum) OVER in_order) AS expected,
         coalesce(r.expected_from, b.baseline_from, 'first_seen') AS expected_from,
         r.expected IS NULL AND b.baseline IS NULL AND row_number() OVER in_order = 1 AS is_first
-    FROM checks AS c
+    FROM without_verdict AS c
     LEFT JOIN (
         SELECT key, content, algorithm, unnest(arg_max(struct_pack(expected, expected_from), made_at))
         FROM checks
-        WHERE only_verdict AND expected_algorithm = algorithm
+        WHERE expected_algorithm = algorithm
         GROUP BY key, content, algorithm
     ) AS r USING (key, content, algorithm)
     LEFT JOIN before AS b
         ON b.key = c.key AND b.content = c.content AND b.baseline_algorithm = c.algorithm
-    WHERE c.verdict IS NULL AND c.read
     WINDOW in_order AS (PARTITION BY c.key, c.content, c.algorithm ORDER BY c.made_at, c.run_id)
 ),
 
@@ -67,14 +89,17 @@ judged AS (
         CASE verdict WHEN 'registered' THEN 0 ELSE strength(expected_from, expected_algorithm) END AS strength,
         verdict IN ('matched', 'registered') AS is_right
     FROM (
-        FROM checks
+        FROM checks ANTI JOIN contested USING (key, content, algorithm)
         WHERE verdict IS NOT NULL OR NOT read
+        UNION ALL BY NAME
+        FROM checks SEMI JOIN contested USING (key, content, algorithm)
+        WHERE verdict <> 'registered' OR (verdict IS NULL AND NOT read)
         UNION ALL BY NAME
         SELECT
             * EXCLUDE (is_first, verdict, expected_algorithm),
             algorithm AS expected_algorithm,
             CASE WHEN is_first THEN 'registered' WHEN checksum = expected THEN 'matched' ELSE 'differs' END AS verdict
-        FROM first_of_old
+        FROM compared_anew
     )
 ),
 
@@ -127,15 +152,28 @@ wrong AS (
         found, found_algorithm, found_against, found_from
     FROM before
     WHERE damaged_at IS NOT NULL
+    UNION ALL BY NAME
+    -- What was right by a baseline that a record replaces is wrong by the record.
+    SELECT
+        key, content, b.right_at AS made_at, b.good_at AS checked_at,
+        strength(c.own.base_from, $algorithm) AS strength,
+        b.baseline AS found,
+        $algorithm AS found_algorithm,
+        c.own.base AS found_against,
+        c.own.base_from AS found_from
+    FROM before AS b
+    JOIN changed AS c USING (key, content)
+    WHERE b.baseline_algorithm = $algorithm AND b.right_at IS NOT NULL AND b.baseline <> c.own.base
+        AND strength(c.own.base_from, $algorithm) > strength(b.baseline_from, $algorithm)
 ),
 
 taken_back AS (
-    SELECT j.key, j.content, j.made_at, j.strength
+    SELECT j.key, j.content, j.made_at, j.checked_at, j.strength
     FROM judged AS j
     SEMI JOIN wrong USING (key, content)
     WHERE j.is_right
     UNION ALL
-    SELECT b.key, b.content, b.right_at, strength(b.baseline_from, b.baseline_algorithm)
+    SELECT b.key, b.content, b.right_at, b.good_at, strength(b.baseline_from, b.baseline_algorithm)
     FROM before AS b
     SEMI JOIN wrong USING (key, content)
     WHERE b.right_at IS NOT NULL
@@ -143,16 +181,26 @@ taken_back AS (
 
 damaged AS (
     SELECT
-        key,
-        content,
-        arg_min(checked_at, made_at) AS damaged_at,
-        unnest(arg_max(struct_pack(found, found_algorithm, found_against, found_from), (made_at, strength)))
+        w.key,
+        w.content,
+        arg_min(w.checked_at, w.made_at) AS damaged_at,
+        arg_max(
+            struct_pack(found, found_algorithm, found_against, found_from, strength), (w.made_at, w.strength)
+        ) AS by
     FROM wrong AS w
     WHERE NOT EXISTS (
         FROM taken_back AS t
         WHERE t.key = w.key AND t.content = w.content AND t.made_at > w.made_at AND t.strength >= w.strength
     )
-    GROUP BY key, content
+    GROUP BY w.key, w.content
+),
+
+-- By what they differ from, the bytes may never have been right.
+last_right AS (
+    SELECT d.key, d.content, arg_max(t.checked_at, t.made_at) AS good_at
+    FROM damaged AS d
+    JOIN taken_back AS t ON t.key = d.key AND t.content = d.content AND t.strength >= d.by.strength
+    GROUP BY d.key, d.content
 ),
 
 folded AS (
@@ -265,12 +313,12 @@ SELECT
     CASE WHEN NOT proved THEN f.other.algorithm END AS record_algorithm,
     CASE WHEN NOT proved THEN f.other.base_from END AS record_from,
     f.verified_at,
-    f.good_at,
+    CASE WHEN d.key IS NULL THEN f.good_at ELSE g.good_at END AS good_at,
     d.damaged_at,
-    d.found,
-    d.found_algorithm,
-    d.found_against,
-    d.found_from,
+    d.by.found AS found,
+    d.by.found_algorithm AS found_algorithm,
+    d.by.found_against AS found_against,
+    d.by.found_from AS found_from,
     coalesce(f.failures, 0)::INTEGER AS failures,
     CASE
         -- Without a result it is tried again soon, after waits that grow from an hour to a day.
@@ -287,4 +335,5 @@ FULL JOIN (
     FROM folded
 ) AS f USING (key, content)
 LEFT JOIN damaged AS d USING (key, content)
+LEFT JOIN last_right AS g USING (key, content)
 ORDER BY key, version_id NULLS FIRST

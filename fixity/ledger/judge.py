@@ -105,7 +105,7 @@ def _compared(
     first = pc.list_element(expectations, 0)
     algorithm = pc.struct_field(first, "algorithm")
     expected = pc.struct_field(first, "checksum")
-    # Nearly always the first is of the algorithm that the bucket is hashed with: no row is looked at by itself.
+    # Nearly always the first is of the bucket's own algorithm: no row is looked at by itself.
     plain = pc.and_(computed, pc.fill_null(pc.equal(algorithm, columns["algorithm"]), False))
     same = pc.equal(expected, columns["checksum"])
     found = {

@@ -11,7 +11,7 @@ import pyarrow as pa
 from fixity.lake import Lake
 from fixity.lake.database import quoted
 from fixity.ledger.judge import STRENGTH_SQL
-from fixity.ledger.snapshot import STANDING, Standing
+from fixity.ledger.snapshot import SNAPSHOT, Snapshot
 
 if TYPE_CHECKING:
     import duckdb

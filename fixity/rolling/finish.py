@@ -21,12 +21,12 @@ from fixity.lake.database import open_database
 from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import checksums_file, checksums_folder
 from fixity.lake.writer import TableWriter
-from fixity.ledger import STANDING, Settings, Standing, fold_checks, keep_since
+from fixity.ledger import SNAPSHOT, Settings, Snapshot, fold_checks, keep_since
 from fixity.ledger.expected import expectations_of
 from fixity.ledger.judge import judged
 from fixity.ledger.snapshot import in_force
 from fixity.ledger.views import view_now
-from fixity.rolling.lease import CHECKS, Claim
+from fixity.rolling.lease import CHECKS, Lease
 from fixity.tables import CHECKSUMS, FAILED, LISTED_COLUMNS, SKIPPED, SUCCEEDED, Provenance
 
 
@@ -98,7 +98,7 @@ def finish(
         chosen = Provenance.read(taken[0])
         provenance = replace(chosen, run_id=lease.run_id, partial=True)
         writer = TableWriter(file, CHECKSUMS, provenance)
-        for batch in _ledger_rows(rows, ended, settings.algorithm, claim.run_id, workspace).to_batches():
+        for batch in _ledger_rows(rows, ended, settings.algorithm, lease.run_id, workspace).to_batches():
             writer.write(batch)
         writer.close()
         pq.write_table(rows, before)

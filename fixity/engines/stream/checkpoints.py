@@ -54,7 +54,7 @@ class Checkpoints:
         if len({state.count if state else 0 for state in states.values()}) > 1:  # killed between two of them
             states = dict.fromkeys(wanted)
         for state in filter(None, [states[algorithm]]):
-            self._said(f"{item.key}: goes on after {bytes_text(state.count)} of {bytes_text(item.size)}")
+            self._log(f"{item.key}: goes on after {bytes_text(state.count)} of {bytes_text(item.size)}")
         digests = {each: self._chunked(item, each, states[each], names[each]) for each in wanted}
         own = digests.pop(algorithm)
         return Digests(own, digests) if digests else own

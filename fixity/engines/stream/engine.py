@@ -27,8 +27,8 @@ class Check(NamedTuple):
     """One attempt at one object: `position` in the input, and the columns of the ledger that it fills.
 
     `status` is succeeded (with `checksum`), failed or skipped (with `error_code` and
-    `error_message`); `bytes_read` counts what was hashed; `checked_at` in UTC. `others`: checksums of the same
-    reading by other algorithms.
+    `error_message`); `bytes_read` counts what was hashed; `checked_at` in UTC. `others`: checksums of the
+    same reading by other algorithms.
     """
 
     position: int

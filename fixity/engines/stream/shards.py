@@ -21,7 +21,7 @@ from fixity.buckets import BucketReader, ListedObject, listed_objects
 from fixity.catalog import CHUNK_SIZE, Algorithm
 from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest
-from fixity.engines.stream.checkpoints import Rehashes
+from fixity.engines.stream.checkpoints import Checkpoints
 from fixity.engines.stream.engine import Check, check_objects
 from fixity.errors import AnotherPlace
 from fixity.lake import Lake, LakeError
@@ -207,14 +207,14 @@ def hash_shard(
         def items() -> Iterator[tuple[int, ListedObject]]:
             for part in wanted:
                 part_rows = rows.slice(part.first, part.objects)
-                filling[part.first] = _Part(part_rows)
+                filling[part.first] = _PartOfShard(part_rows)
                 others.update(enumerate(filling[part.first].others(), part.first))
                 for position, item in enumerate(listed_objects(part_rows), part.first):
                     part_of[position] = part
                     yield position, item
 
         def digest_of(position: int, item: ListedObject) -> Digest:
-            return rehashes.digest(item, plan.algorithm, others.pop(position))
+            return checkpoints.digest(item, plan.algorithm, others.pop(position))
 
         progress(Progress(objects, size, shard.objects, shard.size))
         for check in check_objects(store, items(), digest_of, threads, now):

@@ -123,6 +123,8 @@ def test_damage_stays_damage_though_the_catalog_asks_for_another_algorithm(bucke
     bucket.roll()
     bucket.settings = Settings(bucket.settings.every, "MD5")
     assert [each.key for each in bucket.damaged()] == ["a"]
+    assert bucket.due() == []  # their bytes were read: the other algorithm comes when they fall due
+    bucket.time += 90 * DAY
     assert bucket.rolled() == ["a", "b"] and bucket.due() == []
     assert [(each.key, each.algorithm) for each in bucket.damaged()] == [("a", "SHA256")]
     of_catalog = Bucket(name=BUCKET, path=Path("/nowhere"), fixity_every=timedelta(days=90), algorithm="MD5")
