@@ -95,7 +95,7 @@ def check_objects(
 
     Arguments: `items`, positions and objects, consumed a little ahead of the reading; `digest_of`
     makes the digest of the object at a position, in the thread that reads it.
-    Raises StoreUnreachable (the first one met) and whatever `items` raises. Then, and when the
+    Raises BucketUnreachable (the first one met) and whatever `items` raises. Then, and when the
     iterator is closed, the threads end with the piece, or the small object, that they are reading.
     """
     source = iter(items)

@@ -31,7 +31,6 @@ from fixity.tables import (
     CHECKSUMS,
     LISTED_COLUMNS,
     SUCCEEDED,
-    AnotherPlace,
     Provenance,
     naming_the_unreadable,
     this_software,

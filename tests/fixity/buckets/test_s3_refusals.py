@@ -111,7 +111,7 @@ def test_a_server_that_goes_down_in_the_middle_is_unreachable_and_not_a_million_
 
         proxy.fault(faults.Overwrite(go_down), key="small/30")
         checks = []
-        with pytest.raises(StoreUnreachable):
+        with pytest.raises(BucketUnreachable):
             for each in check_objects(store, enumerate(items), by_sha256, threads=1):
                 checks.append(each)  # noqa: PERF402 - what came before the end is looked at
         assert down.is_set()

@@ -183,7 +183,7 @@ def test_errors_of_all_threads_at_once_raise_one_of_them() -> None:
         together.wait(timeout=10)
         raise BucketUnreachable(listed.key)
 
-    with pytest.raises(StoreUnreachable):
+    with pytest.raises(BucketUnreachable):
         list(check_objects(FakeStore(read), items(8, size=5 * 1024 * 1024), by_sha256, 4))
 
 
