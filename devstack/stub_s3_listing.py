@@ -7,11 +7,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
-if TYPE_CHECKING:
-    from devstack.stub_s3 import Bucket, StoredVersion
+from devstack.stub_s3_bucket import Bucket, StoredVersion
 
 _MOST = 1000
 """Entries a page, whatever a client asks for."""

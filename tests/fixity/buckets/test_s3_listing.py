@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from devstack import faults
 from devstack.faulty_proxy import FaultyProxy
 from devstack.seaweedfs import s3_client
-from devstack.stub_s3 import Bucket, StoredVersion, StubS3
+from devstack.stub_s3 import StubS3
+from devstack.stub_s3_bucket import Bucket, StoredVersion
 from devstack.stub_s3_listing import list_objects_v2, list_versions
 from fixity.buckets import BucketUnreachable, ListedObject
 from fixity.buckets.s3.listing import ListingError, parse_page
