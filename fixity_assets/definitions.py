@@ -24,9 +24,7 @@ from fixity_assets.partitions import Partitions
 from fixity_assets.premis_events import premis_asset
 from fixity_assets.restored import restored_asset
 from fixity_assets.rolling import no_damage_check, rolling_asset
-from jobs import asset_jobs, batch_jobs
-from jobs.ingest import ingest_jobs
-from jobs.map_results import map_results_jobs
+from jobs import all_jobs
 from jobs.rolling import rolling_schedules
 from resources import (
     CatalogResource,
@@ -86,12 +84,7 @@ def build_definitions(
         ],
         asset_checks=[no_damage_check(partitions.buckets)],
         schedules=rolling_schedules(catalog),
-        jobs=[
-            *asset_jobs(),
-            *(batch_jobs() if by_s3 else []),
-            *ingest_jobs(),
-            *map_results_jobs(catalog),
-        ],
+        jobs=all_jobs(catalog),
         sensors=all_sensors(catalog),
         resources={**resources, **(resource_overrides or {})},
         executor=executor,

@@ -5,72 +5,84 @@ Schedules that start them belong here too; what a job computes belongs to the as
 
 from __future__ import annotations
 
-from functools import cache
-
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from jobs.names import (
-    CHECKSUMS_JOB,
-    COVERAGE_JOB,
-    INGEST_JOB,
-    INVENTORY_JOB,
-    PREMIS_JOB,
-    REPORT_JOB,
-    REQUEST_JOB,
-    ROLL_JOB,
+from fixity.catalog import Catalog
+from jobs import names
+
+_ALL = (
+    dg.define_asset_job(
+        names.INVENTORY_JOB,
+        ["inventory"],
+        description="List what a bucket holds.",
+    ),
+    dg.define_asset_job(
+        names.CHECKSUMS_JOB,
+        ["inventory", "checksums"],
+        description="List a bucket and compute the checksum of every object in it.",
+    ),
+    dg.define_asset_job(
+        names.REPORT_JOB,
+        ["fixity_report"],
+        description="Compare a pair's two buckets by their newest checksums.",
+    ),
+    dg.define_asset_job(
+        names.ROLL_JOB,
+        dg.AssetSelection.assets("rolling_checks")
+        | dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("checksums"), "no_damage")),
+        description="Check the objects of a bucket that are longest due.",
+    ),
+    dg.define_asset_job(
+        names.PREMIS_JOB,
+        ["premis_events"],
+        description="Write the PREMIS events of a bucket's checks that have none yet.",
+    ),
+    dg.define_asset_job(
+        names.COVERAGE_JOB,
+        ["coverage"],
+        description="Show what was checked within its term in each bucket that has one, and what was not.",
+    ),
+    dg.define_asset_job(
+        names.REQUEST_JOB,
+        ["inventory", "checksum_job"],
+        description="List a bucket and have S3 compute the checksum of every object in it.",
+    ),
+    dg.define_asset_job(
+        names.INGEST_JOB,
+        ["checksums"],
+        description="Make a bucket's table of checksums from the report of S3's finished job.",
+    ),
+    dg.define_asset_job(
+        names.INGEST_BUCKET_JOB,
+        ["inventory", "baselines", "ingest_report"],
+        description="List a bucket, read every object, and compare it with its recorded checksums.",
+    ),
+    dg.define_asset_job(
+        names.INGEST_SELECTED_JOB,
+        ["baselines", "ingest_report"],
+        description="Read the objects that the tag fixity/selection names, and compare them with records.",
+    ),
+    dg.define_asset_job(
+        names.RESTORE_JOB,
+        ["restored"],
+        description="Look at a bucket's archived objects, and ask for the restore of the next ones.",
+    ),
+    dg.define_asset_job(
+        names.MAP_RESULTS_JOB,
+        ["map_results"],
+        description="Gather the results of a Distributed Map into one object, and keep its checks.",
+    ),
 )
 
 
-def asset_jobs() -> list[UnresolvedAssetJobDefinition]:
-    """All jobs."""
-    return [
-        dg.define_asset_job(
-            INVENTORY_JOB,
-            ["inventory"],
-            description="List what a bucket holds.",
-        ),
-        dg.define_asset_job(
-            CHECKSUMS_JOB,
-            ["inventory", "checksums"],
-            description="List a bucket and compute the checksum of every object in it.",
-        ),
-        dg.define_asset_job(
-            REPORT_JOB,
-            ["fixity_report"],
-            description="Compare a pair's two buckets by their newest checksums.",
-        ),
-        dg.define_asset_job(
-            ROLL_JOB,
-            dg.AssetSelection.assets("rolling_checks")
-            | dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("checksums"), "no_damage")),
-            description="Check the objects of a bucket that are longest due.",
-        ),
-        dg.define_asset_job(
-            PREMIS_JOB,
-            ["premis_events"],
-            description="Write the PREMIS events of a bucket's checks that have none yet.",
-        ),
-        dg.define_asset_job(
-            COVERAGE_JOB,
-            ["coverage"],
-            description="Say of all buckets with a term what was checked within it, and what was not.",
-        ),
-    ]
+# The results are bare lists: Dagster's type for a job over assets is not public.
+def all_jobs(catalog: Catalog) -> list:
+    """The jobs that a catalog has use for."""
+    unused = set() if catalog.checked_by_s3 else {names.REQUEST_JOB, names.INGEST_JOB}
+    unused |= set() if catalog.map_results else {names.MAP_RESULTS_JOB}
+    return [job for job in _ALL if job.name not in unused]
 
 
-@cache  # a sensor with two jobs must have the very ones that the definitions have
-def batch_jobs() -> tuple[UnresolvedAssetJobDefinition, ...]:
-    """The jobs for buckets whose checksums S3 computes."""
-    return (
-        dg.define_asset_job(
-            REQUEST_JOB,
-            ["inventory", "checksum_job"],
-            description="List a bucket and have S3 compute the checksum of every object in it.",
-        ),
-        dg.define_asset_job(
-            INGEST_JOB,
-            ["checksums"],
-            description="Make a bucket's table of checksums from the report of S3's finished job.",
-        ),
-    )
+def jobs_named(*wanted: str) -> list:
+    """The jobs of these names, for a sensor that starts several: the very ones of `all_jobs`."""
+    return [job for job in _ALL if job.name in wanted]

@@ -13,8 +13,8 @@ from fixity.engines.s3_batch.batch_jobs import MOST_ACTIVE, active_jobs
 from fixity.engines.s3_batch.errors import S3ControlError
 from fixity.engines.s3_batch.job_records import open_jobs, waiting_requests
 from fixity.lake import Lake
-from jobs import batch_jobs
-from jobs.names import CHECKSUM_JOB_ASSET, REQUEST_JOB, REQUEST_TAG
+from jobs import jobs_named
+from jobs.names import CHECKSUM_JOB_ASSET, INGEST_JOB, REQUEST_JOB, REQUEST_TAG
 from jobs.runs import UNFINISHED
 from resources import LakeResource, S3ControlResource
 from sensors.finished_jobs import NoRun, ingest_request
@@ -29,7 +29,7 @@ def batch_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
     @dg.sensor(
         name="batch_reconciliation",
         description=__doc__,
-        jobs=batch_jobs(),
+        jobs=jobs_named(REQUEST_JOB, INGEST_JOB),
         minimum_interval_seconds=900,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from fixity.catalog import Catalog
-from jobs.ingest import ingest_jobs
+from jobs import jobs_named
 from jobs.names import INGEST_SELECTED_JOB, LOOK_AGAIN_AT, READY, RESTORE_JOB, RESTORED_ASSET, SELECTION
 from jobs.runs import UNFINISHED, UNSUCCESSFUL, due_again
 from resources import LakeResource, QueuesResource
@@ -32,7 +32,7 @@ def restore_completion_sensor(catalog: Catalog) -> dg.SensorDefinition:
     @dg.sensor(
         name="restore_completion",
         description=__doc__,
-        jobs=[job for job in ingest_jobs() if job.name in (INGEST_SELECTED_JOB, RESTORE_JOB)],
+        jobs=jobs_named(INGEST_SELECTED_JOB, RESTORE_JOB),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )

@@ -1,7 +1,7 @@
 """kill -9 of the daemon between any two steps of a tick: no event is lost, and nothing is done twice.
 
 Each attempt is a process of its own that runs one iteration of Dagster's sensor daemon over the instance
-on disk, and is killed where Dagster's own tests kill theirs.
+on disk, and is killed where Dagster's own tests kill theirs. Dagster has no public way to run one.
 """
 
 from __future__ import annotations

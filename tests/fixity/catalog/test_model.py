@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from dagster._core.definitions.utils import is_valid_owner
+from dagster._core.definitions.utils import is_valid_owner  # the rule itself is not public
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
