@@ -6,8 +6,11 @@ There is no shared database file: tables are Parquet, and runs never wait for ea
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 if TYPE_CHECKING:
     import duckdb
@@ -47,3 +50,22 @@ def open_database(
 def quoted(text: str | Path) -> str:
     """A text as SQL has it: DuckDB takes no parameters in some of its statements."""
     return "'" + str(text).replace("'", "''") + "'"
+
+
+def view(database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path], schema: pa.Schema) -> None:
+    """Make a view over Parquet files, with their names as `filename`; without files, an empty one.
+
+    Columns that a file lacks are NULL; those that `schema` does not know are left out.
+    """
+    empty = schema.append(pa.field("filename", pa.string())).empty_table()
+    database.register(f"{name}_empty", empty)
+    if not files:
+        database.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM {name}_empty")
+        return
+    columns = ", ".join(schema.names)
+    paths = ", ".join(map(quoted, files))
+    database.execute(
+        f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {columns}, filename FROM ("
+        f"FROM read_parquet([{paths}], union_by_name = true, filename = true) "
+        f"UNION ALL BY NAME FROM {name}_empty)"
+    )

@@ -10,27 +10,25 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
-from fixity.lake.database import open_database
+from fixity.lake.database import open_database, view
 from fixity.lake.latest import latest_table
 from fixity.lake.paths import checksums_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
+from fixity.ledger.files import LeftOut, ledger_files, run_of, usable_files
 from fixity.ledger.inventory import TableMissing, newest_inventory
+from fixity.ledger.snapshot import SNAPSHOT, in_force
 from fixity.tables import (
     CHECKSUMS,
     Provenance,
     TableUnreadable,
     naming_the_unreadable,
 )
-
-if TYPE_CHECKING:
-    from fixity.ledger.files import LeftOut
 
 _SQL = Path(__file__).with_suffix(".sql")
 
@@ -52,9 +50,6 @@ def current_checksums(
     one of theirs. `thoroughly`: whether the newest file is read through before it is given as it is.
     Raises TableMissing, TableUnreadable (an inventory), LakeError.
     """
-    # Here: what is folded rests on this module.
-    from fixity.ledger.files import usable_files
-
     try:
         newest = latest_table(lake, checksums_folder(bucket))
         if newest is None:
@@ -87,8 +82,6 @@ def _put_together(
     now: datetime,
     on_left_out: Callable[[LeftOut], None],
 ) -> tuple[Path, Provenance]:
-    from fixity.ledger.views import view
-
     files, algorithm = _all_checks(lake, bucket, workspace, on_left_out)
     provenance = replace(listed, bucket=bucket)
     file = workspace / f"{bucket}-current.parquet"
@@ -118,9 +111,6 @@ def _all_checks(
 
     With the algorithm by which the objects are checked nowadays, if anything was folded.
     """
-    from fixity.ledger.files import ledger_files, run_of, usable_files
-    from fixity.ledger.snapshot import in_force
-
     files: list[Path] = []
     algorithm: str | None = None
     folded: set[str] = set()

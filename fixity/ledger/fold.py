@@ -19,14 +19,14 @@ import pyarrow.parquet as pq
 from fixity.catalog import Algorithm, Bucket
 from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake, LakeFile
-from fixity.lake.database import open_database
+from fixity.lake.database import open_database, view
 from fixity.lake.paths import snapshot_folder
 from fixity.lake.ranges import TableNotSorted, pieces_of
 from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.ledger.files import LedgerFile, LeftOut, ingest_tables, ledger_files, run_of, usable_files
 from fixity.ledger.listing import Listing
 from fixity.ledger.snapshot import SNAPSHOT, Since, Snapshot, in_force
-from fixity.ledger.views import define_content, view
+from fixity.ledger.views import define_content
 from fixity.tables import CHECKSUMS, INGEST, INVENTORY
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def fold_checks(
     the inventory that they were chosen from.
     """
     with open_database(file.parent) as database, pq.ParquetWriter(changed, SNAPSHOT) as writer:
-        view(database, "prior", [rows])
+        view(database, "prior", [rows], SNAPSHOT)
         view(database, "listing", [rows], INVENTORY.remove(INVENTORY.get_field_index("checksum_algorithm")))
         view(database, "checks", [file], CHECKSUMS)
         database.execute("CREATE TEMP VIEW news AS SELECT *, false AS only_verdict FROM checks")
@@ -163,7 +163,7 @@ def fold(
                     writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
                     rows += batch.num_rows
         read_by_day = _read_by_day(database, before, settings, now)
-        view(database, "objects", [objects])
+        view(database, "objects", [objects], SNAPSHOT)
         listed = _count(database, "listed")
         doubted = _count(
             database, f"greatest(checked_at, verified_at, good_at) > '{(now + CLOCKS_DIFFER).isoformat()}'"
@@ -247,7 +247,7 @@ def _open_views(
     large = _large(files)
     small = [file for file in files if file.path not in large]
     view(database, "listing", [listing], INVENTORY)
-    view(database, "prior", [prior] if prior else [])
+    view(database, "prior", [prior] if prior else [], SNAPSHOT)
     view(database, "small", [file.path for file in small], CHECKSUMS)
     if sum(file.rows for file in small) > _LARGE_ROWS:
         # Thousands of small files are read once, and not once a range.

@@ -1,15 +1,12 @@
-"""Views for DuckDB: of Parquet files that may be none, and of a snapshot as it is now."""
+"""Views for DuckDB of a snapshot as it is now, and the macros that its SQL uses."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from fixity.lake import Lake
-from fixity.lake.database import quoted
+from fixity.lake.database import view
 from fixity.ledger.judge import STRENGTH_SQL
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot
 
@@ -42,32 +39,11 @@ def define_content(database: duckdb.DuckDBPyConnection) -> None:
     database.execute(STRENGTH_SQL)
 
 
-def view(
-    database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path], schema: pa.Schema = SNAPSHOT
-) -> None:
-    """Make a view over Parquet files, with their names as `filename`; without files, an empty one.
-
-    Columns that a file lacks are NULL; those that `schema` does not know are left out.
-    """
-    empty = schema.append(pa.field("filename", pa.string())).empty_table()
-    database.register(f"{name}_empty", empty)
-    if not files:
-        database.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM {name}_empty")
-        return
-    columns = ", ".join(schema.names)
-    paths = ", ".join(map(quoted, files))
-    database.execute(
-        f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {columns}, filename FROM ("
-        f"FROM read_parquet([{paths}], union_by_name = true, filename = true) "
-        f"UNION ALL BY NAME FROM {name}_empty)"
-    )
-
-
 def view_now(
     database: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot, table: str, workspace: Path
 ) -> None:
     """Make the view `now` of a snapshot's table: objects, queue or damaged. Raises LakeError."""
     define_content(database)
-    view(database, "folded", [lake.fetch(snapshot.name(table), workspace)])
-    view(database, "since", [lake.fetch(each.name, workspace) for each in snapshot.since(lake)])
+    view(database, "folded", [lake.fetch(snapshot.name(table), workspace)], SNAPSHOT)
+    view(database, "since", [lake.fetch(each.name, workspace) for each in snapshot.since(lake)], SNAPSHOT)
     database.execute(_NOW.read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ import pyarrow as pa
 from fixity.catalog import Catalog
 from fixity.clock import utc_now
 from fixity.lake import Lake
-from fixity.lake.database import open_database
+from fixity.lake.database import open_database, view
 from fixity.lake.paths import report_file
 from fixity.ledger import SNAPSHOT, LeftOut, ready, usable_files
 from fixity.ledger.current import current_checksums
@@ -22,7 +22,7 @@ from fixity.ledger.files import ledger_files
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import TableMissing, newest_inventory
 from fixity.ledger.snapshot import in_force
-from fixity.ledger.views import view, view_now
+from fixity.ledger.views import view_now
 from fixity.reports import COLUMNS
 from fixity.tables import CHECKSUMS, INVENTORY
 

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from fixity.errors import NotInInventory
 from fixity.humanize import bytes_text
 from fixity.lake import Lake
-from fixity.lake.database import open_database
+from fixity.lake.database import open_database, view
 from fixity.ledger import SNAPSHOT, Snapshot
-from fixity.ledger.views import view, view_now
+from fixity.ledger.views import view_now
 
 _SQL = Path(__file__).with_suffix(".sql")
 _SHARE_OF_RETRIES = 5
@@ -70,7 +70,7 @@ def due_now(
     """
     with open_database(workspace) as database:
         view_now(database, lake, snapshot, "queue", workspace)
-        view(database, "taken", taken)
+        view(database, "taken", taken, SNAPSHOT)
         given = {
             "now": now,
             "items": items,

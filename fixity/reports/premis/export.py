@@ -31,12 +31,12 @@ from fixity.catalog import Bucket, Catalog
 from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
 from fixity.lake.base import LakeFile
-from fixity.lake.database import open_database, quoted
+from fixity.lake.database import open_database, quoted, view
 from fixity.lake.paths import premis_folder
 from fixity.ledger import Snapshot, ready, usable_files
 from fixity.ledger.files import ledger_files, run_of
 from fixity.ledger.fold import settings_of
-from fixity.ledger.views import view, view_now
+from fixity.ledger.views import view_now
 from fixity.tables import CHECKSUMS, SOFTWARE, naming_the_unreadable
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://id.fixity/premis/event")
