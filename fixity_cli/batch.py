@@ -93,8 +93,7 @@ def jobs(catalog: CatalogOption = None) -> None:
 
 
 def _rows(catalog: Catalog, lake: Lake, bucket: str) -> list[tuple[str, str, str, str, str, str]]:
-    from fixity.engines.s3_batch.batch_jobs import describe
-    from fixity.engines.s3_batch.client import s3_control_client
+    from fixity.engines.s3_batch.batch_jobs import describe, open_s3_control
     from fixity.engines.s3_batch.job_records import jobs_of, outcome_of, waiting_requests
 
     said = catalog.buckets[bucket]
@@ -103,7 +102,7 @@ def _rows(catalog: Catalog, lake: Lake, bucket: str) -> list[tuple[str, str, str
     # Jobs of AWS Batch were not submitted here.
     record = next((each for each in reversed(jobs_of(lake, bucket)) if each.run_id), None)
     if record:
-        client = s3_control_client(said, catalog.store_of(said), said.s3_batch)
+        client = open_s3_control(said, catalog.store_of(said), said.s3_batch)
         state = describe(client, said.s3_batch.account_id, record.job_id)
         done = f"{state.succeeded + state.failed:,} of {state.tasks:,}"
         outcome = outcome_of(lake, bucket, record.job_id)

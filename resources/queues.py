@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fixity.catalog import Queue, Store
+from fixity.catalog import Queue
+from fixity.catalog.clients import sqs_client
 from fixity.errors import FixityError
 from resources.catalog import CatalogResource
 
@@ -97,20 +98,6 @@ class QueuesResource(dg.ConfigurableResource):
         """A queue of the catalog. Raises QueueUnreachable."""
         store = self.catalog.catalog.stores[queue.store]
         try:
-            return OpenQueue(queue, _client(queue, store), self.hidden_for, self.wait)
+            return OpenQueue(queue, sqs_client(store, queue), self.hidden_for, self.wait)
         except BotoCoreError as error:
             raise QueueUnreachable(f"the queue {queue.url} cannot be opened: {error}") from error
-
-
-def _client(queue: Queue, store: Store) -> "SQSClient":
-    import boto3  # here: a third of a second that runs without a queue do not need
-    from botocore.config import Config
-
-    session = boto3.Session(profile_name=store.profile)
-    return session.client(
-        "sqs",
-        region_name=store.region or queue.region or session.region_name,
-        endpoint_url=store.endpoint_url,
-        verify=str(store.ca_bundle) if store.ca_bundle else None,
-        config=Config(connect_timeout=10, read_timeout=20, retries={"mode": "standard"}),
-    )

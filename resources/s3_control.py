@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from fixity.catalog import S3Batch
-from fixity.engines.s3_batch.batch_jobs import JobState
+from fixity.engines.s3_batch.batch_jobs import JobState, open_s3_control
 from fixity.engines.s3_batch.errors import S3ControlError
 from fixity.lake import Lake
 from resources.catalog import CatalogResource
@@ -35,10 +35,8 @@ class S3ControlResource(dg.ConfigurableResource):
 
     def client(self, bucket: str) -> "S3ControlClient":
         """S3 Control for a bucket's jobs, in the bucket's region. Raises S3ControlError."""
-        from fixity.engines.s3_batch.client import s3_control_client  # with boto3, for those who need it
-
         said = self.catalog.bucket(bucket)
-        return s3_control_client(said, self.catalog.catalog.store_of(said), self.settings(bucket))
+        return open_s3_control(said, self.catalog.catalog.store_of(said), self.settings(bucket))
 
     def compute_job(self, bucket: str, job_id: str) -> JobState:
         """A job of AWS Batch as it is now. Raises S3ControlError."""

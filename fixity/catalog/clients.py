@@ -1,16 +1,31 @@
-"""A boto3 client of a store, for everything that is not in a hot path."""
+"""How a store is reached through boto3: every session and every client, for all that is not in a hot path.
+
+boto3 takes a third of a second to import, so each function imports it when it is called. What is asked
+of a service, and what its errors mean, does not belong here.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
-
-from fixity.catalog import Store
+from fixity.catalog.model import Store
+from fixity.catalog.queues import Queue
+from fixity.catalog.s3_batch import S3Batch
 
 if TYPE_CHECKING:
+    import boto3
+    from botocore.awsrequest import AWSPreparedRequest
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3control import S3ControlClient
+    from mypy_boto3_sqs import SQSClient
+
+
+def store_session(store: Store) -> boto3.Session:
+    """A session with a store's profile, which knows its credentials. Raises BotoCoreError."""
+    import boto3
+
+    return boto3.Session(profile_name=store.profile)
 
 
 def s3_client(store: Store, connections: int = 10) -> S3Client:
@@ -18,12 +33,14 @@ def s3_client(store: Store, connections: int = 10) -> S3Client:
 
     Raises BotoCoreError.
     """
-    session = boto3.Session(profile_name=store.profile, region_name=store.region)
+    from botocore.config import Config
+
     style = "path" if store.endpoint_url and store.addressing_style == "auto" else store.addressing_style
-    return session.client(
+    return store_session(store).client(
         "s3",
+        region_name=store.region,
         endpoint_url=store.endpoint_url,
-        verify=str(store.ca_bundle) if store.ca_bundle else None,
+        verify=_certificates(store),
         config=Config(
             retries={"mode": "adaptive", "total_max_attempts": 8},
             max_pool_connections=max(10, connections),
@@ -33,3 +50,67 @@ def s3_client(store: Store, connections: int = 10) -> S3Client:
             response_checksum_validation="when_required",
         ),
     )
+
+
+def aws_s3_client(session: boto3.Session, store: Store, region: str) -> S3Client:
+    """A client of AWS's own endpoint in a region, to ask where a bucket is. Raises BotoCoreError."""
+    return session.client("s3", region_name=region, verify=_certificates(store))
+
+
+def s3_control_client(store: Store, settings: S3Batch) -> S3ControlClient:
+    """S3 Control in the store's region, where a bucket's jobs run. Raises BotoCoreError."""
+    from botocore.config import Config
+
+    session = store_session(store)
+    client = session.client(
+        "s3control",
+        region_name=store.region or session.region_name or "us-east-1",
+        verify=_certificates(store),
+        config=Config(
+            connect_timeout=10,
+            read_timeout=30,
+            retries={"mode": "standard", "total_max_attempts": 2},
+        ),
+    )
+    if settings.endpoint_url:
+        client.meta.events.register("before-send.s3-control", _SentTo(settings.endpoint_url))
+    return client
+
+
+def batch_client(store: Store, settings: S3Batch) -> Any:  # noqa: ANN401 - its stubs are not installed
+    """AWS Batch, the compute service, in the store's region. Raises BotoCoreError."""
+    session = store_session(store)
+    return session.client(
+        "batch",
+        region_name=store.region or session.region_name or "us-east-1",
+        endpoint_url=settings.endpoint_url,
+    )
+
+
+def sqs_client(store: Store, queue: Queue) -> SQSClient:
+    """A client for a queue, in the region that its store or its URL names. Raises BotoCoreError."""
+    from botocore.config import Config
+
+    session = store_session(store)
+    return session.client(
+        "sqs",
+        region_name=store.region or queue.region or session.region_name,
+        endpoint_url=store.endpoint_url,
+        verify=_certificates(store),
+        config=Config(connect_timeout=10, read_timeout=20, retries={"mode": "standard"}),
+    )
+
+
+def _certificates(store: Store) -> str | None:
+    return str(store.ca_bundle) if store.ca_bundle else None
+
+
+class _SentTo:
+    """Sends requests to an endpoint as it is: botocore would put the account's id before its host."""
+
+    def __init__(self, endpoint_url: str) -> None:
+        self._endpoint_url = endpoint_url
+
+    def __call__(self, request: AWSPreparedRequest, **_: object) -> None:
+        way = urlsplit(request.url)
+        request.url = f"{self._endpoint_url}{way.path}" + (f"?{way.query}" if way.query else "")

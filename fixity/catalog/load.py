@@ -1,6 +1,6 @@
 """Finding the catalog and reading it: from a file to a `Catalog`, or to all that is wrong with it.
 
-How a file becomes a mapping is in `yaml_file`, the rules in `model` and `references`, the wording of
+How a file becomes a mapping is in `strict_yaml`, the rules in `model` and `references`, the wording of
 errors in `errors`.
 """
 
@@ -78,7 +78,7 @@ def load_catalog(given: Path | None = None) -> Catalog:
     except UnreadableError as error:
         raise CatalogError([f"{_as_people_see_it(file)}{error}"], file) from None
     try:
-        content = with_stacks(content, Store)
+        content = with_stacks(content)
     except StacksUnknown as error:
         problems.append(f": stacks: {error}")
     if "file" in content:  # the model's one field that is no key of the file

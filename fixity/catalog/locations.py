@@ -11,12 +11,11 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from fixity.catalog.model import Bucket, Store
-    from fixity.catalog.references import Problem
+from fixity.catalog.model import Bucket, Store
+from fixity.catalog.references import Problem
 
 # Parts of AWS that know nothing of each other, so that each may have a bucket of the same name.
 _AWS_PARTITION = re.compile(r"(cn|us-gov|us-iso\w*|eu-iso\w*|eusc)-")

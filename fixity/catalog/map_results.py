@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -15,9 +15,7 @@ from fixity.catalog.base import Part
 from fixity.catalog.fields import Prefix, RealName, Text
 from fixity.catalog.json_path import parse_json_path
 from fixity.catalog.messages import shown
-
-if TYPE_CHECKING:
-    from fixity.catalog.model import Bucket
+from fixity.catalog.model import Bucket
 
 DEFAULT_RESULTS_KEY = "{consignment_id}/{uuid}/results.json"
 """Where the results of a map run go, unless the catalog says otherwise."""

@@ -1,6 +1,6 @@
 """What must hold between the parts of a catalog: names that lead somewhere, pairs that can be compared.
 
-What must hold within one part is said in `model`, that places do not overlap in `places`. Everything
+What must hold within one part is said in `model`, that places do not overlap in `locations`. Everything
 here works on parts that may be None, present in the
 file but wrong in themselves, so that one look finds as much as can be found.
 """
@@ -8,12 +8,9 @@ file but wrong in themselves, so that one look finds as much as can be found.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from fixity.catalog.messages import did_you_mean, shown
-
-if TYPE_CHECKING:
-    from fixity.catalog.model import Bucket, Pair, Store
+from fixity.catalog.model import Bucket, Pair, Store
 
 Problem = tuple[tuple[str, ...], str]
 """The path of keys, and what is wrong there."""

@@ -7,14 +7,13 @@ such a bucket or pair itself stands.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fixity.catalog.clients import s3_client
 from fixity.catalog.messages import shown
+from fixity.catalog.model import Store
 from fixity.catalog.s3_batch import ENGINE
 from fixity.errors import WrongUsage
-
-if TYPE_CHECKING:
-    from fixity.catalog.model import Store
 
 _REPLICA = "-repl"
 
@@ -23,11 +22,10 @@ class StacksUnknown(WrongUsage):
     """The stacks' buckets cannot be found. The message says why."""
 
 
-def with_stacks(content: Mapping[str, Any], store_type: type[Store]) -> dict[str, Any]:
+def with_stacks(content: Mapping[str, Any]) -> dict[str, Any]:
     """The catalog's mapping with the buckets and pairs of its stacks filled in.
 
-    Arguments: `store_type`, the model of a store. Anything of a wrong form is left to be refused as it is.
-    Raises StacksUnknown.
+    Anything of a wrong form is left to be refused as it is. Raises StacksUnknown.
     """
     stacks = content.get("stacks")
     sections = [content.get(key) or {} for key in ("stores", "buckets", "pairs")]
@@ -35,7 +33,7 @@ def with_stacks(content: Mapping[str, Any], store_type: type[Store]) -> dict[str
     if not stacks or not usable or not all(isinstance(section, Mapping) for section in sections):
         return dict(content)
     stores, buckets, pairs = sections
-    there = _buckets_of_the_account(store_type, stores.get("aws") or {})
+    there = _buckets_of_the_account(stores.get("aws") or {})
     found_buckets: dict[str, Any] = {}
     found_pairs: dict[str, Any] = {}
     for stack in stacks:
@@ -73,14 +71,12 @@ def _others(buckets: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, A
     return {name: bucket for name, bucket in buckets.items() if name not in found}
 
 
-def _buckets_of_the_account(store_type: type[Store], store: Mapping[str, Any]) -> set[str]:
+def _buckets_of_the_account(store: Mapping[str, Any]) -> set[str]:
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from fixity.catalog.clients import s3_client
-
     try:
-        client = s3_client(store_type.model_validate({"name": "aws", **store}))
+        client = s3_client(Store.model_validate({"name": "aws", **store}))
         return {bucket["Name"] for bucket in client.list_buckets().get("Buckets", [])}
     except (Boto3Error, BotoCoreError, ClientError) as error:
         raise StacksUnknown(f"the account's buckets cannot be listed: {error}") from error

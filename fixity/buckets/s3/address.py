@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from fixity.buckets.s3.http1 import Origin
 from fixity.buckets.s3.sigv4 import Keys
 from fixity.catalog import Store as StoreEntry
+from fixity.catalog.clients import aws_s3_client, store_session
 from fixity.errors import BucketUnreachable
 
 if TYPE_CHECKING:
@@ -66,11 +67,10 @@ def _given_by_the_environment(store: StoreEntry) -> Keys | None:
 
 
 def _resolved_by_botocore(store: StoreEntry, bucket: str, timeout: float) -> Address:
-    import boto3
     from botocore.exceptions import BotoCoreError
 
     try:
-        session = boto3.Session(profile_name=store.profile)
+        session = store_session(store)
         credentials = session.get_credentials()
         region = store.region or session.region_name or "us-east-1"
         endpoint = store.endpoint_url
@@ -90,8 +90,7 @@ def _resolved_by_botocore(store: StoreEntry, bucket: str, timeout: float) -> Add
 def _aws_endpoint(session: boto3.Session, region: str, bucket: str, store: StoreEntry) -> tuple[str, str]:
     from botocore.exceptions import ClientError
 
-    verify = str(store.ca_bundle) if store.ca_bundle else None
-    client = session.client("s3", region_name=region, verify=verify)
+    client = aws_s3_client(session, store, region)
     try:
         found = client.head_bucket(Bucket=bucket).get("BucketRegion", region)
     except ClientError as error:
@@ -103,7 +102,7 @@ def _aws_endpoint(session: boto3.Session, region: str, bucket: str, store: Store
         }.get(status, str(error))
         raise BucketUnreachable(f"s3://{bucket} cannot be reached: {why}") from error
     if found != region:
-        client = session.client("s3", region_name=found, verify=verify)
+        client = aws_s3_client(session, store, found)
     return client.meta.endpoint_url, found
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fixity.catalog import Bucket, S3Batch
+from fixity.catalog import Bucket, S3Batch, Store
+from fixity.catalog.clients import s3_control_client
 from fixity.engines.s3_batch.errors import AccountFull, S3ControlError
 
 if TYPE_CHECKING:
@@ -133,6 +134,14 @@ def job_request(
         generator["Filter"] = {"KeyNameConstraint": {"MatchAnyPrefix": [bucket.prefix]}}
     request["ManifestGenerator"] = {"S3JobManifestGenerator": generator}
     return request
+
+
+def open_s3_control(bucket: Bucket, store: Store, settings: S3Batch) -> S3ControlClient:
+    """S3 Control for a bucket's jobs, which run in the bucket's region. Raises S3ControlError."""
+    try:
+        return s3_control_client(store, settings)
+    except BotoCoreError as error:
+        raise S3ControlError(f"S3 Control cannot be opened for '{bucket.name}': {error}") from error
 
 
 def submit(client: S3ControlClient, request: dict[str, Any]) -> str:

@@ -7,12 +7,11 @@ its report in the bucket's report bucket at `batch/reports/checksum/<bucket>/job
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.catalog import Bucket, S3Batch, Store
+from fixity.catalog.clients import batch_client
 from fixity.clock import utc_now
 from fixity.engines.s3_batch.batch_jobs import COMPLETE, FAILED, VANISHED, JobState, report_prefix
 from fixity.engines.s3_batch.errors import S3ControlError
@@ -38,13 +37,7 @@ def describe_compute_job(bucket: Bucket, store: Store, settings: S3Batch, job_id
     Raises S3ControlError.
     """
     try:
-        session = boto3.Session(profile_name=store.profile)
-        client: Any = session.client(
-            "batch",
-            region_name=store.region or session.region_name or "us-east-1",
-            endpoint_url=settings.endpoint_url,
-        )
-        jobs = client.describe_jobs(jobs=[job_id]).get("jobs", [])
+        jobs = batch_client(store, settings).describe_jobs(jobs=[job_id]).get("jobs", [])
     except (ClientError, BotoCoreError) as error:
         raise S3ControlError(f"AWS Batch cannot be asked for the job {job_id}: {error}") from error
     if not jobs or bucket_of_job(jobs[0]["jobName"], jobs[0].get("tags", {}), [bucket.name]) is None:

@@ -7,8 +7,7 @@ import hashlib
 import dagster as dg
 import pytest
 
-from fixity.engines.s3_batch.batch_jobs import describe, job_request, request_token
-from fixity.engines.s3_batch.client import s3_control_client
+from fixity.engines.s3_batch.batch_jobs import describe, job_request, open_s3_control, request_token
 from fixity.engines.s3_batch.errors import S3ControlError
 from fixity.engines.s3_batch.job_records import keep_waiting, open_jobs, waiting_requests
 from fixity.engines.s3_batch.request import note_request, requested_job, submit_request
@@ -89,7 +88,7 @@ def test_a_token_is_as_long_as_s3_allows_and_differs_between_requests() -> None:
 def test_a_refusal_of_s3_control_is_told_with_what_was_asked(batch: BatchPlatform) -> None:
     bucket = batch.catalog.buckets[PAIR]
     assert bucket.s3_batch is not None
-    client = s3_control_client(bucket, batch.catalog.store_of(bucket), bucket.s3_batch)
+    client = open_s3_control(bucket, batch.catalog.store_of(bucket), bucket.s3_batch)
     assert describe(client, ACCOUNT, "unknown").status == "Vanished"
     with pytest.raises(S3ControlError, match="S3 Control cannot be asked for the job : "):
         describe(client, ACCOUNT, "")
