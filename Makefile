@@ -27,10 +27,11 @@ demo-batch: $(READY) ## checksums computed by S3: jobs, events, tables, report, 
 test: $(READY) ## the whole test suite
 	.venv/bin/python -m pytest -n 4 --dist loadfile  # more waits on servers than there is to compute
 
-lint: $(READY) ## ruff and the type checker
+lint: $(READY) ## ruff, the type checker, and which room may import which
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache --no-logo
 
 dev: $(READY) ## the Dagster UI on http://127.0.0.1:3000, with the catalog of FIXITY_CATALOG, else fixity.yaml here
 	.venv/bin/python -m fixity_cli.dev
