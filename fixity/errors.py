@@ -102,3 +102,8 @@ def _of_the_system(error: OSError) -> str:
         where = error.filename or f"the lake or {tempfile.gettempdir()}, where temporary files go"
         return f"{text}: make room in {where}"
     return text
+
+
+def bug_text(what: str, stack_trace: str) -> str:
+    """What to print of an error that nobody foresaw."""
+    return f"this is a bug of fixity: {what}\nPlease report it with its stack trace:\n{stack_trace.rstrip()}"

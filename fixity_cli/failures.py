@@ -27,8 +27,3 @@ class Verbs(TyperGroup):
             if text is None:
                 raise
             end(Exit.WRONG_USE if isinstance(error, WrongUsage) else Exit.NOT_DONE, text)
-
-
-def bug_text(what: str, stack_trace: str) -> str:
-    """What to print of an error that nobody foresaw."""
-    return f"this is a bug of fixity: {what}\nPlease report it with its stack trace:\n{stack_trace.rstrip()}"

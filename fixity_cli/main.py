@@ -7,8 +7,9 @@ import traceback
 
 import typer
 
+from fixity.errors import bug_text
 from fixity_cli import batch, ingest, map_results, premis, rolling, sql, verify
-from fixity_cli.failures import Verbs, bug_text
+from fixity_cli.failures import Verbs
 from fixity_cli.shared import STATUS_HELP, Exit
 
 app = typer.Typer(

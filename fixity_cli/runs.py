@@ -10,9 +10,9 @@ from typing import Any
 import dagster as dg
 
 from fixity.catalog import Catalog
+from fixity.errors import bug_text
 from fixity_assets.definitions import build_definitions
 from fixity_cli.bar import CommandLineProgress
-from fixity_cli.failures import bug_text
 from fixity_cli.instance import prepare_home
 from jobs.names import WRONG_USAGE
 
