@@ -22,7 +22,7 @@ from fixity.lake.paths import checksums_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.ledger.files import LeftOut, ledger_files, run_of, usable_files
 from fixity.ledger.inventory import TableMissing, newest_inventory
-from fixity.ledger.snapshot import SNAPSHOT, in_force
+from fixity.ledger.snapshot import in_force
 from fixity.tables import (
     CHECKSUMS,
     Provenance,

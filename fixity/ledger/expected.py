@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.lake import Lake
-from fixity.lake.database import open_database
+from fixity.lake.database import open_database, view
 from fixity.lake.ranges import key_ranges
 from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.ledger.judge import EXPECTATIONS
-from fixity.ledger.snapshot import Snapshot
-from fixity.ledger.views import define_content, view, view_now
+from fixity.ledger.snapshot import SNAPSHOT, Snapshot
+from fixity.ledger.views import define_content, view_now
 from fixity.tables import BASELINES, INVENTORY, Provenance
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ def with_expectations(
     with open_database(workspace, _MEMORY) as database:
         other = inventory
         if snapshot is None:
-            view(database, "now", [])
+            view(database, "now", [], SNAPSHOT)
             database.execute(
                 "CREATE OR REPLACE TEMP VIEW now AS SELECT *, 0::UBIGINT AS content FROM now_empty"
             )

@@ -18,8 +18,18 @@ from fixity.lake.paths import checksums_folder, ingest_folder
 from fixity.tables import CHECKSUMS, Provenance, TableUnreadable
 
 _NOT_ALWAYS_KEPT = frozenset(
-    ("storage_class", "is_latest", "checksum_type", "evidence")
-    + ("expected", "expected_algorithm", "expected_from", "verdict", "reads", "other_checksums")
+    (
+        "storage_class",
+        "is_latest",
+        "checksum_type",
+        "evidence",
+        "expected",
+        "expected_algorithm",
+        "expected_from",
+        "verdict",
+        "reads",
+        "other_checksums",
+    )
 )
 """Columns that files of earlier versions lack."""
 _FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
