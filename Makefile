@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 READY := .venv/.ready
 DIR ?=
+PORT ?= 3000
 
 .PHONY: help setup demo demo-batch test lint dev bench bench-large lock clean
 help: ## this list
@@ -33,8 +34,8 @@ lint: $(READY) ## ruff, the type checker, and which room may import which
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache --no-logo
 
-dev: $(READY) ## the Dagster UI on http://127.0.0.1:3000, with the catalog of FIXITY_CATALOG, else fixity.yaml here
-	.venv/bin/python -m fixity_cli.dev
+dev: $(READY) ## the Dagster UI on http://127.0.0.1:PORT (3000), with the catalog of FIXITY_CATALOG, else fixity.yaml here
+	.venv/bin/fixity dev --port $(PORT)
 
 bench: $(READY) ## ours beside rclone; writes bench/RESULTS.md
 	.venv/bin/python -m bench

@@ -1,4 +1,4 @@
-"""`dagster dev` as `make dev` starts it: webserver, daemon and code server of a catalog, on loopback."""
+"""`dagster dev` as `fixity dev` starts it: webserver, daemon and code server of a catalog, on loopback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 from devstack.seaweedfs import free_ports
 
 _Found = TypeVar("_Found")
-_REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 class DagsterDev:
@@ -55,18 +54,15 @@ class DagsterDev:
 
 @contextlib.contextmanager
 def dagster_dev(folder: Path, catalog: Path) -> Iterator[DagsterDev]:
-    """Run `python -m fixity_cli.dev` within a `with` block; `folder` holds its instance and log."""
+    """Run `fixity dev` within a `with` block; `folder` holds its instance and log."""
     (port,) = free_ports(1)
     log = folder / "dagster-dev.log"
-    environment = {
-        **os.environ,
-        "FIXITY_CATALOG": str(catalog),
-        "DAGSTER_HOME": str(folder / "home"),
-    }
+    environment = {**os.environ, "DAGSTER_HOME": str(folder / "home")}
+    words = ["dev", "--port", str(port), "--catalog", str(catalog)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "fixity_cli.dev", str(port)],
-            cwd=_REPOSITORY,
+            [str(Path(sys.executable).with_name("fixity")), *words],
+            cwd=folder,
             env=environment,
             stdout=output,
             stderr=output,

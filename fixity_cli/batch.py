@@ -42,7 +42,7 @@ def request(
     """Have S3 compute the checksums of a bucket, or of both buckets of a pair.
 
     Where a pair is called like its source, the pair is meant. A job may take a week; when it ends, the
-    running platform (`make dev`) goes on by itself.
+    running platform (`fixity dev`) goes on by itself.
     """
     from fixity_cli.runs import runner
     from jobs.names import REQUEST_JOB

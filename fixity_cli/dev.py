@@ -1,32 +1,55 @@
-"""The Dagster UI with its daemon, on loopback only: `make dev`, or `python -m fixity_cli.dev [PORT]`."""
+"""The verb that starts the platform: the Dagster UI with its daemon, on loopback only."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from fixity.catalog import ENVIRONMENT, CatalogError, load_catalog
-from fixity_cli.instance import prepare_home
+import typer
 
-_WORKSPACE = Path(__file__).resolve().parent.parent / "workspace.yaml"
+from fixity_cli.shared import CatalogOption, load
+
+verbs = typer.Typer()
 
 
-def main() -> None:
-    """Check the catalog, then become `dagster dev`. Exits with 2 when the catalog is wrong."""
-    try:
-        catalog = load_catalog()
-    except CatalogError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(2)
-    os.environ[ENVIRONMENT] = str(catalog.file)  # the code server has a working directory of its own
-    home = prepare_home()
-    port = sys.argv[1] if len(sys.argv) > 1 else "3000"
-    sys.stderr.write(f"catalog {catalog.file}, instance {home}: http://127.0.0.1:{port}\n")
+@verbs.command()
+def dev(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The UI's port on 127.0.0.1.")] = 3000,
+    catalog: CatalogOption = None,
+) -> None:
+    """Start the Dagster UI and the daemon that runs schedules and sensors. Ctrl-C ends both.
+
+    The UI is reachable from this machine only. Runs are kept in the folder that DAGSTER_HOME names, else
+    in `.dagster/` beside the catalog.
+    """
+    from fixity.catalog import ENVIRONMENT
+    from fixity_cli.instance import prepare_home
+
+    loaded = load(catalog)
+    home = prepare_home(loaded.file)
+    os.environ[ENVIRONMENT] = str(loaded.file)  # the code server reads it too
+    typer.echo(f"catalog {loaded.file}, instance {home}: http://127.0.0.1:{port}", err=True)
     sys.stderr.flush()
-    dagster = str(Path(sys.executable).with_name("dagster"))
-    os.execv(dagster, [dagster, "dev", "-w", str(_WORKSPACE), "-h", "127.0.0.1", "-p", port])
+    words = ["-m", "dagster", "dev", "-w", str(_workspace(home)), "-h", "127.0.0.1", "-p", str(port)]
+    os.execv(sys.executable, [sys.executable, *words])
 
 
-if __name__ == "__main__":
-    main()
+def _workspace(home: Path) -> Path:
+    """Copy workspace.yaml into the instance's folder, with the one line that differs by environment.
+
+    Dagster puts a code location's working directory first on Python's path, by default the one that the
+    user is in: a jobs.py there would stand in for ours. So this names the folder of our packages.
+    """
+    import yaml
+
+    packaged = Path(__file__).with_name("workspace.yaml")  # in a wheel; a checkout has it at its top
+    packages = Path(__file__).resolve().parents[1]
+    source = packaged if packaged.exists() else packages / "workspace.yaml"
+    workspace = yaml.safe_load(source.read_text(encoding="utf-8"))
+    for location in workspace["load_from"]:
+        location["python_module"]["working_directory"] = str(packages)
+    written = home / "fixity-workspace.yaml"  # a workspace.yaml there is the user's own
+    written.write_text(yaml.safe_dump(workspace), encoding="utf-8")
+    return written

@@ -1,4 +1,4 @@
-"""The Dagster instance of the command line and of `make dev`: DAGSTER_HOME, else `.dagster/` here."""
+"""The Dagster instance of the command line and of `fixity dev`: its folder and its settings."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ import os
 import shutil
 from pathlib import Path
 
-_TEMPLATE = Path(__file__).resolve().parent.parent / "dagster.yaml"
+_SETTINGS = Path(__file__).with_name("dagster.yaml")
 
 
-def prepare_home() -> Path:
-    """Set DAGSTER_HOME where it is not set, make the folder, and give it this project's settings.
+def prepare_home(catalog_file: Path) -> Path:
+    """Make the folder of the Dagster instance, with this project's settings, and set DAGSTER_HOME to it.
 
-    Returns the folder. Settings that are there already stay as they are.
+    Arguments: catalog_file: the catalog; the folder is `.dagster` beside it unless DAGSTER_HOME is set.
+    Returns: the folder. Settings that are there already stay as they are.
+    Raises: OSError, saying what to do, when the folder cannot be made or written.
     """
-    home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").expanduser().absolute()
-    home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists() and _TEMPLATE.exists():
-        shutil.copyfile(_TEMPLATE, home / "dagster.yaml")
+    home = Path(os.environ.get("DAGSTER_HOME") or catalog_file.with_name(".dagster")).expanduser().absolute()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not (home / "dagster.yaml").exists():
+            shutil.copyfile(_SETTINGS, home / "dagster.yaml")
+    except OSError as error:
+        raise OSError(
+            f"{home}: Dagster cannot keep its runs there ({error.strerror}): "
+            "set DAGSTER_HOME to a folder that you can write to"
+        ) from error
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"  # also where the folder has settings of its own
     return home

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import traceback
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
 from fixity.errors import bug_text
-from fixity_cli import batch, ingest, map_results, premis, rolling, sql, verify
+from fixity_cli import batch, dev, ingest, map_results, premis, rolling, sql, verify
 from fixity_cli.failures import Verbs
 from fixity_cli.shared import STATUS_HELP, Exit
 
@@ -16,18 +18,38 @@ app = typer.Typer(
     name="fixity",
     cls=Verbs,
     help="Prove that what is kept in buckets and their replicas is still there, byte for byte. "
-    "Runs show in the Dagster UI of the same instance (DAGSTER_HOME, else .dagster/ in the working "
-    "directory).",
+    "Runs show in the Dagster UI of the same instance (DAGSTER_HOME, else .dagster/ beside the "
+    "catalog).",
     epilog=STATUS_HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _module in (verify, map_results, batch, ingest, premis, rolling, sql):
+for _module in (verify, map_results, batch, ingest, premis, rolling, sql, dev):
     app.add_typer(_module.verbs)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fixity {version('fixity-platform')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit."),
+    ] = False,
+) -> None: ...
 
 
 def main() -> None:
     """The entry point of the `fixity` command."""
+    try:
+        import fixity_assets  # noqa: F401 - refuses modules of the user's that have the names of ours
+    except ImportError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(Exit.WRONG_USE)
     try:
         app()
     except KeyboardInterrupt:

@@ -96,7 +96,7 @@ def _error(event: dg.DagsterEvent) -> str:
 @contextmanager
 def runner(catalog: Catalog, verbose: bool) -> Iterator[Runner]:
     """A runner over the instance, with progress on the terminal for the length of the block."""
-    prepare_home()
+    prepare_home(catalog.file)
     with dg.DagsterInstance.get() as instance, CommandLineProgress() as progress:
         definitions = build_definitions(catalog, {"progress": progress}, "in_process")
         yield Runner(definitions, instance, "INFO" if verbose else "CRITICAL")
