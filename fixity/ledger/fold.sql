@@ -33,38 +33,41 @@ before AS (
     WHERE key >= $lower AND ($upper IS NULL OR key < $upper)
 ),
 
--- Runs that knew nothing of each other may have registered checksums that differ: only one was the first, and none
--- where another run held the object against a record.
-contested AS (
-    SELECT c.key, c.content, c.algorithm
+-- How many checks an object has, and whether they contradict each other: runs that knew nothing of each other may have
+-- registered checksums that differ, of which only one was the first, and none where another run had a record.
+objects AS (
+    SELECT
+        hash(c.key) AS key_hash,
+        c.content,
+        count(*) AS checks,
+        bool_or(c.verdict = 'registered') AND (
+            bool_or(c.verdict = 'registered' AND c.checksum <> b.baseline)
+            OR min(hash(coalesce(c.expected, c.checksum)))
+                FILTER (WHERE c.verdict = 'registered' OR c.expected_algorithm = c.algorithm)
+            <> max(hash(coalesce(c.expected, c.checksum)))
+                FILTER (WHERE c.verdict = 'registered' OR c.expected_algorithm = c.algorithm)
+        ) AS contested
     FROM checks AS c
     LEFT JOIN before AS b
         ON b.key = c.key AND b.content = c.content AND b.baseline_algorithm = c.algorithm
-    WHERE c.verdict = 'registered' OR c.expected_algorithm = c.algorithm
-    GROUP BY c.key, c.content, c.algorithm
-    HAVING bool_or(c.verdict = 'registered') AND (
-        min(coalesce(c.expected, c.checksum)) <> max(coalesce(c.expected, c.checksum))
-        OR bool_or(c.verdict = 'registered' AND c.checksum <> b.baseline)
-    )
+    GROUP BY hash(c.key), c.content
+),
+
+counted AS (
+    SELECT c.*, o.checks = 1 AS alone, read AND (verdict IS NULL OR (contested AND verdict = 'registered')) AS anew
+    FROM checks AS c
+    JOIN objects AS o ON o.key_hash = hash(c.key) AND o.content = c.content
 ),
 
 -- These, and checks of earlier versions, which have no verdict, are held against the record of their algorithm,
 -- the baseline, or the first of them.
-without_verdict AS (
-    FROM checks
-    WHERE verdict IS NULL AND read
-    UNION ALL BY NAME
-    FROM checks SEMI JOIN contested USING (key, content, algorithm)
-    WHERE verdict = 'registered'
-),
-
 compared_anew AS (
     SELECT
         c.* EXCLUDE (expected, expected_from),
         coalesce(r.expected, b.baseline, first_value(c.checksum) OVER in_order) AS expected,
         coalesce(r.expected_from, b.baseline_from, 'first_seen') AS expected_from,
         r.expected IS NULL AND b.baseline IS NULL AND row_number() OVER in_order = 1 AS is_first
-    FROM without_verdict AS c
+    FROM counted AS c
     LEFT JOIN (
         SELECT key, content, algorithm, unnest(arg_max(struct_pack(expected, expected_from), made_at))
         FROM checks
@@ -73,6 +76,7 @@ compared_anew AS (
     ) AS r USING (key, content, algorithm)
     LEFT JOIN before AS b
         ON b.key = c.key AND b.content = c.content AND b.baseline_algorithm = c.algorithm
+    WHERE c.anew
     WINDOW in_order AS (PARTITION BY c.key, c.content, c.algorithm ORDER BY c.made_at, c.run_id)
 ),
 
@@ -89,11 +93,8 @@ judged AS (
         CASE verdict WHEN 'registered' THEN 0 ELSE strength(expected_from, expected_algorithm) END AS strength,
         verdict IN ('matched', 'registered') AS is_right
     FROM (
-        FROM checks ANTI JOIN contested USING (key, content, algorithm)
-        WHERE verdict IS NOT NULL OR NOT read
-        UNION ALL BY NAME
-        FROM checks SEMI JOIN contested USING (key, content, algorithm)
-        WHERE verdict <> 'registered' OR (verdict IS NULL AND NOT read)
+        FROM counted
+        WHERE NOT anew
         UNION ALL BY NAME
         SELECT
             * EXCLUDE (is_first, verdict, expected_algorithm),
@@ -132,7 +133,31 @@ changed AS (
         arg_max(checked_at, made_at) FILTER (WHERE is_right) AS good_at,
         list(made_at) FILTER (WHERE without_result) AS without_result
     FROM judged
+    WHERE NOT alone
     GROUP BY key, content
+    UNION ALL BY NAME
+    -- The same of the one check that most objects have: nothing to compare it with.
+    SELECT
+        key,
+        content,
+        struct_pack(
+            version_id, size, etag, last_modified, storage_class, algorithm, checksum_type, checksum, status,
+            error_code, error_message, bytes_read, evidence, checked_at, run_id, is_latest,
+            expected, expected_algorithm, expected_from, verdict, reads, other_checksums
+        ) AS newest,
+        made_at,
+        CASE WHEN base IS NOT NULL AND base_algorithm = $algorithm
+            THEN struct_pack(base, base_from, at := checked_at, run_id) END AS own,
+        CASE WHEN base IS NOT NULL AND base_algorithm <> $algorithm
+            THEN struct_pack(base, algorithm := base_algorithm, base_from) END AS other,
+        CASE WHEN verdict = 'matched' AND algorithm = $algorithm THEN strength END AS proved_by,
+        CASE WHEN read THEN made_at END AS read_at,
+        CASE WHEN read THEN checked_at END AS verified_at,
+        CASE WHEN is_right THEN made_at END AS right_at,
+        CASE WHEN is_right THEN checked_at END AS good_at,
+        CASE WHEN without_result THEN [made_at] END AS without_result
+    FROM judged
+    WHERE alone
 ),
 
 -- Only of objects that were ever found wrong it is asked which word counts.
