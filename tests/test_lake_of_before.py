@@ -1,0 +1,240 @@
+"""A lake written by an earlier version says the same today: reports, coverage, damage, checksums, events.
+
+The lake and the answers of the version that wrote it are in `fixtures/lake_of_before`; its README says how
+they were made. Every question goes through the command or a job, as far as there is one that reads no bucket.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import uuid
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from lxml import etree
+from typer.testing import CliRunner
+
+from fixity.catalog import Catalog, load_catalog
+from fixity.ingest.counts import counts_of_bucket
+from fixity.lake import open_lake
+from fixity.rolling import bucket_coverage
+from fixity_assets.definitions import build_definitions
+from fixity_cli.main import app
+from jobs.names import REPORT_JOB
+from tests.platform import read_report
+
+FIXTURE = Path(__file__).parent / "fixtures" / "lake_of_before"
+S3 = {"store": "real"}
+LOCAL = {"exclude": ["*.tmp"]}
+LONG = {"fixity_every": "36500d"}
+BUCKETS: dict[str, dict[str, Any]] = {
+    "letters": {"path": "/srv/fixity-fixture/letters", "fixity_every": "90d", "batch_items": 4, **LOCAL},
+    "letters-repl": {"path": "/srv/fixity-fixture/letters-repl", **LOCAL},
+    "deposits": {**S3, **LONG, "batch_items": 5},
+    "deposits-repl": S3,
+    "film": {**S3, **LONG, "versions": "all"},
+    "film-repl": {**S3, "versions": "all"},
+    "tapes": {**S3, **LONG, "algorithm": "MD5"},
+    "batch": {**S3, "engine": "s3_batch"},
+    "mapped": {**S3, "engine": "step_functions"},
+}
+PAIRS = {
+    "letters": {"replica": "letters-repl", "replication_lag": "0s"},
+    "deposits": {"replica": "deposits-repl", "replication_lag": "1d"},
+    "film": {"replica": "film-repl", "replication_lag": "0s"},
+    "batch": {"replica": "mapped", "replication_lag": "0s"},
+}
+CATALOG = {
+    "lake": "./lake",
+    # Nothing listens there: the places stand in the lake's tables, and reading the lake reads no bucket.
+    "stores": {"real": {"endpoint_url": "http://127.0.0.1:39021", "region": "us-east-1"}},
+    "s3_batch": {
+        "account_id": "111122223333",
+        "role_arn": "arn:aws:iam::111122223333:role/fixity-jobs",
+        "report_bucket": "managed",
+        "endpoint_url": "http://127.0.0.1:39023",
+    },
+    "map_results": {
+        "bucket": "maps",
+        "store": "real",
+        "ledger": {"bucket": "$.bucket", "key": "$.file.key", "checksum": "$.checksum.sha256"},
+    },
+    "buckets": BUCKETS,
+    "pairs": PAIRS,
+}
+PREMIS = {"p": "http://www.loc.gov/premis/v3"}
+CHECKED_AT = "(checked_at AT TIME ZONE 'UTC')::VARCHAR || '+00' AS checked_at"
+DAMAGE = ("key", "version_id", "algorithm", "expected", "actual", "good_at", "damaged_at")
+EVENT = (
+    "eventIdentifierValue",
+    "eventType",
+    "eventDateTime",
+    "eventOutcome",
+    "linkingObjectIdentifierValue",
+    "linkingAgentIdentifierValue",
+)
+
+
+@cache
+def expected() -> dict[str, Any]:
+    answers: dict[str, Any] = json.loads((FIXTURE / "expected.json").read_text(encoding="utf-8"))
+    return answers
+
+
+def either(question: str, bucket: str) -> list[Any]:
+    """The answers of the old version: with the snapshots it had, and folded anew where that differed."""
+    anew = expected()["folded_anew"][question]
+    return [expected()[question][bucket], *([anew[bucket]] if bucket in anew else [])]
+
+
+@dataclass
+class Before:
+    """A copy of the lake, with its catalog."""
+
+    folder: Path
+
+    @property
+    def catalog(self) -> Catalog:
+        return load_catalog(self.folder / "fixity.yaml")
+
+    def ask(self, *words: str) -> tuple[int, bytes]:
+        """Run the command: its status and what it prints."""
+        done = CliRunner().invoke(app, [*words, "--catalog", str(self.folder / "fixity.yaml")])
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done.exit_code, done.stdout_bytes
+
+    def rows(self, statement: str) -> list[dict[str, str]]:
+        """The rows that `fixity sql` answers."""
+        status, text = self.ask("sql", statement)
+        assert status == 0
+        return list(csv.DictReader(io.StringIO(text.decode())))
+
+
+@pytest.fixture(params=["with its snapshots", "with its snapshots lost"])
+def before(tmp_path: Path, request: pytest.FixtureRequest) -> Before:
+    # The files get new times, as in any copy of a lake and any checkout of this repository.
+    shutil.copytree(FIXTURE / "lake", tmp_path / "lake", copy_function=shutil.copyfile)
+    if request.param == "with its snapshots lost":
+        shutil.rmtree(tmp_path / "lake" / "standing")
+    (tmp_path / "fixity.yaml").write_text(yaml.safe_dump(CATALOG))
+    return Before(tmp_path)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_report_of_a_pair_has_the_same_rows_and_counts(
+    before: Before, instance: dg.DagsterInstance, pair: str
+) -> None:
+    job = build_definitions(before.catalog).resolve_job_def(REPORT_JOB)
+    result = job.execute_in_process(instance=instance, partition_key=pair)
+    of_then = expected()["reports"][pair]
+    lake, latest = before.folder / "lake", "0000-00-00-LATEST/checksums"
+    rows = read_report(lake / "reports" / latest / f"{pair}_checksum-report.csv")
+    columns = list(of_then["rows"][0])
+    assert list(rows[0])[: len(columns)] == columns
+    assert [{name: row[name] for name in columns} for row in rows] == of_then["rows"]
+    stats = json.loads((lake / "metadata" / latest / f"stats/{pair}_checksum-report.json").read_text())
+    assert {name: stats[name] for name in of_then["counts"]} == of_then["counts"]
+    red = [
+        check.check_name
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+    ]
+    assert bool(red) == (of_then["status"] == 1)
+
+
+def test_coverage_has_the_same_figures(before: Before) -> None:
+    status, text = before.ask("coverage")
+    figures: dict[str, dict[str, int]] = {}
+    for line in text.decode().splitlines():
+        name, _, value = line.strip().partition(":")
+        if not line.startswith(" "):
+            of_bucket = figures.setdefault(name.removeprefix("Coverage of "), {})
+        elif value.strip().isdigit():
+            of_bucket[name] = int(value)
+    assert (status, figures) == (expected()["status_of_coverage"], expected()["coverage"])
+
+
+def test_coverage_at_a_time_when_a_part_is_within_its_term_has_the_same_figures(before: Before) -> None:
+    lake = open_lake(before.catalog)
+    for name, of_then in expected()["coverage_on_2025-08-01"].items():
+        covered = bucket_coverage(
+            lake, before.catalog.buckets[name], str(uuid.uuid4()), lambda: datetime(2025, 8, 1, tzinfo=UTC)
+        )
+        now = {
+            key: value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
+            for key, value in asdict(covered).items()
+        }
+        # What there is to tell of the ledger is for people, and may be worded anew.
+        now["ledger"], then = len(now["ledger"]), of_then | {"ledger": len(of_then["ledger"])}
+        assert {key: now[key] for key in then} == then, name
+
+
+def test_damage_is_the_same_and_events_that_were_not_exported_yet_are(
+    before: Before, instance: dg.DagsterInstance
+) -> None:
+    wanted = dg.AssetSelection.assets("premis_events") | dg.AssetSelection.checks(
+        dg.AssetCheckKey(dg.AssetKey("checksums"), "no_damage")
+    )
+    definitions = dg.Definitions.merge(
+        build_definitions(before.catalog),
+        dg.Definitions(jobs=[dg.define_asset_job("damage_and_events", selection=wanted)]),
+    )
+    job = definitions.resolve_job_def("damage_and_events")
+    for bucket in BUCKETS:
+        result = job.execute_in_process(instance=instance, partition_key=bucket)
+        (check,) = result.get_asset_check_evaluations()
+        objects = check.metadata["objects"]
+        assert isinstance(objects, dg.TableMetadataValue)
+        found = [dict(record.data) for record in objects.records]
+        shown = [{name: row[name] for name in DAMAGE} for row in found]
+        assert shown in either("damaged", bucket)
+        assert check.passed == (not found)
+        (event,) = result.get_asset_materialization_events()
+        said = event.step_materialization_data.materialization.metadata
+        exported = {"events": said["dagster/row_count"].value, "ledger_files": said["ledger_files"].value}
+        assert exported == expected()["exported"][bucket], bucket
+
+
+def test_the_newest_checksums_are_the_same(before: Before) -> None:
+    columns = ", ".join(name for name in expected()["checksums"][0] if name != "checked_at")
+    rows = before.rows(
+        f"SELECT {columns}, {CHECKED_AT} FROM checksums ORDER BY bucket, key, version_id, algorithm"
+    )
+    assert rows == [{name: row[name] for name in rows[0]} for row in expected()["checksums"]]
+
+
+def test_no_check_is_missing_in_the_history(before: Before) -> None:
+    columns = ", ".join(name for name in expected()["history"][0] if name != "checked_at")
+    rows = before.rows(f"SELECT {columns}, {CHECKED_AT} FROM checks")
+    # There may be more: today's history may show what stood in the tables of ingest alone.
+    assert [row for row in expected()["history"] if row not in rows] == []
+
+
+@pytest.mark.parametrize("bucket", ["deposits", "tapes"])
+def test_what_ingest_found_counts_the_same(before: Before, bucket: str) -> None:
+    lake = open_lake(before.catalog)
+    with lake.workspace() as workspace:
+        counts = vars(counts_of_bucket(lake, bucket, workspace))
+    of_then = expected()["ingest"][bucket]
+    assert {name: counts[name] for name in of_then} == of_then
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_each_check_has_the_same_event(before: Before, bucket: str) -> None:
+    status, text = before.ask("premis", bucket)
+    assert status == 0
+    events = [
+        [event.findtext(f".//p:{name}", "", PREMIS) for name in EVENT]
+        for event in etree.fromstring(text).iterfind("p:event", PREMIS)
+    ]
+    events.sort(key=lambda event: (event[4], event[2], event[0]))
+    assert events in either("premis", bucket)
