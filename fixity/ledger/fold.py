@@ -25,7 +25,7 @@ from fixity.lake.ranges import TableNotSorted, pieces_of
 from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.ledger.files import LedgerFile, LeftOut, ingest_tables, ledger_files, run_of, usable_files
 from fixity.ledger.listing import Listing
-from fixity.ledger.snapshot import SNAPSHOT, Since, Snapshot, in_force
+from fixity.ledger.snapshot import FORMAT, SNAPSHOT, Since, Snapshot, in_force
 from fixity.ledger.views import define_content
 from fixity.tables import CHECKSUMS, INGEST, INVENTORY
 
@@ -175,6 +175,7 @@ def fold(
                 f"LIMIT {QUEUE_ROWS}) TO '{workspace / name}.parquet' (COMPRESSION zstd)"
             )
     snapshot = Snapshot(
+        format=FORMAT,
         bucket=bucket,
         generation=f"{now:%Y%m%dT%H%M%S}-{run_id}",
         inventory_run_id=listing.provenance.run_id,

@@ -57,6 +57,10 @@ SNAPSHOT = pa.schema(
 """A row an object version, as last written; the first columns are its newest check's."""
 
 
+FORMAT = 2
+"""Counted up when the columns of SNAPSHOT change: a snapshot of another format is folded anew."""
+
+
 class Since(NamedTuple):
     """A file of rows that a run has changed beside a snapshot: its name says when (UTC), and which run."""
 
@@ -82,15 +86,16 @@ class Since(NamedTuple):
 class Snapshot:
     """A snapshot in force: which inventory and which files of the ledger it was folded from.
 
-    generation: its folder's name. folded_at: when (UTC). every: the term in seconds, by which `due_at`
-    was reckoned. objects: rows that are listed. rows: all rows. queued: rows of the queue. folded: the
-    ledger's files in it, by name without folder and ending, with their sizes in bytes. ingested: the
-    same of ingest's tables. left_out: the files that could not be read, by name, with size and why.
-    read_by_day: bytes read a day (UTC).
-    place: where the bucket was when it was listed. doubted: rows with times that lay in the future of the
-    clock it was folded by, and counted as long ago.
+    format: which columns its tables have (FORMAT). generation: its folder's name. folded_at: when (UTC).
+    every: the term in seconds, by which `due_at` was reckoned. objects: rows that are listed. rows: all
+    rows. queued: rows of the queue. folded: the ledger's files in it, by name without folder and ending,
+    with their sizes in bytes. ingested: the same of ingest's tables. left_out: the files that could not
+    be read, by name, with size and why. read_by_day: bytes read a day (UTC). place: where the bucket was
+    when it was listed. doubted: rows with times that lay in the future of the clock it was folded by, and
+    counted as long ago.
     """
 
+    format: int
     bucket: str
     generation: str
     inventory_run_id: str
@@ -140,7 +145,8 @@ def in_force(lake: Lake, bucket: str) -> Snapshot | None:
     try:
         said = json.loads(lake.read_text(_note(bucket)))
         said["left_out"] = {name: (size, why) for name, (size, why) in said["left_out"].items()}
-        return Snapshot(**said)
+        snapshot = Snapshot(**said)
+        return snapshot if snapshot.format == FORMAT else None
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
