@@ -10,11 +10,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fixity.catalog import Bucket
 from fixity.lake import Lake
 from fixity.lake.database import open_database, view
 from fixity.lake.ranges import key_ranges
 from fixity.lake.writer import ROW_GROUP_ROWS
+from fixity.ledger.files import ledger_files
+from fixity.ledger.fold import settings_of
 from fixity.ledger.judge import EXPECTATIONS
+from fixity.ledger.refresh import ready
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot
 from fixity.ledger.views import define_content, view_now
 from fixity.tables import BASELINES, INVENTORY, Provenance
@@ -86,6 +90,19 @@ def with_expectations(
                     table = pa.Table.from_batches([batch]).cast(schema)
                     writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
     return file
+
+
+def expected_by_ledger(lake: Lake, bucket: Bucket, inventory: Path, run_id: str, workspace: Path) -> Path:
+    """An inventory with a column `expectations` of what the bucket's ledger expects of each object.
+
+    Arguments: `inventory`, a local file; `run_id` names the snapshot, where it is folded anew.
+    Returns a file in `workspace`, or `inventory` itself where the ledger is empty: nothing is folded then.
+    Raises TableMissing, LakeError.
+    """
+    if not ledger_files(lake, bucket.name):
+        return inventory
+    snapshot = ready(lake, bucket.name, settings_of(bucket), run_id)
+    return with_expectations(lake, snapshot, inventory, None, workspace)
 
 
 def expectations_of(rows: pa.Table, workspace: Path) -> pa.ChunkedArray:

@@ -12,6 +12,7 @@ from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from fixity.lake import Lake
 from fixity.lake.latest import point_to_latest
@@ -91,6 +92,29 @@ class ChecksWriter:
             self._bytes_read,
             dict(sorted(self._reasons.items())),
         )
+
+
+def kept_before(lake: Lake, provenance: Provenance, workspace: Path) -> Checksums | None:
+    """What an attempt of this run before has kept, if any.
+
+    It stays: checks that are judged once more would be held against themselves. Raises LakeError.
+    """
+    name = checksums_file(provenance.bucket, provenance.run_id)
+    try:
+        file = lake.fetch(name, workspace)
+    except FileNotFoundError:
+        return None
+    rows = pq.read_table(file, columns=["status", "error_code", "bytes_read"])
+    point_to_latest(lake, checksums_folder(provenance.bucket), provenance)
+    statuses = _count(rows.column("status"))
+    return Checksums(
+        name,
+        statuses[SUCCEEDED],
+        statuses[FAILED],
+        statuses[SKIPPED],
+        pc.sum(rows.column("bytes_read")).as_py() or 0,
+        dict(sorted(_count(rows.column("error_code").drop_null()).items())),
+    )
 
 
 def _count(column: pa.ChunkedArray) -> Counter[str]:

@@ -16,13 +16,17 @@ import pyarrow.compute as pc
 from fixity.buckets import ListedObject
 from fixity.buckets.base import CHANGED, DELETED
 from fixity.clock import utc_now
-from fixity.tables import SKIPPED
+from fixity.tables import CHECKSUMS, SKIPPED
 
 MOST = 100_000
 """Objects of a report that are looked for, two minutes' work; of more than these the rest stay untold."""
 
 NOT_IN_REPORT = "NotInReport"
 _THREADS = 16
+_SETTLED = pa.schema(
+    [CHECKSUMS.field(name) for name in ("status", "error_code", "error_message", "checked_at")]
+)
+"""What may change: these rows have no checksum, and so are compared with nothing either way."""
 
 Find = Callable[[str, str | None], ListedObject | None]
 """Gives an object as it is listed now; as `BucketReader.find`."""
@@ -56,12 +60,13 @@ class Absentees:
             return checks
         self._left -= len(rows)
         with ThreadPoolExecutor(_THREADS) as pool:
-            settled = pa.Table.from_pylist(list(pool.map(self._row, rows)), checks.schema)
-        for place, name in enumerate(checks.column_names):
+            settled = pa.Table.from_pylist(list(pool.map(self._row, rows)), _SETTLED)
+        for name in _SETTLED.names:
             column = pc.replace_with_mask(
                 checks.column(name).combine_chunks(), chosen, settled.column(name).combine_chunks()
             )
-            checks = checks.set_column(place, checks.schema.field(name), column)
+            place = checks.schema.get_field_index(name)
+            checks = checks.set_column(place, checks.schema.field(place), column)
         return checks
 
     def _row(self, row: dict[str, Any]) -> dict[str, Any]:

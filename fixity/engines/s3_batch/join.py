@@ -26,6 +26,7 @@ from fixity.engines.s3_batch.stage import MEMORY
 from fixity.lake.database import open_database, processors
 from fixity.lake.ranges import KeyRange
 from fixity.lake.writer import rows_of
+from fixity.ledger.judge import EXPECTATIONS, judged
 from fixity.tables import CHECKSUMS, SKIPPED, SUCCEEDED
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
@@ -119,7 +120,7 @@ def _ascend(said: pa.Table) -> bool:
 
 
 def _check(listed: pa.Table, said: pa.Table, algorithm: str, checked_at: datetime, run_id: str) -> pa.Table:
-    """Rows of the ledger, from rows of the inventory and what the report says of each."""
+    """Rows of the ledger with their verdicts, from rows of the inventory and what the report says of each."""
     status = said.column("status")
     same = {"algorithm": algorithm, "evidence": "s3_batch", "run_id": run_id}
     columns = {name: pa.repeat(value, said.num_rows) for name, value in same.items()}
@@ -128,4 +129,5 @@ def _check(listed: pa.Table, said: pa.Table, algorithm: str, checked_at: datetim
     columns["bytes_read"] = pc.if_else(pc.equal(status, SUCCEEDED), listed.column("size"), 0)
     when = pa.scalar(checked_at, CHECKSUMS.field("checked_at").type)
     columns["checked_at"] = pc.if_else(pc.equal(status, SKIPPED), pa.scalar(None, when.type), when)
-    return pa.table([columns[name] for name in CHECKSUMS.names], names=CHECKSUMS.names).cast(CHECKSUMS)
+    expected = EXPECTATIONS.name in listed.column_names
+    return judged(pa.table(columns), listed.column(EXPECTATIONS.name) if expected else None)

@@ -2,7 +2,8 @@
 
 The inventory is sorted, and cut into ranges of keys. Rows are judged one by one in `stage`, and put into a
 file for each range; then they meet the inventory range by range in `join`, so that memory does not grow
-with the bucket. Which job, and when, is decided elsewhere.
+with the bucket. Which job, and when, is decided elsewhere. What is
+expected of an object comes along with the inventory.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from fixity.engines.s3_batch.stage import staged
 from fixity.errors import AnotherPlace
 from fixity.lake import Lake
 from fixity.lake.ranges import key_ranges
+from fixity.ledger.expected import expected_by_ledger
 from fixity.ledger.inventory import TableMissing
-from fixity.ledger.write import Checksums, ChecksWriter
+from fixity.ledger.write import Checksums, ChecksWriter, kept_before
 from fixity.tables import Provenance, this_software
 
 _RANGE_BYTES = 64 * 1024 * 1024  # of the inventory, encoded and not compressed: some 500,000 objects
@@ -94,6 +96,9 @@ def keep_report(
             f"now says {place}: put the catalog back, or run `fixity request {bucket.name}`"
         )
     provenance = replace(listed, bucket=bucket.name, run_id=run_id, software=this_software())
+    if before := kept_before(lake, provenance, workspace):
+        return before
+    inventory = expected_by_ledger(lake, bucket, inventory, run_id, workspace)
     absentees = Absentees(find)
     with ChecksWriter(lake, provenance, workspace) as checks:
         ranges = key_ranges(inventory, inventory, 2 * _RANGE_BYTES)

@@ -96,13 +96,12 @@ def keep_run(
                 checks.append(
                     keep_told(
                         lake,
-                        name,
+                        bucket_read,
                         store,
                         told,
                         run_id,
                         run.url,
                         gathered.manifest.last_modified,
-                        bucket_read.exclude,
                         catalog.place_of(bucket_read),
                         partial(kept, name),
                     )

@@ -1,6 +1,6 @@
 """Keeping the checks of a map run in the ledger of a bucket, held against a listing that is younger.
 
-What outputs mean is said in `checks`, which results count in `ledger.sql`.
+What outputs mean is said in `checks`, which results count in `keep_checks.sql`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.buckets import BucketReader
+from fixity.catalog import Bucket
 from fixity.engines.step_functions.checks import Told
 from fixity.lake import Lake
-from fixity.lake.database import open_database
+from fixity.lake.database import open_database, view
 from fixity.lake.paths import scratch_folder
+from fixity.ledger.expected import expected_by_ledger
 from fixity.ledger.inventory import Inventory, TableMissing, list_selection, newest_inventory, take_inventory
-from fixity.ledger.write import Checksums, ChecksWriter
-from fixity.tables import CHECKSUMS, Provenance
+from fixity.ledger.judge import EXPECTATIONS, judged
+from fixity.ledger.write import Checksums, ChecksWriter, kept_before
+from fixity.tables import INVENTORY, Provenance
 
 if TYPE_CHECKING:
     import duckdb
@@ -61,20 +64,19 @@ class KeptChecks:
 
 def keep_told(
     lake: Lake,
-    bucket: str,
+    bucket: Bucket,
     store: BucketReader,
     told: Told,
     run_id: str,
     manifest: str,
     told_at: datetime,
-    exclude: Sequence[str] = (),
     place: str | None = None,
     listed: Callable[[Inventory], object] = lambda inventory: None,
 ) -> KeptChecks:
-    """Keep what a map run told of a bucket as `checksums/<bucket>/<run_id>.parquet`.
+    """Judge what a map run told of a bucket, and keep it as `checksums/<bucket>/<run_id>.parquet`.
 
     Arguments: `manifest`, where the map run's stands; `told_at`, when it was written (UTC): the bucket
-    is listed anew, but for `exclude`, where its newest inventory is not younger or is one of another
+    is listed anew, but for what the catalog excludes, where its newest inventory is not younger or is one of another
     place than `place` (`Catalog.place_of`). Where that would take more requests than looking for the
     told objects one by one, these alone are described, and the bucket's newest inventory stays as it is.
     `listed` hears of the inventory as soon as it is kept.
@@ -82,32 +84,35 @@ def keep_told(
     """
     taken = None
     with lake.workspace() as workspace:
-        newest = _newest_inventory(lake, bucket, workspace, place)
+        newest = _newest_inventory(lake, bucket.name, workspace, place)
         inventory = newest if newest and _is_young(newest, run_id, told_at) else None
         if inventory is None and newest is not None:
             inventory = _described(
-                lake, bucket, store, told, run_id, told_at, exclude, place, newest, workspace
+                lake, bucket.name, store, told, run_id, told_at, bucket.exclude, place, newest, workspace
             )
         if inventory is None:
-            taken = take_inventory(store, lake, bucket, run_id, exclude=exclude, place=place)
+            taken = take_inventory(
+                store, lake, bucket.name, run_id, exclude=bucket.exclude, place=place
+            )
             listed(taken)
             inventory = lake.fetch(taken.file, workspace)
         listed_at = Provenance.read(inventory).listed_at
         # Named after the map, not the inventory: even where it has a row for every object, newer checks
         # of them may stand in the ledger already.
-        provenance = Provenance(bucket, run_id, manifest, listed_at, place)
+        provenance = Provenance(bucket.name, run_id, manifest, listed_at, place)
+        expected = expected_by_ledger(lake, bucket, inventory, run_id, workspace)
         left_out: Counter[str] = Counter()
         with (
             ChecksWriter(lake, provenance, workspace) as checks,
             open_database(workspace, _MEMORY, _THREADS) as database,
         ):
+            view(database, "inventory", [expected], INVENTORY.append(EXPECTATIONS))
             for lower, upper in _ranges(database, told.file):
                 database.execute(
                     _JUDGE,
                     {
                         "told": str(told.file),
-                        "inventory": str(inventory),
-                        "bucket": bucket,
+                        "bucket": bucket.name,
                         "told_at": told_at,
                         "lower": lower,
                         "upper": upper,
@@ -116,10 +121,11 @@ def keep_told(
                 database.execute(_COUNT)
                 reader = database.execute(_ROWS, {"told_at": told_at, "run_id": run_id})
                 for batch in reader.to_arrow_reader(_ROWS_AT_ONCE):
-                    checks.write(pa.Table.from_batches([batch]).cast(CHECKSUMS))
+                    rows = pa.Table.from_batches([batch])
+                    checks.write(judged(rows, rows.column(EXPECTATIONS.name)))
                 left_out.update(dict(database.execute(_LEFT_OUT).fetchall()))
-        kept = checks.keep() if checks.rows else None
-    return KeptChecks(bucket, kept, left_out, taken)
+        kept = (kept_before(lake, provenance, workspace) or checks.keep()) if checks.rows else None
+    return KeptChecks(bucket.name, kept, left_out, taken)
 
 
 def _newest_inventory(lake: Lake, bucket: str, workspace: Path, place: str | None) -> Path | None:

@@ -1,5 +1,6 @@
--- What a map run told of a bucket's objects, held against what the bucket holds. ledger.py runs the last
--- four of these statements one after the other for each range of keys.
+-- What a map run told of a bucket's objects, held against what the bucket holds. keep_checks.py runs the
+-- last four of these statements one after the other for each range of keys. In: `$told`, and the view `inventory` with
+-- what is expected of each object. Out: checks that are yet to be judged, and counts of what was left out.
 
 
 -- Keys to cut ranges at, in order.
@@ -15,7 +16,7 @@ told AS (
     FROM read_parquet($told)
     WHERE bucket = $bucket AND key >= $lower AND ($upper IS NULL OR key < $upper)
 ),
-listed AS (FROM read_parquet($inventory) WHERE key >= $lower AND ($upper IS NULL OR key < $upper)),
+listed AS (FROM inventory WHERE key >= $lower AND ($upper IS NULL OR key < $upper)),
 -- A result that names its version is one of that version, else of the current one.
 matched AS (
     SELECT told.*, listed
@@ -48,7 +49,7 @@ FROM matched;
 CREATE OR REPLACE TEMP TABLE counted AS
 SELECT * FROM (
     SELECT
-        listed.* EXCLUDE (checksum_algorithm),
+        listed.* EXCLUDE (checksum_algorithm, filename),
         algorithm, checksum, status, error_code, error_message, ended,
         min(checksum) OVER same_object <> max(checksum) OVER same_object AS contradicted,
         row_number() OVER (same_object ORDER BY ended DESC NULLS LAST, position DESC) AS place
@@ -77,7 +78,8 @@ SELECT
     'step_functions' AS evidence,
     least(coalesce(ended, $told_at), $told_at) AS checked_at,
     $run_id AS run_id,
-    is_latest
+    is_latest,
+    expectations
 FROM counted
 ORDER BY key, version_id NULLS FIRST;
 

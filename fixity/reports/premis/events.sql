@@ -1,16 +1,20 @@
--- An event a check. The view `checks` holds the checks, `made` which software made those of a file, `now`
--- their objects with the baselines. A check that could not read the bytes, or had nothing to read, says
+-- An event a check. In: the views `checks`, `made` (which software made those of a file) and `now` (their objects with
+-- the baselines). Out: the columns of an export. A check that could not read the bytes, or had nothing to read, says
 -- nothing of them: a warning.
-WITH compared AS (
+--
+-- What a check was held against stands in its row. Of checks of earlier versions, which have no verdict, and of those
+-- that registered a checksum, the snapshot says it: another run may have registered one before.
+WITH found AS (
     SELECT
         c.*,
         made.agent,
-        CASE WHEN c.status = 'succeeded' THEN c.checksum END AS actual,
-        -- Only what was registered by the time of the check: what came later would make another event of it.
-        CASE WHEN trusted(b.baseline_at, $horizon) <= c.checked_at THEN b.baseline END AS expected,
-        b.baseline_at,
+        c.verdict IN ('matched', 'differs') AS is_told,
+        b.baseline,
+        b.baseline_algorithm,
         b.baseline_from,
-        b.baseline_from = 'first_seen' AND b.baseline_run = c.run_id AND b.baseline_at = c.checked_at AS registers,
+        -- Only what was registered by the time of the check: what came later would make another event of it.
+        CASE WHEN trusted(b.baseline_at, $horizon) <= c.checked_at THEN b.baseline_at END AS baseline_at,
+        b.baseline_run = c.run_id AND b.baseline_at = c.checked_at AS is_first,
         sha1(
             from_hex($namespace)
             || encode(concat_ws(
@@ -19,9 +23,41 @@ WITH compared AS (
             ))
         ) AS h
     FROM (SELECT *, content(version_id, etag, last_modified, size) AS content FROM checks) AS c
-    LEFT JOIN now AS b USING (key, content, algorithm)
+    LEFT JOIN now AS b USING (key, content)
     JOIN made ON made.filename = c.filename
     WHERE c.checked_at IS NOT NULL
+),
+
+compared AS (
+    SELECT
+        * EXCLUDE (algorithm, expected, expected_algorithm, expected_from),
+        CASE WHEN is_told THEN expected_algorithm ELSE algorithm END AS algorithm,
+        CASE
+            WHEN is_told AND expected_algorithm <> algorithm THEN other_checksums[expected_algorithm]
+            WHEN status = 'succeeded' THEN checksum
+        END AS actual,
+        coalesce(verdict = 'registered' AND NOT by_baseline, by_baseline AND is_first AND baseline_from = 'first_seen')
+            AS registers,
+        CASE WHEN is_told THEN expected WHEN by_baseline THEN baseline WHEN verdict = 'registered' THEN checksum END
+            AS expected,
+        CASE
+            WHEN is_told THEN expected_from
+            WHEN by_baseline THEN baseline_from
+            WHEN verdict = 'registered' THEN 'first_seen'
+        END AS expected_from,
+        CASE
+            WHEN by_baseline THEN baseline_at
+            WHEN verdict = 'registered' THEN checked_at
+            WHEN baseline = expected AND baseline_algorithm = expected_algorithm AND baseline_from = expected_from
+                THEN baseline_at
+        END AS expected_at
+    FROM (
+        SELECT
+            *,
+            coalesce(verdict = 'registered', verdict IS NULL) AND baseline_at IS NOT NULL
+                AND baseline_algorithm = algorithm AS by_baseline
+        FROM found
+    )
 )
 
 SELECT
@@ -53,8 +89,8 @@ SELECT
     etag,
     algorithm,
     expected,
-    CASE WHEN expected IS NOT NULL THEN baseline_from END AS expected_from,
-    CASE WHEN expected IS NOT NULL THEN baseline_at END AS expected_at,
+    expected_from,
+    expected_at,
     actual,
     bytes_read,
     evidence,

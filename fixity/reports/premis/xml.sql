@@ -1,6 +1,6 @@
 -- Events as PREMIS 3 elements, a line each. Keys are percent-encoded in the object's URI; what a store
 -- said of an error may hold any character, and is escaped, without the control characters that XML cannot
--- hold. One concat() builds an event once, where a chain of || would copy it again for each piece.
+-- hold. Of some expected checksums it is not known when they were registered. One concat() builds an event once, where a chain of || would copy it again for each piece.
 SELECT concat(
     '<event><eventIdentifier><eventIdentifierType>UUID</eventIdentifierType><eventIdentifierValue>',
     event_id,
@@ -24,8 +24,8 @@ SELECT concat(
     CASE WHEN actual IS NOT NULL THEN concat('; actual ', lower(algorithm), ':', actual) END,
     CASE
         WHEN expected IS NOT NULL THEN concat(
-            '; expected ', lower(algorithm), ':', expected, ' (', expected_from, ' ',
-            strftime(expected_at AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ'), ')'
+            '; expected ', lower(algorithm), ':', expected, ' (', expected_from,
+            strftime(expected_at AT TIME ZONE 'UTC', ' %Y-%m-%dT%H:%M:%S.%fZ'), ')'
         )
     END,
     '</eventOutcomeDetailNote></eventOutcomeDetail></eventOutcomeInformation>'
