@@ -43,8 +43,10 @@ SETTINGS = Settings(timedelta(days=90), "SHA256")
 _DATA = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 
-def _rows(database: duckdb.DuckDBPyConnection, first: int, last: int, run_number: int) -> pa.Table:
-    parameters = {"first": first, "last": last, "run": run_number, "begun": BEGUN}
+def _rows(
+    database: duckdb.DuckDBPyConnection, first: int, last: int, run_number: int, again: bool = False
+) -> pa.Table:
+    parameters = {"first": first, "last": last, "run": run_number, "begun": BEGUN, "again": again}
     return database.execute(_DATA, parameters).to_arrow_table()
 
 
@@ -76,7 +78,8 @@ def _make_lake(database: duckdb.DuckDBPyConnection, folder: Path, objects: int, 
         file.parent.mkdir(parents=True, exist_ok=True)
         first = number * BATCH % objects
         schema = Provenance(BUCKET, f"run-{number:06d}", "inventory", LISTED).attach(CHECKSUMS)
-        rows = _rows(database, first, min(objects, first + BATCH), number)
+        again = number * BATCH >= objects
+        rows = _rows(database, first, min(objects, first + BATCH), number, again)
         pq.write_table(rows.select(CHECKSUMS.names).cast(schema), file, compression="zstd")
 
 

@@ -16,6 +16,13 @@ SELECT
     (hash(i) % 50000000)::BIGINT AS bytes_read,
     'streamed' AS evidence,
     $begun + to_minutes(30 * $run) + to_microseconds(i * 1234 % 600000000) AS checked_at,
-    format('run-{:06d}', $run) AS run_id
+    format('run-{:06d}', $run) AS run_id,
+    -- The first pass over all objects registers their checksums; the same is found later.
+    CASE WHEN $again THEN checksum END AS expected,
+    CASE WHEN $again THEN algorithm END AS expected_algorithm,
+    CASE WHEN $again THEN 'first_seen' END AS expected_from,
+    CASE WHEN $again THEN 'matched' ELSE 'registered' END AS verdict,
+    1::INTEGER AS reads,
+    NULL::MAP(VARCHAR, VARCHAR) AS other_checksums
 FROM range($first, $last) AS numbers (i)
 ORDER BY i

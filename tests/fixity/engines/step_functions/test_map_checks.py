@@ -17,9 +17,13 @@ from fixity.engines.step_functions.checks import Told, ToldChecks
 from fixity.engines.step_functions.gather import parse_time
 from fixity.engines.step_functions.keep_checks import KeptChecks, keep_told
 from fixity.lake import LocalLake
+from fixity.ledger import ready
 from fixity.ledger.current import current_checksums
+from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import newest_inventory, take_inventory
 from fixity.ledger.write import Checksums
+from fixity.rolling import damaged_now
+from tests.fixity.engines.records import keep_check
 from tests.fixity.support import NOON, MemoryStore, inventory_and_checks, sha256
 
 DAY = timedelta(days=1)
@@ -63,10 +67,11 @@ class Ledger:
         self.folder = folder
         self.lake = LocalLake(folder / "lake")
         self.store = MemoryStore()
+        self.bucket = Bucket(name="b")
 
     def keep(self, told: Told, run_id: str = "run", told_at: datetime = TOLD_AT) -> KeptChecks:
         return keep_told(
-            self.lake, "b", self.store, told, run_id, "s3://results/c/u/i/manifest.json", told_at
+            self.lake, self.bucket, self.store, told, run_id, "s3://results/c/u/i/manifest.json", told_at
         )
 
     def kept(self, checks: KeptChecks) -> list[dict[str, Any]]:
@@ -110,6 +115,12 @@ def test_checksums_of_a_map_are_rows_like_any_other_with_their_own_evidence(ledg
         "checked_at": READ + timedelta(seconds=1),
         "run_id": "run",
         "is_latest": True,
+        "expected": None,
+        "expected_algorithm": None,
+        "expected_from": None,
+        "verdict": "registered",
+        "reads": None,
+        "other_checksums": None,
     }
     assert ledger.current()["a.txt"] == ("succeeded", sha256(b"one"), "step_functions")
 
@@ -287,6 +298,67 @@ def test_many_results_are_held_against_the_listing_range_by_range(
     assert len(ledger.kept(checks)) == len(keys) and checks.left_out == {"not_listed": 2}
     kept = [(row["key"], row["checksum"]) for row in ledger.kept(checks)]
     assert kept == [(key, sha256(key.encode())) for key in sorted(keys, key=str.encode)]
+
+
+# --- what is expected of an object ---------------------------------------------------------------
+
+
+def _later(ledger: Ledger, *outputs: object) -> KeptChecks:
+    """What a map run says a day later."""
+    told_later = told(ledger.folder, *outputs, began=READ + DAY)
+    return ledger.keep(told_later, "second", TOLD_AT + DAY)
+
+
+def _verdicts(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    names = ("key", "verdict", "expected", "expected_algorithm", "expected_from")
+    return [tuple(row[name] for name in names) for row in rows]
+
+
+def _damaged(ledger: Ledger) -> list[str]:
+    snapshot = ready(ledger.lake, "b", settings_of(ledger.bucket), "look")
+    return [damage.key for damage in damaged_now(ledger.lake, snapshot)]
+
+
+def test_a_result_that_differs_from_what_was_first_seen_is_damage(ledger: Ledger) -> None:
+    for key in ("a", "b", "c"):
+        ledger.store.put(key, key.encode())
+    ledger.keep(told(ledger.folder, said("a", b"a"), said("b", b"b")))
+    assert not ledger.lake.list("standing/")  # nothing was folded: the ledger was empty
+    checks = _later(ledger, said("a", b"a"), said("b", b"damaged"), said("c", b"c"))
+    assert _verdicts(ledger.kept(checks)) == [
+        ("a", "matched", sha256(b"a"), "SHA256", "first_seen"),
+        ("b", "differs", sha256(b"b"), "SHA256", "first_seen"),
+        ("c", "registered", None, None, None),
+    ]
+    assert _damaged(ledger) == ["b"]
+
+
+def test_a_result_that_differs_from_a_record_is_damage(ledger: Ledger) -> None:
+    ledger.store.put("a", b"a")
+    inventory_and_checks(ledger.store, ledger.lake, "listed", "other")
+    deposited = sha256(b"as deposited")
+    (listed,) = rows(ledger.folder / "lake/inventory/other/listed.parquet")
+    keep_check(ledger.lake, "b", listed, checksum=sha256(b"a"), expected=deposited, at=READ - DAY / 2)
+    checks = ledger.keep(told(ledger.folder, said("a", b"a")))
+    assert _verdicts(ledger.kept(checks)) == [("a", "differs", deposited, "SHA256", "manifest")]
+    assert _damaged(ledger) == ["a"]
+
+
+def test_a_map_that_says_no_checksum_of_an_object_is_not_compared(ledger: Ledger) -> None:
+    ledger.store.put("a", b"a")
+    ledger.keep(told(ledger.folder, said("a", b"a")))
+    checks = _later(ledger, {"bucket": "b", "key": "a"})
+    assert _verdicts(ledger.kept(checks)) == [("a", "not_compared", None, None, None)]
+    assert _damaged(ledger) == []
+
+
+def test_another_attempt_of_a_run_does_not_hold_its_checks_against_themselves(ledger: Ledger) -> None:
+    ledger.store.put("a", b"a")
+    ledger.store.put("b", b"b")
+    first = ledger.keep(told(ledger.folder, said("a", b"a"), said("gone", b"x")))
+    again = ledger.keep(told(ledger.folder, said("a", b"a"), said("gone", b"x")))
+    assert (again.table, again.left_out) == (first.table, first.left_out)
+    assert _verdicts(ledger.kept(again)) == [("a", "registered", None, None, None)]
 
 
 # --- what an output says -------------------------------------------------------------------------

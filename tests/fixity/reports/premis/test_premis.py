@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import uuid
@@ -11,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import unquote
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from lxml import etree
@@ -124,6 +126,46 @@ def test_an_event_says_of_which_record_its_expectation_is(bucket: Rolling) -> No
     assert note.startswith("differs from the baseline; actual sha256:")
     assert note.endswith(f"expected sha256:{recorded} (manifest 2026-01-01T00:00:00.000000Z)")
     assert _texts(_printed(bucket, key="plain"), "eventOutcome") == ["fail"]
+
+
+def test_a_record_of_another_algorithm_is_named_with_it(bucket: Rolling) -> None:
+    recorded = hashlib.md5(b"as deposited").hexdigest()
+    keep_ingest(bucket, "ingest", "MD5", plain=recorded)
+    bucket.time += timedelta(days=1)
+    bucket.roll(keys=["plain"])
+    (note,) = _texts(_printed(bucket, key="plain"), "eventOutcomeDetailNote")
+    actual = hashlib.md5(b"plain").hexdigest()
+    assert note == f"differs from the baseline; actual md5:{actual}; expected md5:{recorded} (manifest)"
+    assert _texts(_printed(bucket, key="plain"), "eventOutcome") == ["fail"]
+
+
+def test_checks_of_earlier_versions_have_the_same_events_by_the_baseline(bucket: Rolling) -> None:
+    bucket.store.unreadable = {"folder//twice"}
+    files = [bucket.roll().file]
+    bucket.store.damage("plain")
+    bucket.time += timedelta(days=91)
+    files.append(bucket.roll().file)
+    events = _events(bucket)
+    for file in files:
+        path = bucket.folder / str(file)
+        without = ["expected", "expected_algorithm", "expected_from", "verdict", "reads", "other_checksums"]
+        pq.write_table(pq.read_table(path).drop_columns(without), path)
+    bucket.lake.remove("standing/")
+    assert _events(bucket) == events and len(events) == 2 * len(ODD)
+
+
+def test_what_a_run_registered_that_did_not_know_of_the_first_is_held_against_that(bucket: Rolling) -> None:
+    bucket.roll(keys=["plain"])
+    bucket.store.damage("plain")
+    bucket.time += timedelta(days=91)
+    second = bucket.roll(keys=["plain"])
+    path = bucket.folder / str(second.file)
+    table = pq.read_table(path)
+    (row,) = table.to_pylist()
+    row |= {"expected": None, "expected_algorithm": None, "expected_from": None, "verdict": "registered"}
+    pq.write_table(pa.Table.from_pylist([row], table.schema), path)
+    bucket.lake.remove("standing/")
+    assert sorted(_texts(_printed(bucket), "eventOutcome")) == ["fail", "success"]
 
 
 def _events(bucket: Rolling) -> dict[str, bytes]:
