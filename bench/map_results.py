@@ -115,8 +115,8 @@ def gather_run(url: str, folder: Path, elements: int) -> None:
     run = MapRun.of(_BUCKET, f"{_FOLDER}manifest.json")
     gathered = gather(_results(url), run, run.results_key(), each=taker.take)
     kept = keep_told(
-        LocalLake(folder / "lake"), Bucket(name="checked"), MadeUpStore(elements), taker.close(), "bench", run.url,
-        datetime.now(UTC),
+        LocalLake(folder / "lake"), Bucket(name="checked"), MadeUpStore(elements), taker.close(), "bench",
+        run.url, datetime.now(UTC),
     )  # fmt: skip
     succeeded = kept.table.succeeded if kept.table else 0
     if not gathered.results == succeeded == elements:

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from fixity.catalog import Bucket
 from fixity.engines.step_functions import keep_checks as ledger
 from fixity.lake import Lake, LakeError
 from fixity.lake.database import open_database
@@ -156,8 +157,8 @@ def test_a_failure_on_the_second_bucket_leaves_the_first_one_s_table_announced(
     _checked(written, platform, {"a": b"one"}, bucket=platform.replica)
     keep = ledger.keep_told
 
-    def away_for_the_second(lake: Lake, bucket: str, *more: Any) -> ledger.KeptChecks:  # noqa: ANN401
-        if bucket != PAIR:
+    def away_for_the_second(lake: Lake, bucket: Bucket, *more: Any) -> ledger.KeptChecks:  # noqa: ANN401
+        if bucket.name != PAIR:
             raise LakeError("the lake is away")
         return keep(lake, bucket, *more)
 

@@ -76,8 +76,8 @@ def keep_told(
     """Judge what a map run told of a bucket, and keep it as `checksums/<bucket>/<run_id>.parquet`.
 
     Arguments: `manifest`, where the map run's stands; `told_at`, when it was written (UTC): the bucket
-    is listed anew, but for what the catalog excludes, where its newest inventory is not younger or is one of another
-    place than `place` (`Catalog.place_of`). Where that would take more requests than looking for the
+    is listed anew, but for what the catalog excludes, where its newest inventory is not younger or is one
+    of another place than `place` (`Catalog.place_of`). Where that would take more requests than looking for the
     told objects one by one, these alone are described, and the bucket's newest inventory stays as it is.
     `listed` hears of the inventory as soon as it is kept.
     Raises BucketUnreachable, LakeError.
@@ -91,9 +91,7 @@ def keep_told(
                 lake, bucket.name, store, told, run_id, told_at, bucket.exclude, place, newest, workspace
             )
         if inventory is None:
-            taken = take_inventory(
-                store, lake, bucket.name, run_id, exclude=bucket.exclude, place=place
-            )
+            taken = take_inventory(store, lake, bucket.name, run_id, exclude=bucket.exclude, place=place)
             listed(taken)
             inventory = lake.fetch(taken.file, workspace)
         listed_at = Provenance.read(inventory).listed_at

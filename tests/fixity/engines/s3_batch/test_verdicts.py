@@ -97,7 +97,10 @@ def test_what_failed_or_is_gone_is_not_compared(checked: Ingest) -> None:
     again.find = lambda key, version: None
     again.result("succeeded", row("k", ETag="rewritten"))
     again.run("second")
-    assert [each["error_code"] for each in checked.table("second")] == ["DeletedSinceListed", "ChangedSinceListed"]
+    assert [each["error_code"] for each in checked.table("second")] == [
+        "DeletedSinceListed",
+        "ChangedSinceListed",
+    ]
     assert {verdict for _, verdict, *_ in verdicts(checked, "second")} == {"not_compared"}
 
 
