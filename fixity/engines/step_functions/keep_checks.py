@@ -77,8 +77,8 @@ def keep_told(
 
     Arguments: `manifest`, where the map run's stands; `told_at`, when it was written (UTC): the bucket
     is listed anew, but for what the catalog excludes, where its newest inventory is not younger or is one
-    of another place than `place` (`Catalog.place_of`). Where that would take more requests than looking for the
-    told objects one by one, these alone are described, and the bucket's newest inventory stays as it is.
+    of another place than `place` (`Catalog.place_of`). Where that would take more requests than looking for
+    the told objects one by one, these alone are described, and the bucket's newest inventory stays as it is.
     `listed` hears of the inventory as soon as it is kept.
     Raises BucketUnreachable, LakeError.
     """
