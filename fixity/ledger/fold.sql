@@ -41,7 +41,7 @@ objects AS (
         c.content,
         count(*) AS checks,
         bool_or(c.verdict = 'registered') AND (
-            bool_or(c.verdict = 'registered' AND c.checksum <> b.baseline)
+            coalesce(bool_or(c.verdict = 'registered' AND c.checksum <> b.baseline), false)
             OR min(hash(coalesce(c.expected, c.checksum)))
                 FILTER (WHERE c.verdict = 'registered' OR c.expected_algorithm = c.algorithm)
             <> max(hash(coalesce(c.expected, c.checksum)))
@@ -54,7 +54,10 @@ objects AS (
 ),
 
 counted AS (
-    SELECT c.*, o.checks = 1 AS alone, read AND (verdict IS NULL OR (contested AND verdict = 'registered')) AS anew
+    SELECT
+        c.*,
+        o.checks = 1 AS alone,
+        read AND coalesce(verdict IS NULL OR (contested AND verdict = 'registered'), false) AS anew
     FROM checks AS c
     JOIN objects AS o ON o.key_hash = hash(c.key) AND o.content = c.content
 ),
