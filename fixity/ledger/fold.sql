@@ -12,9 +12,10 @@ WITH checks AS (
         *,
         content(version_id, etag, last_modified, size) AS content,
         trusted(checked_at, $horizon) AS made_at,
-        (
+        coalesce(
             status = 'succeeded' AND checksum IS NOT NULL AND checksum_type = 'FULL_OBJECT'
-            AND evidence IN ('streamed', 's3_batch', 'step_functions')
+            AND evidence IN ('streamed', 's3_batch', 'step_functions'),
+            false
         ) AS read,
         status <> 'succeeded' AS without_result
     FROM news
@@ -27,8 +28,7 @@ before AS (
         content(version_id, etag, last_modified, size) AS content,
         trusted(checked_at, $horizon) AS made_at,
         trusted(verified_at, $horizon) AS read_at,
-        trusted(good_at, $horizon) AS right_at,
-        trusted(damaged_at, $horizon) AS wrong_at
+        trusted(good_at, $horizon) AS right_at
     FROM prior
     WHERE key >= $lower AND ($upper IS NULL OR key < $upper)
 ),
@@ -175,11 +175,13 @@ wrong AS (
     FROM judged
     WHERE verdict = 'differs'
     UNION ALL BY NAME
+    -- Of several the snapshot keeps the first time, the last, and the strongest: what takes them back is later than
+    -- the last and as strong.
     SELECT
-        key, content, wrong_at AS made_at, damaged_at AS checked_at, strength(found_from, found_algorithm) AS strength,
+        key, content, trusted(seen_at, $horizon) AS made_at, seen_at AS checked_at,
+        strength(found_from, found_algorithm) AS strength,
         found, found_algorithm, found_against, found_from
-    FROM before
-    WHERE damaged_at IS NOT NULL
+    FROM (SELECT *, unnest([damaged_at, found_at]) AS seen_at FROM before WHERE damaged_at IS NOT NULL)
     UNION ALL BY NAME
     -- What was right by a baseline that a record replaces is wrong by the record.
     SELECT
@@ -213,8 +215,9 @@ damaged AS (
         w.content,
         arg_min(w.checked_at, w.made_at) AS damaged_at,
         arg_max(
-            struct_pack(found, found_algorithm, found_against, found_from, strength), (w.made_at, w.strength)
-        ) AS by
+            struct_pack(found, found_algorithm, found_against, found_from, strength), (w.strength, w.made_at)
+        ) AS by,
+        arg_max(w.checked_at, w.made_at) AS found_at
     FROM wrong AS w
     WHERE NOT EXISTS (
         FROM taken_back AS t
@@ -343,6 +346,7 @@ SELECT
     f.verified_at,
     CASE WHEN d.key IS NULL THEN f.good_at ELSE g.good_at END AS good_at,
     d.damaged_at,
+    d.found_at,
     d.by.found AS found,
     d.by.found_algorithm AS found_algorithm,
     d.by.found_against AS found_against,

@@ -46,6 +46,7 @@ SNAPSHOT = pa.schema(
         _field("verified_at", _UTC, "When its bytes were read last, be they right or wrong"),
         _field("good_at", _UTC, "When they were last seen to be right"),
         _field("damaged_at", _UTC, "When they were first seen to be wrong since; NULL where they are right"),
+        _field("found_at", _UTC, "When they were last seen to be wrong"),
         _field("found", pa.string(), "The checksum that differs"),
         _field("found_algorithm", pa.string(), "Its algorithm"),
         _field("found_against", pa.string(), "The checksum that it differs from"),

@@ -1,0 +1,193 @@
+"""The snapshot says of each object what all of its checks say together, however they are folded."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fixity.lake import LocalLake
+from fixity.lake.latest import point_to_latest
+from fixity.lake.paths import checksums_file, inventory_file, inventory_folder
+from fixity.ledger import Settings, ready
+from fixity.ledger.judge import strength
+from fixity.tables import CHECKSUMS, INVENTORY, Provenance
+
+BUCKET = "b"
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+SETTINGS = Settings(timedelta(days=90), "SHA256")
+RIGHT, WRONG = "aa", "bb"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check of an object: its verdict, held against a checksum of this source and algorithm."""
+
+    verdict: str
+    source: str = "first_seen"
+    algorithm: str = "SHA256"
+
+    @property
+    def strength(self) -> int:
+        return 0 if self.verdict == "registered" else strength(self.source, self.algorithm)
+
+    def row(self, key: str, at: datetime, run_id: str) -> dict[str, Any]:
+        read = self.verdict != "not_compared"
+        compared = self.verdict in ("matched", "differs")
+        got = WRONG if self.verdict == "differs" else RIGHT
+        return {
+            **listed(key),
+            "algorithm": "SHA256",
+            "checksum_type": "FULL_OBJECT" if read else None,
+            "checksum": got if read else None,
+            "status": "succeeded" if read else "failed",
+            "error_code": None if read else "ReadError",
+            "bytes_read": 1,
+            "evidence": "streamed",
+            "checked_at": at,
+            "run_id": run_id,
+            "expected": RIGHT if compared else None,
+            "expected_algorithm": self.algorithm if compared else None,
+            "expected_from": self.source if compared else None,
+            "verdict": self.verdict,
+            "reads": 1,
+            "other_checksums": [("MD5", got)] if compared and self.algorithm == "MD5" else None,
+        }
+
+
+def listed(key: str) -> dict[str, Any]:
+    return {
+        "key": key,
+        "version_id": None,
+        "is_latest": True,
+        "size": 1,
+        "etag": "e",
+        "last_modified": BEGIN,
+        "storage_class": "STANDARD",
+    }
+
+
+COMPARED = st.builds(
+    Check,
+    st.sampled_from(["matched", "differs"]),
+    st.sampled_from(["first_seen", "object-etag", "manifest", "api"]),
+    st.sampled_from(["SHA256", "MD5"]),
+)
+HISTORY = st.lists(st.just(Check("not_compared")) | COMPARED, max_size=5).map(
+    lambda later: [Check("registered"), *later]
+)
+
+
+def is_damaged(history: list[Check]) -> bool:
+    """Whether a difference stands that no later check of the same or greater strength took back."""
+    return any(
+        check.verdict == "differs"
+        and not any(
+            later.verdict in ("matched", "registered") and later.strength >= check.strength
+            for later in history[number + 1 :]
+        )
+        for number, check in enumerate(history)
+    )
+
+
+def failures(history: list[Check]) -> int:
+    """Checks without a result after the last that read the bytes."""
+    count = 0
+    for check in history:
+        count = count + 1 if check.verdict == "not_compared" else 0
+    return count
+
+
+class Bucket:
+    """A bucket's lake, with an inventory and a ledger of one file a round of checks."""
+
+    def __init__(self, folder: Path, histories: list[list[Check]]) -> None:
+        self.lake = LocalLake(folder)
+        self.histories = histories
+        file = folder / inventory_file(BUCKET, "i")
+        file.parent.mkdir(parents=True)
+        provenance = Provenance(BUCKET, "i", "i", BEGIN)
+        rows = [listed(f"k{number:03d}") for number in range(len(histories))]
+        pq.write_table(pa.Table.from_pylist(rows, provenance.attach(INVENTORY)), file)
+        point_to_latest(self.lake, inventory_folder(BUCKET), provenance)
+        self.rounds = max(map(len, histories))
+
+    def keep(self, number: int) -> None:
+        """Keep the checks of one round."""
+        at, run_id = BEGIN + timedelta(hours=number), f"r{number}"
+        rows = [
+            history[number].row(f"k{place:03d}", at, run_id)
+            for place, history in enumerate(self.histories)
+            if number < len(history)
+        ]
+        file = Path(self.lake.location(checksums_file(BUCKET, run_id)))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        schema = Provenance(BUCKET, run_id, "i", BEGIN, partial=True).attach(CHECKSUMS)
+        pq.write_table(pa.Table.from_pylist(rows, schema), file)
+
+    def folded(self, name: str) -> list[dict[str, Any]]:
+        snapshot = ready(self.lake, BUCKET, SETTINGS, name, lambda: BEGIN + timedelta(days=1))
+        return pq.read_table(self.lake.location(snapshot.name("objects"))).to_pylist()
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(HISTORY, min_size=1, max_size=25))
+def test_damage_and_failures_are_what_the_history_says(histories: list[list[Check]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        bucket = Bucket(Path(folder), histories)
+        for number in range(bucket.rounds):
+            bucket.keep(number)
+        rows = bucket.folded("once")
+    assert [row["damaged_at"] is not None for row in rows] == [is_damaged(each) for each in histories]
+    assert [row["failures"] for row in rows] == [failures(each) for each in histories]
+    assert {row["baseline"] or row["record"] for row in rows} == {RIGHT}
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(HISTORY, min_size=1, max_size=25), st.randoms(use_true_random=False))
+def test_folded_round_by_round_and_at_once_the_same_objects_are_damaged(
+    histories: list[list[Check]], random: Random
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        bucket = Bucket(Path(folder), histories)
+        for number in range(bucket.rounds):
+            bucket.keep(number)
+            if random.random() < 0.5:
+                bucket.folded(f"after{number}")
+        little_by_little = bucket.folded("last")
+        bucket.lake.remove("standing/")
+        at_once = bucket.folded("once")
+    for one, other in zip(little_by_little, at_once, strict=True):
+        for name in (
+            "key",
+            "verdict",
+            "checked_at",
+            "verified_at",
+            "failures",
+            "due_at",
+            "baseline",
+            "found",
+        ):
+            assert one[name] == other[name], name
+        assert (one["damaged_at"] is None) == (other["damaged_at"] is None)
+
+
+def test_checksums_that_runs_registered_without_knowing_of_each_other_are_a_difference(
+    tmp_path: Path,
+) -> None:
+    bucket = Bucket(tmp_path, [[Check("registered"), Check("registered")], [Check("registered")]])
+    bucket.keep(0)
+    row = bucket.histories[0][1].row("k000", BEGIN + timedelta(hours=1), "r1") | {"checksum": WRONG}
+    file = tmp_path / checksums_file(BUCKET, "r1")
+    schema = Provenance(BUCKET, "r1", "i", BEGIN, partial=True).attach(CHECKSUMS)
+    pq.write_table(pa.Table.from_pylist([row], schema), file)
+    first, second = bucket.folded("once")
+    assert (first["baseline"], first["found"], second["damaged_at"]) == (RIGHT, WRONG, None)
