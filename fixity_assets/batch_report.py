@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, replace
 from functools import partial
+from typing import Any
 
 import dagster as dg
 
@@ -45,8 +46,8 @@ def keep_job_report(
     s3_control: S3ControlResource,
     stores: StoresResource,
     scratch: str,
-) -> None:
-    """Ingest the report of the job that was found.
+) -> tuple[dict[str, Any], str]:
+    """Ingest the report of the job that was found; what to say of the table, and its name in the lake.
 
     Raises ReportUnusable, NothingToIngest, TableMissing, AnotherPlace, BucketUnreachable, LakeError.
     """
@@ -62,12 +63,9 @@ def keep_job_report(
             store.find,
             stores.catalog.place_of(bucket.name),
         )
-    lake.remove(scratch)
-    context.add_output_metadata(
-        {
-            **checksums_metadata(lake, kept, record.algorithm, record.inventory),
-            "job_id": record.job_id,
-            "tasks": found.tasks,
-            "tasks_failed": found.failed,
-        }
-    )
+    return {
+        **checksums_metadata(lake, kept, record.algorithm, record.inventory),
+        "job_id": record.job_id,
+        "tasks": found.tasks,
+        "tasks_failed": found.failed,
+    }, kept.file

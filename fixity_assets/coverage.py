@@ -40,7 +40,7 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
         group_name=GROUP,
         kinds={"duckdb"},
         owners=owners,
-        deps=["rolling_checks", "checksums"],
+        deps=["checksums"],
         check_specs=[dg.AssetCheckSpec(name, asset=NAME, description=text) for name, text in _CHECKS.items()],
     )
     def coverage(

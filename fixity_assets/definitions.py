@@ -23,7 +23,6 @@ from fixity_assets.map_results import map_results_asset
 from fixity_assets.partitions import Partitions
 from fixity_assets.premis_events import premis_asset
 from fixity_assets.restored import restored_asset
-from fixity_assets.rolling import no_damage_check, rolling_asset
 from jobs import all_jobs
 from jobs.rolling import rolling_schedules
 from resources import (
@@ -78,11 +77,9 @@ def build_definitions(
             ingest_report_asset(partitions.buckets, owners),
             restored_asset(partitions.buckets, owners),
             *([map_results_asset(owners)] if catalog.map_results else []),
-            rolling_asset(partitions.buckets, owners),
             premis_asset(partitions.buckets, owners),
             coverage_asset(owners),
         ],
-        asset_checks=[no_damage_check(partitions.buckets)],
         schedules=rolling_schedules(catalog),
         jobs=all_jobs(catalog),
         sensors=all_sensors(catalog),

@@ -29,7 +29,7 @@ class SelectedObjects:
         self._bucket = bucket
         self._place = place
         self._name = context.run.tags.get(SELECTION)
-        self.scratch = scratch_folder(context.run.root_run_id or context.run.run_id)
+        self.scratch = scratch_folder(context.run.root_run_id or context.run.run_id, "selected")
 
     @property
     def everything(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,7 @@ from fixity_cli.shared import (
     known,
     load,
     print_figures,
+    say_damage,
     say_errors,
     stop,
 )
@@ -85,7 +86,7 @@ def roll_bucket(
     verbose: VerboseOption = False,
 ) -> None:
     """Check a batch of what is due in a bucket, now. Status 1 when some failed, or anything is damaged."""
-    _roll(load(catalog), bucket, {"items": items} if items else {}, verbose)
+    _roll(load(catalog), bucket, items, (), verbose)
 
 
 @verbs.command("check", epilog=STATUS_HELP)
@@ -96,20 +97,20 @@ def check_key(
     verbose: VerboseOption = False,
 ) -> None:
     """Check one object, all of its versions that are listed, and compare it with its baseline."""
-    _roll(load(catalog), bucket, {"keys": [key]}, verbose)
+    _roll(load(catalog), bucket, None, (key,), verbose)
 
 
-def _roll(loaded: Catalog, bucket: str, config: dict[str, Any], verbose: bool) -> None:
+def _roll(loaded: Catalog, bucket: str, items: int | None, keys: tuple[str, ...], verbose: bool) -> None:
     from fixity_cli.runs import runner
-    from jobs.names import ROLL_JOB
+    from jobs.names import ROLL_JOB, roll_config
 
     known(bucket, loaded.buckets, "bucket")
     with runner(loaded, verbose) as runs:
-        ended = runs.run(ROLL_JOB, bucket, {"ops": {"rolling_checks": {"config": config}}})
+        ended = runs.run(ROLL_JOB, bucket, roll_config(items, keys))
     say_errors(ended)
-    if "rolling_checks" not in ended.metadata:
+    if "checksums" not in ended.metadata:
         stop(ended)
-    said = ended.metadata["rolling_checks"]
+    said = ended.metadata["checksums"]
     print_figures(
         f"Rolling checks of {bucket} complete:",
         {
@@ -126,9 +127,10 @@ def _roll(loaded: Catalog, bucket: str, config: dict[str, Any], verbose: bool) -
         typer.echo(f"No more were taken: {said['cut_short']}")
     if said["dagster/row_count"]:
         typer.echo(f"Table: {said['table']}")
+    say_damage(ended)
     if not ended.success:
         stop(ended)
-    raise typer.Exit(Exit.NOT_VERIFIED if said["failed"] or ended.failed_checks else Exit.VERIFIED)
+    raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
 
 
 @verbs.command(epilog=STATUS_HELP)

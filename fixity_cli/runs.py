@@ -19,8 +19,9 @@ from jobs.names import WRONG_USAGE
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended. `metadata` of each asset it materialized; `errors`, for people, when it failed;
-    `wrong_usage`, whether the user has to change the catalog or what was asked for."""
+    """How a run ended. `metadata` of each asset it materialized or looked at; `errors`, for people, when it
+    failed; `wrong_usage`, whether the user has to change the catalog or what was asked for; `damaged`, the
+    first of the bucket's damaged objects."""
 
     run_id: str
     success: bool
@@ -28,6 +29,7 @@ class Ended:
     failed_checks: list[str]
     errors: list[str]
     wrong_usage: bool
+    damaged: list[dict[str, Any]]
 
 
 class Runner:
@@ -71,16 +73,30 @@ class Runner:
                 and WRONG_USAGE in event.step_failure_data.user_failure_data.metadata
                 for event in failures
             ),
+            damaged=_damaged(result),
         )
 
 
 def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for event in result.get_asset_materialization_events():
-        materialization = event.step_materialization_data.materialization
-        name = materialization.asset_key.to_user_string()
-        found[name] = {key: value.value for key, value in materialization.metadata.items()}
+    said: list[dg.AssetMaterialization | dg.AssetObservation] = [
+        event.asset_observation_data.asset_observation
+        for event in result.filter_events(lambda event: event.is_asset_observation)
+    ]
+    said += [
+        event.step_materialization_data.materialization for event in result.get_asset_materialization_events()
+    ]
+    for each in said:
+        found[each.asset_key.to_user_string()] = {key: value.value for key, value in each.metadata.items()}
     return found
+
+
+def _damaged(result: dg.ExecuteInProcessResult) -> list[dict[str, Any]]:
+    for evaluation in result.get_asset_check_evaluations():
+        objects = evaluation.metadata.get("objects")
+        if evaluation.check_name == "no_damage" and isinstance(objects, dg.TableMetadataValue):
+            return [dict(record.data) for record in objects.records]
+    return []
 
 
 def _error(event: dg.DagsterEvent) -> str:

@@ -82,6 +82,14 @@ def say_errors(ended: Ended) -> None:
         typer.echo(f"run {ended.run_id} failed; the UI can re-execute it from failure", err=True)
 
 
+def say_damage(ended: Ended) -> None:
+    """Print the damaged objects on stderr, with when they were last right."""
+    for each in ended.damaged:
+        version = f" ({each['version_id']})" if each["version_id"] else ""
+        last = f"last right {each['good_at']}" if each["good_at"] else "never seen to be right"
+        typer.echo(f"damaged: {each['key']}{version}: {last}, wrong since {each['damaged_at']}", err=True)
+
+
 def stop_unless_done(ended: Ended) -> None:
     """Print a run's errors, and end the command where the run failed."""
     say_errors(ended)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -18,6 +18,7 @@ from fixity_cli.shared import (
     known,
     load,
     print_figures,
+    say_damage,
     say_errors,
     stop_unless_done,
 )
@@ -44,10 +45,12 @@ def verify(pair: PairArgument, catalog: CatalogOption = None, verbose: VerboseOp
         sides = [runs.run(CHECKSUMS_JOB, bucket) for bucket in (wanted.source, wanted.replica)]
         for ended in sides:
             say_errors(ended)
+            say_damage(ended)
         if not all(ended.success for ended in sides):
             end(Exit.NOT_DONE, f"{pair}: no report, since not both buckets could be checked")
         reported = _report(runs, wanted)
-    _print_report(reported)
+    red = any(ended.failed_checks for ended in sides)
+    _print_report(reported, red)
 
 
 @verbs.command(epilog=STATUS_HELP)
@@ -64,10 +67,11 @@ def report(pair: PairArgument, catalog: CatalogOption = None, verbose: VerboseOp
 
 @verbs.command(epilog=STATUS_HELP)
 def checksums(bucket: BucketArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
-    """List a bucket and compute the checksum of every object in it. Status 1 when some failed."""
+    """List a bucket and check every object in it. Status 1 when some are damaged or could not be read."""
     from jobs.names import CHECKSUMS_JOB
 
-    said = _made(CHECKSUMS_JOB, "checksums", bucket, catalog, verbose)
+    ended = _ran(CHECKSUMS_JOB, bucket, catalog, verbose)
+    said = ended.metadata["checksums"]
     print_figures(
         f"Checksums of {bucket} complete:",
         {
@@ -79,7 +83,8 @@ def checksums(bucket: BucketArgument, catalog: CatalogOption = None, verbose: Ve
         },
     )
     typer.echo(f"Table: {said['table']}")
-    raise typer.Exit(Exit.NOT_VERIFIED if said["failed"] else Exit.VERIFIED)
+    say_damage(ended)
+    raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
 
 
 @verbs.command(epilog=STATUS_HELP)
@@ -87,7 +92,7 @@ def inventory(bucket: BucketArgument, catalog: CatalogOption = None, verbose: Ve
     """List what a bucket holds and keep the list as a table."""
     from jobs.names import INVENTORY_JOB
 
-    said = _made(INVENTORY_JOB, "inventory", bucket, catalog, verbose)
+    said = _ran(INVENTORY_JOB, bucket, catalog, verbose).metadata["inventory"]
     print_figures(
         f"Inventory of {bucket} complete:",
         {"Objects": said["dagster/row_count"], "Bytes": said["bytes"], "Excluded": said["excluded"]},
@@ -107,8 +112,8 @@ def catalog_check(catalog: CatalogOption = None) -> None:
         typer.echo(f"pair {pair.name}: {pair.source} -> {pair.replica}, by {pair.match}")
 
 
-def _made(job: str, asset: str, bucket: str, catalog: Path | None, verbose: bool) -> dict[str, Any]:
-    """Run a job of a bucket; the metadata of its asset. Ends the command where the run failed."""
+def _ran(job: str, bucket: str, catalog: Path | None, verbose: bool) -> Ended:
+    """Run a job of a bucket. Ends the command where the run failed."""
     from fixity_cli.runs import runner
 
     loaded = load(catalog)
@@ -116,7 +121,7 @@ def _made(job: str, asset: str, bucket: str, catalog: Path | None, verbose: bool
     with runner(loaded, verbose) as runs:
         ended = runs.run(job, bucket)
     stop_unless_done(ended)
-    return ended.metadata[asset]
+    return ended
 
 
 def _pair(catalog: Catalog, name: str) -> Pair:
@@ -132,7 +137,8 @@ def _report(runs: Runner, pair: Pair) -> Ended:
     return ended
 
 
-def _print_report(ended: Ended) -> NoReturn:
+def _print_report(ended: Ended, red: bool = False) -> NoReturn:
+    """Print a report, and end the command. Arguments: `red`, whether a check of a side failed."""
     from fixity.reports import Counts, summary_text
 
     said = ended.metadata["fixity_report"]
@@ -140,4 +146,4 @@ def _print_report(ended: Ended) -> NoReturn:
     typer.echo(f"CSV: {said['csv']}")
     if "left_out" in said:
         typer.echo(f"left out, so that older checks may stand in its place: {said['left_out']}", err=True)
-    raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
+    raise typer.Exit(Exit.NOT_VERIFIED if red or ended.failed_checks else Exit.VERIFIED)

@@ -28,8 +28,8 @@ _ALL = (
     ),
     dg.define_asset_job(
         names.ROLL_JOB,
-        dg.AssetSelection.assets("rolling_checks")
-        | dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("checksums"), "no_damage")),
+        ["checksums"],
+        config=names.roll_config(),
         description="Check the objects of a bucket that are longest due.",
     ),
     dg.define_asset_job(

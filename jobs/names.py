@@ -5,6 +5,9 @@ What a job does belongs to `jobs`, what an asset computes to `fixity_assets`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import dagster as dg
 
 INVENTORY_JOB = "take_inventory"
@@ -30,6 +33,13 @@ SOURCE_RUN, REPLICA_RUN = "source_run_id", "replica_run_id"
 
 ROLLING = "cut_short"
 """Metadata by which a materialization of `checksums` is known to be a batch of rolling checks."""
+
+
+def roll_config(items: int | None = None, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """The config of a run of `checksums` over what is due (at most so many objects), or over these keys."""
+    said = {"objects": "due", **({"items": items} if items else {}), **({"keys": list(keys)} if keys else {})}
+    return {"ops": {"checksums": {"config": said}}}
+
 
 WRONG_USAGE = "wrong_usage"
 """Metadata of a failure that the catalog or the launchpad's config causes: the user must change it."""

@@ -86,7 +86,11 @@ class LocalLake(Lake):
 
     def remove(self, folder: str) -> None:
         """See Lake."""
-        shutil.rmtree(self._root / folder, ignore_errors=True)
+        gone = self._root / folder
+        shutil.rmtree(gone, ignore_errors=True)
+        if gone.parent.parent == self._root / "scratch":
+            with suppress(OSError):  # another asset of the run has something in it
+                gone.parent.rmdir()
 
     def location(self, name: str) -> str:
         """See Lake."""

@@ -103,9 +103,9 @@ def restored_folder(bucket: str) -> str:
     return f"restored/{bucket}/"
 
 
-def scratch_folder(root_run_id: str) -> str:
-    """Parts of a run in progress, from which its re-execution goes on."""
-    return f"scratch/{root_run_id}/"
+def scratch_folder(root_run_id: str, asset: str | None = None) -> str:
+    """What a run in progress keeps for its re-execution: of one of its assets, or of all of them."""
+    return f"scratch/{root_run_id}/{asset}/" if asset else f"scratch/{root_run_id}/"
 
 
 def snapshot_folder(bucket: str) -> str:

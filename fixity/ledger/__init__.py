@@ -10,7 +10,7 @@ from __future__ import annotations
 from fixity.ledger.files import LedgerFile, LeftOut, usable_files
 from fixity.ledger.fold import Settings, fold_checks, keep_since
 from fixity.ledger.listing import confirm_empty
-from fixity.ledger.refresh import ready
+from fixity.ledger.refresh import known_so_far, ready
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "confirm_empty",
     "fold_checks",
     "keep_since",
+    "known_so_far",
     "ready",
     "usable_files",
 ]

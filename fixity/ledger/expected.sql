@@ -28,7 +28,7 @@ of_snapshot AS (
         baseline, baseline_algorithm, baseline_from, record, record_algorithm, record_from, damaged_at IS NOT NULL
     ) AS expectations
     FROM now
-    WHERE key >= $lower AND ($upper IS NULL OR key < $upper) AND listed
+    WHERE key >= $lower AND ($upper IS NULL OR key < $upper)
 )
 
 SELECT

@@ -83,7 +83,7 @@ def fold_checks(
         view(database, "listing", [rows], INVENTORY.remove(INVENTORY.get_field_index("checksum_algorithm")))
         view(database, "checks", [file], CHECKSUMS)
         database.execute("CREATE TEMP VIEW news AS SELECT *, false AS only_verdict FROM checks")
-        for batch in _folded(database, settings, listed_at, now, "", None):
+        for batch in folded(database, settings, listed_at, now, "", None):
             writer.write_batch(batch)
 
 
@@ -102,7 +102,7 @@ def keep_since(lake: Lake, snapshot: Snapshot, changed: Path, run_id: str, now: 
     lake.put(Since.called(snapshot, number, now, rows, run_id), kept, replace=True)
 
 
-def _folded(
+def folded(
     database: duckdb.DuckDBPyConnection,
     settings: Settings,
     listed_at: datetime,
@@ -110,6 +110,7 @@ def _folded(
     lower: str,
     upper: str | None,
 ) -> Iterator[pa.RecordBatch]:
+    """The rows of the snapshot for the keys from `lower` up to `upper`, by the views that fold.sql names."""
     define_content(database)
     reader = database.execute(
         _SQL.read_text(encoding="utf-8"),
@@ -141,12 +142,12 @@ def fold(
     prior = _prior(lake, before, workspace)
     if prior is None:
         before = None
-    folded = dict(before.folded) if before else {}
+    in_it = dict(before.folded) if before else {}
     ledger = ledger_files(lake, bucket)
-    unfolded = [file for file in ledger if run_of(file.name) not in folded]
+    unfolded = [file for file in ledger if run_of(file.name) not in in_it]
     # All bytes of a file, once: what is damaged within is found by name, and not in the midst of a query.
     files, left_out = usable_files(lake, bucket, unfolded, workspace, thoroughly=True)
-    left_out += _changed_since_folded(ledger, folded)
+    left_out += _changed_since_folded(ledger, in_it)
     ingested = dict(before.ingested) if before else {}
     tables = ingest_tables(lake, bucket)
     unread = [file for file in tables if run_of(file.name) not in ingested]
@@ -159,7 +160,7 @@ def fold(
         news = _open_views(database, inventory, prior, files, workspace)
         with pq.ParquetWriter(objects, SNAPSHOT, compression="zstd", compression_level=1) as writer:
             for lower, upper in _ranges([inventory, *([prior] if prior else []), *news]):
-                for batch in _folded(database, settings, listing.provenance.listed_at, now, lower, upper):
+                for batch in folded(database, settings, listing.provenance.listed_at, now, lower, upper):
                     writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
                     rows += batch.num_rows
         read_by_day = _read_by_day(database, before, settings, now)
@@ -186,7 +187,7 @@ def fold(
         objects=listed,
         rows=rows,
         queued=int(pq.read_metadata(workspace / "queue.parquet").num_rows),
-        folded=folded | {run_of(file.name): file.size for file in files},
+        folded=in_it | {run_of(file.name): file.size for file in files},
         ingested=ingested | {run_of(file.name): file.size for file in records},
         left_out={each.name: (each.size, each.why) for each in left_out},
         read_by_day=read_by_day,

@@ -9,6 +9,7 @@ from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
 from fixity.ledger.files import ingest_tables, ledger_files, run_of
 from fixity.ledger.fold import QUEUE_ROWS, TABLES, Settings, fold
+from fixity.ledger.inventory import TableMissing
 from fixity.ledger.listing import Listing, inventory_in_force
 from fixity.ledger.snapshot import Snapshot, in_force
 
@@ -39,6 +40,25 @@ def ready(
     for name, (_, why) in snapshot.left_out.items():
         log(f"left out: {lake.location(name)} {why}")
     return snapshot
+
+
+def known_so_far(
+    lake: Lake,
+    bucket: str,
+    settings: Settings,
+    run_id: str,
+    log: Callable[[str], None] = lambda text: None,
+) -> Snapshot | None:
+    """The snapshot as `ready` gives it; None where the ledger is empty, or the bucket was never listed.
+
+    Raises LakeError.
+    """
+    if not (ledger_files(lake, bucket) or ingest_tables(lake, bucket)):
+        return None
+    try:
+        return ready(lake, bucket, settings, run_id, log=log)
+    except TableMissing:
+        return None
 
 
 def _is_behind(

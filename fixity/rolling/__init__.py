@@ -10,7 +10,7 @@ from __future__ import annotations
 from fixity.rolling.coverage import BucketCoverage, bucket_coverage
 from fixity.rolling.due import Batch, Limits, choose, due_now, find
 from fixity.rolling.egress import EgressBudget, egress_budget, egress_left
-from fixity.rolling.finish import Damage, Rolled, damaged_now
+from fixity.rolling.finish import Rolled
 from fixity.rolling.lease import BucketBusy, LeaseLost
 from fixity.rolling.roll import Order, order_for, roll
 
@@ -18,7 +18,6 @@ __all__ = [
     "Batch",
     "BucketBusy",
     "BucketCoverage",
-    "Damage",
     "EgressBudget",
     "LeaseLost",
     "Limits",
@@ -26,7 +25,6 @@ __all__ = [
     "Rolled",
     "bucket_coverage",
     "choose",
-    "damaged_now",
     "due_now",
     "egress_budget",
     "egress_left",

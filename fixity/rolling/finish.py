@@ -17,34 +17,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.lake import Lake
-from fixity.lake.database import open_database
 from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import checksums_file, checksums_folder
 from fixity.lake.writer import TableWriter
-from fixity.ledger import SNAPSHOT, Settings, Snapshot, fold_checks, keep_since
+from fixity.ledger import Settings, fold_checks, keep_since
+from fixity.ledger.damage import Damage, damages
 from fixity.ledger.expected import expectations_of
 from fixity.ledger.judge import judged
 from fixity.ledger.snapshot import in_force
-from fixity.ledger.views import view_now
 from fixity.rolling.lease import CHECKS, Lease
 from fixity.tables import CHECKSUMS, FAILED, LISTED_COLUMNS, SKIPPED, SUCCEEDED, Provenance
-
-
-@dataclass(frozen=True)
-class Damage:
-    """An object whose bytes are not what they were, with nothing rewritten.
-
-    Its bytes changed between `good_at`, when they were last seen to be right, and `damaged_at` (UTC). What
-    was wrong by its record when it was read first was never seen to be right: `good_at` is None.
-    """
-
-    key: str
-    version_id: str | None
-    algorithm: str
-    expected: str
-    actual: str
-    good_at: datetime | None
-    damaged_at: datetime
 
 
 @dataclass(frozen=True)
@@ -140,27 +122,3 @@ def _ledger_rows(rows: pa.Table, ended: pa.Table, algorithm: str, run_id: str, w
     same = {"algorithm": algorithm, "evidence": "streamed", "run_id": run_id}
     columns |= {name: pa.repeat(value, rows.num_rows) for name, value in same.items()}
     return judged(pa.table(columns), expectations_of(rows, workspace)).sort_by("key")
-
-
-def damages(rows: pa.Table) -> list[Damage]:
-    """The damaged ones among rows of a snapshot."""
-    return [
-        Damage(
-            row["key"],
-            row["version_id"],
-            row["found_algorithm"],
-            row["found_against"],
-            row["found"],
-            row["good_at"],
-            row["damaged_at"],
-        )
-        for row in rows.filter(pc.is_valid(rows.column("damaged_at"))).to_pylist()
-    ]
-
-
-def damaged_now(lake: Lake, snapshot: Snapshot) -> list[Damage]:
-    """All listed objects that are damaged, as far as the ledger knows, by key. Raises LakeError."""
-    with lake.workspace() as workspace, open_database(workspace) as database:
-        view_now(database, lake, snapshot, "damaged", workspace)
-        rows = database.execute("FROM now WHERE listed AND damaged_at IS NOT NULL ORDER BY key, version_id")
-        return damages(rows.to_arrow_table().select(SNAPSHOT.names).cast(SNAPSHOT))

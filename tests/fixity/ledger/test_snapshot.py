@@ -16,9 +16,10 @@ from fixity.buckets import ListedObject
 from fixity.catalog import Bucket
 from fixity.lake import LocalLake
 from fixity.ledger import Settings, confirm_empty, usable_files
+from fixity.ledger.damage import damaged_now
 from fixity.ledger.files import ledger_files
 from fixity.ledger.listing import NothingToConfirm
-from fixity.rolling import bucket_coverage, damaged_now
+from fixity.rolling import bucket_coverage
 from tests.fixity.rolling.support import BUCKET, Rolling
 
 DAY = timedelta(days=1)

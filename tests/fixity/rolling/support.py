@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from fixity.buckets import ListedObject, ObjectUnreadable, Sink
 from fixity.lake import LocalLake
 from fixity.ledger import Settings, Snapshot, ready
+from fixity.ledger.damage import Damage, damaged_now
 from fixity.ledger.inventory import take_inventory
-from fixity.rolling import Damage, EgressBudget, Limits, Order, Rolled, damaged_now, due_now, roll
+from fixity.rolling import EgressBudget, Limits, Order, Rolled, due_now, roll
 from fixity.tables import INGEST, Provenance
 from tests.fixity.support import MemoryStore
 

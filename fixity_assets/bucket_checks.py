@@ -1,0 +1,81 @@
+"""The asset checks of `checksums`: whether a bucket is undamaged, and could be read.
+
+How checks are judged belongs to `fixity.ledger`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import dagster as dg
+import pyarrow.parquet as pq
+
+from fixity.ledger.damage import Damage
+from fixity.tables import FAILED
+
+ASSET = "checksums"
+NO_DAMAGE, ALL_READ = "no_damage", "all_read"
+_CHECKS = {
+    NO_DAMAGE: "No object's bytes differ from its baseline, with nothing rewritten: the same version, "
+    "or where there is none the same ETag, time and size. Stays red until a check finds the bytes right "
+    "again, or the object is replaced.",
+    ALL_READ: "Every object that this run was to read could be read, or had a reason to be left out.",
+}
+_SHOWN = 100
+_COLUMNS = ("key", "version_id", "algorithm", "expected", "actual", "good_at", "damaged_at")
+
+
+def check_specs(buckets: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
+    """The specs of all checks, a partition a bucket."""
+    return [
+        dg.AssetCheckSpec(name, asset=ASSET, description=text, partitions_def=buckets)
+        for name, text in _CHECKS.items()
+    ]
+
+
+def check_names() -> tuple[str, ...]:
+    """The names of all checks."""
+    return tuple(_CHECKS)
+
+
+def unread(run_file: Path) -> dict[str, int]:
+    """How many objects of a run's file of the ledger could not be read, by reason."""
+    table = pq.read_table(run_file, columns=["error_code"], filters=[("status", "==", FAILED)])
+    reasons = Counter(code or "unknown" for code in table.column("error_code").to_pylist())
+    return dict(sorted(reasons.items()))
+
+
+def evaluations(damaged: Sequence[Damage], not_read: dict[str, int]) -> Iterator[dg.AssetCheckResult]:
+    """The results of all checks.
+
+    Arguments: `damaged`, all damaged objects of the bucket; `not_read`, of this run, by reason.
+    """
+    yield dg.AssetCheckResult(
+        asset_key=ASSET,
+        check_name=NO_DAMAGE,
+        passed=not damaged,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(damaged):,} damaged" if damaged else None,
+        metadata={"damaged": len(damaged), "objects": _table(damaged)},
+    )
+    yield dg.AssetCheckResult(
+        asset_key=ASSET,
+        check_name=ALL_READ,
+        passed=not not_read,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=", ".join(f"{reason}: {count:,}" for reason, count in not_read.items()) or None,
+        metadata={"failed": sum(not_read.values()), "reasons": not_read},
+    )
+
+
+def _table(damaged: Sequence[Damage]) -> dg.TableMetadataValue:
+    """The first damaged objects, as a table of the UI."""
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord({name: str(getattr(each, name) or "") for name in _COLUMNS})
+            for each in damaged[:_SHOWN]
+        ],
+        schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in _COLUMNS]),
+    )

@@ -1,0 +1,75 @@
+"""A run of `checksums` over what is due, or over a few keys: what it does not share with a whole run.
+
+What is due, leases and budgets belong to `fixity.rolling`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from fixity.humanize import bytes_text
+from fixity.lake import Lake
+from fixity.rolling import Rolled, egress_budget, order_for, roll
+from jobs.names import ROLLING
+from resources import StoresResource
+
+
+def rolled_file(scratch: str) -> str:
+    """The name in the lake of what the batch did, for the next step."""
+    return f"{scratch}rolled.json"
+
+
+def check_batch(
+    context: dg.OpExecutionContext,
+    lake: Lake,
+    stores: StoresResource,
+    scratch: str,
+    items: int | None,
+    keys: Sequence[str],
+) -> None:
+    """Check a batch, and note in scratch what it did.
+
+    Raises NoTerm, BucketBusy, LeaseLost, NotInInventory, AnotherPlace, BucketUnreachable, TableMissing,
+    LakeError.
+    """
+    bucket = stores.catalog.bucket(context.partition_key)
+    order = order_for(
+        bucket,
+        stores.catalog.place_of(bucket.name),
+        egress_budget(stores.catalog.catalog, bucket),
+        items,
+        keys,
+    )
+    # Each attempt has its own file in the ledger: what the one before checked is kept already.
+    attempt = f"-{context.retry_number}" if context.retry_number else ""
+    run_id = context.run.run_id + attempt
+    with stores.open(bucket.name) as store:
+        rolled = roll(store, lake, order, run_id, stores.threads(bucket.name), context.log.info)
+    lake.put_text(rolled_file(scratch), json.dumps(_metadata(rolled)), replace=True)
+
+
+def batch_metadata(lake: Lake, said: Mapping[str, Any]) -> dict[str, Any]:
+    """What the materialization says of a batch, as it was noted."""
+    file = said["table"]
+    table = dg.MetadataValue.path(lake.location(file)) if file else "-"
+    return {**said, "table": table}
+
+
+def _metadata(rolled: Rolled) -> dict[str, Any]:
+    return {
+        "dagster/row_count": rolled.objects,
+        "succeeded": rolled.succeeded,
+        "failed": rolled.failed,
+        "skipped": rolled.skipped,
+        "registered": rolled.registered,
+        "damaged": len(rolled.damaged),
+        "bytes_read": rolled.bytes_read,
+        "size": bytes_text(rolled.bytes_read),
+        "reasons": rolled.reasons,
+        ROLLING: rolled.cut_short or "-",
+        "table": rolled.file,
+    }
