@@ -199,6 +199,7 @@ class Provenance:
     listed_at: when the listing of that inventory began (UTC): what changed later could not be seen.
     place: where the bucket was then, as the catalog said (`Catalog.place_of`); None in files that do
     not say it. partial: whether it was made of some of the listed objects, whichever were due.
+    rests_on: what the ledger said when a run over the whole bucket began (`fixity.ledger.known`), else None.
     software: what made the rows, with its version, of checks what made these; several are joined by
     " or "; None in files that do not say it.
     """
@@ -209,6 +210,7 @@ class Provenance:
     listed_at: datetime
     place: str | None = None
     partial: bool = False
+    rests_on: str | None = None
     software: str | None = field(default_factory=lambda: this_software())
 
     _KEY = b"fixity"
@@ -223,6 +225,7 @@ class Provenance:
                 "listed_at": self.listed_at.astimezone(UTC).isoformat(),
                 "place": self.place,
                 "partial": self.partial,
+                "rests_on": self.rests_on,
                 "software": self.software,
             }
         )
@@ -255,6 +258,7 @@ class Provenance:
                 listed_at=datetime.fromisoformat(said["listed_at"]),
                 place=said.get("place"),
                 partial=said.get("partial", False),
+                rests_on=said.get("rests_on"),
                 software=said.get("software"),
             )
         except (KeyError, ValueError) as error:

@@ -17,6 +17,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from fixity.ledger.damage import Damage, damage_after, damage_after_some, damage
 from fixity.ledger.expected import with_expectations
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import TableMissing, newest_inventory
+from fixity.ledger.known import Known, known_before
 from fixity.ledger.snapshot import in_force
 from fixity.tables import CHECKSUMS, Provenance
 from fixity_assets.batch_report import find_job, keep_job_report
@@ -182,10 +184,15 @@ def plan_shards(
             listed_at.refuse_elsewhere(bucket.name, place)
             _sweep(context, kept_in)
             kept_in.remove(scratch)
-            snapshot = known_so_far(kept_in, bucket.name, settings_of(bucket), run_id, context.log.warning)
-            expected = with_expectations(kept_in, snapshot, objects, records, workspace)
+            settings, log = settings_of(bucket), context.log.warning
+            if name is None:
+                known = Known(known_so_far(kept_in, bucket.name, settings, run_id, log), (), None)
+            else:
+                known = known_before(kept_in, bucket.name, settings, run_id, log)
+            expected = with_expectations(kept_in, known, objects, records, workspace)
             own = f"{scratch}objects.parquet"
             plan = make_plan(name if name and expected == objects else own, expected, bucket.algorithm)
+            plan = replace(plan, rests_on=known.rests_on)
             if plan.inventory == own:
                 if expected == objects:
                     expected = Path(shutil.copyfile(objects, workspace / "objects.parquet"))
@@ -287,12 +294,12 @@ def _damage(
     context: dg.OpExecutionContext, lake: Lake, stores: StoresResource, run_file: Path, workspace: Path
 ) -> list[Damage]:
     bucket = stores.catalog.bucket(context.partition_key)
-    snapshot, settings = in_force(lake, bucket.name), settings_of(bucket)
+    settings = settings_of(bucket)
     if SELECTION in context.run.tags:
-        return damage_after_some(lake, snapshot, settings, run_file, workspace)
+        return damage_after_some(lake, in_force(lake, bucket.name), settings, run_file, workspace)
     listed = inventory_file(bucket.name, Provenance.read(run_file).inventory_run_id)
     inventory = lake.fetch(listed, workspace)
-    return damage_after(lake, snapshot, settings, run_file, inventory, workspace)
+    return damage_after(lake, settings, run_file, inventory, workspace)
 
 
 def _damage_after_batch(context: dg.OpExecutionContext, lake: Lake, stores: StoresResource) -> list[Damage]:

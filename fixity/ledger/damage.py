@@ -5,6 +5,7 @@ What makes a check differ is in `judge`, which of several checks counts in `fold
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +17,13 @@ import pyarrow.parquet as pq
 
 from fixity.clock import utc_now
 from fixity.lake import Lake
-from fixity.lake.database import open_database
-from fixity.ledger.fold import Settings, folded, keep_since
+from fixity.lake.database import open_database, view
+from fixity.ledger.files import ledger_files, run_of, usable_files
+from fixity.ledger.fold import Settings, keep_since
+from fixity.ledger.fold_some import define_known, fold_keys
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
-from fixity.ledger.views import view, view_now
-from fixity.tables import CHECKSUMS, DIFFERS, INVENTORY, Provenance
+from fixity.ledger.views import view_now
+from fixity.tables import CHECKSUMS, DIFFERS, Provenance
 
 if TYPE_CHECKING:
     import duckdb
@@ -46,42 +49,34 @@ class Damage:
 
 
 def damage_after(
-    lake: Lake,
-    snapshot: Snapshot | None,
-    settings: Settings,
-    run_file: Path,
-    inventory: Path,
-    workspace: Path,
+    lake: Lake, settings: Settings, run_file: Path, inventory: Path, workspace: Path
 ) -> list[Damage]:
     """All objects that are damaged after a run over a whole bucket, by key.
 
-    Arguments: `snapshot`, from before the run, None where the ledger was empty; `run_file`, the run's file of
-    the ledger, and `inventory`, what it read: local files.
+    Arguments: `run_file`, the run's file of the ledger, and `inventory`, what it read: local files.
     Only what the run found to differ, and what was known to be damaged, is folded. Raises LakeError.
     """
+    run = Provenance.read(run_file)
+    snapshot = in_force(lake, run.bucket)
     with open_database(workspace) as database:
-        _define_views(database, lake, snapshot, run_file, workspace)
-        view(database, "listed_now", [inventory], INVENTORY)
-        rows = _fold(database, settings, run_file, "listed_now", "suspects")
-    return damages(rows)
+        files = [*_unfolded(lake, snapshot, run, workspace), run_file]
+        _define_suspects(database, lake, snapshot, files, workspace)
+        return damages(fold_keys(database, settings, inventory, "FROM suspects"))
 
 
 def damage_after_some(
     lake: Lake, snapshot: Snapshot | None, settings: Settings, run_file: Path, workspace: Path
 ) -> list[Damage]:
-    """The same after a run over a few objects; what they became is kept beside the snapshot.
+    """The same after a run over a few objects; what they became is kept beside the snapshot that it rests on.
 
     So the next one need not fold the whole bucket. Objects that are newer than the inventory are damaged
     where this run found them so. Raises LakeError.
     """
     run_id = Provenance.read(run_file).run_id
     with open_database(workspace) as database:
-        _define_views(database, lake, snapshot, run_file, workspace)
-        database.execute("CREATE TEMP TABLE looked_at AS SELECT DISTINCT key FROM checks")
-        rows = _fold(database, settings, run_file, "known WHERE listed", "looked_at")
-        others = _fold(
-            database, settings, run_file, "known WHERE listed", "suspects ANTI JOIN looked_at USING (key)"
-        )
+        _define_suspects(database, lake, snapshot, [run_file], workspace)
+        rows = fold_keys(database, settings, None, "FROM checks")
+        others = fold_keys(database, settings, None, "FROM suspects ANTI JOIN checks USING (key)")
     if snapshot is not None and _is_in_force(lake, snapshot):
         changed = workspace / "changed.parquet"
         pq.write_table(rows, changed)
@@ -91,48 +86,30 @@ def damage_after_some(
     return damages(told.filter(pc.or_(told.column("listed"), pc.fill_null(found_now, False))))
 
 
-def _define_views(
+def _unfolded(lake: Lake, snapshot: Snapshot | None, run: Provenance, workspace: Path) -> list[Path]:
+    """Local files of the ledger that are not in the snapshot, without the run's own."""
+    known = {run.run_id}
+    if snapshot is not None:
+        known |= {*snapshot.folded, *(each.run_id for each in snapshot.since(lake))}
+    files = [file for file in ledger_files(lake, run.bucket) if run_of(file.name) not in known]
+    return [file.path for file in usable_files(lake, run.bucket, files, workspace)[0]]
+
+
+def _define_suspects(
     database: duckdb.DuckDBPyConnection,
     lake: Lake,
     snapshot: Snapshot | None,
-    run_file: Path,
+    files: Sequence[Path],
     workspace: Path,
 ) -> None:
-    """The views `checks` and `known` (the snapshot as it is now), and the table `suspects` of keys."""
-    view(database, "checks", [run_file], CHECKSUMS)
-    names = ", ".join(SNAPSHOT.names)
+    """The views that `fold_keys` goes by, and the table `suspects` of keys."""
+    view(database, "checks", files, CHECKSUMS)
     if snapshot is None:
-        view(database, "known", [])
-        database.execute("CREATE OR REPLACE TEMP VIEW now AS FROM known")
+        view(database, "now", [], SNAPSHOT)
     else:
         view_now(database, lake, snapshot, "damaged", workspace)
     database.execute(_SQL.read_text(encoding="utf-8"))
-    if snapshot is not None:
-        view_now(database, lake, snapshot, "objects", workspace)
-        database.execute(f"CREATE OR REPLACE TEMP VIEW known AS SELECT {names} FROM now")
-
-
-def _fold(
-    database: duckdb.DuckDBPyConnection, settings: Settings, run_file: Path, listing: str, keys: str
-) -> pa.Table:
-    """The rows of the snapshot that these keys have after the run."""
-    database.execute(f"CREATE OR REPLACE TEMP TABLE keys AS SELECT key FROM {keys}")
-    found = database.execute("SELECT count(*) FROM keys").fetchone()
-    if not found or not found[0]:
-        return SNAPSHOT.empty_table()
-    listed = ", ".join(name for name in INVENTORY.names if name in SNAPSHOT.names)
-    database.execute(
-        f"CREATE OR REPLACE TEMP TABLE listing AS SELECT {listed} FROM (FROM {listing}) "
-        "SEMI JOIN keys USING (key)"
-    )
-    database.execute("CREATE OR REPLACE TEMP TABLE prior AS FROM known SEMI JOIN keys USING (key)")
-    database.execute(
-        "CREATE OR REPLACE TEMP TABLE news AS "
-        "SELECT *, false AS only_verdict FROM checks SEMI JOIN keys USING (key)"
-    )
-    listed_at = Provenance.read(run_file).listed_at
-    batches = list(folded(database, settings, listed_at, utc_now(), "", None))
-    return pa.Table.from_batches(batches, SNAPSHOT)
+    define_known(database, lake, snapshot, files, workspace)
 
 
 def _is_in_force(lake: Lake, snapshot: Snapshot) -> bool:

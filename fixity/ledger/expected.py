@@ -18,9 +18,10 @@ from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.ledger.files import ledger_files
 from fixity.ledger.fold import settings_of
 from fixity.ledger.judge import EXPECTATIONS
+from fixity.ledger.known import Known, view_known
 from fixity.ledger.refresh import ready
-from fixity.ledger.snapshot import SNAPSHOT, Snapshot
-from fixity.ledger.views import define_content, view_now
+from fixity.ledger.snapshot import Snapshot
+from fixity.ledger.views import define_content
 from fixity.tables import BASELINES, INVENTORY, Provenance
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
@@ -57,29 +58,27 @@ _MEMORY = "900MB"
 
 
 def with_expectations(
-    lake: Lake, snapshot: Snapshot | None, inventory: Path, records: Path | None, workspace: Path
+    lake: Lake,
+    known: Known | Snapshot | None,
+    inventory: Path,
+    records: Path | None,
+    workspace: Path,
 ) -> Path:
     """An inventory with a column `expectations` of what is expected of each object, in the same order.
 
-    Arguments: `snapshot`, None for a bucket whose ledger is empty; `inventory`, a local file; `records`,
+    Arguments: `known`, None for a bucket whose ledger is empty; `inventory`, a local file; `records`,
     a local table of recorded checksums (BASELINES), None where none were gathered.
     Returns a file in `workspace`, or `inventory` itself where nothing is expected. Raises LakeError.
     """
-    if snapshot is None and records is None:
+    if not isinstance(known, Known):
+        known = Known(known, (), None)
+    if known.snapshot is None and not known.files and records is None:
         return inventory
     file = workspace / "expected.parquet"
     provenance = Provenance.read(inventory)
     schema = provenance.attach(INVENTORY.append(EXPECTATIONS))
     with open_database(workspace, _MEMORY) as database:
-        other = inventory
-        if snapshot is None:
-            view(database, "now", [], SNAPSHOT)
-            database.execute(
-                "CREATE OR REPLACE TEMP VIEW now AS SELECT *, 0::UBIGINT AS content FROM now_empty"
-            )
-        else:
-            view_now(database, lake, snapshot, "objects", workspace)
-            other = lake.fetch(snapshot.name("objects"), workspace)
+        other = view_known(database, lake, known, inventory, workspace)
         view(database, "records", [records] if records else [], BASELINES)
         define_content(database)
         database.execute(_MACROS)

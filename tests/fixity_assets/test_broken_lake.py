@@ -12,8 +12,10 @@ import dagster as dg
 import pytest
 
 from fixity.catalog import Pair, load_catalog
-from fixity.lake import Lake, LakeError
+from fixity.lake import Lake, LakeError, open_lake
 from fixity.lake.latest import point_to_latest
+from fixity.ledger import ready
+from fixity.ledger.fold import settings_of
 from fixity.reports.pair import PairReport, make_report
 from fixity.tables import Provenance
 from fixity_assets import checksums, fixity_report
@@ -66,6 +68,8 @@ def test_a_damaged_file_of_a_ledger_is_named_and_the_report_goes_on_without_it_a
     for bucket in ("here", "there"):
         for _ in range(2):
             assert _run(definitions, instance, CHECKSUMS_JOB, bucket) == ""
+    catalog = load_catalog(tmp_path / "fixity.yaml")
+    ready(open_lake(catalog), "there", settings_of(catalog.buckets["there"]), "folded")
     newest = json.loads((tmp_path / "lake/checksums/there/NEWEST.json").read_text())["run_id"]
     table = tmp_path / f"lake/checksums/there/{newest}.parquet"
     whole = table.read_bytes()

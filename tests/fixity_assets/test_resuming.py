@@ -193,7 +193,7 @@ def test_a_run_that_was_killed_is_re_executed_from_failure_without_the_finished_
     again = dg.ReexecutionOptions.from_failure(run.run_id, local)
     resumed, steps, told = _run(killed_job, local, again)
     assert resumed.success, told
-    assert steps == ["checksums.hash_objects[1]", "checksums.keep_table", "checksums_no_damage"]
+    assert steps == ["checksums.hash_objects[1]", "checksums.keep_table"]
     assert _read(faulty) == KEYS[6:]
 
 
@@ -233,7 +233,7 @@ def test_a_run_whose_scratch_is_gone_says_what_to_run(
     scratch.rename(platform.folder / "swept")
     again = dg.ReexecutionOptions.from_failure(failed.run_id, local)
     refused, _, told = _run(swept_job, local, again)
-    assert not refused.success and f"scratch/{failed.run_id} is gone" in told
+    assert not refused.success and f"scratch/{failed.run_id}/checksums is gone" in told
     assert f"start a new run that materializes checksums[{PAIR}]" in told
 
 

@@ -33,12 +33,15 @@ def rolling(platform: Platform) -> Platform:
 
 
 def _metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
-    (event,) = [
-        event for event in result.get_asset_materialization_events() if event.asset_key == dg.AssetKey(asset)
+    """What a run said of an asset: a batch in which nothing was due is an observation."""
+    (said,) = [
+        event.asset_observation_data.asset_observation
+        if event.is_asset_observation
+        else event.step_materialization_data.materialization
+        for event in result.filter_events(lambda e: e.is_asset_observation or e.is_step_materialization)
+        if event.asset_key == dg.AssetKey(asset)
     ]
-    return {
-        name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
-    }
+    return {name: value.value for name, value in said.metadata.items()}
 
 
 def _checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
@@ -58,15 +61,15 @@ def test_batches_cover_a_bucket_and_silent_damage_is_found_with_since_when(
     counts = []
     for _ in range(3):
         result = rolling.run(instance, ROLL_JOB, PAIR)
-        assert result.success and _checks(result) == {"no_damage": True}
-        said = _metadata(result, "rolling_checks")
+        assert result.success and _checks(result) == {"no_damage": True, "all_read": True}
+        said = _metadata(result, "checksums")
         counts.append((said["succeeded"], said["registered"]))
     assert counts == [(4, 4), (2, 2), (0, 0)]
     corrupt_object(seaweedfs, rolling.source, "key-3")
     rolling.s3.put_object(Bucket=rolling.source, Key="key-4", Body=b"lawfully replaced")
     result = rolling.run(instance, CHECKSUMS_JOB, PAIR)
-    assert _checks(result) == {"no_damage": False}
-    (evaluation,) = result.get_asset_check_evaluations()
+    assert _checks(result) == {"no_damage": False, "all_read": True}
+    (evaluation, _) = result.get_asset_check_evaluations()
     (record,) = evaluation.metadata["objects"].value.records  # type: ignore[union-attr]
     assert record.data["key"] == "key-3" and record.data["expected"] != record.data["actual"]
     assert record.data["good_at"] < record.data["damaged_at"]
@@ -86,12 +89,8 @@ def test_a_rolling_run_counts_as_a_materialization_of_checksums_only_where_it_ch
     rolling.run(instance, INVENTORY_JOB, PAIR)
     first, second = (rolling.run(instance, ROLL_JOB, PAIR) for _ in range(2))
     assert _metadata(first, "checksums")["dagster/row_count"] == 1
-    names = {
-        event.asset_key.to_user_string()
-        for event in second.get_asset_materialization_events()
-        if event.asset_key
-    }
-    assert names == {"rolling_checks"}
+    assert not second.get_asset_materialization_events() and all(_checks(second).values())
+    assert _metadata(second, "checksums")["dagster/row_count"] == 0
 
 
 @pytest.mark.parametrize("record", [{"sha256": "0" * 64}, {"md5": "0" * 32}])
@@ -119,7 +118,10 @@ def test_a_read_that_fails_is_no_damage_and_is_due_again_within_the_hour(
     faulty_proxy.fault(Refuse(403, times=None), key="a")
     rolling.run(instance, INVENTORY_JOB, PAIR)
     result = rolling.run(instance, ROLL_JOB, PAIR)
-    assert _metadata(result, "rolling_checks")["failed"] == 1 and _checks(result) == {"no_damage": True}
+    assert _metadata(result, "checksums")["failed"] == 1
+    assert _checks(result) == {"no_damage": True, "all_read": False}
+    (_, all_read) = result.get_asset_check_evaluations()
+    assert all_read.description == "AccessDenied: 1"
     covered = _metadata(_coverage(rolling, instance), "coverage")
     assert (covered["never"], covered["failing"], covered["damaged"]) == (1, 1, 0)
 
@@ -133,7 +135,7 @@ def test_bandwidth_and_concurrency_of_the_catalog_hold_over_a_whole_run_by_the_s
     rolling.endpoint_url = faulty_proxy.endpoint_url
     rolling.run(instance, INVENTORY_JOB, PAIR)
     faulty_proxy.forget()
-    assert _metadata(rolling.run(instance, ROLL_JOB, PAIR), "rolling_checks")["succeeded"] == 12
+    assert _metadata(rolling.run(instance, ROLL_JOB, PAIR), "checksums")["succeeded"] == 12
     assert faulty_proxy.max_concurrent <= 2
     begun, ended = faulty_proxy.sent[0][0], faulty_proxy.sent[-1][0]
     assert sum(count for _, count in faulty_proxy.sent) == 12 * MIB
@@ -172,7 +174,7 @@ def test_the_egress_budget_of_a_store_is_shared_by_its_buckets(
 
     job = build_definitions(catalog).resolve_job_def(ROLL_JOB)
     first, second = (
-        _metadata(job.execute_in_process(instance=instance, partition_key=bucket), "rolling_checks")
+        _metadata(job.execute_in_process(instance=instance, partition_key=bucket), "checksums")
         for bucket in (PAIR, f"{PAIR}-repl")
     )
     assert (first["bytes_read"], first["cut_short"]) == (600, "-")

@@ -169,7 +169,7 @@ def test_the_lake_may_be_a_prefix_of_a_bucket(
     text = platform.s3.get_object(Bucket=managed, Key=latest)["Body"].read().decode()
     assert ",a,,mismatch,SHA256," in text
     kept = {item["Key"].split("/")[1] for item in platform.s3.list_objects_v2(Bucket=managed)["Contents"]}
-    assert kept == {"inventory", "checksums", "standing", "reports", "metadata"}  # and no scratch
+    assert kept == {"inventory", "checksums", "reports", "metadata"}  # and no scratch
 
 
 def test_a_table_older_than_the_newest_inventory_leaves_new_objects_not_checked(
@@ -208,7 +208,7 @@ def test_a_failed_run_re_executed_from_failure_does_not_read_the_finished_parts_
         ) as resumed:
             assert resumed.success
             steps = {event.step_key for event in resumed.all_events if event.is_step_start}
-    assert steps == {"checksums.hash_objects[0]", "checksums.keep_table", "checksums_no_damage"}
+    assert steps == {"checksums.hash_objects[0]", "checksums.keep_table"}
     read_again = {request.key for request in faulty_proxy.requests if request.key}
     assert read_again == {f"key-{number:02d}" for number in range(8, 12)}
 

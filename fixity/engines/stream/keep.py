@@ -18,7 +18,9 @@ def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: st
     with lake.workspace() as workspace:
         inventory = Provenance.read(lake.fetch(plan.inventory, workspace))
         parts = fetch_parts(lake, scratch, plan, workspace)
-        provenance = replace(inventory, bucket=bucket, run_id=run_id, software=software_of(parts))
+        provenance = replace(
+            inventory, bucket=bucket, run_id=run_id, rests_on=plan.rests_on, software=software_of(parts)
+        )
         with ChecksWriter(lake, provenance, workspace) as checks:
             for part in parts:
                 checks.write(read_part(part))

@@ -53,13 +53,15 @@ class Shard:
 @dataclass(frozen=True)
 class Plan:
     """How an inventory is hashed. `inventory` is its name in the lake; `algorithm` of the checksums;
-    `place`, where the bucket was when it was listed, None where the inventory does not say it.
+    `place`, where the bucket was when it was listed, None where the inventory does not say it; `rests_on`,
+    what was known of a whole bucket (`fixity.ledger.known`), None for a plan of a few objects.
     """
 
     inventory: str
     algorithm: Algorithm
     shards: list[Shard]
     place: str | None = None
+    rests_on: str | None = None
 
     @property
     def objects(self) -> int:
@@ -80,7 +82,7 @@ class Plan:
         """The plan that `to_json` wrote."""
         said = json.loads(text)
         shards = [Shard(**shard) for shard in said["shards"]]
-        return cls(said["inventory"], said["algorithm"], shards, said.get("place"))
+        return cls(said["inventory"], said["algorithm"], shards, said.get("place"), said.get("rests_on"))
 
     def refuse_elsewhere(self, bucket: str, place: str) -> None:
         """Raises AnotherPlace when the catalog's `place` of the bucket is not the one that was listed."""
