@@ -6,8 +6,8 @@ checked as a whole again and again is folded every thirtieth time, or when someb
 
     snapshot ─► file of run 1 ─► file of run 2 …      each says in its footer what it rests on
 
-Where a file of the ledger does not stand in this line (of a batch, a run in parallel, an earlier version), the
-snapshot is folded as for everybody else. What is expected of objects is in `expected`.
+Where a file of the ledger does not stand in this line (of a batch, a run in parallel, an earlier version),
+the snapshot is folded as for everybody else. What is expected of objects is in `expected`.
 """
 
 from __future__ import annotations
