@@ -61,7 +61,8 @@ def damage_after(
     with open_database(workspace) as database:
         files = [*_unfolded(lake, snapshot, run, workspace), run_file]
         _define_suspects(database, lake, snapshot, files, workspace)
-        return damages(fold_keys(database, settings, inventory, "FROM suspects"))
+        rows = fold_keys(database, settings, inventory, "FROM suspects")
+    return damages(rows.filter(rows.column("listed")))
 
 
 def damage_after_some(

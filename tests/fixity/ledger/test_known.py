@@ -135,6 +135,7 @@ def test_damage_that_one_way_found_is_known_to_the_others(bucket: Campaigns) -> 
     assert [each.key for each in bucket.damaged()] == ["a", "b"]
     assert [each.key for each in bucket.campaign()] == ["a", "b"]
     del bucket.store.bytes_now["a"]
+    bucket.time += bucket.settings.every
     bucket.roll(keys=["a"])
     assert [each.key for each in bucket.damaged()] == ["b"]
     assert [each.key for each in bucket.campaign()] == ["b"]
