@@ -70,6 +70,24 @@ def evaluations(damaged: Sequence[Damage], not_read: dict[str, int]) -> Iterator
     )
 
 
+def log_evaluations(
+    context: dg.AssetExecutionContext, bucket: str, damaged: Sequence[Damage], not_read: dict[str, int]
+) -> None:
+    """Report the results of all checks of a bucket from a run of another asset; see `evaluations`."""
+    for result in evaluations(damaged, not_read):
+        context.log_event(
+            dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(ASSET),
+                check_name=str(result.check_name),
+                passed=result.passed,
+                severity=result.severity,
+                description=result.description,
+                metadata=result.metadata,
+                partition=bucket,
+            )
+        )
+
+
 def _table(damaged: Sequence[Damage]) -> dg.TableMetadataValue:
     """The first damaged objects, as a table of the UI."""
     return dg.MetadataValue.table(

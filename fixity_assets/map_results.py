@@ -15,9 +15,12 @@ from fixity.engines.step_functions import MapRun, ResultsRefused
 from fixity.engines.step_functions.keep import Kept, find_run, keep_run
 from fixity.engines.step_functions.keep_checks import KeptChecks
 from fixity.lake import Lake
-from fixity.ledger.inventory import Inventory
+from fixity.ledger.damage import damage_after
+from fixity.ledger.fold import settings_of
+from fixity.ledger.inventory import Inventory, newest_inventory
 from fixity.ledger.write import Checksums
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
+from fixity_assets.bucket_checks import log_evaluations, unread
 from fixity_assets.describe import GROUP, RETRIES, failures_in_plain_words
 from jobs.names import MAP_RESULTS_ASSET, MAP_RUNS, REFUSED
 from resources import LakeResource, StoresResource
@@ -63,6 +66,7 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
                     context.log_event(_inventory_event(kept_in, name, table))
                 elif table.table:
                     context.log_event(_checksums_event(kept_in, name, table.table, run))
+                    _log_checks(context, kept_in, stores, name, table.table.file)
 
             kept = keep_run(
                 bucket, run, stores.catalog.catalog, settings, kept_in, stores.open, context.run.run_id, tell
@@ -84,6 +88,17 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
         )
 
     return map_results
+
+
+def _log_checks(
+    context: dg.AssetExecutionContext, lake: Lake, stores: StoresResource, bucket: str, file: str
+) -> None:
+    with lake.workspace() as workspace:
+        run_file = lake.fetch(file, workspace)
+        inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
+        settings = settings_of(stores.catalog.bucket(bucket))
+        damaged = damage_after(lake, settings, run_file, inventory, workspace)
+        log_evaluations(context, bucket, damaged, unread(run_file))
 
 
 def _inventory_event(lake: Lake, bucket: str, taken: Inventory) -> dg.AssetMaterialization:
