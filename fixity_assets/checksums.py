@@ -140,6 +140,29 @@ def _objects(
         return None, selected.objects(store, workspace)
 
 
+def _expected(
+    context: dg.OpExecutionContext,
+    lake: Lake,
+    stores: StoresResource,
+    objects: Path,
+    records: Path | None,
+    workspace: Path,
+) -> tuple[Known, Path]:
+    """What is known before the run, and the objects with what is expected of them."""
+    bucket = stores.catalog.bucket(context.partition_key)
+    settings, run_id, log = settings_of(bucket), context.run.run_id, context.log.warning
+    if SELECTION not in context.run.tags:
+        known = known_before(lake, bucket.name, settings, run_id, log)
+        try:
+            return known, with_expectations(lake, known, objects, records, workspace)
+        except Exception as error:
+            if not known.files:
+                raise
+            log(f"the ledger is folded, since one of its newest files cannot be read: {error}")
+    known = Known(known_so_far(lake, bucket.name, settings, run_id, log), (), None)
+    return known, with_expectations(lake, known, objects, records, workspace)
+
+
 # The steps pass nothing to each other through Dagster: what they share stands in the lake's scratch,
 # which a step on another machine and a re-execution find as well.
 
@@ -179,17 +202,12 @@ def plan_shards(
                     allow_retries=False,
                 )
             name, objects = _objects(context, kept_in, stores, workspace)
-            run_id, place = context.run.run_id, stores.catalog.place_of(bucket.name)
+            place = stores.catalog.place_of(bucket.name)
             listed_at = Plan("", bucket.algorithm, [], Provenance.read(objects).place)
             listed_at.refuse_elsewhere(bucket.name, place)
             _sweep(context, kept_in)
             kept_in.remove(scratch)
-            settings, log = settings_of(bucket), context.log.warning
-            if name is None:
-                known = Known(known_so_far(kept_in, bucket.name, settings, run_id, log), (), None)
-            else:
-                known = known_before(kept_in, bucket.name, settings, run_id, log)
-            expected = with_expectations(kept_in, known, objects, records, workspace)
+            known, expected = _expected(context, kept_in, stores, objects, records, workspace)
             own = f"{scratch}objects.parquet"
             plan = make_plan(name if name and expected == objects else own, expected, bucket.algorithm)
             plan = replace(plan, rests_on=known.rests_on)
@@ -253,7 +271,7 @@ def keep_table(
                 batch = None
             if batch is not None:
                 metadata, file = batch_metadata(kept_in, batch), batch["table"]
-                damaged = _damage_after_batch(context, kept_in, stores)
+                damaged = _damage_of_all(context, kept_in, stores)
             else:
                 metadata, file = _keep(context, kept_in, stores, s3_control, scratch)
                 damaged = _damage(context, kept_in, stores, kept_in.fetch(file, workspace), workspace)
@@ -299,10 +317,14 @@ def _damage(
         return damage_after_some(lake, in_force(lake, bucket.name), settings, run_file, workspace)
     listed = inventory_file(bucket.name, Provenance.read(run_file).inventory_run_id)
     inventory = lake.fetch(listed, workspace)
-    return damage_after(lake, settings, run_file, inventory, workspace)
+    try:
+        return damage_after(lake, settings, run_file, inventory, workspace)
+    except Exception as error:
+        context.log.warning(f"the ledger is folded, since one of its newest files cannot be read: {error}")
+        return _damage_of_all(context, lake, stores)
 
 
-def _damage_after_batch(context: dg.OpExecutionContext, lake: Lake, stores: StoresResource) -> list[Damage]:
+def _damage_of_all(context: dg.OpExecutionContext, lake: Lake, stores: StoresResource) -> list[Damage]:
     bucket = stores.catalog.bucket(context.partition_key)
     run_id, log = context.run.run_id, context.log.warning
     return damaged_now(lake, ready(lake, bucket.name, settings_of(bucket), run_id, log=log))

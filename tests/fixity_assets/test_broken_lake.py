@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 
 from fixity.catalog import Pair, load_catalog
@@ -93,6 +94,25 @@ def test_a_damaged_file_of_a_ledger_is_named_and_the_report_goes_on_without_it_a
     again = job.execute_in_process(instance=instance, partition_key="here")
     assert all(check.passed for check in again.get_asset_check_evaluations())
     assert json.loads(stats.read_text())["replica_left_out"] == []
+
+
+@pytest.mark.parametrize("damaged", [_cut_short, _spoiled_within])
+def test_a_damaged_file_of_a_ledger_ends_no_check_of_the_bucket(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    tmp_path: Path,
+    damaged: Callable[[bytes], bytes],
+) -> None:
+    for _ in range(2):
+        assert _run(definitions, instance, CHECKSUMS_JOB, "here") == ""
+    newest = json.loads((tmp_path / "lake/checksums/here/NEWEST.json").read_text())["run_id"]
+    table = tmp_path / f"lake/checksums/here/{newest}.parquet"
+    table.write_bytes(damaged(table.read_bytes()))
+    for _ in range(2):
+        assert _run(definitions, instance, CHECKSUMS_JOB, "here") == ""
+    newest = json.loads((tmp_path / "lake/checksums/here/NEWEST.json").read_text())["run_id"]
+    (row,) = pq.read_table(tmp_path / f"lake/checksums/here/{newest}.parquet").to_pylist()
+    assert row["verdict"] == "matched"
 
 
 def test_a_lake_that_is_away_for_a_moment_is_waited_for_by_the_report(

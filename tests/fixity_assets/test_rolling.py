@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from devstack.faults import Refuse
@@ -91,6 +92,26 @@ def test_a_rolling_run_counts_as_a_materialization_of_checksums_only_where_it_ch
     assert _metadata(first, "checksums")["dagster/row_count"] == 1
     assert not second.get_asset_materialization_events() and all(_checks(second).values())
     assert _metadata(second, "checksums")["dagster/row_count"] == 0
+
+
+def test_the_config_of_checksums_chooses_what_is_due_or_a_few_keys(
+    rolling: Platform, instance: dg.DagsterInstance
+) -> None:
+    for key in "abcdef":
+        rolling.put(key)
+    job = rolling.definitions().resolve_job_def(CHECKSUMS_JOB)
+
+    def checked(**config: object) -> list[str]:
+        result = job.execute_in_process(
+            instance=instance, partition_key=PAIR, run_config={"ops": {"checksums": {"config": config}}}
+        )
+        table = Path(_metadata(result, "checksums")["table"])
+        return [row["key"] for row in pq.read_table(table).to_pylist()]
+
+    assert checked(objects="due", items=2) == ["a", "b"]
+    assert checked(keys=["b", "f"]) == ["b", "f"]
+    assert checked(objects="due") == ["c", "d", "e"]
+    assert checked() == list("abcdef")
 
 
 @pytest.mark.parametrize("record", [{"sha256": "0" * 64}, {"md5": "0" * 32}])

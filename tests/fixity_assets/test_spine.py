@@ -12,6 +12,8 @@ import pytest
 
 from devstack.faults import CutConnection, Refuse
 from devstack.faulty_proxy import FaultyProxy
+from devstack.seaweedfs import SeaweedFS
+from devstack.seaweedfs_damage import corrupt_object
 from fixity.errors import WrongUsage
 from fixity.lake.paths import stats_file
 from jobs.names import CHECKSUMS_JOB, REPORT_JOB
@@ -75,6 +77,44 @@ def test_every_kind_of_difference_is_told_apart_in_one_report(
     assert [record["key"] for record in said["not_ok"]] == [
         "changed", "only-replica", "only-source", "unreadable",
     ]  # fmt: skip
+
+
+def test_a_second_check_finds_silent_damage_at_once_and_says_when_the_bytes_were_last_right(
+    platform: Platform, instance: dg.DagsterInstance, seaweedfs: SeaweedFS
+) -> None:
+    for key in "abc":
+        platform.put(key)
+    assert all(_checks(platform.run(instance, CHECKSUMS_JOB, PAIR)).values())
+    between = datetime.now(UTC)
+    corrupt_object(seaweedfs, platform.source, "b")
+    for _ in range(2):  # and it stays so
+        result = platform.run(instance, CHECKSUMS_JOB, PAIR)
+        assert _checks(result) == {"no_damage": False, "all_read": True}
+        (no_damage, _) = result.get_asset_check_evaluations()
+        assert no_damage.severity == dg.AssetCheckSeverity.ERROR and no_damage.partition == PAIR
+        (row,) = no_damage.metadata["objects"].value.records  # type: ignore[union-attr]
+        assert row.data["key"] == "b"
+        good_at = datetime.fromisoformat(str(row.data["good_at"]))
+        assert good_at < between < datetime.fromisoformat(str(row.data["damaged_at"]))
+
+
+def test_checksums_and_ingest_of_one_run_leave_each_other_s_scratch_alone(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.put("a")
+    assets = [
+        asset for asset in platform.definitions().assets or [] if isinstance(asset, dg.AssetsDefinition)
+    ]
+    result = dg.materialize(
+        assets,
+        selection=["inventory", "baselines", "checksums", "ingest_report"],
+        partition_key=PAIR,
+        resources=dict(platform.definitions().resources or {}),
+        instance=instance,
+        raise_on_error=False,
+    )
+    assert result.success
+    assert not list((platform.folder / "lake" / "scratch").iterdir())
 
 
 def test_the_report_of_the_day_and_the_latest_and_their_counts_stand_at_duracloud_s_paths(
