@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from fixity.ledger import ready
+from fixity.ledger.damage import Damage, damaged_now
 from fixity.ledger.fold import settings_of
-from fixity.rolling import Damage, damaged_now
 from tests.fixity.engines.records import keep_check
 from tests.fixity.engines.s3_batch.reports import BUCKET, NOON, Ingest, listed, row
 from tests.fixity.support import sha256

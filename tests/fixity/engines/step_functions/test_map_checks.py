@@ -19,10 +19,10 @@ from fixity.engines.step_functions.keep_checks import KeptChecks, keep_told
 from fixity.lake import LocalLake
 from fixity.ledger import ready
 from fixity.ledger.current import current_checksums
+from fixity.ledger.damage import damaged_now
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import newest_inventory, take_inventory
 from fixity.ledger.write import Checksums
-from fixity.rolling import damaged_now
 from tests.fixity.engines.records import keep_check
 from tests.fixity.support import NOON, MemoryStore, inventory_and_checks, sha256
 
