@@ -135,7 +135,8 @@ class Bucket:
 
     def folded(self, name: str) -> list[dict[str, Any]]:
         snapshot = ready(self.lake, BUCKET, SETTINGS, name, lambda: BEGIN + timedelta(days=1))
-        return pq.read_table(self.lake.location(snapshot.name("objects"))).to_pylist()
+        rows: list[dict[str, Any]] = pq.read_table(self.lake.location(snapshot.name("objects"))).to_pylist()
+        return rows
 
 
 @settings(max_examples=12, deadline=None)
