@@ -88,7 +88,11 @@ BASELINES = pa.schema(
         _field("listed", pa.bool_(), "Whether the bucket has such an object", nullable=False),
         _field("algorithm", pa.string(), "Algorithm of the recorded checksum, in S3's spelling"),
         _field("checksum", pa.string(), "The recorded checksum, lower-case hex; NULL where it is unusable"),
-        _field("recorded_as", pa.string(), "What kind of record: api, manifest, object-tagging, …"),
+        _field(
+            "recorded_as",
+            pa.string(),
+            "api, manifest, object-tagging, …; NULL: named to be checked, not there",
+        ),
         _field("recorded_in", pa.string(), "Where it stands: the file, the tag, the header", nullable=False),
         _field("rank", pa.int32(), "The order in which records are taken; the lowest first", nullable=False),
         _field("recorded_at", _UTC, "When it was given (UTC): of those of one rank the newest is taken"),
@@ -116,6 +120,13 @@ INGEST = pa.schema(
         _field("tags_written", pa.string(), "yes, no, or why not; NULL where none were to be written"),
         _field("checked_at", _UTC, "When the reading ended, or it was found missing (UTC)"),
         _field("run_id", pa.string(), "The run that checked it", nullable=False),
+    ]
+)
+
+TAGS = pa.schema(
+    [
+        *_OBJECT,
+        _field("tags_written", pa.string(), "yes, or why not", nullable=False),
     ]
 )
 

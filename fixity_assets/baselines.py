@@ -5,8 +5,8 @@ Given by hand (`api`), in a BagIt manifest or OCFL inventory in the bucket (`man
 `computed-<algorithm>` (`object-tagging`), in the user's metadata `<algorithm>` (`object-metadata`), stored by
 S3 of the whole object (`s3-checksum`), or the ETag where it is an MD5 (`object-etag`). One row a record,
 sorted by key; a record that cannot be read or understood is a row that says why. Kept in the lake as
-`baselines/<bucket>/<run id>.parquet`; of a run over selected objects, in its scratch. Re-executing a failed
-run goes on after the last part that it gathered.
+`baselines/<bucket>/<run id>.parquet`, by the id of the run's first attempt. What a run was to check and the
+bucket does not have is a row, too. Re-executing a failed run goes on after the last part that it gathered.
 """
 
 from dataclasses import replace
@@ -69,17 +69,17 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
                     selected.scratch,
                     threads,
                     everything=selected.everything,
-                    gone=[key for key, _ in selected.gone(objects)],
+                    gone=selected.gone(objects),
                     excluded=partial(is_excluded, bucket),
                     progress=progress.listing(context.op_execution_context, name),
                     log=context.log.info,
                 )
-                table = selected.baselines_file or baselines_file(name, context.run.run_id)
+                root = context.run.root_run_id or context.run.run_id
+                table = baselines_file(name, root)
                 provenance = Provenance.read(taken.file)
-                kept_in.put(table, taken.file, replace=not selected.everything)
+                kept_in.put(table, taken.file, replace=True)  # an attempt before may have kept it
                 if selected.everything:
-                    made = replace(provenance, run_id=context.run.run_id)
-                    point_to_latest(kept_in, baselines_folder(name), made)
+                    point_to_latest(kept_in, baselines_folder(name), replace(provenance, run_id=root))
                 kept_in.remove(gathered_scratch(selected.scratch))
         return dg.MaterializeResult(
             metadata={

@@ -60,9 +60,7 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
             attributes = open_attributes(stores.catalog.catalog, bucket, threads)
             assert attributes is not None  # the catalog refuses `archived: restore` of a local directory
             inventory = newest_inventory(kept_in, name)
-            look = look_at_archived(
-                kept_in, attributes, name, inventory, bucket.restore, context.run.run_id, threads
-            )
+            look = look_at_archived(kept_in, attributes, bucket, inventory, context.run.run_id, threads)
             ready = [(row.key, row.version_id) for row in look.ready]
             selection = keep_selection(kept_in, name, ready) if ready else None
         for note in look.notes:

@@ -13,9 +13,8 @@ import pyarrow.parquet as pq
 
 from fixity.buckets import BucketReader
 from fixity.lake import Lake
-from fixity.lake.latest import latest_table
-from fixity.lake.paths import baselines_folder, scratch_folder
-from fixity.ledger.inventory import TableMissing, Wanted, list_selection, newest_inventory
+from fixity.lake.paths import scratch_folder
+from fixity.ledger.inventory import Wanted, list_selection, newest_inventory
 from fixity.ledger.selection import read_selection
 from jobs.names import SELECTION
 
@@ -35,11 +34,6 @@ class SelectedObjects:
     def everything(self) -> bool:
         """Whether it is the whole bucket."""
         return self._name is None
-
-    @property
-    def baselines_file(self) -> str | None:
-        """The name of the records' table in scratch; None for a whole bucket, which keeps its own."""
-        return None if self.everything else f"{self.scratch}baselines.parquet"
 
     def objects(self, store: BucketReader, workspace: Path) -> Path:
         """A local inventory of the objects: the bucket's newest, or one of those selected as they
@@ -66,16 +60,3 @@ class SelectedObjects:
         there = {(row["key"], row["version_id"]) for row in listed}
         there |= {(row["key"], None) for row in listed if row["is_latest"]}
         return [each for each in read_selection(self._lake, self._bucket, self._name) if each not in there]
-
-    def baselines(self, workspace: Path) -> Path:
-        """A local table of the records: of this run, or the bucket's newest. Raises TableMissing,
-        LakeError."""
-        newest = self.baselines_file or latest_table(self._lake, baselines_folder(self._bucket))
-        if newest is None:
-            raise TableMissing(
-                f"there are no baselines of '{self._bucket}' yet: materialize baselines[{self._bucket}] first"
-            )
-        try:
-            return self._lake.fetch(newest, workspace)
-        except FileNotFoundError as error:
-            raise TableMissing(f"{error}: run the job from its start") from error

@@ -54,12 +54,12 @@ _ALL = (
     ),
     dg.define_asset_job(
         names.INGEST_BUCKET_JOB,
-        ["inventory", "baselines", "ingest_report"],
+        ["inventory", "baselines", "checksums", "ingest_report"],
         description="List a bucket, read every object, and compare it with its recorded checksums.",
     ),
     dg.define_asset_job(
         names.INGEST_SELECTED_JOB,
-        ["baselines", "ingest_report"],
+        ["baselines", "checksums", "ingest_report"],
         description="Read the objects that the tag fixity/selection names, and compare them with records.",
     ),
     dg.define_asset_job(

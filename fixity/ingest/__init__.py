@@ -1,6 +1,6 @@
-"""Ingest fixity: what was computed from an object's bytes, held against what was recorded of it before.
+"""Ingest fixity: checks of a run, held against what was recorded of the objects before.
 
-`selection` says which objects a run looks at, `plan` with which algorithm each is read, `report` what was
-found, `tags` writes the result to the objects. Records are gathered in `fixity.ingest.records`, bytes are
-read in `fixity.engines.stream.shards`.
+`report` says what a run found, `counts` what all runs say of a bucket together, `verdict` what is wrong with
+it; `tags` writes checksums to the objects. Records are gathered in `records`; reading and judging belong to
+`fixity.engines` and `fixity.ledger.judge`.
 """

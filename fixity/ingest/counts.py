@@ -1,7 +1,8 @@
-"""What the ingest checks of a bucket say together: of each object its newest row, counted.
+"""What the ingest runs of a bucket say together: of each object its newest row, counted.
 
 A run over a few objects says nothing of the others. So the verdict on a bucket rests on the newest run over
-all of it and what was read since, as far as the objects are those that are listed now.
+all of it and what was checked since, as far as the objects are those that are listed now. A run is known by
+its table of records; runs of earlier versions kept their results in tables of their own.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from fixity.ingest.report import IngestCounts
-from fixity.lake import Lake
+from fixity.clock import CLOCKS_DIFFER
+from fixity.ingest.report import IngestCounts, IngestRun, report_table
+from fixity.lake import Lake, LakeFile
 from fixity.lake.database import open_database
+from fixity.lake.footer import read_footer
 from fixity.lake.latest import latest_table
-from fixity.lake.paths import ingest_folder, inventory_file, inventory_folder
-from fixity.tables import INVENTORY, Provenance, naming_the_unreadable
+from fixity.lake.paths import EXPIRED, baselines_folder, inventory_file, inventory_folder
+from fixity.ledger.files import ingest_tables, ledger_files, run_of
+from fixity.tables import BASELINES, INVENTORY, Provenance, naming_the_unreadable
 
 _SQL = Path(__file__).with_suffix(".sql")
-_CLOCKS = timedelta(hours=1)  # how far the lake's clock may be from ours
+_LONGEST_RUN = timedelta(days=14)  # with all its re-executions: scratch is kept for less
 
 
 def counts_of_bucket(lake: Lake, bucket: str, workspace: Path) -> IngestCounts:
@@ -27,7 +31,7 @@ def counts_of_bucket(lake: Lake, bucket: str, workspace: Path) -> IngestCounts:
 
     `compared_with` stays empty. Raises LakeError, TableUnreadable.
     """
-    tables = _tables_that_count(lake, bucket, workspace)
+    tables = _Runs(lake, bucket, workspace).tables_that_count()
     newest = latest_table(lake, inventory_folder(bucket))
     if newest is not None:
         listing = lake.fetch(newest, workspace)
@@ -41,20 +45,80 @@ def counts_of_bucket(lake: Lake, bucket: str, workspace: Path) -> IngestCounts:
     return IngestCounts(**found)
 
 
-def _tables_that_count(lake: Lake, bucket: str, workspace: Path) -> list[Path]:
-    """The newest table that is of a whole inventory, and those of listings made since."""
-    inventories = {file.name for file in lake.list(inventory_folder(bucket))}
-    found: list[tuple[Path, Provenance]] = []
-    whole: Provenance | None = None
-    files = [file for file in lake.list(ingest_folder(bucket)) if file.name.endswith(".parquet")]
-    for file in sorted(files, key=lambda file: (file.appeared, file.name), reverse=True):
-        # The tables say themselves which is newest; but none is older than its file.
-        if whole is not None and file.appeared < whole.listed_at - _CLOCKS:
-            break
-        table = lake.fetch(file.name, workspace)
-        said = Provenance.read(table)
-        found.append((table, said))
-        of_all = inventory_file(bucket, said.inventory_run_id) in inventories
-        if of_all and (whole is None or said.listed_at > whole.listed_at):
-            whole = said
-    return [table for table, said in found if whole is None or said.listed_at >= whole.listed_at]
+class _Runs:
+    """The ingest runs of a bucket, and a table of rows for each."""
+
+    def __init__(self, lake: Lake, bucket: str, workspace: Path) -> None:
+        self._lake = lake
+        self._bucket = bucket
+        self._workspace = workspace
+        self._ledger = ledger_files(lake, bucket)
+        self._inventories = {file.name for file in lake.list(inventory_folder(bucket))}
+
+    def tables_that_count(self) -> list[Path]:
+        """The rows of the newest run over a whole inventory, and of those over listings made since."""
+        files = [
+            *((file, self._of_records) for file in self._tables_of_records()),
+            *((file, self._of_expired) for file in self._ledger if EXPIRED in file.name),
+            *((file, self._as_it_is) for file in ingest_tables(self._lake, self._bucket)),
+        ]
+        tables: list[tuple[Path, Provenance]] = []
+        whole: Provenance | None = None
+        for file, table_of in sorted(files, key=lambda each: (each[0].appeared, each[0].name), reverse=True):
+            # The tables say themselves which is newest; but none is older than its file.
+            if whole is not None and file.appeared < whole.listed_at - CLOCKS_DIFFER:
+                break
+            provenance = read_footer(self._lake, file.name).provenance
+            if whole is not None and provenance.listed_at < whole.listed_at:
+                continue
+            table = table_of(file, provenance)
+            if table is not None:
+                tables.append((table, provenance))
+                whole = provenance if self._is_whole(provenance) else whole
+        return [table for table, of in tables if whole is None or of.listed_at >= whole.listed_at]
+
+    def _is_whole(self, provenance: Provenance) -> bool:
+        return inventory_file(self._bucket, provenance.inventory_run_id) in self._inventories
+
+    def _tables_of_records(self) -> list[LakeFile]:
+        files = self._lake.list(baselines_folder(self._bucket))
+        return [file for file in files if file.name.endswith(".parquet")]
+
+    def _as_it_is(self, file: LakeFile, provenance: Provenance) -> Path:
+        """The results of a run of an earlier version."""
+        return self._lake.fetch(file.name, self._workspace)
+
+    def _of_expired(self, file: LakeFile, provenance: Provenance) -> Path:
+        """Failed checks of restores, of which no records were gathered."""
+        records = self._workspace / "no-records.parquet"
+        pq.write_table(provenance.attach(BASELINES).empty_table(), records)
+        return self._table(file, self._lake.fetch(file.name, self._workspace), records)
+
+    def _of_records(self, file: LakeFile, provenance: Provenance) -> Path | None:
+        """The checks of a run; None where it made none, or where an earlier version has their results."""
+        checks_file = self._checks(file, provenance)
+        if checks_file is None:
+            return None
+        checks = self._lake.fetch(checks_file.name, self._workspace)
+        with naming_the_unreadable(checks):
+            if "verdict" not in pq.read_schema(checks).names:
+                return None
+        return self._table(checks_file, checks, self._lake.fetch(file.name, self._workspace))
+
+    def _checks(self, records: LakeFile, provenance: Provenance) -> LakeFile | None:
+        """The run's file of the ledger; that of a re-execution has another name, and the same inventory."""
+        for file in self._ledger:
+            if run_of(file.name) == run_of(records.name):
+                return file
+        for file in reversed(self._ledger):
+            if -CLOCKS_DIFFER <= file.appeared - records.appeared <= _LONGEST_RUN:
+                of = read_footer(self._lake, file.name).provenance
+                is_part = of.partial and self._is_whole(of)
+                if of.inventory_run_id == provenance.inventory_run_id and not is_part:
+                    return file
+        return None
+
+    def _table(self, file: LakeFile, checks: Path, records: Path) -> Path:
+        run = IngestRun(self._bucket, run_of(file.name), file.name, checks, records)
+        table = self._workspace / f"rows-{run.run_id}.parquet"
+        return report_table(self._lake, run, self._workspace, table)

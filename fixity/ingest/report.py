@@ -1,4 +1,4 @@
-"""What came of a run: each object's result, counted, as a table and a CSV.
+"""What a run found: each object's check held against its records, counted, as a CSV.
 
 What the checks of several runs say together belongs to `fixity.ingest.counts`.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.catalog import Algorithm
 from fixity.clock import utc_now
-from fixity.engines.stream.shards import Plan, fetch_parts, read_part
-from fixity.ingest.plan import ingest_scratch
-from fixity.lake import Lake, LakeError
-from fixity.lake.database import open_database
-from fixity.lake.paths import ingest_file, ingest_report_file, ingest_stats_file
-from fixity.ledger.inventory import Wanted
-from fixity.tables import CHECKSUMS, INGEST, Provenance, this_software
+from fixity.lake import Lake
+from fixity.lake.database import open_database, view
+from fixity.lake.paths import ingest_report_file, ingest_stats_file, tags_file, tags_folder
+from fixity.ledger.files import run_of
+from fixity.tables import BASELINES, CHECKSUMS, INGEST, TAGS, Provenance, naming_the_unreadable
 
 _SQL = Path(__file__).with_suffix(".sql")
 _SHOWN = 100
@@ -34,7 +31,7 @@ MATCHED, NOTMATCHED, UNCOMPARED = "MATCHED", "NOTMATCHED", "SKIPPED"
 """The results, in Media2Cloud's words."""
 
 TagWriter = Callable[[Iterable[dict[str, Any]]], Iterator[str | None]]
-"""Writes the result of rows to their objects' tags; gives what to say of each."""
+"""Writes the tags of the objects of some rows. Gives for each `yes`, why not, or None."""
 
 
 @dataclass
@@ -73,12 +70,27 @@ class IngestCounts:
 
 
 @dataclass(frozen=True)
+class IngestRun:
+    """A run to report on.
+
+    checks: a local path of its file of the ledger, whose name in the lake is `checks_name`. records: a local
+    table of the records that the run found. everything: whether it checked the whole bucket.
+    """
+
+    bucket: str
+    run_id: str
+    checks_name: str
+    checks: Path
+    records: Path
+    everything: bool = True
+
+
+@dataclass(frozen=True)
 class IngestReport:
     """A report as kept: what was counted, its files' names in the lake, the first rows that are not
     in order. latest_csv: None for a run over a few objects, which is not the newest of its bucket."""
 
     counts: IngestCounts
-    table: str
     csv: str
     latest_csv: str | None
     stats: str
@@ -87,105 +99,81 @@ class IngestReport:
 
 def make_ingest_report(
     lake: Lake,
-    scratch: str,
-    plans: dict[Algorithm, Plan],
-    objects: Path,
-    baselines: Path,
-    bucket: str,
-    run_id: str,
+    run: IngestRun,
     workspace: Path,
-    everything: bool,
     write_tags: TagWriter | None = None,
-    gone: Sequence[Wanted] = (),
     now: Callable[[], datetime] = utc_now,
 ) -> IngestReport:
-    """Hold what was computed (the parts below `scratch`) against the records, and keep the report.
+    """Hold a run's checks against all records, and keep the report.
 
-    Arguments: `objects` and `baselines`, local tables; `everything`, whether the objects are the whole
-    bucket; `write_tags`, None where none are to be written; `gone`, objects that were named and
-    are not among `objects`: they are missing.
-    Where an attempt before kept the run's table, that stands as it is, and the report is made from it.
-    Raises LakeError; nothing is kept where parts are missing.
+    Arguments: `write_tags`, None where none are to be written. Where an attempt before wrote them, they
+    are not written again. Raises LakeError.
     """
-    table_name = ingest_file(bucket, run_id)
-    table, csv_file = workspace / "ingest.parquet", workspace / "ingest.csv"
-    try:
-        kept = lake.fetch(table_name, workspace)
-    except FileNotFoundError:
-        given = {
-            "baselines": str(baselines),
-            "run_id": run_id,
-            "now": now(),
-            "gone_keys": [key for key, _ in gone],
-            "gone_versions": [version_id for _, version_id in gone],
-        }
-        made = _made(lake, scratch, plans, objects, given, table, write_tags)
-    else:
-        made = _kept(kept)
+    csv_file = workspace / "ingest.csv"
     counts = IngestCounts()
     not_ok: list[dict[str, Any]] = []
     with csv_file.open("w", newline="", encoding="utf-8") as text:
         csv_writer = csv.writer(text, lineterminator="\n")
         csv_writer.writerow(INGEST.names)
-        for row in made:
+        for row in _rows(lake, run, workspace, write_tags):
             counts.add(row)
             csv_writer.writerow([_text(row[name]) for name in INGEST.names])
             if len(not_ok) < _SHOWN and not _in_order(row):
                 not_ok.append(row)
     day = now().date()
-    csv_name = ingest_report_file(bucket, day, run_id)
-    latest_csv = ingest_report_file(bucket, None, run_id) if everything else None
-    stats_name = ingest_stats_file(bucket, day, run_id)
-    if table.exists():  # made now, and not by an attempt before
-        lake.put(table_name, table)
+    csv_name = ingest_report_file(run.bucket, day, run.run_id)
+    latest_csv = ingest_report_file(run.bucket, None, run.run_id) if run.everything else None
+    stats_name = ingest_stats_file(run.bucket, day, run.run_id)
     lake.put(csv_name, csv_file, replace=True)
     lake.put_text(stats_name, json.dumps(vars(counts), indent=2) + "\n", replace=True)
     if latest_csv is not None:
         lake.copy(csv_name, latest_csv)
-        lake.copy(stats_name, ingest_stats_file(bucket, None, run_id))
-    return IngestReport(counts, table_name, csv_name, latest_csv, stats_name, not_ok)
+        lake.copy(stats_name, ingest_stats_file(run.bucket, None, run.run_id))
+    return IngestReport(counts, csv_name, latest_csv, stats_name, not_ok)
 
 
-def _made(
-    lake: Lake,
-    scratch: str,
-    plans: dict[Algorithm, Plan],
-    objects: Path,
-    given: dict[str, Any],
-    table: Path,
-    write_tags: TagWriter | None,
+def report_table(lake: Lake, run: IngestRun, workspace: Path, file: Path) -> Path:
+    """Write the rows of a run's report as a table (INGEST) to `file`. Raises LakeError."""
+    with pq.ParquetWriter(file, INGEST) as writer:
+        for batch in _batches(lake, run, workspace):
+            writer.write_table(batch.select(INGEST.names).cast(INGEST))
+    return file
+
+
+def _rows(
+    lake: Lake, run: IngestRun, workspace: Path, write_tags: TagWriter | None
 ) -> Iterator[dict[str, Any]]:
-    """The rows of a report, made of the parts below `scratch`; when all are given, `table` has them.
-
-    Arguments: `given`, what the SQL is given beside the parts.
-    """
-    workspace = table.parent
-    checks = workspace / "checks.parquet"
-    to_read, planned = pq.read_metadata(objects).num_rows, sum(plan.objects for plan in plans.values())
-    if planned != to_read:
-        raise LakeError(
-            f"the plans below {lake.location(scratch)} are of {planned:,} of {to_read:,} objects: "
-            "run the bucket's ingest anew"
-        )
-    _join_parts(lake, plans, scratch, checks, workspace)
-    given = {"checks": str(checks), **given}
-    provenance = replace(Provenance.read(objects), run_id=given["run_id"], software=this_software())
-    schema = provenance.attach(INGEST)
-    with open_database(workspace) as database, pq.ParquetWriter(table, schema, compression="zstd") as writer:
-        for batch in database.execute(_SQL.read_text(encoding="utf-8"), given).to_arrow_reader(_BATCH):
-            rows = pa.Table.from_batches([batch]).cast(INGEST).to_pylist()
-            if write_tags is not None:
-                for row, said in zip(rows, write_tags(rows), strict=True):
-                    row["tags_written"] = said
-            yield from rows
-            writer.write_table(pa.Table.from_pylist(rows, schema))
-
-
-def _kept(table: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a report's table."""
-    with pq.ParquetFile(table) as file:
-        for batch in file.iter_batches(_BATCH):
+    """The rows of a report, after their tags were written; what was written is kept when all are given."""
+    name = tags_file(run.bucket, run_of(run.checks_name))
+    if write_tags is None or any(file.name == name for file in lake.list(tags_folder(run.bucket))):
+        for batch in _batches(lake, run, workspace):
             yield from batch.to_pylist()
+        return
+    tags = workspace / "tags.parquet"
+    with pq.ParquetWriter(tags, Provenance.read(run.checks).attach(TAGS), compression="zstd") as writer:
+        for batch in _batches(lake, run, workspace):
+            rows = batch.to_pylist()
+            for row, written in zip(rows, write_tags(rows), strict=True):
+                row["tags_written"] = written
+            yield from rows
+            written_to = [row for row in rows if row["tags_written"] is not None]
+            writer.write_table(pa.Table.from_pylist(written_to, writer.schema))
+    lake.put(name, tags)
+
+
+def _batches(lake: Lake, run: IngestRun, workspace: Path) -> Iterator[pa.Table]:
+    """The rows of a report, in order; the columns of INGEST, `own_algorithm` and `own_checksum`."""
+    try:
+        tags = [lake.fetch(tags_file(run.bucket, run_of(run.checks_name)), workspace)]
+    except FileNotFoundError:
+        tags = []
+    with naming_the_unreadable(run.checks, run.records), open_database(workspace) as database:
+        view(database, "checks", [run.checks], CHECKSUMS)
+        view(database, "records", [run.records], BASELINES)
+        view(database, "tags", tags, TAGS)
+        given = {"run_id": run.run_id, "missing_at": Provenance.read(run.records).listed_at}
+        for batch in database.execute(_SQL.read_text(encoding="utf-8"), given).to_arrow_reader(_BATCH):
+            yield pa.Table.from_batches([batch])
 
 
 def _text(value: object) -> object:
@@ -195,10 +183,3 @@ def _text(value: object) -> object:
 
 def _in_order(row: dict[str, Any]) -> bool:
     return row["result"] == MATCHED and not row["conflicts"] and row["tags_written"] in (None, "yes")
-
-
-def _join_parts(lake: Lake, plans: dict[Algorithm, Plan], scratch: str, file: Path, workspace: Path) -> None:
-    with pq.ParquetWriter(file, CHECKSUMS) as writer:
-        for algorithm, plan in plans.items():
-            for part in fetch_parts(lake, ingest_scratch(scratch, algorithm), plan, workspace):
-                writer.write_table(read_part(part))

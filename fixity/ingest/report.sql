@@ -1,15 +1,26 @@
--- Each object with what was computed and the record that counts: the first usable one. Of each algorithm the
--- usable records that differ from its first are conflicts. What a record names, or the run was to look at, and
+-- Each check of a run, held against all records of its object. What a record names, or the run was to check, and
 -- the bucket does not have, is a row of its own.
+-- In: the views `checks` (the run's file of the ledger), `records` (the run's records, BASELINES) and `tags` (what
+-- was written to tags), `$missing_at` and `$run_id`. Out: the columns of INGEST, and the bucket's own checksum.
+--
+-- The verdict of a check is that of the record that decided. `word` is what another usable record says of the bytes:
+-- right or wrong, NULL where nobody knows, for no checksum by its algorithm was computed. A record is a conflict if
+-- its word is another than the verdict, or where both say wrong, or nobody knows, if it differs from the first record
+-- by its algorithm.
 WITH usable AS (
     SELECT
-        *,
-        row_number() OVER (
-            PARTITION BY key, version_id
-            ORDER BY rank, recorded_at DESC NULLS LAST, recorded_in, algorithm, checksum
-        ) AS place
-    FROM read_parquet($baselines)
-    WHERE problem IS NULL
+        r.*,
+        row_number() OVER in_order AS place,
+        first_value(r.checksum) OVER (
+            PARTITION BY r.key, r.version_id, r.algorithm
+            ORDER BY r.rank, r.recorded_at DESC NULLS LAST, r.recorded_in, r.checksum
+        ) AS first_checksum
+    FROM records AS r
+    WHERE r.problem IS NULL
+    WINDOW in_order AS (
+        PARTITION BY r.key, r.version_id
+        ORDER BY r.rank, r.recorded_at DESC NULLS LAST, r.recorded_in, r.algorithm, r.checksum
+    )
 ),
 
 unusable AS (
@@ -17,50 +28,76 @@ unusable AS (
         key,
         version_id,
         count(*) AS records,
-        string_agg(recorded_in || ': ' || problem, '; ' ORDER BY rank, recorded_in, problem) AS said
-    FROM read_parquet($baselines)
-    WHERE problem IS NOT NULL
+        string_agg(recorded_in || ': ' || problem, '; ' ORDER BY rank, recorded_in, problem) AS detail
+    FROM records
+    WHERE problem IS NOT NULL AND recorded_as IS NOT NULL
     GROUP BY key, version_id
 ),
 
-of_each_algorithm AS (
+held_against AS (
     SELECT
-        *,
-        first_value(checksum) OVER (PARTITION BY key, version_id, algorithm ORDER BY place) AS first_checksum
-    FROM usable
+        u.*,
+        c.verdict,
+        u.checksum = CASE
+            WHEN c.checksum IS NULL THEN NULL
+            WHEN u.algorithm = c.algorithm THEN c.checksum
+            ELSE c.other_checksums[u.algorithm]
+        END AS word,
+        u.algorithm = c.expected_algorithm AND u.checksum = c.expected AND u.recorded_as = c.expected_from AS decided
+    FROM usable AS u
+    LEFT JOIN checks AS c
+        ON c.key = u.key AND c.version_id IS NOT DISTINCT FROM u.version_id
 ),
 
-others AS (
+of_records AS (
     SELECT
         key,
         version_id,
-        count(*) AS conflicts,
-        string_agg(recorded_in || ' says ' || checksum, '; ' ORDER BY place) AS said
-    FROM of_each_algorithm
-    WHERE checksum <> first_checksum
+        -- Where no record decided, the first is what the object would have been held against.
+        arg_min(struct_pack(algorithm, checksum, recorded_in), (NOT coalesce(decided, false), place)) AS first,
+        bool_or(coalesce(decided, false)) AS decided,
+        count(*) FILTER (is_conflict) AS conflicts,
+        string_agg(recorded_in || ' says ' || checksum, '; ' ORDER BY place) FILTER (is_conflict) AS conflicting
+    FROM (
+        SELECT
+            *,
+            CASE
+                WHEN word AND verdict = 'differs' THEN true
+                WHEN word THEN false
+                WHEN NOT word AND verdict = 'matched' THEN true
+                ELSE checksum <> first_checksum
+            END AS is_conflict
+        FROM held_against
+    )
     GROUP BY key, version_id
 ),
 
-recorded_and_not_there AS (
-    SELECT DISTINCT key, version_id FROM read_parquet($baselines) WHERE NOT listed
+missing AS (
+    SELECT key, version_id, bool_or(recorded_as IS NOT NULL) AS recorded
+    FROM records
+    WHERE NOT listed
+    GROUP BY key, version_id
 ),
 
--- Keys and versions that were named and were not there.
-named AS (
-    SELECT DISTINCT
-        unnest($gone_keys::VARCHAR[]) AS key,
-        unnest($gone_versions::VARCHAR[]) AS version_id
+-- A first checksum is no record: that bytes are what they were is no match here, that they are not is no secret.
+compared AS (
+    SELECT
+        *,
+        coalesce(verdict = 'differs' OR (verdict = 'matched' AND expected_from <> 'first_seen'), false) AS is_compared
+    FROM checks
 ),
 
-not_there AS (
-    SELECT key, version_id, true AS recorded FROM recorded_and_not_there
-    UNION ALL
-    SELECT n.key, n.version_id, false
-    FROM named AS n
-    WHERE NOT EXISTS (
-        FROM recorded_and_not_there AS r
-        WHERE r.key = n.key AND r.version_id IS NOT DISTINCT FROM n.version_id
-    )
+rows_of_checks AS (
+    SELECT
+        c.* EXCLUDE (algorithm, checksum, expected, expected_algorithm, run_id),
+        r.* EXCLUDE (key, version_id),
+        CASE WHEN c.is_compared THEN c.expected_algorithm ELSE coalesce(r.first.algorithm, c.algorithm) END
+            AS algorithm,
+        CASE WHEN c.is_compared THEN c.expected ELSE r.first.checksum END AS expected,
+        c.algorithm AS own_algorithm,
+        c.checksum AS own_checksum
+    FROM compared AS c
+    LEFT JOIN of_records AS r ON r.key = c.key AND r.version_id IS NOT DISTINCT FROM c.version_id
 )
 
 SELECT
@@ -71,28 +108,32 @@ SELECT
     c.last_modified,
     c.storage_class,
     CASE
-        WHEN c.checksum IS NULL OR r.checksum IS NULL THEN 'SKIPPED'
-        WHEN c.checksum = r.checksum THEN 'MATCHED'
+        WHEN NOT c.is_compared THEN 'SKIPPED'
+        WHEN c.verdict = 'matched' THEN 'MATCHED'
         ELSE 'NOTMATCHED'
     END AS result,
-    CASE WHEN c.checksum IS NULL OR r.checksum IS NULL THEN 'none' ELSE r.recorded_as END AS compared_with,
+    CASE WHEN c.is_compared THEN c.expected_from ELSE 'none' END AS compared_with,
     c.algorithm,
-    c.checksum,
-    r.checksum AS expected,
-    r.recorded_in,
-    coalesce(o.conflicts, 0) AS conflicts,
+    CASE
+        WHEN c.own_checksum IS NULL OR c.algorithm = c.own_algorithm THEN c.own_checksum
+        ELSE c.other_checksums[c.algorithm]
+    END AS checksum,
+    c.expected,
+    CASE WHEN c.is_compared AND NOT coalesce(c.decided, false) THEN 'an earlier check' ELSE c.first.recorded_in END
+        AS recorded_in,
+    coalesce(c.conflicts, 0) AS conflicts,
     coalesce(u.records, 0) AS unusable_records,
     c.status,
     c.error_code,
-    nullif(concat_ws('; ', c.error_message, o.said, u.said), '') AS detail,
-    NULL AS tags_written,
+    nullif(concat_ws('; ', c.error_message, c.conflicting, u.detail), '') AS detail,
+    t.tags_written,
     c.checked_at,
-    $run_id AS run_id
-FROM read_parquet($checks) AS c
-LEFT JOIN usable AS r
-    ON r.key = c.key AND r.version_id IS NOT DISTINCT FROM c.version_id AND r.place = 1
-LEFT JOIN others AS o ON o.key = c.key AND o.version_id IS NOT DISTINCT FROM c.version_id
+    $run_id AS run_id,
+    c.own_algorithm,
+    CASE WHEN c.checksum_type = 'FULL_OBJECT' THEN c.own_checksum END AS own_checksum
+FROM rows_of_checks AS c
 LEFT JOIN unusable AS u ON u.key = c.key AND u.version_id IS NOT DISTINCT FROM c.version_id
+LEFT JOIN tags AS t ON t.key = c.key AND t.version_id IS NOT DISTINCT FROM c.version_id
 UNION ALL
 SELECT
     m.key,
@@ -103,11 +144,11 @@ SELECT
     NULL,
     'SKIPPED',
     'none',
-    r.algorithm,
+    r.first.algorithm,
     NULL,
-    r.checksum,
-    coalesce(r.recorded_in, u.said),
-    coalesce(o.conflicts, 0),
+    r.first.checksum,
+    coalesce(r.first.recorded_in, u.detail),
+    coalesce(r.conflicts, 0),
     coalesce(u.records, 0),
     'missing',
     'Missing',
@@ -117,15 +158,15 @@ SELECT
             WHEN m.recorded THEN 'it is recorded, but the bucket does not have it'
             ELSE 'it was to be read, but the bucket does not have it'
         END,
-        o.said,
-        u.said
+        r.conflicting,
+        u.detail
     ),
     NULL,
-    $now,
-    $run_id
-FROM not_there AS m
-LEFT JOIN usable AS r
-    ON r.key = m.key AND r.version_id IS NOT DISTINCT FROM m.version_id AND r.place = 1
-LEFT JOIN others AS o ON o.key = m.key AND o.version_id IS NOT DISTINCT FROM m.version_id
+    $missing_at,
+    $run_id,
+    NULL,
+    NULL
+FROM missing AS m
+LEFT JOIN of_records AS r ON r.key = m.key AND r.version_id IS NOT DISTINCT FROM m.version_id
 LEFT JOIN unusable AS u ON u.key = m.key AND u.version_id IS NOT DISTINCT FROM m.version_id
 ORDER BY ALL

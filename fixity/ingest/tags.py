@@ -1,5 +1,6 @@
 """Writes what was computed into the objects' tags: `computed-md5` and `computed-md5-last-modified`.
 
+The tag is that of the bucket's own algorithm, whatever the record was that the bytes were held against.
 As Media2Cloud does: merged with the tags that are there, never beyond the ten that S3 allows, and
 never where the computed checksum is not the recorded one. Unlike it, a tag that says something else stays,
 and where records contradict each other or could not be read nothing is written: it would hide that.
@@ -38,21 +39,21 @@ def tag_writer(attributes: Attributes, threads: int, now: Callable[[], datetime]
 
 
 def _write(attributes: Attributes, row: dict[str, Any], now: datetime) -> str | None:
-    if row["status"] != SUCCEEDED or row["result"] == NOTMATCHED:
+    if row["status"] != SUCCEEDED or row["result"] == NOTMATCHED or row["own_checksum"] is None:
         return None
     if row["conflicts"]:
         return "no: its records contradict each other"
     if row["unusable_records"]:
         return "no: records of it could not be used"
     key, version_id = row["key"], row["version_id"]
-    name = f"{TAG}{row['algorithm'].lower()}"
+    name, checksum = f"{TAG}{row['own_algorithm'].lower()}", row["own_checksum"]
     try:
         tags = attributes.tags(key, version_id)
-        if tags.get(name, row["checksum"]).lower() != row["checksum"]:
+        if tags.get(name, checksum).lower() != checksum:
             return f"no: the tag says {tags[name]}"
         merged = {
             **tags,
-            name: row["checksum"],
+            name: checksum,
             f"{name}-last-modified": str(int(now.timestamp() * 1000)),
         }
         if len(merged) > MOST_TAGS:

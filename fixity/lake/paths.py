@@ -7,6 +7,9 @@ from datetime import date, datetime
 ROLLING = "rolling"
 """The folder of scratch that belongs to rolling runs."""
 
+EXPIRED = "-expired-"
+"""Stands in the names of the ledger's files that tell of restores that expired."""
+
 LATEST = "0000-00-00-LATEST"
 """Stands for the date in the path of the newest report."""
 
@@ -42,7 +45,7 @@ def stats_file(pair: str, day: date | None) -> str:
 
 
 def baselines_file(bucket: str, run_id: str) -> str:
-    """The recorded checksums that a run found of a bucket."""
+    """The recorded checksums that a run and its re-executions found of a bucket."""
     return f"{baselines_folder(bucket)}{run_id}.parquet"
 
 
@@ -56,18 +59,23 @@ def expected_folder(bucket: str) -> str:
     return f"expected/{bucket}/"
 
 
-def ingest_file(bucket: str, run_id: str) -> str:
-    """A run's ingest checks of a bucket."""
-    return f"{ingest_folder(bucket)}{run_id}.parquet"
+def tags_file(bucket: str, run_id: str) -> str:
+    """What was written to the tags of the objects that a run checked, where the catalog asks for tags."""
+    return f"{tags_folder(bucket)}{run_id}.parquet"
+
+
+def tags_folder(bucket: str) -> str:
+    """What was written to the tags of a bucket's objects, a file each run."""
+    return f"tags/{bucket}/"
 
 
 def expired_file(bucket: str, run_id: str, attempt: int) -> str:
-    """The ingest checks of a bucket that failed because a restore expired, as a run's look told them."""
-    return f"{ingest_folder(bucket)}{run_id}-expired-{attempt}.parquet"
+    """The part of a bucket's ledger with objects whose restored copies expired before they were read."""
+    return f"{checksums_folder(bucket)}{run_id}{EXPIRED}{attempt}.parquet"
 
 
 def ingest_folder(bucket: str) -> str:
-    """All ingest checks of a bucket."""
+    """Results of ingest runs of earlier versions, which kept them apart from the ledger."""
     return f"ingest/{bucket}/"
 
 

@@ -9,18 +9,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import boto3
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
-from fixity.engines.stream.keep import keep_checksums
+from devstack.moto_server import MotoServer
+from devstack.seaweedfs import REGION
+from fixity.errors import WrongUsage
 from fixity.ingest.records import keep_given, read_given
-from fixity.lake import Lake, LakeError, open_lake
+from fixity.lake import Lake, open_lake
 from fixity.ledger.selection import keep_selection
-from fixity.ledger.write import Checksums
-from fixity_assets import ingest_report
-from jobs.names import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB, INVENTORY_JOB, SELECTION
+from fixity_assets import hashing, ingest_report
+from fixity_cli.main import app
+from jobs.names import CHECKSUMS_JOB, INGEST_BUCKET_JOB, INGEST_SELECTED_JOB, INVENTORY_JOB, SELECTION
+from tests.fixity_assets.test_spine import job_of_environment
 from tests.platform import PAIR, Platform, read_report
+from tests.sensors.archive import ArchivePlatform
 
 BODY = b"the same bytes"
 MD5, SHA256 = hashlib.md5(BODY).hexdigest(), hashlib.sha256(BODY).hexdigest()
@@ -76,7 +82,11 @@ def ingest(
         if event.asset_key
     }
     said = {name: value.value for name, value in events["ingest_report"].items()}
-    checks = {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+    checks = {
+        one.check_name: one.passed
+        for one in result.get_asset_check_evaluations()
+        if one.asset_key.to_user_string() == "ingest_report"
+    }
     return {row["key"]: row for row in read_report(str(said["csv"]))}, checks, said
 
 
@@ -122,22 +132,20 @@ def test_each_object_is_held_against_the_first_record_of_it(
         "no_notmatched": False,
         "no_failures": True,
         "no_missing": True,
-        "no_conflicts": False,  # the tag of `given` and its ETag
+        "no_conflicts": False,  # the tag of `given`, and the ETag of `wrongly-tagged`
         "all_compared": False,
         "all_records_usable": True,
         "all_tags_written": True,
     }
-    # What was read with the bucket's own algorithm is in its ledger, and told; scratch is empty again.
+    # All that was read is in the ledger, with the bucket's own algorithm; scratch is empty again.
     of_ledger = instance.get_latest_materialization_event(dg.AssetKey("checksums"))
     assert of_ledger is not None and of_ledger.asset_materialization is not None
     assert of_ledger.asset_materialization.partition == PAIR
     lake = Path(platform.catalog.lake)
     (ledger,) = (lake / "checksums" / PAIR).glob("*.parquet")
-    assert {row["key"] for row in pq.read_table(ledger).to_pylist()} == {
-        "given",
-        "bag/data/in-the-bag",
-        "in-parts",
-    }
+    table = pq.read_table(ledger)
+    assert set(table.column("key").to_pylist()) == set(rows)
+    assert (set(table.column("algorithm").to_pylist()), (lake / "ingest").exists()) == ({"SHA256"}, False)
     assert not [file for file in (lake / "scratch").rglob("*") if file.is_file()]
 
 
@@ -185,7 +193,7 @@ def test_an_ocfl_inventory_is_believed_only_where_its_sidecar_proves_it(
 def test_tags_are_merged_never_beyond_ten_and_never_on_a_mismatch(
     platform: Platform, instance: dg.DagsterInstance
 ) -> None:
-    platform.bucket_settings = {"write_tags": True}
+    platform.bucket_settings = {"write_tags": True, "algorithm": "MD5"}
     put(platform, "good", tags="project=letters")
     put(platform, "full", tags="&".join(f"t{number}=x" for number in range(9)))
     put(platform, "wrong", tags=f"computed-md5={WRONG}")
@@ -261,28 +269,39 @@ def test_a_small_run_says_nothing_of_the_objects_that_it_did_not_read(
     assert (last["no_notmatched"], last["all_compared"]) == (True, False)
 
 
-def test_a_lake_that_is_away_for_a_moment_after_the_report_was_kept_does_not_end_the_run(
-    platform: Platform, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+def ingest_bucket_job() -> dg.JobDefinition:
+    """Dagster wants a function without arguments, to run a job again."""
+    return job_of_environment(INGEST_BUCKET_JOB)
+
+
+def test_a_re_execution_makes_the_report_of_the_checks_that_are_kept_and_counts_like_any_other_run(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(platform, "a")
     put(platform, "b/bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
     put(platform, "b/manifest-md5.txt", f"{MD5}  data/lost\n".encode())
-    put_parts(platform, "in-parts")  # without a record: it is one of the bucket's checks
-    failures = [LakeError("the lake is away")]
+    monkeypatch.setenv("FIXITY_CATALOG", str(platform.file))
+    job, tags = dg.reconstructable(ingest_bucket_job), {"dagster/partition": PAIR}
 
-    def away(*arguments: Any) -> Checksums:  # noqa: ANN401
-        if failures:
-            raise failures.pop()
-        return keep_checksums(*arguments)
+    def broken(*arguments: Any, **more: Any) -> None:  # noqa: ANN401
+        raise WrongUsage("what no retry helps")
 
-    monkeypatch.setattr(ingest_report, "keep_checksums", away)
-    policy = dg.RetryPolicy(max_retries=1, delay=0)
-    assert ingest_report.compare_with_baselines.retry_policy is not None
-    monkeypatch.setattr(ingest_report.compare_with_baselines, "_retry_policy", policy)
-    rows, _, said = ingest(platform, instance)
-    assert (failures, rows["b/data/lost"]["status"], said["matched"]) == ([], "missing", 3)
-    (table,) = (Path(platform.catalog.lake) / "ingest" / PAIR).glob("*.parquet")
-    assert len(pq.read_table(table)) == 5
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as local:
+        last = ""
+        # The first attempt fails while it reads, the second with its report.
+        for module, name in ((hashing, "hash_shard"), (ingest_report, "make_ingest_report"), (None, "")):
+            again = dg.ReexecutionOptions.from_failure(last, local) if last else None
+            with monkeypatch.context() as patch:
+                if module is not None:
+                    patch.setattr(module, name, broken)
+                with dg.execute_job(job, local, tags=tags, reexecution_options=again) as result:
+                    assert result.success is (module is None)
+                    steps = {event.step_key for event in result.all_events if event.is_step_start}
+                    last = result.run_id
+        assert steps == {"ingest_report"}
+        name = keep_selection(lake_of(platform), PAIR, [("a", None)])
+        rows, checks, _ = ingest(platform, local, INGEST_SELECTED_JOB, {SELECTION: name})
+        assert (set(rows), checks["no_missing"], checks["all_compared"]) == ({"a"}, False, True)
 
 
 def test_what_the_catalog_leaves_out_is_neither_read_nor_missing_though_a_manifest_names_it(
@@ -325,3 +344,56 @@ def test_each_version_is_held_against_its_own_record(
     assert {version: shown(row) for version, row in rows.items()} == dict.fromkeys(
         (first, last), ("MATCHED", "api")
     )
+
+
+def test_a_false_record_keeps_a_bucket_red_only_until_a_right_one_is_given(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    put(platform, "film")
+    lake = lake_of(platform)
+
+    def given(checksum: str) -> tuple[bool, bool]:
+        keep_given(lake, PAIR, read_given(f"key,checksum\nfilm,{checksum}\n", "list.csv"))
+        name = keep_selection(lake, PAIR, [("film", None)])
+        result = (
+            platform.definitions()
+            .resolve_job_def(INGEST_SELECTED_JOB)
+            .execute_in_process(instance=instance, partition_key=PAIR, tags={SELECTION: name})
+        )
+        checks = {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+        return checks["no_damage"], checks["no_notmatched"]
+
+    assert platform.run(instance, CHECKSUMS_JOB, PAIR).success
+    assert given("0" * 64) == (False, False)
+    assert given(MD5) == (True, True)  # of another algorithm, and newer
+    query = "SELECT verdict, expected_from, expected FROM checks ORDER BY checked_at"
+    said = CliRunner().invoke(app, ["sql", query, "--catalog", str(platform.file)])
+    assert said.exit_code == 0, said.stderr
+    assert said.stdout.splitlines() == [
+        "verdict,expected_from,expected",
+        "registered,,",
+        f"differs,api,{'0' * 64}",
+        f"matched,api,{MD5}",
+    ]
+
+
+def test_an_object_put_by_a_plain_client_is_proved_and_tagged_by_its_md5_as_media2cloud_does(
+    moto_server: MotoServer, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    archive = ArchivePlatform(tmp_path, moto_server, settings={"algorithm": "MD5", "write_tags": True})
+    plain = boto3.client(
+        "s3",
+        endpoint_url=moto_server.endpoint_url,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    plain.put_object(Bucket=archive.real_name, Key="film", Body=BODY)
+    head = plain.head_object(Bucket=archive.real_name, Key="film", ChecksumMode="ENABLED")
+    assert "ChecksumCRC32" in head  # the client adds it
+    said = archive.run(instance, INGEST_BUCKET_JOB)
+    (row,) = read_report(said["csv"])
+    assert (*shown(row), row["algorithm"], row["conflicts"]) == ("MATCHED", "object-etag", "MD5", "0")
+    tags = plain.get_object_tagging(Bucket=archive.real_name, Key="film")["TagSet"]
+    assert {tag["Key"]: tag["Value"] for tag in tags if tag["Key"] == "computed-md5"} == {"computed-md5": MD5}
+    assert {tag["Key"] for tag in tags} == {"computed-md5", "computed-md5-last-modified"}

@@ -22,6 +22,7 @@ from fixity.ingest.records.record import Record
 from fixity.lake import Lake
 from fixity.lake.database import open_database
 from fixity.lake.writer import ROW_GROUP_ROWS
+from fixity.ledger.inventory import Wanted
 from fixity.tables import BASELINES, Provenance
 
 _SQL = Path(__file__).with_suffix(".sql")
@@ -30,7 +31,7 @@ _BATCH = 10_000  # records in Python's hands at a time
 
 @dataclass(frozen=True)
 class Baselines:
-    """A table of records: its local file, rows, records by kind, and records that cannot be used."""
+    """A table of records: its local file, how many, records by kind, and records that cannot be used."""
 
     file: Path
     rows: int
@@ -49,7 +50,7 @@ def take_baselines(
     scratch: str,
     threads: int,
     everything: bool,
-    gone: Sequence[str] = (),
+    gone: Sequence[Wanted] = (),
     excluded: Callable[[str], bool] = lambda key: False,
     progress: Callable[[int], None] = lambda objects: None,
     log: Callable[[str], None] = lambda text: None,
@@ -60,8 +61,8 @@ def take_baselines(
     the algorithm that is taken first among records of one kind; `scratch`, where in the lake the parts are
     kept that an interrupted attempt goes on from, which goes to `log`; `everything`, whether the
     inventory is the whole bucket, so that a record of an object that is not in it speaks of one that
-    is missing; `gone`, keys of which that is so in any case; `excluded`, keys that no listing has:
-    records of them are left out.
+    is missing; `gone`, objects that were to be checked and are not in it, each a row in any case;
+    `excluded`, keys that no listing has: records of them are left out.
     Returns the table, sorted by key and rank, in `workspace`.
     Raises BucketUnreachable, LakeError.
     """
@@ -96,14 +97,21 @@ def take_baselines(
     with open_database(workspace) as database, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         reader = database.execute(
             _SQL.read_text(encoding="utf-8"),
-            {"records": str(found), "objects": str(objects), "everything": everything, "gone": list(gone)},
+            {
+                "records": str(found),
+                "objects": str(objects),
+                "everything": everything,
+                "gone_keys": [key for key, _ in gone],
+                "gone_versions": [version_id for _, version_id in gone],
+            },
         ).to_arrow_reader(ROW_GROUP_ROWS)
         for batch in reader:
             table = pa.Table.from_batches([batch]).cast(BASELINES).cast(schema)
             writer.write_table(table)
-            rows_written += table.num_rows
-            problems += table.num_rows - table.column("problem").null_count
-            counts.update(table.column("recorded_as").to_pylist())
+            records = table.filter(table.column("recorded_as").is_valid())
+            rows_written += records.num_rows
+            problems += records.num_rows - records.column("problem").null_count
+            counts.update(records.column("recorded_as").to_pylist())
     return Baselines(file, rows_written, dict(sorted(counts.items())), problems)
 
 

@@ -7,15 +7,18 @@ from typing import Literal, NamedTuple, get_args
 
 from fixity.catalog import Algorithm
 from fixity.digests.algorithms import as_hex
+from fixity.ledger.judge import strength
 
 Source = Literal["api", "manifest", "object-tagging", "object-metadata", "s3-checksum", "object-etag"]
 """Where a checksum was recorded; `api` is one that was given by hand."""
 
-SOURCES: tuple[Source, ...] = get_args(Source)
-"""In the order in which records are taken."""
+SOURCES: tuple[Source, ...] = tuple(
+    sorted(get_args(Source), key=lambda source: strength(source, "SHA256"), reverse=True)
+)
+"""In the order in which records of one algorithm are taken."""
 
-# Of two records of one kind, the one that says more is taken.
-_STRENGTH: tuple[Algorithm, ...] = (
+_STRONGEST = strength(SOURCES[0], "SHA256")
+_BY_STRENGTH: tuple[Algorithm, ...] = (
     "SHA512", "SHA256", "SHA1", "MD5", "CRC64NVME", "XXHASH128", "XXHASH3", "XXHASH64", "CRC32C", "CRC32",
 )  # fmt: skip
 
@@ -39,9 +42,14 @@ class Record(NamedTuple):
 
 
 def rank(source: Source, algorithm: Algorithm | None, preferred: Algorithm) -> int:
-    """A record's place in the order: by its kind, then the `preferred` algorithm, then the strongest."""
-    strength = -1 if algorithm == preferred else _STRENGTH.index(algorithm) if algorithm else len(_STRENGTH)
-    return SOURCES.index(source) * 100 + strength + 1
+    """A record's place in the order; the lowest decides.
+
+    By `strength`, as everywhere in the ledger; of equal ones the `preferred` algorithm first, then the
+    strongest.
+    """
+    place = len(_BY_STRENGTH) if algorithm is None else _BY_STRENGTH.index(algorithm)
+    within = 0 if algorithm == preferred else place + 1
+    return (_STRONGEST - strength(source, algorithm or "")) * 100 + within
 
 
 def record_of(

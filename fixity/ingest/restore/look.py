@@ -14,11 +14,12 @@ from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.buckets import BucketUnreachable, ObjectError, ObjectUnreadable
 from fixity.buckets.s3.attributes import Attributes, Head
-from fixity.catalog import Restore
+from fixity.catalog import Bucket
 from fixity.clock import utc_now
 from fixity.ingest.restore.archives import Archive, archive_of, wait_for
 from fixity.ingest.restore.ask import ask_for_next
@@ -26,7 +27,15 @@ from fixity.ingest.restore.objects import ATTEMPTS, OPEN, Archived, State, archi
 from fixity.lake import Lake
 from fixity.lake.latest import latest_table, point_to_latest
 from fixity.lake.paths import expired_file, restored_file, restored_folder
-from fixity.tables import FAILED, INGEST, RESTORED, Provenance, this_software
+from fixity.tables import (
+    CHECKSUMS,
+    FAILED,
+    LISTED_COLUMNS,
+    NOT_COMPARED,
+    RESTORED,
+    Provenance,
+    this_software,
+)
 
 EXPIRED = "RestoreExpired"
 _SOON = timedelta(minutes=15)
@@ -57,9 +66,8 @@ class Look:
 def look_at_archived(
     lake: Lake,
     attributes: Attributes,
-    bucket: str,
+    bucket: Bucket,
     inventory: str,
-    restore: Restore,
     run_id: str,
     threads: int,
     now: Callable[[], datetime] = utc_now,
@@ -68,28 +76,30 @@ def look_at_archived(
 
     Arguments: `inventory`, its name in the lake. Raises BucketUnreachable, LakeError.
     """
+    name = bucket.name
     with lake.workspace() as workspace, ThreadPoolExecutor(threads) as pool:
         listing = lake.fetch(inventory, workspace)
-        last = _last_unfinished(lake, bucket, workspace)
-        known = archived_of(lake, bucket, listing, workspace, last)
+        last = _last_unfinished(lake, name, workspace)
+        known = archived_of(lake, name, listing, workspace, last)
         rows = list(pool.map(lambda row: _look(attributes, row, now()), known))
-        _refuse_all_unanswered(bucket, known, rows)
+        _refuse_all_unanswered(name, known, rows)
         notes = [f"{row.key}: {row.detail}" for row in rows if _fell_out(row)]
         rows = [row for row in rows if row.archive is not None or row.unanswered]
-        rows = ask_for_next(attributes, rows, restore, pool, now)
+        rows = ask_for_next(attributes, rows, bucket.restore, pool, now)
         notes += [f"{row.key}: {row.detail}" for row in rows if _fell_out(row)]
         rows = [row for row in rows if not _fell_out(row)]
         provenance = replace(Provenance.read(listing), run_id=run_id, software=this_software())
         expired = _expired_now(known, rows)
         if expired:  # first: the table says that they are failed, and the next attempt would leave it at that
-            _keep_as_failed_checks(lake, expired, replace(provenance, listed_at=now()), workspace)
+            of = replace(provenance, listed_at=now())
+            _keep_as_failed_checks(lake, _failed_checks(expired, listing, bucket, of), of, workspace)
         file = workspace / "restored.parquet"
         table = pa.Table.from_pylist([asdict(row) for row in rows], RESTORED)
         pq.write_table(table.cast(provenance.attach(RESTORED)), file, compression="zstd")
-        name = restored_file(bucket, run_id)
-        lake.put(name, file, replace=True)  # an attempt before may have kept it, with its own times
-        point_to_latest(lake, restored_folder(bucket), provenance)
-    return Look(name, rows, _look_again_at(rows, now()), notes)
+        table_name = restored_file(name, run_id)
+        lake.put(table_name, file, replace=True)  # an attempt before may have kept it, with its own times
+        point_to_latest(lake, restored_folder(name), provenance)
+    return Look(table_name, rows, _look_again_at(rows, now()), notes)
 
 
 def _expired_now(before: list[Archived], after: list[Archived]) -> list[Archived]:
@@ -97,41 +107,51 @@ def _expired_now(before: list[Archived], after: list[Archived]) -> list[Archived
     return [row for row in after if row.error_code == EXPIRED and (row.key, row.version_id) not in known]
 
 
-def _keep_as_failed_checks(lake: Lake, rows: list[Archived], of: Provenance, workspace: Path) -> None:
-    """Rows among the ingest checks: an object that was asked for and never read is not in order.
+def _failed_checks(rows: list[Archived], listing: Path, bucket: Bucket, of: Provenance) -> pa.Table:
+    """Rows of the ledger: objects whose restored copies expired before they were read."""
+    expired = {(row.key, row.version_id): row for row in rows}
+    keys = sorted({key for key, _ in expired})
+    listed = pq.read_table(listing, filters=pc.field("key").isin(keys), columns=list(LISTED_COLUMNS))
+    checks = [
+        {
+            **dict.fromkeys(CHECKSUMS.names),
+            **each,
+            "algorithm": bucket.algorithm,
+            "status": FAILED,
+            "error_code": row.error_code,
+            "error_message": row.detail,
+            "bytes_read": 0,
+            "checked_at": of.listed_at,
+            "run_id": of.run_id,
+            "verdict": NOT_COMPARED,
+        }
+        for each in listed.to_pylist()
+        if (row := expired.get((each["key"], each["version_id"])))
+    ]
+    return pa.Table.from_pylist(checks, CHECKSUMS)
 
-    What an attempt before kept of them stands as it is; a table of its own has what it had not seen.
+
+def _keep_as_failed_checks(lake: Lake, checks: pa.Table, of: Provenance, workspace: Path) -> None:
+    """Keep failed checks in the ledger: an object that was asked for and never read is not in order.
+
+    What an attempt before kept of them stands as it is; a file of its own has what it had not seen.
     """
     for attempt in count(1):
         name = expired_file(of.bucket, of.run_id, attempt)
         try:
-            kept = pq.read_table(lake.fetch(name, workspace), columns=["key", "version_id"]).to_pylist()
+            kept = pq.read_table(lake.fetch(name, workspace), columns=["key", "version_id"])
         except FileNotFoundError:
             break
-        told = {(row["key"], row["version_id"]) for row in kept}
-        rows = [row for row in rows if (row.key, row.version_id) not in told]
-    if not rows:
-        return
-    of = replace(of, inventory_run_id=Path(name).stem)  # of no whole inventory
-    file = workspace / "expired.parquet"
-    checks = [
-        {
-            **dict.fromkeys(INGEST.names),
-            **{name: getattr(row, name) for name in ("key", "version_id", "size", "etag", "storage_class")},
-            "result": "SKIPPED",
-            "compared_with": "none",
-            "conflicts": 0,
-            "unusable_records": 0,
-            "status": FAILED,
-            "error_code": row.error_code,
-            "detail": row.detail,
-            "checked_at": of.listed_at,
-            "run_id": of.run_id,
-        }
-        for row in rows
-    ]
-    pq.write_table(pa.Table.from_pylist(checks, of.attach(INGEST)), file, compression="zstd")
-    lake.put(name, file)
+        known = {(row["key"], row["version_id"]) for row in kept.to_pylist()}
+        rows = checks.select(["key", "version_id"]).to_pylist()
+        checks = checks.filter(
+            pa.array([(row["key"], row["version_id"]) not in known for row in rows], pa.bool_())
+        )
+    if checks.num_rows:
+        of = replace(of, inventory_run_id=Path(name).stem)  # of no whole inventory
+        file = workspace / "expired.parquet"
+        pq.write_table(checks.cast(of.attach(CHECKSUMS)), file, compression="zstd")
+        lake.put(name, file)
 
 
 def _fell_out(row: Archived) -> bool:

@@ -12,15 +12,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from fixity.buckets import ObjectError, ObjectUnreadable
 from fixity.catalog import Tier
+from fixity.clock import CLOCKS_DIFFER
 from fixity.ingest.restore.archives import MAYBE_ARCHIVED, Archive, archive_of
-from fixity.lake import Lake
-from fixity.lake.database import open_database
-from fixity.lake.paths import ingest_folder
-from fixity.tables import INGEST, RESTORED
+from fixity.lake import Lake, LakeFile
+from fixity.lake.database import open_database, view
+from fixity.ledger.files import ingest_tables, ledger_files, usable_files
+from fixity.tables import CHECKSUMS, INGEST, RESTORED
 
 State = Literal["waiting", "requested", "restored", "checked", "failed"]
 OPEN: tuple[State, ...] = ("waiting", "requested", "restored")
@@ -64,21 +65,23 @@ def archived_of(
 ) -> list[Archived]:
     """The objects of an inventory that are archived or may be, each as the last look left it; all
     `waiting` where there is none. What was read since is `checked`. Raises LakeError."""
-    nothing_before = workspace / "nothing-before.parquet"
-    nothing_checked = workspace / "nothing-checked.parquet"
-    pq.write_table(RESTORED.empty_table(), nothing_before)
-    pq.write_table(INGEST.empty_table(), nothing_checked)
-    checks = [file.name for file in lake.list(ingest_folder(bucket)) if file.name.endswith(".parquet")]
     with open_database(workspace) as database:
+        view(database, "last_look", [last] if last else [], RESTORED)
+        (first_asked,) = database.execute("SELECT min(requested_at) FROM last_look").fetchall()[0]
+
+        def checks_since(files: list[LakeFile], schema: pa.Schema) -> list[Path]:
+            since = (
+                []
+                if first_asked is None
+                else [file for file in files if file.appeared >= first_asked - CLOCKS_DIFFER]
+            )
+            return [file.path for file in usable_files(lake, bucket, since, workspace, schema=schema)[0]]
+
+        view(database, "checks", checks_since(ledger_files(lake, bucket), CHECKSUMS), CHECKSUMS)
+        view(database, "ingested", checks_since(ingest_tables(lake, bucket), INGEST), INGEST)
         found = database.execute(
             _SQL.read_text(encoding="utf-8"),
-            {
-                "inventory": str(inventory),
-                "classes": list(MAYBE_ARCHIVED),
-                "last": [str(nothing_before), *([str(last)] if last else [])],
-                "attempts": ATTEMPTS,
-                "checks": [str(nothing_checked), *(str(lake.fetch(name, workspace)) for name in checks)],
-            },
+            {"inventory": str(inventory), "classes": list(MAYBE_ARCHIVED), "attempts": ATTEMPTS},
         ).to_arrow_table()
     return [Archived(**row) for row in found.to_pylist()]
 

@@ -1,5 +1,14 @@
 -- The objects that are archived or may be, each as the last look left it. What was read since its restore
 -- was asked for is checked; what could not be read twice is failed.
+-- In: `$inventory`, the views `last_look`, `checks` (the ledger) and `ingested` (results of earlier versions).
+WITH tried AS (
+    SELECT key, version_id, etag, status, error_code, coalesce(error_message, error_code) AS detail, checked_at, run_id
+    FROM checks
+    UNION ALL
+    SELECT key, version_id, etag, status, error_code, coalesce(detail, error_code), checked_at, run_id
+    FROM ingested
+)
+
 SELECT
     i.key,
     i.version_id,
@@ -25,13 +34,13 @@ SELECT
         ELSE l.detail
     END AS detail
 FROM read_parquet($inventory) AS i
-LEFT JOIN read_parquet($last, union_by_name = true) AS l
+LEFT JOIN last_look AS l
     ON l.key = i.key
     AND l.version_id IS NOT DISTINCT FROM i.version_id
     AND l.etag IS NOT DISTINCT FROM i.etag
 LEFT JOIN (
     SELECT key, version_id, etag, max(checked_at) AS checked_at
-    FROM read_parquet($checks, union_by_name = true)
+    FROM tried
     WHERE status = 'succeeded'
     GROUP BY key, version_id, etag
 ) AS c
@@ -43,8 +52,8 @@ LEFT JOIN LATERAL (
     SELECT
         count(DISTINCT n.run_id) AS reads,
         arg_max(n.error_code, n.checked_at) AS error_code,
-        arg_max(coalesce(n.detail, n.error_code), n.checked_at) AS detail
-    FROM read_parquet($checks, union_by_name = true) AS n
+        arg_max(n.detail, n.checked_at) AS detail
+    FROM tried AS n
     WHERE
         n.status = 'failed'
         AND n.key = i.key

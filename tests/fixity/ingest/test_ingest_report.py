@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import partial
 from operator import add
@@ -15,15 +17,20 @@ import pytest
 
 from fixity.buckets import ListedObject, ObjectUnreadable, Sink
 from fixity.buckets.s3.attributes import Attributes, Head
-from fixity.engines.stream.shards import hash_shard
-from fixity.ingest.plan import ingest_scratch, plan_ingest
+from fixity.catalog import Algorithm
+from fixity.engines.stream.keep import keep_checksums
+from fixity.engines.stream.shards import hash_shard, make_plan
 from fixity.ingest.records import SOURCES, keep_given, read_given, take_baselines
-from fixity.ingest.report import IngestReport, make_ingest_report
+from fixity.ingest.report import IngestReport, IngestRun, make_ingest_report
 from fixity.ingest.verdict import verdict
 from fixity.lake import Lake, LakeError, LocalLake
+from fixity.lake.paths import baselines_file, checksums_file
+from fixity.ledger.expected import with_expectations
 from fixity.ledger.inventory import take_inventory
+from fixity.ledger.snapshot import in_force
 from tests.fixity.ingest.test_restore import head
 from tests.fixity.support import NOON, MemoryStore
+from tests.platform import read_report
 
 MD5 = hashlib.md5(b"abc").hexdigest()
 WRONG = "0" * 32
@@ -47,44 +54,61 @@ class Troubled(MemoryStore):
 def report(
     store: Troubled,
     lake: Lake,
-    given: str,
-    hashed: bool = True,
-    everything: bool = True,
+    given: str = "",
+    run_id: str = "r",
+    preferred: Algorithm = "SHA256",
     taking: dict[str, Any] | None = None,
-    attributes: Attributes | None = None,
     **more: Any,  # noqa: ANN401
 ) -> IngestReport:
+    """A run over the whole bucket, by the stream engine: list, gather records, read, judge, keep, report."""
     if given:
         keep_given(lake, "b", read_given(f"key,checksum\n{given}", "list.csv"))
-    inventory = take_inventory(store, lake, "b", "r", now=lambda: NOON)
+    inventory = take_inventory(store, lake, "b", run_id, now=lambda: NOON)
+    scratch = f"scratch/{run_id}/"
     with lake.workspace() as workspace:
         objects = lake.fetch(inventory.file, workspace)
-        baselines = take_baselines(
+        records = take_baselines(
             store,
-            attributes,
-            lake,
-            "b",
-            objects,
-            "MD5",
-            workspace,
-            "scratch/r/",
-            2,
+            **{"attributes": None, **(taking or {})},
+            lake=lake,
+            bucket="b",
+            objects=objects,
+            preferred=preferred,
+            workspace=workspace,
+            scratch=scratch,
+            threads=2,
             everything=True,
-            **taking or {},
-        )
-        plans = plan_ingest(lake, "scratch/r/", objects, baselines.file, "SHA256", workspace)
-        for algorithm, plan in plans.items() if hashed else ():
-            for shard in plan.shards:
-                hash_shard(store, lake, ingest_scratch("scratch/r/", algorithm), plan, shard, "r", 2)
-        return make_ingest_report(
-            lake, "scratch/r/", plans, objects, baselines.file, "b", "r", workspace, everything, **more
-        )
+        ).file
+        expected = with_expectations(lake, in_force(lake, "b"), objects, records, workspace)
+        plan = make_plan(f"{scratch}expected.parquet", expected, preferred)
+        lake.put(plan.inventory, Path(shutil.copy(expected, workspace / "copy.parquet")), replace=True)
+        for shard in plan.shards:
+            hash_shard(store, lake, scratch, plan, shard, run_id, 2)
+        kept = keep_checksums(lake, scratch, plan, "b", run_id)
+        lake.put(baselines_file("b", run_id), Path(shutil.copy(records, workspace / "records.parquet")))
+        return report_again(lake, run_id, kept.file, workspace, **more)
 
 
-def rows(tmp_path: Path, made: IngestReport) -> dict[str, tuple[str, str, str, str | None]]:
+def report_again(
+    lake: Lake,
+    run_id: str,
+    checks: str,
+    workspace: Path,
+    **more: Any,  # noqa: ANN401
+) -> IngestReport:
+    records = lake.fetch(baselines_file("b", run_id), workspace)
+    run = IngestRun("b", run_id, checks, lake.fetch(checks, workspace), records)
+    return make_ingest_report(lake, run, workspace, **more)
+
+
+def csv_rows(lake: Lake, made: IngestReport) -> list[dict[str, str]]:
+    return read_report(lake.location(made.csv))
+
+
+def rows(lake: Lake, made: IngestReport) -> dict[str, tuple[str, str, str, str | None]]:
     return {
         row["key"]: (row["result"], row["compared_with"], row["status"], row["algorithm"])
-        for row in pq.read_table(tmp_path / made.table).to_pylist()
+        for row in csv_rows(lake, made)
     }
 
 
@@ -116,7 +140,7 @@ def test_of_all_kinds_of_records_the_first_that_is_there_is_compared_with(tmp_pa
         store.put("bag/bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
         store.put("bag/manifest-md5.txt", f"{MD5}  data/a\n".encode())
     given = f"bag/data/a,{MD5}\n" if "api" in there else ""
-    made = rows(tmp_path, report(store, lake, given, attributes=Recorded(*there)))["bag/data/a"]
+    made = rows(lake, report(store, lake, given, taking={"attributes": Recorded(*there)}))["bag/data/a"]
     assert made == (
         ("MATCHED", there[0], "succeeded", "SHA1" if there[0] == "s3-checksum" else "MD5")
         if there
@@ -135,7 +159,7 @@ def test_each_way_that_an_object_can_end(tmp_path: Path) -> None:
         }.items()
     )  # fmt: skip
     made = report(store, lake, given)
-    assert rows(tmp_path, made) == {
+    assert rows(lake, made) == {
         "bad-unrecorded": ("SKIPPED", "none", "failed", "SHA256"),
         "bad-wrong": ("SKIPPED", "none", "failed", "MD5"),
         "gone": ("SKIPPED", "none", "skipped", "MD5"),
@@ -167,17 +191,9 @@ def test_a_tag_that_could_not_be_written_is_a_warning_on_a_good_check(tmp_path: 
     store, lake = Troubled(), LocalLake(tmp_path)
     store.put("right", b"abc")
     made = report(store, lake, f"right,{MD5}\n", write_tags=lambda rows: iter(["no: AccessDenied"]))
-    assert rows(tmp_path, made)["right"][0] == "MATCHED"
+    assert rows(lake, made)["right"][0] == "MATCHED"
     failed = {check.name: check.severity for check in verdict(made.counts) if not check.passed}
     assert failed == {"all_tags_written": "WARN"}
-
-
-def test_a_report_that_lacks_parts_is_never_kept(tmp_path: Path) -> None:
-    store, lake = Troubled(), LocalLake(tmp_path)
-    store.put("a", b"abc")
-    with pytest.raises(LakeError, match="hash the bucket in a new run"):
-        report(store, lake, "", hashed=False)
-    assert lake.list("ingest/b/") == []
 
 
 def test_what_was_given_last_counts_and_what_it_corrects_is_a_conflict(tmp_path: Path) -> None:
@@ -187,29 +203,29 @@ def test_what_was_given_last_counts_and_what_it_corrects_is_a_conflict(tmp_path:
         for hours, checksum in enumerate(order):
             records = read_given(f"key,checksum\na,{checksum}\n", f"list-{checksum[:2]}.csv")
             keep_given(lake, "b", records, partial(add, NOON, timedelta(hours=hours)))
-        made = report(store, lake, "")
-        (row,) = pq.read_table(lake.location(made.table)).to_pylist()
-        assert (row["expected"], row["conflicts"]) == (order[-1], 1)
+        (row,) = csv_rows(lake, report(store, lake))
+        assert (row["expected"], row["conflicts"]) == (order[-1], "1")
         assert row["result"] == ("MATCHED" if order[-1] == MD5 else "NOTMATCHED")
 
 
-def test_records_of_another_algorithm_than_the_first_contradict_each_other_too(tmp_path: Path) -> None:
+def test_every_record_that_the_bytes_refute_is_a_conflict_whatever_its_algorithm(tmp_path: Path) -> None:
     store, lake = Troubled(), LocalLake(tmp_path)
     store.put("bag/data/a", b"abc")
     store.put("bag/bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
     store.put("bag/manifest-sha1.txt", f"{'1' * 40}  data/a\n".encode())
-    given = f"bag/data/a,{MD5}\nbag/data/a,{'2' * 40}\n"
-    made = report(store, lake, given)
-    (row,) = [each for each in pq.read_table(tmp_path / made.table).to_pylist() if each["expected"]]
-    assert (row["result"], row["conflicts"]) == ("MATCHED", 1)
-    assert row["detail"] == f"bag/manifest-sha1.txt says {'1' * 40}"
+    given = f"bag/data/a,{MD5}\nbag/data/a,{'2' * 40}\n"  # the MD5 is right, the SHA-1 is not
+    (row,) = [
+        each for each in csv_rows(lake, report(store, lake, given, preferred="MD5")) if each["expected"]
+    ]
+    assert (row["result"], row["algorithm"], row["conflicts"]) == ("MATCHED", "MD5", "2")
+    assert row["detail"] == f"list.csv, line 3 says {'2' * 40}; bag/manifest-sha1.txt says {'1' * 40}"
 
 
 def test_what_was_named_and_is_not_there_is_missing(tmp_path: Path) -> None:
     store, lake = Troubled(), LocalLake(tmp_path)
     store.put("a", b"abc")
-    made = report(store, lake, f"lost,{MD5}\n", gone=[("lost", None), ("typo", None)])
-    found = {row["key"]: row["detail"] for row in pq.read_table(tmp_path / made.table).to_pylist()}
+    made = report(store, lake, f"lost,{MD5}\n", taking={"gone": [("lost", None), ("typo", None)]})
+    found = {row["key"]: row["detail"] for row in csv_rows(lake, made)}
     assert found["lost"] == "it is recorded, but the bucket does not have it"
     assert found["typo"] == "it was to be read, but the bucket does not have it"
     assert made.counts.missing == 2
@@ -222,24 +238,18 @@ def test_what_the_catalog_leaves_out_is_not_missing(tmp_path: Path) -> None:
     assert report(store, lake, f"x.tmp,{MD5}\n", taking=out).counts.missing == 0
 
 
-def test_a_report_whose_plans_are_gone_is_never_kept(tmp_path: Path) -> None:
-    store, lake = Troubled(), LocalLake(tmp_path)
-    store.put("a", b"abc")
-    report(store, lake, "")
-    objects = tmp_path / "inventory" / "b" / "r.parquet"
-    with lake.workspace() as workspace, pytest.raises(LakeError, match="are of 0 of 1 objects"):
-        make_ingest_report(lake, "scratch/r/", {}, objects, objects, "b", "s", workspace, everything=True)
-    assert [file.name for file in lake.list("ingest/b/")] == ["ingest/b/r.parquet"]
-
-
-def test_a_step_that_is_tried_again_leaves_its_table_and_finishes_the_report_from_it(
+def test_a_step_that_is_tried_again_finishes_the_report_and_writes_no_tag_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, lake = Troubled(), LocalLake(tmp_path)
     store.put("right", b"abc")
     store.put("wrong", b"abc")
-    given = f"right,{MD5}\nwrong,{WRONG}\n"
-    put = lake.put
+    put, written = lake.put, list[str]()
+
+    def write_tags(rows: Iterable[dict[str, Any]]) -> Iterator[str | None]:
+        for row in rows:
+            written.append(row["key"])
+            yield "yes" if row["result"] == "MATCHED" else None
 
     def away(name: str, file: Path, replace: bool = False) -> None:
         if name.startswith("reports/"):
@@ -248,14 +258,60 @@ def test_a_step_that_is_tried_again_leaves_its_table_and_finishes_the_report_fro
 
     monkeypatch.setattr(lake, "put", away)
     with pytest.raises(LakeError, match="is away"):
-        report(store, lake, given, now=lambda: NOON)
+        report(store, lake, f"right,{MD5}\nwrong,{WRONG}\n", write_tags=write_tags)
     monkeypatch.setattr(lake, "put", put)
-    table = tmp_path / "ingest" / "b" / "r.parquet"
-    first = table.read_bytes()
     for hours in (1, 2):  # the second is tried again though all is there
-        made = report(store, lake, "", now=lambda hours=hours: NOON + timedelta(hours=hours))
-        assert table.read_bytes() == first
+        with lake.workspace() as workspace:
+            checks, now = checksums_file("b", "r"), NOON + timedelta(hours=hours)
+            made = report_again(lake, "r", checks, workspace, write_tags=write_tags, now=lambda now=now: now)
+        assert written == ["right", "wrong"]
         assert (made.counts.objects, made.counts.matched, made.counts.not_matched) == (2, 1, 1)
         assert [row["key"] for row in made.rows_not_ok] == ["wrong"]
-        assert len((tmp_path / made.csv).read_text().splitlines()) == 3
+        assert [row["tags_written"] for row in csv_rows(lake, made)] == ["yes", ""]
         assert json.loads((tmp_path / made.stats).read_text()) == vars(made.counts)
+
+
+def test_a_crc_never_stands_before_a_cryptographic_record_and_is_a_conflict_where_the_bytes_refute_it(
+    tmp_path: Path,
+) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("a", b"abc")
+    given = "a,CRC32:00000000\n"
+    (row,) = csv_rows(lake, report(store, lake, given, taking={"attributes": Recorded("object-etag")}))
+    assert (row["result"], row["compared_with"], row["conflicts"]) == ("MATCHED", "object-etag", "1")
+    assert row["detail"] == "list.csv, line 2 says 00000000"
+
+
+def test_a_record_that_the_bytes_prove_is_a_conflict_of_a_stronger_one_that_they_refute(
+    tmp_path: Path,
+) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("a", b"abc")
+    made = report(store, lake, f"a,SHA1:{'0' * 40}\n", taking={"attributes": Recorded("object-etag")})
+    (row,) = csv_rows(lake, made)
+    assert (row["result"], row["algorithm"], row["conflicts"]) == ("NOTMATCHED", "SHA1", "1")
+    assert (row["checksum"], row["expected"]) == (hashlib.sha1(b"abc").hexdigest(), "0" * 40)
+    assert row["detail"] == f"ETag says {MD5}"
+
+
+def test_a_correction_given_by_hand_counts_though_it_is_of_another_algorithm(tmp_path: Path) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("a", b"abc")
+    for hours, checksum in enumerate(("0" * 64, MD5)):  # the first is of the bucket's own algorithm
+        records = read_given(f"key,checksum\na,{checksum}\n", "list.csv")
+        keep_given(lake, "b", records, partial(add, NOON, timedelta(hours=hours)))
+    (row,) = csv_rows(lake, report(store, lake))
+    assert (row["result"], row["algorithm"], row["conflicts"]) == ("MATCHED", "MD5", "1")
+
+
+def test_the_ledger_has_the_buckets_own_checksum_and_that_of_the_record_of_one_reading(
+    tmp_path: Path,
+) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("a", b"abc")
+    report(store, lake, f"a,{MD5}\n")
+    (row,) = pq.read_table(tmp_path / checksums_file("b", "r")).to_pylist()
+    assert (row["checksum"], row["other_checksums"]) == (hashlib.sha256(b"abc").hexdigest(), [("MD5", MD5)])
+    assert (row["verdict"], row["expected"], row["expected_from"]) == ("matched", MD5, "api")
+    assert store.read_keys == ["a"]
+    assert not (tmp_path / "ingest").exists()

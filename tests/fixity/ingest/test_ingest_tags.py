@@ -15,8 +15,8 @@ from tests.fixity.support import NOON
 
 MD5, WRONG = "a" * 32, "0" * 32
 ROW = {
-    "key": "a", "version_id": None, "etag": None, "algorithm": "MD5", "checksum": MD5, "status": "succeeded",
-    "result": "MATCHED", "conflicts": 0, "unusable_records": 0,
+    "key": "a", "version_id": None, "etag": None, "own_algorithm": "MD5", "own_checksum": MD5,
+    "status": "succeeded", "result": "MATCHED", "conflicts": 0, "unusable_records": 0,
 }  # fmt: skip
 
 

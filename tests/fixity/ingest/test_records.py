@@ -23,6 +23,7 @@ from fixity.ingest.records.by_hand import given_records
 from fixity.ingest.records.manifests import find_manifests, is_of_manifest, manifest_records
 from fixity.ingest.records.record import SOURCES, Record, rank
 from fixity.lake import LocalLake
+from fixity.ledger.judge import strength
 from tests.fixity.ingest.test_restore import head
 from tests.fixity.support import NOON, MemoryStore, listed, s3_store
 
@@ -67,7 +68,7 @@ def test_what_tags_record() -> None:
     ]
 
 
-def test_kinds_come_in_the_issues_order_and_then_the_buckets_own_algorithm_and_the_strongest() -> None:
+def test_no_crc_stands_before_a_cryptographic_record_then_kinds_and_the_buckets_own_algorithm_count() -> None:
     assert SOURCES == (
         "api", "manifest", "object-tagging", "object-metadata", "s3-checksum", "object-etag"
     )  # fmt: skip
@@ -76,8 +77,13 @@ def test_kinds_come_in_the_issues_order_and_then_the_buckets_own_algorithm_and_t
         ((source, each) for source in reversed(SOURCES) for each in algorithms),
         key=lambda record: rank(record[0], record[1], "MD5"),
     )
-    assert [source for source, _ in ordered] == [source for source in SOURCES for _ in algorithms]
-    assert [each for _, each in ordered[:5]] == ["MD5", "SHA512", "SHA256", "CRC32", None]
+    assert ordered == [
+        *((source, each) for source in SOURCES for each in ("MD5", "SHA512", "SHA256")),
+        *((source, each) for source in SOURCES for each in ("CRC32", None)),
+    ]
+    # The same order as where a check is judged, and where the ledger is folded.
+    by_strength = sorted(ordered, key=lambda record: strength(record[0], record[1] or ""), reverse=True)
+    assert by_strength == ordered
 
 
 def test_stored_checksums_tags_and_metadata_are_read_over_the_wire(moto_server: MotoServer) -> None:

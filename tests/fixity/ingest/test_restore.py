@@ -18,14 +18,13 @@ from devstack.moto_server import MotoServer
 from devstack.seaweedfs import REGION
 from fixity.buckets import BucketUnreachable, ObjectSkipped, ObjectUnreadable
 from fixity.buckets.s3.attributes import Attributes, Head
-from fixity.catalog import Restore, Store
+from fixity.catalog import Bucket, Restore, Store
 from fixity.catalog.clients import s3_client
 from fixity.ingest.restore.archives import archive_of, days_for, estimate, tier_for, wait_for
 from fixity.ingest.restore.look import Look, look_at_archived
 from fixity.lake import LakeError, LocalLake
-from fixity.lake.paths import ingest_file
 from fixity.ledger.inventory import take_inventory
-from fixity.tables import INGEST, Provenance
+from fixity.tables import CHECKSUMS, INGEST, Provenance
 from tests.fixity.support import s3_store
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -99,9 +98,8 @@ class Site:
         return look_at_archived(
             self.lake,
             self.attributes,
-            "b",
+            Bucket(name="b", restore=Restore(**settings)),
             self.inventory,
-            Restore(**settings),
             f"look-{self._looks}",
             2,
             lambda: NOON + timedelta(hours=hours),
@@ -109,7 +107,7 @@ class Site:
 
 
 def checks_of(site: Site) -> list[dict[str, Any]]:
-    files = [site.lake.location(file.name) for file in site.lake.list("ingest/b/")]
+    files = [site.lake.location(file.name) for file in site.lake.list("checksums/b/")]
     return [row for file in files for row in pq.read_table(file).to_pylist()]
 
 
@@ -238,7 +236,12 @@ def test_a_restore_that_expires_unread_is_asked_for_once_more_and_then_failed(si
     assert len(scripted.asked) == 2
     # It is among the bucket's checks, whatever looks come after.
     (check,) = checks_of(site)
-    assert (check["status"], check["error_code"], check["result"]) == ("failed", "RestoreExpired", "SKIPPED")
+    assert (check["status"], check["error_code"], check["verdict"]) == (
+        "failed",
+        "RestoreExpired",
+        "not_compared",
+    )
+    assert (check["size"], check["is_latest"], check["last_modified"] is None) == (3, True, False)
 
 
 def test_a_look_that_is_tried_again_in_its_run_keeps_what_it_saw_last(site: Site) -> None:
@@ -278,7 +281,7 @@ def test_an_expired_restore_is_a_failed_check_though_the_lake_was_away_for_a_mom
             raise LakeError("the lake is away")
         put(name, file, replace)
 
-    for folder in ("ingest/", "restored/"):
+    for folder in ("checksums/", "restored/"):
         monkeypatch.setattr(site.lake, "put", partial(away, folder))
         with pytest.raises(LakeError):
             site.look(hours=400)
@@ -288,26 +291,6 @@ def test_an_expired_restore_is_a_failed_check_though_the_lake_was_away_for_a_mom
     assert states(site.look(hours=401)) == {"film": "failed"}
     (check,) = checks_of(site)
     assert (check["status"], check["error_code"]) == ("failed", "RestoreExpired")
-
-
-def test_an_expired_restore_leaves_the_ingest_checks_of_its_own_run_as_they_are(site: Site) -> None:
-    site.put("film")
-    site.attributes = Scripted([head(), head(), head()], ["requested", "requested"])
-    site.look()
-    site.look(hours=200)
-    of_run = Path(site.lake.location(ingest_file("b", "look-3")))
-    of_run.parent.mkdir(parents=True)
-    row = {name: None for name in INGEST.names} | {
-        "key": "other", "result": "NOTMATCHED", "compared_with": "manifest", "conflicts": 0,
-        "status": "succeeded", "checked_at": NOON, "run_id": "look-3",
-    }  # fmt: skip
-    listed = Provenance("b", "look-3", "listed", NOON)
-    pq.write_table(pa.Table.from_pylist([row], listed.attach(INGEST)), of_run)
-    assert states(site.look(hours=400)) == {"film": "failed"}
-    assert {check["key"]: check["result"] for check in checks_of(site)} == {
-        "film": "SKIPPED",
-        "other": "NOTMATCHED",
-    }
 
 
 def test_what_expires_between_two_attempts_of_a_look_is_told_beside_what_the_first_told(
@@ -330,11 +313,11 @@ def test_what_expires_between_two_attempts_of_a_look_is_told_beside_what_the_fir
     with pytest.raises(LakeError):
         site.look(hours=400)
     monkeypatch.setattr(site.lake, "put", put)
-    before = [file for file in site.lake.list("ingest/b/")]
+    before = [file for file in site.lake.list("checksums/b/")]
     site._looks -= 1
     site.attributes = ByKey({"a": head(), "b": head()})
     assert states(site.look(hours=401)) == {"a": "failed", "b": "failed"}
-    after = site.lake.list("ingest/b/")
+    after = site.lake.list("checksums/b/")
     assert (len(before), len(after)) == (1, 2)
     assert before[0] in after
     assert sorted(check["key"] for check in checks_of(site)) == ["a", "b"]
@@ -390,18 +373,26 @@ def test_an_object_that_was_overwritten_or_deleted_falls_out_with_a_word(site: S
     assert look.notes[0] == "a: the object is gone since it was listed"
 
 
-def test_what_is_restored_and_cannot_be_read_is_tried_twice(site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["before", "now"])
+def test_what_is_restored_and_cannot_be_read_is_tried_twice(site: Site, tmp_path: Path, version: str) -> None:
     site.put("film")
     site.attributes = Scripted([], ["restored"])
     (row,) = site.look().ready
+    folder, schema = ("checksums", CHECKSUMS) if version == "now" else ("ingest", INGEST)
     for number in (1, 2):
+        of_schema: dict[str, Any] = (
+            {"algorithm": "SHA256", "bytes_read": 0, "is_latest": True}
+            if version == "now"
+            else {"result": "SKIPPED", "compared_with": "none", "conflicts": 0}
+        )
         check = {
-            **dict.fromkeys(INGEST.names), "key": "film", "etag": row.etag, "result": "SKIPPED",
-            "compared_with": "none", "conflicts": 0, "status": "failed", "error_code": "Torn",
-            "checked_at": NOON + timedelta(hours=number), "run_id": f"read-{number}",
+            **dict.fromkeys(schema.names), "key": "film", "etag": row.etag, "size": 3, "status": "failed",
+            "error_code": "Torn", "checked_at": NOON + timedelta(hours=number), "run_id": f"read-{number}",
+            **of_schema,
         }  # fmt: skip
-        pq.write_table(pa.Table.from_pylist([check], INGEST), tmp_path / "read.parquet")
-        site.lake.put(f"ingest/b/read-{number}.parquet", tmp_path / "read.parquet")
+        of = Provenance("b", f"read-{number}", f"read-{number}", NOON).attach(schema)
+        pq.write_table(pa.Table.from_pylist([check], of), tmp_path / "read.parquet")
+        site.lake.put(f"{folder}/b/read-{number}.parquet", tmp_path / "read.parquet")
         site.attributes = Scripted([head(restore_ongoing=False)], [])
         look = site.look(hours=number + 1)
         assert states(look) == {"film": "restored" if number == 1 else "failed"}
