@@ -19,10 +19,11 @@ from fixity.ingest.report import IngestCounts, IngestReport, IngestRun, TagWrite
 from fixity.ingest.tags import tag_writer
 from fixity.ingest.verdict import check_names, verdict
 from fixity.lake import Lake
-from fixity.lake.paths import baselines_file, checksums_file, scratch_folder
+from fixity.lake.paths import baselines_file, checksums_file
 from fixity.ledger.inventory import TableMissing
 from fixity.tables import INGEST
 from fixity_assets.describe import GROUP, RETRIES, column_schema, failures_in_plain_words
+from fixity_assets.selected import selected_scratch
 from jobs.names import SELECTION
 from resources import LakeResource, StoresResource
 
@@ -62,7 +63,7 @@ def ingest_report_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]
                 of_bucket = (
                     report.counts if run.everything else counts_of_bucket(kept_in, bucket.name, workspace)
                 )
-            kept_in.remove(scratch_folder(context.run.root_run_id or context.run.run_id))
+            kept_in.remove(selected_scratch(context.run))  # the checks were the last to need it
         counts = {name: value for name, value in vars(report.counts).items() if name != "compared_with"}
         context.log.info(f"{bucket.name}: {counts}")
         return dg.MaterializeResult(

@@ -19,6 +19,11 @@ from fixity.ledger.selection import read_selection
 from jobs.names import SELECTION
 
 
+def selected_scratch(run: dg.DagsterRun) -> str:
+    """Where in the lake the assets of a run keep what they share of its objects."""
+    return scratch_folder(run.root_run_id or run.run_id, "selected")
+
+
 class SelectedObjects:
     """The objects of one run, and the tables of them."""
 
@@ -28,7 +33,7 @@ class SelectedObjects:
         self._bucket = bucket
         self._place = place
         self._name = context.run.tags.get(SELECTION)
-        self.scratch = scratch_folder(context.run.root_run_id or context.run.run_id, "selected")
+        self.scratch = selected_scratch(context.run)
 
     @property
     def everything(self) -> bool:
