@@ -8,6 +8,10 @@ CLOCKS_DIFFER = timedelta(days=1)
 """A time further in the future is one of a clock that was wrong."""
 
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Long ago: the time of what has none that can be believed."""
+
+
 def utc_now() -> datetime:
     """The time, in UTC."""
     return datetime.now(UTC)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fixity.clock import utc_now
+from fixity.clock import EPOCH, utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database, view
 from fixity.ledger.files import ledger_files, run_of, usable_files
@@ -23,7 +23,7 @@ from fixity.ledger.fold import Settings, keep_since
 from fixity.ledger.fold_some import define_known, fold_keys
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
 from fixity.ledger.views import view_now
-from fixity.tables import CHECKSUMS, DIFFERS, Provenance
+from fixity.tables import CHECKSUMS, Provenance
 
 if TYPE_CHECKING:
     import duckdb
@@ -62,7 +62,7 @@ def damage_after(
         files = [*_unfolded(lake, snapshot, run, workspace), run_file]
         _define_suspects(database, lake, snapshot, files, workspace)
         rows = fold_keys(database, settings, inventory, "FROM suspects")
-    return damages(rows.filter(rows.column("listed")))
+    return damages(_there(rows, Provenance.read(inventory).listed_at))
 
 
 def damage_after_some(
@@ -70,8 +70,7 @@ def damage_after_some(
 ) -> list[Damage]:
     """The same after a run over a few objects; what they became is kept beside the snapshot that it rests on.
 
-    So the next one need not fold the whole bucket. Objects that are newer than the inventory are damaged
-    where this run found them so. Raises LakeError.
+    So the next one need not fold the whole bucket. Raises LakeError.
     """
     run_id = Provenance.read(run_file).run_id
     with open_database(workspace) as database:
@@ -82,9 +81,8 @@ def damage_after_some(
         changed = workspace / "changed.parquet"
         pq.write_table(rows, changed)
         keep_since(lake, snapshot, changed, run_id, utc_now())
-    told = pa.concat_tables([rows, others]).sort_by("key")
-    found_now = pc.and_(pc.equal(told.column("run_id"), run_id), pc.equal(told.column("verdict"), DIFFERS))
-    return damages(told.filter(pc.or_(told.column("listed"), pc.fill_null(found_now, False))))
+    listed_at = snapshot.provenance.listed_at if snapshot else EPOCH
+    return damages(_there(pa.concat_tables([rows, others]).sort_by("key"), listed_at))
 
 
 def _unfolded(lake: Lake, snapshot: Snapshot | None, run: Provenance, workspace: Path) -> list[Path]:
@@ -118,6 +116,14 @@ def _is_in_force(lake: Lake, snapshot: Snapshot) -> bool:
     return newest is not None and newest.generation == snapshot.generation
 
 
+def _there(rows: pa.Table, listed_at: datetime) -> pa.Table:
+    """The rows of objects that are listed, or were checked after the listing and so may be newer than it."""
+    checked_since = pc.greater(
+        rows.column("checked_at"), pa.scalar(listed_at, SNAPSHOT.field("checked_at").type)
+    )
+    return rows.filter(pc.or_(rows.column("listed"), pc.fill_null(checked_since, False)))
+
+
 def damages(rows: pa.Table) -> list[Damage]:
     """The damaged ones among rows of a snapshot."""
     return [
@@ -135,8 +141,9 @@ def damages(rows: pa.Table) -> list[Damage]:
 
 
 def damaged_now(lake: Lake, snapshot: Snapshot) -> list[Damage]:
-    """All listed objects that are damaged, as far as the ledger knows, by key. Raises LakeError."""
+    """All objects that are there and damaged, as far as the ledger knows, by key. Raises LakeError."""
     with lake.workspace() as workspace, open_database(workspace) as database:
         view_now(database, lake, snapshot, "damaged", workspace)
-        rows = database.execute("FROM now WHERE listed AND damaged_at IS NOT NULL ORDER BY key, version_id")
-        return damages(rows.to_arrow_table().select(SNAPSHOT.names).cast(SNAPSHOT))
+        rows = database.execute("FROM now WHERE damaged_at IS NOT NULL ORDER BY key, version_id")
+        table = rows.to_arrow_table().select(SNAPSHOT.names).cast(SNAPSHOT)
+    return damages(_there(table, snapshot.provenance.listed_at))

@@ -4,4 +4,4 @@
 CREATE OR REPLACE TEMP TABLE suspects AS
 SELECT key FROM checks WHERE verdict = 'differs' OR (verdict IS NULL AND status = 'succeeded')
 UNION
-SELECT key FROM now WHERE listed AND damaged_at IS NOT NULL
+SELECT key FROM now WHERE damaged_at IS NOT NULL

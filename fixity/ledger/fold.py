@@ -58,7 +58,11 @@ _NEWS = """
     WHERE checksum IS NOT NULL AND expected IS NOT NULL
 """
 _KEPT_FOR = timedelta(days=1)
-_CHOSEN = {"queue": "listed AND left_out IS NULL", "damaged": "listed AND damaged_at IS NOT NULL"}
+_CHOSEN = {
+    "queue": "listed AND left_out IS NULL",
+    # What was checked after the listing may be newer than it.
+    "damaged": "(listed OR checked_at > TIMESTAMPTZ '{listed_at}') AND damaged_at IS NOT NULL",
+}
 TABLES = ("objects", *_CHOSEN)
 
 
@@ -172,7 +176,9 @@ def fold(
         columns = ", ".join(SNAPSHOT.names)
         for name, which in _CHOSEN.items():
             database.execute(
-                f"COPY (SELECT {columns} FROM objects WHERE {which} ORDER BY due_at NULLS FIRST, key "
+                f"COPY (SELECT {columns} FROM objects "
+                f"WHERE {which.format(listed_at=listing.provenance.listed_at.isoformat())} "
+                "ORDER BY due_at NULLS FIRST, key "
                 f"LIMIT {QUEUE_ROWS}) TO '{workspace / name}.parquet' (COMPRESSION zstd)"
             )
     snapshot = Snapshot(

@@ -57,6 +57,7 @@ counted AS (
     SELECT
         c.*,
         o.checks = 1 AS alone,
+        struct_pack(expected, expected_algorithm, expected_from, verdict) AS as_kept,
         read AND coalesce(verdict IS NULL OR (contested AND verdict = 'registered'), false) AS anew
     FROM checks AS c
     JOIN objects AS o ON o.key_hash = hash(c.key) AND o.content = c.content
@@ -91,7 +92,11 @@ judged AS (
             WHEN 'differs' THEN expected_algorithm
             ELSE algorithm
         END AS base_algorithm,
-        CASE verdict WHEN 'differs' THEN expected WHEN 'not_compared' THEN NULL ELSE checksum END AS base,
+        CASE
+            WHEN anew AND verdict <> 'registered' THEN NULL
+            WHEN verdict = 'differs' THEN expected
+            WHEN verdict <> 'not_compared' THEN checksum
+        END AS base,
         CASE verdict WHEN 'registered' THEN 'first_seen' ELSE expected_from END AS base_from,
         CASE verdict WHEN 'registered' THEN 0 ELSE strength(expected_from, expected_algorithm) END AS strength,
         verdict IN ('matched', 'registered') AS is_right
@@ -115,7 +120,8 @@ changed AS (
             struct_pack(
                 version_id, size, etag, last_modified, storage_class, algorithm, checksum_type, checksum, status,
                 error_code, error_message, bytes_read, evidence, checked_at, run_id, is_latest,
-                expected, expected_algorithm, expected_from, verdict, reads, other_checksums
+                expected := as_kept.expected, expected_algorithm := as_kept.expected_algorithm,
+                expected_from := as_kept.expected_from, verdict := as_kept.verdict, reads, other_checksums
             ),
             (NOT only_verdict, made_at, run_id)
         ) AS newest,
@@ -146,7 +152,8 @@ changed AS (
         struct_pack(
             version_id, size, etag, last_modified, storage_class, algorithm, checksum_type, checksum, status,
             error_code, error_message, bytes_read, evidence, checked_at, run_id, is_latest,
-            expected, expected_algorithm, expected_from, verdict, reads, other_checksums
+            expected := as_kept.expected, expected_algorithm := as_kept.expected_algorithm,
+                expected_from := as_kept.expected_from, verdict := as_kept.verdict, reads, other_checksums
         ) AS newest,
         made_at,
         CASE WHEN base IS NOT NULL AND base_algorithm = $algorithm

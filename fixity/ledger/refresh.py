@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
-from fixity.clock import CLOCKS_DIFFER, utc_now
+from fixity.clock import CLOCKS_DIFFER, EPOCH, utc_now
 from fixity.lake import Lake
 from fixity.ledger.files import ingest_tables, ledger_files, run_of
 from fixity.ledger.fold import QUEUE_ROWS, TABLES, Settings, fold
@@ -14,7 +14,6 @@ from fixity.ledger.listing import Listing, inventory_in_force
 from fixity.ledger.snapshot import Snapshot, in_force
 
 _MOST_SINCE = 200  # files of changed rows that are read beside a snapshot before it is folded anew
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def ready(
@@ -86,7 +85,7 @@ def _is_behind(
         or snapshot.inventory_run_id != listing.provenance.run_id
         or snapshot.every != settings.every.total_seconds()
         or snapshot.algorithm != settings.algorithm
-        or max(datetime.fromisoformat(snapshot.folded_at), *(each.at for each in since), _LONG_AGO)
+        or max(datetime.fromisoformat(snapshot.folded_at), *(each.at for each in since), EPOCH)
         > now + CLOCKS_DIFFER  # reckoned by a clock that was wrong
         or (snapshot.doubted and abs(now - datetime.fromisoformat(snapshot.folded_at)) > CLOCKS_DIFFER)
         or len(since) > _MOST_SINCE
