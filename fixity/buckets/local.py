@@ -22,13 +22,13 @@ import pyarrow as pa
 from fixity.buckets.base import (
     CHANGED,
     DELETED,
-    EPOCH,
     ListedObject,
     ObjectSkipped,
     ObjectUnreadable,
     Sink,
 )
 from fixity.buckets.throttle import Throttle
+from fixity.clock import EPOCH
 from fixity.errors import BucketUnreachable
 from fixity.tables import INVENTORY
 
