@@ -1,4 +1,4 @@
-"""The two lakes, which the tests of what is kept run on in turn."""
+"""The two lakes, which the tests of what is kept run on in turn; and readers that are closed at a test's end."""
 
 from __future__ import annotations
 
@@ -9,12 +9,33 @@ from typing import TYPE_CHECKING
 import pytest
 
 from devstack.seaweedfs import REGION, SeaweedFS
+from fixity.buckets.s3.address import Address
+from fixity.buckets.s3.requests import Requests
+from fixity.buckets.throttle import Throttle
 from fixity.catalog import Store
 from fixity.lake import Lake, LocalLake
 from fixity.lake.s3 import S3Lake
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+@pytest.fixture(autouse=True)
+def readers_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the connections of each S3 reader that a test opens.
+
+    A socket that is collected while it is open warns, in whichever test runs then; warnings are errors.
+    """
+    opened: list[Requests] = []
+
+    def noted(name: str, address: Address, throttle: Throttle) -> Requests:
+        opened.append(Requests(name, address, throttle))
+        return opened[-1]
+
+    monkeypatch.setattr("fixity.buckets.s3.reader.Requests", noted)
+    yield
+    for each in opened:
+        each.close()
 
 
 @pytest.fixture(scope="session")
