@@ -7,11 +7,26 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import batch, comparing, data, ingest, listing, map_results, memory, reading, results, rolling
+from bench import (
+    batch,
+    comparing,
+    data,
+    http,
+    ingest,
+    listing,
+    map_results,
+    memory,
+    reading,
+    results,
+    rolling,
+    signer,
+)
 from bench.measure import Row, table
 
 PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
     "reading": reading.rows,
+    "signer": signer.rows,
+    "http": http.rows,
     "listing": listing.rows,
     "memory": memory.rows,
     "map-results": map_results.rows,

@@ -18,7 +18,7 @@ from bench.data import ROOT, Collections, Endpoint, serving
 from bench.measure import Row, beside, in_turn
 from devstack.stub_s3 import StubS3
 
-_BUCKET = "made-up"
+MADE_UP_BUCKET = "made-up"
 
 
 def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
@@ -47,16 +47,19 @@ def _cpu_row(collections: Collections, rounds: int, scratch: Path) -> Row:
 
 
 def _memory_row(objects: int, scratch: Path) -> Row:
-    with _made_up_server(objects) as url:
-        used = ours(Endpoint(url, scratch), "list", _BUCKET)
+    with made_up_server(objects) as url:
+        used = ours(Endpoint(url, scratch), "list", MADE_UP_BUCKET)
     name = f"listing of {objects:,} (pages made up), peak memory"
     return Row(name, used.peak / 1e6, None, None, 200, "MB")
 
 
 @contextmanager
-def _made_up_server(objects: int) -> Iterator[str]:
-    """A server in a process of its own, which ends when its stdin is closed."""
-    command = [sys.executable, "-m", __name__, str(objects)]
+def made_up_server(objects: int, size: int = 1024) -> Iterator[str]:
+    """The URL of a server with a bucket of objects of `size` bytes, all made up when they are asked for.
+
+    The server is a process of its own, which ends when its stdin is closed.
+    """
+    command = [sys.executable, "-m", __name__, str(objects), str(size)]
     with subprocess.Popen(
         command, cwd=ROOT.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
@@ -67,12 +70,12 @@ def _made_up_server(objects: int) -> Iterator[str]:
             server.stdin.close()
 
 
-def _serve(objects: int) -> None:
+def _serve(objects: int, size: int) -> None:
     with StubS3() as server:
-        server.make_synthetic_bucket(_BUCKET, objects)
+        server.make_synthetic_bucket(MADE_UP_BUCKET, objects, size)
         print(server.endpoint_url, flush=True)
         sys.stdin.read()
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    _serve(int(sys.argv[1]), int(sys.argv[2]))
