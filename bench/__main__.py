@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench import (
     batch,
+    campaign,
     comparing,
     data,
     http,
@@ -33,6 +34,7 @@ PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
     "report": comparing.rows,
     "ingest": ingest.rows,
     "s3-batch": batch.rows,
+    "campaign": campaign.rows,
     "rolling": rolling.rows,
     "report-large": comparing.large_rows,
 }
