@@ -25,7 +25,7 @@ demo: $(READY) ## a source, its replica, damage on purpose, and the report; DIR=
 demo-batch: $(READY) ## checksums computed by S3: jobs, events, tables, report, on this machine
 	.venv/bin/python -m demo.batch
 
-test: $(READY) ## the whole test suite
+test: $(READY) ## all tests, in random order; a warning is an error
 	.venv/bin/python -m pytest -n 4 --dist loadfile  # more waits on servers than there is to compute
 
 lint: $(READY) ## ruff, the type checker, and which room may import which
@@ -37,7 +37,7 @@ lint: $(READY) ## ruff, the type checker, and which room may import which
 dev: $(READY) ## the Dagster UI on http://127.0.0.1:PORT (3000), with the catalog of FIXITY_CATALOG, else fixity.yaml here
 	.venv/bin/fixity dev --port $(PORT)
 
-bench: $(READY) ## ours beside rclone; writes bench/RESULTS.md
+bench: $(READY) ## ours beside rclone, boto3 and others; writes bench/RESULTS.md
 	.venv/bin/python -m bench
 
 bench-large: $(READY) ## the report over 100 million rows a side (about 60 GB of disk)

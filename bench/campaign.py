@@ -1,8 +1,7 @@
 """A campaign over very many small files: what it costs to judge each check and to say what is damaged.
 
 The files are local and hold 50 bytes each: hashing is as cheap as it gets. In ours each object has a
-baseline in the ledger, from a campaign before. Beside it stands the same run with nothing expected and nothing
-said.
+baseline in the ledger, from a campaign before. Beside it stands the same run with nothing expected.
 """
 
 from __future__ import annotations
