@@ -128,12 +128,12 @@ def premis(folder: Path) -> None:
 def measure(objects: int, events: int, directory: Path = ROOT) -> list[Row]:
     """The rows of the results: seconds, and peak memory in GB."""
     runs = RUNS if objects > BATCH * RUNS // 2 else objects // BATCH
-    large = make_lake(directory / f"rolling-{objects}", objects, runs)
+    large = make_lake(directory / f"ledger-{objects}", objects, runs)
     shutil.rmtree(large / "standing", ignore_errors=True)
     folded = _run("fold", large)
     chosen = _run("choose", large)
     added = added_seconds(large)
-    small = make_lake(directory / f"premis-{events}", events, -(-events // BATCH))
+    small = make_lake(directory / f"ledger-{events}-whole", events, -(-events // BATCH))
     ready(LocalLake(small), BUCKET, SETTINGS, "fold", lambda: NOW)
     exported = _run("premis", small)
     fold_of_all = f"folding the checks of {objects:,} objects"

@@ -1,4 +1,4 @@
-"""The two lakes, which the tests of what is kept run on in turn; and readers that are closed at a test's end."""
+"""The two lakes, in turn for the tests of what is kept; readers that are closed at a test's end."""
 
 from __future__ import annotations
 
