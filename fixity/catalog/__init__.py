@@ -1,8 +1,8 @@
-"""The catalog: which buckets there are, how each is reached, and which is whose replica.
+"""The catalog: which buckets there are, how to reach each one, and which bucket replicates which.
 
-`load_catalog` reads `fixity.yaml` and gives a `Catalog` in which every name leads somewhere and every
-default is filled in, or a `CatalogError` with all that is wrong with the file. What is done with a
-bucket (opening a store, listing, hashing, comparing) does not belong here, nor do credentials.
+`load_catalog` reads `fixity.yaml`. It returns a `Catalog` in which every name is known and every default
+is filled in, or raises a `CatalogError` that lists every problem of the file. Using a bucket (opening,
+listing, hashing, comparing) does not belong here, nor do credentials.
 """
 
 from fixity.catalog.catalog import Catalog

@@ -1,4 +1,7 @@
-"""What all parts of the catalog have in common: no unknown keys, nothing changed once it is read."""
+"""The base of all parts of the catalog: unknown keys are refused, and values never change after loading.
+
+Keys of one part do not belong here.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Part(BaseModel):
-    """A mapping of the catalog. The text below a field is its meaning, shown where the key is missing."""
+    """A mapping of the catalog. The docstring of a field explains it; errors about a missing key show it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

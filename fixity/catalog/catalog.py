@@ -1,4 +1,7 @@
-"""The catalog as a whole: stores, buckets and pairs by name, and the rules that hold between them."""
+"""The catalog as a whole: stores, buckets and pairs by name, and the rules between them.
+
+The keys of one store, bucket or pair do not belong here; they are in `model`.
+"""
 
 from __future__ import annotations
 
@@ -19,47 +22,47 @@ from fixity.catalog.fields import LakeRoot, Name, Owner
 from fixity.catalog.locations import place_of, place_problems
 from fixity.catalog.map_results import MapResults, map_engine_problems, stores_of_map_results
 from fixity.catalog.model import Bucket, Pair, Store
-from fixity.catalog.queues import Queues, stores_named
+from fixity.catalog.queues import Queues, stores_of_queues
 from fixity.catalog.references import cautions, reference_problems
 from fixity.catalog.s3_batch import with_common_settings
 
 
 class Catalog(Part):
-    """All buckets and pairs, with every default filled in and every name leading somewhere."""
+    """All buckets and pairs, with every default filled in and every name known."""
 
     file: Path
-    """The file that it was read from."""
+    """The file that the catalog was read from."""
     lake: LakeRoot
     """Where tables and reports are kept: a directory (absolute), or s3://bucket/prefix."""
     lake_store: str = "aws"
-    """The name of the store that an s3:// lake is reached through."""
+    """The name of the store that holds an s3:// lake."""
     owners: tuple[Owner, ...] = ()
-    """The owners of buckets that name none."""
+    """The owners of buckets that have no `owners` of their own."""
     stores: dict[str, Store] = Field(default={}, validate_default=True)
     """Stores by name; `aws` is always among them."""
     buckets: dict[str, Bucket] = Field(min_length=1)
-    """Buckets by name, one at least."""
+    """Buckets by name; at least one."""
     pairs: dict[str, Pair] = Field(default={})
     """Pairs by name."""
     queues: Queues = Queues()
-    """The queues that sensors take messages from."""
+    """The queues that sensors read messages from."""
     s3_batch: dict[str, object] = Field(default={})
-    """The settings of S3's batch jobs for every bucket that S3 checks; a bucket's own come first."""
+    """Settings of S3 batch jobs, for every bucket that S3 checks; a bucket's own settings win."""
     stacks: tuple[Name, ...] = ()
-    """DuraCloud stacks: each bucket of theirs that has a `-repl` is a pair."""
+    """DuraCloud stacks: each bucket of a stack that has a `-repl` bucket becomes a pair."""
     map_results: MapResults | None = None
     """Where a Step Functions Distributed Map writes its results."""
 
     def store_of(self, bucket: Bucket) -> Store:
-        """The store that has a bucket (which is not a local directory)."""
+        """The store of a bucket. The bucket must not be a local directory."""
         return self.stores[bucket.store]
 
     def place_of(self, bucket: Bucket) -> str:
-        """Where a bucket is and which versions are meant, as one text: another text, another place."""
+        """Where a bucket is and which versions it lists, as one text; another text means another place."""
         return place_of(bucket, self.store_of(bucket))
 
     def cautions(self, pair: Pair) -> list[str]:
-        """What to tell whoever reads the report of a pair, since the catalog may not mean it so."""
+        """Warnings for the readers of a pair's report: settings that are valid but perhaps not intended."""
         return cautions(self.buckets[pair.source], self.buckets[pair.replica])
 
     def pairs_of(self, bucket_name: str) -> list[Pair]:
@@ -79,7 +82,7 @@ class Catalog(Part):
     @field_validator("stores", "buckets", "pairs", mode="before")
     @classmethod
     def _with_names(cls, section: object, info: ValidationInfo) -> object:
-        """Each part knows its name; a section or part with nothing in it is an empty mapping."""
+        """Add each part's key as its name; an empty section or part becomes an empty mapping."""
         if section is None:
             section = {}
         if not isinstance(section, dict):
@@ -90,9 +93,9 @@ class Catalog(Part):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        named = {("lake_store",): self.lake_store, **dict(stores_named(self.queues))}
-        named |= dict(stores_of_map_results(self.map_results))
-        problems = reference_problems(named, self.stores, self.buckets, self.pairs)
+        used_stores = {("lake_store",): self.lake_store, **dict(stores_of_queues(self.queues))}
+        used_stores |= dict(stores_of_map_results(self.map_results))
+        problems = reference_problems(used_stores, self.stores, self.buckets, self.pairs)
         problems += map_engine_problems(self.map_results, self.buckets)
         problems += place_problems(self.lake, self.lake_store, self.stores, self.buckets)
         if problems:
@@ -116,7 +119,7 @@ class Catalog(Part):
 
 
 def with_name(name: object, part: object) -> object:
-    """A part as it stands in the file, with its key as its name."""
+    """A part as written in the file, with its key added as its name."""
     if part is None:
         part = {}
     return {"name": name, **part} if isinstance(part, dict) else part

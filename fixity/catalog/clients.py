@@ -1,7 +1,7 @@
-"""How a store is reached through boto3: every session and every client, for all that is not in a hot path.
+"""boto3 sessions and clients of stores, for everything that is not in a hot path.
 
-boto3 takes a third of a second to import, so each function imports it when it is called. What is asked
-of a service, and what its errors mean, does not belong here.
+boto3 takes a third of a second to import, so each function imports it when called. Requests to a service
+and the meaning of its errors do not belong here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def store_session(store: Store) -> boto3.Session:
-    """A session with a store's profile, which knows its credentials. Raises BotoCoreError."""
+    """A session with a store's profile and its credentials. Raises BotoCoreError."""
     import boto3
 
     return boto3.Session(profile_name=store.profile)
@@ -45,7 +45,7 @@ def s3_client(store: Store, connections: int = 10) -> S3Client:
             retries={"mode": "adaptive", "total_max_attempts": 8},
             max_pool_connections=max(10, connections),
             s3={"addressing_style": style},
-            # Other vendors refuse the checksums that newer SDKs add by themselves.
+            # Other vendors refuse the checksums that newer SDKs add by default.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),
@@ -53,12 +53,12 @@ def s3_client(store: Store, connections: int = 10) -> S3Client:
 
 
 def aws_s3_client(session: boto3.Session, store: Store, region: str) -> S3Client:
-    """A client of AWS's own endpoint in a region, to ask where a bucket is. Raises BotoCoreError."""
+    """A client of AWS's endpoint in a region, to find the region of a bucket. Raises BotoCoreError."""
     return session.client("s3", region_name=region, verify=_certificates(store))
 
 
 def s3_control_client(store: Store, settings: S3Batch) -> S3ControlClient:
-    """S3 Control in the store's region, where a bucket's jobs run. Raises BotoCoreError."""
+    """A client of S3 Control in the store's region, where a bucket's jobs run. Raises BotoCoreError."""
     from botocore.config import Config
 
     session = store_session(store)
@@ -78,7 +78,7 @@ def s3_control_client(store: Store, settings: S3Batch) -> S3ControlClient:
 
 
 def batch_client(store: Store, settings: S3Batch) -> Any:  # noqa: ANN401 - its stubs are not installed
-    """AWS Batch, the compute service, in the store's region. Raises BotoCoreError."""
+    """A client of AWS Batch, the compute service, in the store's region. Raises BotoCoreError."""
     session = store_session(store)
     return session.client(
         "batch",
@@ -88,7 +88,7 @@ def batch_client(store: Store, settings: S3Batch) -> Any:  # noqa: ANN401 - its 
 
 
 def sqs_client(store: Store, queue: Queue) -> SQSClient:
-    """A client for a queue, in the region that its store or its URL names. Raises BotoCoreError."""
+    """A client for a queue, in the region of its store or of its URL. Raises BotoCoreError."""
     from botocore.config import Config
 
     session = store_session(store)
@@ -106,11 +106,11 @@ def _certificates(store: Store) -> str | None:
 
 
 class _SentTo:
-    """Sends requests to an endpoint as it is: botocore would put the account's id before its host."""
+    """Sends requests to exactly this endpoint: botocore would put the account id in front of the host."""
 
     def __init__(self, endpoint_url: str) -> None:
         self._endpoint_url = endpoint_url
 
     def __call__(self, request: AWSPreparedRequest, **_: object) -> None:
-        way = urlsplit(request.url)
-        request.url = f"{self._endpoint_url}{way.path}" + (f"?{way.query}" if way.query else "")
+        parts = urlsplit(request.url)
+        request.url = f"{self._endpoint_url}{parts.path}" + (f"?{parts.query}" if parts.query else "")

@@ -1,6 +1,6 @@
-"""What is wrong with a catalog, told to the person who wrote it: file, path of keys, value, what is right.
+"""Error messages about a catalog, for its author: file, path of keys, value, and what would be right.
 
-Only the telling. The rules are in `model` and `references`.
+The rules themselves do not belong here; they are in `model` and `references`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from fixity.catalog.catalog import Catalog
 from fixity.catalog.messages import NO_SECRETS, did_you_mean, is_secret_key, key_path, shown
 from fixity.errors import WrongUsage
 
-_FILLED_IN = ("file", "name")  # fields that the file's name and the keys give: nobody writes them
+_FILLED_IN = ("file", "name")  # filled in from the file's name and from keys, never written by users
 
 
 class CatalogError(WrongUsage):
     """The catalog cannot be used.
 
-    file: the catalog, or None where there is none. problems: all that is wrong, each a line that
-    begins with the file's name. As text, all of them, one a line.
+    file: the catalog, or None if there is none. problems: every problem, each a line that begins with
+    the file's name. The error's text is all of them, one a line.
     """
 
     def __init__(self, problems: Sequence[str], file: Path | None = None) -> None:
@@ -40,15 +40,15 @@ class CatalogError(WrongUsage):
 
 
 def describe(error: ValidationError) -> list[str]:
-    """Pydantic's errors about a catalog as sentences, each with the path of keys before it.
+    """Pydantic's errors about a catalog as sentences, each after its path of keys.
 
-    Values under keys that name a credential, and whatever else could be one, are left out.
+    Values that are or could be credentials are left out.
     """
     return [f"{key_path(_as_written(d['loc']))}: {_what(d)}" for d in error.errors(include_url=False)]
 
 
 def unknown_key(keys: Sequence[str | int]) -> str:
-    """What to say of a key that the catalog does not know."""
+    """The error text for a key that the catalog does not know."""
     if is_secret_key(keys[-1]):
         return NO_SECRETS
     allowed = [field for field in _model_at(keys).model_fields if field not in _FILLED_IN]
@@ -56,7 +56,7 @@ def unknown_key(keys: Sequence[str | int]) -> str:
 
 
 def _as_written(keys: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """The path as it stands in the file, where a part's name is its key."""
+    """The path as in the file, where the name of a part is its key."""
     return keys[:2] if len(keys) == 3 and keys[2] == "name" else keys
 
 
@@ -113,7 +113,7 @@ def _not_text(given: object, value: str) -> str:
 
 
 def _meaning(keys: Sequence[str | int]) -> str:
-    """What stands below a field in its model, read here: pydantic would read it at every start."""
+    """The docstring of a field. Read here, because pydantic would read all of them at every start."""
     (described,) = ast.parse(inspect.getsource(_model_at(keys))).body
     assert isinstance(described, ast.ClassDef)
     for stated, below in pairwise(described.body):
@@ -126,20 +126,20 @@ def _meaning(keys: Sequence[str | int]) -> str:
 
 
 def _model_at(keys: Sequence[str | int]) -> type[BaseModel]:
-    """The part of the catalog that a key stands in."""
+    """The part of the catalog that contains a key."""
     model: type[BaseModel] = Catalog
-    way = list(keys[:-1])
-    while way:
-        field = model.model_fields.get(str(way.pop(0)))
+    path = list(keys[:-1])
+    while path:
+        field = model.model_fields.get(str(path.pop(0)))
         annotation = field.annotation if field else None
         if get_origin(annotation) is dict:
-            way = way[1:]  # the part's own name
+            path = path[1:]  # the part's own name
         model = _part_in(annotation) or model
     return model
 
 
 def _part_in(annotation: object) -> type[BaseModel] | None:
-    """The part that a field holds, be it alone, one of several by name, or optional."""
+    """The part that a field holds: alone, in a mapping by name, or optional."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_part_in, get_args(annotation))), None)

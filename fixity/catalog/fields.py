@@ -1,7 +1,7 @@
-"""The kinds of text that the catalog's keys hold, and what can be wrong with each: names, owners, paths.
+"""The kinds of text in the catalog, with a validator for each: names, owners, URLs, paths.
 
-A validator raises ValueError with a whole sentence that shows the bad value, or an error of the type
-`secret`, which shows none. Which key holds which kind is said in `model`.
+A validator raises ValueError with a whole sentence that shows the bad value. An error of the type
+`secret` does not show it. Which key has which kind does not belong here; that is in `model`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _EMAIL = re.compile(r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Z|a-z]{2,7}\b")
 
 
 def _check_name(name: str) -> str:
-    """Names are partition keys and parts of file names, so both Dagster and file systems have a say."""
+    """Names are partition keys and parts of file names: Dagster and file systems must accept them."""
     if not _NAME.fullmatch(name) or "..." in name:
         raise ValueError(
             f"{shown(name)} cannot be a name: up to 201 letters, digits, '.', '_' and '-', "
@@ -40,7 +40,7 @@ def _check_owner(owner: str) -> str:
 
 def _check_endpoint(url: str) -> str:
     if "@" in url:
-        raise PydanticCustomError("secret", "{why}", {"why": f"a user stands in the URL; {NO_SECRETS}"})
+        raise PydanticCustomError("secret", "{why}", {"why": f"the URL has a user in it; {NO_SECRETS}"})
     wanted = "write it as https://host or https://host:port"
     try:
         parts = urlsplit(url)
@@ -57,7 +57,7 @@ def _check_endpoint(url: str) -> str:
 
 
 def _local_path(value: object, info: ValidationInfo) -> object:
-    """An absolute path; `~` is expanded, and a relative path starts at the catalog's own folder."""
+    """An absolute path. `~` is expanded; a relative path starts at the catalog's folder."""
     if not isinstance(value, str | Path):
         return value
     text = str(value)
@@ -85,7 +85,7 @@ def _lake(value: object, info: ValidationInfo) -> object:
             )
         return str(_local_path(value, info))
     if "@" in value:
-        raise PydanticCustomError("secret", "{why}", {"why": f"a user stands in the URL; {NO_SECRETS}"})
+        raise PydanticCustomError("secret", "{why}", {"why": f"the URL has a user in it; {NO_SECRETS}"})
     bucket, _, prefix = value.removeprefix("s3://").partition("/")
     if not bucket or prefix.startswith("/") or re.search(r"[\s?#]", value):
         raise ValueError(f"{shown(value)} is not a place for the lake: write s3://bucket/prefix")
@@ -116,16 +116,16 @@ Text = Annotated[str, Field(min_length=1)]
 """Text that is not empty."""
 
 Owner = Annotated[str, AfterValidator(_check_owner)]
-"""Whom to ask: an e-mail address, or `team:name`."""
+"""Whom to contact: an e-mail address, or `team:name`."""
 
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
-"""The URL of an S3 endpoint: scheme, host and port alone."""
+"""The URL of an S3 endpoint: scheme, host and port only."""
 
 RealName = Annotated[Text, AfterValidator(_check_real_name)]
-"""The name that a store knows a bucket by."""
+"""A bucket's name on its store."""
 
 Prefix = Annotated[str, AfterValidator(_check_prefix)]
-"""What the keys of a part of a bucket begin with."""
+"""The beginning of the keys that belong to a part of a bucket."""
 
 LocalPath = Annotated[Path, BeforeValidator(_local_path)]
 """An absolute local path, written relative to the catalog's folder (`folder` in the context) or with `~`."""

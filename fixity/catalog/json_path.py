@@ -1,6 +1,6 @@
-"""JSON paths that lead to one place, as Step Functions writes them: `$.checksum.sha256`, `$['a b'][0]`.
+"""JSON paths to a single value, as Step Functions writes them: `$.checksum.sha256`, `$['a b'][0]`.
 
-Wildcards, filters and slices, which lead to several places, do not belong here.
+Wildcards, filters and slices, which select several values, do not belong here.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 JsonPath = tuple[str | int, ...]
-"""The way from the top of a JSON value: names of objects' members, positions in arrays."""
+"""The steps from the top of a JSON value: names of members, positions in arrays."""
 
 _STEP = re.compile(
     r"""\.(?P<name>[^\s.\[\]'"*?@$()]+)
@@ -19,14 +19,14 @@ _STEP = re.compile(
 
 
 class _Nothing:
-    """What a path leads to where there is nothing; JSON's null is something."""
+    """The result of a path with no value. It differs from JSON's null, which is a value."""
 
 
 NOTHING = _Nothing()
 
 
 def parse_json_path(text: str) -> JsonPath:
-    """A path as written. Raises ValueError, saying what would be right."""
+    """Parse a path. Raises ValueError that says what would be right."""
     steps: list[str | int] = []
     end = 1 if text.startswith("$") else 0
     while end and end < len(text):
@@ -49,7 +49,7 @@ def parse_json_path(text: str) -> JsonPath:
 
 
 def value_at(value: object, path: JsonPath) -> object:
-    """What a path leads to in a decoded JSON value; NOTHING where it leads nowhere."""
+    """The value at a path in decoded JSON; NOTHING if there is none."""
     for step in path:
         if isinstance(step, str):
             if not isinstance(value, dict) or step not in value:

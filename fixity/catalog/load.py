@@ -1,7 +1,7 @@
-"""Finding the catalog and reading it: from a file to a `Catalog`, or to all that is wrong with it.
+"""Finds the catalog's file and reads it into a `Catalog`, or reports every problem of the file.
 
-How a file becomes a mapping is in `strict_yaml`, the rules in `model` and `references`, the wording of
-errors in `errors`.
+Reading YAML (`strict_yaml`), the rules (`model`, `references`) and the wording of errors (`errors`) do
+not belong here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fixity.catalog.locations import place_problems
 from fixity.catalog.map_results import stores_of_map_results
 from fixity.catalog.messages import key_path
 from fixity.catalog.model import Bucket, Pair, Store
-from fixity.catalog.queues import stores_named
+from fixity.catalog.queues import stores_of_queues
 from fixity.catalog.references import reference_problems
 from fixity.catalog.stacks import StacksUnknown, with_stacks
 from fixity.catalog.strict_yaml import UnreadableError, read_mapping
@@ -28,7 +28,7 @@ FILE_NAME = "fixity.yaml"
 """The catalog's name in the working directory."""
 
 ENVIRONMENT = "FIXITY_CATALOG"
-"""The environment variable that names the catalog."""
+"""The environment variable with the catalog's path."""
 
 PartT = TypeVar("PartT", bound=BaseModel)
 
@@ -36,14 +36,14 @@ PartT = TypeVar("PartT", bound=BaseModel)
 def find_catalog(given: Path | None = None) -> Path:
     """The catalog's file: the one given, else `$FIXITY_CATALOG`, else `./fixity.yaml`.
 
-    Returns: its absolute path; the file is there.
-    Raises: CatalogError, saying where it was looked for and what to do.
+    Returns: the absolute path of an existing file.
+    Raises: CatalogError if there is none; its text says where fixity looked and what to do.
     """
-    named = os.environ.get(ENVIRONMENT, "")
+    from_environment = os.environ.get(ENVIRONMENT, "")
     if given is not None:
         file, source = Path(given), "the path given"
-    elif named:
-        file, source = Path(named), f"the environment variable {ENVIRONMENT}"
+    elif from_environment:
+        file, source = Path(from_environment), f"the environment variable {ENVIRONMENT}"
     else:
         file, source = Path(FILE_NAME), ""
     try:
@@ -68,20 +68,20 @@ def find_catalog(given: Path | None = None) -> Path:
 def load_catalog(given: Path | None = None) -> Catalog:
     """The catalog, validated, with every default filled in.
 
-    Arguments: given: its file; found as `find_catalog` says where it is left out.
-    Raises: CatalogError with all that is wrong, each problem with file, path of keys or line, the bad
-        value, and what would be right.
+    Arguments: given: its file; by default `find_catalog` finds it.
+    Raises: CatalogError with every problem: file, path of keys or line, the bad value, and what would
+        be right.
     """
     file = find_catalog(given)
     try:
         content, problems = read_mapping(file)
     except UnreadableError as error:
-        raise CatalogError([f"{_as_people_see_it(file)}{error}"], file) from None
+        raise CatalogError([f"{_short_path(file)}{error}"], file) from None
     try:
         content = with_stacks(content)
     except StacksUnknown as error:
         problems.append(f": stacks: {error}")
-    if "file" in content:  # the model's one field that is no key of the file
+    if "file" in content:  # a field of the model, but not a key of the file
         problems.append(f": file: {unknown_key(['file'])}")
     try:
         catalog = Catalog.model_validate({**content, "file": file}, context={"folder": file.parent})
@@ -90,15 +90,15 @@ def load_catalog(given: Path | None = None) -> Catalog:
         if not any(details["type"] == "reference" for details in error.errors()):
             problems += [f": {problem}" for problem in _references(content, file.parent)]
     if problems:
-        # Outside of `except`: a traceback would otherwise show values that the problems leave out.
-        raise CatalogError([f"{_as_people_see_it(file)}{problem}" for problem in problems], file)
+        # Outside of `except`: the traceback would otherwise show values that the problems leave out.
+        raise CatalogError([f"{_short_path(file)}{problem}" for problem in problems], file)
     return catalog
 
 
 def _references(content: Mapping[str, object], folder: Path) -> list[str]:
-    """What is wrong between the parts of a catalog of which some are wrong in themselves.
+    """Problems between the parts of a catalog, when some parts are invalid on their own.
 
-    Pydantic does not come so far with such a catalog, and its reader should still see all at once.
+    Pydantic stops before it checks these, but the author should see all problems at once.
     """
     sections = [content.get(key) or {} for key in ("stores", "buckets", "pairs")]
     stores, buckets, pairs = (section if isinstance(section, dict) else None for section in sections)
@@ -108,7 +108,7 @@ def _references(content: Mapping[str, object], folder: Path) -> list[str]:
     known_stores = _parts(Store, {"aws": None, **stores}, folder)
     known_buckets = _parts(Bucket, buckets, folder)
     problems = reference_problems(
-        {("lake_store",): lake_store, **dict(stores_named(content.get("queues")))}
+        {("lake_store",): lake_store, **dict(stores_of_queues(content.get("queues")))}
         | dict(stores_of_map_results(content.get("map_results"))),
         known_stores,
         known_buckets,
@@ -119,7 +119,7 @@ def _references(content: Mapping[str, object], folder: Path) -> list[str]:
 
 
 def _parts(kind: type[PartT], section: Mapping[str, object], folder: Path) -> dict[str, PartT | None]:
-    """The parts of a section by name; None where one is wrong in itself."""
+    """The parts of a section by name; None for an invalid part."""
     parts: dict[str, PartT | None] = {}
     for name, part in section.items():
         try:
@@ -129,8 +129,8 @@ def _parts(kind: type[PartT], section: Mapping[str, object], folder: Path) -> di
     return parts
 
 
-def _as_people_see_it(file: Path) -> str:
-    """The file's name as it would be written in the working directory."""
+def _short_path(file: Path) -> str:
+    """The path relative to the working directory, if the file is below it."""
     try:
         return str(file.relative_to(Path.cwd()))
     except (OSError, ValueError):

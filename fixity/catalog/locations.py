@@ -1,8 +1,8 @@
-"""Where buckets and the lake are, and that no bucket holds another, or the lake.
+"""Where buckets and the lake are; checks that no bucket contains another bucket or the lake.
 
-One place under two names would be hashed twice and could be compared with itself; a lake within a
-bucket would be listed with it, and each run would change what it lists. What else must hold between
-the parts of a catalog is in `references`.
+One place under two names would be hashed twice and could be compared with itself. A lake within a bucket
+would be listed with it, and each run would change the listing. Other rules between the parts of a catalog
+do not belong here; they are in `references`.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from urllib.parse import urlsplit
 from fixity.catalog.model import Bucket, Store
 from fixity.catalog.references import Problem
 
-# Parts of AWS that know nothing of each other, so that each may have a bucket of the same name.
+# Separate partitions of AWS: each may have a bucket of the same name.
 _AWS_PARTITION = re.compile(r"(cn|us-gov|us-iso\w*|eu-iso\w*|eusc)-")
 
 
 class _Place(NamedTuple):
-    """What tells a place from others, and the part of it that is meant: a prefix, or a path."""
+    """A place, and a part of it: a prefix, or a path."""
 
     within: tuple[str, ...]
     part: str
 
     def holds(self, other: _Place) -> bool:
-        """Whether the other lies within this one, or is the same."""
+        """Whether the other place is within this one, or is the same."""
         return self.within == other.within and other.part.startswith(self.part)
 
 
@@ -38,19 +38,19 @@ def place_problems(
     stores: Mapping[str, Store | None],
     buckets: Mapping[str, Bucket | None],
 ) -> Iterator[Problem]:
-    """Buckets that hold each other or the lake, by what the catalog says of them.
+    """Buckets that contain each other or the lake, according to the catalog.
 
-    That two endpoints lead to one place cannot be known here, and is not asked.
+    Two endpoints that lead to one place are not detected.
 
-    Arguments: the lake and its store (None where it is wrong in itself), stores and buckets by name:
-        None where a part is wrong in itself.
+    Arguments: the lake (None if invalid) and its store; stores and buckets by name, None for an invalid
+        part.
     """
     places = {
         name: place
         for name, bucket in buckets.items()
         if bucket is not None and (place := _of_bucket(bucket, stores)) is not None
     }
-    outer = ""  # in this order what lies within a place follows it
+    outer = ""  # sorted, so that whatever is within a place follows it
     for name in sorted(places, key=lambda name: places[name]):
         if not outer or not places[outer].holds(places[name]):
             outer = name
@@ -59,22 +59,23 @@ def place_problems(
         yield (
             ("buckets", name),
             f"{outer} and {name} {'are one place' if same else 'overlap'} ({_shown(places[outer])}"
-            f"{'' if same else f' and {_shown(places[name])}'}): its objects would be hashed twice, and may "
-            "be compared with themselves: name it once, and use that name in all pairs",
+            f"{'' if same else f' and {_shown(places[name])}'}): its objects would be hashed twice, and "
+            "could be compared with themselves: name the place once, and use that name in all pairs",
         )
-    at = None if lake is None else _of_lake(lake, stores.get(lake_store))
+    lake_place = None if lake is None else _of_lake(lake, stores.get(lake_store))
     for name, place in places.items():
-        if at is not None and place.holds(at):
+        if lake_place is not None and place.holds(lake_place):
             yield (
                 ("lake",),
-                f"the lake ({_shown(at)}) lies in the bucket {name} ({_shown(place)}): its own tables would "
-                "be listed with the bucket and change with every run: keep the lake apart",
+                f"the lake ({_shown(lake_place)}) is within the bucket {name} ({_shown(place)}): the lake's "
+                "tables would be listed with the bucket and change with every run: move the lake elsewhere",
             )
 
 
 def place_of(bucket: Bucket, store: Store) -> str:
-    """Where a bucket is and which of its versions are meant, for people and to tell whether it is
-    still the same: `s3://name/prefix at https://host, current versions`.
+    """Where a bucket is and which versions it lists: `s3://name/prefix at https://host, current versions`.
+
+    People read it, and a changed text shows that the bucket's name now means another place.
     """
     if bucket.path is not None:
         return str(bucket.path)
@@ -106,7 +107,7 @@ def _of_store(store: Store) -> tuple[str, ...]:
     if store.endpoint_url is None:
         partition = _AWS_PARTITION.match(store.region or "")
         return ("AWS", partition[1] if partition else "")
-    # Ceph's tenants see buckets of their own under one endpoint: whose a bucket is, the profile says.
+    # Tenants of Ceph share an endpoint but have separate buckets; the profile tells the tenants apart.
     url = urlsplit(store.endpoint_url.lower())
     port = url.port or {"http": 80, "https": 443}[url.scheme]
     return (url.hostname or "", str(port), store.profile or "")

@@ -1,6 +1,6 @@
-"""The catalog's `map_results`: where a Distributed Map writes its results, and what is made of them.
+"""The catalog's `map_results`: where a Distributed Map writes its results, and how to use them.
 
-Reading results and keeping checks does not belong here.
+Reading results and keeping checks do not belong here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fixity.catalog.messages import shown
 from fixity.catalog.model import Bucket
 
 DEFAULT_RESULTS_KEY = "{consignment_id}/{uuid}/results.json"
-"""Where the results of a map run go, unless the catalog says otherwise."""
+"""The default key of a map run's results object."""
 
 ENGINE = "step_functions"
 """The engine of a bucket whose checksums a map computes."""
@@ -27,8 +27,8 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 def _check_results_key(key: str) -> str:
-    named = sorted(set(_PLACEHOLDER.findall(key)))
-    if named != ["consignment_id", "uuid"] or re.search(r"[{}]", _PLACEHOLDER.sub("", key)):
+    placeholders = sorted(set(_PLACEHOLDER.findall(key)))
+    if placeholders != ["consignment_id", "uuid"] or re.search(r"[{}]", _PLACEHOLDER.sub("", key)):
         raise ValueError(
             f"{shown(key)} must name {{consignment_id}} and {{uuid}}, and nothing else in braces: "
             "with less, two map runs would write one object"
@@ -53,11 +53,11 @@ JsonPathText = Annotated[str, AfterValidator(_check_path)]
 """A path into an output, `$.checksum.sha256`."""
 
 PathOrText = Annotated[Text, AfterValidator(_check_path_or_text)]
-"""A path into an output where it begins with `$`, else the value itself."""
+"""A path into an output if it begins with `$`, else the value itself."""
 
 
 class LedgerMapping(Part):
-    """Where in an output of the map the parts of a check stand."""
+    """Where the parts of a check are in an output of the map."""
 
     bucket: PathOrText
     """The bucket that was checked, by its real name: a path, or the name itself."""
@@ -66,49 +66,52 @@ class LedgerMapping(Part):
     checksum: JsonPathText
     """The path of the checksum, in hex or base64."""
     version: JsonPathText | None = None
-    """The path of the version that was read; without it, the current version was."""
+    """The path of the version that was read; by default, the map reads current versions."""
     algorithm: PathOrText | None = None
-    """The algorithm: a path, or its name; the bucket's own where it is left out."""
+    """The algorithm: a path, or its name; by default the bucket's own."""
     status: JsonPathText | None = None
-    """The path of the check's status; without it, a check with a checksum succeeded."""
+    """The path of the check's status; by default, a check with a checksum succeeded."""
     statuses: dict[str, Literal["succeeded", "failed", "skipped"]] = Field(
         default={"succeeded": "succeeded", "failed": "failed", "skipped": "skipped"}, min_length=1
     )
-    """What the words of the status mean: succeeded, failed or skipped."""
+    """What each status word of the map means: succeeded, failed or skipped."""
     checked_at: JsonPathText | None = None
-    """The path of the time at which reading began, in ISO 8601: the earlier of it and the execution's start
-    counts, and the start without it."""
+    """The path of the time when reading began, in ISO 8601. The earlier of this and the execution's start
+    counts; by default, the start."""
 
 
 class MapResults(Part):
-    """Where a Distributed Map's ResultWriter writes, and what is made of its results."""
+    """Where a Distributed Map's ResultWriter writes, and how to use its results."""
 
     bucket: RealName
     """The bucket that the map writes to, by its real name; the results object goes there too."""
     store: str = "aws"
-    """The store that has this bucket, and the buckets that were checked."""
+    """The store of this bucket and of the buckets that the map checks."""
     prefix: Prefix = ""
-    """What the keys of the map's results begin with, before the consignment id."""
+    """The beginning of the keys of the map's results, before the consignment id."""
     results_key: Annotated[str, AfterValidator(_check_results_key)] = DEFAULT_RESULTS_KEY
     """The key of the results object, with {consignment_id} and {uuid} in it."""
     on_failed: Literal["refuse", "include"] = "refuse"
-    """Whether results with failed or pending executions are refused, or these are listed beside."""
+    """Results with failed or pending executions: refuse them, or include them with a list of those."""
     ledger: LedgerMapping | None = None
-    """Where in the outputs checksums stand; without it, no checks are kept."""
+    """Where the checksums are in the outputs; without it, no checks are kept."""
 
 
-def stores_of_map_results(said: object) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The store that `map_results` names, with its path of keys; `said` validated or as in the file."""
-    if isinstance(said, MapResults):
-        yield ("map_results", "store"), said.store
-    elif isinstance(said, Mapping) and isinstance(said.get("store"), str):
-        yield ("map_results", "store"), said["store"]
+def stores_of_map_results(settings: object) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The store that `map_results` names, with its path of keys.
+
+    Arguments: `settings`, validated or as in the file.
+    """
+    if isinstance(settings, MapResults):
+        yield ("map_results", "store"), settings.store
+    elif isinstance(settings, Mapping) and isinstance(settings.get("store"), str):
+        yield ("map_results", "store"), settings["store"]
 
 
 def map_engine_problems(
     settings: MapResults | None, buckets: Mapping[str, Bucket]
 ) -> list[tuple[tuple[str, ...], str]]:
-    """What keeps buckets with `engine: step_functions` from ever getting a checksum, with paths of keys."""
+    """Buckets with `engine: step_functions` that can never get a checksum: path of keys and reason."""
     problems: list[tuple[tuple[str, ...], str]] = []
     for name, bucket in buckets.items():
         if bucket.engine != ENGINE:
@@ -118,7 +121,7 @@ def map_engine_problems(
             problems.append((keys, "a map does not read a local directory: leave `engine` out"))
         elif settings is None or settings.ledger is None:
             problems.append(
-                (keys, f"'{ENGINE}' needs `map_results` with `ledger`: where its checksums stand")
+                (keys, f"'{ENGINE}' needs `map_results` with `ledger`, which says where the checksums are")
             )
         elif settings.store != bucket.store:
             problems.append(

@@ -1,6 +1,7 @@
-"""How the catalog's errors speak of keys and values: safe to print, on one line, never a secret.
+"""Keys and values in error messages of the catalog: safe to print, on one line, without secrets.
 
-Only wording that several modules share. What is right or wrong is decided in `model` and `references`.
+Only wording that several modules share. The rules do not belong here; they are in `model` and
+`references`.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ _SECRET_KEY = re.compile(
 )
 
 NO_SECRETS = (
-    "credentials never stand in the catalog: name a `profile` of the AWS configuration files, or leave "
-    "them to the AWS credential chain (the value is not shown here)"
+    "credentials do not belong in the catalog: name a `profile` of the AWS configuration files, or use "
+    "the AWS credential chain (the value is not shown here)"
 )
 
 
 def shown(value: object) -> str:
-    """A value as an error shows it: on one line and short.
+    """A value for an error message: short and on one line.
 
-    The contents of lists and mappings are left out, and so are URLs with a user or a query: a
-    secret may be among them.
+    The contents of lists and mappings are left out, and URLs with a user or a query too: they may
+    contain a secret.
     """
     if value is None:
         return "nothing"
@@ -46,7 +47,7 @@ def shown(value: object) -> str:
 
 
 def key_path(keys: Sequence[str | int]) -> str:
-    """The way to a value through the file: `buckets.deposit.owners[0]`."""
+    """The path to a value in the file: `buckets.deposit.owners[0]`."""
     path = ""
     for key in keys:
         if isinstance(key, int):
@@ -57,14 +58,14 @@ def key_path(keys: Sequence[str | int]) -> str:
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """`; did you mean X?` where a known word is close to this one, else nothing."""
+    """`; did you mean X?` if a known word is close to this one, else an empty text."""
     by_letters = {_letters(name): name for name in known}
     close = difflib.get_close_matches(_letters(str(word)), by_letters, n=1)
     return f"; did you mean {by_letters[close[0]]}?" if close else ""
 
 
 def is_secret_key(key: object) -> bool:
-    """Whether a key's name says that its value is a credential."""
+    """Whether the name of a key suggests that its value is a credential."""
     return isinstance(key, str) and bool(_SECRET_KEY.search(_letters(key)))
 
 

@@ -1,8 +1,8 @@
-"""The catalog's parts and the rules within each: stores, buckets, pairs, and the catalog as a whole.
+"""The catalog's parts and the rules within each: stores, buckets and pairs.
 
-A new key of `fixity.yaml` is a field here, with its meaning below it: the meaning is shown where the
-key is missing. The kinds of values are in `fields` and `units`, rules between the parts in
-`references`; reading files and wording pydantic's errors are not done here.
+A new key of `fixity.yaml` is a field here, with a docstring that errors show when the key is missing. The
+kinds of values are in `fields` and `units`, rules between parts in `references`. Reading files and
+wording pydantic's errors do not belong here.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 
 
 CHUNK_SIZE = 20 * 1024**3
-"""Bytes of a chunk where a bucket says nothing."""
+"""The default of a bucket's `chunk_size`, in bytes."""
 
 
 class Store(Part):
@@ -50,17 +50,17 @@ class Store(Part):
     name: Name
     """The store's key in the catalog."""
     endpoint_url: Endpoint | None = None
-    """The endpoint, `https://host`; AWS's own where it is left out."""
+    """The endpoint, `https://host`; by default AWS's own."""
     region: Text | None = None
-    """The region to sign for; the AWS configuration's where it is left out."""
+    """The region to sign for; by default that of the AWS configuration."""
     profile: Text | None = None
-    """The profile of the AWS configuration files that has the credentials; else the AWS chain."""
+    """The profile of the AWS configuration files with the credentials; by default the AWS chain."""
     ca_bundle: LocalPath | None = None
-    """Certificates (PEM) to verify an endpoint of one's own with."""
+    """A file of certificates (PEM) to verify your own endpoint with."""
     addressing_style: Literal["auto", "path", "virtual"] = "auto"
-    """Whether the bucket's name stands in the path or in the host's name."""
+    """Whether the bucket's name is in the path or in the host name."""
     monthly_egress: Annotated[ByteSize, Field(gt=0)] | None = None
-    """How much rolling fixity may read of its buckets in any 30 days, in bytes."""
+    """How much rolling fixity may read from its buckets in any 30 days, in bytes."""
 
 
 class Bucket(Part):
@@ -69,27 +69,27 @@ class Bucket(Part):
     name: Name
     """The bucket's key in the catalog, and its partition key."""
     store: str = "aws"
-    """The name of the store that has it; of no meaning for a local directory."""
+    """The name of its store; without effect for a local directory."""
     bucket: RealName | None = None
-    """The name that the store knows it by; the catalog's where it is left out."""
+    """The bucket's name on the store; by default its key in the catalog."""
     prefix: Prefix = ""
-    """Only keys that begin so belong to it."""
+    """Only keys that begin with this prefix belong to the bucket."""
     path: LocalPath | None = None
     """The local directory that is the bucket."""
     exclude: tuple[Text, ...] = ()
-    """Patterns of keys that are left out."""
+    """Patterns of keys to leave out."""
     versions: Literal["current", "all"] = "current"
     """Whether only current versions are listed, or all."""
     algorithm: Algorithm = "SHA256"
-    """What its objects are hashed with."""
+    """The algorithm of its checksums."""
     max_concurrency: Annotated[StrictInt, Field(ge=1, le=1024)] | None = None
-    """How many objects are read at a time, at most (1 to 1024)."""
+    """How many objects are read at once, at most (1 to 1024)."""
     max_bandwidth: Annotated[ByteSize, Field(gt=0)] | None = None
-    """How much is read, at most, in bytes a second."""
+    """How fast the bucket is read, at most, in bytes a second."""
     chunk_size: Annotated[ByteSize, Field(ge=1024 * 1024)] = CHUNK_SIZE
-    """After how many bytes of a large object its progress is kept."""
+    """The progress of a large object is saved after each such number of bytes."""
     archived: Literal["skip", "restore"] = "skip"
-    """What is done with archived objects: nothing, or they are restored and then read."""
+    """Archived objects: skip them, or restore and then read them."""
     restore: Restore = Restore()
     """How archived objects are restored."""
     write_tags: bool = False
@@ -97,23 +97,23 @@ class Bucket(Part):
     engine: Literal["stream", "s3_batch", "step_functions"] = "stream"
     """Who reads the bytes: the platform itself, S3 in a batch job, or a map of Step Functions."""
     s3_batch: S3Batch | None = None
-    """The settings of S3's batch jobs; the catalog's own where it is left out."""
+    """The settings of S3 batch jobs; by default those of the catalog."""
     fixity_every: Term | None = None
-    """How old an object's newest check may be; with it the bucket is checked by rolling fixity."""
+    """How old an object's newest check may be. Rolling fixity checks a bucket that has this key."""
     batch_interval: BatchInterval = timedelta(minutes=30)
-    """How often rolling fixity takes a batch (whole minutes, 1m to 24h)."""
+    """How often rolling fixity starts a batch (whole minutes, 1m to 24h)."""
     batch_items: Annotated[StrictInt, Field(ge=1)] = 2500
-    """How many objects such a batch has, at most."""
+    """The largest number of objects in a batch of rolling fixity."""
     batch_bytes: Annotated[ByteSize, Field(gt=0)] | None = None
-    """How many bytes such a batch has, at most, unless it is a single object."""
+    """The largest number of bytes in a batch of rolling fixity, unless it is a single object."""
     owners: tuple[Owner, ...] = ()
-    """Whom to ask: e-mail addresses and `team:name`; the catalog's owners where it is left out."""
+    """Whom to contact: e-mail addresses and `team:name`; by default the catalog's owners."""
     description: str | None = None
-    """What it is, for people."""
+    """What the bucket is, for people."""
 
     @property
     def real_name(self) -> str:
-        """The name that the store knows the bucket by."""
+        """The bucket's name on its store."""
         return self.bucket or self.name
 
     @property
@@ -127,8 +127,8 @@ class Bucket(Part):
             raise ValueError(wrong)
         if self.archived == "restore" and self.engine != "stream":
             raise ValueError(
-                f"`archived: restore` cannot go with `engine: {self.engine}`, which does not read what was "
-                "restored: remove one or the other"
+                f"`archived: restore` cannot go with `engine: {self.engine}`, which does not read restored "
+                "objects: remove one of the two"
             )
         return self
 
@@ -156,23 +156,23 @@ class Bucket(Part):
     def _is_rolled_only_where_it_is_read(self) -> Self:
         if self.fixity_every is not None and self.engine != "stream":
             raise ValueError(
-                f"`fixity_every` has the platform read the bucket, and `engine: {self.engine}` has it not: "
-                "remove one or the other"
+                f"`fixity_every` needs `engine: stream`; this bucket has `engine: {self.engine}`: "
+                "remove one of the two"
             )
         return self
 
 
 class Pair(Part):
-    """A source bucket and the replica that should hold the same."""
+    """A source bucket and the replica that should hold the same objects."""
 
     name: Name
     """The pair's key in the catalog, and its partition key."""
     source: str = Field(default_factory=lambda pair: str(pair.get("name", "")))
-    """The name of the source bucket; the pair's own name where it is left out."""
+    """The name of the source bucket; by default the pair's own name."""
     replica: str
     """The name of the bucket that holds the copy."""
     match: Literal["key", "version"] | None = None
-    """What makes two objects the same one. In a catalog never None: version where both buckets list
-    all versions, else key."""
+    """How objects of both buckets are paired. A loaded catalog never has None: the default is version
+    if both buckets list all versions, else key."""
     replication_lag: Duration = timedelta(minutes=15)
     """How old an object must be before it is expected in the replica."""

@@ -1,6 +1,6 @@
-"""The catalog's queues: which SQS queue each sensor takes its messages from.
+"""The catalog's queues: which SQS queue each sensor reads.
 
-What a sensor does with a message does not belong here.
+Receiving and handling messages do not belong here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fixity.catalog.messages import NO_SECRETS, shown
 
 def _check_url(url: str) -> str:
     if "@" in url:
-        raise PydanticCustomError("secret", "{why}", {"why": f"a user stands in the URL; {NO_SECRETS}"})
+        raise PydanticCustomError("secret", "{why}", {"why": f"the URL has a user in it; {NO_SECRETS}"})
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or not parts.path.strip("/"):
         raise ValueError(
@@ -30,16 +30,16 @@ def _check_url(url: str) -> str:
 
 
 class Queue(Part):
-    """An SQS queue. In the file, its URL alone will do."""
+    """An SQS queue. In the file, its URL alone is enough."""
 
     url: Annotated[str, AfterValidator(_check_url)]
     """The queue's URL, as SQS shows it."""
     store: str = "aws"
-    """The store whose endpoint, region and profile lead to it."""
+    """The store whose endpoint, region and profile are used for the queue."""
 
     @property
     def region(self) -> str | None:
-        """The region that the URL of an AWS queue names."""
+        """The region in the URL of an AWS queue; None for any other URL."""
         found = re.match(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com", self.url)
         return found[1] if found else None
 
@@ -48,33 +48,36 @@ _Queue = Annotated[Queue, BeforeValidator(lambda value: {"url": value} if isinst
 
 
 class Queues(Part):
-    """The queues by the sensor that takes messages from them. A sensor without a queue does without."""
+    """The queue of each sensor. A sensor without a queue is not needed."""
 
     batch_completion: _Queue | None = None
     """Events of S3 Batch Operations and AWS Batch jobs."""
     restore_completion: _Queue | None = None
     """Events of restored objects."""
     new_objects: _Queue | None = None
-    """Events of objects that were created."""
+    """Events of new objects."""
     results_manifest: _Queue | None = None
     """Events of the manifests that a Distributed Map writes."""
 
     @model_validator(mode="after")
-    def _have_one_taker_each(self) -> Self:
-        taken: dict[str, str] = {}
+    def _are_not_shared(self) -> Self:
+        sensors: dict[str, str] = {}
         for name, queue in self:
-            other = taken.setdefault(queue.url, name) if queue else name
+            other = sensors.setdefault(queue.url, name) if queue else name
             if other != name:
                 raise ValueError(
-                    f"`{other}` and `{name}` have one queue, and each would delete the other's messages: "
+                    f"`{other}` and `{name}` share a queue, and each would delete the other's messages: "
                     "give each a queue of its own"
                 )
         return self
 
 
-def stores_named(queues: object) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The stores that queues name, each with its path of keys; `queues` validated or as in the file."""
-    said = queues.model_dump() if isinstance(queues, Queues) else queues
-    for name, queue in said.items() if isinstance(said, Mapping) else ():
+def stores_of_queues(queues: object) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The stores that queues name, each with its path of keys.
+
+    Arguments: `queues`, validated or as in the file.
+    """
+    section = queues.model_dump() if isinstance(queues, Queues) else queues
+    for name, queue in section.items() if isinstance(section, Mapping) else ():
         if isinstance(queue, Mapping) and isinstance(queue.get("store"), str):
             yield ("queues", str(name), "store"), queue["store"]

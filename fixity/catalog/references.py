@@ -1,8 +1,7 @@
-"""What must hold between the parts of a catalog: names that lead somewhere, pairs that can be compared.
+"""The rules between the parts of a catalog: every name is known, and every pair can be compared.
 
-What must hold within one part is said in `model`, that places do not overlap in `locations`. Everything
-here works on parts that may be None, present in the
-file but wrong in themselves, so that one look finds as much as can be found.
+A part is None here if it is in the file but invalid on its own. So one load reports as many problems as
+possible. Rules within one part (`model`) and overlapping places (`locations`) do not belong here.
 """
 
 from __future__ import annotations
@@ -13,23 +12,23 @@ from fixity.catalog.messages import did_you_mean, shown
 from fixity.catalog.model import Bucket, Pair, Store
 
 Problem = tuple[tuple[str, ...], str]
-"""The path of keys, and what is wrong there."""
+"""A path of keys, and the problem there."""
 
 
 def reference_problems(
-    stores_named: Mapping[tuple[str, ...], str],
+    used_stores: Mapping[tuple[str, ...], str],
     stores: Mapping[str, Store | None],
     buckets: Mapping[str, Bucket | None],
     pairs: Mapping[str, Pair | None],
 ) -> list[Problem]:
-    """Everything that is wrong between the parts.
+    """Every problem between the parts.
 
-    Arguments: the stores that the lake and the queues name, by their paths of keys; and the parts by
-        name: None where a part is wrong in itself, about which nothing further is said.
-    Returns: the problems, in the order of the file's sections; none for a catalog that holds together.
+    Arguments: `used_stores`, the stores that the lake and the queues name, by their paths of keys; and
+        the parts by name. A part that is None is invalid on its own, and gets no further problem.
+    Returns: the problems, in the order of the file's sections; empty for a consistent catalog.
     """
     problems: list[Problem] = []
-    for keys, store in stores_named.items():
+    for keys, store in used_stores.items():
         if store not in stores:
             problems.append((keys, _unknown("store", store, stores)))
     for section, parts in (("stores", stores), ("buckets", buckets), ("pairs", pairs)):
@@ -75,8 +74,8 @@ def _of_pair(pair: Pair, buckets: Mapping[str, Bucket | None]) -> Iterator[Probl
     if pair.match == "version" and only_current:
         yield (
             ("match",),
-            f"'version' needs `versions: all` in both buckets, which {' and '.join(only_current)} "
-            f"{'has' if len(only_current) == 1 else 'have'} not: set it there, or match by 'key'",
+            f"'version' needs `versions: all` in both buckets, but {' and '.join(only_current)} "
+            f"{'does' if len(only_current) == 1 else 'do'} not have it: set it there, or match by 'key'",
         )
 
 
@@ -87,12 +86,12 @@ def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
 
 
 def cautions(source: Bucket, replica: Bucket) -> list[str]:
-    """What a pair's buckets may well say, but will make its report say something that is not meant."""
+    """Warnings about valid settings of a pair's buckets that make its report misleading."""
     if set(source.exclude) == set(replica.exclude):
         return []
     return [
-        f"{source.name} leaves out {_patterns(source)}, but {replica.name} {_patterns(replica)}: what only "
-        "one side leaves out is reported as missing there: give both the same `exclude`"
+        f"{source.name} excludes {_patterns(source)}, but {replica.name} excludes {_patterns(replica)}: "
+        "objects that only one side excludes are reported as missing there: give both the same `exclude`"
     ]
 
 

@@ -1,4 +1,7 @@
-"""How a bucket's archived objects are restored: `restore: {tier: Bulk, days: 7, at_once: 10TiB}`."""
+"""How a bucket's archived objects are restored: `restore: {tier: Bulk, days: 7, at_once: 10TiB}`.
+
+Requesting restores does not belong here.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ class Restore(Part):
     """How archived objects are restored."""
 
     tier: Tier = "Bulk"
-    """Expedited, Standard or Bulk; Standard where a storage class has no Expedited."""
+    """Expedited, Standard or Bulk. A storage class without Expedited uses Standard."""
     days: Annotated[StrictInt, Field(ge=1, le=365)] = 7
-    """How long the restored copies are kept (Intelligent-Tiering knows no such time)."""
+    """How long the restored copies are kept, in days (not used by Intelligent-Tiering)."""
     at_once: Annotated[ByteSize, Field(gt=0)] = 10 * 1024**4
-    """How many bytes are restored, and not read yet, at a time."""
+    """How many bytes may be restored, and not read yet, at a time."""

@@ -1,6 +1,6 @@
-"""What the catalog says of buckets whose checksums S3 computes: the settings of their batch jobs.
+"""The settings of S3 batch jobs, for buckets whose checksums S3 computes.
 
-How a job is requested and its report read does not belong here.
+Requesting jobs and reading their reports do not belong here.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ ENGINE = "s3_batch"
 
 
 class S3Batch(Part):
-    """S3 Batch Operations: the account that jobs run in, their role, and where their reports go."""
+    """S3 Batch Operations: the account of the jobs, their role, and where their reports go."""
 
     account_id: Annotated[str, Field(pattern=r"^[0-9]{12}$")]
     """The AWS account that owns the bucket and the jobs: twelve digits, in quotes."""
     role_arn: Annotated[str, Field(pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:role/\S+$")]
-    """The role that S3 takes on to read the objects: arn:aws:iam::111122223333:role/name."""
+    """The role that S3 assumes to read the objects: arn:aws:iam::111122223333:role/name."""
     report_bucket: RealName
     """The bucket for manifests and completion reports, in the same account."""
     priority: Annotated[StrictInt, Field(ge=0, le=2147483647)] = 10
-    """The priority of the jobs; the higher goes first."""
+    """The priority of the jobs; S3 starts a higher number first."""
     checksum_type: Literal["FULL_OBJECT", "COMPOSITE"] = "FULL_OBJECT"
-    """Whether the checksum is of all bytes, or of the checksums of the parts."""
+    """Whether the checksum covers all bytes, or the checksums of the parts."""
     decode_report_keys: bool = False
     """Whether the keys in completion reports are URL-encoded."""
     endpoint_url: Endpoint | None = None
-    """Where S3 Control answers, for development; AWS where it is left out."""
+    """The endpoint of S3 Control, for development; by default AWS."""
 
 
 def with_common_settings(content: object) -> object:
-    """The catalog's mapping with its `s3_batch` filled into that of each bucket that S3 checks.
+    """The catalog's mapping, with its `s3_batch` merged into that of each bucket that S3 checks.
 
-    What a bucket says itself stands. Anything of a wrong form is left to be refused as it is.
+    A bucket's own settings win. Values of a wrong form stay unchanged; validation refuses them later.
     """
     if not isinstance(content, Mapping) or not isinstance(content.get("s3_batch"), Mapping):
         return content
@@ -60,7 +60,7 @@ def _filled(bucket: object, common: Mapping[str, object]) -> object:
 
 
 def what_is_wrong(engine: str, settings: S3Batch | None, is_local: bool, algorithm: str) -> str | None:
-    """Why a bucket cannot be checked so, or None where it can."""
+    """Why S3 cannot check a bucket, or None if it can or need not."""
     if engine != ENGINE:
         return None
     if is_local:

@@ -1,7 +1,7 @@
-"""DuraCloud stacks: the pairs of a stack as the account has them, so that one line names them all.
+"""DuraCloud stacks: finds all pairs of a stack in the account, so that one line in the catalog is enough.
 
-A stack's buckets begin with its name, and the replica of a bucket ends in `-repl`. What the file says of
-such a bucket or pair itself stands.
+The names of a stack's buckets begin with the stack's name, and the replica of a bucket ends in `-repl`.
+Settings of such a bucket or pair in the file win. Validating them does not belong here.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _REPLICA = "-repl"
 
 
 class StacksUnknown(WrongUsage):
-    """The stacks' buckets cannot be found. The message says why."""
+    """The buckets of the stacks cannot be found. The message says why."""
 
 
 def with_stacks(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The catalog's mapping with the buckets and pairs of its stacks filled in.
+    """The catalog's mapping, with the buckets and pairs of its stacks filled in.
 
-    Anything of a wrong form is left to be refused as it is. Raises StacksUnknown.
+    Values of a wrong form stay unchanged; validation refuses them later. Raises StacksUnknown.
     """
     stacks = content.get("stacks")
     sections = [content.get(key) or {} for key in ("stores", "buckets", "pairs")]
@@ -33,11 +33,13 @@ def with_stacks(content: Mapping[str, Any]) -> dict[str, Any]:
     if not stacks or not usable or not all(isinstance(section, Mapping) for section in sections):
         return dict(content)
     stores, buckets, pairs = sections
-    there = _buckets_of_the_account(stores.get("aws") or {})
+    existing = _buckets_of_the_account(stores.get("aws") or {})
     found_buckets: dict[str, Any] = {}
     found_pairs: dict[str, Any] = {}
     for stack in stacks:
-        sources = [name for name in there if _stack_of(name, stacks) == stack and name + _REPLICA in there]
+        sources = [
+            name for name in existing if _stack_of(name, stacks) == stack and name + _REPLICA in existing
+        ]
         if not sources:
             raise StacksUnknown(
                 f"the account has no bucket {shown(f'{stack}-…')} with a replica '…{_REPLICA}'"
@@ -51,7 +53,7 @@ def with_stacks(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _filled(content: Mapping[str, Any], stack: str, own: object) -> object:
-    """A stack's bucket, checked by S3 where the catalog has the settings for it."""
+    """A stack's bucket; S3 checks it if the catalog has the settings for that."""
     common = content.get("s3_batch")
     if not isinstance(own, Mapping) or not isinstance(common, Mapping):
         return own
@@ -63,7 +65,7 @@ def _filled(content: Mapping[str, Any], stack: str, own: object) -> object:
 
 
 def _stack_of(bucket: str, stacks: Sequence[str]) -> str | None:
-    """The stack whose name a bucket begins with; the longest, where one stack's name begins another's."""
+    """The stack whose name begins a bucket's name; the longest, if several do."""
     return max((stack for stack in stacks if bucket.startswith(f"{stack}-")), key=len, default=None)
 
 
@@ -81,4 +83,4 @@ def _buckets_of_the_account(store: Mapping[str, Any]) -> set[str]:
     except (Boto3Error, BotoCoreError, ClientError) as error:
         raise StacksUnknown(f"the account's buckets cannot be listed: {error}") from error
     except ValueError as error:
-        raise StacksUnknown("the store 'aws' is wrong in itself") from error
+        raise StacksUnknown("the store 'aws' is not valid") from error

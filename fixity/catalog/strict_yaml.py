@@ -1,7 +1,7 @@
-"""Reading a YAML file strictly: what YAML or PyYAML would silently turn into something else is refused.
+"""Reads a YAML file strictly: refuses what YAML or PyYAML would silently change.
 
-Of a key that is there twice, PyYAML keeps the last; `on: …` becomes the key True; `123: …` a number;
-a bare date is no text. Nothing here knows what a catalog is.
+PyYAML keeps only the last of two equal keys. It reads the key `on` as True, the key `123` as a number,
+and a bare date as no text. Knowledge of the catalog does not belong here.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _DATE = "tag:yaml.org,2002:timestamp"
 
 
 class UnreadableError(WrongUsage):
-    """The file gives nothing to go on with; the message begins with the place, `:3:1: `, or with `: `."""
+    """The file cannot be read at all. The message begins with the place, `:3:1: `, or with `: `."""
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, to which 2026-01-01 is text."""
+    """PyYAML's safe loader, but 2026-01-01 stays text."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -35,11 +35,11 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def read_mapping(file: Path) -> tuple[dict[str, object], list[str]]:
-    """What stands in a file whose top level is a mapping.
+    """The content of a file whose top level is a mapping.
 
-    Returns: the mapping, all keys text; and what is wrong with the file so far, each problem beginning
-        `:line:column: `, or `: ` for the whole file.
-    Raises: UnreadableError for a file that cannot be read or is no mapping in YAML and UTF-8.
+    Returns: the mapping, all keys text; and the problems found, each beginning with `:line:column: `, or
+        with `: ` for the whole file.
+    Raises: UnreadableError if the file cannot be read, or is not a mapping in YAML and UTF-8.
     """
     text = _read_text(file)
     problems: list[str] = []
@@ -60,7 +60,7 @@ def read_mapping(file: Path) -> tuple[dict[str, object], list[str]]:
         raise UnreadableError(f"{place}: holds a character that YAML does not allow") from None
     except RecursionError:
         raise UnreadableError(": it is nested too deeply") from None
-    except ValueError:  # a number or the like that looks right to YAML's patterns but is none
+    except ValueError:  # a value that matches YAML's pattern for numbers, for example, but is no number
         raise UnreadableError(": a value in it is not what it looks like to YAML: put it in quotes") from None
     if value is None:
         return {}, [": is empty"]
@@ -82,9 +82,9 @@ def _read_text(file: Path) -> str:
 
 
 def _check_keys(node: Node, problems: list[str], seen: set[int]) -> None:
-    """Notes keys that are there twice or are not text, and makes all of them text.
+    """Report keys that are there twice or are not text, and make all of them text.
 
-    Done on the nodes, where the places are still known and merge keys (`<<`) not yet spread out.
+    Works on the nodes: they still have their positions, and merge keys (`<<`) are not yet expanded.
     """
     if id(node) in seen:
         return
@@ -122,8 +122,8 @@ def _where(mark: yaml.Mark | None) -> str:
 
 
 def _not_yaml(error: yaml.MarkedYAMLError) -> str:
-    # The problem alone, without PyYAML's snippet of the file and without names of anchors and tags: what
-    # stands there could be a secret. Kept are tokens ('<block end>') and single characters.
+    # PyYAML's snippet of the file and the names of anchors and tags are left out: they could be a secret.
+    # Tokens ('<block end>') and single characters are kept.
     problem = re.sub(r"""(['"])(?!<)\S{5,}\1""", "(not shown)", str(error.problem or error.context))
     hint = "; indent with spaces, not tabs" if r"'\t'" in problem else ""
     return f"is not valid YAML: {problem}{hint}"

@@ -1,6 +1,6 @@
 """Durations and sizes as people write them in the catalog: `90d`, `2h 30m`, `20GiB`, `100 KiB`.
 
-Parsing only. Which durations and sizes make sense for a key is said in `model`.
+Parsing only. Which durations and sizes make sense for a key does not belong here; that is in `model`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _A_SIZE = (
 def parse_duration(value: object) -> timedelta:
     """A length of time.
 
-    Arguments: value: text such as `15m` or `2h 30m`, each unit once; a timedelta is taken as it is.
+    Arguments: value: text such as `15m` or `2h 30m`, each unit once; a timedelta is returned unchanged.
     Returns: the length, never negative.
-    Raises: ValueError, saying what would be right. A bare number is refused: it has no unit.
+    Raises: ValueError that says what would be right. A bare number is refused: it has no unit.
     """
     if isinstance(value, timedelta):
         if value < timedelta(0):
@@ -50,16 +50,16 @@ def parse_duration(value: object) -> timedelta:
     try:
         return timedelta(seconds=sum(count * _SECONDS[unit] for unit, count in counts.items()))
     except OverflowError:
-        raise ValueError(f"{shown(value)} is a longer duration than can be counted") from None
+        raise ValueError(f"{shown(value)} is too long a duration: write a shorter one") from None
 
 
 def parse_size(value: object) -> int:
     """A number of bytes.
 
-    Arguments: value: a whole number of bytes, or text such as `20GiB` or `5MB`. Units are written
-        exactly so: `Mb` means megabits to many, and is refused.
+    Arguments: value: a whole number of bytes, or text such as `20GiB` or `5MB`. The case of a unit
+        matters: `Mb` is refused, because it can mean megabits.
     Returns: bytes, from 0 to 2**63 - 1.
-    Raises: ValueError, saying what would be right.
+    Raises: ValueError that says what would be right.
     """
     size = None
     if isinstance(value, int) and not isinstance(value, bool):
@@ -70,12 +70,12 @@ def parse_size(value: object) -> int:
     if size is None or size < 0:
         raise ValueError(f"{shown(value)} is not a size: {_A_SIZE}")
     if size > _LARGEST_SIZE:
-        raise ValueError(f"{shown(value)} is a larger size than can be counted (2**63 - 1 bytes)")
+        raise ValueError(f"{shown(value)} is too large a size: write at most 2**63 - 1 bytes")
     return size
 
 
 def _durations(text: str) -> dict[str, int]:
-    """How many of each unit; nothing when the text is no duration or says a unit twice."""
+    """How many of each unit; empty if the text is no duration or has a unit twice."""
     counts: dict[str, int] = {}
     position = 0
     while position < len(text):
@@ -96,14 +96,16 @@ ByteSize = Annotated[int, BeforeValidator(parse_size)]
 
 def _check_term(term: timedelta) -> timedelta:
     if not term:
-        raise ValueError("0s is no term: write how old a check may be, such as 90d")
+        raise ValueError("0s is too short: write how old a check may be, such as 90d")
     return term
 
 
 def _check_interval(interval: timedelta) -> timedelta:
     minutes = interval / timedelta(minutes=1)
     if not (minutes.is_integer() and 1 <= minutes <= 24 * 60):
-        raise ValueError(f"{interval} is no interval of a schedule: write whole minutes from 1m to 24h")
+        raise ValueError(
+            f"{interval} cannot be the interval of a schedule: write whole minutes from 1m to 24h"
+        )
     return interval
 
 

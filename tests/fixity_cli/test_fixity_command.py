@@ -162,7 +162,7 @@ def test_patterns_that_only_one_side_leaves_out_are_warned_of(tmp_path: Path) ->
     )
     done = fixity("catalog", "check", folder=tmp_path)
     assert done.returncode == 0 and "pair a: a -> b" in done.stdout
-    assert done.stderr.startswith("warning: pairs.a: a leaves out 'x', but b nothing: ")
+    assert done.stderr.startswith("warning: pairs.a: a excludes 'x', but b excludes nothing: ")
 
 
 def test_inventory_lists_a_bucket(platform: Platform) -> None:

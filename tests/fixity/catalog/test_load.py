@@ -143,7 +143,7 @@ def test_an_empty_file_is_told_so_and_what_it_needs(problems: Problems, text: st
         "fixity.yaml: is empty",
         "fixity.yaml: lake: is missing: where tables and reports are kept: a directory (absolute), "
         "or s3://bucket/prefix.",
-        "fixity.yaml: buckets: is missing: buckets by name, one at least.",
+        "fixity.yaml: buckets: is missing: buckets by name; at least one.",
     ]
 
 

@@ -45,7 +45,7 @@ def test_one_place_under_two_names_is_refused_naming_both(
     (folder / "linked").symlink_to("d/e/f")
     (found,) = problems(two(a, b))
     assert found.startswith(f"fixity.yaml: buckets.{told[told.index(' and ') + 5]}: {told}")
-    assert "name it once" in found
+    assert "name the place once" in found
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_a_lake_in_a_bucket_is_refused(problems: Problems, folder: Path, lake: s
     (folder / "d").mkdir()
     (folder / "linked").symlink_to("d")
     (found,) = problems(two(a, "bucket: elsewhere", lake))
-    assert found.startswith("fixity.yaml: lake: the lake (") and "lies in the bucket a (" in found
-    assert found.endswith("keep the lake apart")
+    assert found.startswith("fixity.yaml: lake: the lake (") and "is within the bucket a (" in found
+    assert found.endswith("move the lake elsewhere")
 
 
 @pytest.mark.parametrize(

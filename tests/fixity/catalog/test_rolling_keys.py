@@ -20,10 +20,10 @@ def test_a_bucket_is_in_the_rolling_only_where_it_has_a_term(load: Load) -> None
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        ("fixity_every: 0s", "0s is no term: write how old a check may be, such as 90d"),
+        ("fixity_every: 0s", "0s is too short: write how old a check may be, such as 90d"),
         ("fixity_every: 90", "it has no unit"),
-        ("batch_interval: 90s", "is no interval of a schedule: write whole minutes from 1m to 24h"),
-        ("batch_interval: 25h", "is no interval of a schedule"),
+        ("batch_interval: 90s", "cannot be the interval of a schedule: write whole minutes from 1m to 24h"),
+        ("batch_interval: 25h", "cannot be the interval of a schedule"),
         ("batch_items: 0", "batch_items"),
         ("batch_bytes: 0", "batch_bytes"),
     ],
@@ -35,7 +35,7 @@ def test_what_makes_no_sense_is_refused(problems: Problems, keys: str, problem: 
 
 def test_a_bucket_that_others_read_is_not_rolled(problems: Problems) -> None:
     found = problems(with_bucket("fixity_every: 90d, engine: step_functions"))
-    assert any("`engine: step_functions` has it not" in problem for problem in found)
+    assert any("this bucket has `engine: step_functions`" in problem for problem in found)
 
 
 def test_a_store_s_budget_is_a_size(load: Load, problems: Problems) -> None:

@@ -179,9 +179,9 @@ def test_a_section_or_part_that_is_no_mapping_is_refused(problems: Problems, sec
         ),
         (
             with_pair("replica: b, match: version", a="versions: all"),
-            "pairs.a.match: 'version' needs `versions: all` in both buckets, which b has not: set it there",
+            "pairs.a.match: 'version' needs `versions: all` in both buckets, but b does not have it: set it",
         ),
-        (with_pair("replica: b, match: version"), "in both buckets, which a and b have not"),
+        (with_pair("replica: b, match: version"), "in both buckets, but a and b do not have it"),
         (with_pair("replica: b, match: name"), "pairs.a.match: 'name' is not possible: one of key, version"),
         (with_pair("replica: b, replication_lag: 900"), "replication_lag: 900 is not a duration, it has no"),
         (with_pair("replica: b, replication_lag: soon"), "replication_lag: 'soon' is not a duration: write"),
@@ -202,8 +202,16 @@ def test_a_pair_that_cannot_be_compared_is_refused(problems: Problems, text: str
     [
         ("exclude: [x, y]", "exclude: [y, x, x]", None),
         ("", "", None),
-        ("exclude: ['*.tmp', x]", "exclude: [x]", "a leaves out '*.tmp', 'x', but b 'x': what only one side"),
-        ("", "exclude: [x]", "a leaves out nothing, but b 'x': what only one side leaves out is reported"),
+        (
+            "exclude: ['*.tmp', x]",
+            "exclude: [x]",
+            "a excludes '*.tmp', 'x', but b excludes 'x': objects that only one side",
+        ),
+        (
+            "",
+            "exclude: [x]",
+            "a excludes nothing, but b excludes 'x': objects that only one side excludes are reported",
+        ),
     ],
 )
 def test_what_only_one_side_leaves_out_is_warned_of(load: Load, a: str, b: str, told: str | None) -> None:

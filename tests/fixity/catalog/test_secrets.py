@@ -40,7 +40,7 @@ SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
 def test_a_secret_in_the_catalog_is_refused_and_never_shown(load: Load, text: str) -> None:
     with pytest.raises(CatalogError) as caught:
         load(text)
-    assert "credentials never stand in the catalog" in str(caught.value)
+    assert "credentials do not belong in the catalog" in str(caught.value)
     assert "AWS credential chain" in str(caught.value)
     whole = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
     assert SECRET not in whole
