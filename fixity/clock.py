@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 CLOCKS_DIFFER = timedelta(days=1)
-"""A time further in the future is one of a clock that was wrong."""
+"""A time further in the future than this comes from a wrong clock."""
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -13,5 +13,5 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def utc_now() -> datetime:
-    """The time, in UTC."""
+    """The current time, in UTC."""
     return datetime.now(UTC)

@@ -1,7 +1,7 @@
-"""The one tree of errors. Whoever runs fixity asks the error what to do, and lists no classes.
+"""The one tree of errors. Callers ask an error whether a retry helps; they do not list classes.
 
     FixityError
-    ├── WrongUsage                 what was written or asked for cannot be used
+    ├── WrongUsage                 the configuration or a request cannot be used
     │   ├── CatalogError           fixity.catalog.errors
     │   ├── StacksUnknown          fixity.catalog.stacks
     │   ├── UnreadableError        fixity.catalog.strict_yaml
@@ -35,9 +35,9 @@
     ├── ObjectsNotRead             sensors.event_reconciliation (not final)
     └── UnknownMessage             sensors.events
 
-An error stands here if several rooms raise it, else in the room that raises it. Any other exception is a
-bug of ours, or an `OSError`, or an error of the libraries that read the lake's tables. Errors that never
-leave the module that raises them do not belong in the tree.
+An error is defined here if several rooms raise it, else in the room that raises it. Any other exception
+is a bug of ours, or an `OSError`, or an error of the libraries that read the lake's tables. Errors that
+never leave their module do not belong in the tree.
 """
 
 from __future__ import annotations
@@ -47,26 +47,26 @@ import tempfile
 
 
 class FixityError(Exception):
-    """Something that can go wrong in use. The text says what, and what to do.
+    """Something that can go wrong in use. The text says what happened, and what to do.
 
-    final: whether a retry is useless, because somebody has to do something first.
+    final: whether a retry is useless, because a person must act first.
     """
 
     final: bool = True
 
 
 class WrongUsage(FixityError):
-    """What was written or asked for cannot be used: the catalog, an argument, a variable."""
+    """The configuration or a request cannot be used: the catalog, an argument, a variable."""
 
 
 class NoTerm(WrongUsage):
-    """Rolling checks were asked for in a bucket without `fixity_every`."""
+    """Rolling checks were requested for a bucket without `fixity_every`."""
 
 
 class BucketUnreachable(FixityError):
     """A bucket as a whole cannot be listed, read or written. The text says why, and what to do.
 
-    Arguments: `final`, False where it may go well by itself a little later, as after a failed connection.
+    Arguments: `final`, False if a retry may succeed, for example after a failed connection.
     """
 
     def __init__(self, message: str, final: bool = True) -> None:
@@ -75,23 +75,23 @@ class BucketUnreachable(FixityError):
 
 
 class AnotherPlace(FixityError):
-    """What was listed is not where the catalog says that the bucket is. The text says what to do."""
+    """The inventory was listed at another place than the catalog names now. The text says what to do."""
 
 
 class NotInInventory(FixityError):
-    """The newest inventory does not have objects that were asked for. The text names the first."""
+    """Requested objects are not in the newest inventory. The text names the first."""
 
 
 _LIBRARIES = ("duckdb", "pyarrow")
 
 
 def plain_words(error: BaseException) -> str | None:
-    """What to say to the user about an error; None for a bug of ours, which needs its stack trace."""
+    """An error's text for the user; None for a bug of ours, which needs its stack trace."""
     if isinstance(error, FixityError):
         return str(error)
     if isinstance(error, OSError):
         return _of_the_system(error)
-    # By its name: the import takes a tenth of a second, which hashing does not need.
+    # Tested by name: importing the library takes a tenth of a second, and hashing does not need it.
     library = type(error).__module__.partition(".")[0].lstrip("_")
     return f"{library}, which reads the lake's tables: {error}" if library in _LIBRARIES else None
 
@@ -105,5 +105,5 @@ def _of_the_system(error: OSError) -> str:
 
 
 def bug_text(what: str, stack_trace: str) -> str:
-    """What to print of an error that nobody foresaw."""
+    """The text for an unexpected error."""
     return f"this is a bug of fixity: {what}\nPlease report it with its stack trace:\n{stack_trace.rstrip()}"

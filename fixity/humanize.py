@@ -1,10 +1,10 @@
-"""Numbers for people: bytes and seconds as short texts."""
+"""Numbers for people: bytes and seconds as short texts. Dates do not belong here."""
 
 from __future__ import annotations
 
 
 def bytes_text(count: float) -> str:
-    """A number of bytes in the unit that suits it: `1.5 GiB`."""
+    """A number of bytes in a suitable unit: `1.5 GiB`."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if abs(count) < 1024:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

@@ -1,7 +1,7 @@
-"""The tables that the lake keeps: their columns, types and meaning, and what a file says of itself.
+"""The tables of the lake: their columns with types and meaning, and the provenance in each file.
 
-A table's schema stands here once; writers, readers, the UI's column descriptions and the tests
-take it from here. How tables are written, found and compared does not belong here.
+Each schema is defined here once. Writers, readers, the UI's column descriptions and the tests use it.
+Writing, finding and comparing tables do not belong here.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from fixity.errors import FixityError
 
-# Arrow's own allocator holds on to what was freed: hashing a million objects peaked at 225 MB with it,
-# and peaks at 157 MB with the system's.
+# Arrow's own allocator keeps freed memory: hashing a million objects peaked at 225 MB with it, and peaks
+# at 157 MB with the system's allocator.
 pa.set_memory_pool(pa.system_memory_pool())
 
 _UTC = pa.timestamp("us", tz="UTC")
@@ -38,7 +38,7 @@ _IS_LATEST = _field("is_latest", pa.bool_(), "Whether this is the key's current 
 _LISTED = [
     _field("size", pa.int64(), "Size in bytes, as listed", nullable=False),
     _field("etag", pa.string(), "ETag as listed, without quotes"),
-    _field("last_modified", _UTC, "When the store says that the object was written (UTC)"),
+    _field("last_modified", _UTC, "When the object was written, according to the store (UTC)"),
     _field("storage_class", pa.string(), "Storage class as listed"),
 ]
 
@@ -52,7 +52,7 @@ INVENTORY = pa.schema(
 )
 
 LISTED_COLUMNS = tuple(field.name for field in (*_OBJECT, _IS_LATEST, *_LISTED))
-"""The columns in which an inventory and a check say the same of an object."""
+"""The columns that inventories and checks have in common."""
 
 CHECKSUMS = pa.schema(
     [
@@ -65,11 +65,11 @@ CHECKSUMS = pa.schema(
         _field("error_code", pa.string(), "Why the check failed or was skipped, as one word"),
         _field("error_message", pa.string(), "Why the check failed or was skipped, for people"),
         _field("bytes_read", pa.int64(), "Bytes that were read and hashed", nullable=False),
-        _field("evidence", pa.string(), "What the checksum rests on: streamed, s3_batch, step_functions"),
-        _field("checked_at", _UTC, "When the check ended (UTC); NULL where there was none"),
+        _field("evidence", pa.string(), "Who read the bytes: streamed, s3_batch, step_functions"),
+        _field("checked_at", _UTC, "When the check ended (UTC); NULL if there was none"),
         _field("run_id", pa.string(), "The run that made the check", nullable=False),
         _IS_LATEST,
-        _field("expected", pa.string(), "The checksum that the bytes were held against, lower-case hex"),
+        _field("expected", pa.string(), "The checksum that the bytes were compared with, lower-case hex"),
         _field("expected_algorithm", pa.string(), "Algorithm of the expected checksum"),
         _field("expected_from", pa.string(), "Where it came from: api, manifest, …, or first_seen"),
         _field("verdict", pa.string(), "matched, differs, registered (first checksum) or not_compared"),
@@ -77,7 +77,7 @@ CHECKSUMS = pa.schema(
         _field(
             "other_checksums",
             pa.map_(pa.string(), pa.string()),
-            "Checksums of the same reading by other algorithms, lower-case hex",
+            "Checksums of the same read by other algorithms, lower-case hex",
         ),
     ]
 )
@@ -87,16 +87,18 @@ BASELINES = pa.schema(
         *_OBJECT,
         _field("listed", pa.bool_(), "Whether the bucket has such an object", nullable=False),
         _field("algorithm", pa.string(), "Algorithm of the recorded checksum, in S3's spelling"),
-        _field("checksum", pa.string(), "The recorded checksum, lower-case hex; NULL where it is unusable"),
+        _field("checksum", pa.string(), "The recorded checksum, lower-case hex; NULL if it is unusable"),
         _field(
             "recorded_as",
             pa.string(),
-            "api, manifest, object-tagging, …; NULL: named to be checked, not there",
+            "The kind of record: api, manifest, object-tagging, …; NULL: to be checked, but not in the bucket",
         ),
-        _field("recorded_in", pa.string(), "Where it stands: the file, the tag, the header", nullable=False),
-        _field("rank", pa.int32(), "The order in which records are taken; the lowest first", nullable=False),
-        _field("recorded_at", _UTC, "When it was given (UTC): of those of one rank the newest is taken"),
-        _field("problem", pa.string(), "Why the record, or where it should be, could not be used"),
+        _field(
+            "recorded_in", pa.string(), "Where the record is: the file, the tag, the header", nullable=False
+        ),
+        _field("rank", pa.int32(), "The strength of the record; the lowest number wins", nullable=False),
+        _field("recorded_at", _UTC, "When it was recorded (UTC); of equal ranks the newest wins"),
+        _field("problem", pa.string(), "Why the record, or the place to look for it, could not be used"),
     ]
 )
 
@@ -105,20 +107,23 @@ INGEST = pa.schema(
         *_OBJECT,
         *(field.with_nullable(True) for field in _LISTED),
         _field("result", pa.string(), "MATCHED, NOTMATCHED or SKIPPED (not compared)", nullable=False),
-        _field("compared_with", pa.string(), "Which kind of record, or none", nullable=False),
+        _field("compared_with", pa.string(), "The kind of record, or none", nullable=False),
         _field("algorithm", pa.string(), "Algorithm of both checksums"),
-        _field("checksum", pa.string(), "As computed from the bytes; NULL unless they could be read"),
+        _field("checksum", pa.string(), "As computed from the bytes; NULL if they could not be read"),
         _field("expected", pa.string(), "As recorded"),
-        _field("recorded_in", pa.string(), "Where the expected checksum stands"),
-        _field("conflicts", pa.int32(), "Other records that contradict, of any algorithm", nullable=False),
-        _field("unusable_records", pa.int32(), "Records that could not be read or understood"),
+        _field("recorded_in", pa.string(), "Where the expected checksum is recorded"),
         _field(
-            "status", pa.string(), "Of the reading: succeeded, failed or skipped; missing", nullable=False
+            "conflicts",
+            pa.int32(),
+            "How many other records, of any algorithm, contradict the bytes",
+            nullable=False,
         ),
+        _field("unusable_records", pa.int32(), "Records that could not be read or understood"),
+        _field("status", pa.string(), "Of the read: succeeded, failed, skipped or missing", nullable=False),
         _field("error_code", pa.string(), "Why it could not be read, as one word"),
-        _field("detail", pa.string(), "What else there is to say, for people"),
-        _field("tags_written", pa.string(), "yes, no, or why not; NULL where none were to be written"),
-        _field("checked_at", _UTC, "When the reading ended, or it was found missing (UTC)"),
+        _field("detail", pa.string(), "Further details, for people"),
+        _field("tags_written", pa.string(), "yes, no, or why not; NULL if no tags were asked for"),
+        _field("checked_at", _UTC, "When the read ended, or the object was found missing (UTC)"),
         _field("run_id", pa.string(), "The run that checked it", nullable=False),
     ]
 )
@@ -136,16 +141,16 @@ RESTORED = pa.schema(
         _field("size", pa.int64(), "Size in bytes, as listed", nullable=False),
         _field("etag", pa.string(), "ETag as listed, without quotes"),
         _field("storage_class", pa.string(), "Storage class as listed", nullable=False),
-        _field("archive", pa.string(), "Where it lies: a storage class, or a tier of Intelligent-Tiering"),
+        _field("archive", pa.string(), "Its archive: a storage class, or a tier of Intelligent-Tiering"),
         _field("state", pa.string(), "waiting, requested, restored, checked or failed", nullable=False),
-        _field("tier", pa.string(), "The tier that was asked for"),
-        _field("attempts", pa.int64(), "How many times a restore was asked for", nullable=False),
-        _field("unanswered", pa.int64(), "Looks, one after the other, that the store did not answer"),
-        _field("requested_at", _UTC, "When it was asked for last (UTC)"),
-        _field("look_again_at", _UTC, "When to look what became of it (UTC)"),
-        _field("restored_until", _UTC, "Until when the restored copy is there (UTC)"),
+        _field("tier", pa.string(), "The requested restore tier"),
+        _field("attempts", pa.int64(), "How many times a restore was requested", nullable=False),
+        _field("unanswered", pa.int64(), "How many times in a row the store did not answer"),
+        _field("requested_at", _UTC, "When the last restore was requested (UTC)"),
+        _field("look_again_at", _UTC, "When to look at the restore again (UTC)"),
+        _field("restored_until", _UTC, "When the restored copy expires (UTC)"),
         _field("error_code", pa.string(), "Why it failed, as one word"),
-        _field("detail", pa.string(), "What else there is to say, for people"),
+        _field("detail", pa.string(), "Further details, for people"),
     ]
 )
 
@@ -153,7 +158,7 @@ SOFTWARE = "fixity-platform"
 
 
 def this_software() -> str:
-    """This software and its version, as the tables that it writes name it."""
+    """This software and its version, as written into its tables."""
     try:
         return f"{SOFTWARE} {version(SOFTWARE)}"
     except PackageNotFoundError:  # a copy of the sources that was never installed
@@ -161,32 +166,32 @@ def this_software() -> str:
 
 
 SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
-"""The three ends of a check."""
+"""The possible statuses of a check."""
 
 MATCHED, DIFFERS, REGISTERED, NOT_COMPARED = "matched", "differs", "registered", "not_compared"
-"""The verdicts on a check: as expected, not as expected, the first of its object, held against nothing."""
+"""The verdicts on a check: as expected, not as expected, first checksum of its object, not compared."""
 
 FIRST_SEEN = "first_seen"
-"""Where an expected checksum comes from that is no record: the first one computed from the bytes."""
+"""The source of an expected checksum without a record: the first one computed from the bytes."""
 
 
 class TableUnreadable(FixityError):
-    """A file of the lake is no whole table. The message names it and says what to do."""
+    """A file of the lake is not a complete table. The message names it and says what to do."""
 
     def __init__(self, file: Path | str, why: object) -> None:
         reason = " ".join(str(why).split())
         super().__init__(
             f"{file} is not a whole table written by this platform ({reason}): restore it from a copy of the "
-            "lake, or move it away and materialize the bucket anew"
+            "lake, or move it away and materialize the bucket again"
         )
 
 
 @contextmanager
 def naming_the_unreadable(*files: Path) -> Iterator[None]:
-    """Reading tables by Arrow or DuckDB, whose errors often do not say which file was at fault.
+    """Reads tables with Arrow or DuckDB, whose errors often do not name the file.
 
-    Only after an error the files are read through. Raises TableUnreadable for the first that cannot be,
-    else the error as it was.
+    After an error, the files are read one by one. Raises TableUnreadable for the first unreadable file,
+    else the original error.
     """
     try:
         yield
@@ -203,16 +208,15 @@ def naming_the_unreadable(*files: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a table's file says of itself, kept in the Parquet footer.
+    """Where a table comes from, kept in the Parquet footer.
 
     bucket: the catalog's name. run_id: the run that wrote the file. inventory_run_id: the run whose
-    inventory the rows come from (an inventory names itself; checks of a map, its manifest).
-    listed_at: when the listing of that inventory began (UTC): what changed later could not be seen.
-    place: where the bucket was then, as the catalog said (`Catalog.place_of`); None in files that do
-    not say it. partial: whether it was made of some of the listed objects, whichever were due.
-    rests_on: what the ledger said when a run over the whole bucket began (`fixity.ledger.known`), else None.
-    software: what made the rows, with its version, of checks what made these; several are joined by
-    " or "; None in files that do not say it.
+    inventory the rows come from (an inventory names its own run; checks of a map name its manifest).
+    listed_at: when the listing of that inventory began (UTC); later changes are not in it.
+    place: where the bucket was then (`Catalog.place_of`); None in files without it. partial: whether the
+    table has only some of the listed objects, for example those that were due. rests_on: the state of the
+    ledger when a run over the whole bucket began (`fixity.ledger.known`), else None. software: the software
+    that made the rows, with its version; several are joined by " or "; None in files without it.
     """
 
     bucket: str
@@ -246,31 +250,32 @@ class Provenance:
     def read(cls, file: Path) -> Provenance:
         """The provenance of a table's file.
 
-        Raises TableUnreadable when it is no table of this platform.
+        Raises TableUnreadable if it is not a table of this platform.
         """
         try:
             metadata = pq.read_schema(file).metadata
         except (pa.ArrowException, OSError, ValueError) as error:
             raise TableUnreadable(file, repr(error)) from error
-        return cls.told_by(metadata, file)
+        return cls.from_metadata(metadata, file)
 
     @classmethod
-    def told_by(cls, metadata: Mapping[bytes, bytes] | None, file: Path | str) -> Provenance:
-        """The provenance in the metadata of a table, `file` for people.
+    def from_metadata(cls, metadata: Mapping[bytes, bytes] | None, file: Path | str) -> Provenance:
+        """The provenance in the metadata of a table.
 
-        Raises TableUnreadable when it is no table of this platform.
+        Arguments: `file`, its name for error messages.
+        Raises TableUnreadable if it is not a table of this platform.
         """
         try:
-            said = json.loads((metadata or {})[cls._KEY])
+            fields = json.loads((metadata or {})[cls._KEY])
             return cls(
-                bucket=said["bucket"],
-                run_id=said["run_id"],
-                inventory_run_id=said["inventory_run_id"],
-                listed_at=datetime.fromisoformat(said["listed_at"]),
-                place=said.get("place"),
-                partial=said.get("partial", False),
-                rests_on=said.get("rests_on"),
-                software=said.get("software"),
+                bucket=fields["bucket"],
+                run_id=fields["run_id"],
+                inventory_run_id=fields["inventory_run_id"],
+                listed_at=datetime.fromisoformat(fields["listed_at"]),
+                place=fields.get("place"),
+                partial=fields.get("partial", False),
+                rests_on=fields.get("rests_on"),
+                software=fields.get("software"),
             )
         except (KeyError, ValueError) as error:
             raise TableUnreadable(file, repr(error)) from error

@@ -1,7 +1,7 @@
-"""What a run is given: resources that open the stores and the lake of a catalog.
+"""The resources of runs: they open the stores and the lake of a catalog.
 
-Thin: each holds the configuration that Dagster keeps, and opens what `fixity` has. What is done with a
-store or the lake does not belong here.
+Each resource is thin: it holds configuration for Dagster and calls `fixity`. Using a store or the lake does
+not belong here.
 """
 
 from __future__ import annotations

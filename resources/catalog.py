@@ -1,4 +1,7 @@
-"""The catalog of a code location, and what it opens: stores and the lake."""
+"""Resources for the catalog of a code location, its buckets and its lake.
+
+Queues, S3 Control and map results do not belong here; each has a module of its own.
+"""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,7 +21,7 @@ def _load(file: str, changed: float) -> Catalog:
 
 
 class CatalogResource(dg.ConfigurableResource):
-    """The catalog, read from its file again in each process that needs it."""
+    """The catalog. Each process that needs it reads the file again."""
 
     file: str
 
@@ -29,17 +32,17 @@ class CatalogResource(dg.ConfigurableResource):
         return _load(self.file, file.stat().st_mtime if file.exists() else 0.0)
 
     def bucket(self, name: str) -> Bucket:
-        """A bucket by its partition key. Raises CatalogError when it was taken out of the catalog."""
+        """A bucket by its partition key. Raises CatalogError if it was removed from the catalog."""
         if name not in self.catalog.buckets:
             raise CatalogError([f"there is no bucket '{name}' any more: reload the code location"])
         return self.catalog.buckets[name]
 
     def place_of(self, bucket: str) -> str:
-        """Where a bucket is, as the catalog says now."""
+        """Where a bucket is, according to the current catalog."""
         return self.catalog.place_of(self.bucket(bucket))
 
     def pair(self, name: str) -> Pair:
-        """A pair by its partition key. Raises CatalogError when it was taken out of the catalog."""
+        """A pair by its partition key. Raises CatalogError if it was removed from the catalog."""
         if name not in self.catalog.pairs:
             raise CatalogError([f"there is no pair '{name}' any more: reload the code location"])
         return self.catalog.pairs[name]
@@ -53,7 +56,7 @@ class StoresResource(dg.ConfigurableResource):
 
     @contextmanager
     def open(self, bucket: str) -> Iterator[BucketReader]:
-        """A bucket's store for the length of a `with` block. Raises BucketUnreachable."""
+        """An open bucket for the length of a `with` block. Raises BucketUnreachable."""
         with closing(
             open_bucket(self.catalog.catalog, self.catalog.bucket(bucket), share=self.processes)
         ) as store:
@@ -71,5 +74,5 @@ class LakeResource(dg.ConfigurableResource):
     catalog: dg.ResourceDependency[CatalogResource]
 
     def open(self) -> Lake:
-        """The lake that the catalog names. Raises LakeError."""
+        """The catalog's lake. Raises LakeError."""
         return open_lake(self.catalog.catalog)

@@ -1,4 +1,4 @@
-"""The bucket that a Distributed Map writes its results to."""
+"""The resource that opens the bucket of a Distributed Map's results. Reading results does not belong here."""
 
 import dagster as dg
 from botocore.exceptions import BotoCoreError
@@ -11,13 +11,13 @@ from resources.catalog import CatalogResource
 
 
 class MapResultsResource(dg.ConfigurableResource):
-    """Opens the bucket that the catalog's `map_results` names."""
+    """Opens the bucket of the catalog's `map_results`."""
 
     catalog: dg.ResourceDependency[CatalogResource]
 
     @property
     def settings(self) -> MapResults:
-        """What the catalog says. Raises CatalogError when `map_results` was taken out of it."""
+        """The catalog's `map_results`. Raises CatalogError if it was removed."""
         settings = self.catalog.catalog.map_results
         if settings is None:
             raise CatalogError(["there is no `map_results` any more: reload the code location"])

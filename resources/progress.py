@@ -1,4 +1,7 @@
-"""How a run says how far it is: as lines of its log, or, for the command line, as a bar."""
+"""Reports the progress of a run: as lines of its log or, on the command line, as a bar.
+
+Measuring progress does not belong here.
+"""
 
 import time
 from collections.abc import Callable
@@ -10,17 +13,17 @@ from fixity.humanize import bytes_text, seconds_text
 
 
 class ProgressResource:
-    """Progress as log lines, one every `every_seconds` at most.
+    """Progress as log lines, at most one every `every_seconds`.
 
-    A plain object, taken as `dg.ResourceParam`: Dagster makes a copy of a configurable resource for
-    each run, and a bar must stay the one that is on the screen.
+    A plain object, used as `dg.ResourceParam`: Dagster copies a configurable resource for each run, but a
+    bar must remain the one on the screen.
     """
 
     def __init__(self, every_seconds: float = 15.0) -> None:
         self._every_seconds = every_seconds
 
     def listing(self, context: dg.OpExecutionContext, bucket: str) -> Callable[[int], None]:
-        """What a listing calls with the number of objects listed so far."""
+        """A callback for listing, called with the number of objects listed so far."""
         due = self._due()
 
         def listed(objects: int) -> None:
@@ -32,7 +35,7 @@ class ProgressResource:
     def hashing(
         self, context: dg.OpExecutionContext, bucket: str, plan: Plan, shard: Shard
     ) -> Callable[[Progress], None]:
-        """What the hashing of a shard calls with its progress."""
+        """A callback for hashing a shard, called with its progress."""
         due = self._due()
         began = time.monotonic()
         first: Progress | None = None

@@ -1,4 +1,7 @@
-"""The SQS queues of a catalog: receiving messages, and deleting those that are dealt with."""
+"""The SQS queues of a catalog: receiving messages, and deleting those that were handled.
+
+The meaning of messages does not belong here.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ from resources.catalog import CatalogResource
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-_AT_ONCE = 10  # SQS gives and deletes no more in one request
+_AT_ONCE = 10  # SQS returns and deletes no more in one request
 
 
 class QueueUnreachable(FixityError):
@@ -26,14 +29,14 @@ class QueueUnreachable(FixityError):
 
 @dataclass(frozen=True)
 class Message:
-    """A message as received. `receipt` deletes it, unless it was given out anew in the meantime."""
+    """A message as received. `receipt` deletes it, unless SQS has delivered it again since."""
 
     body: str
     receipt: str
 
 
 class OpenQueue:
-    """One queue. Messages that are received and not deleted come again after `hidden_for` seconds."""
+    """One queue. A received message that is not deleted comes again after `hidden_for` seconds."""
 
     def __init__(self, queue: Queue, client: "SQSClient", hidden_for: int, wait: int) -> None:
         self._url = queue.url
@@ -42,14 +45,14 @@ class OpenQueue:
         self._wait = wait
 
     def receive(self, limit: int) -> list[Message]:
-        """The next messages, at most `limit`; fewer, or none, when no more are there.
+        """The next messages, at most `limit`; fewer or none if the queue has no more.
 
         Raises QueueUnreachable.
         """
         messages: list[Message] = []
         while len(messages) < limit:
             try:
-                said = self._client.receive_message(
+                answer = self._client.receive_message(
                     QueueUrl=self._url,
                     MaxNumberOfMessages=min(_AT_ONCE, limit - len(messages)),
                     VisibilityTimeout=self._hidden_for,
@@ -57,14 +60,14 @@ class OpenQueue:
                 )
             except (ClientError, BotoCoreError) as error:
                 raise QueueUnreachable(f"the queue {self._url} cannot be read: {error}") from error
-            received = said.get("Messages", [])
+            received = answer.get("Messages", [])
             if not received:
                 break
             messages += [Message(each["Body"], each["ReceiptHandle"]) for each in received]
         return messages
 
     def delete(self, receipts: Sequence[str]) -> int:
-        """Delete messages by their receipts; returns how many could not be: those come again.
+        """Delete messages by their receipts. Returns how many could not be deleted; those come again.
 
         Raises QueueUnreachable.
         """
@@ -72,22 +75,22 @@ class OpenQueue:
         for first in range(0, len(receipts), _AT_ONCE):
             batch = receipts[first : first + _AT_ONCE]
             try:
-                said = self._client.delete_message_batch(
+                answer = self._client.delete_message_batch(
                     QueueUrl=self._url,
                     Entries=[{"Id": str(number), "ReceiptHandle": each} for number, each in enumerate(batch)],
                 )
             except (ClientError, BotoCoreError) as error:
                 raise QueueUnreachable(f"the queue {self._url} cannot be written: {error}") from error
-            failed += len(said.get("Failed", []))
+            failed += len(answer.get("Failed", []))
         return failed
 
 
 class QueuesResource(dg.ConfigurableResource):
     """Opens the queues of the catalog.
 
-    hidden_for: seconds for which a received message is shown to nobody else; well above the interval
-    of every sensor, since a message is deleted in the tick after the one that received it. wait: seconds
-    to wait for a first message: with none, SQS asks but some of its servers.
+    hidden_for: seconds for which a received message stays hidden. It must be well above the interval of
+    every sensor, because the tick after the receiving one deletes the message. wait: seconds to wait for a
+    first message; with 0, SQS asks only some of its servers.
     """
 
     catalog: dg.ResourceDependency[CatalogResource]

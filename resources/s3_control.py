@@ -1,4 +1,7 @@
-"""S3 Control, which runs batch jobs, and the buckets that their reports go to."""
+"""The resource that opens S3 Control, for batch jobs, and the buckets of their reports.
+
+Requesting jobs and reading reports do not belong here.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -20,38 +23,40 @@ class S3ControlResource(dg.ConfigurableResource):
     catalog: dg.ResourceDependency[CatalogResource]
 
     def checks(self, bucket: str) -> bool:
-        """Whether it is S3 that computes a bucket's checksums."""
+        """Whether S3 computes a bucket's checksums."""
         return self.catalog.bucket(bucket).engine == "s3_batch"
 
     def settings(self, bucket: str) -> S3Batch:
-        """A bucket's settings. Raises S3ControlError for one that S3 does not check."""
+        """A bucket's settings. Raises S3ControlError for a bucket that S3 does not check."""
         settings = self.catalog.bucket(bucket).s3_batch
         if settings is None or not self.checks(bucket):
             raise S3ControlError(
-                f"'{bucket}' has no `engine: s3_batch`: its checksums are computed by materializing "
-                f"checksums[{bucket}]"
+                f"'{bucket}' has no `engine: s3_batch`: materialize checksums[{bucket}] to compute its "
+                "checksums"
             )
         return settings
 
     def client(self, bucket: str) -> "S3ControlClient":
         """S3 Control for a bucket's jobs, in the bucket's region. Raises S3ControlError."""
-        said = self.catalog.bucket(bucket)
-        return open_s3_control(said, self.catalog.catalog.store_of(said), self.settings(bucket))
+        entry = self.catalog.bucket(bucket)
+        return open_s3_control(entry, self.catalog.catalog.store_of(entry), self.settings(bucket))
 
     def compute_job(self, bucket: str, job_id: str) -> JobState:
         """A job of AWS Batch as it is now. Raises S3ControlError."""
         from fixity.engines.s3_batch.compute import describe_compute_job
 
-        said = self.catalog.bucket(bucket)
-        return describe_compute_job(said, self.catalog.catalog.store_of(said), self.settings(bucket), job_id)
+        entry = self.catalog.bucket(bucket)
+        return describe_compute_job(
+            entry, self.catalog.catalog.store_of(entry), self.settings(bucket), job_id
+        )
 
     def reports(self, bucket: str, report_bucket: str | None = None) -> Lake:
-        """The bucket that completion reports and manifests of a bucket go to, its files by their keys.
+        """The bucket of completion reports and manifests; its files are named by their keys.
 
-        Arguments: `report_bucket`, where an earlier job was told to write; as the catalog says without it.
+        Arguments: `report_bucket`, the report bucket of an earlier job; by default the catalog's.
         """
         from fixity.lake.s3 import S3Lake
 
         settings = self.settings(bucket)
-        said = self.catalog.bucket(bucket)
-        return S3Lake(report_bucket or settings.report_bucket, "", self.catalog.catalog.store_of(said))
+        store = self.catalog.catalog.store_of(self.catalog.bucket(bucket))
+        return S3Lake(report_bucket or settings.report_bucket, "", store)

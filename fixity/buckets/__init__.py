@@ -1,4 +1,7 @@
-"""Stores: how a bucket is reached, listed and read, be it on S3, a compatible endpoint or a local disk."""
+"""Buckets: listed and read on S3, on a compatible endpoint, or on a local disk.
+
+Hashing the bytes and keeping results do not belong here.
+"""
 
 from __future__ import annotations
 
@@ -35,20 +38,20 @@ __all__ = [
 ]
 
 DEFAULT_CONCURRENCY = 16
-"""Objects read at once where the catalog says nothing."""
+"""How many objects are read at once by default."""
 
 
 def open_bucket(catalog: Catalog, bucket: Bucket, share: int = 1) -> BucketReader:
-    """Open a bucket of the catalog for listing and reading; all that is there, `exclude` or not.
+    """Open a bucket of the catalog for listing and reading. `exclude` is not applied.
 
-    Arguments: `share`, how many processes read the bucket at the same time: each gets its part of
-    the bucket's limits. Raises BucketUnreachable.
+    Arguments: `share`, how many processes read the bucket at the same time; each gets its part of the
+    bucket's limits. Raises BucketUnreachable.
     """
     bandwidth = bucket.max_bandwidth and max(1, bucket.max_bandwidth // share)
     throttle = Throttle(max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share), bandwidth)
     if bucket.path is not None:
         return LocalReader(bucket.path, throttle)
-    # botocore takes a fifth of a second to import: not for local directories and `--help`.
+    # botocore takes a fifth of a second to import; local directories and `--help` do not need it.
     from fixity.buckets.s3.address import resolve
     from fixity.buckets.s3.reader import S3Reader
 

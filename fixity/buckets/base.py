@@ -1,7 +1,7 @@
-"""What every bucket reader can do, and how it says that something went wrong.
+"""The interface of every bucket reader, and its errors.
 
-A store lists what a bucket holds and reads objects' bytes. What is done with the bytes (hashing,
-rows, retrying a whole shard) does not belong here.
+A reader lists a bucket and reads the bytes of objects. Using the bytes (hashing, rows, retrying a whole
+shard) does not belong here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ListedObject:
 
 
 def listed_objects(rows: pa.RecordBatch | pa.Table) -> Iterator[ListedObject]:
-    """The objects of rows of an inventory."""
+    """The rows of an inventory as objects."""
     columns = [rows.column(name) for name in ListedObject.__slots__]
     return map(
         ListedObject,
@@ -40,13 +40,13 @@ def listed_objects(rows: pa.RecordBatch | pa.Table) -> Iterator[ListedObject]:
 
 
 def _times(column: pa.Array | pa.ChunkedArray) -> list[datetime | None]:
-    """Arrow itself takes six times as long for them, as long as for all other columns together."""
+    """Times as Python objects. Arrow's `to_pylist` takes six times as long, as long as all other columns."""
     since = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
     return [None if each is None else EPOCH + timedelta(microseconds=each) for each in since]
 
 
 class Sink(Protocol):
-    """Where an object's bytes go: a digest."""
+    """A receiver of an object's bytes, such as a digest."""
 
     @property
     def count(self) -> int:
@@ -56,7 +56,7 @@ class Sink(Protocol):
         """Take the next bytes."""
 
     def restart(self) -> None:
-        """Forget all bytes taken: the object is read again from its start."""
+        """Forget all bytes taken, because the object is read again from its start."""
 
 
 class ObjectError(FixityError):
@@ -69,11 +69,11 @@ class ObjectError(FixityError):
 
 
 class ObjectUnreadable(ObjectError):
-    """The bytes could not be read: a failed check. Says nothing about whether they are right."""
+    """The bytes could not be read: a failed check. It does not mean that they are wrong."""
 
 
 class ObjectSkipped(ObjectError):
-    """There was nothing to check as listed: changed or deleted since, or archived."""
+    """The listed object cannot be checked: it was changed or deleted since, or is archived."""
 
 
 CHANGED = "ChangedSinceListed"
@@ -84,24 +84,22 @@ class BucketReader(Protocol):
     """A bucket that can be listed and read, from several threads at once."""
 
     def list_objects(self) -> Iterator[pa.RecordBatch]:
-        """All objects as batches of the inventory's schema, in the order the store lists them.
+        """All objects as batches of the inventory's schema, in the store's order.
 
         Raises BucketUnreachable.
         """
 
     def read(self, item: ListedObject, sink: Sink) -> None:
-        """Give all bytes of an object, as it was listed, to `sink`: those after `sink.count`, where
-        it has taken some already.
+        """Give all bytes of an object, as listed, to `sink`. Reading starts at the byte `sink.count`.
 
         Raises ObjectUnreadable or ObjectSkipped.
         """
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
 
     def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
-        """One object as it is listed now, the current version where none is named; None where there
-        is none.
+        """One object as listed now, by default its current version; None if there is none.
 
         Raises BucketUnreachable.
         """

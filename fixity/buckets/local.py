@@ -1,8 +1,8 @@
-"""A local directory as a bucket: each file below it is an object, its path below the directory the key.
+"""A local directory as a bucket: each file below it is an object; its relative path is the key.
 
-Links are followed to files inside the directory only. Whatever is there but cannot be read as a
-file (a link that leaves the directory, a link to a directory, a pipe, a name that is not UTF-8) is
-listed all the same, and fails when it is read, so that nothing is left out in silence.
+Links are followed only to files inside the directory. Other entries (a link that leaves the directory, a
+link to a directory, a pipe, a name that is not UTF-8) are listed too, and reading them fails. So nothing is
+silently left out. Hashing and rows do not belong here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from fixity.clock import EPOCH
 from fixity.errors import BucketUnreachable
 from fixity.tables import INVENTORY
 
-# Where each file is listed or read, `os` and `open` are used: a Path takes three times as long.
+# `os` and `open` list and read each file here: a Path takes three times as long.
 _BATCH = 1000
 _BUFFER = 256 * 1024
 
@@ -40,7 +40,7 @@ _BUFFER = 256 * 1024
 class LocalReader:
     """A directory.
 
-    Arguments: `root`; `throttle` limits the reading.
+    Arguments: `root`, the directory; `throttle` limits reading.
     """
 
     def __init__(self, root: Path, throttle: Throttle) -> None:
@@ -56,13 +56,13 @@ class LocalReader:
             yield _batch(rows)
 
     def files(self) -> Iterator[ListedObject]:
-        """All files, as `list_objects` has them. Raises BucketUnreachable."""
+        """All files, in the order of `list_objects`. Raises BucketUnreachable."""
         if not self._root.is_dir():
             raise BucketUnreachable(
                 f"{self._root} is not a directory: correct the bucket's path, or mount the volume"
             )
         root = os.fsencode(self._root) + b"/"
-        # Not by recursion: directories may lie deeper than Python's stack.
+        # Without recursion: directories may be nested deeper than Python's stack.
         waiting = [iter(_entries(root))]
         while waiting:
             path = next(waiting[-1], None)
@@ -91,7 +91,7 @@ class LocalReader:
         return ListedObject(key, None, True, status.st_size, None, _modified(status), None)
 
     def read(self, item: ListedObject, sink: Sink) -> None:
-        """Give a file's bytes to `sink`, those that it has not taken yet.
+        """Give a file's bytes to `sink`, beginning at the byte `sink.count`.
 
         Raises ObjectUnreadable, ObjectSkipped.
         """
@@ -102,7 +102,7 @@ class LocalReader:
             buffer = self._buffer()
             with self._throttle.slot(), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
                 if sink.count:
-                    file.seek(sink.count)  # a large file goes on where its digest stands
+                    file.seek(sink.count)  # a large file continues where its digest stopped
                 while sink.count < item.size and (count := file.readinto(buffer)):
                     sink.update(buffer[:count])
                     self._throttle.spend(count)
@@ -110,27 +110,27 @@ class LocalReader:
             if (after.st_size, after.st_mtime_ns // 1000) != (before.st_size, before.st_mtime_ns // 1000):
                 raise ObjectSkipped(CHANGED, _CHANGED)
         except (FileNotFoundError, NotADirectoryError):
-            raise ObjectSkipped(DELETED, "the file is gone since it was listed") from None
+            raise ObjectSkipped(DELETED, "the file was deleted since it was listed") from None
         except OSError as error:
             raise ObjectUnreadable(
                 _CODES.get(type(error), "ReadError"), f"{error.strerror or error} ({path})"
             ) from error
         if sink.count != item.size:
             raise ObjectUnreadable(
-                "SizeMismatch", f"{sink.count:,} bytes were read of a file of {item.size:,}"
+                "SizeMismatch", f"{sink.count:,} of {item.size:,} bytes of the file could be read"
             )
 
     def _buffer(self) -> memoryview:
-        """A buffer of the thread, used again: a new one is as much work as the reading."""
+        """The thread's buffer, reused: allocating a new one costs as much as reading."""
         if not hasattr(self._thread, "buffer"):
             self._thread.buffer = memoryview(bytearray(_BUFFER))
         found: memoryview = self._thread.buffer
         return found
 
     def _status_of_file(self, path: str, item: ListedObject) -> os.stat_result:
-        """What a file in the directory is like. Raises ObjectUnreadable where it is none."""
+        """The status of a file in the directory. Raises ObjectUnreadable if it is not a file."""
         if "\\x" in item.key and self._stands_for_bytes(item.key):
-            raise ObjectUnreadable("KeyNotUtf8", "the file's name is not UTF-8 and makes no faithful key")
+            raise ObjectUnreadable("KeyNotUtf8", "the file's name is not UTF-8: rename the file")
         folder, _, name = item.key.rpartition("/")
         if name not in ("", ".", "..") and self._is_plain_folder(folder):
             status = os.lstat(path)
@@ -140,18 +140,18 @@ class LocalReader:
         if os.path.commonpath([real, self._real_root]) != self._real_root:
             raise ObjectUnreadable("LinkLeavesDirectory", f"a link to {real}, outside the bucket's directory")
         if Path(path).is_symlink() and not Path(path).exists():
-            raise ObjectUnreadable("DanglingLink", f"a link to {real}, where nothing is")
+            raise ObjectUnreadable("DanglingLink", f"a link to {real}, which does not exist")
         status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):
             raise ObjectUnreadable("NotAFile", "a link to a directory, a pipe or a device, not a file")
         return status
 
     def _is_plain_folder(self, key: str) -> bool:
-        """Whether no link is on the way to a folder: then what is in it is in the directory, and nothing else
-        is to be looked at, which would cost as much as hashing a hundred thousand bytes.
+        """Whether no link is on the path to a folder. Then its files are inside the directory, and the slower
+        checks, which cost as much as hashing a hundred thousand bytes, are not needed.
 
-        The folder that a thread looked at last is not looked at again: most files lie beside the one before.
-        Where a link was put in its place since, what it leads to has another size or time than was listed.
+        The last folder of each thread is not looked at again: most files are in the same folder as the file
+        before. If a link replaced the folder since, its files have another size or time than listed.
         """
         if not key or getattr(self._thread, "plain_folder", None) == key:
             return True
@@ -164,7 +164,7 @@ class LocalReader:
         return True
 
     def _stands_for_bytes(self, key: str) -> bool:
-        """Whether a file whose name is not UTF-8 is listed under `key`, be it as well as another."""
+        """Whether a file whose name is not UTF-8 is listed under `key`, even if another file is too."""
         paths = [os.fsencode(self._real_root)]
         for part in key.split("/"):
             directories, paths = paths, []
@@ -178,15 +178,15 @@ class LocalReader:
 
 
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
-_CHANGED = "the file was written to since it was listed"
+_CHANGED = "the file was changed since it was listed"
 _CODES: dict[type[OSError], str] = {PermissionError: "AccessDenied"}
 
 
 def _entries(directory: bytes) -> list[bytes]:
-    """The paths of what a directory holds, directories with a '/' at their end, in the order of keys."""
+    """The paths in a directory, in the order of keys; those of directories end in '/'."""
     try:
         with os.scandir(directory) as entries:
-            # A directory sorts by its name and the '/' that follows it in the keys below it.
+            # With the '/', because it follows the directory's name in the keys below it.
             return sorted(
                 entry.path + (b"/" if entry.is_dir(follow_symlinks=False) else b"") for entry in entries
             )
@@ -195,12 +195,12 @@ def _entries(directory: bytes) -> list[bytes]:
 
 
 def _status(path: bytes) -> os.stat_result | None:
-    """What a file, or the file that a link leads to, is like; None when it is gone in this moment."""
+    """The status of a file, or of a link's target; None if it was deleted just now."""
     try:
         return os.stat(path)  # noqa: PTH116 - once for each file: a Path costs more
     except OSError:
         try:
-            return os.lstat(path)  # a link that leads nowhere: reading will say so
+            return os.lstat(path)  # a dangling link: reading it will fail
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -217,7 +217,7 @@ def _incomplete(path: bytes, error: OSError) -> BucketUnreachable:
 def _modified(status: os.stat_result) -> datetime | None:
     try:
         return EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
-    except OverflowError:  # a file of the year 10000: file systems hold such
+    except OverflowError:  # a file system can hold a year beyond 9999
         return None
 
 
@@ -228,7 +228,7 @@ def _refuse_if_changed(status: os.stat_result, item: ListedObject) -> None:
 
 def _batch(files: list[ListedObject]) -> pa.RecordBatch:
     columns = {name: [getattr(file, name) for file in files] for name in ListedObject.__slots__}
-    unsaid = [None] * len(files)
+    unknown = [None] * len(files)
     return pa.RecordBatch.from_arrays(
-        [pa.array(columns.get(field.name, unsaid), field.type) for field in INVENTORY], schema=INVENTORY
+        [pa.array(columns.get(field.name, unknown), field.type) for field in INVENTORY], schema=INVENTORY
     )

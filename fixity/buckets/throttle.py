@@ -1,8 +1,8 @@
-"""How fast a store is read: at most so many requests at once, at most so many bytes a second.
+"""Limits reading from a store: requests at once, and bytes a second.
 
-A store that asks us to slow down is obeyed by all threads together: the number of requests allowed
-at once is halved, and grows again by one for each round that went well (additive increase,
-multiplicative decrease, as TCP does). Waiting and retrying a request belongs to the store.
+When a store asks us to slow down, all threads obey: the number of requests allowed at once is halved, then
+grows by one for each round that succeeds (additive increase, multiplicative decrease, as in TCP). Deciding
+to retry a request does not belong here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 
 
 class _Slot(AbstractContextManager[None]):
-    # No generator: it is entered for each object, and one costs as much as opening a file.
+    # Not a generator: this runs for each object, and a generator costs as much as opening a file.
     def __init__(self, throttle: Throttle) -> None:
         self._throttle = throttle
 
@@ -30,7 +30,7 @@ class Throttle:
     """Shared by all threads that read one bucket.
 
     Arguments: `concurrency` requests at once; `bandwidth` bytes a second, None for no limit;
-    `clock` and `sleep` in seconds, to be replaced in tests.
+    `clock` and `sleep` in seconds, replaced in tests.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Throttle:
 
     @property
     def allowed(self) -> int:
-        """Requests allowed at once, now."""
+        """How many requests are allowed at once now."""
         return max(1, int(self._allowed))
 
     def slot(self) -> AbstractContextManager[None]:
-        """One of the requests allowed at once; waits for it."""
+        """Wait for one of the requests allowed at once."""
         return self._slot
 
     def _take(self) -> None:
@@ -72,11 +72,11 @@ class Throttle:
             self._active -= 1
             if went_well and self._allowed < self.concurrency:
                 self._allowed = min(self.concurrency, self._allowed + 1 / self._allowed)
-            # More than one may go where the number allowed has just grown.
+            # Several may start if the number allowed has just grown.
             self._freed.notify(max(0, self.allowed - self._active))
 
     def slow_down(self) -> None:
-        """The store asked for less: halve what is allowed, once for the answers of one second."""
+        """The store asked for fewer requests: halve the number allowed, at most once a second."""
         with self._lock:
             now = self._clock()
             if now - self._slowed_at >= 1.0:
@@ -84,12 +84,12 @@ class Throttle:
                 self._allowed = max(1.0, self._allowed / 2)
 
     def spend(self, count: int) -> None:
-        """Account for `count` bytes just read, and wait until the bandwidth allows more."""
+        """Count `count` bytes just read, and wait until the bandwidth allows more."""
         if self.bandwidth is None:
             return
         with self._lock:
             now = self._clock()
-            # At most a tenth of a second is saved up, so that a pause is not followed by a burst.
+            # Unused bandwidth is saved for a tenth of a second at most, to avoid a burst after a pause.
             self._paid_until = max(self._paid_until, now - 0.1) + count / self.bandwidth
             wait = self._paid_until - now
         if wait > 0:

@@ -1,4 +1,4 @@
-"""Digests: the algorithms of S3, digests that another process can take up, and ETags.
+"""Digests: the algorithms of S3, digests that another process can resume, and ETags.
 
 Reading bytes and comparing checksums do not belong here.
 """

@@ -1,6 +1,6 @@
-"""Digests: the algorithms of S3, each from the library that computes it well.
+"""Digests: the algorithms of S3, each from a fast library. Names are in S3's spelling.
 
-The spellings are S3's own. Reading bytes and comparing checksums do not belong here.
+Reading bytes and comparing checksums do not belong here.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class _Hash(Protocol):
 
 
 class Crc:
-    """A CRC of the AWS runtime, in hashlib's form; S3 writes CRCs as big-endian bytes.
+    """A CRC of the AWS runtime, with hashlib's interface; S3 writes CRCs as big-endian bytes.
 
-    Arguments: the runtime's `name` of it, the `width` of its hex, the `value` to go on from.
+    Arguments: `name`, the runtime's; `width` of its hex in digits; `value`, the CRC to continue from.
     """
 
     def __init__(self, name: str, width: int, value: int = 0) -> None:
-        # Imported here: with its start-up it costs as much as hashing fifty megabytes.
+        # Imported here: the import costs as much time as hashing fifty megabytes.
         from awscrt import checksums
 
         self._function: Callable[[memoryview, int], int] = getattr(checksums, name)
@@ -54,11 +54,11 @@ _CRCS: dict[str, tuple[str, int]] = {
 
 
 def crc(algorithm: str) -> tuple[str, int]:
-    """The runtime's name of a CRC, and the width of its hex."""
+    """The runtime's name of a CRC, and the width of its hex in digits."""
     return _CRCS[algorithm]
 
 
-# usedforsecurity=False: MD5 and SHA-1 are fixity values here, and must work on FIPS machines.
+# usedforsecurity=False: here MD5 and SHA-1 only detect changes, and must work on FIPS machines.
 _MAKERS: dict[Algorithm, Callable[[], _Hash]] = {
     "MD5": lambda: hashlib.md5(usedforsecurity=False),
     "SHA1": lambda: hashlib.sha1(usedforsecurity=False),
@@ -77,17 +77,17 @@ SIZES: dict[str, int] = {
     "MD5": 16, "SHA1": 20, "SHA256": 32, "SHA512": 64, "CRC32": 4, "CRC32C": 4, "CRC64NVME": 8,
     "XXHASH64": 8, "XXHASH3": 8, "XXHASH128": 16,
 }  # fmt: skip
-"""Bytes of an algorithm's checksum."""
+"""The size of each algorithm's checksum, in bytes."""
 
 
 def algorithm_named(name: str) -> Algorithm | None:
-    """The algorithm that people write `sha256`, `SHA-256` or `Sha_256`; None where it is none of ours."""
+    """The algorithm that people write as `sha256`, `SHA-256` or `Sha_256`; None for an unknown one."""
     plain = re.sub(r"[-_ ]", "", name).upper()
     return next((algorithm for algorithm in ALGORITHMS if algorithm == plain), None)
 
 
 def as_hex(value: str, algorithm: Algorithm) -> str | None:
-    """A checksum that was written in hex or base64, as lower-case hex; None where it can be neither."""
+    """A checksum in hex or base64, converted to lower-case hex; None if it is neither."""
     value = value.strip()
     size = SIZES[algorithm]
     if re.fullmatch(rf"[0-9a-fA-F]{{{2 * size}}}", value):
@@ -100,7 +100,7 @@ def as_hex(value: str, algorithm: Algorithm) -> str | None:
 
 
 class Digest:
-    """A checksum in the making: takes bytes, counts them, and can begin again.
+    """A checksum being computed: takes bytes, counts them, and can start again.
 
     Arguments: `algorithm` in S3's spelling.
     """
@@ -136,8 +136,8 @@ class Digest:
 class Digests(Digest):
     """Several checksums of the same bytes, in one pass.
 
-    Arguments: `own`, which the checks of a bucket go by; `others` by their algorithms. All have taken as many
-    bytes.
+    Arguments: `own`, by the bucket's algorithm; `others` by their algorithms. All must have taken the same
+    number of bytes.
     """
 
     def __init__(self, own: Digest, others: Mapping[Algorithm, Digest]) -> None:
@@ -171,6 +171,6 @@ class Digests(Digest):
 
 
 def digest_by(algorithm: Algorithm, others: Iterable[Algorithm] = ()) -> Digest:
-    """A digest by one algorithm, and by `others` in the same pass."""
+    """A digest by one algorithm, and by the `others` in the same pass."""
     more = {each: Digest(each) for each in others if each != algorithm}
     return Digests(Digest(algorithm), more) if more else Digest(algorithm)

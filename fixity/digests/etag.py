@@ -1,4 +1,7 @@
-"""The ETag that S3 gives an upload, computed anew from the bytes: an MD5, or an MD5 of the parts' MD5s."""
+"""The ETag of an S3 upload, recomputed from the bytes: an MD5, or an MD5 of the parts' MD5s.
+
+Reading bytes and comparing ETags do not belong here.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +11,29 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
 
 _MIB = 1024**2
-# What tools cut uploads into: aws-cli and boto3 8, s3cmd 15, S3's least 5, CyberDuck 10, 17,179,870 the
-# console's for the largest, and the powers of two of everybody else.
+# Part sizes of usual tools: aws-cli and boto3 8, s3cmd 15, S3's minimum 5, CyberDuck 10, the S3 console
+# 17,179,870 bytes for the largest objects, and powers of two of other tools.
 _USUAL = [5, 8, 10, 15, 16, 25, 50, 64, 100, 128, 250, 500, *(2**power for power in range(13))]
 _MULTIPART = re.compile(r"[0-9a-f]{32}-([1-9][0-9]{0,4})")
 
 
 def parts_of(etag: str) -> int | None:
-    """How many parts a multipart ETag says that there are; None for any other ETag."""
+    """The number of parts in a multipart ETag; None for any other ETag."""
     found = _MULTIPART.fullmatch(etag)
     return int(found[1]) if found else None
 
 
 def likely_part_sizes(size: int, parts: int) -> list[int]:
-    """The sizes in bytes that usual tools would cut `size` bytes into `parts` parts with."""
+    """The part sizes, in bytes, with which usual tools would upload `size` bytes in `parts` parts."""
     usual = {mebibytes * _MIB for mebibytes in _USUAL} | {17_179_870, size}
-    usual.add(-(-size // (parts * _MIB)) * _MIB)  # the least whole number of mebibytes
+    usual.add(-(-size // (parts * _MIB)) * _MIB)  # the smallest whole number of mebibytes
     return sorted(each for each in usual if each and -(-size // each) == parts)
 
 
 class MultipartEtag:
-    """The ETag of bytes uploaded in parts: takes bytes as a digest does.
+    """The ETag of bytes uploaded in parts. Takes bytes as a digest does.
 
-    Arguments: `sizes` of the parts in bytes, the last of which goes on for all that follow.
+    Arguments: `sizes` of the parts in bytes; the last size also applies to all parts that follow.
     """
 
     def __init__(self, sizes: Sequence[int]) -> None:
@@ -72,7 +75,7 @@ class MultipartEtag:
 
 
 class Together:
-    """Gives the same bytes to several sinks, in one reading."""
+    """Gives the same bytes to several sinks, in one read."""
 
     def __init__(self, sinks: Sequence[MultipartEtag]) -> None:
         self.sinks = list(sinks)

@@ -1,8 +1,8 @@
-"""Digests whose state can be written down and taken up by another process on another machine.
+"""Digests whose state can be saved, and resumed by another process on another machine.
 
-`hashlib` keeps its state to itself, so MD5 and the SHAs are computed by the package `rehashes` here, which
-costs about a tenth more (SHA-512 up to twice) and holds the interpreter's lock; the CRCs are their own
-state. A state is the algorithm's own (`state`), not a library's. Where states are kept does not belong here.
+`hashlib` does not export its state, so the package `rehashes` computes MD5 and the SHAs here. It costs about
+a tenth more (SHA-512 up to twice) and holds the interpreter's lock. A CRC is its own state. States have the
+algorithm's form (`state`), not a library's. Where states are kept does not belong here.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from fixity.digests.algorithms import Crc, Digest, crc
 from fixity.digests.state import BLOCKS, CHAINS, ResumableHash, State, StateUnusable
 
 RESUMABLE: frozenset[Algorithm] = frozenset(CHAINS)
-"""The algorithms whose state can be written down; the XXHASH ones cannot."""
+"""The algorithms whose state can be saved. Those of the XXHASH family cannot."""
 
 
 class ResumableDigest(Digest):
-    """A digest that goes on from a state, and can say its own.
+    """A digest that continues from a state, and can export its own.
 
-    Arguments: `algorithm`, one of RESUMABLE; `state`, where to go on, None for the beginning.
+    Arguments: `algorithm`, one of RESUMABLE; `state` to continue from, None to start at the beginning.
     Raises StateUnusable for a state of another algorithm.
     """
 
@@ -29,7 +29,7 @@ class ResumableDigest(Digest):
 
     def __init__(self, algorithm: Algorithm, state: State | None = None) -> None:
         if state is not None and state.algorithm != algorithm:
-            raise StateUnusable(f"a state of {state.algorithm}, where {algorithm} is computed")
+            raise StateUnusable(f"it is a state of {state.algorithm}, not of {algorithm}")
         self._algorithm = algorithm
         super().__init__(algorithm)
         if state is not None:
@@ -37,7 +37,7 @@ class ResumableDigest(Digest):
             self._count = state.count
 
     def restart(self) -> None:
-        """Forget all bytes taken, those of the state too."""
+        """Forget all bytes taken, including those of the state."""
         self._hash = self._start(None)
         self._count = 0
 
@@ -63,10 +63,10 @@ class _ResumableCrc(Crc):
 
 @cache
 def _layouts() -> dict[Algorithm, tuple[type, str, str, int]]:
-    """Of each algorithm: its class in `rehashes`, the words of the chaining value, how the checksum writes
-    them, and the width in bytes of the count of blocks.
+    """For each algorithm: its class in `rehashes`, the words of the chaining value, their byte order in the
+    checksum, and the width of the block counter in bytes.
     """
-    import rehashes  # here: it takes longer to import than most objects take to hash
+    import rehashes  # here: importing it takes longer than hashing most objects
 
     return {
         "MD5": (rehashes.PyMd5, "4I", "<", 8),
@@ -77,7 +77,7 @@ def _layouts() -> dict[Algorithm, tuple[type, str, str, int]]:
 
 
 class _BlockHash:
-    """A hash of `rehashes`, in terms of states."""
+    """A hash of `rehashes` that reads and writes states."""
 
     def __init__(self, algorithm: Algorithm, state: State | None) -> None:
         self._algorithm = algorithm

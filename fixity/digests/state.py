@@ -1,8 +1,8 @@
-"""The state of a digest between two of its bytes, in the algorithm's own terms.
+"""The state of an unfinished digest, in the algorithm's own terms.
 
-MD5 and the SHAs take whole blocks into a chaining value, so all that there is to remember is that
-value, the number of bytes taken, and the bytes of the block that is not full yet. The chaining value
-is written as the checksum would be, byte for byte.
+MD5 and the SHAs add whole blocks to a chaining value. So the state is that value, the number of bytes taken,
+and the bytes of the block that is not full yet. The chaining value has the byte order of the checksum.
+Computing digests does not belong here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BLOCKS: dict[Algorithm, int] = {
 
 
 class StateUnusable(FixityError):
-    """What was written down is damaged, or is the state of something else. The message says which."""
+    """A saved state is damaged, or belongs to something else. The message says which."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class State:
 
     def __post_init__(self) -> None:
         if self.algorithm not in CHAINS:
-            raise StateUnusable(f"{self.algorithm!r} has no state that could be taken up")
+            raise StateUnusable(f"{self.algorithm!r} has no state that could be resumed")
         if (
             self.count < 0
             or len(self.chain) != CHAINS[self.algorithm]
@@ -53,38 +53,41 @@ class State:
             raise StateUnusable(f"not a state of {self.algorithm} after {self.count} bytes")
 
     def to_json(self, subject: str) -> str:
-        """The state as it is kept, sealed. `subject`: what was hashed, and which run hashed it."""
-        said = {
+        """The state as text, with a seal against damage.
+
+        Arguments: `subject`, what was hashed, and the run that hashed it.
+        """
+        content = {
             "subject": subject,
             "algorithm": self.algorithm,
             "count": self.count,
             "chain": self.chain.hex(),
             "pending": self.pending.hex(),
         }
-        return json.dumps({**said, "seal": _seal(said)}, indent=1) + "\n"
+        return json.dumps({**content, "seal": _seal(content)}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str, subject: str) -> State:
         """The state that `to_json` wrote of `subject`. Raises StateUnusable for any other text."""
         try:
-            said = json.loads(text)
-            seal = said.pop("seal")
-            if seal != _seal(said):
+            content = json.loads(text)
+            seal = content.pop("seal")
+            if seal != _seal(content):
                 raise StateUnusable("it is damaged: its seal is broken")
-            if said["subject"] != subject:
+            if content["subject"] != subject:
                 raise StateUnusable("it is the state of another object")
-            chain, pending = bytes.fromhex(said["chain"]), bytes.fromhex(said["pending"])
-            return cls(said["algorithm"], int(said["count"]), chain, pending)
+            chain, pending = bytes.fromhex(content["chain"]), bytes.fromhex(content["pending"])
+            return cls(content["algorithm"], int(content["count"]), chain, pending)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StateUnusable(f"it is damaged: {error!r}") from error
 
 
-def _seal(said: dict[str, object]) -> str:
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+def _seal(content: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class ResumableHash(Protocol):
-    """A hash that can say its state."""
+    """A hash that can export its state."""
 
     def update(self, data: memoryview, /) -> object:
         """Take the next bytes."""

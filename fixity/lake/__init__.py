@@ -1,4 +1,7 @@
-"""The lake: where tables and reports are kept, and the one place that knows their paths."""
+"""The lake: where tables and reports are kept, and the only place that knows their paths.
+
+The content of tables and reports does not belong here.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ __all__ = ["Lake", "LakeError", "LakeFile", "LocalLake", "open_lake"]
 
 
 def open_lake(catalog: Catalog) -> Lake:
-    """The lake that the catalog names. Raises LakeError when its store cannot be set up."""
+    """Open the lake of a catalog. Raises LakeError if its store cannot be opened."""
     if not catalog.lake.startswith("s3://"):
         return LocalLake(Path(catalog.lake))
-    # boto3 takes a third of a second to import: not for a lake in a directory.
+    # boto3 takes a third of a second to import; a lake in a directory does not need it.
     from botocore.exceptions import BotoCoreError
 
     from fixity.lake.s3 import S3Lake

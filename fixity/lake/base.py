@@ -1,4 +1,7 @@
-"""What the platform needs of its lake, be it a directory or a prefix of an S3 bucket."""
+"""The interface of the lake, which is a directory or a prefix of an S3 bucket.
+
+Names of files do not belong here; they are in `paths`.
+"""
 
 from __future__ import annotations
 
@@ -28,68 +31,68 @@ class LakeFile:
 
 
 class Lake(ABC):
-    """A place for files that appear whole or not at all and are never changed.
+    """A place for files that appear whole or not at all, and never change.
 
-    The exceptions are the reports of a day and of LATEST, which are replaced as a whole. Nobody
-    holds a lock, so runs never wait for each other.
+    The exceptions are the reports of a day and of LATEST, which are replaced as a whole. There are no
+    locks, so runs never wait for each other.
     """
 
     @abstractmethod
     def list(self, folder: str) -> builtins.list[LakeFile]:
-        """The files of a folder (its name ends in '/') and below, by name; [] when there is none.
+        """The files of a folder (its name ends in '/') and below it, sorted by name; [] if there are none.
 
         Raises LakeError.
         """
 
     @abstractmethod
     def fetch(self, name: str, workspace: Path) -> Path:
-        """A local path of a file, to read only; downloaded into `workspace` where the lake is remote.
+        """A local path of a file, for reading only. A remote lake downloads it into `workspace`.
 
         Raises FileNotFoundError, LakeError.
         """
 
     @abstractmethod
     def tail(self, name: str, size: int) -> bytes:
-        """The last bytes of a file, `size` of them; all of a smaller one.
+        """The last `size` bytes of a file, or the whole file if it is smaller.
 
         Raises FileNotFoundError, LakeError.
         """
 
     @abstractmethod
     def put(self, name: str, file: Path, replace: bool = False) -> None:
-        """Give a local file to the lake, whole. The local file may be gone afterwards.
+        """Put a local file into the lake, whole. The local file may be moved away.
 
-        A file with the same bytes is fine: a step that is tried again puts what it has put before.
-        Raises LakeError; FileExistsError when there is another file, unless `replace`.
+        An equal file in the lake is no error, because a repeated step puts the same file again.
+        Raises LakeError; FileExistsError if there is a different file, unless `replace`.
         """
 
     @abstractmethod
     def copy(self, name: str, to: str) -> None:
-        """Keep a file under a second name as well, replacing as a whole what was there.
+        """Copy a file to a second name, replacing a file there as a whole.
 
         Raises FileNotFoundError, LakeError.
         """
 
     @abstractmethod
     def remove(self, folder: str) -> None:
-        """Remove a folder with all below it; one that is not there is fine."""
+        """Remove a folder and everything below it. A missing folder is no error."""
 
     @abstractmethod
     def location(self, name: str) -> str:
-        """Where a file stands, for people: an absolute path or an s3:// URL."""
+        """Where a file is, for people: an absolute path or an s3:// URL."""
 
     @abstractmethod
     def workspace(self) -> AbstractContextManager[Path]:
-        """A local directory for the length of a `with` block, from where `put` is cheap."""
+        """A local directory for the length of a `with` block; `put` is cheap from there."""
 
     def put_text(self, name: str, text: str, replace: bool = False) -> None:
-        """Keep a small text, as UTF-8."""
+        """Put a small text into the lake, as UTF-8. Raises like `put`."""
         with self.workspace() as workspace:
             file = workspace / "text"
             file.write_text(text, encoding="utf-8")
             self.put(name, file, replace)
 
     def read_text(self, name: str) -> str:
-        """A small text. Raises FileNotFoundError, LakeError."""
+        """Read a small text. Raises FileNotFoundError, LakeError."""
         with self.workspace() as workspace:
             return self.fetch(name, workspace).read_text(encoding="utf-8")

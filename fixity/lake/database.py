@@ -1,6 +1,7 @@
-"""DuckDB as every run opens it: in memory, with a memory limit, spilling where it may, alone.
+"""Opens DuckDB for a run: in memory, with a memory limit and a directory to spill to.
 
-There is no shared database file: tables are Parquet, and runs never wait for each other.
+There is no shared database file: tables are Parquet, so runs never wait for each other. The statements of
+other modules do not belong here.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ MEMORY_LIMIT = "512MB"
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -28,13 +29,13 @@ def open_database(
 ) -> duckdb.DuckDBPyConnection:
     """An in-memory database that spills into `workspace`.
 
-    Arguments: `memory_limit` as DuckDB writes it; `threads`, by default the processors that this
-    process may use. Extensions are never fetched.
+    Arguments: `memory_limit` in DuckDB's form; `threads`, by default one for each processor. Extensions
+    are never downloaded.
     """
-    import duckdb  # here: a tenth of a second that hashing a bucket does not need
+    import duckdb  # here: it takes a tenth of a second, and hashing a bucket does not need it
 
     spill = workspace / "spill"
-    spill.mkdir(parents=True, exist_ok=True)  # DuckDB does not make parents, and then spilling fails
+    spill.mkdir(parents=True, exist_ok=True)  # DuckDB does not create parents, and spilling would fail
     return duckdb.connect(
         ":memory:",
         config={
@@ -48,14 +49,14 @@ def open_database(
 
 
 def quoted(text: str | Path) -> str:
-    """A text as SQL has it: DuckDB takes no parameters in some of its statements."""
+    """A text quoted for SQL, because some statements of DuckDB take no parameters."""
     return "'" + str(text).replace("'", "''") + "'"
 
 
 def view(database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path], schema: pa.Schema) -> None:
-    """Make a view over Parquet files, with their names as `filename`; without files, an empty one.
+    """Create a view over Parquet files, with their names as `filename`. Without files, it is empty.
 
-    Columns that a file lacks are NULL; those that `schema` does not know are left out.
+    Columns that a file lacks are NULL; columns that are not in `schema` are left out.
     """
     empty = schema.append(pa.field("filename", pa.string())).empty_table()
     database.register(f"{name}_empty", empty)

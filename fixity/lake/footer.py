@@ -1,4 +1,7 @@
-"""What a table of the lake says of itself, told by its last bytes: a lake on S3 sends no more of it."""
+"""Reads a table's footer from its last bytes, so that a lake on S3 sends only these.
+
+Reading rows does not belong here.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ _MAGIC = b"PAR1"
 
 
 class Footer(NamedTuple):
-    """A table's rows, and where they come from."""
+    """A table's number of rows, and where they come from."""
 
     rows: int
     provenance: Provenance
 
 
 def read_footer(lake: Lake, name: str) -> Footer:
-    """The footer of a table. Raises FileNotFoundError, TableUnreadable, LakeError."""
+    """Read the footer of a table. Raises FileNotFoundError, TableUnreadable, LakeError."""
     end = lake.tail(name, _ENOUGH)
     length = int.from_bytes(end[-8:-4], "little") + 8
     if len(end) == _ENOUGH < length:
@@ -31,4 +34,4 @@ def read_footer(lake: Lake, name: str) -> Footer:
         metadata = pq.read_metadata(pa.BufferReader(_MAGIC + end))
     except (pa.ArrowException, OSError) as error:
         raise TableUnreadable(lake.location(name), error) from error
-    return Footer(int(metadata.num_rows), Provenance.told_by(metadata.metadata, lake.location(name)))
+    return Footer(int(metadata.num_rows), Provenance.from_metadata(metadata.metadata, lake.location(name)))

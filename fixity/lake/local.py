@@ -1,4 +1,4 @@
-"""The lake in a directory."""
+"""The lake in a directory. What both kinds of lake share does not belong here; it is in `base`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fixity.lake.base import Lake, LakeError, LakeFile
 
 
 class LocalLake(Lake):
-    """A directory, made when something is first kept in it."""
+    """A directory. It is created when the first file is put into it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -33,14 +33,14 @@ class LocalLake(Lake):
                 file = Path(directory, name)
                 try:
                     status = file.stat()
-                except FileNotFoundError:  # removed by another run in this moment
+                except FileNotFoundError:  # another run has just removed it
                     continue
                 appeared = datetime.fromtimestamp(status.st_mtime, UTC)
                 found.append(LakeFile(file.relative_to(self._root).as_posix(), status.st_size, appeared))
         return sorted(found, key=lambda file: file.name)
 
     def fetch(self, name: str, workspace: Path) -> Path:
-        """See Lake: the file itself."""
+        """See Lake. Returns the path of the file itself."""
         file = self._root / name
         if not file.is_file():
             raise FileNotFoundError(f"{file} is not in the lake")
@@ -53,7 +53,7 @@ class LocalLake(Lake):
             return file.read()
 
     def put(self, name: str, file: Path, replace: bool = False) -> None:
-        """See Lake: moved within the file system, after its bytes have reached the disk."""
+        """See Lake. The file is moved within the file system after its bytes are on the disk."""
         target = self._root / name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ class LocalLake(Lake):
             if replace:
                 file.replace(target)
             else:
-                # A link, unlike a rename, refuses a name that is taken.
+                # Unlike a rename, a link never replaces an existing file.
                 os.link(file, target)
                 file.unlink()
         except FileExistsError:
@@ -72,7 +72,7 @@ class LocalLake(Lake):
             raise LakeError(f"{target} cannot be written: {error.strerror}") from error
 
     def copy(self, name: str, to: str) -> None:
-        """See Lake: bytes of its own, since somebody may edit one of the two; moved there when whole."""
+        """See Lake. Copies the bytes, because people may edit one of the two files."""
         target = self._root / to
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ class LocalLake(Lake):
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
-        """See Lake: in the lake's own file system, so that `put` is a rename."""
+        """See Lake. In the lake's own file system, so that `put` is a rename."""
         scratch = self._root / "scratch"
         try:
             scratch.mkdir(parents=True, exist_ok=True)
@@ -110,12 +110,12 @@ class LocalLake(Lake):
 
 
 def _copy(file: Path, to: Path) -> None:
-    """Copy a file's bytes to the disk; by the kernel where it can, which may share blocks until a change."""
+    """Copy a file's bytes to the disk. The kernel copies if it can; it may share blocks until a change."""
     with file.open("rb") as source, to.open("xb") as copy:
-        with suppress(OSError, AttributeError):  # not on this system, or not between these file systems
+        with suppress(OSError, AttributeError):  # not supported on this system or these file systems
             while os.copy_file_range(source.fileno(), copy.fileno(), 1 << 30):
                 pass
-        # The offsets of both stand where the kernel stopped.
+        # Both files are now at the offset where the kernel stopped.
         shutil.copyfileobj(source, copy, 1 << 20)
         copy.flush()
         os.fsync(copy.fileno())

@@ -1,21 +1,24 @@
-"""The names of everything in the lake, in one place. Names use '/' and are relative to its root."""
+"""The names of all files and folders in the lake. Names use '/' and are relative to its root.
+
+Reading and writing files does not belong here.
+"""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 
 ROLLING = "rolling"
-"""The folder of scratch that belongs to rolling runs."""
+"""The scratch folder of rolling runs."""
 
 EXPIRED = "-expired-"
-"""Stands in the names of the ledger's files that tell of restores that expired."""
+"""Part of the names of the ledger's files about expired restores."""
 
 LATEST = "0000-00-00-LATEST"
-"""Stands for the date in the path of the newest report."""
+"""Replaces the date in the path of the newest report."""
 
 
 def inventory_file(bucket: str, run_id: str) -> str:
-    """The inventory that a run took of a bucket."""
+    """A run's inventory of a bucket."""
     return f"{inventory_folder(bucket)}{run_id}.parquet"
 
 
@@ -35,17 +38,17 @@ def checksums_folder(bucket: str) -> str:
 
 
 def report_file(pair: str, day: date | None) -> str:
-    """The CSV of a pair's report of a day (UTC) or, without one, of the newest."""
+    """The CSV of a pair's report of a day (UTC), or of its newest report if `day` is None."""
     return f"reports/{day or LATEST}/checksums/{pair}_checksum-report.csv"
 
 
 def stats_file(pair: str, day: date | None) -> str:
-    """The counts of a pair's report as JSON, of a day (UTC) or, without one, of the newest."""
+    """The counts of a pair's report as JSON; `day` as in `report_file`."""
     return f"metadata/{day or LATEST}/checksums/stats/{pair}_checksum-report.json"
 
 
 def baselines_file(bucket: str, run_id: str) -> str:
-    """The recorded checksums that a run and its re-executions found of a bucket."""
+    """The recorded checksums that a run and its re-executions found for a bucket."""
     return f"{baselines_folder(bucket)}{run_id}.parquet"
 
 
@@ -55,7 +58,7 @@ def baselines_folder(bucket: str) -> str:
 
 
 def expected_folder(bucket: str) -> str:
-    """The checksums that were given by hand for a bucket, a file each time."""
+    """The checksums given by hand for a bucket, one file for each import."""
     return f"expected/{bucket}/"
 
 
@@ -80,7 +83,7 @@ def ingest_folder(bucket: str) -> str:
 
 
 def ingest_report_file(bucket: str, day: date | None, run_id: str) -> str:
-    """The CSV of an ingest report: of a run on a day (UTC) or, without a day, of the newest."""
+    """The CSV of an ingest report: of a run on a day (UTC), or of the newest if `day` is None."""
     name = f"{bucket}_{run_id}" if day else bucket
     return f"reports/{day or LATEST}/ingest/{name}_ingest-report.csv"
 
@@ -92,17 +95,17 @@ def ingest_stats_file(bucket: str, day: date | None, run_id: str) -> str:
 
 
 def deposit_report_file(bucket: str, at: datetime) -> str:
-    """The CSV of a deposit that was verified at a time (UTC)."""
+    """The CSV of a deposit verified at a time (UTC)."""
     return f"reports/{at.date()}/deposits/{bucket}_{at:%H%M%S-%f}_deposit-report.csv"
 
 
 def selection_file(bucket: str, name: str) -> str:
-    """A list of objects of a bucket that a run is to look at."""
+    """A list of objects of a bucket that a run should check."""
     return f"selections/{bucket}/{name}.json"
 
 
 def restored_file(bucket: str, run_id: str) -> str:
-    """How a bucket's archived objects stood when a run looked at them."""
+    """The state of a bucket's restores, as a run found it."""
     return f"{restored_folder(bucket)}{run_id}.parquet"
 
 
@@ -112,25 +115,25 @@ def restored_folder(bucket: str) -> str:
 
 
 def scratch_folder(root_run_id: str, asset: str | None = None) -> str:
-    """What a run in progress keeps for its re-execution: of one of its assets, or of all of them."""
+    """Scratch of a run in progress, for its re-execution: of one asset, or of all."""
     return f"scratch/{root_run_id}/{asset}/" if asset else f"scratch/{root_run_id}/"
 
 
 def snapshot_folder(bucket: str) -> str:
-    """What the ledger says of each object of a bucket, folded: derived, and made anew where it is lost."""
+    """A bucket's snapshot: the ledger folded into one row an object. Derived; rebuilt if it is lost."""
     return f"standing/{bucket}/"
 
 
 def leases_folder(bucket: str) -> str:
-    """The rolling runs of a bucket that are in progress: what each has taken, and has checked so far."""
+    """A bucket's rolling runs in progress: the objects that each has leased, and those checked so far."""
     return f"scratch/{ROLLING}/{bucket}/"
 
 
 def set_aside_folder(bucket: str, run_id: str) -> str:
-    """What a rolling run left behind that cannot be used, for people to look at."""
+    """Unusable files that a rolling run left behind, kept for people to look at."""
     return f"set-aside/{bucket}/{run_id}/"
 
 
 def premis_folder(bucket: str) -> str:
-    """The PREMIS events of a bucket's checks, two files for each of its ledger's."""
+    """The PREMIS events of a bucket's checks, two files for each file of its ledger."""
     return f"premis/{bucket}/"

@@ -1,6 +1,6 @@
-"""Cuts two sorted tables into ranges of keys that are small enough to be compared in memory.
+"""Cuts two sorted tables into ranges of keys that are small enough to compare in memory.
 
-Only the tables' footers are read, where they say enough. What is done with a range does not belong here.
+Only the footers of the tables are read, if these suffice. Comparing a range does not belong here.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from fixity.errors import FixityError
 
 
 class TableNotSorted(FixityError):
-    """A table whose keys do not ascend, so that ranges of it cannot be told from its footer."""
+    """A table whose keys do not ascend, so that its footer does not show its ranges."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows of a table that stand together: a row group, or a part of a large one.
+    """Consecutive rows of a table: a row group, or a part of a large one.
 
-    first, last: bounds of its keys (the least and the greatest, or beyond them where a footer keeps
-    only their beginnings). start: the number of its first row. rows: how many. size: bytes, as the footer
-    tells them: encoded, not compressed.
+    first, last: bounds of its keys (the smallest and the largest, or wider if a footer truncates them).
+    start: the number of its first row. rows: how many. size: bytes according to the footer, encoded but not
+    compressed.
     """
 
     first: str
@@ -40,10 +40,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class KeyRange:
-    """The keys from `lower` up to, without, `upper` (None: to the end), and where they can be.
+    """The keys from `lower` to `upper` (exclusive; None: to the end), and the rows that may have them.
 
-    source_rows, replica_rows: numbers of the first and the last row of each table that may have such
-    a key; the last is less than the first where there is none.
+    source_rows, replica_rows: numbers of the first and the last row of each table that may have such a
+    key; the last is less than the first if there is no such row.
     """
 
     lower: str
@@ -53,11 +53,11 @@ class KeyRange:
 
 
 def key_ranges(source: Path, replica: Path, most: int) -> list[KeyRange]:
-    """The ranges of both tables, in order; they cover all keys, and none is cut between its versions.
+    """The ranges of both tables, in order. They cover all keys; versions of a key stay together.
 
-    most: bytes that a range should have at most, both sides together, as the footers tell them. It has
-    up to a row group of each side more where their edges do not meet, and as many as it takes where all
-    rows have the same key.
+    Arguments: `most`, the intended bytes of a range, both sides together, according to the footers. A range
+    may exceed it by a row group of each side whose edges do not meet, and without limit if all rows have the
+    same key.
     Raises TableNotSorted.
     """
     pieces = [pieces_of(source, most // 2), pieces_of(replica, most // 2)]
@@ -70,7 +70,7 @@ def key_ranges(source: Path, replica: Path, most: int) -> list[KeyRange]:
 
 
 def _cuts(sides: list[list[Piece]], most: int) -> Iterator[str]:
-    """The keys to cut at: where a piece begins that would be too much for the range before it."""
+    """The keys to cut at: the start of each piece that no longer fits into the range before it."""
     order = sorted(
         ((side, piece) for side in (0, 1) for piece in sides[side]), key=lambda begins: begins[1].first
     )
@@ -86,7 +86,7 @@ def _cuts(sides: list[list[Piece]], most: int) -> Iterator[str]:
 
 
 class _Finder:
-    """Finds the rows of a table that may lie between two keys."""
+    """Finds the rows of a table whose keys may be between two keys."""
 
     def __init__(self, pieces: list[Piece]) -> None:
         self._pieces = pieces
@@ -103,9 +103,9 @@ class _Finder:
 
 
 def pieces_of(table: Path, most: int) -> list[Piece]:
-    """A table's row groups, those of more than `most` bytes in several pieces.
+    """A table's row groups; those of more than `most` bytes as several pieces.
 
-    Raises TableNotSorted where one begins before the one that it follows.
+    Raises TableNotSorted if a piece begins before the piece that it follows.
     """
     pieces: list[Piece] = []
     with pq.ParquetFile(table) as file:
@@ -124,20 +124,20 @@ def pieces_of(table: Path, most: int) -> list[Piece]:
         if after.first < before.first:
             raise TableNotSorted(
                 f"{table} is not sorted by key: row {after.start} or one after it has {after.first!r}, "
-                f"and rows before it begin with {before.first!r}"
+                f"but earlier rows begin with {before.first!r}"
             )
     return pieces
 
 
 def _bounds_in_footer(file: pq.ParquetFile, group: int) -> tuple[str, str] | None:
-    """The bounds of a row group's keys, or None where the footer does not say them."""
+    """The bounds of a row group's keys, or None if the footer does not have them."""
     index = file.schema_arrow.get_field_index("key")
     statistics: Any = file.metadata.row_group(group).column(index).statistics
     if statistics is None or not statistics.has_min_max:
         return None
     try:
         first, last = statistics.min, statistics.max
-    except UnicodeDecodeError:  # cut within a character
+    except UnicodeDecodeError:  # truncated within a character
         return None
     return (first, last) if isinstance(first, str) and isinstance(last, str) else None
 
@@ -145,7 +145,7 @@ def _bounds_in_footer(file: pq.ParquetFile, group: int) -> tuple[str, str] | Non
 def _read_pieces(
     file: pq.ParquetFile, group: int, start: int, at_once: int, row_size: int
 ) -> Iterator[Piece]:
-    """The pieces of a row group whose keys have to be read, so many rows at once."""
+    """The pieces of a row group whose keys must be read; `at_once` rows each."""
     for batch in file.iter_batches(batch_size=at_once, row_groups=[group], columns=["key"]):
         bounds = pc.min_max(batch.column(0)).as_py()
         yield Piece(bounds["min"], bounds["max"], start, batch.num_rows, batch.num_rows * row_size)

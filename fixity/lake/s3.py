@@ -1,4 +1,7 @@
-"""The lake in an S3 bucket: files are fetched, read, and put; an upload appears whole or not at all."""
+"""The lake in an S3 bucket. An upload appears whole or not at all.
+
+What both kinds of lake share does not belong here; it is in `base`.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ class S3Lake(Lake):
         return sorted(found, key=lambda file: file.name)
 
     def fetch(self, name: str, workspace: Path) -> Path:
-        """See Lake: downloaded once a workspace."""
+        """See Lake. Each workspace downloads a file once."""
         local = workspace / "fetched" / name
         if not local.exists():
             local.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +57,7 @@ class S3Lake(Lake):
         return local
 
     def tail(self, name: str, size: int) -> bytes:
-        """See Lake: a range."""
+        """See Lake. Downloads only this range."""
         with self._errors(name):
             key = self._prefix + name
             try:
@@ -67,7 +70,7 @@ class S3Lake(Lake):
                 raise
 
     def put(self, name: str, file: Path, replace: bool = False) -> None:
-        """See Lake. That a name is free is looked up first: run ids make names that nobody else uses."""
+        """See Lake. Looking first is safe: names contain run ids, so only one run writes each name."""
         with self._errors(name):
             if not replace and self._exists(name):
                 with self.workspace() as workspace:
@@ -86,7 +89,7 @@ class S3Lake(Lake):
         return True
 
     def copy(self, name: str, to: str) -> None:
-        """See Lake: copied by the store."""
+        """See Lake. The store copies the object."""
         with self._errors(name):
             source: CopySourceTypeDef = {"Bucket": self._bucket, "Key": self._prefix + name}
             self._client.copy(source, self._bucket, self._prefix + to)
@@ -103,7 +106,7 @@ class S3Lake(Lake):
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
-        """See Lake: a temporary directory (TMPDIR says where)."""
+        """See Lake. A temporary directory (set TMPDIR to choose where)."""
         with tempfile.TemporaryDirectory(prefix="fixity-") as path:
             yield Path(path)
 
@@ -117,5 +120,5 @@ class S3Lake(Lake):
                 raise FileNotFoundError(f"{self.location(name)} is not in the lake") from error
             raise LakeError(f"the lake's {self.location(name)}: {error}") from error
         except (BotoCoreError, Boto3Error) as error:
-            why = getattr(error, "last_exception", error)  # of a download given up
+            why = getattr(error, "last_exception", error)  # the last error of a download with retries
             raise LakeError(f"the lake's {self.location(name)}: {why}") from error

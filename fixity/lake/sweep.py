@@ -1,6 +1,6 @@
-"""Scratch that nobody will take up again: of runs that failed and were left, of processes that were killed.
+"""Removes old scratch of runs that failed or were killed and will not be resumed.
 
-What a run keeps there, and that it clears up after itself, is said in `shards` and `ledger`.
+What a run keeps in scratch, and its own cleaning up, do not belong here.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from fixity.lake import Lake
 from fixity.lake.paths import ROLLING, scratch_folder
 
 SCRATCH_DAYS = 30
-"""How long the parts of a run that failed are kept: so long can it be re-executed from failure."""
+"""How long the scratch of a failed run is kept. It can be re-executed from failure until then."""
 
 
 def sweep(lake: Lake, in_progress: Container[str], now: datetime) -> list[str]:
-    """Remove the scratch in which nothing has appeared for `SCRATCH_DAYS`.
+    """Remove scratch folders without a new file for `SCRATCH_DAYS`.
 
-    Arguments: `in_progress` are the runs (root run ids) whose scratch stays, however old; `now` in UTC.
-    A lake may be shared by instances that do not know of each other's runs: one that wrote nothing for
-    so long, and is swept, fails and says so, since a table that lacks parts is never kept.
-    What a rolling run left is kept, however old: the bucket's next one takes it over.
+    Instances that share a lake do not know each other's runs. A run of another instance that wrote nothing
+    for so long loses its scratch and then fails, because a table with missing parts is never kept. The
+    scratch of rolling runs stays: the bucket's next rolling run takes it over.
+
+    Arguments: `in_progress`, the runs (root run ids) whose scratch stays, however old; `now` in UTC.
     Returns: the folders' names below scratch/. Raises LakeError.
     """
     newest: dict[str, datetime] = {}

@@ -1,4 +1,7 @@
-"""Writes a table of the lake: row groups of one size, zstd, sorted, with its provenance."""
+"""Writes a table of the lake: row groups of one size, zstd, sorted, with its provenance.
+
+Putting the file into the lake does not belong here.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from fixity.lake.database import open_database
 from fixity.tables import Provenance
 
 ROW_GROUP_ROWS = 100_000
-"""Rows of a row group: what a reader of a key range reads at least, and what a writer holds in memory."""
+"""Rows of a row group: a reader of a key range reads at least these, and a writer holds them in memory."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,10 @@ class Written:
 
 
 class TableWriter:
-    """A Parquet file in the making, sorted by key, then version, when it is closed.
+    """A Parquet file being written. When closed, it is sorted by key, then version.
 
-    Rows come in batches of `schema`, usually sorted already: that is looked at on the way, and only
-    where it was not so the file is sorted once more by DuckDB, which spills beside it.
+    Batches of `schema` usually arrive in order, which is checked for each. If they did not, DuckDB sorts the
+    file at the end, and spills beside it.
     """
 
     def __init__(self, file: Path, schema: pa.Schema, provenance: Provenance) -> None:
@@ -55,7 +58,7 @@ class TableWriter:
             self._flush()
 
     def _look_at_order(self, keys: pa.Array) -> None:
-        # Equal keys are versions of one object, which stores list newest first, not by their names.
+        # Equal keys are versions of one object, which stores list by age, not by version id.
         first, last = keys[0].as_py(), keys[-1].as_py()
         if self._last_key is not None and not self._last_key.encode() < first.encode():
             self._sorted = False
@@ -70,7 +73,7 @@ class TableWriter:
         self._waiting, self._waiting_rows = [], 0
 
     def close(self) -> Written:
-        """Write what waits, sort where necessary, and finish the file."""
+        """Write the waiting rows, sort if necessary, and finish the file."""
         self._flush()
         self._writer.close()
         if not self._sorted:
@@ -78,7 +81,7 @@ class TableWriter:
         return Written(self._rows, self._size)
 
     def abandon(self) -> None:
-        """Close an unfinished file, which nobody is to read."""
+        """Close an unfinished file, which must not be used."""
         self._writer.close()
 
     def _sort(self) -> None:
@@ -98,7 +101,7 @@ class TableWriter:
 
 
 def rows_of(table: pq.ParquetFile, first: int, count: int) -> pa.Table:
-    """`count` rows of an inventory from the row `first` on, reading only the row groups that they touch."""
+    """`count` rows of a table, starting at row `first`. Reads only the row groups that contain them."""
     groups: list[int] = []
     before = start = 0
     for group in range(table.num_row_groups):

@@ -124,7 +124,7 @@ def test_an_estimate_says_of_how_many_objects_nobody_could_tell(
     assert dry.stdout.splitlines()[:2] == [
         "GLACIER: 1 objects, 3 B, Bulk, $0.00",
         "Not in the estimate, since nobody could look where they lie: 1 objects, 3 B (gone: "
-        "DeletedSinceListed: the object is gone since it was listed)",
+        "DeletedSinceListed: the object was deleted since it was listed)",
     ]
 
 

@@ -1,8 +1,8 @@
-"""Where a bucket's requests go and who signs them, from the catalog and botocore's configuration.
+"""Endpoint, region and credentials of a bucket, from the catalog and botocore's configuration.
 
-botocore knows credentials, profiles, regions and endpoints of all partitions; nothing of that is
-done again here, and it is imported only where the catalog and the environment do not say it all:
-that takes longer than hashing two hundred megabytes. Sending requests does not belong here.
+botocore knows the credentials, profiles, regions and endpoints of all partitions; this module uses that. It
+imports botocore only if the catalog and the environment are not enough, because the import takes longer
+than hashing two hundred megabytes. Sending requests does not belong here.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _DNS_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 @dataclass(frozen=True)
 class Address:
-    """A bucket as requests see it. `base_path` is '' (the host names the bucket) or '/<bucket>'.
+    """Where requests to a bucket go. `base_path` is '' (the bucket is in the host name) or '/<bucket>'.
 
-    `keys` gives the keys to sign with, renewed where they expire.
+    `keys` returns the keys to sign with; keys that expire are renewed.
     """
 
     origin: Origin
@@ -47,10 +47,10 @@ class _Given(NamedTuple):
 
 
 def resolve(store: StoreEntry, bucket: str, timeout: float = 60.0) -> Address:
-    """Find endpoint, region and credentials of a bucket.
+    """Find the endpoint, region and credentials of a bucket.
 
     Arguments: `bucket`, its name on the store; `timeout` in seconds for each wait on the network.
-    Raises BucketUnreachable: an unknown profile, no credentials, a bucket that AWS does not show us.
+    Raises BucketUnreachable: unknown profile, no credentials, or a bucket that AWS does not let us see.
     """
     given = _given_by_the_environment(store)
     if given and store.region and store.endpoint_url:
@@ -59,7 +59,7 @@ def resolve(store: StoreEntry, bucket: str, timeout: float = 60.0) -> Address:
 
 
 def _given_by_the_environment(store: StoreEntry) -> Keys | None:
-    """Keys that do not expire, where botocore's chain would take them from the environment too."""
+    """Keys that do not expire, if botocore's chain would also take them from the environment."""
     key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
     if store.profile or not key or not secret or "AWS_CREDENTIAL_EXPIRATION" in os.environ:
         return None
@@ -110,7 +110,7 @@ def _address(
     endpoint: str, region: str, bucket: str, store: StoreEntry, keys: Callable[[], Keys], timeout: float
 ) -> Address:
     parts = urlsplit(endpoint)
-    assert parts.hostname is not None  # the catalog and botocore both see to it
+    assert parts.hostname is not None  # the catalog and botocore guarantee it
     virtual = store.addressing_style == "virtual" or (
         store.addressing_style == "auto"
         and store.endpoint_url is None
@@ -136,7 +136,7 @@ def _address(
 
 
 def botocore_certificates() -> str:
-    """The path of the certificate authorities that botocore trusts when the system names none."""
+    """The path of the certificate authorities that botocore trusts by default."""
     from botocore.httpsession import where
 
     return str(where())

@@ -1,7 +1,7 @@
-"""What an S3 store says of an object besides its bytes: metadata, tags, stored checksums, archive.
+"""Attributes of an S3 object besides its bytes: metadata, tags, stored checksums, archive status.
 
-Through boto3, since none of it is read as often as bytes are. What follows from it (a recorded
-checksum, a restore to ask for) does not belong here.
+Through boto3, because attributes are read less often than bytes. Using them (as recorded checksums, for
+restores) does not belong here.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _BUCKET_GONE = {"NoSuchBucket", "ExpiredToken", "InvalidAccessKeyId", "RequestTi
 
 @dataclass(frozen=True)
 class Head:
-    """What HEAD says of an object.
+    """The answer of HEAD for an object.
 
-    size: in bytes. metadata: the user's, with lower-case names. encryption: `AES256`, `aws:kms`, …,
-    None where none is named. checksums: those stored at upload, base64 as S3 gives them; whole: whether
-    they are of the whole object, not of its parts. restore_ongoing: None where no restore was ever asked
-    for; restored_until: in UTC. parts: of a multipart upload, None where the store does not say.
+    size: in bytes. metadata: the user's, with lower-case names. encryption: `AES256`, `aws:kms`, …, None if
+    the store names none. checksums: those stored at upload, in base64 as in S3's answer; whole: whether they
+    are of the whole object, not of its parts. restore_ongoing: None if no restore was ever requested;
+    restored_until: in UTC. parts: of a multipart upload, None if the store does not say.
     """
 
     size: int
@@ -74,14 +74,15 @@ class Attributes:
     def head(
         self, key: str, version_id: str | None = None, etag: str | None = None, part: int | None = None
     ) -> Head:
-        """What HEAD says, of the version or, where `etag` is given, of the very object that has it.
+        """The answer of HEAD.
 
-        Raises ObjectUnreadable, ObjectSkipped (changed or gone since), BucketUnreachable.
+        Arguments: `etag`, of the expected object; `part`, the number of a part to ask about.
+        Raises ObjectUnreadable, ObjectSkipped (deleted, or another ETag than `etag`), BucketUnreachable.
         """
         with self._errors(key):
             more: dict[str, Any] = {"PartNumber": part} if part else {"ChecksumMode": "ENABLED"}
-            said: Any = self._client.head_object(**self._object(key, version_id), **more)
-        head = _head(said)
+            answer: Any = self._client.head_object(**self._object(key, version_id), **more)
+        head = _head(answer)
         if etag and head.etag and head.etag != etag:
             raise ObjectSkipped(CHANGED, "the object was overwritten since it was listed")
         return head
@@ -89,11 +90,11 @@ class Attributes:
     def tags(self, key: str, version_id: str | None = None) -> dict[str, str]:
         """An object's tags. Raises ObjectUnreadable, ObjectSkipped, BucketUnreachable."""
         with self._errors(key):
-            said = self._client.get_object_tagging(**self._object(key, version_id))
-        return {tag["Key"]: tag["Value"] for tag in said.get("TagSet", [])}
+            answer = self._client.get_object_tagging(**self._object(key, version_id))
+        return {tag["Key"]: tag["Value"] for tag in answer.get("TagSet", [])}
 
     def put_tags(self, key: str, version_id: str | None, tags: Mapping[str, str]) -> None:
-        """Give an object these tags in place of all that it had.
+        """Replace all tags of an object.
 
         Raises ObjectUnreadable, ObjectSkipped, BucketUnreachable.
         """
@@ -102,9 +103,10 @@ class Attributes:
             self._client.put_object_tagging(**self._object(key, version_id), Tagging={"TagSet": tag_set})
 
     def restore(self, key: str, version_id: str | None, tier: Tier, days: int | None) -> str:
-        """Ask for a restore; `days` None where the storage class takes none.
+        """Request a restore.
 
-        Returns `requested`, `restored` (it was already) or `in_progress` (it was asked for before).
+        Arguments: `days` to keep the restored copy; None for a storage class without such a time.
+        Returns `requested`, `restored` (it already was) or `in_progress` (it was requested before).
         Raises ObjectUnreadable (its code is the store's), ObjectSkipped, BucketUnreachable.
         """
         request: Any = {"GlacierJobParameters": {"Tier": tier}}
@@ -112,22 +114,22 @@ class Attributes:
             request["Days"] = days
         try:
             with self._errors(key):
-                said: Any = self._client.restore_object(
+                answer: Any = self._client.restore_object(
                     **self._object(key, version_id), RestoreRequest=request
                 )
         except ObjectUnreadable as error:
             if error.code == "RestoreAlreadyInProgress":
                 return "in_progress"
             raise
-        return "restored" if said["ResponseMetadata"]["HTTPStatusCode"] == 200 else "requested"
+        return "restored" if answer["ResponseMetadata"]["HTTPStatusCode"] == 200 else "requested"
 
     def _object(self, key: str, version_id: str | None) -> dict[str, Any]:
         full = self._prefix + key
         if {".", ".."} & set(full.split("/")):
-            # urllib3 would take the segment out, and another object would be looked at.
+            # urllib3 would remove the segment and ask about another object.
             raise ObjectUnreadable("KeyNotAddressable", "the key has '.' or '..' between slashes")
-        found = {"Bucket": self._bucket, "Key": full}
-        return {**found, "VersionId": version_id} if version_id else found
+        parameters = {"Bucket": self._bucket, "Key": full}
+        return {**parameters, "VersionId": version_id} if version_id else parameters
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:
@@ -140,7 +142,7 @@ class Attributes:
             if code in _BUCKET_GONE:
                 raise BucketUnreachable(f"{self._bucket}: {message} ({code})") from error
             if status == 404:
-                raise ObjectSkipped(DELETED, "the object is gone since it was listed") from error
+                raise ObjectSkipped(DELETED, "the object was deleted since it was listed") from error
             code = {"403": "AccessDenied", "400": "BadRequest"}.get(code, code)  # HEAD has no body
             raise ObjectUnreadable(code, f"{message} (HTTP {status})") from error
         except BotoCoreError as error:
@@ -148,7 +150,7 @@ class Attributes:
 
 
 def open_attributes(catalog: Catalog, bucket: Bucket, threads: int = 10) -> Attributes | None:
-    """The attributes of a bucket of the catalog; None for a local directory, which has none.
+    """Open the attributes of a bucket's objects; None for a local directory, which has none.
 
     Raises BucketUnreachable.
     """
@@ -160,26 +162,26 @@ def open_attributes(catalog: Catalog, bucket: Bucket, threads: int = 10) -> Attr
         raise BucketUnreachable(f"the store '{bucket.store}' cannot be opened: {error}") from error
 
 
-def _head(said: Mapping[str, Any]) -> Head:
-    ongoing, until = _restore(said.get("Restore"))
+def _head(answer: Mapping[str, Any]) -> Head:
+    ongoing, until = _restore(answer.get("Restore"))
     return Head(
-        size=said["ContentLength"],
-        etag=(said.get("ETag") or "").removeprefix("W/").strip('"') or None,
-        last_modified=said.get("LastModified"),
-        storage_class=said.get("StorageClass"),
-        archive_status=said.get("ArchiveStatus"),
+        size=answer["ContentLength"],
+        etag=(answer.get("ETag") or "").removeprefix("W/").strip('"') or None,
+        last_modified=answer.get("LastModified"),
+        storage_class=answer.get("StorageClass"),
+        archive_status=answer.get("ArchiveStatus"),
         restore_ongoing=ongoing,
         restored_until=until,
-        metadata={name.lower(): value for name, value in said.get("Metadata", {}).items()},
-        encryption="SSE-C" if "SSECustomerAlgorithm" in said else said.get("ServerSideEncryption"),
-        checksums={algorithm: said[name] for name, algorithm in _CHECKSUMS.items() if said.get(name)},
-        whole=said.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT",
-        parts=said.get("PartsCount"),
+        metadata={name.lower(): value for name, value in answer.get("Metadata", {}).items()},
+        encryption="SSE-C" if "SSECustomerAlgorithm" in answer else answer.get("ServerSideEncryption"),
+        checksums={algorithm: answer[name] for name, algorithm in _CHECKSUMS.items() if answer.get(name)},
+        whole=answer.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT",
+        parts=answer.get("PartsCount"),
     )
 
 
 def _restore(header: str | None) -> tuple[bool | None, datetime | None]:
-    """`ongoing-request="false", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT"`, as it is meant."""
+    """Parse `ongoing-request="false", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT"`."""
     if not header:
         return None, None
     expiry = re.search(r'expiry-date="([^"]+)"', header)

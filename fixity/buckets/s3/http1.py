@@ -1,8 +1,8 @@
-"""HTTP/1.1 as far as reading from S3 needs it: one kept-alive connection, GET, a body read into a buffer.
+"""The part of HTTP/1.1 that reading from S3 needs: a kept-alive connection, GET, bodies read into a buffer.
 
-`http.client` spends 0.2 ms a response on its general header parser, half of what a small object
-costs in all; this reads the same wire for a third. What is sent is exactly what the caller wrote: no
-normalisation of paths, no redirects, no retries. Those belong to the store.
+`http.client` spends 0.2 ms a response on its general header parser, half of the total cost of a small
+object; this parser takes a third of that. Requests are sent exactly as the caller wrote them.
+Normalising paths, redirects and retries do not belong here.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ class Origin:
 
     @property
     def host_header(self) -> str:
-        """The Host header: the port only where it is not the scheme's own."""
+        """The Host header, with the port only if it is not the default one."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
 
 
 class Response:
-    """An answer whose body has yet to be read. Headers have lower-case names."""
+    """A response whose body is not read yet. Headers have lower-case names."""
 
     def __init__(self, status: int, headers: dict[str, str], stream: Incoming) -> None:
         self.status = status
         self.headers = headers
         self._stream = stream
         coding = headers.get("transfer-encoding", "identity").lower()
-        if coding not in ("identity", "chunked"):  # compressed on the way, perhaps: not the object's bytes
-            raise BrokenConnection(f"a transfer-encoding that was not asked for: {coding!r}")
+        if coding not in ("identity", "chunked"):  # perhaps compressed, so not the object's bytes
+            raise BrokenConnection(f"the response has a transfer-encoding that was not requested: {coding!r}")
         self._chunked = coding == "chunked"
         length = headers.get("content-length")
         if length is not None and not _LENGTH.fullmatch(length):
-            raise BrokenConnection(f"content-length is no number: {length!r}")
+            raise BrokenConnection(f"content-length is not a number: {length!r}")
         self.length = int(length) if length is not None and not self._chunked else None
         self._left = 0 if self._chunked else self.length
         self._ended = self._left == 0 and not self._chunked
-        said = {token.strip() for token in headers.get("connection", "").lower().split(",")}
-        self.reusable = (self._chunked or self.length is not None) and "close" not in said
+        options = {token.strip() for token in headers.get("connection", "").lower().split(",")}
+        self.reusable = (self._chunked or self.length is not None) and "close" not in options
 
     @property
     def complete(self) -> bool:
@@ -63,9 +63,9 @@ class Response:
         return self._ended
 
     def readinto(self, buffer: memoryview) -> int:
-        """Read up to `len(buffer)` bytes of the body; 0 at its end.
+        """Read up to `len(buffer)` bytes of the body; returns their number, 0 at the end.
 
-        Raises BrokenConnection when the connection ends before the body does.
+        Raises BrokenConnection if the connection ends before the body does.
         """
         if self._ended:
             return 0
@@ -99,14 +99,14 @@ class Response:
         return False
 
     def read(self, limit: int = 64 * 1024 * 1024) -> bytes:
-        """The rest of the body, for small answers; BrokenConnection past `limit` bytes."""
+        """The rest of a small body. Raises BrokenConnection for more than `limit` bytes."""
         whole = bytearray()
         buffer = memoryview(bytearray(256 * 1024))
         while count := self.readinto(buffer):
             whole += buffer[:count]
             if len(whole) > limit:
                 raise BrokenConnection(
-                    f"an answer of more than {limit:,} bytes where a small one was expected"
+                    f"the response has more than {limit:,} bytes, but a small one was expected"
                 )
         return bytes(whole)
 
@@ -129,12 +129,12 @@ class Connection:
         self.close()
 
     def request(self, method: str, target: str, headers: dict[str, str]) -> Response:
-        """Send a request and read the head of its answer.
+        """Send a request and read the head of the response.
 
-        Arguments: `target` is path and query, encoded; Host is added. The connection is made anew
-        when the last answer was not read to its end, and once when a kept-alive connection turns
-        out to have been closed by the server in the meantime.
-        Raises BrokenConnection, OSError (timeouts among them), ssl.SSLError.
+        A new connection is opened if the last response was not read to its end. It is also opened, once, if
+        the server closed the kept-alive connection in the meantime.
+        Arguments: `target`, path and query, encoded; `headers` without Host, which is added.
+        Raises BrokenConnection, OSError (including timeouts), ssl.SSLError.
         """
         if self._last is not None and not (self._last.complete and self._last.reusable):
             self.close()
@@ -191,14 +191,14 @@ def _read_head(stream: Incoming) -> Response:
         status_line = stream.line()
         version, _, rest = status_line.partition(b" ")
         if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
-            raise BrokenConnection(f"not an HTTP answer: {status_line[:80]!r}")
+            raise BrokenConnection(f"not an HTTP response: {status_line[:80]!r}")
         headers = _read_headers(stream)
-        if rest.startswith(b"1"):  # 100 Continue, 103 Early Hints: the answer comes after it
+        if rest.startswith(b"1"):  # 100 Continue, 103 Early Hints: the real response follows
             continue
         if version == b"HTTP/1.0":
             headers.setdefault("connection", "close")
         return Response(int(rest[:3]), headers, stream)
-    raise BrokenConnection("interim answers without end")
+    raise BrokenConnection("too many interim responses")
 
 
 def _read_headers(stream: Incoming) -> dict[str, str]:
@@ -209,4 +209,4 @@ def _read_headers(stream: Incoming) -> dict[str, str]:
             return headers
         name, _, value = line.partition(b":")
         headers[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
-    raise BrokenConnection("an answer with too many headers")
+    raise BrokenConnection("a response with too many headers")

@@ -1,8 +1,8 @@
-"""An S3 bucket, on AWS or any compatible endpoint: listed page by page, objects read as they were listed.
+"""Reads an S3 bucket, on AWS or any compatible endpoint: lists page by page, reads objects as listed.
 
-Reading is pinned to the version and the ETag of the listing, goes on where a broken connection
-stopped, and tells apart what a failed request means: the object changed, is gone, is archived, or
-could not be read. Hashing and rows do not belong here.
+A read is pinned to the version and the ETag of the listing, and continues where a broken connection
+stopped. A failed request is classified: the object changed, was deleted, is archived, or could not be read.
+Hashing and rows do not belong here.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _PAGE = 1000
 class S3Reader:
     """A bucket, or the part of it below `prefix`.
 
-    Arguments: `name`, the bucket for messages; `address`; `prefix`, taken off all keys; `versions`,
-    whether to list all; `throttle` limits and slows the requests; `backoff` is the first wait before a
-    retry, in seconds.
+    Arguments: `name` of the bucket, for messages; `address` of its requests; `throttle` limits the
+    requests; `prefix`, removed from all keys; `versions`, whether to list all versions; `backoff`, the
+    first wait before a retry, in seconds.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class S3Reader:
                 raise BucketUnreachable(f"{self._name}: the store lists keys outside the prefix asked for")
             keys = pc.utf8_slice_codeunits(full, len(self._prefix))
             batch = batch.set_column(0, batch.schema.field("key"), keys)
-            # The prefix's own folder marker goes; what has bytes stays, whatever its name.
+            # Drop the folder marker of the prefix itself, but keep an object with bytes.
             batch = batch.filter(pc.or_(pc.not_equal(keys, ""), pc.greater(batch.column("size"), 0)))
         return batch
 
@@ -125,13 +125,13 @@ class S3Reader:
 
         Raises ObjectUnreadable, ObjectSkipped; BucketUnreachable when it is the bucket that is gone.
         """
-        # The version "null" is the one that an overwrite replaces.
+        # An overwrite replaces the version "null", so it pins nothing.
         by_version = item.version_id not in (None, "null")
         pinned = by_version or bool(item.etag)
         failures = furthest = 0
         while True:
-            # Where nothing pins what a second request would read, nothing is stitched together; and
-            # where all bytes came but not the answer's end, there is nothing left to ask for.
+            # Without a pin, a second request could read another object, so start again. Also if all bytes
+            # came but not the end of the response: no bytes are left to request.
             if not pinned or sink.count >= item.size:
                 sink.restart()
             try:
@@ -139,14 +139,14 @@ class S3Reader:
                     response = self._ask(item, sink)
                     pinned = by_version or (pinned and "etag" in response.headers)
                     if sink.count and not pinned:
-                        raise Retry("NotPinned", "the store does not say what it goes on with", patience=4)
+                        raise Retry("NotPinned", "the store's response to a range has no ETag", patience=4)
                     self._take(response, item, sink)
                 break
             except NotAsListed as error:
                 self._look_again(item, error)
             except Retry as error:
                 trouble = error
-            # A read that got further than ever has earned its patience anew.
+            # Progress resets the count of failures.
             reached = min(sink.count, item.size)
             failures = 1 if reached > furthest else failures + 1
             furthest = max(furthest, reached)
@@ -157,7 +157,7 @@ class S3Reader:
             self._skip_unless_as_listed(item)
 
     def _ask(self, item: ListedObject, sink: Sink) -> Response:
-        """The answer with the bytes that `sink` lacks, its head found to be what was asked for."""
+        """The response with the bytes that `sink` lacks. Its head is checked against the request."""
         headers = {}
         if item.etag:
             headers["if-match"] = f'"{item.etag}"'
@@ -166,7 +166,7 @@ class S3Reader:
         query = encode_query({"versionId": item.version_id}) if item.version_id else ""
         path = f"{self._base_path}/{encode_path(self._prefix + item.key)}"
         response = self._requests.get(path, query, headers)
-        if response.status == 200:  # even where it was asked for less: the store does not know Range
+        if response.status == 200:  # the whole object, even if a range was requested
             sink.restart()
         _refuse_unless_as_listed(item, sink.count, response)
         return response
@@ -179,23 +179,23 @@ class S3Reader:
                 self._throttle.spend(count)
         except OSError as error:
             raise broken(error, f"after {sink.count:,} of {item.size:,} bytes") from error
-        if sink.count != item.size:  # of a body whose length nobody told
-            raise _other_size(f"{sink.count:,} bytes or more came of an object of {item.size:,}")
+        if sink.count != item.size:  # the response had no length
+            raise _other_size(f"{sink.count:,} bytes or more came for an object of {item.size:,}")
 
-    # --- when it did not go well -----------------------------------------------------------------
+    # --- failures ----------------------------------------------------------------------------
 
     def _give_up(self, item: ListedObject, trouble: Retry, attempts: int) -> NoReturn:
         message = f"{trouble.message} (attempt {attempts})"
         if trouble.code == "SizeMismatch":
             self._look_again(item, ObjectUnreadable(trouble.code, message))
-        # BucketUnreachable when it is the bucket, not this object: no row a million objects for that.
+        # Raises BucketUnreachable if the whole bucket is the problem, instead of a failed row per object.
         self._page({}, prefix=self._prefix + item.key)
         raise ObjectUnreadable(trouble.code, message) from trouble
 
     def _look_again(self, item: ListedObject, error: ObjectUnreadable) -> NoReturn:
-        """The store has no such object, or another: look at the listing before believing either."""
+        """The store answered that there is no such object, or a different one: check the listing first."""
         self._skip_unless_as_listed(item, error)
-        message = f"{error.message}; but it is listed still, unchanged"
+        message = f"{error.message}; but it is still listed, unchanged"
         if isinstance(error, NotAsListed):
             message += ": the key may not be addressable on this store"
         raise ObjectUnreadable(error.code, message) from error
@@ -203,12 +203,12 @@ class S3Reader:
     def _skip_unless_as_listed(self, item: ListedObject, error: ObjectError | None = None) -> None:
         as_listed = self._is_as_listed(item)
         if as_listed is None:
-            raise ObjectSkipped(DELETED, "the object is gone since it was listed") from error
+            raise ObjectSkipped(DELETED, "the object was deleted since it was listed") from error
         if not as_listed:
             raise ObjectSkipped(CHANGED, "the object was overwritten since it was listed") from error
 
     def _is_as_listed(self, item: ListedObject) -> bool | None:
-        """Whether an object is listed now as it was; None when it is no longer listed."""
+        """Whether an object is still listed unchanged; None if it is no longer listed."""
         for row in self._rows_of(item.key):
             if row["version_id"] == item.version_id:
                 now = (row["etag"], row["size"], row["last_modified"])
@@ -230,7 +230,7 @@ class S3Reader:
         while parameters is not None:
             page = self._page(parameters, prefix=full)
             yield from (row for row in page.batch.to_pylist() if row["key"] == full)
-            # The key itself comes before all that begin with it.
+            # The key itself comes before all longer keys that begin with it.
             more = page.next_parameters or {}
             parameters = more if more.get("key-marker") == full else None
 
@@ -244,13 +244,11 @@ def _refuse_unless_as_listed(item: ListedObject, start: int, response: Response)
     if item.etag and etag and etag != item.etag:
         raise NotAsListed("OtherObject", f"the store answered with ETag {etag}, not {item.etag}")
     if response.status == 206:
-        said = response.headers.get("content-range", "")
-        if not said.startswith(f"bytes {start}-"):
-            raise Retry("WrongRange", f"asked for bytes from {start:,}, got '{said}'", patience=4)
+        content_range = response.headers.get("content-range", "")
+        if not content_range.startswith(f"bytes {start}-"):
+            raise Retry("WrongRange", f"requested bytes from {start:,}, got '{content_range}'", patience=4)
     if response.length is not None and response.length != item.size - start:
-        raise _other_size(
-            f"the store offers {response.length:,} bytes where {item.size - start:,} are listed"
-        )
+        raise _other_size(f"the store sends {response.length:,} bytes, but {item.size - start:,} were listed")
 
 
 def _other_size(message: str) -> Retry:

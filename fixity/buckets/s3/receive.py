@@ -1,8 +1,8 @@
-"""What comes over a socket: lines out of a small buffer, bodies straight into the caller's.
+"""Receives from a socket: lines via a small buffer, bodies directly into the caller's buffer.
 
-`socket.makefile` polls before each read of a socket with a timeout and wakes for each packet. Here
-the kernel keeps the timeout and fills the whole buffer before it wakes us: a tenth less CPU for a
-large object. What the bytes mean is HTTP, and does not belong here.
+With a timeout, `socket.makefile` polls before each read and wakes for each packet. Here the kernel keeps
+the timeout and fills the whole buffer before it wakes us: a tenth less CPU for a large object. The meaning
+of the bytes (HTTP) does not belong here.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import ssl
 import struct
 
 _ROOM = 64 * 1024
-_TAKE = 8 * 1024  # of a small answer the head comes so, and most of its body straight to where it goes
+_TAKE = 8 * 1024  # enough for a head; most of the body then goes directly into the caller's buffer
 
 
 class BrokenConnection(OSError):
-    """The connection ended, or what came over it is no HTTP. The request may be sent again."""
+    """The connection ended, or did not send valid HTTP. The request may be sent again."""
 
 
 class Incoming:
     """The receiving side of a connection.
 
-    Arguments: `connected`, the socket; `timeout` in seconds for each wait. A TLS socket has to have
-    it already.
+    Arguments: `connected`, the socket; `timeout` in seconds for each wait. A TLS socket must already have
+    this timeout set.
     """
 
     def __init__(self, connected: socket.socket, timeout: float) -> None:
@@ -40,7 +40,7 @@ class Incoming:
         self._start = self._end = 0
 
     def line(self) -> bytes:
-        """The next line, without its end. Raises BrokenConnection where none ends within 64 KiB."""
+        """The next line, without its line end. Raises BrokenConnection for a line of more than 64 KiB."""
         searched = self._start
         while (end := self._buffer.find(b"\n", searched, self._end)) < 0:
             if self._start:
@@ -59,9 +59,10 @@ class Incoming:
         return line.rstrip(b"\r")
 
     def readinto(self, target: memoryview) -> int:
-        """Fill `target`; with fewer bytes where the connection ends, breaks or pauses. 0 at its end.
+        """Fill `target`, with fewer bytes if the connection ends, breaks or pauses.
 
-        Raises OSError, TimeoutError among them; only where nothing came.
+        Returns the number of bytes, 0 at the end.
+        Raises OSError (including TimeoutError), but only if no bytes came.
         """
         filled = min(len(target), self._end - self._start)
         if filled:
@@ -71,7 +72,7 @@ class Incoming:
             try:
                 count = self._receive(target[filled:], socket.MSG_WAITALL)
             except OSError:
-                if filled:  # the next call meets the error again
+                if filled:  # the next call gets the error again
                     break
                 raise
             filled += count
@@ -80,9 +81,9 @@ class Incoming:
         return filled
 
     def _receive(self, target: memoryview, flags: int = 0) -> int:
-        if self._tls:  # gives a record at a time, and knows no flags
+        if self._tls:  # returns one record at a time, and accepts no flags
             return self._socket.recv_into(target)
         try:
             return self._socket.recv_into(target, 0, flags)
-        except BlockingIOError as error:  # the kernel's word for a time that is over
+        except BlockingIOError as error:  # the kernel's error for a timeout
             raise TimeoutError("timed out") from error

@@ -1,7 +1,7 @@
-"""One signed GET to a bucket, and what its failure means.
+"""Sends one signed GET to a bucket, and classifies its failure.
 
-A failure may pass (try again), speak of the object (it is not as listed, it cannot be read), or of
-the bucket as a whole. Trying again, and what to do about an object, belongs to the store.
+A failure is temporary (try again), or concerns the object (it is not as listed, it cannot be read), or the
+whole bucket. Retrying, and handling a failed object, do not belong here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BUCKET_ERRORS = {
 
 
 class Retry(Exception):
-    """A request that may go well another time. `patience`: how many times in a row it may fail."""
+    """A request that may succeed later. `patience`: how many times in a row it may fail."""
 
     def __init__(self, code: str, message: str, patience: int, retry_after: float = 0.0) -> None:
         super().__init__(message)
@@ -44,13 +44,14 @@ class Retry(Exception):
 
 
 class NotAsListed(ObjectUnreadable):
-    """The store does not have what was asked for. Whether it ever had, the listing knows."""
+    """The store does not have the requested object. Only a new listing shows whether it was deleted."""
 
 
 class Requests:
     """Sends requests to one bucket, over one connection a thread.
 
-    Arguments: `name`, the bucket for messages; `address`; `throttle` hears when the store asks for less.
+    Arguments: `name` of the bucket, for messages; `address` of its requests; `throttle`, slowed down when
+    the store asks for fewer requests.
     """
 
     def __init__(self, name: str, address: Address, throttle: Throttle) -> None:
@@ -63,9 +64,9 @@ class Requests:
         self._connections: list[Connection] = []
 
     def get(self, path: str, query: str, headers: dict[str, str]) -> Response:
-        """One request. Returns an answer of 200 or 206; everything else is raised, told apart.
+        """Send one request. Returns a response with status 200 or 206; raises an error for any other.
 
-        Arguments: `path` and `query` as they stand in the request line.
+        Arguments: `path` and `query`, encoded as in the request line.
         Raises Retry, NotAsListed, ObjectUnreadable, ObjectSkipped, BucketUnreachable.
         """
         signed = self._signer.headers("GET", self._host, path, query, headers)
@@ -80,7 +81,7 @@ class Requests:
                 "name the authority that signed it as the store's ca_bundle"
             ) from error
         except OSError as error:
-            raise broken(error, "before an answer came") from error
+            raise broken(error, "before a response came") from error
         status = response.status
         code = code or _CODES.get(status, f"Http{status}")
         message = f"{message or 'no message'} (HTTP {status})"
@@ -95,7 +96,7 @@ class Requests:
             raise BucketUnreachable(f"{self._name}: {_BUCKET_ERRORS[code]} ({code})")
         if code == "InvalidObjectState":
             raise ObjectSkipped(
-                "Archived", "the object is archived and has to be restored before it can be read"
+                "Archived", "the object is archived: it must be restored before it can be read"
             )
         raise (NotAsListed if status in _NOT_AS_ASKED else ObjectUnreadable)(code, message)
 
@@ -122,7 +123,7 @@ class Requests:
 
 
 def broken(error: OSError, when: str) -> Retry:
-    """What a broken connection is raised as; `when` it broke, for people."""
+    """The error for a broken connection; `when` it broke, for people."""
     return Retry("ConnectionError", f"{type(error).__name__}: {error}, {when}", patience=5)
 
 
@@ -136,5 +137,5 @@ def _error_of(body: bytes) -> tuple[str, str]:
 
 
 def _seconds(header: str) -> float:
-    # The other form, a date, is as rare as it is pointless: the wait is ours to choose then.
+    # The other form, a date, is rare; then we choose the wait.
     return min(float(header), 60.0) if header.isascii() and header.isdigit() else 0.0

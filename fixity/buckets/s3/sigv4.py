@@ -1,9 +1,8 @@
-"""AWS Signature Version 4 for GET and HEAD requests with no body, with the day's key kept.
+"""AWS Signature Version 4 for GET and HEAD requests without a body; the key of the day is cached.
 
-botocore finds the credentials; its general signer costs 0.2 ms a request, which is more than
-reading and hashing a small object, so the signature itself is made here. It follows
-"Signature Calculations for the Authorization Header" of the S3 API reference, and the tests hold
-it against botocore's own signer.
+botocore's general signer costs 0.2 ms a request, more than reading and hashing a small object. This signer
+follows "Signature Calculations for the Authorization Header" of the S3 API reference, and the tests compare
+it with botocore's. Finding credentials and sending requests do not belong here.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ _UNRESERVED = "-_.~"
 
 
 def encode_path(key: str) -> str:
-    """A key as it stands in a request line: every byte but letters, digits, `-_.~` and `/` encoded.
+    """A key encoded for a request line: every byte except letters, digits, `-_.~` and `/`.
 
-    Nothing is normalised: `//`, `/./` and a leading `/` stay what they are.
+    Nothing is normalised: `//`, `/./` and a leading `/` stay unchanged.
     """
     return quote(key, safe=_UNRESERVED + "/")
 
@@ -34,7 +33,7 @@ def encode_query(parameters: dict[str, str]) -> str:
 
 
 class Keys(Protocol):
-    """Keys to sign with, in the form in which botocore freezes them."""
+    """Keys to sign with, in the form of botocore's frozen credentials."""
 
     @property
     def access_key(self) -> str | None:
@@ -46,14 +45,14 @@ class Keys(Protocol):
 
     @property
     def token(self) -> str | None:
-        """The session's token, where the keys are temporary."""
+        """The session's token, for temporary keys."""
 
 
 class Signer:
     """Signs requests to one region's S3.
 
-    Arguments: `keys` gives the keys of this moment (None for a store that is read anonymously);
-    `clock` gives seconds since the epoch.
+    Arguments: `keys` returns the current keys (None: requests are not signed); `clock` returns seconds
+    since the epoch.
     """
 
     def __init__(
@@ -79,8 +78,8 @@ class Signer:
     ) -> dict[str, str]:
         """The headers that authorise a request.
 
-        Arguments: `host` as sent in the Host header; `path` and `query` already encoded; `extra`
-        headers that are sent and signed too (lower-case names). Returns all headers but Host.
+        Arguments: `host` as in the Host header; `path` and `query` already encoded; `extra` headers to
+        send and sign too (lower-case names). Returns all headers except Host.
         """
         extra = extra or {}
         if self._keys is None:

@@ -366,11 +366,11 @@ def test_an_object_that_was_overwritten_or_deleted_falls_out_with_a_word(site: S
     site.put("b")
     site.attributes = Scripted([], ["requested", "requested"])
     site.look()
-    gone = ObjectSkipped("Deleted", "the object is gone since it was listed")
+    gone = ObjectSkipped("Deleted", "the object was deleted since it was listed")
     site.attributes = Scripted([gone, gone], [])
     look = site.look(hours=200)
     assert (look.rows, look.look_again_at) == ([], None)
-    assert look.notes[0] == "a: the object is gone since it was listed"
+    assert look.notes[0] == "a: the object was deleted since it was listed"
 
 
 @pytest.mark.parametrize("version", ["before", "now"])
