@@ -71,7 +71,7 @@ def test_a_body_arrives_whole_however_its_end_is_told(said: bytes, expected: byt
         (b"x" * 100_000, "too long"),
         (answer(b"", *[f"x-{number}: 1" for number in range(300)]), "too many headers"),
         (answer(b"", *["x-same: 1"] * 300), "too many headers"),
-        (b"HTTP/1.1 100 Continue\r\n\r\n" * 50, "without end"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 50, "too many interim responses"),
         (answer(b"hello", "content-length: many", length=False), "not a number"),
         (answer(b"hello", "content-length: -5", length=False), "not a number"),
         (answer(b"hello", "content-length: 1_0", length=False), "not a number"),

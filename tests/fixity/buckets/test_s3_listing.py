@@ -195,12 +195,12 @@ WHOLE = page_of("<IsTruncated>false</IsTruncated>", ENTRY)
         (page_of(), "whether more pages follow"),
         (page_of(ENTRY), "whether more pages follow"),
         (page_of("<IsTruncated>perhaps</IsTruncated>"), "whether more pages follow"),
-        (page_of("<IsTruncated>true</IsTruncated>", ENTRY), "not where"),
+        (page_of("<IsTruncated>true</IsTruncated>", ENTRY), "does not say where"),
         (page_of("<IsTruncated>false</IsTruncated><Contents><Size>1</Size></Contents>"), "key or size"),
         (page_of("<IsTruncated>false</IsTruncated><Contents><Key>k</Key></Contents>"), "key or size"),
         (page_of(ENTRY.replace(">1<", ">many<")), "key or size"),
         (page_of("<EncodingType>url</EncodingType>", ENTRY.replace(">k<", ">%FF<")), "key or size"),
-        (page_of(ENTRY.replace("<Size>", "<LastModified>soon</LastModified><Size>")), "no time"),
+        (page_of(ENTRY.replace("<Size>", "<LastModified>soon</LastModified><Size>")), "not a time"),
     ],
 )
 def test_what_is_no_whole_listing_is_refused_rather_than_taken_for_a_part(body: bytes, why: str) -> None:
