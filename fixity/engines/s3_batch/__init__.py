@@ -1,5 +1,5 @@
-"""Checksums computed by S3: batch jobs requested, looked after, and their completion reports read.
+"""Checksums computed by S3: requests batch jobs, follows them, and reads their completion reports.
 
-S3 computes the checksums where the bytes are; nothing here reads an object. Waiting for a job, and runs
-that follow from its end, do not belong here.
+S3 computes the checksums; nothing here reads an object. Waiting for a job, and starting runs when it ends,
+do not belong here.
 """

@@ -1,4 +1,4 @@
-"""Jobs of S3 Batch Operations: submitted, and looked at. What their reports say does not belong here."""
+"""Submits jobs of S3 Batch Operations, and describes them. Reading their reports does not belong here."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3control import S3ControlClient
 
 MOST_ACTIVE = 6
-"""Jobs that may be active in an account at a time."""
+"""How many jobs may be active in an account at a time."""
 
 COMPLETE, FAILED, CANCELLED, VANISHED = "Complete", "Failed", "Cancelled", "Vanished"
 TERMINAL = frozenset({COMPLETE, FAILED, CANCELLED, VANISHED})
-"""Statuses after which nothing more happens. `Vanished` is ours: S3 forgets a job after 90 days."""
+"""Final statuses. `Vanished` is our own: S3 forgets a job after 90 days."""
 
 _ACTIVE: Any = ["New", "Preparing", "Suspended", "Ready", "Active", "Pausing", "Paused", "Completing",
                 "Cancelling", "Failing"]  # fmt: skip
@@ -32,10 +32,10 @@ _EMPTY = "InvalidManifestContent"
 
 @dataclass(frozen=True)
 class JobState:
-    """A job as S3 describes it: its status, tasks in all, done and failed, and why it failed.
+    """A job as S3 describes it: its status, its tasks (total, succeeded, failed), and why it failed.
 
     ended_at: UTC, None while it runs. empty: it failed because there was no object to check. counted:
-    the tasks are S3's own figures, which it gives of no job that it has forgotten.
+    the numbers of tasks come from S3, which has none for a job that it has forgotten.
     """
 
     job_id: str
@@ -50,22 +50,22 @@ class JobState:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the status is final."""
         return self.status in TERMINAL
 
     @property
     def progress(self) -> str:
-        """How far it is, in words."""
+        """The progress in words."""
         return f"{self.succeeded + self.failed:,} of {self.tasks:,} tasks done, {self.failed:,} failed"
 
 
 def request_token(bucket: str, request_id: str) -> str:
-    """What S3 knows a request by: the same for every attempt at it, so that it makes one job of them."""
+    """The idempotency token of a request. It is the same for every attempt, so S3 creates only one job."""
     return hashlib.sha256(f"fixity:{bucket}:{request_id}".encode()).hexdigest()
 
 
 def report_prefix(bucket: Bucket) -> str:
-    """Where completion reports of a bucket go, in its report bucket: DuraCloud's place."""
+    """The prefix of a bucket's completion reports in its report bucket, as in DuraCloud."""
     return f"batch/reports/checksum/{bucket.real_name}"
 
 
@@ -81,9 +81,9 @@ class JobManifest:
 def job_request(
     bucket: Bucket, settings: S3Batch, token: str, manifest: JobManifest | None = None
 ) -> dict[str, Any]:
-    """The CreateJob request that asks for the checksums of a bucket, or of what a manifest names.
+    """The CreateJob request for the checksums of a bucket, or of the objects in a manifest.
 
-    The same for every attempt: S3 refuses a token that comes with another request.
+    It is the same for every attempt, because S3 refuses a token that was used with another request.
     """
     report_bucket = f"arn:aws:s3:::{settings.report_bucket}"
     request: dict[str, Any] = {
@@ -137,7 +137,7 @@ def job_request(
 
 
 def open_s3_control(bucket: Bucket, store: Store, settings: S3Batch) -> S3ControlClient:
-    """S3 Control for a bucket's jobs, which run in the bucket's region. Raises S3ControlError."""
+    """Open S3 Control for a bucket's jobs, which run in the bucket's region. Raises S3ControlError."""
     try:
         return s3_control_client(store, settings)
     except BotoCoreError as error:
@@ -145,27 +145,27 @@ def open_s3_control(bucket: Bucket, store: Store, settings: S3Batch) -> S3Contro
 
 
 def submit(client: S3ControlClient, request: dict[str, Any]) -> str:
-    """Submit a job, and give its id. Raises AccountFull, S3ControlError."""
+    """Submit a job, and return its id. Raises AccountFull, S3ControlError."""
     if len(active_jobs(client, request["AccountId"])) >= MOST_ACTIVE:
         raise AccountFull(f"{MOST_ACTIVE} jobs are active in the account {request['AccountId']}")
-    with _told(f"a job for {request['Description']!r}"):
+    with _errors(f"a job for {request['Description']!r}"):
         return client.create_job(**request)["JobId"]
 
 
 def active_jobs(client: S3ControlClient, account_id: str) -> list[str]:
-    """The ids of the account's jobs that have not ended. Raises S3ControlError."""
-    with _told("the account's jobs"):
-        said = client.list_jobs(AccountId=account_id, JobStatuses=_ACTIVE)
-        jobs = said.get("Jobs", [])
-        while token := said.get("NextToken"):
-            said = client.list_jobs(AccountId=account_id, JobStatuses=_ACTIVE, NextToken=token)
-            jobs += said.get("Jobs", [])
+    """The ids of the account's unfinished jobs. Raises S3ControlError."""
+    with _errors("the account's jobs"):
+        page = client.list_jobs(AccountId=account_id, JobStatuses=_ACTIVE)
+        jobs = page.get("Jobs", [])
+        while token := page.get("NextToken"):
+            page = client.list_jobs(AccountId=account_id, JobStatuses=_ACTIVE, NextToken=token)
+            jobs += page.get("Jobs", [])
         return [job["JobId"] for job in jobs]
 
 
 def describe(client: S3ControlClient, account_id: str, job_id: str) -> JobState:
-    """A job as it is now; one that S3 does not know is `Vanished`. Raises S3ControlError."""
-    with _told(f"the job {job_id}"):
+    """The current state of a job; `Vanished` if S3 does not know it. Raises S3ControlError."""
+    with _errors(f"the job {job_id}"):
         try:
             job = client.describe_job(AccountId=account_id, JobId=job_id)["Job"]
         except ClientError as error:
@@ -191,7 +191,7 @@ def describe(client: S3ControlClient, account_id: str, job_id: str) -> JobState:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _errors(what: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:

@@ -1,7 +1,8 @@
-"""Checksum jobs of AWS Batch, the compute service: teams' own, which leave a report as S3's jobs do.
+"""Checksum jobs of AWS Batch, the compute service. Teams run them; they write the same reports as S3's jobs.
 
-Such a job says by its tag `fixity-bucket`, or by its name `checksums-<bucket>`, whose it is, and leaves
-its report in the bucket's report bucket at `batch/reports/checksum/<bucket>/job-<its id>/manifest.json`.
+The tag `fixity-bucket`, or the name `checksums-<bucket>`, shows the bucket of such a job. Its report is in
+the report bucket at `batch/reports/checksum/<bucket>/job-<its id>/manifest.json`. Starting such jobs does
+not belong here.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from fixity.ledger.inventory import newest_inventory
 BUCKET_TAG = "fixity-bucket"
 NAME_PREFIX = "checksums-"
 ENDED = {"SUCCEEDED": COMPLETE, "FAILED": FAILED}
-"""The statuses after which nothing more happens, as S3 would call them."""
+"""The final statuses, and their names in S3."""
 
 
 def bucket_of_job(name: str, tags: Mapping[str, str], buckets: Collection[str]) -> str | None:
-    """The bucket, of those given, that a job is of; None for a job of somebody else."""
-    named = name.removeprefix(NAME_PREFIX) if name.startswith(NAME_PREFIX) else None
-    return next((said for said in (tags.get(BUCKET_TAG), named) if said in buckets), None)
+    """Which of `buckets` a job checks; None if the job is not ours."""
+    from_name = name.removeprefix(NAME_PREFIX) if name.startswith(NAME_PREFIX) else None
+    return next((bucket for bucket in (tags.get(BUCKET_TAG), from_name) if bucket in buckets), None)
 
 
 def describe_compute_job(bucket: Bucket, store: Store, settings: S3Batch, job_id: str) -> JobState:
-    """A job as AWS Batch describes it now; one that is not of the bucket is `Vanished`.
+    """The current state of a job of AWS Batch; `Vanished` if it is not a job of the bucket.
 
     Raises S3ControlError.
     """
@@ -51,9 +52,9 @@ def describe_compute_job(bucket: Bucket, store: Store, settings: S3Batch, job_id
 
 
 def compute_job_record(lake: Lake, bucket: Bucket, settings: S3Batch, job_id: str) -> JobRecord:
-    """The record of a job that was not submitted here, beside the newest inventory.
+    """The record of a job that the platform did not submit. Its report is compared with the newest inventory.
 
-    Raises TableMissing without one, LakeError.
+    Raises TableMissing without an inventory, LakeError.
     """
     return JobRecord(
         bucket=bucket.name,

@@ -1,4 +1,7 @@
-"""What can go wrong with jobs of S3 and their reports, foreseen: each message is for people."""
+"""The errors of S3's jobs and their reports. Each message is for people.
+
+Errors of other rooms do not belong here.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,24 @@ from fixity.errors import FixityError
 
 
 class S3ControlError(FixityError):
-    """S3 Control refused a request or cannot be reached. The message says what was asked, and why."""
+    """S3 Control refused a request or cannot be reached. The message says which request, and why."""
 
     final = False
 
 
 class AccountFull(S3ControlError):
-    """No further job may be active now: wait for the end of another."""
+    """The account has no room for another active job: wait until one ends."""
 
 
 class NothingToIngest(FixityError):
-    """There is no report to ingest. The message says why, and what will happen or is to be done."""
+    """There is no report to ingest. The message says why, and what happens next or what to do."""
 
 
 class NoReport(FixityError):
-    """There is no completion report where it is to be. The message says where that is."""
+    """There is no completion report at the expected place. The message names the place."""
 
     final = False
 
 
 class ReportUnusable(FixityError):
-    """A completion report that cannot be relied upon. The message says which file, and what is wrong."""
+    """A completion report cannot be trusted. The message says which file, and what is wrong."""

@@ -1,8 +1,8 @@
-"""The result files of tasks that failed, which are no CSV: S3 leaves the quotes of messages as they are.
+"""Reads the result files of failed tasks. They are not valid CSV: S3 does not escape quotes in messages.
 
-A record is six cells of CSV, the bucket's name the first of them, then a message, which reaches up to a line
-that begins so, or to the end of the file. Keys may hold line ends, in quotes. What a row means is in
-`stage.sql`.
+A record is six cells of CSV, the first of them the bucket's name, and then a message. The message ends before
+the next line that begins a record, or at the end of the file. Quoted keys may contain line ends. The meaning
+of a row does not belong here; it is in `stage.sql`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import pyarrow.parquet as pq
 from fixity.engines.s3_batch.errors import ReportUnusable
 
 COLUMNS = ("bucket", "key", "version_id", "task_status", "http_status", "error_code", "message")
-"""The cells of a row. S3's manifests swap the names of the fifth and the sixth."""
+"""The cells of a row. S3's manifests swap the names of the fifth and the sixth cell."""
 
 _CELL = rb'("[^"]*+(?:""[^"]*+)*+"|[^",\r\n][^,\r\n]*+|)'
 _BATCH = 50_000
 _CELLS, _MESSAGE = 64 * 1024, 1024 * 1024
-"""Bytes that the cells before a message, and a message, have at most; S3's own have some hundreds."""
+"""The largest size in bytes of the cells before a message, and of a message; S3 writes a few hundred."""
 
 
 def convert(files: list[tuple[Path, str]], bucket: str, to: Path) -> int:
-    """Write the rows of result files to a Parquet file, each cell a string. Returns how many there are.
+    """Write the rows of result files to a Parquet file, each cell as a string. Returns the number of rows.
 
-    Arguments: `files`, each with its place for people; `bucket`, the real name.
-    Raises ReportUnusable, with the place and the byte where a row cannot be told.
+    Arguments: `files`, each with its place for messages; `bucket`, the real name.
+    Raises ReportUnusable with the place and the byte where no row can be recognized.
     """
     schema = pa.schema([(name, pa.string()) for name in COLUMNS])
     rows = 0
@@ -69,7 +69,7 @@ def _rows(file: Path, place: str, bucket: bytes) -> Iterator[tuple[str, ...]]:
             if end - cells.end() > _MESSAGE:
                 raise ReportUnusable(f"{place}: byte {cells.end():,} begins a message of more than 1 MiB")
             last = 0 if following else content.rfind(b"\n", cells.end()) + 1
-            if last and content[last:end].startswith(bucket + b","):  # cut off in the midst of a row
+            if last and content[last:end].startswith(bucket + b","):  # the file ends within a row
                 raise _no_row(place, last, bucket)
             try:
                 row = [_unquoted(cell.decode()) for cell in cells.groups()]

@@ -1,4 +1,7 @@
-"""Which of a bucket's jobs has a report to ingest, and what is said where none has."""
+"""Finds the job of a bucket whose report should be ingested, or explains why there is none.
+
+Reading the report does not belong here.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from fixity.engines.s3_batch.absent import Find
 
 YOUNG = 3600.0
-"""Seconds for which S3 may not know a job yet that it has just made."""
+"""For how many seconds S3 may not know a new job yet."""
 
 
 def finished_job(
@@ -38,14 +41,13 @@ def finished_job(
     job_id: str | None = None,
     computed: JobState | None = None,
 ) -> tuple[JobRecord, JobState]:
-    """The job whose report is to be ingested: the one named, which an event announced, or the newest.
+    """The job whose report should be ingested. The outcome of a job that failed or was cancelled is kept.
 
-    Arguments: `computed`, the state of a job of AWS Batch, where that is what was announced.
-
-    What became of a job that failed, was cancelled or has vanished is noted.
+    Arguments: `job_id`, the job of an event; by default the newest. `computed`, the state of a job of AWS
+    Batch, if the event was about one.
     Raises NothingToIngest, S3ControlError, LakeError.
     """
-    assert bucket.s3_batch is not None  # the catalog sees to it
+    assert bucket.s3_batch is not None  # the catalog guarantees it
     if computed:
         return _computed(lake, bucket, bucket.s3_batch, computed, run_id)
     record = job_record(lake, bucket.name, job_id) if job_id else newest_job(lake, bucket.name)
@@ -57,13 +59,13 @@ def finished_job(
     if job_id:
         earlier = outcome_of(lake, bucket.name, job_id)
         if earlier and earlier.run_id != run_id:
-            raise NothingToIngest(f"the job {job_id} was dealt with by the run {earlier.run_id} already")
+            raise NothingToIngest(f"the run {earlier.run_id} already handled the job {job_id}")
     state = describe(client, bucket.s3_batch.account_id, record.job_id)
     if not state.ended or (state.status == VANISHED and record.age < YOUNG):
         status = "not known to S3 yet" if state.ended else f"{state.status}: {state.progress}"
         raise NothingToIngest(
             f"the job {record.job_id} of '{bucket.name}' is {status}. When it ends, the sensors "
-            "batch_completion and batch_reconciliation go on by themselves"
+            "batch_completion or batch_reconciliation will ingest its report"
         )
     # S3 forgets a job after 90 days, but not its report.
     if state.status not in (COMPLETE, VANISHED) and not state.empty:
@@ -81,15 +83,14 @@ def ingest_job(
     find: Find | None = None,
     place: str | None = None,
 ) -> tuple[JobRecord, Checksums]:
-    """Keep the table of a finished job, and note that it is done. Returns the job and the table.
+    """Keep the checks of a finished job, and its outcome. Returns the job and the checks.
 
-    Arguments: `reports`, opens a report bucket by its name; `state`, as `finished_job` found it;
-    `find`, looks for objects that the report does not name; `place`, where the bucket is.
-
-    Raises ReportUnusable, NothingToIngest where there is no report, TableMissing, AnotherPlace,
+    Arguments: `reports` opens a report bucket by its name; `state`, from `finished_job`; `find` looks for
+    objects that the report does not name; `place`, where the bucket is.
+    Raises ReportUnusable, NothingToIngest if there is no report, TableMissing, AnotherPlace,
     BucketUnreachable, LakeError.
     """
-    from fixity.engines.s3_batch.keep import (  # with DuckDB, which looking does not need
+    from fixity.engines.s3_batch.keep import (  # here: it imports DuckDB, which looking does not need
         ingest_report,
         keep_empty,
     )
@@ -100,7 +101,7 @@ def ingest_job(
         kept = (
             keep_empty(lake, bucket, record, run_id, find, place)
             if state.empty
-            # Where the job was told to write it, whatever the catalog says now.
+            # The report bucket of the job's request; the catalog may have changed since.
             else ingest_report(
                 lake,
                 reports(record.report_bucket),
@@ -140,5 +141,5 @@ def _why(record: JobRecord, state: JobState) -> str:
     what = "was cancelled" if state.status == CANCELLED else "failed"
     return (
         f"the job {record.job_id} of '{record.bucket}' {what} ({state.progress}): {reasons}. "
-        f"To have it checked, run `fixity request {record.bucket}`"
+        f"To check the bucket, run `fixity request {record.bucket}`"
     )

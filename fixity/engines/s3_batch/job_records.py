@@ -1,7 +1,7 @@
-"""What the lake remembers of jobs: requests that wait, jobs that were submitted, and what became of them.
+"""The records of jobs in the lake: waiting requests, submitted jobs, and their outcomes.
 
-For each job there is also a receipt at DuraCloud's path: it says, by the job's id alone, whose job it
-is. A job without a receipt is not ours.
+Each job also has a receipt at DuraCloud's path, which gives the bucket for a job id. A job without a receipt
+is not ours. Talking to S3 does not belong here.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class JobRecord:
     """A job as it was submitted.
 
     bucket: the catalog's name. job_id: S3's. run_id: the run that submitted it. created_at: ISO, UTC.
-    inventory: the name of the table that its report is compared with. algorithm, checksum_type: as asked
-    for. report_bucket, report_prefix: where the report is to be, below `job-<id>/`. objects: how many
-    were asked for, None where S3 makes the manifest. token: of the request; None for a job of others.
+    inventory: the name of the table that its report is compared with. algorithm, checksum_type: as
+    requested. report_bucket, report_prefix: where the report will be, below `job-<id>/`. objects: how many
+    were requested, None if S3 makes the manifest. token: of the request; None for a job submitted by others.
     """
 
     bucket: str
@@ -48,15 +48,15 @@ class JobRecord:
 
     @property
     def age(self) -> float:
-        """Seconds since it was submitted."""
+        """Seconds since the job was submitted."""
         return (datetime.now(UTC) - datetime.fromisoformat(self.created_at)).total_seconds()
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A request that has not become a job yet.
+    """A request without a job yet.
 
-    token: what keeps S3 from making two jobs of it. inventory: the newest table when it was made.
+    token: keeps S3 from creating two jobs. inventory: the newest table at the time of the request.
     manifest, objects: of a selection of objects; None for all.
     """
 
@@ -70,7 +70,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """What became of a job: its last status, and the run that dealt with it."""
+    """The outcome of a job: its last status, and the run that handled it."""
 
     job_id: str
     status: str
@@ -78,7 +78,7 @@ class JobOutcome:
 
 
 def receipt_file(job_id: str) -> str:
-    """A job's receipt, where DuraCloud's is."""
+    """A job's receipt, at DuraCloud's path."""
     return f"metadata/{LATEST}/checksums/receipts/{job_id}.json"
 
 
@@ -95,32 +95,32 @@ def _waiting_folder(bucket: str) -> str:
 
 
 def keep_waiting(lake: Lake, waiting: Waiting) -> None:
-    """Note a request before anything is asked of S3. Raises LakeError."""
+    """Keep a request before S3 is called. Raises LakeError."""
     name = f"{_waiting_folder(waiting.bucket)}{waiting.token}/request.json"
     lake.put_text(name, _json(asdict(waiting)), replace=True)
 
 
 def waiting_requests(lake: Lake, bucket: str) -> list[Waiting]:
-    """A bucket's requests that have not become jobs, oldest first. Raises LakeError."""
+    """A bucket's requests without a job, oldest first. Raises LakeError."""
     found = []
     for file in lake.list(_waiting_folder(bucket)):
-        said = _read(lake, file.name)
-        if said:  # else submitted in this moment
-            manifest = said["manifest"] and JobManifest(**said["manifest"])
-            found.append(Waiting(**{**said, "manifest": manifest}))
+        fields = _read(lake, file.name)
+        if fields:  # else it was submitted just now
+            manifest = fields["manifest"] and JobManifest(**fields["manifest"])
+            found.append(Waiting(**{**fields, "manifest": manifest}))
     return sorted(found, key=lambda waiting: waiting.requested_at)
 
 
 def keep_record(lake: Lake, record: JobRecord) -> None:
-    """Keep a job's record alone. Raises LakeError."""
+    """Keep a job's record, without a receipt. Raises LakeError."""
     lake.put_text(_job_file(record.bucket, record.job_id), _json(asdict(record)), replace=True)
 
 
 def keep_job(lake: Lake, catalog: Catalog, record: JobRecord, waiting: Waiting) -> None:
-    """Keep a submitted job and its receipt; its request no longer waits. Raises LakeError."""
+    """Keep a submitted job and its receipt, and remove its waiting request. Raises LakeError."""
     keep_record(lake, record)
     pair = next(iter(catalog.pairs_of(record.bucket)), None)
-    said: dict[str, Any] = {
+    receipt: dict[str, Any] = {
         "source_bucket": catalog.buckets[pair.source if pair else record.bucket].real_name,
         "source_job_id": None,
         "repl_bucket": catalog.buckets[pair.replica].real_name if pair else None,
@@ -131,37 +131,37 @@ def keep_job(lake: Lake, catalog: Catalog, record: JobRecord, waiting: Waiting) 
     own, other = "source_job_id", "repl_job_id"
     if pair and pair.replica == record.bucket:
         own, other = other, own
-    said[own] = record.job_id
+    receipt[own] = record.job_id
     if pair:
-        _link(lake, said, pair.replica if own == "source_job_id" else pair.source, own, other)
-    lake.put_text(receipt_file(record.job_id), _json(said), replace=True)
+        _link(lake, receipt, pair.replica if own == "source_job_id" else pair.source, own, other)
+    lake.put_text(receipt_file(record.job_id), _json(receipt), replace=True)
     lake.remove(f"{_waiting_folder(record.bucket)}{waiting.token}/")
 
 
-def _link(lake: Lake, said: dict[str, Any], other_bucket: str, own: str, other: str) -> None:
-    """Name the other side's job, where it waits for this one, in both receipts."""
-    there = newest_job(lake, other_bucket)
-    receipt = _read(lake, receipt_file(there.job_id)) if there else None
-    if there and receipt and receipt.get(own) is None and not outcome_of(lake, other_bucket, there.job_id):
-        said[other] = there.job_id
-        lake.put_text(receipt_file(there.job_id), _json({**receipt, own: said[own]}), replace=True)
+def _link(lake: Lake, receipt: dict[str, Any], other_bucket: str, own: str, other: str) -> None:
+    """If the other bucket's newest job is open and unlinked, link both receipts to each other's job."""
+    job = newest_job(lake, other_bucket)
+    theirs = _read(lake, receipt_file(job.job_id)) if job else None
+    if job and theirs and theirs.get(own) is None and not outcome_of(lake, other_bucket, job.job_id):
+        receipt[other] = job.job_id
+        lake.put_text(receipt_file(job.job_id), _json({**theirs, own: receipt[own]}), replace=True)
 
 
 def bucket_of(lake: Lake, job_id: str) -> str | None:
-    """The bucket, by its name in the catalog, whose job this is; None for a job that is not ours.
+    """The catalog's name of a job's bucket; None for a job that is not ours.
 
     Raises LakeError.
     """
     if "/" in job_id:
         return None
-    said = _read(lake, receipt_file(job_id))
-    return str(said["bucket"]) if said and "bucket" in said else None
+    receipt = _read(lake, receipt_file(job_id))
+    return str(receipt["bucket"]) if receipt and "bucket" in receipt else None
 
 
 def job_record(lake: Lake, bucket: str, job_id: str) -> JobRecord | None:
     """A job of a bucket as it was submitted. Raises LakeError."""
-    said = _read(lake, _job_file(bucket, job_id))
-    return JobRecord(**said) if said else None
+    fields = _read(lake, _job_file(bucket, job_id))
+    return JobRecord(**fields) if fields else None
 
 
 def jobs_of(lake: Lake, bucket: str) -> list[JobRecord]:
@@ -173,7 +173,7 @@ def jobs_of(lake: Lake, bucket: str) -> list[JobRecord]:
 
 
 def job_of_request(lake: Lake, bucket: str, token: str) -> JobRecord | None:
-    """The job that a request has become, None while it has not. Raises LakeError."""
+    """The job of a request; None if it was not submitted yet. Raises LakeError."""
     return next((record for record in jobs_of(lake, bucket) if record.token == token), None)
 
 
@@ -183,14 +183,14 @@ def newest_job(lake: Lake, bucket: str) -> JobRecord | None:
 
 
 def keep_outcome(lake: Lake, bucket: str, outcome: JobOutcome) -> None:
-    """Note what became of a job; from then on nobody looks after it. Raises LakeError."""
+    """Keep the outcome of a job; the job is no longer followed. Raises LakeError."""
     lake.put_text(_outcome_file(bucket, outcome.job_id), _json(asdict(outcome)), replace=True)
 
 
 def outcome_of(lake: Lake, bucket: str, job_id: str) -> JobOutcome | None:
-    """What became of a job, None while that is open. Raises LakeError."""
-    said = _read(lake, _outcome_file(bucket, job_id))
-    return JobOutcome(**said) if said else None
+    """The outcome of a job, None while it is open. Raises LakeError."""
+    fields = _read(lake, _outcome_file(bucket, job_id))
+    return JobOutcome(**fields) if fields else None
 
 
 def open_jobs(lake: Lake, bucket: str) -> list[JobRecord]:
@@ -205,13 +205,13 @@ def open_jobs(lake: Lake, bucket: str) -> list[JobRecord]:
     return sorted(found, key=lambda record: (record.created_at, record.job_id))
 
 
-def _json(said: dict[str, Any]) -> str:
-    return json.dumps(said, indent=2) + "\n"
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"
 
 
 def _read(lake: Lake, name: str) -> dict[str, Any] | None:
     try:
-        said = json.loads(lake.read_text(name))
+        content = json.loads(lake.read_text(name))
     except FileNotFoundError:
         return None
-    return said if isinstance(said, dict) else None
+    return content if isinstance(content, dict) else None

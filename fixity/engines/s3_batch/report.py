@@ -1,6 +1,6 @@
-"""The completion report of a job: which result files there are, fetched and found to be whole.
+"""Fetches the completion report of a job, and checks that its result files are whole.
 
-What their rows say is in `ingest`.
+The meaning of their rows does not belong here; it is in `stage` and `join`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FORMAT = "Report_CSV_20180820"
 
 @dataclass(frozen=True)
 class ResultFile:
-    """A result file, fetched. kind: of tasks that `succeeded` or `failed`. place: for people."""
+    """A fetched result file. kind: of tasks that `succeeded` or `failed`. place: for messages."""
 
     kind: str
     file: Path
@@ -28,25 +28,25 @@ class ResultFile:
     place: str
 
     def check(self) -> None:
-        """Whether it is what the manifest says, by its MD5. Raises ReportUnusable."""
+        """Compare the file's MD5 with the manifest. Raises ReportUnusable."""
         with self.file.open("rb") as content:
             found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
         if found != self.md5:
             raise ReportUnusable(
-                f"{self.place} is not what the report's manifest says: its MD5 is {found}, and not "
-                f"{self.md5}; it may have been cut short or changed"
+                f"{self.place} does not match the report's manifest: its MD5 is {found}, not {self.md5}; "
+                "the file may be truncated or changed"
             )
 
 
 @dataclass(frozen=True)
 class Report:
-    """A completion report, fetched and not yet checked. created_at: UTC."""
+    """A fetched completion report, not checked yet. created_at: UTC."""
 
     results: list[ResultFile]
     created_at: datetime
 
     def check(self) -> None:
-        """Whether all result files are whole. Raises ReportUnusable."""
+        """Check that all result files are whole. Raises ReportUnusable."""
         for result in self.results:
             result.check()
 
@@ -54,7 +54,7 @@ class Report:
 def fetch_report(reports: Lake, manifest: str, workspace: Path) -> Report:
     """Fetch a report by the key of its manifest.
 
-    Raises ReportUnusable, NoReport where there is no manifest, LakeError.
+    Raises ReportUnusable, NoReport if there is no manifest, LakeError.
     """
     place = reports.location(manifest)
     try:
@@ -62,17 +62,17 @@ def fetch_report(reports: Lake, manifest: str, workspace: Path) -> Report:
     except FileNotFoundError as error:
         raise NoReport(f"{place} is not there") from error
     try:
-        said = json.loads(text)
-        if said["Format"] != FORMAT:
-            raise ReportUnusable(f"{place} has the format {said['Format']!r}, not {FORMAT}")
-        created_at = datetime.fromisoformat(said["ReportCreationDate"].replace("Z", "+00:00"))
+        content = json.loads(text)
+        if content["Format"] != FORMAT:
+            raise ReportUnusable(f"{place} has the format {content['Format']!r}, not {FORMAT}")
+        created_at = datetime.fromisoformat(content["ReportCreationDate"].replace("Z", "+00:00"))
         if created_at.tzinfo is None:
             created_at = created_at.replace(tzinfo=UTC)
         results = [
-            (_kind(each), str(each["Key"]), str(each["MD5Checksum"]).lower()) for each in said["Results"]
+            (_kind(each), str(each["Key"]), str(each["MD5Checksum"]).lower()) for each in content["Results"]
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ReportUnusable(f"{place} is no manifest of a completion report: {error!r}") from error
+        raise ReportUnusable(f"{place} is not a manifest of a completion report: {error!r}") from error
     return Report([_fetch(reports, *each, workspace) for each in results], created_at)
 
 
@@ -88,4 +88,4 @@ def _fetch(reports: Lake, kind: str, key: str, md5: str, workspace: Path) -> Res
     try:
         return ResultFile(kind, reports.fetch(key, workspace), md5, place)
     except FileNotFoundError as error:
-        raise ReportUnusable(f"the report names {place}, which is not there") from error
+        raise ReportUnusable(f"the report names {place}, but there is no such file") from error

@@ -1,7 +1,7 @@
-"""Requests a job for a bucket, or for some of its objects, so that no attempt makes a second one.
+"""Requests a job for a bucket or for some of its objects. A repeated attempt never creates a second job.
 
-The request is noted in the lake before S3 is asked, and stays there until the job's id and receipt are
-kept. How S3 is spoken to is in `jobs`, what is kept in `records`.
+The request is kept in the lake before S3 is called, until the job's id and receipt are kept. Calls to S3
+(`batch_jobs`) and the form of the records (`job_records`) do not belong here.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 def note_request(
     lake: Lake, reports: Lake, bucket: Bucket, request_id: str, keys: Collection[str] | None = None
 ) -> Waiting:
-    """Note in the lake that a bucket is to be checked.
+    """Keep a request to check a bucket in the lake.
 
     Arguments: `reports`, the report bucket; `request_id`, the same for every attempt at one request;
-    `keys`, below the bucket's prefix, of the objects to check: all where it is left out.
-    Returns: the request, or the one for all objects that waits already.
+    `keys` of the objects to check, below the bucket's prefix; by default all objects.
+    Returns: the request, or the one for all objects that is already waiting.
     Raises TableMissing without an inventory, NotInInventory, LakeError.
     """
     inventory = newest_inventory(lake, bucket.name)
@@ -58,34 +58,34 @@ def note_request(
 
 
 def requested_job(lake: Lake, bucket: Bucket, request_id: str) -> JobRecord | None:
-    """The job of an earlier attempt at a request, None where there is none. Raises LakeError."""
+    """The job of an earlier attempt at a request; None if there is none. Raises LakeError."""
     return job_of_request(lake, bucket.name, request_token(bucket.name, request_id))
 
 
 def submit_request(
     catalog: Catalog, lake: Lake, client: S3ControlClient, bucket: Bucket, waiting: Waiting, run_id: str
 ) -> JobRecord | None:
-    """Submit a request that was noted, and keep the job's record and receipt.
+    """Submit a waiting request, and keep the job's record and receipt.
 
-    Returns: the job, or None where the account has as many as it may: the request goes on waiting.
+    Returns: the job, or None if the account has no room for another active job: the request keeps waiting.
     Raises S3ControlError, LakeError.
     """
-    assert bucket.s3_batch is not None  # the catalog sees to it
-    if made := job_of_request(lake, bucket.name, waiting.token):
-        keep_job(lake, catalog, made, waiting)
-        return made
+    assert bucket.s3_batch is not None  # the catalog guarantees it
+    if existing := job_of_request(lake, bucket.name, waiting.token):
+        keep_job(lake, catalog, existing, waiting)
+        return existing
     request = job_request(bucket, bucket.s3_batch, waiting.token, waiting.manifest)
     try:
         job_id = submit(client, request)
     except AccountFull:
         return None
-    # An attempt that was killed, or is repeated, finds the job that it made.
+    # A repeated attempt finds the job of the attempt before.
     record = job_record(lake, bucket.name, job_id) or JobRecord(
         bucket=bucket.name,
         job_id=job_id,
         run_id=run_id,
         created_at=utc_now().isoformat(),
-        # What S3 lists by itself it lists now; a manifest of ours was made from an older listing.
+        # S3 lists the bucket now if it makes the manifest; our manifest comes from an older listing.
         inventory=waiting.inventory if waiting.manifest else newest_inventory(lake, bucket.name),
         algorithm=bucket.algorithm,
         checksum_type=bucket.s3_batch.checksum_type,
@@ -101,7 +101,7 @@ def submit_request(
 def _put_manifest(
     lake: Lake, reports: Lake, bucket: Bucket, inventory: str, token: str, keys: set[str]
 ) -> JobManifest:
-    """A manifest of some objects as the inventory lists them: keys encoded, versions on all rows or none."""
+    """Put a manifest of some listed objects: keys URL-encoded, versions on all rows or on none."""
     with lake.workspace() as workspace:
         listed = pq.read_table(
             lake.fetch(inventory, workspace), columns=["key", "version_id"], filters=[("key", "in", keys)]
@@ -109,7 +109,7 @@ def _put_manifest(
         missing = keys - {row["key"] for row in listed}
         if missing or not keys:
             raise NotInInventory(
-                f"{len(missing):,} of {len(keys):,} objects asked for are not in the newest inventory of "
+                f"{len(missing):,} of {len(keys):,} requested objects are not in the newest inventory of "
                 f"'{bucket.name}', such as {min(missing, default='')!r}: nothing was requested"
             )
         versioned = all(row["version_id"] for row in listed)
@@ -123,9 +123,9 @@ def _put_manifest(
         try:
             reports.put(name, file)
         except FileExistsError:
-            # Of an earlier attempt, from an older inventory; a job may be reading it.
-            there = reports.fetch(name, workspace).read_bytes()
-            etag = hashlib.md5(there, usedforsecurity=False).hexdigest()
-            versioned = there.partition(b"\n")[0].count(b",") == 2
+            # An earlier attempt put it, from an older inventory; a job may be reading it.
+            existing = reports.fetch(name, workspace).read_bytes()
+            etag = hashlib.md5(existing, usedforsecurity=False).hexdigest()
+            versioned = existing.partition(b"\n")[0].count(b",") == 2
     fields = ("Bucket", "Key", "VersionId") if versioned else ("Bucket", "Key")
     return JobManifest(name, etag, fields)

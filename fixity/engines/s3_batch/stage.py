@@ -1,6 +1,7 @@
-"""The rows of a completion report, judged one by one in `stage.sql`, in a file for each range of keys.
+"""Judges the rows of a completion report one by one (in `stage.sql`); writes a file for each range of keys.
 
-That the report is whole is looked at meanwhile. What the rows say of the listed objects is told in `join`.
+Meanwhile, it checks that the report is whole. Comparing the rows with the listed objects does not belong
+here; that is in `join`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from fixity.lake.database import open_database, quoted
 from fixity.tables import FAILED, SUCCEEDED
 
 MEMORY = "1GB"
-"""What DuckDB may use, here and in `join`: beside it, rows on their way take as much again."""
+"""DuckDB's memory limit, here and in `join`. Rows in transit take as much again."""
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
@@ -29,13 +30,13 @@ _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 def staged(
     report: Report, bucket: Bucket, job: JobRecord, edges: list[str], workspace: Path, state: JobState | None
 ) -> Path:
-    """The report's rows, judged, in a folder of Parquet files. That they are whole is looked at meanwhile."""
+    """The folder of Parquet files with the judged rows of a whole report. Raises ReportUnusable."""
     with ThreadPoolExecutor(1) as pool:
         checking = pool.submit(report.check)
         try:
             staged, rows = _stage(report, bucket, job, edges, workspace)
         except ReportUnusable:
-            checking.result()  # what was cut short is told as such
+            checking.result()  # a truncated file gets its own message
             raise
         checking.result()
     if state:
@@ -44,19 +45,19 @@ def staged(
 
 
 def _refuse_other_counts(job: JobRecord, state: JobState, rows: dict[str, int]) -> None:
-    """A row that was not understood as one of its own would be an object that nobody misses."""
+    """Refuse other numbers of rows than S3 counted: an object of a lost row would go unnoticed."""
     for kind, tasks in ((SUCCEEDED, state.succeeded), (FAILED, state.failed)):
         if rows[kind] != tasks:
             raise ReportUnusable(
                 f"the report of the job {job.job_id} of '{job.bucket}' has {rows[kind]:,} rows of tasks "
-                f"that {kind}, where S3 counted {tasks:,}: nothing of it was kept"
+                f"that {kind}, but S3 counted {tasks:,}: nothing of it was kept"
             )
 
 
 def _stage(
     report: Report, bucket: Bucket, job: JobRecord, edges: list[str], workspace: Path
 ) -> tuple[Path, dict[str, int]]:
-    """The folder, and how many rows the report has of tasks that succeeded and that failed."""
+    """The folder, and the number of the report's rows by the status of their tasks."""
     staged = workspace / "staged"
     nothing = workspace / "nothing.csv"
     nothing.touch()
@@ -101,7 +102,7 @@ def _stage(
 
 
 def _range(first: int, last: int) -> str:
-    """SQL for the number of a key's range, of those from `first` to `last`: as few comparisons as may be."""
+    """SQL for the number of a key's range, between `first` and `last`, with the fewest comparisons."""
     if first == last:
         return str(first)
     middle = (first + last) // 2
@@ -112,7 +113,7 @@ def _range(first: int, last: int) -> str:
 
 
 def _first_lines(error: duckdb.Error) -> str:
-    """What DuckDB says, without its advice and settings."""
+    """DuckDB's error message, without its advice and settings."""
     return " ".join(str(error).partition("Possible fixes")[0].split())[:500]
 
 

@@ -1,16 +1,16 @@
--- The rows of a completion report, judged by themselves, a file for each range of keys. A row's message
--- is JSON where the task succeeded, and malformed where it failed. What stands in braces is
--- filled in by stage.py, since DuckDB takes no parameters in a COPY.
+-- In: the result files of a completion report. Out: their rows, each judged on its own, in a file for each
+-- range of keys. A row's message is JSON if the task succeeded, and malformed JSON if it failed.
+-- stage.py fills in the values in braces, because DuckDB takes no parameters in a COPY.
 COPY (
     WITH
-    -- Quoting is right in the files of tasks that succeeded; what has not seven columns there is refused.
+    -- The files of successful tasks are valid CSV; a row without seven columns is refused.
     results AS (
         FROM read_csv(
             {succeeded}, header = false, delim = ',', quote = '"', escape = '"', auto_detect = false,
             strict_mode = true, columns = {columns}
         )
         UNION ALL
-        -- Those of failed tasks are no CSV: failed_rows.py has split them.
+        -- The files of failed tasks are not valid CSV: failed_tasks.py has split them into cells.
         FROM read_parquet({failed}, hive_partitioning = false)
     ),
     read AS (
@@ -18,7 +18,7 @@ COPY (
             CASE WHEN bucket = {bucket} THEN {key}
                 ELSE error(concat('a row is of the bucket ', coalesce(bucket, '(none)'), ', not of ', {bucket}))
             END AS key,
-            -- S3's version 'null' is the one of an unversioned time.
+            -- S3's version 'null' dates from before versioning.
             CASE WHEN version_id NOT IN ('', 'null') THEN version_id END AS version_id,
             task_status,
             error_code,
@@ -27,7 +27,7 @@ COPY (
                 message,
                 '{{"checksum_base64": "VARCHAR", "ETag": "VARCHAR", "checksumAlgorithm": "VARCHAR",
                   "checksumType": "VARCHAR", "checksum_hex": "VARCHAR"}}'
-            )) END AS said
+            )) END AS result
         FROM results
     ),
     decoded AS (
@@ -35,11 +35,11 @@ COPY (
             *,
             -- Both spellings of the name occur.
             coalesce(
-                said.ETag,
+                result.ETag,
                 CASE WHEN task_status = 'succeeded' THEN TRY(json_extract_string(message, '$.etag')) END
             ) AS etag,
-            TRY(unhex(said.checksum_hex)) AS in_hex,
-            TRY(from_base64(said.checksum_base64)) AS in_base64
+            TRY(unhex(result.checksum_hex)) AS in_hex,
+            TRY(from_base64(result.checksum_base64)) AS in_base64
         FROM read
     ),
     judged AS (
@@ -47,8 +47,8 @@ COPY (
             *,
             CASE
                 WHEN task_status = 'succeeded' THEN CASE
-                    WHEN etag IS NULL OR said.checksumAlgorithm IS NULL THEN 'MalformedResult'
-                    WHEN said.checksumAlgorithm <> {algorithm} THEN 'OtherAlgorithm'
+                    WHEN etag IS NULL OR result.checksumAlgorithm IS NULL THEN 'MalformedResult'
+                    WHEN result.checksumAlgorithm <> {algorithm} THEN 'OtherAlgorithm'
                     WHEN in_hex IS NULL OR in_base64 IS NULL OR octet_length(in_hex) <> {octets}
                         THEN 'MalformedChecksum'
                     WHEN in_hex <> in_base64 THEN 'ContradictoryChecksum'
@@ -63,7 +63,7 @@ COPY (
         key,
         version_id,
         CASE WHEN starts_with(etag, '"') THEN trim(etag, '"') ELSE etag END AS etag,
-        CASE WHEN wrong IS NULL THEN said.checksumType END AS checksum_type,
+        CASE WHEN wrong IS NULL THEN result.checksumType END AS checksum_type,
         CASE WHEN wrong IS NULL THEN in_hex END AS checksum,
         wrong AS error_code,
         CASE
@@ -77,16 +77,16 @@ COPY (
                 '(' || nullif(regexp_extract(message, 'errorCode"*: *"*([^"}}]+)', 1), '') || ')'
             )
             WHEN wrong = 'OtherAlgorithm'
-                THEN concat('S3 computed ', said.checksumAlgorithm, ' where ', {algorithm}, ' was asked for')
+                THEN concat('S3 computed ', result.checksumAlgorithm, ' but ', {algorithm}, ' was requested')
             WHEN wrong = 'ContradictoryChecksum'
-                THEN concat('hex ', said.checksum_hex, ' and base64 ', said.checksum_base64, ' are not the same bytes')
+                THEN concat('hex ', result.checksum_hex, ' and base64 ', result.checksum_base64, ' are different bytes')
             WHEN wrong = 'MalformedChecksum' THEN concat(
-                'no checksum of ', {octets}, ' bytes: hex ', coalesce(said.checksum_hex, '(none)'),
-                ', base64 ', coalesce(said.checksum_base64, '(none)')
+                'no checksum of ', {octets}, ' bytes: hex ', coalesce(result.checksum_hex, '(none)'),
+                ', base64 ', coalesce(result.checksum_base64, '(none)')
             )
             WHEN wrong = 'UnknownTaskStatus' THEN concat('the task ended as ', coalesce(task_status, '(nothing)'))
             ELSE concat('not understood: ', left(message, 200))
         END AS error_message
-    -- Keys outside the bucket's prefix are NULL, and meet nothing: rows are counted with them.
+    -- Keys outside the bucket's prefix are NULL and match no object, but count as rows.
     FROM judged
 ) TO {staged} (FORMAT parquet, COMPRESSION lz4, PARTITION_BY (range), ROW_GROUP_SIZE 10240, DICTIONARY_SIZE_LIMIT 1)

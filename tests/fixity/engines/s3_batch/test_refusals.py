@@ -31,7 +31,7 @@ def test_a_report_with_other_rows_than_s3_counted_is_refused(
     ingest.result("succeeded", row("outside"))
     ingest.result("failed", failed_row("box/b", "Key not found"))
     ingest.state = JobState("j", COMPLETE, 3, succeeded, failed, counted=True)
-    with pytest.raises(ReportUnusable, match=r"has 1 rows of tasks that .*, where S3 counted [02]: nothing"):
+    with pytest.raises(ReportUnusable, match=r"has 1 rows of tasks that .*, but S3 counted [02]: nothing"):
         ingest.run()
     assert ingest.kept == []
     ingest.state = JobState("j", COMPLETE, 2, 1, 1, counted=True)
@@ -74,14 +74,14 @@ def test_a_file_that_is_no_result_is_refused_and_nothing_is_kept(
 @pytest.mark.parametrize(
     ("manifest", "said"),
     [
-        ('{"Format": "Report_CSV_20180820", "Resu', "is no manifest of a completion report"),
-        ("[]", "is no manifest of a completion report"),
+        ('{"Format": "Report_CSV_20180820", "Resu', "is not a manifest of a completion report"),
+        ("[]", "is not a manifest of a completion report"),
         ('{"Format": "Report_JSON"}', "has the format 'Report_JSON', not Report_CSV_20180820"),
         ('{"Format": "Report_CSV_20180820", "ReportCreationDate": "2026-01-24T01:26:27Z"}', "'Results'"),
         (
             '{"Format": "Report_CSV_20180820", "ReportCreationDate": "2026-01-24T01:26:27Z", "Results": '
             '[{"TaskExecutionStatus": "succeeded", "Key": "gone.csv", "MD5Checksum": "00"}]}',
-            "gone.csv, which is not there",
+            "gone.csv, but there is no such file",
         ),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_result_file_that_was_cut_short_is_refused_by_its_md5(ingest: Ingest) 
     ingest.listing(listed("k"))
     ingest.result("succeeded", row("k"))
     ingest.manifest["Results"][0]["MD5Checksum"] = hashlib.md5(b"whole").hexdigest()
-    with pytest.raises(ReportUnusable, match=r"its MD5 is .* it may have been cut short or changed"):
+    with pytest.raises(ReportUnusable, match=r"its MD5 is .* the file may be truncated or changed"):
         ingest.run()
 
 
