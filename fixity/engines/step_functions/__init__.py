@@ -1,8 +1,8 @@
-"""Results of a Step Functions Distributed Map: from the manifest to one results object, and to checks.
+"""Results of a Step Functions Distributed Map: turns them into one results object, and into checks.
 
-`gather` reads all result files of a map run as a stream and writes the results object; it needs boto3
-alone and can stand in a Lambda (`handler`). `checks` turns outputs into rows of the ledger. Which map
-runs are gathered, and when, does not belong here.
+`gather` streams all result files of a map run into the results object. It needs only boto3, so it can run
+in a Lambda (`handler`). `checks` turns outputs into rows of the ledger. Choosing map runs, and when to gather
+them, does not belong here.
 """
 
 from fixity.engines.step_functions.errors import ResultsRefused

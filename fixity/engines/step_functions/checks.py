@@ -1,8 +1,9 @@
-"""Checks that a map made, as rows of the ledger: taken from its outputs as the catalog's mapping says.
+"""Extracts a map's checks from its outputs, with the catalog's mapping.
 
-A map tells what it read, not what the listing said of it. So its results are held against an inventory
-that is younger than the map run, and a result counts for an object only where the object as it is
-listed is the one that was read: the same version, or written before the reading began and not since.
+A map reports what it read, but not the object's listing. So its results are compared with an inventory that
+is newer than the map run. A result is accepted only if the listed object is the one that the map read: the
+same version, or last written before the read began. That comparison does not belong here; it is in
+`keep_checks`.
 """
 
 from __future__ import annotations
@@ -33,14 +34,16 @@ TOLD = pa.schema(
         ("position", pa.int64()),
     ]
 )
-"""What a map run tells of objects; `bucket` is the catalog's name, times are NULL where it does not say."""
+"""A map run's results for objects. `bucket` is the catalog's name; unknown times are NULL."""
 
 _ROWS = 5_000  # held in memory
 
 
 @dataclass(frozen=True)
 class Told:
-    """What the outputs told: the file of it (of the schema TOLD), the buckets in it, what was left out."""
+    """The results of a map run: a file of the schema TOLD, the buckets in it, and counts of left-out results
+    by reason.
+    """
 
     file: Path
     buckets: list[str]
@@ -48,7 +51,7 @@ class Told:
 
 
 class ToldChecks:
-    """Takes the results of a map run one by one, and keeps what they tell of the catalog's buckets.
+    """Takes the results of a map run one by one, and keeps those for the catalog's buckets.
 
     Arguments: `buckets` that the map may have read, all of one store; `file`, a new local Parquet file.
     """
@@ -73,8 +76,8 @@ class ToldChecks:
         self._left_out: Counter[str] = Counter()
 
     def take(self, result: MapOutput) -> None:
-        """Take what a result tells. An output that is an array is a batch of results, unless the
-        mapping's paths begin with a position."""
+        """Take a result. An array as output is a batch of results, unless the mapping's paths begin with a
+        position in an array."""
         batched = isinstance(result.output, list) and isinstance(self._key[0], str)
         for output in cast("list[object]", result.output) if batched else [result.output]:
             self._rows += self._rows_of(output, result)
@@ -83,13 +86,13 @@ class ToldChecks:
             self._flush()
 
     def close(self) -> Told:
-        """Everything that was told."""
+        """Finish the file, and return the results."""
         self._flush()
         self._writer.close()
         return Told(self._file, list(self._seen), self._left_out)
 
     def abandon(self) -> None:
-        """Close the unfinished file, which nobody is to read."""
+        """Close the unfinished file, which must not be used."""
         self._writer.close()
 
     def _flush(self) -> None:
@@ -98,17 +101,17 @@ class ToldChecks:
         self._rows = []
 
     def _rows_of(self, output: object, result: MapOutput) -> Iterator[dict[str, Any]]:
-        named, key = _text(output, self._bucket), _text(output, self._key)
-        if named is None or key is None:
+        name, key = _text(output, self._bucket), _text(output, self._key)
+        if name is None or key is None:
             self._left_out["not_a_check"] += 1
             return
-        holders = [
-            bucket for bucket in self._buckets if bucket.real_name == named and key.startswith(bucket.prefix)
+        matching = [
+            bucket for bucket in self._buckets if bucket.real_name == name and key.startswith(bucket.prefix)
         ]
-        if not holders:
+        if not matching:
             self._left_out["unknown_bucket"] += 1
         began = self._began(output, result)
-        for bucket in holders:
+        for bucket in matching:
             algorithm = self._algorithm_of(output, bucket)
             if algorithm != bucket.algorithm:
                 self._left_out["other_algorithm"] += 1
@@ -126,11 +129,11 @@ class ToldChecks:
             }
 
     def _began(self, output: object, result: MapOutput) -> datetime | None:
-        """When reading began, at the earliest: a clock in the map may be ahead of the service's own."""
+        """The earliest time when reading may have begun: the map's clock may be ahead of the service's."""
         if self._checked_at is None:
             return result.began
-        said = parse_time(value_at(output, self._checked_at))
-        return min(said, result.began) if said and result.began else said
+        time = parse_time(value_at(output, self._checked_at))
+        return min(time, result.began) if time and result.began else time
 
     def _algorithm_of(self, output: object, bucket: Bucket) -> str | None:
         if self._algorithm is None:
@@ -144,18 +147,18 @@ class ToldChecks:
             status = self._statuses.get((word or "").lower(), "")
             if not status:
                 return _not_checked(
-                    FAILED, "UnknownStatus", f"the map says {word!r} of it, not a known status"
+                    FAILED, "UnknownStatus", f"the map's status {word!r} is not in `statuses` of the catalog"
                 )
             if status != SUCCEEDED:
                 code = "FailedInMap" if status == FAILED else "SkippedInMap"
-                return _not_checked(status, code, f"the map says {word!r} of it")
-        said = _text(output, self._checksum)
-        if said is None:
-            return _not_checked(FAILED, "NoChecksum", "the map gives no checksum of it")
-        checksum = as_hex(said, algorithm)
+                return _not_checked(status, code, f"the map's status is {word!r}")
+        text = _text(output, self._checksum)
+        if text is None:
+            return _not_checked(FAILED, "NoChecksum", "the map's output has no checksum")
+        checksum = as_hex(text, algorithm)
         if checksum is None:
             return _not_checked(
-                FAILED, "InvalidChecksum", f"the map gives {said[:140]!r}, which is no {algorithm} checksum"
+                FAILED, "InvalidChecksum", f"the map's output {text[:140]!r} is not a {algorithm} checksum"
             )
         return {"checksum": checksum, "status": SUCCEEDED, "error_code": None, "error_message": None}
 
@@ -165,17 +168,17 @@ def _not_checked(status: str, code: str, message: str) -> dict[str, str | None]:
     return {"checksum": None, "status": status, "error_code": code, "error_message": message}
 
 
-def _text_or_path(said: str | None) -> str | JsonPath | None:
-    return parse_json_path(said) if said and said.startswith("$") else said
+def _text_or_path(setting: str | None) -> str | JsonPath | None:
+    return parse_json_path(setting) if setting and setting.startswith("$") else setting
 
 
 def _text(output: object, where: str | JsonPath | None) -> str | None:
-    """The text at a path, or the text given instead; None where there is none or an empty one."""
+    """The text at a path, or the text given instead of a path; None if missing or empty."""
     found = where if isinstance(where, str) else value_at(output, where) if where else NOTHING
     if not isinstance(found, str) or not found:
         return None
     try:
         found.encode()
-    except UnicodeEncodeError:  # halves of characters, which no key has
+    except UnicodeEncodeError:  # half characters, which no key has
         return None
     return found

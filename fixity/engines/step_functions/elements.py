@@ -1,7 +1,7 @@
-"""The elements of a result file, one after the other: of a JSON array, or of JSON Lines.
+"""Reads the elements of a result file one by one, from a JSON array or from JSON Lines.
 
-Each is given decoded and as the text that it stands in, so that nothing of it changes on its way: no
-number is rounded, no letter written otherwise. What an element means does not belong here.
+Each element comes decoded and as its original text, so that its copy has the same numbers and letters. The
+meaning of an element does not belong here.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import NamedTuple, NoReturn
 from fixity.engines.step_functions.errors import ResultsRefused
 
 LARGEST = 64 * 1024 * 1024
-"""Characters of the largest element that is taken; Step Functions itself passes on no more than 256 KiB."""
+"""Characters of the largest accepted element; Step Functions itself passes at most 256 KiB."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 class Element(NamedTuple):
-    """One element: `position` in its file from 0, its `text` there, and its `value` decoded."""
+    """One element: its `position` in the file, from 0; its `text` there; its decoded `value`."""
 
     position: int
     text: str
@@ -29,14 +29,14 @@ class Element(NamedTuple):
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number in JSON")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def decode(text: str) -> object:
-    """A JSON text, decoded. Raises ValueError for everything that is none, NaN and the like too."""
+    """Decode a JSON text. Raises ValueError for any other text, including NaN and infinities."""
     try:
         value, end = _DECODER.raw_decode(text, _after_space(text, 0))
     except RecursionError:
@@ -49,8 +49,8 @@ def decode(text: str) -> object:
 def elements(name: str, pieces: Iterable[bytes]) -> Iterator[Element]:
     """The elements of a file.
 
-    Arguments: `name` of the file, for errors; names that end in `.jsonl` are JSON Lines, else the file
-    itself tells. `pieces` are its bytes. Raises ResultsRefused where it is neither.
+    Arguments: `name` of the file, for errors. A name ending in `.jsonl` means JSON Lines; for other names
+    the content decides. `pieces`, the file's bytes. Raises ResultsRefused for any other content.
     """
     reader = _Reader(name, pieces)
     if _is_lines(name, reader):
@@ -63,7 +63,7 @@ def _is_lines(name: str, reader: _Reader) -> bool:
         return True
     if reader.next_character() != "[":
         return True
-    # Outputs may be arrays themselves: then a whole one stands in the first line, and more follow.
+    # Outputs may be arrays too: then the first line is a whole array, and more lines follow.
     line, _, rest = reader.rest().partition("\n")
     try:
         return bool(rest.strip()) and isinstance(decode(line), list)
@@ -95,11 +95,11 @@ def _lines(reader: _Reader) -> Iterator[Element]:
         yield Element(position, *reader.value())
         position += 1
         if reader.rest()[:1] not in ("", " ", "\t", "\r", "\n"):
-            reader.refuse("a line goes on after its element")
+            reader.refuse("a line has more than one element")
 
 
 class _Reader:
-    """Text that is read on where it is needed."""
+    """Text that is read piece by piece, as needed."""
 
     def __init__(self, name: str, pieces: Iterable[bytes]) -> None:
         self._name = name
@@ -107,42 +107,42 @@ class _Reader:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._text = ""
         self._at = 0
-        self._before = 0  # characters that are gone
+        self._before = 0  # characters already dropped
         self._ended = False
 
     def rest(self) -> str:
-        """What is read and not taken."""
+        """The text that was read but not taken yet."""
         return self._text[self._at :]
 
     def take(self) -> None:
-        """Go on behind the next character."""
+        """Take the next character."""
         self._at += 1
 
     def next_character(self) -> str:
-        """The next character that is no space, '' at the end of the file."""
+        """The next character that is not a space; '' at the end of the file."""
         self._at = _after_space(self._text, self._at)
         while self._at == len(self._text) and self._read_on():
             self._at = _after_space(self._text, self._at)
         return self._text[self._at : self._at + 1]
 
     def value(self) -> tuple[str, object]:
-        """The next value's text, and itself; the file goes on behind it."""
+        """Take the next value: its text, and the decoded value."""
         self.next_character()
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
-                # A number near the text's end may go on: as 1.5, 1e5, 1e+5.
+                # A number near the end of the text may be incomplete: 1.5, 1e5, 1e+5.
                 if len(self._text) - end > 2 or not self._read_on():
                     text, self._at = self._text[self._at : end], end
                     return text, value
             except (ValueError, RecursionError) as error:
-                # An element may be cut off where the piece ends.
+                # The element may continue in the next piece.
                 too_large = len(self._text) - self._at > LARGEST
                 if too_large or isinstance(error, RecursionError) or not self._read_on():
                     self.refuse(getattr(error, "msg", str(error)), getattr(error, "pos", self._at))
 
     def refuse(self, why: str, position: int | None = None) -> NoReturn:
-        """Raises ResultsRefused with the place."""
+        """Raise ResultsRefused with the place."""
         place = self._before + (self._at if position is None else position) + 1
         raise ResultsRefused(
             f"{self._name} is neither a JSON array nor JSON Lines: near character {place:,}: {why}"
@@ -166,5 +166,5 @@ class _Reader:
 
 def _after_space(text: str, at: int) -> int:
     found = _SPACE.match(text, at)
-    assert found is not None  # no space is space enough
+    assert found is not None  # the pattern also matches no space
     return found.end()

@@ -1,4 +1,4 @@
-"""What can keep the results of a map run from being gathered."""
+"""The errors of gathering the results of a map run. Errors of other rooms do not belong here."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from fixity.errors import FixityError
 
 
 class ResultsRefused(FixityError):
-    """The results are not what they must be; nothing was written. The message says which part, and why."""
+    """The results are incomplete or malformed; nothing was written. The message says which part, and why."""

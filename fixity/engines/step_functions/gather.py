@@ -1,7 +1,8 @@
-"""All results of a map run in one object, of the form that the National Archives' checks hand on.
+"""Writes all results of a map run into one object, in the form that the National Archives' checks use.
 
-`{"results": [every output], "statuses": {…}, "redactedResults": {…}}`, in the order of the manifest.
-The outputs stand in it as the map wrote them, so a second run writes the same bytes to the same key.
+`{"results": [every output], "statuses": {…}, "redactedResults": {…}}`, in the order of the manifest. Outputs
+are copied as the map wrote them, so a second run writes the same bytes to the same key. Checks for the ledger
+do not belong here.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from fixity.engines.step_functions.map_run import MapRun
 from fixity.engines.step_functions.results_bucket import ResultsBucket, StoredObject
 
 OnFailed = Literal["refuse", "include"]
-"""What to do where executions failed or were never started."""
+"""What to do if executions failed or never started."""
 
 _BEGIN = '{"results": ['
 _END = '], "statuses": {"statuses": []}, "redactedResults": {"redactedFiles": [], "errors": []}'
 _BUFFER = 1024 * 1024
-_QUOTED = 3  # errors that a refusal quotes
+_QUOTED = 3  # how many errors a refusal quotes
 
-# What Step Functions says of an execution, where it does not write the outputs alone.
+# The members of Step Functions' description of an execution, written unless it writes only the outputs.
 _OF_AN_EXECUTION = {
     *("ExecutionArn", "Input", "InputDetails", "Name", "Output", "OutputDetails"),
     *("RedriveCount", "RedriveDate", "RedriveStatus", "RedriveStatusReason"),
@@ -36,7 +37,7 @@ _OF_AN_EXECUTION = {
 
 
 class MapOutput(NamedTuple):
-    """An output, decoded; when its execution began and ended (UTC; None where the map does not say)."""
+    """A decoded output, and when its execution began and ended (UTC; None if unknown)."""
 
     output: object
     began: datetime | None
@@ -45,7 +46,7 @@ class MapOutput(NamedTuple):
 
 @dataclass(frozen=True)
 class Gathered:
-    """What was gathered: `results` and `failed` count elements; `manifest` as it was when it was read."""
+    """What was gathered: `results` and `failed` count elements; `manifest`, the version that was read."""
 
     bucket: str
     key: str
@@ -56,7 +57,7 @@ class Gathered:
 
     @property
     def message(self) -> dict[str, str]:
-        """What the state machine's next step is told."""
+        """The message for the next step of the state machine."""
         return {"key": self.key, "bucket": self.bucket}
 
 
@@ -69,9 +70,10 @@ def gather(
 ) -> Gathered:
     """Read all result files of a map run and write its results object, whole or not at all.
 
-    Arguments: `results_key`, the object's key; `each` is given every result as it passes by, also
-    those of a run that is refused in the end.
-    Raises ResultsRefused: something is not as it must be, and nothing was written; BucketUnreachable.
+    Arguments: `results_key`, the object's key; `each` is called with every result, even of a run that is
+    refused later.
+    Raises ResultsRefused if the results are incomplete or malformed (nothing was written);
+    BucketUnreachable.
     """
     manifest = read_manifest(bucket, run)
     if on_failed == "refuse":
@@ -126,40 +128,40 @@ def _encoded(document: Iterator[str]) -> Iterator[bytes]:
 def _elements(bucket: ResultsBucket, key: str) -> Iterator[Element]:
     head = bucket.head(key)
     if head is None:
-        raise ResultsRefused(f"the manifest lists {bucket.url(key)}, which is not there")
+        raise ResultsRefused(f"the manifest lists {bucket.url(key)}, but there is no such object")
     if not head.size:
-        raise ResultsRefused(f"{bucket.url(key)} is empty: not even an empty JSON array stands in it")
+        raise ResultsRefused(f"{bucket.url(key)} is empty: it must have a JSON array or JSON Lines")
     return elements(bucket.url(key), bucket.pieces(head))
 
 
 def _result(file: str, element: Element) -> tuple[str, MapOutput]:
-    """An output's text, fit for UTF-8, and the result."""
-    said = element.value
-    if not isinstance(said, dict) or not _is_execution(said):
-        return _safe(element.text, said), MapOutput(said, None, None)
-    name = f"{_name(said) or f'element {element.position + 1:,}'} of {file}"
-    if said.get("Status", "SUCCEEDED") != "SUCCEEDED":
-        raise ResultsRefused(f"the execution {name} did not succeed: its Status is {said['Status']!r}")
-    output = said.get("Output")
+    """An output's text, encodable in UTF-8, and the result."""
+    content = element.value
+    if not isinstance(content, dict) or not _is_execution(content):
+        return _safe(element.text, content), MapOutput(content, None, None)
+    name = f"{_name(content) or f'element {element.position + 1:,}'} of {file}"
+    if content.get("Status", "SUCCEEDED") != "SUCCEEDED":
+        raise ResultsRefused(f"the execution {name} did not succeed: its Status is {content['Status']!r}")
+    output = content.get("Output")
     if not isinstance(output, str):
         raise ResultsRefused(f"the execution {name} has no Output that is text")
     try:
         value = decode(output)
     except ValueError as error:
         raise ResultsRefused(f"the Output of the execution {name} is not JSON: {error}") from error
-    result = MapOutput(value, parse_time(said.get("StartDate")), parse_time(said.get("StopDate")))
+    result = MapOutput(value, parse_time(content.get("StartDate")), parse_time(content.get("StopDate")))
     return _safe(output.strip(), value), result
 
 
-def _is_execution(said: dict[str, object]) -> bool:
-    """Whether this is what the service says of an execution, and not an output by itself."""
-    return ("ExecutionArn" in said and "Status" in said) or (
-        "Output" in said and said.keys() <= _OF_AN_EXECUTION
+def _is_execution(content: dict[str, object]) -> bool:
+    """Whether this is the service's description of an execution, not an output alone."""
+    return ("ExecutionArn" in content and "Status" in content) or (
+        "Output" in content and content.keys() <= _OF_AN_EXECUTION
     )
 
 
-def _name(said: dict[str, object]) -> str | None:
-    name = said.get("Name") or said.get("ExecutionArn")
+def _name(execution: dict[str, object]) -> str | None:
+    name = execution.get("Name") or execution.get("ExecutionArn")
     return name if isinstance(name, str) else None
 
 
@@ -167,19 +169,19 @@ def _safe(text: str, value: object) -> str:
     try:
         text.encode()
         return text
-    except UnicodeEncodeError:  # JSON may hold halves of characters, which UTF-8 cannot: written as \ud800
+    except UnicodeEncodeError:  # JSON can have half characters (\ud800), which UTF-8 cannot encode
         return json.dumps(value)
 
 
-def parse_time(said: object) -> datetime | None:
-    """A time as Step Functions or an output writes it: ISO 8601 with its zone, or seconds or
-    milliseconds since 1970. None where it is none."""
+def parse_time(value: object) -> datetime | None:
+    """A time as Step Functions or an output writes it: ISO 8601 with a time zone, or seconds or milliseconds
+    since 1970. None for any other value."""
     try:
-        if isinstance(said, str):
-            time = datetime.fromisoformat(said)
+        if isinstance(value, str):
+            time = datetime.fromisoformat(value)
             return time.astimezone(UTC) if time.tzinfo else None
-        if isinstance(said, int | float) and not isinstance(said, bool):
-            return datetime.fromtimestamp(said / 1000 if said > 1e11 else said, UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC)
     except (ValueError, OverflowError, OSError):
         pass
     return None
@@ -203,7 +205,7 @@ def _refuse_unless_clean(bucket: ResultsBucket, run: MapRun, manifest: ResultsMa
 
 
 def _quoted(status: str, element: Element) -> str:
-    said = element.value if isinstance(element.value, dict) else {}
-    name = _name(said) or "an execution that was not started"
-    why = ": ".join(str(said[part])[:200] for part in ("Error", "Cause") if said.get(part))
-    return f"{name} ({said.get('Status', status)}{': ' + why if why else ''})"
+    execution = element.value if isinstance(element.value, dict) else {}
+    name = _name(execution) or "an execution that was not started"
+    why = ": ".join(str(execution[part])[:200] for part in ("Error", "Cause") if execution.get(part))
+    return f"{name} ({execution.get('Status', status)}{': ' + why if why else ''})"

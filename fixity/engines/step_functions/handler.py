@@ -1,8 +1,8 @@
-"""The Lambda behind a state machine's map, deployed as `fixity.map_results.handler.handler`.
+"""The Lambda after a state machine's map, deployed as `fixity.map_results.handler.handler`.
 
-Settings come from the catalog that FIXITY_CATALOG names; without one, the bucket is on AWS and the
-results go where the National Archives expect them. It writes the results object alone: checks are kept
-by the platform, which the manifest wakes as well.
+Its settings come from the catalog in FIXITY_CATALOG. Without a catalog, the bucket is on AWS, and the results
+go where the National Archives expect them. Keeping checks does not belong here: the platform does it when
+it gets the event of the manifest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fixity.errors import BucketUnreachable
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, str]:
-    """Gather the results that the state machine's message names.
+    """Gather the results named in the state machine's message.
 
     Arguments: `event`, `{"results": {"ResultWriterDetails": {"Bucket": …, "Key": …}}}`.
     Returns `{"key": …, "bucket": …}` of the results object. Raises ResultsRefused, BucketUnreachable,
@@ -40,14 +40,14 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, str]:
 def gather_at(url: str, catalog: Catalog | None, on_failed: str | None = None) -> Gathered:
     """Gather the results of the manifest at an `s3://` URL.
 
-    Arguments: `catalog`, whose `map_results` hold where they are of that bucket; without them the
-    defaults hold. `on_failed`, refuse or include, instead of what the catalog says.
+    Arguments: `catalog`, whose `map_results` are used if they are for this bucket; otherwise the defaults
+    are. `on_failed`, refuse or include, instead of the catalog's setting.
     Raises ResultsRefused, BucketUnreachable.
     """
-    named = url.removeprefix("s3://").partition("/")[0]
+    bucket = url.removeprefix("s3://").partition("/")[0]
     settings = catalog.map_results if catalog else None
-    if settings is None or settings.bucket != named:
-        settings = MapResults(bucket=named)
+    if settings is None or settings.bucket != bucket:
+        settings = MapResults(bucket=bucket)
     run = MapRun.at(url, settings.prefix, settings.results_key)
     store = catalog.stores[settings.store] if catalog else Store(name="aws")
     try:

@@ -1,4 +1,7 @@
-"""The results of a map run as the platform keeps them: the results object, and the checks in the ledger."""
+"""Keeps the results of a map run: writes the results object, and adds the checks to the ledger.
+
+Reading result files (`gather`) and comparing with the listing (`keep_checks`) do not belong here.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from fixity.ledger.inventory import Inventory
 
 @dataclass(frozen=True)
 class Kept:
-    """What came of a map run. left_out: results that are no checks of the catalog's buckets, by reason."""
+    """What was kept of a map run. left_out: how many results are not checks of our buckets, by reason."""
 
     gathered: Gathered
     checks: list[KeptChecks]
@@ -31,7 +34,7 @@ class Kept:
 
 
 def runs_among(settings: MapResults, heads: Iterable[StoredObject]) -> Iterator[tuple[MapRun, StoredObject]]:
-    """The map runs whose manifests are among listed objects. Not every manifest.json is one."""
+    """The map runs whose manifests are among listed objects. Other `manifest.json` files are ignored."""
     for head in heads:
         if head.key.endswith(MANIFEST):
             with suppress(ResultsRefused):
@@ -39,9 +42,9 @@ def runs_among(settings: MapResults, heads: Iterable[StoredObject]) -> Iterator[
 
 
 def find_run(bucket: ResultsBucket, settings: MapResults, name: str) -> MapRun:
-    """The map run of a partition, `<consignment id>/<random id>`: the newest where it was run again.
+    """The map run of a partition, `<consignment id>/<random id>`; the newest if it was repeated.
 
-    Raises ResultsRefused where there is no manifest, or there are those of several maps, whose results
+    Raises ResultsRefused if there is no manifest, or if several maps wrote there, because their results
     would overwrite each other; BucketUnreachable.
     """
     folder = f"{settings.prefix}{name}/"
@@ -54,7 +57,7 @@ def find_run(bucket: ResultsBucket, settings: MapResults, name: str) -> MapRun:
     if len(writers) > 1:
         raise ResultsRefused(
             f"several maps wrote below {bucket.url(folder)}: {', '.join(writers[:5])}; "
-            "they have one results key, so each needs a random id of its own"
+            "they share one results key: give each map a random id of its own"
         )
     return max(found, key=lambda each: (each[0], each[1].manifest))[1]
 
@@ -69,10 +72,10 @@ def keep_run(
     run_id: str,
     kept: Callable[[str, Inventory | KeptChecks], object] = lambda bucket, table: None,
 ) -> Kept:
-    """Gather a map run's results and, where the catalog says how, keep their checks in the ledger.
+    """Gather a map run's results and, if the catalog has `ledger`, keep their checks in the ledger.
 
-    Arguments: `open_bucket` opens a bucket of the catalog, to list it; `kept` hears of each
-    bucket's tables as soon as they are kept, whatever becomes of the next bucket.
+    Arguments: `open_bucket` opens a bucket of the catalog, to list it; `kept` is called with each table as
+    soon as it is kept, even if a later bucket fails.
     Raises ResultsRefused (nothing was written), BucketUnreachable, LakeError.
     """
     results_key = run.results_key(settings.results_key)

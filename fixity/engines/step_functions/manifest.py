@@ -1,6 +1,6 @@
-"""The manifest of a map run: which result files there are, by how their executions ended.
+"""Reads the manifest of a map run: the list of result files, by the status of their executions.
 
-Its form is Step Functions'. Reading the result files does not belong here.
+Step Functions defines its form. Reading the result files does not belong here.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _LARGEST = 64 * 1024 * 1024  # room for more result files than a map run can hav
 
 @dataclass(frozen=True)
 class ResultsManifest:
-    """A manifest as read.
+    """A manifest.
 
-    head: its object. succeeded: the keys of the files with the executions that succeeded; others: all
-    other files, by the status that the manifest gives them (FAILED, PENDING). size: bytes of all files,
-    as the manifest says.
+    head: its object. succeeded: the keys of the files of successful executions. others: the keys of all
+    other files, by their status in the manifest (FAILED, PENDING). size: bytes of all files according to
+    the manifest.
     """
 
     head: StoredObject
@@ -37,21 +37,21 @@ def read_manifest(bucket: ResultsBucket, run: MapRun) -> ResultsManifest:
     if head is None:
         raise ResultsRefused(f"there is no {run.url}")
     if head.size > _LARGEST:
-        raise ResultsRefused(f"{run.url} has {head.size:,} bytes: that is no manifest")
+        raise ResultsRefused(f"{run.url} has {head.size:,} bytes, too many for a manifest")
     try:
-        said = json.loads(b"".join(bucket.pieces(head)))
+        content = json.loads(b"".join(bucket.pieces(head)))
     except (ValueError, RecursionError) as error:
         raise ResultsRefused(f"{run.url} is not JSON: {error}") from error
-    if not isinstance(said, dict):
+    if not isinstance(content, dict):
         raise ResultsRefused(f"{run.url} is not a manifest: it must be a JSON object")
-    files = said.get("ResultFiles")
+    files = content.get("ResultFiles")
     if not isinstance(files, dict) or not isinstance(files.get("SUCCEEDED"), list):
         raise ResultsRefused(f"{run.url} is not a manifest: it lacks ResultFiles with a list of SUCCEEDED")
-    holder = said.get("DestinationBucket", run.bucket)
-    if holder != run.bucket:
+    destination = content.get("DestinationBucket", run.bucket)
+    if destination != run.bucket:
         raise ResultsRefused(
-            f"{run.url} says that its result files are in the bucket {holder!r}: "
-            "they must be in the manifest's own"
+            f"{run.url} names the bucket {destination!r} for its result files: "
+            "they must be in the manifest's own bucket"
         )
     listed: dict[str, list[str]] = {}
     size = 0

@@ -1,8 +1,8 @@
-"""A map run's names: the key of its manifest, the consignment and the id that are in it, its results' key.
+"""The names of a map run: the key of its manifest, the two ids in that key, and the key of its results.
 
 A ResultWriter with the prefix `<consignment id>/<random id>/results.json` writes its manifest to
-`<consignment id>/<random id>/results.json/<id of the map run>/manifest.json`. What stands between the
-random id and the id of the map run is the state machine's affair.
+`<consignment id>/<random id>/results.json/<id of the map run>/manifest.json`. The state machine chooses the
+part between the random id and the id of the map run. Reading a manifest does not belong here.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from fixity.catalog.map_results import DEFAULT_RESULTS_KEY
 from fixity.engines.step_functions.errors import ResultsRefused
 
 MANIFEST = "/manifest.json"
-"""What the keys of manifests end with."""
+"""The end of the keys of manifests."""
 
-# What Dagster allows in the name of a partition: control characters and "..." are not.
+# Dagster does not allow control characters and "..." in the name of a partition.
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f]|\.\.\.")
 
 
 @dataclass(frozen=True)
 class MapRun:
-    """A map run whose results stand in a bucket.
+    """A map run whose results are in a bucket.
 
     bucket: its real name. manifest: the key of its manifest. consignment_id, uuid: from that key.
     """
@@ -39,12 +39,12 @@ class MapRun:
 
     @property
     def writer_prefix(self) -> str:
-        """The prefix that the ResultWriter was given, with a slash at its end."""
+        """The ResultWriter's prefix, with a slash at its end."""
         return self.manifest.removesuffix(MANIFEST).rpartition("/")[0] + "/"
 
     @property
     def url(self) -> str:
-        """Where the manifest stands, for people."""
+        """The manifest's URL, for people."""
         return f"s3://{self.bucket}/{self.manifest}"
 
     def results_key(self, template: str = DEFAULT_RESULTS_KEY) -> str:
@@ -57,30 +57,30 @@ class MapRun:
     ) -> MapRun:
         """The map run of a manifest's key.
 
-        Arguments: `prefix` and `results_key` as the catalog has them. Raises ResultsRefused for a key
-        without a consignment id or a random id.
+        Arguments: `prefix` and `results_key` from the catalog. Raises ResultsRefused for a key without a
+        consignment id or a random id.
         """
-        said = manifest[len(prefix) :].split("/") if manifest.startswith(prefix) else []
-        # Of `<random id>/results.json/<id>/manifest.json` the words would be taken for ids.
+        parts = manifest[len(prefix) :].split("/") if manifest.startswith(prefix) else []
+        # Without this, `results.json` of `<random id>/results.json/<id>/manifest.json` would be an id.
         words = set(results_key.split("/"))
         usable = (
-            len(said) >= 4
-            and said[-1] == MANIFEST[1:]
-            and all(said)
-            and not words & {said[0], said[1]}
-            and not _UNUSABLE.search(f"{said[0]}/{said[1]}")
+            len(parts) >= 4
+            and parts[-1] == MANIFEST[1:]
+            and all(parts)
+            and not words & {parts[0], parts[1]}
+            and not _UNUSABLE.search(f"{parts[0]}/{parts[1]}")
         )
         if not usable:
             raise ResultsRefused(
                 f"s3://{bucket}/{manifest} is not the key of a map run's manifest: it must be "
                 f"{prefix}<consignment id>/<random id>/…/<id of the map run>/manifest.json"
             )
-        return cls(bucket, manifest, said[0], said[1])
+        return cls(bucket, manifest, parts[0], parts[1])
 
     @classmethod
     def at(cls, url: str, prefix: str = "", results_key: str = DEFAULT_RESULTS_KEY) -> MapRun:
         """The map run of a manifest's `s3://` URL. Raises ResultsRefused."""
         bucket, _, key = url.removeprefix("s3://").partition("/")
         if not url.startswith("s3://") or not bucket or not key:
-            raise ResultsRefused(f"{url!r} is no place of a manifest: write s3://bucket/…/manifest.json")
+            raise ResultsRefused(f"{url!r} is not the URL of a manifest: write s3://bucket/…/manifest.json")
         return cls.of(bucket, key, prefix, results_key)

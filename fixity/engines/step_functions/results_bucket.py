@@ -1,6 +1,6 @@
-"""The bucket that a map writes its results to: read in pieces, listed, and given one object whole.
+"""The bucket of a map's results: reads objects in pieces, lists them, and writes one object whole.
 
-What stands in its objects does not belong here.
+The content of its objects does not belong here.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import PaginatorConfigTypeDef
 
 PIECE = 8 * 1024 * 1024
-"""Bytes that are asked for at a time, and the least part of an upload."""
+"""Bytes of one request, and of the smallest part of an upload."""
 
 _ATTEMPTS = 4
-_MOST_PARTS = 9_000  # S3 takes 10,000
+_MOST_PARTS = 9_000  # S3 allows 10,000
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class StoredObject:
 class ResultsBucket:
     """A bucket by its real name, through a boto3 client.
 
-    Every method raises BucketUnreachable; `backoff` is the first wait before a piece is asked for
-    again, in seconds.
+    Every method raises BucketUnreachable.
+    Arguments: `backoff`, the first wait before a request is repeated, in seconds.
     """
 
     def __init__(self, client: S3Client, bucket: str, backoff: float = 0.5) -> None:
@@ -55,23 +55,23 @@ class ResultsBucket:
         self._backoff = backoff
 
     def url(self, key: str) -> str:
-        """Where an object stands, for people."""
+        """An object's URL, for people."""
         return f"s3://{self._bucket}/{key}"
 
     def head(self, key: str) -> StoredObject | None:
-        """An object as it is now, None where there is none."""
+        """An object as it is now; None if there is none."""
         try:
-            said = self._client.head_object(Bucket=self._bucket, Key=key)
+            answer = self._client.head_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return None
             raise self._unreachable(key, error) from error
         except BotoCoreError as error:
             raise self._unreachable(key, error) from error
-        return StoredObject(key, said["ETag"].strip('"'), said["ContentLength"], said["LastModified"])
+        return StoredObject(key, answer["ETag"].strip('"'), answer["ContentLength"], answer["LastModified"])
 
     def list(self, prefix: str, after: str = "", pages: int | None = None) -> Iterator[list[StoredObject]]:
-        """The objects below a prefix, page by page (of 1,000), from the key that follows `after`."""
+        """The objects below a prefix, in pages of 1,000, starting after the key `after`."""
         paginator = self._client.get_paginator("list_objects_v2")
         settings: PaginatorConfigTypeDef = {"MaxItems": pages * 1000} if pages else {}
         with self._errors(prefix):
@@ -87,10 +87,10 @@ class ResultsBucket:
                 ]
 
     def pieces(self, head: StoredObject) -> Iterator[bytes]:
-        """An object's bytes, in pieces that are asked for one by one.
+        """An object's bytes in pieces, one request each.
 
-        A reader may take its time: no connection waits for it. All pieces are of the same object.
-        Raises ResultsRefused when it was replaced or deleted since `head` was taken.
+        A reader may be slow, because no connection stays open between pieces. All pieces are of the same
+        object. Raises ResultsRefused if it was replaced or deleted since `head` was read.
         """
         for start in range(0, head.size, PIECE):
             yield self._piece(head, start, min(start + PIECE, head.size) - 1)
@@ -98,17 +98,17 @@ class ResultsBucket:
     def _piece(self, head: StoredObject, first: int, last: int) -> bytes:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                said = self._client.get_object(
+                answer = self._client.get_object(
                     Bucket=self._bucket, Key=head.key, Range=f"bytes={first}-{last}", IfMatch=f'"{head.etag}"'
                 )
-                body = said["Body"].read()
+                body = answer["Body"].read()
                 if len(body) == last + 1 - first:
                     return body
-                trouble: Exception = OSError(f"{len(body):,} bytes came for {last + 1 - first:,}")
+                trouble: Exception = OSError(f"{len(body):,} of {last + 1 - first:,} bytes came")
             except ClientError as error:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 412, 416):
                     raise ResultsRefused(f"{self.url(head.key)} was replaced while it was read") from error
-                raise self._unreachable(head.key, error) from error  # botocore has tried again already
+                raise self._unreachable(head.key, error) from error  # botocore has already retried
             except (BotoCoreError, HTTPError, OSError) as error:  # in the middle of the body
                 trouble = error
             if attempt < _ATTEMPTS:
@@ -116,9 +116,9 @@ class ResultsBucket:
         raise self._unreachable(head.key, trouble) from trouble
 
     def put(self, key: str, pieces: Iterable[bytes], expected: int) -> None:
-        """Write one object from its pieces: it appears whole or, when `pieces` raises, not at all.
+        """Write one object from pieces. It appears whole or, if `pieces` raises, not at all.
 
-        Arguments: `expected`, about how many bytes: parts are made large enough for them.
+        Arguments: `expected`, the approximate number of bytes; it sets the size of the upload's parts.
         """
         config = TransferConfig(
             multipart_threshold=PIECE,
@@ -145,7 +145,7 @@ class ResultsBucket:
 
 
 class _Stream(io.BytesIO):
-    """Pieces as a file that can be read once, from its beginning to its end."""
+    """Pieces as a file that can be read once, from start to end."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         super().__init__()

@@ -59,7 +59,7 @@ def test_the_other_spelling_and_escaped_base64_are_read_too(ingest: Ingest) -> N
         ({"checksum_hex": "zz"}, "MalformedChecksum", "hex zz"),
         ({"checksum_base64": "!"}, "MalformedChecksum", "base64 !"),
         ({"checksum_hex": None}, "MalformedChecksum", "hex (none)"),
-        ({"checksumAlgorithm": "MD5"}, "OtherAlgorithm", "S3 computed MD5 where SHA256 was asked for"),
+        ({"checksumAlgorithm": "MD5"}, "OtherAlgorithm", "S3 computed MD5 but SHA256 was requested"),
         ({"ETag": None}, "MalformedResult", "not understood"),
     ],
 )

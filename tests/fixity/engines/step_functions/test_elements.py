@@ -73,12 +73,12 @@ def test_an_empty_array_and_an_empty_file_of_lines_have_no_elements() -> None:
         (b'[{"a": 1} {"b": 2}]', "'{' follows an element"),
         (b'[{"a": 1},]', "Expecting value"),
         (b"[1] and more", "there is more after its array"),
-        (b"[1, NaN]", "NaN is no number in JSON"),
+        (b"[1, NaN]", "NaN is not a number in JSON"),
         (b"[" + b"[" * 100_000, "neither a JSON array nor JSON Lines"),
         (b"<?xml version='1.0'?>", "near character 1"),
         (b'["\xff"]', "it is not UTF-8"),
         (b'["\xc3', "it is not UTF-8"),
-        (b'{"a": 1}{"b": 2}', "a line goes on after its element"),
+        (b'{"a": 1}{"b": 2}', "a line has more than one element"),
     ],
 )
 def test_what_is_neither_is_refused_with_the_place(body: bytes, said: str) -> None:

@@ -155,7 +155,10 @@ def test_a_listed_failed_file_without_elements_is_no_failure(written: WrittenRun
         (b'{"ResultFiles": {"SUCCEEDED": [], "FAILED": 3}}', "'FAILED' in its ResultFiles is not a list"),
         (b'{"ResultFiles": {"SUCCEEDED": [{"Size": 3}]}}', "a result file without a Key"),
         (b'{"ResultFiles": {"SUCCEEDED": ["x"]}}', "a result file without a Key"),
-        (b'{"ResultFiles": {"SUCCEEDED": [{"Key": "a/gone.json"}]}}', "a/gone.json, which is not there"),
+        (
+            b'{"ResultFiles": {"SUCCEEDED": [{"Key": "a/gone.json"}]}}',
+            "a/gone.json, but there is no such object",
+        ),
         (b'{"DestinationBucket": "other", "ResultFiles": {"SUCCEEDED": []}}', "are in the bucket 'other'"),
     ],
 )
@@ -179,7 +182,7 @@ def test_a_manifest_that_is_not_there_is_refused(written: WrittenRun) -> None:
         (execution("{", "the-third"), "the Output of the execution the-third of"),
         (execution("", "the-third"), "is not JSON"),
         (execution("{} {}", "the-third"), "is not JSON"),
-        (execution('{"n": NaN}', "the-third"), "NaN is no number in JSON"),
+        (execution('{"n": NaN}', "the-third"), "NaN is not a number in JSON"),
         ({**execution("", "the-third"), "Output": None}, "the-third"),
         ({**execution("", "the-third"), "Output": {"a": 1}}, "has no Output that is text"),
         (execution({}, "the-third", Status="FAILED"), "did not succeed: its Status is 'FAILED'"),
