@@ -1,8 +1,8 @@
-"""Whether an upload arrived: each file of a local directory against its object, read as little as may be.
+"""Verifies an upload: compares each file of a local directory with its object; reads as little as possible.
 
-A match rests on the ETag, on the checksum that S3 stored of the whole object when it took it, or on
-reading it back; the result says which. That something differs is only ever said of bytes that were
-read back (or counted): an ETag that is not what was expected may be of another kind.
+A match rests on the ETag, on the checksum of the whole object that S3 stored at upload, or on reading the
+object back; the result says which. A mismatch always rests on bytes that were read back, or on the size: an
+unexpected ETag may only be of another kind. Checksums in the ledger do not belong here.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _BATCH, _BATCH_BYTES = 100, 16 * 1024**2
 
 
 class Deposited(NamedTuple):
-    """What came of one file.
+    """The result for one file: a row of the report.
 
-    status: `failed` where something could not be read: it says nothing about the bytes. comparison:
-    what the proof rests on. algorithm, local, remote: what was compared. detail: for people.
+    status: `failed` means that something could not be read, not that the bytes are wrong. comparison: what
+    the result rests on. algorithm, local, remote: what was compared. detail: for people.
     """
 
     key: str
@@ -50,7 +50,7 @@ class Deposited(NamedTuple):
 
 @dataclass
 class Summary:
-    """Files by status, their bytes, and objects of the bucket that are no files here."""
+    """Numbers of files by status, their bytes, and the number of objects without a local file."""
 
     files: int = 0
     bytes: int = 0
@@ -63,13 +63,13 @@ class Summary:
 
 @dataclass(frozen=True)
 class Deposit:
-    """A deposit to verify: the local directory, the bucket, and what leads from a file to its object.
+    """A deposit to verify: the local directory, the bucket, and how a file's key becomes an object's key.
 
-    prefix: put before a file's key. above: what the bucket has before the target's keys, where the target
-    is opened below it. attributes: opens those of the bucket where they are needed, which
-    costs more than many a deposit; None for a bucket in a local directory. read: whether
-    every object is to be read back. exclude: shell patterns of the bucket's keys to leave out,
-    exclude_files: of the files' keys.
+    prefix: put before a file's key. above: the part of the bucket's keys above the target, if the target is
+    opened below a prefix. attributes: opens the attributes of the bucket's objects; called only when needed,
+    because opening can cost more than a small deposit; it returns None for a local directory. read: whether
+    to read back every object. exclude: shell patterns of the bucket's keys to leave out; exclude_files: of
+    the files' keys.
     """
 
     source: LocalReader
@@ -82,7 +82,7 @@ class Deposit:
     exclude_files: tuple[str, ...] = ()
 
     def leaves_out(self) -> Callable[[str], bool]:
-        """Whether a key of the target is left out; a file's is that with the prefix."""
+        """A function that says whether to leave out a key of the target, which includes the prefix."""
         if not self.exclude and not self.exclude_files:
             return lambda key: False
         of_bucket, of_files = (
@@ -93,15 +93,15 @@ class Deposit:
 
 
 class NothingToVerify(WrongUsage):
-    """There is no file: that nothing differs would be no proof of anything."""
+    """There is no file to verify, so a result without differences would prove nothing."""
 
 
 def verify_deposit(
     deposit: Deposit, report: Path, threads: int, progress: Callable[[Summary], None] = lambda summary: None
 ) -> Summary:
-    """Verify each file of a deposit, `threads` at once, and write a row of each to the CSV `report`.
+    """Verify each file of a deposit, `threads` at once, and write a row for each to the CSV `report`.
 
-    Raises BucketUnreachable where the directory or the bucket cannot be listed, NothingToVerify.
+    Raises BucketUnreachable if the directory or the bucket cannot be listed, NothingToVerify.
     """
     excluded = deposit.leaves_out()
     objects = _Objects(deposit.target, excluded)
@@ -132,9 +132,9 @@ def verify_deposit(
 
 
 class _Objects:
-    """The objects of a bucket, listed no further than they are asked for: meanwhile what is known is hashed.
+    """The objects of a bucket, listed page by page as needed, so that hashing starts before listing ends.
 
-    Where a bucket lists in the order of keys, as S3 does, a file waits for one page; else for more of them.
+    If the bucket lists in the order of keys, as S3 does, a file waits for one page; otherwise for more.
     """
 
     def __init__(self, target: BucketReader, excluded: Callable[[str], bool]) -> None:
@@ -143,13 +143,13 @@ class _Objects:
         self.known: dict[str, ListedObject] = {}
 
     def find(self, key: str) -> ListedObject | None:
-        """An object's current version; None where there is none. Raises BucketUnreachable."""
+        """An object's current version; None if there is none. Raises BucketUnreachable."""
         while key not in self.known and self._list_page():
             pass
         return self.known.get(key)
 
     def list_rest(self) -> None:
-        """All objects are `known` after it. Raises BucketUnreachable."""
+        """List all remaining objects into `known`. Raises BucketUnreachable."""
         while self._list_page():
             pass
 
@@ -168,7 +168,7 @@ _Pair = tuple[ListedObject, ListedObject | None]
 
 
 def _batches(pairs: Iterable[_Pair]) -> Iterator[list[_Pair]]:
-    """Few large files, or many small ones: handing them to a thread one by one costs as much as hashing."""
+    """Batches of few large or many small files: a task for each small file would cost as much as hashing."""
     batch: list[_Pair] = []
     size = 0
     for pair in pairs:
@@ -187,7 +187,7 @@ def _in_order(
     batches: Iterable[list[_Pair]],
     at_once: int,
 ) -> Iterator[list[Deposited]]:
-    """As `pool.map` does, but never more than so many batches ahead of what is taken."""
+    """Like `pool.map`, but at most `at_once` batches ahead of the consumer."""
     waiting: deque[Future[list[Deposited]]] = deque()
     try:
         for batch in batches:
@@ -197,7 +197,7 @@ def _in_order(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        for future in waiting:  # of no interest any more: there was an error, or somebody gave up
+        for future in waiting:  # after an error or an interruption, nobody needs the results
             future.cancel()
 
 
@@ -216,7 +216,7 @@ def verify_file(deposit: Deposit, item: ListedObject, found: ListedObject | None
 
 
 def _by_etag(deposit: Deposit, item: ListedObject, found: ListedObject) -> Deposited | None:
-    """A match of ETags, None where there is none: which proves nothing against the bytes."""
+    """A match of ETags; None if there is none, which does not prove that the bytes differ."""
     etag = found.etag or ""
     parts = parts_of(etag)
     if parts is None:
@@ -233,9 +233,9 @@ def _by_etag(deposit: Deposit, item: ListedObject, found: ListedObject) -> Depos
 
 
 def _part_sizes(attributes: Attributes | None, found: ListedObject, parts: int) -> Iterator[list[list[int]]]:
-    """The parts' sizes as they may have been: those that the store says first, then the usual ones.
+    """Possible sizes of the parts: first those that the store reports, then the usual ones.
 
-    Each item costs a reading of the file, so the usual ones are tried together.
+    Each item costs one read of the file, so all usual sizes are one item.
     """
     tried: list[list[int]] = []
     if attributes is not None:
@@ -255,7 +255,7 @@ def _part_sizes(attributes: Attributes | None, found: ListedObject, parts: int) 
 
 
 def _part_size(attributes: Attributes, found: ListedObject, number: int, parts: int) -> int | None:
-    """A part's size in bytes; None where the store does not say."""
+    """A part's size in bytes; None if the store does not say."""
     try:
         head = attributes.head(found.key, found.version_id, found.etag, part=number)
     except ObjectError:
@@ -264,7 +264,7 @@ def _part_size(attributes: Attributes, found: ListedObject, number: int, parts: 
 
 
 def _by_stored(deposit: Deposit, item: ListedObject, found: ListedObject) -> Deposited | None:
-    """A match with the checksum that S3 stored of the whole object; None where there is none."""
+    """A match with the checksum of the whole object that S3 stored; None if there is none."""
     attributes = deposit.attributes()
     if attributes is None:
         return None

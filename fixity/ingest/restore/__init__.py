@@ -1,4 +1,4 @@
-"""Restoring archived objects: which they are, what it costs, asking for it, and looking what became of it.
+"""Restores archived objects: finds them, estimates the cost, requests restores, and follows them.
 
-Reading what was restored is not done here: a list of what is ready goes to ingest fixity.
+Reading restored objects does not belong here: ingest gets a list of those that are ready.
 """

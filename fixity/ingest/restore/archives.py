@@ -1,4 +1,7 @@
-"""S3's archives: which storage classes have to be restored, how fast, for how long, and for how much."""
+"""S3's archives: which storage classes need a restore, how long it takes, and what it costs.
+
+Requesting restores does not belong here.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,15 @@ from fixity.buckets.s3.attributes import Head
 from fixity.catalog import Restore, Tier
 
 Archive = Literal["GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"]
-"""Where an archived object lies: a storage class, or one of the archive tiers of Intelligent-Tiering."""
+"""The archive of an object: a storage class, or one of the archive tiers of Intelligent-Tiering."""
 
 MAYBE_ARCHIVED = ("GLACIER", "DEEP_ARCHIVE", "INTELLIGENT_TIERING")
-"""Storage classes whose objects are archived, or may be. Those of GLACIER_IR can be read at once."""
+"""Storage classes whose objects are archived, or may be. Objects in GLACIER_IR can be read at once."""
 
 _DEEP = ("DEEP_ARCHIVE", "DEEP_ARCHIVE_ACCESS")
 _TIERED: tuple[Archive, ...] = ("ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS")
 _GB = 1024**3
-# Dollars, list prices of us-east-1: a GB retrieved, a thousand requests.
+# List prices of us-east-1 in dollars: for each GB retrieved, and for a thousand requests.
 _PRICES: dict[tuple[Archive, Tier], tuple[float, float]] = {
     ("GLACIER", "Expedited"): (0.03, 10.0),
     ("GLACIER", "Standard"): (0.01, 0.05),
@@ -36,7 +39,7 @@ _COPY_A_GB_AND_MONTH = 0.023
 
 
 def archive_of(storage_class: str | None, head: Head | None) -> Archive | None:
-    """Where an object lies, None where it can be read without a restore.
+    """The archive of an object; None if it can be read without a restore.
 
     Arguments: `head`, needed for Intelligent-Tiering only.
     """
@@ -50,19 +53,19 @@ def archive_of(storage_class: str | None, head: Head | None) -> Archive | None:
 
 
 def tier_for(archive: Archive, wanted: Tier) -> tuple[Tier, str | None]:
-    """The tier to ask for, and what to say where it is not the wanted one."""
+    """The tier to request, and a note for people if it is not the wanted one."""
     if wanted == "Expedited" and archive in _DEEP:
-        return "Standard", f"{archive} has no Expedited: Standard was asked for"
+        return "Standard", f"{archive} has no Expedited: Standard was requested"
     return wanted, None
 
 
 def days_for(archive: Archive, restore: Restore) -> int | None:
-    """For how many days to ask; None where there is no such time."""
+    """The days to request; None for an archive without such a time."""
     return None if archive in _TIERED else restore.days
 
 
 def wait_for(archive: Archive, tier: Tier) -> timedelta:
-    """After how long to look what became of a restore, where no event tells of it."""
+    """How long to wait before looking at a restore, if no event came."""
     if tier == "Expedited":
         return timedelta(minutes=4)
     return timedelta(hours=12 if archive in _DEEP and tier == "Bulk" else 4)
@@ -70,7 +73,7 @@ def wait_for(archive: Archive, tier: Tier) -> timedelta:
 
 @dataclass
 class Estimate:
-    """What a restore comes to: objects, bytes, and dollars by list price of us-east-1."""
+    """The cost of a restore: objects, bytes, and dollars at the list prices of us-east-1."""
 
     objects: int = 0
     size: int = 0
@@ -80,14 +83,15 @@ class Estimate:
 
     @property
     def total(self) -> float:
-        """All dollars."""
+        """The sum of all costs, in dollars."""
         return self.retrieval + self.requests + self.copies
 
 
 def estimate(objects: Iterable[tuple[Archive, int]], restore: Restore) -> Estimate:
-    """What it costs to restore objects (archive, size in bytes): retrieving, asking, the copies' storage.
+    """Estimate the cost of restoring objects: retrieval, requests, and storage of the restored copies.
 
-    Reading them, and transfer out of the region, come on top.
+    Arguments: `objects`, the archive and the size in bytes of each. Reading the objects, and transfer out of
+    the region, cost extra.
     """
     found = Estimate()
     for archive, size in objects:

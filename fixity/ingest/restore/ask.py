@@ -1,4 +1,7 @@
-"""Asking for restores: as many as there is room for, in the order of the rows, and in which tier."""
+"""Requests restores in the order of the rows, within the limit of bytes restored at a time.
+
+Following restores does not belong here.
+"""
 
 from __future__ import annotations
 
@@ -30,28 +33,29 @@ def ask_for_next(
     threads: Executor,
     now: Callable[[], datetime],
 ) -> list[Archived]:
-    """The rows, after the restore of those was asked for that wait and for which there is room.
+    """Request the restore of waiting objects while `restore.at_once` allows more.
 
-    Raises BucketUnreachable.
+    Arguments: `threads` for the requests; `now` returns the time in UTC.
+    Returns: all rows, with the new states. Raises BucketUnreachable.
     """
     room = restore.at_once - sum(row.size for row in rows if row.state in ("requested", "restored"))
     chosen: list[bool] = []
     for row in rows:
-        # One that is larger than all the room goes alone.
+        # An object larger than the whole limit is restored alone.
         waits = row.state == "waiting" and row.archive is not None
         fits = waits and (row.size <= room or room == restore.at_once)
         room -= row.size if fits else 0
         chosen.append(fits)
-    asked = threads.map(
+    answers = threads.map(
         lambda row, wanted: _ask(attributes, row, restore, now()) if wanted else row, rows, chosen
     )
-    return list(asked)
+    return list(answers)
 
 
 def _ask(attributes: Attributes, row: Archived, restore: Restore, now: datetime) -> Archived:
-    """Ask for an object's restore."""
+    """Request an object's restore."""
     assert row.archive is not None
-    tier, said = tier_for(row.archive, restore.tier)
+    tier, note = tier_for(row.archive, restore.tier)
     days = days_for(row.archive, restore)
     try:
         try:
@@ -59,7 +63,7 @@ def _ask(attributes: Attributes, row: Archived, restore: Restore, now: datetime)
         except ObjectUnreadable as error:
             if error.code != "GlacierExpeditedRetrievalNotAvailable":
                 raise
-            tier, said = "Standard", "S3 has no capacity for Expedited now: Standard was asked for"
+            tier, note = "Standard", "S3 has no capacity for Expedited now: Standard was requested"
             answer = attributes.restore(row.key, row.version_id, tier, days)
     except ObjectUnreadable as error:
         return unanswered(row, error) if error.code in _PASSING else failed(row, error)
@@ -74,5 +78,5 @@ def _ask(attributes: Attributes, row: Archived, restore: Restore, now: datetime)
         attempts=row.attempts + 1,
         requested_at=now,
         look_again_at=now + wait_for(row.archive, tier),
-        detail=said,
+        detail=note,
     )

@@ -1,7 +1,8 @@
-"""One look at a bucket's archived objects: what became of the restores asked for, and asking for the next.
+"""Looks at a bucket's archived objects: updates the states of restores, and requests the next ones.
 
-Each look is a table, `restored/<bucket>/<run id>.parquet`, which the next one goes on from. When all objects
-are checked or failed, the next look begins anew.
+Each look keeps a table, `restored/<bucket>/<run id>.parquet`; the next look continues from it. When all
+objects are checked or failed, the next look starts from the inventory. Reading restored objects does not
+belong here.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ _SOON = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class Look:
-    """A look as kept: the table's name in the lake, its rows, and when to look again (None: all is done).
+    """A look: its table's name in the lake, its rows, and when to look again (None: all is done).
 
-    notes: what fell out since the last look, and why.
+    notes: objects dropped since the last look, with the reason.
     """
 
     file: str
@@ -54,12 +55,12 @@ class Look:
     notes: list[str]
 
     def count(self, state: State) -> int:
-        """Rows in a state."""
+        """The number of rows in a state."""
         return sum(row.state == state for row in self.rows)
 
     @property
     def ready(self) -> list[Archived]:
-        """Those that can be read now."""
+        """The objects that can be read now."""
         return [row for row in self.rows if row.state == "restored"]
 
 
@@ -72,9 +73,10 @@ def look_at_archived(
     threads: int,
     now: Callable[[], datetime] = utc_now,
 ) -> Look:
-    """See how the archived objects of an inventory stand, ask for the next restores, keep the table.
+    """Update the restores of an inventory's archived objects, request the next ones, and keep the table.
 
-    Arguments: `inventory`, its name in the lake. Raises BucketUnreachable, LakeError.
+    Arguments: `inventory`, its name in the lake; `threads`, requests at once; `now` returns the time in UTC.
+    Raises BucketUnreachable, LakeError.
     """
     name = bucket.name
     with lake.workspace() as workspace, ThreadPoolExecutor(threads) as pool:
@@ -90,14 +92,14 @@ def look_at_archived(
         rows = [row for row in rows if not _fell_out(row)]
         provenance = replace(Provenance.read(listing), run_id=run_id, software=this_software())
         expired = _expired_now(known, rows)
-        if expired:  # first: the table says that they are failed, and the next attempt would leave it at that
+        if expired:  # before the table, which marks them as failed: a repeated attempt would skip them
             of = replace(provenance, listed_at=now())
             _keep_as_failed_checks(lake, _failed_checks(expired, listing, bucket, of), of, workspace)
         file = workspace / "restored.parquet"
         table = pa.Table.from_pylist([asdict(row) for row in rows], RESTORED)
         pq.write_table(table.cast(provenance.attach(RESTORED)), file, compression="zstd")
         table_name = restored_file(name, run_id)
-        lake.put(table_name, file, replace=True)  # an attempt before may have kept it, with its own times
+        lake.put(table_name, file, replace=True)  # an earlier attempt may have put it, with other times
         point_to_latest(lake, restored_folder(name), provenance)
     return Look(table_name, rows, _look_again_at(rows, now()), notes)
 
@@ -132,9 +134,9 @@ def _failed_checks(rows: list[Archived], listing: Path, bucket: Bucket, of: Prov
 
 
 def _keep_as_failed_checks(lake: Lake, checks: pa.Table, of: Provenance, workspace: Path) -> None:
-    """Keep failed checks in the ledger: an object that was asked for and never read is not in order.
+    """Keep failed checks in the ledger, because objects whose restore expired were never read.
 
-    What an attempt before kept of them stands as it is; a file of its own has what it had not seen.
+    Files of earlier attempts stay unchanged; a new file has only the checks that they lack.
     """
     for attempt in count(1):
         name = expired_file(of.bucket, of.run_id, attempt)
@@ -148,7 +150,7 @@ def _keep_as_failed_checks(lake: Lake, checks: pa.Table, of: Provenance, workspa
             pa.array([(row["key"], row["version_id"]) not in known for row in rows], pa.bool_())
         )
     if checks.num_rows:
-        of = replace(of, inventory_run_id=Path(name).stem)  # of no whole inventory
+        of = replace(of, inventory_run_id=Path(name).stem)  # the rows are not of a whole inventory
         file = workspace / "expired.parquet"
         pq.write_table(checks.cast(of.attach(CHECKSUMS)), file, compression="zstd")
         lake.put(name, file)
@@ -160,10 +162,7 @@ def _fell_out(row: Archived) -> bool:
 
 
 def _refuse_all_unanswered(bucket: str, before: list[Archived], after: list[Archived]) -> None:
-    """That every object answers with the same error says something of the store, and nothing of the objects.
-
-    Raises BucketUnreachable.
-    """
+    """Raise BucketUnreachable if all objects get the same error: then the store is the problem."""
     pairs = zip(before, after, strict=True)
     looked_at = [(old, new) for old, new in pairs if old.is_open and not _needs_no_look(old)]
     alike = {new.error_code if new.unanswered > old.unanswered else None for old, new in looked_at}
@@ -172,7 +171,7 @@ def _refuse_all_unanswered(bucket: str, before: list[Archived], after: list[Arch
 
 
 def _last_unfinished(lake: Lake, bucket: str, workspace: Path) -> Path | None:
-    """The table of the last look, where that left something to do."""
+    """The table of the last look, if objects are still open."""
     last = latest_table(lake, restored_folder(bucket))
     if last is None:
         return None
@@ -182,7 +181,7 @@ def _last_unfinished(lake: Lake, bucket: str, workspace: Path) -> Path | None:
 
 
 def _look(attributes: Attributes, row: Archived, now: datetime) -> Archived:
-    """How a restore stands now."""
+    """The row with the current state of its restore."""
     if not row.is_open:
         return row
     if known := _needs_no_look(row):
@@ -197,32 +196,32 @@ def _look(attributes: Attributes, row: Archived, now: datetime) -> Archived:
         row = replace(row, unanswered=0, error_code=None, detail=None)
     archive = archive_of(row.storage_class, head)
     if row.storage_class == "INTELLIGENT_TIERING" and row.attempts and archive is None:
-        return replace(row, state="restored", detail=None)  # it moved to a tier that is read at once
+        return replace(row, state="restored", detail=None)  # it moved to a tier that can be read at once
     row = replace(row, archive=archive)
     if archive is None or (row.state == "requested" and row.look_again_at and now < row.look_again_at):
-        # Before its time only what is restored already is of interest.
+        # Too early for anything but an already finished restore.
         return _restored(row, head, now) or row
     return _restored(row, head, now) or _not_restored(row, head, archive, now)
 
 
 def _needs_no_look(row: Archived) -> Archive | None:
-    """Where an object that waits lies: it is not looked at each time, asking will tell.
+    """The archive of a waiting object, if known. Then no look is needed: the request will show its state.
 
-    Only where Intelligent-Tiering has it must be known before, once.
+    Only an object in Intelligent-Tiering needs a first look to find its archive.
     """
     return (row.archive or archive_of(row.storage_class, None)) if row.state == "waiting" else None
 
 
 def _restored(row: Archived, head: Head, now: datetime) -> Archived | None:
     if head.restore_ongoing is False:
-        asked = row.requested_at or now  # by somebody else, before we looked
-        return replace(row, state="restored", requested_at=asked, restored_until=head.restored_until)
+        requested_at = row.requested_at or now  # somebody else requested it, before our look
+        return replace(row, state="restored", requested_at=requested_at, restored_until=head.restored_until)
     return None
 
 
 def _not_restored(row: Archived, head: Head, archive: Archive, now: datetime) -> Archived:
     if head.restore_ongoing:
-        tier = row.tier or "Standard"  # asked for by somebody else: nobody says how
+        tier = row.tier or "Standard"  # somebody else requested it, in an unknown tier
         return replace(row, state="requested", tier=tier, look_again_at=now + wait_for(archive, tier))
     if row.state == "waiting":
         return row
@@ -235,5 +234,5 @@ def _not_restored(row: Archived, head: Head, archive: Archive, now: datetime) ->
 def _look_again_at(rows: list[Archived], now: datetime) -> datetime | None:
     times = [row.look_again_at for row in rows if row.state == "requested" and row.look_again_at]
     if any(row.state in ("restored", "waiting") or (row.unanswered and row.is_open) for row in rows):
-        times.append(now + _SOON)  # what is being read makes room for what waits
+        times.append(now + _SOON)  # objects being read now make room for waiting ones
     return min(times, default=None)

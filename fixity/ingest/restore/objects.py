@@ -1,8 +1,8 @@
-"""An archived object, how its restore stands, and how what a store answers changes that.
+"""An archived object, the state of its restore, and how the store's answers change it.
 
-An object is `waiting` (its bytes do not fit among those restored at a time yet), `requested`, `restored`
-(ready to be read), `checked` (it was read), or `failed`. That nobody answered is no end of a restore: only
-several looks without an answer are. Looking and asking belong to the modules beside this one.
+An object is `waiting` (until the limit of bytes restored at a time has room), `requested`, `restored`
+(ready to be read), `checked` (it was read), or `failed`. One missing answer of the store does not fail a
+restore; several in a row do. Looking (`look`) and requesting (`ask`) do not belong here.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from fixity.tables import CHECKSUMS, INGEST, RESTORED
 
 State = Literal["waiting", "requested", "restored", "checked", "failed"]
 OPEN: tuple[State, ...] = ("waiting", "requested", "restored")
-"""States in which there is something left to do."""
+"""The states with something left to do."""
 
 ATTEMPTS = 2
-"""How many times a restore is asked for, and a restored object is read."""
+"""How many times a restore is requested, and a restored object is read."""
 
 _SQL = Path(__file__).with_suffix(".sql")
 _LOOKS = 5
@@ -36,7 +36,7 @@ _LOOKS = 5
 
 @dataclass(frozen=True)
 class Archived:
-    """An archived object, and how its restore stands. Times in UTC; see RESTORED for each field."""
+    """An archived object, and the state of its restore. Times in UTC; see RESTORED for each field."""
 
     key: str
     version_id: str | None
@@ -63,8 +63,10 @@ class Archived:
 def archived_of(
     lake: Lake, bucket: str, inventory: Path, workspace: Path, last: Path | None = None
 ) -> list[Archived]:
-    """The objects of an inventory that are archived or may be, each as the last look left it; all
-    `waiting` where there is none. What was read since is `checked`. Raises LakeError."""
+    """The objects of an inventory that are or may be archived, in their state after the last look.
+
+    Without a last look all are `waiting`. Objects read since are `checked`. Raises LakeError.
+    """
     with open_database(workspace) as database:
         view(database, "last_look", [last] if last else [], RESTORED)
         (first_asked,) = database.execute("SELECT min(requested_at) FROM last_look").fetchall()[0]
@@ -87,10 +89,10 @@ def archived_of(
 
 
 def unanswered(row: Archived, error: ObjectUnreadable) -> Archived:
-    """The row as it was, to be looked at again soon; failed where that was so several times already."""
+    """The unchanged row, to look at again soon; failed after several looks without an answer."""
     if row.unanswered + 1 >= _LOOKS:
         return failed(replace(row, unanswered=row.unanswered + 1), error)
-    detail = f"could not be looked at: {error}"
+    detail = f"its state is unknown: {error}"
     return replace(row, unanswered=row.unanswered + 1, error_code=error.code, detail=detail)
 
 
@@ -100,6 +102,6 @@ def gone(row: Archived, error: ObjectError) -> Archived:
 
 
 def failed(row: Archived, error: ObjectError) -> Archived:
-    """The row with the error as its end."""
+    """The row as failed, with the error."""
     archive = row.archive or archive_of(row.storage_class, None) or "ARCHIVE_ACCESS"
     return replace(row, archive=archive, state="failed", error_code=error.code, detail=error.message)

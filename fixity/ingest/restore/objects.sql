@@ -1,6 +1,6 @@
--- The objects that are archived or may be, each as the last look left it. What was read since its restore
--- was asked for is checked; what could not be read twice is failed.
 -- In: `$inventory`, the views `last_look`, `checks` (the ledger) and `ingested` (results of earlier versions).
+-- Out: the objects that are or may be archived, in their state after the last look. An object read since its
+-- restore was requested is checked; an object that could not be read twice is failed.
 WITH tried AS (
     SELECT key, version_id, etag, status, error_code, coalesce(error_message, error_code) AS detail, checked_at, run_id
     FROM checks
@@ -30,7 +30,7 @@ SELECT
     CASE WHEN l.state = 'restored' AND f.reads >= $attempts THEN f.error_code ELSE l.error_code END AS error_code,
     CASE
         WHEN l.state = 'restored' AND f.reads >= $attempts
-            THEN 'it is restored, and could not be read ' || f.reads || ' times: ' || f.detail
+            THEN 'it is restored, but could not be read ' || f.reads || ' times: ' || f.detail
         ELSE l.detail
     END AS detail
 FROM read_parquet($inventory) AS i

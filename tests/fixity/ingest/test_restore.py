@@ -58,7 +58,7 @@ def test_archives_are_told_from_what_can_be_read() -> None:
 def test_tiers_days_and_waits_are_those_of_the_archive() -> None:
     assert tier_for("GLACIER", "Expedited") == ("Expedited", None)
     tier, said = tier_for("DEEP_ARCHIVE", "Expedited")
-    assert (tier, said) == ("Standard", "DEEP_ARCHIVE has no Expedited: Standard was asked for")
+    assert (tier, said) == ("Standard", "DEEP_ARCHIVE has no Expedited: Standard was requested")
     assert days_for("GLACIER", Restore(days=3)) == 3
     assert days_for("ARCHIVE_ACCESS", Restore(days=3)) is None
     assert wait_for("GLACIER", "Expedited") == timedelta(minutes=4)
@@ -198,7 +198,7 @@ def test_without_capacity_for_expedited_standard_is_asked_for_and_said(site: Sit
     (row,) = site.look(tier="Expedited").rows
     assert scripted.asked == [("Expedited", 7), ("Standard", 7)]
     assert (row.state, row.tier) == ("requested", "Standard")
-    assert row.detail == "S3 has no capacity for Expedited now: Standard was asked for"
+    assert row.detail == "S3 has no capacity for Expedited now: Standard was requested"
     assert row.look_again_at == NOON + timedelta(hours=4)
 
 
@@ -397,4 +397,4 @@ def test_what_is_restored_and_cannot_be_read_is_tried_twice(site: Site, tmp_path
         look = site.look(hours=number + 1)
         assert states(look) == {"film": "restored" if number == 1 else "failed"}
     assert (look.ready, look.look_again_at, look.rows[0].error_code) == ([], None, "Torn")
-    assert look.rows[0].detail == "it is restored, and could not be read 2 times: Torn"
+    assert look.rows[0].detail == "it is restored, but could not be read 2 times: Torn"
