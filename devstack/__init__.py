@@ -1,6 +1,5 @@
-"""A stand-in for S3 Control, for developing and testing: jobs of S3 Batch Operations on one machine.
+"""The servers that development, the demo and the tests start: S3, SQS, S3 Control, and Dagster itself.
 
-No emulator serves CreateJob. This one speaks its wire format, driven by botocore's own model of the
-service, computes the checksums over a local S3 server, and writes reports as S3 does. The platform never
-imports it.
+No emulator has S3 Control's CreateJob, so this package has a stand-in. The platform never imports this
+package; its code does not belong here.
 """

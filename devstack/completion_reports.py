@@ -1,4 +1,4 @@
-"""Completion reports as S3 writes them, with all their oddities."""
+"""Writes completion reports as S3 does, with all their oddities. Running jobs does not belong here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """One object's end: its checksum as hex, or the message and code of its failure."""
+    """The result for one object: its checksum in hex, or the message and code of its failure."""
 
     bucket: str
     key: str
@@ -28,23 +28,23 @@ class Task:
     failure_code: str = ""
 
     def row(self, algorithm: str, checksum_type: str) -> str:
-        """The task's row: the HTTP status stands before the error's code, whatever the schema says."""
+        """The task's row. As in S3, the HTTP status comes before the error code, despite the schema."""
         first = f"{_cell(self.bucket)},{_cell(self.key)},{self.version_id}"
         if self.failure:
-            # S3 leaves the quote before the message as it is: no CSV any more.
+            # S3 does not escape the quote before the message, so this is not valid CSV.
             message = (
                 f'error details: {{""failureMessage"":"Task {uuid4()} {self.failure}", '
                 f'""errorCode"": ""{self.failure_code}""}}'
             )
             return f'{first},failed,200,PermanentFailure,"{message}"\n'
-        said = {
+        result = {
             "checksum_base64": base64.b64encode(bytes.fromhex(self.checksum)).decode(),
             "ETag": self.etag,
             "checksumAlgorithm": algorithm,
             "checksumType": checksum_type,
             "checksum_hex": self.checksum.upper(),
         }
-        message = json.dumps(said, separators=(",", ":")).replace("=", "\\u003d")
+        message = json.dumps(result, separators=(",", ":")).replace("=", "\\u003d")
         return f"{first},succeeded,200,,{_cell(message, always=True)}\n"
 
 
@@ -64,7 +64,7 @@ def write_report(
     checksum_type: str,
     now: datetime,
 ) -> None:
-    """Write a job's report: the files of tasks that succeeded and that failed, then the manifest."""
+    """Write a job's report: the files of successful and of failed tasks, then the manifest."""
     results = []
     for kind, some in (
         ("succeeded", [task for task in tasks if not task.failure]),

@@ -1,4 +1,7 @@
-"""`dagster dev` as `fixity dev` starts it: webserver, daemon and code server of a catalog, on loopback."""
+"""Starts `fixity dev`: webserver, daemon and code server of a catalog, on loopback.
+
+The servers that the platform talks to do not belong here.
+"""
 
 from __future__ import annotations
 
@@ -21,27 +24,27 @@ _Found = TypeVar("_Found")
 
 
 class DagsterDev:
-    """A running Dagster, spoken to through GraphQL."""
+    """A running Dagster, with its GraphQL interface."""
 
     def __init__(self, url: str, log: Path) -> None:
         self.url = url
         self.log = log
 
     def ask(self, query: str, **variables: object) -> dict[str, Any]:
-        """Send a GraphQL query; returns its data. Raises AssertionError with the server's errors."""
+        """Send a GraphQL query, and return its data. Raises AssertionError with the server's errors."""
         request = urllib.request.Request(
             f"{self.url}/graphql",
             data=json.dumps({"query": query, "variables": variables}).encode(),
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
-            said = json.load(answer)
-        assert "errors" not in said, said["errors"]
-        data: dict[str, Any] = said["data"]
+            content = json.load(answer)
+        assert "errors" not in content, content["errors"]
+        data: dict[str, Any] = content["data"]
         return data
 
     def wait_for(self, look: Callable[[], _Found | None], what: str, timeout: float = 120.0) -> _Found:
-        """Look again every half second until there is something; `timeout` in seconds."""
+        """Call `look` every half second until it returns something true; `timeout` in seconds."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             with contextlib.suppress(urllib.error.URLError, ConnectionError):
@@ -54,7 +57,7 @@ class DagsterDev:
 
 @contextlib.contextmanager
 def dagster_dev(folder: Path, catalog: Path) -> Iterator[DagsterDev]:
-    """Run `fixity dev` within a `with` block; `folder` holds its instance and log."""
+    """Run `fixity dev` for the length of a `with` block; `folder` holds its instance and log."""
     (port,) = free_ports(1)
     log = folder / "dagster-dev.log"
     environment = {**os.environ, "DAGSTER_HOME": str(folder / "home")}
@@ -67,7 +70,7 @@ def dagster_dev(folder: Path, catalog: Path) -> Iterator[DagsterDev]:
             stdout=output,
             stderr=output,
             start_new_session=True,
-            # Started from a shell that ignores SIGINT, it would ignore every signal to end.
+            # If the parent shell ignores SIGINT, the process would ignore it too.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     dev = DagsterDev(f"http://127.0.0.1:{port}", log)

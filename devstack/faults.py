@@ -1,8 +1,7 @@
-"""The ways in which a store misbehaves: what a test tells `FaultyProxy` to do to a request.
+"""The faults of a store: a test chooses what `FaultyProxy` does to a request.
 
-A fault either answers in the store's place (`answer`), asks the store for another thing
-(`headers`), or spoils the body on its way (`body`). It knows nothing of the network: to add one,
-override one of these.
+A fault answers instead of the store (`answer`), changes the request (`request_range`), or changes the
+response (`response_headers`, `body`). To add a fault, override one of these. Sockets do not belong here.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Headers = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer given in the store's place."""
+    """A whole response, sent instead of the store's."""
 
     status: int
     headers: Headers
@@ -28,26 +27,26 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A fault that does nothing. `times`: how many requests meet it (None: all of them)."""
+    """A fault that does nothing. `times`: how many requests it affects (None: all)."""
 
     times: int | None = 1
 
     def answer(self) -> Answer | None:
-        """What is said instead of asking the store; None asks it. May raise `HangUp`."""
+        """The response instead of the store's; None asks the store. May raise `HangUp`."""
         return None
 
     def request_range(self, asked: str | None) -> str | None:
-        """The Range header that the store gets instead of the one that the client `asked` for."""
+        """The Range header for the store. Arguments: `asked`, the client's."""
         return asked
 
     def response_headers(self, headers: Headers) -> Headers:
-        """The headers that the client gets."""
+        """The headers for the client."""
         return headers
 
     def body(self, pieces: Iterator[bytes], wait: Callable[[threading.Event], None]) -> Iterator[bytes]:
-        """The body that the client gets, in pieces. May raise `HangUp`.
+        """The body for the client, in pieces. May raise `HangUp`.
 
-        `wait` waits for an event, and hangs up when the client does, or when the proxy ends.
+        `wait` waits for an event; it hangs up if the client does, or if the proxy ends.
         """
         return pieces
 
@@ -67,7 +66,7 @@ class Throttle(Fault):
 
 @dataclass(frozen=True)
 class ServerError(Fault):
-    """The store breaks down: 500 InternalError, or a gateway's 502 which is no XML."""
+    """The store fails: 500 InternalError, or a gateway's 502, which is not XML."""
 
     status: int = 500
 
@@ -79,14 +78,14 @@ class ServerError(Fault):
 
 @dataclass(frozen=True)
 class Refuse(Fault):
-    """The store says no: 403 AccessDenied, 404 NoSuchKey, or the `code` given."""
+    """The store refuses: 403 AccessDenied, 404 NoSuchKey, or the given `code`."""
 
     status: int = 403
     code: str = ""
 
     def answer(self) -> Answer:
         code = self.code or {403: "AccessDenied", 404: "NoSuchKey"}[self.status]
-        return Answer(self.status, [], s3_error(code, "The proxy was told to refuse."))
+        return Answer(self.status, [], s3_error(code, "The test asked the proxy to refuse."))
 
 
 @dataclass(frozen=True)
@@ -99,9 +98,9 @@ class HangUpBeforeAnswer(Fault):
 
 @dataclass(frozen=True)
 class CutConnection(Fault):
-    """The connection ends after `after_bytes` of the body; the Content-Length stands.
+    """The connection ends after `after_bytes` of the body; the Content-Length stays the full one.
 
-    With `reset` it ends by RST, which may take bytes with it that were sent before.
+    With `reset` it ends with RST, which may also destroy bytes that were sent before.
     """
 
     after_bytes: int
@@ -114,9 +113,9 @@ class CutConnection(Fault):
 
 @dataclass(frozen=True)
 class ShortBody(Fault):
-    """Only `keep_bytes` come, in an answer that is in itself in order: its Content-Length says so.
+    """Only `keep_bytes` come, in a consistent response: its Content-Length is `keep_bytes` too.
 
-    With `claim_all` the Content-Length stays the true one, and the connection ends instead.
+    With `claim_all` the Content-Length stays the full one, and the connection ends early.
     """
 
     keep_bytes: int
@@ -155,9 +154,9 @@ class Stall(Fault):
 
 @dataclass(frozen=True)
 class Overwrite(Fault):
-    """`callback` is called before the store is asked, or once `after_bytes` of the body are sent.
+    """Calls `callback` before the store is asked, or once `after_bytes` of the body are sent.
 
-    The test overwrites or deletes the object there, and so does it in the middle of a read.
+    With it, a test overwrites or deletes the object in the middle of a read.
     """
 
     callback: Callable[[], object]
@@ -175,7 +174,7 @@ class Overwrite(Fault):
 
 @dataclass(frozen=True)
 class CorruptBytes(Fault):
-    """The bits of the body's byte `at` are turned over."""
+    """The bits of the body's byte `at` are inverted."""
 
     at: int = 0
 
@@ -191,7 +190,7 @@ class CorruptBytes(Fault):
 
 @dataclass(frozen=True)
 class IgnoreRange(Fault):
-    """A request for a range is answered with 200 and all bytes."""
+    """A request for a range gets 200 and all bytes."""
 
     def request_range(self, asked: str | None) -> None:
         return None
@@ -199,7 +198,7 @@ class IgnoreRange(Fault):
 
 @dataclass(frozen=True)
 class WrongRange(Fault):
-    """A request for a range is answered with the range one byte earlier (later, where it began at 0)."""
+    """A request for a range gets the range one byte earlier (or later, for a range from 0)."""
 
     def request_range(self, asked: str | None) -> str:
         found = re.fullmatch(r"bytes=(\d+)-(\d*)", asked or "bytes=0-")

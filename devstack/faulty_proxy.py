@@ -1,4 +1,4 @@
-"""A proxy on loopback in front of a real S3 server, which misbehaves as a test tells it to.
+"""A proxy on loopback in front of a real S3 server; tests make it misbehave.
 
     with FaultyProxy(seaweedfs.endpoint_url) as proxy:
         proxy.fault(Throttle(times=3), key="a/b")
@@ -6,8 +6,8 @@
         ...
         assert [get.headers["Range"] for get in proxy.gets("a/b")] == [None, "bytes=1000-"]
 
-Requests pass byte for byte, the Host header too, so that signatures stay right. What goes wrong,
-and how, is in `faults`; here is who it happens to, and the record of what happened.
+Requests pass byte for byte, including the Host header, so that signatures stay valid. This module chooses
+the requests that a fault affects, and records requests. The faults do not belong here; they are in `faults`.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ PIECE = 64 * 1024
 
 @dataclass(frozen=True)
 class Recorded(S3Request):
-    """A request that the proxy saw, and the fault that it met."""
+    """A request that the proxy received, and its fault."""
 
     fault: Fault | None = None
 
 
 @dataclass
 class _Rule:
-    """Whom a fault happens to, and how many times more."""
+    """The requests that a fault affects, and how many more times."""
 
     fault: Fault
     key: str | None
@@ -61,8 +61,9 @@ class _Rule:
 class FaultyProxy(LoopbackServer):
     """The proxy, for the length of a `with` block.
 
-    Arguments: `target` is the endpoint URL of the store. `requests` are those seen, in order;
-    `sent` is when (`time.monotonic()`) how many bytes of bodies were handed to the network.
+    `requests` are those received, in order. `sent` has the time (`time.monotonic()`) and the number of bytes
+    of each piece of a body.
+    Arguments: `target`, the endpoint URL of the store.
     """
 
     def __init__(self, target: str) -> None:
@@ -79,16 +80,16 @@ class FaultyProxy(LoopbackServer):
     def fault(
         self, fault: Fault, *, key: str | None = None, method: str = "GET", listing: bool = False
     ) -> None:
-        """Let `fault` happen to the next requests for objects (or to listings), for `key` or all keys.
+        """Apply `fault` to the next requests for objects (or to listings), of `key` or of all keys.
 
-        Of several faults that match a request, the one given first happens, while it has times left.
+        If several faults match a request, the first one with times left applies.
         """
         left = float("inf") if fault.times is None else fault.times
         with self._lock:
             self._rules.append(_Rule(fault, key, method, listing, left))
 
     def forget(self) -> None:
-        """No more faults, and an empty record."""
+        """Remove all faults, and clear the record."""
         with self._lock:
             self._rules.clear()
             self.requests.clear()
@@ -96,7 +97,7 @@ class FaultyProxy(LoopbackServer):
             self.max_concurrent = self._concurrent
 
     def gets(self, key: str | None = None) -> list[Recorded]:
-        """The GETs of an object (of any object) so far."""
+        """The GETs of an object so far; by default, of all objects."""
         with self._lock:
             return [
                 seen
@@ -125,18 +126,18 @@ class FaultyProxy(LoopbackServer):
             return fault
 
     def end(self) -> None:
-        """A request begun is over (for the handler)."""
+        """Note that a request ended (for the handler)."""
         with self._lock:
             self._concurrent -= 1
 
     def count_sent(self, count: int) -> None:
-        """Bytes of a body went out (for the handler)."""
+        """Record sent bytes of a body (for the handler)."""
         with self._lock:
             self.sent.append((time.monotonic(), count))
 
 
 class _ProxyHandler(S3Handler):
-    """One client's connection, with one of its own to the store."""
+    """One client's connection, with its own connection to the store."""
 
     server: FaultyProxy
 
@@ -178,7 +179,7 @@ class _ProxyHandler(S3Handler):
     def _ask(
         self, request: S3Request, headers: list[tuple[str, str]], body: bytes
     ) -> http.client.HTTPResponse:
-        """The store's answer; asked once more where it had closed the kept-alive connection meanwhile."""
+        """The store's response. Retries once if the store has closed the kept-alive connection."""
         for fresh in (self._upstream.sock is None, True):
             try:
                 self._upstream.putrequest(
@@ -208,24 +209,24 @@ class _ProxyHandler(S3Handler):
             self.wfile.write(b"0\r\n\r\n")
 
     def _wait(self, event: threading.Event) -> None:
-        """Wait for a test's event; the test's end closes the connection, and so ends the waiting too."""
+        """Wait for a test's event. The end of the test closes the connection, which also ends the wait."""
         while not event.wait(0.02):
             if self.client_is_gone():
                 raise HangUp
 
     def _signed_with_range(self, request: S3Request, wanted: str | None) -> list[tuple[str, str]]:
-        """The headers for another range. It is among what was signed, so it is signed anew."""
+        """The headers for another range, with a new signature, because the Range header is signed."""
         left_out = {"range", "authorization", "x-amz-date"}
         headers = {name: value for name, value in request.headers.items() if name.lower() not in left_out}
         if wanted is not None:
             headers["Range"] = wanted
-        anew = AWSRequest(request.method, f"http://{self.server.target}{request.path}", headers=headers)
-        S3SigV4Auth(Credentials(ACCESS_KEY, SECRET_KEY), "s3", REGION).add_auth(anew)
-        return list(anew.headers.items())
+        signed = AWSRequest(request.method, f"http://{self.server.target}{request.path}", headers=headers)
+        S3SigV4Auth(Credentials(ACCESS_KEY, SECRET_KEY), "s3", REGION).add_auth(signed)
+        return list(signed.headers.items())
 
 
 def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """The body as it arrives; hangs up where the store did."""
+    """The body as it arrives; hangs up if the store did."""
     while piece := response.read1(PIECE):
         yield piece
     if response.length:

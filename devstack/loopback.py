@@ -1,7 +1,7 @@
-"""What the HTTP servers of the tests share: a threaded server on loopback, and S3 requests read as sent.
+"""The base of the tests' HTTP servers: a threaded server on loopback, and S3 requests as sent.
 
-The standard library's server changes a path that begins with two slashes; here the path of a
-request, and so the key of an object, stays what the client wrote.
+The standard library's server changes a path that begins with two slashes. Here a path, and so an object's
+key, stays as the client wrote it. What a server answers does not belong here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xml.sax.saxutils import escape
 
 
 class HangUp(Exception):
-    """The connection ends here, whatever was promised. `reset`: by RST, so not even politely."""
+    """End the connection now, even within a response. `reset`: with RST."""
 
     def __init__(self, reset: bool = False) -> None:
         super().__init__("the connection ends here")
@@ -45,7 +45,7 @@ class S3Request:
 
     @property
     def key(self) -> str:
-        """The object's key, percent-decoded and nothing else; empty for a request to the bucket."""
+        """The object's key, only percent-decoded; empty for a request to the bucket."""
         raw = self.path.partition("?")[0][1:].partition("/")[2]
         return unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
 
@@ -94,7 +94,7 @@ class S3Handler(BaseHTTPRequestHandler):
         self.wfile.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
     def send_whole(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
-        """Answer with a body that is at hand (left out for HEAD, its length stated all the same)."""
+        """Send a response with a whole body. For HEAD, the body is left out, but not its length."""
         stated = [*headers, ("Content-Length", str(len(body)))]
         if body.startswith(b"<?xml"):
             stated.append(("Content-Type", "application/xml"))
@@ -105,7 +105,7 @@ class S3Handler(BaseHTTPRequestHandler):
     def hang_up(self, reset: bool = False) -> None:
         """End the connection at once."""
         self.close_connection = True
-        if reset:  # lingering for no time turns the close into an RST
+        if reset:  # a linger time of 0 makes the close an RST
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             self.connection.close()
 
@@ -118,7 +118,7 @@ class S3Handler(BaseHTTPRequestHandler):
             return True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401 - the base class's own
-        """Say nothing: pytest shows what went wrong."""
+        """Log nothing: pytest shows what went wrong."""
 
 
 class LoopbackServer(ThreadingHTTPServer):
@@ -150,13 +150,13 @@ class LoopbackServer(ThreadingHTTPServer):
         self.close_connections()
 
     def close_connections(self) -> None:
-        """End all connections of clients, also those that wait for a next request."""
+        """End all connections of clients, including idle ones."""
         with self._open_lock:
             for connection in self._open:
                 try:
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
-                    continue  # ended already
+                    continue  # already ended
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base class's
         with self._open_lock:

@@ -1,4 +1,7 @@
-"""moto's server on loopback: SQS (and what else moto has) over the wire, all in memory."""
+"""moto's server on loopback: SQS, and moto's other services, over the wire and in memory.
+
+S3 does not belong here; SeaweedFS serves it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ class MotoServer:
     """A server on a free port for the length of a `with` block."""
 
     def __init__(self) -> None:
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else it tells of every request
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else it logs every request
         self._server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
         self.endpoint_url = ""
 
@@ -47,32 +50,31 @@ class MotoServer:
         )
 
     def make_queue(self) -> TestQueue:
-        """A queue of its own."""
+        """Create a new queue."""
         client = self.sqs()
         url = client.create_queue(QueueName=f"queue-{uuid4()}")["QueueUrl"]
         return TestQueue(client, url)
 
 
 class TestQueue:
-    """A queue as a test sees it: what is put in, and what is still there."""
+    """A queue for a test, which puts messages in and counts those left."""
 
-    __test__ = False  # pytest takes it for a class of tests
+    __test__ = False  # else pytest treats it as a class of tests
 
     def __init__(self, client: SQSClient, url: str) -> None:
         self._client = client
         self.url = url
 
     def send(self, message: object) -> None:
-        """Put in a message: a text as it is, anything else as JSON."""
+        """Send a message: a text unchanged, anything else as JSON."""
         body = message if isinstance(message, str) else json.dumps(message)
         self._client.send_message(QueueUrl=self.url, MessageBody=body)
 
     @property
     def kept(self) -> int:
-        """Messages that are not deleted: those waiting, and those given out."""
-        said = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])["Attributes"]
-        waiting, given_out = (
-            said["ApproximateNumberOfMessages"],
-            said["ApproximateNumberOfMessagesNotVisible"],
+        """The number of messages not deleted: those waiting, and those received."""
+        answer = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
+        counts = answer["Attributes"]
+        return int(counts["ApproximateNumberOfMessages"]) + int(
+            counts["ApproximateNumberOfMessagesNotVisible"]
         )
-        return int(waiting) + int(given_out)

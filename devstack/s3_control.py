@@ -1,8 +1,8 @@
-"""The stand-in's server: `python -m devstack.s3_control --s3 URL --sqs URL --queue URL [--port N]`.
+"""The stand-in for S3 Control: `python -m devstack.s3_control --s3 URL --sqs URL --queue URL [--port N]`.
 
-Serves CreateJob, DescribeJob, ListJobs and UpdateJobStatus of S3 Control on loopback. In the catalog,
-`s3_batch: {endpoint_url: http://127.0.0.1:PORT}` leads the platform to it. Credentials for the S3 server
-and the queue are those of the environment.
+Serves CreateJob, DescribeJob, ListJobs and UpdateJobStatus on loopback. To use it, set `s3_batch:
+{endpoint_url: http://127.0.0.1:PORT}` in the catalog. Credentials for the S3 server and the queue come from
+the environment. Running jobs does not belong here.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ _MODEL = service_model("s3control")
 class S3ControlServer:
     """The server for the length of a `with` block; `behaviour` may be changed at any time.
 
-    `compute_jobs` are what it says of jobs of AWS Batch, by their ids.
-    Arguments: `s3` reaches the objects; `sqs` and `queue_url` take the events; `port` 0: a free one.
+    `compute_jobs` are its descriptions of AWS Batch jobs, by their ids.
+    Arguments: `s3`, the client for the objects; `sqs` and `queue_url`, for the events; `port`, 0 for a free
+    one.
     """
 
     def __init__(self, s3: S3Client, sqs: SQSClient, queue_url: str, port: int = 0) -> None:
@@ -60,24 +61,24 @@ class S3ControlServer:
         self._server.server_close()
 
     def answer(self, method: str, target: str, headers: Message, body: bytes) -> tuple[int, bytes]:
-        """The status and body that answer a request."""
+        """The status and body of the response to a request."""
         operations = {
             "CreateJob": self.jobs.create_job,
             "DescribeJob": self.jobs.describe_job,
             "ListJobs": self.jobs.list_jobs,
             "UpdateJobStatus": self.jobs.update_job_status,
         }
-        if target == "/v1/describejobs":  # of AWS Batch: what was put there
+        if target == "/v1/describejobs":  # of AWS Batch
             wanted = json.loads(body)["jobs"]
             return 200, json.dumps(
                 {"jobs": [self.compute_jobs[i] for i in wanted if i in self.compute_jobs]}
             ).encode()
         try:
-            operation, said = read_request(_MODEL, method, target, headers, body)
-            self.requests.append((operation, dict(said)))
+            operation, parameters = read_request(_MODEL, method, target, headers, body)
+            self.requests.append((operation, dict(parameters)))
             if operation not in operations:
                 raise NoSuchOperation(operation)
-            return 200, write_answer(_MODEL, operation, operations[operation](said))
+            return 200, write_answer(_MODEL, operation, operations[operation](parameters))
         except Refused as error:
             return 400, write_error(error.code, str(error))
         except NoSuchOperation as error:
@@ -100,7 +101,7 @@ def _handler(server: S3ControlServer) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = do_PUT = do_DELETE = _handle
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401 - the base class's own
-            """Say nothing."""
+            """Log nothing."""
 
     return Handler
 
@@ -110,22 +111,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--s3", required=True, help="endpoint of the S3 server with the objects")
     parser.add_argument("--sqs", required=True, help="endpoint of the SQS server")
-    parser.add_argument("--queue", required=True, help="URL of the queue that takes the events")
+    parser.add_argument("--queue", required=True, help="URL of the queue for the events")
     parser.add_argument("--port", type=int, default=9091)
     parser.add_argument("--fail-key", action="append", default=[], help="an object whose task fails")
     parser.add_argument("--fail-jobs-of", action="append", default=[], help="a bucket whose jobs fail")
     parser.add_argument("--lose-events", action="store_true")
     parser.add_argument("--send-twice", action="store_true")
     parser.add_argument("--hold", action="store_true", help="jobs stay active for ever")
-    said = parser.parse_args()
-    s3 = boto3.client("s3", endpoint_url=said.s3, region_name=REGION)
-    sqs = boto3.client("sqs", endpoint_url=said.sqs, region_name=REGION)
-    with S3ControlServer(s3, sqs, said.queue, said.port) as server:
-        server.behaviour.fail_keys |= set(said.fail_key)
-        server.behaviour.fail_jobs |= set(said.fail_jobs_of)
-        server.behaviour.lose_events, server.behaviour.send_twice = said.lose_events, said.send_twice
-        server.behaviour.hold = threading.Event() if said.hold else None
-        print(f"S3 Control on {server.endpoint_url}", flush=True)  # noqa: T201 - whoever starts it reads this
+    given = parser.parse_args()
+    s3 = boto3.client("s3", endpoint_url=given.s3, region_name=REGION)
+    sqs = boto3.client("sqs", endpoint_url=given.sqs, region_name=REGION)
+    with S3ControlServer(s3, sqs, given.queue, given.port) as server:
+        server.behaviour.fail_keys |= set(given.fail_key)
+        server.behaviour.fail_jobs |= set(given.fail_jobs_of)
+        server.behaviour.lose_events, server.behaviour.send_twice = given.lose_events, given.send_twice
+        server.behaviour.hold = threading.Event() if given.hold else None
+        print(f"S3 Control on {server.endpoint_url}", flush=True)  # noqa: T201 - for the person who starts it
         threading.Event().wait()
 
 

@@ -1,4 +1,7 @@
-"""Jobs of the stand-in: kept in memory, run in threads, their ends announced to a queue."""
+"""The jobs of the stand-in: kept in memory, run in threads, with an event when they end.
+
+HTTP and XML do not belong here.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,11 @@ _PIECE = 1024 * 1024
 
 @dataclass
 class Behaviour:
-    """What the stand-in is told to do other than well.
+    """The stand-in's faults.
 
-    fail_keys: objects whose tasks fail as if they were encrypted by SSE-C. fail_jobs: real names of
-    buckets whose jobs fail. lose_events: tell nobody. send_twice: tell everybody twice. hold: jobs stay
-    active until this is set. most_active: jobs that may be active, for TooManyRequests.
+    fail_keys: objects whose tasks fail as if encrypted with SSE-C. fail_jobs: real names of buckets whose
+    jobs fail. lose_events: send no events. send_twice: send each event twice. hold: jobs stay active until
+    this is set. most_active: how many jobs may be active before TooManyRequests.
     """
 
     fail_keys: set[str] = field(default_factory=set)
@@ -53,7 +56,7 @@ class Refused(Exception):
 
 
 class Jobs:
-    """All jobs. `s3` reaches the objects and the report bucket; `announce` takes events as JSON text."""
+    """All jobs. `s3` is the client for objects and reports; `announce` is called with events as JSON."""
 
     def __init__(self, s3: S3Client, announce: Callable[[str], object], behaviour: Behaviour) -> None:
         self._s3 = s3
@@ -65,7 +68,7 @@ class Jobs:
         self._lock = threading.Lock()
 
     def create_job(self, request: dict[str, Any]) -> dict[str, Any]:
-        """CreateJob: a token that was used gives the job it made."""
+        """CreateJob. A token that was used before returns its job."""
         token = request.pop("ClientRequestToken")
         with self._lock:
             if token in self._requests:
@@ -112,7 +115,7 @@ class Jobs:
         return {"JobId": job["JobId"], "Status": "Cancelled"}
 
     def forget(self, job_id: str) -> None:
-        """As S3 does after 90 days."""
+        """Forget a job, as S3 does after 90 days."""
         del self._jobs[job_id]
 
     def wait(self) -> None:
@@ -191,14 +194,14 @@ class Jobs:
             return Task(bucket, key, version_id, failure=why, failure_code="400")
         version: Any = {"VersionId": version_id} if version_id else {}
         try:
-            said = self._s3.get_object(Bucket=bucket, Key=key, **version)
+            answer = self._s3.get_object(Bucket=bucket, Key=key, **version)
         except ClientError:
             why = f'Access Denied, or no such key: "{key}, as listed'
             return Task(bucket, key, version_id, failure=why, failure_code="404")
         digest = Digest(algorithm)
-        for piece in said["Body"].iter_chunks(_PIECE):
+        for piece in answer["Body"].iter_chunks(_PIECE):
             digest.update(memoryview(piece))
-        return Task(bucket, key, version_id, said["ETag"].strip('"'), digest.hexdigest())
+        return Task(bucket, key, version_id, answer["ETag"].strip('"'), digest.hexdigest())
 
     def _end(self, job: dict[str, Any], status: str) -> None:
         job["TerminationDate"] = datetime.now(UTC)
@@ -216,7 +219,7 @@ def _progress(total: int, succeeded: int, failed: int) -> dict[str, int]:
 
 
 def job_event(job_id: str, status: str, account: str) -> dict[str, Any]:
-    """The event of a job's change of status, as EventBridge delivers it."""
+    """The event of a job's new status, in the form of EventBridge."""
     return {
         "version": "0",
         "id": str(uuid4()),

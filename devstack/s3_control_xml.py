@@ -1,4 +1,4 @@
-"""REST-XML from the server's side, driven by botocore's service model: requests read, answers written.
+"""REST-XML for a server: parses requests and writes responses, using botocore's service model.
 
 What an operation does does not belong here.
 """
@@ -19,7 +19,7 @@ from botocore.model import OperationModel, ServiceModel
 
 
 class NoSuchOperation(Exception):
-    """A request that is no operation of the service."""
+    """A request that is not an operation of the service."""
 
 
 def service_model(service: str) -> ServiceModel:
@@ -30,14 +30,14 @@ def service_model(service: str) -> ServiceModel:
 def read_request(
     model: ServiceModel, method: str, target: str, headers: Message, body: bytes
 ) -> tuple[str, dict[str, Any]]:
-    """The operation that a request asks for, and its parameters. Raises NoSuchOperation."""
-    way = urlsplit(target)
+    """The operation of a request, and its parameters. Raises NoSuchOperation."""
+    url = urlsplit(target)
     for name in model.operation_names:
         operation = model.operation_model(name)
-        labels = _labels(operation, method, way.path)
+        labels = _labels(operation, method, url.path)
         if labels is not None:
-            return name, _parameters(operation, labels, parse_qs(way.query), headers, body)
-    raise NoSuchOperation(f"{method} {way.path}")
+            return name, _parameters(operation, labels, parse_qs(url.query), headers, body)
+    raise NoSuchOperation(f"{method} {url.path}")
 
 
 def _labels(operation: OperationModel, method: str, path: str) -> dict[str, str] | None:
@@ -58,26 +58,26 @@ def _parameters(
 ) -> dict[str, Any]:
     shape = operation.input_shape
     assert shape is not None
-    said = _read(shape, ElementTree.fromstring(body)) if body else {}
+    parameters = _read(shape, ElementTree.fromstring(body)) if body else {}
     for name, member in shape.members.items():
         where, called = member.serialization.get("location"), member.serialization.get("name", name)
         if where == "uri":
-            said[name] = labels[called]
+            parameters[name] = labels[called]
         elif where == "header" and called in headers:
-            said[name] = headers[called]
+            parameters[name] = headers[called]
         elif where == "querystring" and called in query:
-            said[name] = query[called] if member.type_name == "list" else query[called][0]
-    return dict(said)
+            parameters[name] = query[called] if member.type_name == "list" else query[called][0]
+    return dict(parameters)
 
 
 def _read(shape: Any, element: ElementTree.Element) -> Any:  # noqa: ANN401 - as many types as shapes
     match shape.type_name:
         case "structure":
-            there = {_local(child.tag): child for child in element}
+            children = {_local(child.tag): child for child in element}
             return {
-                name: _read(member, there[member.serialization.get("name", name)])
+                name: _read(member, children[member.serialization.get("name", name)])
                 for name, member in shape.members.items()
-                if member.serialization.get("name", name) in there
+                if member.serialization.get("name", name) in children
             }
         case "list":
             return [_read(shape.member, child) for child in element]
@@ -95,10 +95,10 @@ def _local(tag: str) -> str:
     return tag.rpartition("}")[2]
 
 
-def write_answer(model: ServiceModel, operation: str, said: Mapping[str, Any]) -> bytes:
-    """The XML of an operation's answer."""
+def write_answer(model: ServiceModel, operation: str, answer: Mapping[str, Any]) -> bytes:
+    """The XML of an operation's response."""
     shape = model.operation_model(operation).output_shape
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{_write(f"{operation}Result", shape, said)}'.encode()
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{_write(f"{operation}Result", shape, answer)}'.encode()
 
 
 def _write(name: str, shape: Any, value: Any) -> str:  # noqa: ANN401 - as many types as shapes
@@ -122,7 +122,7 @@ def _write(name: str, shape: Any, value: Any) -> str:  # noqa: ANN401 - as many 
 
 
 def write_error(code: str, message: str) -> bytes:
-    """The XML of a refusal."""
+    """The XML of an error."""
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<ErrorResponse><Error><Type>Sender</Type>'
         f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"

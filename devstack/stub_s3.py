@@ -1,9 +1,9 @@
-"""An S3 endpoint in memory that keeps every key exactly as it came over the wire.
+"""An S3 endpoint in memory that keeps every key exactly as received.
 
-For what SeaweedFS changes or refuses: `//`, a leading `/`, `.` and `..` segments, long segments,
-keys ending in `/`, control characters; and for buckets of a million objects that nobody stored.
-It lists, reads and heads; a test puts objects by `put`. Signatures are not checked. What it does
-not know it answers with 501, so that a test never passes on a guess.
+It serves keys that SeaweedFS changes or refuses: with `//`, a leading `/`, `.` and `..` segments, long
+segments, a `/` at the end, control characters. It also serves buckets of a million synthetic objects. It supports
+listing, GET and HEAD; a test stores objects with `put`. It does not check signatures. It answers unknown
+requests with 501, so that a test never passes by chance. Faults do not belong here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from devstack.stub_s3_listing import list_objects_v2, list_versions
 
 
 class StubS3(LoopbackServer):
-    """The endpoint, for the length of a `with` block. `requests` are those seen, in order."""
+    """The endpoint, for the length of a `with` block. `requests` are those received, in order."""
 
     def __init__(self) -> None:
         super().__init__(_StubHandler)
@@ -34,7 +34,7 @@ class StubS3(LoopbackServer):
             self.buckets.setdefault(bucket, Bucket())
 
     def make_synthetic_bucket(self, bucket: str, count: int, size: int = 1024) -> None:
-        """A bucket of `count` objects; their ETags are not MD5s, as those under SSE-KMS are not."""
+        """A bucket of `count` objects. Their ETags are not MD5s, as with SSE-KMS."""
         with self.lock:
             self.buckets[bucket] = SyntheticBucket(count, size)
 
@@ -49,7 +49,7 @@ class StubS3(LoopbackServer):
         storage_class: str = "STANDARD",
         checksum_algorithm: str | None = None,
     ) -> str:
-        """Store a version as the newest one and give its ETag; None as `version_id` is version "null"."""
+        """Store a version as the newest one, and return its ETag; `version_id` None is version "null"."""
         etag = f'"{hashlib.md5(body).hexdigest()}"'
         version = StoredVersion(
             body,

@@ -1,4 +1,4 @@
-"""What the buckets of `StubS3` hold: objects that a test put there, or a million that nobody stored."""
+"""The buckets of `StubS3`: objects that a test put there, or synthetic ones. HTTP does not belong here."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class StoredVersion:
 
 @dataclass
 class Bucket:
-    """Keys in order with their versions, newest first.
+    """Keys in order, with their versions, newest first.
 
-    Python orders strings by code point, which is the order of their UTF-8 bytes, S3's.
+    Python orders strings by code point, which equals S3's order by UTF-8 bytes.
     """
 
     keys: Sequence[str] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Bucket:
 
 
 class _SyntheticKeys(Sequence[str]):
-    """Keys made when they are looked at."""
+    """Keys that are computed when needed."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -68,7 +68,7 @@ class _SyntheticKeys(Sequence[str]):
 
 
 class SyntheticBucket(Bucket):
-    """`count` objects of `size` bytes each, none of which exists until it is asked for."""
+    """`count` objects of `size` bytes each, computed when needed."""
 
     def __init__(self, count: int, size: int) -> None:
         super().__init__(keys=_SyntheticKeys(count))

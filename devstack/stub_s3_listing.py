@@ -1,4 +1,4 @@
-"""The listings of `StubS3`: pages of XML, written as S3 writes them."""
+"""The listings of `StubS3`: pages of XML as S3 writes them. HTTP does not belong here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 from devstack.stub_s3_bucket import Bucket, StoredVersion
 
 _MOST = 1000
-"""Entries a page, whatever a client asks for."""
+"""The largest number of entries on a page."""
 
 _ESCAPES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
@@ -21,7 +21,7 @@ _ESCAPES = str.maketrans(
 
 
 def list_objects_v2(name: str, bucket: Bucket, query: Mapping[str, str]) -> bytes:
-    """A page of the newest versions; those behind a delete marker are left out."""
+    """A page of the newest versions, without objects behind a delete marker."""
     text = _texts(query)
     prefix = query.get("prefix", "")
     token = query.get("continuation-token")
@@ -74,7 +74,7 @@ def _from(bucket: Bucket, prefix: str, after: str) -> Iterator[tuple[str, list[S
 def _versions_after(
     bucket: Bucket, prefix: str, marker: str, version_marker: str
 ) -> Iterator[tuple[str, StoredVersion, bool]]:
-    """The versions after that of the markers, each with whether it is its key's newest."""
+    """The versions after the markers, each with whether it is its key's newest."""
     if marker and version_marker and marker.startswith(prefix):
         ids = [each.version_id for each in bucket.versions(marker)]
         left = ids.index(version_marker) + 1 if version_marker in ids else len(ids)
@@ -110,12 +110,12 @@ def _described(version: StoredVersion) -> str:
 
 
 def _timestamp(moment: datetime) -> str:
-    """As S3 writes it: UTC, milliseconds, Z."""
+    """A time as S3 writes it: UTC, milliseconds, Z."""
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
 def _texts(query: Mapping[str, str]) -> Callable[[str], str]:
-    """How keys are written in this answer."""
+    """The function that encodes keys in this response."""
     return _url_encoded if query.get("encoding-type") == "url" else _escaped
 
 
@@ -132,7 +132,7 @@ def _element(name: str, text: str) -> str:
 
 
 def _ending(query: Mapping[str, str], more: bool) -> list[str]:
-    """What stands between the head of a page and its entries."""
+    """The elements between the head of a page and its entries."""
     encoding = [_element("EncodingType", "url")] if query.get("encoding-type") == "url" else []
     return [*encoding, _element("IsTruncated", str(more).lower())]
 
