@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 if TYPE_CHECKING:
@@ -54,17 +54,32 @@ def _cell(text: str, always: bool = False) -> str:
     return text
 
 
+@dataclass(frozen=True)
+class ReportRequest:
+    """The parts of a CreateJob request that a report depends on: where it goes, and what was computed."""
+
+    bucket: str
+    prefix: str
+    algorithm: str
+    checksum_type: str
+
+    @classmethod
+    def of(cls, job: Mapping[str, Any]) -> ReportRequest:
+        """From a job's CreateJob request."""
+        report, operation = job["Report"], job["Operation"]["S3ComputeObjectChecksum"]
+        return cls(
+            report["Bucket"].rpartition(":")[2],
+            report["Prefix"],
+            operation["ChecksumAlgorithm"],
+            operation["ChecksumType"],
+        )
+
+
 def write_report(
-    s3: S3Client,
-    bucket: str,
-    prefix: str,
-    job_id: str,
-    tasks: Sequence[Task],
-    algorithm: str,
-    checksum_type: str,
-    now: datetime,
+    s3: S3Client, request: ReportRequest, job_id: str, tasks: Sequence[Task], now: datetime
 ) -> None:
     """Write a job's report: the files of successful and of failed tasks, then the manifest."""
+    folder = f"{request.prefix}/job-{job_id}"
     results = []
     for kind, some in (
         ("succeeded", [task for task in tasks if not task.failure]),
@@ -72,18 +87,18 @@ def write_report(
     ):
         if not some:
             continue
-        body = "".join(task.row(algorithm, checksum_type) for task in some).encode()
+        body = "".join(task.row(request.algorithm, request.checksum_type) for task in some).encode()
         name = hashlib.sha1(body, usedforsecurity=False).hexdigest()
-        key = f"{prefix}/job-{job_id}/results/{name}.csv"
-        s3.put_object(Bucket=bucket, Key=key, Body=body)
+        key = f"{folder}/results/{name}.csv"
+        s3.put_object(Bucket=request.bucket, Key=key, Body=body)
         md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        results.append({"TaskExecutionStatus": kind, "Bucket": bucket, "MD5Checksum": md5, "Key": key})
+        results.append(
+            {"TaskExecutionStatus": kind, "Bucket": request.bucket, "MD5Checksum": md5, "Key": key}
+        )
     manifest = {
         "Format": "Report_CSV_20180820",
         "ReportCreationDate": now.strftime("%Y-%m-%dT%H:%M:%S.%f") + "532Z",
         "Results": results,
         "ReportSchema": "Bucket, Key, VersionId, TaskStatus, ErrorCode, HTTPStatusCode, ResultMessage",
     }
-    s3.put_object(
-        Bucket=bucket, Key=f"{prefix}/job-{job_id}/manifest.json", Body=json.dumps(manifest).encode()
-    )
+    s3.put_object(Bucket=request.bucket, Key=f"{folder}/manifest.json", Body=json.dumps(manifest).encode())

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
-from devstack.completion_reports import Task, write_report
+from devstack.completion_reports import ReportRequest, Task, write_report
 from fixity.catalog import Algorithm
 from fixity.digests.algorithms import Digest
 
@@ -160,15 +160,11 @@ class Jobs:
             ]
             return self._end(job, "Failed")
         algorithm = job["Operation"]["S3ComputeObjectChecksum"]["ChecksumAlgorithm"]
-        checksum_type = job["Operation"]["S3ComputeObjectChecksum"]["ChecksumType"]
         tasks = [self._task(*each, algorithm) for each in objects]
         failed = sum(bool(task.failure) for task in tasks)
         job["ProgressSummary"] = _progress(len(tasks), len(tasks) - failed, failed)
         job["Status"] = "Completing"
-        bucket, prefix = job["Report"]["Bucket"].rpartition(":")[2], job["Report"]["Prefix"]
-        write_report(
-            self._s3, bucket, prefix, job["JobId"], tasks, algorithm, checksum_type, datetime.now(UTC)
-        )
+        write_report(self._s3, ReportRequest.of(job), job["JobId"], tasks, datetime.now(UTC))
         return self._end(job, "Complete")
 
     def _objects(self, job: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

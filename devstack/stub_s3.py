@@ -1,9 +1,9 @@
 """An S3 endpoint in memory that keeps every key exactly as received.
 
 It serves keys that SeaweedFS changes or refuses: with `//`, a leading `/`, `.` and `..` segments, long
-segments, a `/` at the end, control characters. It also serves buckets of a million synthetic objects. It supports
-listing, GET and HEAD; a test stores objects with `put`. It does not check signatures. It answers unknown
-requests with 501, so that a test never passes by chance. Faults do not belong here.
+segments, a `/` at the end, control characters. It also serves buckets of a million synthetic objects. It
+supports listing, GET and HEAD; a test stores objects with `put`. It does not check signatures. It answers
+unknown requests with 501, so that a test never passes by chance. Faults do not belong here.
 """
 
 from __future__ import annotations

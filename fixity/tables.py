@@ -91,7 +91,7 @@ BASELINES = pa.schema(
         _field(
             "recorded_as",
             pa.string(),
-            "The kind of record: api, manifest, object-tagging, …; NULL: to be checked, but not in the bucket",
+            "The kind of record: api, manifest, …; NULL: to be checked, but not in the bucket",
         ),
         _field(
             "recorded_in", pa.string(), "Where the record is: the file, the tag, the header", nullable=False
