@@ -340,7 +340,7 @@ def test_a_look_without_an_answer_changes_nothing_and_only_several_are_a_failure
     (row,) = unsure.rows
     assert (row.state, row.unanswered, row.error_code) == ("requested", 1, "AccessDenied")
     assert row.detail is not None
-    assert "could not be looked at" in row.detail
+    assert "its state is unknown" in row.detail
     assert unsure.look_again_at is not None
     assert unsure.look_again_at <= NOON + timedelta(hours=200, minutes=15)
     (row,) = site.look(hours=201).rows

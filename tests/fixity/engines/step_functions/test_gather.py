@@ -159,7 +159,7 @@ def test_a_listed_failed_file_without_elements_is_no_failure(written: WrittenRun
             b'{"ResultFiles": {"SUCCEEDED": [{"Key": "a/gone.json"}]}}',
             "a/gone.json, but there is no such object",
         ),
-        (b'{"DestinationBucket": "other", "ResultFiles": {"SUCCEEDED": []}}', "are in the bucket 'other'"),
+        (b'{"DestinationBucket": "other", "ResultFiles": {"SUCCEEDED": []}}', "names the bucket 'other'"),
     ],
 )
 def test_a_manifest_that_is_none_is_refused_and_nothing_written(
