@@ -1,7 +1,7 @@
-"""`make demo`: a source and its replica on a real S3 server, damage on purpose, and the report.
+"""`make demo`: a source and its replica on a real S3 server, damaged on purpose, and the report.
 
-Everything is below .demo/: the server's data (made anew each time), the catalog, the lake, and the
-Dagster instance, which keep the reports of earlier runs, so that the UI shows how the counts went.
+Everything is in .demo/. The server's data is made anew each time. The catalog, the lake and the Dagster
+instance stay, so the UI shows the reports of earlier runs too.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ lake: ./lake
 stores:
   loopback: {{endpoint_url: {endpoint}, region: us-east-1}}
 buckets:
-  collection: {{store: loopback, description: What was deposited, owners: ["team:preservation"]}}
+  collection: {{store: loopback, description: The deposited files, owners: ["team:preservation"]}}
   collection-repl: {{store: loopback, description: Its replica, owners: ["team:preservation"]}}
 pairs:
-  # 0s: the replica was written a moment ago, and is to be judged now.
+  # 0s: the replica was written a moment ago; a longer lag would make its differences `pending`.
   collection: {{replica: collection-repl, replication_lag: 0s}}
 """
 
 
 def demo(
-    files: Annotated[Path | None, typer.Option(help="A folder of yours.")] = None,
+    files: Annotated[Path | None, typer.Option(help="Use copies of the files in this folder.")] = None,
 ) -> None:
-    """Show the platform at work on a small collection, or on copies of the files of a folder."""
+    """Verify a small collection, or copies of the files in a folder, after damaging some of them."""
     began = time.monotonic()
     files = files and files.expanduser()
     shutil.rmtree(HOME / "server", ignore_errors=True)
@@ -49,14 +49,14 @@ def demo(
         files = HOME / "files"
         shutil.rmtree(files, ignore_errors=True)
         make_collection(files)
-    print("Starting SeaweedFS, a real S3 server, on loopback …", flush=True)
+    print("Starting SeaweedFS, a real S3 server, on this machine …", flush=True)
     with SeaweedFS(HOME / "server") as server:
         (HOME / "fixity.yaml").write_text(CATALOG.format(endpoint=server.endpoint_url))
         keys = _fill(server.client(), files)
-        print(f"{len(keys)} files of {files} deposited in two buckets. Spoiled on purpose:")
+        print(f"Copied {len(keys)} files from {files} into two buckets. Damage on purpose:")
         for what in _spoil(server.client(), keys):
             print(f"  - {what}")
-        print(f"\nVerifying, {time.monotonic() - began:.0f} s after the start:", flush=True)
+        print(f"\nVerifying ({time.monotonic() - began:.0f} s after the start):", flush=True)
         began_verifying = time.monotonic()
         status = subprocess.run(
             [sys.executable, "-m", "fixity_cli", "verify", SOURCE, "--catalog", str(HOME / "fixity.yaml")],
@@ -65,17 +65,19 @@ def demo(
         ).returncode
         took = time.monotonic() - began_verifying
     if status not in (0, 1):
-        sys.exit(f"the verification could not be done (status {status})")
-    print(f"\nVerified in {took:.1f} s; status {status}: {'damage was found' if status else 'all is well'}.")
+        sys.exit(f"the verification could not be done (exit status {status})")
+    print(
+        f"\nVerified in {took:.1f} s. Exit status {status}: {'problems found' if status else 'all objects match'}."
+    )
     relative = HOME.relative_to(Path.cwd())
     print(
-        "See this very result in the Dagster UI (http://127.0.0.1:3000, asset fixity_report):\n"
+        "To see this result in the Dagster UI (http://127.0.0.1:3000, asset fixity_report), run:\n"
         f"  FIXITY_CATALOG={relative}/fixity.yaml DAGSTER_HOME=$PWD/{relative}/dagster make dev"
     )
 
 
 def _fill(client: S3Client, folder: Path) -> list[str]:
-    """Put all files of a folder into both buckets; returns their keys."""
+    """Put all files of a folder into both buckets. Returns their keys."""
     for bucket in (SOURCE, REPLICA):
         client.create_bucket(Bucket=bucket)
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
@@ -93,7 +95,7 @@ def _fill(client: S3Client, folder: Path) -> list[str]:
 
 
 def _spoil(client: S3Client, keys: list[str]) -> list[str]:
-    """Damage copies in the demo's buckets, each another way; returns what was done, in words."""
+    """Damage some objects in the demo's buckets, each in another way. Returns a line for each."""
     sizes = {key: client.head_object(Bucket=SOURCE, Key=key)["ContentLength"] for key in keys}
     victims = [key for key in keys if sizes[key]]
     done: list[str] = []

@@ -1,7 +1,7 @@
-"""`make demo-batch`: S3 computes the checksums, events wake the platform, tables fill, the report follows.
+"""`make demo-batch`: S3 Batch jobs compute the checksums, events start the runs, and the report is made.
 
-On one machine: SeaweedFS has the objects, moto's server the queue, `devstack` stands in for S3 Control,
-and Dagster's own daemon runs the sensors. Everything is below .demo-batch/.
+All on one machine: SeaweedFS has the objects, moto's server has the queue, `devstack` imitates S3 Control,
+and Dagster's daemon runs the sensors. Everything is in .demo-batch/.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _PATIENCE = 300.0
 
 
 def demo() -> None:
-    """Show the whole flow, each stage as it happens."""
+    """Show each step as it happens, from the request to the report."""
     began = time.monotonic()
 
     def say(text: str) -> None:
@@ -66,16 +66,16 @@ def demo() -> None:
                     queue=queue.url,
                 )
             )
-            say(f"servers run; {_fill(server)} objects in two buckets, one of them damaged in the replica")
+            say(f"servers are running; {_fill(server)} objects in two buckets, one damaged in the replica")
             control.behaviour.hold = threading.Event()
             control.behaviour.fail_keys.add("letters/index.csv")
-            say("starting Dagster: its daemon runs the sensors")
+            say("starting Dagster, whose daemon runs the sensors")
             with dagster_dev(HOME, catalog) as dev:
-                say(f"Dagster runs, {dev.url}; requesting both jobs:  fixity request {PAIR}")
+                say(f"Dagster is running at {dev.url}; requesting both jobs:  fixity request {PAIR}")
                 _fixity(catalog, "request", PAIR)
-                say("the jobs as S3 has them:  fixity jobs")
+                say("the jobs at S3:  fixity jobs")
                 _fixity(catalog, "jobs")
-                say("S3 goes on; when a job ends, its event comes through the queue")
+                say("S3 computes; when a job ends, its event comes through the queue")
                 control.behaviour.hold.set()
                 control.jobs.wait()
                 say("both jobs have ended; their events are in the queue")
@@ -112,7 +112,7 @@ def _fixity(catalog: Path, *words: str) -> None:
 
 
 def _watch(say: Callable[[str], None]) -> None:
-    """Say of each run that the daemon starts when its status changes, until the report is made."""
+    """Print each status change of the runs that the daemon starts, until the report is made."""
     seen: dict[str, str] = {}
     deadline = time.monotonic() + _PATIENCE
     with dg.DagsterInstance.from_config(str(HOME / "home")) as instance:

@@ -1,4 +1,4 @@
-"""The verbs for buckets whose checksums S3 computes: requesting jobs, and looking at them."""
+"""The verbs for buckets whose checksums S3 computes: to request jobs, and to see them."""
 
 from __future__ import annotations
 
@@ -30,19 +30,21 @@ verbs = typer.Typer()
 def request(
     name: Annotated[
         str,
-        typer.Argument(metavar="BUCKET|PAIR", help="A pair, of both of whose buckets, or a bucket alone."),
+        typer.Argument(
+            metavar="BUCKET|PAIR", help="A bucket of the catalog, or a pair for both its buckets."
+        ),
     ],
     keys: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Only these objects of the bucket: a file with a key a line."),
+        typer.Option(metavar="FILE", help="Check only the objects in this file, one key a line."),
     ] = None,
     catalog: CatalogOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Have S3 compute the checksums of a bucket, or of both buckets of a pair.
+    """Submit an S3 Batch job that computes the checksums of a bucket, or of both buckets of a pair.
 
-    Where a pair is called like its source, the pair is meant. A job may take a week; when it ends, the
-    running platform (`fixity dev`) goes on by itself.
+    A name that is both a pair and a bucket means the pair, without --keys. A job may take a week. When it
+    ends, the running platform (`fixity dev`) loads its report by itself.
     """
     from fixity_cli.runs import runner
     from jobs.names import REQUEST_JOB
@@ -61,7 +63,7 @@ def request(
             if said:
                 typer.echo(f"{bucket}: job {said['job_id']}")
             else:
-                typer.echo(f"{bucket}: waits, since the account has as many active jobs as it may")
+                typer.echo(f"{bucket}: waits, because the account has the most active jobs that S3 allows")
 
 
 def _buckets(catalog: Catalog, name: str, keys: Path | None) -> list[str]:
@@ -78,7 +80,7 @@ def _buckets(catalog: Catalog, name: str, keys: Path | None) -> list[str]:
 
 @verbs.command(epilog=STATUS_HELP)
 def jobs(catalog: CatalogOption = None) -> None:
-    """Show the newest job of each bucket that S3 checks, and the requests that wait."""
+    """Show the newest S3 Batch job of each bucket, and the requests that wait."""
     from fixity.lake import open_lake
 
     loaded = load(catalog)
@@ -98,7 +100,7 @@ def _rows(catalog: Catalog, lake: Lake, bucket: str) -> list[tuple[str, str, str
 
     said = catalog.buckets[bucket]
     assert said.s3_batch is not None  # the catalog sees to it
-    rows = [(bucket, "-", "waits for its turn", "", "", "") for _ in waiting_requests(lake, bucket)]
+    rows = [(bucket, "-", "waiting to be submitted", "", "", "") for _ in waiting_requests(lake, bucket)]
     # Jobs of AWS Batch were not submitted here.
     record = next((each for each in reversed(jobs_of(lake, bucket)) if each.run_id), None)
     if record:
@@ -106,6 +108,6 @@ def _rows(catalog: Catalog, lake: Lake, bucket: str) -> list[tuple[str, str, str
         state = describe(client, said.s3_batch.account_id, record.job_id)
         done = f"{state.succeeded + state.failed:,} of {state.tasks:,}"
         outcome = outcome_of(lake, bucket, record.job_id)
-        status = f"{state.status}, ingested" if outcome and outcome.status == "Complete" else state.status
+        status = f"{state.status}, loaded" if outcome and outcome.status == "Complete" else state.status
         rows.append((bucket, record.job_id, status, done, f"{state.failed:,}", seconds_text(record.age)))
     return rows or [(bucket, "-", "never requested", "", "", "")]

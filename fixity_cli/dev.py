@@ -19,10 +19,10 @@ def dev(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The UI's port on 127.0.0.1.")] = 3000,
     catalog: CatalogOption = None,
 ) -> None:
-    """Start the Dagster UI and the daemon that runs schedules and sensors. Ctrl-C ends both.
+    """Start the Dagster UI, and the daemon that runs schedules and sensors. Ctrl-C ends both.
 
-    The UI is reachable from this machine only. Runs are kept in the folder that DAGSTER_HOME names, else
-    in `.dagster/` beside the catalog.
+    Only this machine can reach the UI. Dagster keeps its runs in DAGSTER_HOME, else in `.dagster/` beside
+    the catalog.
     """
     from fixity.catalog import ENVIRONMENT
     from fixity_cli.instance import prepare_home
@@ -40,7 +40,7 @@ def _workspace(home: Path) -> Path:
     """Copy workspace.yaml into the instance's folder, with the one line that differs by environment.
 
     Dagster puts a code location's working directory first on Python's path, by default the one that the
-    user is in: a jobs.py there would stand in for ours. So this names the folder of our packages.
+    user is in: a jobs.py there would be imported instead of ours. So this names the folder of our packages.
     """
     import yaml
 

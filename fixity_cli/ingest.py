@@ -36,21 +36,21 @@ def ingest(
         list[str] | None,
         typer.Argument(
             metavar="[KEY]...",
-            help="Only these objects; else those that the CSV names, else all.",
+            help="Check only these objects. Default: those in the CSV, else all.",
         ),
     ] = None,
     expected: Annotated[
         str | None,
         typer.Option(
             metavar="CSV|CHECKSUM",
-            help="What is expected: a CSV with the columns key and checksum, or, with one KEY, its "
-            "checksum, such as SHA256:9f86…. It is kept, and counts before every other record.",
+            help="The expected checksums: a CSV with the columns key and checksum, or the checksum of one "
+            "KEY, such as SHA256:9f86…. They are kept, and are stronger than every other record.",
         ),
     ] = None,
     catalog: CatalogOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Read objects and hold them against the checksums that were recorded of them."""
+    """Read objects and compare them with their recorded checksums."""
     from fixity.ingest.records import keep_given
     from fixity.ingest.report import IngestCounts
     from fixity.ingest.verdict import verdict
@@ -87,7 +87,7 @@ def ingest(
         },
     )
     typer.echo(f"CSV: {said['csv']}")
-    # The checks of the asset speak of the whole bucket.
+    # The checks of the asset cover the whole bucket, not only this run.
     counted = IngestCounts(**{each.name: said[each.name] for each in fields(IngestCounts)})
     wrong = [each for each in verdict(counted) if not each.passed and each.severity == "ERROR"]
     raise typer.Exit(Exit.NOT_VERIFIED if wrong else Exit.VERIFIED)
@@ -104,7 +104,7 @@ def _given(expected: str | None, keys: list[str]) -> list[Record]:
         if file.is_file():
             records = read_given(file.read_text(encoding="utf-8"), file.name)
             if not records:
-                raise GivenWrong(f"{file.name}: there is no object in it")
+                raise GivenWrong(f"{file.name}: no object in it")
             return records
     except (OSError, UnicodeDecodeError) as error:
         raise GivenWrong(f"{file}: cannot be read: {error}") from error
@@ -114,19 +114,19 @@ def _given(expected: str | None, keys: list[str]) -> list[Record]:
 
 
 def _fitting(bucket: Bucket, records: list[Record]) -> list[Record]:
-    """The records of what the runs of a bucket look at. Raises GivenWrong."""
+    """The records that a run of the bucket can use. Raises GivenWrong."""
     from fixity.ingest.records import GivenWrong
     from fixity.ledger.selection import is_excluded
 
     for record in records:
         if record.version_id and bucket.versions != "all":
             raise GivenWrong(
-                f"{record.recorded_in}: {record.key} has a version_id, and of {bucket.name} only current "
-                "versions are read: leave it out, or write `versions: all` in the catalog"
+                f"{record.recorded_in}: {record.key} has a version_id, but only current versions of "
+                f"{bucket.name} are read: leave it out, or write `versions: all` in the catalog"
             )
     fitting = [record for record in records if not is_excluded(bucket, record.key)]
     if records and not fitting:
-        raise GivenWrong(f"all that is named is left out by `exclude` of {bucket.name} in the catalog")
+        raise GivenWrong(f"`exclude` of {bucket.name} in the catalog leaves out all of these objects")
     return fitting
 
 
@@ -134,14 +134,14 @@ def _fitting(bucket: Bucket, records: list[Record]) -> list[Record]:
 def restore(
     bucket: BucketArgument,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it would come to, and ask for nothing.")
+        bool, typer.Option("--dry-run", help="Print the estimate and request nothing.")
     ] = False,
     catalog: CatalogOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Ask for the restore of a bucket's archived objects; say before what it comes to.
+    """Print what restoring a bucket's archived objects costs, then request it.
 
-    Goes by the newest inventory. The sensor restore_completion has read what is restored.
+    Uses the newest inventory. The sensor restore_completion checks the objects once they are restored.
     """
     from fixity_cli.restore import say_estimate
     from fixity_cli.runs import runner
@@ -150,7 +150,7 @@ def restore(
     loaded = load(catalog)
     known(bucket, loaded.buckets, "bucket")
     if loaded.buckets[bucket].is_local:
-        end(Exit.WRONG_USE, f"{bucket} is a local directory: nothing in it is archived")
+        end(Exit.WRONG_USE, f"{bucket} is a local directory: it has no archived objects")
     say_estimate(loaded, bucket)
     if dry_run:
         return
@@ -167,18 +167,18 @@ def restore(
 @verbs.command(epilog=STATUS_HELP)
 def deposit(
     source: Annotated[
-        str, typer.Argument(help="A local directory; or a pair of the catalog whose source is one.")
+        str, typer.Argument(help="A local directory, or a pair of the catalog whose source is one.")
     ],
     bucket: Annotated[
-        str | None, typer.Argument(help="The bucket of the catalog it was uploaded to; not with a pair.")
+        str | None, typer.Argument(help="The bucket that it was uploaded to; not with a pair.")
     ] = None,
     prefix: Annotated[
-        str, typer.Option(help="What stands before the files' keys in the bucket, such as 2026/.")
+        str, typer.Option(help="The start of the files' keys in the bucket, such as 2026/.")
     ] = "",
     read: Annotated[bool, typer.Option("--read", help="Read every object back.")] = False,
     catalog: CatalogOption = None,
 ) -> None:
-    """Prove that an upload arrived, without reading it back where an ETag or stored checksum proves it."""
+    """Prove that an upload arrived. Reads back only what no ETag or stored checksum proves."""
     from fixity_cli.deposit import run_deposit
 
     loaded = load(catalog)
@@ -201,7 +201,7 @@ def deposit(
 
 
 def _sides(catalog: Catalog, source: str, bucket: str | None) -> tuple[Path, str, tuple[str, ...]]:
-    """The directory, the bucket, and what is left out of the directory besides."""
+    """The directory, the bucket, and the patterns of files to leave out."""
     if bucket is not None:
         known(bucket, catalog.buckets, "bucket")
         if not Path(source).is_dir():
@@ -211,5 +211,5 @@ def _sides(catalog: Catalog, source: str, bucket: str | None) -> tuple[Path, str
     pair = catalog.pairs[source]
     path, exclude = catalog.buckets[pair.source].path, catalog.buckets[pair.source].exclude
     if path is None:
-        end(Exit.WRONG_USE, f"the source of {source} is no local directory: use fixity verify {source}")
+        end(Exit.WRONG_USE, f"the source of {source} is not a local directory: use fixity verify {source}")
     return path, pair.replica, exclude

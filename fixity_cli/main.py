@@ -1,4 +1,4 @@
-"""The `fixity` command, put together from its verbs: they read the catalog, run jobs, and print what came."""
+"""The `fixity` command: all its verbs. They read the catalog, run jobs, and print results."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from fixity_cli.shared import STATUS_HELP, Exit
 app = typer.Typer(
     name="fixity",
     cls=Verbs,
-    help="Prove that what is kept in buckets and their replicas is still there, byte for byte. "
-    "Runs show in the Dagster UI of the same instance (DAGSTER_HOME, else .dagster/ beside the "
-    "catalog).",
+    help="Prove that the objects in your buckets and their replicas are intact, byte for byte. "
+    "Each run also shows in the Dagster UI (start it with `fixity dev`). Dagster keeps its runs in "
+    "DAGSTER_HOME, else in .dagster/ beside the catalog.",
     epilog=STATUS_HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -1,4 +1,4 @@
-"""The verb `fixity map-results`: the results of a map run by hand, as the Lambda gathers them."""
+"""The verb `fixity map-results`: gathers the results of a map run by hand, as the Lambda does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ verbs = typer.Typer()
 
 
 class OnFailed(StrEnum):
-    """What to do where executions failed."""
+    """What to do if executions failed."""
 
     REFUSE = "refuse"
     INCLUDE = "include"
@@ -29,20 +29,22 @@ def map_results(
     ],
     on_failed: Annotated[
         OnFailed | None,
-        typer.Option(help="Where executions failed: refuse, or list them beside. Else as in the catalog."),
+        typer.Option(
+            help="If executions failed: refuse, or list them under `failed`. Default: as in the catalog."
+        ),
     ] = None,
     catalog: Annotated[
         Path | None,
         typer.Option(
             "--catalog",
             metavar="FILE",
-            help="The catalog; else the file that FIXITY_CATALOG names, else fixity.yaml here, else none.",
+            help="The catalog. Default: the file in FIXITY_CATALOG, else fixity.yaml here, else none.",
         ),
     ] = None,
 ) -> None:
     """Gather the results of a map run into one object, and print its key and bucket as JSON.
 
-    Keeps no checks: materialize map_results in the UI for that.
+    Keeps no checks. To keep them, materialize map_results in the UI.
     """
     from fixity.catalog import ENVIRONMENT, FILE_NAME
     from fixity.engines.step_functions.handler import gather_at

@@ -15,14 +15,16 @@ verbs = typer.Typer()
 @verbs.command(epilog=STATUS_HELP)
 def premis(
     bucket: BucketArgument,
-    key: Annotated[str | None, typer.Option("--key", help="Only events of this object.")] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Print only the events of this object.")] = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="DATE", help="Only events since then (UTC), such as 2026-01-31."),
+        typer.Option(
+            "--since", metavar="DATE", help="Print only events since this date (UTC), such as 2026-01-31."
+        ),
     ] = None,
     catalog: CatalogOption = None,
 ) -> None:
-    """Write an event for each check of a bucket to stdout, as one PREMIS 3 document in XML."""
+    """Print an event for each check of a bucket, as one PREMIS 3 document in XML."""
     from datetime import UTC, datetime
 
     from fixity.lake import open_lake
@@ -33,7 +35,7 @@ def premis(
     try:
         first = datetime.fromisoformat(since) if since else None
     except ValueError:
-        end(Exit.WRONG_USE, f"'{since}' is no date: write it as 2026-01-31 or 2026-01-31T12:00")
+        end(Exit.WRONG_USE, f"'{since}' is not a date: write it as 2026-01-31 or 2026-01-31T12:00")
     if first and first.tzinfo is None:
         first = first.replace(tzinfo=UTC)
     out = sys.stdout.buffer

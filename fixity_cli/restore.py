@@ -1,4 +1,4 @@
-"""What a restore comes to, said before anything is asked for."""
+"""What a restore costs, printed before it is requested."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def say_estimate(catalog: Catalog, bucket: str) -> None:
     if unknown:
         row, error = unknown[0]
         typer.echo(
-            f"Not in the estimate, since nobody could look where they lie: {len(unknown):,} objects, "
+            f"Not in the estimate, because their storage tier is unknown: {len(unknown):,} objects, "
             f"{bytes_text(sum(row.size for row, _ in unknown))} ({row.key}: {error})"
         )
     whole = estimate(found, entry.restore)

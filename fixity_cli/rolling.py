@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 verbs = typer.Typer()
 
-ItemsOption = Annotated[int | None, typer.Option("--items", min=1, help="At most so many objects.")]
+ItemsOption = Annotated[int | None, typer.Option("--items", min=1, help="The largest number of objects.")]
 
 
 @verbs.command(epilog=STATUS_HELP)
@@ -35,11 +35,11 @@ def due(
     bucket: BucketArgument,
     items: ItemsOption = None,
     confirm: Annotated[
-        bool, typer.Option("--confirm-empty", help="The newest inventory is empty, and that is right.")
+        bool, typer.Option("--confirm-empty", help="Confirm that the newest inventory is rightly empty.")
     ] = False,
     catalog: CatalogOption = None,
 ) -> None:
-    """List what is due in a bucket, in the order in which it is checked, and what is left out, and why."""
+    """List the objects of a bucket that are due, in the order of checking, and what is left out."""
     from fixity.clock import utc_now
     from fixity.humanize import bytes_text
     from fixity.lake import open_lake
@@ -52,7 +52,7 @@ def due(
     known(bucket, loaded.buckets, "bucket")
     wanted = loaded.buckets[bucket]
     if wanted.fixity_every is None:
-        end(Exit.WRONG_USE, f"'{bucket}' has no term: give it `fixity_every` in the catalog, such as 90d")
+        end(Exit.WRONG_USE, f"'{bucket}' has no `fixity_every`: give it one in the catalog, such as 90d")
     lake = open_lake(loaded)
     if confirm:
         confirm_empty(lake, bucket)
@@ -71,11 +71,11 @@ def due(
     text = (
         f"{covered.due + covered.never:,} of {covered.objects:,} objects are past their term or never checked"
     )
-    typer.echo(f"{text}; the first {rows.num_rows:,} that are due stand above", err=True)
+    typer.echo(f"{text}; the next {rows.num_rows:,} to check are listed above", err=True)
     if covered.archived:
         typer.echo(f"left out: {covered.archived:,} archived (GLACIER, DEEP_ARCHIVE)", err=True)
     if alive:
-        typer.echo(f"left out: what the run {alive[0].run_id} has taken", err=True)
+        typer.echo(f"left out: objects that the run {alive[0].run_id} is checking", err=True)
 
 
 @verbs.command("roll", epilog=STATUS_HELP)
@@ -85,7 +85,7 @@ def roll_bucket(
     catalog: CatalogOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Check a batch of what is due in a bucket, now. Status 1 when some failed, or anything is damaged."""
+    """Check a batch of due objects of a bucket, now. Status 1 if any failed or is damaged."""
     _roll(load(catalog), bucket, items, (), verbose)
 
 
@@ -96,7 +96,7 @@ def check_key(
     catalog: CatalogOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Check one object, all of its versions that are listed, and compare it with its baseline."""
+    """Check one object now, in all its listed versions, against what is expected of it."""
     _roll(load(catalog), bucket, None, (key,), verbose)
 
 
@@ -124,7 +124,7 @@ def _roll(loaded: Catalog, bucket: str, items: int | None, keys: tuple[str, ...]
         },
     )
     if said["cut_short"] != "-":
-        typer.echo(f"No more were taken: {said['cut_short']}")
+        typer.echo(f"The batch ended early: {said['cut_short']}")
     if said["dagster/row_count"]:
         typer.echo(f"Table: {said['table']}")
     say_damage(ended)
@@ -135,7 +135,7 @@ def _roll(loaded: Catalog, bucket: str, items: int | None, keys: tuple[str, ...]
 
 @verbs.command(epilog=STATUS_HELP)
 def coverage(catalog: CatalogOption = None) -> None:
-    """Say of each bucket with a term what was checked within it. Status 1 when that is not all right."""
+    """Count which objects were checked within `fixity_every`. Status 1 if any are overdue or damaged."""
     from fixity.lake import open_lake
     from fixity.ledger.inventory import TableMissing
     from fixity.rolling import bucket_coverage
@@ -167,7 +167,11 @@ def coverage(catalog: CatalogOption = None) -> None:
             },
         )
         typer.echo(f"        Oldest check:       {row.oldest or '-'}")
-        pace = "no pace yet" if row.days_to_go is None else f"done in {row.days_to_go:.1f} days at this pace"
+        pace = (
+            "rate not known yet"
+            if row.days_to_go is None
+            else f"done in {row.days_to_go:.1f} days at this rate"
+        )
         typer.echo(f"        Past and never:     {pace}")
         if row.silent is not None:
             text = (

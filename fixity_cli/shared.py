@@ -28,17 +28,17 @@ class Exit(IntEnum):
 
 
 STATUS_HELP = (
-    "Exit status: 0 verified; 1 the verdict has an error; 2 wrong usage or configuration; "
-    "3 something could not be done, such as a bucket that cannot be reached; 130 interrupted."
+    "Exit status: 0 verified; 1 a check is red; 2 wrong usage or configuration; 3 something could not be "
+    "done, such as reaching a bucket; 130 interrupted."
 )
-"""What every verb's help ends with."""
+"""The last line of every verb's help."""
 
 CatalogOption = Annotated[
     Path | None,
     typer.Option(
         "--catalog",
         metavar="FILE",
-        help="The catalog; else the file that FIXITY_CATALOG names, else fixity.yaml here.",
+        help="The catalog. Default: the file in FIXITY_CATALOG, else fixity.yaml in this folder.",
     ),
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's own log on stderr.")]
@@ -58,13 +58,13 @@ def load(file: Path | None) -> Catalog:
 
 
 def known(name: str, names: Iterable[str], kind: str) -> None:
-    """End the command, with a guess at what was meant, unless the name is one of the catalog's."""
+    """End the command, and suggest a similar name, if the catalog does not have the name."""
     names = list(names)
     if name in names:
         return
     near = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    end(Exit.WRONG_USE, f"the catalog has no {kind} '{name}'{hint} It has: {', '.join(names) or 'none'}")
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    end(Exit.WRONG_USE, f"the catalog has no {kind} '{name}'.{hint} It has: {', '.join(names) or 'none'}")
 
 
 def print_figures(title: str, figures: dict[str, int]) -> None:
@@ -79,7 +79,9 @@ def say_errors(ended: Ended) -> None:
     for error in ended.errors:
         typer.echo(error, err=True)
     if not ended.success:
-        typer.echo(f"run {ended.run_id} failed; the UI can re-execute it from failure", err=True)
+        typer.echo(
+            f"run {ended.run_id} failed; to continue it, re-execute it from failure in the UI", err=True
+        )
 
 
 def say_damage(ended: Ended) -> None:

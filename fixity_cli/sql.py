@@ -24,7 +24,7 @@ def sql(
     statement: Annotated[str, typer.Argument(metavar="SQL", help='Such as "select count(*) from due".')],
     catalog: CatalogOption = None,
 ) -> None:
-    """Ask the lake in SQL: a table on a terminal, CSV elsewhere."""
+    """Query the lake in SQL. Prints a table on a terminal, CSV elsewhere."""
     import duckdb
 
     from fixity.lake import open_lake
@@ -40,7 +40,7 @@ def sql(
 
 @verbs.command(epilog=f"{_VIEWS} {STATUS_HELP}")
 def shell(catalog: CatalogOption = None) -> None:
-    """Ask the lake in SQL, statement after statement; each ends with a semicolon."""
+    """Query the lake in SQL, one statement after another; end each with a semicolon."""
     import duckdb
 
     from fixity.lake import open_lake
@@ -52,7 +52,7 @@ def shell(catalog: CatalogOption = None) -> None:
     loaded = load(catalog)
     terminal = sys.stdin.isatty()
     if terminal:
-        typer.echo(f"{_VIEWS} End a statement with ';', leave with Ctrl-D.")
+        typer.echo(f"{_VIEWS} End a statement with ';'. Leave with Ctrl-D.")
     with exploring(loaded, open_lake(loaded), lambda text: typer.echo(text, err=True)) as explorer:
         statement = ""
         while True:

@@ -1,4 +1,4 @@
-"""The verbs of the spine: listing and hashing a bucket, reporting on a pair, and looking at the catalog."""
+"""The main verbs: list and check a bucket, report on a pair, check the catalog."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
     from fixity_cli.runs import Ended, Runner
 
 verbs = typer.Typer()
-catalog_verbs = typer.Typer(help="Work with the catalog, fixity.yaml.", no_args_is_help=True)
+catalog_verbs = typer.Typer(help="Work with the catalog (fixity.yaml).", no_args_is_help=True)
 verbs.add_typer(catalog_verbs, name="catalog")
 
 
 @verbs.command(epilog=STATUS_HELP)
 def verify(pair: PairArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
-    """List and hash both buckets of a pair, then report whether they hold the same."""
+    """Check every object in both buckets of a pair, then compare the buckets."""
     from fixity_cli.runs import runner
     from jobs.names import CHECKSUMS_JOB
 
     loaded = load(catalog)
     wanted = _pair(loaded, pair)
     with runner(loaded, verbose) as runs:
-        # A side that cannot be reached does not keep the other from being checked.
+        # If one side cannot be reached, the other is still checked.
         sides = [runs.run(CHECKSUMS_JOB, bucket) for bucket in (wanted.source, wanted.replica)]
         for ended in sides:
             say_errors(ended)
             say_damage(ended)
         if not all(ended.success for ended in sides):
-            end(Exit.NOT_DONE, f"{pair}: no report, since not both buckets could be checked")
+            end(Exit.NOT_DONE, f"{pair}: no report, because a bucket could not be checked")
         reported = _report(runs, wanted)
     red = any(ended.failed_checks for ended in sides)
     _print_report(reported, red)
@@ -55,7 +55,7 @@ def verify(pair: PairArgument, catalog: CatalogOption = None, verbose: VerboseOp
 
 @verbs.command(epilog=STATUS_HELP)
 def report(pair: PairArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
-    """Report on a pair from its newest tables of checksums, without reading the buckets again."""
+    """Compare both buckets of a pair by their newest checksums, without reading objects again."""
     from fixity_cli.runs import runner
 
     loaded = load(catalog)
@@ -67,7 +67,7 @@ def report(pair: PairArgument, catalog: CatalogOption = None, verbose: VerboseOp
 
 @verbs.command(epilog=STATUS_HELP)
 def checksums(bucket: BucketArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
-    """List a bucket and check every object in it. Status 1 when some are damaged or could not be read."""
+    """Check every object in a bucket. Status 1 if any is damaged or could not be read."""
     from jobs.names import CHECKSUMS_JOB
 
     ended = _ran(CHECKSUMS_JOB, bucket, catalog, verbose)
@@ -89,7 +89,7 @@ def checksums(bucket: BucketArgument, catalog: CatalogOption = None, verbose: Ve
 
 @verbs.command(epilog=STATUS_HELP)
 def inventory(bucket: BucketArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
-    """List what a bucket holds and keep the list as a table."""
+    """List what a bucket holds, and keep the list as a table."""
     from jobs.names import INVENTORY_JOB
 
     said = _ran(INVENTORY_JOB, bucket, catalog, verbose).metadata["inventory"]
@@ -102,7 +102,7 @@ def inventory(bucket: BucketArgument, catalog: CatalogOption = None, verbose: Ve
 
 @catalog_verbs.command("check", epilog=STATUS_HELP)
 def catalog_check(catalog: CatalogOption = None) -> None:
-    """Say what the catalog says, or everything that is wrong with it."""
+    """Print the catalog's buckets and pairs, or everything that is wrong with it."""
     loaded = load(catalog)
     typer.echo(f"{loaded.file}: {len(loaded.buckets)} buckets, {len(loaded.pairs)} pairs")
     typer.echo(f"lake: {loaded.lake}")
@@ -145,5 +145,5 @@ def _print_report(ended: Ended, red: bool = False) -> NoReturn:
     typer.echo(summary_text(Counts.from_stats(said)))
     typer.echo(f"CSV: {said['csv']}")
     if "left_out" in said:
-        typer.echo(f"left out, so that older checks may stand in its place: {said['left_out']}", err=True)
+        typer.echo(f"left out, so the report may rest on older results: {said['left_out']}", err=True)
     raise typer.Exit(Exit.NOT_VERIFIED if red or ended.failed_checks else Exit.VERIFIED)

@@ -29,7 +29,7 @@ MAP_RESULTS_ASSET = "map_results"
 CHECKSUM_JOB_ASSET = "checksum_job"
 
 SOURCE_RUN, REPLICA_RUN = "source_run_id", "replica_run_id"
-"""Metadata that says from which runs' tables a report was made."""
+"""Metadata of a report: the runs whose tables it compares."""
 
 ROLLING = "cut_short"
 """Metadata by which a materialization of `checksums` is known to be a batch of rolling checks."""
@@ -52,17 +52,17 @@ MAP_RUNS = dg.DynamicPartitionsDefinition(name="map_runs")
 
 
 REFUSED = "fixity/refused"
-"""The tag of a run whose results are not what they must be: another attempt would end the same."""
+"""The tag of a run whose results were refused: another attempt would end the same way."""
 
 REQUEST_TAG = "fixity/request"
-"""A run's tag: the token of the waiting request that it takes up."""
+"""A run's tag: the token of the waiting request that it submits."""
 
 JOB_TAG = "fixity/job_id"
-"""A run's tag: the job whose report it ingests. Without one, a bucket's newest job."""
+"""A run's tag: the S3 Batch job whose report it loads. Without it, the bucket's newest job."""
 
 
 COMPUTE_TAG = "fixity/compute_job_id"
-"""A run's tag: the job of AWS Batch whose report it ingests."""
+"""A run's tag: the AWS Batch job whose report it loads."""
 
 SELECTION = "fixity/selection"
 """The tag of a run that names its list of objects."""

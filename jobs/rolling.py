@@ -23,16 +23,25 @@ def rolling_schedules(catalog: Catalog) -> list[dg.ScheduleDefinition]:
     return [
         _batches(buckets),
         _daily(
-            "list_for_rolling_fixity", INVENTORY_JOB, "0 0 * * *", buckets, "List each bucket once a day."
+            "list_for_rolling_fixity",
+            INVENTORY_JOB,
+            "0 0 * * *",
+            buckets,
+            "Lists each bucket with `fixity_every`, once a day.",
         ),
         _daily(
-            "premis_of_rolling_fixity", PREMIS_JOB, "30 1 * * *", buckets, "Write each day's PREMIS events."
+            "premis_of_rolling_fixity",
+            PREMIS_JOB,
+            "30 1 * * *",
+            buckets,
+            "Writes PREMIS events for the new checks of each bucket with `fixity_every`, once a day.",
         ),
         dg.ScheduleDefinition(
             name="coverage_of_rolling_fixity",
             job_name=COVERAGE_JOB,
             cron_schedule="15 */6 * * *",
-            description="Say four times a day what was checked within its term, and whether the batches run.",
+            description="Counts every 6 hours which objects were checked within `fixity_every`. The asset "
+            "`coverage` is red while objects are overdue or no batches run.",
             default_status=dg.DefaultScheduleStatus.RUNNING,
         ),
     ]
@@ -45,8 +54,8 @@ def _batches(buckets: list[Bucket]) -> dg.ScheduleDefinition:
         name="rolling_fixity",
         job_name=ROLL_JOB,
         cron_schedule=f"*/{every} * * * *" if every < 60 else "0 * * * *",
-        description="Start a batch for each bucket at its interval, unless its last one still runs: that one "
-        "goes on with newer objects itself.",
+        description="Starts a batch of due objects for each bucket with `fixity_every`, at the bucket's "
+        "`batch_interval`. If the bucket's last run still goes on, that run takes the next batch itself.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     def rolling_fixity(

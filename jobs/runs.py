@@ -1,11 +1,11 @@
-"""How far runs are, for whoever waits for one or asks for it again. What runs do does not belong here."""
+"""The state of runs, for code that waits for a run or retries one. What runs do does not belong here."""
 
 from collections.abc import Sequence
 
 import dagster as dg
 
 UNSUCCESSFUL = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
-"""The statuses of runs that ended without doing what they were for."""
+"""The statuses of runs that ended without success."""
 
 UNFINISHED = [
     status for status in dg.DagsterRunStatus if status not in (dg.DagsterRunStatus.SUCCESS, *UNSUCCESSFUL)
@@ -16,9 +16,11 @@ _REST, _LONGEST_REST = 15 * 60, 12 * 60 * 60  # seconds
 
 
 def due_again(failed: Sequence[dg.RunRecord]) -> float:
-    """When to ask again for what these runs failed to do, one after the other, the newest first.
+    """When to retry what these runs failed to do.
 
-    After one failure a quarter of an hour later, after each more twice as late, at most 12 hours.
+    Arguments: `failed`, runs that failed one after the other, the newest first.
+    Returns: a time, in seconds since 1970: 15 minutes after the first failure, then with delays that double,
+    up to 12 hours.
     """
     ended = failed[0].end_time or failed[0].create_timestamp.timestamp()
     return ended + min(_REST << min(len(failed) - 1, 10), _LONGEST_REST)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
 from fixity.buckets import DEFAULT_CONCURRENCY, BucketReader, open_bucket
 from fixity.catalog import Bucket, Catalog, CatalogError, Pair, load_catalog
@@ -23,7 +24,7 @@ def _load(file: str, changed: float) -> Catalog:
 class CatalogResource(dg.ConfigurableResource):
     """The catalog. Each process that needs it reads the file again."""
 
-    file: str
+    file: str = Field(description="Path of the catalog, fixity.yaml.")
 
     @property
     def catalog(self) -> Catalog:
@@ -49,10 +50,13 @@ class CatalogResource(dg.ConfigurableResource):
 
 
 class StoresResource(dg.ConfigurableResource):
-    """Opens buckets. `processes`: how many steps read a bucket at once and share its limits."""
+    """Opens the catalog's buckets for reading."""
 
     catalog: dg.ResourceDependency[CatalogResource]
-    processes: int = 1
+    processes: int = Field(
+        default=1,
+        description="How many steps read a bucket at once. They share its max_concurrency and max_bandwidth.",
+    )
 
     @contextmanager
     def open(self, bucket: str) -> Iterator[BucketReader]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import Field
 
 from fixity.catalog import Queue
 from fixity.catalog.clients import sqs_client
@@ -80,22 +81,26 @@ class OpenQueue:
                     Entries=[{"Id": str(number), "ReceiptHandle": each} for number, each in enumerate(batch)],
                 )
             except (ClientError, BotoCoreError) as error:
-                raise QueueUnreachable(f"the queue {self._url} cannot be written: {error}") from error
+                raise QueueUnreachable(
+                    f"messages of the queue {self._url} cannot be deleted: {error}"
+                ) from error
             failed += len(answer.get("Failed", []))
         return failed
 
 
 class QueuesResource(dg.ConfigurableResource):
-    """Opens the queues of the catalog.
-
-    hidden_for: seconds for which a received message stays hidden. It must be well above the interval of
-    every sensor, because the tick after the receiving one deletes the message. wait: seconds to wait for a
-    first message; with 0, SQS asks only some of its servers.
-    """
+    """Opens the queues of the catalog."""
 
     catalog: dg.ResourceDependency[CatalogResource]
-    hidden_for: int = 600
-    wait: int = 1
+    hidden_for: int = Field(
+        default=600,
+        description="Seconds until SQS delivers a received message again, if it is not deleted. Keep it well "
+        "above every sensor's interval: a message is deleted in the tick after the one that received it.",
+    )
+    wait: int = Field(
+        default=1,
+        description="Seconds to wait for a first message. With 0, SQS asks only some of its servers.",
+    )
 
     def open(self, queue: Queue) -> OpenQueue:
         """A queue of the catalog. Raises QueueUnreachable."""

@@ -1,4 +1,4 @@
-"""Sensors: what wakes the platform. Each module one; how a run does its work does not belong here."""
+"""Sensors: what starts runs without a person. One module a sensor; what a run does does not belong here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sensors.results_manifest import map_results_sensors
 
 
 def all_sensors(catalog: Catalog) -> list[dg.SensorDefinition]:
-    """The sensors that a catalog has use for."""
+    """The sensors that a catalog needs."""
     queues = catalog.queues
     sensors = [both_sides_sensor(catalog)] if catalog.pairs else []
     if catalog.checked_by_s3:

@@ -1,8 +1,9 @@
-"""Has the report of a finished job ingested when the event of its end comes.
+"""Starts a run that loads a job's completion report when the job ends.
 
-Takes events of S3 Batch Operations, and of AWS Batch for teams who compute checksums there, from the
-queue `batch_completion`. Of an event only the job's id is believed: AWS is asked for the job itself. A
-job of S3 without a receipt in the lake is somebody else's.
+Reads the queue `batch_completion` every 15 seconds and starts `ingest_checksums`, one run for each job
+that ended. The queue has events of S3 Batch Operations, and of AWS Batch for teams that compute checksums
+there. An event is only a hint: the sensor asks AWS how the job stands before it starts a run. It ignores
+S3 jobs that this platform did not submit.
 """
 
 import dagster as dg
@@ -53,7 +54,7 @@ def batch_completion_sensor(catalog: Catalog, queue: Queue) -> dg.SensorDefiniti
                         requests[str(found.run_key)] = found
                         continue
                     log(found.why)
-                    if found.later:  # S3 does not say yet what the event says: the message comes again
+                    if found.later:  # S3 does not agree with the event yet: the message comes again
                         break
                 else:
                     inbox.done(message)
@@ -75,16 +76,16 @@ def _request(
         bucket = bucket_of_job(event.name, event.tags, catalog.checked_by_s3)
         if event.status not in ENDED or bucket is None:
             return NoRun(
-                f"the job {event.job_id} of AWS Batch is {event.status}, of {bucket or 'nobody here'}"
+                f"the AWS Batch job {event.job_id} is {event.status}, of {bucket or 'no bucket'}: skipped"
             )
         return compute_request(instance, lake, s3_control, bucket, event.job_id)
     if not isinstance(event, BatchOperationsEvent):
-        return NoRun("an event of something else than a job: skipped")
+        return NoRun("an event that is not about a job: skipped")
     if event.status not in TERMINAL:
         return NoRun(f"the job {event.job_id} is {event.status}: nothing to do yet")
     bucket = bucket_of(lake, event.job_id)
     if bucket is None:
-        return NoRun(f"the job {event.job_id} is a foreign job, without a receipt: skipped")
+        return NoRun(f"the job {event.job_id} was not submitted by this platform: skipped")
     if bucket not in catalog.checked_by_s3:
-        return NoRun(f"the job {event.job_id} is of '{bucket}', which S3 no longer checks: skipped")
+        return NoRun(f"the job {event.job_id}: '{bucket}' no longer has `engine: s3_batch`, skipped")
     return ingest_request(instance, lake, s3_control, bucket, event.job_id)

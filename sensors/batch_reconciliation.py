@@ -1,7 +1,9 @@
-"""Finds what no event announced: jobs that have ended, failed, were cancelled or have vanished unheard of.
+"""Finds finished S3 Batch jobs whose event did not arrive, and submits requests that wait.
 
-Looks at every job that was submitted and not dealt with, and has its report ingested, or the failure
-told. Requests that waited because the account was full are submitted when there is room again.
+Every 15 minutes it asks S3 about each submitted job whose report is not loaded yet. If the job has ended
+or no longer exists, it starts `ingest_checksums`: the run loads the report, or fails with S3's reasons.
+If the account has room for another active job, it starts `request_checksums` for the oldest request that
+waits.
 """
 
 from datetime import timedelta
@@ -20,7 +22,7 @@ from resources import LakeResource, S3ControlResource
 from sensors.finished_jobs import NoRun, ingest_request
 
 HEAD_START = timedelta(minutes=10)
-"""For how long a job that has ended is left to its event: else both sensors could ask for its run."""
+"""How long to wait for a finished job's event, so that not both sensors start a run for it."""
 
 
 def batch_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
@@ -92,7 +94,7 @@ def _submissions(
         room[account] -= 1
         requests.append(
             dg.RunRequest(
-                # Without a key: one that came too late for a free place is to be followed by another.
+                # No run key: if the free place is gone by then, a later tick must be able to try again.
                 job_name=REQUEST_JOB,
                 partition_key=each.bucket,
                 tags={REQUEST_TAG: each.token},

@@ -1,9 +1,9 @@
-"""Makes a pair's report when both of its buckets have new tables of checksums, once for each two.
+"""Starts a pair's report when both of its buckets have new checksums.
 
-A pair with one new table waits for the other. A pair whose newest report was made from its newest
-tables already (by a backfill, or by `fixity verify`) needs none. A report that failed, its retries
-too, is not asked for again: a person re-executes it, or the next two tables bring another. Batches of
-rolling checks bring one report a day at most.
+Every 15 seconds it looks for new materializations of `checksums`, and starts `report_pair` once both
+buckets of a pair have one. It starts nothing if the pair's newest report already used them, as after a
+backfill or `fixity verify`. It does not start a failed report again: re-execute it, or wait for the next
+checksums of both buckets. Batches of rolling fixity lead to one report a day at most.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def both_sides_sensor(catalog: Catalog) -> dg.SensorDefinition:
             tables = [newest.get(pair.source, 0), newest.get(pair.replica, 0)]
             new = [table > before for table, before in zip(tables, seen.get(pair.name, [0, 0]), strict=True)]
             if all(new) and _is_soon(context.instance, pair):
-                waiting.append(f"{pair.name} was reported within a day, and has new rolling checks only")
+                waiting.append(
+                    f"{pair.name}: only rolling checks are new, and its report is younger than a day"
+                )
             elif all(new):
                 seen[pair.name] = tables
                 if not _reported_already(context.instance, pair):
@@ -52,14 +54,14 @@ def both_sides_sensor(catalog: Catalog) -> dg.SensorDefinition:
         return dg.SensorResult(
             run_requests=requests,
             cursor=json.dumps(seen),
-            skip_reason=None if requests else "; ".join(waiting) or "no new tables",
+            skip_reason=None if requests else "; ".join(waiting) or "no new checksums",
         )
 
     return both_sides
 
 
 def _is_soon(instance: dg.DagsterInstance, pair: Pair) -> bool:
-    """Whether a report would follow only from two batches of rolling checks, within a day of the last."""
+    """Whether only rolling checks are new, and the last report is less than a day old."""
     report = _newest(instance, _REPORT, pair.name)
     if report is None or time.time() - report.timestamp > _BETWEEN_ROLLING_REPORTS:
         return False

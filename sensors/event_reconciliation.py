@@ -1,9 +1,10 @@
-"""Has what events named read in the end, though the run that was to read it failed.
+"""Retries runs that failed to read objects named in events.
 
-A message is acknowledged when its run is asked for, so nobody else would ask again. A list of objects whose
-newest run failed is asked for anew after a quarter of an hour, and then ever later, at most every 12 hours.
-When its third run has failed, the ticks of this sensor fail and say which, until a run of the list goes well
-(re-execute the failed one), or one over the whole bucket.
+Every 5 minutes it looks for failed runs that the sensors `new_objects` and `restore_completion` started,
+and starts `ingest_selected` again for the same objects: 15 minutes after the first failure, then with
+delays that double, up to 12 hours. After three failures the sensor's ticks fail and list the runs. They
+succeed again once a run over these objects or over the whole bucket does: remove the cause, then re-
+execute the failed run.
 """
 
 import time
@@ -21,14 +22,14 @@ from jobs.runs import UNSUCCESSFUL, due_again
 from sensors.selecting import EVENTS
 
 _PARTITION = "dagster/partition"
-_LOUD = 3  # runs that failed, one after the other, before it is told
-_LOOK_BACK = timedelta(days=14)  # what failed before that was asked for again since, and is younger
+_LOUD = 3  # failed runs in a row before the ticks fail
+_LOOK_BACK = timedelta(days=14)  # older failures were retried since, and these retries are younger
 _PAGE = 1000  # runs
 _MOST_REQUESTS = 50  # a tick
 
 
 class ObjectsNotRead(FixityError):
-    """Runs over objects that events named fail again and again. The message says which, and what to do."""
+    """Runs over objects named in events keep failing. The message lists them and says what to do."""
 
     final = False
 
@@ -37,8 +38,8 @@ class ObjectsNotRead(FixityError):
 class _Unread:
     """A list of objects whose newest runs failed, the newest first.
 
-    events: what the events said that named them, as the tag of the run that they led to has it. Who else
-    asked for the same list need not have tagged theirs.
+    events: the kind of events that named them, from the tag of the run that they started. Other runs over
+    the same list may lack that tag.
     """
 
     bucket: str
@@ -56,7 +57,7 @@ class _Unread:
 
 
 def event_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
-    """The sensor `event_reconciliation`, over the runs that the catalog's queues of events led to."""
+    """The sensor `event_reconciliation`, over the runs started by events from the catalog's queues."""
 
     @dg.sensor(
         name="event_reconciliation",
@@ -75,7 +76,7 @@ def event_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
             if len(each.failed) >= _LOUD:
                 loud.append(each)
             if len(due) == _MOST_REQUESTS:
-                break  # the next tick goes on: these are under way by then
+                break  # the next tick takes the rest: these are running by then
         if loud and not due:
             raise ObjectsNotRead(_said(loud))
         return dg.SensorResult(
@@ -87,14 +88,14 @@ def event_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
                 )
                 for each in due
             ],
-            skip_reason=None if due else "what events named was read, or it is not time to try again",
+            skip_reason=None if due else "no failed run to retry now",
         )
 
     return event_reconciliation
 
 
 def _unread(instance: dg.DagsterInstance, buckets: Container[str], now: float) -> Iterator[_Unread]:
-    """The lists that no run has read since their last one failed, the one that failed first first."""
+    """The lists whose newest run failed, the oldest failure first."""
     seen: set[tuple[str, str]] = set()
     whole: dict[str, float] = {}
     for record in _failed_of_events(instance, datetime.fromtimestamp(now, UTC) - _LOOK_BACK):
@@ -115,7 +116,7 @@ def _unread(instance: dg.DagsterInstance, buckets: Container[str], now: float) -
 
 
 def _failed_of_events(instance: dg.DagsterInstance, since: datetime) -> Iterator[dg.RunRecord]:
-    """All runs that events led to and that failed, the oldest first, a page at a time."""
+    """All failed runs that events started, the oldest first, a page at a time."""
     failed = dg.RunsFilter(
         job_name=INGEST_SELECTED_JOB,
         statuses=list(UNSUCCESSFUL),
@@ -147,7 +148,7 @@ def _said(loud: list[_Unread]) -> str:
         for each in loud[:5]
     )
     return (
-        f"{len(loud):,} lists of objects that events named are not read ({first}). They are tried again, at "
-        "most every 12 hours; re-execute such a run when its reason is out of the way, or run fixity ingest "
-        "over the bucket"
+        f"runs over {len(loud):,} lists of objects named in events keep failing ({first}). They are retried "
+        "at least every 12 hours. To retry now, remove the cause and re-execute the run, or run "
+        "`fixity ingest` on the bucket"
     )

@@ -1,8 +1,8 @@
-"""What messages of AWS say happened, unwrapped from the envelopes in which they reach a queue.
+"""Reads the events in AWS messages, whatever envelope they arrive in.
 
-EventBridge events stand in a message by themselves; SNS wraps a message once more; classic S3
-notifications hold a list. An event is a hint: whoever acts on one looks first whether it is so. Queues,
-and what follows from an event, do not belong here.
+An EventBridge event is a message of its own, SNS wraps a message once more, and a classic S3 notification
+is a list. An event is a hint: look at the object or job before acting on it. Queues, and what follows
+from an event, do not belong here.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _CLASSIC_KINDS: dict[str, ObjectEventKind] = {
 
 
 class UnknownMessage(FixityError):
-    """A message that says nothing which is known here. The text says what it is instead."""
+    """A message of an unknown form. The text says what it is."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ Event = ObjectEvent | BatchOperationsEvent | ComputeJobEvent
 
 
 def read_message(body: str) -> list[Event]:
-    """The events that a message of a queue tells of.
+    """The events in a message of a queue.
 
     Arguments: `body` as SQS delivers it.
     Returns: several for a classic notification; none for S3's test message.
@@ -107,7 +107,7 @@ def read_message(body: str) -> list[Event]:
         return [_eventbridge(message)]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = message.get("detail-type") or "notification"
-        raise UnknownMessage(f"a message '{what}' of a form that is not known ({error!r})") from error
+        raise UnknownMessage(f"a '{what}' message of an unknown form ({error!r})") from error
 
 
 def _unwrapped(body: str) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _mapping(text: object) -> dict[str, Any]:
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
-        raise UnknownMessage("a message that is no JSON object")
+        raise UnknownMessage("a message that is not a JSON object")
     return said
 
 
@@ -147,14 +147,14 @@ def _eventbridge(message: Mapping[str, Any]) -> Event:
                 tags=_texts(detail.get("tags")),
                 parameters=_texts(detail.get("parameters")),
             )
-    raise UnknownMessage(f"a message of another kind ({kind or 'without a detail-type'})")
+    raise UnknownMessage(f"a message of an unknown kind ({kind or 'no detail-type'})")
 
 
 def _records(records: list[dict[str, Any]]) -> Iterator[ObjectEvent]:
     for record in records:
         name = record["eventName"].removeprefix("s3:")
         kind = next((kind for prefix, kind in _CLASSIC_KINDS.items() if name.startswith(prefix)), None)
-        if kind is not None:  # others, such as of replication or tags, are of no concern here
+        if kind is not None:  # other events, such as replication or tagging, do not matter here
             said = record["s3"]["object"]
             key = unquote_plus(said["key"], errors="strict")
             yield _object_event(kind, record["s3"], key, said.get("versionId"), said.get("eTag"))

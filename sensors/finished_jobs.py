@@ -1,6 +1,6 @@
-"""When a bucket's job has ended: the run that ingests its report, asked for once.
+"""When a bucket's job has ended: the request for the run that loads its report, made once.
 
-What both batch sensors share; how each hears of a job does not belong here.
+Both batch sensors share it. How each learns of a job does not belong here.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from jobs.runs import UNSUCCESSFUL
 from resources import S3ControlResource
 
 MOST_ATTEMPTS = 3
-"""Runs that may fail over one report: what failed for a passing reason is asked for again."""
+"""How many runs may fail over one report: a passing cause gets another try."""
 
 
 @dataclass(frozen=True)
 class NoRun:
-    """Why no run is asked for; `later`: because the job goes on, so that one will be."""
+    """Why no run is started; `later`: whether one will be, since the job still runs."""
 
     why: str
     later: bool = False
@@ -45,9 +45,9 @@ def ingest_request(
     job_id: str,
     head_start: timedelta = timedelta(0),
 ) -> dg.RunRequest | NoRun:
-    """The run that ingests a job's report, or why there is none to ask for.
+    """The request for the run that loads a job's report, or why no run is needed.
 
-    Arguments: `head_start`, for how long a job that has ended is left to the event of its end.
+    Arguments: `head_start`, how long to wait for the event of a job that has ended.
     Raises S3ControlError, LakeError.
     """
     record = job_record(lake, bucket, job_id)
@@ -62,9 +62,7 @@ def ingest_request(
     if not state.ended or (state.status == VANISHED and record.age < YOUNG):
         return NoRun(f"'{bucket}' waits for the job {job_id}: {state.status}, {state.progress}", later=True)
     if state.ended_at and utc_now() - state.ended_at < head_start:
-        return NoRun(
-            f"the job {job_id} of '{bucket}' has just ended: its event may be on its way", later=True
-        )
+        return NoRun(f"the job {job_id} of '{bucket}' has just ended: its event may still come", later=True)
     return dg.RunRequest(
         run_key=f"job:{job_id}{attempt}", job_name=INGEST_JOB, partition_key=bucket, tags={JOB_TAG: job_id}
     )
@@ -73,7 +71,7 @@ def ingest_request(
 def compute_request(
     instance: dg.DagsterInstance, lake: Lake, s3_control: S3ControlResource, bucket: str, job_id: str
 ) -> dg.RunRequest | NoRun:
-    """The run that ingests the report of a job of AWS Batch, or why there is none to ask for.
+    """The request for the run that loads the report of an AWS Batch job, or why no run is needed.
 
     Raises S3ControlError, LakeError.
     """
@@ -86,7 +84,7 @@ def compute_request(
     if state.status == VANISHED:
         return NoRun(f"AWS Batch knows no job {job_id} of '{bucket}': skipped")
     if not state.ended:
-        return NoRun(f"'{bucket}' waits for the job {job_id} of AWS Batch: {state.status}", later=True)
+        return NoRun(f"'{bucket}' waits for the AWS Batch job {job_id}: {state.status}", later=True)
     return dg.RunRequest(
         run_key=f"compute:{job_id}{attempt}",
         job_name=INGEST_JOB,
@@ -96,14 +94,14 @@ def compute_request(
 
 
 def _attempt(instance: dg.DagsterInstance, tag: str, bucket: str, job_id: str) -> str | NoRun:
-    """What tells the next run for a job from those that failed, in its key; or why there is to be none."""
-    # Either sensor may have asked: Dagster's own keys tell apart the runs of one sensor only.
+    """The suffix of the next run's key, which sets it apart from failed runs; or why no run is needed."""
+    # Either sensor may have started it: Dagster compares run keys within one sensor only.
     runs = instance.get_runs(dg.RunsFilter(tags={tag: job_id}))
     if any(run.status not in UNSUCCESSFUL for run in runs):
-        return NoRun(f"the run for the job {job_id} of '{bucket}' was requested already")
+        return NoRun(f"a run for the job {job_id} of '{bucket}' was started already")
     if len(runs) >= MOST_ATTEMPTS:
         return NoRun(
-            f"{len(runs)} runs for the job {job_id} of '{bucket}' failed, the last is {runs[0].run_id}: when "
-            f"its reason is out of the way, materialize checksums[{bucket}]"
+            f"{len(runs)} runs for the job {job_id} of '{bucket}' failed, the last is {runs[0].run_id}: "
+            f"remove the cause, then materialize checksums[{bucket}]"
         )
     return f":{len(runs) + 1}" if runs else ""

@@ -1,9 +1,9 @@
-"""Taking messages from a queue so that none is lost: a tick's messages are deleted by the next one.
+"""Takes messages from a queue so that none is lost: each tick deletes the messages of the tick before.
 
-Dagster commits a tick after the sensor's function has returned, and its cursor last of all. Messages
-deleted within the tick that received them would be lost with a tick that fails. So the cursor holds the
-receipts of what was dealt with, and the tick that finds them there, which proves the commit, deletes
-them. Messages that are not dealt with come again by themselves.
+Dagster commits a tick after the sensor's function has returned, and its cursor last. If a tick deleted
+its own messages and then failed, they would be lost. So the cursor holds the receipts of messages that
+were dealt with. The next tick finds them in its cursor, which proves the commit, and deletes them. SQS
+delivers all other messages again.
 """
 
 import json
@@ -16,8 +16,8 @@ from sensors.events import Event, UnknownMessage, read_message
 class Inbox:
     """The messages of one tick.
 
-    Arguments: `cursor` as the tick was given it: its messages are deleted now; `limit`, how many
-    messages to take at most. Raises QueueUnreachable.
+    Arguments: `cursor` of the tick, whose messages are deleted now; `limit`, how many messages to take at
+    most. Raises QueueUnreachable.
     """
 
     def __init__(self, queue: OpenQueue, cursor: str | None, limit: int = 100) -> None:
@@ -26,16 +26,16 @@ class Inbox:
         self._done: list[str] = []
 
     def events(self, message: Message, log: Callable[[str], object]) -> list[Event]:
-        """What a message tells of. One that is unknown is dealt with: `log` takes why, once."""
+        """The events in a message. An unknown message counts as dealt with; `log` takes why."""
         try:
             return read_message(message.body)
         except UnknownMessage as unknown:
-            log(f"acknowledged without effect: {unknown}")
+            log(f"ignored: {unknown}")
             self.done(message)
             return []
 
     def done(self, message: Message) -> None:
-        """A message is dealt with, as soon as this tick is committed."""
+        """Mark a message as dealt with: it is deleted once this tick is committed."""
         if message.receipt not in self._done:
             self._done.append(message.receipt)
 

@@ -1,7 +1,8 @@
-"""Has new objects read, and held against what was recorded of them, soon after they arrived.
+"""Checks new objects against their recorded checksums soon after upload.
 
-From `Object Created` events of a queue, those of a tick together in one run a bucket. An event is a hint:
-the run looks for the object itself. Objects of a bucket with another engine than `stream` are left to that.
+Reads the queue `new_objects` every 30 seconds for `Object Created` events and starts `ingest_selected`:
+one run a bucket, for all objects that this tick's events name. An event is only a hint: the run looks up
+the object itself. Buckets with another engine than `stream` are left out.
 """
 
 import dagster as dg

@@ -1,9 +1,10 @@
-"""Has restored objects read, and looks again at those that are not restored yet.
+"""Checks objects that were restored from an archive, and looks again at those that are not ready.
 
-What is ready is read at once: named by `Object Restore Completed` events where the catalog has a queue for
-them, or found by a look. Looks follow each other in the time that S3 needs: 4 minutes for Expedited, 12
-hours for DEEP_ARCHIVE with Bulk, else 4 hours; never while what was ready is still being read. A look that
-failed is repeated after a quarter of an hour, and then ever later, at most 12 hours.
+Every minute it reads the queue `restore_completion` for `Object Restore Completed` events, if the catalog
+has that queue, and the results of each bucket's last look (asset `restored`). It starts `ingest_selected`
+for the objects that can be read now. It starts `restore_bucket` when it is time to look again: after 4
+minutes for Expedited, 12 hours for DEEP_ARCHIVE with Bulk, else 4 hours, and not before objects found
+ready were read. A failed look is repeated after 15 minutes, then with delays that double, up to 12 hours.
 """
 
 import json
@@ -22,7 +23,7 @@ from sensors.selecting import take_batch
 
 _RESTORED = dg.AssetKey(RESTORED_ASSET)
 READING = "fixity/reading"
-"""The tag of runs that read what a look found ready."""
+"""The tag of runs over objects that a look found ready."""
 
 
 def restore_completion_sensor(catalog: Catalog) -> dg.SensorDefinition:
@@ -57,14 +58,14 @@ def restore_completion_sensor(catalog: Catalog) -> dg.SensorDefinition:
         return dg.SensorResult(
             run_requests=requests,
             cursor=cursor,
-            skip_reason=None if requests else "nothing is restored, and it is not time to look again",
+            skip_reason=None if requests else "no restored objects, and it is not time to look again",
         )
 
     return restore_completion
 
 
 def _after_the_last_look(instance: dg.DagsterInstance, bucket: str, now: float) -> Iterator[dg.RunRequest]:
-    """Read what the last look found ready; look again when it is time. Run keys see to once for each look."""
+    """Read what the last look found ready; look again when it is time. Run keys make it once a look."""
     looks = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=_RESTORED, asset_partitions=[bucket]), limit=1
     ).records

@@ -1,9 +1,10 @@
-"""Gathers the results of a map run as soon as its manifest appears, once for each manifest.
+"""Gathers the results of a map run when its manifest appears, once for each manifest.
 
-S3 announces the manifest over SQS, through EventBridge or as a classic notification, directly or wrapped
-by SNS. Whatever a message says, the manifest is looked at first. What no message announced is found by
-listing the last two weeks' manifests every quarter of an hour; a run that failed is tried again then, unless
-its results were refused.
+Every 30 seconds it reads the queue `results_manifest`, if the catalog has one, for S3's `Object Created`
+events (from EventBridge, or classic notifications, directly or through SNS). Every 15 minutes it also
+lists the manifests of the last two weeks, to find those that no event named. It starts
+`gather_map_results` for each new manifest that exists. A failed run is started again after a listing, up
+to three runs in all, unless the results were refused.
 """
 
 import json
@@ -85,7 +86,7 @@ def map_results_sensors(
                 for run in _announced(settings, inbox.events(message, context.log.info), context.log.info):
                     head = bucket.head(run.manifest)
                     if head is None:
-                        context.log.info(f"announced, but not there: {run.url}")
+                        context.log.info(f"an event names a manifest that does not exist: {run.url}")
                     else:
                         found[run.manifest] = run, head
                 inbox.done(message)
@@ -120,8 +121,8 @@ def map_results_sensors(
 
 
 def _run_key(instance: dg.DagsterInstance, manifest: str) -> str:
-    """The key of the run that a manifest needs: a new one only where all runs before failed, and may have
-    gone well a little later."""
+    """The key of the run that a manifest needs: a new key only if all earlier runs failed and another
+    attempt may succeed."""
     for attempt in range(1, _ATTEMPTS + 1):
         key = manifest if attempt == 1 else f"{manifest}:{attempt}"
         runs = instance.get_runs(dg.RunsFilter(tags={_RUN_KEY: key}))
@@ -133,7 +134,7 @@ def _run_key(instance: dg.DagsterInstance, manifest: str) -> str:
 def _announced(
     settings: MapResults, events: Iterable[Event], log: Callable[[str], object]
 ) -> Iterator[MapRun]:
-    """The map runs whose manifests were created, as the events say."""
+    """The map runs whose manifests were created, according to the events."""
     for event in events:
         if (
             isinstance(event, ObjectEvent)
@@ -145,4 +146,4 @@ def _announced(
             try:
                 yield MapRun.of(event.bucket, event.key, settings.prefix, settings.results_key)
             except ResultsRefused as refused:
-                log(f"acknowledged without effect: {refused}")
+                log(f"ignored: {refused}")

@@ -1,4 +1,4 @@
-"""From events of objects to runs over just these objects: which bucket they are of, once for each message."""
+"""From object events to runs over just these objects: which bucket they are in, once for each message."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ EVENTS = "fixity/events"
 
 @dataclass
 class EventBatch:
-    """What one tick's messages name, by bucket of the catalog, and the run key's making."""
+    """The objects that one tick's messages name, by bucket of the catalog; `bodies` make the run key."""
 
     objects: dict[str, list[Wanted]] = field(default_factory=dict)
     bodies: list[str] = field(default_factory=list)
 
     def requests(self, lake: Lake, purpose: Literal["new", "restored"]) -> list[dg.RunRequest]:
-        """A run for each bucket. A message that is delivered again makes no second run.
+        """A run for each bucket. A message that is delivered twice starts one run.
 
         Raises LakeError.
         """
@@ -85,12 +85,12 @@ def _add(
             continue
         key = below_prefix(bucket, event.key)
         if key is not None and not wanted(bucket.name):
-            log(f"{event.key} of {event.bucket}: objects of {bucket.name} are not read upon such events")
+            log(f"{event.key} of {event.bucket}: events do not start runs for {bucket.name}, skipped")
             left = True
         elif key is not None:
             version = event.version_id if bucket.versions == "all" else None
             batch.objects.setdefault(bucket.name, []).append((key, version))
             found = True
     if not found and not left:
-        log(f"no bucket of the catalog has {event.key} of {event.bucket}")
+        log(f"{event.key} of {event.bucket} is in no bucket of the catalog")
     return found

@@ -124,7 +124,7 @@ def test_a_bucket_that_cannot_be_reached_is_status_3_and_said_plainly(platform: 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["verify", "deposti"], "did you mean 'deposit'?"),
+        (["verify", "deposti"], "Did you mean 'deposit'?"),
         (["checksums", "nothing"], "the catalog has no bucket 'nothing'"),
         (["verify"], "Missing argument"),
         (["frobnicate"], "No such command"),

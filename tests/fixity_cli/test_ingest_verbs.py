@@ -61,7 +61,7 @@ def test_ingest_of_a_key_and_of_a_list(platform: Platform) -> None:
         ("no-such-file.csv", "a checksum needs exactly one KEY"),
         ("bad.csv", "bad.csv, line 3: 'xyz' does not say which algorithm it is"),
         ("wrong.csv", "must name the columns key and checksum"),
-        ("empty.csv", "empty.csv: there is no object in it"),
+        ("empty.csv", "empty.csv: no object in it"),
         ("versions.csv", "versions.csv, line 2: a has a version_id"),
     ],
 )
@@ -123,7 +123,7 @@ def test_an_estimate_says_of_how_many_objects_nobody_could_tell(
     assert dry.exit_code == 0, dry.stderr
     assert dry.stdout.splitlines()[:2] == [
         "GLACIER: 1 objects, 3 B, Bulk, $0.00",
-        "Not in the estimate, since nobody could look where they lie: 1 objects, 3 B (gone: "
+        "Not in the estimate, because their storage tier is unknown: 1 objects, 3 B (gone: "
         "DeletedSinceListed: the object was deleted since it was listed)",
     ]
 
@@ -176,12 +176,12 @@ def test_a_deposit_is_verified_by_a_pair_whose_source_is_a_directory(platform: P
     }
     assert worse.exit_code == 1
     no_directory = plain("deposit", PAIR, folder=platform.folder)
-    assert (no_directory.exit_code, "is no local directory: use fixity verify" in no_directory.stderr) == (
+    assert (no_directory.exit_code, "is not a local directory: use fixity verify" in no_directory.stderr) == (
         2,
         True,
     )
     unknown = plain("deposit", "uplaod", "--catalog", "pair.yaml", folder=platform.folder)
-    assert (unknown.exit_code, "did you mean 'upload'?" in unknown.stderr) == (2, True)
+    assert (unknown.exit_code, "Did you mean 'upload'?" in unknown.stderr) == (2, True)
 
 
 def test_records_of_what_the_catalog_leaves_out_are_not_asked_for(platform: Platform) -> None:
@@ -197,5 +197,5 @@ def test_records_of_what_the_catalog_leaves_out_are_not_asked_for(platform: Plat
     none = plain("ingest", PAIR, "--expected", "left-out.csv", folder=platform.folder)
     assert (none.exit_code, none.stderr) == (
         2,
-        f"all that is named is left out by `exclude` of {PAIR} in the catalog\n",
+        f"`exclude` of {PAIR} in the catalog leaves out all of these objects\n",
     )

@@ -43,7 +43,7 @@ def test_a_bucket_is_rolled_through_by_hand_and_what_came_of_it_can_be_asked_for
     assert due.stdout.startswith("never") and "3 of 3 objects" in due.stderr
     rolled = fixity(archive, "roll", "letters", "--items", "2")
     assert rolled.returncode == 0 and "Succeeded:          2" in rolled.stdout, rolled.stderr
-    assert "No more were taken: batch_items allows 2 objects" in rolled.stdout
+    assert "The batch ended early: batch_items allows 2 objects" in rolled.stdout
     times = (archive / "data/a").stat()
     (archive / "data/a").write_text("CONTENT OF a")
     os.utime(archive / "data/a", ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -64,9 +64,9 @@ def test_a_bucket_is_rolled_through_by_hand_and_what_came_of_it_can_be_asked_for
     ("words", "status", "said"),
     [
         (["roll", "other"], 2, "has no term"),
-        (["due", "other"], 2, "has no term"),
-        (["due", "letter"], 2, "did you mean 'letters'?"),
-        (["premis", "letters", "--since", "yesterday"], 2, "'yesterday' is no date"),
+        (["due", "other"], 2, "has no `fixity_every`"),
+        (["due", "letter"], 2, "Did you mean 'letters'?"),
+        (["premis", "letters", "--since", "yesterday"], 2, "'yesterday' is not a date"),
         (["sql", "selec"], 2, "syntax error"),
         (["due", "letters"], 3, "there is no inventory of 'letters' yet"),
     ],

@@ -60,5 +60,5 @@ def test_a_queue_that_is_not_there_is_named(tmp_path: Path, moto_server: MotoSer
     opened = open_queue(tmp_path, moto_server, url)
     with pytest.raises(QueueUnreachable, match=r"nobody cannot be read: .*NonExistentQueue"):
         opened.receive(limit=1)
-    with pytest.raises(QueueUnreachable, match="nobody cannot be written"):
+    with pytest.raises(QueueUnreachable, match="nobody cannot be deleted"):
         opened.delete(["receipt"])

@@ -35,8 +35,8 @@ def test_foreign_jobs_garbage_and_other_events_are_acknowledged_and_named(
     tick = batch.tick(instance, "batch_completion")
     assert not tick.run_requests
     said = reason(tick)
-    assert "the job not-ours is a foreign job, without a receipt: skipped" in said
-    assert "no JSON object" in said and "is New: nothing to do yet" in said
+    assert "the job not-ours was not submitted by this platform: skipped" in said
+    assert "not a JSON object" in said and "is New: nothing to do yet" in said
     batch.tick(instance, "batch_completion", tick.cursor)
     assert batch.queue.kept == 0
 
@@ -82,7 +82,7 @@ def test_a_job_that_has_just_ended_is_left_to_its_event(
     batch.request(instance, PAIR)
     batch.control.jobs.wait()
     tick = batch.tick(instance, "batch_reconciliation")
-    assert not tick.run_requests and "its event may be on its way" in reason(tick)
+    assert not tick.run_requests and "its event may still come" in reason(tick)
 
 
 def test_a_run_that_one_sensor_asked_for_is_not_asked_for_by_the_other(

@@ -29,7 +29,7 @@ def _reason(result: dg.SensorResult) -> str:
 
 def test_without_tables_nothing_happens(platform: Platform, instance: dg.DagsterInstance) -> None:
     result = _tick(platform, instance)
-    assert not result.run_requests and _reason(result) == "no new tables"
+    assert not result.run_requests and _reason(result) == "no new checksums"
 
 
 def test_the_first_side_waits_and_the_tick_says_for_which(

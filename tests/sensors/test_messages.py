@@ -56,6 +56,6 @@ def test_garbage_is_noted_and_acknowledged(tmp_path: Path, moto_server: MotoServ
     notes: list[str] = []
     inbox = Inbox(opened, None)
     assert inbox.events(inbox.messages[0], notes.append) == []
-    assert notes == ["acknowledged without effect: a message that is no JSON object"]
+    assert notes == ["ignored: a message that is not a JSON object"]
     Inbox(opened, inbox.cursor)
     assert queue.kept == 0
