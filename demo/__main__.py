@@ -67,7 +67,7 @@ def demo(
     if status not in (0, 1):
         sys.exit(f"the verification could not be done (exit status {status})")
     print(
-        f"\nVerified in {took:.1f} s. Exit status {status}: {'problems found' if status else 'all objects match'}."
+        f"\nVerified in {took:.1f} s. Status {status}: {'problems found' if status else 'all objects match'}."
     )
     relative = HOME.relative_to(Path.cwd())
     print(
