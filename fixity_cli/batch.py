@@ -43,8 +43,8 @@ def request(
 ) -> None:
     """Submit an S3 Batch job that computes the checksums of a bucket, or of both buckets of a pair.
 
-    A name that is both a pair and a bucket means the pair, without --keys. A job may take a week. When it
-    ends, the running platform (`fixity dev`) loads its report by itself.
+    A name of both a pair and a bucket means the pair; with --keys, its source.
+    A job may take a week. `fixity dev` loads its report when it ends.
     """
     from fixity_cli.runs import runner
     from jobs.names import REQUEST_JOB

@@ -21,8 +21,8 @@ def dev(
 ) -> None:
     """Start the Dagster UI, and the daemon that runs schedules and sensors. Ctrl-C ends both.
 
-    Only this machine can reach the UI. Dagster keeps its runs in DAGSTER_HOME, else in `.dagster/` beside
-    the catalog.
+    Only this machine can reach the UI.
+    Dagster keeps its runs in DAGSTER_HOME, else in .dagster/ beside the catalog.
     """
     from fixity.catalog import ENVIRONMENT
     from fixity_cli.instance import prepare_home

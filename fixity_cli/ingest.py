@@ -141,7 +141,8 @@ def restore(
 ) -> None:
     """Print what restoring a bucket's archived objects costs, then request it.
 
-    Uses the newest inventory. The sensor restore_completion checks the objects once they are restored.
+    Uses the newest inventory.
+    The sensor restore_completion checks the objects once they are restored.
     """
     from fixity_cli.restore import say_estimate
     from fixity_cli.runs import runner

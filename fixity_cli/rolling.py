@@ -1,4 +1,4 @@
-"""The verbs of rolling fixity: what is due, a batch by hand, one object by hand, and the coverage."""
+"""The verbs of rolling fixity: list due objects, check a batch or one object, show the coverage."""
 
 from __future__ import annotations
 
