@@ -88,7 +88,7 @@ def say_damage(ended: Ended) -> None:
     """Print the damaged objects on stderr, with when they were last right."""
     for each in ended.damaged:
         version = f" ({each['version_id']})" if each["version_id"] else ""
-        last = f"last right {each['good_at']}" if each["good_at"] else "never seen to be right"
+        last = f"last right {each['good_at']}" if each["good_at"] else "never right before"
         typer.echo(f"damaged: {each['key']}{version}: {last}, wrong since {each['damaged_at']}", err=True)
 
 
