@@ -97,7 +97,7 @@ def test_a_run_that_one_sensor_asked_for_is_not_asked_for_by_the_other(
         tags={**request.tags, "dagster/partition": PAIR},
     )
     tick = batch.tick(instance, "batch_reconciliation")
-    assert not tick.run_requests and f"the run for the job {job} of '{PAIR}' was requested" in reason(tick)
+    assert not tick.run_requests and f"a run for the job {job} of '{PAIR}' was started" in reason(tick)
 
 
 def test_a_run_that_failed_is_asked_for_again_but_three_times_at_most(
