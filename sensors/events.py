@@ -107,7 +107,7 @@ def read_message(body: str) -> list[Event]:
         return [_eventbridge(message)]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = message.get("detail-type") or "notification"
-        raise UnknownMessage(f"a '{what}' message of an unknown form ({error!r})") from error
+        raise UnknownMessage(f"a message '{what}' of an unknown form ({error!r})") from error
 
 
 def _unwrapped(body: str) -> dict[str, Any]:
