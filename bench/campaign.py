@@ -21,10 +21,12 @@ from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Plan, hash_shard, make_plan
 from fixity.lake import Lake, LocalLake
 from fixity.lake.paths import scratch_folder
-from fixity.ledger import Settings, ready
+from fixity.ledger import Settings
+from fixity.ledger.damage import damage_after
 from fixity.ledger.expected import with_expectations
 from fixity.ledger.inventory import take_inventory
-from fixity.rolling import damaged_now
+from fixity.ledger.known import known_before
+from fixity.ledger.write import Checksums
 
 _BUCKET, _BYTES, _THREADS = "small", 50, 16
 _SETTINGS = Settings(timedelta(days=365), "SHA256")
@@ -63,18 +65,19 @@ def _timed(work: Callable[[str], None]) -> Usage:
 
 
 def _campaign(store: BucketReader, lake: Lake, run_id: str) -> None:
-    """List, say what is expected, read and judge, keep, say what is damaged."""
+    """List, say what is expected, read and judge, keep, say what is damaged: as the asset does."""
     inventory = take_inventory(store, lake, _BUCKET, run_id)
     with lake.workspace() as workspace:
         listed = lake.fetch(inventory.file, workspace)
-        known = None if run_id == "first" else ready(lake, _BUCKET, _SETTINGS, run_id)
+        known = known_before(lake, _BUCKET, _SETTINGS, run_id, print)
         expected = with_expectations(lake, known, listed, None, workspace)
-        plan = make_plan(inventory.file, expected, _SETTINGS.algorithm)
+        plan = replace(make_plan(inventory.file, expected, _SETTINGS.algorithm), rests_on=known.rests_on)
         if expected != listed:
             plan = replace(plan, inventory=f"{scratch_folder(run_id)}objects.parquet")
             lake.put(plan.inventory, expected)
-    _check(store, lake, plan, run_id)
-    assert not damaged_now(lake, ready(lake, _BUCKET, _SETTINGS, f"{run_id}-after"))
+        kept = _check(store, lake, plan, run_id)
+        listed = lake.fetch(inventory.file, workspace)
+        assert not damage_after(lake, _SETTINGS, lake.fetch(kept.file, workspace), listed, workspace)
 
 
 def _hashing(store: BucketReader, lake: Lake, run_id: str) -> None:
@@ -85,9 +88,10 @@ def _hashing(store: BucketReader, lake: Lake, run_id: str) -> None:
     _check(store, lake, plan, run_id)
 
 
-def _check(store: BucketReader, lake: Lake, plan: Plan, run_id: str) -> None:
+def _check(store: BucketReader, lake: Lake, plan: Plan, run_id: str) -> Checksums:
     scratch = scratch_folder(run_id)
     for shard in plan.shards:
         hash_shard(store, lake, scratch, plan, shard, run_id, _THREADS)
-    keep_checksums(lake, scratch, plan, _BUCKET, run_id)
+    kept = keep_checksums(lake, scratch, plan, _BUCKET, run_id)
     lake.remove(scratch)
+    return kept
