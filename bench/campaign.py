@@ -18,7 +18,7 @@ from bench.measure import Row, Usage, beside, in_turn
 from fixity.buckets import BucketReader, open_bucket
 from fixity.catalog import Bucket, Catalog
 from fixity.engines.stream.keep import keep_checksums
-from fixity.engines.stream.shards import Plan, hash_shard, make_plan
+from fixity.engines.stream.shards import Plan, Reading, hash_shard, make_plan
 from fixity.lake import Lake, LocalLake
 from fixity.lake.paths import scratch_folder
 from fixity.ledger import Settings
@@ -91,7 +91,7 @@ def _hashing(store: BucketReader, lake: Lake, run_id: str) -> None:
 def _check(store: BucketReader, lake: Lake, plan: Plan, run_id: str) -> Checksums:
     scratch = scratch_folder(run_id)
     for shard in plan.shards:
-        hash_shard(store, lake, scratch, plan, shard, run_id, _THREADS)
+        hash_shard(Reading(store, _THREADS), lake, scratch, plan, shard, run_id)
     kept = keep_checksums(lake, scratch, plan, _BUCKET, run_id)
     lake.remove(scratch)
     return kept

@@ -15,7 +15,7 @@ import pyarrow as pa
 from fixity.buckets import DEFAULT_CONCURRENCY, BucketReader, ListedObject, Sink, open_bucket
 from fixity.catalog import Algorithm, load_catalog
 from fixity.engines.stream.keep import keep_checksums
-from fixity.engines.stream.shards import hash_shard, make_plan
+from fixity.engines.stream.shards import Reading, hash_shard, make_plan
 from fixity.lake import Lake, LocalLake, open_lake
 from fixity.lake.paths import scratch_folder
 from fixity.ledger.inventory import take_inventory
@@ -48,7 +48,7 @@ def verify(store: BucketReader, lake: Lake, name: str, algorithm: Algorithm, thr
     with lake.workspace() as workspace:
         plan = make_plan(inventory.file, lake.fetch(inventory.file, workspace), algorithm)
     for shard in plan.shards:
-        hash_shard(store, lake, scratch, plan, shard, RUN_ID, threads)
+        hash_shard(Reading(store, threads), lake, scratch, plan, shard, RUN_ID)
     kept = keep_checksums(lake, scratch, plan, name, RUN_ID)
     store.close()
     if kept.succeeded != inventory.objects:

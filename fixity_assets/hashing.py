@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from fixity.engines.stream.shards import Plan, hash_shard
+from fixity.engines.stream.shards import Plan, Reading, hash_shard
 from fixity.lake import Lake
 from fixity_assets.describe import failures_in_plain_words
 from resources import LakeResource, ProgressResource, StoresResource
@@ -29,15 +29,11 @@ def hash_planned(
         plan, scratch, number = planned(kept_in)
         plan.refuse_elsewhere(bucket, stores.catalog.place_of(bucket))
         shard = plan.shards[number]
-        hash_shard(
+        reading = Reading(
             store,
-            kept_in,
-            scratch,
-            plan,
-            shard,
-            context.run.run_id,
             stores.threads(bucket),
+            stores.catalog.bucket(bucket).chunk_size,
             progress.hashing(context, bucket, plan, shard),
-            chunk_size=stores.catalog.bucket(bucket).chunk_size,
-            log=context.log.info,
+            context.log.info,
         )
+        hash_shard(reading, kept_in, scratch, plan, shard, context.run.run_id)

@@ -20,7 +20,7 @@ from fixity.catalog import Algorithm
 from fixity.digests.algorithms import Digest
 from fixity.engines.stream.engine import Check, check_object
 from fixity.engines.stream.keep import keep_checksums
-from fixity.engines.stream.shards import Plan, hash_shard, make_plan
+from fixity.engines.stream.shards import Plan, Reading, hash_shard, make_plan
 from fixity.lake import Lake
 from fixity.ledger.inventory import Inventory, take_inventory
 from fixity.ledger.write import Checksums
@@ -153,7 +153,7 @@ def check_inventory(
     plan = plan_of(lake, inventory, algorithm)
     scratch = f"scratch/{run_id}/"
     for shard in plan.shards:
-        hash_shard(store, lake, scratch, plan, shard, run_id, threads)
+        hash_shard(Reading(store, threads), lake, scratch, plan, shard, run_id)
     return keep_checksums(lake, scratch, plan, bucket, run_id)
 
 

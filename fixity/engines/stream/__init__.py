@@ -1,1 +1,1 @@
-"""The engine that reads objects itself: many at once, in parts that a killed run goes on from."""
+"""The engine that reads objects itself: many at once, in parts from which a killed run continues."""

@@ -1,8 +1,8 @@
-"""Large objects in chunks: after each, the digest's state is kept in scratch, and another process goes on.
+"""Checkpoints of large objects: after each chunk the digest's state is kept, so another process can continue.
 
-A state belongs to one object as it was listed and to one run with its re-executions: what was read
-months ago is no evidence of today. How a state looks is in `fixity.digests.resumable`, which objects are read
-in which order in `fixity.engines.stream.shards`.
+A state belongs to one object as it was listed, and to one run with its re-executions: bytes that were read
+months ago are no evidence of today. `fixity.digests.resumable` defines a state; the order of reading belongs
+to `fixity.engines.stream.shards`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from fixity.lake import Lake
 
 
 class Checkpoints:
-    """The states of the large objects that a run has under way.
+    """The states of the large objects that a run is reading.
 
-    Arguments: `folder` in the lake; `chunk_size` in bytes; `log` takes a text for people where a
-    state was taken up or thrown away. Raises LakeError.
+    Arguments: `folder` in the lake; `chunk_size` in bytes; `log` gets a message for people when a
+    state is used or discarded. Raises LakeError.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class Checkpoints:
         self._kept = {file.name for file in lake.list(folder)}
 
     def digest(self, item: ListedObject, algorithm: Algorithm, others: Iterable[Algorithm] = ()) -> Digest:
-        """A digest for one object, by several algorithms in one pass: for a large object, one that keeps its
-        state after each chunk, and that goes on from the state that was kept. Raises LakeError."""
+        """A digest for one object, by several algorithms in one pass. For a large object, it keeps its state
+        after each chunk, and continues from a state that was kept. Raises LakeError."""
         wanted = [algorithm, *(each for each in others if each != algorithm)]
         if item.size <= self._chunk_size or not RESUMABLE.issuperset(wanted):
             return digest_by(algorithm, others)
@@ -51,10 +51,10 @@ class Checkpoints:
             each: self._state(name, item, each) if name in self._kept else None
             for each, name in names.items()
         }
-        if len({state.count if state else 0 for state in states.values()}) > 1:  # killed between two of them
+        if len({state.count if state else 0 for state in states.values()}) > 1:  # killed between two states
             states = dict.fromkeys(wanted)
         for state in filter(None, [states[algorithm]]):
-            self._log(f"{item.key}: goes on after {bytes_text(state.count)} of {bytes_text(item.size)}")
+            self._log(f"{item.key}: continues after {bytes_text(state.count)} of {bytes_text(item.size)}")
         digests = {each: self._chunked(item, each, states[each], names[each]) for each in wanted}
         own = digests.pop(algorithm)
         return Digests(own, digests) if digests else own
@@ -75,10 +75,10 @@ class Checkpoints:
         try:
             state = State.from_json(self._lake.read_text(name), _subject(item, algorithm))
             if state.count >= item.size:
-                raise StateUnusable(f"it is of {state.count:,} bytes of an object of {item.size:,}")
+                raise StateUnusable(f"it counts {state.count:,} bytes, but the object has {item.size:,}")
         except (StateUnusable, UnicodeDecodeError) as error:
             self._log(
-                f"{item.key}: the state in {self._lake.location(name)} is thrown away, and the object "
+                f"{item.key}: the state in {self._lake.location(name)} is discarded, and the object is "
                 f"read from its start: {error}"
             )
             return None
@@ -91,7 +91,7 @@ def _subject(item: ListedObject, algorithm: Algorithm) -> str:
 
 
 class _ChunkedDigest(ResumableDigest):
-    """A digest that gives away its state at each multiple of `chunk_size` bytes."""
+    """A digest that calls `keep` with its state at each multiple of `chunk_size` bytes."""
 
     def __init__(
         self, algorithm: Algorithm, state: State | None, chunk_size: int, keep: Callable[[State], None]

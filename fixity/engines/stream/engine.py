@@ -1,7 +1,7 @@
 """The engine: reads many objects at once and makes a check of each.
 
-Objects come in as an inventory lists them, checks go out in the order in which they end. Memory is
-bounded by the threads' buffers. Which objects to read, and where checks are kept, is decided elsewhere.
+It takes objects in the inventory's order and gives checks in the order in which they end. Memory is
+bounded by the threads' buffers. Which objects to read, and where checks are kept, does not belong here.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 
-_AT_ONCE = 1024 * 1024  # bytes that are read to their end, wanted or not: asking costs more
-_BATCH = 8  # objects a thread takes at a time, and checks it gives back: fewer hand-overs
+_AT_ONCE = 1024 * 1024  # bytes; smaller objects are not interrupted: checking for it costs more
+_BATCH = 8  # objects that a thread takes at a time, and checks that it gives back
 
 
 class Check(NamedTuple):
     """One attempt at one object: `position` in the input, and the columns of the ledger that it fills.
 
     `status` is succeeded (with `checksum`), failed or skipped (with `error_code` and
-    `error_message`); `bytes_read` counts what was hashed; `checked_at` in UTC. `others`: checksums of the
-    same reading by other algorithms.
+    `error_message`); `bytes_read` counts the hashed bytes; `checked_at` in UTC. `others`: checksums of the
+    same bytes by other algorithms.
     """
 
     position: int
@@ -49,7 +49,7 @@ def check_object(
     now: Callable[[], datetime] = utc_now,
     sink: Sink | None = None,
 ) -> Check:
-    """Read one object into `digest`, by way of `sink` where one is given. Raises only BucketUnreachable."""
+    """Read one object into `digest`, through `sink` if there is one. Raises only BucketUnreachable."""
     try:
         store.read(item, sink or digest)
     except ObjectUnreadable as error:
@@ -61,11 +61,11 @@ def check_object(
 
 
 class _Stopped(Exception):
-    """The checks are no longer wanted; raised inside the threads only."""
+    """Nobody needs the checks any more; raised only inside the threads."""
 
 
 class _StoppableSink:
-    """Hands bytes to a digest until the checks are no longer wanted, so that a large object ends soon."""
+    """Passes bytes to a digest until the engine stops, so that a large object ends soon."""
 
     def __init__(self, digest: Digest, stop: threading.Event) -> None:
         self._digest = digest
@@ -95,8 +95,8 @@ def check_objects(
 
     Arguments: `items`, positions and objects, consumed a little ahead of the reading; `digest_of`
     makes the digest of the object at a position, in the thread that reads it.
-    Raises BucketUnreachable (the first one met) and whatever `items` raises. Then, and when the
-    iterator is closed, the threads end with the piece, or the small object, that they are reading.
+    Raises BucketUnreachable (the first one) and any error of `items`. After an error, and when the
+    iterator is closed, the threads end after the piece, or the small object, that they are reading.
     """
     source = iter(items)
     taking = threading.Lock()
@@ -104,7 +104,7 @@ def check_objects(
     done: queue.Queue[list[Check] | BaseException | None] = queue.Queue(maxsize=threads * 4)
 
     def take() -> list[tuple[int, ListedObject]]:
-        # Few large objects are shared out one by one, many small ones by the handful.
+        # Large objects one by one, small ones in batches.
         with taking:
             taken = []
             volume = 0
@@ -115,12 +115,12 @@ def check_objects(
                     break
             return taken
 
-    def give(what: list[Check] | BaseException | None) -> None:
+    def give(result: list[Check] | BaseException | None) -> None:
         while True:
             if stop.is_set():
                 raise _Stopped
             try:
-                return done.put(what, timeout=0.5)
+                return done.put(result, timeout=0.5)
             except queue.Full:
                 continue
 

@@ -1,4 +1,4 @@
-"""The end of a streamed run: its parts joined to one file of the ledger."""
+"""The end of a streamed run: joins its parts to one file of the ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fixity.tables import Provenance
 def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: str) -> Checksums:
     """Join the parts of a run to its table, `checksums/<bucket>/<run_id>.parquet`.
 
-    Raises LakeError when parts are missing: a table that lacks rows is never kept.
+    Raises LakeError if parts are missing: an incomplete table is never kept.
     """
     with lake.workspace() as workspace:
         inventory = Provenance.read(lake.fetch(plan.inventory, workspace))

@@ -1,8 +1,8 @@
-"""Shards: an inventory cut into pieces of work that are done, kept and resumed one by one.
+"""Shards: pieces of an inventory that are hashed, kept and resumed one by one.
 
-A shard is what one step of a run hashes; a part is what is kept at once in the scratch of the lake,
-so that a re-execution goes on after the last part. Both are ranges of rows of one inventory, so that
-the parts, one after the other, are the sorted table.
+One step of a run hashes one shard. It writes the checks to the lake's scratch in parts, so that a
+re-execution continues after the last part. Shards and parts are ranges of rows of one inventory: all parts
+in order are the sorted table. Which objects to read does not belong here.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Shard:
 @dataclass(frozen=True)
 class Plan:
     """How an inventory is hashed. `inventory` is its name in the lake; `algorithm` of the checksums;
-    `place`, where the bucket was when it was listed, None where the inventory does not say it; `rests_on`,
+    `place`, where the bucket was when it was listed, None if unknown; `rests_on`,
     what was known of a whole bucket (`fixity.ledger.known`), None for a plan of a few objects.
     """
 
@@ -74,22 +74,22 @@ class Plan:
         return sum(shard.size for shard in self.shards)
 
     def to_json(self) -> str:
-        """The plan as it is kept in scratch."""
+        """The plan as text, for scratch."""
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
         """The plan that `to_json` wrote."""
-        said = json.loads(text)
-        shards = [Shard(**shard) for shard in said["shards"]]
-        return cls(said["inventory"], said["algorithm"], shards, said.get("place"), said.get("rests_on"))
+        plan = json.loads(text)
+        shards = [Shard(**shard) for shard in plan["shards"]]
+        return cls(plan["inventory"], plan["algorithm"], shards, plan.get("place"), plan.get("rests_on"))
 
     def refuse_elsewhere(self, bucket: str, place: str) -> None:
-        """Raises AnotherPlace when the catalog's `place` of the bucket is not the one that was listed."""
+        """Raises AnotherPlace if the catalog's `place` of the bucket is not the one that was listed."""
         if self.place not in (None, place):
             raise AnotherPlace(
                 f"{bucket} was listed at {self.place}, but the catalog now says {place}: start a new run "
-                f"that materializes inventory[{bucket}] and checksums[{bucket}]; to go on with the old one, "
+                f"that materializes inventory[{bucket}] and checksums[{bucket}]; to continue the old one, "
                 "put the catalog back"
             )
 
@@ -123,7 +123,7 @@ def make_plan(inventory: str, file: Path, algorithm: Algorithm) -> Plan:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a shard has got: objects and bytes done, of all; those of finished parts included."""
+    """The progress of a shard: objects and bytes that are done, with those of finished parts, and all."""
 
     objects: int
     size: int
@@ -131,8 +131,25 @@ class Progress:
     of_size: int
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How a bucket is read.
+
+    store: the open bucket. threads: objects read at once. chunk_size: in bytes; a larger object keeps the
+    state of its digest after each chunk. progress: called after each object. log: gets messages for people.
+    now: returns the time in UTC.
+    """
+
+    store: BucketReader
+    threads: int
+    chunk_size: int = CHUNK_SIZE
+    progress: Callable[[Progress], None] = lambda progress: None
+    log: Callable[[str], None] = lambda text: None
+    now: Callable[[], datetime] = utc_now
+
+
 class _PartOfShard:
-    """A part being filled: checks arrive in any order and are kept when all are there."""
+    """A part in the making: checks arrive in any order; the part is kept when it is complete."""
 
     def __init__(self, rows: pa.Table) -> None:
         self.rows = rows
@@ -161,7 +178,7 @@ class _PartOfShard:
         return judged(pa.table(columns), expected).replace_schema_metadata({_SOFTWARE: this_software()})
 
     def others(self) -> list[tuple[Algorithm, ...]]:
-        """Of each row, the algorithms of what is expected of it."""
+        """For each row, the algorithms of its expected checksums."""
         if "expectations" not in self.rows.column_names:
             return [()] * self.rows.num_rows
         return [
@@ -170,28 +187,16 @@ class _PartOfShard:
         ]
 
 
-def hash_shard(
-    store: BucketReader,
-    lake: Lake,
-    scratch: str,
-    plan: Plan,
-    shard: Shard,
-    run_id: str,
-    threads: int,
-    progress: Callable[[Progress], None] = lambda progress: None,
-    now: Callable[[], datetime] = utc_now,
-    chunk_size: int = CHUNK_SIZE,
-    log: Callable[[str], None] = lambda text: None,
-) -> None:
+def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Shard, run_id: str) -> None:
     """Check all objects of a shard and keep the checks, part by part, below `scratch` in the lake.
 
-    Parts that are there already (from an attempt that was interrupted) are left as they are, and an
-    object larger than `chunk_size` bytes goes on after its last chunk, which goes to `log`.
-    Raises BucketUnreachable, LakeError; the parts finished until then stay.
+    After an interrupted attempt, its finished parts are not read again, and a large object continues after
+    its last chunk, with a message in the log.
+    Raises BucketUnreachable, LakeError; finished parts stay.
     """
     parts_to = parts_folder(scratch, plan)
     notices: deque[str] = deque()
-    checkpoints = Checkpoints(lake, f"{scratch}rehashes/", chunk_size, notices.append)
+    checkpoints = Checkpoints(lake, f"{scratch}rehashes/", reading.chunk_size, notices.append)
     kept = {file.name for file in lake.list(parts_to)}
     with lake.workspace() as workspace, pq.ParquetFile(lake.fetch(plan.inventory, workspace)) as table:
         rows = rows_of(table, shard.first, shard.objects)
@@ -217,10 +222,10 @@ def hash_shard(
         def digest_of(position: int, item: ListedObject) -> Digest:
             return checkpoints.digest(item, plan.algorithm, others.pop(position))
 
-        progress(Progress(objects, size, shard.objects, shard.size))
-        for check in check_objects(store, items(), digest_of, threads, now):
+        reading.progress(Progress(objects, size, shard.objects, shard.size))
+        for check in check_objects(reading.store, items(), digest_of, reading.threads, reading.now):
             while notices:  # left by the reading threads
-                log(notices.popleft())
+                reading.log(notices.popleft())
             part = part_of.pop(check.position)
             part_filling = filling[part.first]
             part_filling.add(check.position - part.first, check)
@@ -230,7 +235,7 @@ def hash_shard(
                 lake.put(part_file(parts_to, shard, part), file, replace=True)
             objects += 1
             size += sizes[check.position]
-            progress(Progress(objects, size, shard.objects, shard.size))
+            reading.progress(Progress(objects, size, shard.objects, shard.size))
 
 
 def plan_file(scratch: str) -> str:
@@ -239,15 +244,15 @@ def plan_file(scratch: str) -> str:
 
 
 def parts_folder(scratch: str, plan: Plan) -> str:
-    """Where the finished parts are: apart for each inventory and algorithm, so that what was done
-    by another plan of the same run is never taken for this one's."""
+    """The folder of the finished parts. Each inventory and algorithm has its own, so that parts of another
+    plan of the same run are never taken for parts of this one."""
     return f"{scratch}parts/{PurePosixPath(plan.inventory).stem}-{plan.algorithm}/"
 
 
 def fetch_parts(lake: Lake, scratch: str, plan: Plan, workspace: Path) -> list[Path]:
     """The files of all parts below `scratch`, in the order of the inventory.
 
-    Raises LakeError when parts are missing, TableUnreadable.
+    Raises LakeError if parts are missing, TableUnreadable.
     """
     folder = parts_folder(scratch, plan)
     files: list[Path] = []
@@ -274,9 +279,9 @@ def read_part(file: Path) -> pa.Table:
 
 
 def software_of(parts: Iterable[Path]) -> str | None:
-    """What made the checks of some parts: a run that was re-executed may be of two versions.
+    """The software that made some parts. A run that was re-executed after an upgrade has two versions.
 
-    None where a part does not say it, or cannot be read.
+    None if a part does not name it, or cannot be read.
     """
     found: set[str] = set()
     for part in parts:
@@ -288,5 +293,5 @@ def software_of(parts: Iterable[Path]) -> str | None:
 
 
 def part_file(parts: str, shard: Shard, part: Shard) -> str:
-    """A part's name in the lake; the order of the names is the order of the rows."""
+    """A part's name in the lake. Names sort in the order of the rows."""
     return f"{parts}{shard.first + part.first:012d}.parquet"

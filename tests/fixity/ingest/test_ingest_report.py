@@ -19,7 +19,7 @@ from fixity.buckets import ListedObject, ObjectUnreadable, Sink
 from fixity.buckets.s3.attributes import Attributes, Head
 from fixity.catalog import Algorithm
 from fixity.engines.stream.keep import keep_checksums
-from fixity.engines.stream.shards import hash_shard, make_plan
+from fixity.engines.stream.shards import Reading, hash_shard, make_plan
 from fixity.ingest.records import SOURCES, keep_given, read_given, take_baselines
 from fixity.ingest.report import IngestReport, IngestRun, make_ingest_report
 from fixity.ingest.verdict import verdict
@@ -83,7 +83,7 @@ def report(
         plan = make_plan(f"{scratch}expected.parquet", expected, preferred)
         lake.put(plan.inventory, Path(shutil.copy(expected, workspace / "copy.parquet")), replace=True)
         for shard in plan.shards:
-            hash_shard(store, lake, scratch, plan, shard, run_id, 2)
+            hash_shard(Reading(store, 2), lake, scratch, plan, shard, run_id)
         kept = keep_checksums(lake, scratch, plan, "b", run_id)
         lake.put(baselines_file("b", run_id), Path(shutil.copy(records, workspace / "records.parquet")))
         return report_again(lake, run_id, kept.file, workspace, **more)

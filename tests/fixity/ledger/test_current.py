@@ -13,7 +13,7 @@ import pytest
 
 from fixity.buckets import ListedObject, ObjectUnreadable, Sink
 from fixity.engines.stream.keep import keep_checksums
-from fixity.engines.stream.shards import hash_shard
+from fixity.engines.stream.shards import Reading, hash_shard
 from fixity.lake import Lake, LakeError, LocalLake
 from fixity.ledger import LeftOut
 from fixity.ledger.current import current_checksums
@@ -86,7 +86,7 @@ def test_a_table_that_lacks_a_part_is_never_kept(
     monkeypatch.setattr("fixity.engines.stream.shards.PART_OBJECTS", 2)
     store = store_of(*"abcdefg")
     plan = plan_of(lake, take_inventory(store, lake, "b", "i"))
-    hash_shard(store, lake, "scratch/r/", plan, plan.shards[0], "r", 1)
+    hash_shard(Reading(store, 1), lake, "scratch/r/", plan, plan.shards[0], "r")
     parts = lake.list("scratch/r/parts/")
     assert len(parts) == 4
     lake.remove("scratch/copy/")
@@ -105,7 +105,7 @@ def test_parts_of_another_cut_are_never_joined_to_a_table(tmp_path: Path) -> Non
     for size in (4, 2):  # as after an interruption and a new version of the platform
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("fixity.engines.stream.shards.PART_OBJECTS", size)
-            hash_shard(store, lake, "scratch/r/", plan, plan.shards[0], "r", 1)
+            hash_shard(Reading(store, 1), lake, "scratch/r/", plan, plan.shards[0], "r")
     with pytest.raises(LakeError, match="hash the bucket in a new run"):
         keep_checksums(lake, "scratch/r/", plan, "b", "r")
 

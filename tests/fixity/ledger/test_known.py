@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fixity.engines.stream.keep import keep_checksums
-from fixity.engines.stream.shards import hash_shard, make_plan
+from fixity.engines.stream.shards import Reading, hash_shard, make_plan
 from fixity.ledger.damage import Damage, damage_after, damage_after_some, damaged_now
 from fixity.ledger.expected import with_expectations
 from fixity.ledger.inventory import list_selection
@@ -52,7 +52,7 @@ class Campaigns(Rolling):
             plan = replace(plan, rests_on=known.rests_on)
             self.lake.put(plan.inventory, copy, replace=True)
             for shard in plan.shards:
-                hash_shard(self.store, self.lake, scratch, plan, shard, run_id, 2, now=self.now)
+                hash_shard(Reading(self.store, 2, now=self.now), self.lake, scratch, plan, shard, run_id)
             kept = keep_checksums(self.lake, scratch, plan, BUCKET, run_id)
             file = self.lake.fetch(kept.file, workspace)
             if keys:

@@ -19,7 +19,7 @@ from fixity.catalog import Algorithm
 from fixity.digests.state import State
 from fixity.engines.stream.checkpoints import Checkpoints
 from fixity.engines.stream.keep import keep_checksums
-from fixity.engines.stream.shards import hash_shard, plan_file
+from fixity.engines.stream.shards import Reading, hash_shard, plan_file
 from fixity.lake import LocalLake
 from fixity.ledger.inventory import take_inventory
 from tests.conftest import MakeBucket
@@ -37,14 +37,14 @@ CHILD = """
 import sys
 from pathlib import Path
 from fixity.lake import LocalLake
-from fixity.engines.stream.shards import Plan, hash_shard, plan_file
+from fixity.engines.stream.shards import Plan, Reading, hash_shard, plan_file
 from fixity.buckets import Throttle
 from tests.fixity.support import s3_store
 endpoint, bucket, lake = sys.argv[1:]
 lake = LocalLake(Path(lake))
 plan = Plan.from_json(lake.read_text(plan_file("scratch/root/")))
 store = s3_store(endpoint, bucket, throttle=Throttle(1, bandwidth=4 * 1024**2))
-hash_shard(store, lake, "scratch/root/", plan, plan.shards[0], "r1", 1, chunk_size=1024**2)
+hash_shard(Reading(store, 1, chunk_size=1024**2), lake, "scratch/root/", plan, plan.shards[0], "r1")
 """
 
 
@@ -94,10 +94,11 @@ def test_after_kill_9_another_process_goes_on_after_the_last_chunk(
     done = count_of(lake, name)
     assert 3 * MIB <= done < len(BODY)
     said: list[str] = []
-    hash_shard(store, lake, "scratch/root/", plan, plan.shards[0], "r2", 1, chunk_size=MIB, log=said.append)
+    reading = Reading(store, 1, chunk_size=MIB, log=said.append)
+    hash_shard(reading, lake, "scratch/root/", plan, plan.shards[0], "r2")
     assert store.given == len(BODY) - done
     (line,) = said
-    assert line.startswith("film.mkv: goes on after ")
+    assert line.startswith("film.mkv: continues after ")
     kept = keep_checksums(lake, "scratch/root/", plan, "b", "r2")
     (row,) = pq.read_table(tmp_path / "lake" / kept.file).to_pylist()
     assert (row["checksum"], row["bytes_read"]) == (sha256(BODY), len(BODY))
@@ -171,14 +172,14 @@ def test_an_object_overwritten_between_two_chunks_is_never_a_mixture(
     plan = plan_of(lake, take_inventory(store, lake, "b", "r1"))
     interrupted(lake, store, only(store, "film.mkv"), 5 * MIB)
     s3.put_object(Bucket=bucket, Key="film.mkv", Body=BODY[::-1])
-    hash_shard(store, lake, "scratch/root/", plan, plan.shards[0], "r2", 1, chunk_size=MIB)
+    hash_shard(Reading(store, 1, chunk_size=MIB), lake, "scratch/root/", plan, plan.shards[0], "r2")
     kept = keep_checksums(lake, "scratch/root/", plan, "b", "r2")
     (row,) = pq.read_table(tmp_path / "lake" / kept.file).to_pylist()
     assert (row["status"], row["error_code"], row["checksum"]) == ("skipped", "ChangedSinceListed", None)
 
 
 @pytest.mark.parametrize("damage", ["cut short", "another object's", "beyond the end", "no text"])
-def test_a_state_that_cannot_be_trusted_is_thrown_away_and_said(
+def test_a_state_that_cannot_be_trusted_is_discarded_with_a_message(
     damage: str, local: tuple[Path, LocalReader, LocalLake]
 ) -> None:
     _, store, lake = local
@@ -199,7 +200,7 @@ def test_a_state_that_cannot_be_trusted_is_thrown_away_and_said(
     said: list[str] = []
     digest = Checkpoints(lake, "scratch/root/rehashes/", MIB, said.append).digest(item, "SHA256")
     assert digest.count == 0
-    assert "thrown away" in said[0]
+    assert "discarded" in said[0]
     store.read(item, digest)
     assert digest.hexdigest() == sha256(BODY)
 

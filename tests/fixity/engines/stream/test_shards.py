@@ -17,7 +17,7 @@ from devstack import faults
 from devstack.faulty_proxy import FaultyProxy
 from fixity.buckets import BucketUnreachable, ListedObject, Sink
 from fixity.engines.stream.keep import keep_checksums
-from fixity.engines.stream.shards import Plan, Progress, Shard, cut, hash_shard, make_plan
+from fixity.engines.stream.shards import Plan, Progress, Reading, Shard, cut, hash_shard, make_plan
 from fixity.errors import AnotherPlace
 from fixity.lake import Lake, LocalLake
 from fixity.ledger.inventory import Inventory, take_inventory
@@ -138,12 +138,12 @@ def test_what_was_finished_counts_as_progress_of_the_run_that_goes_on(
     plan = plan_of(lake, take_inventory(store, lake, "b", "i"))
     store.at = 25
     with pytest.raises(BucketUnreachable):
-        hash_shard(store, lake, "scratch/r/", plan, plan.shards[0], "r", 1)
+        hash_shard(Reading(store, 1), lake, "scratch/r/", plan, plan.shards[0], "r")
     finished = len(lake.list("scratch/r/parts/")) * 5
     assert finished > 0
     store.at = None
     told: list[Progress] = []
-    hash_shard(store, lake, "scratch/r/", plan, plan.shards[0], "r", 1, told.append)
+    hash_shard(Reading(store, 1, progress=told.append), lake, "scratch/r/", plan, plan.shards[0], "r")
     assert [each.objects for each in told] == list(range(finished, 31))
     last = told[-1]
     assert (last.size, last.of_objects, last.of_size) == (plan.size, 30, plan.size)
@@ -188,7 +188,7 @@ def test_shards_may_be_hashed_in_any_order(tmp_path: Path, small_parts: None) ->
     store = filled(MemoryStore())
     plan = plan_of(lake, take_inventory(store, lake, "b", "i"))
     for shard in reversed(plan.shards):
-        hash_shard(store, lake, "scratch/r/", plan, shard, "r", 2, now=lambda: NOON)
+        hash_shard(Reading(store, 2, now=lambda: NOON), lake, "scratch/r/", plan, shard, "r")
     kept = keep_checksums(lake, "scratch/r/", plan, "b", "r")
     checked = rows(lake, kept.file)
     assert [row["key"] for row in checked] == [f"k{number:02}" for number in range(40)]
@@ -294,7 +294,7 @@ def test_parts_of_another_inventory_of_the_same_run_are_never_taken_for_this_one
     store = Interrupted()
     filled(store, 10)
     older = plan_of(lake, take_inventory(store, lake, "b", "older"))
-    hash_shard(store, lake, "scratch/r/", older, older.shards[0], "r", 1)
+    hash_shard(Reading(store, 1), lake, "scratch/r/", older, older.shards[0], "r")
     store.put("0 new", b"in front of all others")
     newer = take_inventory(store, lake, "b", "newer")
     kept = check_inventory(store, lake, newer, "r", threads=1)  # both have the scratch of one run
