@@ -130,6 +130,7 @@ def ingest(directory: Path, count: int, side: str = "source") -> Path:
     from fixity.engines.s3_batch.job_records import JobRecord
     from fixity.engines.s3_batch.keep import ingest_report
     from fixity.lake import LocalLake
+    from fixity.ledger.bucket_run import BucketRun
 
     made, lake = directory / f"{side}-{count}", LocalLake(directory / f"lake-{count}")
     inventory = directory / f"lake-{count}" / f"inventory/{side}/r.parquet"
@@ -140,7 +141,7 @@ def ingest(directory: Path, count: int, side: str = "source") -> Path:
     bucket = Bucket(name=side, engine="s3_batch", s3_batch=settings)
     when, name = _LISTED.isoformat(), f"inventory/{side}/r.parquet"
     job = JobRecord(side, "j", "r", when, name, "SHA256", "FULL_OBJECT", "m", "prefix")
-    kept = ingest_report(lake, LocalLake(made), bucket, job, f"run-{os.getpid()}")
+    kept = ingest_report(BucketRun(lake, bucket, f"run-{os.getpid()}"), LocalLake(made), job)
     assert kept.succeeded == kept.objects > 0.9 * count
     return Path(lake.location(kept.file))
 

@@ -21,9 +21,10 @@ from devstack.seaweedfs import REGION
 from fixity.catalog import Bucket, LedgerMapping, Store
 from fixity.catalog.clients import s3_client
 from fixity.engines.step_functions import MapRun, ResultsBucket, gather
-from fixity.engines.step_functions.checks import ToldChecks
-from fixity.engines.step_functions.keep_checks import keep_told
+from fixity.engines.step_functions.checks import MapChecksWriter
+from fixity.engines.step_functions.keep_checks import keep_checks
 from fixity.lake import LocalLake
+from fixity.ledger.bucket_run import BucketRun
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -111,13 +112,11 @@ def gather_run(url: str, folder: Path, elements: int) -> None:
     """Ours: the results object, and the checks in a ledger."""
     mapping = LedgerMapping(bucket="$.bucket", key="$.key", checksum="$.sha256")
     folder.mkdir(parents=True)
-    taker = ToldChecks(mapping, [Bucket(name="checked")], folder / "told.parquet")
+    taker = MapChecksWriter(mapping, [Bucket(name="checked")], folder / "checks.parquet")
     run = MapRun.of(_BUCKET, f"{_FOLDER}manifest.json")
     gathered = gather(_results(url), run, run.results_key(), each=taker.take)
-    kept = keep_told(
-        LocalLake(folder / "lake"), Bucket(name="checked"), MadeUpStore(elements), taker.close(), "bench",
-        run.url, datetime.now(UTC),
-    )  # fmt: skip
+    into = BucketRun(LocalLake(folder / "lake"), Bucket(name="checked"), "bench")
+    kept = keep_checks(into, MadeUpStore(elements), taker.close(), run.url, datetime.now(UTC))
     succeeded = kept.table.succeeded if kept.table else 0
     if not gathered.results == succeeded == elements:
         raise SystemExit(f"of {elements:,} results {gathered.results:,} were gathered, {succeeded:,} kept")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from fixity.engines.step_functions import MapRun, ResultsRefused
-from fixity.engines.step_functions.keep import Kept, find_run, keep_run
+from fixity.engines.step_functions.keep import Kept, Ledgers, find_run, keep_run
 from fixity.engines.step_functions.keep_checks import KeptChecks
 from fixity.lake import Lake
 from fixity.ledger.damage import damage_after
@@ -60,7 +60,7 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
             run = find_run(bucket, settings, context.partition_key)
             kept_in = lake.open()
 
-            def tell(name: str, table: Inventory | KeptChecks) -> None:
+            def announce(name: str, table: Inventory | KeptChecks) -> None:
                 # The tables of these buckets are new: whatever waits for them sees it by these events.
                 if isinstance(table, Inventory):
                     context.log_event(_inventory_event(kept_in, name, table))
@@ -68,9 +68,8 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
                     context.log_event(_checksums_event(kept_in, name, table.table, run))
                     _log_checks(context, kept_in, stores, name, table.table.file)
 
-            kept = keep_run(
-                bucket, run, stores.catalog.catalog, settings, kept_in, stores.open, context.run.run_id, tell
-            )
+            ledgers = Ledgers(kept_in, stores.catalog.catalog, stores.open, context.run.run_id)
+            kept = keep_run(bucket, run, settings, ledgers, announce)
         if kept.left_out or any(checks.left_out for checks in kept.checks):
             context.log.warning(f"results that do not count as checks: {_left_out(kept)}")
         gathered = kept.gathered

@@ -11,10 +11,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from fixity.catalog import Bucket
 from fixity.engines.step_functions import keep_checks as ledger
-from fixity.lake import Lake, LakeError
+from fixity.lake import LakeError
 from fixity.lake.database import open_database
+from fixity.ledger.bucket_run import BucketRun
 from fixity_assets import map_results as assets
 from jobs.names import CHECKSUMS_JOB, MAP_RESULTS_JOB, MAP_RUNS, REFUSED, REPORT_JOB
 from tests.conftest import MakeBucket
@@ -155,14 +155,14 @@ def test_a_failure_on_the_second_bucket_leaves_the_first_one_s_table_announced(
     platform.put("a", b"one")
     _checked(written, platform, {"a": b"one"})
     _checked(written, platform, {"a": b"one"}, bucket=platform.replica)
-    keep = ledger.keep_told
+    keep = ledger.keep_checks
 
-    def away_for_the_second(lake: Lake, bucket: Bucket, *more: Any) -> ledger.KeptChecks:  # noqa: ANN401
-        if bucket.name != PAIR:
+    def away_for_the_second(run: BucketRun, *more: Any) -> ledger.KeptChecks:  # noqa: ANN401
+        if run.bucket.name != PAIR:
             raise LakeError("the lake is away")
-        return keep(lake, bucket, *more)
+        return keep(run, *more)
 
-    monkeypatch.setattr("fixity.engines.step_functions.keep.keep_told", away_for_the_second)
+    monkeypatch.setattr("fixity.engines.step_functions.keep.keep_checks", away_for_the_second)
     assert not _run(platform, instance, written).success
     for table in ("inventory", "checksums"):
         assert instance.get_materialized_partitions(dg.AssetKey(table)) == {PAIR}

@@ -1,7 +1,6 @@
-"""Looks for the objects that a report does not name, or could not find: were they deleted, or overwritten?
+"""Looks for objects that a report does not name or did not find: were they deleted or overwritten?
 
-Only then is it known that an object which the other side of a pair lacks too is no missing one. How rows of
-a report are judged by themselves does not belong here.
+A deleted object is not missing in a replica. Judging the rows of a report does not belong here.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ from fixity.clock import utc_now
 from fixity.tables import CHECKSUMS, SKIPPED
 
 MOST = 100_000
-"""Objects of a report that are looked for, two minutes' work; of more than these the rest stay untold."""
+"""At most this many objects of a report are looked for, in about two minutes; other rows stay as they are."""
 
 NOT_IN_REPORT = "NotInReport"
 _THREADS = 16
 _SETTLED = pa.schema(
     [CHECKSUMS.field(name) for name in ("status", "error_code", "error_message", "checked_at")]
 )
-"""What may change: these rows have no checksum, and so are compared with nothing either way."""
+"""The columns that may change. These rows have no checksum, so their verdict stays the same."""
 
 Find = Callable[[str, str | None], ListedObject | None]
-"""Gives an object as it is listed now; as `BucketReader.find`."""
+"""Finds an object by key and version id as it is listed now, or None: `BucketReader.find`."""
 
 
 class Absentees:
-    """Settles the rows of absent objects, table by table.
+    """Looks for the absent objects of a report's checks, table by table.
 
-    Arguments: `find`, None where nobody can look.
+    Arguments: `find`; without it, all checks stay as they are.
     """
 
     def __init__(self, find: Find | None) -> None:
@@ -43,7 +42,7 @@ class Absentees:
         self._left = MOST
 
     def settle(self, checks: pa.Table) -> pa.Table:
-        """The checks, those of objects that are gone or others by now as skipped ones.
+        """The checks; those of objects that were deleted or overwritten become skipped ones.
 
         Raises BucketUnreachable.
         """
@@ -74,11 +73,11 @@ class Absentees:
         found = self._find(row["key"], row["version_id"])
         if found is not None and row["etag"] in (None, found.etag):
             return row
-        code, what = (DELETED, "deleted") if found is None else (CHANGED, "overwritten")
+        code, change = (DELETED, "deleted") if found is None else (CHANGED, "overwritten")
         return {
             **row,
             "status": SKIPPED,
             "error_code": code,
-            "error_message": f"the object was {what} since it was listed",
+            "error_message": f"the object was {change} since it was listed",
             "checked_at": utc_now(),
         }

@@ -22,6 +22,7 @@ from fixity.engines.s3_batch.job_records import (
     outcome_of,
 )
 from fixity.lake import Lake
+from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.write import Checksums
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def finished_job(
     job_id: str | None = None,
     computed: JobState | None = None,
 ) -> tuple[JobRecord, JobState]:
-    """The job whose report should be ingested. The outcome of a job that failed or was cancelled is kept.
+    """The job whose report should be ingested. Keeps the outcome of a job that failed or was cancelled.
 
     Arguments: `job_id`, the job of an event; by default the newest. `computed`, the state of a job of AWS
     Batch, if the event was about one.
@@ -75,51 +76,37 @@ def finished_job(
 
 
 def ingest_job(
-    lake: Lake,
-    reports: Callable[[str], Lake],
-    bucket: Bucket,
-    state: JobState,
-    run_id: str,
-    find: Find | None = None,
-    place: str | None = None,
+    run: BucketRun, reports: Callable[[str], Lake], state: JobState, find: Find | None = None
 ) -> tuple[JobRecord, Checksums]:
     """Keep the checks of a finished job, and its outcome. Returns the job and the checks.
 
     Arguments: `reports` opens a report bucket by its name; `state`, from `finished_job`; `find` looks for
-    objects that the report does not name; `place`, where the bucket is.
+    objects that the report does not name.
     Raises ReportUnusable, NothingToIngest if there is no report, TableMissing, AnotherPlace,
     BucketUnreachable, LakeError.
     """
-    from fixity.engines.s3_batch.keep import (  # here: it imports DuckDB, which looking does not need
+    from fixity.engines.s3_batch.keep import (  # here: it imports DuckDB, which `finished_job` does not need
         ingest_report,
         keep_empty,
     )
 
-    record = job_record(lake, bucket.name, state.job_id)
+    lake, name = run.lake, run.bucket.name
+    record = job_record(lake, name, state.job_id)
     assert record is not None  # `finished_job` found it
     try:
-        kept = (
-            keep_empty(lake, bucket, record, run_id, find, place)
-            if state.empty
+        if state.empty:
+            kept = keep_empty(run, record, find)
+        else:
             # The report bucket of the job's request; the catalog may have changed since.
-            else ingest_report(
-                lake,
-                reports(record.report_bucket),
-                bucket,
-                record,
-                run_id,
-                state if state.counted else None,
-                find,
-                place,
-            )
-        )
+            report_bucket = reports(record.report_bucket)
+            kept = ingest_report(run, report_bucket, record, state if state.counted else None, find)
     except NoReport as error:
         if state.status == VANISHED:
-            keep_outcome(lake, bucket.name, JobOutcome(record.job_id, VANISHED, run_id))
+            keep_outcome(lake, name, JobOutcome(record.job_id, VANISHED, run.run_id))
         raise NothingToIngest(
-            f"the job {record.job_id} of '{bucket.name}' has no completion report: {error}"
+            f"the job {record.job_id} of '{name}' has no completion report: {error}"
         ) from error
-    keep_outcome(lake, bucket.name, JobOutcome(record.job_id, COMPLETE, run_id))
+    keep_outcome(lake, name, JobOutcome(record.job_id, COMPLETE, run.run_id))
     return record, kept
 
 
@@ -138,8 +125,8 @@ def _computed(
 
 def _why(record: JobRecord, state: JobState) -> str:
     reasons = "; ".join(state.reasons) or "S3 gives no reason"
-    what = "was cancelled" if state.status == CANCELLED else "failed"
+    end = "was cancelled" if state.status == CANCELLED else "failed"
     return (
-        f"the job {record.job_id} of '{record.bucket}' {what} ({state.progress}): {reasons}. "
+        f"the job {record.job_id} of '{record.bucket}' {end} ({state.progress}): {reasons}. "
         f"To check the bucket, run `fixity request {record.bucket}`"
     )

@@ -1,6 +1,6 @@
-"""What a report's staged rows say of the objects of an inventory, range of keys by range of keys.
+"""Joins a report's staged rows with the inventory, one range of keys after the other.
 
-Both meet in `join.sql`; how rows are judged by themselves is told in `stage`.
+`join.sql` has the join. Judging a row by itself belongs to `stage`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,13 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fixity.catalog import Bucket
 from fixity.engines.s3_batch.job_records import JobRecord
-from fixity.engines.s3_batch.report import Report
 from fixity.engines.s3_batch.stage import MEMORY
 from fixity.lake.database import open_database, processors
 from fixity.lake.ranges import KeyRange
 from fixity.lake.writer import rows_of
+from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.judge import EXPECTATIONS, judged
 from fixity.tables import CHECKSUMS, SKIPPED, SUCCEEDED
 
@@ -35,42 +35,51 @@ _STAGED = pa.schema(
     [(name, pa.string()) for name in ("key", "version_id", "etag", "checksum_type")]
     + [("checksum", pa.binary()), ("error_code", pa.string()), ("error_message", pa.string())]
 )
-"""What `stage.sql` writes."""
+"""The columns that `stage.sql` writes."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The two sides of the join, in the same ranges of keys.
+
+    inventory: a local file. staged: the folder of the report's rows, with a folder for each range.
+    """
+
+    inventory: Path
+    staged: Path
+    ranges: list[KeyRange]
 
 
 def joined(
-    inventory: Path,
-    staged: Path,
-    ranges: list[KeyRange],
-    bucket: Bucket,
-    job: JobRecord,
-    report: Report,
-    run_id: str,
-    workspace: Path,
+    sides: Sides, run: BucketRun, job: JobRecord, checked_at: datetime, workspace: Path
 ) -> Generator[pa.Table]:
-    """The checks of one range of keys after the other; only a few ranges ahead are worked on."""
+    """The checks of each range of keys in order; only a few ranges are joined ahead.
+
+    Arguments: `checked_at`, the report's time (UTC).
+    """
     parameters = {
-        "inventory": str(inventory),
-        "by_version": bucket.versions == "all",
+        "inventory": str(sides.inventory),
+        "by_version": run.bucket.versions == "all",
         "whole": job.objects is None,
     }
-    check = partial(_check, algorithm=job.algorithm, checked_at=report.created_at, run_id=run_id)
+    check = partial(_check, algorithm=job.algorithm, checked_at=checked_at, run_id=run.run_id)
     nothing = workspace / "nothing.parquet"
     pq.write_table(_STAGED.empty_table(), nothing)
     threads = processors()
     waiting = deque[Future[pa.Table]]()
     with open_database(workspace, MEMORY, threads=1) as database, ThreadPoolExecutor(threads) as pool:
         database.execute("SET GLOBAL parquet_metadata_cache = true")
-        # The inventory's side is gone through in its order; sorting whole rows would cost as much again.
+        # This keeps the inventory's order; sorting whole rows would take as long as the join.
         database.execute("SET GLOBAL disabled_optimizers = 'build_side_probe_side'")
         cursors: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
         for _ in range(threads):
             cursors.put(database.cursor())
         try:
-            for number, keys in enumerate(ranges):
+            for number, keys in enumerate(sides.ranges):
                 if len(waiting) > threads:
                     yield waiting.popleft().result()
-                files = [str(file) for file in (staged / f"range={number}").glob("*")] or [str(nothing)]
+                files = [str(file) for file in (sides.staged / f"range={number}").glob("*")]
+                files = files or [str(nothing)]
                 waiting.append(pool.submit(_join, cursors, keys, files, parameters, check))
             while waiting:
                 yield waiting.popleft().result()
@@ -95,37 +104,39 @@ def _join(
     }
     cursor = cursors.get()
     try:
-        said = _said(cursor, "joined", parameters)
-        if not _ascend(said):
-            said = _said(cursor, "one_each", parameters)
+        found = _results(cursor, "joined", parameters)
+        if not _ascend(found):
+            found = _results(cursor, "one_each", parameters)
     finally:
         cursors.put(cursor)
     with pq.ParquetFile(common["inventory"]) as inventory:
         listed = rows_of(inventory, first, last - first + 1)
-    if said.num_rows < listed.num_rows:
-        listed = listed.take(pc.subtract(said.column("listed_row"), first))
-    return check(listed, said)
+    if found.num_rows < listed.num_rows:
+        listed = listed.take(pc.subtract(found.column("listed_row"), first))
+    return check(listed, found)
 
 
-def _said(cursor: duckdb.DuckDBPyConnection, rows: str, parameters: dict[str, Any]) -> pa.Table:
-    """What the report says, in the inventory's order, in which it mostly comes."""
-    said = cursor.execute(_SQL.format(rows=rows), parameters).to_arrow_table()
-    return said if _ascend(said) else said.take(pc.sort_indices(said.column("listed_row")))
+def _results(cursor: duckdb.DuckDBPyConnection, rows: str, parameters: dict[str, Any]) -> pa.Table:
+    """The report's results in the inventory's order. Mostly DuckDB gives them in this order."""
+    found = cursor.execute(_SQL.format(rows=rows), parameters).to_arrow_table()
+    return found if _ascend(found) else found.take(pc.sort_indices(found.column("listed_row")))
 
 
-def _ascend(said: pa.Table) -> bool:
-    """Whether each row is of a later row of the inventory than the one before it."""
-    rows = said.column("listed_row").combine_chunks()
+def _ascend(results: pa.Table) -> bool:
+    """Whether the rows are in the inventory's order, at most one for each of its rows."""
+    rows = results.column("listed_row").combine_chunks()
     return bool(pc.all(pc.less(rows[:-1], rows[1:])).as_py())
 
 
-def _check(listed: pa.Table, said: pa.Table, algorithm: str, checked_at: datetime, run_id: str) -> pa.Table:
-    """Rows of the ledger with their verdicts, from rows of the inventory and what the report says of each."""
-    status = said.column("status")
+def _check(
+    listed: pa.Table, results: pa.Table, algorithm: str, checked_at: datetime, run_id: str
+) -> pa.Table:
+    """Rows of the ledger with their verdicts, from rows of the inventory and the report's result for each."""
+    status = results.column("status")
     same = {"algorithm": algorithm, "evidence": "s3_batch", "run_id": run_id}
-    columns = {name: pa.repeat(value, said.num_rows) for name, value in same.items()}
+    columns = {name: pa.repeat(value, results.num_rows) for name, value in same.items()}
     columns |= {name: listed.column(name) for name in CHECKSUMS.names if name in listed.column_names}
-    columns |= {name: said.column(name) for name in CHECKSUMS.names if name in said.column_names}
+    columns |= {name: results.column(name) for name in CHECKSUMS.names if name in results.column_names}
     columns["bytes_read"] = pc.if_else(pc.equal(status, SUCCEEDED), listed.column("size"), 0)
     when = pa.scalar(checked_at, CHECKSUMS.field("checked_at").type)
     columns["checked_at"] = pc.if_else(pc.equal(status, SKIPPED), pa.scalar(None, when.type), when)

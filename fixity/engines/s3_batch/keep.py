@@ -1,9 +1,8 @@
-"""From a job's completion report to a table of the ledger: CSV to sorted Parquet, beside the inventory.
+"""Turns a job's completion report into a table of the ledger: CSV to sorted Parquet.
 
-The inventory is sorted, and cut into ranges of keys. Rows are judged one by one in `stage`, and put into a
-file for each range; then they meet the inventory range by range in `join`, so that memory does not grow
-with the bucket. Which job, and when, is decided elsewhere. What is
-expected of an object comes along with the inventory.
+The sorted inventory is cut into ranges of keys. `stage` reads the report's rows into a file for each range,
+and `join` joins each file with its range of the inventory, so memory does not grow with the bucket. The
+inventory also has the expected checksums. Which job, and when, does not belong here.
 """
 
 from __future__ import annotations
@@ -12,98 +11,89 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from fixity.catalog import Bucket
 from fixity.clock import utc_now
 from fixity.engines.s3_batch.absent import Absentees, Find
 from fixity.engines.s3_batch.batch_jobs import JobState
 from fixity.engines.s3_batch.job_records import JobRecord
-from fixity.engines.s3_batch.join import joined
+from fixity.engines.s3_batch.join import Sides, joined
 from fixity.engines.s3_batch.report import Report, fetch_report
 from fixity.engines.s3_batch.stage import staged
 from fixity.errors import AnotherPlace
 from fixity.lake import Lake
 from fixity.lake.ranges import key_ranges
+from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.expected import expected_by_ledger
 from fixity.ledger.inventory import TableMissing
 from fixity.ledger.write import Checksums, ChecksWriter, kept_before
 from fixity.tables import Provenance, this_software
 
-_RANGE_BYTES = 64 * 1024 * 1024  # of the inventory, encoded and not compressed: some 500,000 objects
+_RANGE_BYTES = 64 * 1024 * 1024  # of the inventory before compression: about 500,000 objects
 
 
 def ingest_report(
-    lake: Lake,
-    reports: Lake,
-    bucket: Bucket,
-    job: JobRecord,
-    run_id: str,
-    state: JobState | None = None,
-    find: Find | None = None,
-    place: str | None = None,
+    run: BucketRun, reports: Lake, job: JobRecord, state: JobState | None = None, find: Find | None = None
 ) -> Checksums:
     """Keep a finished job's report as `checksums/<bucket>/<run_id>.parquet`.
 
-    Arguments: `reports`, the report bucket; `state`, the job as S3 describes it, where S3 still does: the
-    report must have as many rows; `find`, looks for objects that the report does not name; `place`, where
-    the bucket is (`Catalog.place_of`). Nothing is kept when any part of the report is not right.
-    Raises ReportUnusable, NoReport, TableMissing where the inventory is gone, AnotherPlace where it is one of
+    Arguments: `reports`, the report bucket; `state`, the job as S3 describes it, if S3 still does: the
+    report must have as many rows; `find` looks for objects that the report does not name. Keeps nothing
+    if any part of the report is wrong.
+    Raises ReportUnusable, NoReport, TableMissing if the inventory is gone, AnotherPlace if it is of
     another place, BucketUnreachable, LakeError.
     """
-    with lake.workspace() as workspace:
+    with run.lake.workspace() as workspace:
         report = fetch_report(reports, job.report, workspace)
-        return keep_report(lake, bucket, job, report, run_id, workspace, state, find, place)
+        return _keep(run, job, report, workspace, state, find)
 
 
-def keep_empty(
-    lake: Lake,
-    bucket: Bucket,
-    job: JobRecord,
-    run_id: str,
-    find: Find | None = None,
-    place: str | None = None,
-) -> Checksums:
+def keep_empty(run: BucketRun, job: JobRecord, find: Find | None = None) -> Checksums:
     """Keep the table of a job that found nothing to check.
 
     Raises TableMissing, AnotherPlace, BucketUnreachable, LakeError.
     """
-    with lake.workspace() as workspace:
-        return keep_report(lake, bucket, job, Report([], utc_now()), run_id, workspace, None, find, place)
+    with run.lake.workspace() as workspace:
+        return _keep(run, job, Report([], utc_now()), workspace, None, find)
 
 
-def keep_report(
-    lake: Lake,
-    bucket: Bucket,
+def _keep(
+    run: BucketRun,
     job: JobRecord,
     report: Report,
-    run_id: str,
     workspace: Path,
-    state: JobState | None = None,
-    find: Find | None = None,
-    place: str | None = None,
+    state: JobState | None,
+    find: Find | None,
 ) -> Checksums:
-    """Keep the rows of a report that was fetched; see `ingest_report`."""
-    try:
-        inventory = lake.fetch(job.inventory, workspace)
-    except FileNotFoundError as error:
-        raise TableMissing(
-            f"the inventory {lake.location(job.inventory)}, with which the report of the job {job.job_id} is "
-            f"to be compared, is gone: put it back, or run `fixity request {bucket.name}`"
-        ) from error
+    inventory = _inventory(run, job, workspace)
     listed = Provenance.read(inventory)
-    if place is not None and listed.place not in (None, place):
-        raise AnotherPlace(
-            f"the report of the job {job.job_id} is of '{bucket.name}' at {listed.place}, but the catalog "
-            f"now says {place}: put the catalog back, or run `fixity request {bucket.name}`"
-        )
-    provenance = replace(listed, bucket=bucket.name, run_id=run_id, software=this_software())
-    if before := kept_before(lake, provenance, workspace):
+    provenance = replace(listed, bucket=run.bucket.name, run_id=run.run_id, software=this_software())
+    if before := kept_before(run.lake, provenance, workspace):
         return before
-    inventory = expected_by_ledger(lake, bucket, inventory, run_id, workspace)
+    inventory = expected_by_ledger(run.lake, run.bucket, inventory, run.run_id, workspace)
     absentees = Absentees(find)
-    with ChecksWriter(lake, provenance, workspace) as checks:
+    with ChecksWriter(run.lake, provenance, workspace) as checks:
         ranges = key_ranges(inventory, inventory, 2 * _RANGE_BYTES)
-        folder = staged(report, bucket, job, [each.lower for each in ranges[1:]], workspace, state)
-        with closing(joined(inventory, folder, ranges, bucket, job, report, run_id, workspace)) as tables:
+        folder = staged(report, run.bucket, job, [each.lower for each in ranges[1:]], workspace, state)
+        sides = Sides(inventory, folder, ranges)
+        with closing(joined(sides, run, job, report.created_at, workspace)) as tables:
             for table in tables:
                 checks.write(absentees.settle(table))
     return checks.keep()
+
+
+def _inventory(run: BucketRun, job: JobRecord, workspace: Path) -> Path:
+    """The inventory from which the job was made."""
+    name = run.bucket.name
+    try:
+        inventory = run.lake.fetch(job.inventory, workspace)
+    except FileNotFoundError as error:
+        raise TableMissing(
+            f"the report of the job {job.job_id} needs the inventory {run.lake.location(job.inventory)}, "
+            f"which is gone: put it back, or run `fixity request {name}`"
+        ) from error
+    listed_at = Provenance.read(inventory).place
+    if run.place is not None and listed_at not in (None, run.place):
+        raise AnotherPlace(
+            f"the report of the job {job.job_id} is of '{name}' at {listed_at}, but the catalog "
+            f"now says {run.place}: put the catalog back, or run `fixity request {name}`"
+        )
+    return inventory

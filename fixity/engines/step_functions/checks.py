@@ -25,7 +25,7 @@ from fixity.engines.step_functions.gather import MapOutput, parse_time
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 
 _UTC = pa.timestamp("us", tz="UTC")
-TOLD = pa.schema(
+MAP_CHECKS = pa.schema(
     [
         *((name, pa.string()) for name in ("bucket", "key", "version_id", "algorithm", "checksum")),
         *((name, pa.string()) for name in ("status", "error_code", "error_message")),
@@ -40,9 +40,9 @@ _ROWS = 5_000  # held in memory
 
 
 @dataclass(frozen=True)
-class Told:
-    """The results of a map run: a file of the schema TOLD, the buckets in it, and counts of left-out results
-    by reason.
+class MapChecks:
+    """The results of a map run for our buckets: a file of the schema MAP_CHECKS, the buckets in it, and
+    counts of the results that were left out, by reason.
     """
 
     file: Path
@@ -50,7 +50,7 @@ class Told:
     left_out: Counter[str]
 
 
-class ToldChecks:
+class MapChecksWriter:
     """Takes the results of a map run one by one, and keeps those for the catalog's buckets.
 
     Arguments: `buckets` that the map may have read, all of one store; `file`, a new local Parquet file.
@@ -69,7 +69,7 @@ class ToldChecks:
         )
         self._statuses = {word.lower(): status for word, status in mapping.statuses.items()}
         self._file = file
-        self._writer = pq.ParquetWriter(file, TOLD, compression="zstd")
+        self._writer = pq.ParquetWriter(file, MAP_CHECKS, compression="zstd")
         self._rows: list[dict[str, Any]] = []
         self._position = 0
         self._seen: dict[str, None] = {}
@@ -85,11 +85,11 @@ class ToldChecks:
         if len(self._rows) >= _ROWS:
             self._flush()
 
-    def close(self) -> Told:
+    def close(self) -> MapChecks:
         """Finish the file, and return the results."""
         self._flush()
         self._writer.close()
-        return Told(self._file, list(self._seen), self._left_out)
+        return MapChecks(self._file, list(self._seen), self._left_out)
 
     def abandon(self) -> None:
         """Close the unfinished file, which must not be used."""
@@ -97,7 +97,7 @@ class ToldChecks:
 
     def _flush(self) -> None:
         if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, TOLD))
+            self._writer.write_table(pa.Table.from_pylist(self._rows, MAP_CHECKS))
         self._rows = []
 
     def _rows_of(self, output: object, result: MapOutput) -> Iterator[dict[str, Any]]:

@@ -12,21 +12,45 @@ from dataclasses import dataclass
 from functools import partial
 
 from fixity.buckets import BucketReader
-from fixity.catalog import Catalog, MapResults
-from fixity.engines.step_functions.checks import ToldChecks
+from fixity.catalog import Bucket, Catalog, MapResults
+from fixity.engines.step_functions.checks import MapChecksWriter
 from fixity.engines.step_functions.errors import ResultsRefused
 from fixity.engines.step_functions.gather import Gathered, gather
-from fixity.engines.step_functions.keep_checks import KeptChecks, keep_told
+from fixity.engines.step_functions.keep_checks import KeptChecks, keep_checks
 from fixity.engines.step_functions.map_run import MANIFEST, MapRun
 from fixity.engines.step_functions.results_bucket import ResultsBucket, StoredObject
 from fixity.lake import Lake
 from fixity.lake.paths import scratch_folder
+from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.inventory import Inventory
 
 
 @dataclass(frozen=True)
+class Ledgers:
+    """The ledgers of the catalog's buckets, for one run.
+
+    open_bucket: opens a bucket of the catalog, to list it.
+    """
+
+    lake: Lake
+    catalog: Catalog
+    open_bucket: Callable[[str], AbstractContextManager[BucketReader]]
+    run_id: str
+
+    def run_of(self, bucket: str) -> BucketRun:
+        """The run over one bucket."""
+        entry = self.catalog.buckets[bucket]
+        return BucketRun(self.lake, entry, self.run_id, self.catalog.place_of(entry))
+
+    def in_store(self, store: str) -> list[Bucket]:
+        """The buckets of a store that is not a local directory."""
+        return [each for each in self.catalog.buckets.values() if not each.is_local and each.store == store]
+
+
+@dataclass(frozen=True)
 class Kept:
-    """What was kept of a map run. left_out: how many results are not checks of our buckets, by reason."""
+    """The results object and the checks of a map run. left_out: counts of results that are not checks of our
+    buckets, by reason."""
 
     gathered: Gathered
     checks: list[KeptChecks]
@@ -65,50 +89,35 @@ def find_run(bucket: ResultsBucket, settings: MapResults, name: str) -> MapRun:
 def keep_run(
     bucket: ResultsBucket,
     run: MapRun,
-    catalog: Catalog,
     settings: MapResults,
-    lake: Lake,
-    open_bucket: Callable[[str], AbstractContextManager[BucketReader]],
-    run_id: str,
+    ledgers: Ledgers,
     kept: Callable[[str, Inventory | KeptChecks], object] = lambda bucket, table: None,
 ) -> Kept:
     """Gather a map run's results and, if the catalog has `ledger`, keep their checks in the ledger.
 
-    Arguments: `open_bucket` opens a bucket of the catalog, to list it; `kept` is called with each table as
-    soon as it is kept, even if a later bucket fails.
+    Arguments: `kept` is called with each table as soon as it is kept, even if a later bucket fails.
     Raises ResultsRefused (nothing was written), BucketUnreachable, LakeError.
     """
     results_key = run.results_key(settings.results_key)
     if settings.ledger is None:
         return Kept(gather(bucket, run, results_key, settings.on_failed), [], Counter())
-    readable = [
-        each for each in catalog.buckets.values() if not each.is_local and each.store == settings.store
-    ]
-    with lake.workspace() as workspace:
-        taker = ToldChecks(settings.ledger, readable, workspace / "told.parquet")
+    with ledgers.lake.workspace() as workspace:
+        writer = MapChecksWriter(
+            settings.ledger, ledgers.in_store(settings.store), workspace / "map_checks.parquet"
+        )
         try:
-            gathered = gather(bucket, run, results_key, settings.on_failed, taker.take)
+            gathered = gather(bucket, run, results_key, settings.on_failed, writer.take)
         except BaseException:
-            taker.abandon()
+            writer.abandon()
             raise
-        told = taker.close()
+        found = writer.close()
+        written_at = gathered.manifest.last_modified
         checks = []
-        for name in told.buckets:
-            bucket_read = catalog.buckets[name]
-            with open_bucket(name) as store:
+        for name in found.buckets:
+            with ledgers.open_bucket(name) as store:
                 checks.append(
-                    keep_told(
-                        lake,
-                        bucket_read,
-                        store,
-                        told,
-                        run_id,
-                        run.url,
-                        gathered.manifest.last_modified,
-                        catalog.place_of(bucket_read),
-                        partial(kept, name),
-                    )
+                    keep_checks(ledgers.run_of(name), store, found, run.url, written_at, partial(kept, name))
                 )
             kept(name, checks[-1])
-    lake.remove(scratch_folder(run_id))
-    return Kept(gathered, checks, told.left_out)
+    ledgers.lake.remove(scratch_folder(ledgers.run_id))
+    return Kept(gathered, checks, found.left_out)

@@ -1,51 +1,51 @@
--- What a map run told of a bucket's objects, held against what the bucket holds. keep_checks.py runs the
--- last four of these statements one after the other for each range of keys. In: `$told`, and the view `inventory` with
--- what is expected of each object. Out: checks that are yet to be judged, and counts of what was left out.
+-- Compares a map run's results for a bucket with the bucket's inventory. keep_checks.py runs the last four of these
+-- statements in order for each range of keys. In: `$results`, and the view `inventory` with the expected checksums.
+-- Out: checks without a verdict, and counts of the results that were left out.
 
 
 -- Keys to cut ranges at, in order.
 SELECT key FROM (
-    SELECT key FROM read_parquet($told) USING SAMPLE reservoir(10000 ROWS) REPEATABLE (1)
+    SELECT key FROM read_parquet($results) USING SAMPLE reservoir(10000 ROWS) REPEATABLE (1)
 )
 ORDER BY key;
 
 
 CREATE OR REPLACE TEMP TABLE judged AS
 WITH
-told AS (
-    FROM read_parquet($told)
+results AS (
+    FROM read_parquet($results)
     WHERE bucket = $bucket AND key >= $lower AND ($upper IS NULL OR key < $upper)
 ),
 listed AS (FROM inventory WHERE key >= $lower AND ($upper IS NULL OR key < $upper)),
--- A result that names its version is one of that version, else of the current one.
+-- A result without a version is of the current one.
 matched AS (
-    SELECT told.*, listed
-    FROM told LEFT JOIN listed ON listed.key = told.key AND listed.version_id = told.version_id
-    WHERE told.version_id IS NOT NULL
+    SELECT results.*, listed
+    FROM results LEFT JOIN listed ON listed.key = results.key AND listed.version_id = results.version_id
+    WHERE results.version_id IS NOT NULL
     UNION ALL
-    SELECT told.*, listed
-    FROM told LEFT JOIN (FROM listed WHERE is_latest) AS listed ON listed.key = told.key
-    WHERE told.version_id IS NULL
+    SELECT results.*, listed
+    FROM results LEFT JOIN (FROM listed WHERE is_latest) AS listed ON listed.key = results.key
+    WHERE results.version_id IS NULL
 )
 SELECT
     *,
     CASE
         WHEN listed.key IS NULL THEN 'not_listed'
 
-        -- Nobody can change a version's bytes, but for the version 'null', which an overwrite replaces.
+        -- A version's bytes never change, except for the version 'null', which an overwrite replaces.
         WHEN version_id <> 'null' THEN NULL
 
-        -- Nothing began after the manifest was written, whose time is given in whole seconds: else a clock was wrong.
-        WHEN began IS NULL OR began > $told_at + INTERVAL 1 SECOND THEN 'time_unknown'
+        -- No read began after the manifest was written (its time is in whole seconds): a later time means a wrong clock.
+        WHEN began IS NULL OR began > $written_at + INTERVAL 1 SECOND THEN 'time_unknown'
 
-        -- Listings give whole seconds: what was written up to a second later reads the same.
+        -- Listings give whole seconds: a write up to a second later shows the same time.
         WHEN listed.last_modified IS NULL OR listed.last_modified + INTERVAL 1 SECOND > began THEN 'written_since'
     END AS left_out
 FROM matched;
 
 
--- One row an object version: the newest of several results, or none of them where they contradict. A
--- statement of its own: windows and a sort at once would each want all the memory.
+-- One row for each object version: the newest of several results, marked if they contradict each other. Sorting
+-- is another statement: windows and a sort in one would each take all the memory.
 CREATE OR REPLACE TEMP TABLE counted AS
 SELECT * FROM (
     SELECT
@@ -76,7 +76,7 @@ SELECT
         AS error_message,
     0::BIGINT AS bytes_read,
     'step_functions' AS evidence,
-    least(coalesce(ended, $told_at), $told_at) AS checked_at,
+    least(coalesce(ended, $written_at), $written_at) AS checked_at,
     $run_id AS run_id,
     is_latest,
     expectations

@@ -21,6 +21,7 @@ from fixity.engines.s3_batch.job_records import JobRecord
 from fixity.engines.s3_batch.keep import ingest_report
 from fixity.lake import LocalLake
 from fixity.lake.writer import TableWriter
+from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.write import Checksums
 from fixity.tables import INVENTORY, Provenance
 
@@ -162,9 +163,8 @@ class Ingest:
             BUCKET, "j", "submitter", NOON.isoformat(), f"inventory/{BUCKET}/listing.parquet", algorithm,
             "FULL_OBJECT", "managed", "prefix", self.objects,
         )  # fmt: skip
-        return ingest_report(
-            self.lake, self.reports, self.bucket, record, run_id, self.state, self.find, self.place
-        )
+        run = BucketRun(self.lake, self.bucket, run_id, self.place)
+        return ingest_report(run, self.reports, record, self.state, self.find)
 
     def table(self, run_id: str = "run") -> Sequence[dict[str, Any]]:
         """The rows that were kept."""

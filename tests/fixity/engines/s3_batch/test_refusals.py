@@ -13,6 +13,7 @@ from fixity.engines.s3_batch.errors import NoReport, ReportUnusable
 from fixity.engines.s3_batch.failed_tasks import convert
 from fixity.engines.s3_batch.job_records import JobRecord
 from fixity.engines.s3_batch.keep import ingest_report
+from fixity.ledger.bucket_run import BucketRun
 from tests.fixity.engines.s3_batch.reports import (
     NOON,
     Ingest,
@@ -102,7 +103,7 @@ def test_without_a_manifest_there_is_no_report(ingest: Ingest) -> None:
         "FULL_OBJECT", "managed", "prefix",
     )  # fmt: skip
     with pytest.raises(NoReport, match=r"prefix/job-j/manifest\.json is not there"):
-        ingest_report(ingest.lake, ingest.reports, ingest.bucket, record, "run")
+        ingest_report(BucketRun(ingest.lake, ingest.bucket, "run"), ingest.reports, record)
     assert ingest.kept == []
 
 

@@ -13,11 +13,12 @@ import pytest
 
 from fixity.catalog import Bucket, LedgerMapping
 from fixity.engines.step_functions import MapOutput
-from fixity.engines.step_functions.checks import Told, ToldChecks
+from fixity.engines.step_functions.checks import MapChecks, MapChecksWriter
 from fixity.engines.step_functions.gather import parse_time
-from fixity.engines.step_functions.keep_checks import KeptChecks, keep_told
+from fixity.engines.step_functions.keep_checks import KeptChecks, keep_checks
 from fixity.lake import LocalLake
 from fixity.ledger import ready
+from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.current import current_checksums
 from fixity.ledger.damage import damaged_now
 from fixity.ledger.fold import settings_of
@@ -28,7 +29,7 @@ from tests.fixity.support import NOON, MemoryStore, inventory_and_checks, sha256
 
 DAY = timedelta(days=1)
 READ = NOON + DAY  # after all objects of a MemoryStore were written
-TOLD_AT = READ + DAY
+WRITTEN_AT = READ + DAY
 MAPPING: dict[str, Any] = {
     "bucket": "$.bucket",
     "key": "$.key",
@@ -44,9 +45,9 @@ def told(
     ended: datetime | None = None,
     buckets: list[Bucket] | None = None,
     **mapping: Any,  # noqa: ANN401 - as a catalog has them
-) -> Told:
+) -> MapChecks:
     mapped = LedgerMapping(**{**MAPPING, **mapping})
-    taker = ToldChecks(mapped, buckets or [Bucket(name="b")], tmp_path / "told.parquet")
+    taker = MapChecksWriter(mapped, buckets or [Bucket(name="b")], tmp_path / "told.parquet")
     for output in outputs:
         taker.take(MapOutput(output, began, ended or (began + timedelta(seconds=1) if began else None)))
     return taker.close()
@@ -69,10 +70,9 @@ class Ledger:
         self.store = MemoryStore()
         self.bucket = Bucket(name="b")
 
-    def keep(self, told: Told, run_id: str = "run", told_at: datetime = TOLD_AT) -> KeptChecks:
-        return keep_told(
-            self.lake, self.bucket, self.store, told, run_id, "s3://results/c/u/i/manifest.json", told_at
-        )
+    def keep(self, found: MapChecks, run_id: str = "run", written_at: datetime = WRITTEN_AT) -> KeptChecks:
+        run = BucketRun(self.lake, self.bucket, run_id)
+        return keep_checks(run, self.store, found, "s3://results/c/u/i/manifest.json", written_at)
 
     def kept(self, checks: KeptChecks) -> list[dict[str, Any]]:
         assert checks.table is not None
@@ -131,7 +131,7 @@ def test_a_map_over_a_part_of_a_bucket_leaves_the_other_checks_as_they_are(ledge
     inventory_and_checks(ledger.store, ledger.lake, "streamed")
     ledger.store.put("d", b"d")
     later = datetime.now(UTC) + timedelta(hours=1)
-    ledger.keep(told(ledger.folder, said("b", b"b"), began=later), told_at=later)
+    ledger.keep(told(ledger.folder, said("b", b"b"), began=later), written_at=later)
     assert {key: (status, evidence) for key, (status, _, evidence) in ledger.current().items()} == {
         "a": ("succeeded", "streamed"),
         "b": ("succeeded", "step_functions"),
@@ -161,7 +161,7 @@ def test_a_version_keeps_its_checksum_whatever_was_written_since(ledger: Ledger)
     ledger.store.put("a", b"new", "v2")
     checks = ledger.keep(told(ledger.folder, said("a", b"old", version="v1"), began=None))
     (row,) = ledger.kept(checks)
-    assert (row["version_id"], row["checksum"], row["checked_at"]) == ("v1", sha256(b"old"), TOLD_AT)
+    assert (row["version_id"], row["checksum"], row["checked_at"]) == ("v1", sha256(b"old"), WRITTEN_AT)
 
 
 def test_the_version_null_is_one_that_an_overwrite_replaces(ledger: Ledger) -> None:
@@ -192,10 +192,10 @@ def test_a_clock_that_is_ahead_does_not_make_an_old_reading_count(
 
 def test_what_began_after_the_manifest_was_written_has_no_time(ledger: Ledger) -> None:
     ledger.store.put("a", b"x")
-    late = told(ledger.folder, said("a", b"x"), began=TOLD_AT + timedelta(seconds=1, microseconds=1))
+    late = told(ledger.folder, said("a", b"x"), began=WRITTEN_AT + timedelta(seconds=1, microseconds=1))
     assert ledger.keep(late).left_out == {"time_unknown": 1}
     # The manifest's time lacks its fraction: a map may begin and end within that second.
-    at_once = told(ledger.folder, said("a", b"x"), began=TOLD_AT + timedelta(seconds=1))
+    at_once = told(ledger.folder, said("a", b"x"), began=WRITTEN_AT + timedelta(seconds=1))
     assert len(ledger.kept(ledger.keep(at_once, "second"))) == 1
 
 
@@ -203,7 +203,7 @@ def test_no_check_of_a_map_is_younger_than_its_manifest(ledger: Ledger) -> None:
     ledger.store.put("a", b"x", "v1")
     ahead = told(ledger.folder, said("a", b"x", version="v1"), ended=READ + 365 * DAY)
     (row,) = ledger.kept(ledger.keep(ahead))
-    assert row["checked_at"] == TOLD_AT
+    assert row["checked_at"] == WRITTEN_AT
 
 
 def test_what_is_not_listed_is_counted_and_not_kept(ledger: Ledger) -> None:
@@ -225,9 +225,9 @@ def test_different_checksums_of_one_object_are_no_checksum(ledger: Ledger) -> No
 
 def test_a_bucket_is_listed_anew_only_where_its_inventory_is_older_than_the_manifest(ledger: Ledger) -> None:
     ledger.store.put("a", b"x")
-    take_inventory(ledger.store, ledger.lake, "b", "listed", now=lambda: TOLD_AT + timedelta(hours=1))
+    take_inventory(ledger.store, ledger.lake, "b", "listed", now=lambda: WRITTEN_AT + timedelta(hours=1))
     assert ledger.keep(told(ledger.folder, said("a", b"x")), "first").taken is None
-    later = TOLD_AT + timedelta(minutes=58)  # the store's clock may be some minutes from ours
+    later = WRITTEN_AT + timedelta(minutes=58)  # the store's clock may be some minutes from ours
     assert ledger.keep(told(ledger.folder, said("a", b"x")), "second", later).taken is not None
 
 
@@ -236,7 +236,7 @@ def test_a_few_objects_of_a_large_bucket_are_described_and_the_rest_is_not_liste
 ) -> None:
     for key in ("a", "b", "c", "d", "e"):
         ledger.store.put(key, key.encode())
-    taken = take_inventory(ledger.store, ledger.lake, "b", "listed", now=lambda: TOLD_AT)
+    taken = take_inventory(ledger.store, ledger.lake, "b", "listed", now=lambda: WRITTEN_AT)
     monkeypatch.setattr(
         "fixity.engines.step_functions.keep_checks._PAGE", 1
     )  # as if each were a page of the listing
@@ -254,7 +254,7 @@ def test_another_attempt_of_a_run_goes_by_what_the_first_one_described(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger.store.put("a", b"x")
-    take_inventory(ledger.store, ledger.lake, "b", "listed", now=lambda: TOLD_AT)
+    take_inventory(ledger.store, ledger.lake, "b", "listed", now=lambda: WRITTEN_AT)
     monkeypatch.setattr("fixity.engines.step_functions.keep_checks._PAGE", 1)
     outputs = told(ledger.folder, said("a", b"x"))
     with monkeypatch.context() as away:
@@ -269,7 +269,7 @@ def test_what_was_overwritten_before_it_is_described_does_not_get_the_old_checks
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger.store.put("a", b"old")
-    take_inventory(ledger.store, ledger.lake, "b", "listed", now=lambda: TOLD_AT)
+    take_inventory(ledger.store, ledger.lake, "b", "listed", now=lambda: WRITTEN_AT)
     monkeypatch.setattr("fixity.engines.step_functions.keep_checks._PAGE", 1)
     ledger.store.put("a", b"new")
     checks = ledger.keep(told(ledger.folder, said("a", b"old"), began=NOON + timedelta(seconds=2)))
@@ -306,7 +306,7 @@ def test_many_results_are_held_against_the_listing_range_by_range(
 def _later(ledger: Ledger, *outputs: object) -> KeptChecks:
     """What a map run says a day later."""
     told_later = told(ledger.folder, *outputs, began=READ + DAY)
-    return ledger.keep(told_later, "second", TOLD_AT + DAY)
+    return ledger.keep(told_later, "second", WRITTEN_AT + DAY)
 
 
 def _verdicts(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
