@@ -118,7 +118,7 @@ def _is_in_force(lake: Lake, snapshot: Snapshot) -> bool:
 
 def _there(rows: pa.Table, listed_at: datetime) -> pa.Table:
     """The rows of objects that are listed, or were checked after the listing and so may be newer than it."""
-    checked_since = pc.greater(
+    checked_since = pc.greater_equal(
         rows.column("checked_at"), pa.scalar(listed_at, SNAPSHOT.field("checked_at").type)
     )
     return rows.filter(pc.or_(rows.column("listed"), pc.fill_null(checked_since, False)))

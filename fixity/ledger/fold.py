@@ -61,7 +61,7 @@ _KEPT_FOR = timedelta(days=1)
 _CHOSEN = {
     "queue": "listed AND left_out IS NULL",
     # What was checked after the listing may be newer than it.
-    "damaged": "(listed OR checked_at > TIMESTAMPTZ '{listed_at}') AND damaged_at IS NOT NULL",
+    "damaged": "(listed OR checked_at >= TIMESTAMPTZ '{listed_at}') AND damaged_at IS NOT NULL",
 }
 TABLES = ("objects", *_CHOSEN)
 
