@@ -15,7 +15,7 @@ from functools import partial
 import dagster as dg
 
 from fixity.buckets.s3.attributes import open_attributes
-from fixity.ingest.records import take_baselines
+from fixity.ingest.records import Gathering, Objects, take_baselines
 from fixity.ingest.records.parts import gathered_scratch
 from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import baselines_file, baselines_folder
@@ -57,22 +57,15 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
             )
             with kept_in.workspace() as workspace:
                 threads = stores.threads(name)
-                objects = selected.objects(store, workspace)
+                attributes = open_attributes(stores.catalog.catalog, bucket, threads)
+                listed = selected.objects(store, workspace)
                 taken = take_baselines(
-                    store,
-                    open_attributes(stores.catalog.catalog, bucket, threads),
+                    Gathering(name, store, attributes, threads, bucket.algorithm, context.log.info),
+                    Objects(listed, selected.everything, selected.gone(listed), partial(is_excluded, bucket)),
                     kept_in,
-                    name,
-                    objects,
-                    bucket.algorithm,
-                    workspace,
                     selected.scratch,
-                    threads,
-                    everything=selected.everything,
-                    gone=selected.gone(objects),
-                    excluded=partial(is_excluded, bucket),
-                    progress=progress.listing(context.op_execution_context, name),
-                    log=context.log.info,
+                    workspace,
+                    progress.listing(context.op_execution_context, name),
                 )
                 root = context.run.root_run_id or context.run.run_id
                 table = baselines_file(name, root)

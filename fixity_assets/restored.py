@@ -12,6 +12,7 @@ import dagster as dg
 from fixity.buckets.s3.attributes import open_attributes
 from fixity.humanize import bytes_text
 from fixity.ingest.restore.look import Look, look_at_archived
+from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.selection import keep_selection
 from fixity.tables import RESTORED
@@ -60,7 +61,8 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
             attributes = open_attributes(stores.catalog.catalog, bucket, threads)
             assert attributes is not None  # the catalog refuses `archived: restore` of a local directory
             inventory = newest_inventory(kept_in, name)
-            look = look_at_archived(kept_in, attributes, bucket, inventory, context.run.run_id, threads)
+            run = BucketRun(kept_in, bucket, context.run.run_id)
+            look = look_at_archived(run, attributes, inventory, threads)
             ready = [(row.key, row.version_id) for row in look.ready]
             selection = keep_selection(kept_in, name, ready) if ready else None
         for note in look.notes:

@@ -1,6 +1,6 @@
-"""Ingest fixity: checks of a run, held against what was recorded of the objects before.
+"""Ingest fixity: compares the checks of a run with earlier records of the objects.
 
-`report` says what a run found, `counts` what all runs say of a bucket together, `verdict` what is wrong with
-it; `tags` writes checksums to the objects. Records are gathered in `records`; reading and judging belong to
-`fixity.engines` and `fixity.ledger.judge`.
+`report` reports one run, `counts` adds up all runs of a bucket, `verdict` lists what is wrong; `tags` writes
+checksums to the objects, `records` gathers records. Reading and judging belong to `fixity.engines` and
+`fixity.ledger.judge`.
 """

@@ -1,8 +1,8 @@
-"""What the ingest runs of a bucket say together: of each object its newest row, counted.
+"""Counts the ingest results of a bucket: the newest row of each object, from all its runs.
 
-A run over a few objects says nothing of the others. So the verdict on a bucket rests on the newest run over
-all of it and what was checked since, as far as the objects are those that are listed now. A run is known by
-its table of records; runs of earlier versions kept their results in tables of their own.
+A run over a few objects has no results for the others. So the counts use the newest run over the whole bucket
+and all later runs, without objects that changed or were deleted. Each run has a table of records; runs of
+earlier versions kept their results in tables of their own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fixity.ledger.files import ingest_tables, ledger_files, run_of
 from fixity.tables import BASELINES, INVENTORY, Provenance, naming_the_unreadable
 
 _SQL = Path(__file__).with_suffix(".sql")
-_LONGEST_RUN = timedelta(days=14)  # with all its re-executions: scratch is kept for less
+_LONGEST_RUN = timedelta(days=14)  # with all its re-executions; scratch is deleted earlier
 
 
 def counts_of_bucket(lake: Lake, bucket: str, workspace: Path) -> IngestCounts:
@@ -39,14 +39,14 @@ def counts_of_bucket(lake: Lake, bucket: str, workspace: Path) -> IngestCounts:
     else:
         listing, listed_at = workspace / "nothing-listed.parquet", None
         pq.write_table(INVENTORY.empty_table(), listing)
-    given = {"tables": [str(table) for table in tables], "listing": str(listing), "listed_at": listed_at}
+    parameters = {"tables": [str(table) for table in tables], "listing": str(listing), "listed_at": listed_at}
     with naming_the_unreadable(listing, *tables), open_database(workspace) as database:
-        found = database.execute(_SQL.read_text(encoding="utf-8"), given).to_arrow_table().to_pylist()[0]
+        found = database.execute(_SQL.read_text(encoding="utf-8"), parameters).to_arrow_table().to_pylist()[0]
     return IngestCounts(**found)
 
 
 class _Runs:
-    """The ingest runs of a bucket, and a table of rows for each."""
+    """The ingest runs of a bucket, with a table of rows for each."""
 
     def __init__(self, lake: Lake, bucket: str, workspace: Path) -> None:
         self._lake = lake
@@ -56,7 +56,7 @@ class _Runs:
         self._inventories = {file.name for file in lake.list(inventory_folder(bucket))}
 
     def tables_that_count(self) -> list[Path]:
-        """The rows of the newest run over a whole inventory, and of those over listings made since."""
+        """The rows of the newest run over the whole bucket, and of later runs."""
         files = [
             *((file, self._of_records) for file in self._tables_of_records()),
             *((file, self._of_expired) for file in self._ledger if EXPIRED in file.name),
@@ -65,7 +65,7 @@ class _Runs:
         tables: list[tuple[Path, Provenance]] = []
         whole: Provenance | None = None
         for file, table_of in sorted(files, key=lambda each: (each[0].appeared, each[0].name), reverse=True):
-            # The tables say themselves which is newest; but none is older than its file.
+            # The footers decide which is newest, but no table is newer than its file.
             if whole is not None and file.appeared < whole.listed_at - CLOCKS_DIFFER:
                 break
             provenance = read_footer(self._lake, file.name).provenance
@@ -89,13 +89,13 @@ class _Runs:
         return self._lake.fetch(file.name, self._workspace)
 
     def _of_expired(self, file: LakeFile, provenance: Provenance) -> Path:
-        """Failed checks of restores, of which no records were gathered."""
+        """Failed checks of restores, which have no records."""
         records = self._workspace / "no-records.parquet"
         pq.write_table(provenance.attach(BASELINES).empty_table(), records)
         return self._table(file, self._lake.fetch(file.name, self._workspace), records)
 
     def _of_records(self, file: LakeFile, provenance: Provenance) -> Path | None:
-        """The checks of a run; None where it made none, or where an earlier version has their results."""
+        """The rows of a run; None if it made no checks, or if an earlier version kept their results."""
         checks_file = self._checks(file, provenance)
         if checks_file is None:
             return None
@@ -106,7 +106,7 @@ class _Runs:
         return self._table(checks_file, checks, self._lake.fetch(file.name, self._workspace))
 
     def _checks(self, records: LakeFile, provenance: Provenance) -> LakeFile | None:
-        """The run's file of the ledger; that of a re-execution has another name, and the same inventory."""
+        """The run's file of the ledger. A re-execution's file has another name, but the same inventory."""
         for file in self._ledger:
             if run_of(file.name) == run_of(records.name):
                 return file

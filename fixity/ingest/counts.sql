@@ -1,5 +1,5 @@
--- Counts over the newest row of each object. What was deleted or overwritten before the newest listing counts
--- no more; what that listing has and no run has read is `unread`.
+-- Counts the newest row of each object. Objects that were deleted or overwritten before the newest listing no longer
+-- count; objects of that listing that no run read are `unread`.
 WITH newest AS (
     SELECT *
     FROM read_parquet($tables, union_by_name = true)
@@ -15,14 +15,14 @@ read_last AS (
     GROUP BY key
 ),
 
-standing AS (
+current_rows AS (
     SELECT n.*
     FROM newest AS n
     LEFT JOIN read_parquet($listing) AS o
         ON o.key = n.key AND o.version_id IS NOT DISTINCT FROM n.version_id
     LEFT JOIN read_last AS r ON r.key = n.key
     WHERE CASE
-        -- Asked for and not there, with no record of it: a matter of that run alone.
+        -- To be checked and missing, but without a record: this concerns only that run.
         WHEN n.status = 'missing' AND n.recorded_in IS NULL THEN false
         WHEN n.status = 'missing' AND n.version_id IS NULL AND r.checked_at > n.checked_at THEN false
         WHEN $listed_at::TIMESTAMPTZ IS NULL OR n.checked_at >= $listed_at::TIMESTAMPTZ THEN true
@@ -47,7 +47,7 @@ SELECT
         SELECT count(*)
         FROM read_parquet($listing) AS o
         WHERE NOT EXISTS (
-            FROM standing AS s WHERE s.key = o.key AND s.version_id IS NOT DISTINCT FROM o.version_id
+            FROM current_rows AS s WHERE s.key = o.key AND s.version_id IS NOT DISTINCT FROM o.version_id
         )
     ) AS unread
-FROM standing
+FROM current_rows

@@ -1,6 +1,6 @@
-"""What a run found: each object's check held against its records, counted, as a CSV.
+"""Reports an ingest run: a CSV that compares each object's check with its records, and counts.
 
-What the checks of several runs say together belongs to `fixity.ingest.counts`.
+The counts of several runs together belong to `fixity.ingest.counts`.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from fixity.tables import BASELINES, CHECKSUMS, INGEST, TAGS, Provenance, naming
 
 _SQL = Path(__file__).with_suffix(".sql")
 _SHOWN = 100
-_BATCH = 10_000  # rows in Python's hands at a time
+_BATCH = 10_000  # rows in memory at a time
 
 MATCHED, NOTMATCHED, UNCOMPARED = "MATCHED", "NOTMATCHED", "SKIPPED"
 """The results, in Media2Cloud's words."""
 
 TagWriter = Callable[[Iterable[dict[str, Any]]], Iterator[str | None]]
-"""Writes the tags of the objects of some rows. Gives for each `yes`, why not, or None."""
+"""Writes tags to the objects of some rows. Gives for each `yes`, the reason why not, or None."""
 
 
 @dataclass
 class IngestCounts:
-    """What a report counts. unread: objects that are listed and were never read; of a whole bucket alone."""
+    """The counts of a report. unread: listed objects that no run read; only counted for a whole bucket."""
 
     objects: int = 0
     matched: int = 0
@@ -73,8 +73,8 @@ class IngestCounts:
 class IngestRun:
     """A run to report on.
 
-    checks: a local path of its file of the ledger, whose name in the lake is `checks_name`. records: a local
-    table of the records that the run found. everything: whether it checked the whole bucket.
+    checks: a local copy of its file of the ledger, whose name in the lake is `checks_name`. records: a local
+    table of the records that the run gathered. everything: whether it checked the whole bucket.
     """
 
     bucket: str
@@ -87,8 +87,8 @@ class IngestRun:
 
 @dataclass(frozen=True)
 class IngestReport:
-    """A report as kept: what was counted, its files' names in the lake, the first rows that are not
-    in order. latest_csv: None for a run over a few objects, which is not the newest of its bucket."""
+    """A report that was kept: its counts, its files' names in the lake, and the first rows that are not ok.
+    latest_csv: None for a run over a few objects, which is not the bucket's latest report."""
 
     counts: IngestCounts
     csv: str
@@ -104,10 +104,10 @@ def make_ingest_report(
     write_tags: TagWriter | None = None,
     now: Callable[[], datetime] = utc_now,
 ) -> IngestReport:
-    """Hold a run's checks against all records, and keep the report.
+    """Compare a run's checks with all records, and keep the report.
 
-    Arguments: `write_tags`, None where none are to be written. Where an attempt before wrote them, they
-    are not written again. Raises LakeError.
+    Arguments: `write_tags`, None to write no tags. Tags of an earlier attempt are not written again.
+    Raises LakeError.
     """
     csv_file = workspace / "ingest.csv"
     counts = IngestCounts()
@@ -118,7 +118,7 @@ def make_ingest_report(
         for row in _rows(lake, run, workspace, write_tags):
             counts.add(row)
             csv_writer.writerow([_text(row[name]) for name in INGEST.names])
-            if len(not_ok) < _SHOWN and not _in_order(row):
+            if len(not_ok) < _SHOWN and not _is_ok(row):
                 not_ok.append(row)
     day = now().date()
     csv_name = ingest_report_file(run.bucket, day, run.run_id)
@@ -143,7 +143,7 @@ def report_table(lake: Lake, run: IngestRun, workspace: Path, file: Path) -> Pat
 def _rows(
     lake: Lake, run: IngestRun, workspace: Path, write_tags: TagWriter | None
 ) -> Iterator[dict[str, Any]]:
-    """The rows of a report, after their tags were written; what was written is kept when all are given."""
+    """The rows of a report. Writes their tags first, and keeps the results of that at the end."""
     name = tags_file(run.bucket, run_of(run.checks_name))
     if write_tags is None or any(file.name == name for file in lake.list(tags_folder(run.bucket))):
         for batch in _batches(lake, run, workspace):
@@ -156,8 +156,8 @@ def _rows(
             for row, written in zip(rows, write_tags(rows), strict=True):
                 row["tags_written"] = written
             yield from rows
-            written_to = [row for row in rows if row["tags_written"] is not None]
-            writer.write_table(pa.Table.from_pylist(written_to, writer.schema))
+            tagged = [row for row in rows if row["tags_written"] is not None]
+            writer.write_table(pa.Table.from_pylist(tagged, writer.schema))
     lake.put(name, tags)
 
 
@@ -171,15 +171,15 @@ def _batches(lake: Lake, run: IngestRun, workspace: Path) -> Iterator[pa.Table]:
         view(database, "checks", [run.checks], CHECKSUMS)
         view(database, "records", [run.records], BASELINES)
         view(database, "tags", tags, TAGS)
-        given = {"run_id": run.run_id, "missing_at": Provenance.read(run.records).listed_at}
-        for batch in database.execute(_SQL.read_text(encoding="utf-8"), given).to_arrow_reader(_BATCH):
+        parameters = {"run_id": run.run_id, "missing_at": Provenance.read(run.records).listed_at}
+        for batch in database.execute(_SQL.read_text(encoding="utf-8"), parameters).to_arrow_reader(_BATCH):
             yield pa.Table.from_batches([batch])
 
 
 def _text(value: object) -> object:
-    """A value as the CSV has it: times as in the report of a pair."""
+    """A value for the CSV, with times as in a pair's report."""
     return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if isinstance(value, datetime) else value
 
 
-def _in_order(row: dict[str, Any]) -> bool:
+def _is_ok(row: dict[str, Any]) -> bool:
     return row["result"] == MATCHED and not row["conflicts"] and row["tags_written"] in (None, "yes")

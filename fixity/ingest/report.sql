@@ -1,11 +1,11 @@
--- Each check of a run, held against all records of its object. What a record names, or the run was to check, and
--- the bucket does not have, is a row of its own.
--- In: the views `checks` (the run's file of the ledger), `records` (the run's records, BASELINES) and `tags` (what
--- was written to tags), `$missing_at` and `$run_id`. Out: the columns of INGEST, and the bucket's own checksum.
+-- Compares each check of a run with all records of its object. An object that the bucket does not have, but that a
+-- record names or the run should have checked, is a row of its own.
+-- In: the views `checks` (the run's file of the ledger), `records` (the run's records, BASELINES) and `tags` (the
+-- results of writing tags), `$missing_at` and `$run_id`. Out: the columns of INGEST, and the bucket's own checksum.
 --
--- The verdict of a check is that of the record that decided. `word` is what another usable record says of the bytes:
--- right or wrong, NULL where nobody knows, for no checksum by its algorithm was computed. A record is a conflict if
--- its word is another than the verdict, or where both say wrong, or nobody knows, if it differs from the first record
+-- The verdict of a check is that of the record that decided. `agrees` tells of each usable record if it agrees with
+-- the bytes; NULL if no checksum by its algorithm was computed. A record is a conflict if this contradicts the
+-- verdict. If neither agrees with the bytes, or it is unknown, it is a conflict if it differs from the first record
 -- by its algorithm.
 WITH usable AS (
     SELECT
@@ -34,7 +34,7 @@ unusable AS (
     GROUP BY key, version_id
 ),
 
-held_against AS (
+with_checks AS (
     SELECT
         u.*,
         c.verdict,
@@ -42,7 +42,7 @@ held_against AS (
             WHEN c.checksum IS NULL THEN NULL
             WHEN u.algorithm = c.algorithm THEN c.checksum
             ELSE c.other_checksums[u.algorithm]
-        END AS word,
+        END AS agrees,
         u.algorithm = c.expected_algorithm AND u.checksum = c.expected AND u.recorded_as = c.expected_from AS decided
     FROM usable AS u
     LEFT JOIN checks AS c
@@ -53,7 +53,7 @@ of_records AS (
     SELECT
         key,
         version_id,
-        -- Where no record decided, the first is what the object would have been held against.
+        -- If no record decided, the first one would have been compared with the object.
         arg_min(struct_pack(algorithm, checksum, recorded_in), (NOT coalesce(decided, false), place)) AS first,
         bool_or(coalesce(decided, false)) AS decided,
         count(*) FILTER (is_conflict) AS conflicts,
@@ -62,12 +62,12 @@ of_records AS (
         SELECT
             *,
             CASE
-                WHEN word AND verdict = 'differs' THEN true
-                WHEN word THEN false
-                WHEN NOT word AND verdict = 'matched' THEN true
+                WHEN agrees AND verdict = 'differs' THEN true
+                WHEN agrees THEN false
+                WHEN NOT agrees AND verdict = 'matched' THEN true
                 ELSE checksum <> first_checksum
             END AS is_conflict
-        FROM held_against
+        FROM with_checks
     )
     GROUP BY key, version_id
 ),
@@ -79,7 +79,7 @@ missing AS (
     GROUP BY key, version_id
 ),
 
--- A first checksum is no record: that bytes are what they were is no match here, that they are not is no secret.
+-- A first checksum is no record: bytes that agree with it are no match here, but bytes that differ are reported.
 compared AS (
     SELECT
         *,

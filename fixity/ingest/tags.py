@@ -1,9 +1,9 @@
-"""Writes what was computed into the objects' tags: `computed-md5` and `computed-md5-last-modified`.
+"""Writes computed checksums into the objects' tags, as `computed-md5` and `computed-md5-last-modified`.
 
-The tag is that of the bucket's own algorithm, whatever the record was that the bytes were held against.
-As Media2Cloud does: merged with the tags that are there, never beyond the ten that S3 allows, and
-never where the computed checksum is not the recorded one. Unlike it, a tag that says something else stays,
-and where records contradict each other or could not be read nothing is written: it would hide that.
+The tag has the bucket's own algorithm, whatever the algorithm of the record. As in Media2Cloud, the tags
+are merged with the object's tags, never exceed the ten that S3 allows, and are not written if the checksum
+differs from the record. Unlike Media2Cloud, a tag with another checksum stays. If records contradict each
+other or could not be read, nothing is written, because that would hide the problem.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ MOST_TAGS = 10
 
 
 def tag_writer(attributes: Attributes, threads: int, now: Callable[[], datetime] = utc_now) -> TagWriter:
-    """What writes the tags of a report's rows, `threads` objects at a time.
+    """A writer for the tags of a report's rows, `threads` objects at a time.
 
-    It gives for each row `yes`, why not, or None where nothing is to be written: an object that could
-    not be read, or that is not what was recorded. Raises BucketUnreachable.
+    For each row it gives `yes`, the reason why not, or None for an object that could not be read or that
+    differs from its record. Raises BucketUnreachable.
     """
 
     def write(rows: Iterable[dict[str, Any]]) -> Iterator[str | None]:
@@ -58,7 +58,7 @@ def _write(attributes: Attributes, row: dict[str, Any], now: datetime) -> str | 
         }
         if len(merged) > MOST_TAGS:
             return f"no: {len(tags)} tags are there already, and S3 allows {MOST_TAGS}"
-        # Tags belong to a version; where there is none, an overwrite in the meantime must not get them.
+        # Without versions, an object that was overwritten in the meantime must not get the tags.
         attributes.head(key, version_id, row["etag"])
         attributes.put_tags(key, version_id, merged)
     except ObjectError as error:

@@ -6,13 +6,13 @@ from fixity.ingest.report import IngestCounts
 from fixity.reports.verdict import Severity, Verdict
 
 _CLAIMS: dict[str, tuple[Severity, str]] = {
-    "no_notmatched": ("ERROR", "No object differs from the checksum that was recorded of it"),
+    "no_notmatched": ("ERROR", "No object differs from its recorded checksum"),
     "no_failures": ("ERROR", "Every object could be read"),
-    "no_missing": ("ERROR", "Every object of which a checksum is recorded is there"),
+    "no_missing": ("ERROR", "Every object with a recorded checksum is there"),
     "no_conflicts": ("WARN", "No two records of an object contradict each other"),
-    "all_compared": ("WARN", "Every object was held against a recorded checksum"),
-    "all_records_usable": ("WARN", "Every record could be read and understood"),
-    "all_tags_written": ("WARN", "Every tag that was to be written was written"),
+    "all_compared": ("WARN", "Every object was compared with a recorded checksum"),
+    "all_records_usable": ("WARN", "Every record could be read and used"),
+    "all_tags_written": ("WARN", "Every tag was written"),
 }
 
 
@@ -38,7 +38,7 @@ def verdict(counts: IngestCounts) -> list[Verdict]:
             name,
             not rows[name],
             severity,
-            claim if not rows[name] else f"Not so of {rows[name]:,}: {claim[0].lower()}{claim[1:]}",
+            claim if not rows[name] else f"Not true for {rows[name]:,}: {claim[0].lower()}{claim[1:]}",
             rows[name],
         )
         for name, (severity, claim) in _CLAIMS.items()

@@ -35,7 +35,8 @@ SELECT
         -- A version's bytes never change, except for the version 'null', which an overwrite replaces.
         WHEN version_id <> 'null' THEN NULL
 
-        -- No read began after the manifest was written (its time is in whole seconds): a later time means a wrong clock.
+        -- No read began after the manifest was written, whose time is in whole seconds. A later time means a wrong
+        -- clock.
         WHEN began IS NULL OR began > $written_at + INTERVAL 1 SECOND THEN 'time_unknown'
 
         -- Listings give whole seconds: a write up to a second later shows the same time.

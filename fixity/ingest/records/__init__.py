@@ -1,20 +1,22 @@
-"""Baselines: checksums that were recorded before, with where they stand and in which order they count.
+"""Baselines: checksums that were recorded earlier, where each was recorded, and which comes first.
 
-A record is a claim, made when an object was deposited or later: given by hand, in a BagIt manifest or
-an OCFL inventory, in the object's tags or metadata, or stored by S3 at upload. Nothing here is computed
-from an object's bytes; holding records against what is computed belongs to `fixity.ingest`.
+A record is a claim from the deposit or later: given by hand, in a BagIt manifest or an OCFL inventory, in the
+object's tags or metadata, or stored by S3 at upload. Nothing here is computed from an object's bytes.
+Comparing records with computed checksums belongs to `fixity.ledger.judge`.
 """
 
 from __future__ import annotations
 
 from fixity.ingest.records.by_hand import GivenWrong, keep_given, read_given
-from fixity.ingest.records.collect import Baselines, take_baselines
+from fixity.ingest.records.collect import Baselines, Gathering, Objects, take_baselines
 from fixity.ingest.records.record import SOURCES, Record, Source
 
 __all__ = [
     "SOURCES",
     "Baselines",
+    "Gathering",
     "GivenWrong",
+    "Objects",
     "Record",
     "Source",
     "keep_given",

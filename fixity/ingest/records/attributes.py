@@ -1,4 +1,4 @@
-"""Records that stand with the object itself: its tags, its metadata, S3's stored checksum, its ETag."""
+"""Records of the object itself: its tags, its metadata, S3's stored checksum, its ETag."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from fixity.ingest.records.record import Record, Source, record_of
 _NAMED: tuple[Algorithm, ...] = ("MD5", "SHA1", "SHA256", "SHA512", "CRC32", "CRC32C", "CRC64NVME")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 TAG = "computed-"
-"""What the tags begin with that hold a checksum: `computed-md5`."""
+"""The beginning of tags with a checksum, such as `computed-md5`."""
 
 
 def attribute_records(attributes: Attributes, item: ListedObject) -> list[Record]:
-    """What an object's tags, metadata, stored checksum and ETag say.
+    """The records in an object's tags, metadata, stored checksum and ETag.
 
-    What could not be looked at is a record with a problem: that nobody could look is not that
-    nothing is recorded. Raises ObjectSkipped (changed or gone since it was listed), BucketUnreachable.
+    If a request fails, the result is a record with a problem: there may be a record that could not be read.
+    Raises ObjectSkipped (changed or gone since it was listed), BucketUnreachable.
     """
     records: list[Record] = []
     try:
@@ -56,7 +56,7 @@ def from_head(item: ListedObject, head: Head) -> Iterator[Record]:
                 "object-metadata",
                 f"x-amz-meta-{name}",
             )
-    if head.whole:  # a checksum of checksums says nothing of the whole object
+    if head.whole:  # a checksum of checksums is not one of the whole object
         for algorithm, value in head.checksums.items():
             yield record_of(
                 item.key,

@@ -4,8 +4,8 @@
     film.mkv,9e107d9d372bb6826bd81d3542a419d6
     letters/1828.tif,SHA256:e3b0c442…
 
-Columns `algorithm` and `version_id` may be there too. An algorithm that is not named is known by the
-length of the hex: MD5, SHA-1, SHA-256 or SHA-512. Of several that were given of an object the newest counts.
+Columns `algorithm` and `version_id` are optional. An algorithm that is not named follows from the
+length of the hex: MD5, SHA-1, SHA-256 or SHA-512. If an object has several, the newest counts.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _COLUMNS = ("key", "version_id", "algorithm", "checksum")
 
 
 class GivenWrong(WrongUsage):
-    """What was given cannot be used: a text with one line for each problem, and nothing was kept."""
+    """The given records cannot be used, and none was kept. The text has one line for each problem."""
 
 
 def read_given(text: str, name: str) -> list[Record]:
-    """The records of a CSV; `name` stands in messages and in the records. Raises GivenWrong."""
+    """The records of a CSV. Messages and records name it `name`. Raises GivenWrong."""
     reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
     columns = [column.strip() for column in reader.fieldnames or []]
     if not {"key", "checksum"} <= set(columns):
@@ -87,7 +87,7 @@ def keep_given(
 ) -> str:
     """Keep given records with the bucket's others, as CSV. Returns the file's name in the lake.
 
-    The same records given again are the same file, with the time of now. Raises LakeError.
+    The same records given again replace their file, with the new time. Raises LakeError.
     """
     rows = [
         [record.key, record.version_id, record.algorithm, record.checksum, record.recorded_in]
@@ -104,7 +104,7 @@ def keep_given(
 
 
 def given_records(lake: Lake, bucket: str, workspace: Path) -> Iterator[Record]:
-    """All records that were ever given of a bucket. Raises LakeError."""
+    """All records ever given for a bucket. Raises LakeError."""
     for file in lake.list(expected_folder(bucket)):
         with lake.fetch(file.name, workspace).open(newline="", encoding="utf-8") as text:
             for row in csv.DictReader(text):

@@ -1,4 +1,7 @@
-"""All records of a bucket's objects, gathered into one table: `baselines/<bucket>/<run id>.parquet`."""
+"""Gathers all records of a bucket's objects into one table, `baselines/<bucket>/<run id>.parquet`.
+
+The kinds of records, and their order, do not belong here.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,12 @@ from fixity.ledger.inventory import Wanted
 from fixity.tables import BASELINES, Provenance
 
 _SQL = Path(__file__).with_suffix(".sql")
-_BATCH = 10_000  # records in Python's hands at a time
+_BATCH = 10_000  # records in memory at a time
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """A table of records: its local file, how many, records by kind, and records that cannot be used."""
+    """A table of records: a local file, its number of records, these by kind, and how many cannot be used."""
 
     file: Path
     rows: int
@@ -39,84 +42,110 @@ class Baselines:
     problems: int
 
 
-def take_baselines(
-    store: BucketReader,
-    attributes: Attributes | None,
-    lake: Lake,
-    bucket: str,
-    objects: Path,
-    preferred: Algorithm,
-    workspace: Path,
-    scratch: str,
-    threads: int,
-    everything: bool,
-    gone: Sequence[Wanted] = (),
-    excluded: Callable[[str], bool] = lambda key: False,
-    progress: Callable[[int], None] = lambda objects: None,
-    log: Callable[[str], None] = lambda text: None,
-) -> Baselines:
-    """Gather what is recorded of the objects of an inventory.
+@dataclass(frozen=True)
+class Gathering:
+    """A bucket, and how its records are gathered.
 
-    Arguments: `attributes`, None for a store that has none; `objects`, a local inventory; `preferred`,
-    the algorithm that is taken first among records of one kind; `scratch`, where in the lake the parts are
-    kept that an interrupted attempt goes on from, which goes to `log`; `everything`, whether the
-    inventory is the whole bucket, so that a record of an object that is not in it speaks of one that
-    is missing; `gone`, objects that were to be checked and are not in it, each a row in any case;
-    `excluded`, keys that no listing has: records of them are left out.
+    name: in the catalog. attributes: None for a store that has none. threads: requests at once.
+    algorithm: the bucket's own, which comes first among records of one kind. log: gets messages for people.
+    """
+
+    name: str
+    store: BucketReader
+    attributes: Attributes | None
+    threads: int
+    algorithm: Algorithm
+    log: Callable[[str], None] = lambda text: None
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects whose records are gathered.
+
+    listed: a local inventory. everything: it is the whole bucket, so a record of another object means that
+    the object is missing. gone: objects to check that the inventory lacks; each gets a row, even without a
+    record. excluded: keys that no listing has; their records are left out.
+    """
+
+    listed: Path
+    everything: bool
+    gone: Sequence[Wanted] = ()
+    excluded: Callable[[str], bool] = lambda key: False
+
+
+def take_baselines(
+    gathering: Gathering,
+    objects: Objects,
+    lake: Lake,
+    scratch: str,
+    workspace: Path,
+    progress: Callable[[int], None] = lambda objects: None,
+) -> Baselines:
+    """Gather the records of a bucket's objects.
+
+    Arguments: `scratch`, the folder in the lake for the parts, from which a re-execution continues;
+    `progress` is called with the number of objects that are done.
     Returns the table, sorted by key and rank, in `workspace`.
     Raises BucketUnreachable, LakeError.
     """
+    store, attributes, preferred = gathering.store, gathering.attributes, gathering.algorithm
     found = workspace / "records.parquet"
-    parts = GatheredParts(lake, scratch, objects, preferred, workspace)
+    parts = GatheredParts(lake, scratch, objects.listed, preferred, workspace)
     if parts.kept and attributes is not None:
-        log(f"{bucket}: {parts.kept:,} parts with records of its objects were gathered before")
+        gathering.log(
+            f"{gathering.name}: continues after {parts.kept:,} parts that an earlier attempt gathered"
+        )
     of_manifests: list[ListedObject] = []
     done = 0
-    with pq.ParquetWriter(found, RECORDS) as writer, ThreadPoolExecutor(threads) as pool:
+    with pq.ParquetWriter(found, RECORDS) as writer, ThreadPoolExecutor(gathering.threads) as pool:
 
         def write(records: Iterable[Record]) -> None:
-            waiting = (record for record in records if not excluded(record.key))
+            waiting = (record for record in records if not objects.excluded(record.key))
             while batch := list(islice(waiting, _BATCH)):
                 writer.write_table(records_table(batch, preferred))
 
-        write(given_records(lake, bucket, workspace))
-        for items in _items(objects):
+        write(given_records(lake, gathering.name, workspace))
+        for items in _items(objects.listed):
             of_manifests += [item for item in items if item.is_latest and is_of_manifest(item.key)]
             if attributes is not None:
                 writer.write_table(parts.records(attributes, done, items, pool))
             done += len(items)
             progress(done)
-        if not everything:
-            of_manifests += _manifests_around(store, objects)
+        if not objects.everything:
+            of_manifests += _manifests_around(store, objects.listed)
         manifests = find_manifests(of_manifests)
         write(chain.from_iterable(manifest_records(store, manifest) for manifest in manifests))
+    return _table(found, objects, workspace)
+
+
+def _table(records: Path, objects: Objects, workspace: Path) -> Baselines:
     file = workspace / "baselines.parquet"
     counts: Counter[str] = Counter()
     rows_written = problems = 0
-    schema = Provenance.read(objects).attach(BASELINES)
+    schema = Provenance.read(objects.listed).attach(BASELINES)
     with open_database(workspace) as database, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         reader = database.execute(
             _SQL.read_text(encoding="utf-8"),
             {
-                "records": str(found),
-                "objects": str(objects),
-                "everything": everything,
-                "gone_keys": [key for key, _ in gone],
-                "gone_versions": [version_id for _, version_id in gone],
+                "records": str(records),
+                "objects": str(objects.listed),
+                "everything": objects.everything,
+                "gone_keys": [key for key, _ in objects.gone],
+                "gone_versions": [version_id for _, version_id in objects.gone],
             },
         ).to_arrow_reader(ROW_GROUP_ROWS)
         for batch in reader:
             table = pa.Table.from_batches([batch]).cast(BASELINES).cast(schema)
             writer.write_table(table)
-            records = table.filter(table.column("recorded_as").is_valid())
-            rows_written += records.num_rows
-            problems += records.num_rows - records.column("problem").null_count
-            counts.update(records.column("recorded_as").to_pylist())
+            of_records = table.filter(table.column("recorded_as").is_valid())
+            rows_written += of_records.num_rows
+            problems += of_records.num_rows - of_records.column("problem").null_count
+            counts.update(of_records.column("recorded_as").to_pylist())
     return Baselines(file, rows_written, dict(sorted(counts.items())), problems)
 
 
 def _manifests_around(store: BucketReader, objects: Path) -> Iterator[ListedObject]:
-    """The bags that a few objects lie in: those of the folders above them."""
+    """The manifests of the bags and OCFL objects around a few objects: those in the folders above them."""
     folders = {
         key[: place + 1]
         for items in _items(objects)

@@ -1,7 +1,7 @@
--- The records of the objects of an inventory, each with its object's version. A record without a version
--- speaks of the current one. Where the inventory is the whole bucket, a record of an object that is not
--- in it stays, as not listed: what a manifest names should be there. So does what a run was to check ($gone_keys,
--- $gone_versions) and the bucket does not have; without a record, it is a row that has no `recorded_as`.
+-- The records of the objects of an inventory, each with its object's version. A record without a version is one of
+-- the current version. If the inventory is the whole bucket, records of other objects are kept, as not listed: these
+-- objects are missing. The same holds for objects that a run should check ($gone_keys, $gone_versions) and that the
+-- bucket does not have; without a record, such an object is a row without `recorded_as`.
 WITH recorded AS NOT MATERIALIZED (
     SELECT
         r.key,
@@ -33,7 +33,7 @@ named AS (
 FROM recorded
 WHERE recorded_at IS NULL
 UNION ALL
--- Of records that were given by hand the newest corrects the others of the same strength, whatever their algorithms.
+-- Of records given by hand, the newest comes before others of the same strength, whatever their algorithms.
 SELECT * REPLACE (
     rank + CASE
         WHEN recorded_at < max(recorded_at) OVER (PARTITION BY key, version_id, rank // 100) THEN 50

@@ -1,7 +1,7 @@
 """Records in the bucket's own manifests: BagIt bags and OCFL objects, wherever they lie in it.
 
-A manifest is read as any object is. One that cannot be read, or is damaged in itself, is one record with a
-problem, under its own key: none of what it says is believed.
+A manifest is read like any object. If it cannot be read, or is damaged, the result is one record with a
+problem, under its own key; none of its checksums is used.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Bytes:
 
 
 class BagManifest(NamedTuple):
-    """A bag or an OCFL object: its folder ('' or ending in '/'), and the files that say what is in it."""
+    """A bag or an OCFL object: its folder ('' or ending in '/'), and the files that list its content."""
 
     folder: str
     kind: str
@@ -52,7 +52,7 @@ class BagManifest(NamedTuple):
 
 
 def is_of_manifest(key: str) -> bool:
-    """Whether an object, by its name, may be part of what makes a bag or an OCFL object."""
+    """Whether an object, by its name, may be a manifest or a declaration of a bag or an OCFL object."""
     name = PurePosixPath(key).name
     return bool(_OF_A_BAG.fullmatch(name) or _OF_OCFL.fullmatch(name))
 
@@ -73,7 +73,7 @@ def find_manifests(items: Iterable[ListedObject]) -> list[BagManifest]:
 
 
 def manifest_records(store: BucketReader, manifest: BagManifest) -> Iterator[Record]:
-    """What a bag's manifests or an OCFL inventory say. Raises BucketUnreachable."""
+    """The records in a bag's manifests or an OCFL inventory. Raises BucketUnreachable."""
     read = _bag_records if manifest.kind == "bag" else _ocfl_records
     try:
         yield from list(read(store, manifest))
@@ -111,7 +111,7 @@ def _bag_records(store: BucketReader, manifest: BagManifest) -> Iterator[Record]
             bag = bagit.Bag(directory)
         finally:
             bagit.LOGGER.removeHandler(wrong)
-        if wrong.lines:  # the library leaves such lines out
+        if wrong.lines:  # the library skips such lines
             raise ValueError("; ".join(wrong.lines[:3]).replace(directory, folder))
         for path, checksums in bag.entries.items():
             kind = "manifest" if path.startswith("data/") else "tagmanifest"
@@ -126,7 +126,7 @@ def _bag_records(store: BucketReader, manifest: BagManifest) -> Iterator[Record]
 
 
 class _BagErrors(logging.Handler):
-    """What the library logs as an error, in the order in which it does."""
+    """The errors that the library logs, in order."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)

@@ -1,8 +1,7 @@
-"""The records that stand with the objects themselves, gathered part by part: two requests an object.
+"""Gathers the records of the objects themselves part by part, with two requests for each object.
 
-A part is kept in the scratch of the lake as soon as it is gathered, so that a run that was killed among
-millions of objects goes on after its last one. Which records there are, and in which order they count,
-belongs to the modules beside this one.
+Each part is kept in the lake's scratch at once, so a re-execution of a killed run continues after the last
+part. The kinds of records and their order belong to `attributes` and `record`.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ RECORDS = pa.schema(
         ("problem", pa.string()),
     ]
 )
-"""Records with their rank, as they are gathered."""
+"""Gathered records with their rank."""
 
 
 def records_table(records: Iterable[Record], preferred: Algorithm) -> pa.Table:
@@ -70,7 +69,7 @@ class GatheredParts:
 
     @property
     def kept(self) -> int:
-        """How many were there when this run began."""
+        """The number of parts that were there when this run began."""
         return len(self._kept)
 
     def records(
@@ -92,7 +91,7 @@ class GatheredParts:
 
 
 def gathered_scratch(scratch: str) -> str:
-    """Where the parts are; to be removed when the table of all records is kept."""
+    """The folder of the parts. Remove it after the table of all records is kept."""
     return f"{scratch}baselines/"
 
 
@@ -100,7 +99,7 @@ def _looking(attributes: Attributes) -> Callable[[ListedObject], list[Record]]:
     def look(item: ListedObject) -> list[Record]:
         try:
             return attribute_records(attributes, item)
-        except ObjectSkipped as error:  # reading it will say the same
+        except ObjectSkipped as error:  # reading it will give the same error
             return [Record(item.key, item.version_id, None, None, "object-metadata", "HEAD", str(error))]
 
     return look

@@ -15,7 +15,7 @@ Source = Literal["api", "manifest", "object-tagging", "object-metadata", "s3-che
 SOURCES: tuple[Source, ...] = tuple(
     sorted(get_args(Source), key=lambda source: strength(source, "SHA256"), reverse=True)
 )
-"""In the order in which records of one algorithm are taken."""
+"""In the order in which records of one algorithm count."""
 
 _STRONGEST = strength(SOURCES[0], "SHA256")
 _BY_STRENGTH: tuple[Algorithm, ...] = (
@@ -24,11 +24,11 @@ _BY_STRENGTH: tuple[Algorithm, ...] = (
 
 
 class Record(NamedTuple):
-    """A recorded checksum of an object, or why there is none where one should be.
+    """A recorded checksum of an object, or the reason why there is none.
 
-    `version_id` None: the current version. `checksum` in lower-case hex, None where `problem` says why
-    it cannot be used. `recorded_in`: the file, tag or header, for people. `recorded_at`: when it was
-    given (UTC); None where nobody says.
+    `version_id` None: the current version. `checksum` in lower-case hex; None if it cannot be used, and
+    `problem` has the reason. `recorded_in`: the file, tag or header, for people. `recorded_at`: when it was
+    given (UTC); None if unknown.
     """
 
     key: str
@@ -44,7 +44,7 @@ class Record(NamedTuple):
 def rank(source: Source, algorithm: Algorithm | None, preferred: Algorithm) -> int:
     """A record's place in the order; the lowest decides.
 
-    By `strength`, as everywhere in the ledger; of equal ones the `preferred` algorithm first, then the
+    Ordered by `strength`, as in the ledger; within one strength the `preferred` algorithm first, then the
     strongest.
     """
     place = len(_BY_STRENGTH) if algorithm is None else _BY_STRENGTH.index(algorithm)
@@ -55,7 +55,7 @@ def rank(source: Source, algorithm: Algorithm | None, preferred: Algorithm) -> i
 def record_of(
     key: str, version_id: str | None, algorithm: Algorithm, value: str, source: Source, recorded_in: str
 ) -> Record:
-    """A record from a value as it was found; one that is no checksum is a record with a problem."""
+    """A record from a value; if the value is no checksum, a record with a problem."""
     checksum = as_hex(value, algorithm)
     shown = value if len(value) <= 80 else f"{value[:80]}…"
     problem = None if checksum else f"{shown!r} is no {algorithm} in hex or base64"

@@ -28,6 +28,7 @@ from fixity.ingest.restore.objects import ATTEMPTS, OPEN, Archived, State, archi
 from fixity.lake import Lake
 from fixity.lake.latest import latest_table, point_to_latest
 from fixity.lake.paths import expired_file, restored_file, restored_folder
+from fixity.ledger.bucket_run import BucketRun
 from fixity.tables import (
     CHECKSUMS,
     FAILED,
@@ -65,11 +66,9 @@ class Look:
 
 
 def look_at_archived(
-    lake: Lake,
+    run: BucketRun,
     attributes: Attributes,
-    bucket: Bucket,
     inventory: str,
-    run_id: str,
     threads: int,
     now: Callable[[], datetime] = utc_now,
 ) -> Look:
@@ -78,7 +77,7 @@ def look_at_archived(
     Arguments: `inventory`, its name in the lake; `threads`, requests at once; `now` returns the time in UTC.
     Raises BucketUnreachable, LakeError.
     """
-    name = bucket.name
+    lake, bucket, name = run.lake, run.bucket, run.bucket.name
     with lake.workspace() as workspace, ThreadPoolExecutor(threads) as pool:
         listing = lake.fetch(inventory, workspace)
         last = _last_unfinished(lake, name, workspace)
@@ -90,7 +89,7 @@ def look_at_archived(
         rows = ask_for_next(attributes, rows, bucket.restore, pool, now)
         notes += [f"{row.key}: {row.detail}" for row in rows if _fell_out(row)]
         rows = [row for row in rows if not _fell_out(row)]
-        provenance = replace(Provenance.read(listing), run_id=run_id, software=this_software())
+        provenance = replace(Provenance.read(listing), run_id=run.run_id, software=this_software())
         expired = _expired_now(known, rows)
         if expired:  # before the table, which marks them as failed: a repeated attempt would skip them
             of = replace(provenance, listed_at=now())
@@ -98,7 +97,7 @@ def look_at_archived(
         file = workspace / "restored.parquet"
         table = pa.Table.from_pylist([asdict(row) for row in rows], RESTORED)
         pq.write_table(table.cast(provenance.attach(RESTORED)), file, compression="zstd")
-        table_name = restored_file(name, run_id)
+        table_name = restored_file(name, run.run_id)
         lake.put(table_name, file, replace=True)  # an earlier attempt may have put it, with other times
         point_to_latest(lake, restored_folder(name), provenance)
     return Look(table_name, rows, _look_again_at(rows, now()), notes)

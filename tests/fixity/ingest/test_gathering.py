@@ -20,7 +20,7 @@ from fixity.buckets import BucketUnreachable
 from fixity.buckets.s3.attributes import Attributes
 from fixity.catalog import Algorithm, Store
 from fixity.catalog.clients import s3_client
-from fixity.ingest.records import take_baselines
+from fixity.ingest.records import Gathering, Objects, take_baselines
 from fixity.ingest.records.parts import gathered_scratch
 from fixity.lake import LocalLake
 from fixity.ledger.inventory import take_inventory
@@ -44,17 +44,11 @@ def gather(
     with pytest.MonkeyPatch.context() as patch, lake.workspace() as workspace:
         patch.setattr(fixity.ingest.records.collect, "PART_OBJECTS", 5)
         taken = take_baselines(
-            store,
-            Attributes(s3, bucket),
+            Gathering("b", store, Attributes(s3, bucket), 1, preferred, said.append),
+            Objects(lake.fetch(inventory, workspace), everything=True),
             lake,
-            "b",
-            lake.fetch(inventory, workspace),
-            preferred,
-            workspace,
             SCRATCH,
-            1,
-            everything=True,
-            log=said.append,
+            workspace,
         )
         columns = ("key", "algorithm", "checksum", "recorded_as", "rank")
         return [tuple(row[name] for name in columns) for row in pq.read_table(taken.file).to_pylist()], said
@@ -133,7 +127,7 @@ def test_after_kill_9_gathering_goes_on_after_the_last_part(bucket: Bucket) -> N
     records, said = bucket.gather()
     assert bucket.asked_for() == keys(10, 20)
     assert records == bucket.expected()
-    assert said == ["b: 2 parts with records of its objects were gathered before"]
+    assert said == ["b: continues after 2 parts that an earlier attempt gathered"]
 
 
 def test_a_store_that_went_away_leaves_what_was_gathered_until_then(bucket: Bucket) -> None:

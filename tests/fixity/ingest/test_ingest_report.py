@@ -20,7 +20,7 @@ from fixity.buckets.s3.attributes import Attributes, Head
 from fixity.catalog import Algorithm
 from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Reading, hash_shard, make_plan
-from fixity.ingest.records import SOURCES, keep_given, read_given, take_baselines
+from fixity.ingest.records import SOURCES, Gathering, Objects, keep_given, read_given, take_baselines
 from fixity.ingest.report import IngestReport, IngestRun, make_ingest_report
 from fixity.ingest.verdict import verdict
 from fixity.lake import Lake, LakeError, LocalLake
@@ -57,7 +57,8 @@ def report(
     given: str = "",
     run_id: str = "r",
     preferred: Algorithm = "SHA256",
-    taking: dict[str, Any] | None = None,
+    attributes: Any = None,  # noqa: ANN401
+    selected: dict[str, Any] | None = None,
     **more: Any,  # noqa: ANN401
 ) -> IngestReport:
     """A run over the whole bucket, by the stream engine: list, gather records, read, judge, keep, report."""
@@ -68,16 +69,11 @@ def report(
     with lake.workspace() as workspace:
         objects = lake.fetch(inventory.file, workspace)
         records = take_baselines(
-            store,
-            **{"attributes": None, **(taking or {})},
-            lake=lake,
-            bucket="b",
-            objects=objects,
-            preferred=preferred,
-            workspace=workspace,
-            scratch=scratch,
-            threads=2,
-            everything=True,
+            Gathering("b", store, attributes, 2, preferred),
+            Objects(objects, everything=True, **(selected or {})),
+            lake,
+            scratch,
+            workspace,
         ).file
         expected = with_expectations(lake, in_force(lake, "b"), objects, records, workspace)
         plan = make_plan(f"{scratch}expected.parquet", expected, preferred)
@@ -140,7 +136,7 @@ def test_of_all_kinds_of_records_the_first_that_is_there_is_compared_with(tmp_pa
         store.put("bag/bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
         store.put("bag/manifest-md5.txt", f"{MD5}  data/a\n".encode())
     given = f"bag/data/a,{MD5}\n" if "api" in there else ""
-    made = rows(lake, report(store, lake, given, taking={"attributes": Recorded(*there)}))["bag/data/a"]
+    made = rows(lake, report(store, lake, given, attributes=Recorded(*there)))["bag/data/a"]
     assert made == (
         ("MATCHED", there[0], "succeeded", "SHA1" if there[0] == "s3-checksum" else "MD5")
         if there
@@ -224,7 +220,7 @@ def test_every_record_that_the_bytes_refute_is_a_conflict_whatever_its_algorithm
 def test_what_was_named_and_is_not_there_is_missing(tmp_path: Path) -> None:
     store, lake = Troubled(), LocalLake(tmp_path)
     store.put("a", b"abc")
-    made = report(store, lake, f"lost,{MD5}\n", taking={"gone": [("lost", None), ("typo", None)]})
+    made = report(store, lake, f"lost,{MD5}\n", selected={"gone": [("lost", None), ("typo", None)]})
     found = {row["key"]: row["detail"] for row in csv_rows(lake, made)}
     assert found["lost"] == "it is recorded, but the bucket does not have it"
     assert found["typo"] == "it was to be read, but the bucket does not have it"
@@ -235,7 +231,7 @@ def test_what_the_catalog_leaves_out_is_not_missing(tmp_path: Path) -> None:
     store, lake = Troubled(), LocalLake(tmp_path)
     store.put("a", b"abc")
     out = {"excluded": lambda key: key.endswith(".tmp")}
-    assert report(store, lake, f"x.tmp,{MD5}\n", taking=out).counts.missing == 0
+    assert report(store, lake, f"x.tmp,{MD5}\n", selected=out).counts.missing == 0
 
 
 def test_a_step_that_is_tried_again_finishes_the_report_and_writes_no_tag_twice(
@@ -277,7 +273,7 @@ def test_a_crc_never_stands_before_a_cryptographic_record_and_is_a_conflict_wher
     store, lake = Troubled(), LocalLake(tmp_path)
     store.put("a", b"abc")
     given = "a,CRC32:00000000\n"
-    (row,) = csv_rows(lake, report(store, lake, given, taking={"attributes": Recorded("object-etag")}))
+    (row,) = csv_rows(lake, report(store, lake, given, attributes=Recorded("object-etag")))
     assert (row["result"], row["compared_with"], row["conflicts"]) == ("MATCHED", "object-etag", "1")
     assert row["detail"] == "list.csv, line 2 says 00000000"
 
@@ -287,7 +283,7 @@ def test_a_record_that_the_bytes_prove_is_a_conflict_of_a_stronger_one_that_they
 ) -> None:
     store, lake = Troubled(), LocalLake(tmp_path)
     store.put("a", b"abc")
-    made = report(store, lake, f"a,SHA1:{'0' * 40}\n", taking={"attributes": Recorded("object-etag")})
+    made = report(store, lake, f"a,SHA1:{'0' * 40}\n", attributes=Recorded("object-etag"))
     (row,) = csv_rows(lake, made)
     assert (row["result"], row["algorithm"], row["conflicts"]) == ("NOTMATCHED", "SHA1", "1")
     assert (row["checksum"], row["expected"]) == (hashlib.sha1(b"abc").hexdigest(), "0" * 40)

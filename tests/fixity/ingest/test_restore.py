@@ -23,6 +23,7 @@ from fixity.catalog.clients import s3_client
 from fixity.ingest.restore.archives import archive_of, days_for, estimate, tier_for, wait_for
 from fixity.ingest.restore.look import Look, look_at_archived
 from fixity.lake import LakeError, LocalLake
+from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.inventory import take_inventory
 from fixity.tables import CHECKSUMS, INGEST, Provenance
 from tests.fixity.support import s3_store
@@ -95,14 +96,9 @@ class Site:
         self._looks += 1
         if not self.inventory:
             self.inventory = take_inventory(self.store, self.lake, "b", "listed").file
+        run = BucketRun(self.lake, Bucket(name="b", restore=Restore(**settings)), f"look-{self._looks}")
         return look_at_archived(
-            self.lake,
-            self.attributes,
-            Bucket(name="b", restore=Restore(**settings)),
-            self.inventory,
-            f"look-{self._looks}",
-            2,
-            lambda: NOON + timedelta(hours=hours),
+            run, self.attributes, self.inventory, 2, lambda: NOON + timedelta(hours=hours)
         )
 
 
