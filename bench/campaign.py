@@ -21,11 +21,11 @@ from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Plan, Reading, hash_shard, make_plan
 from fixity.lake import Lake, LocalLake
 from fixity.lake.paths import scratch_folder
-from fixity.ledger import Settings
+from fixity.ledger import Settings, known_so_far
+from fixity.ledger.carried import carried_over, ledger_state
 from fixity.ledger.damage import damage_after
 from fixity.ledger.expected import with_expectations
 from fixity.ledger.inventory import take_inventory
-from fixity.ledger.known import known_before
 from fixity.ledger.write import Checksums
 
 _BUCKET, _BYTES, _THREADS = "small", 50, 16
@@ -69,9 +69,11 @@ def _campaign(store: BucketReader, lake: Lake, run_id: str) -> None:
     inventory = take_inventory(store, lake, _BUCKET, run_id)
     with lake.workspace() as workspace:
         listed = lake.fetch(inventory.file, workspace)
-        known = known_before(lake, _BUCKET, _SETTINGS, run_id, print)
-        expected = with_expectations(lake, known, listed, None, workspace)
-        plan = replace(make_plan(inventory.file, expected, _SETTINGS.algorithm), rests_on=known.rests_on)
+        rests_on = ledger_state(lake, _BUCKET)
+        expected = carried_over(lake, _BUCKET, _SETTINGS.algorithm, listed, workspace) or with_expectations(
+            lake, known_so_far(lake, _BUCKET, _SETTINGS, run_id), listed, None, workspace
+        )
+        plan = replace(make_plan(inventory.file, expected, _SETTINGS.algorithm), rests_on=rests_on)
         if expected != listed:
             plan = replace(plan, inventory=f"{scratch_folder(run_id)}objects.parquet")
             lake.put(plan.inventory, expected)

@@ -215,7 +215,7 @@ class Provenance:
     listed_at: when the listing of that inventory began (UTC); later changes are not in it.
     place: where the bucket was then (`Catalog.place_of`); None in files without it. partial: whether the
     table has only some of the listed objects, for example those that were due. rests_on: the state of the
-    ledger when a run over the whole bucket began (`fixity.ledger.known`), else None. software: the software
+    ledger when a run over the whole bucket began (`fixity.ledger.carried`), else None. software: the software
     that made the rows, with its version; several are joined by " or "; None in files without it.
     """
 

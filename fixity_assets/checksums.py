@@ -34,11 +34,11 @@ from fixity.lake import Lake, LakeError
 from fixity.lake.paths import baselines_file, inventory_file, scratch_folder
 from fixity.lake.sweep import SCRATCH_DAYS, sweep
 from fixity.ledger import known_so_far, ready
+from fixity.ledger.carried import carried_over, ledger_state
 from fixity.ledger.damage import Damage, damage_after, damage_after_some, damaged_now
 from fixity.ledger.expected import with_expectations
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import TableMissing, newest_inventory
-from fixity.ledger.known import Known, known_before
 from fixity.ledger.snapshot import in_force
 from fixity.tables import CHECKSUMS, Provenance
 from fixity_assets.batch_report import find_job, keep_job_report
@@ -147,20 +147,22 @@ def _expected(
     objects: Path,
     records: Path | None,
     workspace: Path,
-) -> tuple[Known, Path]:
-    """What is known before the run, and the objects with what is expected of them."""
+) -> tuple[Path, str | None]:
+    """The objects with what is expected of them, and the state of the ledger that says it.
+
+    The state is None for a run that does not check the whole bucket, or where something was left out.
+    """
     bucket = stores.catalog.bucket(context.partition_key)
-    settings, run_id, log = settings_of(bucket), context.run.run_id, context.log.warning
-    if SELECTION not in context.run.tags:
-        known = known_before(lake, bucket.name, settings, run_id, log)
-        try:
-            return known, with_expectations(lake, known, objects, records, workspace)
-        except Exception as error:
-            if not known.files:
-                raise
-            log(f"the ledger is folded, since one of its newest files cannot be read: {error}")
-    known = Known(known_so_far(lake, bucket.name, settings, run_id, log), (), None)
-    return known, with_expectations(lake, known, objects, records, workspace)
+    is_whole = SELECTION not in context.run.tags
+    rests_on = ledger_state(lake, bucket.name) if is_whole else None
+    if is_whole and records is None:
+        carried = carried_over(lake, bucket.name, bucket.algorithm, objects, workspace)
+        if carried is not None:
+            return carried, rests_on
+    snapshot = known_so_far(lake, bucket.name, settings_of(bucket), context.run.run_id, context.log.warning)
+    if snapshot is not None and (snapshot.left_out or snapshot.doubted):
+        rests_on = None
+    return with_expectations(lake, snapshot, objects, records, workspace), rests_on
 
 
 # The steps pass nothing to each other through Dagster: what they share stands in the lake's scratch,
@@ -207,10 +209,10 @@ def plan_shards(
             listed_at.refuse_elsewhere(bucket.name, place)
             _sweep(context, kept_in)
             kept_in.remove(scratch)
-            known, expected = _expected(context, kept_in, stores, objects, records, workspace)
+            expected, rests_on = _expected(context, kept_in, stores, objects, records, workspace)
             own = f"{scratch}objects.parquet"
             plan = make_plan(name if name and expected == objects else own, expected, bucket.algorithm)
-            plan = replace(plan, rests_on=known.rests_on)
+            plan = replace(plan, rests_on=rests_on)
             if plan.inventory == own:
                 if expected == objects:
                     expected = Path(shutil.copyfile(objects, workspace / "objects.parquet"))

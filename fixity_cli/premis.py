@@ -28,7 +28,7 @@ def premis(
     from datetime import UTC, datetime
 
     from fixity.lake import open_lake
-    from fixity.reports.premis import Choice, print_events
+    from fixity.reports.premis import print_events
 
     loaded = load(catalog)
     known(bucket, loaded.buckets, "bucket")
@@ -41,9 +41,11 @@ def premis(
     out = sys.stdout.buffer
     print_events(
         open_lake(loaded),
+        loaded,
         loaded.buckets[bucket],
         out,
-        Choice(key, first),
+        key,
+        first,
         lambda text: typer.echo(text, err=True),
     )
     out.flush()

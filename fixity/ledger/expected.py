@@ -6,6 +6,7 @@ How bytes are held against it is in `judge`; where records are found belongs to 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,15 +16,16 @@ from fixity.lake import Lake
 from fixity.lake.database import open_database, view
 from fixity.lake.ranges import key_ranges
 from fixity.lake.writer import ROW_GROUP_ROWS
-from fixity.ledger.carried import carry_over
 from fixity.ledger.files import ledger_files
 from fixity.ledger.fold import settings_of
 from fixity.ledger.judge import EXPECTATIONS
-from fixity.ledger.known import Known, view_known
 from fixity.ledger.refresh import ready
-from fixity.ledger.snapshot import Snapshot
-from fixity.ledger.views import define_content
+from fixity.ledger.snapshot import SNAPSHOT, Snapshot
+from fixity.ledger.views import define_content, view_now
 from fixity.tables import BASELINES, INVENTORY, Provenance
+
+if TYPE_CHECKING:
+    import duckdb
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _MACROS = """
@@ -60,40 +62,46 @@ _MEMORY = "900MB"
 
 def with_expectations(
     lake: Lake,
-    known: Known | Snapshot | None,
+    snapshot: Snapshot | None,
     inventory: Path,
     records: Path | None,
     workspace: Path,
 ) -> Path:
     """An inventory with a column `expectations` of what is expected of each object, in the same order.
 
-    Arguments: `known`, None for a bucket whose ledger is empty; `inventory`, a local file; `records`,
+    Arguments: `snapshot`, None for a bucket whose ledger is empty; `inventory`, a local file; `records`,
     a local table of recorded checksums (BASELINES), None where none were gathered.
     Returns a file in `workspace`, or `inventory` itself where nothing is expected. Raises LakeError.
     """
-    if not isinstance(known, Known):
-        known = Known(known, (), None)
-    if known.snapshot is None and not known.files and records is None:
+    if snapshot is None and records is None:
         return inventory
     file = workspace / "expected.parquet"
     provenance = Provenance.read(inventory)
     schema = provenance.attach(INVENTORY.append(EXPECTATIONS))
-    if known.files and known.settings and records is None:
-        newest = lake.fetch(known.files[-1], workspace)
-        if carry_over(inventory, newest, known.settings.algorithm, schema, file):
-            return file
     with open_database(workspace, _MEMORY) as database:
-        other = view_known(database, lake, known, inventory, workspace)
+        known = _view_known(database, lake, snapshot, workspace)
         view(database, "records", [records] if records else [], BASELINES)
         define_content(database)
         database.execute(_MACROS)
         with pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer:
-            for keys in key_ranges(inventory, other, _RANGE_BYTES):
+            for keys in key_ranges(inventory, known or inventory, _RANGE_BYTES):
                 given = {"inventory": str(inventory), "lower": keys.lower, "upper": keys.upper}
                 for batch in database.execute(_SQL, given).to_arrow_reader(ROW_GROUP_ROWS):
                     table = pa.Table.from_batches([batch]).cast(schema)
                     writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
     return file
+
+
+def _view_known(
+    database: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot | None, workspace: Path
+) -> Path | None:
+    """Make the view `now` of a snapshot, or an empty one; returns a local file with the snapshot's keys."""
+    if snapshot is None:
+        view(database, "now", [], SNAPSHOT)
+        database.execute("CREATE OR REPLACE TEMP VIEW now AS SELECT *, 0::UBIGINT AS content FROM now_empty")
+        return None
+    view_now(database, lake, snapshot, "objects", workspace)
+    return lake.fetch(snapshot.name("objects"), workspace)
 
 
 def expected_by_ledger(lake: Lake, bucket: Bucket, inventory: Path, run_id: str, workspace: Path) -> Path:

@@ -54,7 +54,7 @@ class Shard:
 class Plan:
     """How an inventory is hashed. `inventory` is its name in the lake; `algorithm` of the checksums;
     `place`, where the bucket was when it was listed, None if unknown; `rests_on`,
-    what was known of a whole bucket (`fixity.ledger.known`), None for a plan of a few objects.
+    what was known of a whole bucket (`fixity.ledger.carried`), None for a plan of a few objects.
     """
 
     inventory: str
