@@ -14,7 +14,6 @@ run from failure goes on after the last part that was kept.
 """
 
 import json
-import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -214,9 +213,7 @@ def plan_shards(
             plan = make_plan(name if name and expected == objects else own, expected, bucket.algorithm)
             plan = replace(plan, rests_on=rests_on)
             if plan.inventory == own:
-                if expected == objects:
-                    expected = Path(shutil.copyfile(objects, workspace / "objects.parquet"))
-                kept_in.put(own, expected, replace=True)
+                kept_in.put(own, expected, replace=True, keep=True)
         kept_in.put_text(plan_file(scratch), plan.to_json(), replace=True)
     context.log.info(
         f"{bucket.name}: {plan.objects:,} objects, {bytes_text(plan.size)}, in {len(plan.shards)} shards"

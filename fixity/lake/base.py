@@ -59,8 +59,10 @@ class Lake(ABC):
         """
 
     @abstractmethod
-    def put(self, name: str, file: Path, replace: bool = False) -> None:
-        """Put a local file into the lake, whole. The local file may be moved away.
+    def put(self, name: str, file: Path, replace: bool = False, keep: bool = False) -> None:
+        """Put a local file into the lake, whole. The local file may be moved away, unless `keep`.
+
+        With `keep` it stays for reading only: the lake may hold the same bytes on the disk.
 
         An equal file in the lake is no error, because a repeated step puts the same file again.
         Raises LakeError; FileExistsError if there is a different file, unless `replace`.

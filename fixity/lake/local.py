@@ -52,19 +52,27 @@ class LocalLake(Lake):
             file.seek(max(0, file.seek(0, os.SEEK_END) - size))
             return file.read()
 
-    def put(self, name: str, file: Path, replace: bool = False) -> None:
-        """See Lake. The file is moved within the file system after its bytes are on the disk."""
+    def put(self, name: str, file: Path, replace: bool = False, keep: bool = False) -> None:
+        """See Lake. The file is moved within the file system after its bytes are on the disk.
+
+        A file that is kept gets a second name instead.
+        """
         target = self._root / name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with file.open("rb") as written:
                 os.fsync(written.fileno())
-            if replace:
-                file.replace(target)
-            else:
+            if not replace:
                 # Unlike a rename, a link never replaces an existing file.
                 os.link(file, target)
-                file.unlink()
+                if not keep:
+                    file.unlink()
+            elif keep:
+                with self.workspace() as workspace:
+                    os.link(file, workspace / "second-name")
+                    (workspace / "second-name").replace(target)
+            else:
+                file.replace(target)
         except FileExistsError:
             if not (target.is_file() and filecmp.cmp(file, target, shallow=False)):
                 raise

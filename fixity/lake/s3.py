@@ -69,8 +69,11 @@ class S3Lake(Lake):
                     return b""
                 raise
 
-    def put(self, name: str, file: Path, replace: bool = False) -> None:
-        """See Lake. Looking first is safe: names contain run ids, so only one run writes each name."""
+    def put(self, name: str, file: Path, replace: bool = False, keep: bool = False) -> None:
+        """See Lake. The local file always stays.
+
+        Looking first is safe: names contain run ids, so only one run writes each name.
+        """
         with self._errors(name):
             if not replace and self._exists(name):
                 with self.workspace() as workspace:

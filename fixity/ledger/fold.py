@@ -100,10 +100,8 @@ def keep_since(lake: Lake, snapshot: Snapshot, changed: Path, run_id: str, now: 
     if run_id in snapshot.folded or any(each.run_id == run_id for each in since):
         return
     number = 1 + max((each.number for each in since), default=0)
-    kept = changed.with_name("since.parquet")
-    kept.write_bytes(changed.read_bytes())
     rows = pq.read_metadata(changed).num_rows
-    lake.put(Since.called(snapshot, number, now, rows, run_id), kept, replace=True)
+    lake.put(Since.called(snapshot, number, now, rows, run_id), changed, replace=True, keep=True)
 
 
 def folded(

@@ -84,10 +84,8 @@ def finish(
             writer.write(batch)
         writer.close()
         pq.write_table(rows, before)
-        kept = workspace / "kept.parquet"
-        kept.write_bytes(file.read_bytes())
         with suppress(FileExistsError):  # killed after it was kept
-            lake.put(name, kept)
+            lake.put(name, file, keep=True)
         changed = workspace / "changed.parquet"
         fold_checks(settings, chosen.listed_at, before, file, changed, now)
         snapshot = in_force(lake, lease.bucket)

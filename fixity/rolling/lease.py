@@ -103,10 +103,9 @@ class Lease:
         """
         name = f"batch-{number:06d}.parquet"
         file = workspace / name
+        file.unlink(missing_ok=True)  # the lake may still hold its bytes
         pq.write_table(rows.cast(chosen.attach(rows.schema)), file)
-        kept = workspace / f"to-keep-{name}"
-        kept.write_bytes(file.read_bytes())
-        lake.put(self.folder + name, kept, replace=True)
+        lake.put(self.folder + name, file, replace=True, keep=True)
         return file
 
     def keep(self, lake: Lake, number: int, checks: list[Check], workspace: Path) -> None:

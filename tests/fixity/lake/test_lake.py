@@ -39,6 +39,17 @@ def names(lake: Lake, folder: str = "") -> list[str]:
 # --- both ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_local_file_that_is_kept_stays_and_is_in_the_lake_too(lake: Lake, replace: bool) -> None:
+    with lake.workspace() as workspace:
+        file = workspace / "file"
+        file.write_bytes(b"the bytes")
+        lake.put("f", file, replace, keep=True)
+        lake.put("f", file, replace, keep=True)  # a step that is tried again
+        assert file.read_bytes() == b"the bytes"
+    assert names(lake) == ["f"] and get(lake, "f") == b"the bytes"
+
+
 def test_what_was_put_is_there_whole(lake: Lake) -> None:
     body = os.urandom(9_000_000)
     before = datetime.now(UTC) - timedelta(seconds=2)
