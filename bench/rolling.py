@@ -32,7 +32,7 @@ from fixity.lake.paths import checksums_file, inventory_file
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.ledger import Settings, ready
 from fixity.reports.premis import export_events
-from fixity.rolling import Limits, Order, choose, roll
+from fixity.rolling import Limits, Order, RollingRun, choose, roll
 from fixity.tables import CHECKSUMS, INVENTORY, Provenance
 
 BUCKET, BATCH, RUNS = "bench", 2500, 90 * 48
@@ -112,7 +112,7 @@ def added_seconds(folder: Path) -> float:
     hashing = time.perf_counter() - begun
     begun = time.perf_counter()
     order = Order(BUCKET, SETTINGS, Limits(BATCH), 1800.0)
-    rolled = roll(store, lake, order, f"bench-{time.time_ns()}", 16, now=lambda: NOW)
+    rolled = roll(order, RollingRun(store, lake, f"bench-{time.time_ns()}", 16, now=lambda: NOW))
     assert rolled.objects == hashed == BATCH
     return time.perf_counter() - begun - hashing
 

@@ -13,7 +13,7 @@ import dagster as dg
 
 from fixity.humanize import bytes_text
 from fixity.lake import Lake
-from fixity.rolling import Rolled, egress_budget, order_for, roll
+from fixity.rolling import Rolled, RollingRun, egress_budget, order_for, roll
 from jobs.names import ROLLING
 from resources import StoresResource
 
@@ -48,7 +48,7 @@ def check_batch(
     attempt = f"-{context.retry_number}" if context.retry_number else ""
     run_id = context.run.run_id + attempt
     with stores.open(bucket.name) as store:
-        rolled = roll(store, lake, order, run_id, stores.threads(bucket.name), context.log.info)
+        rolled = roll(order, RollingRun(store, lake, run_id, stores.threads(bucket.name), context.log.info))
     lake.put_text(rolled_file(scratch), json.dumps(_metadata(rolled)), replace=True)
 
 

@@ -41,7 +41,7 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
                 kept_in,
                 bucket,
                 context.run.run_id,
-                report,
+                progress=report,
                 exclude=said.exclude,
                 place=stores.catalog.place_of(bucket),
             )

@@ -45,7 +45,7 @@ def due(
     from fixity.lake import open_lake
     from fixity.ledger import confirm_empty, ready
     from fixity.ledger.fold import settings_of
-    from fixity.rolling import bucket_coverage, due_now
+    from fixity.rolling import Limits, bucket_coverage, due_now
     from fixity.rolling.lease import leases
 
     loaded = load(catalog)
@@ -64,7 +64,7 @@ def due(
         snapshot = ready(lake, bucket, settings_of(wanted), run_id)
         alive = [each for each in leases(lake, bucket) if each.is_alive(utc_now())]
         taken = [file for each in alive for file in each.batches(lake, workspace)]
-        rows = due_now(lake, snapshot, taken, utc_now(), items or wanted.batch_items, workspace)
+        rows = due_now(lake, snapshot, taken, utc_now(), Limits(items or wanted.batch_items), workspace)
     for row in rows.to_pylist():
         since = f"{row['verified_at']:%Y-%m-%d %H:%M} UTC" if row["verified_at"] else "never"
         typer.echo(f"{since:<22}{bytes_text(row['size']):>10}  {row['key']}")

@@ -66,7 +66,7 @@ def current_checksums(
         said = Provenance.read(table.path)
         if not said.partial and said.inventory_run_id == listed.run_id and table.rows == _rows(inventory):
             return table.path, said
-    return _put_together(lake, bucket, inventory, listed, workspace, now(), on_left_out)
+    return _put_together(lake, bucket, inventory, workspace, now(), on_left_out)
 
 
 def _rows(file: Path) -> int:
@@ -77,13 +77,12 @@ def _put_together(
     lake: Lake,
     bucket: str,
     inventory: Path,
-    listed: Provenance,
     workspace: Path,
     now: datetime,
     on_left_out: Callable[[LeftOut], None],
 ) -> tuple[Path, Provenance]:
     files, algorithm = _all_checks(lake, bucket, workspace, on_left_out)
-    provenance = replace(listed, bucket=bucket)
+    provenance = replace(Provenance.read(inventory), bucket=bucket)
     file = workspace / f"{bucket}-current.parquet"
     writer = TableWriter(file, CHECKSUMS, provenance)
     with naming_the_unreadable(inventory, *files), open_database(workspace) as database:
@@ -92,7 +91,7 @@ def _put_together(
             _SQL.read_text(encoding="utf-8"),
             {
                 "inventory": str(inventory),
-                "run_id": listed.run_id,
+                "run_id": provenance.run_id,
                 "algorithm": algorithm,
                 "horizon": now + CLOCKS_DIFFER,
             },

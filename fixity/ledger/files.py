@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from fixity.lake import Lake, LakeFile
 from fixity.lake.paths import checksums_folder, ingest_folder
-from fixity.tables import CHECKSUMS, Provenance, TableUnreadable
+from fixity.tables import CHECKSUMS, INGEST, Provenance, TableUnreadable
 
 _NOT_ALWAYS_KEPT = frozenset(
     (
@@ -80,14 +80,11 @@ def usable_files(
     workspace: Path,
     thoroughly: bool = False,
     known: Mapping[str, tuple[int, str]] | None = None,
-    schema: pa.Schema = CHECKSUMS,
 ) -> tuple[list[LedgerFile], list[LeftOut]]:
-    """Fetch files of the ledger, and tell those that can be read from those that cannot.
+    """Fetch files of the ledger or of ingest, and separate those that can be read from those that cannot.
 
-    Arguments: `thoroughly`, whether all of their bytes are read, or only what their ends say of them;
-    `known`, those that a snapshot has left out, by name, with size and why; `schema`, which columns they
-    have.
-    Raises LakeError.
+    Arguments: `thoroughly`, whether all bytes are read, or only the footers; `known`, the files that a
+    snapshot has left out, by name, with size and reason. Raises LakeError.
     """
 
     def look(file: LakeFile) -> LedgerFile | LeftOut:
@@ -95,6 +92,7 @@ def usable_files(
         if size == file.size:
             return LeftOut(file.name, file.size, reason)
         path = lake.fetch(file.name, workspace)
+        schema = INGEST if file.name.startswith(ingest_folder(bucket)) else CHECKSUMS
         try:
             rows, software = _look(path, bucket, thoroughly, schema)
             return LedgerFile(file.name, path, rows, file.size, software)

@@ -27,8 +27,8 @@ Wanted = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class Inventory:
-    """An inventory as kept: its file's name in the lake, its rows, their bytes, how many objects were
-    left out by the bucket's `exclude`, and when listing began (UTC).
+    """An inventory in the lake: its file's name, rows, bytes of all objects, how many objects the
+    bucket's `exclude` left out, and when the listing began (UTC).
     """
 
     file: str
@@ -43,6 +43,7 @@ def take_inventory(
     lake: Lake,
     bucket: str,
     run_id: str,
+    *,
     progress: Callable[[int], None] = lambda objects: None,
     now: Callable[[], datetime] = utc_now,
     exclude: Sequence[str] = (),
@@ -50,11 +51,10 @@ def take_inventory(
 ) -> Inventory:
     """List a bucket into `inventory/<bucket>/<run_id>.parquet`.
 
-    Arguments: `progress` is told the number of objects listed so far; `exclude` are
-    shell patterns of keys to leave out, and to count; `place` says where the bucket is
-    (`Catalog.place_of`), so that nobody takes this inventory for one of another place. Nothing
-    is kept when the listing breaks off: half an inventory would make the rest look missing.
-    Raises BucketUnreachable, LakeError.
+    Arguments: `progress` takes the number of objects listed so far; `exclude`, shell patterns of
+    keys that are left out and counted; `place`, where the bucket is (`Catalog.place_of`), so that
+    this inventory is not used for another place. If the listing fails, nothing is kept: with half
+    an inventory the other objects would look missing. Raises BucketUnreachable, LakeError.
     """
     listed_at = now()
     name = inventory_file(bucket, run_id)
@@ -87,10 +87,10 @@ def list_selection(
     file: Path,
     place: str | None = None,
 ) -> list[Wanted]:
-    """Look for the wanted objects as they are listed now, and write those that are there as an inventory.
+    """Look up the wanted objects in the bucket, and write those that exist as an inventory.
 
     Arguments: `place` says where the bucket is (`Catalog.place_of`).
-    Returns those that are not there: deleted since, or never there. Raises BucketUnreachable.
+    Returns those that do not exist (any more). Raises BucketUnreachable.
     """
     provenance = Provenance(bucket, run_id, run_id, utc_now(), place)
     found: dict[Wanted, ListedObject] = {}

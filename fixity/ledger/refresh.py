@@ -8,7 +8,8 @@ from datetime import datetime
 from fixity.clock import CLOCKS_DIFFER, EPOCH, utc_now
 from fixity.lake import Lake
 from fixity.ledger.files import ingest_tables, ledger_files, run_of
-from fixity.ledger.fold import QUEUE_ROWS, TABLES, Settings, fold
+from fixity.ledger.fold import Settings
+from fixity.ledger.fold_all import QUEUE_ROWS, TABLES, Folding, fold
 from fixity.ledger.inventory import TableMissing
 from fixity.ledger.listing import Listing, inventory_in_force
 from fixity.ledger.snapshot import Snapshot, in_force
@@ -35,7 +36,8 @@ def ready(
         log(listing.refused)
     if snapshot is None or _is_behind(lake, snapshot, listing, settings, now()):
         with lake.workspace() as workspace:
-            snapshot = fold(lake, bucket, snapshot, listing, settings, run_id, now(), workspace)
+            folding = Folding(lake, bucket, settings, run_id, now(), workspace)
+            snapshot = fold(folding, snapshot, listing)
     for name, (_, why) in snapshot.left_out.items():
         log(f"left out: {lake.location(name)} {why}")
     return snapshot

@@ -12,7 +12,7 @@ from fixity.rolling.due import Batch, Limits, choose, due_now, find
 from fixity.rolling.egress import EgressBudget, egress_budget, egress_left
 from fixity.rolling.finish import Rolled
 from fixity.rolling.lease import BucketBusy, LeaseLost
-from fixity.rolling.roll import Order, order_for, roll
+from fixity.rolling.roll import Order, RollingRun, order_for, roll
 
 __all__ = [
     "Batch",
@@ -23,6 +23,7 @@ __all__ = [
     "Limits",
     "Order",
     "Rolled",
+    "RollingRun",
     "bucket_coverage",
     "choose",
     "due_now",

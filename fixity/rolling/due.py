@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
@@ -57,14 +57,12 @@ def due_now(
     snapshot: Snapshot,
     taken: Sequence[Path],
     now: datetime,
-    items: int,
+    limits: Limits,
     workspace: Path,
-    most: int | None = None,
-    size: int | None = None,
 ) -> pa.Table:
-    """The first `items` objects that are due, without those larger than `most` bytes.
+    """The first `limits.items` objects that are due, without those larger than `limits.egress`.
 
-    What failed lately is a fifth of them at most, and of `size` bytes, as long as others are due.
+    Objects that failed lately are at most a fifth of them, and of `limits.size`, as long as others are due.
 
     Arguments: `taken`, local files of what runs in progress have taken. Raises LakeError.
     """
@@ -73,10 +71,10 @@ def due_now(
         view(database, "taken", taken, SNAPSHOT)
         given = {
             "now": now,
-            "items": items,
-            "most": most,
-            "retries": items // _SHARE_OF_RETRIES,
-            "size_of_retries": None if size is None else size // _SHARE_OF_RETRIES,
+            "items": limits.items,
+            "most": limits.egress,
+            "retries": limits.items // _SHARE_OF_RETRIES,
+            "size_of_retries": None if limits.size is None else limits.size // _SHARE_OF_RETRIES,
         }
         found = database.execute(_SQL.read_text(encoding="utf-8"), given)
         return found.to_arrow_table().select(SNAPSHOT.names).cast(SNAPSHOT)
@@ -89,7 +87,8 @@ def choose(
 
     An object larger than `limits.size` is a batch by itself. Raises LakeError.
     """
-    due = due_now(lake, snapshot, taken, now, limits.items + 1, workspace, limits.egress, limits.size)
+    one_more = replace(limits, items=limits.items + 1)  # shows whether more is due
+    due = due_now(lake, snapshot, taken, now, one_more, workspace)
     batch = within(due, limits)
     why = [batch.cut_short, *_too_large(lake, snapshot, limits, now, workspace)]
     return Batch(batch.rows, "; ".join(text for text in why if text) or None)

@@ -15,7 +15,6 @@ from fixity.lake import Lake
 from fixity.ledger.files import ingest_tables, ledger_files, run_of, usable_files
 from fixity.ledger.snapshot import in_force
 from fixity.rolling.lease import Lease, leases
-from fixity.tables import INGEST
 
 if TYPE_CHECKING:
     from fixity.catalog import Bucket, Catalog
@@ -94,7 +93,7 @@ def _read_of(lake: Lake, bucket: str, first_day: str) -> int:
             read += _read_since(file.path, first_day)
             in_ledger[run_of(file.name)] = _algorithms(file.path)
         unread = [file for file in ingest_tables(lake, bucket) if run_of(file.name) not in ingested]
-        for file in usable_files(lake, bucket, unread, workspace, thoroughly=True, schema=INGEST)[0]:
+        for file in usable_files(lake, bucket, unread, workspace, thoroughly=True)[0]:
             read += _ingested_since(file.path, first_day, in_ledger.get(run_of(file.name), set()))
     return read
 

@@ -1,7 +1,7 @@
-"""A rolling run: take what is due, check it, keep the checks; one run at a time on a bucket.
+"""A rolling run: choose objects that are due, check them, keep the checks. One run at a time on a bucket.
 
-A batch that outlasts its interval does not hold up the rest: the run takes the next one beside it,
-within the same limits of the store, and never an object twice.
+If a batch takes longer than its interval, the run starts the next batch in parallel, within the same limits
+of the store. No object is read twice.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from fixity.rolling.lease import Lease, leases, record_roll, take_lease
 from fixity.tables import TableUnreadable
 
 _Ended = queue.Queue[Check | BaseException | None]
-"""What comes of reading: checks, the end of a batch as None, and what ends the run."""
-_MOST_BATCHES = 8  # of one run: it ends then, so that what it found is known, and the next one goes on
+"""What reading gives: checks, None at the end of a batch, and errors that end the run."""
+_MOST_BATCHES = 8  # of one run: then it ends, so that its results are known, and the next run goes on
 
 
 @dataclass(frozen=True)
 class Order:
     """What a rolling run is to do.
 
-    `interval`: seconds after which a batch in progress gets a next one beside it. `keys`: these
-    objects instead of those that are due. `place`: where the bucket is, as the catalog says. `budget`:
-    of its store, which batches stay within; what is left of it is for the run to find out.
+    `interval`: seconds after which the next batch starts, in parallel to one that is not finished. `keys`:
+    check these objects instead of those that are due. `place`: where the bucket is, by the catalog.
+    `budget`: of its store; batches stay within what is left of it.
     """
 
     bucket: str
@@ -83,33 +83,38 @@ def order_for(
     )
 
 
-def roll(
-    store: BucketReader,
-    lake: Lake,
-    order: Order,
-    run_id: str,
-    threads: int,
-    log: Callable[[str], None] = lambda text: None,
-    now: Callable[[], datetime] = utc_now,
-) -> Rolled:
-    """Check a batch of what is due. What a killed run left behind is kept first.
+@dataclass(frozen=True)
+class RollingRun:
+    """A run that carries out an order: from which store, into which lake, and its id.
 
-    Arguments: `threads` objects at once; `log` takes what is left out or cut short, and why.
-    Raises BucketBusy, TableMissing, LakeError, NotInInventory, AnotherPlace, and
-    LeaseLost and BucketUnreachable; what was checked until then is kept.
+    `threads`: objects that are read at once. `log` takes what is left out or cut short, and why.
     """
-    mine = take_lease(lake, order.bucket, run_id, now())
+
+    store: BucketReader
+    lake: Lake
+    run_id: str
+    threads: int
+    log: Callable[[str], None] = lambda text: None
+    now: Callable[[], datetime] = utc_now
+
+
+def roll(order: Order, run: RollingRun) -> Rolled:
+    """Check a batch of the objects that are due. First keeps the checks of a run that was killed.
+
+    Raises BucketBusy, TableMissing, LakeError, NotInInventory, AnotherPlace, and
+    LeaseLost and BucketUnreachable; checks made until then are kept.
+    """
+    lake, now = run.lake, run.now
+    mine = take_lease(lake, order.bucket, run.run_id, now())
     try:
-        snapshot = ready(lake, order.bucket, order.settings, run_id, now, log)
-        if _take_over(lake, order, run_id, log, now):
-            snapshot = ready(lake, order.bucket, order.settings, run_id, now)
+        snapshot = ready(lake, order.bucket, order.settings, run.run_id, now, run.log)
+        if _take_over(order, run):
+            snapshot = ready(lake, order.bucket, order.settings, run.run_id, now)
         _refuse_elsewhere(snapshot, order)
-        cut_short: str | None = None
-        ended: _Ended = queue.Queue()
-        with lake.workspace() as workspace, kept_alive(lake, mine, workspace, now, ended.put) as heartbeat:
-            cut_short = _Run(
-                store, lake, order, snapshot, mine, heartbeat, ended, threads, workspace, log, now
-            ).run()
+        with lake.workspace() as workspace:
+            batches = _Batches(order, run, snapshot, mine, workspace)
+            with kept_alive(lake, mine, workspace, now, batches.fail) as heartbeat:
+                cut_short = batches.check(heartbeat)
     except BaseException:
         finish(lake, mine, order.settings, now())
         raise
@@ -126,78 +131,66 @@ def _refuse_elsewhere(snapshot: Snapshot, order: Order) -> None:
         )
 
 
-def _take_over(
-    lake: Lake,
-    order: Order,
-    run_id: str,
-    log: Callable[[str], None],
-    now: Callable[[], datetime],
-) -> bool:
-    dead = [other for other in leases(lake, order.bucket) if other.run_id != run_id]
+def _take_over(order: Order, run: RollingRun) -> bool:
+    """Keep the checks of runs that were killed; whether there were any."""
+    dead = [other for other in leases(run.lake, order.bucket) if other.run_id != run.run_id]
     for other in dead:
         try:
-            kept = finish(lake, other, order.settings, now())
+            kept = finish(run.lake, other, order.settings, run.now())
         except (pa.ArrowException, TableUnreadable, ValueError, IndexError) as error:
-            where = other.set_aside(lake)
-            log(
-                f"the run {other.run_id} ended without a word, and what it left behind cannot be used "
-                f"({error}): it is set aside in {where}, and its objects are checked anew"
+            where = other.set_aside(run.lake)
+            run.log(
+                f"the run {other.run_id} was killed, and the checks that it left cannot be used ({error}): "
+                f"they are moved to {where}, and the objects are checked again"
             )
             continue
-        log(f"the run {other.run_id} ended without a word: {kept.objects:,} checks of it are kept")
+        run.log(f"the run {other.run_id} was killed: its {kept.objects:,} checks are kept")
     return bool(dead)
 
 
-class _Run:
+class _Batches:
     """Batches of one run, each read by threads of its own within the store's one throttle."""
 
     def __init__(
-        self,
-        store: BucketReader,
-        lake: Lake,
-        order: Order,
-        snapshot: Snapshot,
-        lease: Lease,
-        heartbeat: Heartbeat,
-        ended: _Ended,
-        threads: int,
-        workspace: Path,
-        log: Callable[[str], None],
-        now: Callable[[], datetime],
+        self, order: Order, run: RollingRun, snapshot: Snapshot, lease: Lease, workspace: Path
     ) -> None:
-        self._store = store
-        self._lake = lake
         self._order = order
+        self._run = run
+        self._lake = run.lake
         self._snapshot = snapshot
         self._lease = lease
-        self._heartbeat = heartbeat
-        self._threads = threads
         self._workspace = workspace
-        self._log = log
-        self._now = now
-        self._ended = ended
+        self._ended = _Ended()
         self._taken: list[Path] = []
         self._objects = 0
 
-    def run(self) -> str | None:
-        """Check batch after batch, until one ends within its interval, or they are enough for a run; says
-        what cut the first one short."""
+    def fail(self, error: BaseException) -> None:
+        """End the run with an error, for example that its lease is lost."""
+        self._ended.put(error)
+
+    def check(self, heartbeat: Heartbeat) -> str | None:
+        """Check batch after batch, until one ends within its interval, or there were enough for one run.
+
+        Returns why the first one is smaller than what is due, if it is.
+        """
         batch = self._next()
         cut_short = batch.cut_short
         if cut_short:
-            self._log(f"{self._order.bucket}: {batch.rows.num_rows:,} objects are taken: {cut_short}")
+            self._run.log(f"{self._order.bucket}: {batch.rows.num_rows:,} objects are taken: {cut_short}")
         running = 0
         while batch.rows.num_rows:
             self._begin(batch)
-            running = self._wait(running + 1)
+            running = self._wait(heartbeat, running + 1)
             while running > 1:  # one beside is enough for what is newer to move
-                running = self._wait(running)
+                running = self._wait(heartbeat, running)
             if not running or self._order.keys or len(self._taken) == _MOST_BATCHES:
                 break
-            self._log(f"{self._order.bucket}: the batch outlasts its interval; the next is taken beside it")
+            self._run.log(
+                f"{self._order.bucket}: the batch takes longer than its interval; the next runs in parallel"
+            )
             batch = self._next()
         while running:
-            running = self._wait(running, for_ever=True)
+            running = self._wait(heartbeat, running, for_ever=True)
         return cut_short
 
     def _next(self) -> Batch:
@@ -205,14 +198,14 @@ class _Run:
             return find(self._lake, self._snapshot, self._order.keys, self._workspace)
         budget, limits = self._order.budget, self._order.limits
         if budget is not None:
-            left = egress_left(self._lake, budget, self._lease, self._now())
+            left = egress_left(self._lake, budget, self._lease, self._run.now())
             limits = replace(limits, egress=left.share, budget=budget.size)
-        batch = choose(self._lake, self._snapshot, self._taken, self._now(), limits, self._workspace)
+        batch = choose(self._lake, self._snapshot, self._taken, self._run.now(), limits, self._workspace)
         if budget is None or not batch.rows.num_rows:
             return batch
-        # Others may have chosen at the same time. Whoever notes later what it takes sees the other's note.
+        # Other runs may have chosen at the same time. The run that writes its note later sees the other note.
         self._note(batch)
-        left = egress_left(self._lake, budget, self._lease, self._now())
+        left = egress_left(self._lake, budget, self._lease, self._run.now())
         if left.size >= 0:
             return batch
         batch = within(batch.rows, replace(limits, egress=max(0, batch.size + left.size)))
@@ -237,14 +230,14 @@ class _Run:
             return digest_by(self._order.settings.algorithm, others[position])
 
         try:
-            for check in check_objects(self._store, items, digest_of, self._threads, self._now):
+            for check in check_objects(self._run.store, items, digest_of, self._run.threads, self._run.now):
                 self._ended.put(check)
             self._ended.put(None)
         except BaseException as error:
-            self._ended.put(error)
+            self.fail(error)
 
-    def _wait(self, running: int, for_ever: bool = False) -> int:
-        """Take in checks until all batches have ended, or the interval has; says how many batches run on."""
+    def _wait(self, heartbeat: Heartbeat, running: int, for_ever: bool = False) -> int:
+        """Take in checks until all batches or the interval have ended; returns how many batches still run."""
         until = time.monotonic() + self._order.interval
         while running:
             try:
@@ -257,7 +250,7 @@ class _Run:
             elif isinstance(ended, BaseException):
                 raise ended
             else:
-                self._heartbeat.add(ended)
+                heartbeat.add(ended)
         return 0
 
 

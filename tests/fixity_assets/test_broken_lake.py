@@ -19,7 +19,9 @@ from fixity.ledger import ready
 from fixity.ledger.fold import settings_of
 from fixity.reports.pair import PairReport, make_report
 from fixity.tables import Provenance
-from fixity_assets import checksums, fixity_report
+from fixity_assets import fixity_report
+from fixity_assets.checksums_keep import keep_table
+from fixity_assets.checksums_read import plan_shards
 from fixity_assets.definitions import build_definitions
 from fixity_assets.describe import RETRIES, failures_in_plain_words
 from jobs.names import CHECKSUMS_JOB, INVENTORY_JOB, REPORT_JOB
@@ -140,8 +142,8 @@ def test_a_lake_that_is_away_after_the_table_was_kept_is_waited_for(
     definitions: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert _run(definitions, instance, INVENTORY_JOB, "here") == ""
-    assert checksums.keep_table.retry_policy == checksums.plan_shards.retry_policy == RETRIES
-    monkeypatch.setattr(checksums.keep_table, "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))
+    assert keep_table.retry_policy == plan_shards.retry_policy == RETRIES
+    monkeypatch.setattr(keep_table, "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))
     attempts: list[str] = []
 
     def away_at_first(lake: Lake, folder: str, provenance: Provenance) -> None:
@@ -177,7 +179,7 @@ def test_scratch_that_cannot_be_swept_ends_no_run(
     def denied(*arguments: object) -> list[str]:
         raise LakeError("scratch/work-of-another-user cannot be listed: Permission denied")
 
-    monkeypatch.setattr("fixity_assets.checksums.sweep", denied)
+    monkeypatch.setattr("fixity_assets.checksums_read.sweep", denied)
     assert _run(definitions, instance, CHECKSUMS_JOB, "here") == ""
 
 

@@ -13,7 +13,7 @@ import pytest
 from devstack.faults import Overwrite, Refuse, ServerError, Stall
 from devstack.faulty_proxy import FaultyProxy
 from fixity.buckets import Throttle
-from fixity_assets.checksums import hash_objects
+from fixity_assets.checksums_read import hash_objects
 from jobs.names import CHECKSUMS_JOB, INGEST_BUCKET_JOB, REPORT_JOB
 from tests.conftest import MakeBucket
 from tests.fixity_assets.test_spine import job_of_environment

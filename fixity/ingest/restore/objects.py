@@ -12,8 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-import pyarrow as pa
-
 from fixity.buckets import ObjectError, ObjectUnreadable
 from fixity.catalog import Tier
 from fixity.clock import CLOCKS_DIFFER
@@ -71,16 +69,16 @@ def archived_of(
         view(database, "last_look", [last] if last else [], RESTORED)
         (first_asked,) = database.execute("SELECT min(requested_at) FROM last_look").fetchall()[0]
 
-        def checks_since(files: list[LakeFile], schema: pa.Schema) -> list[Path]:
+        def checks_since(files: list[LakeFile]) -> list[Path]:
             since = (
                 []
                 if first_asked is None
                 else [file for file in files if file.appeared >= first_asked - CLOCKS_DIFFER]
             )
-            return [file.path for file in usable_files(lake, bucket, since, workspace, schema=schema)[0]]
+            return [file.path for file in usable_files(lake, bucket, since, workspace)[0]]
 
-        view(database, "checks", checks_since(ledger_files(lake, bucket), CHECKSUMS), CHECKSUMS)
-        view(database, "ingested", checks_since(ingest_tables(lake, bucket), INGEST), INGEST)
+        view(database, "checks", checks_since(ledger_files(lake, bucket)), CHECKSUMS)
+        view(database, "ingested", checks_since(ingest_tables(lake, bucket)), INGEST)
         found = database.execute(
             _SQL.read_text(encoding="utf-8"),
             {"inventory": str(inventory), "classes": list(MAYBE_ARCHIVED), "attempts": ATTEMPTS},

@@ -34,7 +34,7 @@ def test_an_inventory_is_kept_with_its_counts_and_where_it_comes_from(lake: Lake
     for number in range(10):
         store.put(f"k{number}", bytes(number))
     told: list[int] = []
-    taken = take_inventory(store, lake, "b", "r1", told.append, lambda: NOON)
+    taken = take_inventory(store, lake, "b", "r1", progress=told.append, now=lambda: NOON)
     assert (taken.file, taken.objects, taken.size) == ("inventory/b/r1.parquet", 10, 45)
     assert (taken.listed_at, told) == (NOON, [3, 6, 9, 10])
     kept = table(lake, taken.file)
@@ -116,7 +116,7 @@ def test_of_a_server_that_fails_on_a_later_page_nothing_is_kept(
             proxy.fault(faults.Refuse(times=None), listing=True)
 
         with pytest.raises(BucketUnreachable, match="AccessDenied"):
-            take_inventory(store, lake, "b", "r1", progress)
+            take_inventory(store, lake, "b", "r1", progress=progress)
     assert told == [2]
     assert lake.list("inventory/") == []
 

@@ -16,7 +16,7 @@ from fixity.lake import LocalLake
 from fixity.ledger import Settings, Snapshot, ready
 from fixity.ledger.damage import Damage, damaged_now
 from fixity.ledger.inventory import take_inventory
-from fixity.rolling import EgressBudget, Limits, Order, Rolled, due_now, roll
+from fixity.rolling import EgressBudget, Limits, Order, Rolled, RollingRun, due_now, roll
 from fixity.tables import INGEST, Provenance
 from tests.fixity.support import MemoryStore
 
@@ -85,7 +85,7 @@ class Rolling:
         of_store = EgressBudget(budget, (BUCKET, "another")) if budget is not None else None
         order = Order(BUCKET, self.settings, Limits(items, size), 1800.0, tuple(keys), budget=of_store)
         run_id = f"r{next(self._numbers):05d}"
-        return roll(self.store, self.lake, order, run_id, 2, self.said.append, self.now)
+        return roll(order, RollingRun(self.store, self.lake, run_id, 2, self.said.append, self.now))
 
     def rolled(self, items: int = 1000) -> list[str]:
         """The keys that a rolling run checks."""
@@ -104,7 +104,7 @@ class Rolling:
     def due(self) -> list[str]:
         """All keys that are due, in order."""
         with self.lake.workspace() as workspace:
-            return keys_of(due_now(self.lake, self.snapshot(), [], self.time, 10_000, workspace))
+            return keys_of(due_now(self.lake, self.snapshot(), [], self.time, Limits(10_000), workspace))
 
     def damaged(self) -> list[Damage]:
         return damaged_now(self.lake, self.snapshot())

@@ -13,7 +13,7 @@ import pytest
 
 from fixity.buckets import ListedObject, Sink
 from fixity.errors import NotInInventory
-from fixity.rolling import Limits, Order, roll
+from fixity.rolling import Limits, Order, RollingRun, roll
 from tests.fixity.rolling.support import BUCKET, Archive, Rolling, keys_of
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -112,7 +112,7 @@ def test_what_failed_is_a_fifth_of_a_batch_s_bytes_too(bucket: Rolling) -> None:
 def test_a_queue_that_has_room_for_a_part_of_what_is_due_is_made_anew_before_it_is_empty(
     bucket: Rolling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("fixity.ledger.fold", "fixity.ledger.refresh"):
+    for module in ("fixity.ledger.fold_all", "fixity.ledger.refresh"):
         monkeypatch.setattr(import_module(module), "QUEUE_ROWS", 4)
     keys = [f"{number:02d}" for number in range(12)]
     bucket.put(*keys)
@@ -194,10 +194,10 @@ def test_an_object_taken_by_a_batch_that_outlasts_its_interval_is_not_taken_agai
     bucket.take_inventory()
     order = Order(BUCKET, bucket.settings, Limits(2), interval=0.05)
     slow.until = lambda: {"b", "c", "d", "e"} <= set(slow.read_keys)
-    rolled = roll(slow, bucket.lake, order, "run", 2, bucket.said.append, bucket.now)
+    rolled = roll(order, RollingRun(slow, bucket.lake, "run", 2, bucket.said.append, bucket.now))
     assert rolled.succeeded == 5
     assert sorted(slow.read_keys) == ["a-slow", "b", "c", "d", "e"]
-    assert any("outlasts its interval" in said for said in bucket.said)
+    assert any("longer than its interval" in said for said in bucket.said)
     assert keys_of(bucket.ledger(rolled)) == ["a-slow", "b", "c", "d", "e"]
 
 
@@ -213,8 +213,10 @@ def test_a_run_that_cannot_keep_up_ends_and_leaves_the_rest_to_the_next(
     bucket.take_inventory()
     order = Order(BUCKET, bucket.settings, Limits(2), interval=0.05)
     slow.until = lambda: len(slow.read_keys) >= 3
-    assert roll(slow, bucket.lake, order, "run", 2, bucket.said.append, bucket.now).succeeded == 4
-    assert roll(slow, bucket.lake, order, "next", 2, bucket.said.append, bucket.now).succeeded == 1
+    assert roll(order, RollingRun(slow, bucket.lake, "run", 2, bucket.said.append, bucket.now)).succeeded == 4
+    assert (
+        roll(order, RollingRun(slow, bucket.lake, "next", 2, bucket.said.append, bucket.now)).succeeded == 1
+    )
 
 
 class Slow(Archive):

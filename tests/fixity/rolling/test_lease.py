@@ -20,7 +20,7 @@ from fixity.lake import LakeError, LocalLake
 from fixity.ledger import Settings
 from fixity.ledger.current import current_checksums
 from fixity.ledger.inventory import take_inventory
-from fixity.rolling import BucketBusy, Limits, Order, roll
+from fixity.rolling import BucketBusy, Limits, Order, RollingRun, roll
 from fixity.rolling.lease import Lease, LeaseLost, leases
 from fixity.tables import Provenance
 from tests.fixity.rolling.support import BUCKET, Rolling, keys_of
@@ -31,7 +31,7 @@ import sys, threading
 from datetime import timedelta
 from pathlib import Path
 from fixity.lake import LocalLake
-from fixity.rolling import Limits, Order, roll
+from fixity.rolling import Limits, Order, RollingRun, roll
 from fixity.rolling import heartbeat
 from fixity.ledger import Settings
 from fixity.buckets import Throttle
@@ -45,7 +45,7 @@ class Stuck(LocalReader):
         super().read(item, sink)
 store = Stuck(Path(sys.argv[1]), Throttle(2))
 order = Order("b", Settings(timedelta(days=90), "SHA256"), Limits(100), 1800.0)
-roll(store, LocalLake(Path(sys.argv[2])), order, "killed", 2)
+roll(order, RollingRun(store, LocalLake(Path(sys.argv[2])), "killed", 2))
 """
 
 
@@ -70,20 +70,20 @@ def test_after_a_kill_the_next_run_keeps_what_was_checked_and_checks_the_rest_ea
     process.wait()
     order = Order(BUCKET, Settings(timedelta(days=90), "SHA256"), Limits(100), 1800.0)
     with pytest.raises(BucketBusy, match="rolling run killed since"):
-        roll(store, lake, order, "too-soon", 2)
+        roll(order, RollingRun(store, lake, "too-soon", 2))
     said: list[str] = []
 
     def later() -> datetime:
         return datetime.now(UTC) + timedelta(minutes=11)
 
-    rolled = roll(store, lake, order, "next", 2, said.append, later)
-    assert any("the run killed ended without a word: 30 checks of it are kept" in text for text in said)
+    rolled = roll(order, RollingRun(store, lake, "next", 2, said.append, later))
+    assert any("the run killed was killed: its 30 checks are kept" in text for text in said)
     assert rolled.objects == 1
     tables = {
         file.stem: keys_of(pq.read_table(file)) for file in (tmp_path / "lake/checksums/b").glob("*.parquet")
     }
     assert {name: len(keys) for name, keys in tables.items()} == {"killed": 30, "next": 1}
-    assert roll(store, lake, order, "last", 2, now=later).objects == 0
+    assert roll(order, RollingRun(store, lake, "last", 2, now=later)).objects == 0
     assert not leases(lake, BUCKET)
 
 
@@ -148,7 +148,7 @@ def test_what_was_listed_at_another_place_is_not_read(tmp_path: Path) -> None:
     take_inventory(bucket.store, bucket.lake, BUCKET, "i", now=bucket.now, place="s3://there")
     order = Order(BUCKET, bucket.settings, Limits(5), 1800.0, place="s3://here")
     with pytest.raises(AnotherPlace, match="was listed at s3://there, but the catalog now says s3://here"):
-        roll(bucket.store, bucket.lake, order, "r", 2, now=bucket.now)
+        roll(order, RollingRun(bucket.store, bucket.lake, "r", 2, now=bucket.now))
     assert bucket.store.read_keys == []
 
 

@@ -1,0 +1,109 @@
+"""The last step of `checksums`: keep the run's table in the ledger, and evaluate the asset checks.
+
+Which objects are damaged is in `fixity.ledger.damage`; the asset checks are in `bucket_checks`.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from fixity.engines.stream.keep import keep_checksums
+from fixity.lake import Lake
+from fixity.lake.paths import inventory_file
+from fixity.ledger import known_so_far, ready
+from fixity.ledger.damage import Damage, damage_after, damage_after_some, damaged_now
+from fixity.ledger.fold import settings_of
+from fixity.ledger.inventory import TableMissing
+from fixity.ledger.snapshot import in_force
+from fixity.tables import Provenance
+from fixity_assets.batch_report import keep_job_report
+from fixity_assets.bucket_checks import ASSET, check_names, evaluations, unread
+from fixity_assets.checksums_run import plan_of_run, scratch_of
+from fixity_assets.describe import RETRIES, checksums_metadata, failures_in_plain_words
+from fixity_assets.due_batch import batch_metadata, rolled_file
+from jobs.names import SELECTION
+from resources import LakeResource, S3ControlResource, StoresResource
+
+
+@dg.op(
+    ins={"hashed": dg.In(dg.Nothing)},
+    out={
+        "result": dg.Out(dg.Nothing, is_required=False),
+        **{name: dg.Out(dg.Nothing) for name in check_names()},
+    },
+    retry_policy=RETRIES,
+)
+def keep_table(
+    context: dg.OpExecutionContext, lake: LakeResource, stores: StoresResource, s3_control: S3ControlResource
+) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
+    """Join the parts to the run's table, or take it from S3's report; evaluate the asset checks."""
+    scratch = scratch_of(context)
+    with failures_in_plain_words():
+        kept_in = lake.open()
+        with kept_in.workspace() as workspace:
+            try:
+                batch = json.loads(kept_in.read_text(rolled_file(scratch)))
+            except FileNotFoundError:
+                batch = None
+            if batch is not None:
+                metadata, file = batch_metadata(kept_in, batch), batch["table"]
+                damaged = _damage_of_all(context, kept_in, stores)
+            else:
+                metadata, file = _keep(context, kept_in, stores, s3_control, scratch)
+                damaged = _damage(context, kept_in, stores, kept_in.fetch(file, workspace), workspace)
+            not_read = unread(kept_in.fetch(file, workspace)) if file else {}
+        kept_in.remove(scratch)
+    if file:
+        context.add_output_metadata(metadata, output_name="result")
+        yield dg.Output(None, "result")
+    else:  # nothing was due, so there is nothing new about the bucket
+        context.log_event(dg.AssetObservation(ASSET, partition=context.partition_key, metadata=metadata))
+    yield from evaluations(damaged, not_read)
+
+
+def _keep(
+    context: dg.OpExecutionContext,
+    lake: Lake,
+    stores: StoresResource,
+    s3_control: S3ControlResource,
+    scratch: str,
+) -> tuple[dict[str, Any], str]:
+    """Keep the run's table; returns the metadata of the materialization, and the table's name in the lake."""
+    bucket = stores.catalog.bucket(context.partition_key)
+    try:
+        plan = plan_of_run(lake, scratch, stores, bucket.name)
+    except TableMissing:
+        if not s3_control.checks(bucket.name):
+            raise
+        known_so_far(lake, bucket.name, settings_of(bucket), context.run.run_id, context.log.warning)
+        return keep_job_report(context, lake, s3_control, stores, scratch)
+    kept = keep_checksums(lake, scratch, plan, bucket.name, context.run.run_id)
+    with lake.workspace() as workspace:
+        listed = Provenance.read(lake.fetch(kept.file, workspace)).inventory_run_id
+    inventory = inventory_file(bucket.name, listed)
+    return checksums_metadata(lake, kept, plan.algorithm, inventory), kept.file
+
+
+def _damage(
+    context: dg.OpExecutionContext, lake: Lake, stores: StoresResource, run_file: Path, workspace: Path
+) -> list[Damage]:
+    bucket = stores.catalog.bucket(context.partition_key)
+    settings = settings_of(bucket)
+    if SELECTION in context.run.tags:
+        return damage_after_some(lake, in_force(lake, bucket.name), settings, run_file, workspace)
+    listed = inventory_file(bucket.name, Provenance.read(run_file).inventory_run_id)
+    inventory = lake.fetch(listed, workspace)
+    try:
+        return damage_after(lake, settings, run_file, inventory, workspace)
+    except Exception as error:
+        context.log.warning(f"the ledger is folded, because one of its newest files cannot be read: {error}")
+        return _damage_of_all(context, lake, stores)
+
+
+def _damage_of_all(context: dg.OpExecutionContext, lake: Lake, stores: StoresResource) -> list[Damage]:
+    bucket = stores.catalog.bucket(context.partition_key)
+    run_id, log = context.run.run_id, context.log.warning
+    return damaged_now(lake, ready(lake, bucket.name, settings_of(bucket), run_id, log=log))

@@ -1,0 +1,178 @@
+"""The first steps of `checksums`: choose the objects, then read and hash them.
+
+How objects are read is in `fixity.engines.stream`, what is expected of them in `fixity.ledger`. The step in
+`checksums_keep` keeps the results.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+
+from fixity.catalog.map_results import ENGINE as MAP_ENGINE
+from fixity.clock import utc_now
+from fixity.engines.stream.shards import Plan, make_plan, plan_file
+from fixity.humanize import bytes_text
+from fixity.lake import Lake, LakeError
+from fixity.lake.paths import baselines_file, scratch_folder
+from fixity.lake.sweep import SCRATCH_DAYS, sweep
+from fixity.ledger import known_so_far
+from fixity.ledger.carried import carried_over, ledger_state
+from fixity.ledger.expected import with_expectations
+from fixity.ledger.fold import settings_of
+from fixity.ledger.inventory import newest_inventory
+from fixity.tables import Provenance
+from fixity_assets.batch_report import find_job
+from fixity_assets.checksums_run import ChecksumsConfig, plan_of_run, scratch_of
+from fixity_assets.describe import RETRIES, failures_in_plain_words
+from fixity_assets.due_batch import check_batch
+from fixity_assets.hashing import hash_planned
+from fixity_assets.selected import SelectedObjects
+from jobs.names import SELECTION
+from jobs.runs import UNFINISHED
+from resources import LakeResource, ProgressResource, S3ControlResource, StoresResource
+
+_BATCH = "batch"  # the mapping key of the one step that checks what is due
+
+
+def _sweep(context: dg.OpExecutionContext, lake: Lake) -> None:
+    """Remove old scratch of finished runs. If that fails, this run still goes on."""
+    runs = context.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    in_progress = {run.root_run_id or run.run_id for run in runs}
+    try:
+        for folder in sweep(lake, in_progress, utc_now()):
+            context.log.info(
+                f"removed {lake.location(scratch_folder(folder))}: scratch older than {SCRATCH_DAYS} days"
+            )
+    except LakeError as error:
+        context.log.warning(f"old scratch was not removed: {error}")
+
+
+def _records(context: dg.OpExecutionContext, lake: Lake, workspace: Path) -> Path | None:
+    """The recorded checksums that this run gathered, if it did."""
+    for run_id in (context.run.run_id, context.run.root_run_id):
+        if run_id:
+            try:
+                return lake.fetch(baselines_file(context.partition_key, run_id), workspace)
+            except FileNotFoundError:
+                continue
+    return None
+
+
+def _objects(
+    context: dg.OpExecutionContext, lake: Lake, stores: StoresResource, workspace: Path
+) -> tuple[str | None, Path]:
+    """An inventory of the objects to check: its name in the lake if it has one, and a local file."""
+    bucket = context.partition_key
+    if SELECTION not in context.run.tags:
+        name = newest_inventory(lake, bucket)
+        return name, lake.fetch(name, workspace)
+    selected = SelectedObjects(context, lake, bucket, stores.catalog.place_of(bucket))
+    with stores.open(bucket) as store:
+        return None, selected.objects(store, workspace)
+
+
+def _expected(
+    context: dg.OpExecutionContext,
+    lake: Lake,
+    stores: StoresResource,
+    objects: Path,
+    records: Path | None,
+    workspace: Path,
+) -> tuple[Path, str | None]:
+    """The objects with what is expected of them, and the state of the ledger that says it.
+
+    The state is None for a run that does not check the whole bucket, or where something was left out.
+    """
+    bucket = stores.catalog.bucket(context.partition_key)
+    is_whole = SELECTION not in context.run.tags
+    rests_on = ledger_state(lake, bucket.name) if is_whole else None
+    if is_whole and records is None:
+        carried = carried_over(lake, bucket.name, bucket.algorithm, objects, workspace)
+        if carried is not None:
+            return carried, rests_on
+    snapshot = known_so_far(lake, bucket.name, settings_of(bucket), context.run.run_id, context.log.warning)
+    if snapshot is not None and (snapshot.left_out or snapshot.doubted):
+        rests_on = None
+    return with_expectations(lake, snapshot, objects, records, workspace), rests_on
+
+
+@dg.op(
+    ins={"inventory": dg.In(dg.Nothing), "baselines": dg.In(dg.Nothing)},
+    out=dg.DynamicOut(dg.Nothing),
+    retry_policy=RETRIES,
+)
+def plan_shards(
+    context: dg.OpExecutionContext,
+    config: ChecksumsConfig,
+    lake: LakeResource,
+    stores: StoresResource,
+    s3_control: S3ControlResource,
+) -> Iterator[dg.DynamicOutput[None]]:
+    """Choose objects with their expected checksums, cut them into shards; or find S3's finished job."""
+    bucket = stores.catalog.bucket(context.partition_key)
+    scratch = scratch_of(context)
+    with failures_in_plain_words():
+        kept_in = lake.open()
+        if config.is_batch:
+            kept_in.remove(scratch)
+            yield dg.DynamicOutput(None, mapping_key=_BATCH)
+            return
+        with kept_in.workspace() as workspace:
+            records = _records(context, kept_in, workspace)
+            streamed = records is not None or SELECTION in context.run.tags
+            if s3_control.checks(bucket.name) and not streamed:
+                kept_in.remove(scratch)
+                find_job(context, kept_in, s3_control, scratch)
+                return
+            if bucket.engine == MAP_ENGINE and not streamed:
+                raise dg.Failure(
+                    description=f"the checksums of '{bucket.name}' are computed by Step Functions: start its "
+                    "state machine; a sensor keeps the results when its map ends",
+                    allow_retries=False,
+                )
+            name, objects = _objects(context, kept_in, stores, workspace)
+            place = stores.catalog.place_of(bucket.name)
+            listed = Plan("", bucket.algorithm, [], Provenance.read(objects).place)
+            listed.refuse_elsewhere(bucket.name, place)
+            _sweep(context, kept_in)
+            kept_in.remove(scratch)
+            expected, rests_on = _expected(context, kept_in, stores, objects, records, workspace)
+            own = f"{scratch}objects.parquet"
+            plan = make_plan(name if name and expected == objects else own, expected, bucket.algorithm)
+            plan = replace(plan, rests_on=rests_on)
+            if plan.inventory == own:
+                kept_in.put(own, expected, replace=True, keep=True)
+        kept_in.put_text(plan_file(scratch), plan.to_json(), replace=True)
+    context.log.info(
+        f"{bucket.name}: {plan.objects:,} objects, {bytes_text(plan.size)}, in {len(plan.shards)} shards"
+    )
+    for number in range(len(plan.shards)):
+        yield dg.DynamicOutput(None, mapping_key=str(number))
+
+
+@dg.op(
+    ins={"planned": dg.In(dg.Nothing)},
+    out=dg.Out(dg.Nothing),
+    retry_policy=RETRIES,
+)
+def hash_objects(
+    context: dg.OpExecutionContext,
+    config: ChecksumsConfig,
+    lake: LakeResource,
+    stores: StoresResource,
+    progress: dg.ResourceParam[ProgressResource],
+) -> None:
+    """Read and hash the objects of one shard. Finished parts are kept when the step is interrupted."""
+    scratch = scratch_of(context)
+    if config.is_batch:
+        with failures_in_plain_words():
+            check_batch(context, lake.open(), stores, scratch, config.items, config.keys)
+        return
+
+    def planned(kept_in: Lake) -> tuple[Plan, str, int]:
+        plan = plan_of_run(kept_in, scratch, stores, context.partition_key)
+        return plan, scratch, int(context.get_mapping_key() or 0)
+
+    hash_planned(context, lake, stores, progress, planned)
