@@ -248,11 +248,11 @@ def test_a_lake_that_refuses_for_a_while_loses_no_check_and_a_lease_that_is_gone
     bucket.take_inventory()
     put, read, refused = LocalLake.put, bucket.store.read, threading.Event()
 
-    def refusing(lake: LocalLake, name: str, file: Path, replace: bool = False) -> None:
+    def refusing(lake: LocalLake, name: str, file: Path, replace: bool = False, keep: bool = False) -> None:
         if "/checks/" in name and not refused.is_set():
             refused.set()
             raise LakeError("slow down")
-        put(lake, name, file, replace)
+        put(lake, name, file, replace, keep)
 
     def waiting(item: ListedObject, sink: Sink) -> None:
         read(item, sink)
