@@ -1,12 +1,11 @@
-"""The checksums that were recorded of a bucket's objects, with where they stand, in the order in which
-they count.
+"""The checksums that were recorded for a bucket's objects, and where each was found, the strongest first.
 
 Given by hand (`api`), in a BagIt manifest or OCFL inventory in the bucket (`manifest`), in the tag
 `computed-<algorithm>` (`object-tagging`), in the user's metadata `<algorithm>` (`object-metadata`), stored by
-S3 of the whole object (`s3-checksum`), or the ETag where it is an MD5 (`object-etag`). One row a record,
-sorted by key; a record that cannot be read or understood is a row that says why. Kept in the lake as
-`baselines/<bucket>/<run id>.parquet`, by the id of the run's first attempt. What a run was to check and the
-bucket does not have is a row, too. Re-executing a failed run goes on after the last part that it gathered.
+S3 for the whole object (`s3-checksum`), or the ETag if it is an MD5 (`object-etag`). One row for each record,
+sorted by key; a record that cannot be read or understood is a row with the reason. An object that was to be
+checked and does not exist is a row, too. The lake keeps the table as `baselines/<bucket>/<run id>.parquet`,
+with the id of the run's first attempt. Re-executing a failed run continues after the last part that it kept.
 """
 
 from dataclasses import replace
@@ -29,7 +28,7 @@ NAME = "baselines"
 
 
 def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
-    """The asset `baselines`, a partition a bucket."""
+    """The asset `baselines`, one partition for each bucket."""
 
     @dg.asset(
         name=NAME,

@@ -1,4 +1,4 @@
-"""The steps of `checksums` for a bucket that S3 has checked: find the finished job, ingest its report."""
+"""The steps of `checksums` for a bucket that S3 has checked: find the finished job, load its report."""
 
 import json
 from dataclasses import asdict, replace
@@ -21,7 +21,7 @@ def _found_file(scratch: str) -> str:
 
 
 def find_job(context: dg.OpExecutionContext, lake: Lake, s3_control: S3ControlResource, scratch: str) -> None:
-    """Find the job whose report is to be ingested, and note it in scratch, for the next step.
+    """Find the job whose report is to be loaded, and note it in scratch for the next step.
 
     Raises NothingToIngest, S3ControlError, LakeError.
     """
@@ -48,7 +48,7 @@ def keep_job_report(
     stores: StoresResource,
     scratch: str,
 ) -> tuple[dict[str, Any], str]:
-    """Ingest the report of the job that was found; what to say of the table, and its name in the lake.
+    """Load the report of the job that was found; returns the table's metadata and its name in the lake.
 
     Raises ReportUnusable, NothingToIngest, TableMissing, AnotherPlace, BucketUnreachable, LakeError.
     """

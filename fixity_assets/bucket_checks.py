@@ -1,6 +1,6 @@
-"""The asset checks of `checksums`: whether a bucket is undamaged, and could be read.
+"""The asset checks of `checksums`: whether any object is damaged, and whether all could be read.
 
-How checks are judged belongs to `fixity.ledger`.
+How checks are judged is in `fixity.ledger`.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from fixity.tables import FAILED
 ASSET = "checksums"
 NO_DAMAGE, ALL_READ = "no_damage", "all_read"
 _CHECKS = {
-    NO_DAMAGE: "No object's bytes differ from its baseline, with nothing rewritten: the same version, "
-    "or where there is none the same ETag, time and size. Stays red until a check finds the bytes right "
-    "again, or the object is replaced.",
-    ALL_READ: "Every object that this run was to read could be read, or had a reason to be left out.",
+    NO_DAMAGE: "No object's bytes have changed although the object was not replaced (same version; without "
+    "versions, same ETag, time and size). Stays red until a check finds the right bytes again, or the object "
+    "is replaced.",
+    ALL_READ: "This run could read every object that it had to read.",
 }
 _SHOWN = 100
 _COLUMNS = ("key", "version_id", "algorithm", "expected", "actual", "good_at", "damaged_at")
 
 
 def check_specs(buckets: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
-    """The specs of all checks, a partition a bucket."""
+    """The specs of all checks, one partition for each bucket."""
     return [
         dg.AssetCheckSpec(name, asset=ASSET, description=text, partitions_def=buckets)
         for name, text in _CHECKS.items()

@@ -1,9 +1,9 @@
 """A job of S3 Batch Operations that computes the checksum of every object of a bucket.
 
-S3 reads the objects where they are, archived ones too, which may take a week; nothing here waits for
-it. When the job ends, the sensor `batch_completion` has its report ingested into `checksums`. A request
-is made once, however often its run is re-executed. While the account has as many active jobs as it may,
-the request waits, nothing is materialized, and `batch_reconciliation` takes it up again.
+S3 reads the objects, archived ones too. This may take a week, and no run waits for it. When the job ends,
+the sensor `batch_completion` starts a run of `checksums` that loads its report. A request is sent only once,
+also if its run is re-executed. If the account already has the maximum of active jobs, the request waits and
+nothing is materialized; the sensor `batch_reconciliation` sends it later.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from jobs.names import CHECKSUM_JOB_ASSET, REQUEST_TAG
 from resources import CatalogResource, LakeResource, S3ControlResource
 
 POOL = "s3_batch_submission"
-"""One submission at a time, so that no two count the same free place in the account as theirs."""
+"""One submission at a time, so that no two use the same free place in the account."""
 
 
 class Selection(dg.Config):
-    """Which objects to check. keys_file: a local file with a key a line; all objects without one."""
+    """Which objects to check. keys_file: a local file with one key in each line; without it, all objects."""
 
     keys_file: str | None = None
 
@@ -35,7 +35,7 @@ class Selection(dg.Config):
 
 
 def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
-    """The asset `checksum_job`, a partition a bucket with `engine: s3_batch`."""
+    """The asset `checksum_job`, one partition for each bucket with `engine: s3_batch`."""
 
     @dg.asset(
         name=CHECKSUM_JOB_ASSET,
@@ -66,7 +66,7 @@ def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str])
             if token:
                 found = [each for each in waiting_requests(kept_in, bucket.name) if each.token == token]
                 if not found:
-                    context.log.info("the request that waited has become a job in the meantime")
+                    context.log.info("the request that waited is a job by now")
                     return
                 (waiting,) = found
             elif job is None:
@@ -76,7 +76,7 @@ def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str])
                 job = submit_request(catalog.catalog, kept_in, client, bucket, waiting, context.run.run_id)
             if job is None:
                 context.log.warning(
-                    "the account has as many active jobs as it may: the request waits, and the sensor "
+                    "the account has the maximum of active jobs: the request waits, and the sensor "
                     "batch_reconciliation submits it when there is room"
                 )
                 return

@@ -1,7 +1,7 @@
 """How much of each bucket with a term (`fixity_every`) was checked within it, and what was not.
 
-One row a bucket: objects, checked within the term, due, never checked, overdue, failing, damaged, left
-out, the oldest check, and when all is done at the pace of the last seven days.
+One row for each bucket: objects, checked within the term, due, never checked, overdue, failing, damaged, left
+out, the oldest check, and when all will be checked at the speed of the last seven days.
 """
 
 import dagster as dg
@@ -20,14 +20,13 @@ WITHIN_TERM, ALL_CHECKED, NO_DAMAGE, ALIVE, READABLE = (
     "ledger_readable",
 )
 _CHECKS = {
-    WITHIN_TERM: "No object's check is older than its term by more than a day, and no new object has waited "
-    "so long for its first.",
-    ALL_CHECKED: "Every object was checked at least once. A new object waits for its first check: a warning.",
-    NO_DAMAGE: "No object's bytes are known to differ from its baseline, also where the run that found it "
-    "broke off.",
-    ALIVE: "Each bucket's rolling runs give a sign of life within four of its intervals (two hours at "
-    "least), and it was listed.",
-    READABLE: "Every file of the ledger can be read, and the newest inventory is young and can be believed.",
+    WITHIN_TERM: "Every object was checked within the term, or at most a day later. New objects count from "
+    "their first listing.",
+    ALL_CHECKED: "Every object was checked at least once. Only a warning, because new objects wait for their "
+    "first check.",
+    NO_DAMAGE: "No object is known to be damaged. This includes damage that a run found before it failed.",
+    ALIVE: "Each bucket was listed, and had a rolling run within four of its intervals (two hours at least).",
+    READABLE: "Every file of the ledger can be read, and the newest inventory is recent and plausible.",
 }
 
 
@@ -73,13 +72,13 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
             check_results=[
                 dg.AssetCheckResult(
                     check_name=name,
-                    passed=not said,
+                    passed=not texts,
                     severity=dg.AssetCheckSeverity.WARN
                     if name == ALL_CHECKED
                     else dg.AssetCheckSeverity.ERROR,
-                    description="; ".join(said) or None,
+                    description="; ".join(texts) or None,
                 )
-                for name, said in wrong.items()
+                for name, texts in wrong.items()
             ],
         )
 

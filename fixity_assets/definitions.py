@@ -1,6 +1,6 @@
 """The one place where everything is put together: assets, jobs, sensors and resources of a catalog.
 
-`defs` is what Dagster loads. A wrong catalog is refused here, with everything that is wrong with it.
+`defs` is what Dagster loads. A wrong catalog is refused here, with all its mistakes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What assets say of themselves in the UI: column schemas, and failures without a stack trace."""
+"""What the UI shows of assets: column schemas, metadata, and failures without a stack trace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jobs.names import WRONG_USAGE
 GROUP = "fixity"
 
 RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
-"""For a lake or a service that is away for a moment; an error says itself whether it is final."""
+"""For a lake or service that is unavailable for a moment. Errors that are `final` are not retried."""
 
 
 def column_schema(schema: pa.Schema) -> dg.TableSchema:
@@ -37,7 +37,7 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
 
 
 def checksums_metadata(lake: Lake, kept: Checksums, algorithm: str, inventory: str) -> dict[str, Any]:
-    """What a table of checksums says of itself. `inventory`: its name in the lake."""
+    """The metadata of a table of checksums. `inventory`: its name in the lake."""
     return {
         "dagster/row_count": kept.objects,
         "succeeded": kept.succeeded,
@@ -54,7 +54,7 @@ def checksums_metadata(lake: Lake, kept: Checksums, algorithm: str, inventory: s
 
 @contextmanager
 def failures_in_plain_words() -> Iterator[None]:
-    """Errors that can happen in use end a step with their own text; a bug keeps its stack trace.
+    """End a step with the text of an error that can happen in use; a bug keeps its stack trace.
 
     A step is retried unless the error is final: a new attempt does not renew expired credentials.
     """

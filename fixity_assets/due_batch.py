@@ -1,6 +1,6 @@
-"""A run of `checksums` over what is due, or over a few keys: what it does not share with a whole run.
+"""A run of `checksums` over objects that are due, or over a few keys.
 
-What is due, leases and budgets belong to `fixity.rolling`.
+Which objects are due, leases and budgets are in `fixity.rolling`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from resources import StoresResource
 
 
 def rolled_file(scratch: str) -> str:
-    """The name in the lake of what the batch did, for the next step."""
+    """The name in the lake of the batch's result, for the next step."""
     return f"{scratch}rolled.json"
 
 
@@ -31,7 +31,7 @@ def check_batch(
     items: int | None,
     keys: Sequence[str],
 ) -> None:
-    """Check a batch, and note in scratch what it did.
+    """Check a batch, and keep its result in scratch.
 
     Raises NoTerm, BucketBusy, LeaseLost, NotInInventory, AnotherPlace, BucketUnreachable, TableMissing,
     LakeError.
@@ -44,7 +44,7 @@ def check_batch(
         items,
         keys,
     )
-    # Each attempt has its own file in the ledger: what the one before checked is kept already.
+    # Each attempt has its own file in the ledger, because the checks of the last one are kept already.
     attempt = f"-{context.retry_number}" if context.retry_number else ""
     run_id = context.run.run_id + attempt
     with stores.open(bucket.name) as store:
@@ -52,11 +52,11 @@ def check_batch(
     lake.put_text(rolled_file(scratch), json.dumps(_metadata(rolled)), replace=True)
 
 
-def batch_metadata(lake: Lake, said: Mapping[str, Any]) -> dict[str, Any]:
-    """What the materialization says of a batch, as it was noted."""
-    file = said["table"]
+def batch_metadata(lake: Lake, result: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata of the materialization, from the batch's result in scratch."""
+    file = result["table"]
     table = dg.MetadataValue.path(lake.location(file)) if file else "-"
-    return {**said, "table": table}
+    return {**result, "table": table}
 
 
 def _metadata(rolled: Rolled) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Whether each object is the same in a pair's source and replica, by their newest checksums.
 
-One row an object version, sorted by key: `ok`, `mismatch`, `missing_replica`, `missing_source`,
-`failed_source`, `failed_replication`, `incomparable`, `not_checked` or `pending`. Kept in the lake as
-`reports/<date>/checksums/<pair>_checksum-report.csv`, and as the same under `0000-00-00-LATEST`.
+One row for each object version, sorted by key: `ok`, `mismatch`, `missing_replica`, `missing_source`,
+`failed_source`, `failed_replication`, `incomparable`, `not_checked` or `pending`. The lake keeps it as
+`reports/<date>/checksums/<pair>_checksum-report.csv`, and the newest under `0000-00-00-LATEST`.
 """
 
 import warnings
@@ -27,7 +27,7 @@ LEFT_OUT = "left_out"
 
 
 def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefinition:
-    """The asset `fixity_report`, a partition a pair, with the verdict as asset checks."""
+    """The asset `fixity_report`, one partition for each pair, with the verdict as asset checks."""
 
     @dg.asset(
         name=REPORT_ASSET,

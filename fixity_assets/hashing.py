@@ -1,4 +1,4 @@
-"""The step that hashes one shard, for all assets that read objects. What they plan does not belong here."""
+"""The step that hashes one shard. How shards are planned does not belong here."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Whether each object is what was recorded of it: the run's checks, held against all records of the objects.
+"""Whether each object matches its recorded checksums: the run's checks, compared with all records.
 
-One row an object version, sorted by key: `MATCHED`, `NOTMATCHED` or `SKIPPED` (not compared: no record,
+One row for each object version, sorted by key: `MATCHED`, `NOTMATCHED` or `SKIPPED` (not compared: no record,
 or its bytes could not be read; `status` and `detail` say which), and with which kind of record. The checks
 are those that `checksums` made in the same run; the report is a CSV under `reports/<date>/ingest/`. Where
 the catalog says `write_tags: true`, the checksum is written to the tag `computed-<algorithm>`. Asset checks
@@ -34,7 +34,7 @@ _SHOWN = ("result", "key", "version_id", "compared_with", "expected", "checksum"
 
 
 def ingest_report_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
-    """The asset `ingest_report`, a partition a bucket, with the verdict as asset checks."""
+    """The asset `ingest_report`, one partition for each bucket, with the verdict as asset checks."""
 
     @dg.asset(
         name=NAME,
@@ -63,7 +63,7 @@ def ingest_report_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]
                 of_bucket = (
                     report.counts if run.everything else counts_of_bucket(kept_in, bucket.name, workspace)
                 )
-            kept_in.remove(selected_scratch(context.run))  # the checks were the last to need it
+            kept_in.remove(selected_scratch(context.run))  # no later step needs it
         counts = {name: value for name, value in vars(report.counts).items() if name != "compared_with"}
         context.log.info(f"{bucket.name}: {counts}")
         return dg.MaterializeResult(

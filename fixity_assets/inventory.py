@@ -1,7 +1,7 @@
-"""What a bucket holds: every object, or every version of every object, as the store lists it.
+"""All objects of a bucket, or all versions of all objects, as the store lists them.
 
-One row an object version, sorted by key. The table is kept in the lake as
-`inventory/<bucket>/<run id>.parquet`; nothing is kept when the listing breaks off.
+One row for each object version, sorted by key. The lake keeps the table as
+`inventory/<bucket>/<run id>.parquet`. If the listing fails, nothing is kept.
 """
 
 import dagster as dg
@@ -14,7 +14,7 @@ from resources import LakeResource, ProgressResource, StoresResource
 
 
 def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
-    """The asset `inventory`, a partition a bucket."""
+    """The asset `inventory`, one partition for each bucket."""
 
     @dg.asset(
         name="inventory",
@@ -35,14 +35,14 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         with failures_in_plain_words(), stores.open(bucket) as store:
             kept_in = lake.open()
             report = progress.listing(context.op_execution_context, bucket)
-            said = stores.catalog.bucket(bucket)
+            settings = stores.catalog.bucket(bucket)
             taken = take_inventory(
                 store,
                 kept_in,
                 bucket,
                 context.run.run_id,
                 progress=report,
-                exclude=said.exclude,
+                exclude=settings.exclude,
                 place=stores.catalog.place_of(bucket),
             )
         return dg.MaterializeResult(
@@ -53,7 +53,7 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
                 "excluded": taken.excluded,
                 "listed_at": dg.MetadataValue.timestamp(taken.listed_at),
                 "table": dg.MetadataValue.path(kept_in.location(taken.file)),
-                "owners": ", ".join(said.owners) or "-",
+                "owners": ", ".join(settings.owners) or "-",
             }
         )
 

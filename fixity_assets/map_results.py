@@ -1,9 +1,9 @@
-"""The results of a Step Functions Distributed Map, gathered into one object where the next step expects it.
+"""The results of a Step Functions Distributed Map, joined into one object for the next step.
 
-One partition a map run, `<consignment id>/<random id>`. All its result files are read, whatever their
-number and size, and the object is written whole or not at all; a second run writes the same bytes to the
-same key. Where the catalog says where checksums stand in the outputs, they are kept in the ledger of the
-buckets that were read, as checks with the evidence `step_functions`, under this run's id.
+One partition for each map run, `<consignment id>/<random id>`. All its result files are read. The object is
+written whole or not at all; a second run writes the same bytes to the same key. If the catalog says where the
+outputs have checksums, these are kept in the ledger of the buckets that the map read, as checks with the
+evidence `step_functions` and this run's id.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def _tagged_if_refused(context: dg.AssetExecutionContext) -> Iterator[None]:
 
 
 def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
-    """The asset `map_results`, a partition a map run."""
+    """The asset `map_results`, one partition for each map run."""
 
     @dg.asset(
         name=MAP_RESULTS_ASSET,
@@ -61,7 +61,7 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
             kept_in = lake.open()
 
             def announce(name: str, table: Inventory | KeptChecks) -> None:
-                # The tables of these buckets are new: whatever waits for them sees it by these events.
+                # These events show sensors and the UI that the buckets have new tables.
                 if isinstance(table, Inventory):
                     context.log_event(_inventory_event(kept_in, name, table))
                 elif table.table:

@@ -1,4 +1,4 @@
-"""Other people's modules that have a name of ours: refused by name, before one is taken for ours.
+"""Refuses to start where a user's module has the same name as one of our packages.
 
 `jobs`, `resources` and `sensors` are usual names. Where a user's own module comes first on Python's path,
 imports fail with a riddle ("'jobs' is not a package"). Nothing but that check belongs here.

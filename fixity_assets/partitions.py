@@ -1,4 +1,4 @@
-"""Partitions: a bucket, a pair, and which pair depends on which buckets."""
+"""The partitions (buckets and pairs), and which pair depends on which buckets."""
 
 from __future__ import annotations
 

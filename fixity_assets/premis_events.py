@@ -1,7 +1,7 @@
-"""A PREMIS 3 event for each check of a bucket, kept for ever and never changed.
+"""A PREMIS 3 event for each check of a bucket. Events are never changed or deleted.
 
-Each run writes the events of the checks that have none yet, as `premis/<bucket>/<run id>.xml` and
-`.parquet`. Their identifiers come from the check itself: a second export gives the same.
+Each run writes the events of new checks, as `premis/<bucket>/<run id>.xml` and
+`.parquet`. Their identifiers are made from the checks, so a second export gives the same ones.
 """
 
 import dagster as dg
@@ -14,7 +14,7 @@ NAME = "premis_events"
 
 
 def premis_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
-    """The asset `premis_events`, a partition a bucket."""
+    """The asset `premis_events`, one partition for each bucket."""
 
     @dg.asset(
         name=NAME,

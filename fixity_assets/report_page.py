@@ -1,4 +1,4 @@
-"""What a report's page in the UI shows: the first rows that are not ok, and a small chart."""
+"""For a report's page in the UI: the first rows that are not ok, and a small chart."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def summary_chart(pair: str, counts: Counts) -> dg.MarkdownMetadataValue:
         height=90 + 34 * max(1, len(shown)),
         print_values=True,
         show_x_labels=False,
-        # One damaged object among a million is to be seen.
+        # So that one damaged object among a million is visible.
         logarithmic=True,
         zero=0.5,
         range=(0.5, max(1, *by_status.values())),

@@ -1,8 +1,9 @@
-"""How a bucket's archived objects stand: waiting, asked for, restored and ready to be read, read, or failed.
+"""The state of a bucket's archived objects: waiting, requested, restored, checked or failed.
 
-Each materialization is one look: it asks for the restores that there is room for, and says when to look
-again; it never waits. The sensor `restore_completion` looks again, and has what is ready read. Kept in the
-lake as `restored/<bucket>/<run id>.parquet`. Only buckets with `archived: restore` are restored.
+Each materialization requests as many restores as there is room for, looks at the state of the others, and
+sets the time of the next look. It never waits. The sensor `restore_completion` starts the next look, and a
+run that checks the restored objects. The lake keeps the table as `restored/<bucket>/<run id>.parquet`. Only
+buckets with `archived: restore` are restored.
 """
 
 import warnings
@@ -27,7 +28,7 @@ _CHECK = "no_failed_restores"
 
 
 def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
-    """The asset `restored`, a partition a bucket."""
+    """The asset `restored`, one partition for each bucket."""
 
     @dg.asset(
         name=RESTORED_ASSET,
@@ -41,7 +42,7 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
             dg.AssetCheckSpec(
                 _CHECK,
                 asset=RESTORED_ASSET,
-                description="Every restore could be asked for, and was read before it expired",
+                description="Every restore could be requested, and its object was checked in time",
                 partitions_def=buckets,
             )
         ],

@@ -1,7 +1,7 @@
-"""Which objects a run over a bucket looks at: all, or those that its tag `fixity/selection` names.
+"""Which objects a run checks: the whole bucket, or the objects of its tag `fixity/selection`.
 
-The tag holds the name of a list in the lake (`fixity.ledger.selection`), made by a sensor or by the
-command line. What a run's assets share of it stands in the scratch of the lake.
+The tag has the name of a list in the lake (`fixity.ledger.selection`), made by a sensor or the command line.
+The run's assets share the listed objects through the lake's scratch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jobs.names import SELECTION
 
 
 def selected_scratch(run: dg.DagsterRun) -> str:
-    """Where in the lake the assets of a run keep what they share of its objects."""
+    """The folder in the lake for what a run's assets share about its objects."""
     return scratch_folder(run.root_run_id or run.run_id, "selected")
 
 
@@ -37,7 +37,7 @@ class SelectedObjects:
 
     @property
     def everything(self) -> bool:
-        """Whether it is the whole bucket."""
+        """Whether the run checks the whole bucket."""
         return self._name is None
 
     def objects(self, store: BucketReader, workspace: Path) -> Path:
@@ -53,12 +53,12 @@ class SelectedObjects:
             file = workspace / "selected.parquet"
             gone = list_selection(store, self._bucket, wanted, self._context.run.run_id, file, self._place)
             for key, version_id in gone:
-                self._context.log.info(f"{key}{f' ({version_id})' if version_id else ''}: is not there")
+                self._context.log.info(f"{key}{f' ({version_id})' if version_id else ''}: does not exist")
             self._lake.put(name, file, replace=True)
             return self._lake.fetch(name, workspace)
 
     def gone(self, objects: Path) -> list[Wanted]:
-        """What was selected and is not among `objects`. Raises LakeError."""
+        """The selected objects that are not in `objects`. Raises LakeError."""
         if self._name is None:
             return []
         listed = pq.read_table(objects, columns=["key", "version_id", "is_latest"]).to_pylist()

@@ -1,8 +1,8 @@
-"""The snapshot of a bucket: what its ledger says of each object, folded into one row.
+"""The ledger: inventories, checks, and the snapshot that folds all checks into one row for each object.
 
-The ledger grows by a file a run and is never changed. So that nobody has to read all of it, its files
-are folded into a table of their own, kept below `standing/`: derived from the ledger, and made anew
-where it is lost. Choosing what to check, and checking it, does not belong here.
+The ledger grows by one file for each run, and no file is changed. The snapshot (below `standing/`) saves
+reading all of them. It is derived from the ledger and rebuilt if it is lost. How objects are chosen and read
+does not belong here.
 """
 
 from __future__ import annotations

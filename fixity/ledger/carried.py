@@ -23,7 +23,7 @@ from fixity.ledger.snapshot import in_force
 from fixity.tables import FIRST_SEEN, INVENTORY, MATCHED, REGISTERED, Provenance, TableUnreadable
 
 _ROWS = 100_000
-_MOST_UNFOLDED = 30  # files; then the snapshot is folded anew, so that judging a run stays cheap
+_MOST_UNFOLDED = 30  # files; then the snapshot is rebuilt, so that judging a run stays cheap
 _SAME = ("key", "version_id", "etag", "last_modified", "size")
 _FOUND = ("verdict", "algorithm", "checksum", "expected_from")
 

@@ -1,4 +1,4 @@
-"""The ledger: every check ever made of a bucket, one file a run, and what they say of it now.
+"""The newest check of each object of a bucket, from all files of the ledger.
 
 How checks are made, and how two buckets are compared, does not belong here.
 """
@@ -43,11 +43,11 @@ def current_checksums(
 ) -> tuple[Path, Provenance]:
     """`checksums[bucket]` as users query it: the newest check of each object in the newest inventory.
 
-    Returns a local path of the table, sorted by key, and its provenance. Where the newest run
-    checked all of the newest inventory that is its file itself; else the table is put together in
-    `workspace` from the whole ledger, and objects without a check are rows that were skipped.
-    `on_left_out` takes the files of the ledger that cannot be read: an older check may stand in the place of
-    one of theirs. `thoroughly`: whether the newest file is read through before it is given as it is.
+    Returns a local path of the table, sorted by key, and its provenance. If the newest run checked
+    all of the newest inventory, this is its file; otherwise the table is made in `workspace` from
+    the whole ledger, and objects without a check are rows with the status `skipped`.
+    `on_left_out` takes the files of the ledger that cannot be read; the table may then rest on older
+    checks. `thoroughly`: whether the newest file is read through before it is returned.
     Raises TableMissing, TableUnreadable (an inventory), LakeError.
     """
     try:
@@ -58,14 +58,15 @@ def current_checksums(
             )
         files = [file for file in lake.list(checksums_folder(bucket)) if file.name == newest]
         usable, _ = usable_files(lake, bucket, files, workspace, thoroughly=thoroughly)
-    except TableUnreadable:  # without a note of the newest, each one is asked
+    except TableUnreadable:  # the pointer to the newest is damaged: all files are used
         usable = []
     inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
     listed = Provenance.read(inventory)
     for table in usable:
-        said = Provenance.read(table.path)
-        if not said.partial and said.inventory_run_id == listed.run_id and table.rows == _rows(inventory):
-            return table.path, said
+        provenance = Provenance.read(table.path)
+        is_whole = not provenance.partial and table.rows == _rows(inventory)
+        if is_whole and provenance.inventory_run_id == listed.run_id:
+            return table.path, provenance
     return _put_together(lake, bucket, inventory, workspace, now(), on_left_out)
 
 
@@ -106,9 +107,9 @@ def _put_together(
 def _all_checks(
     lake: Lake, bucket: str, workspace: Path, on_left_out: Callable[[LeftOut], None]
 ) -> tuple[list[Path], str | None]:
-    """Files that hold the newest check of each object: the ledger's, or what was folded from most of it.
+    """Files that hold the newest check of each object: the snapshot, and the files that are not in it.
 
-    With the algorithm by which the objects are checked nowadays, if anything was folded.
+    Returns also the bucket's algorithm, None without a snapshot.
     """
     files: list[Path] = []
     algorithm: str | None = None

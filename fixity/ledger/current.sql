@@ -1,8 +1,9 @@
--- The newest check of each object of the newest inventory, out of all that the ledger holds.
--- A check from the future ($horizon) tells nothing of when it was made: it counts as made long ago.
+-- The newest check of each object of the newest inventory, from all files of the ledger.
+-- A check with a time in the future (after $horizon) is treated as made in 1970.
 -- A check by another algorithm than the bucket's own ($algorithm) counts only where there is no other: it cannot be
 -- compared with those of the pair's other bucket.
--- The view `ledger` holds all of it. A check counts for an object only as it is listed now: same version, same ETag, same time, same size.
+-- In: the view `ledger` with all checks. A check counts only if the object has not changed since: same version,
+-- same ETag, same time, same size.
 WITH checks AS NOT MATERIALIZED (
     SELECT
         *,

@@ -1,4 +1,4 @@
-"""Which objects are damaged: as the snapshot says, and as a run leaves it, without folding all of the ledger.
+"""Which objects are damaged: by the snapshot, or after a run without folding the whole ledger.
 
 What makes a check differ is in `judge`, which of several checks counts in `fold`.
 """
@@ -33,10 +33,10 @@ _SQL = Path(__file__).with_suffix(".sql")
 
 @dataclass(frozen=True)
 class Damage:
-    """An object whose bytes are not what they were, with nothing rewritten.
+    """An object whose bytes have changed although nobody replaced it.
 
-    Its bytes changed between `good_at`, when they were last seen to be right, and `damaged_at` (UTC). What
-    was wrong by its record when it was read first was never seen to be right: `good_at` is None.
+    The bytes changed between `good_at`, the last check that found them right, and `damaged_at` (UTC).
+    `good_at` is None if no check ever found them right, for example if the first one differs from a record.
     """
 
     key: str
@@ -68,9 +68,9 @@ def damage_after(
 def damage_after_some(
     lake: Lake, snapshot: Snapshot | None, settings: Settings, run_file: Path, workspace: Path
 ) -> list[Damage]:
-    """The same after a run over a few objects; what they became is kept beside the snapshot that it rests on.
+    """The same after a run over a few objects. Their new rows are kept with the snapshot.
 
-    So the next one need not fold the whole bucket. Raises LakeError.
+    So the next run does not have to fold the whole bucket. Raises LakeError.
     """
     run_id = Provenance.read(run_file).run_id
     with open_database(workspace) as database:
@@ -117,7 +117,7 @@ def _is_in_force(lake: Lake, snapshot: Snapshot) -> bool:
 
 
 def _there(rows: pa.Table, listed_at: datetime) -> pa.Table:
-    """The rows of objects that are listed, or were checked after the listing and so may be newer than it."""
+    """The rows of objects that exist: listed, or checked after the listing, so that they may be newer."""
     checked_since = pc.greater_equal(
         rows.column("checked_at"), pa.scalar(listed_at, SNAPSHOT.field("checked_at").type)
     )
@@ -141,7 +141,7 @@ def damages(rows: pa.Table) -> list[Damage]:
 
 
 def damaged_now(lake: Lake, snapshot: Snapshot) -> list[Damage]:
-    """All objects that are there and damaged, as far as the ledger knows, by key. Raises LakeError."""
+    """All existing objects that are damaged by the snapshot, sorted by key. Raises LakeError."""
     with lake.workspace() as workspace, open_database(workspace) as database:
         view_now(database, lake, snapshot, "damaged", workspace)
         rows = database.execute("FROM now WHERE damaged_at IS NOT NULL ORDER BY key, version_id")

@@ -1,6 +1,6 @@
-"""What is expected of objects: recorded checksums, and what the ledger says of them so far.
+"""The expected checksums of objects: from records, and from the ledger.
 
-How bytes are held against it is in `judge`; where records are found belongs to `fixity.ingest.records`.
+How bytes are compared with them is in `judge`; how records are found is in `fixity.ingest.records`.
 """
 
 from __future__ import annotations
@@ -54,9 +54,7 @@ _MACROS = """
         known_to_differ := each.known_to_differ
     ));
 """
-_RANGE_BYTES = (
-    128 * 1024 * 1024
-)  # of both tables, as their footers tell them: memory does not grow with the bucket
+_RANGE_BYTES = 128 * 1024 * 1024  # of both tables, by their footers; memory does not grow with the bucket
 _MEMORY = "900MB"
 
 
@@ -107,7 +105,7 @@ def _view_known(
 def expected_by_ledger(lake: Lake, bucket: Bucket, inventory: Path, run_id: str, workspace: Path) -> Path:
     """An inventory with a column `expectations` of what the bucket's ledger expects of each object.
 
-    Arguments: `inventory`, a local file; `run_id` names the snapshot, where it is folded anew.
+    Arguments: `inventory`, a local file; `run_id` names the snapshot if it is rebuilt.
     Returns a file in `workspace`, or `inventory` itself where the ledger is empty: nothing is folded then.
     Raises TableMissing, LakeError.
     """

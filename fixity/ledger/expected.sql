@@ -1,4 +1,4 @@
--- An inventory with what is expected of each of its objects, for the keys of one range, in the inventory's order.
+-- An inventory with the expected checksums of each object, for one range of keys, in the inventory's order.
 -- In: `$inventory`, the view `now` (the snapshot as it is now) and the view `records` (recorded checksums, none
 -- or some of each object). Out: the inventory's columns and `expectations`, a list with the strongest first.
 WITH listed AS (
@@ -33,7 +33,7 @@ of_snapshot AS (
 
 SELECT
     l.* EXCLUDE (content),
-    -- A record that is gathered now stands before what the ledger has of the same strength: it is newer.
+    -- A record that is gathered now comes before one of the same strength from the ledger: it is newer.
     CASE
         WHEN r.expectations IS NULL THEN plain(s.expectations)
         WHEN s.expectations IS NULL THEN plain(r.expectations)

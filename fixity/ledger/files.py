@@ -1,6 +1,6 @@
-"""The ledger as history: all of its files that can be read, and those that cannot, by name.
+"""The files of the ledger: those that can be read, and those that cannot, with the reason.
 
-A file that is truncated or foreign is left out and said to be; nothing else stops for it.
+A truncated or foreign file is left out and reported. All other files are still used.
 """
 
 from __future__ import annotations
@@ -118,13 +118,13 @@ def _look(path: Path, bucket: str, thoroughly: bool, wanted: pa.Schema) -> tuple
         for name in needed:
             if not _alike(schema.field(name).type, wanted.field(name).type):
                 raise ValueError(f"its column {name} is {schema.field(name).type}")
-        said = Provenance.read(path)
-        if said.bucket != bucket:
-            raise ValueError(f"it is of the bucket '{said.bucket}'")
+        provenance = Provenance.read(path)
+        if provenance.bucket != bucket:
+            raise ValueError(f"it is of the bucket '{provenance.bucket}'")
         if thoroughly:
             for number in range(file.num_row_groups):
                 file.read_row_group(number)
-        return int(file.metadata.num_rows), said.software
+        return int(file.metadata.num_rows), provenance.software
 
 
 def _alike(found: pa.DataType, wanted: pa.DataType) -> bool:

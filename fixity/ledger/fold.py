@@ -47,10 +47,10 @@ def settings_of(bucket: Bucket) -> Settings:
 def fold_checks(
     settings: Settings, listed_at: datetime, rows: Path, file: Path, changed: Path, now: datetime
 ) -> None:
-    """Write to `changed` what rows of a snapshot become by the checks of a run's file of the ledger.
+    """Fold the checks of a run's file into rows of a snapshot, and write the new rows to `changed`.
 
-    Arguments: `rows`, those that were checked, as they stood when they were chosen; `listed_at` (UTC), of
-    the inventory that they were chosen from.
+    Arguments: `rows`, the rows of the checked objects when they were chosen; `listed_at` (UTC), of the
+    inventory that they were chosen from.
     """
     with open_database(file.parent) as database, pq.ParquetWriter(changed, SNAPSHOT) as writer:
         view(database, "prior", [rows], SNAPSHOT)
@@ -62,7 +62,7 @@ def fold_checks(
 
 
 def keep_since(lake: Lake, snapshot: Snapshot, changed: Path, run_id: str, now: datetime) -> None:
-    """Keep what a run changed beside the snapshot that it chose from, so that it need not be folded anew.
+    """Keep the rows that a run changed with the snapshot that it used, so that it need not be rebuilt.
 
     Raises LakeError.
     """

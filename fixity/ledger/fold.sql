@@ -1,10 +1,10 @@
--- Folds checks into what the snapshot said before: for the keys of one range, a row an object version.
+-- Folds new checks into the rows of the snapshot before: one row for each object version of one range of keys.
 -- In: the views `listing` (an inventory), `prior` (the snapshot before) and `news` (checks that are not in it, those
 -- of ingest tables of earlier versions among them, with `only_verdict`). Out: rows of the snapshot, by key and version.
 --
--- An object version is told apart by content(…): its version, or where there is none, ETag, time and size.
--- Times of one object, beside the times that are kept as they are:
---   made_at    when a check was made; one from the future ($horizon) counts as made long ago
+-- An object version is identified by content(…): its version, or where there is none, ETag, time and size.
+-- Times of one object, in addition to the columns:
+--   made_at    when a check was made; one in the future (after $horizon) is treated as 1970
 --   read_at    the last check that read the bytes      right_at   the last that found them right
 --   damaged_at the first that found them wrong, and that no later check of the same or greater strength took back
 WITH checks AS (

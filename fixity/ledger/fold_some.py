@@ -1,6 +1,6 @@
-"""Folding a few keys of a bucket, by all that is known of them, without the rest.
+"""Folding a few keys of a bucket.
 
-How checks are folded is in `fold`; which keys are worth it is for others to say.
+How checks are folded is in `fold`; which keys are folded is decided in `damage`.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def define_known(
 def fold_keys(
     database: duckdb.DuckDBPyConnection, settings: Settings, inventory: Path | None, keys: str
 ) -> pa.Table:
-    """The rows of the snapshot that some keys have by `known` and `checks`, by key and version.
+    """The new rows of the snapshot for some keys, from the views `known` and `checks`.
 
-    Arguments: `inventory`, a local file, None to go by the one of the snapshot; `keys`, a query for them.
+    Arguments: `inventory`, a local file, None to use the one of the snapshot; `keys`, a query for them.
     """
     database.execute(f"CREATE OR REPLACE TEMP TABLE keys AS SELECT DISTINCT key FROM ({keys})")
     found = database.execute("SELECT count(*) FROM keys").fetchone()

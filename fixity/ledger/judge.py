@@ -1,7 +1,7 @@
-"""The verdict on checks: what was computed from the bytes, held against what is expected of them.
+"""The verdict on checks: the checksum of the bytes, compared with what is expected.
 
-All engines come through here. Which checksums are expected is found out in `expected`, what the ledger says
-of an object after several checks in `fold`.
+The checks of all engines are judged here. Which checksums are expected is in `expected`; how several checks
+of one object are combined is in `fold`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ the object is known to differ from it."""
 EXPECTATIONS = pa.field("expectations", pa.list_(EXPECTATION))
 """The column with all that is expected of an object, the strongest first; NULL where nothing is."""
 
-# The weakest first. A checksum of an algorithm that anyone can forge never stands before one that nobody can.
+# The weakest first. A checksum that can be forged never counts more than one that cannot.
 _SOURCES = (FIRST_SEEN, "object-etag", "s3-checksum", "object-metadata", "object-tagging", "manifest", "api")
 _CRYPTOGRAPHIC = ("MD5", "SHA1", "SHA256", "SHA512")
 

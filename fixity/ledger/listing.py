@@ -1,7 +1,7 @@
-"""Which inventory a snapshot rests on: the newest, unless it says that everything vanished.
+"""Which inventory a snapshot uses: the newest, unless it is empty and the one before was not.
 
-A listing that finds nothing in a bucket that had objects is far more often a wrong prefix or a lost
-permission than an emptied bucket. Until somebody confirms it, the one before stays in force.
+In most cases an empty listing means a wrong prefix or a lost permission, not an empty bucket. Until a user
+confirms it, the inventory before is used.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from fixity.tables import Provenance
 
 @dataclass(frozen=True)
 class Listing:
-    """An inventory: its name in the lake, its rows, what it says of itself.
+    """An inventory: its name in the lake, its number of rows, its provenance.
 
-    refused: why a newer one is not taken in its place, None where it is the newest.
+    refused: why a newer one is not used; None if this is the newest.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Listing:
 
 
 def inventory_in_force(lake: Lake, bucket: str) -> Listing:
-    """The inventory to go by. Raises TableMissing, TableUnreadable, LakeError."""
+    """The inventory to use. Raises TableMissing, TableUnreadable, LakeError."""
     name = newest_inventory(lake, bucket)
     newest = _listing(lake, name)
     if newest.rows:
@@ -47,21 +47,21 @@ def inventory_in_force(lake: Lake, bucket: str) -> Listing:
         each.provenance.run_id == confirmed and each.provenance.listed_at >= last.provenance.listed_at
         for each in listings
     ):
-        return newest  # it never had any, or is as empty as somebody confirmed since it had
+        return newest  # it never had objects, or a user confirmed that it is empty
     why = (
         f"the newest inventory of '{bucket}' ({lake.location(name)}) is empty, and the one before had "
-        f"{last.rows:,} objects: it is not taken to mean that all of them are gone. If the bucket "
-        f"was emptied, say so: fixity due {bucket} --confirm-empty"
+        f"{last.rows:,} objects: the empty one is not used. If the bucket really was emptied, confirm "
+        f"it: fixity due {bucket} --confirm-empty"
     )
     return Listing(last.name, last.rows, last.provenance, why)
 
 
 class NothingToConfirm(WrongUsage):
-    """An inventory was to be confirmed as empty, and has objects."""
+    """A user confirmed an inventory as empty, but it has objects."""
 
 
 def confirm_empty(lake: Lake, bucket: str) -> None:
-    """Say that the newest inventory, which is empty, is right.
+    """Confirm that the newest inventory, which is empty, is right.
 
     Raises TableMissing, LakeError; NothingToConfirm when it is not empty.
     """

@@ -1,4 +1,4 @@
-"""The snapshot that is in force, folded anew where it no longer says all that the ledger says."""
+"""The bucket's current snapshot; rebuilt first if the ledger or the inventory has newer data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fixity.ledger.inventory import TableMissing
 from fixity.ledger.listing import Listing, inventory_in_force
 from fixity.ledger.snapshot import Snapshot, in_force
 
-_MOST_SINCE = 200  # files of changed rows that are read beside a snapshot before it is folded anew
+_MOST_SINCE = 200  # files of changed rows; with more of them the snapshot is rebuilt
 
 
 def ready(
@@ -25,9 +25,9 @@ def ready(
     now: Callable[[], datetime] = utc_now,
     log: Callable[[str], None] = lambda text: None,
 ) -> Snapshot:
-    """The bucket's snapshot, folded anew where it does not say all that the ledger and the inventory say.
+    """The bucket's current snapshot; rebuilt first if the ledger or the inventory has newer data.
 
-    Arguments: `run_id` names what is folded anew; `log` takes what is left out, and why.
+    Arguments: `run_id` names a new snapshot; `log` takes what is left out, and why.
     Raises TableMissing without an inventory, LakeError.
     """
     snapshot = in_force(lake, bucket)
@@ -50,7 +50,7 @@ def known_so_far(
     run_id: str,
     log: Callable[[str], None] = lambda text: None,
 ) -> Snapshot | None:
-    """The snapshot as `ready` gives it; None where the ledger is empty, or the bucket was never listed.
+    """The snapshot as `ready` gives it; None if the ledger is empty, or the bucket was never listed.
 
     Raises LakeError.
     """
@@ -72,12 +72,12 @@ def _is_behind(
     since = snapshot.since(lake)
     there = {file.name for file in lake.list(snapshot.folder)}
     known = {*snapshot.folded, *(each.run_id for each in since)}
-    amiss = {
+    unfolded = {
         file.name: file.size
         for file in ledger_files(lake, snapshot.bucket)
         if run_of(file.name) not in known or snapshot.folded.get(run_of(file.name), file.size) != file.size
     }
-    amiss |= {
+    unfolded |= {
         file.name: file.size
         for file in ingest_tables(lake, snapshot.bucket)
         if snapshot.ingested.get(run_of(file.name)) != file.size
@@ -88,9 +88,9 @@ def _is_behind(
         or snapshot.every != settings.every.total_seconds()
         or snapshot.algorithm != settings.algorithm
         or max(datetime.fromisoformat(snapshot.folded_at), *(each.at for each in since), EPOCH)
-        > now + CLOCKS_DIFFER  # reckoned by a clock that was wrong
+        > now + CLOCKS_DIFFER  # folded by a wrong clock
         or (snapshot.doubted and abs(now - datetime.fromisoformat(snapshot.folded_at)) > CLOCKS_DIFFER)
         or len(since) > _MOST_SINCE
         or (snapshot.queued == QUEUE_ROWS and sum(each.rows for each in since) > QUEUE_ROWS // 2)
-        or amiss != {name: size for name, (size, _) in snapshot.left_out.items()}
+        or unfolded != {name: size for name, (size, _) in snapshot.left_out.items()}
     )

@@ -3,7 +3,7 @@
 standing/<bucket>/NEWEST.json                     the note, replaced as a whole
 standing/<bucket>/<generation>/objects.parquet    a row an object, sorted by key
 standing/<bucket>/<generation>/queue.parquet      the first of those to be checked, in that order
-standing/<bucket>/<generation>/damaged.parquet    those whose bytes are not what they were
+standing/<bucket>/<generation>/damaged.parquet    the damaged ones
 standing/<bucket>/<generation>/since/…            rows that rolling runs have changed since
 """
 
@@ -43,7 +43,7 @@ SNAPSHOT = pa.schema(
         _field("record", pa.string(), "A checksum of another algorithm that has yet to prove the baseline"),
         _field("record_algorithm", pa.string(), "Its algorithm"),
         _field("record_from", pa.string(), "Where it comes from: first_seen, or a kind of record"),
-        _field("verified_at", _UTC, "When its bytes were read last, be they right or wrong"),
+        _field("verified_at", _UTC, "When its bytes were last read, right or wrong"),
         _field("good_at", _UTC, "When they were last seen to be right"),
         _field("damaged_at", _UTC, "When they were first seen to be wrong since; NULL where they are right"),
         _field("found_at", _UTC, "When they were last seen to be wrong"),
@@ -59,11 +59,11 @@ SNAPSHOT = pa.schema(
 
 
 FORMAT = 2
-"""Counted up when the columns of SNAPSHOT change: a snapshot of another format is folded anew."""
+"""Raised when the columns of SNAPSHOT change: a snapshot of another format is rebuilt."""
 
 
 class Since(NamedTuple):
-    """A file of rows that a run has changed beside a snapshot: its name says when (UTC), and which run."""
+    """A file of rows that a run changed after the snapshot: its name has the time (UTC) and the run."""
 
     name: str
     number: int
@@ -73,7 +73,7 @@ class Since(NamedTuple):
 
     @classmethod
     def read(cls, name: str) -> Since:
-        """What the name of such a file says."""
+        """Read the name of such a file."""
         number, at, rows, run_id = PurePosixPath(name).stem.split("_", 3)
         return cls(name, int(number), datetime.strptime(at, _SINCE), int(rows), run_id)
 
@@ -92,8 +92,7 @@ class Snapshot:
     rows. queued: rows of the queue. folded: the ledger's files in it, by name without folder and ending,
     with their sizes in bytes. ingested: the same of ingest's tables. left_out: the files that could not
     be read, by name, with size and why. read_by_day: bytes read a day (UTC). place: where the bucket was
-    when it was listed. doubted: rows with times that lay in the future of the clock it was folded by, and
-    counted as long ago.
+    when it was listed. doubted: rows with timestamps in the future; treated as 1970.
     """
 
     format: int
@@ -144,9 +143,9 @@ def in_force(lake: Lake, bucket: str) -> Snapshot | None:
     Raises LakeError.
     """
     try:
-        said = json.loads(lake.read_text(_note(bucket)))
-        said["left_out"] = {name: (size, why) for name, (size, why) in said["left_out"].items()}
-        snapshot = Snapshot(**said)
+        values = json.loads(lake.read_text(_note(bucket)))
+        values["left_out"] = {name: (size, why) for name, (size, why) in values["left_out"].items()}
+        snapshot = Snapshot(**values)
         return snapshot if snapshot.format == FORMAT else None
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -22,17 +22,18 @@ _CONTENT = """
 
 
 _TRUSTED = """
-    CREATE OR REPLACE TEMP MACRO trusted(told, horizon) AS
-        CASE WHEN told > horizon THEN TIMESTAMPTZ '1970-01-01 00:00:00+00' ELSE told END
+    CREATE OR REPLACE TEMP MACRO trusted(moment, horizon) AS
+        CASE WHEN moment > horizon THEN TIMESTAMPTZ '1970-01-01 00:00:00+00' ELSE moment END
 """
 
 
 def define_content(database: duckdb.DuckDBPyConnection) -> None:
-    """Define `content(version_id, etag, last_modified, size)`: it tells apart what was written under one key.
+    """Define the macros `content`, `trusted` and `strength`.
 
-    Its values are never kept: DuckDB's hash may change with its version. And `trusted(told, horizon)`: a
-    time beyond the horizon tells nothing, and counts as long ago. Nor is that kept: the clock that is
-    wrong may be the one by which the horizon was reckoned. And `strength(source, algorithm)`, see `judge`.
+    `content(version_id, etag, last_modified, size)` is a number that differs for each object written under
+    one key. It is never stored, because DuckDB's hash may change with its version.
+    `trusted(moment, horizon)` is 1970 for a moment after the horizon. It is never stored, because the clock
+    that gave the horizon may be wrong. `strength(source, algorithm)`: see `judge`.
     """
     database.execute(_CONTENT)
     database.execute(_TRUSTED)

@@ -1,4 +1,4 @@
-"""A run's file of the ledger in the making: takes checks, counts them, keeps the file whole or not.
+"""Writes a run's file of the ledger and counts its checks. The file is kept whole or not at all.
 
 How checks are made does not belong here.
 """
@@ -42,7 +42,7 @@ class Checksums:
 
 
 class ChecksWriter:
-    """A run's file of the ledger in the making, which counts what it takes.
+    """Writes a run's file of the ledger and counts its checks.
 
     Use it as a context, then `keep` it; after an error within, nothing is kept.
     Arguments: `provenance`, with the bucket and the run, which give the file its name.
@@ -95,9 +95,9 @@ class ChecksWriter:
 
 
 def kept_before(lake: Lake, provenance: Provenance, workspace: Path) -> Checksums | None:
-    """What an attempt of this run before has kept, if any.
+    """The file that an earlier attempt of this run kept, if any.
 
-    It stays: checks that are judged once more would be held against themselves. Raises LakeError.
+    It is not replaced: its checks would then be compared with themselves. Raises LakeError.
     """
     name = checksums_file(provenance.bucket, provenance.run_id)
     try:

@@ -25,13 +25,13 @@ _COUNTS = ("objects", "within_term", "due", "never", "overdue", "failing", "dama
 
 @dataclass(frozen=True)
 class BucketCoverage:
-    """How a bucket's objects stand to their term, at a time (UTC).
+    """How many of a bucket's objects were checked within their term, at a time (UTC).
 
     objects: all that are listed: within_term + due + never + archived. within_term: checked within it.
     due: checked longer ago. never: never checked. overdue: of due and never, those whose term ended more
     than a day ago, a new object's beginning when it was first listed. failing: without a result lately.
-    damaged: whose bytes are not what they were. archived: left out. oldest, newest: the oldest and the
-    newest last check. days_to_go: until all is checked at the pace of the last seven days; None without
+    damaged: those that are damaged. archived: left out. oldest, newest: the oldest and the
+    newest last check. days_to_go: until all is checked at the speed of the last seven days; None without
     one. silent: hours since the last rolling run, None where it is not too long. ledger: files of the
     ledger that cannot be used, and other things that were left out, for people.
     """
@@ -60,7 +60,7 @@ class BucketCoverage:
 def bucket_coverage(
     lake: Lake, bucket: Bucket, run_id: str, now: Callable[[], datetime] = utc_now
 ) -> BucketCoverage:
-    """The coverage of a bucket that has a term. `run_id` names a snapshot that is folded anew for it.
+    """The coverage of a bucket that has a term. `run_id` names the snapshot if it is rebuilt.
 
     Raises TableMissing, LakeError.
     """
@@ -97,7 +97,7 @@ def bucket_coverage(
 
 
 def _silent(lake: Lake, bucket: Bucket, now: datetime) -> float | None:
-    """Hours since a rolling run last beat or ended; None where that is not too long."""
+    """Hours since the last heartbeat or end of a rolling run; None if that is not too long ago."""
     allowed = max(4 * bucket.batch_interval, timedelta(hours=2))
     beats = [datetime.fromisoformat(each.beat) for each in leases(lake, bucket.name)]
     ended = last_roll(lake, bucket.name)

@@ -97,7 +97,7 @@ def choose(
 def _too_large(
     lake: Lake, snapshot: Snapshot, limits: Limits, now: datetime, workspace: Path
 ) -> Iterator[str]:
-    """What is said of objects that are due, and larger than what the egress budget has, or has left."""
+    """Texts about due objects that are larger than the egress budget, or than what is left of it."""
     if limits.egress is None:
         return
     with open_database(workspace) as database:
@@ -131,7 +131,7 @@ def within(due: pa.Table, limits: Limits) -> Batch:
 
 
 def find(lake: Lake, snapshot: Snapshot, keys: Sequence[str], workspace: Path) -> Batch:
-    """The objects of these keys, all versions that are listed, be they due or not.
+    """The objects of these keys, all versions that are listed, due or not.
 
     Raises NotInInventory naming the keys that the newest inventory does not have; LakeError.
     """

@@ -1,5 +1,5 @@
--- What is due, in the order in which it is to be checked: what never was, then by how long it is due. What
--- failed lately comes last beyond its share, so that what always fails does not keep others from their turn.
+-- The objects that are due, in the order of checking: first those never checked, then those due the longest. Objects
+-- that failed lately have only a share; beyond it they come last, so that they do not delay the others.
 -- The view `now` holds the snapshot's queue as it is now, `taken` what runs in progress have taken.
 WITH due AS NOT MATERIALIZED (
     SELECT now.*

@@ -1,4 +1,4 @@
-"""How much of a store's egress budget is left: by what the ledger says was read, and what is being read."""
+"""How much of a store's egress budget is left, by the ledger and by the runs in progress."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class EgressBudget:
 
 @dataclass(frozen=True)
 class EgressLeft:
-    """What is left of a budget: bytes, below 0 where more was taken than it allows; and how many other
-    runs have not yet said what they will read of it."""
+    """What is left of a budget: bytes, below 0 if it is exceeded; and how many other runs have not
+    chosen their objects yet."""
 
     size: int
     choosing: int
@@ -58,15 +58,14 @@ def egress_budget(catalog: Catalog, bucket: Bucket) -> EgressBudget | None:
 def egress_left(lake: Lake, budget: EgressBudget, mine: Lease, now: datetime) -> EgressLeft:
     """What the ledger and the rolling runs leave of a budget, as the run of a lease sees it.
 
-    Counted are all checks of the last 30 days (UTC days), ingest's among them, so that a month of any length
-    stays within the budget, all that living rolling runs have taken, read or not, and what dead ones had
-    read.
+    Counted are: all checks of the last 30 days (UTC days), also those of ingest; all objects that rolling
+    runs in progress have taken, read or not; and what killed runs have read.
     Raises LakeError.
     """
     first = (now - _WINDOW).date().isoformat()
     left, choosing = budget.size, 0
     for bucket in budget.buckets:
-        # Leases before the ledger: a run that ends meanwhile is counted twice, and not never.
+        # Leases before the ledger: a run that ends now is then counted twice instead of not at all.
         for other in leases(lake, bucket):
             with lake.workspace() as workspace:
                 taken = other.batches(lake, workspace)

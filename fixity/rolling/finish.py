@@ -1,7 +1,7 @@
-"""The end of a rolling run: from the checks that ended to a file of the ledger and what it changed.
+"""The end of a rolling run: its checks become a file of the ledger, and new rows of the snapshot.
 
-Done by the run itself or, where it was killed, by the next one: whatever was checked is kept, and
-nothing is kept twice, since a run's file of the ledger has the run's name.
+The run does this itself or, if it was killed, the next run does it. All checks are kept, and none twice,
+because a run's file of the ledger has the run's name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from fixity.tables import CHECKSUMS, FAILED, LISTED_COLUMNS, SKIPPED, SUCCEEDED,
 
 @dataclass(frozen=True)
 class Rolled:
-    """What a rolling run did. `file`: its file of the ledger, None when nothing was checked.
+    """The result of a rolling run. `file`: its file of the ledger, None if nothing was checked.
 
     `registered`: objects whose baseline it registered. `damaged`: those of its objects that are damaged.
     `cut_short`: why it took less than was due. `reasons`: error codes of failed and skipped checks.
@@ -61,10 +61,10 @@ def finish(
     now: datetime,
     cut_short: str | None = None,
 ) -> Rolled:
-    """Keep what a run has checked, and end its lease.
+    """Keep a run's checks, and end its lease.
 
-    What its checks say is judged by the snapshot that it chose from. Where another is in force by now,
-    nothing is added to that one: who needs it next folds the run's file of the ledger. Raises LakeError.
+    The checks are judged by the snapshot that the objects were chosen from. If there is a newer snapshot,
+    nothing is added to it; it is rebuilt from the run's file when it is needed. Raises LakeError.
     """
     with lake.workspace() as workspace:
         taken = lease.batches(lake, workspace)
@@ -84,16 +84,16 @@ def finish(
             writer.write(batch)
         writer.close()
         pq.write_table(rows, before)
-        with suppress(FileExistsError):  # killed after it was kept
+        with suppress(FileExistsError):  # the run was killed after this
             lake.put(name, file, keep=True)
         changed = workspace / "changed.parquet"
         fold_checks(settings, chosen.listed_at, before, file, changed, now)
         snapshot = in_force(lake, lease.bucket)
         if snapshot is not None and snapshot.generation == chosen.run_id:
             keep_since(lake, snapshot, changed, lease.run_id, now)
-        told = pq.read_table(changed)
-        # The note names the file that was kept last, be it of an older listing: a table that has all rows
-        # of the newest one no longer has the newest check of each.
+        after = pq.read_table(changed)
+        # The pointer names the file that was kept last, even one of an older listing: a table with all rows
+        # of the newest listing no longer has the newest check of each object.
         listed_at = max([chosen.listed_at, *([snapshot.provenance.listed_at] if snapshot else [])])
         point_to_latest(lake, checksums_folder(lease.bucket), replace(provenance, listed_at=listed_at))
         lease.end(lake)
@@ -105,8 +105,8 @@ def finish(
         failed=statuses[FAILED],
         skipped=statuses[SKIPPED],
         bytes_read=pc.sum(ended.column("bytes_read")).as_py(),
-        registered=pc.sum(pc.equal(told.column("baseline_run"), lease.run_id)).as_py() or 0,
-        damaged=damages(told.filter(pc.equal(told.column("run_id"), lease.run_id))),
+        registered=pc.sum(pc.equal(after.column("baseline_run"), lease.run_id)).as_py() or 0,
+        damaged=damages(after.filter(pc.equal(after.column("run_id"), lease.run_id))),
         reasons=dict(sorted(Counter(ended.column("error_code").drop_null().to_pylist()).items())),
         cut_short=cut_short,
     )

@@ -1,6 +1,6 @@
-"""What a rolling run keeps as it goes: checks as they end, and its heartbeat.
+"""Keeps the checks of a rolling run while it works, and its heartbeat.
 
-Which objects are checked, and what becomes of the checks, does not belong here.
+Which objects are checked, and how checks get into the ledger, does not belong here.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Heartbeat:
                 raise
 
     def work(self, stop: threading.Event, failed: Callable[[BaseException], None]) -> None:
-        """Keep and say alive until `stop` is set; a lake that does not answer may do so again."""
+        """Keep checks and renew the lease until `stop` is set. A lake that does not answer is tried again."""
         beat = kept = time.monotonic()
         try:
             while not stop.wait(_KEEP_SECONDS):
@@ -78,7 +78,7 @@ def kept_alive(
     now: Callable[[], datetime],
     failed: Callable[[BaseException], None],
 ) -> Iterator[Heartbeat]:
-    """A heartbeat for the length of the block; `failed` hears what ends it before. Raises LakeError."""
+    """A heartbeat for the length of the block; `failed` takes the error if it fails. Raises LakeError."""
     heartbeat = Heartbeat(lake, lease, workspace, now)
     stop = threading.Event()
     thread = threading.Thread(target=heartbeat.work, args=(stop, failed), name="keep", daemon=True)

@@ -1,11 +1,11 @@
-"""Leases: what a rolling run in progress has taken and checked so far, for other runs and for those after it.
+"""Leases: the objects that a rolling run has taken and the checks it has made, for other runs to see.
 
     scratch/rolling/<bucket>/<run>/alive.json          since when, and the last heartbeat
     scratch/rolling/<bucket>/<run>/batch-000001.parquet      what was taken, and from which snapshot
     scratch/rolling/<bucket>/<run>/checks/000001.parquet     checks that have ended
 
-Whether a run is alive shows by its heartbeat and not by Dagster, so that it holds for runs of any
-instance, and of none. When a rolling run of a bucket ended last stands beside the bucket's snapshot.
+A run is alive as long as it has a heartbeat. Dagster is not asked, because the runs may belong to other
+instances or to none. The time when the last rolling run of a bucket ended is kept with the bucket's snapshot.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class BucketBusy(FixityError):
 
 
 class LeaseLost(FixityError):
-    """A run had no heartbeat for so long that another took it for dead, and its lease with it."""
+    """A run had no heartbeat for so long that another run ended its lease."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """A run's lease on what it has taken; since when, and its last heartbeat (UTC)."""
+    """A run's lease on the objects it has taken; when it began, and its last heartbeat (UTC)."""
 
     bucket: str
     run_id: str
@@ -65,7 +65,7 @@ class Lease:
         return f"{leases_folder(self.bucket)}{self.run_id}/"
 
     def is_alive(self, now: datetime) -> bool:
-        """Whether its last heartbeat is near; by a clock that differs it may be in the future."""
+        """Whether its last heartbeat is recent; it may be in the future if clocks differ."""
         return abs(now - datetime.fromisoformat(self.beat)) < DEAD_AFTER
 
     def hold(self, lake: Lake) -> None:
@@ -74,17 +74,17 @@ class Lease:
             lake.read_text(f"{self.folder}alive.json")
         except FileNotFoundError:
             raise LeaseLost(
-                f"the run {self.run_id} had no heartbeat for {DEAD_AFTER}: another took '{self.bucket}' "
-                "over and kept what was checked until then: the rest is checked anew"
+                f"the run {self.run_id} had no heartbeat for {DEAD_AFTER}: another run took over "
+                f"'{self.bucket}' and kept the checks made until then; the other objects are checked again"
             ) from None
 
     def end(self, lake: Lake) -> None:
-        """Give the lease up, so that also half of it gone is of use to an heir. Raises LakeError."""
+        """End the lease. If this stops halfway, the next run can still use the rest. Raises LakeError."""
         lake.remove(f"{self.folder}checks/")
         lake.remove(self.folder)
 
     def set_aside(self, lake: Lake) -> str:
-        """Move all that it kept out of the way of other runs, and say whereto. Raises LakeError."""
+        """Move its files out of the way of other runs; returns their new location. Raises LakeError."""
         folder = set_aside_folder(self.bucket, self.run_id)
         for file in lake.list(self.folder):
             lake.copy(file.name, folder + file.name.removeprefix(self.folder))
@@ -92,9 +92,9 @@ class Lease:
         return lake.location(folder)
 
     def renew(self, lake: Lake, now: datetime) -> None:
-        """A heartbeat: say that the run is alive. Raises LakeError."""
-        said = json.dumps({"began": self.began, "beat": now.isoformat()})
-        lake.put_text(f"{self.folder}alive.json", said, replace=True)
+        """Write a heartbeat. Raises LakeError."""
+        text = json.dumps({"began": self.began, "beat": now.isoformat()})
+        lake.put_text(f"{self.folder}alive.json", text, replace=True)
 
     def take(self, lake: Lake, number: int, rows: pa.Table, chosen: Provenance, workspace: Path) -> Path:
         """Note a batch as taken, with what it was chosen from; returns a local file.
@@ -134,26 +134,26 @@ class Lease:
 
 
 def leases(lake: Lake, bucket: str) -> list[Lease]:
-    """All leases on a bucket, of the living and the dead. Raises LakeError."""
+    """All leases on a bucket, also of killed runs. Raises LakeError."""
     found = []
     for file in lake.list(leases_folder(bucket)):
         if not file.name.endswith("/alive.json"):
             continue
         run_id = file.name.split("/")[-2]
         try:
-            said = json.loads(lake.read_text(file.name))
-            found.append(Lease(bucket, run_id, said["began"], said["beat"]))
-        except FileNotFoundError:  # over in this moment
+            values = json.loads(lake.read_text(file.name))
+            found.append(Lease(bucket, run_id, values["began"], values["beat"]))
+        except FileNotFoundError:  # it has just ended
             continue
-        except (ValueError, KeyError, TypeError):  # spoiled: of nobody who lives
+        except (ValueError, KeyError, TypeError):  # damaged: treated as a killed run
             found.append(Lease(bucket, run_id, _LONG_AGO, _LONG_AGO))
     return found
 
 
 def take_lease(lake: Lake, bucket: str, run_id: str, now: datetime) -> Lease:
-    """Lease a bucket to a run: written first, and then looked whether it is the only one.
+    """Lease a bucket to a run: write the lease, then look for others.
 
-    Two that come at once may both step back, never both go on. Raises BucketBusy, LakeError.
+    Of two runs that start at once both may give up, but never do both go on. Raises BucketBusy, LakeError.
     """
     mine = Lease(bucket, run_id, now.isoformat(), now.isoformat())
     mine.renew(lake, now)
@@ -168,9 +168,9 @@ def take_lease(lake: Lake, bucket: str, run_id: str, now: datetime) -> Lease:
 
 
 def record_roll(lake: Lake, bucket: str, now: datetime) -> None:
-    """Keep when a rolling run of a bucket ended, also where nothing was due.
+    """Keep the time when a rolling run of a bucket ended, also if nothing was due.
 
-    So others see that the schedule runs. Raises LakeError.
+    It shows that the schedule runs. Raises LakeError.
     """
     lake.put_text(_rolled_file(bucket), now.isoformat(), replace=True)
 

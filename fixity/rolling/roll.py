@@ -181,7 +181,7 @@ class _Batches:
         while batch.rows.num_rows:
             self._begin(batch)
             running = self._wait(heartbeat, running + 1)
-            while running > 1:  # one beside is enough for what is newer to move
+            while running > 1:  # one batch in parallel is enough: newer objects are checked meanwhile
                 running = self._wait(heartbeat, running)
             if not running or self._order.keys or len(self._taken) == _MOST_BATCHES:
                 break

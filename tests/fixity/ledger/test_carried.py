@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -233,7 +232,6 @@ def test_a_new_object_that_was_wrong_from_the_start_is_damaged_before_it_is_in_a
     bucket: Campaigns,
 ) -> None:
     bucket.campaign()
-    bucket.time += timedelta(hours=1)
     bucket.put("new")
     assert bucket.campaign("new") == []
     bucket.store.damage("new")

@@ -269,6 +269,6 @@ def test_a_lake_that_refuses_for_a_while_loses_no_check_and_a_lease_that_is_gone
         threading.Event().wait(10)
 
     bucket.store.read = long  # type: ignore[method-assign]
-    with pytest.raises(LeaseLost, match="another took 'b' over"):
+    with pytest.raises(LeaseLost, match="another run took over 'b'"):
         bucket.roll(keys=["a"])
     assert not leases(bucket.lake, BUCKET)
