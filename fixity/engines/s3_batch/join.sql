@@ -1,6 +1,6 @@
--- What a report's rows say of the objects that an inventory lists within a range of keys: a row each, with the
--- number of the object's row in the inventory, in any order. `{rows}` is `joined`, where the report has one
--- row an object, as it should; else `one_each`, which takes longer. What is not named is looked for in absent.py.
+-- The report's result for each object of the inventory within a range of keys: one row each, with the number of the
+-- object's row in the inventory, in any order. `{rows}` is `joined` if the report has one row for each object, as
+-- usual; else `one_each`, which takes longer. absent.py looks for objects that the report does not name.
 WITH
 listed AS (
     SELECT
@@ -30,9 +30,9 @@ joined AS (
        AND CASE WHEN $by_version THEN version_named END
            IS NOT DISTINCT FROM CASE WHEN $by_version THEN reported_version END
 ),
--- Where an inventory lists current versions only, a report may name several versions of a key, and the
--- one that is listed is known by its ETag. Others are of no concern then, but for failed ones: they come
--- without an ETag, so that the one that is listed may be among them.
+-- If an inventory lists current versions only, a report may name several versions of a key. The ETag tells which
+-- one is listed. The others do not count, except for failed ones: they have no ETag, so one of them may be the
+-- listed version.
 counted AS (
     SELECT
         *,
@@ -46,7 +46,7 @@ candidates AS (
         *,
         count(*) OVER object AS rows,
         count(*) OVER (PARTITION BY key, version_named, reported_version) AS rows_of_version,
-        -- Where no ETag is listed, none of them is known to be it, and they must all say the same.
+        -- Without a listed ETag, any of them may be the listed version, so they must all agree.
         (is_there OR etag IS NULL) AND (
             min(checksum) OVER object IS DISTINCT FROM max(checksum) OVER object
             OR count(checksum) OVER object NOT IN (0, count(*) OVER object)
@@ -60,7 +60,7 @@ candidates AS (
     WHERE is_it OR reported_etag IS NULL OR NOT is_there
     WINDOW object AS (PARTITION BY key, version_named)
 ),
--- What contradicts itself is no checksum.
+-- Contradicting results give no checksum.
 one_each AS (
     SELECT
         * EXCLUDE (is_it, is_there, rows, rows_of_version, contradictory, number, untold)
