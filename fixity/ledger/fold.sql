@@ -33,8 +33,8 @@ before AS (
     WHERE key >= $lower AND ($upper IS NULL OR key < $upper)
 ),
 
--- How many checks an object has, and whether they contradict each other: runs that knew nothing of each other may have
--- registered checksums that differ, of which only one was the first, and none where another run had a record.
+-- How many checks an object has, and whether they contradict each other. Runs in parallel may have registered
+-- different checksums; only the first of them counts, or none if another run had a record.
 objects AS (
     SELECT
         hash(c.key) AS key_hash,
@@ -63,8 +63,8 @@ counted AS (
     JOIN objects AS o ON o.key_hash = hash(c.key) AND o.content = c.content
 ),
 
--- These, and checks of earlier versions, which have no verdict, are held against the record of their algorithm,
--- the baseline, or the first of them.
+-- These, and checks of earlier versions without a verdict, are compared with the record of their algorithm,
+-- otherwise with the baseline, otherwise with the first of them.
 compared_anew AS (
     SELECT
         c.* EXCLUDE (expected, expected_from),
@@ -84,7 +84,7 @@ compared_anew AS (
     WINDOW in_order AS (PARTITION BY c.key, c.content, c.algorithm ORDER BY c.made_at, c.run_id)
 ),
 
--- What each check says of its object: a word of its own, and a checksum to go by from now on.
+-- What each check means for its object: right or wrong, and a checksum to expect from now on.
 judged AS (
     SELECT
         *,
@@ -126,7 +126,7 @@ changed AS (
             (NOT only_verdict, made_at, run_id)
         ) AS newest,
         max(made_at) AS made_at,
-        -- The checksum to go by: of the strongest source, the newest. It was registered when it first said the same.
+        -- The baseline: the newest of the strongest source. It was registered when it first had this value.
         arg_max(struct_pack(base, base_from, at := checked_at, run_id), (strength, made_at))
             FILTER (WHERE base IS NOT NULL AND base_algorithm = $algorithm) AS own,
         arg_min(struct_pack(at := checked_at, run_id), (-strength, made_at))
@@ -145,7 +145,7 @@ changed AS (
     WHERE NOT alone
     GROUP BY key, content
     UNION ALL BY NAME
-    -- The same of the one check that most objects have: nothing to compare it with.
+    -- The same for objects with only one check, which is the most common case.
     SELECT
         key,
         content,
@@ -170,7 +170,7 @@ changed AS (
     WHERE alone
 ),
 
--- Only of objects that were ever found wrong it is asked which word counts.
+-- Which check counts is decided only for objects that were ever found wrong.
 wrong AS (
     SELECT
         key, content, made_at, checked_at, strength,
@@ -182,15 +182,15 @@ wrong AS (
     FROM judged
     WHERE verdict = 'differs'
     UNION ALL BY NAME
-    -- Of several the snapshot keeps the first time, the last, and the strongest: what takes them back is later than
-    -- the last and as strong.
+    -- Of several wrong checks the snapshot keeps the first time, the last time and the strongest source. A right
+    -- check ends the damage if it is later than the last and as strong.
     SELECT
         key, content, trusted(seen_at, $horizon) AS made_at, seen_at AS checked_at,
         strength(found_from, found_algorithm) AS strength,
         found, found_algorithm, found_against, found_from
     FROM (SELECT *, unnest([damaged_at, found_at]) AS seen_at FROM before WHERE damaged_at IS NOT NULL)
     UNION ALL BY NAME
-    -- What was right by a baseline that a record replaces is wrong by the record.
+    -- Bytes that were right by the old baseline are wrong if a record replaces it.
     SELECT
         key, content, b.right_at AS made_at, b.good_at AS checked_at,
         strength(c.own.base_from, $algorithm) AS strength,
@@ -233,7 +233,7 @@ damaged AS (
     GROUP BY w.key, w.content
 ),
 
--- By what they differ from, the bytes may never have been right.
+-- Compared with this checksum, the bytes may never have been right.
 last_right AS (
     SELECT d.key, d.content, arg_max(t.checked_at, t.made_at) AS good_at
     FROM damaged AS d
@@ -297,7 +297,7 @@ folded AS (
             CASE WHEN baseline_algorithm = $algorithm THEN baseline END AS own_base,
             CASE WHEN baseline_algorithm = $algorithm THEN strength(baseline_from, baseline_algorithm) END
                 AS own_strength,
-            -- A baseline of the algorithm that the bucket had before is what the new checksum is proved by.
+            -- The baseline of the bucket's former algorithm proves the new checksum.
             CASE
                 WHEN baseline_algorithm <> $algorithm
                     THEN struct_pack(base := baseline, algorithm := baseline_algorithm, base_from := baseline_from)
@@ -346,7 +346,7 @@ SELECT
     f.own.base_from AS baseline_from,
     f.own.at AS baseline_at,
     f.own.run_id AS baseline_run,
-    -- What proved the baseline of the bucket's own algorithm need not be computed any more.
+    -- A record that has proved the baseline of the bucket's own algorithm is not computed again.
     CASE WHEN NOT proved THEN f.other.base END AS record,
     CASE WHEN NOT proved THEN f.other.algorithm END AS record_algorithm,
     CASE WHEN NOT proved THEN f.other.base_from END AS record_from,
@@ -360,7 +360,7 @@ SELECT
     d.by.found_from AS found_from,
     coalesce(f.failures, 0)::INTEGER AS failures,
     CASE
-        -- Without a result it is tried again soon, after waits that grow from an hour to a day.
+        -- A check without a result is repeated after a wait that grows from an hour to a day.
         WHEN f.failures > 0
             THEN f.made_at + to_microseconds(
                 least(3600000000 * (1::BIGINT << least(f.failures - 1, 5)), 86400000000, $every)::BIGINT
