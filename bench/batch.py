@@ -157,7 +157,6 @@ def ours(directory: Path, count: int) -> None:
         match="key",
         lag=timedelta(minutes=15),
         csv=directory / "report.csv",
-        work_dir=directory,
     )
     assert outcome.counts.mismatches == count // 100
 

@@ -64,7 +64,6 @@ def make_report(source: Path, replica: Path, csv: Path) -> None:
         match="key",
         lag=timedelta(minutes=15),
         csv=csv,
-        work_dir=csv.parent,
     )
     assert outcome.counts.matches > 0.9 * outcome.rows and outcome.problems
 

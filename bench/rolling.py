@@ -22,7 +22,7 @@ from bench.data import ROOT, Collections
 from bench.measure import Row, Usage, run, table
 from bench.ours import MadeUpStore
 from fixity.buckets import ListedObject
-from fixity.catalog import Bucket, Catalog
+from fixity.catalog import Bucket
 from fixity.digests.algorithms import Digest
 from fixity.engines.stream.engine import check_objects
 from fixity.lake import LocalLake
@@ -120,9 +120,8 @@ def added_seconds(folder: Path) -> float:
 def premis(folder: Path) -> None:
     """Export the events of all of a ledger."""
     bucket = Bucket(name=BUCKET, fixity_every=SETTINGS.every)
-    catalog = Catalog(file=folder / "fixity.yaml", lake=str(folder), buckets={BUCKET: bucket})
     shutil.rmtree(folder / "premis", ignore_errors=True)
-    assert export_events(LocalLake(folder), catalog, bucket, "bench", now=lambda: NOW).events
+    assert export_events(LocalLake(folder), bucket, "bench", now=lambda: NOW).events
 
 
 def measure(objects: int, events: int, directory: Path = ROOT) -> list[Row]:

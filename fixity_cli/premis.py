@@ -28,7 +28,7 @@ def premis(
     from datetime import UTC, datetime
 
     from fixity.lake import open_lake
-    from fixity.reports.premis import print_events
+    from fixity.reports.premis import Choice, print_events
 
     loaded = load(catalog)
     known(bucket, loaded.buckets, "bucket")
@@ -41,11 +41,9 @@ def premis(
     out = sys.stdout.buffer
     print_events(
         open_lake(loaded),
-        loaded,
         loaded.buckets[bucket],
         out,
-        key,
-        first,
+        Choice(key, first),
         lambda text: typer.echo(text, err=True),
     )
     out.flush()

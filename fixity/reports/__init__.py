@@ -1,5 +1,6 @@
-"""The comparison of a bucket with its replica, and what is said of its outcome. Plain values and files:
-where reports are kept, and who is told, belongs elsewhere."""
+"""The comparison of a bucket with its replica, its figures and its verdict, and other reports.
+
+The names below work on plain values and files; `pair`, `query` and `premis` also know the lake."""
 
 from fixity.lake.ranges import TableNotSorted
 from fixity.reports.columns import COLUMNS, STATUSES

@@ -1,7 +1,7 @@
-"""How old the evidence of a side is: when it was listed, and when its objects were read.
+"""The age of a side's evidence: when the bucket was listed, and when its objects were read.
 
-A report of today may rest on checksums of last year: whoever reads it is told. What is too old is for
-people to say.
+A report of today may rest on checksums of last year, so the report shows their age. People decide what is
+too old.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 class Evidence:
     """When a bucket's listing began, and when the oldest and the newest check of its table ended.
 
-    All in UTC; None where nothing was checked.
+    All in UTC; None if nothing was checked.
     """
 
     listed_at: datetime
@@ -27,7 +27,7 @@ class Evidence:
 
     @classmethod
     def of(cls, table: Path, listed_at: datetime) -> Evidence:
-        """The evidence of a table of checksums, out of its row groups' statistics where they are."""
+        """The evidence of a table of checksums, from the statistics of its row groups, where it has them."""
         found: list[datetime] = []
         with pq.ParquetFile(table) as file:
             column = file.schema_arrow.get_field_index("checked_at")
@@ -41,7 +41,7 @@ class Evidence:
         return cls(listed_at, min(found, default=None), max(found, default=None))
 
     def by_name(self, side: str) -> dict[str, datetime | None]:
-        """The three times under the names that a report's JSON and metadata give them."""
+        """The three times by their names in a report's JSON and metadata."""
         return {
             f"{side}_listed_at": self.listed_at,
             f"{side}_oldest_check": self.oldest_check,

@@ -1,7 +1,7 @@
-"""The report's columns and status words, with their meanings, in their order.
+"""The columns and status words of a pair's report, with their meanings, in order.
 
-The first seven columns and the first six words are those of DuraCloud's checksum report. How rows come
-to their status is in `compare.sql`.
+The first seven columns and the first six words are those of DuraCloud's checksum report. `compare.sql`
+decides the status of a row.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 COLUMNS: dict[str, tuple[str, str]] = {
     "bucket": ("string", "The source bucket's name in the catalog"),
     "key": ("string", "The object's key"),
-    "version_id": ("string", "The source's version; the replica's where the source has no such object"),
-    "status": ("string", "What is known of the object: one of the report's status words"),
+    "version_id": ("string", "The source's version, or the replica's if the source does not have the object"),
+    "status": ("string", "The result of the comparison: one of the report's status words"),
     "checksum_algorithm": ("string", "Algorithm of the checksums, in S3's spelling"),
     "checksum_source": ("string", "The source's checksum, lower-case hex"),
     "checksum_replication": ("string", "The replica's checksum, lower-case hex"),
@@ -20,7 +20,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "etag_replication": ("string", "ETag as the replica lists it"),
     "checked_source": ("string", "When the source's check ended (UTC)"),
     "checked_replication": ("string", "When the replica's check ended (UTC)"),
-    "detail": ("string", "What else is known: errors, reasons, sizes that differ"),
+    "detail": ("string", "More details: errors, reasons, different sizes"),
 }
 """Column: its type as the UI shows it, its meaning."""
 
@@ -31,8 +31,8 @@ STATUSES: dict[str, str] = {
     "missing_source": "In the replica, not in the source",
     "failed_source": "The source could not be read",
     "failed_replication": "The replica could not be read",
-    "incomparable": "The checksums say nothing of each other",
-    "not_checked": "Skipped on a side: nobody looked",
-    "pending": "Newer than the replication lag: not yet expected on the other side",
+    "incomparable": "The checksums cannot be compared",
+    "not_checked": "Skipped on a side",
+    "pending": "Too new to be expected on the other side (`replication_lag`)",
 }
 """Status word: its meaning."""

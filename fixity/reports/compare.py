@@ -1,8 +1,8 @@
 """Compares a source's table of checksums with its replica's, and writes the report's CSV.
 
-Both tables are sorted by key, so they are gone through in ranges of keys, several at a time, and memory
-does not grow with the bucket. What is said of an object is in `compare.sql`; where ranges are cut, in
-`ranges.py`. Where tables come from and reports go does not belong here.
+Both tables are sorted by key. They are compared in ranges of keys, several at a time, so memory does not
+grow with the bucket. `compare.sql` decides the status of an object; `fixity.lake.ranges` cuts the ranges.
+Where tables come from and where reports go does not belong here.
 """
 
 from __future__ import annotations
@@ -24,31 +24,33 @@ from uuid import uuid4
 import duckdb
 
 from fixity.errors import FixityError
-from fixity.lake.database import MEMORY_LIMIT, open_database, processors, quoted
+from fixity.lake.database import open_database, processors, quoted
 from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.reports.columns import COLUMNS
 from fixity.reports.counts import Counts
 
 RANGE_BYTES = 64 * 1024 * 1024
-"""What a range holds at most, both sides together, before compression: some 130,000 objects. Less is more
-work at the edges; more is slower to sort, and takes more memory."""
+"""The most bytes of a range, both sides together, before compression: about 130,000 objects. Smaller ranges
+mean more work at the edges; larger ones sort more slowly and take more memory."""
+PROBLEMS = 100
+"""How many rows that are not ok an outcome has."""
 _MEMORY_OF_A_RANGE = 3
-"""How many times these bytes DuckDB needs to join and sort them."""
+"""DuckDB needs this many times the bytes of a range to join and sort it."""
 
 _CLOCKS_DIFFER_BY = timedelta(days=1)
-"""How far ahead of a listing an object's time may lie, and still be believed."""
+"""How far an object's time may lie ahead of a listing and still count as right."""
 
 _SQL = Path(__file__).with_name("compare.sql").read_text(encoding="utf-8")
 
 
 class TableNotConsistent(FixityError):
-    """A table that does not hold each object once, in key order: no report is better than a wrong one."""
+    """A table does not have each object exactly once, in key order: no report is better than a wrong one."""
 
 
 @dataclass(frozen=True)
 class Side:
     """One side of a pair. bucket: its name in the catalog. table: a file of `fixity.tables.CHECKSUMS`,
-    sorted by key. listed_at: when the listing began that the table rests on (UTC)."""
+    sorted by key. listed_at: when the listing of the table's inventory began (UTC)."""
 
     bucket: str
     table: Path
@@ -57,8 +59,8 @@ class Side:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A report as made. problems: the first rows that are not ok, in key order, a value a column of the
-    CSV. rows: rows of the CSV, without its header."""
+    """The result of a comparison. problems: the first rows that are not ok, in key order, with the columns of
+    the CSV. rows: rows of the CSV, without its header."""
 
     counts: Counts
     problems: list[dict[str, Any]]
@@ -68,7 +70,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _RangeReport:
-    """What came of one range."""
+    """The result of one range."""
 
     csv: Path
     counts: Counts
@@ -83,21 +85,13 @@ def compare(
     match: Literal["key", "version"],
     lag: timedelta,
     csv: Path,
-    work_dir: Path,
-    memory_limit: str = MEMORY_LIMIT,
-    threads: int | None = None,
-    problems: int = 100,
-    progress: Callable[[int, int], None] | None = None,
     range_bytes: int = RANGE_BYTES,
 ) -> Outcome:
-    """Compare both sides; `csv` appears whole, or stays what it was.
+    """Compare both sides, and write `csv` as a whole, or not at all.
 
     Arguments: match `version`: key and version id; `key`: the current versions by key. lag: how long
-    the replica may take. work_dir: a directory for what spills and for parts of the CSV, at most a few
-    ranges. memory_limit: of DuckDB, in its spelling. threads: by default the processors that this
-    process may use; fewer where the memory is not enough for so many. problems: how many rows that are
-    not ok to return. progress: is told how many rows of the report are written, and the most that there
-    can be. range_bytes: see RANGE_BYTES.
+    the replica may take. csv: a file in an existing directory, which also takes temporary files: parts of
+    the CSV, and what DuckDB spills. range_bytes: see RANGE_BYTES.
     Raises TableNotSorted, TableNotConsistent, duckdb.Error, OSError.
     """
     ranges = key_ranges(source.table, replica.table, range_bytes)
@@ -109,28 +103,26 @@ def compare(
         "due_in_source": _utc(source.listed_at) - lag,
         "source_listed_at": _utc(source.listed_at),
         "believable": max(_utc(source.listed_at), _utc(replica.listed_at)) + _CLOCKS_DIFFER_BY,
-        "problems": problems,
+        "problems": PROBLEMS,
     }
     with (
-        # One thread for DuckDB and as many of our own: each goes through a range by itself. A COPY that
-        # runs on one thread writes in order as it goes; on several it first holds all rows once more.
-        open_database(work_dir, memory_limit, threads=1) as database,
-        TemporaryDirectory(prefix="report-", dir=work_dir) as parts_dir,
+        # One thread for DuckDB, several of our own, each with a range of its own. On one thread, a COPY
+        # writes rows in order as it gets them; on several, it first holds all rows a second time.
+        open_database(csv.parent, threads=1) as database,
+        TemporaryDirectory(prefix="report-", dir=csv.parent) as parts_dir,
         _whole_file(csv) as out,
     ):
         database.execute("SET GLOBAL parquet_metadata_cache = true")
         expected = [_rows_that_take_part(database, side, match) for side in (source, replica)]
-        threads = _that_fit(database, threads or processors(), range_bytes)
+        threads = _that_fit(database, processors(), range_bytes)
         comparer = _Comparer(database, threads, source.bucket, parameters, Path(parts_dir))
         counts, replica_rows, found = Counts(), 0, list[dict[str, Any]]()
         with closing(_in_order(comparer.run, ranges, threads)) as parts:
             for part in parts:
                 _append(part.csv, out)
                 counts, replica_rows = counts + part.counts, replica_rows + part.replica_rows
-                found += part.problems[: problems - len(found)]
-                comparer.wants_problems = len(found) < problems
-                if progress:
-                    progress(counts.rows, sum(expected))
+                found += part.problems[: PROBLEMS - len(found)]
+                comparer.wants_problems = len(found) < PROBLEMS
         for side, seen, rows in zip(
             (source, replica), (counts.total_objects, replica_rows), expected, strict=True
         ):
@@ -143,7 +135,7 @@ def compare(
 
 
 class _Comparer:
-    """Compares ranges, as many at a time as there are cursors."""
+    """Compares ranges; each cursor of the database works on one at a time."""
 
     def __init__(
         self,
@@ -158,7 +150,7 @@ class _Comparer:
         self._parts_dir = parts_dir
         self._cursors: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
         for _ in range(cursors):
-            cursor = database.cursor()  # has temporary tables and variables of its own
+            cursor = database.cursor()  # each has its own temporary tables and variables
             cursor.execute("SET VARIABLE bucket = $bucket", {"bucket": bucket})
             self._cursors.put(cursor)
 
@@ -197,7 +189,7 @@ def _execute(
 def _in_order(
     run: Callable[[int, KeyRange], _RangeReport], ranges: list[KeyRange], threads: int
 ) -> Generator[_RangeReport]:
-    """The parts of all ranges in order; only a few more are begun than were taken."""
+    """The reports of all ranges in order; only a few are made ahead."""
     waiting = deque[Future[_RangeReport]]()
     with ThreadPoolExecutor(threads) as pool:
         try:
@@ -212,7 +204,7 @@ def _in_order(
 
 
 def _that_fit(database: duckdb.DuckDBPyConnection, threads: int, range_bytes: int) -> int:
-    """How many threads may each hold a range within the memory limit, at most `threads`, at least one."""
+    """How many threads the memory limit allows, at most `threads`, at least one; each holds a range."""
     limit = database.execute("SELECT parse_formatted_bytes(current_setting('memory_limit'))").fetchall()
     return max(1, min(threads, int(limit[0][0]) // (_MEMORY_OF_A_RANGE * range_bytes)))
 
@@ -231,7 +223,7 @@ def _append(part: Path, out: BinaryIO) -> None:
 
 @contextmanager
 def _whole_file(file: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes its name when it is complete and on the disk, or never."""
+    """A file to write. It gets its name only when it is complete and on the disk."""
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}.{uuid4().hex}")
     try:

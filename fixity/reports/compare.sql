@@ -1,17 +1,17 @@
--- The comparison of a pair within one range of keys. compare.py runs these statements one after
--- the other for each range; what is said of a pair of rows, in status and detail, stands only here.
+-- The comparison of a pair within one range of keys. compare.py runs these statements in order for each
+-- range. Only this file decides the status and the detail of a row.
 
 
--- How a version is called on both sides: a store without versions has none, and what was there
--- before versioning began has S3's version 'null'.
+-- A version's name on both sides: a store without versions has none, and objects from before versioning
+-- have S3's version 'null'.
 CREATE OR REPLACE TEMP MACRO version_named(id) AS CASE WHEN id NOT IN ('', 'null') THEN id END;
 
 
--- Every object of either side within the range, judged, in no order: a join and a sort in one statement
--- each want all the memory, and then DuckDB may fail where it should spill.
+-- Every object of either side within the range with its status, in no order. Sorting is another statement:
+-- a join and a sort in one would each take all the memory, and DuckDB may fail instead of spilling.
 CREATE OR REPLACE TEMP TABLE compared AS
 WITH
--- Row numbers let DuckDB leave out row groups outside the range without looking at them.
+-- With row numbers, DuckDB skips row groups outside the range without reading them.
 source AS (
     SELECT
         key AS source_key,
@@ -54,7 +54,7 @@ replica AS (
       AND key >= $lower AND ($upper IS NULL OR key < $upper)
       AND (is_latest OR $by_version)
 ),
--- What the source held before, where only current versions are compared.
+-- Older versions of the source, if only current versions are compared.
 older AS (
     SELECT
         key AS older_key,
@@ -79,30 +79,30 @@ judged AS (
              AND source_evidence <> 'stored' AND replica_evidence <> 'stored'
                 THEN 'ok'
 
-            -- Gone or changed since it was listed, and not on the other side: nobody knows.
+            -- Deleted or changed since it was listed, and not on the other side: this is unknown.
             WHEN replica_key IS NULL AND source_changed THEN 'not_checked'
             WHEN source_key IS NULL AND replica_changed THEN 'not_checked'
 
             -- On one side only, and too new to be expected on the other.
-            -- A time in the future is no reason to wait: files have had wrong times before.
+            -- A time in the future is no reason to wait: it is wrong.
             WHEN replica_key IS NULL
              AND source_last_modified > $due_in_replica AND source_last_modified <= $believable THEN 'pending'
             WHEN source_key IS NULL
              AND replica_last_modified > $due_in_source AND replica_last_modified <= $believable THEN 'pending'
 
-            -- On one side only. That is a fact of the listing, whatever became of the check.
+            -- On one side only. The listing proves that, whatever the result of the check.
             WHEN replica_key IS NULL THEN 'missing_replica'
             WHEN source_key IS NULL THEN 'missing_source'
 
-            -- We could not read it. What failed on both sides is the source's failure first.
+            -- It could not be read. If both sides failed, the source's failure comes first.
             WHEN source_status = 'failed' THEN 'failed_source'
             WHEN replica_status = 'failed' THEN 'failed_replication'
 
-            -- Nobody looked.
+            -- It was skipped on a side.
             WHEN source_status <> 'succeeded' OR replica_status <> 'succeeded' THEN 'not_checked'
 
-            -- The checksums say nothing of each other. Composite ones depend on the sizes of the
-            -- parts that were uploaded: equal ones are a match, others no evidence of damage.
+            -- The checksums cannot be compared. Composite checksums depend on the sizes of the uploaded
+            -- parts: equal ones are a match, but different ones are no evidence of damage.
             WHEN source_algorithm <> replica_algorithm
               OR source_checksum IS NULL OR replica_checksum IS NULL
               OR source_evidence = 'stored' OR replica_evidence = 'stored'
@@ -110,8 +110,8 @@ judged AS (
               OR source_checksum_type = 'COMPOSITE'
                 THEN 'incomparable'
 
-            -- They differ, and by key alone that may be two versions: the replica may not have
-            -- the source's newest yet, or have a newer one than the source's listing saw.
+            -- They differ, but matched by key alone they may be two versions: the replica may not have
+            -- the source's newest version yet, or may have a version newer than the source's listing.
             WHEN NOT $by_version
              AND (
                 source_last_modified > $due_in_replica AND source_last_modified <= $believable
@@ -130,7 +130,7 @@ judged AS (
     LEFT JOIN older
         ON older_key = source_key AND older_checksum = replica_checksum AND older_algorithm = replica_algorithm
 )
--- What is the same on both sides is kept once: less to sort and to hold.
+-- Values that are the same on both sides are kept once, which saves memory and sorting.
 SELECT
     coalesce(source_key, replica_key) AS key,
     CASE WHEN source_key IS NULL THEN replica_version_id ELSE source_version_id END AS version_id,
@@ -211,7 +211,7 @@ SELECT
 FROM judged;
 
 
--- The rows as the CSV has them, in its order. They are sorted before they are put into words.
+-- The rows of the CSV, in order. They are sorted before they are turned into text.
 CREATE OR REPLACE TEMP VIEW report AS
 SELECT
     getvariable('bucket') AS bucket,
@@ -231,8 +231,8 @@ SELECT
 FROM (FROM compared ORDER BY key, version_id NULLS FIRST);
 
 
--- The figures, in the order of `Counts`. Whatever could not be read is in the figure of its side,
--- also where the row's status tells something worse; what failed on both sides is in both.
+-- The figures, in the order of `Counts`. An object that could not be read counts in the figure of its side,
+-- even if its row has a worse status; one that failed on both sides counts in both.
 SELECT
     count(size_source) AS total_objects,
     count(*) FILTER (status = 'ok') AS matches,

@@ -1,4 +1,4 @@
-"""The figures of a report, as a value. How they are worded does not belong here."""
+"""The figures of a report as a value. Their wording does not belong here."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 class Counts:
     """How many objects of a pair are in which state.
 
-    total_objects: those of the source that take part (current versions, when matched by key).
-    failed_source, failed_replication: what could not be read on that side, whatever the row's status:
-    an object that failed on both sides is in both, one that failed and is missing is also there.
-    All others: rows of that status. rows: rows of the report, objects on either side.
+    total_objects: objects of the source that are compared (current versions, when matched by key).
+    failed_source, failed_replication: objects that could not be read on that side, whatever the row's status.
+    An object that failed on both sides counts in both; one that failed and is missing on the other side
+    counts, too. All others: rows of that status. rows: rows of the report, objects on either side.
     """
 
     total_objects: int = 0
@@ -30,12 +30,12 @@ class Counts:
     rows: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        """The figures of two parts of a report together."""
+        """The sum of the figures of two parts of a report."""
         return Counts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     @classmethod
     def from_stats(cls, stats: Mapping[str, Any]) -> Counts:
-        """The figures out of what `summary.stats` made of them; the number of rows is not kept there."""
+        """The figures from the JSON that `summary.stats` made; it does not have the number of rows."""
         return cls(**{name: int(stats[name]) for name in cls.__dataclass_fields__ if name != "rows"})
 
     def by_status(self) -> dict[str, int]:

@@ -1,6 +1,6 @@
-"""A pair's report: from the newest tables of both buckets to the CSV and the counts in the lake.
+"""Makes the report of a pair: fetches the newest tables of both buckets, compares them, keeps CSV and counts.
 
-The comparison itself is in `fixity.reports`; this fetches what it needs and keeps what it gives.
+The comparison itself is in `compare`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PairReport:
-    """A report as kept: what was counted, from which tables, how old these are, and its files' names
-    in the lake. left_out: files of a side's ledger that could not be read, with why, for people.
+    """A report that was kept: its outcome, the two tables and their ages, and its files' names in the lake.
+    left_out: files of a side's ledger that could not be read, with the reason, for people.
     """
 
     outcome: Outcome
@@ -42,16 +42,16 @@ class PairReport:
 
     @property
     def all_left_out(self) -> list[str]:
-        """What was left out of both sides."""
+        """The files that were left out of both sides."""
         return [text for texts in self.left_out.values() for text in texts]
 
 
 def make_report(lake: Lake, pair: Pair, now: Callable[[], datetime] = utc_now) -> PairReport:
     """Compare the newest tables of a pair's two buckets, and keep the report of today (UTC).
 
-    A report of the same day, and the one under LATEST, are replaced as a whole.
-    A file of a ledger that cannot be read is left out, and named in what is kept: the verdict is red then.
-    Raises TableMissing when a side has not been checked yet, TableUnreadable, LakeError.
+    Replaces the report of the same day, and the one under LATEST.
+    Leaves out a file of a ledger that cannot be read, and names it in the report; the verdict is red then.
+    Raises TableMissing if a side was not checked yet, TableUnreadable, LakeError.
     """
     today = now().date()
     csv, latest_csv = report_file(pair.name, today), report_file(pair.name, None)
@@ -60,18 +60,18 @@ def make_report(lake: Lake, pair: Pair, now: Callable[[], datetime] = utc_now) -
         try:
             compared = _compare(lake, pair, workspace, now)
         except TableUnreadable:
-            # Spoiled within, though its end is whole: which only reading tells, and most files are not.
+            # A file is damaged inside, though its footer is whole. Only reading all of it can show that.
             compared = _compare(lake, pair, workspace, now, thoroughly=True)
         outcome, (source_table, source), (replica_table, replica), left_out = compared
         ages = Evidence.of(source_table, source.listed_at).by_name("source")
         ages |= Evidence.of(replica_table, replica.listed_at).by_name("replica")
         lake.put(csv, outcome.csv, replace=True)
-        told = {
+        figures = {
             **stats(outcome.counts),
             **{name: time and time.isoformat() for name, time in ages.items()},
             **left_out,
         }
-        lake.put_text(stats_name, json.dumps(told, indent=2) + "\n", replace=True)
+        lake.put_text(stats_name, json.dumps(figures, indent=2) + "\n", replace=True)
     lake.copy(csv, latest_csv)
     lake.copy(stats_name, stats_file(pair.name, None))
     return PairReport(outcome, source, replica, csv, latest_csv, stats_name, ages, left_out)
@@ -83,7 +83,7 @@ _Table = tuple[Path, Provenance]
 def _compare(
     lake: Lake, pair: Pair, workspace: Path, now: Callable[[], datetime], thoroughly: bool = False
 ) -> tuple[Outcome, _Table, _Table, dict[str, list[str]]]:
-    """What came of it, both sides' tables, and what was left out of them, as `PairReport` has it."""
+    """The outcome, both sides' tables, and the files that were left out, as in `PairReport`."""
     left_out: dict[str, list[str]] = {"source_left_out": [], "replica_left_out": []}
 
     def side(bucket: str, texts: list[str]) -> _Table:
@@ -94,7 +94,7 @@ def _compare(
 
     source_table, source = side(pair.source, left_out["source_left_out"])
     replica_table, replica = side(pair.replica, left_out["replica_left_out"])
-    assert pair.match is not None  # a catalog fills it in
+    assert pair.match is not None  # the catalog fills it in
     with naming_the_unreadable(source_table, replica_table):
         outcome = compare(
             Side(pair.source, source_table, source.listed_at),
@@ -102,6 +102,5 @@ def _compare(
             match=pair.match,
             lag=pair.replication_lag,
             csv=workspace / "report.csv",
-            work_dir=workspace,
         )
     return outcome, (source_table, source), (replica_table, replica), left_out

@@ -1,4 +1,4 @@
-"""DuckDB over the lake for people: views of what all buckets hold, made when a statement names them."""
+"""DuckDB over the lake for people: views over all buckets, created when a statement names them."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 VIEWS = ("inventory", "checksums", "checks", "reports", "due")
 """inventory and checksums: the newest of each bucket. checks: every check ever made. reports: the newest
-of each pair. due: what is due in buckets that have a term, in the order in which it is checked."""
+of each pair. due: the objects that are due, of buckets with `fixity_every`, in the order of their checks."""
 
 
 class Explorer:
-    """A database with the views of a catalog. `log` takes what is left out, and why."""
+    """A database with the views of a catalog. `log` gets a message for each file that is left out."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Explorer:
         self._made: set[str] = set()
 
     def ask(self, statement: str) -> duckdb.DuckDBPyRelation | None:
-        """Run a statement; None where it has no rows to give. Raises duckdb.Error, LakeError."""
+        """Run a statement. Returns None if it gives no rows. Raises duckdb.Error, LakeError."""
         for name in VIEWS:
             if name not in self._made and re.search(rf"\b{name}\b", statement, re.IGNORECASE):
                 getattr(self, f"_{name}")()
@@ -155,6 +155,6 @@ _PLACES = pa.schema([("filename", pa.string()), ("bucket", pa.string())])
 
 @contextmanager
 def exploring(catalog: Catalog, lake: Lake, log: Callable[[str], None]) -> Iterator[Explorer]:
-    """An explorer for the length of a `with` block. Raises LakeError."""
+    """An explorer for a `with` block. Raises LakeError."""
     with lake.workspace() as workspace, open_database(workspace) as database:
         yield Explorer(database, catalog, lake, workspace, log)

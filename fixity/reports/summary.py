@@ -1,4 +1,4 @@
-"""A report's figures in words for a terminal, and as the JSON that is kept beside the CSV."""
+"""A report's figures as text for a terminal, and as the JSON that is kept beside the CSV."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from fixity.reports.counts import Counts
 
 
 def summary_text(counts: Counts) -> str:
-    """The summary as DuraCloud prints it, then lines of our own where they are not 0.
+    """The summary as DuraCloud prints it, then our own lines, if they are not 0.
 
-    Without a line end after the last line.
+    There is no line end after the last line.
     """
     always = {
         "Total objects": counts.total_objects,

@@ -1,6 +1,6 @@
 """The verdict on a report: one check for each thing that may be wrong, as values.
 
-What runs the checks, and how an alarm is raised, does not belong here.
+Running the checks and raising alarms do not belong here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Severity = Literal["ERROR", "WARN"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """One check of a report. rows: how many rows (or files) it is about; it passed where there are none."""
+    """One check of a report. rows: how many rows (or files) are wrong; the check passed if there are none."""
 
     name: str
     passed: bool
@@ -44,9 +44,9 @@ def check_names() -> dict[str, str]:
 def verdict(counts: Counts, left_out: Sequence[str] = ()) -> list[Verdict]:
     """The checks of a report. `left_out`: files of the ledgers that could not be read.
 
-    Such a file may say of any object what an older check does not: no report without it is verified.
-    What is pending fails none of them: it is looked at again in the next report, when the lag is over;
-    `all_checked` mentions it, since it was not compared.
+    Such a file may have a newer check of any object, so no report without it is verified.
+    Pending objects fail no check: the next report after the lag compares them. `all_checked` mentions them,
+    because they were not compared.
     """
     failures = counts.failed_source + counts.failed_replication
     pending = (
@@ -71,7 +71,7 @@ def verdict(counts: Counts, left_out: Sequence[str] = ()) -> list[Verdict]:
 def _ledger_readable(left_out: Sequence[str]) -> Verdict:
     name = "ledger_readable"
     text = (
-        f"left out, so that older checks may stand in the place of newer ones: {'; '.join(left_out)}"
+        f"left out, so the report may rest on older results: {'; '.join(left_out)}"
         if left_out
         else _MEANINGS[name]
     )

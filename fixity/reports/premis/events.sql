@@ -1,18 +1,18 @@
--- An event a check. In: the views `checks`, `made` (which software made those of a file) and `now` (their objects with
--- the baselines). Out: the columns of an export. A check that could not read the bytes, or had nothing to read, says
--- nothing of them: a warning.
+-- One event for each check. In: the views `checks`, `made` (the software that made the checks of each file) and `now`
+-- (the objects with their baselines). Out: the columns of an export. A check that did not read the bytes is a warning.
 --
--- What a check was held against stands in its row. Of checks of earlier versions, which have no verdict, and of those
--- that registered a checksum, the snapshot says it: another run may have registered one before.
+-- A check's row has the checksum that it was compared with. Two kinds of checks need the snapshot instead: those of
+-- earlier versions, which have no verdict, and those that registered a checksum, because another run may have
+-- registered one before.
 WITH found AS (
     SELECT
         c.*,
         made.agent,
-        c.verdict IN ('matched', 'differs') AS is_told,
+        c.verdict IN ('matched', 'differs') AS is_compared,
         b.baseline,
         b.baseline_algorithm,
         b.baseline_from,
-        -- Only what was registered by the time of the check: what came later would make another event of it.
+        -- Only a baseline registered by the time of the check: a later one would change the event.
         CASE WHEN trusted(b.baseline_at, $horizon) <= c.checked_at THEN b.baseline_at END AS baseline_at,
         b.baseline_run = c.run_id AND b.baseline_at = c.checked_at AS is_first,
         sha1(
@@ -31,17 +31,17 @@ WITH found AS (
 compared AS (
     SELECT
         * EXCLUDE (algorithm, expected, expected_algorithm, expected_from),
-        CASE WHEN is_told THEN expected_algorithm ELSE algorithm END AS algorithm,
+        CASE WHEN is_compared THEN expected_algorithm ELSE algorithm END AS algorithm,
         CASE
-            WHEN is_told AND expected_algorithm <> algorithm THEN other_checksums[expected_algorithm]
+            WHEN is_compared AND expected_algorithm <> algorithm THEN other_checksums[expected_algorithm]
             WHEN status = 'succeeded' THEN checksum
         END AS actual,
         coalesce(verdict = 'registered' AND NOT by_baseline, by_baseline AND is_first AND baseline_from = 'first_seen')
             AS registers,
-        CASE WHEN is_told THEN expected WHEN by_baseline THEN baseline WHEN verdict = 'registered' THEN checksum END
+        CASE WHEN is_compared THEN expected WHEN by_baseline THEN baseline WHEN verdict = 'registered' THEN checksum END
             AS expected,
         CASE
-            WHEN is_told THEN expected_from
+            WHEN is_compared THEN expected_from
             WHEN by_baseline THEN baseline_from
             WHEN verdict = 'registered' THEN 'first_seen'
         END AS expected_from,

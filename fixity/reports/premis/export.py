@@ -4,11 +4,11 @@
     premis/<bucket>/<run id>.xml        the same, as PREMIS 3
     premis/<bucket>/EXPORTED.json       which files of the ledger each export has the events of
 
-An event is what its Parquet file says, for ever: its footer names the files of the ledger that it has the
-events of, so that a check has one event, however often its export was killed. XML is written from it, and
-the note only spares reading the footers.
+A Parquet file of events never changes. Its footer names the files of the ledger whose events it has, so a
+check has one event, however often an export was killed. The XML is made from the Parquet file, and
+EXPORTED.json only saves reading the footers.
 
-DuckDB writes the elements, at some hundred thousand a second; a parser is for those who read them.
+DuckDB writes the XML elements, about a hundred thousand a second.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from xml.sax.saxutils import escape
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.catalog import Bucket, Catalog
+from fixity.catalog import Bucket
 from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
 from fixity.lake.base import LakeFile
@@ -40,7 +40,7 @@ from fixity.ledger.views import view_now
 from fixity.tables import CHECKSUMS, SOFTWARE, naming_the_unreadable
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://id.fixity/premis/event")
-"""Under which events have their names; another one would give all of them other identifiers."""
+"""The namespace of the events' identifiers; another one would change all of them."""
 
 _EVENTS = Path(__file__).with_name("events.sql")
 _XML = Path(__file__).with_name("xml.sql")
@@ -70,7 +70,7 @@ _AGENTS = """
 _NOT_RECORDED = f"{SOFTWARE}, version not recorded"
 _LEDGER_FILES = b"ledger_files"
 _NOTE = "EXPORTED.json"
-# DuckDB itself writes the events: handed over to another writer, they take twice as long.
+# DuckDB itself writes the events: with another Parquet writer they take twice as long.
 _COPY = """
     COPY ({events}) TO {file} (
         FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {row_group},
@@ -79,12 +79,12 @@ _COPY = """
 """
 _MEMORY = "1GB"  # row groups of each thread, beside the baselines
 _ROWS_OF_PARQUET = 40_960
-_ROWS_OF_XML = 3_000  # some 5 MB: from 32 MB on, the C library gives back and fetches memory each time
+_ROWS_OF_XML = 3_000  # about 5 MB: above 32 MB, the C library frees and allocates the memory each time
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was exported: events, files of the ledger, and the two files' names; None without any event."""
+    """An export: its number of events and of files of the ledger, and its two files; None without events."""
 
     events: int
     ledger_files: int
@@ -92,17 +92,27 @@ class Exported:
     parquet: str | None = None
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Which events to write: those of the object `key`, those not before `since` (UTC); None: of all."""
+
+    key: str | None = None
+    since: datetime | None = None
+
+
+_ALL = Choice()
+
+
 def export_events(
     lake: Lake,
-    catalog: Catalog,
     bucket: Bucket,
     run_id: str,
     log: Callable[[str], None] = lambda text: None,
     now: Callable[[], datetime] = utc_now,
 ) -> Exported:
-    """Keep the events of all files of the ledger that have none yet.
+    """Export the events of all files of the ledger that were not exported yet.
 
-    Raises TableMissing, TableUnreadable (an earlier export is spoiled), LakeError.
+    Raises TableMissing, TableUnreadable (an earlier export is damaged), LakeError.
     """
     folder = premis_folder(bucket.name)
     with lake.workspace() as workspace:
@@ -112,17 +122,17 @@ def export_events(
         if not files:
             return Exported(0, 0)
         snapshot = ready(lake, bucket.name, settings_of(bucket), run_id, now, log)
-        parquet, usable = _events(lake, catalog, bucket, snapshot, files, workspace, now())
+        parquet, usable = _events(lake, bucket, snapshot, files, workspace, now())
         if not usable:
             return Exported(0, 0)
         events = int(pq.read_metadata(parquet).num_rows)
         xml = workspace / "events.xml"
         with xml.open("wb") as out:
             _write_xml([parquet], out, workspace)
-        # Another export may have kept them meanwhile: one by hand, and that of the schedule.
+        # Another export, started by hand or by the schedule, may have exported them in the meantime.
         others = _exports(lake, folder, workspace)
         if any(run in runs for runs in others.values() for run in usable):
-            log("another export has kept these events meanwhile: nothing is exported twice")
+            log("another run exported these events in the meantime: nothing is exported twice")
             return Exported(0, 0)
         exported = Exported(events, len(usable), f"{folder}{run_id}.xml", f"{folder}{run_id}.parquet")
         lake.put(f"{folder}{run_id}.parquet", parquet)
@@ -133,17 +143,16 @@ def export_events(
 
 def print_events(
     lake: Lake,
-    catalog: Catalog,
     bucket: Bucket,
     out: BinaryIO,
-    key: str | None = None,
-    since: datetime | None = None,
+    choice: Choice = _ALL,
     log: Callable[[str], None] = lambda text: None,
     now: Callable[[], datetime] = utc_now,
 ) -> None:
-    """Write the events of all checks, or of those of `key`, or `since` (UTC), as one PREMIS document.
+    """Write the chosen events as one PREMIS document.
 
-    Those that were exported are as they were then. Raises TableMissing, TableUnreadable, LakeError.
+    Events that were exported before are written as they were then.
+    Raises TableMissing, TableUnreadable, LakeError.
     """
     folder = premis_folder(bucket.name)
     snapshot = ready(lake, bucket.name, settings_of(bucket), str(uuid.uuid4()), now, log)
@@ -151,23 +160,23 @@ def print_events(
         exports = _exports(lake, folder, workspace)
         kept = [lake.fetch(f"{folder}{name}.parquet", workspace) for name in exports]
         files = _without_events(lake, bucket.name, exports)
-        new, _ = _events(lake, catalog, bucket, snapshot, files, workspace, now())
+        new, _ = _events(lake, bucket, snapshot, files, workspace, now())
         with naming_the_unreadable(*kept):
-            _write_xml([*kept, new], out, workspace, key, since)
+            _write_xml([*kept, new], out, workspace, choice)
 
 
 def _exports(lake: Lake, folder: str, workspace: Path) -> dict[str, list[str]]:
-    """The exports that are kept, each with the runs whose files of the ledger it has the events of."""
+    """All exports, each with the runs whose files of the ledger it has the events of."""
     try:
         noted = dict(json.loads(lake.read_text(f"{folder}{_NOTE}")))
     except (FileNotFoundError, ValueError, TypeError):
         noted = {}
     names = [file.name for file in lake.list(folder) if file.name.endswith(".parquet")]
-    return {run_of(name): noted.get(run_of(name)) or _told_by(lake.fetch(name, workspace)) for name in names}
+    return {run_of(name): noted.get(run_of(name)) or _runs_in(lake.fetch(name, workspace)) for name in names}
 
 
-def _told_by(export: Path) -> list[str]:
-    """Of which runs an export says that it has their events."""
+def _runs_in(export: Path) -> list[str]:
+    """The runs whose events an export has."""
     with naming_the_unreadable(export):
         metadata = pq.read_schema(export).metadata or {}
         if _LEDGER_FILES in metadata:
@@ -177,7 +186,7 @@ def _told_by(export: Path) -> list[str]:
 
 
 def _complete(lake: Lake, folder: str, exports: Iterable[str], workspace: Path) -> None:
-    """Write the XML of exports that were killed before they had one."""
+    """Write the missing XML of exports that were killed before they wrote it."""
     there = {file.name for file in lake.list(folder)}
     for name in exports:
         if f"{folder}{name}.xml" not in there:
@@ -194,7 +203,6 @@ def _without_events(lake: Lake, bucket: str, exports: dict[str, list[str]]) -> l
 
 def _events(
     lake: Lake,
-    catalog: Catalog,
     bucket: Bucket,
     snapshot: Snapshot,
     files: list[LakeFile],
@@ -225,43 +233,37 @@ def _events(
             {
                 "namespace": NAMESPACE.hex,
                 "bucket": bucket.name,
-                "place": _place(catalog, bucket),
+                "place": _place(bucket),
                 "horizon": now + CLOCKS_DIFFER,
             },
         )
     return file, runs
 
 
-def _write_xml(
-    events: list[Path],
-    out: BinaryIO,
-    workspace: Path,
-    key: str | None = None,
-    since: datetime | None = None,
-) -> None:
-    given = {"events": [str(file) for file in events], "key": key, "since": since}
+def _write_xml(events: list[Path], out: BinaryIO, workspace: Path, choice: Choice = _ALL) -> None:
+    parameters = {"events": [str(file) for file in events], "key": choice.key, "since": choice.since}
     out.write(_HEAD.encode())
     with open_database(workspace) as database:
         database.execute(_ESCAPED)
-        reader = database.execute(_XML.read_text(encoding="utf-8"), given).to_arrow_reader(_ROWS_OF_XML)
+        reader = database.execute(_XML.read_text(encoding="utf-8"), parameters).to_arrow_reader(_ROWS_OF_XML)
         _beside(lambda batch: out.write(_text_of(batch)), reader)
-        agents = database.execute(_AGENTS, given).fetchall()
+        agents = database.execute(_AGENTS, parameters).fetchall()
     for (agent,) in agents:
-        name, _, said = agent.partition(" ")
-        known = f"<agentVersion>{escape(said)}</agentVersion>" if name == SOFTWARE else ""
-        out.write(_AGENT.format(agent=escape(agent), version=known).encode())
+        name, _, version = agent.partition(" ")
+        element = f"<agentVersion>{escape(version)}</agentVersion>" if name == SOFTWARE else ""
+        out.write(_AGENT.format(agent=escape(agent), version=element).encode())
     out.write(b"</premis>\n")
 
 
 def _text_of(batch: pa.RecordBatch) -> pa.Buffer:
-    # The texts stand one after the other in Arrow's buffer, as they are to stand in the file.
+    # Arrow's buffer has the texts one after the other, just as the file needs them.
     texts = batch.column(0)
     assert texts.offset == 0
     return texts.buffers()[2]
 
 
 def _beside(use: Callable[[pa.RecordBatch], object], reader: pa.RecordBatchReader) -> None:
-    """Use each batch in a thread, while the next one is being made."""
+    """Call `use` on each batch in a thread, while the next batch is made."""
     with ThreadPoolExecutor(1) as pool:
         using = None
         for batch in reader:
@@ -272,8 +274,8 @@ def _beside(use: Callable[[pa.RecordBatch], object], reader: pa.RecordBatchReade
             using.result()
 
 
-def _place(catalog: Catalog, bucket: Bucket) -> str:
-    """What the URI of an object of a bucket begins with."""
+def _place(bucket: Bucket) -> str:
+    """The beginning of the URI of each object of a bucket."""
     if bucket.path is not None:
         return f"{bucket.path.as_uri()}/"
     return f"s3://{bucket.real_name}/{quote(bucket.prefix)}"

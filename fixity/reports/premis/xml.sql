@@ -1,6 +1,7 @@
--- Events as PREMIS 3 elements, a line each. Keys are percent-encoded in the object's URI; what a store
--- said of an error may hold any character, and is escaped, without the control characters that XML cannot
--- hold. Of some expected checksums it is not known when they were registered. One concat() builds an event once, where a chain of || would copy it again for each piece.
+-- Events as PREMIS 3 elements, one a line. Keys are percent-encoded in the object's URI. A store's error message may
+-- have any character: it is escaped, without the control characters that XML forbids. The time when an expected
+-- checksum was registered is not always known. One concat() builds an event once; a chain of || would copy it again
+-- for each piece.
 SELECT concat(
     '<event><eventIdentifier><eventIdentifierType>UUID</eventIdentifierType><eventIdentifierValue>',
     event_id,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -83,7 +82,6 @@ def report(
     replica: list[Row],
     match: Literal["key", "version"] = "key",
     range_bytes: int = RANGE_BYTES,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Outcome:
     """The report on two tables of these rows, in `directory`."""
     return compare(
@@ -92,9 +90,7 @@ def report(
         match=match,
         lag=LAG,
         csv=directory / "report.csv",
-        work_dir=directory,
         range_bytes=range_bytes,
-        progress=progress,
     )
 
 

@@ -124,5 +124,5 @@ def test_no_report_is_verified_that_had_to_leave_out_a_file_of_a_ledger() -> Non
     (failed,) = [check for check in verdict(CLEAN, ["checksums/b/r1.parquet is torn"]) if not check.passed]
     assert (failed.name, failed.severity, failed.rows) == ("ledger_readable", "ERROR", 1)
     assert failed.description == (
-        "left out, so that older checks may stand in the place of newer ones: checksums/b/r1.parquet is torn"
+        "left out, so the report may rest on older results: checksums/b/r1.parquet is torn"
     )

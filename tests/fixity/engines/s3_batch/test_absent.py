@@ -74,7 +74,6 @@ def test_an_object_deleted_on_both_sides_while_the_job_ran_is_no_missing_one(
         match="key",
         lag=timedelta(minutes=15),
         csv=tmp_path / "report.csv",
-        work_dir=tmp_path,
     )
     assert (outcome.counts.missing_replica, outcome.counts.not_checked) == (0, 1)
 

@@ -18,8 +18,8 @@ import pytest
 from lxml import etree
 
 from fixity.buckets import ListedObject, ObjectUnreadable, Sink
-from fixity.catalog import Bucket, Catalog
-from fixity.reports.premis import export_events, print_events
+from fixity.catalog import Bucket
+from fixity.reports.premis import Choice, export_events, print_events
 from fixity.reports.premis.export import NAMESPACE
 from fixity.tables import Provenance
 from tests.fixity.rolling.support import Archive, Rolling, keep_ingest
@@ -48,14 +48,13 @@ def bucket(tmp_path: Path) -> Rolling:
     return rolling
 
 
-def _catalog(bucket: Rolling) -> tuple[Catalog, Bucket]:
-    of_catalog = Bucket(name="b", bucket="real", prefix="pre fix/", fixity_every=timedelta(days=90))
-    return Catalog(file=Path("fixity.yaml"), lake=str(bucket.folder), buckets={"b": of_catalog}), of_catalog
+def _of_catalog() -> Bucket:
+    return Bucket(name="b", bucket="real", prefix="pre fix/", fixity_every=timedelta(days=90))
 
 
 def _printed(bucket: Rolling, **choice: object) -> etree._Element:
     out = io.BytesIO()
-    print_events(bucket.lake, *_catalog(bucket), out, **choice)  # type: ignore[arg-type]
+    print_events(bucket.lake, _of_catalog(), out, Choice(**choice))  # type: ignore[arg-type]
     document = etree.fromstring(out.getvalue())
     SCHEMA.assertValid(document)
     return document
@@ -97,7 +96,7 @@ def test_damage_fails_a_read_that_failed_is_a_warning_and_both_say_why(bucket: R
 
 def test_identifiers_are_uuids_of_the_check_itself_and_a_second_export_has_the_same(bucket: Rolling) -> None:
     bucket.roll()
-    exported = export_events(bucket.lake, *_catalog(bucket), "e1", now=bucket.now)
+    exported = export_events(bucket.lake, _of_catalog(), "e1", now=bucket.now)
     assert (exported.events, exported.ledger_files) == (len(ODD), 1)
     assert exported.xml is not None and exported.parquet is not None
     SCHEMA.assertValid(etree.parse(str(bucket.folder / exported.xml)))
@@ -108,11 +107,11 @@ def test_identifiers_are_uuids_of_the_check_itself_and_a_second_export_has_the_s
         assert row["event_id"] == str(uuid.uuid5(NAMESPACE, "\n".join([*parts, moment])))
     identifiers = set(_texts(_printed(bucket), "eventIdentifierValue"))
     assert identifiers == {row["event_id"] for row in rows}
-    assert export_events(bucket.lake, *_catalog(bucket), "e2", now=bucket.now).events == 0
+    assert export_events(bucket.lake, _of_catalog(), "e2", now=bucket.now).events == 0
     bucket.time += timedelta(days=91)
     bucket.take_inventory()
     bucket.roll(2)
-    again = export_events(bucket.lake, *_catalog(bucket), "e3", now=bucket.now)
+    again = export_events(bucket.lake, _of_catalog(), "e3", now=bucket.now)
     assert (again.events, again.ledger_files) == (2, 1)
     assert identifiers < set(_texts(_printed(bucket), "eventIdentifierValue"))
 
@@ -228,7 +227,7 @@ def test_an_event_is_the_same_whatever_is_checked_and_found_later(bucket: Rollin
     bucket.store.unreadable = {"plain"}
     bucket.roll()
     printed = _events(bucket)
-    export_events(bucket.lake, *_catalog(bucket), "e1", now=bucket.now)
+    export_events(bucket.lake, _of_catalog(), "e1", now=bucket.now)
     exported = _events(bucket)
     bucket.store.unreadable = set()
     for _ in range(2):
@@ -248,13 +247,13 @@ def test_an_exported_event_stays_though_the_ledger_says_otherwise_by_now(bucket:
     (bucket.folder / str(first.file)).unlink()
     bucket.lake.remove("standing/")
     bucket.roll(keys=["plain"])  # as the ledger is now, the first check of it
-    export_events(bucket.lake, *_catalog(bucket), "e1", now=bucket.now)
+    export_events(bucket.lake, _of_catalog(), "e1", now=bucket.now)
     exported = _events(bucket)
     (bucket.folder / str(first.file)).write_bytes(kept)
     bucket.lake.remove("standing/")
     assert len(bucket.damaged()) == 1
     assert exported.items() < _events(bucket).items()
-    export_events(bucket.lake, *_catalog(bucket), "e2", now=bucket.now)
+    export_events(bucket.lake, _of_catalog(), "e2", now=bucket.now)
     assert exported.items() < _events(bucket).items()
 
 
@@ -265,11 +264,11 @@ def test_two_exports_at_once_keep_each_event_once(bucket: Rolling, monkeypatch: 
 
     def while_another_exports(*given: object) -> None:
         monkeypatch.setattr(export, "_write_xml", write)
-        assert export_events(bucket.lake, *_catalog(bucket), "other", now=bucket.now).events
+        assert export_events(bucket.lake, _of_catalog(), "other", now=bucket.now).events
         write(*given)
 
     monkeypatch.setattr(export, "_write_xml", while_another_exports)
-    assert export_events(bucket.lake, *_catalog(bucket), "mine", now=bucket.now).events == 0
+    assert export_events(bucket.lake, _of_catalog(), "mine", now=bucket.now).events == 0
     kept = sorted(file.name for file in (bucket.folder / "premis/b").iterdir())
     assert kept == ["EXPORTED.json", "other.parquet", "other.xml"]
     identifiers = _texts(_printed(bucket), "eventIdentifierValue")
@@ -290,11 +289,11 @@ def test_an_export_that_is_killed_has_each_event_once(
 
     with monkeypatch.context() as killing, pytest.raises(KeyboardInterrupt):
         killing.setattr(type(bucket.lake), "put", killed)
-        export_events(bucket.lake, *_catalog(bucket), "e1", now=bucket.now)
-    assert export_events(bucket.lake, *_catalog(bucket), "e2", now=bucket.now).events == 0
+        export_events(bucket.lake, _of_catalog(), "e1", now=bucket.now)
+    assert export_events(bucket.lake, _of_catalog(), "e2", now=bucket.now).events == 0
     bucket.time += timedelta(days=91)
     bucket.roll()
-    assert export_events(bucket.lake, *_catalog(bucket), "e3", now=bucket.now).events == len(ODD)
+    assert export_events(bucket.lake, _of_catalog(), "e3", now=bucket.now).events == len(ODD)
     folder = bucket.folder / "premis/b"
     assert {file.name for file in folder.iterdir()} == {
         "e1.parquet", "e1.xml", "e3.parquet", "e3.xml", "EXPORTED.json"
