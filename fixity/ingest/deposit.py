@@ -8,8 +8,6 @@ unexpected ETag may only be of another kind. Checksums in the ledger do not belo
 from __future__ import annotations
 
 import csv
-import fnmatch
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fixity.buckets import BucketReader, ListedObject, LocalReader, ObjectError, listed_objects
 from fixity.catalog import Algorithm
+from fixity.catalog.exclude import excluded_by
 from fixity.digests.algorithms import Digest, as_hex
 from fixity.digests.etag import MultipartEtag, Together, likely_part_sizes, parts_of
 from fixity.errors import WrongUsage
@@ -85,11 +84,8 @@ class Deposit:
         """A function that says whether to leave out a key of the target, which includes the prefix."""
         if not self.exclude and not self.exclude_files:
             return lambda key: False
-        of_bucket, of_files = (
-            re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)").match
-            for patterns in (self.exclude, self.exclude_files)
-        )
-        return lambda key: bool(of_bucket(self.above + key) or of_files(key.removeprefix(self.prefix)))
+        of_bucket, of_files = excluded_by(self.exclude), excluded_by(self.exclude_files)
+        return lambda key: of_bucket(self.above + key) or of_files(key.removeprefix(self.prefix))
 
 
 class NothingToVerify(WrongUsage):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.buckets import BucketReader, ListedObject
+from fixity.catalog.exclude import excluded_by
 from fixity.clock import utc_now
 from fixity.errors import FixityError
 from fixity.lake import Lake
@@ -110,11 +109,11 @@ def list_selection(
 
 
 def _without(batch: pa.RecordBatch, exclude: Sequence[str]) -> pa.RecordBatch:
-    """The rows whose keys no pattern matches; `*` matches '/' too."""
+    """The rows whose keys no pattern matches."""
     if not exclude:
         return batch
-    matches = re.compile("|".join(map(fnmatch.translate, exclude))).match
-    kept = [matches(key) is None for key in batch.column("key").to_pylist()]
+    excluded = excluded_by(tuple(exclude))
+    kept = [not excluded(key) for key in batch.column("key").to_pylist()]
     return batch.filter(pa.array(kept, pa.bool_()))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 
 from fixity.catalog import Bucket
+from fixity.catalog.exclude import excluded_by
 from fixity.lake import Lake
 from fixity.lake.paths import selection_file
 from fixity.ledger.inventory import Wanted
@@ -39,4 +39,4 @@ def below_prefix(bucket: Bucket, key: str) -> str | None:
 
 def is_excluded(bucket: Bucket, key: str) -> bool:
     """Whether the catalog leaves out a key below the bucket's prefix."""
-    return any(fnmatchcase(key, pattern) for pattern in bucket.exclude)
+    return excluded_by(bucket.exclude)(key)

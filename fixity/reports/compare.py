@@ -23,6 +23,7 @@ from uuid import uuid4
 
 import duckdb
 
+from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
 from fixity.lake.database import open_database, processors, quoted
 from fixity.lake.ranges import KeyRange, key_ranges
@@ -36,9 +37,6 @@ PROBLEMS = 100
 """How many rows that are not ok an outcome has."""
 _MEMORY_OF_A_RANGE = 3
 """DuckDB needs this many times the bytes of a range to join and sort it."""
-
-_CLOCKS_DIFFER_BY = timedelta(days=1)
-"""How far an object's time may lie ahead of a listing and still count as right."""
 
 _SQL = Path(__file__).with_name("compare.sql").read_text(encoding="utf-8")
 
@@ -102,7 +100,7 @@ def compare(
         "due_in_replica": _utc(replica.listed_at) - lag,
         "due_in_source": _utc(source.listed_at) - lag,
         "source_listed_at": _utc(source.listed_at),
-        "believable": max(_utc(source.listed_at), _utc(replica.listed_at)) + _CLOCKS_DIFFER_BY,
+        "believable": max(_utc(source.listed_at), _utc(replica.listed_at)) + CLOCKS_DIFFER,
         "problems": PROBLEMS,
     }
     with (

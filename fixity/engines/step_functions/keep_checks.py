@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.expected import expected_by_ledger
 from fixity.ledger.inventory import Inventory, TableMissing, list_selection, newest_inventory, take_inventory
 from fixity.ledger.judge import EXPECTATIONS, judged
+from fixity.ledger.selection import is_excluded
 from fixity.ledger.write import Checksums, ChecksWriter, kept_before
 from fixity.tables import INVENTORY, Provenance
 
@@ -43,7 +43,7 @@ _MOST_LOOKED_UP = 5_000
 """At most this many objects are looked up one by one, if listing the bucket takes more requests."""
 _PAGE = 1_000  # objects in one response of a listing
 
-_CLOCKS_DIFFER = timedelta(minutes=5)
+_LISTED_LATER_BY = timedelta(minutes=5)
 """An inventory must be this much newer than a manifest: the store's clock may differ from ours."""
 
 
@@ -133,7 +133,7 @@ def _newest_inventory(run: BucketRun, workspace: Path) -> Path | None:
 def _is_new_enough(inventory: Path, run_id: str, written_at: datetime) -> bool:
     provenance = Provenance.read(inventory)
     # An earlier attempt of this run may have taken it, after it saw the manifest.
-    margin = timedelta(0) if provenance.run_id == run_id else _CLOCKS_DIFFER
+    margin = timedelta(0) if provenance.run_id == run_id else _LISTED_LATER_BY
     return provenance.listed_at >= written_at + margin
 
 
@@ -161,9 +161,7 @@ def _looked_up(
     except FileNotFoundError:
         pass
     file = workspace / "described.parquet"
-    there = [
-        each for each in wanted if not any(fnmatchcase(each[0], pattern) for pattern in run.bucket.exclude)
-    ]
+    there = [each for each in wanted if not is_excluded(run.bucket, each[0])]
     list_selection(store, bucket, there, run.run_id, file, run.place)
     lake.put(name, file, replace=True)
     return lake.fetch(name, workspace / "new")  # an older one may have been fetched above
