@@ -13,15 +13,18 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from fixity.ledger.damage import Damage
+from fixity.ledger.files import LeftOut
 from fixity.tables import FAILED
 
 ASSET = "checksums"
-NO_DAMAGE, ALL_READ = "no_damage", "all_read"
+NO_DAMAGE, ALL_READ, LEDGER_READABLE = "no_damage", "all_read", "ledger_readable"
 _CHECKS = {
     NO_DAMAGE: "No object's bytes have changed although the object was not replaced (same version; without "
     "versions, same ETag, time and size). Stays red until a check finds the right bytes again, or the object "
     "is replaced.",
     ALL_READ: "This run could read every object that it had to read.",
+    LEDGER_READABLE: "Every file of the bucket's ledger can be read. Without one of them, damage that it proves "
+    "may be missing: restore it from a copy of the lake.",
 }
 _SHOWN = 100
 _COLUMNS = ("key", "version_id", "algorithm", "expected", "actual", "good_at", "damaged_at")
@@ -47,10 +50,13 @@ def unread(run_file: Path) -> dict[str, int]:
     return dict(sorted(reasons.items()))
 
 
-def evaluations(damaged: Sequence[Damage], not_read: dict[str, int]) -> Iterator[dg.AssetCheckResult]:
+def evaluations(
+    damaged: Sequence[Damage], not_read: dict[str, int], left_out: Sequence[LeftOut]
+) -> Iterator[dg.AssetCheckResult]:
     """The results of all checks.
 
-    Arguments: `damaged`, all damaged objects of the bucket; `not_read`, of this run, by reason.
+    Arguments: `damaged`, all damaged objects of the bucket; `not_read`, of this run, by reason; `left_out`,
+    files of the ledger that cannot be read.
     """
     yield dg.AssetCheckResult(
         asset_key=ASSET,
@@ -68,13 +74,25 @@ def evaluations(damaged: Sequence[Damage], not_read: dict[str, int]) -> Iterator
         description=", ".join(f"{reason}: {count:,}" for reason, count in not_read.items()) or None,
         metadata={"failed": sum(not_read.values()), "reasons": not_read},
     )
+    yield dg.AssetCheckResult(
+        asset_key=ASSET,
+        check_name=LEDGER_READABLE,
+        passed=not left_out,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(f"{file.name} {file.why}" for file in left_out[:5]) or None,
+        metadata={"unreadable": len(left_out)},
+    )
 
 
 def log_evaluations(
-    context: dg.AssetExecutionContext, bucket: str, damaged: Sequence[Damage], not_read: dict[str, int]
+    context: dg.AssetExecutionContext,
+    bucket: str,
+    damaged: Sequence[Damage],
+    not_read: dict[str, int],
+    left_out: Sequence[LeftOut],
 ) -> None:
     """Report the results of all checks of a bucket from a run of another asset; see `evaluations`."""
-    for result in evaluations(damaged, not_read):
+    for result in evaluations(damaged, not_read, left_out):
         context.log_event(
             dg.AssetCheckEvaluation(
                 asset_key=dg.AssetKey(ASSET),

@@ -17,6 +17,7 @@ from fixity.ledger import known_so_far, ready
 from fixity.ledger.damage import Damage, damage_after, damage_after_some, damaged_now
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import TableMissing
+from fixity.ledger.refresh import unreadable_files
 from fixity.ledger.snapshot import in_force
 from fixity.tables import Provenance
 from fixity_assets.batch_report import keep_job_report
@@ -55,13 +56,14 @@ def keep_table(
                 metadata, file = _keep(context, kept_in, stores, s3_control, scratch)
                 damaged = _damage(context, kept_in, stores, kept_in.fetch(file, workspace), workspace)
             not_read = unread(kept_in.fetch(file, workspace)) if file else {}
+            left_out = unreadable_files(kept_in, context.partition_key, workspace)
         kept_in.remove(scratch)
     if file:
         context.add_output_metadata(metadata, output_name="result")
         yield dg.Output(None, "result")
     else:  # nothing was due, so there is nothing new about the bucket
         context.log_event(dg.AssetObservation(ASSET, partition=context.partition_key, metadata=metadata))
-    yield from evaluations(damaged, not_read)
+    yield from evaluations(damaged, not_read, left_out)
 
 
 def _keep(

@@ -18,6 +18,7 @@ from fixity.lake import Lake
 from fixity.ledger.damage import damage_after
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import Inventory, newest_inventory
+from fixity.ledger.refresh import unreadable_files
 from fixity.ledger.write import Checksums
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 from fixity_assets.bucket_checks import log_evaluations, unread
@@ -97,7 +98,7 @@ def _log_checks(
         inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
         settings = settings_of(stores.catalog.bucket(bucket))
         damaged = damage_after(lake, settings, run_file, inventory, workspace)
-        log_evaluations(context, bucket, damaged, unread(run_file))
+        log_evaluations(context, bucket, damaged, unread(run_file), unreadable_files(lake, bucket, workspace))
 
 
 def _inventory_event(lake: Lake, bucket: str, taken: Inventory) -> dg.AssetMaterialization:

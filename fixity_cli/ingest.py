@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +17,7 @@ from fixity_cli.shared import (
     known,
     load,
     print_figures,
+    say_damage,
     stop_unless_done,
 )
 
@@ -52,8 +52,6 @@ def ingest(
 ) -> None:
     """Read objects and compare them with their recorded checksums."""
     from fixity.ingest.records import keep_given
-    from fixity.ingest.report import IngestCounts
-    from fixity.ingest.verdict import verdict
     from fixity.lake import open_lake
     from fixity.ledger.selection import keep_selection
     from fixity_cli.runs import runner
@@ -87,10 +85,8 @@ def ingest(
         },
     )
     typer.echo(f"CSV: {said['csv']}")
-    # The checks of the asset cover the whole bucket, not only this run.
-    counted = IngestCounts(**{each.name: said[each.name] for each in fields(IngestCounts)})
-    wrong = [each for each in verdict(counted) if not each.passed and each.severity == "ERROR"]
-    raise typer.Exit(Exit.NOT_VERIFIED if wrong else Exit.VERIFIED)
+    say_damage(ended)
+    raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
 
 
 def _given(expected: str | None, keys: list[str]) -> list[Record]:

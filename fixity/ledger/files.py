@@ -135,3 +135,17 @@ def _alike(found: pa.DataType, wanted: pa.DataType) -> bool:
     if pa.types.is_timestamp(wanted):
         return bool(pa.types.is_null(found) or (pa.types.is_timestamp(found) and found.tz is not None))
     return bool(found == wanted)
+
+
+def changed_since_folded(ledger: list[LakeFile], folded: dict[str, int]) -> list[LeftOut]:
+    """Files of the ledger that have changed since they were folded: what was folded still counts."""
+    return [
+        LeftOut(
+            file.name,
+            file.size,
+            f"cannot be used: it had {folded[run_of(file.name)]:,} bytes when it was folded, and has "
+            f"{file.size:,} now; restore it from a copy of the lake",
+        )
+        for file in ledger
+        if folded.get(run_of(file.name), file.size) != file.size
+    ]

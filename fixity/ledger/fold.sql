@@ -58,7 +58,13 @@ counted AS (
         c.*,
         o.checks = 1 AS alone,
         struct_pack(expected, expected_algorithm, expected_from, verdict) AS as_kept,
-        read AND coalesce(verdict IS NULL OR (contested AND verdict = 'registered'), false) AS anew
+        read AND coalesce(
+            verdict IS NULL
+            OR contested AND (
+                verdict = 'registered' OR expected_from = 'first_seen' AND expected_algorithm = algorithm
+            ),
+            false
+        ) AS anew
     FROM checks AS c
     JOIN objects AS o ON o.key_hash = hash(c.key) AND o.content = c.content
 ),
@@ -72,14 +78,25 @@ compared_anew AS (
         coalesce(r.expected_from, b.baseline_from, 'first_seen') AS expected_from,
         r.expected IS NULL AND b.baseline IS NULL AND row_number() OVER in_order = 1 AS is_first
     FROM counted AS c
+    JOIN (
+        SELECT key, content, algorithm, min(made_at) AS first_at
+        FROM counted
+        WHERE anew
+        GROUP BY key, content, algorithm
+    ) AS f USING (key, content, algorithm)
     LEFT JOIN (
-        SELECT key, content, algorithm, unnest(arg_max(struct_pack(expected, expected_from), made_at))
+        SELECT
+            key, content, algorithm,
+            unnest(arg_max(
+                struct_pack(expected, expected_from), (strength(expected_from, expected_algorithm), made_at)
+            ))
         FROM checks
-        WHERE expected_algorithm = algorithm
+        WHERE expected_algorithm = algorithm AND expected_from <> 'first_seen'
         GROUP BY key, content, algorithm
     ) AS r USING (key, content, algorithm)
     LEFT JOIN before AS b
         ON b.key = c.key AND b.content = c.content AND b.baseline_algorithm = c.algorithm
+        AND (b.baseline_from <> 'first_seen' OR trusted(b.baseline_at, $horizon) <= f.first_at)
     WHERE c.anew
     WINDOW in_order AS (PARTITION BY c.key, c.content, c.algorithm ORDER BY c.made_at, c.run_id)
 ),
@@ -88,6 +105,9 @@ compared_anew AS (
 judged AS (
     SELECT
         *,
+        CASE verdict WHEN 'registered' THEN 0 ELSE strength(expected_from, expected_algorithm) END AS strength,
+        -- A record by a CRC proves no checksum that is stronger than itself: it stays what is expected beside it.
+        verdict = 'matched' AND strength BETWEEN 1 AND 9 AND strength(expected_from, algorithm) >= 10 AS is_weak,
         CASE verdict
             WHEN 'differs' THEN expected_algorithm
             ELSE algorithm
@@ -97,8 +117,12 @@ judged AS (
             WHEN verdict = 'differs' THEN expected
             WHEN verdict <> 'not_compared' THEN checksum
         END AS base,
-        CASE verdict WHEN 'registered' THEN 'first_seen' ELSE expected_from END AS base_from,
-        CASE verdict WHEN 'registered' THEN 0 ELSE strength(expected_from, expected_algorithm) END AS strength,
+        CASE WHEN verdict = 'registered' OR is_weak THEN 'first_seen' ELSE expected_from END AS base_from,
+        CASE WHEN is_weak THEN 0 ELSE strength END AS base_strength,
+        is_weak OR base_algorithm <> $algorithm AS is_other,
+        CASE WHEN is_weak THEN expected WHEN base_algorithm <> $algorithm THEN base END AS other_base,
+        CASE WHEN is_weak THEN expected_algorithm ELSE base_algorithm END AS other_algorithm,
+        CASE WHEN is_weak THEN expected_from ELSE base_from END AS other_from,
         verdict IN ('matched', 'registered') AS is_right
     FROM (
         FROM counted
@@ -127,15 +151,18 @@ changed AS (
         ) AS newest,
         max(made_at) AS made_at,
         -- The baseline: the newest of the strongest source. It was registered when it first had this value.
-        arg_max(struct_pack(base, base_from, at := checked_at, run_id), (strength, made_at))
-            FILTER (WHERE base IS NOT NULL AND base_algorithm = $algorithm) AS own,
-        arg_min(struct_pack(at := checked_at, run_id), (-strength, made_at))
+        -- Of first checksums, the first.
+        arg_max(
+            struct_pack(base, base_from, at := checked_at, run_id),
+            (base_strength, CASE WHEN base_strength = 0 THEN -1 ELSE 1 END * epoch_us(made_at))
+        ) FILTER (WHERE base IS NOT NULL AND base_algorithm = $algorithm) AS own,
+        arg_min(struct_pack(at := checked_at, run_id), (-base_strength, made_at))
             FILTER (WHERE base IS NOT NULL AND base_algorithm = $algorithm) AS own_first,
         min(base) FILTER (WHERE base_algorithm = $algorithm)
             = max(base) FILTER (WHERE base_algorithm = $algorithm) AS own_is_one,
-        arg_max(struct_pack(base, algorithm := base_algorithm, base_from), (strength, made_at))
-            FILTER (WHERE base IS NOT NULL AND base_algorithm <> $algorithm) AS other,
-        max(strength) FILTER (WHERE verdict = 'matched' AND algorithm = $algorithm) AS proved_by,
+        arg_max(struct_pack(base := other_base, algorithm := other_algorithm, base_from := other_from), (strength, made_at))
+            FILTER (WHERE is_other AND other_base IS NOT NULL) AS other,
+        max(strength) FILTER (WHERE verdict = 'matched' AND algorithm = $algorithm AND NOT is_weak) AS proved_by,
         max(made_at) FILTER (WHERE read) AS read_at,
         arg_max(checked_at, made_at) FILTER (WHERE read) AS verified_at,
         max(made_at) FILTER (WHERE is_right) AS right_at,
@@ -158,9 +185,9 @@ changed AS (
         made_at,
         CASE WHEN base IS NOT NULL AND base_algorithm = $algorithm
             THEN struct_pack(base, base_from, at := checked_at, run_id) END AS own,
-        CASE WHEN base IS NOT NULL AND base_algorithm <> $algorithm
-            THEN struct_pack(base, algorithm := base_algorithm, base_from) END AS other,
-        CASE WHEN verdict = 'matched' AND algorithm = $algorithm THEN strength END AS proved_by,
+        CASE WHEN is_other AND other_base IS NOT NULL
+            THEN struct_pack(base := other_base, algorithm := other_algorithm, base_from := other_from) END AS other,
+        CASE WHEN verdict = 'matched' AND algorithm = $algorithm AND NOT is_weak THEN strength END AS proved_by,
         CASE WHEN read THEN made_at END AS read_at,
         CASE WHEN read THEN checked_at END AS verified_at,
         CASE WHEN is_right THEN made_at END AS right_at,
@@ -201,7 +228,10 @@ wrong AS (
     FROM before AS b
     JOIN changed AS c USING (key, content)
     WHERE b.baseline_algorithm = $algorithm AND b.right_at IS NOT NULL AND b.baseline <> c.own.base
-        AND strength(c.own.base_from, $algorithm) > strength(b.baseline_from, $algorithm)
+        AND (
+            strength(c.own.base_from, $algorithm) > strength(b.baseline_from, $algorithm)
+            OR c.own.base_from = 'first_seen' AND b.baseline_from = 'first_seen' AND c.own.at < b.baseline_at
+        )
 ),
 
 taken_back AS (
@@ -263,6 +293,7 @@ folded AS (
         CASE
             WHEN c.own IS NULL OR strength(c.own.base_from, $algorithm) < b.own_strength
                 OR (c.own.base = b.own_base AND c.own.base_from = b.baseline_from)
+                OR (c.own.base_from = 'first_seen' AND b.own_strength = 0 AND c.own.at >= b.baseline_at)
                 THEN struct_pack(
                     base := b.own_base, base_from := b.baseline_from, at := b.baseline_at, run_id := b.baseline_run
                 )

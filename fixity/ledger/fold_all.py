@@ -17,12 +17,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.clock import CLOCKS_DIFFER, utc_now
-from fixity.lake import Lake, LakeFile
+from fixity.lake import Lake
 from fixity.lake.database import open_database, view
 from fixity.lake.paths import snapshot_folder
 from fixity.lake.ranges import TableNotSorted, pieces_of
 from fixity.lake.writer import ROW_GROUP_ROWS
-from fixity.ledger.files import LedgerFile, LeftOut, ingest_tables, ledger_files, run_of, usable_files
+from fixity.ledger.files import (
+    LedgerFile,
+    changed_since_folded,
+    ingest_tables,
+    ledger_files,
+    run_of,
+    usable_files,
+)
 from fixity.ledger.fold import Settings, folded
 from fixity.ledger.listing import Listing
 from fixity.ledger.snapshot import FORMAT, SNAPSHOT, Snapshot, in_force
@@ -89,12 +96,12 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
     unfolded = [file for file in ledger if run_of(file.name) not in in_it]
     # Each file is read through once, so that a damaged one is reported by name and does not break a query.
     files, left_out = usable_files(lake, bucket, unfolded, workspace, thoroughly=True)
-    left_out += _changed_since_folded(ledger, in_it)
+    left_out += changed_since_folded(ledger, in_it)
     ingested = dict(before.ingested) if before else {}
     tables = ingest_tables(lake, bucket)
     unread = [file for file in tables if run_of(file.name) not in ingested]
     records, unusable = usable_files(lake, bucket, unread, workspace, thoroughly=True)
-    left_out += [*unusable, *_changed_since_folded(tables, ingested)]
+    left_out += [*unusable, *changed_since_folded(tables, ingested)]
     objects = workspace / "objects.parquet"
     rows = 0
     with open_database(workspace, _MEMORY) as database:
@@ -143,20 +150,6 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
     snapshot.put_in_force(lake)
     _clear_away(lake, bucket)
     return snapshot
-
-
-def _changed_since_folded(ledger: list[LakeFile], folded: dict[str, int]) -> list[LeftOut]:
-    """Files of the ledger that have changed since they were folded: what was folded still counts."""
-    return [
-        LeftOut(
-            file.name,
-            file.size,
-            f"cannot be used: it had {folded[run_of(file.name)]:,} bytes when it was folded, and has "
-            f"{file.size:,} now; restore it from a copy of the lake",
-        )
-        for file in ledger
-        if folded.get(run_of(file.name), file.size) != file.size
-    ]
 
 
 def _prior(lake: Lake, before: Snapshot | None, workspace: Path) -> Path | None:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 from fixity.clock import CLOCKS_DIFFER, EPOCH, utc_now
 from fixity.lake import Lake
-from fixity.ledger.files import ingest_tables, ledger_files, run_of
+from fixity.ledger.files import (
+    LeftOut,
+    changed_since_folded,
+    ingest_tables,
+    ledger_files,
+    run_of,
+    usable_files,
+)
 from fixity.ledger.fold import Settings
 from fixity.ledger.fold_all import QUEUE_ROWS, TABLES, Folding, fold
 from fixity.ledger.inventory import TableMissing
@@ -94,3 +102,16 @@ def _is_behind(
         or (snapshot.queued == QUEUE_ROWS and sum(each.rows for each in since) > QUEUE_ROWS // 2)
         or unfolded != {name: size for name, (size, _) in snapshot.left_out.items()}
     )
+
+
+def unreadable_files(lake: Lake, bucket: str, workspace: Path) -> list[LeftOut]:
+    """The files of a bucket's ledger that cannot be read, or are no longer as they were folded.
+
+    Of files that are not folded yet, only the footers are read. Raises LakeError.
+    """
+    snapshot = in_force(lake, bucket)
+    folded, known = (snapshot.folded, snapshot.left_out) if snapshot else ({}, {})
+    files = ledger_files(lake, bucket)
+    new = [file for file in files if run_of(file.name) not in folded]
+    _, left_out = usable_files(lake, bucket, new, workspace, known=known)
+    return [*left_out, *changed_since_folded(files, folded)]

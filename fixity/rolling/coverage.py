@@ -12,6 +12,7 @@ from fixity.clock import utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database
 from fixity.ledger import ready
+from fixity.ledger.damage import damaged_now
 from fixity.ledger.fold import settings_of
 from fixity.ledger.views import view_now
 from fixity.rolling.lease import last_roll, leases
@@ -83,11 +84,14 @@ def bucket_coverage(
         ).fetchone()
     assert row is not None
     *counts, oldest, newest, in_a_week = row
-    _, _, due, never, *_ = counts
+    figures = dict(zip(_COUNTS, counts, strict=True))
+    # Objects that are newer than the inventory may be damaged too.
+    figures["damaged"] = max(figures["damaged"], len(damaged_now(lake, snapshot)))
+    due, never = figures["due"], figures["never"]
     waiting = due + never
     return BucketCoverage(
         bucket=bucket.name,
-        **dict(zip(_COUNTS, counts, strict=True)),
+        **figures,
         oldest=oldest,
         newest=newest,
         days_to_go=0.0 if not waiting else waiting * _WEEK / in_a_week if in_a_week else None,

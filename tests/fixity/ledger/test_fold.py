@@ -192,3 +192,42 @@ def test_checksums_that_runs_registered_without_knowing_of_each_other_are_a_diff
     pq.write_table(pa.Table.from_pylist([row], schema), file)
     first, second = bucket.folded("once")
     assert (first["baseline"], first["found"], second["damaged_at"]) == (RIGHT, WRONG, None)
+
+
+def _row(check: Check, hour: int, checksum: str, **other: object) -> dict[str, Any]:
+    at = BEGIN + timedelta(hours=hour)
+    return check.row("k000", at, f"r{hour}") | {"checksum": checksum} | other
+
+
+def _keep(folder: Path, row: dict[str, Any]) -> Path:
+    file = folder / checksums_file(BUCKET, row["run_id"])
+    schema = Provenance(BUCKET, row["run_id"], "i", BEGIN, partial=True).attach(CHECKSUMS)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist([row], schema), file)
+    return file
+
+
+def test_a_file_of_the_ledger_that_comes_back_makes_its_checksum_the_first_again(tmp_path: Path) -> None:
+    bucket = Bucket(tmp_path, [[Check("registered")]])
+    bucket.keep(0)
+    first = tmp_path / checksums_file(BUCKET, "r0")
+    away = first.rename(tmp_path / "away")
+    _keep(tmp_path, _row(Check("registered"), 1, WRONG))
+    _keep(tmp_path, _row(Check("matched"), 2, WRONG, expected=WRONG))
+    assert bucket.folded("without")[0]["damaged_at"] is None
+    away.rename(first)
+    (little_by_little,) = bucket.folded("back")
+    bucket.lake.remove("standing/")
+    (at_once,) = bucket.folded("once")
+    for row in (little_by_little, at_once):
+        assert (row["baseline"], row["found"]) == (RIGHT, WRONG)
+
+
+def test_a_crc_given_by_hand_proves_no_checksum_that_is_stronger_than_itself(tmp_path: Path) -> None:
+    bucket = Bucket(tmp_path, [[Check("registered")]])
+    bucket.keep(0)
+    given = {"expected": "cc", "expected_algorithm": "CRC32", "other_checksums": [("CRC32", "cc")]}
+    _keep(tmp_path, _row(Check("matched", "api", "CRC32"), 1, WRONG, **given))
+    (row,) = bucket.folded("once")
+    assert (row["baseline"], row["baseline_from"]) == (RIGHT, "first_seen")
+    assert (row["record"], row["record_algorithm"], row["record_from"]) == ("cc", "CRC32", "api")
