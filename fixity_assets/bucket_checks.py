@@ -23,8 +23,8 @@ _CHECKS = {
     "versions, same ETag, time and size). Stays red until a check finds the right bytes again, or the object "
     "is replaced.",
     ALL_READ: "This run could read every object that it had to read.",
-    LEDGER_READABLE: "Every file of the bucket's ledger can be read. Without one of them, damage that it proves "
-    "may be missing: restore it from a copy of the lake.",
+    LEDGER_READABLE: "Every file of the bucket's ledger can be read. Without one of them, damage that it "
+    "proves may be missing: restore it from a copy of the lake.",
 }
 _SHOWN = 100
 _COLUMNS = ("key", "version_id", "algorithm", "expected", "actual", "good_at", "damaged_at")
