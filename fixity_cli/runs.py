@@ -19,9 +19,9 @@ from jobs.names import WRONG_USAGE
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended. `metadata` of each asset it materialized or looked at; `errors`, for people, when it
-    failed; `wrong_usage`, whether the user has to change the catalog or what was asked for; `damaged`, the
-    first of the bucket's damaged objects."""
+    """How a run ended. `metadata` of each asset it materialized or looked at; `failed_checks`, the red ones with
+    their reasons; `errors`, for people, when it failed; `wrong_usage`, whether the user has to change the catalog
+    or what was asked for; `damaged`, the first of the bucket's damaged objects."""
 
     run_id: str
     success: bool
@@ -63,7 +63,7 @@ class Runner:
             success=result.success,
             metadata=_metadata(result),
             failed_checks=[
-                evaluation.check_name
+                f"{evaluation.check_name}: {evaluation.description or 'see the run'}"
                 for evaluation in result.get_asset_check_evaluations()
                 if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR
             ],

@@ -85,7 +85,9 @@ def say_errors(ended: Ended) -> None:
 
 
 def say_damage(ended: Ended) -> None:
-    """Print the damaged objects on stderr, with when they were last right."""
+    """Print the red checks on stderr, and the damaged objects with when they were last right."""
+    for check in ended.failed_checks:
+        typer.echo(f"red: {check}", err=True)
     for each in ended.damaged:
         version = f" ({each['version_id']})" if each["version_id"] else ""
         last = f"last right {each['good_at']}" if each["good_at"] else "never right before"

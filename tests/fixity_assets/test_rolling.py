@@ -62,15 +62,19 @@ def test_batches_cover_a_bucket_and_silent_damage_is_found_with_since_when(
     counts = []
     for _ in range(3):
         result = rolling.run(instance, ROLL_JOB, PAIR)
-        assert result.success and _checks(result) == {"no_damage": True, "all_read": True}
+        assert result.success and _checks(result) == {
+            "no_damage": True,
+            "all_read": True,
+            "ledger_readable": True,
+        }
         said = _metadata(result, "checksums")
         counts.append((said["succeeded"], said["registered"]))
     assert counts == [(4, 4), (2, 2), (0, 0)]
     corrupt_object(seaweedfs, rolling.source, "key-3")
     rolling.s3.put_object(Bucket=rolling.source, Key="key-4", Body=b"lawfully replaced")
     result = rolling.run(instance, CHECKSUMS_JOB, PAIR)
-    assert _checks(result) == {"no_damage": False, "all_read": True}
-    (evaluation, _) = result.get_asset_check_evaluations()
+    assert _checks(result) == {"no_damage": False, "all_read": True, "ledger_readable": True}
+    (evaluation, *_) = result.get_asset_check_evaluations()
     (record,) = evaluation.metadata["objects"].value.records  # type: ignore[union-attr]
     assert record.data["key"] == "key-3" and record.data["expected"] != record.data["actual"]
     assert record.data["good_at"] < record.data["damaged_at"]
@@ -140,8 +144,8 @@ def test_a_read_that_fails_is_no_damage_and_is_due_again_within_the_hour(
     rolling.run(instance, INVENTORY_JOB, PAIR)
     result = rolling.run(instance, ROLL_JOB, PAIR)
     assert _metadata(result, "checksums")["failed"] == 1
-    assert _checks(result) == {"no_damage": True, "all_read": False}
-    (_, all_read) = result.get_asset_check_evaluations()
+    assert _checks(result) == {"no_damage": True, "all_read": False, "ledger_readable": True}
+    (_, all_read, _) = result.get_asset_check_evaluations()
     assert all_read.description == "AccessDenied: 1"
     covered = _metadata(_coverage(rolling, instance), "coverage")
     assert (covered["never"], covered["failing"], covered["damaged"]) == (1, 1, 0)

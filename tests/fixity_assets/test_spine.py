@@ -89,8 +89,8 @@ def test_a_second_check_finds_silent_damage_at_once_and_says_when_the_bytes_were
     corrupt_object(seaweedfs, platform.source, "b")
     for _ in range(2):  # and it stays so
         result = platform.run(instance, CHECKSUMS_JOB, PAIR)
-        assert _checks(result) == {"no_damage": False, "all_read": True}
-        (no_damage, _) = result.get_asset_check_evaluations()
+        assert _checks(result) == {"no_damage": False, "all_read": True, "ledger_readable": True}
+        (no_damage, *_) = result.get_asset_check_evaluations()
         assert no_damage.severity == dg.AssetCheckSeverity.ERROR and no_damage.partition == PAIR
         (row,) = no_damage.metadata["objects"].value.records  # type: ignore[union-attr]
         assert row.data["key"] == "b"
