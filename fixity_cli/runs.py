@@ -19,9 +19,12 @@ from jobs.names import WRONG_USAGE
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended. `metadata` of each asset it materialized or looked at; `failed_checks`, the red ones with
-    their reasons; `errors`, for people, when it failed; `wrong_usage`, whether the user has to change the catalog
-    or what was asked for; `damaged`, the first of the bucket's damaged objects."""
+    """How a run ended.
+
+    metadata: of each asset that it materialized or observed. failed_checks: the red ones, with their reasons.
+    errors: for people, when it failed. wrong_usage: whether the user has to change the catalog or the request.
+    damaged: the first of the bucket's damaged objects.
+    """
 
     run_id: str
     success: bool
