@@ -22,7 +22,7 @@ class Ended:
     """How a run ended.
 
     metadata: of each asset that it materialized or observed. failed_checks: the red ones, with their reasons.
-    errors: for people, when it failed. wrong_usage: whether the user has to change the catalog or the request.
+    errors: for people, when it failed. wrong_usage: whether the user must change the catalog or the request.
     damaged: the first of the bucket's damaged objects.
     """
 
