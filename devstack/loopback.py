@@ -71,6 +71,7 @@ class S3Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def handle_request(self, request: S3Request, body: bytes) -> None:
+        """Answer a request: each server does it in its own way."""
         raise NotImplementedError
 
     def _handle(self) -> None:

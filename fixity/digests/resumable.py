@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from functools import cache
+from typing import Any
 
 from fixity.catalog import Algorithm
 from fixity.digests.algorithms import Crc, Digest, crc
@@ -62,7 +63,7 @@ class _ResumableCrc(Crc):
 
 
 @cache
-def _layouts() -> dict[Algorithm, tuple[type, str, str, int]]:
+def _layouts() -> dict[Algorithm, tuple[Any, str, str, int]]:
     """For each algorithm: its class in `rehashes`, the words of the chaining value, their byte order in the
     checksum, and the width of the block counter in bytes.
     """
@@ -82,7 +83,7 @@ class _BlockHash:
     def __init__(self, algorithm: Algorithm, state: State | None) -> None:
         self._algorithm = algorithm
         kind, self._words, self._order, self._width = _layouts()[algorithm]
-        self._hash = kind() if state is None else kind.deserialize(self._pack(state))  # type: ignore[attr-defined]
+        self._hash = kind() if state is None else kind.deserialize(self._pack(state))
 
     def _pack(self, state: State) -> bytes:
         words = struct.unpack(self._order + self._words, state.chain)
