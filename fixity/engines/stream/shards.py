@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.buckets import BucketReader, ListedObject, listed_objects
@@ -177,14 +178,14 @@ class _PartOfShard:
         expected = self.rows.column("expectations") if "expectations" in self.rows.column_names else None
         return judged(pa.table(columns), expected).replace_schema_metadata({_SOFTWARE: this_software()})
 
-    def others(self) -> list[tuple[Algorithm, ...]]:
-        """For each row, the algorithms of its expected checksums."""
-        if "expectations" not in self.rows.column_names:
-            return [()] * self.rows.num_rows
-        return [
-            tuple({each["algorithm"] for each in expected or ()})
-            for expected in self.rows.column("expectations").to_pylist()
-        ]
+    def others(self, own: Algorithm) -> list[tuple[Algorithm, ...]]:
+        """For each row, the algorithms of its expected checksums, if any is not the bucket's `own`."""
+        if "expectations" in self.rows.column_names:
+            expectations = self.rows.column("expectations")
+            algorithms = pc.struct_field(pc.list_flatten(expectations), "algorithm")
+            if pc.any(pc.not_equal(algorithms, own)).as_py():
+                return [tuple({each["algorithm"] for each in row or ()}) for row in expectations.to_pylist()]
+        return [()] * self.rows.num_rows
 
 
 def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Shard, run_id: str) -> None:
@@ -214,7 +215,7 @@ def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Sh
             for part in wanted:
                 part_rows = rows.slice(part.first, part.objects)
                 filling[part.first] = _PartOfShard(part_rows)
-                others.update(enumerate(filling[part.first].others(), part.first))
+                others.update(enumerate(filling[part.first].others(plan.algorithm), part.first))
                 for position, item in enumerate(listed_objects(part_rows), part.first):
                     part_of[position] = part
                     yield position, item
