@@ -1,6 +1,20 @@
-"""Numbers for people: bytes and seconds as short texts. Dates do not belong here."""
+"""Numbers and texts from outside for people: short, on one line. Dates do not belong here."""
 
 from __future__ import annotations
+
+
+def printable(text: object, longest: int = 500) -> str:
+    """A text from outside, such as a key or a store's message, for a terminal or a log.
+
+    Control characters and others that do not show are escaped (`\\x1b`). Arguments: `longest`, in characters.
+    """
+    said = str(text)
+    cut = said if len(said) <= longest else f"{said[:longest]}…"
+    if cut.isprintable():
+        return cut
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in cut
+    )
 
 
 def bytes_text(count: float) -> str:

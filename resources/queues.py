@@ -37,10 +37,13 @@ class Message:
 
 
 class OpenQueue:
-    """One queue. A received message that is not deleted comes again after `hidden_for` seconds."""
+    """One queue, and its `settings` in the catalog.
+
+    A received message that is not deleted comes again after `hidden_for` seconds.
+    """
 
     def __init__(self, queue: Queue, client: "SQSClient", hidden_for: int, wait: int) -> None:
-        self._url = queue.url
+        self.settings = queue
         self._client = client
         self._hidden_for = hidden_for
         self._wait = wait
@@ -54,17 +57,17 @@ class OpenQueue:
         while len(messages) < limit:
             try:
                 answer = self._client.receive_message(
-                    QueueUrl=self._url,
+                    QueueUrl=self.settings.url,
                     MaxNumberOfMessages=min(_AT_ONCE, limit - len(messages)),
                     VisibilityTimeout=self._hidden_for,
                     WaitTimeSeconds=self._wait,
                 )
             except (ClientError, BotoCoreError) as error:
-                raise QueueUnreachable(f"the queue {self._url} cannot be read: {error}") from error
+                raise QueueUnreachable(f"the queue {self.settings.url} cannot be read: {error}") from error
             received = answer.get("Messages", [])
             if not received:
                 break
-            messages += [Message(each["Body"], each["ReceiptHandle"]) for each in received]
+            messages += [Message(each.get("Body", ""), each["ReceiptHandle"]) for each in received]
         return messages
 
     def delete(self, receipts: Sequence[str]) -> int:
@@ -77,12 +80,12 @@ class OpenQueue:
             batch = receipts[first : first + _AT_ONCE]
             try:
                 answer = self._client.delete_message_batch(
-                    QueueUrl=self._url,
+                    QueueUrl=self.settings.url,
                     Entries=[{"Id": str(number), "ReceiptHandle": each} for number, each in enumerate(batch)],
                 )
             except (ClientError, BotoCoreError) as error:
                 raise QueueUnreachable(
-                    f"messages of the queue {self._url} cannot be deleted: {error}"
+                    f"messages of the queue {self.settings.url} cannot be deleted: {error}"
                 ) from error
             failed += len(answer.get("Failed", []))
         return failed

@@ -11,12 +11,12 @@ import dagster as dg
 from fixity.catalog import Catalog, Queue
 from fixity.engines.s3_batch.batch_jobs import TERMINAL
 from fixity.engines.s3_batch.compute import ENDED, bucket_of_job
-from fixity.engines.s3_batch.errors import S3ControlError
 from fixity.engines.s3_batch.job_records import bucket_of
 from fixity.lake import Lake
 from jobs.names import INGEST_JOB
 from resources import LakeResource, QueuesResource, S3ControlResource
-from sensors.events import BatchOperationsEvent, ComputeJobEvent, Event
+from resources.queues import Message
+from sensors.events import BatchOperationsEvent, ComputeJobEvent, Event, UnknownMessage
 from sensors.finished_jobs import NoRun, compute_request, ingest_request
 from sensors.messages import Inbox
 
@@ -37,7 +37,6 @@ def batch_completion_sensor(catalog: Catalog, queue: Queue) -> dg.SensorDefiniti
         lake: LakeResource,
         s3_control: S3ControlResource,
     ) -> dg.SensorResult:
-        inbox = Inbox(queues.open(queue), context.cursor)
         kept_in = lake.open()
         requests: dict[str, dg.RunRequest] = {}
         notes: list[str] = []
@@ -46,20 +45,16 @@ def batch_completion_sensor(catalog: Catalog, queue: Queue) -> dg.SensorDefiniti
             notes.append(text)
             context.log.info(text)
 
-        for message in inbox.messages:
-            try:
-                for event in inbox.events(message, log):
-                    found = _request(context.instance, catalog, kept_in, s3_control, event)
-                    if isinstance(found, dg.RunRequest):
-                        requests[str(found.run_key)] = found
-                        continue
-                    log(found.why)
-                    if found.later:  # S3 does not agree with the event yet: the message comes again
-                        break
-                else:
-                    inbox.done(message)
-            except S3ControlError as error:
-                log(str(error))
+        def request(event: Event, _: Message) -> bool:
+            found = _request(context.instance, catalog, kept_in, s3_control, event)
+            if isinstance(found, dg.RunRequest):
+                requests[str(found.run_key)] = found
+                return True
+            inbox.log(found.why)
+            return not found.later  # if S3 does not agree with the event yet, the message comes again
+
+        inbox = Inbox(queues.open(queue), context.cursor, kept_in, log)
+        inbox.each_event(request)
         return dg.SensorResult(
             run_requests=list(requests.values()),
             cursor=inbox.cursor,
@@ -78,6 +73,7 @@ def _request(
             return NoRun(
                 f"the AWS Batch job {event.job_id} is {event.status}, of {bucket or 'no bucket'}: skipped"
             )
+        _check_account(event, s3_control, bucket)
         return compute_request(instance, lake, s3_control, bucket, event.job_id)
     if not isinstance(event, BatchOperationsEvent):
         return NoRun("an event that is not about a job: skipped")
@@ -88,4 +84,16 @@ def _request(
         return NoRun(f"the job {event.job_id} was not submitted by this platform: skipped")
     if bucket not in catalog.checked_by_s3:
         return NoRun(f"the job {event.job_id}: '{bucket}' no longer has `engine: s3_batch`, skipped")
+    _check_account(event, s3_control, bucket)
     return ingest_request(instance, lake, s3_control, bucket, event.job_id)
+
+
+def _check_account(
+    event: BatchOperationsEvent | ComputeJobEvent, s3_control: S3ControlResource, bucket: str
+) -> None:
+    account = s3_control.settings(bucket).account_id
+    if event.account not in (None, account):
+        raise UnknownMessage(
+            f"an event about the job {event.job_id} of '{bucket}' is of the account {event.account}, "
+            f"but the catalog says {account}"
+        )

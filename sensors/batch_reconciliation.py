@@ -14,6 +14,7 @@ from fixity.catalog import Catalog
 from fixity.engines.s3_batch.batch_jobs import MOST_ACTIVE, active_jobs
 from fixity.engines.s3_batch.errors import S3ControlError
 from fixity.engines.s3_batch.job_records import open_jobs, waiting_requests
+from fixity.humanize import printable
 from fixity.lake import Lake
 from jobs import jobs_named
 from jobs.names import CHECKSUM_JOB_ASSET, INGEST_JOB, REQUEST_JOB, REQUEST_TAG
@@ -55,6 +56,7 @@ def batch_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
                 else:
                     requests.append(found)
         requests += _submissions(context.instance, catalog, kept_in, s3_control, notes)
+        notes = [printable(text) for text in notes]  # some are S3's own words
         for text in notes:
             context.log.info(text)
         return dg.SensorResult(

@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import unquote_plus
 
+from fixity.catalog import Queue
+from fixity.engines.s3_batch.job_records import is_job_id
 from fixity.errors import FixityError
+from fixity.humanize import printable
 
 ObjectEventKind = Literal[
     "created",
@@ -54,67 +57,81 @@ class UnknownMessage(FixityError):
 class ObjectEvent:
     """Something happened to an object.
 
-    bucket: its real name. key: decoded. version_id: None where the bucket is unversioned. size: in
-    bytes, etag: without quotes, where the event says them. sequencer: orders the events of one key, by
-    comparing texts of equal length (pad the shorter with zeros on its left).
+    bucket: its real name. key: decoded. version_id: None where the bucket is unversioned.
     """
 
     kind: ObjectEventKind
     bucket: str
     key: str
     version_id: str | None = None
-    size: int | None = None
-    etag: str | None = None
-    sequencer: str = ""
 
 
 @dataclass(frozen=True)
 class BatchOperationsEvent:
-    """An S3 Batch Operations job was created or changed its status (`Complete`, `Failed`, …)."""
+    """An S3 Batch Operations job was created or changed its status (`Complete`, `Failed`, …).
+
+    account: the AWS account that the event names, if any.
+    """
 
     job_id: str
     status: str
+    account: str | None = None
 
 
 @dataclass(frozen=True)
 class ComputeJobEvent:
-    """A job of AWS Batch, the compute service, changed its status (`SUCCEEDED`, `FAILED`, …)."""
+    """A job of AWS Batch, the compute service, changed its status (`SUCCEEDED`, `FAILED`, …).
+
+    account: the AWS account that the event names, if any.
+    """
 
     job_id: str
     name: str
     status: str
-    reason: str
     tags: Mapping[str, str] = field(default_factory=dict)
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    account: str | None = None
 
 
 Event = ObjectEvent | BatchOperationsEvent | ComputeJobEvent
 
 
-def read_message(body: str) -> list[Event]:
-    """The events in a message of a queue.
+def read_message(body: str, queue: Queue) -> Iterator[Event]:
+    """The events in a message.
 
-    Arguments: `body` as SQS delivers it.
-    Returns: several for a classic notification; none for S3's test message.
-    Raises UnknownMessage for everything else: no JSON, another service, an event without its parts.
+    Arguments: `body` as SQS delivers it; `queue`, which may say whose events are accepted.
+    Yields: several events for a classic notification; none for S3's test message.
+    Raises UnknownMessage for everything else: no JSON, another service, account or topic, an event without
+    its parts. A notification of several records first yields the usable ones.
     """
-    message = _unwrapped(body)
+    message = _unwrapped(body, queue)
     try:
         if message.get("Event") == "s3:TestEvent":
-            return []
+            return
         if "Records" in message:
-            return list(_records(message["Records"]))
-        return [_eventbridge(message)]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+            yield from _records(message["Records"])
+        else:
+            yield from _eventbridge(message, queue)
+    except _MALFORMED as error:
         what = message.get("detail-type") or "notification"
-        raise UnknownMessage(f"a message '{what}' of an unknown form ({error!r})") from error
+        raise UnknownMessage(f"a message '{printable(what, 100)}' of an unknown form ({error!r})") from error
 
 
-def _unwrapped(body: str) -> dict[str, Any]:
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
+
+
+def _unwrapped(body: str, queue: Queue) -> dict[str, Any]:
     message = _mapping(body)
+    topic = None
     if message.get("Type") == "Notification" and "Message" in message:
+        topic = message.get("TopicArn")
         message = _mapping(message["Message"])
+    if queue.topic_arn not in (None, topic):
+        raise UnknownMessage(f"a message of {_named('topic', topic)}, not of {queue.topic_arn}")
     return message
+
+
+def _named(what: str, name: object) -> str:
+    return f"the {what} {printable(name, 100)}" if name else f"no {what}"
 
 
 def _mapping(text: object) -> dict[str, Any]:
@@ -127,57 +144,76 @@ def _mapping(text: object) -> dict[str, Any]:
     return said
 
 
-def _eventbridge(message: Mapping[str, Any]) -> Event:
+def _eventbridge(message: Mapping[str, Any], queue: Queue) -> Iterator[Event]:
+    account = str(message["account"]) if message.get("account") else None
+    if queue.account_id is not None and account not in (None, queue.account_id):
+        raise UnknownMessage(f"an event of {_named('account', account)}, not of {queue.account_id}")
     kind, detail = message.get("detail-type"), message["detail"]
     match message.get("source"), kind:
-        case "aws.s3", str() if kind in _EVENTBRIDGE_KINDS:
-            said = detail["object"]
-            return _object_event(
-                _EVENTBRIDGE_KINDS[kind], detail, said["key"], said.get("version-id"), said.get("etag")
-            )
+        case "aws.s3", str() if kind.startswith("Object "):
+            if kind in _EVENTBRIDGE_KINDS:  # others, such as tagging, do not matter here
+                said = detail["object"]
+                yield _object_event(_EVENTBRIDGE_KINDS[kind], detail, said["key"], said.get("version-id"))
         case "aws.s3", "AWS Service Event via CloudTrail":
             about = detail["serviceEventDetails"]
-            return BatchOperationsEvent(_text(about["jobId"]), _text(about["status"]))
+            yield BatchOperationsEvent(_job_id(about["jobId"]), _text(about["status"]), account)
         case "aws.batch", "Batch Job State Change":
-            return ComputeJobEvent(
-                job_id=_text(detail["jobId"]),
+            yield ComputeJobEvent(
+                job_id=_job_id(detail["jobId"]),
                 name=_text(detail["jobName"]),
                 status=_text(detail["status"]),
-                reason=str(detail.get("statusReason") or ""),
                 tags=_texts(detail.get("tags")),
-                parameters=_texts(detail.get("parameters")),
+                account=account,
             )
-    raise UnknownMessage(f"a message of an unknown kind ({kind or 'no detail-type'})")
+        case _:
+            raise UnknownMessage(f"a message of an unknown kind ({printable(kind or 'no detail-type', 100)})")
 
 
 def _records(records: list[dict[str, Any]]) -> Iterator[ObjectEvent]:
+    wrong: Exception | None = None
     for record in records:
-        name = record["eventName"].removeprefix("s3:")
-        kind = next((kind for prefix, kind in _CLASSIC_KINDS.items() if name.startswith(prefix)), None)
-        if kind is not None:  # other events, such as replication or tagging, do not matter here
-            said = record["s3"]["object"]
-            key = unquote_plus(said["key"], errors="strict")
-            yield _object_event(kind, record["s3"], key, said.get("versionId"), said.get("eTag"))
+        try:
+            event = _record(record)
+        except _MALFORMED as error:
+            wrong = wrong or error
+            continue
+        if event is not None:
+            yield event
+    if wrong is not None:
+        raise wrong
+
+
+def _record(record: dict[str, Any]) -> ObjectEvent | None:
+    name = record["eventName"].removeprefix("s3:")
+    kind = next((kind for prefix, kind in _CLASSIC_KINDS.items() if name.startswith(prefix)), None)
+    if kind is None:  # other events, such as replication or tagging, do not matter here
+        return None
+    said = record["s3"]["object"]
+    key = unquote_plus(said["key"], errors="strict")
+    return _object_event(kind, record["s3"], key, said.get("versionId"))
 
 
 def _object_event(
-    kind: ObjectEventKind, holder: Mapping[str, Any], key: object, version_id: object, etag: object
+    kind: ObjectEventKind, holder: Mapping[str, Any], key: object, version_id: object
 ) -> ObjectEvent:
-    said = holder["object"]
     return ObjectEvent(
         kind=kind,
         bucket=_text(holder["bucket"]["name"]),
         key=_text(key),
         version_id=_text(version_id) if version_id else None,
-        size=int(said["size"]) if said.get("size") is not None else None,
-        etag=_text(etag).strip('"') if etag else None,
-        sequencer=str(said.get("sequencer") or ""),
     )
+
+
+def _job_id(value: object) -> str:
+    job_id = _text(value)
+    if not is_job_id(job_id):
+        raise ValueError(f"{job_id[:100]!r} is not the id of a job")
+    return job_id
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is not text")
+        raise ValueError(f"{type(value).__name__} is not text")
     value.encode()  # JSON may hold halves of characters, which nothing else takes
     return value
 

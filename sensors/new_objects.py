@@ -10,6 +10,7 @@ import dagster as dg
 from fixity.catalog import Catalog, Queue
 from jobs.names import INGEST_SELECTED_JOB
 from resources import LakeResource, QueuesResource
+from sensors.messages import Inbox
 from sensors.selecting import take_batch
 
 
@@ -26,15 +27,12 @@ def new_objects_sensor(catalog: Catalog, queue: Queue) -> dg.SensorDefinition:
     def new_objects(
         context: dg.SensorEvaluationContext, queues: QueuesResource, lake: LakeResource
     ) -> dg.SensorResult:
-        inbox, batch = take_batch(
-            catalog,
-            queues.open(queue),
-            context.cursor,
-            "created",
-            context.log.info,
-            lambda bucket: catalog.buckets[bucket].engine == "stream",
+        kept_in = lake.open()
+        inbox = Inbox(queues.open(queue), context.cursor, kept_in, context.log.info)
+        batch = take_batch(
+            catalog, inbox, "created", lambda bucket: catalog.buckets[bucket].engine == "stream"
         )
-        requests = batch.requests(lake.open(), "new")
+        requests = batch.requests(kept_in, "new")
         return dg.SensorResult(
             run_requests=requests,
             cursor=inbox.cursor,

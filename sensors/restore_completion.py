@@ -19,6 +19,7 @@ from jobs import jobs_named
 from jobs.names import INGEST_SELECTED_JOB, LOOK_AGAIN_AT, READY, RESTORE_JOB, RESTORED_ASSET, SELECTION
 from jobs.runs import UNFINISHED, UNSUCCESSFUL, due_again
 from resources import LakeResource, QueuesResource
+from sensors.messages import Inbox
 from sensors.selecting import take_batch
 
 _RESTORED = dg.AssetKey(RESTORED_ASSET)
@@ -43,15 +44,10 @@ def restore_completion_sensor(catalog: Catalog) -> dg.SensorDefinition:
         requests: list[dg.RunRequest] = []
         cursor = context.cursor or json.dumps([])
         if catalog.queues.restore_completion is not None:
-            inbox, batch = take_batch(
-                catalog,
-                queues.open(catalog.queues.restore_completion),
-                context.cursor,
-                "restore_completed",
-                context.log.info,
-                buckets.__contains__,
-            )
-            requests += batch.requests(lake.open(), "restored")
+            kept_in, queue = lake.open(), queues.open(catalog.queues.restore_completion)
+            inbox = Inbox(queue, context.cursor, kept_in, context.log.info)
+            batch = take_batch(catalog, inbox, "restore_completed", buckets.__contains__)
+            requests += batch.requests(kept_in, "restored")
             cursor = inbox.cursor
         for bucket in buckets:
             requests += _after_the_last_look(context.instance, bucket, time.time())

@@ -8,7 +8,7 @@ to three runs in all, unless the results were refused.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,8 +22,9 @@ from fixity.engines.step_functions.map_run import MANIFEST
 from fixity.engines.step_functions.results_bucket import StoredObject
 from jobs.names import MAP_RESULTS_ASSET, MAP_RESULTS_JOB, MAP_RUNS, REFUSED
 from jobs.runs import UNSUCCESSFUL
-from resources import QueuesResource
+from resources import LakeResource, QueuesResource
 from resources.map_results import MapResultsResource
+from resources.queues import Message
 from sensors.events import Event, ObjectEvent
 from sensors.messages import Inbox
 
@@ -74,22 +75,28 @@ def map_results_sensors(
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def results_manifest(
-        context: dg.SensorEvaluationContext, map_results: MapResultsResource, queues: QueuesResource
+        context: dg.SensorEvaluationContext,
+        map_results: MapResultsResource,
+        queues: QueuesResource,
+        lake: LakeResource,
     ) -> dg.SensorResult:
         before = _Cursor.read(context.cursor)
         bucket = map_results.open()
         found: dict[str, tuple[MapRun, StoredObject]] = {}
         receipts: list[str] = []
         if queue is not None:
-            inbox = Inbox(queues.open(queue), json.dumps(before.receipts))
-            for message in inbox.messages:
-                for run in _announced(settings, inbox.events(message, context.log.info), context.log.info):
-                    head = bucket.head(run.manifest)
-                    if head is None:
-                        context.log.info(f"an event names a manifest that does not exist: {run.url}")
-                    else:
-                        found[run.manifest] = run, head
-                inbox.done(message)
+            inbox = Inbox(queues.open(queue), json.dumps(before.receipts), lake.open(), context.log.info)
+
+            def look(event: Event, _: Message) -> bool:
+                run = _announced(settings, event, inbox.log)
+                head = bucket.head(run.manifest) if run else None
+                if run and head:
+                    found[run.manifest] = run, head
+                elif run:
+                    inbox.log(f"an event names a manifest that does not exist: {run.url}")
+                return True
+
+            inbox.each_event(look)
             receipts = json.loads(inbox.cursor)
         listed_at, after = before.listed_at, before.after
         if after is None and (listed_at is None or now() - listed_at >= _LIST_EVERY):
@@ -131,19 +138,17 @@ def _run_key(instance: dg.DagsterInstance, manifest: str) -> str:
     return key
 
 
-def _announced(
-    settings: MapResults, events: Iterable[Event], log: Callable[[str], object]
-) -> Iterator[MapRun]:
-    """The map runs whose manifests were created, according to the events."""
-    for event in events:
-        if (
-            isinstance(event, ObjectEvent)
-            and event.kind == "created"
-            and event.bucket == settings.bucket
-            and event.key.startswith(settings.prefix)
-            and event.key.endswith(MANIFEST)
-        ):
-            try:
-                yield MapRun.of(event.bucket, event.key, settings.prefix, settings.results_key)
-            except ResultsRefused as refused:
-                log(f"ignored: {refused}")
+def _announced(settings: MapResults, event: Event, log: Callable[[str], object]) -> MapRun | None:
+    """The map run whose manifest was created, according to an event."""
+    if (
+        isinstance(event, ObjectEvent)
+        and event.kind == "created"
+        and event.bucket == settings.bucket
+        and event.key.startswith(settings.prefix)
+        and event.key.endswith(MANIFEST)
+    ):
+        try:
+            return MapRun.of(event.bucket, event.key, settings.prefix, settings.results_key)
+        except ResultsRefused as refused:
+            log(f"ignored: {refused}")
+    return None

@@ -14,8 +14,8 @@ from fixity.lake import Lake
 from fixity.ledger.inventory import Wanted
 from fixity.ledger.selection import below_prefix, keep_selection
 from jobs.names import INGEST_SELECTED_JOB, SELECTION
-from resources.queues import OpenQueue
-from sensors.events import ObjectEvent, ObjectEventKind
+from resources.queues import Message
+from sensors.events import Event, ObjectEvent, ObjectEventKind
 from sensors.messages import Inbox
 
 EVENTS = "fixity/events"
@@ -27,14 +27,16 @@ class EventBatch:
     """The objects that one tick's messages name, by bucket of the catalog; `bodies` make the run key."""
 
     objects: dict[str, list[Wanted]] = field(default_factory=dict)
-    bodies: list[str] = field(default_factory=list)
+    bodies: set[str] = field(default_factory=set)
 
     def requests(self, lake: Lake, purpose: Literal["new", "restored"]) -> list[dg.RunRequest]:
         """A run for each bucket. A message that is delivered twice starts one run.
 
         Raises LakeError.
         """
-        message = hashlib.sha256("\n".join(sorted(self.bodies)).encode()).hexdigest()[:40]
+        message = hashlib.sha256("\n".join(sorted(self.bodies)).encode(errors="surrogatepass")).hexdigest()[
+            :40
+        ]
         return [
             dg.RunRequest(
                 run_key=f"{purpose}:{bucket}:{message}",
@@ -48,28 +50,27 @@ class EventBatch:
 
 def take_batch(
     catalog: Catalog,
-    queue: OpenQueue,
-    cursor: str | None,
+    inbox: Inbox,
     kind: ObjectEventKind,
-    log: Callable[[str], object],
     wanted: Callable[[str], bool] = lambda bucket: True,
-) -> tuple[Inbox, EventBatch]:
-    """The messages of a tick, and the objects that their events of one kind name.
+) -> EventBatch:
+    """The objects that the events of one kind name, among a tick's messages.
 
-    Arguments: `wanted`, of which buckets of the catalog; `log` takes what is left out, and why.
-    Raises QueueUnreachable.
+    Arguments: `wanted`, of which buckets of the catalog; the inbox logs what is left out, and why.
     """
-    inbox = Inbox(queue, cursor)
     batch = EventBatch()
-    for message in inbox.messages:
-        of_ours = False
-        for event in inbox.events(message, log):
-            if isinstance(event, ObjectEvent) and event.kind == kind:
-                of_ours |= _add(catalog, batch, event, log, wanted)
-        if of_ours:
-            batch.bodies.append(message.body)
-        inbox.done(message)
-    return inbox, batch
+
+    def add(event: Event, message: Message) -> bool:
+        if (
+            isinstance(event, ObjectEvent)
+            and event.kind == kind
+            and _add(catalog, batch, event, inbox.log, wanted)
+        ):
+            batch.bodies.add(message.body)
+        return True
+
+    inbox.each_event(add)
+    return batch
 
 
 def _add(

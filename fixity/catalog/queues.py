@@ -10,22 +10,26 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from fixity.catalog.base import Part
 from fixity.catalog.messages import NO_SECRETS, shown
 
+_A_URL = "write it as SQS shows it, https://sqs.us-east-1.amazonaws.com/111122223333/name"
+
 
 def _check_url(url: str) -> str:
-    if "@" in url:
-        raise PydanticCustomError("secret", "{why}", {"why": f"the URL has a user in it; {NO_SECRETS}"})
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not parts.path.strip("/"):
-        raise ValueError(
-            f"{shown(url)} is not the URL of a queue: write it as SQS shows it, "
-            "https://sqs.us-east-1.amazonaws.com/111122223333/name"
-        )
+    if not re.fullmatch(r"[\w:/.\[\]-]*", url):  # a user, a query, a signature, also an encoded one
+        why = f"the URL of a queue has more than a host and a path; {_A_URL}; {NO_SECRETS}"
+        raise PydanticCustomError("secret", "{why}", {"why": why})
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.path.strip("/")
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(f"{shown(url)} is not the URL of a queue: {_A_URL}")
     return url
 
 
@@ -36,6 +40,10 @@ class Queue(Part):
     """The queue's URL, as SQS shows it."""
     store: str = "aws"
     """The store whose endpoint, region and profile are used for the queue."""
+    account_id: Annotated[str, Field(pattern=r"^[0-9]{12}$")] | None = None
+    """The AWS account whose events are accepted: twelve digits, in quotes; by default any."""
+    topic_arn: Annotated[str, Field(pattern=r"^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:\S+$")] | None = None
+    """The SNS topic whose messages are accepted, without raw delivery; by default any, or none."""
 
     @property
     def region(self) -> str | None:

@@ -137,3 +137,8 @@ def set_aside_folder(bucket: str, run_id: str) -> str:
 def premis_folder(bucket: str) -> str:
     """The PREMIS events of a bucket's checks, two files for each file of its ledger."""
     return f"premis/{bucket}/"
+
+
+def message_file(digest: str) -> str:
+    """A message of a queue that could not be used, kept for people to look at, by the digest of its body."""
+    return f"messages/{digest}.json"

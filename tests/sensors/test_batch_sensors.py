@@ -311,3 +311,8 @@ def test_a_job_of_aws_batch_that_failed_fails_the_partition_with_its_reason(
     batch.control.compute_jobs.clear()
     forged = batch.tick(instance, "batch_completion")
     assert not forged.run_requests and "AWS Batch knows no job forged" in reason(forged)
+    event = {"source": "aws.batch", "detail-type": "Batch Job State Change", "account": "444455556666"}
+    about = {"jobId": "computed", "jobName": f"checksums-{PAIR}", "status": "SUCCEEDED"}
+    batch.queue.send({**event, "detail": about})
+    foreign = batch.tick(instance, "batch_completion")
+    assert not foreign.run_requests and "is of the account 444455556666" in reason(foreign)

@@ -7,16 +7,21 @@ is not ours. Talking to S3 does not belong here.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from fixity.catalog import Catalog
 from fixity.engines.s3_batch.batch_jobs import JobManifest
+from fixity.errors import WrongUsage
+from fixity.humanize import printable
 from fixity.lake import Lake
 from fixity.lake.paths import LATEST
 
 FOLDER = "s3_batch/"
+# S3's ids, and those of AWS Batch: `<uuid>:1` in an array of jobs, `<uuid>#1` in a job of several nodes.
+_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:#-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -77,17 +82,28 @@ class JobOutcome:
     run_id: str
 
 
+def is_job_id(job_id: str) -> bool:
+    """Whether this can be the id of a job of S3 or AWS Batch, and so a part of a file's name."""
+    return bool(_JOB_ID.fullmatch(job_id))
+
+
 def receipt_file(job_id: str) -> str:
-    """A job's receipt, at DuraCloud's path."""
-    return f"metadata/{LATEST}/checksums/receipts/{job_id}.json"
+    """A job's receipt, at DuraCloud's path. Raises WrongUsage for what is no id of a job."""
+    return f"metadata/{LATEST}/checksums/receipts/{_file(job_id)}"
 
 
 def _job_file(bucket: str, job_id: str) -> str:
-    return f"{FOLDER}{bucket}/jobs/{job_id}.json"
+    return f"{FOLDER}{bucket}/jobs/{_file(job_id)}"
 
 
 def _outcome_file(bucket: str, job_id: str) -> str:
-    return f"{FOLDER}{bucket}/outcomes/{job_id}.json"
+    return f"{FOLDER}{bucket}/outcomes/{_file(job_id)}"
+
+
+def _file(job_id: str) -> str:
+    if not is_job_id(job_id):
+        raise WrongUsage(f"'{printable(job_id, 100)}' is not the id of a job of S3 or AWS Batch")
+    return f"{job_id}.json"
 
 
 def _waiting_folder(bucket: str) -> str:
@@ -150,10 +166,8 @@ def _link(lake: Lake, receipt: dict[str, Any], other_bucket: str, own: str, othe
 def bucket_of(lake: Lake, job_id: str) -> str | None:
     """The catalog's name of a job's bucket; None for a job that is not ours.
 
-    Raises LakeError.
+    Raises WrongUsage for what is no id of a job, LakeError.
     """
-    if "/" in job_id:
-        return None
     receipt = _read(lake, receipt_file(job_id))
     return str(receipt["bucket"]) if receipt and "bucket" in receipt else None
 

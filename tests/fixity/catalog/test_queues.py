@@ -33,7 +33,23 @@ def test_the_region_of_a_queue_stands_in_its_url() -> None:
         ("{new_objects: 'https://key:secret@host/1/q'}", "credentials do not belong in the catalog"),
         ("{new_objects: 5}", "queues.new_objects: 5 is not a mapping of keys to values"),
         ("{new_objects: {store: far}}", "queues.new_objects.url: is missing: the queue's URL"),
-        (f"{{new_objects: {{url: '{URL}', regoin: x}}}}", "(keys here: url, store)"),
+        (f"{{new_objects: {{url: '{URL}', regoin: x}}}}", "(keys here: url, store, account_id, topic_arn)"),
+        (f"{{new_objects: {{url: '{URL}', account_id: '1'}}}}", "account_id: '1' is wrong: the AWS account"),
+        (
+            f"{{new_objects: {{url: '{URL}', topic_arn: objects}}}}",
+            "topic_arn: 'objects' is wrong: the SNS topic",
+        ),
+        *(
+            (f"{{new_objects: '{URL}{more}'}}", "has more than a host and a path; write it as SQS shows it")
+            for more in (
+                "?X-Amz-Signature=secret",
+                "#secret",
+                "%3FAWSAccessKeyId%3Dsecret",
+                ";token=secret",
+                " secret",
+            )
+        ),
+        ("{new_objects: 'https://[host/1/q'}", "is not the URL of a queue"),
         (f"{{new_objects: {{url: '{URL}', store: fra}}}}", "queues.new_objects.store: 'fra' is not a store"),
         (
             f"{{new_objects: '{URL}', results_manifest: '{URL}'}}",
