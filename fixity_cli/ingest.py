@@ -12,11 +12,13 @@ from fixity_cli.shared import (
     BucketArgument,
     CatalogOption,
     Exit,
+    ForExcelOption,
     VerboseOption,
     end,
     known,
     load,
     print_figures,
+    say_csv,
     say_damage,
     stop_unless_done,
 )
@@ -47,6 +49,7 @@ def ingest(
             "KEY, such as SHA256:9f86…. They are kept, and are stronger than every other record.",
         ),
     ] = None,
+    for_excel: ForExcelOption = None,
     catalog: CatalogOption = None,
     verbose: VerboseOption = False,
 ) -> None:
@@ -84,7 +87,7 @@ def ingest(
             "Conflicts": said["conflicts"],
         },
     )
-    typer.echo(f"CSV: {said['csv']}")
+    say_csv(loaded, said["csv"], for_excel)
     say_damage(ended)
     raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
 
@@ -98,7 +101,8 @@ def _given(expected: str | None, keys: list[str]) -> list[Record]:
     file = Path(expected)
     try:
         if file.is_file():
-            records = read_given(file.read_text(encoding="utf-8"), file.name)
+            with file.open(encoding="utf-8", newline="") as text:
+                records = read_given(text.read(), file.name)
             if not records:
                 raise GivenWrong(f"{file.name}: no object in it")
             return records
@@ -173,6 +177,7 @@ def deposit(
         str, typer.Option(help="The start of the files' keys in the bucket, such as 2026/.")
     ] = "",
     read: Annotated[bool, typer.Option("--read", help="Read every object back.")] = False,
+    for_excel: ForExcelOption = None,
     catalog: CatalogOption = None,
 ) -> None:
     """Prove that an upload arrived. Reads back only what no ETag or stored checksum proves."""
@@ -193,7 +198,7 @@ def deposit(
             "Not local": summary.not_local,
         },
     )
-    typer.echo(f"CSV: {report}")
+    say_csv(loaded, report, for_excel)
     raise typer.Exit(Exit.VERIFIED if summary.verified == summary.files else Exit.NOT_VERIFIED)
 
 

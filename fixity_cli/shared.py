@@ -6,10 +6,10 @@ A verb itself does not belong here.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
 
@@ -39,6 +39,25 @@ CatalogOption = Annotated[
         "--catalog",
         metavar="FILE",
         help="The catalog. Default: the file in FIXITY_CATALOG, else fixity.yaml in this folder.",
+    ),
+]
+
+
+def _in_a_folder(file: Path | None) -> Path | None:
+    if file is not None and not file.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {file.absolute().parent}")
+    return file
+
+
+ForExcelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--for-excel",
+        metavar="FILE",
+        dir_okay=False,
+        callback=_in_a_folder,
+        help="A copy of the CSV for spreadsheets: with a mark for UTF-8, and an apostrophe before "
+        "each text that would become a formula or a number there.",
     ),
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's own log on stderr.")]
@@ -72,6 +91,51 @@ def print_figures(title: str, figures: dict[str, int]) -> None:
     typer.echo(title)
     for name, value in figures.items():
         typer.echo(f"        {name + ':':<20}{value}")
+
+
+def say_csv(catalog: Catalog, place: str, for_excel: Path | None) -> None:
+    """Print where a report's CSV is, and write it for a spreadsheet if that is asked for.
+
+    Arguments: `place`, as the lake names it. Raises LakeError.
+    """
+    from fixity.lake import LakeError, open_lake
+    from fixity.lake.csv_files import read_rows
+
+    typer.echo(f"CSV: {place}")
+    if for_excel is None:
+        return
+    lake = open_lake(catalog)
+    name = place.removeprefix(lake.location("")).lstrip("/")
+
+    def lines(text: TextIO) -> Iterator[Iterable[str | None]]:
+        columns, rows = read_rows(text)
+        yield columns
+        for row in rows:
+            if row.problem:
+                raise LakeError(f"{place}, line {row.line}: {row.problem}")
+            yield (cell or None for cell in row.cells.values())
+
+    with (
+        lake.workspace() as workspace,
+        lake.fetch(name, workspace).open(encoding="utf-8", newline="") as text,
+    ):
+        write_for_excel(lines(text), for_excel)
+
+
+def write_for_excel(rows: Iterable[Iterable[object]], file: Path) -> None:
+    """Write rows, the header first, for a spreadsheet, and print where. Ends the command if that fails."""
+    from fixity.lake.csv_files import SPREADSHEET_LINES, write_for_spreadsheet
+
+    try:
+        lines = write_for_spreadsheet(file, rows)
+    except OSError as error:
+        end(Exit.NOT_DONE, f"{file} cannot be written: {error.strerror}")
+    typer.echo(f"For a spreadsheet: {file}")
+    if lines > SPREADSHEET_LINES:
+        typer.echo(
+            f"warning: {file} has {lines:,} lines, but Excel shows only {SPREADSHEET_LINES:,} of them",
+            err=True,
+        )
 
 
 def say_errors(ended: Ended) -> None:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fixity_cli.shared import STATUS_HELP, CatalogOption, Exit, end, load
+from fixity_cli.shared import (
+    STATUS_HELP,
+    CatalogOption,
+    Exit,
+    ForExcelOption,
+    end,
+    load,
+    write_for_excel,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fixity.reports.query import Explorer
 
 verbs = typer.Typer()
@@ -22,6 +32,7 @@ _VIEWS = "Views: inventory, checksums, checks (all history), reports, due."
 @verbs.command(epilog=f"{_VIEWS} {STATUS_HELP}")
 def sql(
     statement: Annotated[str, typer.Argument(metavar="SQL", help='Such as "select count(*) from due".')],
+    for_excel: ForExcelOption = None,
     catalog: CatalogOption = None,
 ) -> None:
     """Query the lake in SQL. Prints a table on a terminal, CSV elsewhere."""
@@ -33,7 +44,7 @@ def sql(
     loaded = load(catalog)
     with exploring(loaded, open_lake(loaded), lambda text: typer.echo(text, err=True)) as explorer:
         try:
-            _answer(explorer, statement)
+            _answer(explorer, statement, for_excel)
         except duckdb.Error as error:
             end(Exit.WRONG_USE, str(error))
 
@@ -69,14 +80,17 @@ def shell(catalog: CatalogOption = None) -> None:
             statement = ""
 
 
-def _answer(explorer: Explorer, statement: str) -> None:
+def _answer(explorer: Explorer, statement: str, for_excel: Path | None = None) -> None:
+    from fixity.lake.csv_files import csv_line
+
     relation = explorer.ask(statement)
     if relation is None:
         return
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and for_excel is None:
         relation.show(max_rows=100)
         return
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(relation.columns)
-    while rows := relation.fetchmany(10_000):
-        writer.writerows(rows)
+    rows = chain([relation.columns], chain.from_iterable(iter(lambda: relation.fetchmany(10_000), [])))
+    if for_excel is not None:
+        write_for_excel(rows, for_excel)
+    else:
+        sys.stdout.writelines(map(csv_line, rows))

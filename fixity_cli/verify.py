@@ -12,12 +12,14 @@ from fixity_cli.shared import (
     BucketArgument,
     CatalogOption,
     Exit,
+    ForExcelOption,
     PairArgument,
     VerboseOption,
     end,
     known,
     load,
     print_figures,
+    say_csv,
     say_damage,
     say_errors,
     stop_unless_done,
@@ -33,7 +35,12 @@ verbs.add_typer(catalog_verbs, name="catalog")
 
 
 @verbs.command(epilog=STATUS_HELP)
-def verify(pair: PairArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
+def verify(
+    pair: PairArgument,
+    for_excel: ForExcelOption = None,
+    catalog: CatalogOption = None,
+    verbose: VerboseOption = False,
+) -> None:
     """Check every object in both buckets of a pair, then compare the buckets."""
     from fixity_cli.runs import runner
     from jobs.names import CHECKSUMS_JOB
@@ -50,11 +57,16 @@ def verify(pair: PairArgument, catalog: CatalogOption = None, verbose: VerboseOp
             end(Exit.NOT_DONE, f"{pair}: no report, because a bucket could not be checked")
         reported = _report(runs, wanted)
     red = any(ended.failed_checks for ended in sides)
-    _print_report(reported, red)
+    _print_report(loaded, reported, for_excel, red)
 
 
 @verbs.command(epilog=STATUS_HELP)
-def report(pair: PairArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
+def report(
+    pair: PairArgument,
+    for_excel: ForExcelOption = None,
+    catalog: CatalogOption = None,
+    verbose: VerboseOption = False,
+) -> None:
     """Compare both buckets of a pair by their newest checksums, without reading objects again."""
     from fixity_cli.runs import runner
 
@@ -62,7 +74,7 @@ def report(pair: PairArgument, catalog: CatalogOption = None, verbose: VerboseOp
     wanted = _pair(loaded, pair)
     with runner(loaded, verbose) as runs:
         reported = _report(runs, wanted)
-    _print_report(reported)
+    _print_report(loaded, reported, for_excel)
 
 
 @verbs.command(epilog=STATUS_HELP)
@@ -137,13 +149,13 @@ def _report(runs: Runner, pair: Pair) -> Ended:
     return ended
 
 
-def _print_report(ended: Ended, red: bool = False) -> NoReturn:
+def _print_report(catalog: Catalog, ended: Ended, for_excel: Path | None, red: bool = False) -> NoReturn:
     """Print a report, and end the command. Arguments: `red`, whether a check of a side failed."""
     from fixity.reports import Counts, summary_text
 
     said = ended.metadata["fixity_report"]
     typer.echo(summary_text(Counts.from_stats(said)))
-    typer.echo(f"CSV: {said['csv']}")
+    say_csv(catalog, said["csv"], for_excel)
     if "left_out" in said:
         typer.echo(f"left out, so the report may rest on older results: {said['left_out']}", err=True)
     raise typer.Exit(Exit.NOT_VERIFIED if red or ended.failed_checks else Exit.VERIFIED)

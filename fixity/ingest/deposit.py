@@ -7,7 +7,6 @@ unexpected ETag may only be of another kind. Checksums in the ledger do not belo
 
 from __future__ import annotations
 
-import csv
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from fixity.catalog.exclude import excluded_by
 from fixity.digests.algorithms import Digest, as_hex
 from fixity.digests.etag import MultipartEtag, Together, likely_part_sizes, parts_of
 from fixity.errors import WrongUsage
+from fixity.lake.csv_files import csv_line
 
 if TYPE_CHECKING:
     from fixity.buckets.s3.attributes import Attributes
@@ -41,10 +41,10 @@ class Deposited(NamedTuple):
     size: int
     status: Status
     comparison: Comparison
-    algorithm: str = ""
-    local: str = ""
-    remote: str = ""
-    detail: str = ""
+    algorithm: str | None = None
+    local: str | None = None
+    remote: str | None = None
+    detail: str | None = None
 
 
 @dataclass
@@ -110,10 +110,9 @@ def verify_deposit(
             return [verify_file(deposit, item, found) for item, found in pairs]
 
         pairs = ((item, objects.find(deposit.prefix + item.key)) for item in files)
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(Deposited._fields)
+        text.write(csv_line(Deposited._fields))
         for rows in _in_order(pool, verify, _batches(pairs), 2 * threads):
-            writer.writerows(rows)
+            text.writelines(map(csv_line, rows))
             for done in rows:
                 summary.files += 1
                 summary.bytes += done.size

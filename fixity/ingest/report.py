@@ -5,7 +5,6 @@ The counts of several runs together belong to `fixity.ingest.counts`.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 
 from fixity.clock import utc_now
 from fixity.lake import Lake
+from fixity.lake.csv_files import csv_line
 from fixity.lake.database import open_database, view
 from fixity.lake.paths import ingest_report_file, ingest_stats_file, tags_file, tags_folder
 from fixity.ledger.files import run_of
@@ -113,11 +113,10 @@ def make_ingest_report(
     counts = IngestCounts()
     not_ok: list[dict[str, Any]] = []
     with csv_file.open("w", newline="", encoding="utf-8") as text:
-        csv_writer = csv.writer(text, lineterminator="\n")
-        csv_writer.writerow(INGEST.names)
+        text.write(csv_line(INGEST.names))
         for row in _rows(lake, run, workspace, write_tags):
             counts.add(row)
-            csv_writer.writerow([_text(row[name]) for name in INGEST.names])
+            text.write(csv_line(_text(row[name]) for name in INGEST.names))
             if len(not_ok) < _SHOWN and not _is_ok(row):
                 not_ok.append(row)
     day = now().date()

@@ -73,7 +73,11 @@ of_records AS (
 ),
 
 missing AS (
-    SELECT key, version_id, bool_or(recorded_as IS NOT NULL) AS recorded
+    SELECT
+        key,
+        version_id,
+        bool_or(recorded_as IS NOT NULL) AS recorded,
+        bool_and(key = recorded_in) AS is_unknown
     FROM records
     WHERE NOT listed
     GROUP BY key, version_id
@@ -151,10 +155,11 @@ SELECT
     coalesce(r.conflicts, 0),
     coalesce(u.records, 0),
     'missing',
-    'Missing',
+    CASE WHEN m.is_unknown THEN 'RecordUnreadable' ELSE 'Missing' END,
     concat_ws(
         '; ',
         CASE
+            WHEN m.is_unknown THEN 'a record cannot be read, so its object is not known, nor whether it is there'
             WHEN m.recorded THEN 'it is recorded, but the bucket does not have it'
             ELSE 'it was to be read, but the bucket does not have it'
         END,

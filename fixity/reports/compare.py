@@ -25,7 +25,8 @@ import duckdb
 
 from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
-from fixity.lake.database import open_database, processors, quoted
+from fixity.lake.csv_files import write_with_duckdb
+from fixity.lake.database import open_database, processors
 from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.reports.columns import COLUMNS
 from fixity.reports.counts import Counts
@@ -168,8 +169,7 @@ class _Comparer:
             *judge, count, list_problems = cursor.extract_statements(_SQL)
             for statement in judge:
                 _execute(cursor, statement, parameters)
-            header = "true" if number == 0 else "false"
-            cursor.execute(f"COPY (FROM report) TO {quoted(part)} (FORMAT csv, HEADER {header})")
+            write_with_duckdb(cursor, "report", part, header=number == 0)
             *figures, replica_rows = _execute(cursor, count, parameters).fetchall()[0]
             rows = _execute(cursor, list_problems, parameters).fetchall() if self.wants_problems else []
         finally:

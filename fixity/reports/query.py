@@ -14,7 +14,8 @@ import pyarrow as pa
 from fixity.catalog import Catalog
 from fixity.clock import utc_now
 from fixity.lake import Lake
-from fixity.lake.database import open_database, view
+from fixity.lake.csv_files import reading_with_duckdb
+from fixity.lake.database import open_database, quoted, view
 from fixity.lake.paths import report_file
 from fixity.ledger import SNAPSHOT, LeftOut, ready, usable_files
 from fixity.ledger.current import current_checksums
@@ -112,17 +113,13 @@ class Explorer:
         )
 
     def _reports(self) -> None:
-        columns = ", ".join(f"'{name}': 'VARCHAR'" for name in COLUMNS)
         parts = [f"SELECT {', '.join(f'NULL::VARCHAR AS {name}' for name in ('pair', *COLUMNS))} LIMIT 0"]
         for pair in self._catalog.pairs:
             try:
                 file = self._lake.fetch(report_file(pair, None), self._workspace)
             except FileNotFoundError:
                 continue
-            path = str(file).replace("'", "''")
-            parts.append(
-                f"SELECT '{pair}' AS pair, * FROM read_csv('{path}', header = true, columns = {{{columns}}})"
-            )
+            parts.append(f"SELECT {quoted(pair)} AS pair, * FROM {reading_with_duckdb(file, tuple(COLUMNS))}")
         self._database.execute(
             f"CREATE TEMP VIEW reports AS {' UNION ALL '.join(f'({part})' for part in parts)}"
         )

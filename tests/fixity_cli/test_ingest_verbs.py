@@ -55,6 +55,43 @@ def test_ingest_of_a_key_and_of_a_list(platform: Platform) -> None:
     assert listed.returncode == 1
 
 
+def test_a_key_with_a_cr_is_checked_by_its_record_and_stays_itself(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/Icon\r").write_bytes(b"abc")
+    (tmp_path / "a/=cmd").write_bytes(b"abc")
+    (tmp_path / "fixity.yaml").write_text("lake: ./lake\nbuckets: {a: {path: ./a}}\n")
+    (tmp_path / "list.csv").write_bytes(f'key,checksum\r\n"Icon\r",{MD5}\r\n'.encode())
+    given = fixity("ingest", "a", "--expected", "list.csv", folder=tmp_path)
+    assert (given.returncode, [row["key"] for row in csv_of(given.stdout)]) == (0, ["Icon\r"]), given.stderr
+    again = fixity("ingest", "a", "--for-excel", "for-excel.csv", folder=tmp_path)
+    assert again.returncode == 0, again.stderr
+    place, _, said = again.stdout.partition("CSV: ")[2].partition("\n")
+    assert said == "For a spreadsheet: for-excel.csv\n"
+    assert [row["key"] for row in read_report(place)] == ["=cmd", "Icon\r"]
+    shown = (tmp_path / "for-excel.csv").read_bytes().decode()
+    assert shown.startswith("\ufeffkey,version_id,")
+    assert "\n'=cmd,,3," in shown
+
+
+def test_a_folder_for_a_spreadsheet_that_does_not_exist_is_wrong_use_before_anything_is_read(
+    platform: Platform,
+) -> None:
+    assert platform.file.exists()
+    for words in (["verify", PAIR], ["report", PAIR], ["ingest", PAIR], ["sql", "from due"]):
+        done = plain(*words, "--for-excel", "no-such/x.csv", folder=platform.folder)
+        assert (done.exit_code, "there is no folder" in done.stderr) == (2, True), done.output
+    assert not (platform.folder / "lake").exists()
+
+
+def test_the_answer_to_a_query_is_written_for_a_spreadsheet(platform: Platform) -> None:
+    assert platform.file.exists()
+    query = "select '=1+1' as key, 'a' || chr(13) as other, -1 as size"
+    done = plain("sql", query, "--for-excel", "x.csv", folder=platform.folder)
+    assert (done.exit_code, done.output) == (0, "For a spreadsheet: x.csv\n")
+    assert (platform.folder / "x.csv").read_bytes() == b'\xef\xbb\xbfkey,other,size\n\'=1+1,"a\r",-1\n'
+    assert plain("sql", query, folder=platform.folder).stdout == 'key,other,size\n=1+1,"a\r",-1\n'
+
+
 @pytest.mark.parametrize(
     ("expected", "said"),
     [

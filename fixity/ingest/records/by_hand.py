@@ -10,7 +10,6 @@ length of the hex: MD5, SHA-1, SHA-256 or SHA-512. If an object has several, the
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +22,7 @@ from fixity.digests.algorithms import algorithm_named, as_hex
 from fixity.errors import WrongUsage
 from fixity.ingest.records.record import Record
 from fixity.lake import Lake
+from fixity.lake.csv_files import Row, csv_line, read_rows
 from fixity.lake.paths import expected_folder
 
 _BY_LENGTH: dict[int, Algorithm] = {32: "MD5", 40: "SHA1", 64: "SHA256", 128: "SHA512"}
@@ -34,33 +34,39 @@ class GivenWrong(WrongUsage):
 
 
 def read_given(text: str, name: str) -> list[Record]:
-    """The records of a CSV. Messages and records name it `name`. Raises GivenWrong."""
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
-    columns = [column.strip() for column in reader.fieldnames or []]
-    if not {"key", "checksum"} <= set(columns):
+    """The records of a CSV, read with its own line ends. Messages and records name it `name`.
+
+    Raises GivenWrong.
+    """
+    columns, rows = read_rows(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    if columns and not columns.count("key") == columns.count("checksum") == 1:
         raise GivenWrong(
             f"{name}: the first line must name the columns key and checksum; it is {','.join(columns)!r}"
         )
-    reader.fieldnames = columns
     records: list[Record] = []
     problems: list[str] = []
-    for row in reader:
+    for row in rows:
         try:
-            records.append(
-                given_record(
-                    row["key"] or "",
-                    row["checksum"] or "",
-                    f"{name}, line {reader.line_num}",
-                    row.get("algorithm") or "",
-                    row.get("version_id") or None,
-                )
-            )
+            records.append(_record(row, f"{name}, line {row.line}"))
         except GivenWrong as error:
             problems.append(str(error))
     if problems:
         more = f"\n… and {len(problems) - 20} more" if len(problems) > 20 else ""
         raise GivenWrong("\n".join(problems[:20]) + more)
     return records
+
+
+def _record(row: Row, where: str) -> Record:
+    if row.problem:
+        raise GivenWrong(f"{where}: {row.problem}")
+    cells = row.cells
+    return given_record(
+        cells.get("key", ""),
+        cells.get("checksum", ""),
+        where,
+        cells.get("algorithm", ""),
+        cells.get("version_id") or None,
+    )
 
 
 def given_record(
@@ -94,26 +100,29 @@ def keep_given(
         for record in records
     ]
     given_at = now().isoformat()
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_COLUMNS, "recorded_in", "given_at"])
-    writer.writerows([*row, given_at] for row in rows)
+    lines = [csv_line([*_COLUMNS, "recorded_in", "given_at"]), *(csv_line([*row, given_at]) for row in rows)]
     name = f"{expected_folder(bucket)}{hashlib.sha256(repr(rows).encode()).hexdigest()[:40]}.csv"
-    lake.put_text(name, text.getvalue(), replace=True)
+    lake.put_text(name, "".join(lines), replace=True)
     return name
 
 
 def given_records(lake: Lake, bucket: str, workspace: Path) -> Iterator[Record]:
-    """All records ever given for a bucket. Raises LakeError."""
+    """All records ever given for a bucket. One that cannot be read is a record with a problem.
+
+    It has the key of its object where that can be read, else the name and line of its file. Raises LakeError.
+    """
     for file in lake.list(expected_folder(bucket)):
-        with lake.fetch(file.name, workspace).open(newline="", encoding="utf-8") as text:
-            for row in csv.DictReader(text):
-                record = given_record(
-                    row["key"],
-                    row["checksum"],
-                    row["recorded_in"],
-                    row["algorithm"],
-                    row["version_id"] or None,
-                )
-                given_at = row.get("given_at")
-                yield record._replace(recorded_at=datetime.fromisoformat(given_at) if given_at else None)
+        # Earlier versions ended lines in LF as well, but did not quote a CR.
+        with lake.fetch(file.name, workspace).open(newline="\n", encoding="utf-8") as text:
+            for row in read_rows(text, cr_is_text=True)[1]:
+                where = f"{file.name}, line {row.line}"
+                try:
+                    record = _record(row, where)
+                    at = row.cells.get("given_at")
+                    given_at = datetime.fromisoformat(at) if at else None
+                    recorded_in = row.cells.get("recorded_in", where)
+                    yield record._replace(recorded_in=recorded_in, recorded_at=given_at)
+                except (ValueError, GivenWrong) as error:
+                    key, version_id = row.cells.get("key"), row.cells.get("version_id")
+                    problem = f"could not be read: {str(error).removeprefix(f'{where}: ')}"
+                    yield Record(key or where, version_id or None, None, None, "api", where, problem)

@@ -1,7 +1,8 @@
 -- The records of the objects of an inventory, each with its object's version. A record without a version is one of
 -- the current version. If the inventory is the whole bucket, records of other objects are kept, as not listed: these
 -- objects are missing. The same holds for objects that a run should check ($gone_keys, $gone_versions) and that the
--- bucket does not have; without a record, such an object is a row without `recorded_as`.
+-- bucket does not have; without a record, such an object is a row without `recorded_as`. A record whose object cannot
+-- be known has the key of the place where it is recorded; it is always kept.
 WITH recorded AS NOT MATERIALIZED (
     SELECT
         r.key,
@@ -21,7 +22,7 @@ WITH recorded AS NOT MATERIALIZED (
             WHEN r.version_id IS NULL THEN o.is_latest
             ELSE o.version_id IS NOT DISTINCT FROM r.version_id
         END
-    WHERE o.key IS NOT NULL OR $everything OR r.key IN (SELECT unnest($gone_keys::VARCHAR[]))
+    WHERE o.key IS NOT NULL OR $everything OR r.key = r.recorded_in OR r.key IN (SELECT unnest($gone_keys::VARCHAR[]))
 ),
 
 named AS (

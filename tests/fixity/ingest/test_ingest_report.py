@@ -20,7 +20,7 @@ from fixity.buckets.s3.attributes import Attributes, Head
 from fixity.catalog import Algorithm
 from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Reading, hash_shard, make_plan
-from fixity.ingest.records import SOURCES, Gathering, Objects, keep_given, read_given, take_baselines
+from fixity.ingest.records import SOURCES, Gathering, Objects, Record, keep_given, read_given, take_baselines
 from fixity.ingest.report import IngestReport, IngestRun, make_ingest_report
 from fixity.ingest.verdict import verdict
 from fixity.lake import Lake, LakeError, LocalLake
@@ -70,7 +70,7 @@ def report(
         objects = lake.fetch(inventory.file, workspace)
         records = take_baselines(
             Gathering("b", store, attributes, 2, preferred),
-            Objects(objects, everything=True, **(selected or {})),
+            Objects(objects, **{"everything": True, **(selected or {})}),
             lake,
             scratch,
             workspace,
@@ -311,3 +311,28 @@ def test_the_ledger_has_the_buckets_own_checksum_and_that_of_the_record_of_one_r
     assert (row["verdict"], row["expected"], row["expected_from"]) == ("matched", MD5, "api")
     assert store.read_keys == ["a"]
     assert not (tmp_path / "ingest").exists()
+
+
+def test_the_csv_of_keys_with_any_character_is_read_back(tmp_path: Path) -> None:
+    lake, store = LocalLake(tmp_path), Troubled()
+    keys = ["Icon\r", "a\r\nb", '"', " a ", "=1,2", "\ufeff"]
+    for key in keys:
+        store.put(key, b"abc")
+    keep_given(lake, "b", [Record(key, None, "MD5", MD5, "api", "list") for key in keys])
+    made = report(store, lake)
+    assert rows(lake, made) == dict.fromkeys(keys, ("MATCHED", "api", "succeeded", "MD5"))
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_a_file_of_records_that_cannot_be_read_is_a_row_and_the_others_count(
+    tmp_path: Path, everything: bool
+) -> None:
+    lake, store = LocalLake(tmp_path), Troubled()
+    store.put("a", b"abc")
+    lake.put_text("expected/b/0.csv", "key,checksum\nx\n")
+    made = report(store, lake, f"a,{MD5}", selected={"everything": everything})
+    a, lost = sorted(csv_rows(lake, made), key=lambda row: row["key"])
+    assert (a["key"], a["result"]) == ("a", "MATCHED")
+    assert (lost["key"], lost["error_code"]) == ("expected/b/0.csv, line 2", "RecordUnreadable")
+    assert "a record cannot be read, so its object is not known" in lost["detail"]
+    assert "no_missing" in {check.name for check in verdict(made.counts) if not check.passed}

@@ -158,6 +158,53 @@ def test_every_wrong_line_of_what_was_given_is_told() -> None:
     assert "is no SHA256 in hex or base64" in lines[2]
 
 
+ODD_KEYS = ["Icon\r", "a\r\nb", 'say "cheese"', '"', " a ", "a,b", "=1+1", "#", "\ufeff"]
+
+
+def test_records_of_keys_with_any_character_are_kept_and_read_back(tmp_path: Path) -> None:
+    records = [Record(key, None, "MD5", MD5, "api", f"of {key}") for key in ODD_KEYS]
+    keep_given(LocalLake(tmp_path), "b", records, lambda: NOON)
+    assert list(given_records(LocalLake(tmp_path), "b", tmp_path)) == [
+        record._replace(recorded_at=NOON) for record in records
+    ]
+
+
+def test_a_record_with_a_cr_that_an_earlier_version_kept_is_read(tmp_path: Path) -> None:
+    line = f"Icon\r,,MD5,{MD5},given on the command line,{NOON.isoformat()}\n"
+    LocalLake(tmp_path).put_text("expected/b/1.csv", f"{FIRST_LINE}{line}")
+    assert list(given_records(LocalLake(tmp_path), "b", tmp_path)) == [
+        Record("Icon\r", None, "MD5", MD5, "api", "given on the command line", recorded_at=NOON)
+    ]
+
+
+FIRST_LINE = "key,version_id,algorithm,checksum,recorded_in,given_at\n"
+
+
+@pytest.mark.parametrize(
+    ("kept", "key", "where"),
+    [
+        (f"{FIRST_LINE}a,,MD5,xyz,list,\n", "a", 2),
+        (f"{FIRST_LINE}a,,MD5,{MD5},list,yesterday\n", "a", 2),
+        (f"{FIRST_LINE}a,,MD5,{MD5}\n", None, 2),
+        (f'{FIRST_LINE}b,,MD5,{MD5},list,\n"a,,MD5,{MD5},list,\n', None, 3),
+        (f"\0{FIRST_LINE}a,,MD5,{MD5},list,\n", None, 2),
+        (b"\xff\xfe", None, 1),
+    ],
+)
+def test_a_kept_record_that_cannot_be_read_is_named_with_its_line_and_blocks_no_other(
+    tmp_path: Path, kept: str | bytes, key: str | None, where: int
+) -> None:
+    lake = LocalLake(tmp_path)
+    lake.put_text("expected/b/0.csv", "")
+    (tmp_path / "expected/b/0.csv").write_bytes(kept if isinstance(kept, bytes) else kept.encode())
+    keep_given(lake, "b", [Record("c", None, "MD5", MD5, "api", "list")])
+    records = list(given_records(lake, "b", tmp_path))
+    assert records[-1].checksum == MD5
+    (problem,) = [record for record in records if record.problem]
+    place = f"expected/b/0.csv, line {where}"
+    assert (problem.key, problem.checksum, problem.recorded_in) == (key or place, None, place)
+
+
 def bag(manifest: str, **files: str) -> list[Record]:
     store = MemoryStore()
     said = {

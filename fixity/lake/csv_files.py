@@ -1,0 +1,119 @@
+"""CSV files: the one writer and the one reader of the platform, after RFC 4180.
+
+A field with a comma, a quote, CR or LF is quoted. NULL is empty, an empty text is `""`. Lines end in LF.
+Large tables go through DuckDB, single rows through Python; both write the same bytes. Files in S3's own CSV
+(manifests, completion reports) do not belong here.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from fixity.lake.database import quoted
+
+if TYPE_CHECKING:
+    from _csv import Reader as _Reader
+
+    import duckdb
+
+_TO_QUOTE = re.compile(r'[",#\r\n]|^$')  # '#', because DuckDB quotes it, too
+_FORMULA = r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]"  # the last four are the full-width ones
+_UNSAFE = re.compile(
+    rf"""^(?=[\t\r\n])  # a spreadsheet may drop it, and take what follows for a formula
+      |(?:^|[\t\r\n",;|])(?={_FORMULA})  # also where the spreadsheet's separator is another one
+      |^(?=\d{{16,}}$|0\d+$|\d+[eE]\d+$)  # a checksum or a version that would become another number
+    """,
+    re.VERBOSE,
+)
+_NO_CSV = (csv.Error, UnicodeDecodeError)
+_CR = "\ud80d"  # stands for a CR; no text in UTF-8 has it
+SPREADSHEET_LINES = 1_048_576
+"""The most lines that Excel shows. It drops all others."""
+
+
+def csv_line(values: Iterable[object]) -> str:
+    """A line of a CSV, with its end."""
+    # A line without a character is no row to a reader.
+    return (",".join(map(_field, values)) or '""') + "\n"
+
+
+def _field(value: object) -> str:
+    if value is None:
+        return ""
+    text = str(value)
+    return '"' + text.replace('"', '""') + '"' if _TO_QUOTE.search(text) else text
+
+
+def write_with_duckdb(
+    database: duckdb.DuckDBPyConnection, relation: str, file: Path, header: bool = True
+) -> None:
+    """Write a table or a view to a file. Raises duckdb.Error."""
+    database.execute(f"COPY (FROM {relation}) TO {quoted(file)} (FORMAT csv, HEADER {header})")
+
+
+def reading_with_duckdb(file: Path, columns: Sequence[str]) -> str:
+    """SQL for the rows of a file that was written here, all columns as text."""
+    types = ", ".join(f"'{name}': 'VARCHAR'" for name in columns)
+    return (
+        f"read_csv({quoted(file)}, header = true, auto_detect = false, allow_quoted_nulls = false, "
+        f"columns = {{{types}}})"
+    )
+
+
+class Row(NamedTuple):
+    """A row of a CSV. line: where it begins, from 1. cells: as text, "" where empty, by column; a row that
+    cannot be read has a `problem` instead."""
+
+    line: int
+    cells: dict[str, str]
+    problem: str | None = None
+
+
+def read_rows(lines: Iterable[str], cr_is_text: bool = False) -> tuple[list[str], Iterator[Row]]:
+    """The columns and the rows of a CSV. A quote that is never closed, and the like, ends it with a problem.
+
+    Arguments: `lines`, of a text opened with `newline=""`; `cr_is_text`, for a text opened with
+    `newline="\n"`: a CR is part of a field, even if nobody quoted it.
+    """
+    reader = csv.reader((line.replace("\r", _CR) for line in lines) if cr_is_text else lines, strict=True)
+    try:
+        columns = [column.strip() for column in next(reader, [])]
+    except _NO_CSV as error:
+        return [], iter([Row(1, {}, f"it is no CSV: {error}")])
+    return columns, _rows(reader, columns)
+
+
+def _rows(reader: _Reader, columns: list[str]) -> Iterator[Row]:
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except _NO_CSV as error:
+            yield Row(line, {}, f"it is no CSV from here on: {error}")
+            return
+        if cells is None:
+            return
+        if len(cells) == len(columns):
+            found = [cell.replace(_CR, "\r") for cell in cells]
+            yield Row(line, dict(zip(columns, found, strict=True)))
+        elif cells:
+            yield Row(line, {}, f"it has {len(cells)} fields, but the first line names {len(columns)}")
+
+
+def write_for_spreadsheet(file: Path, rows: Iterable[Iterable[object]]) -> int:
+    """Write rows, the header first, for people who open them in a spreadsheet. Returns the number of lines.
+
+    No text becomes a formula or a number: such a text gets an apostrophe, so it is not exact any more.
+    Raises OSError.
+    """
+    # Without the mark at its start, Excel takes UTF-8 for another code.
+    with file.open("w", encoding="utf-8-sig", newline="") as out:
+        return sum(1 for row in rows if out.write(csv_line(map(_safe, row))))
+
+
+def _safe(value: object) -> object:
+    return value if value is None or isinstance(value, int | float) else _UNSAFE.sub(r"\g<0>'", str(value))
