@@ -26,7 +26,7 @@ demo-batch: $(READY) ## show checksums computed by S3, from the job to the repor
 	.venv/bin/python -m demo.batch
 
 test: $(READY) ## run all tests, in random order; a warning is an error
-	.venv/bin/python -m pytest -n 4 --dist loadfile  # more waits on servers than there is to compute
+	.venv/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder  # more waits than there is to compute
 
 lint: $(READY) ## run ruff, the type checker and the import contracts
 	.venv/bin/ruff check .

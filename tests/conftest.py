@@ -33,6 +33,30 @@ settings.register_profile(
 settings.load_profile("fixity")
 
 
+# Files with long tests: started last, they would keep one process busy while all others wait.
+_LONGEST = (
+    "test_demo_batch.py",
+    "test_killed_daemon.py",
+    "test_a_year.py",
+    "test_demo.py",
+    "test_ui.py",
+    "test_resuming.py",
+    "test_rolling_verbs.py",
+    "test_batch_verbs.py",
+    "test_ingest_verbs.py",
+    "test_fixity_command.py",
+    "test_installed.py",
+    "test_ingest.py",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; the order of the others, a random one, is kept."""
+    order = {name: number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 class MakeBucket(Protocol):
     """Makes a bucket that no other test uses, and gives its name."""
 
