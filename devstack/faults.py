@@ -66,13 +66,13 @@ class Throttle(Fault):
 
 @dataclass(frozen=True)
 class ServerError(Fault):
-    """The store fails: 500 InternalError, or a gateway's 502, which is not XML."""
+    """The store fails: 500 InternalError, or a gateway's other status, which is not XML."""
 
     status: int = 500
 
     def answer(self) -> Answer:
-        if self.status == 502:
-            return Answer(502, [("Content-Type", "text/html")], b"<html><h1>Bad Gateway</h1></html>")
+        if self.status != 500:
+            return Answer(self.status, [("Content-Type", "text/html")], b"<html><h1>Gateway</h1></html>")
         return Answer(self.status, [], s3_error("InternalError", "We encountered an internal error."))
 
 
@@ -131,6 +131,29 @@ class ShortBody(Fault):
         yield from _first(pieces, self.keep_bytes)
         if self.claim_all:
             raise HangUp
+
+
+@dataclass(frozen=True)
+class Trickle(Fault):
+    """After `after_bytes` of the body the others come one by one; `tick` is called before each."""
+
+    after_bytes: int
+    tick: Callable[[], object]
+
+    def body(self, pieces: Iterator[bytes], wait: Callable[[threading.Event], None]) -> Iterator[bytes]:
+        for piece in pieces:
+            yield piece[: self.after_bytes]
+            for byte in piece[self.after_bytes :]:
+                self.tick()
+                yield bytes([byte])
+
+
+@dataclass(frozen=True)
+class HeadWithoutLength(Fault):
+    """The answer to a HEAD says no Content-Length, as Google's does for a packed object."""
+
+    def response_headers(self, headers: Headers) -> Headers:
+        return [(name, value) for name, value in headers if name.lower() != "content-length"]
 
 
 @dataclass(frozen=True)

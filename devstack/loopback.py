@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from email.message import Message
-from http import HTTPStatus
+from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -99,7 +99,7 @@ class S3Handler(BaseHTTPRequestHandler):
         stated = [*headers, ("Content-Length", str(len(body)))]
         if body.startswith(b"<?xml"):
             stated.append(("Content-Type", "application/xml"))
-        self.send_head(status, HTTPStatus(status).phrase, stated)
+        self.send_head(status, responses.get(status, "Unknown"), stated)
         if self.command != "HEAD":
             self.wfile.write(body)
 

@@ -13,7 +13,9 @@
     ├── ListingError               fixity.buckets.s3.listing (not final)
     ├── ObjectError                fixity.buckets.base
     │   ├── ObjectUnreadable
-    │   │   └── NotAsListed        fixity.buckets.s3.requests
+    │   │   ├── NotAsListed        fixity.buckets.s3.requests
+    │   │   ├── Refused            fixity.buckets.s3.requests
+    │   │   └── Unanswered         fixity.buckets.s3.attributes
     │   └── ObjectSkipped
     ├── StateUnusable              fixity.digests.state
     ├── AnotherPlace

@@ -48,7 +48,9 @@ def open_bucket(catalog: Catalog, bucket: Bucket, share: int = 1) -> BucketReade
     bucket's limits. Raises BucketUnreachable.
     """
     bandwidth = bucket.max_bandwidth and max(1, bucket.max_bandwidth // share)
-    throttle = Throttle(max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share), bandwidth)
+    throttle = Throttle(
+        max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share), bandwidth, bucket.min_bandwidth
+    )
     if bucket.path is not None:
         return LocalReader(bucket.path, throttle)
     # botocore takes a fifth of a second to import; local directories and `--help` do not need it.

@@ -1,4 +1,4 @@
-"""Limits reading from a store: requests at once, and bytes a second.
+"""Limits reading from a store: requests at once, and bytes a second, at most and at least.
 
 When a store asks us to slow down, all threads obey: the number of requests allowed at once is halved, then
 grows by one for each round that succeeds (additive increase, multiplicative decrease, as in TCP). Deciding
@@ -12,6 +12,54 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+
+from fixity.humanize import bytes_text
+
+_MINUTE = 60.0
+
+
+class TooSlow(TimeoutError):
+    """Bytes came more slowly than the floor allows, for a minute."""
+
+
+class Pace:
+    """How fast bytes arrive on one connection. Only the time spent waiting for them counts.
+
+    So neither hashing nor a limit of our own is ever taken for a slow store.
+    Arguments: `floor` in bytes a second, 0 for none; `clock` in seconds.
+    """
+
+    def __init__(self, floor: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._floor = floor
+        self.begin()
+
+    def begin(self) -> None:
+        """A new request is sent."""
+        self._waited_before = self._waited = 0.0
+        self._bytes = 0
+
+    def add(self, waited: float, count: int) -> None:
+        """`count` bytes came, after `waited` seconds."""
+        self._waited += waited
+        self._bytes += count
+
+    def check(self) -> None:
+        """Call it before waiting again. Raises TooSlow."""
+        if self._waited < _MINUTE:
+            return
+        waited, count = self._waited, self._bytes
+        self._waited_before += waited
+        self._waited, self._bytes = 0.0, 0
+        if count < self._floor * waited:
+            raise TooSlow(
+                f"{bytes_text(count)} came in {waited:.0f} s, "
+                f"but min_bandwidth is {bytes_text(self._floor)} a second"
+            )
+
+    def is_too_slow(self, gained: int) -> bool:
+        """Whether `gained` bytes are too few for the time that the whole request waited."""
+        return gained < self._floor * (self._waited_before + self._waited)
 
 
 class _Slot(AbstractContextManager[None]):
@@ -29,19 +77,21 @@ class _Slot(AbstractContextManager[None]):
 class Throttle:
     """Shared by all threads that read one bucket.
 
-    Arguments: `concurrency` requests at once; `bandwidth` bytes a second, None for no limit;
-    `clock` and `sleep` in seconds, replaced in tests.
+    Arguments: `concurrency` requests at once; `bandwidth` bytes a second, None for no limit; `floor`, bytes
+    a second that a connection must give at least; `clock` and `sleep` in seconds, replaced in tests.
     """
 
     def __init__(
         self,
         concurrency: int,
         bandwidth: int | None = None,
+        floor: int = 0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.concurrency = concurrency
         self.bandwidth = bandwidth
+        self._floor = floor
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
@@ -74,6 +124,10 @@ class Throttle:
                 self._allowed = min(self.concurrency, self._allowed + 1 / self._allowed)
             # Several may start if the number allowed has just grown.
             self._freed.notify(max(0, self.allowed - self._active))
+
+    def pace(self) -> Pace:
+        """The pace of a new connection."""
+        return Pace(self._floor, self._clock)
 
     def slow_down(self) -> None:
         """The store asked for fewer requests: halve the number allowed, at most once a second."""

@@ -1,24 +1,34 @@
 """boto3 sessions and clients of stores, for everything that is not in a hot path.
 
-boto3 takes a third of a second to import, so each function imports it when called. Requests to a service
-and the meaning of its errors do not belong here.
+boto3 takes a third of a second to import, so each function imports it when called. What all clients share
+is here too: which errors pass, and what of an error's text may be shown. Requests to a service, and what
+its errors mean for an object, do not belong here.
 """
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fixity.catalog.model import Store
 from fixity.catalog.queues import Queue
 from fixity.catalog.s3_batch import S3Batch
+from fixity.humanize import error_text
 
 if TYPE_CHECKING:
     import boto3
     from botocore.awsrequest import AWSPreparedRequest
+    from botocore.client import BaseClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3control import S3ControlClient
     from mypy_boto3_sqs import SQSClient
+
+THROTTLED = frozenset(
+    {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests"}
+)
+"""Codes of errors with which a service asks for fewer requests."""
+_PASSING = {"RequestTimeout", "RequestTimeoutException", "InternalError", "OperationAborted"}
 
 
 def store_session(store: Store) -> boto3.Session:
@@ -36,7 +46,7 @@ def s3_client(store: Store, connections: int = 10) -> S3Client:
     from botocore.config import Config
 
     style = "path" if store.endpoint_url and store.addressing_style == "auto" else store.addressing_style
-    return store_session(store).client(
+    client = store_session(store).client(
         "s3",
         region_name=store.region,
         endpoint_url=store.endpoint_url,
@@ -50,11 +60,15 @@ def s3_client(store: Store, connections: int = 10) -> S3Client:
             response_checksum_validation="when_required",
         ),
     )
+    _watch(client)
+    return client
 
 
 def aws_s3_client(session: boto3.Session, store: Store, region: str) -> S3Client:
     """A client of AWS's endpoint in a region, to find the region of a bucket. Raises BotoCoreError."""
-    return session.client("s3", region_name=region, verify=_certificates(store))
+    client = session.client("s3", region_name=region, verify=_certificates(store))
+    _watch(client)
+    return client
 
 
 def s3_control_client(store: Store, settings: S3Batch) -> S3ControlClient:
@@ -74,17 +88,20 @@ def s3_control_client(store: Store, settings: S3Batch) -> S3ControlClient:
     )
     if settings.endpoint_url:
         client.meta.events.register("before-send.s3-control", _SentTo(settings.endpoint_url))
+    _watch(client)
     return client
 
 
 def batch_client(store: Store, settings: S3Batch) -> Any:  # noqa: ANN401 - its stubs are not installed
     """A client of AWS Batch, the compute service, in the store's region. Raises BotoCoreError."""
     session = store_session(store)
-    return session.client(
+    client = session.client(
         "batch",
         region_name=store.region or session.region_name or "us-east-1",
         endpoint_url=settings.endpoint_url,
     )
+    _watch(client)
+    return client
 
 
 def sqs_client(store: Store, queue: Queue) -> SQSClient:
@@ -92,13 +109,57 @@ def sqs_client(store: Store, queue: Queue) -> SQSClient:
     from botocore.config import Config
 
     session = store_session(store)
-    return session.client(
+    client = session.client(
         "sqs",
         region_name=store.region or queue.region or session.region_name,
         endpoint_url=store.endpoint_url,
         verify=_certificates(store),
         config=Config(connect_timeout=10, read_timeout=20, retries={"mode": "standard"}),
     )
+    _watch(client)
+    return client
+
+
+def passes(status: int, code: str = "") -> bool:
+    """Whether an error of this HTTP status or with this code may pass, so that the request is sent again."""
+    return (
+        status in (408, 429)
+        or (500 <= status <= 599 and status not in (501, 505))
+        or code in THROTTLED
+        or code in _PASSING
+    )
+
+
+def _watch(client: BaseClient) -> None:
+    """Have a client send a request again after each error that may pass, and show no credentials."""
+    events = client.meta.events
+    events.register("needs-retry", _retry_after)  # type: ignore[arg-type]  # the stubs know no answer
+    events.register("after-call", _clean_error)
+    events.register("after-call-error", _clean_exception)
+
+
+def _retry_after(response: tuple[Any, dict[str, Any]] | None, attempts: int, **_: object) -> float | None:
+    """Seconds until the next attempt, where botocore itself would give up; None for no opinion."""
+    if response is None:
+        return None
+    http, parsed = response
+    code = parsed.get("Error", {}).get("Code", "")
+    # A request that waited for long is too old; the next one is signed anew.
+    if attempts == 1 and code == "RequestTimeTooSkewed":
+        return 0.0
+    if attempts < 4 and passes(http.status_code, code) and http.status_code not in (500, 502, 503, 504):
+        return random.uniform(0, 0.1 * 2**attempts)
+    return None
+
+
+def _clean_error(parsed: dict[str, Any], **_: object) -> None:
+    error = parsed.get("Error", {})
+    error.update({name: error_text(error[name]) for name in ("Code", "Message") if error.get(name)})
+
+
+def _clean_exception(exception: Exception, **_: object) -> None:
+    if type(exception).__module__.startswith("botocore."):  # some of them hold the whole response
+        exception.args = (error_text(str(exception)),)
 
 
 def _certificates(store: Store) -> str | None:

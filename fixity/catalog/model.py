@@ -40,6 +40,9 @@ ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 """Every algorithm that a bucket may have."""
 
 
+MIN_BANDWIDTH = 1024
+"""The default of a bucket's `min_bandwidth`, in bytes a second."""
+
 CHUNK_SIZE = 20 * 1024**3
 """The default of a bucket's `chunk_size`, in bytes."""
 
@@ -86,6 +89,8 @@ class Bucket(Part):
     """How many objects are read at once, at most (1 to 1024)."""
     max_bandwidth: Annotated[ByteSize, Field(gt=0)] | None = None
     """How fast the bucket is read, at most, in bytes a second."""
+    min_bandwidth: ByteSize = MIN_BANDWIDTH
+    """How fast bytes must come over a connection, at least, in bytes a second over a minute; 0: no limit."""
     chunk_size: Annotated[ByteSize, Field(ge=1024 * 1024)] = CHUNK_SIZE
     """The progress of a large object is saved after each such number of bytes."""
     archived: Literal["skip", "restore"] = "skip"
@@ -141,6 +146,7 @@ class Bucket(Part):
             "bucket": self.bucket is not None,
             "prefix": self.prefix != "",
             "versions: all": self.versions == "all",
+            "min_bandwidth": "min_bandwidth" in self.model_fields_set,
             "archived: restore": self.archived == "restore",
             "write_tags": self.write_tags,
         }

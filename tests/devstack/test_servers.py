@@ -76,7 +76,7 @@ def test_boto3_works_through_the_proxy_unchanged(faulty_proxy: FaultyProxy, buck
         (faults.Throttle(retry_after=1), 503, b"SlowDown"),
         (faults.Throttle(status=429), 429, b"TooManyRequests"),
         (faults.ServerError(), 500, b"InternalError"),
-        (faults.ServerError(status=502), 502, b"Bad Gateway"),
+        (faults.ServerError(status=502), 502, b"Gateway"),
         (faults.Refuse(), 403, b"AccessDenied"),
         (faults.Refuse(status=404), 404, b"NoSuchKey"),
     ],

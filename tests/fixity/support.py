@@ -27,6 +27,24 @@ from fixity.ledger.write import Checksums
 from fixity.tables import INVENTORY
 
 
+class Clock:
+    """A clock that moves when somebody sleeps or lets it tick."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.naps: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        self.now += seconds
+
+    def tick(self) -> None:
+        self.now += 10.0
+
+
 class Naps(list[float]):
     """A `sleep` that keeps count of the seconds and takes none."""
 

@@ -22,7 +22,7 @@ from fixity_assets.describe import failures_in_plain_words
 from fixity_cli import main
 from jobs.names import WRONG_USAGE
 
-INSIDE = {"Retry", "BrokenConnection"}
+INSIDE = {"Retry", "BrokenConnection", "TooSlow"}
 """Exceptions by which parts of the reader speak to each other: none of them leaves it."""
 
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.buckets.base import CHANGED, DELETED, ObjectSkipped, ObjectUnreadable
+from fixity.buckets.s3.refusals import Refusals
 from fixity.catalog import Algorithm, Bucket, Catalog, Tier
-from fixity.catalog.clients import s3_client
+from fixity.catalog.clients import passes, s3_client
 from fixity.errors import BucketUnreachable
 
 if TYPE_CHECKING:
@@ -40,13 +41,14 @@ _BUCKET_GONE = {"NoSuchBucket", "ExpiredToken", "InvalidAccessKeyId", "RequestTi
 class Head:
     """The answer of HEAD for an object.
 
-    size: in bytes. metadata: the user's, with lower-case names. encryption: `AES256`, `aws:kms`, …, None if
-    the store names none. checksums: those stored at upload, in base64 as in S3's answer; whole: whether they
-    are of the whole object, not of its parts. restore_ongoing: None if no restore was ever requested;
-    restored_until: in UTC. parts: of a multipart upload, None if the store does not say.
+    size: in bytes; None if the store does not say. metadata: the user's, with lower-case names.
+    encryption: `AES256`, `aws:kms`, …, None if the store names none. checksums: those stored at upload, in
+    base64 as in S3's answer; whole: whether they are of the whole object, not of its parts. restore_ongoing:
+    None if no restore was ever requested; restored_until: in UTC. parts: of a multipart upload, None if the
+    store does not say.
     """
 
-    size: int
+    size: int | None
     etag: str | None
     last_modified: datetime | None
     storage_class: str | None
@@ -60,6 +62,10 @@ class Head:
     parts: int | None
 
 
+class Unanswered(ObjectUnreadable):
+    """The store did not answer, for a reason that may pass."""
+
+
 class Attributes:
     """The attributes of the objects of one bucket. May be used by several threads at once.
 
@@ -70,6 +76,7 @@ class Attributes:
         self._client = client
         self._bucket = bucket
         self._prefix = prefix
+        self._refusals = Refusals(self._list_a_little)
 
     def head(
         self, key: str, version_id: str | None = None, etag: str | None = None, part: int | None = None
@@ -135,6 +142,7 @@ class Attributes:
     def _errors(self, key: str) -> Iterator[None]:
         try:
             yield
+            self._refusals.granted()
         except ClientError as error:
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
             code = error.response["Error"]["Code"]
@@ -144,9 +152,22 @@ class Attributes:
             if status == 404:
                 raise ObjectSkipped(DELETED, "the object was deleted since it was listed") from error
             code = {"403": "AccessDenied", "400": "BadRequest"}.get(code, code)  # HEAD has no body
-            raise ObjectUnreadable(code, f"{message} (HTTP {status})") from error
+            if status in (401, 403) and code != "InvalidObjectState":
+                self._refusals.refused(code)
+            kind = Unanswered if passes(status, code) else ObjectUnreadable
+            raise kind(code, f"{message} (HTTP {status})") from error
         except BotoCoreError as error:
-            raise ObjectUnreadable("ConnectionError", f"{type(error).__name__}: {error}") from error
+            raise Unanswered("ConnectionError", f"{type(error).__name__}: {error}") from error
+
+    def _list_a_little(self) -> None:
+        """Raises BucketUnreachable if the bucket may be listed in neither way."""
+        try:
+            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+        except (ClientError, BotoCoreError):
+            try:
+                self._client.list_object_versions(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+            except (ClientError, BotoCoreError) as error:
+                raise BucketUnreachable(f"{self._bucket} cannot be listed: {error}") from error
 
 
 def open_attributes(catalog: Catalog, bucket: Bucket, threads: int = 10) -> Attributes | None:
@@ -165,7 +186,7 @@ def open_attributes(catalog: Catalog, bucket: Bucket, threads: int = 10) -> Attr
 def _head(answer: Mapping[str, Any]) -> Head:
     ongoing, until = _restore(answer.get("Restore"))
     return Head(
-        size=answer["ContentLength"],
+        size=answer.get("ContentLength"),
         etag=(answer.get("ETag") or "").removeprefix("W/").strip('"') or None,
         last_modified=answer.get("LastModified"),
         storage_class=answer.get("StorageClass"),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from fixity.buckets.s3.receive import BrokenConnection, Incoming
+from fixity.buckets.throttle import Pace
 
 _MAX_HEADERS = 200
 _MAX_INTERIM = 10
@@ -110,12 +111,27 @@ class Response:
                 )
         return bytes(whole)
 
+    def beginning(self, limit: int) -> bytes:
+        """The first `limit` bytes of the body, or what came of them before the connection broke."""
+        whole = memoryview(bytearray(limit))
+        filled = 0
+        try:
+            while filled < limit and (count := self.readinto(whole[filled:])):
+                filled += count
+        except OSError:
+            self.reusable = False
+        return whole[:filled].tobytes()
+
 
 class Connection:
-    """One kept-alive connection, for one thread at a time. Connects when first used."""
+    """One kept-alive connection, for one thread at a time. Connects when first used.
 
-    def __init__(self, origin: Origin) -> None:
+    Arguments: `pace` counts what arrives, and ends a connection that is too slow.
+    """
+
+    def __init__(self, origin: Origin, pace: Pace | None = None) -> None:
         self._origin = origin
+        self.pace = pace or Pace()
         self._socket: socket.socket | None = None
         self._stream: Incoming | None = None
         self._last: Response | None = None
@@ -134,10 +150,10 @@ class Connection:
         A new connection is opened if the last response was not read to its end. It is also opened, once, if
         the server closed the kept-alive connection in the meantime.
         Arguments: `target`, path and query, encoded; `headers` without Host, which is added.
-        Raises BrokenConnection, OSError (including timeouts), ssl.SSLError.
+        Raises BrokenConnection, OSError (including timeouts and TooSlow), ssl.SSLError.
         """
-        if self._last is not None and not (self._last.complete and self._last.reusable):
-            self.close()
+        self.pace.begin()
+        self.drop_unless_complete()
         kept_alive = self._socket is not None
         head = [f"{method} {target} HTTP/1.1", f"host: {self._origin.host_header}"]
         head += [f"{name}: {value}" for name, value in headers.items()]
@@ -177,7 +193,12 @@ class Connection:
         except OSError:
             plain.close()
             raise
-        self._stream = Incoming(self._socket, origin.timeout)
+        self._stream = Incoming(self._socket, origin.timeout, self.pace)
+
+    def drop_unless_complete(self) -> None:
+        """Close the connection if the last response has more to say."""
+        if self._last is not None and not (self._last.complete and self._last.reusable):
+            self.close()
 
     def close(self) -> None:
         """Close the connection; the next request opens it again."""

@@ -25,7 +25,8 @@ from fixity.buckets.base import (
 from fixity.buckets.s3.address import Address
 from fixity.buckets.s3.http1 import Response
 from fixity.buckets.s3.listing import ListingError, Page, parse_page
-from fixity.buckets.s3.requests import NotAsListed, Requests, Retry, broken
+from fixity.buckets.s3.refusals import Refusals
+from fixity.buckets.s3.requests import NotAsListed, Refused, Requests, Retry, broken
 from fixity.buckets.s3.sigv4 import encode_path, encode_query
 from fixity.buckets.throttle import Throttle
 from fixity.errors import BucketUnreachable
@@ -57,6 +58,7 @@ class S3Reader:
         self._prefix = prefix
         self._versions = versions
         self._backoff = backoff
+        self._refusals = Refusals(lambda: self._page({"max-keys": "1"}))
 
     # --- listing -----------------------------------------------------------------------------
 
@@ -144,15 +146,19 @@ class S3Reader:
                 break
             except NotAsListed as error:
                 self._look_again(item, error)
+            except Refused as error:
+                self._refusals.refused(error.code)
+                raise
             except Retry as error:
                 trouble = error
-            # Progress resets the count of failures.
-            reached = min(sink.count, item.size)
-            failures = 1 if reached > furthest else failures + 1
-            furthest = max(furthest, reached)
+            # Progress resets the count of failures, but bytes that trickle in are none.
+            gained = min(sink.count, item.size) - furthest
+            failures = 1 if gained > 0 and not self._requests.is_too_slow(gained) else failures + 1
+            furthest += max(0, gained)
             if failures >= trouble.patience:
                 self._give_up(item, trouble, failures)
             self._throttle.back_off(failures, self._backoff, trouble.retry_after)
+        self._refusals.granted()
         if not pinned:
             self._skip_unless_as_listed(item)
 

@@ -11,6 +11,8 @@ import socket
 import ssl
 import struct
 
+from fixity.buckets.throttle import Pace
+
 _ROOM = 64 * 1024
 _TAKE = 8 * 1024  # enough for a head; most of the body then goes directly into the caller's buffer
 
@@ -23,11 +25,12 @@ class Incoming:
     """The receiving side of a connection.
 
     Arguments: `connected`, the socket; `timeout` in seconds for each wait. A TLS socket must already have
-    this timeout set.
+    this timeout set. `pace` counts what arrives.
     """
 
-    def __init__(self, connected: socket.socket, timeout: float) -> None:
+    def __init__(self, connected: socket.socket, timeout: float, pace: Pace) -> None:
         self._socket = connected
+        self._pace = pace
         self._tls = isinstance(connected, ssl.SSLSocket)
         if not self._tls:
             connected.setblocking(True)
@@ -40,7 +43,10 @@ class Incoming:
         self._start = self._end = 0
 
     def line(self) -> bytes:
-        """The next line, without its line end. Raises BrokenConnection for a line of more than 64 KiB."""
+        """The next line, without its line end.
+
+        Raises BrokenConnection for a line of more than 64 KiB, OSError (including TimeoutError), TooSlow.
+        """
         searched = self._start
         while (end := self._buffer.find(b"\n", searched, self._end)) < 0:
             if self._start:
@@ -62,7 +68,7 @@ class Incoming:
         """Fill `target`, with fewer bytes if the connection ends, breaks or pauses.
 
         Returns the number of bytes, 0 at the end.
-        Raises OSError (including TimeoutError), but only if no bytes came.
+        Raises OSError (including TimeoutError), TooSlow, but only if no bytes came.
         """
         filled = min(len(target), self._end - self._start)
         if filled:
@@ -81,6 +87,14 @@ class Incoming:
         return filled
 
     def _receive(self, target: memoryview, flags: int = 0) -> int:
+        pace = self._pace
+        pace.check()
+        began = pace.clock()
+        count = self._wait(target, flags)
+        pace.add(pace.clock() - began, count)
+        return count
+
+    def _wait(self, target: memoryview, flags: int) -> int:
         if self._tls:  # returns one record at a time, and accepts no flags
             return self._socket.recv_into(target)
         try:

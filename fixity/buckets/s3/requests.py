@@ -6,6 +6,7 @@ whole bucket. Retrying, and handling a failed object, do not belong here.
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 
@@ -15,18 +16,22 @@ from fixity.buckets.base import ObjectSkipped, ObjectUnreadable
 from fixity.buckets.s3.address import Address
 from fixity.buckets.s3.http1 import Connection, Response
 from fixity.buckets.s3.sigv4 import Signer
-from fixity.buckets.throttle import Throttle
+from fixity.buckets.throttle import Throttle, TooSlow
+from fixity.catalog.clients import THROTTLED, passes
 from fixity.errors import BucketUnreachable
+from fixity.humanize import error_text, seconds_text
 
 _BUFFER = 512 * 1024
+_ERROR_ROOM = 8 * 1024  # bytes of an error that are read; the rest is never waited for
 _THROTTLED = {429, 503}
-_PASSING = {500, 502, 504}
+_REFUSED_CODES = {"ExpiredTokenException", "InvalidToken", "SignatureDoesNotMatch", "AccountProblem"}
+_SKEWED = "RequestTimeTooSkewed"
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,63}")
 _NOT_AS_ASKED = {404, 412, 416}
 _CODES = {403: "AccessDenied", 404: "NoSuchKey", 412: "PreconditionFailed", 416: "InvalidRange"}
 _BUCKET_ERRORS = {
     "ExpiredToken": "the credentials have expired: renew them and run again",
     "InvalidAccessKeyId": "the access key is not known to the store",
-    "RequestTimeTooSkewed": "this machine's clock is wrong: set it and run again",
     "NoSuchBucket": "there is no such bucket",
     "TokenRefreshRequired": "the credentials have expired: renew them and run again",
 }
@@ -45,6 +50,10 @@ class Retry(Exception):
 
 class NotAsListed(ObjectUnreadable):
     """The store does not have the requested object. Only a new listing shows whether it was deleted."""
+
+
+class Refused(ObjectUnreadable):
+    """The store refuses to give this object to these keys. It may refuse all others too."""
 
 
 class Requests:
@@ -69,12 +78,39 @@ class Requests:
         Arguments: `path` and `query`, encoded as in the request line.
         Raises Retry, NotAsListed, ObjectUnreadable, ObjectSkipped, BucketUnreachable.
         """
-        signed = self._signer.headers("GET", self._host, path, query, headers)
-        try:
-            response = self._connection().request("GET", f"{path}?{query}" if query else path, signed)
+        for attempt in (1, 2):
+            signed = self._signer.headers("GET", self._host, path, query, headers)
+            response = self._send(f"{path}?{query}" if query else path, signed)
             if response.status in (200, 206):
                 return response
-            code, message = _error_of(response.read())
+            told = _error_of(response.beginning(_ERROR_ROOM))
+            self._connection().drop_unless_complete()
+            if told.get("Code") != _SKEWED:
+                break
+            self._follow_clock(response, last=attempt == 2)
+        status = response.status
+        code = told.get("Code", "")
+        code = code if _CODE.fullmatch(code) else _CODES.get(status, f"Http{status}")
+        message = f"{error_text(told.get('Message', ''), _secrets(signed)) or 'no message'} (HTTP {status})"
+        retry_after = _seconds(response.headers.get("retry-after", ""))
+        if status in _THROTTLED or code in THROTTLED:
+            self._throttle.slow_down()
+            raise Retry(code, message, 10, retry_after)
+        if passes(status, code):
+            raise Retry(code, message, 4, retry_after)
+        if code in _BUCKET_ERRORS:
+            raise BucketUnreachable(f"{self._name}: {_BUCKET_ERRORS[code]} ({code})")
+        if code == "InvalidObjectState":
+            raise ObjectSkipped(
+                "Archived", "the object is archived: it must be restored before it can be read"
+            )
+        if status in (401, 403) or code in _REFUSED_CODES:
+            raise Refused(code, message)
+        raise (NotAsListed if status in _NOT_AS_ASKED else ObjectUnreadable)(code, message)
+
+    def _send(self, target: str, headers: dict[str, str]) -> Response:
+        try:
+            return self._connection().request("GET", target, headers)
         except ssl.SSLCertVerificationError as error:
             raise BucketUnreachable(
                 f"{self._name}: the certificate of {self._host} is not trusted ({error.verify_message}): "
@@ -82,28 +118,29 @@ class Requests:
             ) from error
         except OSError as error:
             raise broken(error, "before a response came") from error
-        status = response.status
-        code = code or _CODES.get(status, f"Http{status}")
-        message = f"{message or 'no message'} (HTTP {status})"
-        if status in _THROTTLED or code == "SlowDown":
-            self._throttle.slow_down()
-            raise Retry(
-                code, message, patience=10, retry_after=_seconds(response.headers.get("retry-after", ""))
+
+    def _follow_clock(self, response: Response, last: bool) -> None:
+        """Sign with the clock of the store, which refused the time of a request. Raises BucketUnreachable if
+        it was the `last` attempt."""
+        store_time = _store_time(response)
+        if store_time is not None:
+            self._signer.follow(store_time)
+        if last:
+            ahead = self._signer.ahead
+            differs = f"{seconds_text(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} the store's"
+            raise BucketUnreachable(
+                f"{self._name}: the store refuses the time of requests, twice ({_SKEWED}). This machine's "
+                f"clock is {differs if store_time is not None else 'perhaps wrong'}: set it and run again"
             )
-        if status in _PASSING or code in ("RequestTimeout", "InternalError"):
-            raise Retry(code, message, patience=4)
-        if code in _BUCKET_ERRORS:
-            raise BucketUnreachable(f"{self._name}: {_BUCKET_ERRORS[code]} ({code})")
-        if code == "InvalidObjectState":
-            raise ObjectSkipped(
-                "Archived", "the object is archived: it must be restored before it can be read"
-            )
-        raise (NotAsListed if status in _NOT_AS_ASKED else ObjectUnreadable)(code, message)
+
+    def is_too_slow(self, gained: int) -> bool:
+        """Whether `gained` bytes are too few for the time that this thread's last request waited."""
+        return self._connection().pace.is_too_slow(gained)
 
     def _connection(self) -> Connection:
         connection: Connection | None = getattr(self._thread, "connection", None)
         if connection is None:
-            connection = self._thread.connection = Connection(self._origin)
+            connection = self._thread.connection = Connection(self._origin, self._throttle.pace())
             self._connections.append(connection)
         return connection
 
@@ -124,16 +161,38 @@ class Requests:
 
 def broken(error: OSError, when: str) -> Retry:
     """The error for a broken connection; `when` it broke, for people."""
+    if isinstance(error, TooSlow):
+        return Retry("TooSlow", f"{error}, {when}", patience=3)
     return Retry("ConnectionError", f"{type(error).__name__}: {error}, {when}", patience=5)
 
 
-def _error_of(body: bytes) -> tuple[str, str]:
+def _error_of(body: bytes) -> dict[str, str]:
+    """The fields of an error, `Code` and `Message` among them. Its text may be cut anywhere."""
     try:
-        root = etree.fromstring(body)
+        root = etree.fromstring(body, etree.XMLParser(recover=True, resolve_entities=False))
     except etree.XMLSyntaxError:
-        return "", body[:200].decode("utf-8", "replace").strip()
-    found = {etree.QName(child).localname: child.text or "" for child in root if isinstance(child.tag, str)}
-    return found.get("Code", ""), found.get("Message", "")
+        root = None
+    error = None if root is None else next(root.iter("{*}Error"), None)
+    if error is None:
+        return {"Message": body.decode("utf-8", "replace")}
+    return {etree.QName(each).localname: each.text or "" for each in error.iterchildren("{*}*")}
+
+
+def _secrets(signed: dict[str, str]) -> list[str]:
+    """What of a request's headers must not be shown."""
+    parts = re.findall(r"(?:Credential|Signature)=([^/,]+)", signed.get("authorization", ""))
+    return [*parts, signed.get("x-amz-security-token", "")]
+
+
+def _store_time(response: Response) -> float | None:
+    """The store's time, in seconds since the epoch; None if it does not say."""
+    from email.utils import mktime_tz, parsedate_tz
+
+    parsed = parsedate_tz(response.headers.get("date", ""))
+    try:
+        return float(mktime_tz(parsed)) if parsed else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _seconds(header: str) -> float:

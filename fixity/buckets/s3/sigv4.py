@@ -61,7 +61,17 @@ class Signer:
         self._keys = keys
         self._region = region
         self._clock = clock
+        self._offset = 0.0
         self._kept: tuple[tuple[str, str], bytes] | None = None
+
+    def follow(self, store_time: float) -> None:
+        """Sign with the store's clock from now on. Arguments: its time now, in seconds since the epoch."""
+        self._offset = store_time - self._clock()
+
+    @property
+    def ahead(self) -> float:
+        """How many seconds this machine's clock was ahead of the store's, when that was last followed."""
+        return -self._offset
 
     def _signing_key(self, secret: str, day: str) -> bytes:
         kept = self._kept
@@ -86,7 +96,7 @@ class Signer:
             return dict(extra)
         keys = self._keys()
         assert keys.access_key is not None and keys.secret_key is not None
-        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock()))
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock() + self._offset))
         day = moment[:8]
         headers = {**extra, "x-amz-content-sha256": _EMPTY_BODY, "x-amz-date": moment}
         if keys.token:

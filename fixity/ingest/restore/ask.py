@@ -11,19 +11,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from fixity.buckets import ObjectError, ObjectUnreadable
-from fixity.buckets.s3.attributes import Attributes
+from fixity.buckets.s3.attributes import Attributes, Unanswered
 from fixity.catalog import Restore
 from fixity.ingest.restore.archives import days_for, tier_for, wait_for
 from fixity.ingest.restore.objects import Archived, failed, gone, unanswered
-
-_PASSING = (
-    "ConnectionError",
-    "InternalError",
-    "RequestTimeout",
-    "ServiceUnavailable",
-    "SlowDown",
-    "Throttling",
-)
 
 
 def ask_for_next(
@@ -65,8 +56,10 @@ def _ask(attributes: Attributes, row: Archived, restore: Restore, now: datetime)
                 raise
             tier, note = "Standard", "S3 has no capacity for Expedited now: Standard was requested"
             answer = attributes.restore(row.key, row.version_id, tier, days)
+    except Unanswered as error:
+        return unanswered(row, error)
     except ObjectUnreadable as error:
-        return unanswered(row, error) if error.code in _PASSING else failed(row, error)
+        return failed(row, error)
     except ObjectError as error:
         return gone(row, error)
     return replace(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
@@ -13,12 +14,22 @@ class ScriptedServer:
     """Answers on loopback for the length of a `with` block.
 
     Arguments: `connections`, for each connection in turn the bytes said to each request on it; then
-    it is closed. Connections beyond those get the last one's answers. `tls` wraps connections.
+    it is closed. Connections beyond those get the last one's answers. `tls` wraps connections. With
+    `after_each`, answers are said byte by byte, and it is called after each byte. `after_answer` is called
+    after each answer.
     `requests` are the heads of all requests, `opened` counts connections.
     """
 
-    def __init__(self, *connections: list[bytes], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *connections: list[bytes],
+        tls: ssl.SSLContext | None = None,
+        after_each: Callable[[], object] | None = None,
+        after_answer: Callable[[], object] = lambda: None,
+    ) -> None:
         self._script = connections
+        self._after_each = after_each
+        self._after_answer = after_answer
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -61,8 +72,17 @@ class ScriptedServer:
                             return
                         head += line
                     self.requests.append(head.decode("latin-1"))
-                    connection.sendall(answer)
+                    self._say(connection, answer)
+                    self._after_answer()
                 connection.shutdown(socket.SHUT_WR)
+
+    def _say(self, connection: socket.socket, answer: bytes) -> None:
+        if self._after_each is None:
+            return connection.sendall(answer)
+        for byte in answer:
+            connection.sendall(bytes([byte]))
+            self._after_each()
+        return None
 
 
 def answer(body: bytes, *headers: str, status: str = "200 OK", length: bool = True) -> bytes:

@@ -10,21 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixity.buckets import Throttle
-
-
-class Clock:
-    """A clock that moves when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.naps: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.naps.append(seconds)
-        self.now += seconds
+from fixity.buckets.throttle import Pace, TooSlow
+from tests.fixity.support import Clock
 
 
 def go(throttle: Throttle, times: int = 1) -> None:
@@ -168,3 +155,27 @@ def test_waiting_before_a_retry_grows_within_bounds_and_obeys_the_store(
     clock = Clock()
     Throttle(4, sleep=clock.sleep).back_off(attempt, 0.1, at_least)
     assert at_least <= clock.naps[0] <= max(at_least, min(30.0, 0.1 * 2**attempt))
+
+
+def test_a_minute_of_too_few_bytes_is_too_slow_and_the_time_between_reads_does_not_count() -> None:
+    clock = Clock()
+    pace = Pace(100, clock)
+    pace.begin()
+    for _ in range(5):
+        clock.now += 3600  # whatever we do with the bytes
+        pace.check()
+        pace.add(waited=11.9, count=1190)
+    pace.add(waited=1.0, count=99)
+    with pytest.raises(TooSlow, match=r"5\.9 KiB came in 60 s, but min_bandwidth is 100 B a second"):
+        pace.check()
+    pace.check()  # a new minute
+    assert pace.is_too_slow(6000)
+    pace.begin()
+    assert not pace.is_too_slow(0)
+
+
+def test_without_a_floor_nothing_is_too_slow() -> None:
+    pace = Pace(0)
+    pace.add(waited=1e9, count=0)
+    pace.check()
+    assert not pace.is_too_slow(1)

@@ -26,7 +26,7 @@ stores:
 buckets:
   digipres-dev1-private: {}
   digipres-dev1-private-repl:
-    {store: wasabi, bucket: real-bucket-name, prefix: "", exclude: ["*.tmp"], versions: current}
+    {store: wasabi, bucket: real-bucket-name, prefix: "", exclude: ["*.tmp"], min_bandwidth: 0}
   deposit: {path: data/deposit, max_concurrency: 8, max_bandwidth: 20MiB, owners: [ann@example.org]}
   deposit-copy: {path: /data/deposit, algorithm: SHA256}
 pairs:
@@ -47,6 +47,7 @@ def test_the_example_is_read_with_every_default_filled_in(load: Load, folder: Pa
         False,
     )
     assert (replica.real_name, replica.exclude) == ("real-bucket-name", ("*.tmp",))
+    assert (private.min_bandwidth, replica.min_bandwidth) == (1024, 0)
     assert deposit.is_local and deposit.path == folder / "data/deposit"
     assert (deposit.max_concurrency, deposit.max_bandwidth) == (8, 20 * 2**20)
     first, second = catalog.pairs.values()

@@ -45,7 +45,9 @@ def test_a_name_other_than_the_key_is_refused(problems: Problems) -> None:
     ]
 
 
-@pytest.mark.parametrize("extra", ["store: far", "store: aws", "bucket: x", "prefix: x/", "versions: all"])
+@pytest.mark.parametrize(
+    "extra", ["store: far", "store: aws", "bucket: x", "prefix: x/", "versions: all", "min_bandwidth: 1KiB"]
+)
 def test_a_local_directory_cannot_have_what_only_a_store_has(problems: Problems, extra: str) -> None:
     (found,) = problems(with_bucket(f"path: ./a, {extra}"))
     key = extra if extra.startswith("versions") else extra.split(":")[0]
@@ -65,6 +67,7 @@ def test_a_local_directory_cannot_have_what_only_a_store_has(problems: Problems,
         ("max_concurrency: yes", "max_concurrency: true is not a whole number"),
         ("max_bandwidth: 0", "max_bandwidth: 0 is too small: more than 0, or leave the key out"),
         ("max_bandwidth: 5Mbit", "max_bandwidth: '5Mbit' is not a size: "),
+        ("min_bandwidth: -1", "min_bandwidth: -1 is not a size: "),
         ("prefix: /a", "prefix: '/a' begins with '/'"),
         ("prefix: ", "prefix: nothing is not text: write text, or leave the key out"),
         ("bucket: s3://x", "bucket: 's3://x' is not a bucket's name"),

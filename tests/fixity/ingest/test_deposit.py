@@ -16,6 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devstack.faults import HeadWithoutLength
+from devstack.faulty_proxy import FaultyProxy
 from devstack.moto_server import MotoServer
 from devstack.seaweedfs import REGION, SeaweedFS
 from fixity.buckets import BucketUnreachable, ListedObject, Sink, Throttle
@@ -125,6 +127,17 @@ def test_etags_prove_a_deposit_without_reading_it_back(place: Place) -> None:
     }
     assert place.read_back == []
     assert (summary.files, summary.verified, summary.bytes) == (3, 3, 16 + 5 * MIB)
+
+
+def test_a_head_that_does_not_say_the_size_leaves_the_deposit_to_be_read_back(
+    place: Place, faulty_proxy: FaultyProxy
+) -> None:
+    place.put_parts("film.mkv", [os.urandom(5 * MIB + 7), b"the rest"])
+    place.s3 = s3_client(Store(name="here", endpoint_url=faulty_proxy.endpoint_url, region=REGION))
+    faulty_proxy.fault(HeadWithoutLength(times=None), method="HEAD")
+    rows, _ = place.verify()
+    assert {key: proof(row) for key, row in rows.items()} == {"film.mkv": ("verified", "read")}
+    assert place.read_back == ["film.mkv"]
 
 
 def test_parts_of_odd_and_different_sizes_are_asked_for(place: Place) -> None:

@@ -17,7 +17,7 @@ from moto.moto_api import state_manager
 from devstack.moto_server import MotoServer
 from devstack.seaweedfs import REGION
 from fixity.buckets import BucketUnreachable, ObjectSkipped, ObjectUnreadable
-from fixity.buckets.s3.attributes import Attributes, Head
+from fixity.buckets.s3.attributes import Attributes, Head, Unanswered
 from fixity.catalog import Bucket, Restore, Store
 from fixity.catalog.clients import s3_client
 from fixity.ingest.restore.archives import archive_of, days_for, estimate, tier_for, wait_for
@@ -253,7 +253,7 @@ def test_a_look_that_is_tried_again_in_its_run_keeps_what_it_saw_last(site: Site
 def test_a_store_that_asks_for_less_is_asked_again_by_the_next_look(site: Site) -> None:
     site.put("a")
     site.put("b")
-    slow_down = ObjectUnreadable("SlowDown", "please reduce your rate (HTTP 503)")
+    slow_down = Unanswered("SlowDown", "please reduce your rate (HTTP 503)")
     site.attributes = Scripted([], [slow_down, "requested"])
     first = site.look()
     assert sorted(states(first).values()) == ["requested", "waiting"]

@@ -1,0 +1,60 @@
+"""Tells one object that may not be read from a bucket whose rights or keys were lost in the middle of a run.
+
+The first is a failed row; the second must end the run, or every other object would become a failed row.
+Sending requests does not belong here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from fixity.errors import BucketUnreachable
+
+_HANDFUL = 3  # with 16 threads the run then ends within 20 requests
+
+
+class Refusals:
+    """Counts refusals in a row, over all threads; after a handful, asks whether the bucket may be listed.
+
+    Arguments: `ask` lists a little of the bucket, and raises BucketUnreachable where that is refused too.
+    """
+
+    def __init__(self, ask: Callable[[], object]) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._in_a_row = 0
+        self._patience = _HANDFUL
+        self._lost: str | None = None
+
+    def granted(self) -> None:
+        """An object was read."""
+        if self._in_a_row:
+            self._in_a_row, self._patience = 0, _HANDFUL
+
+    def refused(self, code: str) -> None:
+        """An object was refused, with the store's `code`.
+
+        Raises BucketUnreachable if the listing is refused too. Threads wait here while one of them asks, so
+        that they do not send more requests that will be refused.
+        """
+        with self._lock:
+            if self._lost is None:
+                self._in_a_row += 1
+                if self._in_a_row < self._patience:
+                    return
+                try:
+                    self._ask()
+                except BucketUnreachable as error:
+                    if not error.final:
+                        raise
+                    self._lost = (
+                        f"{error}. Its objects are refused too ({code}): the rights or the keys were lost. "
+                        "Give the rights back or renew the keys, then re-execute the run from failure: it "
+                        "goes on after the objects that it has read"
+                    )
+            if self._lost is not None:
+                raise BucketUnreachable(self._lost)
+            # The bucket may be listed, so these objects have rights of their own. Asked again ever later.
+            self._in_a_row = 0
+            self._patience *= 2
