@@ -28,7 +28,7 @@ def ranges(proxy: FaultyProxy) -> list[int]:
 def test_a_read_that_trickles_goes_on_elsewhere_at_the_byte(faulty_proxy: FaultyProxy, filled: str) -> None:
     clock = Clock()
     throttle = Throttle(1, floor=1024, clock=clock, sleep=clock.sleep)
-    store = s3_store(faulty_proxy.endpoint_url, filled, throttle=throttle, timeout=0.2)
+    store = s3_store(faulty_proxy.endpoint_url, filled, throttle=throttle, timeout=0.7)
     item = only(store, "k")
     faulty_proxy.fault(faults.Trickle(5000, clock.tick, times=2))
     assert outcome(store, item) == RIGHT
@@ -40,7 +40,7 @@ def test_a_read_that_trickles_goes_on_elsewhere_at_the_byte(faulty_proxy: Faulty
 def test_a_read_that_trickles_for_ever_fails_as_too_slow(faulty_proxy: FaultyProxy, filled: str) -> None:
     clock = Clock()
     throttle = Throttle(1, floor=1024, clock=clock, sleep=clock.sleep)
-    store = s3_store(faulty_proxy.endpoint_url, filled, throttle=throttle, timeout=0.2)
+    store = s3_store(faulty_proxy.endpoint_url, filled, throttle=throttle, timeout=0.7)
     item = only(store, "k")
     faulty_proxy.fault(faults.Trickle(100, clock.tick, times=None))
     done = check(store, item)
@@ -72,7 +72,7 @@ def test_connections_that_trickle_and_end_by_themselves_make_no_progress(
 def test_a_listing_that_trickles_is_asked_again(faulty_proxy: FaultyProxy, filled: str) -> None:
     clock = Clock()
     throttle = Throttle(1, floor=1024, clock=clock, sleep=clock.sleep)
-    store = s3_store(faulty_proxy.endpoint_url, filled, throttle=throttle, timeout=0.1)
+    store = s3_store(faulty_proxy.endpoint_url, filled, throttle=throttle, timeout=1.0)
     faulty_proxy.fault(faults.Trickle(50, clock.tick), listing=True)
     assert [item.key for item in listed(store)] == ["k", "other"]
 
@@ -89,13 +89,13 @@ def test_our_own_limit_of_bandwidth_is_no_slowness_of_the_store(
 
 
 @pytest.mark.parametrize("tls", [False, True])
-@pytest.mark.parametrize("said", [answer(b"x" * 500_000), answer(b"", *["x-header: 1"] * 190)])
+@pytest.mark.parametrize("said", [answer(b"x" * 500_000), answer(b"", *["x: " + "x" * 3000] * 190)])
 def test_a_connection_that_trickles_ends_in_its_head_and_in_its_body(
     authority: Path, server_tls: ssl.SSLContext, said: bytes, tls: bool
 ) -> None:
     clock = Clock()
     trusting = ssl.create_default_context(cafile=str(authority / "ca.pem")) if tls else None
     with ScriptedServer([said], tls=server_tls if tls else None, after_each=clock.tick) as server:
-        origin = Origin("127.0.0.1", server.port, trusting, timeout=0.1)
+        origin = Origin("127.0.0.1", server.port, trusting, timeout=1.0)
         with Connection(origin, Pace(1024, clock)) as connection, pytest.raises(TooSlow):
             connection.request("GET", "/", {}).read()
