@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 _READ = 10_000  # characters of an error's text that are looked at
 # What comes before or is a credential: the headers of a request that a server sends back, its query, a token.
@@ -26,6 +26,11 @@ def printable(text: object, longest: int = 500) -> str:
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in cut
     )
+
+
+def reasons_text(reasons: Mapping[str, int]) -> str:
+    """How many for which reason: `AccessDenied: 50, SlowDown: 1`."""
+    return ", ".join(f"{printable(reason, 100)}: {count:,}" for reason, count in reasons.items())
 
 
 def bytes_text(count: float) -> str:

@@ -5,16 +5,13 @@ How checks are judged is in `fixity.ledger`.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
-import pyarrow.parquet as pq
 
-from fixity.ledger.damage import Damage
+from fixity.humanize import reasons_text
+from fixity.ledger.damage import DAMAGE_COLUMNS, Damage, damage_rows
 from fixity.ledger.files import LeftOut
-from fixity.tables import FAILED
 
 ASSET = "checksums"
 NO_DAMAGE, ALL_READ, LEDGER_READABLE = "no_damage", "all_read", "ledger_readable"
@@ -22,12 +19,11 @@ _CHECKS = {
     NO_DAMAGE: "No object's bytes have changed although the object was not replaced (same version; without "
     "versions, same ETag, time and size). Stays red until a check finds the right bytes again, or the object "
     "is replaced.",
-    ALL_READ: "This run could read every object that it had to read.",
+    ALL_READ: "This run could read every object that it had to read. A run over the whole bucket that read "
+    "nothing, because all objects were skipped, is red too.",
     LEDGER_READABLE: "Every file of the bucket's ledger can be read. Without one of them, damage that it "
     "proves may be missing: restore it from a copy of the lake.",
 }
-_SHOWN = 100
-_COLUMNS = ("key", "version_id", "algorithm", "expected", "actual", "good_at", "damaged_at")
 
 
 def check_specs(buckets: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
@@ -43,15 +39,8 @@ def check_names() -> tuple[str, ...]:
     return tuple(_CHECKS)
 
 
-def unread(run_file: Path) -> dict[str, int]:
-    """How many objects of a run's file of the ledger could not be read, by reason."""
-    table = pq.read_table(run_file, columns=["error_code"], filters=[("status", "==", FAILED)])
-    reasons = Counter(code or "unknown" for code in table.column("error_code").to_pylist())
-    return dict(sorted(reasons.items()))
-
-
 def evaluations(
-    damaged: Sequence[Damage], not_read: dict[str, int], left_out: Sequence[LeftOut]
+    bucket: str, damaged: Sequence[Damage], not_read: dict[str, int], left_out: Sequence[LeftOut]
 ) -> Iterator[dg.AssetCheckResult]:
     """The results of all checks.
 
@@ -64,14 +53,14 @@ def evaluations(
         passed=not damaged,
         severity=dg.AssetCheckSeverity.ERROR,
         description=f"{len(damaged):,} damaged" if damaged else None,
-        metadata={"damaged": len(damaged), "objects": _table(damaged)},
+        metadata={"damaged": len(damaged), "objects": damage_table({bucket: damaged})},
     )
     yield dg.AssetCheckResult(
         asset_key=ASSET,
         check_name=ALL_READ,
         passed=not not_read,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=", ".join(f"{reason}: {count:,}" for reason, count in not_read.items()) or None,
+        description=reasons_text(not_read) or None,
         metadata={"failed": sum(not_read.values()), "reasons": not_read},
     )
     yield dg.AssetCheckResult(
@@ -92,7 +81,7 @@ def log_evaluations(
     left_out: Sequence[LeftOut],
 ) -> None:
     """Report the results of all checks of a bucket from a run of another asset; see `evaluations`."""
-    for result in evaluations(damaged, not_read, left_out):
+    for result in evaluations(bucket, damaged, not_read, left_out):
         context.log_event(
             dg.AssetCheckEvaluation(
                 asset_key=dg.AssetKey(ASSET),
@@ -106,12 +95,13 @@ def log_evaluations(
         )
 
 
-def _table(damaged: Sequence[Damage]) -> dg.TableMetadataValue:
-    """The first damaged objects, as a table of the UI."""
+def damage_table(damaged: Mapping[str, Sequence[Damage]]) -> dg.TableMetadataValue:
+    """The first damaged objects of each bucket, as a table of the UI."""
     return dg.MetadataValue.table(
         records=[
-            dg.TableRecord({name: str(getattr(each, name) or "") for name in _COLUMNS})
-            for each in damaged[:_SHOWN]
+            dg.TableRecord({name: str(value or "") for name, value in row.items()})
+            for bucket, each in damaged.items()
+            for row in damage_rows(bucket, each)
         ],
-        schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in _COLUMNS]),
+        schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in DAMAGE_COLUMNS]),
     )

@@ -19,9 +19,10 @@ from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import TableMissing
 from fixity.ledger.refresh import unreadable_files
 from fixity.ledger.snapshot import in_force
+from fixity.ledger.unread import all_unread, unread
 from fixity.tables import Provenance
 from fixity_assets.batch_report import keep_job_report
-from fixity_assets.bucket_checks import ASSET, check_names, evaluations, unread
+from fixity_assets.bucket_checks import ASSET, check_names, evaluations
 from fixity_assets.checksums_run import plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, checksums_metadata, failures_in_plain_words
 from fixity_assets.due_batch import batch_metadata, rolled_file
@@ -55,7 +56,8 @@ def keep_table(
             else:
                 metadata, file = _keep(context, kept_in, stores, s3_control, scratch)
                 damaged = _damage(context, kept_in, stores, kept_in.fetch(file, workspace), workspace)
-            not_read = unread(kept_in.fetch(file, workspace)) if file else {}
+            look = unread if SELECTION in context.run.tags or batch is not None else all_unread
+            not_read = look(kept_in.fetch(file, workspace)) if file else {}
             left_out = unreadable_files(kept_in, context.partition_key, workspace)
         kept_in.remove(scratch)
     if file:
@@ -63,7 +65,7 @@ def keep_table(
         yield dg.Output(None, "result")
     else:  # nothing was due, so there is nothing new about the bucket
         context.log_event(dg.AssetObservation(ASSET, partition=context.partition_key, metadata=metadata))
-    yield from evaluations(damaged, not_read, left_out)
+    yield from evaluations(context.partition_key, damaged, not_read, left_out)
 
 
 def _keep(

@@ -8,6 +8,7 @@ import dagster as dg
 
 from fixity.ledger.inventory import TableMissing
 from fixity.rolling import BucketCoverage, bucket_coverage
+from fixity_assets.bucket_checks import damage_table
 from fixity_assets.describe import GROUP, failures_in_plain_words
 from resources import CatalogResource, LakeResource
 
@@ -77,6 +78,9 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
                     if name == ALL_CHECKED
                     else dg.AssetCheckSeverity.ERROR,
                     description="; ".join(texts) or None,
+                    metadata={"objects": damage_table({row.bucket: row.damage for row in rows})}
+                    if name == NO_DAMAGE
+                    else {},
                 )
                 for name, texts in wrong.items()
             ],

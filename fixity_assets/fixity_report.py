@@ -11,8 +11,11 @@ from datetime import datetime
 import dagster as dg
 
 from fixity.catalog import Pair
+from fixity.humanize import reasons_text
+from fixity.ledger.fold import settings_of
 from fixity.reports import Verdict, check_names, stats, verdict
 from fixity.reports.pair import PairReport, make_report
+from fixity_assets.bucket_checks import damage_table
 from fixity_assets.describe import GROUP, RETRIES, failures_in_plain_words
 from fixity_assets.partitions import Partitions
 from fixity_assets.report_page import problems_table, report_schema, summary_chart
@@ -53,7 +56,7 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
             cautions = catalog.catalog.cautions(pair)
             for caution in cautions:
                 context.log.warning(f"{pair.name}: {caution}")
-            report = make_report(kept_in, pair)
+            report = make_report(kept_in, pair, settings_of(catalog.bucket(pair.source)))
             for text in report.all_left_out:
                 context.log.warning(f"{pair.name}: left out: {text}")
         return dg.MaterializeResult(
@@ -62,6 +65,7 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
                 **stats(report.outcome.counts),
                 "chart": summary_chart(pair.name, report.outcome.counts),
                 "not_ok": problems_table(report.outcome),
+                "reasons": report.unread,
                 "csv": dg.MetadataValue.path(kept_in.location(report.csv)),
                 "latest_csv": dg.MetadataValue.path(kept_in.location(report.latest_csv)),
                 **_made_from(pair, report),
@@ -69,7 +73,10 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
                 **({LEFT_OUT: "; ".join(report.all_left_out)} if report.all_left_out else {}),
             },
             check_results=[
-                _check_result(check) for check in verdict(report.outcome.counts, report.all_left_out)
+                _check_result(
+                    check, {"objects": damage_table(report.damaged)} if check.name == "no_damage" else {}
+                )
+                for check in _verdict(report)
             ],
         )
 
@@ -90,11 +97,16 @@ def _time(time: datetime | None) -> dg.MetadataValue:
     return dg.MetadataValue.text("never") if time is None else dg.MetadataValue.timestamp(time)
 
 
-def _check_result(check: Verdict) -> dg.AssetCheckResult:
+def _verdict(report: PairReport) -> list[Verdict]:
+    damaged = {bucket: len(objects) for bucket, objects in report.damaged.items()}
+    return verdict(report.outcome.counts, report.all_left_out, damaged, reasons_text(report.unread))
+
+
+def _check_result(check: Verdict, more: dict[str, dg.TableMetadataValue]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=check.name,
         passed=check.passed,
         severity=dg.AssetCheckSeverity[check.severity],
         description=check.description,
-        metadata={"rows": check.rows},
+        metadata={"rows": check.rows, **more},
     )

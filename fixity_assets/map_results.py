@@ -19,9 +19,10 @@ from fixity.ledger.damage import damage_after
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import Inventory, newest_inventory
 from fixity.ledger.refresh import unreadable_files
+from fixity.ledger.unread import unread
 from fixity.ledger.write import Checksums
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
-from fixity_assets.bucket_checks import log_evaluations, unread
+from fixity_assets.bucket_checks import log_evaluations
 from fixity_assets.describe import GROUP, RETRIES, failures_in_plain_words
 from jobs.names import MAP_RESULTS_ASSET, MAP_RUNS, REFUSED
 from resources import LakeResource, StoresResource

@@ -19,7 +19,7 @@ from fixity_cli.shared import (
     load,
     print_figures,
     say_csv,
-    say_damage,
+    say_red,
     stop_unless_done,
 )
 
@@ -88,7 +88,7 @@ def ingest(
         },
     )
     say_csv(loaded, said["csv"], for_excel)
-    say_damage(ended)
+    say_red(ended)
     raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
 
 

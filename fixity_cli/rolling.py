@@ -17,8 +17,9 @@ from fixity_cli.shared import (
     known,
     load,
     print_figures,
-    say_damage,
+    say_damaged,
     say_errors,
+    say_red,
     stop,
 )
 
@@ -122,12 +123,13 @@ def _roll(loaded: Catalog, bucket: str, items: int | None, keys: tuple[str, ...]
             "Damaged": said["damaged"],
             "Bytes read": said["bytes_read"],
         },
+        said["reasons"],
     )
     if said["cut_short"] != "-":
         typer.echo(f"The batch ended early: {said['cut_short']}")
     if said["dagster/row_count"]:
         typer.echo(f"Table: {said['table']}")
-    say_damage(ended)
+    say_red(ended)
     if not ended.success:
         stop(ended)
     raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
@@ -137,10 +139,13 @@ def _roll(loaded: Catalog, bucket: str, items: int | None, keys: tuple[str, ...]
 def coverage(catalog: CatalogOption = None) -> None:
     """Count which objects were checked within `fixity_every`. Status 1 if any are overdue or damaged."""
     from fixity.lake import open_lake
+    from fixity.ledger.damage import damage_rows
     from fixity.ledger.inventory import TableMissing
     from fixity.rolling import bucket_coverage
 
     loaded = load(catalog)
+    if not any(bucket.fixity_every for bucket in loaded.buckets.values()):
+        end(Exit.WRONG_USE, "no bucket has `fixity_every`: give one a term in the catalog, such as 90d")
     lake = open_lake(loaded)
     wrong = False
     for bucket in loaded.buckets.values():
@@ -182,4 +187,5 @@ def coverage(catalog: CatalogOption = None) -> None:
             typer.echo(f"        SILENT:             {text}")
         for said in row.ledger:
             typer.echo(said, err=True)
+        say_damaged(damage_rows(bucket.name, row.damage))
     raise typer.Exit(Exit.NOT_VERIFIED if wrong else Exit.VERIFIED)

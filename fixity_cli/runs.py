@@ -23,7 +23,7 @@ class Ended:
 
     metadata: of each asset that it materialized or observed. failed_checks: the red ones, with their reasons.
     errors: for people, when it failed. wrong_usage: whether the user must change the catalog or the request.
-    damaged: the first of the bucket's damaged objects.
+    damaged: the first of the damaged objects.
     """
 
     run_id: str
@@ -66,7 +66,8 @@ class Runner:
             success=result.success,
             metadata=_metadata(result),
             failed_checks=[
-                f"{evaluation.check_name}: {evaluation.description or 'see the run'}"
+                f"{evaluation.check_name} of {evaluation.asset_key.to_user_string()}[{partition}]: "
+                f"{evaluation.description or 'see the run'}"
                 for evaluation in result.get_asset_check_evaluations()
                 if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR
             ],
@@ -95,11 +96,17 @@ def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
 
 
 def _damaged(result: dg.ExecuteInProcessResult) -> list[dict[str, Any]]:
-    for evaluation in result.get_asset_check_evaluations():
-        objects = evaluation.metadata.get("objects")
-        if evaluation.check_name == "no_damage" and isinstance(objects, dg.TableMetadataValue):
-            return [dict(record.data) for record in objects.records]
-    return []
+    tables = [
+        evaluation.metadata["objects"]
+        for evaluation in result.get_asset_check_evaluations()
+        if evaluation.check_name == "no_damage"
+    ]
+    return [
+        dict(record.data)
+        for table in tables
+        if isinstance(table, dg.TableMetadataValue)
+        for record in table.records
+    ]
 
 
 def _error(event: dg.DagsterEvent) -> str:

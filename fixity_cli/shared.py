@@ -6,12 +6,14 @@ A verb itself does not belong here.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
+
+from fixity.humanize import printable, reasons_text
 
 if TYPE_CHECKING:
     from fixity.catalog import Catalog
@@ -86,10 +88,10 @@ def known(name: str, names: Iterable[str], kind: str) -> None:
     end(Exit.WRONG_USE, f"the catalog has no {kind} '{name}'.{hint} It has: {', '.join(names) or 'none'}")
 
 
-def print_figures(title: str, figures: dict[str, int]) -> None:
-    """Print counts below a title, in columns."""
+def print_figures(title: str, figures: Mapping[str, object], reasons: dict[str, int] | None = None) -> None:
+    """Print counts below a title, in columns, and why objects were not read, if any."""
     typer.echo(title)
-    for name, value in figures.items():
+    for name, value in {**figures, **({"Reasons": reasons_text(reasons)} if reasons else {})}.items():
         typer.echo(f"        {name + ':':<20}{value}")
 
 
@@ -148,14 +150,24 @@ def say_errors(ended: Ended) -> None:
         )
 
 
-def say_damage(ended: Ended) -> None:
-    """Print the red checks on stderr, and the damaged objects with when they were last right."""
-    for check in ended.failed_checks:
-        typer.echo(f"red: {check}", err=True)
-    for each in ended.damaged:
-        version = f" ({each['version_id']})" if each["version_id"] else ""
-        last = f"last right {each['good_at']}" if each["good_at"] else "never right before"
-        typer.echo(f"damaged: {each['key']}{version}: {last}, wrong since {each['damaged_at']}", err=True)
+def say_red(*runs: Ended) -> None:
+    """Print the red checks of runs on stderr, and the damaged objects with when they were last right."""
+    for check in dict.fromkeys(check for ended in runs for check in ended.failed_checks):
+        typer.echo(f"red: {printable(check, 2000)}", err=True)
+    say_damaged(row for ended in runs for row in ended.damaged)
+
+
+def say_damaged(rows: Iterable[Mapping[str, object]]) -> None:
+    """Print damaged objects on stderr, each once, with when they were last right."""
+    told = []
+    for row in rows:
+        version = f" ({row['version_id']})" if row["version_id"] else ""
+        last = f"last right {row['good_at']}" if row["good_at"] else "never right before"
+        told.append(
+            f"damaged: {row['key']}{version} of {row['bucket']}: {last}, wrong since {row['damaged_at']}"
+        )
+    for line in dict.fromkeys(told):
+        typer.echo(printable(line, 2000), err=True)
 
 
 def stop_unless_done(ended: Ended) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from fixity.humanize import reasons_text
 from fixity_cli.shared import (
     STATUS_HELP,
     BucketArgument,
@@ -20,8 +21,8 @@ from fixity_cli.shared import (
     load,
     print_figures,
     say_csv,
-    say_damage,
     say_errors,
+    say_red,
     stop_unless_done,
 )
 
@@ -52,12 +53,11 @@ def verify(
         sides = [runs.run(CHECKSUMS_JOB, bucket) for bucket in (wanted.source, wanted.replica)]
         for ended in sides:
             say_errors(ended)
-            say_damage(ended)
         if not all(ended.success for ended in sides):
+            say_red(*sides)
             end(Exit.NOT_DONE, f"{pair}: no report, because a bucket could not be checked")
         reported = _report(runs, wanted)
-    red = any(ended.failed_checks for ended in sides)
-    _print_report(loaded, reported, for_excel, red)
+    _print_report(loaded, reported, for_excel, *sides)
 
 
 @verbs.command(epilog=STATUS_HELP)
@@ -93,9 +93,10 @@ def checksums(bucket: BucketArgument, catalog: CatalogOption = None, verbose: Ve
             "Skipped": said["skipped"],
             "Bytes read": said["bytes_read"],
         },
+        said["reasons"],
     )
     typer.echo(f"Table: {said['table']}")
-    say_damage(ended)
+    say_red(ended)
     raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
 
 
@@ -149,13 +150,17 @@ def _report(runs: Runner, pair: Pair) -> Ended:
     return ended
 
 
-def _print_report(catalog: Catalog, ended: Ended, for_excel: Path | None, red: bool = False) -> NoReturn:
-    """Print a report, and end the command. Arguments: `red`, whether a check of a side failed."""
+def _print_report(catalog: Catalog, reported: Ended, for_excel: Path | None, *sides: Ended) -> NoReturn:
+    """Print a report and all red checks, and end the command. Arguments: `sides`, runs before it."""
     from fixity.reports import Counts, summary_text
 
-    said = ended.metadata["fixity_report"]
+    said = reported.metadata["fixity_report"]
     typer.echo(summary_text(Counts.from_stats(said)))
+    if said["reasons"]:
+        typer.echo(f"        {'Reasons:':<20}{reasons_text(said['reasons'])}")
     say_csv(catalog, said["csv"], for_excel)
     if "left_out" in said:
         typer.echo(f"left out, so the report may rest on older results: {said['left_out']}", err=True)
-    raise typer.Exit(Exit.NOT_VERIFIED if red or ended.failed_checks else Exit.VERIFIED)
+    say_red(*sides, reported)
+    red = any(ended.failed_checks for ended in (*sides, reported))
+    raise typer.Exit(Exit.NOT_VERIFIED if red else Exit.VERIFIED)

@@ -21,14 +21,28 @@ from fixity.lake.database import open_database, view
 from fixity.ledger.files import ledger_files, run_of, usable_files
 from fixity.ledger.fold import Settings, keep_since
 from fixity.ledger.fold_some import define_known, fold_keys
+from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
 from fixity.ledger.views import view_now
-from fixity.tables import CHECKSUMS, MATCHED, NOT_COMPARED, REGISTERED, Provenance
+from fixity.tables import (
+    CHECKSUMS,
+    MATCHED,
+    NOT_COMPARED,
+    REGISTERED,
+    Provenance,
+    TableUnreadable,
+    naming_the_unreadable,
+)
 
 if TYPE_CHECKING:
     import duckdb
 
 _SQL = Path(__file__).with_suffix(".sql")
+
+
+DAMAGE_COLUMNS = ("bucket", "key", "version_id", "algorithm", "expected", "actual", "good_at", "damaged_at")
+"""What is shown of damaged objects."""
+_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -58,13 +72,40 @@ def damage_after(
     """
     run = Provenance.read(run_file)
     snapshot = in_force(lake, run.bucket)
-    files = [*_unfolded(lake, snapshot, run, workspace), run_file]
-    if not (_knows_damage(lake, snapshot, workspace) or any(map(_may_differ, files))):
-        return []  # the usual case, without the tenth of a second that a database takes
-    with open_database(workspace) as database:
-        _define_suspects(database, lake, snapshot, files, workspace)
-        rows = fold_keys(database, settings, inventory, "FROM suspects")
-    return damages(_there(rows, Provenance.read(inventory).listed_at))
+    files = [*_unfolded(lake, snapshot, run.bucket, workspace, own=run.run_id), run_file]
+    return _folded(lake, settings, snapshot, files, inventory, workspace)
+
+
+def known_damage(lake: Lake, bucket: str, settings: Settings, workspace: Path) -> list[Damage]:
+    """All objects of a bucket that are damaged, by every check that was kept and can be read.
+
+    Raises TableMissing without an inventory, LakeError.
+    """
+    snapshot = in_force(lake, bucket)
+    inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
+    try:
+        files = _unfolded(lake, snapshot, bucket, workspace)
+        return _folded(lake, settings, snapshot, files, inventory, workspace)
+    except TableUnreadable:  # damaged inside, though its footer is whole
+        files = _unfolded(lake, snapshot, bucket, workspace, thoroughly=True)
+        return _folded(lake, settings, snapshot, files, inventory, workspace)
+
+
+def _folded(
+    lake: Lake,
+    settings: Settings,
+    snapshot: Snapshot | None,
+    files: Sequence[Path],
+    inventory: Path,
+    workspace: Path,
+) -> list[Damage]:
+    with naming_the_unreadable(inventory, *files):
+        if not (_knows_damage(lake, snapshot, workspace) or any(map(_may_differ, files))):
+            return []  # the usual case, without the tenth of a second that a database takes
+        with open_database(workspace) as database:
+            _define_suspects(database, lake, snapshot, files, workspace)
+            rows = fold_keys(database, settings, inventory, "FROM suspects")
+        return damages(_there(rows, Provenance.read(inventory).listed_at))
 
 
 def damage_after_some(
@@ -87,13 +128,20 @@ def damage_after_some(
     return damages(_there(pa.concat_tables([rows, others]).sort_by("key"), listed_at))
 
 
-def _unfolded(lake: Lake, snapshot: Snapshot | None, run: Provenance, workspace: Path) -> list[Path]:
-    """Local files of the ledger that are not in the snapshot, without the run's own."""
-    known = {run.run_id}
+def _unfolded(
+    lake: Lake,
+    snapshot: Snapshot | None,
+    bucket: str,
+    workspace: Path,
+    own: str = "",
+    thoroughly: bool = False,
+) -> list[Path]:
+    """Local files of the ledger that are not in the snapshot, without that of the run `own`."""
+    known = {own}
     if snapshot is not None:
         known |= {*snapshot.folded, *(each.run_id for each in snapshot.since(lake))}
-    files = [file for file in ledger_files(lake, run.bucket) if run_of(file.name) not in known]
-    return [file.path for file in usable_files(lake, run.bucket, files, workspace)[0]]
+    files = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in known]
+    return [file.path for file in usable_files(lake, bucket, files, workspace, thoroughly)[0]]
 
 
 def _knows_damage(lake: Lake, snapshot: Snapshot | None, workspace: Path) -> bool:
@@ -169,3 +217,11 @@ def damaged_now(lake: Lake, snapshot: Snapshot) -> list[Damage]:
         rows = database.execute("FROM now WHERE damaged_at IS NOT NULL ORDER BY key, version_id")
         table = rows.to_arrow_table().select(SNAPSHOT.names).cast(SNAPSHOT)
     return damages(_there(table, snapshot.provenance.listed_at))
+
+
+def damage_rows(bucket: str, damaged: Sequence[Damage]) -> list[dict[str, object]]:
+    """What is shown of the first damaged objects of a bucket."""
+    return [
+        {"bucket": bucket, **{name: getattr(each, name) for name in DAMAGE_COLUMNS[1:]}}
+        for each in damaged[:_SHOWN]
+    ]

@@ -6,6 +6,7 @@ The comparison itself is in `compare`.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,9 @@ from fixity.clock import utc_now
 from fixity.lake import Lake
 from fixity.lake.paths import report_file, stats_file
 from fixity.ledger.current import current_checksums
+from fixity.ledger.damage import Damage, known_damage
+from fixity.ledger.fold import Settings
+from fixity.ledger.unread import unread
 from fixity.reports import Outcome, Side, compare, stats
 from fixity.reports.ages import Evidence
 from fixity.tables import Provenance, TableUnreadable, naming_the_unreadable
@@ -28,7 +32,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class PairReport:
     """A report that was kept: its outcome, the two tables and their ages, and its files' names in the lake.
-    left_out: files of a side's ledger that could not be read, with the reason, for people.
+    left_out: files of a side's ledger that could not be read, with the reason, for people. damaged: the
+    objects of each bucket that are known to be damaged. unread: how many could not be read, by reason.
     """
 
     outcome: Outcome
@@ -39,6 +44,8 @@ class PairReport:
     stats: str
     ages: dict[str, datetime | None]
     left_out: dict[str, list[str]]
+    damaged: dict[str, list[Damage]]
+    unread: dict[str, int]
 
     @property
     def all_left_out(self) -> list[str]:
@@ -46,9 +53,12 @@ class PairReport:
         return [text for texts in self.left_out.values() for text in texts]
 
 
-def make_report(lake: Lake, pair: Pair, now: Callable[[], datetime] = utc_now) -> PairReport:
+def make_report(
+    lake: Lake, pair: Pair, settings: Settings, now: Callable[[], datetime] = utc_now
+) -> PairReport:
     """Compare the newest tables of a pair's two buckets, and keep the report of today (UTC).
 
+    Arguments: `settings`, by which checks of the source are folded; the replica has the same algorithm.
     Replaces the report of the same day, and the one under LATEST.
     Leaves out a file of a ledger that cannot be read, and names it in the report; the verdict is red then.
     Raises TableMissing if a side was not checked yet, TableUnreadable, LakeError.
@@ -65,6 +75,12 @@ def make_report(lake: Lake, pair: Pair, now: Callable[[], datetime] = utc_now) -
         outcome, (source_table, source), (replica_table, replica), left_out = compared
         ages = Evidence.of(source_table, source.listed_at).by_name("source")
         ages |= Evidence.of(replica_table, replica.listed_at).by_name("replica")
+        damaged = {
+            bucket: known_damage(lake, bucket, settings, workspace) for bucket in (pair.source, pair.replica)
+        }
+        reasons = Counter[str]()
+        if outcome.counts.failed_source or outcome.counts.failed_replication:
+            reasons += Counter(unread(source_table)) + Counter(unread(replica_table))
         lake.put(csv, outcome.csv, replace=True)
         figures = {
             **stats(outcome.counts),
@@ -74,7 +90,9 @@ def make_report(lake: Lake, pair: Pair, now: Callable[[], datetime] = utc_now) -
         lake.put_text(stats_name, json.dumps(figures, indent=2) + "\n", replace=True)
     lake.copy(csv, latest_csv)
     lake.copy(stats_name, stats_file(pair.name, None))
-    return PairReport(outcome, source, replica, csv, latest_csv, stats_name, ages, left_out)
+    return PairReport(
+        outcome, source, replica, csv, latest_csv, stats_name, ages, left_out, damaged, dict(reasons)
+    )
 
 
 _Table = tuple[Path, Provenance]

@@ -5,7 +5,7 @@ Running the checks and raising alarms do not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +26,8 @@ class Verdict:
 
 
 _MEANINGS = {
+    "something_compared": "Objects were compared, unless both sides are empty",
+    "no_damage": "No object of either side is known to be damaged",
     "no_mismatches": "No object's checksum differs between source and replica",
     "no_missing_source": "No object of the replica is missing in the source, unless too new to be expected",
     "no_missing_replica": "No object of the source is missing in the replica, unless too new to be expected",
@@ -41,18 +43,24 @@ def check_names() -> dict[str, str]:
     return dict(_MEANINGS)
 
 
-def verdict(counts: Counts, left_out: Sequence[str] = ()) -> list[Verdict]:
-    """The checks of a report. `left_out`: files of the ledgers that could not be read.
+def verdict(
+    counts: Counts, left_out: Sequence[str] = (), damaged: Mapping[str, int] | None = None, reasons: str = ""
+) -> list[Verdict]:
+    """The checks of a report.
 
-    Such a file may have a newer check of any object, so no report without it is verified.
-    Pending objects fail no check: the next report after the lag compares them. `all_checked` mentions them,
-    because they were not compared.
+    Arguments: `left_out`, files of the ledgers that could not be read; `damaged`, how many objects of each
+    bucket are known to be damaged; `reasons`, why objects could not be read.
+    A file that was left out may have a newer check of any object, so no report without it is verified.
+    Pending objects fail no check if others were compared: the next report after the lag compares them.
+    `all_checked` mentions them, because they were not compared.
     """
     failures = counts.failed_source + counts.failed_replication
     pending = (
         f"; {_objects(counts.pending)} pending, not expected on both sides yet" if counts.pending else ""
     )
     return [
+        _something_compared(counts),
+        _no_damage(damaged or {}),
         _check("no_mismatches", "ERROR", counts.mismatches, "differ between source and replica"),
         _check("no_missing_source", "ERROR", counts.missing_source, "missing in the source"),
         _check("no_missing_replica", "ERROR", counts.missing_replica, "missing in the replica"),
@@ -60,12 +68,28 @@ def verdict(counts: Counts, left_out: Sequence[str] = ()) -> list[Verdict]:
             "no_failures",
             "ERROR",
             failures,
-            f"not readable: {counts.failed_source} in the source, {counts.failed_replication} in the replica",
+            f"not readable: {counts.failed_source} in the source, {counts.failed_replication} in the replica"
+            + (f" ({reasons})" if reasons else ""),
         ),
         _check("all_checked", "WARN", counts.not_checked, "skipped on a side", pending),
         _check("all_comparable", "WARN", counts.incomparable, "with checksums that cannot be compared"),
         _ledger_readable(left_out),
     ]
+
+
+def _something_compared(counts: Counts) -> Verdict:
+    """Red where either side has objects and not one was compared: such a report proves nothing."""
+    name = "something_compared"
+    passed = not counts.rows or bool(counts.matches + counts.mismatches)
+    others = ", ".join(f"{count:,} {status}" for status, count in counts.by_status().items() if count)
+    text = _MEANINGS[name] if passed else f"not one object was compared: {others}"
+    return Verdict(name, passed, "ERROR", text, rows=0 if passed else counts.rows)
+
+
+def _no_damage(damaged: Mapping[str, int]) -> Verdict:
+    rows = sum(damaged.values())
+    where = ", ".join(f"{count:,} of {bucket}" for bucket, count in damaged.items() if count)
+    return _check("no_damage", "ERROR", rows, f"known to be damaged: {where}")
 
 
 def _ledger_readable(left_out: Sequence[str]) -> Verdict:

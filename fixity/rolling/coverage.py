@@ -12,7 +12,7 @@ from fixity.clock import utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database
 from fixity.ledger import ready
-from fixity.ledger.damage import damaged_now
+from fixity.ledger.damage import Damage, damaged_now
 from fixity.ledger.fold import settings_of
 from fixity.ledger.views import view_now
 from fixity.rolling.lease import last_roll, leases
@@ -51,6 +51,7 @@ class BucketCoverage:
     days_to_go: float | None
     silent: float | None
     ledger: list[str] = field(default_factory=list)
+    damage: list[Damage] = field(default_factory=list)
 
     @property
     def is_right(self) -> bool:
@@ -86,7 +87,8 @@ def bucket_coverage(
     *counts, oldest, newest, in_a_week = row
     figures = dict(zip(_COUNTS, counts, strict=True))
     # Objects that are newer than the inventory may be damaged too.
-    figures["damaged"] = max(figures["damaged"], len(damaged_now(lake, snapshot)))
+    damage = damaged_now(lake, snapshot)
+    figures["damaged"] = max(figures["damaged"], len(damage))
     due, never = figures["due"], figures["never"]
     waiting = due + never
     return BucketCoverage(
@@ -97,6 +99,7 @@ def bucket_coverage(
         days_to_go=0.0 if not waiting else waiting * _WEEK / in_a_week if in_a_week else None,
         silent=_silent(lake, bucket, moment),
         ledger=ledger,
+        damage=damage,
     )
 
 

@@ -65,7 +65,10 @@ def test_every_kind_of_difference_is_told_apart_in_one_report(
         "mismatches": 1,
     }
     assert (said["failed_source"], said["failed_replication"]) == (1, 1)  # both failed: once in each figure
+    assert said["reasons"] == {"AccessDenied": 2}
     assert _checks(result) == {
+        "something_compared": True,
+        "no_damage": True,
         "no_mismatches": False,
         "no_missing_source": False,
         "no_missing_replica": False,

@@ -10,7 +10,8 @@ import dagster as dg
 import pytest
 
 from devstack.stub_s3 import StubS3
-from tests.platform import Platform, read_report, report_metadata
+from jobs.names import CHECKSUMS_JOB
+from tests.platform import PAIR, Platform, read_report, report_metadata
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -80,7 +81,10 @@ def test_an_archived_object_is_not_checked_rather_than_failed(
     (row,) = read_report(report_metadata(result)["csv"])
     assert row["status"] == "not_checked" and "Archived" in row["detail"]
     failed = {check.check_name for check in result.get_asset_check_evaluations() if not check.passed}
-    assert failed == {"all_checked"}
+    assert failed == {"all_checked", "something_compared"}
+    of_bucket = stubbed.run(instance, CHECKSUMS_JOB, PAIR).get_asset_check_evaluations()
+    (red,) = [check for check in of_bucket if not check.passed]
+    assert (red.check_name, red.description) == ("all_read", "Archived: 1")
 
 
 def test_what_is_newer_than_the_lag_is_pending(

@@ -62,6 +62,8 @@ def test_a_clean_pair_passes_every_check() -> None:
         [check.name for check in checks]
         == list(check_names())
         == [
+            "something_compared",
+            "no_damage",
             "no_mismatches",
             "no_missing_source",
             "no_missing_replica",
@@ -75,8 +77,33 @@ def test_a_clean_pair_passes_every_check() -> None:
     assert [check.description for check in checks] == list(check_names().values())
 
 
-def test_an_empty_source_passes_every_check() -> None:
+def test_two_empty_sides_pass_every_check() -> None:
     assert all(check.passed for check in verdict(Counts()))
+
+
+@pytest.mark.parametrize(
+    "status", ["incomparable", "not_checked", "pending", "failed_source", "missing_replica"]
+)
+def test_a_comparison_of_nothing_is_red_and_says_why(status: str) -> None:
+    counts = Counts(total_objects=1200, rows=1200, **{status: 1200})
+    (first, *_) = verdict(counts)
+    assert (first.name, first.passed, first.severity) == ("something_compared", False, "ERROR")
+    assert first.description == f"not one object was compared: 1,200 {status}"
+    for compared in ({"matches": 1}, {"mismatches": 1}):
+        assert verdict(replace(counts, **compared, rows=1201))[0].passed
+
+
+def test_damage_that_both_sides_share_is_red() -> None:
+    (failed,) = [check for check in verdict(CLEAN, damaged={"a": 1, "b": 1, "c": 0}) if not check.passed]
+    assert (failed.name, failed.severity) == ("no_damage", "ERROR")
+    assert failed.description == "2 objects known to be damaged: 1 of a, 1 of b"
+
+
+def test_why_objects_could_not_be_read_is_said() -> None:
+    checks = {
+        check.name: check for check in verdict(replace(CLEAN, failed_source=50), reasons="AccessDenied: 50")
+    }
+    assert checks["no_failures"].description.endswith("50 in the source, 0 in the replica (AccessDenied: 50)")
 
 
 @pytest.mark.parametrize(

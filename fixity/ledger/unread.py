@@ -1,0 +1,33 @@
+"""How many objects a table of checks could not read, and why. What was read does not belong here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from fixity.buckets.base import CHANGED, DELETED
+from fixity.tables import FAILED, SKIPPED
+
+
+def unread(table: Path) -> dict[str, int]:
+    """How many objects could not be read, by reason."""
+    return _reasons(table, FAILED)
+
+
+def all_unread(table: Path) -> dict[str, int]:
+    """The same, with the objects that were skipped if not one object was read.
+
+    Objects that are no longer as they were listed do not count: there was nothing to read.
+    """
+    found = unread(table)
+    skipped = _reasons(table, SKIPPED)
+    if sum(skipped.values()) + sum(found.values()) < pq.read_metadata(table).num_rows:
+        return found
+    return found | {reason: count for reason, count in skipped.items() if reason not in (CHANGED, DELETED)}
+
+
+def _reasons(table: Path, status: str) -> dict[str, int]:
+    rows = pq.read_table(table, columns=["error_code"], filters=[("status", "==", status)])
+    return dict(sorted(Counter(code or "unknown" for code in rows.column("error_code").to_pylist()).items()))

@@ -1,0 +1,69 @@
+"""The exit status follows every red check, and damaged objects are named with when they were last right."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.fixity_cli.test_rolling_verbs import fixity
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    """A folder with a catalog of a pair of local buckets with the same two objects."""
+    for side in ("a", "b"):
+        (tmp_path / side).mkdir()
+        for key in ("right", "wrong"):
+            (tmp_path / side / key).write_text(key)
+    (tmp_path / "fixity.yaml").write_text(
+        "lake: ./lake\nbuckets: {a: {path: a, fixity_every: 90d}, b: {path: b}}\n"
+        "pairs: {a: {replica: b, replication_lag: 0s}}\n"
+    )
+    return tmp_path
+
+
+def damage(file: Path) -> None:
+    """Change a file's bytes as a rotting disk does: its size and times stay."""
+    times = file.stat()
+    file.write_bytes(file.read_bytes().upper())
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_damage_that_both_sides_share_is_status_1_and_named_by_all_commands(pair: Path) -> None:
+    assert fixity(pair, "verify", "a").returncode == 0
+    for side in ("a", "b"):
+        damage(pair / side / "wrong")
+    verified = fixity(pair, "verify", "a")
+    assert verified.returncode == 1 and "Matches:            2" in verified.stdout
+    reported = fixity(pair, "report", "a")
+    covered = fixity(pair, "coverage")
+    for done, buckets in ((verified, "ab"), (reported, "ab"), (covered, "a")):
+        assert done.returncode == 1
+        damaged = [line for line in done.stderr.splitlines() if line.startswith("damaged: ")]
+        assert [line.partition(": last right 20")[0] for line in damaged] == [
+            f"damaged: wrong of {bucket}" for bucket in buckets
+        ]
+    assert "red: no_damage of checksums[b]: 1 damaged\n" in verified.stderr
+    red = "red: no_damage of fixity_report[a]: 2 objects known to be damaged: 1 of a, 1 of b\n"
+    assert red in verified.stderr and red in reported.stderr
+
+
+def test_a_comparison_of_nothing_is_status_1_with_its_reason(pair: Path) -> None:
+    catalog = pair / "fixity.yaml"
+    catalog.write_text(catalog.read_text().replace("0s", "1h"))
+    for key in ("right", "wrong"):
+        (pair / "b" / key).unlink()
+    done = fixity(pair, "verify", "a")
+    assert done.returncode == 1 and "Pending:            2" in done.stdout
+    assert (
+        "red: something_compared of fixity_report[a]: not one object was compared: 2 pending" in done.stderr
+    )
+
+
+def test_coverage_of_no_bucket_is_wrong_usage(pair: Path) -> None:
+    catalog = pair / "fixity.yaml"
+    catalog.write_text(catalog.read_text().replace(", fixity_every: 90d", ""))
+    done = fixity(pair, "coverage")
+    assert done.returncode == 2 and "no bucket has `fixity_every`" in done.stderr
