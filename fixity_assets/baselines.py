@@ -59,7 +59,15 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
                 attributes = open_attributes(stores.catalog.catalog, bucket, threads)
                 listed = selected.objects(store, workspace)
                 taken = take_baselines(
-                    Gathering(name, store, attributes, threads, bucket.algorithm, context.log.info),
+                    Gathering(
+                        name,
+                        store,
+                        attributes,
+                        threads,
+                        bucket.algorithm,
+                        context.log.info,
+                        bucket.records_in,
+                    ),
                     Objects(listed, selected.everything, selected.gone(listed), partial(is_excluded, bucket)),
                     kept_in,
                     selected.scratch,

@@ -97,6 +97,11 @@ class Bucket(Part):
     """Archived objects: skip them, or restore and then read them."""
     restore: Restore = Restore()
     """How archived objects are restored."""
+    records_in: (
+        tuple[Literal["object-tagging", "object-metadata", "s3-checksum", "object-etag"], ...] | None
+    ) = None
+    """The kinds of the objects' own records that ingest looks for; by default all, but tags only where there
+    are signs of records in them."""
     write_tags: bool = False
     """Whether ingest writes the checksums that it computed into the objects' tags."""
     engine: Literal["stream", "s3_batch", "step_functions"] = "stream"
@@ -148,6 +153,7 @@ class Bucket(Part):
             "versions: all": self.versions == "all",
             "min_bandwidth": "min_bandwidth" in self.model_fields_set,
             "archived: restore": self.archived == "restore",
+            "records_in": self.records_in is not None,
             "write_tags": self.write_tags,
         }
         wrong = [f"`{key}`" for key, is_given in given.items() if is_given]

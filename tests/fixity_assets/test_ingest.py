@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from devstack.faulty_proxy import FaultyProxy
 from devstack.moto_server import MotoServer
 from devstack.seaweedfs import REGION
 from fixity.errors import WrongUsage
@@ -397,3 +398,18 @@ def test_an_object_put_by_a_plain_client_is_proved_and_tagged_by_its_md5_as_medi
     tags = plain.get_object_tagging(Bucket=archive.real_name, Key="film")["TagSet"]
     assert {tag["Key"]: tag["Value"] for tag in tags if tag["Key"] == "computed-md5"} == {"computed-md5": MD5}
     assert {tag["Key"] for tag in tags} == {"computed-md5", "computed-md5-last-modified"}
+
+
+def test_an_ingest_by_records_given_by_hand_costs_one_request_an_object(
+    platform: Platform, instance: dg.DagsterInstance, faulty_proxy: FaultyProxy
+) -> None:
+    for number in range(20):
+        put(platform, f"k{number:02}")
+    platform.endpoint_url = faulty_proxy.endpoint_url
+    platform.bucket_settings = {"records_in": []}
+    keep_given(lake_of(platform), PAIR, read_given(f"key,checksum\nk00,{SHA256}\n", "list.csv"))
+    rows, _, _ = ingest(platform, instance)
+    assert shown(rows["k00"]) == ("MATCHED", "api")
+    assert {shown(row) for key, row in rows.items() if key != "k00"} == {("SKIPPED", "none")}
+    asked = sorted((seen.method, str(seen.key)) for seen in faulty_proxy.requests if seen.key)
+    assert asked == [("GET", f"k{number:02}") for number in range(20)]

@@ -45,7 +45,7 @@ class Head:
     encryption: `AES256`, `aws:kms`, …, None if the store names none. checksums: those stored at upload, in
     base64 as in S3's answer; whole: whether they are of the whole object, not of its parts. restore_ongoing:
     None if no restore was ever requested; restored_until: in UTC. parts: of a multipart upload, None if the
-    store does not say.
+    store does not say. tags: how many it has, 0 also if the store does not say.
     """
 
     size: int | None
@@ -60,6 +60,7 @@ class Head:
     checksums: Mapping[Algorithm, str]
     whole: bool
     parts: int | None
+    tags: int = 0
 
 
 class Unanswered(ObjectUnreadable):
@@ -198,6 +199,7 @@ def _head(answer: Mapping[str, Any]) -> Head:
         checksums={algorithm: answer[name] for name, algorithm in _CHECKSUMS.items() if answer.get(name)},
         whole=answer.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT",
         parts=answer.get("PartsCount"),
+        tags=answer.get("TagCount", 0),
     )
 
 

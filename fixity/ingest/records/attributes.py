@@ -3,36 +3,59 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from fixity.buckets import ListedObject, ObjectUnreadable
+from fixity.buckets import ListedObject, ObjectSkipped, ObjectUnreadable
 from fixity.buckets.s3.attributes import Attributes, Head
 from fixity.catalog import Algorithm
 from fixity.ingest.records.record import Record, Source, record_of
 
 _NAMED: tuple[Algorithm, ...] = ("MD5", "SHA1", "SHA256", "SHA512", "CRC32", "CRC32C", "CRC64NVME")
 _MD5 = re.compile(r"[0-9a-f]{32}")
+OF_OBJECTS: tuple[Source, ...] = ("object-tagging", "object-metadata", "s3-checksum", "object-etag")
+"""The kinds of records that an object has itself."""
 TAG = "computed-"
 """The beginning of tags with a checksum, such as `computed-md5`."""
 
 
-def attribute_records(attributes: Attributes, item: ListedObject) -> list[Record]:
+def attribute_records(
+    attributes: Attributes, item: ListedObject, wanted: Collection[Source] = OF_OBJECTS, ask_tags: bool = True
+) -> list[Record]:
     """The records in an object's tags, metadata, stored checksum and ETag.
 
+    Arguments: `wanted` kinds of records; `ask_tags`, False to ask for tags only where HEAD counts some.
     If a request fails, the result is a record with a problem: there may be a record that could not be read.
     Raises ObjectSkipped (changed or gone since it was listed), BucketUnreachable.
     """
     records: list[Record] = []
-    try:
-        head = attributes.head(item.key, item.version_id, item.etag)
-        records += from_head(item, head)
-    except ObjectUnreadable as error:
-        records.append(_problem(item, "object-metadata", "HEAD", error))
+    if {*wanted} != {"object-tagging"}:
+        try:
+            head = attributes.head(item.key, item.version_id, item.etag)
+            records += (record for record in from_head(item, head) if record.source in wanted)
+            ask_tags |= head.tags > 0
+        except ObjectUnreadable as error:
+            records.append(_problem(item, "object-metadata", "HEAD", error))
+            ask_tags = True
+    if "object-tagging" not in wanted or not ask_tags:
+        return records
     try:
         records += from_tags(item, attributes.tags(item.key, item.version_id))
     except ObjectUnreadable as error:
         records.append(_problem(item, "object-tagging", "tags", error))
     return records
+
+
+def has_tag_records(attributes: Attributes, item: ListedObject) -> bool:
+    """Whether an object has records in its tags, or may have: they could not be read.
+
+    Raises BucketUnreachable.
+    """
+    try:
+        return any(from_tags(item, attributes.tags(item.key, item.version_id)))
+    except ObjectSkipped:
+        return False
+    except ObjectUnreadable:
+        return True
 
 
 def from_tags(item: ListedObject, tags: dict[str, str]) -> Iterator[Record]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
+from math import isqrt
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,18 +20,22 @@ import pyarrow.parquet as pq
 from fixity.buckets import BucketReader, ListedObject, listed_objects
 from fixity.buckets.s3.attributes import Attributes
 from fixity.catalog import Algorithm
+from fixity.ingest.records.attributes import attribute_records, has_tag_records
 from fixity.ingest.records.by_hand import given_records
 from fixity.ingest.records.manifests import find_manifests, is_of_manifest, manifest_records
 from fixity.ingest.records.parts import PART_OBJECTS, RECORDS, GatheredParts, records_table
-from fixity.ingest.records.record import Record
+from fixity.ingest.records.record import Record, Source
 from fixity.lake import Lake
 from fixity.lake.database import open_database
+from fixity.lake.latest import latest_table
+from fixity.lake.paths import baselines_folder
 from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.ledger.inventory import Wanted
-from fixity.tables import BASELINES, Provenance
+from fixity.tables import BASELINES, Provenance, naming_the_unreadable
 
 _SQL = Path(__file__).with_suffix(".sql")
 _BATCH = 10_000  # records in memory at a time
+_SAMPLE = 100  # objects, the most that are asked for tags to see if there are records in them
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class Gathering:
 
     name: in the catalog. attributes: None for a store that has none. threads: requests at once.
     algorithm: the bucket's own, which comes first among records of one kind. log: gets messages for people.
+    records_in: the kinds of the objects' own records to look for, as in the catalog; None for all, but then
+    tags are asked for only where there are signs of records in them.
     """
 
     name: str
@@ -56,6 +64,7 @@ class Gathering:
     threads: int
     algorithm: Algorithm
     log: Callable[[str], None] = lambda text: None
+    records_in: tuple[Source, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,10 +97,10 @@ def take_baselines(
     Returns the table, sorted by key and rank, in `workspace`.
     Raises BucketUnreachable, LakeError.
     """
-    store, attributes, preferred = gathering.store, gathering.attributes, gathering.algorithm
+    store, preferred = gathering.store, gathering.algorithm
     found = workspace / "records.parquet"
     parts = GatheredParts(lake, scratch, objects.listed, preferred, workspace)
-    if parts.kept and attributes is not None:
+    if parts.kept:
         gathering.log(
             f"{gathering.name}: continues after {parts.kept:,} parts that an earlier attempt gathered"
         )
@@ -105,10 +114,11 @@ def take_baselines(
                 writer.write_table(records_table(batch, preferred))
 
         write(given_records(lake, gathering.name, workspace))
+        look = _look(gathering, objects.listed, lake, workspace, pool)
         for items in _items(objects.listed):
             of_manifests += [item for item in items if item.is_latest and is_of_manifest(item.key)]
-            if attributes is not None:
-                writer.write_table(parts.records(attributes, done, items, pool))
+            if look is not None:
+                writer.write_table(parts.records(look, done, items, pool))
             done += len(items)
             progress(done)
         if not objects.everything:
@@ -116,6 +126,55 @@ def take_baselines(
         manifests = find_manifests(of_manifests)
         write(chain.from_iterable(manifest_records(store, manifest) for manifest in manifests))
     return _table(found, objects, workspace)
+
+
+def _look(
+    gathering: Gathering, listed: Path, lake: Lake, workspace: Path, threads: Executor
+) -> Callable[[ListedObject], list[Record]] | None:
+    """Asks for an object's own records; None if there are none to look for.
+
+    Raises BucketUnreachable, LakeError.
+    """
+    attributes, wanted = gathering.attributes, gathering.records_in
+    if attributes is None or wanted == ():
+        return None
+    if wanted is not None:
+        return partial(attribute_records, attributes, wanted=wanted)
+    sample = _sample(listed, workspace)
+    has_some = partial(has_tag_records, attributes)
+    ask_tags = _tags_were_seen(lake, gathering.name, workspace) or any(threads.map(has_some, sample))
+    if not ask_tags and sample:
+        gathering.log(
+            f"{gathering.name}: no records in the tags of {len(sample):,} objects, spread over the bucket. "
+            "Others are asked for tags only if the store says that they have some. To ask for all, name "
+            "object-tagging in `records_in`."
+        )
+    return partial(attribute_records, attributes, ask_tags=ask_tags)
+
+
+def _sample(listed: Path, workspace: Path) -> list[ListedObject]:
+    """A few objects, spread over an inventory: of a small one many, of a large one 100."""
+    rows = pq.read_metadata(listed).num_rows
+    count = min(rows, isqrt(rows) + 1, _SAMPLE)
+    places = [rows * number // count for number in range(count)]
+    columns = ", ".join(ListedObject.__slots__)
+    with open_database(workspace) as database:
+        found = database.execute(
+            f"SELECT {columns} FROM read_parquet(?) WHERE file_row_number IN (SELECT unnest(?))",
+            [str(listed), places],
+        )
+        return list(listed_objects(found.to_arrow_table()))
+
+
+def _tags_were_seen(lake: Lake, bucket: str, workspace: Path) -> bool:
+    """Whether the newest run over the whole bucket found records in tags."""
+    name = latest_table(lake, baselines_folder(bucket))
+    if name is None:
+        return False
+    file = lake.fetch(name, workspace)
+    with naming_the_unreadable(file):
+        seen = pq.read_table(file, columns=["recorded_as"], filters=[("recorded_as", "=", "object-tagging")])
+    return bool(seen.num_rows)
 
 
 def _table(records: Path, objects: Objects, workspace: Path) -> Baselines:

@@ -1,4 +1,4 @@
-"""Gathers the records of the objects themselves part by part, with two requests for each object.
+"""Gathers the records of the objects themselves part by part, with one or two requests for each object.
 
 Each part is kept in the lake's scratch at once, so a re-execution of a killed run continues after the last
 part. The kinds of records and their order belong to `attributes` and `record`.
@@ -15,9 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.buckets import ListedObject, ObjectSkipped
-from fixity.buckets.s3.attributes import Attributes
 from fixity.catalog import Algorithm
-from fixity.ingest.records.attributes import attribute_records
 from fixity.ingest.records.record import Record, rank
 from fixity.lake import Lake
 from fixity.tables import Provenance
@@ -73,16 +71,21 @@ class GatheredParts:
         return len(self._kept)
 
     def records(
-        self, attributes: Attributes, first: int, items: list[ListedObject], threads: Executor
+        self,
+        look: Callable[[ListedObject], list[Record]],
+        first: int,
+        items: list[ListedObject],
+        threads: Executor,
     ) -> pa.Table:
         """The records of `items`, which stand in the inventory from row `first` on.
 
+        Arguments: `look` asks for the records of an object.
         Raises BucketUnreachable, LakeError; the parts gathered until then stay.
         """
         name = f"{self._folder}{first:012d}-{len(items)}.parquet"
         if name in self._kept:
             return pq.read_table(self._lake.fetch(name, self._workspace))
-        gathered = threads.map(_looking(attributes), items)
+        gathered = threads.map(_looking(look), items)
         table = records_table(chain.from_iterable(gathered), self._preferred)
         file = self._workspace / "gathered.parquet"
         pq.write_table(table, file)
@@ -95,11 +98,11 @@ def gathered_scratch(scratch: str) -> str:
     return f"{scratch}baselines/"
 
 
-def _looking(attributes: Attributes) -> Callable[[ListedObject], list[Record]]:
-    def look(item: ListedObject) -> list[Record]:
+def _looking(look: Callable[[ListedObject], list[Record]]) -> Callable[[ListedObject], list[Record]]:
+    def look_if_there(item: ListedObject) -> list[Record]:
         try:
-            return attribute_records(attributes, item)
+            return look(item)
         except ObjectSkipped as error:  # reading it will give the same error
             return [Record(item.key, item.version_id, None, None, "object-metadata", "HEAD", str(error))]
 
-    return look
+    return look_if_there

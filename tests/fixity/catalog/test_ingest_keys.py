@@ -36,6 +36,8 @@ def test_the_example_is_a_good_catalog() -> None:
         ),
         ("chunk_size: 1KiB", "buckets.a.chunk_size: '1KiB' is too small: 1048576 at least"),
         ("path: x, archived: restore", "is a local directory and cannot have `archived: restore`"),
+        ("records_in: [tags]", "buckets.a.records_in[0]: 'tags' is not possible: one of object-tagging, "),
+        ("path: x, records_in: []", "is a local directory and cannot have `records_in`"),
         ("path: x, write_tags: true", "is a local directory and cannot have `write_tags`"),
     ],
 )

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -22,8 +23,11 @@ from fixity.catalog import Algorithm, Store
 from fixity.catalog.clients import s3_client
 from fixity.ingest.records import Gathering, Objects, take_baselines
 from fixity.ingest.records.parts import gathered_scratch
+from fixity.ingest.records.record import Source
 from fixity.lake import LocalLake
+from fixity.lake.paths import baselines_file
 from fixity.ledger.inventory import take_inventory
+from fixity.tables import BASELINES, Provenance
 from tests.conftest import MakeBucket
 from tests.fixity.support import s3_store
 
@@ -35,7 +39,12 @@ SCRATCH = "scratch/r/"
 
 
 def gather(
-    endpoint_url: str, bucket: str, folder: Path, inventory: str, preferred: Algorithm = "SHA256"
+    endpoint_url: str,
+    bucket: str,
+    folder: Path,
+    inventory: str,
+    preferred: Algorithm = "SHA256",
+    records_in: tuple[Source, ...] | None = None,
 ) -> tuple[list[tuple[object, ...]], list[str]]:
     """Gather the records of a bucket, parts of five objects; gives them, and what was said."""
     lake = LocalLake(folder)
@@ -44,7 +53,7 @@ def gather(
     with pytest.MonkeyPatch.context() as patch, lake.workspace() as workspace:
         patch.setattr(fixity.ingest.records.collect, "PART_OBJECTS", 5)
         taken = take_baselines(
-            Gathering("b", store, Attributes(s3, bucket), 1, preferred, said.append),
+            Gathering("b", store, Attributes(s3, bucket), 1, preferred, said.append, records_in),
             Objects(lake.fetch(inventory, workspace), everything=True),
             lake,
             SCRATCH,
@@ -148,3 +157,71 @@ def test_what_was_gathered_of_another_listing_or_for_another_algorithm_is_not_ta
     by_md5, said = gather(bucket.proxy.endpoint_url, bucket.name, bucket.folder, bucket.inventory, "MD5")
     assert (bucket.asked_for(), said) == (keys(0, 20), [])
     assert {rank for _, algorithm, *_, rank in by_md5 if algorithm == "MD5"} == {500}
+
+
+class Untagged(Bucket):
+    """Sixty objects behind the proxy, of which only `k01` has a tag, and their inventory."""
+
+    def __init__(self, s3: S3Client, name: str, proxy: FaultyProxy, folder: Path) -> None:
+        self.name, self.proxy, self.folder = name, proxy, folder
+        for number in range(60):
+            s3.put_object(Bucket=name, Key=f"k{number:02}", Body=b"1")
+        s3.put_object(Bucket=name, Key="k01", Body=b"1", Tagging=f"computed-md5={MD5}")
+        self.inventory = self.take_inventory("i")
+        self.lake = LocalLake(folder)
+
+    def requests(self, records_in: tuple[Source, ...] | None = None) -> tuple[int, int, list[object]]:
+        """Gather; gives the HEADs, the requests for tags, and the objects with records in tags."""
+        self.proxy.forget()
+        self.lake.remove(SCRATCH)
+        records, _ = gather(
+            self.proxy.endpoint_url, self.name, self.folder, self.inventory, records_in=records_in
+        )
+        heads = len(self.asked_for())
+        tags = [record[0] for record in records if record[3] == "object-tagging"]
+        return heads, len([seen for seen in self.proxy.requests if seen.key]) - heads, tags
+
+
+MD5 = hashlib.md5(b"1").hexdigest()
+
+
+@pytest.fixture
+def untagged(s3: S3Client, make_bucket: MakeBucket, faulty_proxy: FaultyProxy, tmp_path: Path) -> Untagged:
+    return Untagged(s3, make_bucket(), faulty_proxy, tmp_path / "lake")
+
+
+def test_only_a_sample_and_objects_that_have_tags_are_asked_for_tags(untagged: Untagged) -> None:
+    assert untagged.requests() == (60, 8 + 1, ["k01"])
+
+
+@pytest.mark.parametrize(
+    ("records_in", "requests"),
+    [
+        ((), (0, 0, [])),
+        (("object-etag", "s3-checksum"), (60, 0, [])),
+        (("object-tagging",), (0, 60, ["k01"])),
+    ],
+)
+def test_the_catalog_says_which_records_of_objects_are_asked_for(
+    untagged: Untagged, records_in: tuple[Source, ...], requests: tuple[int, int, list[object]]
+) -> None:
+    assert untagged.requests(records_in) == requests
+
+
+def test_where_the_last_run_found_records_in_tags_all_are_asked_for_them(untagged: Untagged) -> None:
+    with untagged.lake.workspace() as workspace:
+        listed = Provenance.read(untagged.lake.fetch(untagged.inventory, workspace))
+        row = {"key": "k01", "listed": True, "recorded_as": "object-tagging", "recorded_in": "tag", "rank": 0}
+        pq.write_table(pa.Table.from_pylist([row], listed.attach(BASELINES)), workspace / "before.parquet")
+        untagged.lake.put(baselines_file("b", "before"), workspace / "before.parquet")
+    assert untagged.requests() == (60, 60, ["k01"])
+
+
+def test_where_the_tags_of_a_sample_cannot_be_read_all_are_asked_for_them(untagged: Untagged) -> None:
+    untagged.lake.remove(SCRATCH)
+    untagged.proxy.forget()
+    untagged.proxy.fault(faults.Refuse(403, code="AccessDenied", times=None), key="k00")
+    untagged.gather()
+    assert {str(seen.key) for seen in untagged.proxy.requests if seen.method == "GET" and seen.key} == {
+        f"k{number:02}" for number in range(60)
+    }
