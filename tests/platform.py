@@ -99,7 +99,7 @@ def report_metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     }
 
 
-def read_report(file: str | Path) -> list[dict[str, str]]:
+def read_report(file: str | Path, encoding: str = "utf-8") -> list[dict[str, str]]:
     """A report's rows."""
-    with Path(file).open(newline="", encoding="utf-8") as text:
-        return list(csv.DictReader(text))
+    with Path(file).open(newline="", encoding=encoding) as text:
+        return list(csv.DictReader(text, strict=True))

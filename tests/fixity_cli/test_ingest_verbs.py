@@ -186,6 +186,20 @@ def test_a_deposit_is_verified_by_directory_and_by_prefix(platform: Platform) ->
     assert (unknown.exit_code, unknown.stderr) == (2, "nowhere is not a directory\n")
 
 
+def test_the_csv_of_a_deposit_of_files_with_any_name_is_read_back(tmp_path: Path) -> None:
+    names = ["Icon\r", "a\nb", '"', " a ", "=1,2", "-"]
+    for folder in ("files", "a"):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).write_bytes(b"abc")
+    (tmp_path / "fixity.yaml").write_text("lake: ./lake\nbuckets: {a: {path: ./a}}\n")
+    done = plain("deposit", "files", "a", "--for-excel", "x.csv", folder=tmp_path)
+    place, _, said = done.stdout.partition("CSV: ")[2].partition("\n")
+    assert (done.exit_code, said) == (0, "For a spreadsheet: x.csv\n"), done.output
+    assert sorted(row["key"] for row in read_report(place)) == sorted(names)
+    assert {row["key"] for row in read_report(tmp_path / "x.csv", "utf-8-sig")} > {"'=1,2", "'-", "Icon\r"}
+
+
 def test_a_deposit_is_verified_by_a_pair_whose_source_is_a_directory(platform: Platform) -> None:
     folder = platform.folder / "files"
     folder.mkdir()

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from fixity.catalog import Bucket, Catalog
+from fixity.catalog import Bucket, Catalog, Pair
+from fixity.lake import LocalLake
+from fixity.lake.paths import report_file
 from fixity.reports.query import exploring
+from tests.fixity.reports.rows import report, row
 from tests.fixity.rolling.support import Rolling
 from tests.fixity.support import sha256
 
@@ -31,3 +34,17 @@ def test_the_history_of_a_key_shows_what_each_check_was_held_against(tmp_path: P
         assert now is not None and now.fetchall() == [differs]
         due = explorer.ask(f"SELECT {columns} FROM due WHERE key = 'a'")
         assert due is not None and due.fetchall() == [differs]
+
+
+def test_a_query_over_reports_reads_every_key_and_null_as_they_were_compared(tmp_path: Path) -> None:
+    lake = LocalLake(tmp_path / "lake")
+    keys = ["\n", " a ", '"', "#", "=1", "Icon\r", "a\r\nb"]
+    rows = [row(key, version_id=None if number % 2 else "") for number, key in enumerate(keys)]
+    lake.put(report_file("a", None), report(tmp_path, rows, rows).csv)
+    buckets = {name: Bucket(name=name) for name in ("a", "b")}
+    pairs = {"a": Pair(name="a", replica="b")}
+    catalog = Catalog(file=tmp_path / "fixity.yaml", lake="./lake", buckets=buckets, pairs=pairs)
+    with exploring(catalog, lake, list[str]().append) as explorer:
+        found = explorer.ask("SELECT key, version_id FROM reports")
+        assert found is not None
+        assert found.fetchall() == [(each["key"], each["version_id"]) for each in rows]
