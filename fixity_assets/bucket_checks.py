@@ -6,16 +6,18 @@ How checks are judged is in `fixity.ledger`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
 from fixity.humanize import reasons_text
 from fixity.ledger.damage import DAMAGE_COLUMNS, Damage, damage_rows
 from fixity.ledger.files import LeftOut
+from fixity_assets.describe import rows_table
 
 ASSET = "checksums"
 NO_DAMAGE, ALL_READ, LEDGER_READABLE = "no_damage", "all_read", "ledger_readable"
-_CHECKS = {
+CLAIMS = {
     NO_DAMAGE: "No object's bytes have changed although the object was not replaced (same version; without "
     "versions, same ETag, time and size). Stays red until a check finds the right bytes again, or the object "
     "is replaced.",
@@ -24,19 +26,7 @@ _CHECKS = {
     LEDGER_READABLE: "Every file of the bucket's ledger can be read. Without one of them, damage that it "
     "proves may be missing: restore it from a copy of the lake.",
 }
-
-
-def check_specs(buckets: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
-    """The specs of all checks, one partition for each bucket."""
-    return [
-        dg.AssetCheckSpec(name, asset=ASSET, description=text, partitions_def=buckets)
-        for name, text in _CHECKS.items()
-    ]
-
-
-def check_names() -> tuple[str, ...]:
-    """The names of all checks."""
-    return tuple(_CHECKS)
+"""The checks, and what each claims."""
 
 
 def evaluations(
@@ -47,30 +37,19 @@ def evaluations(
     Arguments: `damaged`, all damaged objects of the bucket; `not_read`, of this run, by reason; `left_out`,
     files of the ledger that cannot be read.
     """
-    yield dg.AssetCheckResult(
-        asset_key=ASSET,
-        check_name=NO_DAMAGE,
-        passed=not damaged,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{len(damaged):,} damaged" if damaged else None,
-        metadata={"damaged": len(damaged), "objects": damage_table({bucket: damaged})},
-    )
-    yield dg.AssetCheckResult(
-        asset_key=ASSET,
-        check_name=ALL_READ,
-        passed=not not_read,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=reasons_text(not_read) or None,
-        metadata={"failed": sum(not_read.values()), "reasons": not_read},
-    )
-    yield dg.AssetCheckResult(
-        asset_key=ASSET,
-        check_name=LEDGER_READABLE,
-        passed=not left_out,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description="; ".join(f"{file.name} {file.why}" for file in left_out[:5]) or None,
-        metadata={"unreadable": len(left_out)},
-    )
+    files = "; ".join(f"{file.name} {file.why}" for file in left_out[:5])
+    wrong: dict[str, tuple[str, dict[str, Any]]] = {
+        NO_DAMAGE: (
+            f"{len(damaged):,} damaged" if damaged else "",
+            {"damaged": len(damaged), "objects": damage_table({bucket: damaged})},
+        ),
+        ALL_READ: (reasons_text(not_read), {"failed": sum(not_read.values()), "reasons": not_read}),
+        LEDGER_READABLE: (files, {"unreadable": len(left_out)}),
+    }
+    for name, (text, metadata) in wrong.items():
+        yield dg.AssetCheckResult(
+            asset_key=ASSET, check_name=name, passed=not text, description=text or None, metadata=metadata
+        )
 
 
 def log_evaluations(
@@ -97,11 +76,5 @@ def log_evaluations(
 
 def damage_table(damaged: Mapping[str, Sequence[Damage]]) -> dg.TableMetadataValue:
     """The first damaged objects of each bucket, as a table of the UI."""
-    return dg.MetadataValue.table(
-        records=[
-            dg.TableRecord({name: str(value or "") for name, value in row.items()})
-            for bucket, each in damaged.items()
-            for row in damage_rows(bucket, each)
-        ],
-        schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in DAMAGE_COLUMNS]),
-    )
+    rows = (row for bucket, each in damaged.items() for row in damage_rows(bucket, each))
+    return rows_table(rows, [dg.TableColumn(name) for name in DAMAGE_COLUMNS])

@@ -13,19 +13,16 @@ The lake keeps the table as `checksums/<bucket>/<run id>.parquet`, which is the 
 Re-executing a failed run from failure continues after the last part that was kept.
 """
 
-import warnings
 from typing import Any
 
 import dagster as dg
 
 from fixity.tables import CHECKSUMS
-from fixity_assets.bucket_checks import ASSET, check_names, check_specs
+from fixity_assets.bucket_checks import ASSET, CLAIMS
 from fixity_assets.checksums_keep import keep_table
 from fixity_assets.checksums_read import hash_objects, plan_shards
 from fixity_assets.checksums_run import ChecksumsConfig
-from fixity_assets.describe import GROUP, column_schema
-
-warnings.filterwarnings("ignore", message="Specifying a partitions_def", category=dg.PreviewWarning)
+from fixity_assets.describe import GROUP, check_specs, column_schema
 
 
 @dg.config_mapping
@@ -49,13 +46,13 @@ def checksums_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
             "baselines": dg.AssetIn(dagster_type=dg.Nothing),
         },
         config=_for_the_steps,
-        check_specs=check_specs(buckets),
+        check_specs=check_specs(ASSET, CLAIMS, buckets),
         metadata={"dagster/column_schema": column_schema(CHECKSUMS)},
     )
     def checksums(inventory: None, baselines: None) -> dict[str, object]:
         # Dagster calls this to lay out the steps.
         planned = plan_shards(inventory=inventory, baselines=baselines)
         made = keep_table(planned.map(hash_objects).collect())
-        return {"result": made.result, **{f"{ASSET}_{name}": getattr(made, name) for name in check_names()}}
+        return {"result": made.result, **{f"{ASSET}_{name}": getattr(made, name) for name in CLAIMS}}
 
     return checksums

@@ -22,7 +22,7 @@ from fixity.ledger.snapshot import in_force
 from fixity.ledger.unread import all_unread, unread
 from fixity.tables import Provenance
 from fixity_assets.batch_report import keep_job_report
-from fixity_assets.bucket_checks import ASSET, check_names, evaluations
+from fixity_assets.bucket_checks import ASSET, CLAIMS, evaluations
 from fixity_assets.checksums_run import plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, checksums_metadata, failures_in_plain_words
 from fixity_assets.due_batch import batch_metadata, rolled_file
@@ -34,7 +34,7 @@ from resources import LakeResource, S3ControlResource, StoresResource
     ins={"hashed": dg.In(dg.Nothing)},
     out={
         "result": dg.Out(dg.Nothing, is_required=False),
-        **{name: dg.Out(dg.Nothing) for name in check_names()},
+        **{name: dg.Out(dg.Nothing) for name in CLAIMS},
     },
     retry_policy=RETRIES,
 )

@@ -12,7 +12,7 @@ import dagster as dg
 
 from fixity.catalog.map_results import ENGINE as MAP_ENGINE
 from fixity.clock import utc_now
-from fixity.engines.stream.shards import Plan, make_plan, plan_file
+from fixity.engines.stream.shards import Plan, Reading, hash_shard, make_plan, plan_file
 from fixity.humanize import bytes_text
 from fixity.lake import Lake, LakeError
 from fixity.lake.paths import baselines_file, scratch_folder
@@ -27,7 +27,6 @@ from fixity_assets.batch_report import find_job
 from fixity_assets.checksums_run import ChecksumsConfig, plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, failures_in_plain_words
 from fixity_assets.due_batch import check_batch
-from fixity_assets.hashing import hash_planned
 from fixity_assets.selected import SelectedObjects
 from jobs.names import SELECTION
 from jobs.runs import UNFINISHED
@@ -165,14 +164,20 @@ def hash_objects(
     progress: dg.ResourceParam[ProgressResource],
 ) -> None:
     """Read and hash the objects of one shard. Finished parts are kept when the step is interrupted."""
-    scratch = scratch_of(context)
-    if config.is_batch:
-        with failures_in_plain_words():
-            check_batch(context, lake.open(), stores, scratch, config.items, config.keys)
-        return
-
-    def planned(kept_in: Lake) -> tuple[Plan, str, int]:
-        plan = plan_of_run(kept_in, scratch, stores, context.partition_key)
-        return plan, scratch, int(context.get_mapping_key() or 0)
-
-    hash_planned(context, lake, stores, progress, planned)
+    bucket, scratch = context.partition_key, scratch_of(context)
+    with failures_in_plain_words():
+        kept_in = lake.open()
+        if config.is_batch:
+            check_batch(context, kept_in, stores, scratch, config.items, config.keys)
+            return
+        with stores.open(bucket) as store:
+            plan = plan_of_run(kept_in, scratch, stores, bucket)
+            shard = plan.shards[int(context.get_mapping_key() or 0)]
+            reading = Reading(
+                store,
+                stores.threads(bucket),
+                stores.catalog.bucket(bucket).chunk_size,
+                progress.hashing(context, bucket, plan, shard),
+                context.log.info,
+            )
+            hash_shard(reading, kept_in, scratch, plan, shard, context.run.run_id)

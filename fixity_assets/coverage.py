@@ -9,7 +9,7 @@ import dagster as dg
 from fixity.ledger.inventory import TableMissing
 from fixity.rolling import BucketCoverage, bucket_coverage
 from fixity_assets.bucket_checks import damage_table
-from fixity_assets.describe import GROUP, failures_in_plain_words
+from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
 from resources import CatalogResource, LakeResource
 
 NAME = "coverage"
@@ -41,7 +41,7 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
         kinds={"duckdb"},
         owners=owners,
         deps=["checksums"],
-        check_specs=[dg.AssetCheckSpec(name, asset=NAME, description=text) for name, text in _CHECKS.items()],
+        check_specs=check_specs(NAME, _CHECKS),
     )
     def coverage(
         context: dg.AssetExecutionContext, catalog: CatalogResource, lake: LakeResource
@@ -101,15 +101,13 @@ def silence(row: BucketCoverage) -> str:
 
 
 def _table(rows: list[BucketCoverage]) -> dg.TableMetadataValue:
-    records = []
-    for row in rows:
-        values: dict[str, str | int | float | bool | None] = {name: getattr(row, name) for name in COUNTS}
-        values["oldest"] = str(row.oldest or "")
-        values["days_to_go"] = "" if row.days_to_go is None else f"{row.days_to_go:.1f}"
-        records.append(dg.TableRecord({"bucket": row.bucket, **values}))
-    names = ["bucket", *COUNTS, "oldest", "days_to_go"]
-    kinds = {name: "int" for name in COUNTS}
-    return dg.MetadataValue.table(
-        records=records,
-        schema=dg.TableSchema(columns=[dg.TableColumn(name, kinds.get(name, "string")) for name in names]),
+    days = ["" if row.days_to_go is None else f"{row.days_to_go:.1f}" for row in rows]
+    return rows_table(
+        ({**vars(row), "days_to_go": text} for row, text in zip(rows, days, strict=True)),
+        [
+            dg.TableColumn("bucket"),
+            *(dg.TableColumn(name, "int") for name in COUNTS),
+            dg.TableColumn("oldest"),
+            dg.TableColumn("days_to_go"),
+        ],
     )

@@ -1,9 +1,11 @@
-"""What the UI shows of assets: column schemas, metadata, and failures without a stack trace."""
+"""What the UI shows of assets: tables, metadata, checks, and failures without a stack trace."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -13,7 +15,11 @@ from fixity.errors import FixityError, WrongUsage, plain_words
 from fixity.humanize import bytes_text
 from fixity.lake import Lake
 from fixity.ledger.write import Checksums
+from fixity.reports import Verdict
 from jobs.names import WRONG_USAGE
+
+# Checks with partitions are a preview in Dagster 1.13; the lock pins the version that was tried.
+warnings.filterwarnings("ignore", message="Specifying a partitions_def", category=dg.PreviewWarning)
 
 GROUP = "fixity"
 
@@ -50,6 +56,46 @@ def checksums_metadata(lake: Lake, kept: Checksums, algorithm: str, inventory: s
         "inventory": dg.MetadataValue.path(lake.location(inventory)),
         "table": dg.MetadataValue.path(lake.location(kept.file)),
     }
+
+
+def rows_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[dg.TableColumn]) -> dg.TableMetadataValue:
+    """Rows as a table of the UI; NULL is an empty text."""
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord({column.name: _cell(row[column.name]) for column in columns}) for row in rows
+        ],
+        schema=dg.TableSchema(columns=columns),
+    )
+
+
+def _cell(value: object) -> str | int | float:
+    return value if isinstance(value, str | int | float) else "" if value is None else str(value)
+
+
+def check_specs(
+    asset: str, claims: Mapping[str, str], partitions: dg.PartitionsDefinition[str] | None = None
+) -> list[dg.AssetCheckSpec]:
+    """The specs of an asset's checks, from their names and what each claims."""
+    return [
+        dg.AssetCheckSpec(name, asset=asset, description=claim, partitions_def=partitions)
+        for name, claim in claims.items()
+    ]
+
+
+def check_results(
+    verdicts: Iterable[Verdict], more: Mapping[str, dict[str, Any]] = MappingProxyType({})
+) -> list[dg.AssetCheckResult]:
+    """The results of an asset's checks. Arguments: `more`, metadata of some checks, by name."""
+    return [
+        dg.AssetCheckResult(
+            check_name=each.name,
+            passed=each.passed,
+            severity=dg.AssetCheckSeverity[each.severity],
+            description=each.description,
+            metadata={"rows": each.rows, **more.get(each.name, {})},
+        )
+        for each in verdicts
+    ]
 
 
 @contextmanager

@@ -5,7 +5,6 @@ One row for each object version, sorted by key: `ok`, `mismatch`, `missing_repli
 `reports/<date>/checksums/<pair>_checksum-report.csv`, and the newest under `0000-00-00-LATEST`.
 """
 
-import warnings
 from datetime import datetime
 
 import dagster as dg
@@ -16,14 +15,11 @@ from fixity.ledger.fold import settings_of
 from fixity.reports import Verdict, check_names, stats, verdict
 from fixity.reports.pair import PairReport, make_report
 from fixity_assets.bucket_checks import damage_table
-from fixity_assets.describe import GROUP, RETRIES, failures_in_plain_words
+from fixity_assets.describe import GROUP, RETRIES, check_results, check_specs, failures_in_plain_words
 from fixity_assets.partitions import Partitions
 from fixity_assets.report_page import problems_table, report_schema, summary_chart
 from jobs.names import REPLICA_RUN, REPORT_ASSET, SOURCE_RUN
 from resources import CatalogResource, LakeResource
-
-# Checks with partitions are a preview in Dagster 1.13; the lock pins the version that was tried.
-warnings.filterwarnings("ignore", message="Specifying a partitions_def", category=dg.PreviewWarning)
 
 LEFT_OUT = "left_out"
 """Metadata that names the files of the ledgers that could not be read."""
@@ -41,10 +37,7 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
         partitions_def=partitions.pairs,
         retry_policy=RETRIES,
         deps=[dg.AssetDep("checksums", partition_mapping=partitions.buckets_to_pairs)],
-        check_specs=[
-            dg.AssetCheckSpec(name, asset=REPORT_ASSET, description=text, partitions_def=partitions.pairs)
-            for name, text in check_names().items()
-        ],
+        check_specs=check_specs(REPORT_ASSET, check_names(), partitions.pairs),
         metadata={"dagster/column_schema": report_schema()},
     )
     def fixity_report(
@@ -72,12 +65,9 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
                 **({"caution": "; ".join(cautions)} if cautions else {}),
                 **({LEFT_OUT: "; ".join(report.all_left_out)} if report.all_left_out else {}),
             },
-            check_results=[
-                _check_result(
-                    check, {"objects": damage_table(report.damaged)} if check.name == "no_damage" else {}
-                )
-                for check in _verdict(report)
-            ],
+            check_results=check_results(
+                _verdict(report), {"no_damage": {"objects": damage_table(report.damaged)}}
+            ),
         )
 
     return fixity_report
@@ -100,13 +90,3 @@ def _time(time: datetime | None) -> dg.MetadataValue:
 def _verdict(report: PairReport) -> list[Verdict]:
     damaged = {bucket: len(objects) for bucket, objects in report.damaged.items()}
     return verdict(report.outcome.counts, report.all_left_out, damaged, reasons_text(report.unread))
-
-
-def _check_result(check: Verdict, more: dict[str, dg.TableMetadataValue]) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=check.name,
-        passed=check.passed,
-        severity=dg.AssetCheckSeverity[check.severity],
-        description=check.description,
-        metadata={"rows": check.rows, **more},
-    )

@@ -7,7 +7,6 @@ the catalog says `write_tags: true`, the checksum is written to the tag `compute
 always cover the whole bucket, using each object's newest result, even after a run over a few objects.
 """
 
-import warnings
 from pathlib import Path
 
 import dagster as dg
@@ -15,19 +14,25 @@ import dagster as dg
 from fixity.buckets.s3.attributes import open_attributes
 from fixity.catalog import Bucket
 from fixity.ingest.counts import counts_of_bucket
-from fixity.ingest.report import IngestCounts, IngestReport, IngestRun, TagWriter, make_ingest_report
+from fixity.ingest.report import IngestReport, IngestRun, TagWriter, make_ingest_report
 from fixity.ingest.tags import tag_writer
 from fixity.ingest.verdict import check_names, verdict
 from fixity.lake import Lake
 from fixity.lake.paths import baselines_file, checksums_file
 from fixity.ledger.inventory import TableMissing
 from fixity.tables import INGEST
-from fixity_assets.describe import GROUP, RETRIES, column_schema, failures_in_plain_words
+from fixity_assets.describe import (
+    GROUP,
+    RETRIES,
+    check_results,
+    check_specs,
+    column_schema,
+    failures_in_plain_words,
+    rows_table,
+)
 from fixity_assets.selected import selected_scratch
 from jobs.names import SELECTION
 from resources import LakeResource, StoresResource
-
-warnings.filterwarnings("ignore", message="Specifying a partitions_def", category=dg.PreviewWarning)
 
 NAME = "ingest_report"
 _SHOWN = ("result", "key", "version_id", "compared_with", "expected", "checksum", "detail", "tags_written")
@@ -44,10 +49,7 @@ def ingest_report_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]
         owners=owners,
         partitions_def=buckets,
         deps=["baselines", "checksums"],
-        check_specs=[
-            dg.AssetCheckSpec(name, asset=NAME, description=text, partitions_def=buckets)
-            for name, text in check_names().items()
-        ],
+        check_specs=check_specs(NAME, check_names(), buckets),
         metadata={"dagster/column_schema": column_schema(INGEST)},
         retry_policy=RETRIES,
     )
@@ -67,7 +69,7 @@ def ingest_report_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]
         counts = {name: value for name, value in vars(report.counts).items() if name != "compared_with"}
         context.log.info(f"{bucket.name}: {counts}")
         return dg.MaterializeResult(
-            metadata=_metadata(kept_in, run, report, counts), check_results=_checks(of_bucket)
+            metadata=_metadata(kept_in, run, report, counts), check_results=check_results(verdict(of_bucket))
         )
 
     return ingest_report
@@ -107,6 +109,7 @@ def _tag_writer(stores: StoresResource, bucket: Bucket) -> TagWriter | None:
 def _metadata(
     lake: Lake, run: IngestRun, report: IngestReport, counts: dict[str, int]
 ) -> dict[str, dg.MetadataValue | int | dict[str, int]]:
+    shown = [column for column in column_schema(INGEST).columns if column.name in _SHOWN]
     latest = (
         {"latest_csv": dg.MetadataValue.path(lake.location(report.latest_csv))} if report.latest_csv else {}
     )
@@ -114,32 +117,8 @@ def _metadata(
         "dagster/row_count": report.counts.objects + report.counts.missing,
         **counts,
         "compared_with": report.counts.compared_with,
-        "not_in_order": _table(report),
+        "not_in_order": rows_table(report.rows_not_ok, shown),
         "csv": dg.MetadataValue.path(lake.location(report.csv)),
         **latest,
         "checks": dg.MetadataValue.path(lake.location(run.checks_name)),
     }
-
-
-def _checks(counts: IngestCounts) -> list[dg.AssetCheckResult]:
-    return [
-        dg.AssetCheckResult(
-            check_name=check.name,
-            passed=check.passed,
-            severity=dg.AssetCheckSeverity[check.severity],
-            description=check.description,
-            metadata={"rows": check.rows},
-        )
-        for check in verdict(counts)
-    ]
-
-
-def _table(report: IngestReport) -> dg.TableMetadataValue:
-    schema = column_schema(INGEST)
-    return dg.MetadataValue.table(
-        records=[
-            dg.TableRecord({name: "" if row[name] is None else row[name] for name in _SHOWN})
-            for row in report.rows_not_ok
-        ],
-        schema=dg.TableSchema(columns=[column for column in schema.columns if column.name in _SHOWN]),
-    )

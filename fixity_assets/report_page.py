@@ -9,6 +9,7 @@ import pygal
 from pygal.style import Style
 
 from fixity.reports import COLUMNS, STATUSES, Counts, Outcome
+from fixity_assets.describe import rows_table
 
 _COLOURS = {
     "ok": "#2e9e5b",
@@ -31,13 +32,7 @@ def report_schema() -> dg.TableSchema:
 
 def problems_table(outcome: Outcome) -> dg.TableMetadataValue:
     """The first rows that are not ok, in key order, as a table of the UI; the CSV has all columns."""
-    return dg.MetadataValue.table(
-        records=[
-            dg.TableRecord({name: "" if row[name] is None else row[name] for name in _SHOWN})
-            for row in outcome.problems
-        ],
-        schema=dg.TableSchema(columns=[_column(name) for name in _SHOWN]),
-    )
+    return rows_table(outcome.problems, [_column(name) for name in _SHOWN])
 
 
 def _column(name: str) -> dg.TableColumn:

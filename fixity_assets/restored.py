@@ -6,23 +6,22 @@ run that checks the restored objects. The lake keeps the table as `restored/<buc
 buckets with `archived: restore` are restored.
 """
 
-import warnings
+from collections import Counter
+from typing import get_args
 
 import dagster as dg
 
 from fixity.buckets.s3.attributes import open_attributes
 from fixity.humanize import bytes_text
 from fixity.ingest.restore.look import Look, look_at_archived
+from fixity.ingest.restore.objects import State
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.selection import keep_selection
 from fixity.tables import RESTORED
-from fixity_assets.describe import GROUP, RETRIES, column_schema, failures_in_plain_words
+from fixity_assets.describe import GROUP, RETRIES, check_specs, column_schema, failures_in_plain_words
 from jobs.names import LOOK_AGAIN_AT, READY, RESTORED_ASSET
 from resources import LakeResource, StoresResource
-
-warnings.filterwarnings("ignore", message="Specifying a partitions_def", category=dg.PreviewWarning)
-
 
 _CHECK = "no_failed_restores"
 
@@ -38,14 +37,11 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
         owners=owners,
         partitions_def=buckets,
         deps=["inventory"],
-        check_specs=[
-            dg.AssetCheckSpec(
-                _CHECK,
-                asset=RESTORED_ASSET,
-                description="Every restore could be requested, and its object was checked in time",
-                partitions_def=buckets,
-            )
-        ],
+        check_specs=check_specs(
+            RESTORED_ASSET,
+            {_CHECK: "Every restore could be requested, and its object was checked in time"},
+            buckets,
+        ),
         metadata={"dagster/column_schema": column_schema(RESTORED)},
         retry_policy=RETRIES,
     )
@@ -91,14 +87,8 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
 
 def _counts(look: Look) -> dict[str, int | str]:
     on_the_way = sum(row.size for row in look.rows if row.state in ("requested", "restored"))
-    return {
-        "waiting": look.count("waiting"),
-        "requested": look.count("requested"),
-        "restored": look.count("restored"),
-        "checked": look.count("checked"),
-        "failed": look.count("failed"),
-        "size_at_once": bytes_text(on_the_way),
-    }
+    found = Counter(row.state for row in look.rows)
+    return {**{state: found[state] for state in get_args(State)}, "size_at_once": bytes_text(on_the_way)}
 
 
 def _check(look: Look) -> dg.AssetCheckResult:
@@ -107,7 +97,6 @@ def _check(look: Look) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=_CHECK,
         passed=not failed,
-        severity=dg.AssetCheckSeverity.ERROR,
         description=f"{len(failed):,} failed: {first}" if failed else None,
         metadata={"rows": len(failed)},
     )

@@ -46,17 +46,12 @@ class Crc:
         return f"{self._value:0{self._width}x}"
 
 
-_CRCS: dict[str, tuple[str, int]] = {
+CRCS: dict[str, tuple[str, int]] = {
     "CRC32": ("crc32", 8),
     "CRC32C": ("crc32c", 8),
     "CRC64NVME": ("crc64nvme", 16),
 }
-
-
-def crc(algorithm: str) -> tuple[str, int]:
-    """The runtime's name of a CRC, and the width of its hex in digits."""
-    return _CRCS[algorithm]
-
+"""The runtime's name of each CRC, and the width of its hex in digits."""
 
 # usedforsecurity=False: here MD5 and SHA-1 only detect changes, and must work on FIPS machines.
 _MAKERS: dict[Algorithm, Callable[[], _Hash]] = {
@@ -64,9 +59,9 @@ _MAKERS: dict[Algorithm, Callable[[], _Hash]] = {
     "SHA1": lambda: hashlib.sha1(usedforsecurity=False),
     "SHA256": hashlib.sha256,
     "SHA512": hashlib.sha512,
-    "CRC32": lambda: Crc(*_CRCS["CRC32"]),
-    "CRC32C": lambda: Crc(*_CRCS["CRC32C"]),
-    "CRC64NVME": lambda: Crc(*_CRCS["CRC64NVME"]),
+    "CRC32": lambda: Crc(*CRCS["CRC32"]),
+    "CRC32C": lambda: Crc(*CRCS["CRC32C"]),
+    "CRC64NVME": lambda: Crc(*CRCS["CRC64NVME"]),
     "XXHASH64": xxhash.xxh64,
     "XXHASH3": xxhash.xxh3_64,
     "XXHASH128": xxhash.xxh3_128,
@@ -133,37 +128,38 @@ class Digest:
         return {}
 
 
-class Digests(Digest):
-    """Several checksums of the same bytes, in one pass.
+class Together(Digest):
+    """Gives the same bytes to several digests, in one pass. All must have taken the same number of bytes."""
 
-    Arguments: `own`, by the bucket's algorithm; `others` by their algorithms. All must have taken the same
-    number of bytes.
-    """
-
-    def __init__(self, own: Digest, others: Mapping[Algorithm, Digest]) -> None:
-        self._own = own
-        self._others = dict(others)
+    def __init__(self, digests: Iterable[Digest]) -> None:
+        self._digests = list(digests)
 
     @property
     def count(self) -> int:
         """Bytes taken so far."""
-        return self._own.count
+        return self._digests[0].count
 
     def update(self, piece: memoryview) -> None:
         """Take the next bytes."""
-        self._own.update(piece)
-        for digest in self._others.values():
+        for digest in self._digests:
             digest.update(piece)
 
     def restart(self) -> None:
         """Forget all bytes taken."""
-        self._own.restart()
-        for digest in self._others.values():
+        for digest in self._digests:
             digest.restart()
 
     def hexdigest(self) -> str:
-        """The checksum by the bucket's own algorithm, in lower-case hex."""
-        return self._own.hexdigest()
+        """The checksum of the first digest."""
+        return self._digests[0].hexdigest()
+
+
+class Digests(Together):
+    """Checksums of the same bytes: `own`, by the bucket's algorithm, and `others` by their algorithms."""
+
+    def __init__(self, own: Digest, others: Mapping[Algorithm, Digest]) -> None:
+        super().__init__([own, *others.values()])
+        self._others = others
 
     def others(self) -> dict[Algorithm, str]:
         """The checksums by the other algorithms, in lower-case hex."""

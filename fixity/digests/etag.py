@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
 
+from fixity.digests.algorithms import Digest
+
 _MIB = 1024**2
 # Part sizes of usual tools: aws-cli and boto3 8, s3cmd 15, S3's minimum 5, CyberDuck 10, the S3 console
 # 17,179,870 bytes for the largest objects, and powers of two of other tools.
@@ -30,8 +32,8 @@ def likely_part_sizes(size: int, parts: int) -> list[int]:
     return sorted(each for each in usual if each and -(-size // each) == parts)
 
 
-class MultipartEtag:
-    """The ETag of bytes uploaded in parts. Takes bytes as a digest does.
+class MultipartEtag(Digest):
+    """The ETag of bytes uploaded in parts.
 
     Arguments: `sizes` of the parts in bytes; the last size also applies to all parts that follow.
     """
@@ -39,11 +41,6 @@ class MultipartEtag:
     def __init__(self, sizes: Sequence[int]) -> None:
         self._sizes = list(sizes)
         self.restart()
-
-    @property
-    def count(self) -> int:
-        """Bytes taken so far."""
-        return self._count
 
     def restart(self) -> None:
         """Forget all bytes taken."""
@@ -68,29 +65,7 @@ class MultipartEtag:
             self._room -= len(taken)
             piece = piece[len(taken) :]
 
-    def etag(self) -> str:
+    def hexdigest(self) -> str:
         """The ETag of the bytes taken."""
         digests = [*self._done, self._part.digest()]
         return f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
-
-
-class Together:
-    """Gives the same bytes to several sinks, in one read."""
-
-    def __init__(self, sinks: Sequence[MultipartEtag]) -> None:
-        self.sinks = list(sinks)
-
-    @property
-    def count(self) -> int:
-        """Bytes taken so far."""
-        return self.sinks[0].count
-
-    def restart(self) -> None:
-        """Forget all bytes taken."""
-        for sink in self.sinks:
-            sink.restart()
-
-    def update(self, piece: memoryview) -> None:
-        """Take the next bytes."""
-        for sink in self.sinks:
-            sink.update(piece)

@@ -12,10 +12,10 @@ from functools import cache
 from typing import Any
 
 from fixity.catalog import Algorithm
-from fixity.digests.algorithms import Crc, Digest, crc
-from fixity.digests.state import BLOCKS, CHAINS, ResumableHash, State, StateUnusable
+from fixity.digests.algorithms import CRCS, Crc, Digest
+from fixity.digests.state import BLOCKS, ResumableHash, State, StateUnusable
 
-RESUMABLE: frozenset[Algorithm] = frozenset(CHAINS)
+RESUMABLE: frozenset[Algorithm] = frozenset(BLOCKS)
 """The algorithms whose state can be saved. Those of the XXHASH family cannot."""
 
 
@@ -55,7 +55,7 @@ class _ResumableCrc(Crc):
     """A CRC is its own state."""
 
     def __init__(self, algorithm: Algorithm, state: State | None) -> None:
-        super().__init__(*crc(algorithm), value=int.from_bytes(state.chain, "big") if state else 0)
+        super().__init__(*CRCS[algorithm], value=int.from_bytes(state.chain, "big") if state else 0)
         self._algorithm = algorithm
 
     def state(self, count: int) -> State:

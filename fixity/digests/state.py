@@ -13,17 +13,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fixity.catalog import Algorithm
+from fixity.digests.algorithms import SIZES
 from fixity.errors import FixityError
-
-CHAINS: dict[Algorithm, int] = {
-    "MD5": 16, "SHA1": 20, "SHA256": 32, "SHA512": 64, "CRC32": 4, "CRC32C": 4, "CRC64NVME": 8,
-}  # fmt: skip
-"""Bytes of the chaining value."""
 
 BLOCKS: dict[Algorithm, int] = {
     "MD5": 64, "SHA1": 64, "SHA256": 64, "SHA512": 128, "CRC32": 1, "CRC32C": 1, "CRC64NVME": 1,
 }  # fmt: skip
-"""Bytes of a block."""
+"""Bytes of a block. The chaining value has as many bytes as the checksum."""
 
 
 class StateUnusable(FixityError):
@@ -43,11 +39,11 @@ class State:
     pending: bytes
 
     def __post_init__(self) -> None:
-        if self.algorithm not in CHAINS:
+        if self.algorithm not in BLOCKS:
             raise StateUnusable(f"{self.algorithm!r} has no state that could be resumed")
         if (
             self.count < 0
-            or len(self.chain) != CHAINS[self.algorithm]
+            or len(self.chain) != SIZES[self.algorithm]
             or len(self.pending) != self.count % BLOCKS[self.algorithm]
         ):
             raise StateUnusable(f"not a state of {self.algorithm} after {self.count} bytes")

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from fixity.buckets import BucketReader, ListedObject, LocalReader, ObjectError, listed_objects
 from fixity.catalog import Algorithm
 from fixity.catalog.exclude import excluded_by
-from fixity.digests.algorithms import Digest, as_hex
-from fixity.digests.etag import MultipartEtag, Together, likely_part_sizes, parts_of
+from fixity.digests.algorithms import Digest, Together, as_hex
+from fixity.digests.etag import MultipartEtag, likely_part_sizes, parts_of
 from fixity.errors import WrongUsage
 from fixity.lake.csv_files import csv_line
 
@@ -220,9 +220,9 @@ def _by_etag(deposit: Deposit, item: ListedObject, found: ListedObject) -> Depos
         local = _hash(deposit.source, item, "MD5")
         return _verified(item, "etag", "MD5", local, etag) if local == etag else None
     for sizes in _part_sizes(deposit.attributes(), found, parts):
-        sinks = Together([MultipartEtag(each) for each in sizes])
-        deposit.source.read(item, sinks)
-        if any(sink.etag() == etag for sink in sinks.sinks):
+        digests = [MultipartEtag(each) for each in sizes]
+        deposit.source.read(item, Together(digests))
+        if any(digest.hexdigest() == etag for digest in digests):
             return _verified(item, "etag", f"MD5 of {parts} parts", etag, etag)
     return None
 

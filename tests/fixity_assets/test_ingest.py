@@ -22,7 +22,7 @@ from fixity.errors import WrongUsage
 from fixity.ingest.records import keep_given, read_given
 from fixity.lake import Lake, open_lake
 from fixity.ledger.selection import keep_selection
-from fixity_assets import hashing, ingest_report
+from fixity_assets import checksums_read, ingest_report
 from fixity_cli.main import app
 from jobs.names import CHECKSUMS_JOB, INGEST_BUCKET_JOB, INGEST_SELECTED_JOB, INVENTORY_JOB, SELECTION
 from tests.fixity_assets.test_spine import job_of_environment
@@ -290,7 +290,11 @@ def test_a_re_execution_makes_the_report_of_the_checks_that_are_kept_and_counts_
     with dg.DagsterInstance.local_temp(str(tmp_path)) as local:
         last = ""
         # The first attempt fails while it reads, the second with its report.
-        for module, name in ((hashing, "hash_shard"), (ingest_report, "make_ingest_report"), (None, "")):
+        for module, name in (
+            (checksums_read, "hash_shard"),
+            (ingest_report, "make_ingest_report"),
+            (None, ""),
+        ):
             again = dg.ReexecutionOptions.from_failure(last, local) if last else None
             with monkeypatch.context() as patch:
                 if module is not None:

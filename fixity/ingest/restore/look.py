@@ -24,7 +24,7 @@ from fixity.catalog import Bucket
 from fixity.clock import utc_now
 from fixity.ingest.restore.archives import Archive, archive_of, wait_for
 from fixity.ingest.restore.ask import ask_for_next
-from fixity.ingest.restore.objects import ATTEMPTS, OPEN, Archived, State, archived_of, gone, unanswered
+from fixity.ingest.restore.objects import ATTEMPTS, OPEN, Archived, archived_of, gone, unanswered
 from fixity.lake import Lake
 from fixity.lake.latest import latest_table, point_to_latest
 from fixity.lake.paths import expired_file, restored_file, restored_folder
@@ -54,10 +54,6 @@ class Look:
     rows: list[Archived]
     look_again_at: datetime | None
     notes: list[str]
-
-    def count(self, state: State) -> int:
-        """The number of rows in a state."""
-        return sum(row.state == state for row in self.rows)
 
     @property
     def ready(self) -> list[Archived]:
