@@ -7,9 +7,8 @@ unexpected ETag may only be of another kind. Checksums in the ledger do not belo
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -20,6 +19,7 @@ from fixity.catalog.exclude import excluded_by
 from fixity.digests.algorithms import Digest, Together, as_hex
 from fixity.digests.etag import MultipartEtag, likely_part_sizes, parts_of
 from fixity.errors import WrongUsage
+from fixity.in_order import in_order
 from fixity.lake.csv_files import csv_line
 
 if TYPE_CHECKING:
@@ -104,14 +104,17 @@ def verify_deposit(
     files = (item for item in deposit.source.files() if not excluded(deposit.prefix + item.key))
     summary = Summary()
     seen = 0
-    with report.open("w", newline="", encoding="utf-8") as text, ThreadPoolExecutor(threads) as pool:
 
-        def verify(pairs: list[_Pair]) -> list[Deposited]:
-            return [verify_file(deposit, item, found) for item, found in pairs]
+    def verify(pairs: list[_Pair]) -> list[Deposited]:
+        return [verify_file(deposit, item, found) for item, found in pairs]
 
-        pairs = ((item, objects.find(deposit.prefix + item.key)) for item in files)
+    pairs = ((item, objects.find(deposit.prefix + item.key)) for item in files)
+    with (
+        report.open("w", newline="", encoding="utf-8") as text,
+        closing(in_order(verify, _batches(pairs), threads, ahead=2 * threads)) as results,
+    ):
         text.write(csv_line(Deposited._fields))
-        for rows in _in_order(pool, verify, _batches(pairs), 2 * threads):
+        for rows in results:
             text.writelines(map(csv_line, rows))
             for done in rows:
                 summary.files += 1
@@ -174,26 +177,6 @@ def _batches(pairs: Iterable[_Pair]) -> Iterator[list[_Pair]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _in_order(
-    pool: ThreadPoolExecutor,
-    verify: Callable[[list[_Pair]], list[Deposited]],
-    batches: Iterable[list[_Pair]],
-    at_once: int,
-) -> Iterator[list[Deposited]]:
-    """Like `pool.map`, but at most `at_once` batches ahead of the consumer."""
-    waiting: deque[Future[list[Deposited]]] = deque()
-    try:
-        for batch in batches:
-            waiting.append(pool.submit(verify, batch))
-            if len(waiting) > at_once:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:  # after an error or an interruption, nobody needs the results
-            future.cancel()
 
 
 def verify_file(deposit: Deposit, item: ListedObject, found: ListedObject | None) -> Deposited:

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, Literal
 from uuid import uuid4
@@ -25,6 +22,7 @@ import duckdb
 
 from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
+from fixity.in_order import in_order
 from fixity.lake.csv_files import write_with_duckdb
 from fixity.lake.database import open_database, processors
 from fixity.lake.ranges import KeyRange, key_ranges
@@ -114,9 +112,9 @@ def compare(
         database.execute("SET GLOBAL parquet_metadata_cache = true")
         expected = [_rows_that_take_part(database, side, match) for side in (source, replica)]
         threads = _that_fit(database, processors(), range_bytes)
-        comparer = _Comparer(database, threads, source.bucket, parameters, Path(parts_dir))
+        comparer = _Comparer(database, source.bucket, parameters, Path(parts_dir))
         counts, replica_rows, found = Counts(), 0, list[dict[str, Any]]()
-        with closing(_in_order(comparer.run, ranges, threads)) as parts:
+        with closing(in_order(comparer.run, enumerate(ranges), threads)) as parts:
             for part in parts:
                 _append(part.csv, out)
                 counts, replica_rows = counts + part.counts, replica_rows + part.replica_rows
@@ -133,30 +131,21 @@ def compare(
     return Outcome(counts, found, csv, counts.rows)
 
 
+@dataclass
 class _Comparer:
-    """Compares ranges; each cursor of the database works on one at a time."""
+    """Compares ranges, each by a cursor of its own."""
 
-    def __init__(
-        self,
-        database: duckdb.DuckDBPyConnection,
-        cursors: int,
-        bucket: str,
-        parameters: dict[str, Any],
-        parts_dir: Path,
-    ) -> None:
-        self.wants_problems = True
-        self._parameters = parameters
-        self._parts_dir = parts_dir
-        self._cursors: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
-        for _ in range(cursors):
-            cursor = database.cursor()  # each has its own temporary tables and variables
-            cursor.execute("SET VARIABLE bucket = $bucket", {"bucket": bucket})
-            self._cursors.put(cursor)
+    database: duckdb.DuckDBPyConnection
+    bucket: str
+    parameters: dict[str, Any]
+    parts_dir: Path
+    wants_problems: bool = True
 
-    def run(self, number: int, keys: KeyRange) -> _RangeReport:
+    def run(self, numbered: tuple[int, KeyRange]) -> _RangeReport:
         """Compare one range, and write its part of the CSV."""
-        part = self._parts_dir / f"{number}.csv"
-        parameters = self._parameters | {
+        number, keys = numbered
+        part = self.parts_dir / f"{number}.csv"
+        parameters = self.parameters | {
             "lower": keys.lower,
             "upper": keys.upper,
             "source_first": keys.source_rows[0],
@@ -164,16 +153,14 @@ class _Comparer:
             "replica_first": keys.replica_rows[0],
             "replica_last": keys.replica_rows[1],
         }
-        cursor = self._cursors.get()
-        try:
+        with self.database.cursor() as cursor:  # it has temporary tables and variables of its own
+            cursor.execute("SET VARIABLE bucket = $bucket", {"bucket": self.bucket})
             *judge, count, list_problems = cursor.extract_statements(_SQL)
             for statement in judge:
                 _execute(cursor, statement, parameters)
             write_with_duckdb(cursor, "report", part, header=number == 0)
             *figures, replica_rows = _execute(cursor, count, parameters).fetchall()[0]
             rows = _execute(cursor, list_problems, parameters).fetchall() if self.wants_problems else []
-        finally:
-            self._cursors.put(cursor)
         problems = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
         return _RangeReport(part, Counts(*figures), replica_rows, problems)
 
@@ -182,23 +169,6 @@ def _execute(
     cursor: duckdb.DuckDBPyConnection, statement: duckdb.Statement, parameters: dict[str, Any]
 ) -> duckdb.DuckDBPyConnection:
     return cursor.execute(statement, {name: parameters[name] for name in statement.named_parameters})
-
-
-def _in_order(
-    run: Callable[[int, KeyRange], _RangeReport], ranges: list[KeyRange], threads: int
-) -> Generator[_RangeReport]:
-    """The reports of all ranges in order; only a few are made ahead."""
-    waiting = deque[Future[_RangeReport]]()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for number, keys in enumerate(ranges):
-                if len(waiting) > threads:
-                    yield waiting.popleft().result()
-                waiting.append(pool.submit(run, number, keys))
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _that_fit(database: duckdb.DuckDBPyConnection, threads: int, range_bytes: int) -> int:

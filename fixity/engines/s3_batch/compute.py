@@ -13,12 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.catalog import Bucket, S3Batch, Store
 from fixity.catalog.clients import batch_client
-from fixity.clock import utc_now
-from fixity.engines.s3_batch.batch_jobs import COMPLETE, FAILED, VANISHED, JobState, report_prefix
+from fixity.engines.s3_batch.batch_jobs import COMPLETE, FAILED, VANISHED, JobState
 from fixity.engines.s3_batch.errors import S3ControlError
-from fixity.engines.s3_batch.job_records import JobRecord
-from fixity.lake import Lake
-from fixity.ledger.inventory import newest_inventory
 
 BUCKET_TAG = "fixity-bucket"
 NAME_PREFIX = "checksums-"
@@ -48,22 +44,4 @@ def describe_compute_job(bucket: Bucket, store: Store, settings: S3Batch, job_id
         job_id,
         ENDED.get(job["status"], job["status"]),
         reasons=(job["statusReason"],) if job.get("statusReason") else (),
-    )
-
-
-def compute_job_record(lake: Lake, bucket: Bucket, settings: S3Batch, job_id: str) -> JobRecord:
-    """The record of a job that the platform did not submit. Its report is compared with the newest inventory.
-
-    Raises TableMissing without an inventory, LakeError.
-    """
-    return JobRecord(
-        bucket=bucket.name,
-        job_id=job_id,
-        run_id="",
-        created_at=utc_now().isoformat(),
-        inventory=newest_inventory(lake, bucket.name),
-        algorithm=bucket.algorithm,
-        checksum_type=settings.checksum_type,
-        report_bucket=settings.report_bucket,
-        report_prefix=report_prefix(bucket),
     )

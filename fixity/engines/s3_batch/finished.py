@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from fixity.catalog import Bucket, S3Batch
+from fixity.catalog import Bucket
 from fixity.engines.s3_batch.batch_jobs import CANCELLED, COMPLETE, VANISHED, JobState, describe
-from fixity.engines.s3_batch.compute import compute_job_record
 from fixity.engines.s3_batch.errors import NoReport, NothingToIngest
 from fixity.engines.s3_batch.job_records import (
     JobOutcome,
@@ -18,11 +17,13 @@ from fixity.engines.s3_batch.job_records import (
     job_record,
     keep_outcome,
     keep_record,
+    new_record,
     newest_job,
     outcome_of,
 )
 from fixity.lake import Lake
 from fixity.ledger.bucket_run import BucketRun
+from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.write import Checksums
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def finished_job(
     """
     assert bucket.s3_batch is not None  # the catalog guarantees it
     if computed:
-        return _computed(lake, bucket, bucket.s3_batch, computed, run_id)
+        return _computed(lake, bucket, computed, run_id)
     record = job_record(lake, bucket.name, job_id) if job_id else newest_job(lake, bucket.name)
     if record is None:
         raise NothingToIngest(
@@ -85,21 +86,14 @@ def ingest_job(
     Raises ReportUnusable, NothingToIngest if there is no report, TableMissing, AnotherPlace,
     BucketUnreachable, LakeError.
     """
-    from fixity.engines.s3_batch.keep import (  # here: it imports DuckDB, which `finished_job` does not need
-        ingest_report,
-        keep_empty,
-    )
+    from fixity.engines.s3_batch.keep import ingest_report  # here: it imports DuckDB
 
     lake, name = run.lake, run.bucket.name
     record = job_record(lake, name, state.job_id)
     assert record is not None  # `finished_job` found it
     try:
-        if state.empty:
-            kept = keep_empty(run, record, find)
-        else:
-            # The report bucket of the job's request; the catalog may have changed since.
-            report_bucket = reports(record.report_bucket)
-            kept = ingest_report(run, report_bucket, record, state if state.counted else None, find)
+        # The report bucket of the job's request; the catalog may have changed since.
+        kept = ingest_report(run, reports(record.report_bucket), record, state, find)
     except NoReport as error:
         if state.status == VANISHED:
             keep_outcome(lake, name, JobOutcome(record.job_id, VANISHED, run.run_id))
@@ -110,12 +104,11 @@ def ingest_job(
     return record, kept
 
 
-def _computed(
-    lake: Lake, bucket: Bucket, settings: S3Batch, state: JobState, run_id: str
-) -> tuple[JobRecord, JobState]:
+def _computed(lake: Lake, bucket: Bucket, state: JobState, run_id: str) -> tuple[JobRecord, JobState]:
     record = job_record(lake, bucket.name, state.job_id)
     if record is None:
-        record = compute_job_record(lake, bucket, settings, state.job_id)
+        # Its report is compared with the newest inventory.
+        record = new_record(bucket, state.job_id, "", newest_inventory(lake, bucket.name), None)
         keep_record(lake, record)
     if state.status != COMPLETE:
         keep_outcome(lake, bucket.name, JobOutcome(state.job_id, state.status, run_id))

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Container
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any
 
-from fixity.catalog import Catalog
-from fixity.engines.s3_batch.batch_jobs import JobManifest
+from fixity.catalog import Bucket, Catalog
+from fixity.clock import utc_now
+from fixity.engines.s3_batch.batch_jobs import JobManifest, report_prefix
 from fixity.errors import WrongUsage
 from fixity.humanize import printable
 from fixity.lake import Lake
@@ -85,6 +88,24 @@ class JobOutcome:
 def is_job_id(job_id: str) -> bool:
     """Whether this can be the id of a job of S3 or AWS Batch, and so a part of a file's name."""
     return bool(_JOB_ID.fullmatch(job_id))
+
+
+def new_record(bucket: Bucket, job_id: str, run_id: str, inventory: str, of: Waiting | None) -> JobRecord:
+    """The record of a job that was just submitted, or found; `of`, the request, None for a job of others."""
+    assert bucket.s3_batch is not None  # the catalog guarantees it
+    return JobRecord(
+        bucket=bucket.name,
+        job_id=job_id,
+        run_id=run_id,
+        created_at=utc_now().isoformat(),
+        inventory=inventory,
+        algorithm=bucket.algorithm,
+        checksum_type=bucket.s3_batch.checksum_type,
+        report_bucket=bucket.s3_batch.report_bucket,
+        report_prefix=report_prefix(bucket),
+        objects=of.objects if of else None,
+        token=of.token if of else None,
+    )
 
 
 def receipt_file(job_id: str) -> str:
@@ -178,11 +199,11 @@ def job_record(lake: Lake, bucket: str, job_id: str) -> JobRecord | None:
     return JobRecord(**fields) if fields else None
 
 
-def jobs_of(lake: Lake, bucket: str) -> list[JobRecord]:
-    """All jobs of a bucket, oldest first. Raises LakeError."""
-    found = [
-        JobRecord(**json.loads(lake.read_text(file.name))) for file in lake.list(f"{FOLDER}{bucket}/jobs/")
-    ]
+def jobs_of(lake: Lake, bucket: str, without: Container[str] = ()) -> list[JobRecord]:
+    """The jobs of a bucket, oldest first, without those of these ids. Raises LakeError."""
+    files = lake.list(f"{FOLDER}{bucket}/jobs/")
+    names = [file.name for file in files if PurePosixPath(file.name).stem not in without]
+    found = [JobRecord(**json.loads(lake.read_text(name))) for name in names]
     return sorted(found, key=lambda record: (record.created_at, record.job_id))
 
 
@@ -209,14 +230,9 @@ def outcome_of(lake: Lake, bucket: str, job_id: str) -> JobOutcome | None:
 
 def open_jobs(lake: Lake, bucket: str) -> list[JobRecord]:
     """The jobs of a bucket without an outcome, oldest first. Raises LakeError."""
-    ended = {file.name.rpartition("/")[2] for file in lake.list(f"{FOLDER}{bucket}/outcomes/")}
-    running = [
-        file.name
-        for file in lake.list(f"{FOLDER}{bucket}/jobs/")
-        if file.name.rpartition("/")[2] not in ended
-    ]
-    found = [JobRecord(**json.loads(lake.read_text(name))) for name in running]
-    return sorted(found, key=lambda record: (record.created_at, record.job_id))
+    return jobs_of(
+        lake, bucket, {PurePosixPath(file.name).stem for file in lake.list(f"{FOLDER}{bucket}/outcomes/")}
+    )
 
 
 def _json(content: dict[str, Any]) -> str:

@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import duckdb
@@ -22,6 +19,7 @@ import pyarrow.parquet as pq
 
 from fixity.engines.s3_batch.job_records import JobRecord
 from fixity.engines.s3_batch.stage import MEMORY
+from fixity.in_order import in_order
 from fixity.lake.database import open_database, processors
 from fixity.lake.ranges import KeyRange
 from fixity.lake.writer import rows_of
@@ -65,32 +63,23 @@ def joined(
     check = partial(_check, algorithm=job.algorithm, checked_at=checked_at, run_id=run.run_id)
     nothing = workspace / "nothing.parquet"
     pq.write_table(_STAGED.empty_table(), nothing)
-    threads = processors()
-    waiting = deque[Future[pa.Table]]()
-    with open_database(workspace, MEMORY, threads=1) as database, ThreadPoolExecutor(threads) as pool:
+    with open_database(workspace, MEMORY, threads=1) as database:
         database.execute("SET GLOBAL parquet_metadata_cache = true")
         # This keeps the inventory's order; sorting whole rows would take as long as the join.
         database.execute("SET GLOBAL disabled_optimizers = 'build_side_probe_side'")
-        cursors: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
-        for _ in range(threads):
-            cursors.put(database.cursor())
-        try:
-            for number, keys in enumerate(sides.ranges):
-                if len(waiting) > threads:
-                    yield waiting.popleft().result()
-                files = [str(file) for file in (sides.staged / f"range={number}").glob("*")]
-                files = files or [str(nothing)]
-                waiting.append(pool.submit(_join, cursors, keys, files, parameters, check))
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+
+        def join(numbered: tuple[int, KeyRange]) -> pa.Table:
+            number, keys = numbered
+            files = [str(file) for file in (sides.staged / f"range={number}").glob("*")]
+            with database.cursor() as cursor:
+                return _join(cursor, keys, parameters | {"staged": files or [str(nothing)]}, check)
+
+        yield from in_order(join, enumerate(sides.ranges), processors())
 
 
 def _join(
-    cursors: SimpleQueue[duckdb.DuckDBPyConnection],
+    cursor: duckdb.DuckDBPyConnection,
     keys: KeyRange,
-    staged: list[str],
     common: dict[str, Any],
     check: Callable[[pa.Table, pa.Table], pa.Table],
 ) -> pa.Table:
@@ -100,15 +89,10 @@ def _join(
         "upper": keys.upper,
         "listed_first": first,
         "listed_last": last,
-        "staged": staged,
     }
-    cursor = cursors.get()
-    try:
-        found = _results(cursor, "joined", parameters)
-        if not _ascend(found):
-            found = _results(cursor, "one_each", parameters)
-    finally:
-        cursors.put(cursor)
+    found = _results(cursor, "joined", parameters)
+    if not _ascend(found):
+        found = _results(cursor, "one_each", parameters)
     with pq.ParquetFile(common["inventory"]) as inventory:
         listed = rows_of(inventory, first, last - first + 1)
     if found.num_rows < listed.num_rows:

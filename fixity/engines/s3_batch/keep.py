@@ -35,49 +35,30 @@ def ingest_report(
 ) -> Checksums:
     """Keep a finished job's report as `checksums/<bucket>/<run_id>.parquet`.
 
-    Arguments: `reports`, the report bucket; `state`, the job as S3 describes it, if S3 still does: the
-    report must have as many rows; `find` looks for objects that the report does not name. Keeps nothing
-    if any part of the report is wrong.
+    Arguments: `reports`, the report bucket; `state`, the job as S3 describes it: the report must have as
+    many rows as S3 counted, if it did; a job that found nothing to check has no report. `find` looks for
+    objects that the report does not name. Keeps nothing if any part of the report is wrong.
     Raises ReportUnusable, NoReport, TableMissing if the inventory is gone, AnotherPlace if it is of
     another place, BucketUnreachable, LakeError.
     """
     with run.lake.workspace() as workspace:
-        report = fetch_report(reports, job.report, workspace)
-        return _keep(run, job, report, workspace, state, find)
-
-
-def keep_empty(run: BucketRun, job: JobRecord, find: Find | None = None) -> Checksums:
-    """Keep the table of a job that found nothing to check.
-
-    Raises TableMissing, AnotherPlace, BucketUnreachable, LakeError.
-    """
-    with run.lake.workspace() as workspace:
-        return _keep(run, job, Report([], utc_now()), workspace, None, find)
-
-
-def _keep(
-    run: BucketRun,
-    job: JobRecord,
-    report: Report,
-    workspace: Path,
-    state: JobState | None,
-    find: Find | None,
-) -> Checksums:
-    inventory = _inventory(run, job, workspace)
-    listed = Provenance.read(inventory)
-    provenance = replace(listed, bucket=run.bucket.name, run_id=run.run_id, software=this_software())
-    if before := kept_before(run.lake, provenance, workspace):
-        return before
-    inventory = expected_by_ledger(run.lake, run.bucket, inventory, run.run_id, workspace)
-    absentees = Absentees(find)
-    with ChecksWriter(run.lake, provenance, workspace) as checks:
-        ranges = key_ranges(inventory, inventory, 2 * _RANGE_BYTES)
-        folder = staged(report, run.bucket, job, [each.lower for each in ranges[1:]], workspace, state)
-        sides = Sides(inventory, folder, ranges)
-        with closing(joined(sides, run, job, report.created_at, workspace)) as tables:
-            for table in tables:
-                checks.write(absentees.settle(table))
-    return checks.keep()
+        is_empty = state is not None and state.empty
+        report = Report([], utc_now()) if is_empty else fetch_report(reports, job.report, workspace)
+        inventory = _inventory(run, job, workspace)
+        listed = Provenance.read(inventory)
+        provenance = replace(listed, bucket=run.bucket.name, run_id=run.run_id, software=this_software())
+        if before := kept_before(run.lake, provenance, workspace):
+            return before
+        inventory = expected_by_ledger(run.lake, run.bucket, inventory, run.run_id, workspace)
+        absentees = Absentees(find)
+        with ChecksWriter(run.lake, provenance, workspace) as checks:
+            ranges = key_ranges(inventory, inventory, 2 * _RANGE_BYTES)
+            folder = staged(report, run.bucket, job, [each.lower for each in ranges[1:]], workspace, state)
+            sides = Sides(inventory, folder, ranges)
+            with closing(joined(sides, run, job, report.created_at, workspace)) as tables:
+                for table in tables:
+                    checks.write(absentees.settle(table))
+        return checks.keep()
 
 
 def _inventory(run: BucketRun, job: JobRecord, workspace: Path) -> Path:

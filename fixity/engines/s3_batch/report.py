@@ -27,16 +27,6 @@ class ResultFile:
     md5: str
     place: str
 
-    def check(self) -> None:
-        """Compare the file's MD5 with the manifest. Raises ReportUnusable."""
-        with self.file.open("rb") as content:
-            found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-        if found != self.md5:
-            raise ReportUnusable(
-                f"{self.place} does not match the report's manifest: its MD5 is {found}, not {self.md5}; "
-                "the file may be truncated or changed"
-            )
-
 
 @dataclass(frozen=True)
 class Report:
@@ -46,9 +36,15 @@ class Report:
     created_at: datetime
 
     def check(self) -> None:
-        """Check that all result files are whole. Raises ReportUnusable."""
+        """Compare the MD5 of each result file with the manifest. Raises ReportUnusable."""
         for result in self.results:
-            result.check()
+            with result.file.open("rb") as content:
+                found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            if found != result.md5:
+                raise ReportUnusable(
+                    f"{result.place} does not match the report's manifest: its MD5 is {found}, not "
+                    f"{result.md5}; the file may be truncated or changed"
+                )
 
 
 def fetch_report(reports: Lake, manifest: str, workspace: Path) -> Report:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from fixity.catalog import Bucket, Catalog
 from fixity.clock import utc_now
-from fixity.engines.s3_batch.batch_jobs import JobManifest, job_request, report_prefix, request_token, submit
+from fixity.engines.s3_batch.batch_jobs import JobManifest, job_request, request_token, submit
 from fixity.engines.s3_batch.errors import AccountFull
 from fixity.engines.s3_batch.job_records import (
     JobRecord,
@@ -24,6 +24,7 @@ from fixity.engines.s3_batch.job_records import (
     job_record,
     keep_job,
     keep_waiting,
+    new_record,
     waiting_requests,
 )
 from fixity.errors import NotInInventory
@@ -80,20 +81,11 @@ def submit_request(
     except AccountFull:
         return None
     # A repeated attempt finds the job of the attempt before.
-    record = job_record(lake, bucket.name, job_id) or JobRecord(
-        bucket=bucket.name,
-        job_id=job_id,
-        run_id=run_id,
-        created_at=utc_now().isoformat(),
+    record = job_record(lake, bucket.name, job_id)
+    if record is None:
         # S3 lists the bucket now if it makes the manifest; our manifest comes from an older listing.
-        inventory=waiting.inventory if waiting.manifest else newest_inventory(lake, bucket.name),
-        algorithm=bucket.algorithm,
-        checksum_type=bucket.s3_batch.checksum_type,
-        report_bucket=bucket.s3_batch.report_bucket,
-        report_prefix=report_prefix(bucket),
-        objects=waiting.objects,
-        token=waiting.token,
-    )
+        inventory = waiting.inventory if waiting.manifest else newest_inventory(lake, bucket.name)
+        record = new_record(bucket, job_id, run_id, inventory, waiting)
     keep_job(lake, catalog, record, waiting)
     return record
 

@@ -39,7 +39,7 @@ def staged(
             checking.result()  # a truncated file gets its own message
             raise
         checking.result()
-    if state:
+    if state and state.counted and not state.empty:
         _refuse_other_counts(job, state, rows)
     return staged
 
