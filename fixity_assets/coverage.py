@@ -8,6 +8,7 @@ import dagster as dg
 
 from fixity.ledger.inventory import TableMissing
 from fixity.rolling import BucketCoverage, bucket_coverage
+from fixity.rolling.coverage import COUNTS
 from fixity_assets.bucket_checks import damage_table
 from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
 from resources import CatalogResource, LakeResource
@@ -61,7 +62,7 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
             WITHIN_TERM: [f"{row.bucket}: {row.overdue:,} objects overdue" for row in rows if row.overdue],
             ALL_CHECKED: [f"{row.bucket}: {row.never:,} objects never checked" for row in rows if row.never],
             NO_DAMAGE: [f"{row.bucket}: {row.damaged:,} objects damaged" for row in rows if row.damaged],
-            ALIVE: [*unlisted, *(f"{row.bucket}: {silence(row)}" for row in rows if row.silent is not None)],
+            ALIVE: [*unlisted, *(f"{row.bucket}: {row.silence}" for row in rows if row.silence)],
             READABLE: [text for row in rows for text in row.ledger],
         }
         return dg.MaterializeResult(
@@ -87,17 +88,6 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
         )
 
     return coverage
-
-
-COUNTS = ("objects", "within_term", "due", "never", "overdue", "failing", "damaged", "archived")
-"""The counts of a bucket's coverage, in the order in which they are shown."""
-
-
-def silence(row: BucketCoverage) -> str:
-    """How long a bucket's rolling runs have been silent, for people."""
-    if row.silent == float("inf"):
-        return "no rolling run has ended yet"
-    return f"no rolling run has ended for {row.silent:.0f} hours"
 
 
 def _table(rows: list[BucketCoverage]) -> dg.TableMetadataValue:

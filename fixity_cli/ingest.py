@@ -17,10 +17,12 @@ from fixity_cli.shared import (
     end,
     known,
     load,
+    load_bucket,
     print_figures,
     say_csv,
     say_red,
     stop_unless_done,
+    stop_verified,
 )
 
 if TYPE_CHECKING:
@@ -60,11 +62,10 @@ def ingest(
     from fixity_cli.runs import runner
     from jobs.names import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB, SELECTION
 
-    loaded = load(catalog)
-    known(bucket, loaded.buckets, "bucket")
+    loaded, entry = load_bucket(catalog, bucket)
     lake = open_lake(loaded)
     wanted: list[Wanted] = [(key, None) for key in keys or []]
-    records = _fitting(loaded.buckets[bucket], _given(expected, keys or []))
+    records = _fitting(entry, _given(expected, keys or []))
     if records:
         keep_given(lake, bucket, records)
     selected = wanted or [(record.key, record.version_id) for record in records]
@@ -75,21 +76,14 @@ def ingest(
         ended = runs.run(job, bucket, tags=tags)
     stop_unless_done(ended)
     said = ended.metadata["ingest_report"]
+    names = ("objects", "matched", "not_matched", "skipped", "failed", "missing", "conflicts")
     print_figures(
         f"Ingest report of {bucket} complete:",
-        {
-            "Objects": said["objects"],
-            "Matched": said["matched"],
-            "Not matched": said["not_matched"],
-            "Skipped": said["skipped"],
-            "Failed": said["failed"],
-            "Missing": said["missing"],
-            "Conflicts": said["conflicts"],
-        },
+        {name.capitalize().replace("_", " "): said[name] for name in names},
     )
     say_csv(loaded, said["csv"], for_excel)
     say_red(ended)
-    raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
+    stop_verified(ended)
 
 
 def _given(expected: str | None, keys: list[str]) -> list[Record]:
@@ -148,9 +142,8 @@ def restore(
     from fixity_cli.runs import runner
     from jobs.names import RESTORE_JOB
 
-    loaded = load(catalog)
-    known(bucket, loaded.buckets, "bucket")
-    if loaded.buckets[bucket].is_local:
+    loaded, entry = load_bucket(catalog, bucket)
+    if entry.is_local:
         end(Exit.WRONG_USE, f"{bucket} is a local directory: it has no archived objects")
     say_estimate(loaded, bucket)
     if dry_run:
@@ -162,7 +155,7 @@ def restore(
     states = ("waiting", "requested", "restored", "checked", "failed")
     print_figures(f"Restore of {bucket}:", {state.capitalize(): said[state] for state in states})
     typer.echo(f"Table: {said['table']}")
-    raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
+    stop_verified(ended)
 
 
 @verbs.command(epilog=STATUS_HELP)

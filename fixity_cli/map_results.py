@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,20 +14,13 @@ from fixity_cli.shared import STATUS_HELP, load
 verbs = typer.Typer()
 
 
-class OnFailed(StrEnum):
-    """What to do if executions failed."""
-
-    REFUSE = "refuse"
-    INCLUDE = "include"
-
-
 @verbs.command("map-results", epilog=STATUS_HELP)
 def map_results(
     manifest: Annotated[
         str, typer.Argument(metavar="S3-URL", help="A map run's manifest, s3://bucket/…/manifest.json.")
     ],
     on_failed: Annotated[
-        OnFailed | None,
+        Literal["refuse", "include"] | None,
         typer.Option(
             help="If executions failed: refuse, or list them under `failed`. Default: as in the catalog."
         ),
@@ -51,5 +43,5 @@ def map_results(
 
     named = catalog is not None or os.environ.get(ENVIRONMENT) or Path(FILE_NAME).is_file()
     loaded = load(catalog) if named else None
-    gathered = gather_at(manifest, loaded, on_failed.value if on_failed else None)
+    gathered = gather_at(manifest, loaded, on_failed)
     typer.echo(json.dumps(gathered.message))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fixity_cli.shared import STATUS_HELP, BucketArgument, CatalogOption, Exit, end, known, load
+from fixity_cli.shared import STATUS_HELP, BucketArgument, CatalogOption, Exit, end, load_bucket
 
 verbs = typer.Typer()
 
@@ -30,8 +30,7 @@ def premis(
     from fixity.lake import open_lake
     from fixity.reports.premis import Choice, print_events
 
-    loaded = load(catalog)
-    known(bucket, loaded.buckets, "bucket")
+    loaded, wanted = load_bucket(catalog, bucket)
     try:
         first = datetime.fromisoformat(since) if since else None
     except ValueError:
@@ -39,11 +38,5 @@ def premis(
     if first and first.tzinfo is None:
         first = first.replace(tzinfo=UTC)
     out = sys.stdout.buffer
-    print_events(
-        open_lake(loaded),
-        loaded.buckets[bucket],
-        out,
-        Choice(key, first),
-        lambda text: typer.echo(text, err=True),
-    )
+    print_events(open_lake(loaded), wanted, out, Choice(key, first), lambda text: typer.echo(text, err=True))
     out.flush()

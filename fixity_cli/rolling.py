@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -14,17 +15,15 @@ from fixity_cli.shared import (
     Exit,
     VerboseOption,
     end,
-    known,
     load,
+    load_bucket,
     print_figures,
     say_damaged,
     say_errors,
     say_red,
     stop,
+    stop_verified,
 )
-
-if TYPE_CHECKING:
-    from fixity.catalog import Catalog
 
 verbs = typer.Typer()
 
@@ -49,9 +48,7 @@ def due(
     from fixity.rolling import Limits, bucket_coverage, due_now
     from fixity.rolling.lease import leases
 
-    loaded = load(catalog)
-    known(bucket, loaded.buckets, "bucket")
-    wanted = loaded.buckets[bucket]
+    loaded, wanted = load_bucket(catalog, bucket)
     if wanted.fixity_every is None:
         end(Exit.WRONG_USE, f"'{bucket}' has no `fixity_every`: give it one in the catalog, such as 90d")
     lake = open_lake(loaded)
@@ -87,7 +84,7 @@ def roll_bucket(
     verbose: VerboseOption = False,
 ) -> None:
     """Check a batch of due objects of a bucket, now. Status 1 if any failed or is damaged."""
-    _roll(load(catalog), bucket, items, (), verbose)
+    _roll(catalog, bucket, items, (), verbose)
 
 
 @verbs.command("check", epilog=STATUS_HELP)
@@ -98,14 +95,16 @@ def check_key(
     verbose: VerboseOption = False,
 ) -> None:
     """Check one object now, in all its listed versions, against what is expected of it."""
-    _roll(load(catalog), bucket, None, (key,), verbose)
+    _roll(catalog, bucket, None, (key,), verbose)
 
 
-def _roll(loaded: Catalog, bucket: str, items: int | None, keys: tuple[str, ...], verbose: bool) -> None:
+def _roll(
+    catalog: Path | None, bucket: str, items: int | None, keys: tuple[str, ...], verbose: bool
+) -> NoReturn:
     from fixity_cli.runs import runner
     from jobs.names import ROLL_JOB, roll_config
 
-    known(bucket, loaded.buckets, "bucket")
+    loaded, _ = load_bucket(catalog, bucket)
     with runner(loaded, verbose) as runs:
         ended = runs.run(ROLL_JOB, bucket, roll_config(items, keys))
     say_errors(ended)
@@ -132,7 +131,7 @@ def _roll(loaded: Catalog, bucket: str, items: int | None, keys: tuple[str, ...]
     say_red(ended)
     if not ended.success:
         stop(ended)
-    raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
+    stop_verified(ended)
 
 
 @verbs.command(epilog=STATUS_HELP)
@@ -178,13 +177,8 @@ def coverage(catalog: CatalogOption = None) -> None:
             else f"done in {row.days_to_go:.1f} days at this rate"
         )
         typer.echo(f"        Past and never:     {pace}")
-        if row.silent is not None:
-            text = (
-                "no rolling run yet"
-                if row.silent == float("inf")
-                else f"no rolling run for {row.silent:.0f} h"
-            )
-            typer.echo(f"        SILENT:             {text}")
+        if row.silence:
+            typer.echo(f"        SILENT:             {row.silence}")
         for said in row.ledger:
             typer.echo(said, err=True)
         say_damaged(damage_rows(bucket.name, row.damage))

@@ -16,7 +16,7 @@ import typer
 from fixity.humanize import printable, reasons_text
 
 if TYPE_CHECKING:
-    from fixity.catalog import Catalog
+    from fixity.catalog import Bucket, Catalog
     from fixity_cli.runs import Ended
 
 
@@ -76,6 +76,13 @@ def load(file: Path | None) -> Catalog:
         for caution in loaded.cautions(pair):
             typer.echo(f"warning: pairs.{pair.name}: {caution}", err=True)
     return loaded
+
+
+def load_bucket(file: Path | None, name: str) -> tuple[Catalog, Bucket]:
+    """The catalog, and a bucket of it. Ends the command if the catalog does not have the name."""
+    loaded = load(file)
+    known(name, loaded.buckets, "bucket")
+    return loaded, loaded.buckets[name]
 
 
 def known(name: str, names: Iterable[str], kind: str) -> None:
@@ -175,6 +182,11 @@ def stop_unless_done(ended: Ended) -> None:
     say_errors(ended)
     if not ended.success:
         stop(ended)
+
+
+def stop_verified(ended: Ended) -> NoReturn:
+    """End the command with the status of a run that succeeded: whether any of its checks is red."""
+    raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
 
 
 def stop(ended: Ended) -> NoReturn:

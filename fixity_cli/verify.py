@@ -19,11 +19,13 @@ from fixity_cli.shared import (
     end,
     known,
     load,
+    load_bucket,
     print_figures,
     say_csv,
     say_errors,
     say_red,
     stop_unless_done,
+    stop_verified,
 )
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ def checksums(bucket: BucketArgument, catalog: CatalogOption = None, verbose: Ve
     )
     typer.echo(f"Table: {said['table']}")
     say_red(ended)
-    raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
+    stop_verified(ended)
 
 
 @verbs.command(epilog=STATUS_HELP)
@@ -129,8 +131,7 @@ def _ran(job: str, bucket: str, catalog: Path | None, verbose: bool) -> Ended:
     """Run a job of a bucket. Ends the command where the run failed."""
     from fixity_cli.runs import runner
 
-    loaded = load(catalog)
-    known(bucket, loaded.buckets, "bucket")
+    loaded, _ = load_bucket(catalog, bucket)
     with runner(loaded, verbose) as runs:
         ended = runs.run(job, bucket)
     stop_unless_done(ended)

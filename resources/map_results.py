@@ -1,12 +1,9 @@
 """The resource that opens the bucket of a Distributed Map's results. Reading results does not belong here."""
 
 import dagster as dg
-from botocore.exceptions import BotoCoreError
 
 from fixity.catalog import CatalogError, MapResults
-from fixity.catalog.clients import s3_client
 from fixity.engines.step_functions import ResultsBucket
-from fixity.errors import BucketUnreachable
 from resources.catalog import CatalogResource
 
 
@@ -26,8 +23,4 @@ class MapResultsResource(dg.ConfigurableResource):
     def open(self) -> ResultsBucket:
         """The bucket. Raises BucketUnreachable, CatalogError."""
         settings = self.settings
-        try:
-            client = s3_client(self.catalog.catalog.stores[settings.store])
-        except BotoCoreError as error:
-            raise BucketUnreachable(f"the bucket {settings.bucket} cannot be opened: {error}") from error
-        return ResultsBucket(client, settings.bucket)
+        return ResultsBucket.open(self.catalog.catalog.stores[settings.store], settings.bucket)

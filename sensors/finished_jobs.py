@@ -11,9 +11,9 @@ from datetime import timedelta
 import dagster as dg
 
 from fixity.clock import utc_now
-from fixity.engines.s3_batch.batch_jobs import VANISHED, JobState, describe
-from fixity.engines.s3_batch.finished import YOUNG
-from fixity.engines.s3_batch.job_records import JobRecord, job_record, outcome_of
+from fixity.engines.s3_batch.batch_jobs import VANISHED, describe
+from fixity.engines.s3_batch.finished import has_ended
+from fixity.engines.s3_batch.job_records import job_record, outcome_of
 from fixity.lake import Lake
 from jobs.names import COMPUTE_TAG, INGEST_JOB, JOB_TAG
 from jobs.runs import UNSUCCESSFUL
@@ -29,12 +29,6 @@ class NoRun:
 
     why: str
     later: bool = False
-
-
-def state_of(s3_control: S3ControlResource, record: JobRecord) -> JobState:
-    """A job as S3 describes it now. Raises S3ControlError."""
-    account = s3_control.settings(record.bucket).account_id
-    return describe(s3_control.client(record.bucket), account, record.job_id)
 
 
 def ingest_request(
@@ -53,19 +47,15 @@ def ingest_request(
     record = job_record(lake, bucket, job_id)
     if record is None:
         return NoRun(f"the job {job_id} of '{bucket}' has a receipt but no record: skipped")
-    if outcome := outcome_of(lake, bucket, job_id):
-        return NoRun(f"the job {job_id} of '{bucket}' was dealt with by the run {outcome.run_id}")
-    attempt = _attempt(instance, JOB_TAG, bucket, job_id)
-    if isinstance(attempt, NoRun):
-        return attempt
-    state = state_of(s3_control, record)
-    if not state.ended or (state.status == VANISHED and record.age < YOUNG):
+    request = _next_run(instance, lake, JOB_TAG, bucket, job_id)
+    if isinstance(request, NoRun):
+        return request
+    state = describe(s3_control.client(bucket), s3_control.settings(bucket).account_id, job_id)
+    if not has_ended(record, state):
         return NoRun(f"'{bucket}' waits for the job {job_id}: {state.status}, {state.progress}", later=True)
     if state.ended_at and utc_now() - state.ended_at < head_start:
         return NoRun(f"the job {job_id} of '{bucket}' has just ended: its event may still come", later=True)
-    return dg.RunRequest(
-        run_key=f"job:{job_id}{attempt}", job_name=INGEST_JOB, partition_key=bucket, tags={JOB_TAG: job_id}
-    )
+    return request
 
 
 def compute_request(
@@ -75,26 +65,23 @@ def compute_request(
 
     Raises S3ControlError, LakeError.
     """
-    if outcome := outcome_of(lake, bucket, job_id):
-        return NoRun(f"the job {job_id} of '{bucket}' was dealt with by the run {outcome.run_id}")
-    attempt = _attempt(instance, COMPUTE_TAG, bucket, job_id)
-    if isinstance(attempt, NoRun):
-        return attempt
+    request = _next_run(instance, lake, COMPUTE_TAG, bucket, job_id)
+    if isinstance(request, NoRun):
+        return request
     state = s3_control.compute_job(bucket, job_id)
     if state.status == VANISHED:
         return NoRun(f"AWS Batch knows no job {job_id} of '{bucket}': skipped")
     if not state.ended:
         return NoRun(f"'{bucket}' waits for the AWS Batch job {job_id}: {state.status}", later=True)
-    return dg.RunRequest(
-        run_key=f"compute:{job_id}{attempt}",
-        job_name=INGEST_JOB,
-        partition_key=bucket,
-        tags={COMPUTE_TAG: job_id},
-    )
+    return request
 
 
-def _attempt(instance: dg.DagsterInstance, tag: str, bucket: str, job_id: str) -> str | NoRun:
-    """The suffix of the next run's key, which sets it apart from failed runs; or why no run is needed."""
+def _next_run(
+    instance: dg.DagsterInstance, lake: Lake, tag: str, bucket: str, job_id: str
+) -> dg.RunRequest | NoRun:
+    """The request for the next run, whose key sets it apart from failed runs; or why no run is needed."""
+    if outcome := outcome_of(lake, bucket, job_id):
+        return NoRun(f"the run {outcome.run_id} already handled the job {job_id} of '{bucket}'")
     # Either sensor may have started it: Dagster compares run keys within one sensor only.
     runs = instance.get_runs(dg.RunsFilter(tags={tag: job_id}))
     if any(run.status not in UNSUCCESSFUL for run in runs):
@@ -104,4 +91,6 @@ def _attempt(instance: dg.DagsterInstance, tag: str, bucket: str, job_id: str) -
             f"{len(runs)} runs for the job {job_id} of '{bucket}' failed, the last is {runs[0].run_id}: "
             f"remove the cause, then materialize checksums[{bucket}]"
         )
-    return f":{len(runs) + 1}" if runs else ""
+    kind = "compute" if tag == COMPUTE_TAG else "job"
+    key = f"{kind}:{job_id}:{len(runs) + 1}" if runs else f"{kind}:{job_id}"
+    return dg.RunRequest(run_key=key, job_name=INGEST_JOB, partition_key=bucket, tags={tag: job_id})

@@ -21,7 +21,8 @@ _SQL = Path(__file__).with_suffix(".sql")
 _GRACE = timedelta(days=1)
 _LISTED_WITHIN = timedelta(days=3)
 _WEEK = 7
-_COUNTS = ("objects", "within_term", "due", "never", "overdue", "failing", "damaged", "archived")
+COUNTS = ("objects", "within_term", "due", "never", "overdue", "failing", "damaged", "archived")
+"""The counts of a bucket's coverage, in the order in which they are shown."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,15 @@ class BucketCoverage:
     @property
     def is_right(self) -> bool:
         """Whether nothing is overdue, damaged or unreadable, and the schedule runs."""
-        return not (self.overdue or self.damaged or self.ledger or self.silent is not None)
+        return not (self.overdue or self.damaged or self.ledger or self.silence)
+
+    @property
+    def silence(self) -> str | None:
+        """How long rolling runs have been silent, for people; None where it is not too long."""
+        if self.silent is None:
+            return None
+        since = "yet" if self.silent == float("inf") else f"for {self.silent:.0f} hours"
+        return f"no rolling run has ended {since}"
 
 
 def bucket_coverage(
@@ -85,7 +94,7 @@ def bucket_coverage(
         ).fetchone()
     assert row is not None
     *counts, oldest, newest, in_a_week = row
-    figures = dict(zip(_COUNTS, counts, strict=True))
+    figures = dict(zip(COUNTS, counts, strict=True))
     # Objects that are newer than the inventory may be damaged too.
     damage = damaged_now(lake, snapshot)
     figures["damaged"] = max(figures["damaged"], len(damage))

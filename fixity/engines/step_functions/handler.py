@@ -11,12 +11,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from botocore.exceptions import BotoCoreError
-
 from fixity.catalog import ENVIRONMENT, Catalog, MapResults, Store, load_catalog
-from fixity.catalog.clients import s3_client
-from fixity.engines.step_functions import Gathered, MapRun, ResultsBucket, ResultsRefused, gather
-from fixity.errors import BucketUnreachable
+from fixity.engines.step_functions import Gathered, MapRun, OnFailed, ResultsBucket, ResultsRefused, gather
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, str]:
@@ -37,11 +33,11 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, str]:
     return gather_at(f"s3://{bucket}/{key}", catalog).message
 
 
-def gather_at(url: str, catalog: Catalog | None, on_failed: str | None = None) -> Gathered:
+def gather_at(url: str, catalog: Catalog | None, on_failed: OnFailed | None = None) -> Gathered:
     """Gather the results of the manifest at an `s3://` URL.
 
     Arguments: `catalog`, whose `map_results` are used if they are for this bucket; otherwise the defaults
-    are. `on_failed`, refuse or include, instead of the catalog's setting.
+    are. `on_failed`, instead of the catalog's setting.
     Raises ResultsRefused, BucketUnreachable.
     """
     bucket = url.removeprefix("s3://").partition("/")[0]
@@ -50,13 +46,9 @@ def gather_at(url: str, catalog: Catalog | None, on_failed: str | None = None) -
         settings = MapResults(bucket=bucket)
     run = MapRun.at(url, settings.prefix, settings.results_key)
     store = catalog.stores[settings.store] if catalog else Store(name="aws")
-    try:
-        client = s3_client(store)
-    except BotoCoreError as error:
-        raise BucketUnreachable(f"the bucket {run.bucket} cannot be opened: {error}") from error
     return gather(
-        ResultsBucket(client, run.bucket),
+        ResultsBucket.open(store, run.bucket),
         run,
         run.results_key(settings.results_key),
-        "include" if (on_failed or settings.on_failed) == "include" else "refuse",
+        on_failed or settings.on_failed,
     )

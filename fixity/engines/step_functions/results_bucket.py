@@ -18,6 +18,8 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
+from fixity.catalog import Store
+from fixity.catalog.clients import s3_client
 from fixity.engines.step_functions.errors import ResultsRefused
 from fixity.errors import BucketUnreachable
 
@@ -53,6 +55,14 @@ class ResultsBucket:
         self._client = client
         self._bucket = bucket
         self._backoff = backoff
+
+    @classmethod
+    def open(cls, store: Store, bucket: str) -> ResultsBucket:
+        """Open a bucket of a store. Raises BucketUnreachable."""
+        try:
+            return cls(s3_client(store), bucket)
+        except BotoCoreError as error:
+            raise BucketUnreachable(f"the bucket {bucket} cannot be opened: {error}") from error
 
     def url(self, key: str) -> str:
         """An object's URL, for people."""
