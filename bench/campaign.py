@@ -22,6 +22,7 @@ from fixity.engines.stream.shards import Plan, Reading, hash_shard, make_plan
 from fixity.lake import Lake, LocalLake
 from fixity.lake.paths import scratch_folder
 from fixity.ledger import Settings, known_so_far
+from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.carried import carried_over, ledger_state
 from fixity.ledger.damage import damage_after
 from fixity.ledger.expected import with_expectations
@@ -66,7 +67,7 @@ def _timed(work: Callable[[str], None]) -> Usage:
 
 def _campaign(store: BucketReader, lake: Lake, run_id: str) -> None:
     """List, say what is expected, read and judge, keep, say what is damaged: as the asset does."""
-    inventory = take_inventory(store, lake, _BUCKET, run_id)
+    inventory = take_inventory(store, BucketRun(lake, Bucket(name=_BUCKET), run_id))
     with lake.workspace() as workspace:
         listed = lake.fetch(inventory.file, workspace)
         rests_on = ledger_state(lake, _BUCKET)
@@ -84,7 +85,7 @@ def _campaign(store: BucketReader, lake: Lake, run_id: str) -> None:
 
 def _hashing(store: BucketReader, lake: Lake, run_id: str) -> None:
     """List, read, keep."""
-    inventory = take_inventory(store, lake, _BUCKET, run_id)
+    inventory = take_inventory(store, BucketRun(lake, Bucket(name=_BUCKET), run_id))
     with lake.workspace() as workspace:
         plan = make_plan(inventory.file, lake.fetch(inventory.file, workspace), _SETTINGS.algorithm)
     _check(store, lake, plan, run_id)

@@ -13,11 +13,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from fixity.buckets import DEFAULT_CONCURRENCY, BucketReader, ListedObject, Sink, open_bucket
-from fixity.catalog import Algorithm, load_catalog
+from fixity.catalog import Algorithm, Bucket, load_catalog
 from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Reading, hash_shard, make_plan
 from fixity.lake import Lake, LocalLake, open_lake
 from fixity.lake.paths import scratch_folder
+from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.inventory import take_inventory
 from fixity.ledger.write import Checksums
 from fixity.tables import INVENTORY
@@ -28,8 +29,9 @@ RUN_ID = "bench"
 def list_bucket(catalog_file: Path, name: str) -> int:
     """List a bucket into its inventory; returns the objects listed."""
     catalog = load_catalog(catalog_file)
-    store = open_bucket(catalog, catalog.buckets[name])
-    return take_inventory(store, open_lake(catalog), name, RUN_ID).objects
+    bucket = catalog.buckets[name]
+    store = open_bucket(catalog, bucket)
+    return take_inventory(store, BucketRun(open_lake(catalog), bucket, RUN_ID)).objects
 
 
 def hash_bucket(catalog_file: Path, name: str) -> Checksums:
@@ -43,7 +45,7 @@ def hash_bucket(catalog_file: Path, name: str) -> Checksums:
 
 def verify(store: BucketReader, lake: Lake, name: str, algorithm: Algorithm, threads: int) -> Checksums:
     """Inventory, plan, shards, ledger."""
-    inventory = take_inventory(store, lake, name, RUN_ID)
+    inventory = take_inventory(store, BucketRun(lake, Bucket(name=name), RUN_ID))
     scratch = scratch_folder(RUN_ID)
     with lake.workspace() as workspace:
         plan = make_plan(inventory.file, lake.fetch(inventory.file, workspace), algorithm)

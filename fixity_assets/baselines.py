@@ -53,9 +53,8 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         bucket = stores.catalog.bucket(name)
         with failures_in_plain_words(), stores.open(name) as store:
             kept_in = lake.open()
-            selected = SelectedObjects(
-                context.op_execution_context, kept_in, name, stores.catalog.place_of(name)
-            )
+            run = stores.catalog.run_over(kept_in, name, context.run.run_id)
+            selected = SelectedObjects(context.op_execution_context, run)
             with kept_in.workspace() as workspace:
                 threads = stores.threads(name)
                 attributes = open_attributes(stores.catalog.catalog, bucket, threads)

@@ -10,7 +10,6 @@ import dagster as dg
 from fixity.engines.s3_batch.batch_jobs import JobState
 from fixity.engines.s3_batch.finished import finished_job, ingest_job
 from fixity.lake import Lake
-from fixity.ledger.bucket_run import BucketRun
 from fixity_assets.describe import checksums_metadata
 from jobs.names import COMPUTE_TAG, JOB_TAG
 from resources import S3ControlResource, StoresResource
@@ -55,7 +54,7 @@ def keep_job_report(
     bucket = s3_control.catalog.bucket(context.partition_key)
     found = JobState(**json.loads(lake.read_text(_found_file(scratch))))
     with stores.open(bucket.name) as store:
-        run = BucketRun(lake, bucket, context.run.run_id, stores.catalog.place_of(bucket.name))
+        run = stores.catalog.run_over(lake, bucket.name, context.run.run_id)
         record, kept = ingest_job(run, partial(s3_control.reports, bucket.name), found, store.find)
     return {
         **checksums_metadata(lake, kept, record.algorithm, record.inventory),

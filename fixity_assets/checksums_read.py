@@ -67,7 +67,7 @@ def _objects(
     if SELECTION not in context.run.tags:
         name = newest_inventory(lake, bucket)
         return name, lake.fetch(name, workspace)
-    selected = SelectedObjects(context, lake, bucket, stores.catalog.place_of(bucket))
+    selected = SelectedObjects(context, stores.catalog.run_over(lake, bucket, context.run.run_id))
     with stores.open(bucket) as store:
         return None, selected.objects(store, workspace)
 

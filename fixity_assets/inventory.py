@@ -34,17 +34,8 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         bucket = context.partition_key
         with failures_in_plain_words(), stores.open(bucket) as store:
             kept_in = lake.open()
-            report = progress.listing(context.op_execution_context, bucket)
-            settings = stores.catalog.bucket(bucket)
-            taken = take_inventory(
-                store,
-                kept_in,
-                bucket,
-                context.run.run_id,
-                progress=report,
-                exclude=settings.exclude,
-                place=stores.catalog.place_of(bucket),
-            )
+            run = stores.catalog.run_over(kept_in, bucket, context.run.run_id)
+            taken = take_inventory(store, run, progress.listing(context.op_execution_context, bucket))
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": taken.objects,
@@ -53,7 +44,7 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
                 "excluded": taken.excluded,
                 "listed_at": dg.MetadataValue.timestamp(taken.listed_at),
                 "table": dg.MetadataValue.path(kept_in.location(taken.file)),
-                "owners": ", ".join(settings.owners) or "-",
+                "owners": ", ".join(run.bucket.owners) or "-",
             }
         )
 

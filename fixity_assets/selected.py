@@ -12,8 +12,8 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from fixity.buckets import BucketReader
-from fixity.lake import Lake
 from fixity.lake.paths import scratch_folder
+from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.inventory import Wanted, list_selection, newest_inventory
 from fixity.ledger.selection import read_selection
 from jobs.names import SELECTION
@@ -27,11 +27,10 @@ def selected_scratch(run: dg.DagsterRun) -> str:
 class SelectedObjects:
     """The objects of one run, and the tables of them."""
 
-    def __init__(self, context: dg.OpExecutionContext, lake: Lake, bucket: str, place: str) -> None:
+    def __init__(self, context: dg.OpExecutionContext, run: BucketRun) -> None:
         self._context = context
-        self._lake = lake
-        self._bucket = bucket
-        self._place = place
+        self._run = run
+        self._lake, self._bucket = run.lake, run.bucket.name
         self._name = context.run.tags.get(SELECTION)
         self.scratch = selected_scratch(context.run)
 
@@ -51,7 +50,7 @@ class SelectedObjects:
         except FileNotFoundError:
             wanted = read_selection(self._lake, self._bucket, self._name)
             file = workspace / "selected.parquet"
-            gone = list_selection(store, self._bucket, wanted, self._context.run.run_id, file, self._place)
+            gone = list_selection(store, self._run, wanted, file)
             for key, version_id in gone:
                 self._context.log.info(f"{key}{f' ({version_id})' if version_id else ''}: does not exist")
             self._lake.put(name, file, replace=True)

@@ -14,6 +14,7 @@ from pydantic import Field
 from fixity.buckets import DEFAULT_CONCURRENCY, BucketReader, open_bucket
 from fixity.catalog import Bucket, Catalog, CatalogError, Pair, load_catalog
 from fixity.lake import Lake, open_lake
+from fixity.ledger.bucket_run import BucketRun
 
 
 @lru_cache(maxsize=8)
@@ -41,6 +42,10 @@ class CatalogResource(dg.ConfigurableResource):
     def place_of(self, bucket: str) -> str:
         """Where a bucket is, according to the current catalog."""
         return self.catalog.place_of(self.bucket(bucket))
+
+    def run_over(self, lake: Lake, bucket: str, run_id: str) -> BucketRun:
+        """A run over a bucket, where the current catalog says that the bucket is."""
+        return BucketRun(lake, self.bucket(bucket), run_id, self.place_of(bucket))
 
     def pair(self, name: str) -> Pair:
         """A pair by its partition key. Raises CatalogError if it was removed from the catalog."""

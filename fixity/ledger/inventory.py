@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from fixity.lake import Lake
 from fixity.lake.latest import latest_table, point_to_latest
 from fixity.lake.paths import inventory_file, inventory_folder
 from fixity.lake.writer import TableWriter
+from fixity.ledger.bucket_run import BucketRun
 from fixity.tables import INVENTORY, Provenance
 
 Wanted = tuple[str, str | None]
@@ -39,32 +40,27 @@ class Inventory:
 
 def take_inventory(
     store: BucketReader,
-    lake: Lake,
-    bucket: str,
-    run_id: str,
-    *,
+    run: BucketRun,
     progress: Callable[[int], None] = lambda objects: None,
     now: Callable[[], datetime] = utc_now,
-    exclude: Sequence[str] = (),
-    place: str | None = None,
 ) -> Inventory:
     """List a bucket into `inventory/<bucket>/<run_id>.parquet`.
 
-    Arguments: `progress` takes the number of objects listed so far; `exclude`, shell patterns of
-    keys that are left out and counted; `place`, where the bucket is (`Catalog.place_of`), so that
-    this inventory is not used for another place. If the listing fails, nothing is kept: with half
-    an inventory the other objects would look missing. Raises BucketUnreachable, LakeError.
+    Arguments: `progress` takes the number of objects listed so far. Keys that the bucket's `exclude`
+    matches are left out and counted. If the listing fails, nothing is kept: with half an inventory the
+    other objects would look missing. Raises BucketUnreachable, LakeError.
     """
     listed_at = now()
-    name = inventory_file(bucket, run_id)
+    lake, bucket = run.lake, run.bucket.name
+    name = inventory_file(bucket, run.run_id)
     with lake.workspace() as workspace:
         file = workspace / "inventory.parquet"
-        provenance = Provenance(bucket, run_id, run_id, listed_at, place)
+        provenance = Provenance(bucket, run.run_id, run.run_id, listed_at, run.place)
         writer = TableWriter(file, INVENTORY, provenance)
         objects = excluded = 0
         try:
             for batch in store.list_objects():
-                kept = _without(batch, exclude)
+                kept = _without(batch, run.bucket.exclude)
                 excluded += batch.num_rows - kept.num_rows
                 writer.write(kept)
                 objects += kept.num_rows
@@ -78,20 +74,12 @@ def take_inventory(
     return Inventory(name, written.rows, written.size, excluded, listed_at)
 
 
-def list_selection(
-    store: BucketReader,
-    bucket: str,
-    wanted: Iterable[Wanted],
-    run_id: str,
-    file: Path,
-    place: str | None = None,
-) -> list[Wanted]:
-    """Look up the wanted objects in the bucket, and write those that exist as an inventory.
+def list_selection(store: BucketReader, run: BucketRun, wanted: Iterable[Wanted], file: Path) -> list[Wanted]:
+    """Look up the wanted objects in the bucket, and write those that exist as an inventory to `file`.
 
-    Arguments: `place` says where the bucket is (`Catalog.place_of`).
     Returns those that do not exist (any more). Raises BucketUnreachable.
     """
-    provenance = Provenance(bucket, run_id, run_id, utc_now(), place)
+    provenance = Provenance(run.bucket.name, run.run_id, run.run_id, utc_now(), run.place)
     found: dict[Wanted, ListedObject] = {}
     gone: list[Wanted] = []
     for key, version_id in wanted:
@@ -108,11 +96,11 @@ def list_selection(
     return gone
 
 
-def _without(batch: pa.RecordBatch, exclude: Sequence[str]) -> pa.RecordBatch:
+def _without(batch: pa.RecordBatch, exclude: tuple[str, ...]) -> pa.RecordBatch:
     """The rows whose keys no pattern matches."""
     if not exclude:
         return batch
-    excluded = excluded_by(tuple(exclude))
+    excluded = excluded_by(exclude)
     kept = [not excluded(key) for key in batch.column("key").to_pylist()]
     return batch.filter(pa.array(kept, pa.bool_()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -16,13 +16,16 @@ from fixity.buckets import BucketReader, ListedObject, ObjectSkipped, Sink, Thro
 from fixity.buckets.s3.address import Address
 from fixity.buckets.s3.http1 import Origin
 from fixity.buckets.s3.reader import S3Reader
-from fixity.catalog import Algorithm
+from fixity.catalog import Algorithm, Bucket
+from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest
 from fixity.engines.stream.engine import Check, check_object
 from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Plan, Reading, hash_shard, make_plan
 from fixity.lake import Lake
-from fixity.ledger.inventory import Inventory, take_inventory
+from fixity.ledger import inventory as inventories
+from fixity.ledger.bucket_run import BucketRun
+from fixity.ledger.inventory import Inventory
 from fixity.ledger.write import Checksums
 from fixity.tables import INVENTORY
 
@@ -156,6 +159,22 @@ def plan_of(lake: Lake, inventory: Inventory | str, algorithm: Algorithm = "SHA2
     name = inventory if isinstance(inventory, str) else inventory.file
     with lake.workspace() as workspace:
         return make_plan(name, lake.fetch(name, workspace), algorithm)
+
+
+def take_inventory(
+    store: BucketReader,
+    lake: Lake,
+    bucket: str,
+    run_id: str,
+    *,
+    progress: Callable[[int], None] = lambda objects: None,
+    now: Callable[[], datetime] = utc_now,
+    exclude: tuple[str, ...] = (),
+    place: str | None = None,
+) -> Inventory:
+    """An inventory of a bucket with this name."""
+    run = BucketRun(lake, Bucket(name=bucket, exclude=exclude), run_id, place)
+    return inventories.take_inventory(store, run, progress, now)
 
 
 def check_inventory(

@@ -86,7 +86,7 @@ def keep_checks(
         if inventory is None and newest is not None:
             inventory = _looked_up(run, store, found, written_at, newest, workspace)
         if inventory is None:
-            taken = take_inventory(store, lake, bucket.name, run_id, exclude=bucket.exclude, place=run.place)
+            taken = take_inventory(store, run)
             listed(taken)
             inventory = lake.fetch(taken.file, workspace)
         listed_at = Provenance.read(inventory).listed_at
@@ -162,7 +162,7 @@ def _looked_up(
         pass
     file = workspace / "described.parquet"
     there = [each for each in wanted if not is_excluded(run.bucket, each[0])]
-    list_selection(store, bucket, there, run.run_id, file, run.place)
+    list_selection(store, run, there, file)
     lake.put(name, file, replace=True)
     return lake.fetch(name, workspace / "new")  # an older one may have been fetched above
 

@@ -26,10 +26,9 @@ from fixity.ingest.records.parts import gathered_scratch
 from fixity.ingest.records.record import Source
 from fixity.lake import LocalLake
 from fixity.lake.paths import baselines_file
-from fixity.ledger.inventory import take_inventory
 from fixity.tables import BASELINES, Provenance
 from tests.conftest import MakeBucket
-from tests.fixity.support import s3_store
+from tests.fixity.support import s3_store, take_inventory
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -26,10 +26,9 @@ from fixity.ingest.verdict import verdict
 from fixity.lake import Lake, LakeError, LocalLake
 from fixity.lake.paths import baselines_file, checksums_file
 from fixity.ledger.expected import with_expectations
-from fixity.ledger.inventory import take_inventory
 from fixity.ledger.snapshot import in_force
 from tests.fixity.ingest.test_restore import head
-from tests.fixity.support import NOON, MemoryStore
+from tests.fixity.support import NOON, MemoryStore, take_inventory
 from tests.platform import read_report
 
 MD5 = hashlib.md5(b"abc").hexdigest()

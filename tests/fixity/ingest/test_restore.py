@@ -24,9 +24,8 @@ from fixity.ingest.restore.archives import archive_of, days_for, estimate, tier_
 from fixity.ingest.restore.look import Look, look_at_archived
 from fixity.lake import LakeError, LocalLake
 from fixity.ledger.bucket_run import BucketRun
-from fixity.ledger.inventory import take_inventory
 from fixity.tables import CHECKSUMS, INGEST, Provenance
-from tests.fixity.support import s3_store
+from tests.fixity.support import s3_store, take_inventory
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

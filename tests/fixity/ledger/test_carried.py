@@ -8,10 +8,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from fixity.catalog import Algorithm
+from fixity.catalog import Algorithm, Bucket
 from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Reading, hash_shard, make_plan
 from fixity.ledger import carried
+from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.carried import carried_over, ledger_state
 from fixity.ledger.damage import Damage, damage_after, damage_after_some, damaged_now
 from fixity.ledger.expected import with_expectations
@@ -35,7 +36,8 @@ class Campaigns(Rolling):
         with self.lake.workspace() as workspace:
             if keys:
                 objects = workspace / "selected.parquet"
-                list_selection(self.store, BUCKET, [(key, None) for key in keys], run_id, objects)
+                run = BucketRun(self.lake, Bucket(name=BUCKET), run_id)
+                list_selection(self.store, run, [(key, None) for key in keys], objects)
                 found = rests_on = None
             else:
                 self.take_inventory()

@@ -17,9 +17,16 @@ from fixity.engines.stream.shards import Reading, hash_shard
 from fixity.lake import Lake, LakeError, LocalLake
 from fixity.ledger import LeftOut
 from fixity.ledger.current import current_checksums
-from fixity.ledger.inventory import TableMissing, newest_inventory, take_inventory
+from fixity.ledger.inventory import TableMissing, newest_inventory
 from fixity.tables import CHECKSUMS, Provenance, TableUnreadable
-from tests.fixity.support import MemoryStore, check_inventory, inventory_and_checks, plan_of, sha256
+from tests.fixity.support import (
+    MemoryStore,
+    check_inventory,
+    inventory_and_checks,
+    plan_of,
+    sha256,
+    take_inventory,
+)
 
 
 class Flawed(MemoryStore):

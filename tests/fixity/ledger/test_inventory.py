@@ -15,10 +15,9 @@ from devstack.seaweedfs import SeaweedFS
 from devstack.stub_s3 import StubS3
 from fixity.buckets import BucketReader, BucketUnreachable
 from fixity.lake import Lake
-from fixity.ledger.inventory import take_inventory
 from fixity.tables import INVENTORY, Provenance
 from tests.conftest import MakeBucket
-from tests.fixity.support import NOON, MemoryStore, s3_store
+from tests.fixity.support import NOON, MemoryStore, s3_store, take_inventory
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -15,10 +15,9 @@ from fixity.buckets import ListedObject, ObjectUnreadable, Sink
 from fixity.lake import LocalLake
 from fixity.ledger import Settings, Snapshot, ready
 from fixity.ledger.damage import Damage, damaged_now
-from fixity.ledger.inventory import take_inventory
 from fixity.rolling import EgressBudget, Limits, Order, Rolled, RollingRun, due_now, roll
 from fixity.tables import INGEST, Provenance
-from tests.fixity.support import MemoryStore
+from tests.fixity.support import MemoryStore, take_inventory
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 BUCKET = "b"

@@ -19,12 +19,11 @@ from fixity.errors import AnotherPlace
 from fixity.lake import LakeError, LocalLake
 from fixity.ledger import Settings
 from fixity.ledger.current import current_checksums
-from fixity.ledger.inventory import take_inventory
 from fixity.rolling import BucketBusy, Limits, Order, RollingRun, roll
 from fixity.rolling.lease import Lease, LeaseLost, leases
 from fixity.tables import Provenance
 from tests.fixity.rolling.support import BUCKET, Rolling, keys_of
-from tests.fixity.support import check_inventory
+from tests.fixity.support import check_inventory, take_inventory
 
 KILLED = """
 import sys, threading

@@ -22,10 +22,10 @@ from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.current import current_checksums
 from fixity.ledger.damage import damaged_now
 from fixity.ledger.fold import settings_of
-from fixity.ledger.inventory import newest_inventory, take_inventory
+from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.write import Checksums
 from tests.fixity.engines.records import keep_check
-from tests.fixity.support import NOON, MemoryStore, inventory_and_checks, sha256
+from tests.fixity.support import NOON, MemoryStore, inventory_and_checks, sha256, take_inventory
 
 DAY = timedelta(days=1)
 READ = NOON + DAY  # after all objects of a MemoryStore were written

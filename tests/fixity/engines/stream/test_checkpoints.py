@@ -21,9 +21,8 @@ from fixity.engines.stream.checkpoints import Checkpoints
 from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Reading, hash_shard, plan_file
 from fixity.lake import LocalLake
-from fixity.ledger.inventory import take_inventory
 from tests.conftest import MakeBucket
-from tests.fixity.support import listed, only, plan_of, s3_store, sha256
+from tests.fixity.support import listed, only, plan_of, s3_store, sha256, take_inventory
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -20,9 +20,9 @@ from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Plan, Progress, Reading, Shard, cut, hash_shard, make_plan
 from fixity.errors import AnotherPlace
 from fixity.lake import Lake, LocalLake
-from fixity.ledger.inventory import Inventory, take_inventory
+from fixity.ledger.inventory import Inventory
 from tests.conftest import MakeBucket
-from tests.fixity.support import NOON, MemoryStore, check_inventory, plan_of, s3_store, sha256
+from tests.fixity.support import NOON, MemoryStore, check_inventory, plan_of, s3_store, sha256, take_inventory
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
