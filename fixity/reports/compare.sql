@@ -7,52 +7,38 @@
 CREATE OR REPLACE TEMP MACRO version_named(id) AS CASE WHEN id NOT IN ('', 'null') THEN id END;
 
 
+-- One side's objects within the range. With row numbers, DuckDB skips row groups outside of it without reading them.
+CREATE OR REPLACE TEMP MACRO objects(file, first, last, lower, upper, by_version) AS TABLE
+SELECT
+    key,
+    version_id,
+    size,
+    etag,
+    last_modified,
+    algorithm,
+    checksum_type,
+    checksum,
+    evidence,
+    checked_at,
+    status,
+    CASE WHEN status = 'skipped' THEN error_code IN ('DeletedSinceListed', 'ChangedSinceListed') END AS changed,
+    CASE WHEN status <> 'succeeded' THEN concat_ws(': ', error_code, error_message) END AS why
+FROM read_parquet(file)
+WHERE file_row_number BETWEEN first AND last AND key >= lower AND (upper IS NULL OR key < upper)
+  AND (is_latest OR by_version);
+
+
 -- Every object of either side within the range with its status, in no order. Sorting is another statement:
 -- a join and a sort in one would each take all the memory, and DuckDB may fail instead of spilling.
 CREATE OR REPLACE TEMP TABLE compared AS
 WITH
--- With row numbers, DuckDB skips row groups outside the range without reading them.
 source AS (
-    SELECT
-        key AS source_key,
-        version_id AS source_version_id,
-        size AS source_size,
-        etag AS source_etag,
-        last_modified AS source_last_modified,
-        algorithm AS source_algorithm,
-        checksum_type AS source_checksum_type,
-        checksum AS source_checksum,
-        evidence AS source_evidence,
-        checked_at AS source_checked_at,
-        status AS source_status,
-        CASE WHEN status = 'skipped' THEN error_code IN ('DeletedSinceListed', 'ChangedSinceListed') END
-            AS source_changed,
-        CASE WHEN status <> 'succeeded' THEN concat_ws(': ', error_code, error_message) END AS source_why
-    FROM read_parquet($source)
-    WHERE file_row_number BETWEEN $source_first AND $source_last
-      AND key >= $lower AND ($upper IS NULL OR key < $upper)
-      AND (is_latest OR $by_version)
+    SELECT COLUMNS(*) AS 'source_\0'
+    FROM objects($source, $source_first, $source_last, $lower, $upper, $by_version)
 ),
 replica AS (
-    SELECT
-        key AS replica_key,
-        version_id AS replica_version_id,
-        size AS replica_size,
-        etag AS replica_etag,
-        last_modified AS replica_last_modified,
-        algorithm AS replica_algorithm,
-        checksum_type AS replica_checksum_type,
-        checksum AS replica_checksum,
-        evidence AS replica_evidence,
-        checked_at AS replica_checked_at,
-        status AS replica_status,
-        CASE WHEN status = 'skipped' THEN error_code IN ('DeletedSinceListed', 'ChangedSinceListed') END
-            AS replica_changed,
-        CASE WHEN status <> 'succeeded' THEN concat_ws(': ', error_code, error_message) END AS replica_why
-    FROM read_parquet($replica)
-    WHERE file_row_number BETWEEN $replica_first AND $replica_last
-      AND key >= $lower AND ($upper IS NULL OR key < $upper)
-      AND (is_latest OR $by_version)
+    SELECT COLUMNS(*) AS 'replica_\0'
+    FROM objects($replica, $replica_first, $replica_last, $lower, $upper, $by_version)
 ),
 -- Older versions of the source, if only current versions are compared.
 older AS (

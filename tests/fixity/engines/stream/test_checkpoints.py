@@ -84,8 +84,10 @@ def test_after_kill_9_another_process_goes_on_after_the_last_chunk(
         [sys.executable, "-c", CHILD, seaweedfs.endpoint_url, bucket, str(tmp_path / "lake")],
         cwd=REPOSITORY,
     )
+    deadline = time.monotonic() + 120
     while not (states(lake) and count_of(lake, states(lake)[0]) >= 3 * MIB):
         assert child.poll() is None, "the child ended before it could be killed"
+        assert time.monotonic() < deadline, "the child keeps no state"
         time.sleep(0.01)
     child.kill()
     child.wait()
