@@ -42,8 +42,8 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
     )
 
 
-def checksums_metadata(lake: Lake, kept: Checksums, algorithm: str, inventory: str) -> dict[str, Any]:
-    """The metadata of a table of checksums. `inventory`: its name in the lake."""
+def counts_metadata(kept: Checksums) -> dict[str, Any]:
+    """The counts of a run's checks, as metadata."""
     return {
         "dagster/row_count": kept.objects,
         "succeeded": kept.succeeded,
@@ -51,8 +51,15 @@ def checksums_metadata(lake: Lake, kept: Checksums, algorithm: str, inventory: s
         "skipped": kept.skipped,
         "bytes_read": kept.bytes_read,
         "size": bytes_text(kept.bytes_read),
-        "algorithm": algorithm,
         "reasons": kept.reasons,
+    }
+
+
+def checksums_metadata(lake: Lake, kept: Checksums, algorithm: str, inventory: str) -> dict[str, Any]:
+    """The metadata of a table of checksums. `inventory`: its name in the lake."""
+    return {
+        **counts_metadata(kept),
+        "algorithm": algorithm,
         "inventory": dg.MetadataValue.path(lake.location(inventory)),
         "table": dg.MetadataValue.path(lake.location(kept.file)),
     }

@@ -11,9 +11,9 @@ from typing import Any
 
 import dagster as dg
 
-from fixity.humanize import bytes_text
 from fixity.lake import Lake
-from fixity.rolling import Rolled, RollingRun, egress_budget, order_for, roll
+from fixity.rolling import RollingRun, egress_budget, order_for, roll
+from fixity_assets.describe import counts_metadata
 from jobs.names import ROLLING
 from resources import StoresResource
 
@@ -49,7 +49,14 @@ def check_batch(
     run_id = context.run.run_id + attempt
     with stores.open(bucket.name) as store:
         rolled = roll(order, RollingRun(store, lake, run_id, stores.threads(bucket.name), context.log.info))
-    lake.put_text(rolled_file(scratch), json.dumps(_metadata(rolled)), replace=True)
+    result = {
+        **counts_metadata(rolled),
+        "registered": rolled.registered,
+        "damaged": len(rolled.damaged),
+        ROLLING: rolled.cut_short or "-",
+        "table": rolled.file,
+    }
+    lake.put_text(rolled_file(scratch), json.dumps(result), replace=True)
 
 
 def batch_metadata(lake: Lake, result: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,19 +64,3 @@ def batch_metadata(lake: Lake, result: Mapping[str, Any]) -> dict[str, Any]:
     file = result["table"]
     table = dg.MetadataValue.path(lake.location(file)) if file else "-"
     return {**result, "table": table}
-
-
-def _metadata(rolled: Rolled) -> dict[str, Any]:
-    return {
-        "dagster/row_count": rolled.objects,
-        "succeeded": rolled.succeeded,
-        "failed": rolled.failed,
-        "skipped": rolled.skipped,
-        "registered": rolled.registered,
-        "damaged": len(rolled.damaged),
-        "bytes_read": rolled.bytes_read,
-        "size": bytes_text(rolled.bytes_read),
-        "reasons": rolled.reasons,
-        ROLLING: rolled.cut_short or "-",
-        "table": rolled.file,
-    }

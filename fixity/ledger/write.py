@@ -6,9 +6,9 @@ How checks are made does not belong here.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,17 +28,31 @@ class Checksums:
     `reasons` counts the error codes of failed and skipped checks.
     """
 
-    file: str
-    succeeded: int
-    failed: int
-    skipped: int
-    bytes_read: int
-    reasons: dict[str, int]
+    file: str = ""
+    succeeded: int = 0
+    failed: int = 0
+    skipped: int = 0
+    bytes_read: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
 
     @property
     def objects(self) -> int:
         """All rows."""
         return self.succeeded + self.failed + self.skipped
+
+    @classmethod
+    def counted(cls, file: str, checks: pa.Table, **more: Any) -> Self:  # noqa: ANN401
+        """The counts of a table of checks. Arguments: `more`, the fields of a subclass."""
+        statuses = _count(checks.column("status"))
+        return cls(
+            file,
+            statuses[SUCCEEDED],
+            statuses[FAILED],
+            statuses[SKIPPED],
+            pc.sum(checks.column("bytes_read")).as_py() or 0,
+            dict(sorted(_count(checks.column("error_code").drop_null()).items())),
+            **more,
+        )
 
 
 class ChecksWriter:
@@ -104,17 +118,8 @@ def kept_before(lake: Lake, provenance: Provenance, workspace: Path) -> Checksum
         file = lake.fetch(name, workspace)
     except FileNotFoundError:
         return None
-    rows = pq.read_table(file, columns=["status", "error_code", "bytes_read"])
     point_to_latest(lake, checksums_folder(provenance.bucket), provenance)
-    statuses = _count(rows.column("status"))
-    return Checksums(
-        name,
-        statuses[SUCCEEDED],
-        statuses[FAILED],
-        statuses[SKIPPED],
-        pc.sum(rows.column("bytes_read")).as_py() or 0,
-        dict(sorted(_count(rows.column("error_code").drop_null()).items())),
-    )
+    return Checksums.counted(name, pq.read_table(file, columns=["status", "error_code", "bytes_read"]))
 
 
 def _count(column: pa.ChunkedArray) -> Counter[str]:

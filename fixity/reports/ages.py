@@ -7,11 +7,10 @@ too old.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from fixity.lake.database import open_database
 
 
 @dataclass(frozen=True)
@@ -26,19 +25,13 @@ class Evidence:
     newest_check: datetime | None
 
     @classmethod
-    def of(cls, table: Path, listed_at: datetime) -> Evidence:
-        """The evidence of a table of checksums, from the statistics of its row groups, where it has them."""
-        found: list[datetime] = []
-        with pq.ParquetFile(table) as file:
-            column = file.schema_arrow.get_field_index("checked_at")
-            for group in range(file.num_row_groups):
-                statistics = file.metadata.row_group(group).column(column).statistics
-                if statistics is not None and statistics.has_min_max:
-                    found += [statistics.min, statistics.max]
-                else:
-                    values = file.read_row_group(group, columns=["checked_at"]).column(0)
-                    found += [value for value in pc.min_max(values).as_py().values() if value is not None]
-        return cls(listed_at, min(found, default=None), max(found, default=None))
+    def of(cls, table: Path, listed_at: datetime, workspace: Path) -> Evidence:
+        """The evidence of a table of checksums."""
+        with open_database(workspace) as database:
+            (times,) = database.execute(
+                "SELECT min(checked_at), max(checked_at) FROM read_parquet(?)", [str(table)]
+            ).fetchall()
+        return cls(listed_at, *(time and time.astimezone(UTC) for time in times))
 
     def by_name(self, side: str) -> dict[str, datetime | None]:
         """The three times by their names in a report's JSON and metadata."""

@@ -73,8 +73,8 @@ def make_report(
             # A file is damaged inside, though its footer is whole. Only reading all of it can show that.
             compared = _compare(lake, pair, workspace, now, thoroughly=True)
         outcome, (source_table, source), (replica_table, replica), left_out = compared
-        ages = Evidence.of(source_table, source.listed_at).by_name("source")
-        ages |= Evidence.of(replica_table, replica.listed_at).by_name("replica")
+        ages = Evidence.of(source_table, source.listed_at, workspace).by_name("source")
+        ages |= Evidence.of(replica_table, replica.listed_at, workspace).by_name("replica")
         damaged = {
             bucket: known_damage(lake, bucket, settings, workspace) for bucket in (pair.source, pair.replica)
         }

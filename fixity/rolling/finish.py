@@ -6,7 +6,6 @@ because a run's file of the ledger has the run's name.
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,33 +24,22 @@ from fixity.ledger.damage import Damage, damages
 from fixity.ledger.expected import expectations_of
 from fixity.ledger.judge import judged
 from fixity.ledger.snapshot import in_force
+from fixity.ledger.write import Checksums
 from fixity.rolling.lease import CHECKS, Lease
-from fixity.tables import CHECKSUMS, FAILED, LISTED_COLUMNS, SKIPPED, SUCCEEDED, Provenance
+from fixity.tables import CHECKSUMS, LISTED_COLUMNS, SUCCEEDED, Provenance
 
 
 @dataclass(frozen=True)
-class Rolled:
-    """The result of a rolling run. `file`: its file of the ledger, None if nothing was checked.
+class Rolled(Checksums):
+    """The result of a rolling run; without a file if nothing was checked.
 
     `registered`: objects whose baseline it registered. `damaged`: those of its objects that are damaged.
-    `cut_short`: why it took less than was due. `reasons`: error codes of failed and skipped checks.
+    `cut_short`: why it took less than was due.
     """
 
-    run_id: str
-    file: str | None = None
-    succeeded: int = 0
-    failed: int = 0
-    skipped: int = 0
-    bytes_read: int = 0
     registered: int = 0
     damaged: list[Damage] = field(default_factory=list)
-    reasons: dict[str, int] = field(default_factory=dict)
     cut_short: str | None = None
-
-    @property
-    def objects(self) -> int:
-        """All checks."""
-        return self.succeeded + self.failed + self.skipped
 
 
 def finish(
@@ -72,7 +60,7 @@ def finish(
         checks = [pq.read_table(file, schema=CHECKS) for file in lease.checks(lake, workspace)]
         if not checks:
             lease.end(lake)
-            return Rolled(lease.run_id, cut_short=cut_short)
+            return Rolled(cut_short=cut_short)
         ended = pa.concat_tables(checks)
         rows = pa.concat_tables(batches).take(ended.column("position"))
         name = checksums_file(lease.bucket, lease.run_id)
@@ -97,17 +85,11 @@ def finish(
         listed_at = max([chosen.listed_at, *([snapshot.provenance.listed_at] if snapshot else [])])
         point_to_latest(lake, checksums_folder(lease.bucket), replace(provenance, listed_at=listed_at))
         lease.end(lake)
-    statuses = Counter(ended.column("status").to_pylist())
-    return Rolled(
-        run_id=lease.run_id,
-        file=name,
-        succeeded=statuses[SUCCEEDED],
-        failed=statuses[FAILED],
-        skipped=statuses[SKIPPED],
-        bytes_read=pc.sum(ended.column("bytes_read")).as_py(),
+    return Rolled.counted(
+        name,
+        ended,
         registered=pc.sum(pc.equal(after.column("baseline_run"), lease.run_id)).as_py() or 0,
         damaged=damages(after.filter(pc.equal(after.column("run_id"), lease.run_id))),
-        reasons=dict(sorted(Counter(ended.column("error_code").drop_null().to_pylist()).items())),
         cut_short=cut_short,
     )
 

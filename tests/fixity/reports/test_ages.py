@@ -29,5 +29,5 @@ def test_the_oldest_and_the_newest_check_are_found_in_any_row_group(
 
     table = pa.table([pa.array(map(at, minutes), CHECKED.type)], schema=pa.schema([CHECKED]))
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=2, write_statistics=statistics)
-    found = Evidence.of(tmp_path / "t.parquet", NOON)
+    found = Evidence.of(tmp_path / "t.parquet", NOON, tmp_path)
     assert (found.listed_at, found.oldest_check, found.newest_check) == (NOON, at(oldest), at(newest))
