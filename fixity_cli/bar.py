@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import dagster as dg
 from rich.console import Console
@@ -25,7 +25,7 @@ from resources import ProgressResource
 
 
 class CommandLineProgress(ProgressResource):
-    """Shows what a run does, bucket by bucket, for the length of a `with` block."""
+    """Shows what a run does, bucket by bucket, while it is `shown`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,14 +42,11 @@ class CommandLineProgress(ProgressResource):
             disable=not self._console.is_terminal,
         )
 
-    def __enter__(self) -> CommandLineProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
+    @contextmanager
+    def shown(self) -> Iterator[CommandLineProgress]:
+        """Show it for the length of a `with` block."""
+        with self._bar:
+            yield self
 
     def _line(self, text: str) -> None:
         if not self._console.is_terminal:

@@ -123,6 +123,6 @@ def _error(event: dg.DagsterEvent) -> str:
 def runner(catalog: Catalog, verbose: bool) -> Iterator[Runner]:
     """A runner over the instance, with progress on the terminal for the length of the block."""
     prepare_home(catalog.file)
-    with dg.DagsterInstance.get() as instance, CommandLineProgress() as progress:
+    with dg.DagsterInstance.get() as instance, CommandLineProgress().shown() as progress:
         definitions = build_definitions(catalog, {"progress": progress}, "in_process")
         yield Runner(definitions, instance, "INFO" if verbose else "CRITICAL")

@@ -6,8 +6,6 @@ of one object are combined is in `fold`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -54,15 +52,6 @@ def strength(source: str, algorithm: str) -> int:
     if source == FIRST_SEEN:
         return 0
     return _SOURCES.index(source) + (10 if algorithm in _CRYPTOGRAPHIC else 0)
-
-
-class _Word(NamedTuple):
-    """What decides about one check."""
-
-    expected: str | None
-    algorithm: str | None
-    source: str | None
-    verdict: str
 
 
 def judged(checks: pa.Table, expectations: pa.ChunkedArray | None = None) -> pa.Table:
@@ -118,7 +107,10 @@ def _compared(
     rows = pc.indices_nonzero(others).to_pylist()
     if not rows:
         return found
-    taken = {name: values.take(pa.array(rows)).to_pylist() for name, values in _of(columns).items()}
+    taken = {
+        name: columns[name].take(pa.array(rows)).to_pylist()
+        for name in ("algorithm", "checksum", "other_checksums")
+    }
     words = {
         row: _word(list_, algorithm_, checksum, dict(more or []))
         for row, list_, algorithm_, checksum, more in zip(
@@ -137,18 +129,14 @@ def _compared(
     return found
 
 
-def _of(columns: dict[str, pa.ChunkedArray | pa.Array]) -> dict[str, pa.ChunkedArray | pa.Array]:
-    return {name: columns[name] for name in ("algorithm", "checksum", "other_checksums")}
-
-
 def _word(
     expectations: list[dict[str, str | bool]], algorithm: str, checksum: str, others: dict[str, str]
-) -> _Word:
-    """What the strongest expectation says for which there is a checksum."""
+) -> tuple[str | None, str | None, str | None, str]:
+    """The columns of the verdict, by the strongest expectation for which there is a checksum."""
     for each in expectations:
         got = checksum if each["algorithm"] == algorithm else others.get(str(each["algorithm"]))
         if got is not None:
             expected, by, source = str(each["checksum"]), str(each["algorithm"]), str(each["source"])
-            return _Word(expected, by, source, MATCHED if got == expected else DIFFERS)
+            return expected, by, source, MATCHED if got == expected else DIFFERS
     damaged = any(each["known_to_differ"] for each in expectations)
-    return _Word(None, None, None, NOT_COMPARED if damaged else REGISTERED)
+    return None, None, None, NOT_COMPARED if damaged else REGISTERED

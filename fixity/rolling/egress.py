@@ -71,7 +71,7 @@ def egress_left(lake: Lake, budget: EgressBudget, mine: Lease, now: datetime) ->
                 taken = other.batches(lake, workspace)
                 is_mine = (other.bucket, other.run_id) == (mine.bucket, mine.run_id)
                 if is_mine or other.is_alive(now):
-                    left -= sum(_sum(file, "size") for file in taken)
+                    left -= sum(_total(pq.read_table(file, columns=["size"]), "size") for file in taken)
                     choosing += not taken and not is_mine
                 else:
                     left -= sum(_read_since(file, first) for file in other.checks(lake, workspace))
@@ -115,10 +115,6 @@ def _algorithms(file: Path) -> set[str]:
 
 def _since(table: pa.Table, first_day: str) -> pa.ChunkedArray:
     return pc.greater_equal(pc.strftime(table.column("checked_at"), "%Y-%m-%d"), first_day)
-
-
-def _sum(file: Path, column: str) -> int:
-    return _total(pq.read_table(file, columns=[column]), column)
 
 
 def _total(table: pa.Table, column: str) -> int:
