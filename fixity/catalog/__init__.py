@@ -7,26 +7,22 @@ listing, hashing, comparing) does not belong here, nor do credentials.
 
 from fixity.catalog.catalog import Catalog
 from fixity.catalog.errors import CatalogError
-from fixity.catalog.load import ENVIRONMENT, FILE_NAME, find_catalog, load_catalog
-from fixity.catalog.map_results import DEFAULT_RESULTS_KEY, LedgerMapping, MapResults
+from fixity.catalog.load import ENVIRONMENT, FILE_NAME, load_catalog
+from fixity.catalog.map_results import LedgerMapping, MapResults
 from fixity.catalog.model import ALGORITHMS, CHUNK_SIZE, Algorithm, Bucket, Pair, Store
 from fixity.catalog.queues import Queue, Queues
 from fixity.catalog.restore import Restore, Tier
 from fixity.catalog.s3_batch import S3Batch
-from fixity.catalog.units import ByteSize, Duration, parse_duration, parse_size
 
 __all__ = [
     "ALGORITHMS",
     "CHUNK_SIZE",
-    "DEFAULT_RESULTS_KEY",
     "ENVIRONMENT",
     "FILE_NAME",
     "Algorithm",
     "Bucket",
-    "ByteSize",
     "Catalog",
     "CatalogError",
-    "Duration",
     "LedgerMapping",
     "MapResults",
     "Pair",
@@ -36,8 +32,5 @@ __all__ = [
     "S3Batch",
     "Store",
     "Tier",
-    "find_catalog",
     "load_catalog",
-    "parse_duration",
-    "parse_size",
 ]

@@ -7,7 +7,7 @@ does not belong here.
 
 from __future__ import annotations
 
-from fixity.ledger.files import LedgerFile, LeftOut, usable_files
+from fixity.ledger.files import LeftOut, usable_files
 from fixity.ledger.fold import Settings, fold_checks, keep_since
 from fixity.ledger.listing import confirm_empty
 from fixity.ledger.refresh import known_so_far, ready
@@ -15,7 +15,6 @@ from fixity.ledger.snapshot import SNAPSHOT, Snapshot
 
 __all__ = [
     "SNAPSHOT",
-    "LedgerFile",
     "LeftOut",
     "Settings",
     "Snapshot",

@@ -8,28 +8,22 @@ others to decide.
 from __future__ import annotations
 
 from fixity.rolling.coverage import BucketCoverage, bucket_coverage
-from fixity.rolling.due import Batch, Limits, choose, due_now, find
-from fixity.rolling.egress import EgressBudget, egress_budget, egress_left
-from fixity.rolling.finish import Rolled
+from fixity.rolling.due import Limits, choose, due_now
+from fixity.rolling.egress import egress_budget
 from fixity.rolling.lease import BucketBusy, LeaseLost
 from fixity.rolling.roll import Order, RollingRun, order_for, roll
 
 __all__ = [
-    "Batch",
     "BucketBusy",
     "BucketCoverage",
-    "EgressBudget",
     "LeaseLost",
     "Limits",
     "Order",
-    "Rolled",
     "RollingRun",
     "bucket_coverage",
     "choose",
     "due_now",
     "egress_budget",
-    "egress_left",
-    "find",
     "order_for",
     "roll",
 ]

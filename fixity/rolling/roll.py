@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from fixity.buckets import BucketReader, ListedObject
+from fixity.buckets import BucketReader, ListedObject, listed_objects
 from fixity.catalog import Algorithm, Bucket
 from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest, digest_by
@@ -219,7 +219,7 @@ class _Batches:
     def _begin(self, batch: Batch) -> None:
         number = len(self._taken) + 1
         self._taken.append(self._note(batch))
-        items = list(enumerate(_objects(batch.rows), self._objects))
+        items = list(enumerate(listed_objects(batch.rows), self._objects))
         others = dict(enumerate(_other_algorithms(batch.rows), self._objects))
         self._objects += batch.rows.num_rows
         # A daemon: an interrupted run does not wait for the end of an object of terabytes.
@@ -259,9 +259,3 @@ def _other_algorithms(rows: pa.Table) -> Iterator[set[Algorithm]]:
     columns = [rows.column(name).to_pylist() for name in ("baseline_algorithm", "record_algorithm")]
     for values in zip(*columns, strict=True):
         yield set(filter(None, values))
-
-
-def _objects(rows: pa.Table) -> Iterator[ListedObject]:
-    columns = [rows.column(name).to_pylist() for name in ListedObject.__slots__]
-    for values in zip(*columns, strict=True):
-        yield ListedObject(*values)

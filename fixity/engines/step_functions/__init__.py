@@ -6,13 +6,12 @@ them, does not belong here.
 """
 
 from fixity.engines.step_functions.errors import ResultsRefused
-from fixity.engines.step_functions.gather import Gathered, MapOutput, OnFailed, gather
+from fixity.engines.step_functions.gather import Gathered, OnFailed, gather
 from fixity.engines.step_functions.map_run import MapRun
 from fixity.engines.step_functions.results_bucket import ResultsBucket
 
 __all__ = [
     "Gathered",
-    "MapOutput",
     "MapRun",
     "OnFailed",
     "ResultsBucket",

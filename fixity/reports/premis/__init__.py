@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from fixity.reports.premis.export import Choice, Exported, export_events, print_events
+from fixity.reports.premis.export import Choice, export_events, print_events
 
-__all__ = ["Choice", "Exported", "export_events", "print_events"]
+__all__ = ["Choice", "export_events", "print_events"]

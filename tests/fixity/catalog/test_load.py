@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fixity.catalog import Catalog, CatalogError, find_catalog, load_catalog
+from fixity.catalog import Catalog, CatalogError, load_catalog
+from fixity.catalog.load import find_catalog
 from tests.fixity.catalog.conftest import Load, Problems
 
 SMALLEST = "lake: ./lake\nbuckets: {deposit: }\n"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixity.catalog import parse_duration, parse_size
+from fixity.catalog.units import parse_duration, parse_size
 
 SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "PB": 10**15} | {

@@ -15,7 +15,9 @@ from fixity.buckets import ListedObject, ObjectUnreadable, Sink
 from fixity.lake import LocalLake
 from fixity.ledger import Settings, Snapshot, ready
 from fixity.ledger.damage import Damage, damaged_now
-from fixity.rolling import EgressBudget, Limits, Order, Rolled, RollingRun, due_now, roll
+from fixity.rolling import Limits, Order, RollingRun, due_now, roll
+from fixity.rolling.egress import EgressBudget
+from fixity.rolling.finish import Rolled
 from fixity.tables import INGEST, Provenance
 from tests.fixity.support import MemoryStore, take_inventory
 

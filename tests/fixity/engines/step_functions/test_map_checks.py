@@ -12,9 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fixity.catalog import Bucket, LedgerMapping
-from fixity.engines.step_functions import MapOutput
 from fixity.engines.step_functions.checks import MapChecks, MapChecksWriter
-from fixity.engines.step_functions.gather import parse_time
+from fixity.engines.step_functions.gather import MapOutput, parse_time
 from fixity.engines.step_functions.keep_checks import KeptChecks, keep_checks
 from fixity.lake import LocalLake
 from fixity.ledger import ready
