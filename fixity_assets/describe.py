@@ -14,6 +14,7 @@ import pyarrow as pa
 from fixity.errors import FixityError, WrongUsage, plain_words
 from fixity.humanize import bytes_text
 from fixity.lake import Lake
+from fixity.ledger.inventory import Inventory
 from fixity.ledger.write import Checksums
 from fixity.reports import Verdict
 from jobs.names import WRONG_USAGE
@@ -40,6 +41,18 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
             for field in schema
         ]
     )
+
+
+def inventory_metadata(lake: Lake, taken: Inventory) -> dict[str, Any]:
+    """The metadata of an inventory."""
+    return {
+        "dagster/row_count": taken.objects,
+        "bytes": taken.size,
+        "size": bytes_text(taken.size),
+        "excluded": taken.excluded,
+        "listed_at": dg.MetadataValue.timestamp(taken.listed_at),
+        "table": dg.MetadataValue.path(lake.location(taken.file)),
+    }
 
 
 def counts_metadata(kept: Checksums) -> dict[str, Any]:

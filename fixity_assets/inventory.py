@@ -6,10 +6,9 @@ One row for each object version, sorted by key. The lake keeps the table as
 
 import dagster as dg
 
-from fixity.humanize import bytes_text
 from fixity.ledger.inventory import take_inventory
 from fixity.tables import INVENTORY
-from fixity_assets.describe import GROUP, column_schema, failures_in_plain_words
+from fixity_assets.describe import GROUP, column_schema, failures_in_plain_words, inventory_metadata
 from resources import LakeResource, ProgressResource, StoresResource
 
 
@@ -36,16 +35,7 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
             kept_in = lake.open()
             run = stores.catalog.run_over(kept_in, bucket, context.run.run_id)
             taken = take_inventory(store, run, progress.listing(context.op_execution_context, bucket))
-        return dg.MaterializeResult(
-            metadata={
-                "dagster/row_count": taken.objects,
-                "bytes": taken.size,
-                "size": bytes_text(taken.size),
-                "excluded": taken.excluded,
-                "listed_at": dg.MetadataValue.timestamp(taken.listed_at),
-                "table": dg.MetadataValue.path(kept_in.location(taken.file)),
-                "owners": ", ".join(run.bucket.owners) or "-",
-            }
-        )
+        owned_by = ", ".join(run.bucket.owners) or "-"
+        return dg.MaterializeResult(metadata={**inventory_metadata(kept_in, taken), "owners": owned_by})
 
     return inventory

@@ -23,7 +23,13 @@ from fixity.ledger.unread import unread
 from fixity.ledger.write import Checksums
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 from fixity_assets.bucket_checks import log_evaluations
-from fixity_assets.describe import GROUP, RETRIES, failures_in_plain_words
+from fixity_assets.describe import (
+    GROUP,
+    RETRIES,
+    counts_metadata,
+    failures_in_plain_words,
+    inventory_metadata,
+)
 from jobs.names import MAP_RESULTS_ASSET, MAP_RUNS, REFUSED
 from resources import LakeResource, StoresResource
 from resources.map_results import MapResultsResource
@@ -65,7 +71,8 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
             def announce(name: str, table: Inventory | KeptChecks) -> None:
                 # These events show sensors and the UI that the buckets have new tables.
                 if isinstance(table, Inventory):
-                    context.log_event(_inventory_event(kept_in, name, table))
+                    metadata = inventory_metadata(kept_in, table)
+                    context.log_event(dg.AssetMaterialization("inventory", partition=name, metadata=metadata))
                 elif table.table:
                     context.log_event(_checksums_event(kept_in, name, table.table, run))
                     _log_checks(context, kept_in, stores, name, table.table.file)
@@ -102,26 +109,12 @@ def _log_checks(
         log_evaluations(context, bucket, damaged, unread(run_file), unreadable_files(lake, bucket, workspace))
 
 
-def _inventory_event(lake: Lake, bucket: str, taken: Inventory) -> dg.AssetMaterialization:
-    return dg.AssetMaterialization(
-        "inventory",
-        partition=bucket,
-        metadata={
-            "dagster/row_count": taken.objects,
-            "bytes": taken.size,
-            "listed_at": dg.MetadataValue.timestamp(taken.listed_at),
-            "table": dg.MetadataValue.path(lake.location(taken.file)),
-        },
-    )
-
-
 def _checksums_event(lake: Lake, bucket: str, kept: Checksums, run: MapRun) -> dg.AssetMaterialization:
     return dg.AssetMaterialization(
         "checksums",
         partition=bucket,
         metadata={
-            "dagster/row_count": kept.objects,
-            **_figures(kept),
+            **counts_metadata(kept),
             "table": dg.MetadataValue.path(lake.location(kept.file)),
             "map_run": run.url,
         },
