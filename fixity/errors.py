@@ -98,9 +98,14 @@ def plain_words(error: BaseException) -> str | None:
     return f"{library}, which reads the lake's tables: {error}" if library in _LIBRARIES else None
 
 
+def is_full(error: OSError) -> bool:
+    """Whether a disk or a quota is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def _of_the_system(error: OSError) -> str:
     text = str(error) or type(error).__name__
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         where = error.filename or f"the lake or {tempfile.gettempdir()}, where temporary files go"
         return f"{text}: make room in {where}"
     return text

@@ -28,6 +28,11 @@ def printable(text: object, longest: int = 500) -> str:
     )
 
 
+def printable_lines(text: str) -> str:
+    """The same for a text of several lines, such as an error with all its reasons."""
+    return "\n".join(printable(line, 10_000) for line in text.split("\n"))
+
+
 def reasons_text(reasons: Mapping[str, int]) -> str:
     """How many for which reason: `AccessDenied: 50, SlowDown: 1`."""
     return ", ".join(f"{printable(reason, 100)}: {count:,}" for reason, count in reasons.items())

@@ -5,6 +5,7 @@ A verb catches only errors after which it goes on.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from typer.core import TyperGroup
@@ -24,6 +25,9 @@ class Verbs(TyperGroup):
             raise
         except Exception as error:
             text = plain_words(error)
+            if text is None and type(error).__module__.startswith("sqlalchemy."):
+                home = os.environ.get("DAGSTER_HOME")
+                text = f"Dagster cannot keep its runs in {home}: {getattr(error, 'orig', error)}"
             if text is None:
                 raise
             end(Exit.WRONG_USE if isinstance(error, WrongUsage) else Exit.NOT_DONE, text)

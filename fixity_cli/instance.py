@@ -18,7 +18,7 @@ def prepare_home(catalog_file: Path) -> Path:
     """
     home = Path(os.environ.get("DAGSTER_HOME") or catalog_file.with_name(".dagster")).expanduser().absolute()
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # runs' logs name objects
         if not (home / "dagster.yaml").exists():
             shutil.copyfile(_SETTINGS, home / "dagster.yaml")
     except OSError as error:

@@ -9,7 +9,7 @@ import typer
 from fixity.buckets import DEFAULT_CONCURRENCY, ObjectError
 from fixity.buckets.s3.attributes import Attributes, open_attributes
 from fixity.catalog import Catalog
-from fixity.humanize import bytes_text
+from fixity.humanize import bytes_text, printable
 from fixity.ingest.restore.archives import Archive, archive_of, estimate, tier_for
 from fixity.ingest.restore.objects import Archived, archived_of
 from fixity.lake import open_lake
@@ -44,7 +44,7 @@ def say_estimate(catalog: Catalog, bucket: str) -> None:
         row, error = unknown[0]
         typer.echo(
             f"Not in the estimate, because their storage tier is unknown: {len(unknown):,} objects, "
-            f"{bytes_text(sum(row.size for row, _ in unknown))} ({row.key}: {error})"
+            f"{bytes_text(sum(row.size for row, _ in unknown))} ({printable(f'{row.key}: {error}')})"
         )
     whole = estimate(found, entry.restore)
     typer.echo(

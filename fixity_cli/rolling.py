@@ -41,7 +41,7 @@ def due(
 ) -> None:
     """List the objects of a bucket that are due, in the order of checking, and what is left out."""
     from fixity.clock import utc_now
-    from fixity.humanize import bytes_text
+    from fixity.humanize import bytes_text, printable
     from fixity.lake import open_lake
     from fixity.ledger import confirm_empty, ready
     from fixity.ledger.fold import settings_of
@@ -65,7 +65,7 @@ def due(
         rows = due_now(lake, snapshot, taken, utc_now(), Limits(items or wanted.batch_items), workspace)
     for row in rows.to_pylist():
         since = f"{row['verified_at']:%Y-%m-%d %H:%M} UTC" if row["verified_at"] else "never"
-        typer.echo(f"{since:<22}{bytes_text(row['size']):>10}  {row['key']}")
+        typer.echo(f"{since:<22}{bytes_text(row['size']):>10}  {printable(row['key'], 5000)}")
     text = (
         f"{covered.due + covered.never:,} of {covered.objects:,} objects are past their term or never checked"
     )

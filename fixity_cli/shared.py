@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
 
-from fixity.humanize import printable, reasons_text
+from fixity.humanize import printable, printable_lines, reasons_text
 
 if TYPE_CHECKING:
     from fixity.catalog import Bucket, Catalog
@@ -150,7 +150,7 @@ def write_for_excel(rows: Iterable[Iterable[object]], file: Path) -> None:
 def say_errors(ended: Ended) -> None:
     """Print a run's errors on stderr."""
     for error in ended.errors:
-        typer.echo(error, err=True)
+        typer.echo(printable_lines(error), err=True)
     if not ended.success:
         typer.echo(
             f"run {ended.run_id} failed; to continue it, re-execute it from failure in the UI", err=True
@@ -196,5 +196,5 @@ def stop(ended: Ended) -> NoReturn:
 
 def end(status: Exit, message: str) -> NoReturn:
     """End the command with a message on stderr."""
-    typer.echo(message, err=True)
+    typer.echo(printable_lines(message), err=True)
     raise typer.Exit(status)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fixity.errors import WrongUsage
 from fixity_cli.shared import (
     STATUS_HELP,
     CatalogOption,
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 
 verbs = typer.Typer()
 
+UnrestrictedOption = Annotated[
+    bool,
+    typer.Option(
+        "--unrestricted",
+        help="Allow every statement, and reading and writing any file. Default: only queries, and only files "
+        "of the lake.",
+    ),
+]
 _VIEWS = "Views: inventory, checksums, checks (all history), reports, due."
 
 
@@ -33,6 +42,7 @@ _VIEWS = "Views: inventory, checksums, checks (all history), reports, due."
 def sql(
     statement: Annotated[str, typer.Argument(metavar="SQL", help='Such as "select count(*) from due".')],
     for_excel: ForExcelOption = None,
+    unrestricted: UnrestrictedOption = False,
     catalog: CatalogOption = None,
 ) -> None:
     """Query the lake in SQL. Prints a table on a terminal, CSV elsewhere."""
@@ -42,7 +52,7 @@ def sql(
     from fixity.reports.query import exploring
 
     loaded = load(catalog)
-    with exploring(loaded, open_lake(loaded), lambda text: typer.echo(text, err=True)) as explorer:
+    with exploring(loaded, open_lake(loaded), _log, unrestricted) as explorer:
         try:
             _answer(explorer, statement, for_excel)
         except duckdb.Error as error:
@@ -50,7 +60,7 @@ def sql(
 
 
 @verbs.command(epilog=f"{_VIEWS} {STATUS_HELP}")
-def shell(catalog: CatalogOption = None) -> None:
+def shell(unrestricted: UnrestrictedOption = False, catalog: CatalogOption = None) -> None:
     """Query the lake in SQL, one statement after another; end each with a semicolon."""
     import duckdb
 
@@ -64,7 +74,7 @@ def shell(catalog: CatalogOption = None) -> None:
     terminal = sys.stdin.isatty()
     if terminal:
         typer.echo(f"{_VIEWS} End a statement with ';'. Leave with Ctrl-D.")
-    with exploring(loaded, open_lake(loaded), lambda text: typer.echo(text, err=True)) as explorer:
+    with exploring(loaded, open_lake(loaded), _log, unrestricted) as explorer:
         statement = ""
         while True:
             try:
@@ -75,9 +85,13 @@ def shell(catalog: CatalogOption = None) -> None:
                 continue
             try:
                 _answer(explorer, statement)
-            except duckdb.Error as error:
-                typer.echo(str(error), err=True)
+            except (duckdb.Error, WrongUsage) as error:
+                _log(str(error))
             statement = ""
+
+
+def _log(text: str) -> None:
+    typer.echo(text, err=True)
 
 
 def _answer(explorer: Explorer, statement: str, for_excel: Path | None = None) -> None:

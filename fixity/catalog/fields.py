@@ -17,7 +17,8 @@ from pydantic_core import PydanticCustomError
 
 from fixity.catalog.messages import NO_SECRETS, shown
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
+# A file's longest name is a name, a run's id and "_ingest-report.json": 255 bytes on usual file systems.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,189}")
 # Dagster's own rule for an e-mail address (dagster._core.utils.is_valid_email): it refuses others.
 _EMAIL = re.compile(r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Z|a-z]{2,7}\b")
 
@@ -26,7 +27,7 @@ def _check_name(name: str) -> str:
     """Names are partition keys and parts of file names: Dagster and file systems must accept them."""
     if not _NAME.fullmatch(name) or "..." in name:
         raise ValueError(
-            f"{shown(name)} cannot be a name: up to 201 letters, digits, '.', '_' and '-', "
+            f"{shown(name)} cannot be a name: up to 190 letters, digits, '.', '_' and '-', "
             "beginning with a letter or digit, without '...'"
         )
     return name
@@ -83,7 +84,13 @@ def _lake(value: object, info: ValidationInfo) -> object:
             raise ValueError(
                 f"{shown(value)} cannot hold the lake: a local directory or s3://bucket/prefix can"
             )
-        return str(_local_path(value, info))
+        path = _local_path(value, info)
+        real = Path(os.path.realpath(str(path)))
+        if real == real.parent:
+            raise ValueError(
+                f"{shown(value)} is the whole file system: name a directory of its own, such as ./lake"
+            )
+        return str(path)
     if "@" in value:
         raise PydanticCustomError("secret", "{why}", {"why": f"the URL has a user in it; {NO_SECRETS}"})
     bucket, _, prefix = value.removeprefix("s3://").partition("/")

@@ -6,7 +6,7 @@ possible. Rules within one part (`model`) and overlapping places (`locations`) d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from fixity.catalog.messages import did_you_mean, shown
 from fixity.catalog.model import Bucket, Pair, Store
@@ -40,6 +40,8 @@ def reference_problems(
                         f"has the name {shown(part.name)}, but the key is the name: remove `name`",
                     )
                 )
+    for section, names in (("buckets", buckets), ("pairs", pairs)):
+        problems += _alike(section, names)
     for name, bucket in buckets.items():
         if bucket is not None and bucket.store not in stores:
             problems.append((("buckets", name, "store"), _unknown("store", bucket.store, stores)))
@@ -47,6 +49,19 @@ def reference_problems(
         if pair is not None:
             problems += [(("pairs", name, *keys), text) for keys, text in _of_pair(pair, buckets)]
     return problems
+
+
+def _alike(section: str, names: Iterable[str]) -> Iterator[Problem]:
+    """Names that differ in case only: some file systems would keep both in one folder of the lake."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(name.lower(), name)
+        if other != name:
+            yield (
+                (section, name),
+                f"differs from {shown(other)} in upper and lower case only, which some file systems do not "
+                "tell apart: rename one",
+            )
 
 
 def _of_pair(pair: Pair, buckets: Mapping[str, Bucket | None]) -> Iterator[Problem]:

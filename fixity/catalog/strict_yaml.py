@@ -17,6 +17,7 @@ from fixity.errors import WrongUsage
 
 _TEXT = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
+_MOST_NODES = 3_000_000  # a hundred thousand buckets with a dozen keys each
 _DATE = "tag:yaml.org,2002:timestamp"
 
 
@@ -48,6 +49,7 @@ def read_mapping(file: Path) -> tuple[dict[str, object], list[str]]:
         try:
             node = loader.get_single_node()
             if node is not None:
+                _check_size(node, {})
                 _check_keys(node, problems, set())
             value = None if node is None else loader.construct_document(node)
         finally:
@@ -79,6 +81,23 @@ def _read_text(file: Path) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise UnreadableError(f":{line}: is not UTF-8: save it in this encoding") from None
+
+
+def _check_size(node: Node, sizes: dict[int, int | None]) -> int:
+    """The nodes below a node, counted as often as aliases and merge keys repeat them.
+
+    Raises UnreadableError if there are too many to be read, or without end.
+    """
+    if id(node) not in sizes:
+        sizes[id(node)] = None
+        inner = node.value if isinstance(node, SequenceNode) else []
+        if isinstance(node, MappingNode):
+            inner = [each for pair in node.value for each in pair]
+        sizes[id(node)] = 1 + sum(_check_size(each, sizes) for each in inner)
+    size = sizes[id(node)]
+    if size is None or size > _MOST_NODES:
+        raise UnreadableError(f"{_where(node.start_mark)}its aliases repeat too much: write it without them")
+    return size
 
 
 def _check_keys(node: Node, problems: list[str], seen: set[int]) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import builtins
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from fixity.errors import FixityError
+from fixity.errors import FixityError, is_full
 
 
 class LakeError(FixityError):
@@ -98,3 +99,14 @@ class Lake(ABC):
         """Read a small text. Raises FileNotFoundError, LakeError."""
         with self.workspace() as workspace:
             return self.fetch(name, workspace).read_text(encoding="utf-8")
+
+
+@contextmanager
+def naming_what_is_full(folder: str) -> Iterator[None]:
+    """Names the folder in errors of a full disk that name no file, as those of Arrow."""
+    try:
+        yield
+    except OSError as error:
+        if is_full(error) and error.filename is None:
+            error.filename = folder
+        raise

@@ -11,14 +11,18 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fixity.lake.base import Lake, LakeError, LakeFile
+from fixity.lake.base import Lake, LakeError, LakeFile, naming_what_is_full
 
 
 class LocalLake(Lake):
-    """A directory. It is created when the first file is put into it."""
+    """A directory. It is created when the first file is put into it, for its owner alone."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
+
+    def _make(self, folder: Path) -> None:
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
 
     def list(self, folder: str) -> list[LakeFile]:
         """See Lake."""
@@ -59,7 +63,7 @@ class LocalLake(Lake):
         """
         target = self._root / name
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            self._make(target.parent)
             with file.open("rb") as written:
                 os.fsync(written.fileno())
             if not replace:
@@ -83,7 +87,7 @@ class LocalLake(Lake):
         """See Lake. Copies the bytes, because people may edit one of the two files."""
         target = self._root / to
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            self._make(target.parent)
             with self.workspace() as workspace:
                 _copy(self.fetch(name, workspace), workspace / "copy")
                 (workspace / "copy").replace(target)
@@ -109,11 +113,11 @@ class LocalLake(Lake):
         """See Lake. In the lake's own file system, so that `put` is a rename."""
         scratch = self._root / "scratch"
         try:
-            scratch.mkdir(parents=True, exist_ok=True)
+            self._make(scratch)
             directory = tempfile.TemporaryDirectory(prefix="work-", dir=scratch)
         except OSError as error:
             raise LakeError(f"the lake {self._root} cannot be written: {error.strerror}") from error
-        with directory as path:
+        with directory as path, naming_what_is_full(path):
             yield Path(path)
 
 

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.catalog import Store
 from fixity.catalog.clients import s3_client
-from fixity.lake.base import Lake, LakeError, LakeFile
+from fixity.lake.base import Lake, LakeError, LakeFile, naming_what_is_full
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
@@ -110,7 +110,7 @@ class S3Lake(Lake):
     @contextmanager
     def workspace(self) -> Iterator[Path]:
         """See Lake. A temporary directory (set TMPDIR to choose where)."""
-        with tempfile.TemporaryDirectory(prefix="fixity-") as path:
+        with tempfile.TemporaryDirectory(prefix="fixity-") as path, naming_what_is_full(path):
             yield Path(path)
 
     @contextmanager

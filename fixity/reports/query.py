@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from fixity.catalog import Catalog
 from fixity.clock import utc_now
-from fixity.lake import Lake
+from fixity.errors import WrongUsage
+from fixity.lake import Lake, LocalLake
 from fixity.lake.csv_files import reading_with_duckdb
 from fixity.lake.database import open_database, quoted, view
 from fixity.lake.paths import report_file
@@ -45,21 +46,37 @@ class Explorer:
         lake: Lake,
         workspace: Path,
         log: Callable[[str], None],
+        unrestricted: bool,
     ) -> None:
         self._database = database
         self._catalog = catalog
         self._lake = lake
         self._workspace = workspace
         self._log = log
+        self._unrestricted = unrestricted
         self._made: set[str] = set()
 
     def ask(self, statement: str) -> duckdb.DuckDBPyRelation | None:
-        """Run a statement. Returns None if it gives no rows. Raises duckdb.Error, LakeError."""
+        """Run a statement. Returns None if it gives no rows. Raises duckdb.Error, LakeError.
+
+        Raises WrongUsage for a statement that may write files, unless the explorer is unrestricted.
+        """
+        if not self._unrestricted:
+            self._refuse_writing(statement)
         for name in VIEWS:
             if name not in self._made and re.search(rf"\b{name}\b", statement, re.IGNORECASE):
                 getattr(self, f"_{name}")()
                 self._made.add(name)
         return self._database.sql(statement)
+
+    def _refuse_writing(self, statement: str) -> None:
+        # Not EXPLAIN: with ANALYZE it runs what it explains. What is created is in memory.
+        for each in self._database.extract_statements(statement):
+            if each.type.name not in ("SELECT", "CREATE"):
+                raise WrongUsage(
+                    f"{each.type.name} is not a query: only SELECT and CREATE are run, unless you give "
+                    "--unrestricted"
+                )
 
     def _inventory(self) -> None:
         files = []
@@ -151,7 +168,18 @@ _PLACES = pa.schema([("filename", pa.string()), ("bucket", pa.string())])
 
 
 @contextmanager
-def exploring(catalog: Catalog, lake: Lake, log: Callable[[str], None]) -> Iterator[Explorer]:
-    """An explorer for a `with` block. Raises LakeError."""
+def exploring(
+    catalog: Catalog, lake: Lake, log: Callable[[str], None], unrestricted: bool = False
+) -> Iterator[Explorer]:
+    """An explorer for a `with` block.
+
+    Arguments: `unrestricted`, whether statements may read and write any file; else they only read those of
+    the lake. Raises LakeError.
+    """
     with lake.workspace() as workspace, open_database(workspace) as database:
-        yield Explorer(database, catalog, lake, workspace, log)
+        if not unrestricted:
+            places = [str(workspace), *([lake.location("")] if isinstance(lake, LocalLake) else [])]
+            database.execute(f"SET allowed_directories = [{', '.join(map(quoted, places))}]")
+            database.execute("SET enable_external_access = false")
+            database.execute("SET lock_configuration = true")
+        yield Explorer(database, catalog, lake, workspace, log, unrestricted)

@@ -1,4 +1,4 @@
-"""The exit status follows every red check, and damaged objects are named with when they were last right."""
+"""What the command says: a status for every red check, names of damaged objects, and nothing that harms."""
 
 from __future__ import annotations
 
@@ -67,3 +67,24 @@ def test_coverage_of_no_bucket_is_wrong_usage(pair: Path) -> None:
     catalog.write_text(catalog.read_text().replace(", fixity_every: 90d", ""))
     done = fixity(pair, "coverage")
     assert done.returncode == 2 and "no bucket has `fixity_every`" in done.stderr
+
+
+def test_names_with_control_characters_are_printed_escaped_and_new_folders_are_the_owner_s_alone(
+    pair: Path,
+) -> None:
+    (pair / "a" / "\x1b[2Jodd\n").write_text("x")
+    assert fixity(pair, "inventory", "a").returncode == 0
+    due = fixity(pair, "due", "a")
+    assert due.stdout.splitlines()[0].endswith("  \\x1b[2Jodd\\n") and "\x1b" not in due.stdout
+    missing = fixity(pair, "check", "a", "\x1b[2J")
+    assert missing.returncode and "\\x1b[2J" in missing.stderr and "\x1b" not in missing.stderr
+    for folder in ("lake", "home"):
+        assert (pair / folder).stat().st_mode & 0o777 == 0o700
+
+
+def test_records_of_runs_that_cannot_be_kept_are_no_bug(pair: Path) -> None:
+    (pair / "home/history").mkdir(parents=True)
+    (pair / "home/history/runs.db").write_text("no database " * 1000)
+    done = fixity(pair, "inventory", "a")
+    assert done.returncode == 3 and f"Dagster cannot keep its runs in {pair / 'home'}" in done.stderr
+    assert "Traceback" not in done.stderr

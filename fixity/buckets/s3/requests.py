@@ -117,7 +117,7 @@ class Requests:
                 "name the authority that signed it as the store's ca_bundle"
             ) from error
         except OSError as error:
-            raise broken(error, "before a response came") from error
+            raise broken(error, f"before a response of {self._host} came") from error
 
     def _follow_clock(self, response: Response, last: bool) -> None:
         """Sign with the clock of the store, which refused the time of a request. Raises BucketUnreachable if

@@ -154,10 +154,20 @@ def _result(file: str, element: Element) -> tuple[str, MapOutput]:
 
 
 def _is_execution(content: dict[str, object]) -> bool:
-    """Whether this is the service's description of an execution, not an output alone."""
-    return ("ExecutionArn" in content and "Status" in content) or (
-        "Output" in content and content.keys() <= _OF_AN_EXECUTION
-    )
+    """Whether this is the service's description of an execution, not an output alone.
+
+    The service may add members. Then an `Output` that is the text of a JSON object or array shows it.
+    """
+    if "ExecutionArn" in content and "Status" in content:
+        return True
+    return "Output" in content and (content.keys() <= _OF_AN_EXECUTION or _is_encoded(content["Output"]))
+
+
+def _is_encoded(output: object) -> bool:
+    try:
+        return isinstance(output, str) and isinstance(decode(output), dict | list)
+    except ValueError:
+        return False
 
 
 def _name(execution: dict[str, object]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,20 @@ def test_a_merge_key_may_be_overridden(load: Load) -> None:
         "lake: l\nbuckets:\n  a: &base {algorithm: MD5, versions: all}\n  b: {<<: *base, algorithm: SHA1}"
     )
     assert (catalog.buckets["b"].algorithm, catalog.buckets["b"].versions) == ("SHA1", "all")
+
+
+_LAUGHS = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 12))
+_MERGES = "\n".join(f"l{n}: &l{n} {{<<: [{', '.join([f'*l{n - 1}'] * 10)}]}}" for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    "text", [f"l0: &l0 [lol]\n{_LAUGHS}", f"l0: &l0 {{a: b}}\n{_MERGES}", "l: &l [*l]", "l: &l {k: *l}"]
+)
+def test_aliases_that_explode_are_refused_at_once(problems: Problems, text: str) -> None:
+    began = time.process_time()
+    (found,) = problems(f"lake: l\n{text}\nbuckets: {{a: }}\n")
+    assert "its aliases repeat too much: write it without them" in found and found.startswith("fixity.yaml:")
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("key", ["on", "123", "true", "1.5"])

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+from datetime import UTC, date, datetime
+from pathlib import Path
+from uuid import uuid4
+
 import pytest
 
+from fixity.lake import paths
 from tests.fixity.catalog.conftest import Load, Problems, with_bucket, with_pair, with_store
 
 
-@pytest.mark.parametrize("name", ["-a", ".a", "a b", "a/b", "a...b", "é", "a" * 202, "a\\nb"])
+@pytest.mark.parametrize("name", ["-a", ".a", "a b", "a/b", "a...b", "é", "a" * 191, "a\\nb"])
 @pytest.mark.parametrize("section", ["stores", "buckets", "pairs"])
 def test_a_name_that_cannot_be_a_partition_or_a_file_is_refused(
     problems: Problems, section: str, name: str
@@ -17,12 +23,43 @@ def test_a_name_that_cannot_be_a_partition_or_a_file_is_refused(
     parts[section] += f'{", " if parts[section] else ""}"{name}": {body}'
     text = "\n".join(["lake: l", *(f"{key}: {{{value}}}" for key, value in parts.items())])
     (found,) = problems(text)
-    assert found.startswith(f"fixity.yaml: {section}.") and "cannot be a name: up to 201 letters" in found
+    assert found.startswith(f"fixity.yaml: {section}.") and "cannot be a name: up to 190 letters" in found
 
 
-@pytest.mark.parametrize("name", ["a", "A.b_c-d", "0", "a" * 201, "a..b"])
+@pytest.mark.parametrize("name", ["a", "A.b_c-d", "0", "a" * 190, "a..b"])
 def test_a_name_of_letters_digits_and_marks_is_taken(load: Load, name: str) -> None:
     assert list(load(f"lake: l\nbuckets: {{'{name}': }}").buckets) == [name]
+
+
+def test_the_longest_name_fits_into_every_file_name_of_the_lake() -> None:
+    name, run_id, day = "a" * 190, str(uuid4()), date(2026, 1, 31)
+    arguments = {"bucket": name, "pair": name, "run_id": f"{run_id}-10", "root_run_id": run_id, "day": day}
+    arguments |= {"attempt": 10, "name": "f" * 64, "at": datetime.now(UTC), "asset": None, "digest": "f" * 64}
+    made = []
+    for _, function in inspect.getmembers(paths, inspect.isfunction):
+        made.append(function(**{each: arguments[each] for each in inspect.signature(function).parameters}))
+    assert len(made) > 20 and max(len(part) for path in made for part in path.split("/")) <= 255
+
+
+@pytest.mark.parametrize("section", ["buckets", "pairs"])
+def test_names_that_differ_in_case_only_are_refused(problems: Problems, section: str) -> None:
+    parts = {"buckets": "a: {path: a}, b: {path: b}", "pairs": ""}
+    parts[section] += {
+        "buckets": ", A: {path: c}",
+        "pairs": "x: {source: a, replica: b}, X: {source: b, replica: a}",
+    }[section]
+    (found,) = problems("\n".join(["lake: l", *(f"{key}: {{{value}}}" for key, value in parts.items())]))
+    first, second = ("a", "A") if section == "buckets" else ("x", "X")
+    assert found.startswith(
+        f"fixity.yaml: {section}.{second}: differs from '{first}' in upper and lower case only"
+    )
+
+
+@pytest.mark.parametrize("lake", ["/", "//", "/.", "/tmp/..", "root"])
+def test_a_whole_file_system_is_no_lake(problems: Problems, folder: Path, lake: str) -> None:
+    (folder / "root").symlink_to("/")
+    (found,) = problems(f"lake: {lake}\nbuckets: {{a: }}")
+    assert found.startswith(f"fixity.yaml: lake: '{lake}' is the whole file system: name a directory of")
 
 
 def test_an_unknown_key_is_refused_with_the_closest_one_and_all_that_are_allowed(problems: Problems) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -15,6 +16,7 @@ from devstack import faults
 from devstack.faulty_proxy import FaultyProxy
 from devstack.seaweedfs import REGION, SeaweedFS
 from fixity.catalog import Store, load_catalog
+from fixity.errors import plain_words
 from fixity.lake import Lake, LakeError, LocalLake, open_lake
 from fixity.lake.paths import checksums_file, inventory_file, report_file, scratch_folder, stats_file
 from fixity.lake.s3 import S3Lake
@@ -346,3 +348,22 @@ def test_the_catalog_says_where_the_lake_is(tmp_path: Path, said: str, location:
         file = tmp_path / "fixity.yaml"
         file.write_text(json.dumps({"lake": lake, "buckets": {"b": {"path": str(tmp_path / "b")}}}))
         assert open_lake(load_catalog(file)).location("x") == expected
+
+
+def test_a_new_lake_is_for_its_owner_alone_and_one_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    put(LocalLake(tmp_path / "above/lake"), "a/b", b"x")
+    assert (tmp_path / "above/lake").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o775)
+    put(LocalLake(tmp_path / "shared"), "a/b", b"x")
+    assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o775
+
+
+def test_a_full_disk_is_named_even_by_errors_that_name_no_file(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match="full") as caught,
+        LocalLake(tmp_path / "lake").workspace() as workspace,
+    ):
+        raise OSError(errno.ENOSPC, "the disk is full")
+    assert str(workspace).startswith(str(tmp_path / "lake"))
+    assert f"make room in {workspace}" in (plain_words(caught.value) or "")

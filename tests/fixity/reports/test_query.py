@@ -5,7 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
+import pytest
+
 from fixity.catalog import Bucket, Catalog, Pair
+from fixity.errors import WrongUsage
 from fixity.lake import LocalLake
 from fixity.lake.paths import report_file
 from fixity.reports.query import exploring
@@ -48,3 +52,45 @@ def test_a_query_over_reports_reads_every_key_and_null_as_they_were_compared(tmp
         found = explorer.ask("SELECT key, version_id FROM reports")
         assert found is not None
         assert found.fetchall() == [(each["key"], each["version_id"]) for each in rows]
+
+
+def test_a_restricted_explorer_reads_only_the_lake_and_writes_nothing(tmp_path: Path) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put("a")
+    bucket.take_inventory()
+    catalog = Catalog(file=tmp_path / "fixity.yaml", lake=str(bucket.folder), buckets={"b": Bucket(name="b")})
+    (inventory,) = bucket.folder.glob("inventory/b/*.parquet")
+    outside = tmp_path / "secret.csv"
+    outside.write_text("a\n1\n")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    with exploring(catalog, bucket.lake, bucket.said.append) as explorer:
+        for query in (
+            f"from '{inventory}'",
+            "from inventory",
+            "pivot inventory on key",
+            "create table t as select 1",
+        ):
+            explorer.ask(query)
+        for reading in (
+            f"from '{outside}'",
+            f"from '{inventory.parent}/../../../{outside.name}'",
+            "from glob('/*')",
+        ):
+            with pytest.raises(duckdb.PermissionException, match="Cannot access file"):
+                explorer.ask(reading)
+        for writing in (
+            f"copy (select 1) to '{inventory}'",
+            f"explain analyze copy (select 1) to '{inventory}'",
+            f"prepare p as copy (select 1) to '{inventory}'",
+            f"select 1; copy (select 1) to '{outside}'",
+            f"attach '{bucket.folder}/new.db'",
+            f"export database '{tmp_path}'",
+            "set enable_external_access = true",
+            "install httpfs",
+        ):
+            with pytest.raises(WrongUsage, match="is not a query: only SELECT and CREATE are run"):
+                explorer.ask(writing)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+    with exploring(catalog, bucket.lake, bucket.said.append, unrestricted=True) as explorer:
+        explorer.ask(f"copy (from '{outside}') to '{tmp_path}/copy.csv'")
+    assert (tmp_path / "copy.csv").read_text() == "a\n1\n"

@@ -44,6 +44,16 @@ def test_elements_of_nothing_but_an_output_and_a_manifest_of_nothing_but_files_w
     assert written.results()["results"] == [{"test1": "value1"}, {"test2": "value2"}]
 
 
+def test_an_output_beside_members_that_are_new_is_understood_and_the_rest_goes_on(
+    written: WrittenRun,
+) -> None:
+    new = {"Output": '{"test": 1}', "Name": "n", "Future": True}
+    own = {"Output": "text of the map's own", "other": 2}
+    written.put([new, own, {"Output": "[3]", "Future": None}])
+    written.finish().gather()
+    assert written.results()["results"] == [{"test": 1}, own, [3]]
+
+
 def test_a_hundred_thousand_elements_in_three_files_are_gathered_and_a_second_time_the_same(
     written: WrittenRun,
 ) -> None:
