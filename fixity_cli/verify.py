@@ -29,8 +29,7 @@ from fixity_cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from fixity.catalog import Catalog, Pair
-    from fixity_cli.runs import Ended, Runner
+    from fixity_cli.runs import Ended
 
 verbs = typer.Typer()
 catalog_verbs = typer.Typer(help="Work with the catalog (fixity.yaml).", no_args_is_help=True)
@@ -45,21 +44,7 @@ def verify(
     verbose: VerboseOption = False,
 ) -> None:
     """Check every object in both buckets of a pair, then compare the buckets."""
-    from fixity_cli.runs import runner
-    from jobs.names import CHECKSUMS_JOB
-
-    loaded = load(catalog)
-    wanted = _pair(loaded, pair)
-    with runner(loaded, verbose) as runs:
-        # If one side cannot be reached, the other is still checked.
-        sides = [runs.run(CHECKSUMS_JOB, bucket) for bucket in (wanted.source, wanted.replica)]
-        for ended in sides:
-            say_errors(ended)
-        if not all(ended.success for ended in sides):
-            say_red(*sides)
-            end(Exit.NOT_DONE, f"{pair}: no report, because a bucket could not be checked")
-        reported = _report(runs, wanted)
-    _print_report(loaded, reported, for_excel, *sides)
+    _compare(pair, for_excel, catalog, verbose, read=True)
 
 
 @verbs.command(epilog=STATUS_HELP)
@@ -70,13 +55,7 @@ def report(
     verbose: VerboseOption = False,
 ) -> None:
     """Compare both buckets of a pair by their newest checksums, without reading objects again."""
-    from fixity_cli.runs import runner
-
-    loaded = load(catalog)
-    wanted = _pair(loaded, pair)
-    with runner(loaded, verbose) as runs:
-        reported = _report(runs, wanted)
-    _print_report(loaded, reported, for_excel)
+    _compare(pair, for_excel, catalog, verbose, read=False)
 
 
 @verbs.command(epilog=STATUS_HELP)
@@ -138,28 +117,30 @@ def _ran(job: str, bucket: str, catalog: Path | None, verbose: bool) -> Ended:
     return ended
 
 
-def _pair(catalog: Catalog, name: str) -> Pair:
-    known(name, catalog.pairs, "pair")
-    return catalog.pairs[name]
-
-
-def _report(runs: Runner, pair: Pair) -> Ended:
-    from jobs.names import REPORT_JOB
-
-    ended = runs.run(REPORT_JOB, pair.name)
-    stop_unless_done(ended)
-    return ended
-
-
-def _print_report(catalog: Catalog, reported: Ended, for_excel: Path | None, *sides: Ended) -> NoReturn:
-    """Print a report and all red checks, and end the command. Arguments: `sides`, runs before it."""
+def _compare(pair: str, for_excel: Path | None, catalog: Path | None, verbose: bool, read: bool) -> NoReturn:
+    """Compare a pair, print the report and all red checks. Arguments: `read`, whether to check it first."""
     from fixity.reports import Counts, summary_text
+    from fixity_cli.runs import runner
+    from jobs.names import CHECKSUMS_JOB, REPORT_JOB
 
+    loaded = load(catalog)
+    known(pair, loaded.pairs, "pair")
+    buckets = (loaded.pairs[pair].source, loaded.pairs[pair].replica) if read else ()
+    with runner(loaded, verbose) as runs:
+        # If one side cannot be reached, the other is still checked.
+        sides = [runs.run(CHECKSUMS_JOB, bucket) for bucket in buckets]
+        for ended in sides:
+            say_errors(ended)
+        if not all(ended.success for ended in sides):
+            say_red(*sides)
+            end(Exit.NOT_DONE, f"{pair}: no report, because a bucket could not be checked")
+        reported = runs.run(REPORT_JOB, pair)
+    stop_unless_done(reported)
     said = reported.metadata["fixity_report"]
     typer.echo(summary_text(Counts.from_stats(said)))
     if said["reasons"]:
         typer.echo(f"        {'Reasons:':<20}{reasons_text(said['reasons'])}")
-    say_csv(catalog, said["csv"], for_excel)
+    say_csv(loaded, said["csv"], for_excel)
     if "left_out" in said:
         typer.echo(f"left out, so the report may rest on older results: {said['left_out']}", err=True)
     say_red(*sides, reported)
