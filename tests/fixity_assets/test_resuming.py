@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 
 from devstack.faults import Overwrite, Refuse, ServerError, Stall
@@ -46,6 +47,10 @@ def killed_job() -> dg.JobDefinition:
 
 
 def another_place_job() -> dg.JobDefinition:
+    return _in_small_pieces()
+
+
+def lost_rights_job() -> dg.JobDefinition:
     return _in_small_pieces()
 
 
@@ -147,7 +152,7 @@ def test_a_shard_is_tried_again_when_the_store_was_away_and_goes_on_after_its_la
     assert result.success
     retried = [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
     assert [event.step_key for event in retried] == ["checksums.hash_objects[0]"]
-    assert _read(faulty) == KEYS[:9] + ["key-09"] * 4 + KEYS[8:]
+    assert _read(faulty) == KEYS[:9] + ["key-09"] * 4 + KEYS[9:]
     (made,) = [
         event.step_materialization_data.materialization
         for event in result.get_asset_materialization_events()
@@ -201,6 +206,29 @@ def run_to_be_killed(folder: str) -> None:
     """In a process of its own: a run that a test kills."""
     with dg.DagsterInstance.local_temp(folder) as instance:
         _run(killed_job, instance)
+
+
+def test_a_run_that_lost_its_rights_stops_and_goes_on_after_the_objects_that_it_has_read(
+    platform: Platform, local: dg.DagsterInstance, faulty: FaultyProxy
+) -> None:
+    denied = Refuse(times=None)
+
+    def withdraw() -> None:
+        faulty.fault(denied)
+        faulty.fault(denied, listing=True)
+
+    faulty.fault(Overwrite(withdraw), key="key-02")
+    failed, _, told = _run(lost_rights_job, local)
+    assert not failed.success and "Its objects are refused too (AccessDenied)" in told
+    assert "re-execute the run from failure" in told
+    assert sum(request.fault is denied for request in faulty.requests) == 4
+    faulty.forget()
+    again = dg.ReexecutionOptions.from_failure(failed.run_id, local)
+    resumed, _, told = _run(lost_rights_job, local, again)
+    assert resumed.success, told
+    assert _read(faulty) == KEYS[3:]
+    (table,) = (platform.folder / "lake" / "checksums" / PAIR).glob("*.parquet")
+    assert pq.read_table(table).column("status").to_pylist() == ["succeeded"] * 12
 
 
 def test_a_run_does_not_go_on_in_another_place_than_the_one_it_listed(

@@ -141,9 +141,10 @@ class Attributes:
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:
+        row = self._refusals.row
         try:
             yield
-            self._refusals.granted()
+            self._refusals.granted(row)
         except ClientError as error:
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
             code = error.response["Error"]["Code"]

@@ -131,6 +131,7 @@ class S3Reader:
         by_version = item.version_id not in (None, "null")
         pinned = by_version or bool(item.etag)
         failures = furthest = 0
+        row = self._refusals.row
         while True:
             # Without a pin, a second request could read another object, so start again. Also if all bytes
             # came but not the end of the response: no bytes are left to request.
@@ -158,7 +159,7 @@ class S3Reader:
             if failures >= trouble.patience:
                 self._give_up(item, trouble, failures)
             self._throttle.back_off(failures, self._backoff, trouble.retry_after)
-        self._refusals.granted()
+        self._refusals.granted(row)
         if not pinned:
             self._skip_unless_as_listed(item)
 

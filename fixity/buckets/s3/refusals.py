@@ -18,18 +18,20 @@ class Refusals:
     """Counts refusals in a row, over all threads; after a handful, asks whether the bucket may be listed.
 
     Arguments: `ask` lists a little of the bucket, and raises BucketUnreachable where that is refused too.
+    `row` is the number of the newest row of refusals: a read takes it before it asks the store.
     """
 
     def __init__(self, ask: Callable[[], object]) -> None:
         self._ask = ask
         self._lock = threading.Lock()
+        self.row = 0
         self._in_a_row = 0
         self._patience = _HANDFUL
         self._lost: str | None = None
 
-    def granted(self) -> None:
-        """An object was read."""
-        if self._in_a_row:
+    def granted(self, row: int) -> None:
+        """An object was read. Arguments: `row` as it was before: an earlier request says nothing of now."""
+        if self._in_a_row and row == self.row:
             self._in_a_row, self._patience = 0, _HANDFUL
 
     def refused(self, code: str) -> None:
@@ -40,6 +42,7 @@ class Refusals:
         """
         with self._lock:
             if self._lost is None:
+                self.row += not self._in_a_row
                 self._in_a_row += 1
                 if self._in_a_row < self._patience:
                     return

@@ -95,12 +95,14 @@ def check_objects(
 
     Arguments: `items`, positions and objects, consumed a little ahead of the reading; `digest_of`
     makes the digest of the object at a position, in the thread that reads it.
-    Raises BucketUnreachable (the first one) and any error of `items`. After an error, and when the
-    iterator is closed, the threads end after the piece, or the small object, that they are reading.
+    Raises BucketUnreachable (the first one) and any error of `items`, after the checks that were done until
+    then. After an error, and when the iterator is closed, the threads end after the piece, or the small
+    object, that they are reading.
     """
     source = iter(items)
     taking = threading.Lock()
-    stop = threading.Event()
+    stop = threading.Event()  # nothing more is read
+    closed = threading.Event()  # and nobody takes checks
     done: queue.Queue[list[Check] | BaseException | None] = queue.Queue(maxsize=threads * 4)
 
     def take() -> list[tuple[int, ListedObject]]:
@@ -117,7 +119,7 @@ def check_objects(
 
     def give(result: list[Check] | BaseException | None) -> None:
         while True:
-            if stop.is_set():
+            if closed.is_set():
                 raise _Stopped
             try:
                 return done.put(result, timeout=0.5)
@@ -125,9 +127,10 @@ def check_objects(
                 continue
 
     def work() -> None:
+        checks: list[Check] = []
+        failure: BaseException | None = None
         try:
             while not stop.is_set() and (batch := take()):
-                checks = []
                 for position, item in batch:
                     if stop.is_set():
                         raise _Stopped
@@ -135,27 +138,34 @@ def check_objects(
                     sink = _StoppableSink(digest, stop) if item.size > _AT_ONCE else digest
                     checks.append(check_object(store, item, digest, position, now, sink))
                 give(checks)
-            give(None)
+                checks = []
         except _Stopped:
             pass
         except BaseException as error:
-            with suppress(_Stopped):
-                give(error)
+            failure = error
+        with suppress(_Stopped):
+            give(checks)
+            give(failure)
 
     workers = [threading.Thread(target=work, name=f"hash-{n}", daemon=True) for n in range(threads)]
     for worker in workers:
         worker.start()
+    failure: BaseException | None = None
     try:
         running = threads
         while running:
             result = done.get()
-            if result is None:
-                running -= 1
-            elif isinstance(result, BaseException):
-                raise result
-            else:
+            if isinstance(result, list):
                 yield from result
+                continue
+            running -= 1
+            if result is not None:
+                failure = failure or result
+                stop.set()
+        if failure is not None:
+            raise failure
     finally:
         stop.set()
+        closed.set()
         for worker in workers:
             worker.join()

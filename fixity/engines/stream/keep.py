@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fixity.engines.stream.shards import Plan, fetch_parts, read_part, software_of
+from fixity.engines.stream.parts import fetch_parts, read_part, software_of
+from fixity.engines.stream.shards import Plan, parts_folder
 from fixity.lake import Lake
 from fixity.ledger.write import Checksums, ChecksWriter
 from fixity.tables import Provenance
@@ -17,7 +18,7 @@ def keep_checksums(lake: Lake, scratch: str, plan: Plan, bucket: str, run_id: st
     """
     with lake.workspace() as workspace:
         inventory = Provenance.read(lake.fetch(plan.inventory, workspace))
-        parts = fetch_parts(lake, scratch, plan, workspace)
+        parts = fetch_parts(lake, parts_folder(scratch, plan), plan.objects, workspace)
         provenance = replace(
             inventory, bucket=bucket, run_id=run_id, rests_on=plan.rests_on, software=software_of(parts)
         )

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.buckets import BucketReader, ListedObject, listed_objects
@@ -23,23 +22,15 @@ from fixity.catalog import CHUNK_SIZE, Algorithm
 from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest
 from fixity.engines.stream.checkpoints import Checkpoints
-from fixity.engines.stream.engine import Check, check_objects
-from fixity.errors import AnotherPlace
-from fixity.lake import Lake, LakeError
+from fixity.engines.stream.engine import check_objects
+from fixity.engines.stream.parts import PartOfShard, kept_parts, part_file
+from fixity.errors import AnotherPlace, BucketUnreachable
+from fixity.lake import Lake
 from fixity.lake.writer import rows_of
-from fixity.ledger.judge import judged
-from fixity.tables import (
-    CHECKSUMS,
-    LISTED_COLUMNS,
-    SUCCEEDED,
-    Provenance,
-    naming_the_unreadable,
-    this_software,
-)
+from fixity.tables import Provenance, naming_the_unreadable
 
 SHARD_OBJECTS, SHARD_BYTES = 100_000, 1024**4
 PART_OBJECTS, PART_BYTES = 2_000, 4 * 1024**3
-_SOFTWARE = b"software"
 
 
 @dataclass(frozen=True)
@@ -149,72 +140,47 @@ class Reading:
     now: Callable[[], datetime] = utc_now
 
 
-class _PartOfShard:
-    """A part in the making: checks arrive in any order; the part is kept when it is complete."""
-
-    def __init__(self, rows: pa.Table) -> None:
-        self.rows = rows
-        self.checks: list[Check | None] = [None] * rows.num_rows
-        self.missing = rows.num_rows
-
-    def add(self, position: int, check: Check) -> None:
-        self.checks[position] = check
-        self.missing -= 1
-
-    def table(self, algorithm: Algorithm, run_id: str) -> pa.Table:
-        columns = {name: self.rows.column(name) for name in LISTED_COLUMNS}
-        count = self.rows.num_rows
-        for name in ("checksum", "status", "error_code", "error_message", "bytes_read", "checked_at"):
-            values = [getattr(check, name) for check in self.checks]
-            columns[name] = pa.array(values, CHECKSUMS.field(name).type)
-        done = [check is not None and check.status == SUCCEEDED for check in self.checks]
-        columns["algorithm"] = pa.repeat(algorithm, count)
-        columns["checksum_type"] = pa.array(["FULL_OBJECT" if ok else None for ok in done], pa.string())
-        columns["evidence"] = pa.repeat("streamed", count)
-        columns["run_id"] = pa.repeat(run_id, count)
-        columns["reads"] = pa.repeat(pa.scalar(1, pa.int32()), count)
-        others = [list(check.others.items()) or None if check else None for check in self.checks]
-        columns["other_checksums"] = pa.array(others, CHECKSUMS.field("other_checksums").type)
-        expected = self.rows.column("expectations") if "expectations" in self.rows.column_names else None
-        return judged(pa.table(columns), expected).replace_schema_metadata({_SOFTWARE: this_software()})
-
-    def others(self, own: Algorithm) -> list[tuple[Algorithm, ...]]:
-        """For each row, the algorithms of its expected checksums, if any is not the bucket's `own`."""
-        if "expectations" in self.rows.column_names:
-            expectations = self.rows.column("expectations")
-            algorithms = pc.struct_field(pc.list_flatten(expectations), "algorithm")
-            if pc.any(pc.not_equal(algorithms, own)).as_py():
-                return [tuple({each["algorithm"] for each in row or ()}) for row in expectations.to_pylist()]
-        return [()] * self.rows.num_rows
-
-
 def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Shard, run_id: str) -> None:
     """Check all objects of a shard and keep the checks, part by part, below `scratch` in the lake.
 
     After an interrupted attempt, its finished parts are not read again, and a large object continues after
-    its last chunk, with a message in the log.
-    Raises BucketUnreachable, LakeError; finished parts stay.
+    its last chunk, with a message in the log. Once the bucket is unreachable for good, the run's other shards
+    send no request.
+    Raises BucketUnreachable, LakeError; what was read stays.
     """
+    stopped = f"{scratch}stopped/{run_id}.txt"
+    with suppress(FileNotFoundError):
+        raise BucketUnreachable(lake.read_text(stopped))
     parts_to = parts_folder(scratch, plan)
     notices: deque[str] = deque()
     checkpoints = Checkpoints(lake, f"{scratch}rehashes/", reading.chunk_size, notices.append)
-    kept = {file.name for file in lake.list(parts_to)}
     with lake.workspace() as workspace, pq.ParquetFile(lake.fetch(plan.inventory, workspace)) as table:
         rows = rows_of(table, shard.first, shard.objects)
         sizes = rows.column("size").to_pylist()
-        parts = list(cut(iter(sizes), PART_OBJECTS, PART_BYTES))
-        finished = [part for part in parts if part_file(parts_to, shard, part) in kept]
-        objects = sum(part.objects for part in finished)
-        size = sum(part.size for part in finished)
-        wanted = [part for part in parts if part not in finished]
-        filling: dict[int, _PartOfShard] = {}
+        of_shard = range(shard.first, shard.first + shard.objects)
+        kept = kept_parts(lake, parts_to, of_shard, workspace)
+        wanted: list[Shard] = []
+        objects = size = at = 0
+        for first, count in [*kept.items(), (of_shard.stop, 0)]:
+            first -= shard.first
+            wanted += cut(iter(sizes[at:first]), PART_OBJECTS, PART_BYTES, at)
+            at = first + count
+            objects += count
+            size += sum(sizes[first:at])
+        filling: dict[int, PartOfShard] = {}
+        doubtful: deque[tuple[int, PartOfShard]] = deque(maxlen=4)  # the last parts with failed checks
         part_of: dict[int, Shard] = {}
         others: dict[int, tuple[Algorithm, ...]] = {}
+
+        def keep(first: int, part: PartOfShard) -> None:
+            file = workspace / "part.parquet"
+            pq.write_table(part.table(plan.algorithm, run_id), file)
+            lake.put(part_file(parts_to, shard.first + first), file, replace=True)
 
         def items() -> Iterator[tuple[int, ListedObject]]:
             for part in wanted:
                 part_rows = rows.slice(part.first, part.objects)
-                filling[part.first] = _PartOfShard(part_rows)
+                filling[part.first] = PartOfShard(part_rows)
                 others.update(enumerate(filling[part.first].others(plan.algorithm), part.first))
                 for position, item in enumerate(listed_objects(part_rows), part.first):
                     part_of[position] = part
@@ -224,19 +190,30 @@ def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Sh
             return checkpoints.digest(item, plan.algorithm, others.pop(position))
 
         reading.progress(Progress(objects, size, shard.objects, shard.size))
-        for check in check_objects(reading.store, items(), digest_of, reading.threads, reading.now):
-            while notices:  # left by the reading threads
-                reading.log(notices.popleft())
-            part = part_of.pop(check.position)
-            part_filling = filling[part.first]
-            part_filling.add(check.position - part.first, check)
-            if not part_filling.missing:
-                file = workspace / "part.parquet"
-                pq.write_table(filling.pop(part.first).table(plan.algorithm, run_id), file)
-                lake.put(part_file(parts_to, shard, part), file, replace=True)
-            objects += 1
-            size += sizes[check.position]
-            reading.progress(Progress(objects, size, shard.objects, shard.size))
+        try:
+            for check in check_objects(reading.store, items(), digest_of, reading.threads, reading.now):
+                while notices:  # left by the reading threads
+                    reading.log(notices.popleft())
+                part = part_of.pop(check.position)
+                filling[part.first].add(check.position - part.first, check)
+                if not filling[part.first].missing:
+                    complete = filling.pop(part.first)
+                    keep(part.first, complete)
+                    if complete.has_failures:
+                        doubtful.append((part.first, complete))
+                objects += 1
+                size += sizes[check.position]
+                reading.progress(Progress(objects, size, shard.objects, shard.size))
+        except BucketUnreachable as error:
+            if error.final:
+                lake.put_text(stopped, str(error), replace=True)
+            for first, complete in doubtful:
+                keep(first, PartOfShard(complete.rows.slice(0, 0)))  # put over it, and begun anew
+                filling[first] = complete
+            for begin, unfinished in filling.items():
+                for first, done in unfinished.done():
+                    keep(begin + first, done)
+            raise
 
 
 def plan_file(scratch: str) -> str:
@@ -248,51 +225,3 @@ def parts_folder(scratch: str, plan: Plan) -> str:
     """The folder of the finished parts. Each inventory and algorithm has its own, so that parts of another
     plan of the same run are never taken for parts of this one."""
     return f"{scratch}parts/{PurePosixPath(plan.inventory).stem}-{plan.algorithm}/"
-
-
-def fetch_parts(lake: Lake, scratch: str, plan: Plan, workspace: Path) -> list[Path]:
-    """The files of all parts below `scratch`, in the order of the inventory.
-
-    Raises LakeError if parts are missing, TableUnreadable.
-    """
-    folder = parts_folder(scratch, plan)
-    files: list[Path] = []
-    rows = 0
-    for part in lake.list(folder):
-        if part.name != f"{folder}{rows:012d}.parquet":
-            break
-        file = lake.fetch(part.name, workspace)
-        with naming_the_unreadable(file):
-            rows += pq.read_metadata(file).num_rows
-        files.append(file)
-    if rows != plan.objects:
-        raise LakeError(
-            f"the parts below {lake.location(scratch)} end at row {rows:,} of {plan.objects:,}: "
-            "hash the bucket in a new run"
-        )
-    return files
-
-
-def read_part(file: Path) -> pa.Table:
-    """The checks of a part. Raises TableUnreadable."""
-    with naming_the_unreadable(file):
-        return pq.read_table(file).cast(CHECKSUMS)
-
-
-def software_of(parts: Iterable[Path]) -> str | None:
-    """The software that made some parts. A run that was re-executed after an upgrade has two versions.
-
-    None if a part does not name it, or cannot be read.
-    """
-    found: set[str] = set()
-    for part in parts:
-        try:
-            found.add((pq.read_schema(part).metadata or {})[_SOFTWARE].decode())
-        except (KeyError, pa.ArrowException, OSError):
-            return None
-    return " or ".join(sorted(found)) or this_software()
-
-
-def part_file(parts: str, shard: Shard, part: Shard) -> str:
-    """A part's name in the lake. Names sort in the order of the rows."""
-    return f"{parts}{shard.first + part.first:012d}.parquet"

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from devstack import faults
 from devstack.faulty_proxy import FaultyProxy
-from devstack.seaweedfs import SeaweedFS
+from devstack.seaweedfs import REGION, SeaweedFS
 from devstack.stub_s3 import StubS3
-from fixity.buckets import BucketUnreachable
+from fixity.buckets import BucketUnreachable, ObjectUnreadable
+from fixity.buckets.s3.attributes import Attributes
+from fixity.catalog import Store
+from fixity.catalog.clients import s3_client
 from fixity.engines.stream.engine import check_objects
+from tests.conftest import MakeBucket
 from tests.fixity.buckets.conftest import RIGHT
 from tests.fixity.support import Naps, by_sha256, check, listed, only, outcome, s3_store, sha256
 
@@ -89,6 +94,102 @@ def test_what_is_wrong_with_the_bucket_ends_the_run_and_is_no_failure_of_an_obje
     faulty_proxy.fault(faults.Refuse(times=None, code=code))
     with pytest.raises(BucketUnreachable, match=code):
         check(store, item)
+
+
+LOST = [
+    (403, "AccessDenied"),
+    (403, "SignatureDoesNotMatch"),
+    (400, "InvalidToken"),
+    (400, "ExpiredTokenException"),
+    (401, "Unauthorized"),
+]
+
+
+@pytest.fixture
+def sixty(s3: S3Client, make_bucket: MakeBucket) -> str:
+    """A bucket of sixty small objects."""
+    name = make_bucket()
+    for number in range(60):
+        s3.put_object(Bucket=name, Key=f"k{number:02}", Body=b"%d" % number)
+    return name
+
+
+@pytest.mark.parametrize(("status", "code"), LOST)
+def test_rights_lost_in_mid_run_end_it_within_twenty_requests(
+    faulty_proxy: FaultyProxy, sixty: str, status: int, code: str
+) -> None:
+    store = s3_store(faulty_proxy.endpoint_url, sixty, throttle=Naps().throttle(concurrency=16))
+    items = listed(store)
+    refused = faults.Refuse(status, code=code, times=None)
+
+    def withdraw() -> None:
+        faulty_proxy.fault(refused)
+        faulty_proxy.fault(refused, listing=True)
+
+    faulty_proxy.fault(faults.Overwrite(withdraw), key="k20")
+    checks = []
+    with pytest.raises(
+        BucketUnreachable, match=f"Its objects are refused too .{code}.*renew the keys"
+    ) as raised:
+        for each in check_objects(store, enumerate(items), by_sha256, threads=16):
+            checks.append(each)  # noqa: PERF402 - what came before the end is looked at
+    assert raised.value.final
+    assert sum(request.fault is refused for request in faulty_proxy.requests) <= 20
+    assert sum(each.status == "failed" for each in checks) <= 2
+
+
+@pytest.mark.parametrize(("status", "code"), LOST)
+def test_objects_that_are_refused_in_a_bucket_that_may_be_listed_are_failures(
+    faulty_proxy: FaultyProxy, sixty: str, status: int, code: str
+) -> None:
+    store = s3_store(faulty_proxy.endpoint_url, sixty)
+    items = listed(store)
+    pages = len(faulty_proxy.requests)
+    faulty_proxy.fault(faults.Refuse(status, code=code, times=None))
+    checks = list(check_objects(store, enumerate(items), by_sha256, threads=4))
+    assert [(each.status, each.error_code) for each in checks] == [("failed", code)] * 60
+    asked = len(faulty_proxy.requests) - pages - 60
+    assert 1 <= asked <= 5  # ever more rarely
+
+
+def test_a_few_refused_objects_among_others_do_not_ask_for_the_listing(
+    faulty_proxy: FaultyProxy, sixty: str
+) -> None:
+    store = s3_store(faulty_proxy.endpoint_url, sixty)
+    items = listed(store)
+    for number in range(0, 60, 2):
+        faulty_proxy.fault(faults.Refuse(times=None), key=f"k{number:02}")
+    faulty_proxy.fault(faults.Refuse(times=None), listing=True)
+    checks = sorted(check_objects(store, enumerate(items), by_sha256, threads=1))
+    assert [each.status for each in checks] == ["failed", "succeeded"] * 30
+
+
+def test_a_listing_that_fails_for_another_reason_ends_the_run_for_now(
+    faulty_proxy: FaultyProxy, sixty: str
+) -> None:
+    store = s3_store(faulty_proxy.endpoint_url, sixty)
+    items = listed(store)
+    faulty_proxy.fault(faults.Refuse(times=None))
+    faulty_proxy.fault(faults.ServerError(times=None), listing=True)
+    with pytest.raises(BucketUnreachable, match="after 4 attempts") as raised:
+        list(check_objects(store, enumerate(items), by_sha256, threads=1))
+    assert not raised.value.final
+
+
+def test_rights_lost_while_attributes_are_asked_for_are_found_too(
+    faulty_proxy: FaultyProxy, sixty: str
+) -> None:
+    client = s3_client(Store(name="s", endpoint_url=faulty_proxy.endpoint_url, region=REGION))
+    attributes = Attributes(client, sixty)
+    faulty_proxy.fault(faults.Refuse(times=None), method="HEAD")
+    for number in range(9):
+        with pytest.raises(ObjectUnreadable, match="AccessDenied"):
+            attributes.head(f"k{number:02}")
+    faulty_proxy.fault(faults.Refuse(times=None), listing=True)
+    with pytest.raises(BucketUnreachable, match="Its objects are refused too"):
+        for number in range(20):
+            with suppress(ObjectUnreadable):
+                attributes.head(f"k{number:02}")
 
 
 def test_a_server_that_goes_down_in_the_middle_is_unreachable_and_not_a_million_failures(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from devstack import faults
 from devstack.faulty_proxy import FaultyProxy
-from fixity.buckets import BucketUnreachable, ListedObject, Sink
+from fixity.buckets import BucketUnreachable, ListedObject, ObjectUnreadable, Sink
 from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Plan, Progress, Reading, Shard, cut, hash_shard, make_plan
 from fixity.errors import AnotherPlace
@@ -92,7 +92,7 @@ class Interrupted(MemoryStore):
 
     def read(self, item: ListedObject, sink: Sink) -> None:
         if self.at is not None and len(self.read_keys) >= self.at:
-            raise BucketUnreachable("the cable is out")
+            raise BucketUnreachable("the cable is out", final=False)
         super().read(item, sink)
 
 
@@ -108,18 +108,18 @@ def rows(lake: Lake, name: str) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("at", [0, 1, 5, 17, 33, 39])
-def test_an_interrupted_run_goes_on_after_the_last_part_without_reading_those_objects_again(
-    lake: Lake, small_parts: None, at: int
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_run_of_an_unreachable_bucket_keeps_what_it_read_and_goes_on_there(
+    lake: Lake, small_parts: None, at: int, threads: int
 ) -> None:
     store = Interrupted()
     filled(store)
     inventory = take_inventory(store, lake, "b", "i")
     store.at = at
     with pytest.raises(BucketUnreachable):
-        check_inventory(store, lake, inventory, "r", threads=1)
-    parts = lake.list("scratch/r/parts/")
-    done = set(store.read_keys[: len(parts) * 5])
-    assert len(parts) >= max(0, at // 5 - 2)  # what waited in the threads' hands is lost
+        check_inventory(store, lake, inventory, "r", threads=threads)
+    done = set(store.read_keys)
+    assert at <= len(done) < at + threads
     store.at, store.read_keys = None, []
     kept = check_inventory(store, lake, inventory, "r", threads=1)
     assert done.isdisjoint(store.read_keys)
@@ -127,6 +127,41 @@ def test_an_interrupted_run_goes_on_after_the_last_part_without_reading_those_ob
     assert [row["checksum"] for row in rows(lake, kept.file)] == [
         sha256(b"%d" % number * number) for number in range(40)
     ]
+
+
+class Lost(MemoryStore):
+    """Refuses what begins at the `at`th object, and is unreachable after three refusals."""
+
+    at: int | None = None
+    refused = 0
+
+    def read(self, item: ListedObject, sink: Sink) -> None:
+        if self.at is not None and len(self.read_keys) >= self.at:
+            self.refused += 1
+            if self.refused == 3:
+                raise BucketUnreachable("the rights were lost")
+            raise ObjectUnreadable("AccessDenied", "no")
+        super().read(item, sink)
+
+
+@pytest.mark.parametrize("at", range(1, 12))
+def test_what_was_refused_because_rights_were_lost_is_read_by_the_run_that_goes_on(
+    lake: Lake, small_parts: None, at: int
+) -> None:
+    store = Lost()
+    filled(store)
+    plan = plan_of(lake, take_inventory(store, lake, "b", "i"))
+    store.at = at
+    for shard in plan.shards:  # the second sends no request
+        with pytest.raises(BucketUnreachable, match="the rights were lost"):
+            hash_shard(Reading(store, 1), lake, "scratch/r/", plan, shard, "r")
+    assert (store.refused, len(store.read_keys)) == (3, at)
+    store.at = None
+    for shard in plan.shards:
+        hash_shard(Reading(store, 1), lake, "scratch/r/", plan, shard, "again")
+    assert store.read_keys == [f"k{number:02}" for number in range(40)]
+    kept = keep_checksums(lake, "scratch/r/", plan, "b", "again")
+    assert (kept.succeeded, kept.failed) == (40, 0)
 
 
 def test_what_was_finished_counts_as_progress_of_the_run_that_goes_on(
