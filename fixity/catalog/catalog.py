@@ -109,8 +109,12 @@ class Catalog(Part):
                 ],
             )
         for name, bucket in self.buckets.items():
+            filled: dict[str, object] = {}
             if "owners" not in bucket.model_fields_set:
-                self.buckets[name] = bucket.model_copy(update={"owners": self.owners})
+                filled["owners"] = self.owners
+            if bucket.etag_is_md5 is None:
+                filled["etag_is_md5"] = self.store_of(bucket).etag_is_md5
+            self.buckets[name] = bucket.model_copy(update=filled)
         for name, pair in self.pairs.items():
             both = {self.buckets[pair.source].versions, self.buckets[pair.replica].versions}
             match = pair.match or ("version" if both == {"all"} else "key")

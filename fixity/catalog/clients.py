@@ -44,6 +44,7 @@ def s3_client(store: Store, connections: int = 10) -> S3Client:
     Raises BotoCoreError.
     """
     from botocore.config import Config
+    from botocore.handlers import validate_bucket_name
 
     style = "path" if store.endpoint_url and store.addressing_style == "auto" else store.addressing_style
     client = store_session(store).client(
@@ -60,15 +61,28 @@ def s3_client(store: Store, connections: int = 10) -> S3Client:
             response_checksum_validation="when_required",
         ),
     )
+    if store.endpoint_url:  # botocore knows only AWS's names, not Ceph's `tenant:bucket`
+        client.meta.events.unregister("before-parameter-build.s3", validate_bucket_name)
     _watch(client)
-    return client
+    return _paying(client, store)
 
 
 def aws_s3_client(session: boto3.Session, store: Store, region: str) -> S3Client:
     """A client of AWS's endpoint in a region, to find the region of a bucket. Raises BotoCoreError."""
     client = session.client("s3", region_name=region, verify=_certificates(store))
     _watch(client)
+    return _paying(client, store)
+
+
+def _paying(client: S3Client, store: Store) -> S3Client:
+    """The client; its requests say that whoever sends them pays, if the store's buckets want that."""
+    if store.requester_pays:
+        client.meta.events.register("before-call.s3", _as_payer)
     return client
+
+
+def _as_payer(params: dict[str, Any], **_: object) -> None:
+    params["headers"]["x-amz-request-payer"] = "requester"
 
 
 def s3_control_client(store: Store, settings: S3Batch) -> S3ControlClient:

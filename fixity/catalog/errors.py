@@ -80,6 +80,8 @@ def _what(details: ErrorDetails) -> str:
             return f"{value} is not a list: write [one, another], or one a line after '- '"
         case "model_type" | "dict_type":
             return f"{value} is not a mapping of keys to values"
+        case "bool_type":
+            return f"{value} is not true or false"
         case "int_type":
             return f"{value} is not a whole number"
         case "greater_than":

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from fixity.catalog.messages import NO_SECRETS, shown
 
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 # A file's longest name is a name, a run's id and "_ingest-report.json": 255 bytes on usual file systems.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,189}")
 # Dagster's own rule for an e-mail address (dagster._core.utils.is_valid_email): it refuses others.
@@ -42,7 +43,7 @@ def _check_owner(owner: str) -> str:
 def _check_endpoint(url: str) -> str:
     if "@" in url:
         raise PydanticCustomError("secret", "{why}", {"why": f"the URL has a user in it; {NO_SECRETS}"})
-    wanted = "write it as https://host or https://host:port"
+    wanted = "write it as https://host, https://host:port or https://host/path"
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -50,9 +51,13 @@ def _check_endpoint(url: str) -> str:
         usable = False
     if not usable or re.search(r"\s", url):
         raise ValueError(f"{shown(url)} is not the URL of an endpoint: {wanted}")
-    if parts.path.strip("/") or parts.query or parts.fragment:
+    if parts.query or parts.fragment:
+        raise ValueError(f"{shown(url)} has more than a host and a path: {wanted}")
+    path = parts.path.rstrip("/")
+    if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
         raise ValueError(
-            f"{shown(url)} has more than a host: {wanted}; the bucket and its prefix are keys of the bucket"
+            f"{shown(url)} has a path that cannot be signed: the parts of a path are letters, digits, '-', "
+            "'.', '_' and '~'"
         )
     return url.rstrip("/?#")
 
@@ -126,7 +131,7 @@ Owner = Annotated[str, AfterValidator(_check_owner)]
 """Whom to contact: an e-mail address, or `team:name`."""
 
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
-"""The URL of an S3 endpoint: scheme, host and port only."""
+"""The URL of an S3 endpoint: scheme, host, port, and the path that some stores put before the bucket."""
 
 RealName = Annotated[Text, AfterValidator(_check_real_name)]
 """A bucket's name on its store."""

@@ -108,9 +108,9 @@ def _of_store(store: Store) -> tuple[str, ...]:
         partition = _AWS_PARTITION.match(store.region or "")
         return ("AWS", partition[1] if partition else "")
     # Tenants of Ceph share an endpoint but have separate buckets; the profile tells the tenants apart.
-    url = urlsplit(store.endpoint_url.lower())
+    url = urlsplit(store.endpoint_url)
     port = url.port or {"http": 80, "https": 443}[url.scheme]
-    return (url.hostname or "", str(port), store.profile or "")
+    return (f"{url.hostname}{url.path}", str(port), store.profile or "")
 
 
 def _shown(place: _Place) -> str:

@@ -12,12 +12,15 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
     Field,
+    StrictBool,
     StrictInt,
     model_validator,
 )
 
 from fixity.catalog.base import Part
 from fixity.catalog.fields import Endpoint, LocalPath, Name, Owner, Prefix, RealName, Text
+from fixity.catalog.messages import shown
+from fixity.catalog.real_names import what_cannot_be_read
 from fixity.catalog.restore import Restore
 from fixity.catalog.s3_batch import S3Batch, what_is_wrong
 from fixity.catalog.units import BatchInterval, ByteSize, Duration, Term
@@ -64,6 +67,10 @@ class Store(Part):
     """Whether the bucket's name is in the path or in the host name."""
     monthly_egress: Annotated[ByteSize, Field(gt=0)] | None = None
     """How much rolling fixity may read from its buckets in any 30 days, in bytes."""
+    requester_pays: StrictBool = False
+    """Whether requests say that whoever sends them pays for them (Requester Pays)."""
+    etag_is_md5: StrictBool = True
+    """Whether an ETag of 32 digits is the MD5 of the bytes, as on AWS."""
 
 
 class Bucket(Part):
@@ -104,6 +111,9 @@ class Bucket(Part):
     are signs of records in them."""
     write_tags: bool = False
     """Whether ingest writes the checksums that it computed into the objects' tags."""
+    etag_is_md5: StrictBool | None = None
+    """Whether an ETag of 32 digits is the MD5 of the bytes. A loaded catalog never has None: the default is
+    what the store says."""
     engine: Literal["stream", "s3_batch", "step_functions"] = "stream"
     """Who reads the bytes: the platform itself, S3 in a batch job, or a map of Step Functions."""
     s3_batch: S3Batch | None = None
@@ -127,6 +137,11 @@ class Bucket(Part):
         return self.bucket or self.name
 
     @property
+    def is_access_point(self) -> bool:
+        """Whether it is read through an access point, named by its ARN."""
+        return self.real_name.startswith("arn:")
+
+    @property
     def is_local(self) -> bool:
         """Whether the bucket is a local directory."""
         return self.path is not None
@@ -139,6 +154,17 @@ class Bucket(Part):
             raise ValueError(
                 f"`archived: restore` cannot go with `engine: {self.engine}`, which does not read restored "
                 "objects: remove one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_name_that_can_be_read(self) -> Self:
+        if self.path is None and (wrong := what_cannot_be_read(self.real_name)):
+            raise ValueError(wrong)
+        if self.is_access_point and self.engine != "stream":
+            raise ValueError(
+                f"`engine: {self.engine}` needs the name of a bucket, and {shown(self.real_name)} is an "
+                "access point: name its bucket, or leave `engine` out"
             )
         return self
 

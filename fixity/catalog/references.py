@@ -43,8 +43,12 @@ def reference_problems(
     for section, names in (("buckets", buckets), ("pairs", pairs)):
         problems += _alike(section, names)
     for name, bucket in buckets.items():
-        if bucket is not None and bucket.store not in stores:
+        if bucket is None:
+            continue
+        if bucket.store not in stores:
             problems.append((("buckets", name, "store"), _unknown("store", bucket.store, stores)))
+        elif not bucket.is_local and (of := stores[bucket.store]) is not None:
+            problems += [(("buckets", name), why) for why in _of_name(bucket, of)]
     for name, pair in pairs.items():
         if pair is not None:
             problems += [(("pairs", name, *keys), text) for keys, text in _of_pair(pair, buckets)]
@@ -62,6 +66,24 @@ def _alike(section: str, names: Iterable[str]) -> Iterator[Problem]:
                 f"differs from {shown(other)} in upper and lower case only, which some file systems do not "
                 "tell apart: rename one",
             )
+
+
+def _of_name(bucket: Bucket, store: Store) -> Iterator[str]:
+    """Names that exist on AWS alone, or not there."""
+    name = shown(bucket.real_name)
+    if bucket.is_access_point:
+        given = [key for key in ("endpoint_url", "addressing_style") if key in store.model_fields_set]
+        if given:
+            yield (
+                f"{name} is an access point of AWS, which has a host of its own: leave "
+                f"{' and '.join(f'`{key}`' for key in given)} out of the store {shown(store.name)}, or name "
+                "the access point's alias (…-s3alias), which can be used like the name of a bucket"
+            )
+    elif store.endpoint_url is None and ":" in bucket.real_name:
+        yield (
+            f"{name} is not the name of a bucket on AWS: Ceph's tenant:bucket needs a store with the "
+            "`endpoint_url` of Ceph"
+        )
 
 
 def _of_pair(pair: Pair, buckets: Mapping[str, Bucket | None]) -> Iterator[Problem]:

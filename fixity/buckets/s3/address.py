@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from fixity.buckets.s3.http1 import Origin
-from fixity.buckets.s3.sigv4 import Keys
+from fixity.buckets.s3.sigv4 import Keys, encode_path
 from fixity.catalog import Store as StoreEntry
 from fixity.catalog.clients import aws_s3_client, store_session
 from fixity.errors import BucketUnreachable
@@ -29,15 +29,18 @@ _DNS_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 @dataclass(frozen=True)
 class Address:
-    """Where requests to a bucket go. `base_path` is '' (the bucket is in the host name) or '/<bucket>'.
+    """Where requests to a bucket go.
 
-    `keys` returns the keys to sign with; keys that expire are renewed.
+    `base_path`, encoded, stands before '/<key>': the endpoint's path, and '/<bucket>' unless the bucket is in
+    the host name. `keys` returns the keys to sign with; keys that expire are renewed. `requester_pays`:
+    whether requests say that whoever sends them pays for them.
     """
 
     origin: Origin
     base_path: str
     region: str
     keys: Callable[[], Keys]
+    requester_pays: bool = False
 
 
 class _Given(NamedTuple):
@@ -74,22 +77,27 @@ def _resolved_by_botocore(store: StoreEntry, bucket: str, timeout: float) -> Add
         credentials = session.get_credentials()
         region = store.region or session.region_name or "us-east-1"
         endpoint = store.endpoint_url
+        if credentials is None:
+            profile = f"the profile '{store.profile}'" if store.profile else "the AWS credential chain"
+            raise BucketUnreachable(
+                f"no credentials for the store '{store.name}' in {profile}: set AWS_PROFILE or "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in the catalog"
+            )
         if endpoint is None:
             endpoint, region = _aws_endpoint(session, region, bucket, store)
     except BotoCoreError as error:
         raise BucketUnreachable(f"the store '{store.name}' cannot be opened: {error}") from error
-    if credentials is None:
-        profile = f"the profile '{store.profile}'" if store.profile else "the AWS credential chain"
-        raise BucketUnreachable(
-            f"no credentials for the store '{store.name}' in {profile}: "
-            "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in the catalog"
-        )
     return _address(endpoint, region, bucket, store, credentials.get_frozen_credentials, timeout)
 
 
 def _aws_endpoint(session: boto3.Session, region: str, bucket: str, store: StoreEntry) -> tuple[str, str]:
     from botocore.exceptions import ClientError
 
+    if _is_access_point(bucket):  # botocore knows its host in each partition of AWS
+        region = bucket.split(":")[3]
+        client = aws_s3_client(session, store, region)
+        url = client.generate_presigned_url("head_bucket", Params={"Bucket": bucket})
+        return f"https://{urlsplit(url).hostname}", region
     client = aws_s3_client(session, store, region)
     try:
         found = client.head_bucket(Bucket=bucket).get("BucketRegion", region)
@@ -97,13 +105,19 @@ def _aws_endpoint(session: boto3.Session, region: str, bucket: str, store: Store
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         why = {
             404: "there is no such bucket",
-            403: "access is denied (s3:ListBucket is needed)",
+            403: "access is denied (s3:ListBucket is needed; for a bucket whose requester pays, "
+            "`requester_pays: true` of its store in the catalog)",
             401: "the credentials are not accepted",
         }.get(status, str(error))
         raise BucketUnreachable(f"s3://{bucket} cannot be reached: {why}") from error
     if found != region:
         client = aws_s3_client(session, store, found)
     return client.meta.endpoint_url, found
+
+
+def _is_access_point(bucket: str) -> bool:
+    """Whether a bucket is named by the ARN of an access point, which is its host."""
+    return bucket.startswith("arn:")
 
 
 def _address(
@@ -132,7 +146,8 @@ def _address(
         tls=tls,
         timeout=timeout,
     )
-    return Address(origin, "" if virtual else f"/{bucket}", region, keys)
+    base_path = parts.path if virtual or _is_access_point(bucket) else f"{parts.path}/{encode_path(bucket)}"
+    return Address(origin, base_path, region, keys, store.requester_pays)
 
 
 def botocore_certificates() -> str:

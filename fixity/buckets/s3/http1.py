@@ -39,7 +39,10 @@ class Origin:
 
 
 class Response:
-    """A response whose body is not read yet. Headers have lower-case names."""
+    """A response whose body is not read yet. Headers have lower-case names.
+
+    delimited: whether its body has an end of its own, not only that of the connection.
+    """
 
     def __init__(self, status: int, headers: dict[str, str], stream: Incoming) -> None:
         self.status = status
@@ -55,8 +58,9 @@ class Response:
         self.length = int(length) if length is not None and not self._chunked else None
         self._left = 0 if self._chunked else self.length
         self._ended = self._left == 0 and not self._chunked
+        self.delimited = self._chunked or self.length is not None
         options = {token.strip() for token in headers.get("connection", "").lower().split(",")}
-        self.reusable = (self._chunked or self.length is not None) and "close" not in options
+        self.reusable = self.delimited and "close" not in options
 
     @property
     def complete(self) -> bool:

@@ -115,7 +115,10 @@ def _batch(texts: _Texts, encoded: bool) -> pa.RecordBatch:
         times = column("LastModified").cast(pa.timestamp("ns", "UTC")).cast(_MICROSECONDS, safe=False)
     except pa.ArrowInvalid as error:
         raise ListingError(f"a LastModified is not a time: {error}") from error
-    etags = pc.utf8_trim(column("ETag"), characters='"')
+    etags = column("ETag")
+    if pc.any(pc.starts_with(etags, "W/")).as_py():
+        etags = pc.replace_substring_regex(etags, "^W/", "")
+    etags = pc.utf8_trim(etags, characters='"')
     columns = {
         "key": keys,
         "version_id": column("VersionId"),

@@ -23,6 +23,7 @@ from fixity.buckets.base import (
     Sink,
 )
 from fixity.buckets.s3.address import Address
+from fixity.buckets.s3.etag import plain_etag, same_etag
 from fixity.buckets.s3.http1 import Response
 from fixity.buckets.s3.listing import ListingError, Page, parse_page
 from fixity.buckets.s3.refusals import Refusals
@@ -59,6 +60,9 @@ class S3Reader:
         self._versions = versions
         self._backoff = backoff
         self._refusals = Refusals(lambda: self._page({"max-keys": "1"}))
+        # Both are set by what the store did with an earlier object.
+        self._if_match = True
+        self._packed = False
 
     # --- listing -----------------------------------------------------------------------------
 
@@ -102,7 +106,10 @@ class S3Reader:
             except Retry as error:
                 trouble = error
             except ObjectError as error:
-                raise BucketUnreachable(f"{self._name} cannot be listed: {error}") from error
+                hint = "; if its requester pays, set `requester_pays: true` for its store"
+                raise BucketUnreachable(
+                    f"{self._name} cannot be listed: {error}{hint if error.code == 'AccessDenied' else ''}"
+                ) from error
             failures += 1
             if failures >= trouble.patience:
                 raise BucketUnreachable(
@@ -130,6 +137,7 @@ class S3Reader:
         # An overwrite replaces the version "null", so it pins nothing.
         by_version = item.version_id not in (None, "null")
         pinned = by_version or bool(item.etag)
+        if_match, packed = self._if_match and bool(item.etag), self._packed
         failures = furthest = 0
         row = self._refusals.row
         while True:
@@ -139,19 +147,28 @@ class S3Reader:
                 sink.restart()
             try:
                 with self._throttle.slot():
-                    response = self._ask(item, sink)
+                    response = self._ask(item, sink, if_match, packed)
                     pinned = by_version or (pinned and "etag" in response.headers)
                     if sink.count and not pinned:
                         raise Retry("NotPinned", "the store's response to a range has no ETag", patience=4)
                     self._take(response, item, sink)
                 break
             except NotAsListed as error:
-                self._look_again(item, error)
+                if error.code != "PreconditionFailed" or not if_match:
+                    self._look_again(item, error)
+                self._skip_unless_as_listed(item, error)
+                # The store compares If-Match in a way of its own, for example with the quotes.
+                # The ETag of each response pins the object as well.
+                if_match = False
+                continue
             except Refused as error:
                 self._refusals.refused(error.code)
                 raise
             except Retry as error:
                 trouble = error
+                if error.code == "SizeMismatch":
+                    packed = not packed
+                    sink.restart()
             # Progress resets the count of failures, but bytes that trickle in are none.
             gained = min(sink.count, item.size) - furthest
             failures = 1 if gained > 0 and not self._requests.is_too_slow(gained) else failures + 1
@@ -160,14 +177,22 @@ class S3Reader:
                 self._give_up(item, trouble, failures)
             self._throttle.back_off(failures, self._backoff, trouble.retry_after)
         self._refusals.granted(row)
+        self._if_match &= if_match or not item.etag
+        self._packed = packed
         if not pinned:
             self._skip_unless_as_listed(item)
 
-    def _ask(self, item: ListedObject, sink: Sink) -> Response:
-        """The response with the bytes that `sink` lacks. Its head is checked against the request."""
+    def _ask(self, item: ListedObject, sink: Sink, if_match: bool, packed: bool) -> Response:
+        """The response with the bytes that `sink` lacks. Its head is checked against the request.
+
+        Arguments: `packed`, whether to ask for the bytes as stored. Google unpacks an object with
+        `Content-Encoding: gzip` otherwise. Not asked at once, because a proxy may pack other objects then.
+        """
         headers = {}
-        if item.etag:
+        if if_match:
             headers["if-match"] = f'"{item.etag}"'
+        if packed:
+            headers["accept-encoding"] = "gzip"
         if sink.count:
             headers["range"] = f"bytes={sink.count}-"
         query = encode_query({"versionId": item.version_id}) if item.version_id else ""
@@ -186,6 +211,8 @@ class S3Reader:
                 self._throttle.spend(count)
         except OSError as error:
             raise broken(error, f"after {sink.count:,} of {item.size:,} bytes") from error
+        if sink.count < item.size and not response.delimited:
+            raise Retry("ConnectionError", f"the connection ended after {sink.count:,} bytes", patience=5)
         if sink.count != item.size:  # the response had no length
             raise _other_size(f"{sink.count:,} bytes or more came for an object of {item.size:,}")
 
@@ -247,8 +274,11 @@ class S3Reader:
 
 
 def _refuse_unless_as_listed(item: ListedObject, start: int, response: Response) -> None:
-    etag = response.headers.get("etag", "").removeprefix("W/").strip('"')
-    if item.etag and etag and etag != item.etag:
+    stored = response.headers.get("x-goog-stored-content-encoding")
+    if stored == "gzip" and response.headers.get("content-encoding") != stored:
+        raise _other_size("the store unpacks the object, so these are not its bytes")
+    etag = plain_etag(response.headers.get("etag", ""))
+    if item.etag and etag and not same_etag(etag, item.etag):
         raise NotAsListed("OtherObject", f"the store answered with ETag {etag}, not {item.etag}")
     if response.status == 206:
         content_range = response.headers.get("content-range", "")

@@ -15,6 +15,7 @@ from lxml import etree
 from fixity.buckets.base import ObjectSkipped, ObjectUnreadable
 from fixity.buckets.s3.address import Address
 from fixity.buckets.s3.http1 import Connection, Response
+from fixity.buckets.s3.redirects import elsewhere
 from fixity.buckets.s3.sigv4 import Signer
 from fixity.buckets.throttle import Throttle, TooSlow
 from fixity.catalog.clients import THROTTLED, passes
@@ -68,6 +69,8 @@ class Requests:
         self._origin = address.origin
         self._host = address.origin.host_header
         self._signer = Signer(address.keys, address.region)
+        self._region = address.region
+        self._headers = {"x-amz-request-payer": "requester"} if address.requester_pays else {}
         self._throttle = throttle
         self._thread = threading.local()
         self._connections: list[Connection] = []
@@ -78,6 +81,7 @@ class Requests:
         Arguments: `path` and `query`, encoded as in the request line.
         Raises Retry, NotAsListed, ObjectUnreadable, ObjectSkipped, BucketUnreachable.
         """
+        headers = {**self._headers, **headers}
         for attempt in (1, 2):
             signed = self._signer.headers("GET", self._host, path, query, headers)
             response = self._send(f"{path}?{query}" if query else path, signed)
@@ -91,7 +95,11 @@ class Requests:
         status = response.status
         code = told.get("Code", "")
         code = code if _CODE.fullmatch(code) else _CODES.get(status, f"Http{status}")
+        if status == 412:
+            code = _CODES[status]
         message = f"{error_text(told.get('Message', ''), _secrets(signed)) or 'no message'} (HTTP {status})"
+        if place := elsewhere(status, response.headers, told, self._region):
+            raise BucketUnreachable(f"{self._name}: {place} ({code}, HTTP {status})")
         retry_after = _seconds(response.headers.get("retry-after", ""))
         if status in _THROTTLED or code in THROTTLED:
             self._throttle.slow_down()

@@ -89,7 +89,7 @@ class Signer:
         """The headers that authorise a request.
 
         Arguments: `host` as in the Host header; `path` and `query` already encoded; `extra` headers to
-        send and sign too (lower-case names). Returns all headers except Host.
+        send and, `accept-encoding` aside, sign too (lower-case names). Returns all headers except Host.
         """
         extra = extra or {}
         if self._keys is None:
@@ -102,6 +102,7 @@ class Signer:
         if keys.token:
             headers["x-amz-security-token"] = keys.token
         signed = {**headers, "host": host}
+        signed.pop("accept-encoding", None)  # Google's front end changes it, which would break a signature
         names = sorted(signed)
         canonical = "\n".join(
             [

@@ -55,6 +55,12 @@ def test_the_signature_is_botocores(
     assert {name: signed[name] for name in extra} == extra
 
 
+def test_the_encodings_that_are_asked_for_are_sent_but_not_signed() -> None:
+    signer = Signer(Credentials("AKID", "s").get_frozen_credentials, REGION, NOON.timestamp)
+    plain, packed = (signer.headers("GET", "h", "/k", "", each) for each in ({}, {"accept-encoding": "gzip"}))
+    assert packed == {**plain, "accept-encoding": "gzip"}
+
+
 def test_renewed_credentials_and_a_new_day_change_the_kept_key() -> None:
     now = [NOON.timestamp()]
     credentials = Credentials("AKID", "first")

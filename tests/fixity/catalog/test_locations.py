@@ -13,6 +13,7 @@ stores:
   here: {endpoint_url: 'https://s3.example'}
   same: {endpoint_url: 'https://S3.example:443', region: x}
   tenant: {endpoint_url: 'https://s3.example', profile: other}
+  below: {endpoint_url: 'https://s3.example/Below/'}
   there: {endpoint_url: 'https://s3.example:8443'}
   us: {region: us-east-1}
   eu: {region: eu-west-1, profile: other}
@@ -55,6 +56,7 @@ def test_one_place_under_two_names_is_refused_naming_both(
         ("bucket: x, prefix: p/", "bucket: y, prefix: p/"),
         ("bucket: x, store: here", "bucket: x, store: there"),
         ("bucket: x, store: here", "bucket: x, store: tenant"),
+        ("bucket: x, store: here", "bucket: x, store: below"),
         ("bucket: x, store: us", "bucket: x, store: china"),
         ("path: d", "path: d2"),
         ("path: d/e", "path: d/f"),

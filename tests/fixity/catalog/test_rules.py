@@ -127,9 +127,81 @@ def test_a_wrong_key_of_a_bucket_is_refused_with_what_would_be_right(
     assert found.startswith("fixity.yaml: buckets.a.") and problem in found
 
 
-def test_an_access_point_may_stand_for_a_bucket(load: Load) -> None:
-    arn = "arn:aws:s3:us-east-1:111122223333:accesspoint/deposit"
-    assert load(with_bucket(f"bucket: '{arn}'")).buckets["a"].real_name == arn
+ACCESS_POINT = "arn:aws:s3:us-east-1:111122223333:accesspoint/deposit"
+
+
+@pytest.mark.parametrize("name", [ACCESS_POINT, f"deposit-{'x' * 34}-s3alias", "Old_Bucket", "dots.in.name"])
+def test_an_access_point_and_an_old_name_may_stand_for_a_bucket(load: Load, name: str) -> None:
+    assert load(with_bucket(f"bucket: '{name}'")).buckets["a"].real_name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("deposit--usw2-az1--x-s3", "is a directory bucket (S3 Express One Zone)"),
+        ("ap--usw2-az1--xa-s3", "is a directory bucket"),
+        ("arn:aws:s3express:us-west-2:111122223333:accesspoint/ap--usw2-az1--xa-s3", "is a directory bucket"),
+        (
+            "arn:aws:s3::111122223333:accesspoint/mfzwi23gnjvgw.mrap",
+            "a check would not say which copy it read",
+        ),
+        ("mfzwi23gnjvgw.mrap", "is a multi-Region access point"),
+        ("ap-x--ol-s3", "is an Object Lambda access point, which changes the bytes"),
+        (
+            "arn:aws:s3-object-lambda:us-east-1:111122223333:accesspoint/ap",
+            "is an Object Lambda access point",
+        ),
+        ("arn:aws:s3-outposts:us-east-1:111122223333:outpost/op-1/accesspoint/ap", "is on S3 on Outposts"),
+        ("x--op-s3", "is on S3 on Outposts"),
+        ("x--table-s3", "is a table bucket"),
+        ("arn:aws:s3:::deposit", "is the ARN of a bucket: write its name alone, deposit"),
+        ("arn:aws:s3:::deposit/p", "is not the ARN of an access point"),
+        ("arn:aws:s3:us-east-1:1:accesspoint/ap", "is not the ARN of an access point"),
+        ("arn:", "is not the ARN of an access point"),
+        ("t:b", "Ceph's tenant:bucket needs a store with the `endpoint_url`"),
+    ],
+)
+def test_a_place_that_only_looks_like_a_bucket_is_refused_with_what_to_name(
+    problems: Problems, name: str, problem: str
+) -> None:
+    (found,) = problems(with_bucket(f"bucket: '{name}'"))
+    assert found.startswith("fixity.yaml: buckets.a: ") and problem in found
+
+
+def test_a_directory_bucket_is_refused_by_its_key_in_the_catalog_too(problems: Problems) -> None:
+    (found,) = problems("lake: l\nbuckets: {deposit--usw2-az1--x-s3: }")
+    assert "is a directory bucket" in found
+
+
+def test_a_directory_may_have_any_name(load: Load) -> None:
+    assert load("lake: l\nbuckets: {a--x-s3: {path: ./a}}").buckets["a--x-s3"].is_local
+
+
+def test_a_tenant_of_ceph_may_stand_before_a_bucket_of_an_endpoint(load: Load) -> None:
+    assert load(with_bucket("store: far, bucket: 't:b'")).buckets["a"].real_name == "t:b"
+
+
+def test_an_access_point_is_refused_at_an_endpoint_and_where_s3_or_a_map_reads(problems: Problems) -> None:
+    (found,) = problems(with_bucket(f"store: far, bucket: '{ACCESS_POINT}'"))
+    assert "leave `endpoint_url` out of the store 'far', or name the access point's alias" in found
+    found = problems(with_bucket(f"engine: step_functions, bucket: '{ACCESS_POINT}'"))[0]
+    assert "`engine: step_functions` needs the name of a bucket" in found
+
+
+def test_what_an_etag_is_stands_with_the_store_or_with_one_of_its_buckets(load: Load) -> None:
+    text = (
+        "lake: l\nstores: {leo: {endpoint_url: 'http://leo', etag_is_md5: false}}\nbuckets:\n"
+        "  {a: {store: leo}, b: {store: leo, etag_is_md5: true}, c: {}, d: {etag_is_md5: false}}\n"
+    )
+    buckets = load(text).buckets
+    assert [buckets[name].etag_is_md5 for name in "abcd"] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("key", ["requester_pays", "etag_is_md5"])
+@pytest.mark.parametrize("value", ["requester", "1", "'no'"])
+def test_a_yes_or_no_of_a_store_is_true_or_false(problems: Problems, key: str, value: str) -> None:
+    (found,) = problems(with_store(f"{key}: {value}"))
+    assert f"stores.far.{key}: " in found and found.endswith("is not true or false")
 
 
 @pytest.mark.parametrize(
@@ -141,10 +213,21 @@ def test_an_endpoint_that_is_no_url_is_refused(problems: Problems, url: str) -> 
     assert f"endpoint_url: '{url}' is not the URL of an endpoint: write it as https://host" in found
 
 
-@pytest.mark.parametrize("url", ["https://far/bucket", "https://far/?x=1", "https://far/#x"])
-def test_an_endpoint_with_more_than_a_host_is_refused(problems: Problems, url: str) -> None:
+@pytest.mark.parametrize("url", ["https://far/?x=1", "https://far/p?x=1", "https://far/#x"])
+def test_an_endpoint_with_more_than_a_host_and_a_path_is_refused(problems: Problems, url: str) -> None:
     (found,) = problems(with_store(f"endpoint_url: '{url}'"))
-    assert "has more than a host" in found
+    assert "has more than a host and a path" in found
+
+
+@pytest.mark.parametrize("path", ["/a//b", "/a/../b", "/.", "/a%2Fb", "/é", "/a;b"])
+def test_an_endpoint_whose_path_can_be_written_in_two_ways_is_refused(problems: Problems, path: str) -> None:
+    (found,) = problems(with_store(f"endpoint_url: 'https://far{path}'"))
+    assert "has a path that cannot be signed" in found
+
+
+def test_an_endpoint_may_have_a_path(load: Load) -> None:
+    url = "https://ref.storage.example/storage/v1/s3"
+    assert load(with_store(f"endpoint_url: '{url}/'")).stores["far"].endpoint_url == url
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8333", "https://[::1]:9000", "https://far.example/"])
