@@ -248,7 +248,7 @@ def _by_stored(deposit: Deposit, item: ListedObject, found: ListedObject) -> Dep
         return None
 
     head = attributes.head(found.key, found.version_id, found.etag)
-    for algorithm, value in head.checksums.items() if head.whole else ():
+    for algorithm, value in head.checksums.items():
         local = _hash(deposit.source, item, algorithm)
         if local == as_hex(value, algorithm):
             return _verified(item, "s3-checksum", algorithm, local, local)

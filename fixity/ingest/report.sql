@@ -129,7 +129,20 @@ SELECT
     coalesce(u.records, 0) AS unusable_records,
     c.status,
     c.error_code,
-    nullif(concat_ws('; ', c.error_message, c.conflicting, u.detail), '') AS detail,
+    nullif(
+        concat_ws(
+            '; ',
+            c.error_message,
+            CASE
+                WHEN c.verdict = 'differs' AND c.expected_from = 'object-etag' AND c.algorithm = 'MD5'
+                    THEN 'the ETag is not the MD5 of the bytes; if the store''s ETags are not MD5s, '
+                        || 'set `etag_is_md5: false`'
+            END,
+            c.conflicting,
+            u.detail
+        ),
+        ''
+    ) AS detail,
     t.tags_written,
     c.checked_at,
     $run_id AS run_id,

@@ -33,15 +33,19 @@ _NO_TERM = timedelta(days=36_500)
 
 @dataclass(frozen=True)
 class Settings:
-    """A bucket's term (how old a check may be), and the algorithm of its checksums."""
+    """A bucket's term (how old a check may be), and the algorithm of its checksums.
+
+    etag_is_md5: if not, no check that was compared with an ETag counts as that.
+    """
 
     every: timedelta
     algorithm: Algorithm
+    etag_is_md5: bool = True
 
 
 def settings_of(bucket: Bucket) -> Settings:
-    """A bucket's term and algorithm; for a bucket without a term, one by which nothing is chosen again."""
-    return Settings(bucket.fixity_every or _NO_TERM, bucket.algorithm)
+    """A bucket's settings; for a bucket without a term, one by which nothing is chosen again."""
+    return Settings(bucket.fixity_every or _NO_TERM, bucket.algorithm, bucket.etag_is_md5 is not False)
 
 
 def fold_checks(
@@ -90,6 +94,7 @@ def folded(
             "lower": lower,
             "upper": upper,
             "algorithm": settings.algorithm,
+            "etag_is_md5": settings.etag_is_md5,
             "every": settings.every // timedelta(microseconds=1),
             "listed_at": listed_at,
             "horizon": now + CLOCKS_DIFFER,

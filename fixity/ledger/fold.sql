@@ -9,7 +9,13 @@
 --   damaged_at the first that found them wrong, and that no later check of the same or greater strength took back
 WITH checks AS (
     SELECT
-        *,
+        * EXCLUDE (verdict, expected, expected_algorithm, expected_from),
+        -- Where ETags are not MD5s, a check that was compared with one was compared with nothing.
+        $etag_is_md5 OR expected_from IS DISTINCT FROM 'object-etag' AS is_compared,
+        CASE WHEN is_compared THEN verdict END AS verdict,
+        CASE WHEN is_compared THEN expected END AS expected,
+        CASE WHEN is_compared THEN expected_algorithm END AS expected_algorithm,
+        CASE WHEN is_compared THEN expected_from END AS expected_from,
         content(version_id, etag, last_modified, size) AS content,
         trusted(checked_at, $horizon) AS made_at,
         coalesce(
@@ -197,10 +203,12 @@ changed AS (
     WHERE alone
 ),
 
--- Which check counts is decided only for objects that were ever found wrong.
+-- Which check counts is decided only for objects that were ever found wrong. An ETag that differs is weaker here
+-- than anything that agrees with the bytes, as where checks are judged.
 wrong AS (
     SELECT
-        key, content, made_at, checked_at, strength,
+        key, content, made_at, checked_at,
+        CASE WHEN expected_from = 'object-etag' AND expected_algorithm = 'MD5' THEN 1 ELSE strength END AS strength,
         coalesce(CASE WHEN expected_algorithm = algorithm THEN checksum END, other_checksums[expected_algorithm])
             AS found,
         expected_algorithm AS found_algorithm,
@@ -213,7 +221,8 @@ wrong AS (
     -- check ends the damage if it is later than the last and as strong.
     SELECT
         key, content, trusted(seen_at, $horizon) AS made_at, seen_at AS checked_at,
-        strength(found_from, found_algorithm) AS strength,
+        CASE WHEN found_from = 'object-etag' AND found_algorithm = 'MD5' THEN 1
+            ELSE strength(found_from, found_algorithm) END AS strength,
         found, found_algorithm, found_against, found_from
     FROM (SELECT *, unnest([damaged_at, found_at]) AS seen_at FROM before WHERE damaged_at IS NOT NULL)
     UNION ALL BY NAME
@@ -235,7 +244,9 @@ wrong AS (
 ),
 
 taken_back AS (
-    SELECT j.key, j.content, j.made_at, j.checked_at, j.strength
+    SELECT
+        j.key, j.content, j.made_at, j.checked_at,
+        CASE WHEN j.verdict = 'matched' THEN greatest(j.strength, 1) ELSE j.strength END AS strength
     FROM judged AS j
     SEMI JOIN wrong USING (key, content)
     WHERE j.is_right

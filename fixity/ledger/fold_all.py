@@ -88,6 +88,8 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
     lake, bucket, settings = folding.lake, folding.bucket, folding.settings
     now, workspace = folding.now, folding.workspace
     inventory = lake.fetch(listing.name, workspace)
+    if before is not None and before.etag_is_md5 != settings.etag_is_md5:
+        before = None  # what checks meant is different now
     prior = _prior(lake, before, workspace)
     if prior is None:
         before = None
@@ -144,6 +146,7 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
         read_by_day=read_by_day,
         place=listing.provenance.place,
         doubted=doubted,
+        etag_is_md5=settings.etag_is_md5,
     )
     for name in TABLES:
         lake.put(snapshot.name(name), workspace / f"{name}.parquet", replace=True)

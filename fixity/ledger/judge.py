@@ -28,8 +28,14 @@ the object is known to differ from it."""
 EXPECTATIONS = pa.field("expectations", pa.list_(EXPECTATION))
 """The column with all that is expected of an object, the strongest first; NULL where nothing is."""
 
+ETAG = "object-etag"
+"""The source of an expected checksum that is an object's ETag."""
+
+ETAG_CONFLICT = "EtagConflict"
+"""The error code of a check that succeeded: the ETag contradicts all else that is known of the object."""
+
 # The weakest first. A checksum that can be forged never counts more than one that cannot.
-_SOURCES = (FIRST_SEEN, "object-etag", "s3-checksum", "object-metadata", "object-tagging", "manifest", "api")
+_SOURCES = (FIRST_SEEN, ETAG, "s3-checksum", "object-metadata", "object-tagging", "manifest", "api")
 _CRYPTOGRAPHIC = ("MD5", "SHA1", "SHA256", "SHA512")
 
 STRENGTH_SQL = f"""
@@ -59,8 +65,10 @@ def judged(checks: pa.Table, expectations: pa.ChunkedArray | None = None) -> pa.
 
     Arguments: `checks`, the columns of CHECKSUMS without those of the verdict (`other_checksums` and `reads`
     may be missing); `expectations`, as the field EXPECTATIONS, for each row.
-    The strongest expectation that the check has a checksum for decides. Where it has none for any, a first
-    checksum is registered, unless the object is known to be damaged.
+    The strongest expectation that the check has a checksum for decides. An ETag that differs does not, if all
+    else agrees with the bytes: not every store's ETags are MD5s. Then the row tells it as a conflict
+    (ETAG_CONFLICT). Where a check has no checksum for any expectation, a first checksum is registered, unless
+    the object is known to be damaged.
     """
     count = checks.num_rows
     given = set(checks.column_names)
@@ -90,18 +98,22 @@ def judged(checks: pa.Table, expectations: pa.ChunkedArray | None = None) -> pa.
 def _compared(
     columns: dict[str, pa.ChunkedArray | pa.Array], expectations: pa.ChunkedArray, computed: pa.ChunkedArray
 ) -> dict[str, pa.ChunkedArray | pa.Array]:
-    """The four columns of the verdict where something is expected."""
+    """The columns of the verdict, and of a conflict, where something is expected."""
     first = pc.list_element(expectations, 0)
     algorithm = pc.struct_field(first, "algorithm")
     expected = pc.struct_field(first, "checksum")
+    source = pc.struct_field(first, "source")
+    same = pc.equal(expected, columns["checksum"])
     # Nearly always the first is of the bucket's own algorithm: no row is looked at by itself.
     plain = pc.and_(computed, pc.fill_null(pc.equal(algorithm, columns["algorithm"]), False))
-    same = pc.equal(expected, columns["checksum"])
+    plain = pc.and_(plain, pc.fill_null(pc.or_(same, pc.not_equal(source, ETAG)), False))
     found = {
         "expected": pc.if_else(plain, expected, columns["expected"]),
         "expected_algorithm": pc.if_else(plain, algorithm, columns["expected_algorithm"]),
-        "expected_from": pc.if_else(plain, pc.struct_field(first, "source"), columns["expected_from"]),
+        "expected_from": pc.if_else(plain, source, columns["expected_from"]),
         "verdict": pc.if_else(plain, pc.if_else(same, MATCHED, DIFFERS), columns["verdict"]),
+        "error_code": columns["error_code"],
+        "error_message": columns["error_message"],
     }
     others = pc.and_(pc.and_(computed, expectations.is_valid()), pc.invert(plain))
     rows = pc.indices_nonzero(others).to_pylist()
@@ -131,12 +143,31 @@ def _compared(
 
 def _word(
     expectations: list[dict[str, str | bool]], algorithm: str, checksum: str, others: dict[str, str]
-) -> tuple[str | None, str | None, str | None, str]:
-    """The columns of the verdict, by the strongest expectation for which there is a checksum."""
-    for each in expectations:
-        got = checksum if each["algorithm"] == algorithm else others.get(str(each["algorithm"]))
-        if got is not None:
-            expected, by, source = str(each["checksum"]), str(each["algorithm"]), str(each["source"])
-            return expected, by, source, MATCHED if got == expected else DIFFERS
-    damaged = any(each["known_to_differ"] for each in expectations)
-    return None, None, None, NOT_COMPARED if damaged else REGISTERED
+) -> tuple[str | None, str | None, str | None, str, str | None, str | None]:
+    """The columns of `_compared`, by the strongest expectation for which there is a checksum."""
+    got = others | {algorithm: checksum}
+    comparable = [each for each in expectations if each["algorithm"] in got]
+    if not comparable:
+        damaged = any(each["known_to_differ"] for each in expectations)
+        return None, None, None, NOT_COMPARED if damaged else REGISTERED, None, None
+
+    def agrees(each: dict[str, str | bool]) -> bool:
+        return got[str(each["algorithm"])] == each["checksum"]
+
+    decides, code, message = comparable[0], None, None
+    if _is_etag(decides) and not agrees(decides):
+        other = next((each for each in comparable if not _is_etag(each)), decides)
+        if agrees(other):
+            code = ETAG_CONFLICT
+            message = (
+                f"the ETag {decides['checksum']} is not the MD5 of the bytes, but the checksum from "
+                f"{other['source']} is theirs; if the store's ETags are not MD5s, set `etag_is_md5: false`"
+            )
+            decides = other
+    expected, by, source = (str(decides[name]) for name in ("checksum", "algorithm", "source"))
+    return expected, by, source, MATCHED if agrees(decides) else DIFFERS, code, message
+
+
+def _is_etag(expectation: dict[str, str | bool]) -> bool:
+    """Whether it is an ETag; with another algorithm, it is a checksum that an ETag once proved."""
+    return (expectation["source"], expectation["algorithm"]) == (ETAG, "MD5")

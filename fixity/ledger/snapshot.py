@@ -92,7 +92,8 @@ class Snapshot:
     rows. queued: rows of the queue. folded: the ledger's files in it, by name without folder and ending,
     with their sizes in bytes. ingested: the same of ingest's tables. left_out: the files that could not
     be read, by name, with size and why. read_by_day: bytes read a day (UTC). place: where the bucket was
-    when it was listed. doubted: rows with timestamps in the future; treated as 1970.
+    when it was listed. doubted: rows with timestamps in the future; treated as 1970. etag_is_md5: whether
+    checks that were compared with an ETag count as that.
     """
 
     format: int
@@ -112,6 +113,7 @@ class Snapshot:
     read_by_day: dict[str, int] = field(default_factory=dict)
     place: str | None = None
     doubted: int = 0
+    etag_is_md5: bool = True
 
     @property
     def folder(self) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.buckets.base import CHANGED, DELETED, ObjectSkipped, ObjectUnreadable
+from fixity.buckets.s3.etag import plain_etag, same_etag
 from fixity.buckets.s3.refusals import Refusals
 from fixity.catalog import Algorithm, Bucket, Catalog, Tier
 from fixity.catalog.clients import passes, s3_client
@@ -34,6 +35,8 @@ _CHECKSUMS: dict[str, Algorithm] = {
     "ChecksumSHA512": "SHA512",
     "ChecksumMD5": "MD5",
 }
+_MD5 = re.compile(r"[0-9A-Fa-f]{32}")
+_OF_PARTS = re.compile(r"-[0-9]+$")
 _BUCKET_GONE = {"NoSuchBucket", "ExpiredToken", "InvalidAccessKeyId", "RequestTimeTooSkewed"}
 
 
@@ -41,11 +44,11 @@ _BUCKET_GONE = {"NoSuchBucket", "ExpiredToken", "InvalidAccessKeyId", "RequestTi
 class Head:
     """The answer of HEAD for an object.
 
-    size: in bytes; None if the store does not say. metadata: the user's, with lower-case names.
-    encryption: `AES256`, `aws:kms`, …, None if the store names none. checksums: those stored at upload, in
-    base64 as in S3's answer; whole: whether they are of the whole object, not of its parts. restore_ongoing:
-    None if no restore was ever requested; restored_until: in UTC. parts: of a multipart upload, None if the
-    store does not say. tags: how many it has, 0 also if the store does not say.
+    size: in bytes; None if the store does not say. metadata: the user's, with lower-case names. md5: the ETag
+    if it is an MD5 of the bytes, as far as is known. checksums: those stored at upload, in base64 as in S3's
+    answer, if they are known to be of the whole object, not of its parts. restore_ongoing: None if no restore
+    was ever requested; restored_until: in UTC. parts: of a multipart upload, None if the store does not say.
+    tags: how many it has, 0 also if the store does not say.
     """
 
     size: int | None
@@ -56,9 +59,8 @@ class Head:
     restore_ongoing: bool | None
     restored_until: datetime | None
     metadata: Mapping[str, str]
-    encryption: str | None
+    md5: str | None
     checksums: Mapping[Algorithm, str]
-    whole: bool
     parts: int | None
     tags: int = 0
 
@@ -70,11 +72,12 @@ class Unanswered(ObjectUnreadable):
 class Attributes:
     """The attributes of the objects of one bucket. May be used by several threads at once.
 
-    Arguments: `bucket`, its real name; `prefix`, put before all keys.
+    Arguments: `bucket`, its real name; `prefix`, put before all keys; `etag_is_md5` as in the catalog.
     """
 
-    def __init__(self, client: S3Client, bucket: str, prefix: str = "") -> None:
+    def __init__(self, client: S3Client, bucket: str, prefix: str = "", etag_is_md5: bool = True) -> None:
         self._client = client
+        self._etag_is_md5 = etag_is_md5
         self._bucket = bucket
         self._prefix = prefix
         self._refusals = Refusals(self._list_a_little)
@@ -90,8 +93,8 @@ class Attributes:
         with self._errors(key):
             more: dict[str, Any] = {"PartNumber": part} if part else {"ChecksumMode": "ENABLED"}
             answer: Any = self._client.head_object(**self._object(key, version_id), **more)
-        head = _head(answer)
-        if etag and head.etag and head.etag != etag:
+        head = _head(answer, self._etag_is_md5)
+        if etag and head.etag and not same_etag(head.etag, etag):
             raise ObjectSkipped(CHANGED, "the object was overwritten since it was listed")
         return head
 
@@ -180,28 +183,52 @@ def open_attributes(catalog: Catalog, bucket: Bucket, threads: int = 10) -> Attr
     if bucket.is_local:
         return None
     try:
-        return Attributes(s3_client(catalog.store_of(bucket), threads), bucket.real_name, bucket.prefix)
+        client = s3_client(catalog.store_of(bucket), threads)
+        return Attributes(client, bucket.real_name, bucket.prefix, bucket.etag_is_md5 is not False)
     except BotoCoreError as error:
         raise BucketUnreachable(f"the store '{bucket.store}' cannot be opened: {error}") from error
 
 
-def _head(answer: Mapping[str, Any]) -> Head:
+def _head(answer: Mapping[str, Any], etag_is_md5: bool) -> Head:
     ongoing, until = _restore(answer.get("Restore"))
+    etag = plain_etag(answer.get("ETag") or "")
+    encrypted = "SSECustomerAlgorithm" in answer or answer.get("ServerSideEncryption", "AES256") != "AES256"
+    in_parts: bool | None = None
+    if _OF_PARTS.search(etag) or answer.get("PartsCount", 1) > 1:
+        in_parts = True
+    elif etag_is_md5 and _MD5.fullmatch(etag):  # of this form whatever the encryption
+        in_parts = False
     return Head(
         size=answer.get("ContentLength"),
-        etag=(answer.get("ETag") or "").removeprefix("W/").strip('"') or None,
+        etag=etag or None,
         last_modified=answer.get("LastModified"),
         storage_class=answer.get("StorageClass"),
         archive_status=answer.get("ArchiveStatus"),
         restore_ongoing=ongoing,
         restored_until=until,
         metadata={name.lower(): value for name, value in answer.get("Metadata", {}).items()},
-        encryption="SSE-C" if "SSECustomerAlgorithm" in answer else answer.get("ServerSideEncryption"),
-        checksums={algorithm: answer[name] for name, algorithm in _CHECKSUMS.items() if answer.get(name)},
-        whole=answer.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT",
+        md5=etag.lower() if in_parts is False and not encrypted else None,
+        checksums={
+            algorithm: answer[name]
+            for name, algorithm in _CHECKSUMS.items()
+            if answer.get(name) and _is_whole(answer[name], algorithm, answer.get("ChecksumType"), in_parts)
+        },
         parts=answer.get("PartsCount"),
         tags=answer.get("TagCount", 0),
     )
+
+
+def _is_whole(checksum: str, algorithm: Algorithm, kind: str | None, in_parts: bool | None) -> bool:
+    """Whether a stored checksum is known to be of the whole object.
+
+    Arguments: `kind`, as the store says; `in_parts`, whether it was a multipart upload, None if unknown.
+    """
+    if _OF_PARTS.search(checksum):
+        return False
+    if kind is None:
+        return in_parts is False
+    # Of a multipart upload, S3 has these only of its parts.
+    return kind == "FULL_OBJECT" and not (in_parts and algorithm in ("SHA1", "SHA256"))
 
 
 def _restore(header: str | None) -> tuple[bool | None, datetime | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 
 from fixity.buckets import ListedObject, ObjectSkipped, ObjectUnreadable
@@ -11,7 +10,6 @@ from fixity.catalog import Algorithm
 from fixity.ingest.records.record import Record, Source, record_of
 
 _NAMED: tuple[Algorithm, ...] = ("MD5", "SHA1", "SHA256", "SHA512", "CRC32", "CRC32C", "CRC64NVME")
-_MD5 = re.compile(r"[0-9a-f]{32}")
 OF_OBJECTS: tuple[Source, ...] = ("object-tagging", "object-metadata", "s3-checksum", "object-etag")
 """The kinds of records that an object has itself."""
 TAG = "computed-"
@@ -79,23 +77,11 @@ def from_head(item: ListedObject, head: Head) -> Iterator[Record]:
                 "object-metadata",
                 f"x-amz-meta-{name}",
             )
-    if head.whole:  # a checksum of checksums is not one of the whole object
-        for algorithm, value in head.checksums.items():
-            yield record_of(
-                item.key,
-                item.version_id,
-                algorithm,
-                value,
-                "s3-checksum",
-                f"x-amz-checksum-{algorithm.lower()}",
-            )
-    if head.etag and is_md5(head):
-        yield Record(item.key, item.version_id, "MD5", head.etag, "object-etag", "ETag")
-
-
-def is_md5(head: Head) -> bool:
-    """Whether the ETag is the MD5 of the bytes: not of a multipart upload, nor under KMS or SSE-C."""
-    return bool(_MD5.fullmatch(head.etag or "")) and head.encryption in (None, "AES256")
+    for algorithm, value in head.checksums.items():
+        where = f"x-amz-checksum-{algorithm.lower()}"
+        yield record_of(item.key, item.version_id, algorithm, value, "s3-checksum", where)
+    if head.md5:
+        yield Record(item.key, item.version_id, "MD5", head.md5, "object-etag", "ETag")
 
 
 def _problem(item: ListedObject, source: Source, where: str, error: ObjectUnreadable) -> Record:

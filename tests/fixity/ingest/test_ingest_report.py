@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from operator import add
@@ -117,7 +118,7 @@ class Recorded(Attributes):
         self, key: str, version_id: str | None = None, etag: str | None = None, part: int | None = None
     ) -> Head:
         return head(
-            etag=etag if "object-etag" in self.kinds else f"{etag}-2",
+            md5=etag if "object-etag" in self.kinds else None,
             metadata={"md5": MD5} if "object-metadata" in self.kinds else {},
             checksums={"SHA1": hashlib.sha1(b"abc").hexdigest()} if "s3-checksum" in self.kinds else {},
         )
@@ -287,6 +288,32 @@ def test_a_record_that_the_bytes_prove_is_a_conflict_of_a_stronger_one_that_they
     assert (row["result"], row["algorithm"], row["conflicts"]) == ("NOTMATCHED", "SHA1", "1")
     assert (row["checksum"], row["expected"]) == (hashlib.sha1(b"abc").hexdigest(), "0" * 40)
     assert row["detail"] == f"ETag says {MD5}"
+
+
+class NoMd5(Recorded):
+    """The ETag of each object has the form of an MD5, and is another digest."""
+
+    def head(
+        self, key: str, version_id: str | None = None, etag: str | None = None, part: int | None = None
+    ) -> Head:
+        return replace(super().head(key, version_id, etag, part), md5=WRONG)
+
+
+def test_an_etag_that_is_no_md5_is_a_conflict_where_anything_else_is_known_of_the_bytes(
+    tmp_path: Path,
+) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    for key in ("alone", "given"):
+        store.put(key, b"abc")
+    given = f"given,SHA256:{hashlib.sha256(b'abc').hexdigest()}\n"
+    made = report(store, lake, given, attributes=NoMd5())
+    alone, recorded = csv_rows(lake, made)
+    assert (recorded["result"], recorded["compared_with"], recorded["conflicts"]) == ("MATCHED", "api", "1")
+    assert recorded["detail"] == f"ETag says {WRONG}"
+    assert (alone["result"], alone["compared_with"]) == ("NOTMATCHED", "object-etag")
+    assert "set `etag_is_md5: false`" in alone["detail"]
+    found = {each.name: each.passed for each in verdict(made.counts)}
+    assert not found["no_conflicts"]
 
 
 def test_a_correction_given_by_hand_counts_though_it_is_of_another_algorithm(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from fixity.ingest.records.manifests import find_manifests, is_of_manifest, mani
 from fixity.ingest.records.record import SOURCES, Record, rank
 from fixity.lake import LocalLake
 from fixity.ledger.judge import strength
+from tests.fixity.buckets.scripted import ScriptedServer, answer
 from tests.fixity.ingest.test_restore import head
 from tests.fixity.support import NOON, MemoryStore, listed, s3_store
 
@@ -38,10 +39,7 @@ def said(records: Any) -> list[tuple[str, str | None, str | None]]:  # noqa: ANN
 @pytest.mark.parametrize(
     ("of", "records"),
     [
-        ({"etag": MD5}, [("object-etag", "MD5", MD5)]),
-        ({"etag": MD5, "encryption": "AES256"}, [("object-etag", "MD5", MD5)]),
-        ({"etag": MD5, "encryption": "aws:kms"}, []),
-        ({"etag": MD5, "encryption": "SSE-C"}, []),
+        ({"md5": MD5}, [("object-etag", "MD5", MD5)]),
         ({"etag": f"{MD5}-2"}, []),
         ({"metadata": {"md5": MD5.upper()}}, [("object-metadata", "MD5", MD5)]),
         (
@@ -53,11 +51,61 @@ def said(records: Any) -> list[tuple[str, str | None, str | None]]:  # noqa: ANN
             {"checksums": {"SHA256": base64.b64encode(bytes.fromhex(SHA256)).decode()}},
             [("s3-checksum", "SHA256", SHA256)],
         ),
-        ({"checksums": {"SHA256": "x-2"}, "whole": False}, []),
     ],
 )
 def test_what_a_head_records(of: dict[str, Any], records: list[tuple[str, str, str]]) -> None:
     assert said(from_head(ITEM, head(**of))) == records
+
+
+SHA256_64 = base64.b64encode(bytes.fromhex(SHA256)).decode()
+IN_PARTS, KMS = f'ETag: "{MD5}-2"', "x-amz-server-side-encryption: aws:kms"
+OWN_KEY = "x-amz-server-side-encryption-customer-algorithm: AES256"
+WHOLE, COMPOSITE = "x-amz-checksum-type: FULL_OBJECT", "x-amz-checksum-type: COMPOSITE"
+
+
+@pytest.mark.parametrize(
+    ("headers", "etag_is_md5", "md5", "checksums"),
+    [
+        ([f'ETag: "{MD5}"'], True, MD5, []),
+        ([f'ETag: W/"{MD5.upper()}"'], True, MD5, []),
+        ([f'ETag: "{MD5}"', "x-amz-server-side-encryption: AES256"], True, MD5, []),
+        ([f'ETag: "{MD5}"'], False, None, []),
+        ([f'ETag: "{MD5}"', KMS], True, None, []),
+        ([f'ETag: "{MD5}"', f"{KMS}:dsse"], True, None, []),
+        ([f'ETag: "{MD5}"', OWN_KEY], True, None, []),
+        ([f'ETag: "{MD5}"', "x-amz-mp-parts-count: 2"], True, None, []),
+        ([IN_PARTS], True, None, []),
+        # A checksum without its type is one of the whole object only of an upload in one part.
+        ([f'ETag: "{MD5}"', "sha256"], True, MD5, ["SHA256"]),
+        ([f'ETag: "{MD5}"', KMS, "sha256"], True, None, ["SHA256"]),
+        ([f'ETag: "{MD5}"', "sha256"], False, None, []),
+        ([f'ETag: "{MD5}"', "sha256", WHOLE], False, None, ["SHA256"]),
+        ([f'ETag: "{MD5}"', "crc32", "x-amz-mp-parts-count: 2"], True, None, []),
+        (['ETag: "of-another-form"', "crc32"], True, None, []),
+        ([IN_PARTS, "sha256"], True, None, []),
+        ([IN_PARTS, "crc32"], True, None, []),
+        ([IN_PARTS, "crc32", WHOLE], True, None, ["CRC32"]),
+        ([IN_PARTS, "crc32", COMPOSITE], True, None, []),
+        ([IN_PARTS, "sha256", WHOLE], True, None, []),
+        ([f'ETag: "{MD5}"', f"x-amz-checksum-sha256: {SHA256_64}-2", WHOLE], True, MD5, []),
+        ([f'ETag: "{MD5}"', "sha256", COMPOSITE], True, MD5, []),
+    ],
+)
+def test_only_what_is_known_to_be_of_the_whole_object_is_a_record(
+    headers: list[str], etag_is_md5: bool, md5: str | None, checksums: list[str]
+) -> None:
+    stored = {"sha256": f"x-amz-checksum-sha256: {SHA256_64}", "crc32": "x-amz-checksum-crc32: AAAAAA=="}
+    said_ = answer(b"", *(stored.get(each, each) for each in headers))
+    with ScriptedServer([said_]) as server:
+        store = Store(name="s", endpoint_url=f"http://127.0.0.1:{server.port}", region=REGION)
+        found = Attributes(s3_client(store), "b", etag_is_md5=etag_is_md5).head("k")
+    assert (found.md5, list(found.checksums)) == (md5, checksums)
+
+
+def test_a_head_without_a_length_is_a_head() -> None:
+    with ScriptedServer([answer(b"", f'ETag: "{MD5}"', length=False)]) as server:
+        store = Store(name="s", endpoint_url=f"http://127.0.0.1:{server.port}", region=REGION)
+        assert Attributes(s3_client(store), "b").head("k").size is None
 
 
 def test_what_tags_record() -> None:

@@ -33,8 +33,8 @@ NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 def head(**said: Any) -> Head:  # noqa: ANN401
     nothing: dict[str, Any] = {
         "size": 3, "etag": None, "last_modified": None, "storage_class": None, "archive_status": None,
-        "restore_ongoing": None, "restored_until": None, "metadata": {}, "encryption": None, "checksums": {},
-        "whole": True, "parts": None,
+        "restore_ongoing": None, "restored_until": None, "metadata": {}, "md5": None, "checksums": {},
+        "parts": None,
     }  # fmt: skip
     return Head(**{**nothing, **said})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -37,7 +37,16 @@ class Check:
 
     @property
     def strength(self) -> int:
-        return 0 if self.verdict == "registered" else strength(self.source, self.algorithm)
+        """How much it counts for and against damage: an ETag that differs less than whatever agrees."""
+        if self.verdict == "registered":
+            return 0
+        if (self.verdict, self.source, self.algorithm) == ("differs", "object-etag", "MD5"):
+            return 1
+        return (
+            max(1, strength(self.source, self.algorithm))
+            if self.verdict == "matched"
+            else strength(self.source, self.algorithm)
+        )
 
     def row(self, key: str, at: datetime, run_id: str) -> dict[str, Any]:
         read = self.verdict != "not_compared"
@@ -133,8 +142,8 @@ class Bucket:
         schema = Provenance(BUCKET, run_id, "i", BEGIN, partial=True).attach(CHECKSUMS)
         pq.write_table(pa.Table.from_pylist(rows, schema), file)
 
-    def folded(self, name: str) -> list[dict[str, Any]]:
-        snapshot = ready(self.lake, BUCKET, SETTINGS, name, lambda: BEGIN + timedelta(days=1))
+    def folded(self, name: str, settings: Settings = SETTINGS) -> list[dict[str, Any]]:
+        snapshot = ready(self.lake, BUCKET, settings, name, lambda: BEGIN + timedelta(days=1))
         rows: list[dict[str, Any]] = pq.read_table(self.lake.location(snapshot.name("objects"))).to_pylist()
         return rows
 
@@ -179,6 +188,41 @@ def test_folded_round_by_round_and_at_once_the_same_objects_are_damaged(
         ):
             assert one[name] == other[name], name
         assert (one["damaged_at"] is None) == (other["damaged_at"] is None)
+
+
+def test_an_etag_that_differs_gives_way_to_whatever_agrees_later_but_not_to_silence(tmp_path: Path) -> None:
+    etag = Check("differs", "object-etag", "MD5")
+    proved = Check("matched", "object-etag", "MD5")
+    histories = [
+        [etag, Check("matched")],
+        [etag, Check("matched", "api", "CRC32")],
+        [etag, Check("not_compared")],
+        [etag, Check("registered")],
+        [Check("matched"), etag],
+        [proved, Check("differs", "object-etag"), Check("matched")],  # not the ETag, but what it once proved
+    ]
+    bucket = Bucket(tmp_path, histories)
+    for number in range(bucket.rounds):
+        bucket.keep(number)
+        bucket.folded(f"after{number}")
+    little_by_little = bucket.folded("last")
+    bucket.lake.remove("standing/")
+    for rows in (little_by_little, bucket.folded("once")):
+        assert [row["damaged_at"] is None for row in rows] == [True, True, False, False, False, False]
+
+
+def test_where_etags_are_said_not_to_be_md5s_what_they_said_is_forgotten(tmp_path: Path) -> None:
+    etag = Check("differs", "object-etag", "MD5")
+    bucket = Bucket(tmp_path, [[etag], [Check("registered")], [Check("differs", "api")]])
+    bucket.keep(0)
+    assert [row["damaged_at"] is None for row in bucket.folded("before")] == [False, True, False]
+    told = replace(SETTINGS, etag_is_md5=False)
+    first, second, third = bucket.folded("after", told)
+    assert (first["damaged_at"], first["record"], first["baseline"]) == (None, None, WRONG)
+    assert (first["baseline_from"], first["verdict"]) == ("first_seen", None)
+    assert (second["damaged_at"], third["found_from"]) == (None, "api")
+    assert bucket.folded("again", told) == [first, second, third]
+    assert [row["damaged_at"] is None for row in bucket.folded("back")] == [False, True, False]
 
 
 def test_checksums_that_runs_registered_without_knowing_of_each_other_are_a_difference(

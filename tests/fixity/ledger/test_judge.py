@@ -48,16 +48,21 @@ def check(
     }
 
 
-def verdicts(*rows: tuple[dict[str, Any], list[dict[str, Any]]]) -> list[tuple[str, str | None, str | None]]:
-    """Verdict, source and algorithm that each check is held against."""
+def judged_rows(*rows: tuple[dict[str, Any], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Checks, each with what is expected, as rows of the ledger."""
     names = [name for name in CHECKSUMS.names if name in rows[0][0] or CHECKSUMS.field(name).nullable]
     names = [
         name for name in names if name not in ("expected", "expected_algorithm", "expected_from", "verdict")
     ]
     columns = [pa.array([row.get(name) for row, _ in rows], CHECKSUMS.field(name).type) for name in names]
     expectations = pa.chunked_array([pa.array([each or None for _, each in rows], EXPECTATIONS.type)])
-    found = judged(pa.table(columns, names=names), expectations).to_pylist()
-    return [(row["verdict"], row["expected_from"], row["expected_algorithm"]) for row in found]
+    found: list[dict[str, Any]] = judged(pa.table(columns, names=names), expectations).to_pylist()
+    return found
+
+
+def verdicts(*rows: tuple[dict[str, Any], list[dict[str, Any]]]) -> list[tuple[str, str | None, str | None]]:
+    """Verdict, source and algorithm that each check is held against."""
+    return [(row["verdict"], row["expected_from"], row["expected_algorithm"]) for row in judged_rows(*rows)]
 
 
 def verdict(row: dict[str, Any], *expectations: dict[str, Any]) -> tuple[str, str | None, str | None]:
@@ -83,6 +88,48 @@ def test_a_record_of_another_algorithm_is_held_against_the_checksum_of_the_same_
 def test_what_cannot_be_compared_is_passed_over_for_what_can() -> None:
     manifest, first = expected("SHA1", "ss", "manifest"), expected("SHA256", "aa", "first_seen")
     assert verdict(check("bb"), manifest, first) == ("differs", "first_seen", "SHA256")
+
+
+@pytest.mark.parametrize(
+    "agrees",
+    [
+        expected("SHA256", "aa", "first_seen"),
+        expected("SHA256", "aa", "manifest"),
+        expected("CRC32", "cc", "s3-checksum"),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_an_etag_that_contradicts_all_other_evidence_is_a_conflict_and_no_damage(
+    agrees: dict[str, Any], known: bool
+) -> None:
+    etag = expected("MD5", "ee", "object-etag", known)
+    row = check("aa", {"MD5": "mm", "CRC32": "cc"})
+    assert verdict(row, etag, agrees) == ("matched", agrees["source"], agrees["algorithm"])
+    (found,) = judged_rows((row, [etag, agrees]))
+    assert (found["status"], found["error_code"]) == ("succeeded", "EtagConflict")
+    assert "the ETag ee is not the MD5 of the bytes" in found["error_message"]
+    assert f"the checksum from {agrees['source']} is theirs" in found["error_message"]
+
+
+def test_in_a_bucket_with_md5_an_etag_is_held_against_the_other_evidence_as_well() -> None:
+    row = check("mm", {"SHA256": "aa"}, algorithm="MD5")
+    etag, api = expected("MD5", "ee", "object-etag"), expected("SHA256", "aa", "first_seen")
+    assert verdict(row, etag, api) == ("matched", "first_seen", "SHA256")
+    assert verdict(row, expected("MD5", "mm", "object-etag"), api) == ("matched", "object-etag", "MD5")
+
+
+def test_an_etag_that_differs_like_everything_else_or_stands_alone_is_a_difference() -> None:
+    etag, row = expected("MD5", "ee", "object-etag"), check("aa", {"MD5": "mm"})
+    assert verdict(row, etag) == ("differs", "object-etag", "MD5")
+    assert verdict(row, etag, expected("SHA256", "bb", "first_seen")) == ("differs", "object-etag", "MD5")
+    # Of the bucket's own algorithm it is a checksum of ours that an ETag once proved.
+    proved = expected("SHA256", "bb", "object-etag")
+    assert verdict(row, proved, expected("MD5", "mm", "api")) == ("differs", "object-etag", "SHA256")
+    assert verdict(check("aa"), etag, expected("SHA256", "aa", "first_seen")) == (
+        "matched",
+        "first_seen",
+        "SHA256",
+    )
 
 
 def test_bytes_that_are_known_to_be_wrong_are_never_registered() -> None:
@@ -120,6 +167,10 @@ def test_duckdb_has_the_same_order() -> None:
                 assert found == (strength(source, algorithm),)
 
 
+def is_etag(expectation: dict[str, Any]) -> bool:
+    return (expectation["source"], expectation["algorithm"]) == ("object-etag", "MD5")
+
+
 CHECKSUM = st.sampled_from(["aa", "bb"])
 EXPECTED = st.builds(expected, st.sampled_from(ALGORITHMS), CHECKSUM, st.sampled_from(SOURCES), st.booleans())
 
@@ -140,7 +191,12 @@ def test_many_rows_are_judged_as_each_by_itself(
     found = verdicts(*rows)
     for (row, expectations), (word, source, algorithm) in zip(rows, found, strict=True):
         digests = {"SHA256": row["checksum"], **dict(row["other_checksums"] or [])}
-        first = next((each for each in expectations if each["algorithm"] in digests), None)
+        comparable = [each for each in expectations if each["algorithm"] in digests]
+        first = comparable[0] if comparable else None
+        if first and digests["MD5" if is_etag(first) else first["algorithm"]] != first["checksum"]:
+            others = [each for each in comparable if not is_etag(each)]
+            if is_etag(first) and others and digests[others[0]["algorithm"]] == others[0]["checksum"]:
+                first = others[0]
         if first is None:
             damaged = any(each["known_to_differ"] for each in expectations)
             assert (word, source, algorithm) == ("not_compared" if damaged else "registered", None, None)
