@@ -1,6 +1,7 @@
 """What to set in the catalog if a store says that a bucket is in another region or at another endpoint.
 
-Redirects are never followed: a bucket is at one place, which the catalog names. Other errors do not belong here.
+Redirects are never followed: a bucket is at one place, which the catalog names. Other errors do not belong
+here.
 """
 
 from __future__ import annotations

@@ -151,6 +151,15 @@ def test_requester_pays_is_said_and_signed_in_listing_reading_and_looking_up() -
             assert "x-amz-request-payer;" in (header(request, "authorization") or "").replace(",", ";")
 
 
+def test_a_listing_that_is_refused_names_the_key_for_a_bucket_whose_requester_pays() -> None:
+    refusal = answer(b"<Error><Code>AccessDenied</Code></Error>", status="403 Forbidden")
+    with (
+        ScriptedServer([refusal] * 9) as server,
+        pytest.raises(BucketUnreachable, match="`requester_pays: true`"),
+    ):
+        listed(reader(server))
+
+
 def test_nobody_is_made_to_pay_unless_the_catalog_says_so() -> None:
     with ScriptedServer([EMPTY]) as server:
         assert listed(reader(server)) == []
