@@ -12,7 +12,7 @@ from typing import get_args
 import dagster as dg
 
 from fixity.buckets.s3.attributes import open_attributes
-from fixity.humanize import bytes_text
+from fixity.humanize import bytes_text, printable
 from fixity.ingest.restore.look import Look, look_at_archived
 from fixity.ingest.restore.objects import State
 from fixity.ledger.bucket_run import BucketRun
@@ -63,10 +63,10 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
             ready = [(row.key, row.version_id) for row in look.ready]
             selection = keep_selection(kept_in, name, ready) if ready else None
         for note in look.notes:
-            context.log.info(f"left out: {note}")
+            context.log.info(printable(f"left out: {note}"))
         for row in look.rows:
             if row.detail and row.is_open:
-                context.log.info(f"{row.key}: {row.detail}")
+                context.log.info(printable(f"{row.key}: {row.detail}"))
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": len(look.rows),
@@ -93,7 +93,7 @@ def _counts(look: Look) -> dict[str, int | str]:
 
 def _check(look: Look) -> dg.AssetCheckResult:
     failed = [row for row in look.rows if row.state == "failed"]
-    first = "; ".join(f"{row.key}: {row.error_code}: {row.detail}" for row in failed[:5])
+    first = "; ".join(printable(f"{row.key}: {row.error_code}: {row.detail}") for row in failed[:5])
     return dg.AssetCheckResult(
         check_name=_CHECK,
         passed=not failed,

@@ -12,6 +12,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from fixity.buckets import BucketReader
+from fixity.humanize import printable
 from fixity.lake.paths import scratch_folder
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.inventory import Wanted, list_selection, newest_inventory
@@ -52,7 +53,9 @@ class SelectedObjects:
             file = workspace / "selected.parquet"
             gone = list_selection(store, self._run, wanted, file)
             for key, version_id in gone:
-                self._context.log.info(f"{key}{f' ({version_id})' if version_id else ''}: does not exist")
+                self._context.log.info(
+                    printable(f"{key}{f' ({version_id})' if version_id else ''}: does not exist")
+                )
             self._lake.put(name, file, replace=True)
             return self._lake.fetch(name, workspace)
 

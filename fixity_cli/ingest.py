@@ -20,7 +20,6 @@ from fixity_cli.shared import (
     load_bucket,
     print_figures,
     say_csv,
-    say_red,
     stop_unless_done,
     stop_verified,
 )
@@ -82,7 +81,6 @@ def ingest(
         {name.capitalize().replace("_", " "): said[name] for name in names},
     )
     say_csv(loaded, said["csv"], for_excel)
-    say_red(ended)
     stop_verified(ended)
 
 

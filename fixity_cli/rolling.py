@@ -128,8 +128,8 @@ def _roll(
         typer.echo(f"The batch ended early: {said['cut_short']}")
     if said["dagster/row_count"]:
         typer.echo(f"Table: {said['table']}")
-    say_red(ended)
     if not ended.success:
+        say_red(ended)
         stop(ended)
     stop_verified(ended)
 

@@ -184,9 +184,10 @@ def stop_unless_done(ended: Ended) -> None:
         stop(ended)
 
 
-def stop_verified(ended: Ended) -> NoReturn:
-    """End the command with the status of a run that succeeded: whether any of its checks is red."""
-    raise typer.Exit(Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED)
+def stop_verified(*runs: Ended) -> NoReturn:
+    """Print the red checks of runs that succeeded, and end the command with status 1 if there are any."""
+    say_red(*runs)
+    raise typer.Exit(Exit.NOT_VERIFIED if any(ended.failed_checks for ended in runs) else Exit.VERIFIED)
 
 
 def stop(ended: Ended) -> NoReturn:
