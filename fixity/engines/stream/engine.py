@@ -13,10 +13,11 @@ from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
-from fixity.buckets import BucketReader, ListedObject, ObjectSkipped, ObjectUnreadable, Sink
+from fixity.buckets import BucketReader, ListedObject, ObjectError, ObjectSkipped, ObjectUnreadable, Sink
 from fixity.catalog import Algorithm
 from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest
+from fixity.humanize import printable
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 
 _AT_ONCE = 1024 * 1024  # bytes; smaller objects are not interrupted: checking for it costs more
@@ -53,11 +54,16 @@ def check_object(
     try:
         store.read(item, sink or digest)
     except ObjectUnreadable as error:
-        return Check(position, FAILED, None, error.code, error.message, digest.count, now())
+        return Check(position, FAILED, None, error.code, _told(error), digest.count, now())
     except ObjectSkipped as error:
-        return Check(position, SKIPPED, None, error.code, error.message, digest.count, now())
+        return Check(position, SKIPPED, None, error.code, _told(error), digest.count, now())
     checksum = digest.hexdigest()
     return Check(position, SUCCEEDED, checksum, None, None, digest.count, now(), digest.others())
+
+
+def _told(error: ObjectError) -> str:
+    """An error for the table: some of its words are the store's."""
+    return printable(error.message)[:500]
 
 
 class _Stopped(Exception):
