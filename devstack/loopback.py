@@ -52,7 +52,10 @@ class S3Request:
     @property
     def is_listing(self) -> bool:
         names = {parameter.partition("=")[0] for parameter in self.query.split("&")}
-        return self.method == "GET" and not self.key and not names.isdisjoint({"list-type", "versions"})
+        return self.method == "GET" and not self.key and not names.isdisjoint(_OF_LISTINGS)
+
+
+_OF_LISTINGS = {"list-type", "versions", "encoding-type"}
 
 
 def s3_error(code: str, message: str) -> bytes:

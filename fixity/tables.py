@@ -37,8 +37,8 @@ _OBJECT = [
 _IS_LATEST = _field("is_latest", pa.bool_(), "Whether this is the key's current version", nullable=False)
 _LISTED = [
     _field("size", pa.int64(), "Size in bytes, as listed", nullable=False),
-    _field("etag", pa.string(), "ETag as listed, without quotes"),
-    _field("last_modified", _UTC, "When the object was written, according to the store (UTC)"),
+    _field("etag", pa.string(), "ETag as listed, without quotes; contradictory entries: what they say"),
+    _field("last_modified", _UTC, "When the object was written, according to the store (UTC), if known"),
     _field("storage_class", pa.string(), "Storage class as listed"),
 ]
 

@@ -52,6 +52,7 @@ def inventory_metadata(lake: Lake, taken: Inventory) -> dict[str, Any]:
         "excluded": taken.excluded,
         "listed_at": dg.MetadataValue.timestamp(taken.listed_at),
         "table": dg.MetadataValue.path(lake.location(taken.file)),
+        "notes": list(taken.notes),
     }
 
 

@@ -35,6 +35,8 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
             kept_in = lake.open()
             run = stores.catalog.run_over(kept_in, bucket, context.run.run_id)
             taken = take_inventory(store, run, progress.listing(context.op_execution_context, bucket))
+            for note in taken.notes:
+                context.log.warning(f"{bucket}: {note}")
         owned_by = ", ".join(run.bucket.owners) or "-"
         return dg.MaterializeResult(metadata={**inventory_metadata(kept_in, taken), "owners": owned_by})
 

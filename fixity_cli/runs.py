@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+import typer
 
 from fixity.catalog import Catalog
 from fixity.errors import bug_text
@@ -52,7 +53,10 @@ class Runner:
         config: dict[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Ended:
-        """Run a job for a partition, and wait for its end. `config`: of its assets, as Dagster writes it."""
+        """Run a job for a partition, and wait for its end. `config`: of its assets, as Dagster writes it.
+
+        What is odd about a bucket's listing is printed on stderr.
+        """
         result = self._definitions.resolve_job_def(job).execute_in_process(
             instance=self._instance,
             partition_key=partition,
@@ -61,10 +65,13 @@ class Runner:
             run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": self._log_level}}}},
         )
         failures = result.filter_events(lambda event: event.is_step_failure)
+        metadata = _metadata(result)
+        for note in metadata.get("inventory", {}).get("notes", ()):
+            typer.echo(f"warning: {partition}: {note}", err=True)
         return Ended(
             run_id=result.run_id,
             success=result.success,
-            metadata=_metadata(result),
+            metadata=metadata,
             failed_checks=[
                 f"{evaluation.check_name} of {evaluation.asset_key.to_user_string()}[{partition}]: "
                 f"{evaluation.description or 'see the run'}"

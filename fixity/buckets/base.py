@@ -6,8 +6,8 @@ shard) does not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from fixity.clock import EPOCH
 from fixity.errors import FixityError
+from fixity.humanize import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,52 @@ class ListedObject:
     etag: str | None
     last_modified: datetime | None
     storage_class: str | None
+
+
+NOT_UTF8 = "//name-is-not-UTF-8"
+"""The end of keys that stand for a name that is not UTF-8. No file has it, and no store a key like it."""
+
+LISTED_TWICE = "listed more than once: "
+"""The beginning of an ETag that stands for contradictory entries of a listing."""
+
+_SAID = 3
+"""How many contradictory entries are named."""
+
+
+def key_text(name: bytes) -> str:
+    """A name as a key. One that is not UTF-8 gets a key that differs from those of all other names."""
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return name.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace") + NOT_UTF8
+
+
+def one_of(entries: Iterable[ListedObject]) -> ListedObject:
+    """One object of all entries of a listing that name it. If they contradict each other, it cannot be read,
+    and its ETag says what they say.
+    """
+    distinct = sorted(set(entries), key=repr)
+    if len(distinct) == 1:
+        return distinct[0]
+    said = "; ".join(
+        f"{each.size} bytes, ETag {printable(each.etag or 'unknown', 64)}, "
+        f"{each.last_modified or 'time unknown'}"
+        for each in distinct[:_SAID]
+    )
+    more = f"; and {len(distinct) - _SAID} more" if len(distinct) > _SAID else ""
+    return replace(
+        max(distinct, key=lambda each: each.size),
+        is_latest=any(each.is_latest for each in distinct),
+        etag=f"{LISTED_TWICE}{said}{more}",
+    )
+
+
+def refuse_unreadable(item: ListedObject) -> None:
+    """Raises ObjectUnreadable for an object that the listing does not identify."""
+    if item.key.endswith(NOT_UTF8):
+        raise ObjectUnreadable("KeyNotUtf8", "the object's name is not UTF-8: rename it")
+    if (item.etag or "").startswith(LISTED_TWICE):
+        raise ObjectUnreadable("ListedTwice", f"the store's listing contradicts itself: {item.etag}")
 
 
 def listed_objects(rows: pa.RecordBatch | pa.Table) -> Iterator[ListedObject]:

@@ -12,7 +12,6 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -26,6 +25,8 @@ from fixity.buckets.base import (
     ObjectSkipped,
     ObjectUnreadable,
     Sink,
+    key_text,
+    refuse_unreadable,
 )
 from fixity.buckets.throttle import Throttle
 from fixity.clock import EPOCH
@@ -73,7 +74,7 @@ class LocalReader:
             else:
                 status = _status(path)
                 if status is not None:
-                    key = path.removeprefix(root).decode("utf-8", "backslashreplace")
+                    key = key_text(path.removeprefix(root))
                     yield ListedObject(key, None, True, status.st_size, None, _modified(status), None)
 
     def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
@@ -95,6 +96,7 @@ class LocalReader:
 
         Raises ObjectUnreadable, ObjectSkipped.
         """
+        refuse_unreadable(item)
         path = f"{self._real_root}/{item.key}"
         try:
             before = self._status_of_file(path, item)
@@ -129,8 +131,6 @@ class LocalReader:
 
     def _status_of_file(self, path: str, item: ListedObject) -> os.stat_result:
         """The status of a file in the directory. Raises ObjectUnreadable if it is not a file."""
-        if "\\x" in item.key and self._stands_for_bytes(item.key):
-            raise ObjectUnreadable("KeyNotUtf8", "the file's name is not UTF-8: rename the file")
         folder, _, name = item.key.rpartition("/")
         if name not in ("", ".", "..") and self._is_plain_folder(folder):
             status = os.lstat(path)
@@ -162,16 +162,6 @@ class LocalReader:
                 return False
         self._thread.plain_folder = key
         return True
-
-    def _stands_for_bytes(self, key: str) -> bool:
-        """Whether a file whose name is not UTF-8 is listed under `key`, even if another file is too."""
-        paths = [os.fsencode(self._real_root)]
-        for part in key.split("/"):
-            directories, paths = paths, []
-            for directory in directories:
-                with suppress(OSError), os.scandir(directory) as entries:
-                    paths += [e.path for e in entries if e.name.decode("utf-8", "backslashreplace") == part]
-        return any(path != os.fsencode(Path(self._real_root, key)) for path in paths)
 
     def close(self) -> None:
         """Nothing is held open between reads."""

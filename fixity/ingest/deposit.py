@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fixity.buckets import BucketReader, ListedObject, LocalReader, ObjectError, listed_objects
+from fixity.buckets.base import one_of, refuse_unreadable
 from fixity.catalog import Algorithm
 from fixity.catalog.exclude import excluded_by
 from fixity.digests.algorithms import Digest, Together, as_hex
@@ -157,7 +158,7 @@ class _Objects:
             return False
         for item in listed_objects(page):
             if item.is_latest and not self._excluded(item.key):
-                self.known[item.key] = item
+                self.known[item.key] = one_of([self.known.get(item.key, item), item])
         return True
 
 
@@ -181,12 +182,14 @@ def _batches(pairs: Iterable[_Pair]) -> Iterator[list[_Pair]]:
 
 def verify_file(deposit: Deposit, item: ListedObject, found: ListedObject | None) -> Deposited:
     """Verify one file: `item` as the directory lists it, `found` its object. Raises BucketUnreachable."""
-    if found is None:
-        return Deposited(item.key, item.size, "missing", "none", detail="the bucket has no such object")
-    if found.size != item.size:
-        detail = f"{item.size:,} bytes here, {found.size:,} in the bucket"
-        return Deposited(item.key, item.size, "mismatch", "size", detail=detail)
     try:
+        refuse_unreadable(item)
+        if found is None:
+            return Deposited(item.key, item.size, "missing", "none", detail="the bucket has no such object")
+        refuse_unreadable(found)
+        if found.size != item.size:
+            detail = f"{item.size:,} bytes here, {found.size:,} in the bucket"
+            return Deposited(item.key, item.size, "mismatch", "size", detail=detail)
         proved = None if deposit.read else _by_etag(deposit, item, found) or _by_stored(deposit, item, found)
         return proved or _by_reading(deposit, item, found)
     except ObjectError as error:

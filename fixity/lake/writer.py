@@ -5,6 +5,7 @@ Putting the file into the lake does not belong here.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +32,21 @@ class TableWriter:
     """A Parquet file being written. When closed, it is sorted by key, then version.
 
     Batches of `schema` usually arrive in order, which is checked for each. If they did not, DuckDB sorts the
-    file at the end, and spills beside it.
+    file at the end, and spills beside it; then `merge` takes all rows of some keys and returns those to keep,
+    both in order. Where keys ascend, none comes twice, and `merge` is not called.
     """
 
-    def __init__(self, file: Path, schema: pa.Schema, provenance: Provenance) -> None:
+    def __init__(
+        self,
+        file: Path,
+        schema: pa.Schema,
+        provenance: Provenance,
+        merge: Callable[[pa.Table], pa.Table] = lambda rows: rows,
+    ) -> None:
         self._file = file
         self._schema = provenance.attach(schema)
         self._writer = pq.ParquetWriter(file, self._schema, compression="zstd", compression_level=1)
+        self._merge = merge
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = 0
         self._last_key: str | None = None
@@ -91,13 +100,28 @@ class TableWriter:
             reader = database.execute(
                 "SELECT * FROM read_parquet(?) ORDER BY key, version_id NULLS FIRST", [str(unsorted)]
             ).to_arrow_reader(ROW_GROUP_ROWS)
+            self._rows = self._size = 0
             with pq.ParquetWriter(
                 self._file, self._schema, compression="zstd", compression_level=1
             ) as writer:
-                for batch in reader:
-                    table = pa.Table.from_batches([batch]).cast(self._schema)
+                for rows in _whole_keys(reader):
+                    table = self._merge(rows).cast(self._schema)
+                    self._rows += table.num_rows
+                    self._size += pc.sum(table.column("size")).as_py()
                     writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         unsorted.unlink()
+
+
+def _whole_keys(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The rows of sorted batches, cut between keys, so that all rows of a key come together."""
+    held: list[pa.Table] = []
+    for batch in batches:
+        rows = pa.concat_tables([*held, pa.Table.from_batches([batch])])
+        last = pc.index(rows.column("key"), rows.column("key")[-1]).as_py()
+        if last:
+            yield rows.slice(0, last)
+        held = [rows.slice(last)]
+    yield from held
 
 
 def rows_of(table: pq.ParquetFile, first: int, count: int) -> pa.Table:

@@ -19,6 +19,7 @@ from fixity.lake.latest import latest_table, point_to_latest
 from fixity.lake.paths import inventory_file, inventory_folder
 from fixity.lake.writer import TableWriter
 from fixity.ledger.bucket_run import BucketRun
+from fixity.ledger.oddities import Oddities
 from fixity.tables import INVENTORY, Provenance
 
 Wanted = tuple[str, str | None]
@@ -28,7 +29,8 @@ Wanted = tuple[str, str | None]
 @dataclass(frozen=True)
 class Inventory:
     """An inventory in the lake: its file's name, rows, bytes of all objects, how many objects the
-    bucket's `exclude` left out, and when the listing began (UTC).
+    bucket's `exclude` left out, and when the listing began (UTC). notes: what is odd about the listing, for
+    people.
     """
 
     file: str
@@ -36,6 +38,7 @@ class Inventory:
     size: int
     excluded: int
     listed_at: datetime
+    notes: tuple[str, ...] = ()
 
 
 def take_inventory(
@@ -47,8 +50,9 @@ def take_inventory(
     """List a bucket into `inventory/<bucket>/<run_id>.parquet`.
 
     Arguments: `progress` takes the number of objects listed so far. Keys that the bucket's `exclude`
-    matches are left out and counted. If the listing fails, nothing is kept: with half an inventory the
-    other objects would look missing. Raises BucketUnreachable, LakeError.
+    matches are left out and counted. An object that is listed more than once is one row. If the listing
+    fails, nothing is kept: with half an inventory the other objects would look missing.
+    Raises BucketUnreachable, LakeError.
     """
     listed_at = now()
     lake, bucket = run.lake, run.bucket.name
@@ -56,13 +60,15 @@ def take_inventory(
     with lake.workspace() as workspace:
         file = workspace / "inventory.parquet"
         provenance = Provenance(bucket, run.run_id, run.run_id, listed_at, run.place)
-        writer = TableWriter(file, INVENTORY, provenance)
+        odd = Oddities()
+        writer = TableWriter(file, INVENTORY, provenance, odd.merge)
         objects = excluded = 0
         try:
             for batch in store.list_objects():
                 kept = _without(batch, run.bucket.exclude)
                 excluded += batch.num_rows - kept.num_rows
                 writer.write(kept)
+                odd.look_at(kept)
                 objects += kept.num_rows
                 progress(objects)
         except BaseException:
@@ -71,7 +77,7 @@ def take_inventory(
         written = writer.close()
         lake.put(name, file)
         point_to_latest(lake, inventory_folder(bucket), provenance)
-    return Inventory(name, written.rows, written.size, excluded, listed_at)
+    return Inventory(name, written.rows, written.size, excluded, listed_at, odd.notes())
 
 
 def list_selection(store: BucketReader, run: BucketRun, wanted: Iterable[Wanted], file: Path) -> list[Wanted]:

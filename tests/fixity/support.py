@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 from botocore.credentials import Credentials
 
+from devstack import stub_s3_bucket
 from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY
+from devstack.stub_s3 import Lister, as_s3_lists
 from fixity.buckets import BucketReader, ListedObject, ObjectSkipped, Sink, Throttle
 from fixity.buckets.s3.address import Address
 from fixity.buckets.s3.http1 import Origin
@@ -108,6 +111,20 @@ def outcome(store: BucketReader, item: ListedObject) -> tuple[str, str | None]:
     """The check's status, with the checksum where it succeeded, else with the error's code."""
     done = check(store, item)
     return done.status, done.checksum if done.error_code is None else done.error_code
+
+
+def listing_twice(other: bool) -> Lister:
+    """Lists `k` a second time: as the last entry of its page, as another object if so said."""
+
+    def lister(name: str, bucket: stub_s3_bucket.Bucket, query: Mapping[str, str]) -> bytes:
+        page = as_s3_lists(name, bucket, query).decode()
+        found = re.search("<(Contents|Version)><Key>k</Key>.*?</\\1>", page)
+        if found is None:
+            return page.encode()
+        again = found[0].replace("<Size>3<", "<Size>99<") if other else found[0]
+        return page.replace(found[0], found[0] + again).encode()
+
+    return lister
 
 
 NOON = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 import pty
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from fixity.buckets.base import NOT_UTF8
 from tests.platform import PAIR, Platform
 
 FIXITY = Path(sys.executable).with_name("fixity")
@@ -189,3 +191,21 @@ def test_help_and_catalog_check_do_not_import_dagster(platform: Platform) -> Non
         "sys.exit('dagster' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_name_that_is_not_utf8_beside_one_that_spells_its_escape_is_one_failed_row(tmp_path: Path) -> None:
+    for side in ("a", "b"):
+        (tmp_path / side).mkdir()
+        for name in (b"caf\xe9.txt", b"caf\\xe9.txt", b"other"):
+            Path(os.fsdecode(os.fsencode(tmp_path / side) + b"/" + name)).write_bytes(b"1")
+    (tmp_path / "fixity.yaml").write_text(
+        "lake: lake\nbuckets: {a: {path: a}, b: {path: b}}\npairs: {a: {replica: b}}\n"
+    )
+    done = fixity("verify", "a", folder=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "Matches:            2\n" in done.stdout and "Failed source:      1\n" in done.stdout
+    assert "warning: a: objects with a name that is not UTF-8, which cannot be checked: 1, " in done.stderr
+    with Path(done.stdout.partition("CSV: ")[2].strip()).open(newline="", encoding="utf-8") as rows:
+        statuses = {row["key"]: row["status"] for row in csv.DictReader(rows)}
+    assert statuses.pop(rf"caf\xe9.txt{NOT_UTF8}") not in ("ok", "mismatch")
+    assert statuses == {r"caf\xe9.txt": "ok", "other": "ok"}

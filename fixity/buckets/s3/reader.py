@@ -8,7 +8,7 @@ Hashing and rows do not belong here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,11 +21,14 @@ from fixity.buckets.base import (
     ObjectSkipped,
     ObjectUnreadable,
     Sink,
+    listed_objects,
+    one_of,
+    refuse_unreadable,
 )
 from fixity.buckets.s3.address import Address
 from fixity.buckets.s3.etag import plain_etag, same_etag
 from fixity.buckets.s3.http1 import Response
-from fixity.buckets.s3.listing import ListingError, Page, parse_page
+from fixity.buckets.s3.pages import Pages
 from fixity.buckets.s3.refusals import Refusals
 from fixity.buckets.s3.requests import NotAsListed, Refused, Requests, Retry, broken
 from fixity.buckets.s3.sigv4 import encode_path, encode_query
@@ -59,7 +62,8 @@ class S3Reader:
         self._prefix = prefix
         self._versions = versions
         self._backoff = backoff
-        self._refusals = Refusals(lambda: self._page({"max-keys": "1"}))
+        self._pages = Pages(name, self._listing, self._back_off, versions)
+        self._refusals = Refusals(lambda: self._pages.page({"max-keys": "1"}, prefix))
         # Both are set by what the store did with an earlier object.
         self._if_match = True
         self._packed = False
@@ -68,15 +72,7 @@ class S3Reader:
 
     def list_objects(self) -> Iterator[pa.RecordBatch]:
         """All objects below the prefix, page by page. Raises BucketUnreachable."""
-        asked: set[int] = set()
-        parameters: dict[str, str] | None = {}
-        while parameters is not None:
-            place = hash(tuple(parameters.items()))
-            if place in asked:
-                raise BucketUnreachable(f"{self._name}: the listing does not advance beyond {parameters!r}")
-            asked.add(place)
-            page = self._page(parameters)
-            parameters = page.next_parameters
+        for page in self._pages.all_below(self._prefix):
             batch = self._relative(page.batch)
             if batch.num_rows:
                 yield batch
@@ -92,40 +88,18 @@ class S3Reader:
             batch = batch.filter(pc.or_(pc.not_equal(keys, ""), pc.greater(batch.column("size"), 0)))
         return batch
 
-    def _page(self, parameters: dict[str, str], prefix: str | None = None) -> Page:
+    def _listing(self, parameters: dict[str, str]) -> bytes:
         query = {"encoding-type": "url", "max-keys": str(_PAGE), **parameters}
-        query |= {"versions": ""} if self._versions else {"list-type": "2"}
-        query["prefix"] = self._prefix if prefix is None else prefix
         encoded = encode_query({k: v for k, v in query.items() if v or k == "versions"})
-        failures = 0
-        while True:
-            try:
-                return self._page_once(encoded)
-            except ListingError as error:
-                trouble = Retry("InvalidListing", str(error), patience=3)
-            except Retry as error:
-                trouble = error
-            except ObjectError as error:
-                hint = "; if its requester pays, set `requester_pays: true` for its store"
-                raise BucketUnreachable(
-                    f"{self._name} cannot be listed: {error}{hint if error.code == 'AccessDenied' else ''}"
-                ) from error
-            failures += 1
-            if failures >= trouble.patience:
-                raise BucketUnreachable(
-                    f"{self._name} cannot be listed, after {failures} attempts: {trouble.message}",
-                    final=False,
-                ) from trouble
-            self._throttle.back_off(failures, self._backoff, trouble.retry_after)
-
-    def _page_once(self, query: str) -> Page:
         with self._throttle.slot():
-            response = self._requests.get(self._base_path or "/", query, {})
+            response = self._requests.get(self._base_path or "/", encoded, {})
             try:
-                body = response.read()
+                return response.read()
             except OSError as error:
                 raise broken(error, "in the middle of a listing") from error
-        return parse_page(body, self._versions)
+
+    def _back_off(self, failures: int, retry_after: float) -> None:
+        self._throttle.back_off(failures, self._backoff, retry_after)
 
     # --- reading -----------------------------------------------------------------------------
 
@@ -134,6 +108,7 @@ class S3Reader:
 
         Raises ObjectUnreadable, ObjectSkipped; BucketUnreachable when it is the bucket that is gone.
         """
+        refuse_unreadable(item)
         # An overwrite replaces the version "null", so it pins nothing.
         by_version = item.version_id not in (None, "null")
         pinned = by_version or bool(item.etag)
@@ -175,7 +150,7 @@ class S3Reader:
             furthest += max(0, gained)
             if failures >= trouble.patience:
                 self._give_up(item, trouble, failures)
-            self._throttle.back_off(failures, self._backoff, trouble.retry_after)
+            self._back_off(failures, trouble.retry_after)
         self._refusals.granted(row)
         self._if_match &= if_match or not item.etag
         self._packed = packed
@@ -223,7 +198,7 @@ class S3Reader:
         if trouble.code == "SizeMismatch":
             self._look_again(item, ObjectUnreadable(trouble.code, message))
         # Raises BucketUnreachable if the whole bucket is the problem, instead of a failed row per object.
-        self._page({}, prefix=self._prefix + item.key)
+        self._pages.page({}, self._prefix + item.key)
         raise ObjectUnreadable(trouble.code, message) from trouble
 
     def _look_again(self, item: ListedObject, error: ObjectUnreadable) -> NoReturn:
@@ -243,27 +218,32 @@ class S3Reader:
 
     def _is_as_listed(self, item: ListedObject) -> bool | None:
         """Whether an object is still listed unchanged; None if it is no longer listed."""
-        for row in self._rows_of(item.key):
-            if row["version_id"] == item.version_id:
-                now = (row["etag"], row["size"], row["last_modified"])
-                return now == (item.etag, item.size, item.last_modified)
+        for rows in self._entries_of(item.key):
+            found = [each for each in rows if each.version_id == item.version_id]
+            if found:
+                listed = [(each.etag, each.size, each.last_modified) for each in found]
+                return (item.etag, item.size, item.last_modified) in listed
         return None
 
     def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
         """See BucketReader."""
         wanted = version_id if self._versions else None
-        for row in self._rows_of(key):
-            if row["version_id"] == wanted or (wanted is None and row["is_latest"]):
-                return ListedObject(key, *(row[name] for name in ListedObject.__slots__ if name != "key"))
+        for rows in self._entries_of(key):
+            found = [
+                each for each in rows if wanted == each.version_id or (wanted is None and each.is_latest)
+            ]
+            if found:
+                return one_of(each for each in found if each.version_id == found[0].version_id)
         return None
 
-    def _rows_of(self, key: str) -> Iterator[dict[str, Any]]:
-        """The rows of one key, as listed now."""
+    def _entries_of(self, key: str) -> Iterator[list[ListedObject]]:
+        """The entries of one key, as listed now, page by page."""
         full = self._prefix + key
         parameters: dict[str, str] | None = {}
         while parameters is not None:
-            page = self._page(parameters, prefix=full)
-            yield from (row for row in page.batch.to_pylist() if row["key"] == full)
+            page = self._pages.page(parameters, full)
+            batch = self._relative(page.batch)
+            yield list(listed_objects(batch.filter(pc.equal(batch.column("key"), key))))
             # The key itself comes before all longer keys that begin with it.
             more = page.next_parameters or {}
             parameters = more if more.get("key-marker") == full else None

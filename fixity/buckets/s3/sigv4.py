@@ -27,8 +27,14 @@ def encode_path(key: str) -> str:
 
 
 def encode_query(parameters: dict[str, str]) -> str:
-    """Parameters as a canonical query string: everything reserved encoded, sorted by encoded name."""
-    encoded = ((quote(n, safe=_UNRESERVED), quote(v, safe=_UNRESERVED)) for n, v in parameters.items())
+    """Parameters as a canonical query string: everything reserved encoded, sorted by encoded name.
+
+    Surrogates of `surrogateescape` are the bytes that they stand for.
+    """
+    encoded = (
+        (quote(n, safe=_UNRESERVED), quote(v, safe=_UNRESERVED, errors="surrogateescape"))
+        for n, v in parameters.items()
+    )
     return "&".join(f"{name}={value}" for name, value in sorted(encoded))
 
 

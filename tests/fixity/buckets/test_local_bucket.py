@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixity.buckets import BucketUnreachable, ListedObject, Throttle, listed_objects, local
+from fixity.buckets.base import NOT_UTF8, key_text
 from fixity.buckets.local import LocalReader
 from fixity.engines.stream.engine import check_objects
 from tests.fixity.support import by_sha256, check, listed, only, outcome, sha256
@@ -155,14 +156,23 @@ def test_a_name_that_is_not_utf8_fails_and_is_never_hashed_as_another_file(tmp_p
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
     reader = store(tmp_path)
-    raw_item = only(reader, r"d\xff/f\xfe")
-    assert outcome(reader, raw_item) == ("failed", "KeyNotUtf8")
-    # A file that bears the escaped name makes two objects of one key: neither can be told apart.
+    raw_key = rf"d\xff/f\xfe{NOT_UTF8}"
+    assert outcome(reader, only(reader, raw_key)) == ("failed", "KeyNotUtf8")
+    # A file that bears the escaped name is another object.
     twin = fill(tmp_path, **{r"d\xff/f\xfe": b"the twin on"}) / r"d\xff/f\xfe"
     os.utime(twin, ns=(0, os.stat(raw).st_mtime_ns))  # noqa: PTH116
-    items = listed(reader)
-    assert [item.key for item in items] == [r"d\xff/f\xfe"] * 2
-    assert {outcome(reader, item) for item in items} == {("failed", "KeyNotUtf8")}
+    assert {item.key: outcome(reader, item) for item in listed(reader)} == {
+        raw_key: ("failed", "KeyNotUtf8"),
+        r"d\xff/f\xfe": ("succeeded", sha256(b"the twin on")),
+    }
+
+
+@given(st.lists(st.text(r"\xf", max_size=5).map(str.encode) | st.binary(max_size=5), unique=True))
+def test_different_names_have_different_keys_and_utf8_stays_as_it_is(names: list[bytes]) -> None:
+    keys = [key_text(name) for name in names]
+    assert len(set(keys)) == len(names)
+    for name, key in zip(names, keys, strict=True):
+        assert key.encode() == name or key.endswith(NOT_UTF8)
 
 
 def test_a_name_that_only_looks_escaped_is_an_ordinary_name(tmp_path: Path) -> None:

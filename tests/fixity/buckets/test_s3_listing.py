@@ -199,8 +199,22 @@ WHOLE = page_of("<IsTruncated>false</IsTruncated>", ENTRY)
         (page_of("<IsTruncated>false</IsTruncated><Contents><Size>1</Size></Contents>"), "key or size"),
         (page_of("<IsTruncated>false</IsTruncated><Contents><Key>k</Key></Contents>"), "key or size"),
         (page_of(ENTRY.replace(">1<", ">many<")), "key or size"),
-        (page_of("<EncodingType>url</EncodingType>", ENTRY.replace(">k<", ">%FF<")), "key or size"),
-        (page_of(ENTRY.replace("<Size>", "<LastModified>soon</LastModified><Size>")), "not a time"),
+        (page_of("<IsTruncated>false</IsTruncated><KeyCount>2</KeyCount>", ENTRY), "KeyCount is '2'"),
+        (page_of("<IsTruncated>false</IsTruncated><KeyCount>1e9</KeyCount>", ENTRY), "KeyCount is '1e9'"),
+        (page_of("<IsTruncated>false</IsTruncated><KeyCount>1</KeyCount>"), "0 entries, but its KeyCount"),
+        (page_of("<IsTruncated>false</IsTruncated>", f"<Objects>{ENTRY}</Objects>"), "0 in known entries"),
+        (page_of("<IsTruncated>false</IsTruncated>", ENTRY.replace("Contents", "Version")), "known entries"),
+        (page_of("<IsTruncated>false</IsTruncated>", ENTRY.replace("<Size>", "<Key>j</Key><Size>")), "keys"),
+        (
+            page_of("<IsTruncated>false</IsTruncated>", ENTRY.replace("</Size>", "</Size><Size>2</Size>")),
+            "more than one Size",
+        ),
+        (
+            page_of(
+                "<IsTruncated>false</IsTruncated><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>", ENTRY
+            ),
+            "common prefixes",
+        ),
     ],
 )
 def test_what_is_no_whole_listing_is_refused_rather_than_taken_for_a_part(body: bytes, why: str) -> None:

@@ -20,7 +20,9 @@ from devstack.faults import HeadWithoutLength
 from devstack.faulty_proxy import FaultyProxy
 from devstack.moto_server import MotoServer
 from devstack.seaweedfs import REGION, SeaweedFS
+from devstack.stub_s3 import StubS3
 from fixity.buckets import BucketUnreachable, ListedObject, Sink, Throttle
+from fixity.buckets.base import NOT_UTF8
 from fixity.buckets.local import LocalReader
 from fixity.buckets.s3.attributes import Attributes, Head
 from fixity.catalog import Store
@@ -28,7 +30,7 @@ from fixity.catalog.clients import s3_client
 from fixity.digests.etag import MultipartEtag, likely_part_sizes, parts_of
 from fixity.ingest.deposit import Deposit, NothingToVerify, Summary, verify_deposit
 from tests.conftest import MakeBucket
-from tests.fixity.support import s3_store
+from tests.fixity.support import listing_twice, s3_store
 
 MIB = 1024**2
 
@@ -283,6 +285,26 @@ def test_of_a_bucket_with_versions_the_current_one_is_the_upload(place: Place, s
         "deleted": ("missing", "none"),
     }
     assert summary.not_local == 0
+
+
+@pytest.mark.parametrize(("other", "status"), [(False, "verified"), (True, "failed")])
+def test_an_object_that_is_listed_twice_is_proved_unless_its_entries_contradict_each_other(
+    tmp_path: Path, stub_s3: StubS3, other: bool, status: str
+) -> None:
+    for key in ("j", "k"):
+        (tmp_path / key).write_bytes(key.encode() * 3)
+        stub_s3.put("b", key, key.encode() * 3)
+    (tmp_path / os.fsdecode(b"\xff")).write_bytes(b"no UTF-8")
+    stub_s3.lister = listing_twice(other)
+    target = s3_store(stub_s3.endpoint_url, "b")
+    report = tmp_path.with_suffix(".csv")
+    summary = verify_deposit(Deposit(LocalReader(tmp_path, Throttle(4)), target, lambda: None), report, 2)
+    with report.open(newline="", encoding="utf-8") as text:
+        rows = {row["key"]: row for row in csv.DictReader(text)}
+    assert {key: row["status"] for key, row in rows.items()} == {
+        "j": "verified", "k": status, rf"\xff{NOT_UTF8}": "failed"
+    }  # fmt: skip
+    assert ("99 bytes" in rows["k"]["detail"], summary.not_local) == (other, 0)
 
 
 def test_nothing_to_verify_is_no_proof(place: Place) -> None:

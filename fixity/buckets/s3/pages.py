@@ -1,0 +1,126 @@
+"""Asks a bucket for the pages of its listing, until they are whole: which request the store knows, whether it
+encodes keys, and whether its listing ends.
+
+Sending requests and parsing pages do not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fixity.buckets.base import ObjectError, ObjectUnreadable
+from fixity.buckets.s3.listing import Kind, ListingError, NoContinuation, Page, decoded, parse_page
+from fixity.buckets.s3.requests import Refused, Retry
+from fixity.errors import BucketUnreachable, FixityError
+from fixity.humanize import printable
+
+_IDLE_PAGES = 1000
+"""How many pages in a row may bring nothing new: stores answer with empty pages where much was deleted."""
+_REQUEST: dict[Kind, dict[str, str]] = {"v2": {"list-type": "2"}, "v1": {}, "versions": {"versions": ""}}
+
+
+class Pages:
+    """The listing of one bucket.
+
+    Arguments: `name` of the bucket, for messages; `ask` sends the parameters of one request, and returns the
+    response; `back_off` waits after so many failures in a row, and for the seconds that the store asked for;
+    `versions`, whether to list all versions.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        ask: Callable[[dict[str, str]], bytes],
+        back_off: Callable[[int, float], None],
+        versions: bool,
+    ) -> None:
+        self._name = name
+        self._ask = ask
+        self._back_off = back_off
+        self._versions = versions
+        self._kind: Kind = "versions" if versions else "v2"
+        self._answered = False
+
+    def all_below(self, prefix: str) -> Iterator[Page]:
+        """All pages of the keys below a prefix. Raises BucketUnreachable."""
+        seen: set[int] = set()
+        idle = 0
+        parameters: dict[str, str] | None = {}
+        while parameters is not None:
+            page = self.page(parameters, prefix)
+            asked = hash(tuple(parameters.items()))
+            idle = 0 if page.last and hash(page.last) not in seen else idle + 1
+            if asked in seen or idle > _IDLE_PAGES:
+                raise BucketUnreachable(f"{self._name}: the listing does not advance {_place(parameters)}")
+            seen |= {asked, hash(page.last)}
+            parameters = page.next_parameters
+            yield page
+
+    def page(self, parameters: dict[str, str], prefix: str) -> Page:
+        """One page of the keys below a prefix. Raises BucketUnreachable.
+
+        Arguments: `parameters`, those of the page before for the next one (`Page.next_parameters`).
+        """
+        failures = 0
+        while True:
+            try:
+                return self._page_once(parameters, prefix)
+            except (ListingError, ObjectError) as error:
+                if self._may_know_v1_only(error, parameters):
+                    self._kind = "v1"
+                    continue
+                if isinstance(error, ObjectError):
+                    hint = ""
+                    if error.code == "AccessDenied":
+                        hint = "; if its requester pays, set `requester_pays: true` for its store"
+                    raise BucketUnreachable(f"{self._name} cannot be listed: {error}{hint}") from error
+                trouble = Retry("InvalidListing", str(error), patience=3)
+            except Retry as error:
+                trouble = error
+            failures += 1
+            if failures >= trouble.patience:
+                raise BucketUnreachable(
+                    f"{self._name} cannot be listed, after {failures} attempts: {trouble.message} "
+                    f"({_place(parameters)})",
+                    final=False,
+                ) from trouble
+            self._back_off(failures, trouble.retry_after)
+
+    def _page_once(self, parameters: dict[str, str], prefix: str) -> Page:
+        body = self._ask(self._query(parameters, prefix))
+        page = parse_page(body, self._versions, self._kind)
+        self._answered = True
+        if page.unclear is None:
+            return page
+        return parse_page(body, self._versions, self._kind, self._encodes(page.unclear))
+
+    def _encodes(self, text: str) -> bool:
+        """Whether the store encodes keys. `text` is a key of its listing: only below one of both prefixes
+        is it listed again.
+        """
+        for encoded, prefix in ((False, text), (True, decoded(text))):
+            page = parse_page(self._ask(self._query({}, prefix)), self._versions, self._kind, encoded=False)
+            if text in page.batch.column("key").to_pylist():
+                return encoded
+        raise ListingError(
+            f"the listing does not say whether its keys are encoded, such as '{printable(text, 200)}'"
+        )
+
+    def _may_know_v1_only(self, error: FixityError, parameters: dict[str, str]) -> bool:
+        """Whether an answer may be of a store that does not know ListObjectsV2.
+
+        Such a store refuses it, or answers as to ListObjects, without a token.
+        """
+        if self._kind != "v2" or "continuation-token" in parameters:
+            return False
+        if isinstance(error, ObjectUnreadable):
+            return not self._answered and not isinstance(error, Refused)
+        return isinstance(error, NoContinuation)
+
+    def _query(self, parameters: dict[str, str], prefix: str) -> dict[str, str]:
+        return {**parameters, **_REQUEST[self._kind], "prefix": prefix}
+
+
+def _place(parameters: dict[str, str]) -> str:
+    after = " ".join(value for name, value in parameters.items() if name != "max-keys")
+    return f"on the page after '{printable(after, 200)}'" if after else "on the first page"
