@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import unquote_plus
+from urllib.parse import quote_from_bytes, unquote_plus
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -68,6 +68,8 @@ def parse_page(body: bytes, versions: bool, kind: Kind | None = None, encoded: b
     try:
         root = etree.fromstring(body, _parser())
     except etree.XMLSyntaxError as error:
+        if encoded is None and b"<EncodingType>" not in body:
+            return parse_page(_with_encoded_keys(body), versions, kind, encoded=True)
         raise ListingError(f"the listing is not XML ({error}): {body[:200]!r}") from error
     tag = etree.QName(root).localname
     expected = "ListVersionsResult" if versions else "ListBucketResult"
@@ -85,6 +87,21 @@ def _parser() -> etree.XMLParser:
     return etree.XMLParser(
         resolve_entities=False, no_network=True, huge_tree=True, remove_comments=True, remove_pis=True
     )
+
+
+def _with_encoded_keys(body: bytes) -> bytes:
+    """A page of a store that does not encode keys, with encoded keys: XML cannot hold all characters."""
+
+    def character(found: re.Match[bytes]) -> bytes:
+        code = int(found[1], 16) if found[1] else int(found[2] or ord(_NAMED[found[3]]))
+        return chr(code).encode("utf-8", "surrogatepass") if code < 0x110000 else found[0]
+
+    return _KEY.sub(lambda key: key[1] + quote_from_bytes(_REFERENCE.sub(character, key[2])).encode(), body)
+
+
+_KEY = re.compile(rb"(<(?:Key|Prefix|StartAfter|(?:Next)?(?:Key)?Marker)>)([^<]*)")
+_REFERENCE = re.compile(rb"&(?:#x([0-9A-Fa-f]{1,6})|#([0-9]{1,7})|(amp|lt|gt|quot|apos));")
+_NAMED = {b"amp": "&", b"lt": "<", b"gt": ">", b"quot": '"', b"apos": "'"}
 
 
 def _text(root: etree._Element, name: str) -> str:

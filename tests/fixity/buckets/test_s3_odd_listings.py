@@ -317,6 +317,22 @@ def test_a_listing_goes_on_after_a_key_that_is_not_utf8_with_its_very_bytes(odd:
     assert any("key-marker=k2-%FF" in request.query for request in odd.requests)
 
 
+@pytest.mark.parametrize("versions", [False, True])
+def test_a_store_that_does_not_encode_keys_may_have_keys_that_xml_cannot_hold(
+    odd: StubS3, versions: bool
+) -> None:
+    def lister(name: str, bucket: Bucket, query: Mapping[str, str]) -> bytes:
+        query = {name: value.replace("\ufffd", "BAD") for name, value in query.items()}
+        return raw_without_saying(name, bucket, query).replace(b"BAD", b"\xff")
+
+    keys = ["a&<'>%41", "b+BAD", "c\x01 &", "d", "é\x1f\ufffe", "😀"]
+    store = reader(odd, bucket_of(*keys), lister, versions)
+    bad = rf"b+\xff{NOT_UTF8}"
+    assert keys_of(store) == [key if "BAD" not in key else bad for key in keys]
+    results = {item.key: outcome(store, item)[0] for item in listed(store)}
+    assert results.pop(bad) == "failed" and set(results.values()) == {"succeeded"}
+
+
 @pytest.mark.parametrize(
     "time",
     [
