@@ -144,7 +144,7 @@ class Attributes:
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:
-        row = self._refusals.row
+        row = self._refusals.begin()
         try:
             yield
             self._refusals.granted(row)
@@ -157,7 +157,7 @@ class Attributes:
             if status == 404:
                 raise ObjectSkipped(DELETED, "the object was deleted since it was listed") from error
             code = {"403": "AccessDenied", "400": "BadRequest"}.get(code, code)  # HEAD has no body
-            if status in (401, 403) and code != "InvalidObjectState":
+            if status in (400, 401, 403) and code != "InvalidObjectState":  # HEAD says 400 for a wrong token
                 self._refusals.refused(code)
             kind = Unanswered if passes(status, code) else ObjectUnreadable
             raise kind(code, f"{message} (HTTP {status})") from error

@@ -114,7 +114,7 @@ class S3Reader:
         pinned = by_version or bool(item.etag)
         if_match, packed = self._if_match and bool(item.etag), self._packed
         failures = furthest = 0
-        row = self._refusals.row
+        row = self._refusals.begin()
         while True:
             # Without a pin, a second request could read another object, so start again. Also if all bytes
             # came but not the end of the response: no bytes are left to request.

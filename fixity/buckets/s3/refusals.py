@@ -18,20 +18,28 @@ class Refusals:
     """Counts refusals in a row, over all threads; after a handful, asks whether the bucket may be listed.
 
     Arguments: `ask` lists a little of the bucket, and raises BucketUnreachable where that is refused too.
-    `row` is the number of the newest row of refusals: a read takes it before it asks the store.
     """
 
     def __init__(self, ask: Callable[[], object]) -> None:
         self._ask = ask
         self._lock = threading.Lock()
-        self.row = 0
+        self._row = 0
         self._in_a_row = 0
         self._patience = _HANDFUL
         self._lost: str | None = None
 
+    def begin(self) -> int:
+        """Call it before an object is asked for. Returns the number of the newest row of refusals.
+
+        Raises BucketUnreachable once the rights are lost.
+        """
+        if self._lost is not None:
+            raise BucketUnreachable(self._lost)
+        return self._row
+
     def granted(self, row: int) -> None:
-        """An object was read. Arguments: `row` as it was before: an earlier request says nothing of now."""
-        if self._in_a_row and row == self.row:
+        """An object was read. Arguments: `row` of its `begin`: an earlier request says nothing of now."""
+        if self._in_a_row and row == self._row:
             self._in_a_row, self._patience = 0, _HANDFUL
 
     def refused(self, code: str) -> None:
@@ -42,7 +50,7 @@ class Refusals:
         """
         with self._lock:
             if self._lost is None:
-                self.row += not self._in_a_row
+                self._row += not self._in_a_row
                 self._in_a_row += 1
                 if self._in_a_row < self._patience:
                     return
