@@ -11,6 +11,7 @@
     │   └── NothingToVerify        fixity.ingest.deposit
     ├── BucketUnreachable          (final, unless it says otherwise)
     ├── ListingError               fixity.buckets.s3.listing (not final)
+    │   └── NoContinuation
     ├── ObjectError                fixity.buckets.base
     │   ├── ObjectUnreadable
     │   │   ├── NotAsListed        fixity.buckets.s3.requests
