@@ -103,6 +103,8 @@ BASELINES = pa.schema(
         _field("rank", pa.int32(), "The strength of the record; the lowest number wins", nullable=False),
         _field("recorded_at", _UTC, "When it was recorded (UTC); of equal ranks the newest wins"),
         _field("problem", pa.string(), "Why the record, or the place to look for it, could not be used"),
+        _field("note", pa.string(), "What else is known of the object or of how the record names it"),
+        _field("usable_until", _UTC, "The last look at which a record that is no longer usable was (UTC)"),
     ]
 )
 
@@ -129,6 +131,9 @@ INGEST = pa.schema(
         _field("tags_written", pa.string(), "yes, no, or why not; NULL if no tags were asked for"),
         _field("checked_at", _UTC, "When the read ended, or the object was found missing (UTC)"),
         _field("run_id", pa.string(), "The run that checked it", nullable=False),
+        _field(
+            "lost_records", pa.int32(), "Of the unusable records, those that were usable at an earlier look"
+        ),
     ]
 )
 

@@ -45,9 +45,10 @@ def ingest(
     expected: Annotated[
         str | None,
         typer.Option(
-            metavar="CSV|CHECKSUM",
-            help="The expected checksums: a CSV with the columns key and checksum, or the checksum of one "
-            "KEY, such as SHA256:9f86…. They are kept, and are stronger than every other record.",
+            metavar="FILE|CHECKSUM",
+            help="The expected checksums: a CSV with the columns key and checksum; a checksum file of "
+            "coreutils, BSD or hashdeep, whose names are keys; or the checksum of one KEY, such as "
+            "SHA256:9f86…. They are kept, and are stronger than every other record.",
         ),
     ] = None,
     for_excel: ForExcelOption = None,
@@ -75,10 +76,10 @@ def ingest(
         ended = runs.run(job, bucket, tags=tags)
     stop_unless_done(ended)
     said = ended.metadata["ingest_report"]
-    names = ("objects", "matched", "not_matched", "skipped", "failed", "missing", "conflicts")
+    counted = "objects matched not_matched skipped failed missing conflicts unusable_records"
     print_figures(
         f"Ingest report of {bucket} complete:",
-        {name.capitalize().replace("_", " "): said[name] for name in names},
+        {name.capitalize().replace("_", " "): said[name] for name in counted.split()},
     )
     say_csv(loaded, said["csv"], for_excel)
     stop_verified(ended)
@@ -93,12 +94,15 @@ def _given(expected: str | None, keys: list[str]) -> list[Record]:
     file = Path(expected)
     try:
         if file.is_file():
-            with file.open(encoding="utf-8", newline="") as text:
-                records = read_given(text.read(), file.name)
+            body = file.read_bytes()
+            records = read_given(body.decode("utf-8"), file.name)
             if not records:
                 raise GivenWrong(f"{file.name}: no object in it")
             return records
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = body.count(b"\n", 0, error.start) + 1
+        raise GivenWrong(f"{file.name}, line {line}: not in UTF-8: save the file as UTF-8") from error
+    except OSError as error:
         raise GivenWrong(f"{file}: cannot be read: {error}") from error
     if len(keys) != 1:
         raise GivenWrong(f"{expected}: there is no such file, and a checksum needs exactly one KEY")

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 from fixity.clock import CLOCKS_DIFFER
 from fixity.ingest.report import IngestCounts, IngestRun, report_table
 from fixity.lake import Lake, LakeFile
-from fixity.lake.database import open_database
+from fixity.lake.database import open_database, view
 from fixity.lake.footer import read_footer
 from fixity.lake.latest import latest_table
 from fixity.lake.paths import EXPIRED, baselines_folder, inventory_file, inventory_folder
 from fixity.ledger.files import ingest_tables, ledger_files, run_of
-from fixity.tables import BASELINES, INVENTORY, Provenance, naming_the_unreadable
+from fixity.tables import BASELINES, INGEST, INVENTORY, Provenance, naming_the_unreadable
 
 _SQL = Path(__file__).with_suffix(".sql")
 _LONGEST_RUN = timedelta(days=14)  # with all its re-executions; scratch is deleted earlier
@@ -39,8 +39,9 @@ def counts_of_bucket(lake: Lake, bucket: str, workspace: Path) -> IngestCounts:
     else:
         listing, listed_at = workspace / "nothing-listed.parquet", None
         pq.write_table(INVENTORY.empty_table(), listing)
-    parameters = {"tables": [str(table) for table in tables], "listing": str(listing), "listed_at": listed_at}
+    parameters = {"listing": str(listing), "listed_at": listed_at}
     with naming_the_unreadable(listing, *tables), open_database(workspace) as database:
+        view(database, "tables", tables, INGEST)
         found = database.execute(_SQL.read_text(encoding="utf-8"), parameters).to_arrow_table().to_pylist()[0]
     return IngestCounts(**found)
 

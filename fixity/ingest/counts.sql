@@ -1,8 +1,8 @@
 -- Counts the newest row of each object. Objects that were deleted or overwritten before the newest listing no longer
--- count; objects of that listing that no run read are `unread`.
+-- count; objects of that listing that no run read are `unread`. In: the view `tables` (INGEST) and `$listing`.
 WITH newest AS (
     SELECT *
-    FROM read_parquet($tables, union_by_name = true)
+    FROM tables
     QUALIFY row_number() OVER (
         PARTITION BY key, version_id ORDER BY checked_at DESC NULLS LAST, run_id DESC, result, checksum
     ) = 1
@@ -41,6 +41,7 @@ SELECT
     count(*) FILTER (conflicts > 0) AS conflicts,
     count(*) FILTER (expected IS NULL) AS without_record,
     coalesce(sum(unusable_records), 0)::BIGINT AS unusable_records,
+    coalesce(sum(lost_records), 0)::BIGINT AS lost_records,
     count(*) FILTER (tags_written = 'yes') AS tags_written,
     count(*) FILTER (tags_written <> 'yes') AS tags_not_written,
     (

@@ -47,6 +47,7 @@ class IngestCounts:
     conflicts: int = 0
     without_record: int = 0
     unusable_records: int = 0
+    lost_records: int = 0
     tags_written: int = 0
     tags_not_written: int = 0
     unread: int = 0
@@ -62,6 +63,7 @@ class IngestCounts:
         self.missing += row["status"] == "missing"
         self.conflicts += row["conflicts"] > 0
         self.unusable_records += row["unusable_records"]
+        self.lost_records += row["lost_records"]
         self.without_record += row["expected"] is None
         self.tags_written += row["tags_written"] == "yes"
         self.tags_not_written += row["tags_written"] not in (None, "yes")

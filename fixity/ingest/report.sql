@@ -6,7 +6,7 @@
 -- The verdict of a check is that of the record that decided. `agrees` tells of each usable record if it agrees with
 -- the bytes; NULL if no checksum by its algorithm was computed. A record is a conflict if this contradicts the
 -- verdict. If neither agrees with the bytes, or it is unknown, it is a conflict if it differs from the first record
--- by its algorithm.
+-- by its algorithm. If the bytes match one manifest and not another, the object does not match, and that is a conflict.
 WITH usable AS (
     SELECT
         r.*,
@@ -28,13 +28,14 @@ unusable AS (
         key,
         version_id,
         count(*) AS records,
+        count(usable_until) AS lost,
         string_agg(recorded_in || ': ' || problem, '; ' ORDER BY rank, recorded_in, problem) AS detail
     FROM records
     WHERE problem IS NOT NULL AND recorded_as IS NOT NULL
     GROUP BY key, version_id
 ),
 
-with_checks AS (
+compared_records AS (
     SELECT
         u.*,
         c.verdict,
@@ -49,21 +50,36 @@ with_checks AS (
         ON c.key = u.key AND c.version_id IS NOT DISTINCT FROM u.version_id
 ),
 
+-- A manifest that the bytes refute, though they match another of the same strength: nobody knows which one is right.
+with_checks AS (
+    SELECT
+        *,
+        coalesce(
+            NOT agrees AND verdict = 'matched' AND recorded_as = 'manifest'
+            AND rank // 100 = min(rank // 100) FILTER (decided) OVER (PARTITION BY key, version_id),
+            false
+        ) AS disputes
+    FROM compared_records
+),
+
 of_records AS (
     SELECT
         key,
         version_id,
         -- If no record decided, the first one would have been compared with the object.
-        arg_min(struct_pack(algorithm, checksum, recorded_in), (NOT coalesce(decided, false), place)) AS first,
+        arg_min(
+            struct_pack(algorithm, checksum, recorded_in), (NOT disputes, NOT coalesce(decided, false), place)
+        ) AS first,
         bool_or(coalesce(decided, false)) AS decided,
+        bool_or(disputes) AS disputed,
         count(*) FILTER (is_conflict) AS conflicts,
         string_agg(recorded_in || ' says ' || checksum, '; ' ORDER BY place) FILTER (is_conflict) AS conflicting
     FROM (
         SELECT
             *,
             CASE
-                WHEN agrees AND verdict = 'differs' THEN true
-                WHEN agrees THEN false
+                WHEN disputes THEN false
+                WHEN agrees THEN verdict = 'differs' OR bool_or(disputes) OVER (PARTITION BY key, version_id)
                 WHEN NOT agrees AND verdict = 'matched' THEN true
                 ELSE checksum <> first_checksum
             END AS is_conflict
@@ -72,12 +88,19 @@ of_records AS (
     GROUP BY key, version_id
 ),
 
+notes AS (
+    SELECT key, version_id, string_agg(DISTINCT note, '; ' ORDER BY note) AS note
+    FROM records
+    WHERE note IS NOT NULL
+    GROUP BY key, version_id
+),
+
 missing AS (
     SELECT
         key,
         version_id,
         bool_or(recorded_as IS NOT NULL) AS recorded,
-        bool_and(key = recorded_in) AS is_unknown
+        bool_and(recorded_as = 'api' AND key = recorded_in) AS is_unknown
     FROM records
     WHERE NOT listed
     GROUP BY key, version_id
@@ -95,9 +118,11 @@ rows_of_checks AS (
     SELECT
         c.* EXCLUDE (algorithm, checksum, expected, expected_algorithm, run_id),
         r.* EXCLUDE (key, version_id),
-        CASE WHEN c.is_compared THEN c.expected_algorithm ELSE coalesce(r.first.algorithm, c.algorithm) END
-            AS algorithm,
-        CASE WHEN c.is_compared THEN c.expected ELSE r.first.checksum END AS expected,
+        CASE
+            WHEN c.is_compared AND r.disputed IS NOT true THEN c.expected_algorithm
+            ELSE coalesce(r.first.algorithm, c.algorithm)
+        END AS algorithm,
+        CASE WHEN c.is_compared AND r.disputed IS NOT true THEN c.expected ELSE r.first.checksum END AS expected,
         c.algorithm AS own_algorithm,
         c.checksum AS own_checksum
     FROM compared AS c
@@ -113,7 +138,7 @@ SELECT
     c.storage_class,
     CASE
         WHEN NOT c.is_compared THEN 'SKIPPED'
-        WHEN c.verdict = 'matched' THEN 'MATCHED'
+        WHEN c.verdict = 'matched' AND c.disputed IS NOT true THEN 'MATCHED'
         ELSE 'NOTMATCHED'
     END AS result,
     CASE WHEN c.is_compared THEN c.expected_from ELSE 'none' END AS compared_with,
@@ -139,7 +164,8 @@ SELECT
                         || 'set `etag_is_md5: false`'
             END,
             c.conflicting,
-            u.detail
+            u.detail,
+            n.note
         ),
         ''
     ) AS detail,
@@ -147,10 +173,12 @@ SELECT
     c.checked_at,
     $run_id AS run_id,
     c.own_algorithm,
-    CASE WHEN c.checksum_type = 'FULL_OBJECT' THEN c.own_checksum END AS own_checksum
+    CASE WHEN c.checksum_type = 'FULL_OBJECT' THEN c.own_checksum END AS own_checksum,
+    coalesce(u.lost, 0) AS lost_records
 FROM rows_of_checks AS c
 LEFT JOIN unusable AS u ON u.key = c.key AND u.version_id IS NOT DISTINCT FROM c.version_id
 LEFT JOIN tags AS t ON t.key = c.key AND t.version_id IS NOT DISTINCT FROM c.version_id
+LEFT JOIN notes AS n ON n.key = c.key AND n.version_id IS NOT DISTINCT FROM c.version_id
 UNION ALL
 SELECT
     m.key,
@@ -168,7 +196,11 @@ SELECT
     coalesce(r.conflicts, 0),
     coalesce(u.records, 0),
     'missing',
-    CASE WHEN m.is_unknown THEN 'RecordUnreadable' ELSE 'Missing' END,
+    CASE
+        WHEN m.is_unknown THEN 'RecordUnreadable'
+        WHEN n.note IS NOT NULL THEN 'NotFetched'
+        ELSE 'Missing'
+    END,
     concat_ws(
         '; ',
         CASE
@@ -176,6 +208,7 @@ SELECT
             WHEN m.recorded THEN 'it is recorded, but the bucket does not have it'
             ELSE 'it was to be read, but the bucket does not have it'
         END,
+        n.note,
         r.conflicting,
         u.detail
     ),
@@ -183,8 +216,10 @@ SELECT
     $missing_at,
     $run_id,
     NULL,
-    NULL
+    NULL,
+    coalesce(u.lost, 0)
 FROM missing AS m
 LEFT JOIN of_records AS r ON r.key = m.key AND r.version_id IS NOT DISTINCT FROM m.version_id
 LEFT JOIN unusable AS u ON u.key = m.key AND u.version_id IS NOT DISTINCT FROM m.version_id
+LEFT JOIN notes AS n ON n.key = m.key AND n.version_id IS NOT DISTINCT FROM m.version_id
 ORDER BY ALL

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fixity.ingest.report import IngestCounts
 from fixity.reports.verdict import Severity, Verdict
 
@@ -11,7 +13,7 @@ _CLAIMS: dict[str, tuple[Severity, str]] = {
     "no_missing": ("ERROR", "Every object with a recorded checksum is there"),
     "no_conflicts": ("WARN", "No two records of an object contradict each other"),
     "all_compared": ("WARN", "Every object was compared with a recorded checksum"),
-    "all_records_usable": ("WARN", "Every record could be read and used"),
+    "records_usable": ("WARN", "Every record could be read and used"),
     "all_tags_written": ("WARN", "Every tag was written"),
 }
 
@@ -30,10 +32,10 @@ def verdict(counts: IngestCounts) -> list[Verdict]:
         "no_conflicts": counts.conflicts,
         # A failure or a missing object has a check of its own.
         "all_compared": counts.skipped - counts.failed - counts.missing + counts.unread,
-        "all_records_usable": counts.unusable_records,
+        "records_usable": counts.unusable_records,
         "all_tags_written": counts.tags_not_written,
     }
-    return [
+    checks = [
         Verdict(
             name,
             not rows[name],
@@ -42,4 +44,14 @@ def verdict(counts: IngestCounts) -> list[Verdict]:
             rows[name],
         )
         for name, (severity, claim) in _CLAIMS.items()
+    ]
+    return [
+        replace(
+            check,
+            severity="ERROR",
+            description=f"{check.description}; {counts.lost_records:,} could at an earlier look",
+        )
+        if check.name == "records_usable" and counts.lost_records
+        else check
+        for check in checks
     ]

@@ -29,6 +29,7 @@ _NOT_ALWAYS_KEPT = frozenset(
         "verdict",
         "reads",
         "other_checksums",
+        "lost_records",
     )
 )
 """Columns that files of earlier versions lack."""

@@ -34,8 +34,11 @@ ETAG = "object-etag"
 ETAG_CONFLICT = "EtagConflict"
 """The error code of a check that succeeded: the ETag contradicts all else that is known of the object."""
 
+MANIFEST = "manifest"
+"""The source of records in manifests. One object may be in several, which may contradict each other."""
+
 # The weakest first. A checksum that can be forged never counts more than one that cannot.
-_SOURCES = (FIRST_SEEN, ETAG, "s3-checksum", "object-metadata", "object-tagging", "manifest", "api")
+_SOURCES = (FIRST_SEEN, ETAG, "s3-checksum", "object-metadata", "object-tagging", MANIFEST, "api")
 _CRYPTOGRAPHIC = ("MD5", "SHA1", "SHA256", "SHA512")
 
 STRENGTH_SQL = f"""
@@ -106,7 +109,8 @@ def _compared(
     same = pc.equal(expected, columns["checksum"])
     # Nearly always the first is of the bucket's own algorithm: no row is looked at by itself.
     plain = pc.and_(computed, pc.fill_null(pc.equal(algorithm, columns["algorithm"]), False))
-    plain = pc.and_(plain, pc.fill_null(pc.or_(same, pc.not_equal(source, ETAG)), False))
+    is_last = pc.fill_null(pc.equal(pc.list_value_length(expectations), 1), False)
+    plain = pc.and_(plain, pc.fill_null(pc.or_(same, is_last), False))
     found = {
         "expected": pc.if_else(plain, expected, columns["expected"]),
         "expected_algorithm": pc.if_else(plain, algorithm, columns["expected_algorithm"]),
@@ -144,7 +148,11 @@ def _compared(
 def _word(
     expectations: list[dict[str, str | bool]], algorithm: str, checksum: str, others: dict[str, str]
 ) -> tuple[str | None, str | None, str | None, str, str | None, str | None]:
-    """The columns of `_compared`, by the strongest expectation for which there is a checksum."""
+    """The columns of `_compared`, by the strongest expectation for which there is a checksum.
+
+    Of manifests that are equally strong, by one that agrees with the bytes: the others contradict it, but
+    they prove no damage.
+    """
     got = others | {algorithm: checksum}
     comparable = [each for each in expectations if each["algorithm"] in got]
     if not comparable:
@@ -164,6 +172,9 @@ def _word(
                 f"{other['source']} is theirs; if the store's ETags are not MD5s, set `etag_is_md5: false`"
             )
             decides = other
+    elif decides["source"] == MANIFEST:
+        equal = (each for each in comparable if _strength_of(each) == _strength_of(decides))
+        decides = next((each for each in equal if agrees(each)), decides)
     expected, by, source = (str(decides[name]) for name in ("checksum", "algorithm", "source"))
     return expected, by, source, MATCHED if agrees(decides) else DIFFERS, code, message
 
@@ -171,3 +182,7 @@ def _word(
 def _is_etag(expectation: dict[str, str | bool]) -> bool:
     """Whether it is an ETag; with another algorithm, it is a checksum that an ETag once proved."""
     return (expectation["source"], expectation["algorithm"]) == (ETAG, "MD5")
+
+
+def _strength_of(expectation: dict[str, str | bool]) -> int:
+    return strength(str(expectation["source"]), str(expectation["algorithm"]))

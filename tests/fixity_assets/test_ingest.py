@@ -135,7 +135,7 @@ def test_each_object_is_held_against_the_first_record_of_it(
         "no_missing": True,
         "no_conflicts": False,  # the tag of `given`, and the ETag of `wrongly-tagged`
         "all_compared": False,
-        "all_records_usable": True,
+        "records_usable": True,
         "all_tags_written": True,
     }
     # All that was read is in the ledger, with the bucket's own algorithm; scratch is empty again.
@@ -170,7 +170,7 @@ def test_what_is_recorded_and_not_there_is_missing_and_what_is_no_checksum_is_sa
     rows, checks, _ = ingest(platform, instance)
     assert (rows["bag/data/lost"]["status"], *shown(rows["bag/data/lost"])) == ("missing", "SKIPPED", "none")
     assert rows["odd"]["detail"] == "tag computed-md5: 'none' is no MD5 in hex or base64"
-    assert (checks["no_missing"], checks["all_records_usable"]) == (False, False)
+    assert (checks["no_missing"], checks["records_usable"]) == (False, False)
 
 
 def test_an_ocfl_inventory_is_believed_only_where_its_sidecar_proves_it(
@@ -188,7 +188,7 @@ def test_an_ocfl_inventory_is_believed_only_where_its_sidecar_proves_it(
     assert rows["good/v1/content/a"]["algorithm"] == "SHA512"
     assert shown(rows["bad/v1/content/a"]) == ("MATCHED", "object-etag")
     assert "is not the one that inventory.json.sha512 speaks of" in rows["bad/inventory.json"]["detail"]
-    assert not checks["all_records_usable"]
+    assert not checks["records_usable"]
 
 
 def test_tags_are_merged_never_beyond_ten_and_never_on_a_mismatch(

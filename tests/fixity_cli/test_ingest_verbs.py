@@ -97,6 +97,7 @@ def test_the_answer_to_a_query_is_written_for_a_spreadsheet(platform: Platform) 
     [
         ("no-such-file.csv", "a checksum needs exactly one KEY"),
         ("bad.csv", "bad.csv, line 3: 'xyz' does not say which algorithm it is"),
+        ("latin.csv", "latin.csv, line 3: not in UTF-8"),
         ("wrong.csv", "must name the columns key and checksum"),
         ("empty.csv", "empty.csv: no object in it"),
         ("versions.csv", "versions.csv, line 2: a has a version_id"),
@@ -107,6 +108,7 @@ def test_a_list_that_is_wrong_is_refused_with_its_line_and_nothing_is_kept(
 ) -> None:
     assert platform.file.exists()
     (platform.folder / "bad.csv").write_text(f"key,checksum\na,{MD5}\nb,xyz\n")
+    (platform.folder / "latin.csv").write_bytes(f"key,checksum\na,{MD5}\n\xe9,{MD5}\n".encode("latin-1"))
     (platform.folder / "wrong.csv").write_text("name;sum\n")
     (platform.folder / "empty.csv").write_text("key,checksum\n")
     (platform.folder / "versions.csv").write_text(f"key,checksum,version_id\na,{MD5},v1\n")

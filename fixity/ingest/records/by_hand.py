@@ -5,13 +5,15 @@
     letters/1828.tif,SHA256:e3b0c442…
 
 Columns `algorithm` and `version_id` are optional. An algorithm that is not named follows from the
-length of the hex: MD5, SHA-1, SHA-256 or SHA-512. If an object has several, the newest counts.
+length of the hex: MD5, SHA-1, SHA-256 or SHA-512. If an object has several, the newest counts. A checksum
+file of another tool (see `lines`) can be given as well; its names are keys.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -20,12 +22,14 @@ from fixity.catalog import Algorithm
 from fixity.clock import utc_now
 from fixity.digests.algorithms import algorithm_named, as_hex
 from fixity.errors import WrongUsage
+from fixity.ingest.records.lines import Entry, read_lines
 from fixity.ingest.records.record import Record
 from fixity.lake import Lake
 from fixity.lake.csv_files import Row, csv_line, read_rows
 from fixity.lake.paths import expected_folder
 
 _BY_LENGTH: dict[int, Algorithm] = {32: "MD5", 40: "SHA1", 64: "SHA256", 128: "SHA512"}
+_HERE = re.compile(r"^(\./+)+")  # how tools name files below the folder that they run in
 _COLUMNS = ("key", "version_id", "algorithm", "checksum")
 
 
@@ -34,18 +38,13 @@ class GivenWrong(WrongUsage):
 
 
 def read_given(text: str, name: str) -> list[Record]:
-    """The records of a CSV, read with its own line ends. Messages and records name it `name`.
+    """The records of a CSV, or of a checksum file as coreutils, BSD tools and hashdeep write it.
 
-    Raises GivenWrong.
+    Arguments: `text`, with its own line ends; `name`, for messages and records. Raises GivenWrong.
     """
-    columns, rows = read_rows(io.StringIO(text.removeprefix("\ufeff"), newline=""))
-    if columns and not columns.count("key") == columns.count("checksum") == 1:
-        raise GivenWrong(
-            f"{name}: the first line must name the columns key and checksum; it is {','.join(columns)!r}"
-        )
     records: list[Record] = []
     problems: list[str] = []
-    for row in rows:
+    for row in _rows(text, name):
         try:
             records.append(_record(row, f"{name}, line {row.line}"))
         except GivenWrong as error:
@@ -54,6 +53,31 @@ def read_given(text: str, name: str) -> list[Record]:
         more = f"\n… and {len(problems) - 20} more" if len(problems) > 20 else ""
         raise GivenWrong("\n".join(problems[:20]) + more)
     return records
+
+
+def _rows(text: str, name: str) -> Iterable[Row]:
+    columns, rows = read_rows(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    if not columns or columns.count("key") == columns.count("checksum") == 1:
+        return rows
+    lines = list(read_lines(text))
+    entries = [line for line in lines if isinstance(line, Entry)]
+    if not any(entry.algorithm or len(entry.checksum) in _BY_LENGTH for entry in entries):
+        raise GivenWrong(
+            f"{name}, line 1: it must name the columns key and checksum, or be a checksum and a name; "
+            f"it is {','.join(columns)[:80]!r}"
+        )
+    # hashdeep may compute more than is computed here: one checksum of a line will do.
+    usable = {entry.number for entry in entries if algorithm_named(entry.algorithm)}
+    return [
+        Row(line, {}, "not a checksum and a name")
+        if isinstance(line, int)
+        else Row(
+            line.number,
+            {"key": _HERE.sub("", line.name), "checksum": line.checksum, "algorithm": line.algorithm},
+        )
+        for line in lines
+        if isinstance(line, int) or line.number not in usable or algorithm_named(line.algorithm)
+    ]
 
 
 def _record(row: Row, where: str) -> Record:
@@ -80,11 +104,11 @@ def given_record(
     known = algorithm_named(name) if name else _BY_LENGTH.get(len(value))
     if known is None:
         raise GivenWrong(
-            f"{where}: {name or value!r} does not say which algorithm it is: write it as SHA256:…"
+            f"{where}: {(name or value)[:80]!r} does not say which algorithm it is: write it as SHA256:…"
         )
     found = as_hex(value, known)
     if found is None:
-        raise GivenWrong(f"{where}: {value!r} is no {known} in hex or base64")
+        raise GivenWrong(f"{where}: {value[:80]!r} is no {known} in hex or base64")
     return Record(key, version_id, known, found, "api", where)
 
 

@@ -22,11 +22,17 @@ from fixity.buckets.s3.attributes import Attributes
 from fixity.catalog import Algorithm
 from fixity.ingest.records.attributes import attribute_records, has_tag_records
 from fixity.ingest.records.by_hand import given_records
-from fixity.ingest.records.manifests import find_manifests, is_of_manifest, manifest_records
+from fixity.ingest.records.manifests import (
+    MANIFEST_NAMES,
+    find_manifests,
+    is_of_manifest,
+    manifest_records,
+)
 from fixity.ingest.records.parts import PART_OBJECTS, RECORDS, GatheredParts, records_table
-from fixity.ingest.records.record import Record, Source
+from fixity.ingest.records.record import BY_STRENGTH, Record, Source
+from fixity.ingest.records.spellings import define_spellings
 from fixity.lake import Lake
-from fixity.lake.database import open_database
+from fixity.lake.database import open_database, view
 from fixity.lake.latest import latest_table
 from fixity.lake.paths import baselines_folder
 from fixity.lake.writer import ROW_GROUP_ROWS
@@ -104,6 +110,7 @@ def take_baselines(
         gathering.log(
             f"{gathering.name}: continues after {parts.kept:,} parts that an earlier attempt gathered"
         )
+    before = _last_look(lake, gathering.name, objects, workspace)
     of_manifests: list[ListedObject] = []
     done = 0
     with pq.ParquetWriter(found, RECORDS) as writer, ThreadPoolExecutor(gathering.threads) as pool:
@@ -114,7 +121,7 @@ def take_baselines(
                 writer.write_table(records_table(batch, preferred))
 
         write(given_records(lake, gathering.name, workspace))
-        look = _look(gathering, objects.listed, lake, workspace, pool)
+        look = _look(gathering, objects.listed, before, workspace, pool)
         for items in _items(objects.listed):
             of_manifests += [item for item in items if item.is_latest and is_of_manifest(item.key)]
             if look is not None:
@@ -122,18 +129,18 @@ def take_baselines(
             done += len(items)
             progress(done)
         if not objects.everything:
-            of_manifests += _manifests_around(store, objects.listed)
+            of_manifests += _manifests_around(store, objects.listed, before, workspace)
         manifests = find_manifests(of_manifests)
         write(chain.from_iterable(manifest_records(store, manifest) for manifest in manifests))
-    return _table(found, objects, workspace)
+    return _table(found, objects, before, store, workspace)
 
 
 def _look(
-    gathering: Gathering, listed: Path, lake: Lake, workspace: Path, threads: Executor
+    gathering: Gathering, listed: Path, before: Path | None, workspace: Path, threads: Executor
 ) -> Callable[[ListedObject], list[Record]] | None:
     """Asks for an object's own records; None if there are none to look for.
 
-    Raises BucketUnreachable, LakeError.
+    Arguments: `before`, the records of the last look. Raises BucketUnreachable, TableUnreadable.
     """
     attributes, wanted = gathering.attributes, gathering.records_in
     if attributes is None or wanted == ():
@@ -142,7 +149,7 @@ def _look(
         return partial(attribute_records, attributes, wanted=wanted)
     sample = _sample(listed, workspace)
     has_some = partial(has_tag_records, attributes)
-    ask_tags = _tags_were_seen(lake, gathering.name, workspace) or any(threads.map(has_some, sample))
+    ask_tags = _tags_were_seen(before) or any(threads.map(has_some, sample))
     if not ask_tags and sample:
         gathering.log(
             f"{gathering.name}: no records in the tags of {len(sample):,} objects, spread over the bucket. "
@@ -166,29 +173,55 @@ def _sample(listed: Path, workspace: Path) -> list[ListedObject]:
         return list(listed_objects(found.to_arrow_table()))
 
 
-def _tags_were_seen(lake: Lake, bucket: str, workspace: Path) -> bool:
-    """Whether the newest run over the whole bucket found records in tags."""
-    name = latest_table(lake, baselines_folder(bucket))
-    if name is None:
+def _tags_were_seen(before: Path | None) -> bool:
+    """Whether the last look found records in tags."""
+    if before is None:
         return False
-    file = lake.fetch(name, workspace)
-    with naming_the_unreadable(file):
-        seen = pq.read_table(file, columns=["recorded_as"], filters=[("recorded_as", "=", "object-tagging")])
+    with naming_the_unreadable(before):
+        seen = pq.read_table(
+            before, columns=["recorded_as"], filters=[("recorded_as", "=", "object-tagging")]
+        )
     return bool(seen.num_rows)
 
 
-def _table(records: Path, objects: Objects, workspace: Path) -> Baselines:
+def _last_look(lake: Lake, bucket: str, objects: Objects, workspace: Path) -> Path | None:
+    """A local copy of the records that the newest run over the whole bucket found; None if there was none, or
+    if the bucket was another place then. Raises LakeError, TableUnreadable."""
+    name = latest_table(lake, baselines_folder(bucket))
+    if name is None:
+        return None
+    file = lake.fetch(name, workspace)
+    places = {Provenance.read(file).place, Provenance.read(objects.listed).place} - {None}
+    return file if len(places) < 2 else None
+
+
+def _table(
+    records: Path, objects: Objects, before: Path | None, store: BucketReader, workspace: Path
+) -> Baselines:
     file = workspace / "baselines.parquet"
     counts: Counter[str] = Counter()
     rows_written = problems = 0
-    schema = Provenance.read(objects.listed).attach(BASELINES)
-    with open_database(workspace) as database, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+    provenance = Provenance.read(objects.listed)
+    schema = provenance.attach(BASELINES)
+    looked_at = Provenance.read(before).listed_at if before else provenance.listed_at
+    with (
+        naming_the_unreadable(*([before] if before else [])),
+        open_database(workspace) as database,
+        pq.ParquetWriter(file, schema, compression="zstd") as writer,
+    ):
+        view(database, "before", [before] if before else [], BASELINES)
+        define_spellings(database, records, objects.listed, None if objects.everything else store)
+        database.execute(
+            "CREATE TEMP MACRO power(rank, algorithm) AS "
+            f"rank // 100 * 100 + list_position({list(BY_STRENGTH)}, algorithm)"
+        )
         reader = database.execute(
             _SQL.read_text(encoding="utf-8"),
             {
                 "records": str(records),
                 "objects": str(objects.listed),
                 "everything": objects.everything,
+                "looked_at": looked_at,
                 "gone_keys": [key for key, _ in objects.gone],
                 "gone_versions": [version_id for _, version_id in objects.gone],
             },
@@ -203,8 +236,11 @@ def _table(records: Path, objects: Objects, workspace: Path) -> Baselines:
     return Baselines(file, rows_written, dict(sorted(counts.items())), problems)
 
 
-def _manifests_around(store: BucketReader, objects: Path) -> Iterator[ListedObject]:
-    """The manifests of the bags and OCFL objects around a few objects: those in the folders above them."""
+def _manifests_around(
+    store: BucketReader, objects: Path, before: Path | None, workspace: Path
+) -> Iterator[ListedObject]:
+    """The manifests of the bags and OCFL objects around a few objects: those in the folders above them, and
+    those where the last look found their records."""
     folders = {
         key[: place + 1]
         for items in _items(objects)
@@ -212,17 +248,27 @@ def _manifests_around(store: BucketReader, objects: Path) -> Iterator[ListedObje
         for place, letter in enumerate(key)
         if letter == "/"
     } | {""}
-    names = ["bagit.txt", *(f"{kind}-{name}.txt" for kind in ("manifest", "tagmanifest") for name in _BAG)]
-    names += ["0=ocfl_object_1.0", "0=ocfl_object_1.1", "inventory.json"]
-    names += ["inventory.json.sha512", "inventory.json.sha256"]
+    keys = set(_places_of(objects, before, workspace))
     for folder in sorted(folders):
-        for first, others in (("bagit.txt", names[:9]), ("inventory.json", names[9:])):
+        for first, others in MANIFEST_NAMES.items():
             if store.find(folder + first) is not None:
-                found = (store.find(folder + name) for name in others)
-                yield from (item for item in found if item is not None)
+                keys |= {folder + name for name in (first, *others)}
+    found = (store.find(key) for key in sorted(keys))
+    yield from (item for item in found if item is not None)
 
 
-_BAG = ("md5", "sha1", "sha256", "sha512")
+def _places_of(objects: Path, before: Path | None, workspace: Path) -> list[str]:
+    """The manifests in which the records of some objects were at the last look."""
+    with open_database(workspace) as database:
+        view(database, "before", [before] if before else [], BASELINES)
+        return [
+            key
+            for (key,) in database.execute(
+                "SELECT DISTINCT recorded_in FROM before SEMI JOIN read_parquet(?) AS o USING (key) "
+                "WHERE recorded_as = 'manifest'",
+                [str(objects)],
+            ).fetchall()
+        ]
 
 
 def _items(objects: Path) -> Iterator[list[ListedObject]]:

@@ -3,9 +3,31 @@
 -- objects are missing. The same holds for objects that a run should check ($gone_keys, $gone_versions) and that the
 -- bucket does not have; without a record, such an object is a row without `recorded_as`. A record whose object cannot
 -- be known has the key of the place where it is recorded; it is always kept.
-WITH recorded AS NOT MATERIALIZED (
+-- In: `$records`, `$objects`, the table `spellings`, the view `before` (the records of the last look at the bucket,
+-- at `$looked_at`), the macro `power` (how strong a record is, the strongest has the least). Out: the columns of
+-- BASELINES.
+WITH objects AS (  -- each by its version, and the current one also by none: so that the join is by equality
+    SELECT key, version_id, NULL AS meant
+    FROM read_parquet($objects)
+    WHERE is_latest
+    UNION ALL
+    SELECT key, version_id, version_id AS meant
+    FROM read_parquet($objects)
+    WHERE version_id IS NOT NULL
+),
+
+spelled AS (
+    SELECT r.*, coalesce(s.object_key, r.key) AS object_key, coalesce(s.by_form, false) AS by_form
+    FROM read_parquet($records) AS r
+    LEFT JOIN spellings AS s
+        ON s.key = r.key
+        AND s.source = source_of(r.recorded_as, r.recorded_in)
+        AND s.meant IS NOT DISTINCT FROM r.version_id
+),
+
+recorded AS (
     SELECT
-        r.key,
+        r.object_key AS key,
         coalesce(o.version_id, r.version_id) AS version_id,
         o.key IS NOT NULL AS listed,
         r.algorithm,
@@ -14,15 +36,53 @@ WITH recorded AS NOT MATERIALIZED (
         r.recorded_in,
         r.rank,
         r.recorded_at,
-        r.problem
-    FROM read_parquet($records) AS r
-    LEFT JOIN read_parquet($objects) AS o
-        ON o.key = r.key
-        AND CASE
-            WHEN r.version_id IS NULL THEN o.is_latest
-            ELSE o.version_id IS NOT DISTINCT FROM r.version_id
-        END
-    WHERE o.key IS NOT NULL OR $everything OR r.key = r.recorded_in OR r.key IN (SELECT unnest($gone_keys::VARCHAR[]))
+        r.problem,
+        CASE
+            WHEN o.key IS NULL THEN r.if_missing
+            WHEN r.by_form THEN r.recorded_in || ' writes its name in another Unicode form'
+        END AS note,
+        NULL::TIMESTAMPTZ AS usable_until
+    FROM spelled AS r
+    LEFT JOIN objects AS o ON o.key = r.object_key AND o.meant IS NOT DISTINCT FROM r.version_id
+    WHERE
+        o.key IS NOT NULL
+        OR $everything
+        OR (r.recorded_as = 'api' AND r.key = r.recorded_in)
+        OR r.key IN (SELECT unnest($gone_keys::VARCHAR[]))
+),
+
+best AS (
+    SELECT key, version_id, min(power(rank, algorithm)) AS power
+    FROM recorded
+    WHERE problem IS NULL
+    GROUP BY key, version_id
+),
+
+-- Records that were usable, and are kept apart from their object: if none that is as strong is usable now, the object
+-- has lost its proof, and stays so until there is one. A manifest is of the current version, whichever that is.
+lost AS (
+    SELECT DISTINCT
+        o.key,
+        o.version_id,
+        true AS listed,
+        b.algorithm,
+        NULL AS checksum,
+        b.recorded_as,
+        b.recorded_in,
+        b.rank,
+        NULL::TIMESTAMPTZ AS recorded_at,
+        'usable on ' || strftime(coalesce(b.usable_until, $looked_at::TIMESTAMPTZ) AT TIME ZONE 'UTC', '%Y-%m-%d')
+        || ' and no longer: restore it, or give the checksum by hand' AS problem,
+        NULL AS note,
+        coalesce(b.usable_until, $looked_at::TIMESTAMPTZ) AS usable_until
+    FROM before AS b
+    JOIN objects AS o ON o.key = b.key AND o.meant IS NULL
+    LEFT JOIN best AS n
+        ON n.key = o.key AND n.version_id IS NOT DISTINCT FROM o.version_id
+    WHERE
+        (b.recorded_as = 'manifest' OR (b.recorded_as = 'api' AND o.version_id IS NOT DISTINCT FROM b.version_id))
+        AND (b.problem IS NULL OR b.usable_until IS NOT NULL)
+        AND (n.power IS NULL OR n.power > power(b.rank, b.algorithm))
 ),
 
 named AS (
@@ -33,6 +93,8 @@ named AS (
 
 FROM recorded
 WHERE recorded_at IS NULL
+UNION ALL
+FROM lost
 UNION ALL
 -- Of records given by hand, the newest comes before others of the same strength, whatever their algorithms.
 SELECT * REPLACE (
@@ -46,7 +108,7 @@ WHERE recorded_at IS NOT NULL
 UNION ALL
 SELECT
     n.key, n.version_id, false, NULL, NULL, NULL, 'selection', 0, NULL,
-    'it was to be read, but the bucket does not have it'
+    'it was to be read, but the bucket does not have it', NULL, NULL
 FROM named AS n
 WHERE NOT EXISTS (
     FROM recorded AS r

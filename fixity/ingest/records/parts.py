@@ -32,6 +32,8 @@ RECORDS = pa.schema(
         ("rank", pa.int32()),
         ("recorded_at", pa.timestamp("us", tz="UTC")),
         ("problem", pa.string()),
+        ("other_keys", pa.list_(pa.string())),
+        ("if_missing", pa.string()),
     ]
 )
 """Gathered records with their rank."""
@@ -40,7 +42,13 @@ RECORDS = pa.schema(
 def records_table(records: Iterable[Record], preferred: Algorithm) -> pa.Table:
     """Records as a table; `preferred`, the algorithm that is taken first among those of one kind."""
     rows = [
-        (*record[:6], rank(record.source, record.algorithm, preferred), record.recorded_at, record.problem)
+        (
+            *record[:6],
+            rank(record.source, record.algorithm, preferred),
+            record.recorded_at,
+            record.problem,
+            *record[8:],
+        )
         for record in records
     ]
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in RECORDS]

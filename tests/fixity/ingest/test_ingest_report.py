@@ -170,13 +170,14 @@ def test_each_way_that_an_object_can_end(tmp_path: Path) -> None:
         "no_missing": 1,
         "no_conflicts": 0,
         "all_compared": 2,
-        "all_records_usable": 0,
+        "records_usable": 0,
         "all_tags_written": 0,
     }
     assert made.counts.compared_with == {"api": 2, "none": 5}
     assert json.loads(lake.read_text(made.stats)) == {
         "objects": 6, "matched": 1, "not_matched": 1, "skipped": 5, "failed": 2, "missing": 1, "conflicts": 0,
-        "without_record": 2, "unusable_records": 0, "tags_written": 0, "tags_not_written": 0, "unread": 0,
+        "without_record": 2, "unusable_records": 0, "lost_records": 0, "tags_written": 0,
+        "tags_not_written": 0, "unread": 0,
         "compared_with": {"api": 2, "none": 5},
     }  # fmt: skip
     assert made.latest_csv is not None

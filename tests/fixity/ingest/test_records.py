@@ -20,13 +20,12 @@ from fixity.digests.algorithms import algorithm_named, as_hex
 from fixity.ingest.records import GivenWrong, keep_given, read_given
 from fixity.ingest.records.attributes import attribute_records, from_head, from_tags
 from fixity.ingest.records.by_hand import given_records
-from fixity.ingest.records.manifests import find_manifests, is_of_manifest, manifest_records
 from fixity.ingest.records.record import SOURCES, Record, rank
 from fixity.lake import LocalLake
 from fixity.ledger.judge import strength
 from tests.fixity.buckets.scripted import ScriptedServer, answer
 from tests.fixity.ingest.test_restore import head
-from tests.fixity.support import NOON, MemoryStore, listed, s3_store
+from tests.fixity.support import NOON, listed, s3_store
 
 MD5, SHA256 = hashlib.md5(b"abc").hexdigest(), hashlib.sha256(b"abc").hexdigest()
 ITEM = ListedObject("a", "v1", True, 3, MD5, NOON, "STANDARD")
@@ -206,6 +205,64 @@ def test_every_wrong_line_of_what_was_given_is_told() -> None:
     assert "is no SHA256 in hex or base64" in lines[2]
 
 
+COREUTILS = f"""{MD5}  film.mkv
+{SHA256} *./letters/1828.tif
+\\{MD5}  a\\nb\\\\c
+
+{MD5}   begins with a blank
+# a comment
+"""
+BSD = f"""SHA256 (film.mkv) = {SHA256}
+\\MD5 (a\\nb) = {MD5}
+SHA2-256(of openssl (3))= {SHA256}
+CRC32C (a) = 364b3fb7
+"""
+HASHDEEP = f"""%%%% HASHDEEP-1.0
+%%%% size,md5,sha256,tiger,filename
+## Invoked from: /
+3,{MD5},{SHA256},0123,./a,b.txt
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        (COREUTILS, ["film.mkv", "letters/1828.tif", "a\nb\\c", " begins with a blank"]),
+        (
+            COREUTILS.replace("\n", "\r\n"),
+            ["film.mkv", "letters/1828.tif", "a\nb\\c", " begins with a blank"],
+        ),
+        (f"\ufeff{MD5}  Icon\r\n{MD5}  b\n", ["Icon\r", "b"]),
+        (BSD, ["film.mkv", "a\nb", "of openssl (3)", "a"]),
+        (HASHDEEP, ["a,b.txt", "a,b.txt"]),
+    ],
+)
+def test_checksum_files_of_other_tools_are_understood(text: str, keys: list[str]) -> None:
+    records = read_given(text, "sums")
+    assert [record.key for record in records] == keys
+    digests = {"MD5": MD5, "SHA256": SHA256, "CRC32C": "364b3fb7"}
+    assert [record.checksum for record in records] == [digests[record.algorithm or ""] for record in records]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{MD5}  a\n{MD5[:-1]}  b\n", f"sums, line 2: '{MD5[:-1]}' does not say which algorithm it is"),
+        (f"rotten\n{MD5}  a\n", "sums, line 1: not a checksum and a name"),
+        (f"SHA256 (a) = {MD5}\n", f"sums, line 1: '{MD5}' is no SHA256"),
+        (f"%%%% size,md5,filename\n1,{MD5}\n1,{MD5},a\n", "sums, line 2: not a checksum and a name"),
+        (
+            "name;sum\n",
+            "sums, line 1: it must name the columns key and checksum, or be a checksum and a name",
+        ),
+    ],
+)
+def test_a_wrong_line_of_a_checksum_file_is_named(text: str, said: str) -> None:
+    with pytest.raises(GivenWrong) as error:
+        read_given(text, "sums")
+    assert said in str(error.value)
+
+
 ODD_KEYS = ["Icon\r", "a\r\nb", 'say "cheese"', '"', " a ", "a,b", "=1+1", "#", "\ufeff"]
 
 
@@ -251,43 +308,3 @@ def test_a_kept_record_that_cannot_be_read_is_named_with_its_line_and_blocks_no_
     (problem,) = [record for record in records if record.problem]
     place = f"expected/b/0.csv, line {where}"
     assert (problem.key, problem.checksum, problem.recorded_in) == (key or place, None, place)
-
-
-def bag(manifest: str, **files: str) -> list[Record]:
-    store = MemoryStore()
-    said = {
-        "bagit.txt": "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n",
-        "manifest-md5.txt": manifest,
-        **{name.replace("_", "-") + ".txt": text for name, text in files.items()},
-    }
-    for name, text in said.items():
-        store.put(f"bags/1/{name}", text.encode())
-    store.put("bags/1/data/a", b"abc")
-    items = [item for item in listed(store) if is_of_manifest(item.key)]
-    (found,) = find_manifests(items)
-    return list(manifest_records(store, found))
-
-
-def test_a_bags_manifests_speak_of_its_files_by_their_decoded_names() -> None:
-    records = bag(f"{MD5}  data/a\n{MD5} *data/b%0Ac\n", tagmanifest_sha256=f"{SHA256}  bagit.txt\n")
-    assert {(record.key, record.algorithm, record.recorded_in) for record in records} == {
-        ("bags/1/data/a", "MD5", "bags/1/manifest-md5.txt"),
-        ("bags/1/data/b\nc", "MD5", "bags/1/manifest-md5.txt"),
-        ("bags/1/bagit.txt", "SHA256", "bags/1/tagmanifest-sha256.txt"),
-    }
-
-
-@pytest.mark.parametrize(
-    ("manifest", "why"),
-    [
-        (f"{MD5}  ../outside\n", "unsafe"),
-        (f"{MD5}  data/a\n{SHA256[:32]}  data/a\n", "multiple times"),
-        (f"{MD5}\n", "Invalid md5 manifest entry"),
-    ],
-)
-def test_a_bag_that_is_wrong_in_itself_is_one_record_with_a_problem(manifest: str, why: str) -> None:
-    (record,) = bag(manifest)
-    assert (record.key, record.checksum) == ("bags/1/bagit.txt", None)
-    assert record.problem is not None
-    assert record.problem.startswith("the bag in 'bags/1/' cannot be used: ")
-    assert why in record.problem

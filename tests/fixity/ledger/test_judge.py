@@ -197,6 +197,14 @@ def test_many_rows_are_judged_as_each_by_itself(
             others = [each for each in comparable if not is_etag(each)]
             if is_etag(first) and others and digests[others[0]["algorithm"]] == others[0]["checksum"]:
                 first = others[0]
+        if first is not None and first["source"] == "manifest":  # of equal manifests, one that agrees
+            equal = [
+                each
+                for each in comparable
+                if each["source"] == "manifest"
+                and strength("manifest", each["algorithm"]) == strength("manifest", first["algorithm"])
+            ]
+            first = next((each for each in equal if digests[each["algorithm"]] == each["checksum"]), first)
         if first is None:
             damaged = any(each["known_to_differ"] for each in expectations)
             assert (word, source, algorithm) == ("not_compared" if damaged else "registered", None, None)
