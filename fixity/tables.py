@@ -163,6 +163,12 @@ RESTORED = pa.schema(
     ]
 )
 
+PROVENANCE = b"fixity"
+"""The key of a table's provenance in its metadata."""
+
+RECORDED = b"fixity-recorded"
+"""A key in a table's metadata: a record that proves the table was put before it (`fixity.lake.proof`)."""
+
 SOFTWARE = "fixity-platform"
 
 
@@ -237,8 +243,6 @@ class Provenance:
     rests_on: str | None = None
     software: str | None = field(default_factory=lambda: this_software())
 
-    _KEY = b"fixity"
-
     def attach(self, schema: pa.Schema) -> pa.Schema:
         """The schema with this provenance in its metadata."""
         text = json.dumps(
@@ -253,7 +257,7 @@ class Provenance:
                 "software": self.software,
             }
         )
-        return schema.with_metadata({self._KEY: text.encode()})
+        return schema.with_metadata({PROVENANCE: text.encode(), RECORDED: b"true"})
 
     @classmethod
     def read(cls, file: Path) -> Provenance:
@@ -275,7 +279,7 @@ class Provenance:
         Raises TableUnreadable if it is not a table of this platform.
         """
         try:
-            fields = json.loads((metadata or {})[cls._KEY])
+            fields = json.loads((metadata or {})[PROVENANCE])
             return cls(
                 bucket=fields["bucket"],
                 run_id=fields["run_id"],

@@ -1,11 +1,13 @@
 """The interface of the lake, which is a directory or a prefix of an S3 bucket.
 
-Names of files do not belong here; they are in `paths`.
+Here every table gets its proof before it is put, and is compared with it when it is fetched. Names of files
+do not belong here; they are in `paths`.
 """
 
 from __future__ import annotations
 
 import builtins
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +16,9 @@ from datetime import datetime
 from pathlib import Path
 
 from fixity.errors import FixityError, is_full
+from fixity.lake.paths import records_folder
+from fixity.lake.proof import NoProof, Proof, check_unproved, has_proof, proof_file
+from fixity.tables import TableUnreadable
 
 
 class LakeError(FixityError):
@@ -38,6 +43,9 @@ class Lake(ABC):
     locks, so runs never wait for each other.
     """
 
+    def __init__(self) -> None:
+        self._proved: set[tuple[Path, int, int]] = set()
+
     @abstractmethod
     def list(self, folder: str) -> builtins.list[LakeFile]:
         """The files of a folder (its name ends in '/') and below it, sorted by name; [] if there are none.
@@ -45,29 +53,91 @@ class Lake(ABC):
         Raises LakeError.
         """
 
-    @abstractmethod
     def fetch(self, name: str, workspace: Path) -> Path:
         """A local path of a file, for reading only. A remote lake downloads it into `workspace`.
 
-        Raises FileNotFoundError, LakeError.
+        A table is compared with its proof, once for each local copy.
+        Raises FileNotFoundError, LakeError; TableUnreadable if a table's proof refutes it, or is lost.
         """
+        file = self._fetch(name, workspace)
+        if has_proof(name) and not self.is_proved(file):
+            try:
+                proof = self.proof(name)
+                if proof is None:
+                    check_unproved(name, file)
+                else:
+                    proof.check(file)
+                    self._proved.add(_state(file))
+            except NoProof as error:
+                raise TableUnreadable(self.location(name), error) from error
+        return file
+
+    @abstractmethod
+    def _fetch(self, name: str, workspace: Path) -> Path:
+        """As `fetch`, without proof."""
+
+    def is_proved(self, file: Path) -> bool:
+        """Whether a fetched file was compared with its proof. Files of earlier versions have none."""
+        return _state(file) in self._proved
+
+    def proof(self, name: str) -> Proof | None:
+        """What is known of a table apart from it; None without a proof. Raises NoProof, LakeError."""
+        try:
+            return Proof.read(name, self.read_text(proof_file(name)))
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError as error:
+            raise NoProof(f"its record {proof_file(name)} is damaged") from error
 
     @abstractmethod
     def tail(self, name: str, size: int) -> bytes:
-        """The last `size` bytes of a file, or the whole file if it is smaller.
+        """The last `size` bytes of a file, or the whole file if it is smaller. They are not proved.
 
         Raises FileNotFoundError, LakeError.
         """
 
-    @abstractmethod
     def put(self, name: str, file: Path, replace: bool = False, keep: bool = False) -> None:
         """Put a local file into the lake, whole. The local file may be moved away, unless `keep`.
 
         With `keep` it stays for reading only: the lake may hold the same bytes on the disk.
 
-        An equal file in the lake is no error, because a repeated step puts the same file again.
+        An equal file in the lake is no error, because a repeated step puts the same file again. A table never
+        stands without its proof, and if a run is killed while it replaces one, the proof is of both.
         Raises LakeError; FileExistsError if there is a different file, unless `replace`.
         """
+        if not has_proof(name):
+            self._put(name, file, replace, keep)
+            return
+        proof = Proof.of(name, file)
+        there = self._exists(name)
+        if there and not replace:
+            self._put(name, file, replace, keep)  # raises unless it is equal
+        before = self._proof_before(name) if there and replace else None
+        if before is not None and before.sha256 != proof.sha256:
+            self._put_proof(dataclasses.replace(proof, replaces=(before.size, before.sha256)))
+            self._put(name, file, replace, keep)
+            self._put_proof(proof)
+            return
+        self._put_proof(proof)
+        if not there or replace:
+            self._put(name, file, replace, keep)
+
+    def _proof_before(self, name: str) -> Proof | None:
+        try:
+            return self.proof(name)
+        except NoProof:  # damaged: it proves nothing
+            return None
+
+    def _put_proof(self, proof: Proof) -> None:
+        self.put_text(proof_file(proof.name), proof.text(), replace=True)
+
+    @abstractmethod
+    def _put(self, name: str, file: Path, replace: bool, keep: bool) -> None:
+        """As `put`, without proof."""
+
+    @abstractmethod
+    def _exists(self, name: str) -> bool:
+        """Whether there is a file of this name. Raises LakeError."""
 
     @abstractmethod
     def copy(self, name: str, to: str) -> None:
@@ -76,9 +146,14 @@ class Lake(ABC):
         Raises FileNotFoundError, LakeError.
         """
 
-    @abstractmethod
     def remove(self, folder: str) -> None:
-        """Remove a folder and everything below it. A missing folder is no error."""
+        """Remove a folder and everything below it, with its proofs. A missing folder is no error."""
+        self._remove(folder)
+        self._remove(records_folder(folder))
+
+    @abstractmethod
+    def _remove(self, folder: str) -> None:
+        """As `remove`, without proofs."""
 
     @abstractmethod
     def location(self, name: str) -> str:
@@ -96,9 +171,13 @@ class Lake(ABC):
             self.put(name, file, replace)
 
     def read_text(self, name: str) -> str:
-        """Read a small text. Raises FileNotFoundError, LakeError."""
+        """Read a small text. Raises FileNotFoundError, LakeError; UnicodeDecodeError if it was damaged."""
+        return self.read_bytes(name).decode()
+
+    def read_bytes(self, name: str) -> bytes:
+        """Read a small file. Raises FileNotFoundError, LakeError."""
         with self.workspace() as workspace:
-            return self.fetch(name, workspace).read_text(encoding="utf-8")
+            return self._fetch(name, workspace).read_bytes()
 
 
 @contextmanager
@@ -110,3 +189,9 @@ def naming_what_is_full(folder: str) -> Iterator[None]:
         if is_full(error) and error.filename is None:
             error.filename = folder
         raise
+
+
+def _state(file: Path) -> tuple[Path, int, int]:
+    """A local file as it is now: another one, or one that was written again, is another state."""
+    status = file.stat()
+    return file, status.st_size, status.st_mtime_ns

@@ -1,6 +1,7 @@
-"""Reads a table's footer from its last bytes, so that a lake on S3 sends only these.
+"""A table's number of rows and its provenance, without reading the table: a lake on S3 sends little.
 
-Reading rows does not belong here.
+They come from its proof, or from the last bytes of a file of an earlier version. Reading rows does not belong
+here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.lake import Lake
-from fixity.tables import Provenance, TableUnreadable
+from fixity.lake.proof import NoProof, lost
+from fixity.tables import PROVENANCE, RECORDED, Provenance, TableUnreadable
 
 _ENOUGH = 128 * 1024  # the footer of a table of ten million rows
 _MAGIC = b"PAR1"
@@ -25,13 +27,31 @@ class Footer(NamedTuple):
 
 
 def read_footer(lake: Lake, name: str) -> Footer:
-    """Read the footer of a table. Raises FileNotFoundError, TableUnreadable, LakeError."""
+    """Read what the footer of a table says. Raises FileNotFoundError, TableUnreadable, LakeError."""
+    location = lake.location(name)
+    try:
+        proof = lake.proof(name)
+        if proof is None:
+            metadata = _metadata(lake, name)
+            if RECORDED in (metadata.metadata or {}):
+                raise lost(name)
+        elif proof.replaces:  # either file may be there
+            with lake.workspace() as workspace:
+                metadata = pq.read_metadata(lake.fetch(name, workspace))
+        else:
+            said = {PROVENANCE: (proof.provenance or "").encode()}
+            return Footer(proof.rows or 0, Provenance.from_metadata(said, location))
+    except (pa.ArrowException, NoProof) as error:
+        raise TableUnreadable(location, error) from error
+    return Footer(int(metadata.num_rows), Provenance.from_metadata(metadata.metadata, location))
+
+
+def _metadata(lake: Lake, name: str) -> pq.FileMetaData:
     end = lake.tail(name, _ENOUGH)
     length = int.from_bytes(end[-8:-4], "little") + 8
     if len(end) == _ENOUGH < length:
         end = lake.tail(name, length)
     try:
-        metadata = pq.read_metadata(pa.BufferReader(_MAGIC + end))
-    except (pa.ArrowException, OSError) as error:
+        return pq.read_metadata(pa.BufferReader(_MAGIC + end))
+    except OSError as error:
         raise TableUnreadable(lake.location(name), error) from error
-    return Footer(int(metadata.num_rows), Provenance.from_metadata(metadata.metadata, lake.location(name)))

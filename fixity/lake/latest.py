@@ -1,17 +1,22 @@
 """Finds the newest table of a bucket by the tables' own content, not by the times of their files.
 
 Copying or restoring a lake gives its files new times in any order, and an older state of a bucket could seem
-to be the newest. So each folder has a pointer to its newest table, replaced as a whole. If the pointer is
-missing, the footers of the tables are read. Removing old tables does not belong here.
+to be the newest. So each folder has a pointer to its newest table, replaced as a whole. It is a hint: if it
+is missing, damaged, or names no table that is there, what the tables say of themselves decides. Removing old
+tables does not belong here.
 """
 
 from __future__ import annotations
 
 import json
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any
 
 from fixity.lake import Lake
 from fixity.lake.footer import read_footer
-from fixity.tables import Provenance
+from fixity.lake.proof import sealed, unsealed
+from fixity.tables import Provenance, TableUnreadable
 
 _POINTER = "NEWEST.json"
 
@@ -21,11 +26,20 @@ def point_to_latest(lake: Lake, folder: str, provenance: Provenance) -> None:
 
     Raises LakeError.
     """
-    pointer = _pointer(lake, folder)
-    listed_at = provenance.listed_at.isoformat()
-    if pointer is None or pointer["listed_at"] <= listed_at:
-        text = json.dumps({"run_id": provenance.run_id, "listed_at": listed_at})
-        lake.put_text(folder + _POINTER, text, replace=True)
+    run_id, listed_at = provenance.run_id, provenance.listed_at
+    pointed = _pointed(lake, folder, _tables(lake, folder))
+    if pointed is None:
+        for name in _tables(lake, folder):
+            try:
+                other = read_footer(lake, name).provenance
+            except TableUnreadable:
+                continue
+            if other.listed_at > listed_at:
+                run_id, listed_at = PurePosixPath(name).stem, other.listed_at
+    elif pointed[1] > listed_at:
+        return
+    values = {"run_id": run_id, "listed_at": listed_at.isoformat()}
+    lake.put_text(folder + _POINTER, sealed(values), replace=True)
 
 
 def latest_table(lake: Lake, folder: str) -> str | None:
@@ -33,18 +47,40 @@ def latest_table(lake: Lake, folder: str) -> str | None:
 
     Raises LakeError, and TableUnreadable for a file that is not a table of this platform.
     """
-    pointer = _pointer(lake, folder)
-    tables = [file.name for file in lake.list(folder) if file.name.endswith(".parquet")]
-    if pointer is not None and f"{folder}{pointer['run_id']}.parquet" in tables:
-        return f"{folder}{pointer['run_id']}.parquet"
+    tables = _tables(lake, folder)
+    pointed = _pointed(lake, folder, tables)
+    if pointed is not None:
+        return pointed[0]
     if not tables:
         return None
     return max(tables, key=lambda name: (read_footer(lake, name).provenance.listed_at, name))
 
 
-def _pointer(lake: Lake, folder: str) -> dict[str, str] | None:
+def pointed_table(lake: Lake, folder: str) -> str | None:
+    """The name of the table that a folder's pointer names; None if the pointer cannot be used.
+
+    Raises LakeError.
+    """
+    pointed = _pointed(lake, folder, _tables(lake, folder))
+    return pointed and pointed[0]
+
+
+def _tables(lake: Lake, folder: str) -> list[str]:
+    return [file.name for file in lake.list(folder) if file.name.endswith(".parquet")]
+
+
+def _pointed(lake: Lake, folder: str, tables: list[str]) -> tuple[str, datetime] | None:
+    """The table that the pointer names, and when it was listed by it."""
     try:
-        pointer: dict[str, str] = json.loads(lake.read_text(folder + _POINTER))
-    except (FileNotFoundError, ValueError):
+        pointer = _read(lake.read_text(folder + _POINTER))
+        name, listed_at = f"{folder}{pointer['run_id']}.parquet", datetime.fromisoformat(pointer["listed_at"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
-    return pointer
+    return (name, listed_at) if name in tables and listed_at.tzinfo else None
+
+
+def _read(text: str) -> dict[str, Any]:
+    values = json.loads(text)
+    if isinstance(values, dict) and set(values) == {"run_id", "listed_at"}:  # of an earlier version
+        return values
+    return unsealed(text)

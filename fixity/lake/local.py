@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fixity.lake.base import Lake, LakeError, LakeFile, naming_what_is_full
+from fixity.lake.paths import records_folder
 
 
 class LocalLake(Lake):
     """A directory. It is created when the first file is put into it, for its owner alone."""
 
     def __init__(self, root: Path) -> None:
+        super().__init__()
         self._root = root
 
     def _make(self, folder: Path) -> None:
@@ -43,7 +45,7 @@ class LocalLake(Lake):
                 found.append(LakeFile(file.relative_to(self._root).as_posix(), status.st_size, appeared))
         return sorted(found, key=lambda file: file.name)
 
-    def fetch(self, name: str, workspace: Path) -> Path:
+    def _fetch(self, name: str, workspace: Path) -> Path:
         """See Lake. Returns the path of the file itself."""
         file = self._root / name
         if not file.is_file():
@@ -52,11 +54,11 @@ class LocalLake(Lake):
 
     def tail(self, name: str, size: int) -> bytes:
         """See Lake."""
-        with self.fetch(name, self._root).open("rb") as file:
+        with self._fetch(name, self._root).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - size))
             return file.read()
 
-    def put(self, name: str, file: Path, replace: bool = False, keep: bool = False) -> None:
+    def _put(self, name: str, file: Path, replace: bool, keep: bool) -> None:
         """See Lake. The file is moved within the file system after its bytes are on the disk.
 
         A file that is kept gets a second name instead.
@@ -83,24 +85,27 @@ class LocalLake(Lake):
         except OSError as error:
             raise LakeError(f"{target} cannot be written: {error.strerror}") from error
 
+    def _exists(self, name: str) -> bool:
+        return (self._root / name).is_file()
+
     def copy(self, name: str, to: str) -> None:
         """See Lake. Copies the bytes, because people may edit one of the two files."""
         target = self._root / to
         try:
             self._make(target.parent)
             with self.workspace() as workspace:
-                _copy(self.fetch(name, workspace), workspace / "copy")
+                _copy(self._fetch(name, workspace), workspace / "copy")
                 (workspace / "copy").replace(target)
         except FileNotFoundError:
             raise
         except OSError as error:
             raise LakeError(f"{target} cannot be written: {error.strerror}") from error
 
-    def remove(self, folder: str) -> None:
+    def _remove(self, folder: str) -> None:
         """See Lake."""
         gone = self._root / folder
         shutil.rmtree(gone, ignore_errors=True)
-        if gone.parent.parent == self._root / "scratch":
+        if gone.parent.parent in (self._root / "scratch", self._root / records_folder("scratch")):
             with suppress(OSError):  # another asset of the run has something in it
                 gone.parent.rmdir()
 

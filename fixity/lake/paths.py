@@ -13,6 +13,12 @@ ROLLING = "rolling"
 EXPIRED = "-expired-"
 """Part of the names of the ledger's files about expired restores."""
 
+SNAPSHOTS = "standing/"
+"""The folder of all snapshots."""
+
+GIVEN = "expected/"
+"""The folder of all checksums given by hand."""
+
 LATEST = "0000-00-00-LATEST"
 """Replaces the date in the path of the newest report."""
 
@@ -59,7 +65,7 @@ def baselines_folder(bucket: str) -> str:
 
 def expected_folder(bucket: str) -> str:
     """The checksums given by hand for a bucket, one file for each import."""
-    return f"expected/{bucket}/"
+    return f"{GIVEN}{bucket}/"
 
 
 def tags_file(bucket: str, run_id: str) -> str:
@@ -119,9 +125,14 @@ def scratch_folder(root_run_id: str, asset: str | None = None) -> str:
     return f"scratch/{root_run_id}/{asset}/" if asset else f"scratch/{root_run_id}/"
 
 
+def records_folder(folder: str) -> str:
+    """The records of the files of a folder: what proves them (`fixity.lake.proof`)."""
+    return f"log/records/{folder}"
+
+
 def snapshot_folder(bucket: str) -> str:
     """A bucket's snapshot: the ledger folded into one row an object. Derived; rebuilt if it is lost."""
-    return f"standing/{bucket}/"
+    return f"{SNAPSHOTS}{bucket}/"
 
 
 def leases_folder(bucket: str) -> str:

@@ -30,6 +30,7 @@ class S3Lake(Lake):
     """
 
     def __init__(self, bucket: str, prefix: str, store: Store) -> None:
+        super().__init__()
         self._bucket = bucket
         self._prefix = prefix
         self._client = s3_client(store)
@@ -47,7 +48,7 @@ class S3Lake(Lake):
             ]
         return sorted(found, key=lambda file: file.name)
 
-    def fetch(self, name: str, workspace: Path) -> Path:
+    def _fetch(self, name: str, workspace: Path) -> Path:
         """See Lake. Each workspace downloads a file once."""
         local = workspace / "fetched" / name
         if not local.exists():
@@ -69,7 +70,7 @@ class S3Lake(Lake):
                     return b""
                 raise
 
-    def put(self, name: str, file: Path, replace: bool = False, keep: bool = False) -> None:
+    def _put(self, name: str, file: Path, replace: bool, keep: bool) -> None:
         """See Lake. The local file always stays.
 
         Looking first is safe: names contain run ids, so only one run writes each name.
@@ -77,7 +78,7 @@ class S3Lake(Lake):
         with self._errors(name):
             if not replace and self._exists(name):
                 with self.workspace() as workspace:
-                    if filecmp.cmp(file, self.fetch(name, workspace), shallow=False):
+                    if filecmp.cmp(file, self._fetch(name, workspace), shallow=False):
                         return
                 raise FileExistsError(f"{self.location(name)} is there already")
             self._client.upload_file(str(file), self._bucket, self._prefix + name)
@@ -97,7 +98,7 @@ class S3Lake(Lake):
             source: CopySourceTypeDef = {"Bucket": self._bucket, "Key": self._prefix + name}
             self._client.copy(source, self._bucket, self._prefix + to)
 
-    def remove(self, folder: str) -> None:
+    def _remove(self, folder: str) -> None:
         """See Lake."""
         with self._errors(folder):
             for file in self.list(folder):

@@ -51,7 +51,7 @@ def carried_over(lake: Lake, bucket: str, algorithm: str, inventory: Path, works
     file = workspace / "carried.parquet"
     try:
         return file if _carry_over(inventory, lake.fetch(newest, workspace), algorithm, file) else None
-    except (pa.ArrowException, OSError, KeyError):  # damaged: folding the ledger reports it
+    except (pa.ArrowException, OSError, KeyError, TableUnreadable):  # damaged: folding the ledger reports it
         return None
 
 

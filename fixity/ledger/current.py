@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database, view
-from fixity.lake.latest import latest_table
+from fixity.lake.latest import pointed_table
 from fixity.lake.paths import checksums_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.ledger.files import LeftOut, ledger_files, run_of, usable_files
@@ -50,16 +50,13 @@ def current_checksums(
     checks. `thoroughly`: whether the newest file is read through before it is returned.
     Raises TableMissing, TableUnreadable (an inventory), LakeError.
     """
-    try:
-        newest = latest_table(lake, checksums_folder(bucket))
-        if newest is None:
-            raise TableMissing(
-                f"there are no checksums of '{bucket}' yet: materialize checksums[{bucket}] first"
-            )
-        files = [file for file in lake.list(checksums_folder(bucket)) if file.name == newest]
-        usable, _ = usable_files(lake, bucket, files, workspace, thoroughly=thoroughly)
-    except TableUnreadable:  # the pointer to the newest is damaged: all files are used
-        usable = []
+    ledger = ledger_files(lake, bucket)
+    if not ledger:
+        raise TableMissing(f"there are no checksums of '{bucket}' yet: materialize checksums[{bucket}] first")
+    # Without the pointer nobody knows which was kept last: then all files are used.
+    newest = pointed_table(lake, checksums_folder(bucket))
+    files = [file for file in ledger if file.name == newest]
+    usable, _ = usable_files(lake, bucket, files, workspace, thoroughly=thoroughly)
     inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
     listed = Provenance.read(inventory)
     for table in usable:
@@ -114,18 +111,17 @@ def _all_checks(
     files: list[Path] = []
     algorithm: str | None = None
     folded: set[str] = set()
-    known: dict[str, tuple[int, str]] = {}
     snapshot = in_force(lake, bucket)
     if snapshot is not None:
-        with suppress(FileNotFoundError, pa.ArrowException):
+        with suppress(FileNotFoundError, pa.ArrowException, TableUnreadable):
             names = [snapshot.name("objects"), *(each.name for each in snapshot.since(lake))]
             fetched = [lake.fetch(name, workspace) for name in names]
             for file in fetched:
                 pq.read_schema(file)
             files, algorithm = fetched, snapshot.algorithm
-            folded, known = set(snapshot.folded), snapshot.left_out
+            folded = set(snapshot.folded)
     rest = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in folded]
-    usable, left_out = usable_files(lake, bucket, rest, workspace, thoroughly=True, known=known)
+    usable, left_out = usable_files(lake, bucket, rest, workspace, thoroughly=True)
     for each in left_out:
         on_left_out(each)
     return [*files, *(file.path for file in usable)], algorithm

@@ -5,7 +5,7 @@ A truncated or foreign file is left out and reported. All other files are still 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.lake import Lake, LakeFile
-from fixity.lake.paths import checksums_folder, ingest_folder
+from fixity.lake.paths import checksums_folder, ingest_folder, records_folder
+from fixity.lake.proof import proof_file
 from fixity.tables import CHECKSUMS, INGEST, Provenance, TableUnreadable
 
 _NOT_ALWAYS_KEPT = frozenset(
@@ -69,6 +70,12 @@ def ingest_tables(lake: Lake, bucket: str) -> list[LakeFile]:
     return [file for file in lake.list(ingest_folder(bucket)) if file.name.endswith(".parquet")]
 
 
+def without_proof(lake: Lake, bucket: str, files: Iterable[LakeFile]) -> list[LakeFile]:
+    """Those of a bucket's files of the ledger that have no proof. Raises LakeError."""
+    there = {file.name for file in lake.list(records_folder(checksums_folder(bucket)))}
+    return [file for file in files if proof_file(file.name) not in there]
+
+
 def run_of(name: str) -> str:
     """The run that wrote a file of the ledger, as its name says."""
     return PurePosixPath(name).stem
@@ -80,25 +87,26 @@ def usable_files(
     files: Iterable[LakeFile],
     workspace: Path,
     thoroughly: bool = False,
-    known: Mapping[str, tuple[int, str]] | None = None,
+    doubted: Container[str] = (),
 ) -> tuple[list[LedgerFile], list[LeftOut]]:
     """Fetch files of the ledger or of ingest, and separate those that can be read from those that cannot.
 
-    Arguments: `thoroughly`, whether all bytes are read, or only the footers; `known`, the files that a
-    snapshot has left out, by name, with size and reason. Raises LakeError.
+    Arguments: `thoroughly`, whether files of earlier versions, which have no proof, are read through, or only
+    their footers; `doubted`, names of files that are read through in any case. Raises LakeError.
     """
 
     def look(file: LakeFile) -> LedgerFile | LeftOut:
-        size, reason = (known or {}).get(file.name, (None, ""))
-        if size == file.size:
-            return LeftOut(file.name, file.size, reason)
-        path = lake.fetch(file.name, workspace)
         schema = INGEST if file.name.startswith(ingest_folder(bucket)) else CHECKSUMS
+        path = Path(lake.location(file.name))
         try:
-            rows, software = _look(path, bucket, thoroughly, schema)
+            path = lake.fetch(file.name, workspace)
+            through = not lake.is_proved(path) and (thoroughly or file.name in doubted)
+            rows, software = _look(path, bucket, through, schema)
             return LedgerFile(file.name, path, rows, file.size, software)
+        except FileNotFoundError:
+            raise
         except (pa.ArrowException, OSError, TableUnreadable, ValueError) as error:
-            why = str(error).replace(str(path), "it")
+            why = str(error).replace(str(path), "it").replace(lake.location(file.name), "it")
             return LeftOut(file.name, file.size, f"cannot be used: {why}")
 
     with ThreadPoolExecutor(_FETCHES) as pool:

@@ -301,6 +301,7 @@ folded AS (
         END AS newest,
         greatest(b.made_at, c.made_at) AS made_at,
         b.listed_since,
+        b.last_listed_at,
         CASE
             WHEN c.own IS NULL OR strength(c.own.base_from, $algorithm) < b.own_strength
                 OR (c.own.base = b.own_base AND c.own.base_from = b.baseline_from)
@@ -382,6 +383,7 @@ SELECT
     f.newest.other_checksums AS other_checksums,
     i.key IS NOT NULL AS listed,
     CASE WHEN i.key IS NULL THEN f.listed_since ELSE coalesce(f.listed_since, $listed_at) END AS listed_since,
+    CASE WHEN i.key IS NULL THEN f.last_listed_at ELSE $listed_at END AS last_listed_at,
     CASE WHEN i.storage_class IN ('GLACIER', 'DEEP_ARCHIVE') THEN 'archived' END AS left_out,
     f.own.base AS baseline,
     CASE WHEN f.own.base IS NOT NULL THEN $algorithm END AS baseline_algorithm,

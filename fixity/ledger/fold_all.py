@@ -32,8 +32,9 @@ from fixity.ledger.files import (
 )
 from fixity.ledger.fold import Settings, folded
 from fixity.ledger.listing import Listing
+from fixity.ledger.lost import lost_among
 from fixity.ledger.snapshot import FORMAT, SNAPSHOT, Snapshot, in_force
-from fixity.tables import CHECKSUMS, INGEST, INVENTORY
+from fixity.tables import CHECKSUMS, INGEST, INVENTORY, TableUnreadable
 
 if TYPE_CHECKING:
     import duckdb
@@ -64,11 +65,12 @@ _NEWS = """
 """
 _KEPT_FOR = timedelta(days=1)
 _CHOSEN = {
-    "queue": "listed AND left_out IS NULL",
+    "queue": "FROM objects WHERE listed AND left_out IS NULL",
     # An object that was checked after the listing may be newer than it.
-    "damaged": "(listed OR checked_at >= TIMESTAMPTZ '{listed_at}') AND damaged_at IS NOT NULL",
+    "damaged": "FROM objects "
+    "WHERE (listed OR checked_at >= TIMESTAMPTZ '{listed_at}') AND damaged_at IS NOT NULL",
 }
-TABLES = ("objects", *_CHOSEN)
+TABLES = ("objects", *_CHOSEN, "lost")
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,12 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
     if prior is None:
         before = None
     in_it = dict(before.folded) if before else {}
+    not_proved = set(before.not_proved) if before else set()
     ledger = ledger_files(lake, bucket)
     unfolded = [file for file in ledger if run_of(file.name) not in in_it]
-    # Each file is read through once, so that a damaged one is reported by name and does not break a query.
+    # A file without a proof is read through once, so that a damaged one is reported and breaks no query.
     files, left_out = usable_files(lake, bucket, unfolded, workspace, thoroughly=True)
+    not_proved |= {run_of(file.name) for file in files if not lake.is_proved(file.path)}
     left_out += changed_since_folded(ledger, in_it)
     ingested = dict(before.ingested) if before else {}
     tables = ingest_tables(lake, bucket)
@@ -121,11 +125,11 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
             database, f"greatest(checked_at, verified_at, good_at) > '{(now + CLOCKS_DIFFER).isoformat()}'"
         )
         columns = ", ".join(SNAPSHOT.names)
-        for name, which in _CHOSEN.items():
+        listed_at = listing.provenance.listed_at
+        chosen = {name: which.format(listed_at=listed_at.isoformat()) for name, which in _CHOSEN.items()}
+        for name, which in {**chosen, "lost": lost_among("objects", listed_at, now)}.items():
             database.execute(
-                f"COPY (SELECT {columns} FROM objects "
-                f"WHERE {which.format(listed_at=listing.provenance.listed_at.isoformat())} "
-                "ORDER BY due_at NULLS FIRST, key "
+                f"COPY (SELECT {columns} FROM ({which}) ORDER BY due_at NULLS FIRST, key "
                 f"LIMIT {QUEUE_ROWS}) TO '{workspace / name}.parquet' (COMPRESSION zstd)"
             )
     snapshot = Snapshot(
@@ -147,6 +151,7 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
         place=listing.provenance.place,
         doubted=doubted,
         etag_is_md5=settings.etag_is_md5,
+        not_proved=sorted(not_proved),
     )
     for name in TABLES:
         lake.put(snapshot.name(name), workspace / f"{name}.parquet", replace=True)
@@ -161,7 +166,7 @@ def _prior(lake: Lake, before: Snapshot | None, workspace: Path) -> Path | None:
     try:
         path = lake.fetch(before.name("objects"), workspace)
         pq.read_schema(path)
-    except (FileNotFoundError, pa.ArrowException):
+    except (FileNotFoundError, pa.ArrowException, TableUnreadable):
         return None  # lost or damaged: the whole ledger is folded again
     return path
 

@@ -80,7 +80,7 @@ def _confirmation(bucket: str) -> str:
 def _confirmed(lake: Lake, bucket: str) -> str | None:
     try:
         return lake.read_text(_confirmation(bucket)).strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):
         return None
 
 

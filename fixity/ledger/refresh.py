@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fixity.clock import CLOCKS_DIFFER, EPOCH, utc_now
 from fixity.lake import Lake
+from fixity.lake.proof import lost
 from fixity.ledger.files import (
     LeftOut,
     changed_since_folded,
@@ -15,6 +16,7 @@ from fixity.ledger.files import (
     ledger_files,
     run_of,
     usable_files,
+    without_proof,
 )
 from fixity.ledger.fold import Settings
 from fixity.ledger.fold_all import QUEUE_ROWS, TABLES, Folding, fold
@@ -102,17 +104,36 @@ def _is_behind(
         or len(since) > _MOST_SINCE
         or (snapshot.queued == QUEUE_ROWS and sum(each.rows for each in since) > QUEUE_ROWS // 2)
         or unfolded != {name: size for name, (size, _) in snapshot.left_out.items()}
+        or _was_restored(lake, snapshot)
     )
+
+
+def _was_restored(lake: Lake, snapshot: Snapshot) -> bool:
+    """Whether a file that was left out can be used now. A restored one may have the damaged one's size."""
+    if not snapshot.left_out:
+        return False
+    in_it = {*snapshot.folded, *snapshot.ingested}
+    files = [*ledger_files(lake, snapshot.bucket), *ingest_tables(lake, snapshot.bucket)]
+    left_out = [file for file in files if file.name in snapshot.left_out and run_of(file.name) not in in_it]
+    with lake.workspace() as workspace:
+        return bool(usable_files(lake, snapshot.bucket, left_out, workspace, thoroughly=True)[0])
 
 
 def unreadable_files(lake: Lake, bucket: str, workspace: Path) -> list[LeftOut]:
     """The files of a bucket's ledger that cannot be read, or are no longer as they were folded.
 
-    Of files that are not folded yet, only the footers are read. Raises LakeError.
+    Files that are folded are not read again, but their proofs must be there. Raises LakeError.
     """
     snapshot = in_force(lake, bucket)
-    folded, known = (snapshot.folded, snapshot.left_out) if snapshot else ({}, {})
+    folded, doubted = (snapshot.folded, snapshot.left_out) if snapshot else ({}, {})
     files = ledger_files(lake, bucket)
     new = [file for file in files if run_of(file.name) not in folded]
-    _, left_out = usable_files(lake, bucket, new, workspace, known=known)
-    return [*left_out, *changed_since_folded(files, folded)]
+    _, left_out = usable_files(lake, bucket, new, workspace, doubted=doubted)
+    left_out += changed_since_folded(files, folded)
+    if snapshot is not None:
+        proved = [file for file in files if run_of(file.name) in folded.keys() - snapshot.not_proved]
+        left_out += [
+            LeftOut(file.name, file.size, f"cannot be proved: {lost(file.name)}; restore it from a copy")
+            for file in without_proof(lake, bucket, proved)
+        ]
+    return left_out

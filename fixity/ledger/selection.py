@@ -11,6 +11,7 @@ from fixity.catalog.exclude import excluded_by
 from fixity.lake import Lake
 from fixity.lake.paths import selection_file
 from fixity.ledger.inventory import Wanted
+from fixity.tables import TableUnreadable
 
 
 def keep_selection(lake: Lake, bucket: str, wanted: Iterable[Wanted]) -> str:
@@ -19,14 +20,22 @@ def keep_selection(lake: Lake, bucket: str, wanted: Iterable[Wanted]) -> str:
     Raises LakeError.
     """
     text = json.dumps(sorted(set(wanted), key=lambda each: (each[0], each[1] or "")), indent=0)
-    name = hashlib.sha256(text.encode()).hexdigest()[:40]
+    name = _name_of(text.encode())
     lake.put_text(selection_file(bucket, name), text, replace=True)
     return name
 
 
 def read_selection(lake: Lake, bucket: str, name: str) -> list[Wanted]:
-    """The objects of a list. Raises FileNotFoundError, LakeError."""
-    return [(key, version_id) for key, version_id in json.loads(lake.read_text(selection_file(bucket, name)))]
+    """The objects of a list. Raises FileNotFoundError, LakeError; TableUnreadable if it was damaged."""
+    file = selection_file(bucket, name)
+    text = lake.read_bytes(file)
+    if _name_of(text) != name:
+        raise TableUnreadable(lake.location(file), "its name is not the SHA-256 of its content")
+    return [(key, version_id) for key, version_id in json.loads(text)]
+
+
+def _name_of(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:40]
 
 
 def below_prefix(bucket: Bucket, key: str) -> str | None:

@@ -4,12 +4,12 @@ standing/<bucket>/NEWEST.json                     the note, replaced as a whole
 standing/<bucket>/<generation>/objects.parquet    a row an object, sorted by key
 standing/<bucket>/<generation>/queue.parquet      the first of those to be checked, in that order
 standing/<bucket>/<generation>/damaged.parquet    the damaged ones
+standing/<bucket>/<generation>/lost.parquet       those that are gone, or were when they were to be read
 standing/<bucket>/<generation>/since/…            rows that rolling runs have changed since
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from fixity.lake import Lake
 from fixity.lake.paths import snapshot_folder
+from fixity.lake.proof import sealed, unsealed
 from fixity.tables import CHECKSUMS, Provenance
 
 _UTC = pa.timestamp("us", tz="UTC")
@@ -34,6 +35,7 @@ SNAPSHOT = pa.schema(
         *(column.with_nullable(True) for column in CHECKSUMS),
         _field("listed", pa.bool_(), "Whether the newest inventory has it"),
         _field("listed_since", _UTC, "The first listing that had it, as far as is known"),
+        _field("last_listed_at", _UTC, "The last listing that had it, as far as is known"),
         _field("left_out", pa.string(), "Why it is never chosen: archived"),
         _field("baseline", pa.string(), "The checksum to go by, of the bucket's own algorithm"),
         _field("baseline_algorithm", pa.string(), "Its algorithm"),
@@ -58,7 +60,7 @@ SNAPSHOT = pa.schema(
 """A row an object version, as last written; the first columns are its newest check's."""
 
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the columns of SNAPSHOT change: a snapshot of another format is rebuilt."""
 
 
@@ -94,6 +96,7 @@ class Snapshot:
     be read, by name, with size and why. read_by_day: bytes read a day (UTC). place: where the bucket was
     when it was listed. doubted: rows with timestamps in the future; treated as 1970. etag_is_md5: whether
     checks that were compared with an ETag count as that.
+    not_proved: those of the folded files that had no proof, because an earlier version wrote them.
     """
 
     format: int
@@ -114,6 +117,7 @@ class Snapshot:
     place: str | None = None
     doubted: int = 0
     etag_is_md5: bool = True
+    not_proved: list[str] = field(default_factory=list)
 
     @property
     def folder(self) -> str:
@@ -127,7 +131,7 @@ class Snapshot:
         return Provenance(self.bucket, self.generation, self.inventory_run_id, listed_at, self.place)
 
     def name(self, table: str) -> str:
-        """The name in the lake of one of its tables: objects, queue or damaged."""
+        """The name in the lake of one of its tables: objects, queue, damaged or lost."""
         return f"{self.folder}{table}.parquet"
 
     def since(self, lake: Lake) -> list[Since]:
@@ -136,7 +140,7 @@ class Snapshot:
 
     def put_in_force(self, lake: Lake) -> None:
         """Put it in force. Raises LakeError."""
-        lake.put_text(_note(self.bucket), json.dumps(asdict(self)), replace=True)
+        lake.put_text(_note(self.bucket), sealed(asdict(self)), replace=True)
 
 
 def in_force(lake: Lake, bucket: str) -> Snapshot | None:
@@ -145,11 +149,11 @@ def in_force(lake: Lake, bucket: str) -> Snapshot | None:
     Raises LakeError.
     """
     try:
-        values = json.loads(lake.read_text(_note(bucket)))
+        values = unsealed(lake.read_text(_note(bucket)))
         values["left_out"] = {name: (size, why) for name, (size, why) in values["left_out"].items()}
         snapshot = Snapshot(**values)
         return snapshot if snapshot.format == FORMAT else None
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
 
 

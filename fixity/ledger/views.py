@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fixity.lake import Lake
+from fixity.lake import Lake, LakeError
 from fixity.lake.database import view
 from fixity.ledger.judge import STRENGTH_SQL
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot
+from fixity.tables import TableUnreadable
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,8 +44,20 @@ def define_content(database: duckdb.DuckDBPyConnection) -> None:
 def view_now(
     database: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot, table: str, workspace: Path
 ) -> None:
-    """Make the view `now` of a snapshot's table: objects, queue or damaged. Raises LakeError."""
+    """Make the view `now` of a snapshot's table: objects, queue or damaged.
+
+    A snapshot that is damaged is removed, because it is derived. Raises LakeError.
+    """
     define_content(database)
-    view(database, "folded", [lake.fetch(snapshot.name(table), workspace)], SNAPSHOT)
-    view(database, "since", [lake.fetch(each.name, workspace) for each in snapshot.since(lake)], SNAPSHOT)
+    try:
+        folded = lake.fetch(snapshot.name(table), workspace)
+        since = [lake.fetch(each.name, workspace) for each in snapshot.since(lake)]
+    except TableUnreadable as error:
+        lake.remove(snapshot.folder)
+        raise LakeError(
+            f"the snapshot of '{snapshot.bucket}' was damaged and is removed: run this again, it is rebuilt "
+            f"from the ledger ({error})"
+        ) from error
+    view(database, "folded", [folded], SNAPSHOT)
+    view(database, "since", since, SNAPSHOT)
     database.execute(_NOW.read_text(encoding="utf-8"))

@@ -108,7 +108,7 @@ class Explorer:
                 bucket,
                 ledger_files(self._lake, bucket),
                 self._workspace,
-                known=snapshot.left_out if snapshot else None,
+                doubted=snapshot.left_out if snapshot else (),
             )
             for each in left_out:
                 self._left_out(each)

@@ -142,6 +142,8 @@ def leases(lake: Lake, bucket: str) -> list[Lease]:
         run_id = file.name.split("/")[-2]
         try:
             values = json.loads(lake.read_text(file.name))
+            if datetime.fromisoformat(values["beat"]).tzinfo is None:
+                raise ValueError("a time without its offset")
             found.append(Lease(bucket, run_id, values["began"], values["beat"]))
         except FileNotFoundError:  # it has just ended
             continue
@@ -178,9 +180,10 @@ def record_roll(lake: Lake, bucket: str, now: datetime) -> None:
 def last_roll(lake: Lake, bucket: str) -> datetime | None:
     """When a rolling run of a bucket ended last (UTC). Raises LakeError."""
     try:
-        return datetime.fromisoformat(lake.read_text(_rolled_file(bucket)))
+        rolled = datetime.fromisoformat(lake.read_text(_rolled_file(bucket)))
     except (FileNotFoundError, ValueError):
         return None
+    return rolled if rolled.tzinfo else None
 
 
 def _rolled_file(bucket: str) -> str:

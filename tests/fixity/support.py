@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from botocore.credentials import Credentials
 
 from devstack import stub_s3_bucket
@@ -49,6 +50,13 @@ class Clock:
 
     def tick(self) -> None:
         self.now += 10.0
+
+
+def keep_table(lake: Lake, name: str, table: pa.Table) -> None:
+    """Put a table into the lake with its proof, in the place of one that may be there."""
+    with lake.workspace() as workspace:
+        pq.write_table(table, workspace / "table.parquet")
+        lake.put(name, workspace / "table.parquet", replace=True)
 
 
 class Naps(list[float]):

@@ -33,6 +33,7 @@ from fixity.lake import Lake
 from fixity.lake.base import LakeFile
 from fixity.lake.database import open_database, quoted, view
 from fixity.lake.paths import premis_folder
+from fixity.lake.proof import sealed, unsealed
 from fixity.ledger import Snapshot, ready, usable_files
 from fixity.ledger.files import ledger_files, run_of
 from fixity.ledger.fold import settings_of
@@ -137,7 +138,7 @@ def export_events(
         exported = Exported(events, len(usable), f"{folder}{run_id}.xml", f"{folder}{run_id}.parquet")
         lake.put(f"{folder}{run_id}.parquet", parquet)
         lake.put(f"{folder}{run_id}.xml", xml, replace=True)
-    lake.put_text(f"{folder}{_NOTE}", json.dumps(exports | {run_id: usable}), replace=True)
+    lake.put_text(f"{folder}{_NOTE}", sealed(exports | {run_id: usable}), replace=True)
     return exported
 
 
@@ -168,8 +169,8 @@ def print_events(
 def _exports(lake: Lake, folder: str, workspace: Path) -> dict[str, list[str]]:
     """All exports, each with the runs whose files of the ledger it has the events of."""
     try:
-        noted = dict(json.loads(lake.read_text(f"{folder}{_NOTE}")))
-    except (FileNotFoundError, ValueError, TypeError):
+        noted = unsealed(lake.read_text(f"{folder}{_NOTE}"))
+    except (FileNotFoundError, ValueError):  # footers say it too
         noted = {}
     names = [file.name for file in lake.list(folder) if file.name.endswith(".parquet")]
     return {run_of(name): noted.get(run_of(name)) or _runs_in(lake.fetch(name, workspace)) for name in names}
@@ -210,7 +211,7 @@ def _events(
     now: datetime,
 ) -> tuple[Path, list[str]]:
     """The events as a local Parquet file, and the runs whose files of the ledger they come from."""
-    usable, _ = usable_files(lake, bucket.name, files, workspace, known=snapshot.left_out)
+    usable, _ = usable_files(lake, bucket.name, files, workspace, doubted=snapshot.left_out)
     runs = [run_of(each.name) for each in usable]
     made = pa.table(
         {

@@ -23,6 +23,7 @@ from tests.fixity.support import (
     MemoryStore,
     check_inventory,
     inventory_and_checks,
+    keep_table,
     plan_of,
     sha256,
     take_inventory,
@@ -213,11 +214,11 @@ def test_a_check_from_the_future_hides_no_newer_one(tmp_path: Path) -> None:
     store.unreadable = frozenset({"a"})
     inventory_and_checks(store, lake, "ahead")
     store.unreadable = frozenset()
-    file = tmp_path / "lake/checksums/b/ahead.parquet"
-    ahead = pq.read_table(file)
+    ahead = pq.read_table(tmp_path / "lake/checksums/b/ahead.parquet")
     times = pc.add(ahead.column("checked_at"), pa.scalar(timedelta(days=365)))
     place = ahead.schema.get_field_index("checked_at")
-    pq.write_table(ahead.set_column(place, ahead.schema.field(place), times), file)
+    ahead = ahead.set_column(place, ahead.schema.field(place), times)
+    keep_table(lake, "checksums/b/ahead.parquet", ahead)
     inventory_and_checks(store, lake, "now")
     take_inventory(store, lake, "b", "r3")
     assert current(lake) == {"a": ok(b"a"), "b": ok(b"b")}
@@ -287,16 +288,15 @@ def test_a_ledger_of_an_older_and_a_newer_schema_is_read_by_its_columns_names(tm
     inventory_and_checks(store, lake, "newer")
     folder = tmp_path / "lake/checksums/b"
     older = pq.read_table(folder / "older.parquet")
-    pq.write_table(older.drop_columns(["checksum_type", "evidence"]), folder / "older.parquet")
+    keep_table(lake, "checksums/b/older.parquet", older.drop_columns(["checksum_type", "evidence"]))
     newer = pq.read_table(folder / "newer.parquet")
     newer = newer.select(newer.column_names[::-1]).append_column("later", newer.column("etag"))
-    pq.write_table(newer, folder / "newer.parquet")
+    keep_table(lake, "checksums/b/newer.parquet", newer)
     store.put("c", b"c")
     take_inventory(store, lake, "b", "r3")
     assert current(lake) == {"a": ok(b"a"), "b": ok(b"b"), "c": NEVER}
     del store.objects["b", None], store.objects["c", None]
-    (folder / "newer.parquet").unlink()
-    pq.write_table(newer.slice(1, 1), folder / "newer.parquet")  # of "b" alone
+    keep_table(lake, "checksums/b/newer.parquet", newer.slice(1, 1))  # of "b" alone
     take_inventory(store, lake, "b", "r4")
     assert current(lake) == {"a": ok(b"a")}
 

@@ -20,6 +20,7 @@ from fixity.lake.paths import checksums_file, inventory_file, inventory_folder
 from fixity.ledger import Settings, ready
 from fixity.ledger.judge import strength
 from fixity.tables import CHECKSUMS, INVENTORY, Provenance
+from tests.fixity.support import keep_table
 
 BUCKET = "b"
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -121,11 +122,10 @@ class Bucket:
     def __init__(self, folder: Path, histories: list[list[Check]]) -> None:
         self.lake = LocalLake(folder)
         self.histories = histories
-        file = folder / inventory_file(BUCKET, "i")
-        file.parent.mkdir(parents=True)
         provenance = Provenance(BUCKET, "i", "i", BEGIN)
         rows = [listed(f"k{number:03d}") for number in range(len(histories))]
-        pq.write_table(pa.Table.from_pylist(rows, provenance.attach(INVENTORY)), file)
+        inventory = pa.Table.from_pylist(rows, provenance.attach(INVENTORY))
+        keep_table(self.lake, inventory_file(BUCKET, "i"), inventory)
         point_to_latest(self.lake, inventory_folder(BUCKET), provenance)
         self.rounds = max(map(len, histories))
 
@@ -137,10 +137,8 @@ class Bucket:
             for place, history in enumerate(self.histories)
             if number < len(history)
         ]
-        file = Path(self.lake.location(checksums_file(BUCKET, run_id)))
-        file.parent.mkdir(parents=True, exist_ok=True)
         schema = Provenance(BUCKET, run_id, "i", BEGIN, partial=True).attach(CHECKSUMS)
-        pq.write_table(pa.Table.from_pylist(rows, schema), file)
+        keep_table(self.lake, checksums_file(BUCKET, run_id), pa.Table.from_pylist(rows, schema))
 
     def folded(self, name: str, settings: Settings = SETTINGS) -> list[dict[str, Any]]:
         snapshot = ready(self.lake, BUCKET, settings, name, lambda: BEGIN + timedelta(days=1))
@@ -231,9 +229,8 @@ def test_checksums_that_runs_registered_without_knowing_of_each_other_are_a_diff
     bucket = Bucket(tmp_path, [[Check("registered"), Check("registered")], [Check("registered")]])
     bucket.keep(0)
     row = bucket.histories[0][1].row("k000", BEGIN + timedelta(hours=1), "r1") | {"checksum": WRONG}
-    file = tmp_path / checksums_file(BUCKET, "r1")
     schema = Provenance(BUCKET, "r1", "i", BEGIN, partial=True).attach(CHECKSUMS)
-    pq.write_table(pa.Table.from_pylist([row], schema), file)
+    keep_table(bucket.lake, checksums_file(BUCKET, "r1"), pa.Table.from_pylist([row], schema))
     first, second = bucket.folded("once")
     assert (first["baseline"], first["found"], second["damaged_at"]) == (RIGHT, WRONG, None)
 
@@ -244,11 +241,10 @@ def _row(check: Check, hour: int, checksum: str, **other: object) -> dict[str, A
 
 
 def _keep(folder: Path, row: dict[str, Any]) -> Path:
-    file = folder / checksums_file(BUCKET, row["run_id"])
+    name = checksums_file(BUCKET, row["run_id"])
     schema = Provenance(BUCKET, row["run_id"], "i", BEGIN, partial=True).attach(CHECKSUMS)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist([row], schema), file)
-    return file
+    keep_table(LocalLake(folder), name, pa.Table.from_pylist([row], schema))
+    return folder / name
 
 
 def test_a_file_of_the_ledger_that_comes_back_makes_its_checksum_the_first_again(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from fixity.rolling import Limits, Order, RollingRun, due_now, roll
 from fixity.rolling.egress import EgressBudget
 from fixity.rolling.finish import Rolled
 from fixity.tables import INGEST, Provenance
-from tests.fixity.support import MemoryStore, take_inventory
+from tests.fixity.support import MemoryStore, keep_table, take_inventory
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 BUCKET = "b"
@@ -138,7 +138,5 @@ def keep_ingest(bucket: Rolling, run_id: str, algorithm: str = "SHA256", **expec
                 "run_id": run_id,
             }
         )
-    file = bucket.folder / f"ingest/{BUCKET}/{run_id}.parquet"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    provenance = Provenance(BUCKET, run_id, "i", bucket.time)
-    pq.write_table(pa.Table.from_pylist(rows, provenance.attach(INGEST)), file)
+    schema = Provenance(BUCKET, run_id, "i", bucket.time).attach(INGEST)
+    keep_table(bucket.lake, f"ingest/{BUCKET}/{run_id}.parquet", pa.Table.from_pylist(rows, schema))

@@ -23,7 +23,7 @@ from fixity.reports.premis import Choice, export_events, print_events
 from fixity.reports.premis.export import NAMESPACE
 from fixity.tables import Provenance
 from tests.fixity.rolling.support import Archive, Rolling, keep_ingest
-from tests.fixity.support import inventory_and_checks, sha256
+from tests.fixity.support import inventory_and_checks, keep_table, sha256
 
 NAMES = {"p": "http://www.loc.gov/premis/v3"}
 ODD = ["plain", "a b&c<d>\"e'.txt", "é/😀%2F+?#", "tab\tnewline\n\x01", "folder//twice"]
@@ -148,7 +148,7 @@ def test_checks_of_earlier_versions_have_the_same_events_by_the_baseline(bucket:
     for file in files:
         path = bucket.folder / str(file)
         without = ["expected", "expected_algorithm", "expected_from", "verdict", "reads", "other_checksums"]
-        pq.write_table(pq.read_table(path).drop_columns(without), path)
+        keep_table(bucket.lake, str(file), pq.read_table(path).drop_columns(without))
     bucket.lake.remove("standing/")
     assert _events(bucket) == events and len(events) == 2 * len(ODD)
 
@@ -162,7 +162,7 @@ def test_what_a_run_registered_that_did_not_know_of_the_first_is_held_against_th
     table = pq.read_table(path)
     (row,) = table.to_pylist()
     row |= {"expected": None, "expected_algorithm": None, "expected_from": None, "verdict": "registered"}
-    pq.write_table(pa.Table.from_pylist([row], table.schema), path)
+    keep_table(bucket.lake, str(second.file), pa.Table.from_pylist([row], table.schema))
     bucket.lake.remove("standing/")
     assert sorted(_texts(_printed(bucket), "eventOutcome")) == ["fail", "success"]
 
@@ -214,7 +214,8 @@ def test_a_file_of_the_ledger_that_does_not_say_its_version_has_events_that_say_
     table = pq.read_table(file)
     said = json.loads(table.schema.metadata[b"fixity"])
     del said["software"]
-    pq.write_table(table.replace_schema_metadata({b"fixity": json.dumps(said).encode()}), file)
+    table = table.replace_schema_metadata({b"fixity": json.dumps(said).encode()})
+    keep_table(bucket.lake, str(rolled.file), table)
     assert Provenance.read(file).software is None
     document = _printed(bucket)
     agents = {"fixity-platform, version not recorded"}

@@ -1,0 +1,132 @@
+"""Proofs: the size and SHA-256 of each table of the lake, kept apart from it in `log/records/<name>.json`.
+
+A bit that flips in a table is often read without an error. So a table's proof is made from the local file and
+put before it, and each table that is fetched is compared with its proof first. Files of earlier versions have
+none. Putting and fetching do not belong here; they are in `base`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.lake.paths import GIVEN, SNAPSHOTS, records_folder
+from fixity.tables import PROVENANCE, RECORDED
+
+
+def proof_file(name: str) -> str:
+    """The name of the proof of a file of the lake."""
+    return f"{records_folder(name)}.json"
+
+
+def has_proof(name: str) -> bool:
+    """Whether files of this name have a proof: tables, and checksums that were given by hand."""
+    return name.endswith(".parquet") or name.startswith(GIVEN)
+
+
+class NoProof(ValueError):
+    """A file is not what its proof says, or its proof is damaged or lost. The text says which."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What is known of a file apart from it.
+
+    size: bytes. kind: the first folder of its name. run: the run that wrote it, as its name says. rows and
+    provenance (see `fixity.tables`): of a table. replaces: size and SHA-256 of the file before, until the new
+    one is there.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    kind: str
+    run: str
+    rows: int | None
+    provenance: str | None
+    replaces: tuple[int, str] | None = None
+
+    @classmethod
+    def of(cls, name: str, file: Path) -> Proof:
+        """The proof of a local file that is to be put as `name`."""
+        rows, provenance = None, None
+        try:
+            metadata = pq.read_metadata(file)
+            rows = metadata.num_rows
+            provenance = (metadata.metadata or {})[PROVENANCE].decode()
+        except (pa.ArrowException, OSError, KeyError):
+            pass  # not a table, or not one of a bucket
+        path = PurePosixPath(name)
+        return cls(name, file.stat().st_size, _sha256(file), path.parts[0], path.stem, rows, provenance)
+
+    @classmethod
+    def read(cls, name: str, text: str) -> Proof:
+        """Read the proof of the file `name`. Raises NoProof."""
+        try:
+            proof = cls(**unsealed(text))
+        except (ValueError, TypeError) as error:
+            raise NoProof(f"its record {proof_file(name)} is damaged") from error
+        if proof.name != name:
+            raise NoProof(f"its record {proof_file(name)} is of {proof.name}")
+        return replace(proof, replaces=proof.replaces and (proof.replaces[0], proof.replaces[1]))
+
+    def text(self) -> str:
+        """The content of its file."""
+        return sealed(asdict(self))
+
+    def check(self, file: Path) -> None:
+        """Compare a local copy of the file. Raises NoProof, OSError."""
+        size = file.stat().st_size
+        states = [state for state in ((self.size, self.sha256), self.replaces) if state]
+        if size not in (known for known, _ in states):
+            raise NoProof(f"it has {size:,} bytes, and had {self.size:,} when it was written")
+        if (size, _sha256(file)) not in states:
+            raise NoProof("its bytes have changed since it was written: their SHA-256 is another one")
+
+
+def check_unproved(name: str, file: Path) -> None:
+    """Look whether a file without a proof may be without one. Raises NoProof if its proof is lost."""
+    if name.startswith(SNAPSHOTS) or is_recorded(file):
+        raise lost(name)
+
+
+def is_recorded(file: Path) -> bool:
+    """Whether a table was written with a proof. A file that is no table was not."""
+    try:
+        return RECORDED in (pq.read_schema(file).metadata or {})
+    except (pa.ArrowException, OSError):
+        return False
+
+
+def lost(name: str) -> NoProof:
+    """The error about a file whose proof is lost."""
+    return NoProof(f"its record {proof_file(name)} is lost")
+
+
+def sealed(values: Mapping[str, Any]) -> str:
+    """Values as JSON, with the SHA-256 of their JSON, for `unsealed`."""
+    return json.dumps({**values, "sha256_of_this": _of_values(values)}, indent=1) + "\n"
+
+
+def unsealed(text: str) -> dict[str, Any]:
+    """The values of a text of `sealed`. Raises ValueError if a value has changed, or it is another text."""
+    values = json.loads(text)
+    if not isinstance(values, dict) or values.pop("sha256_of_this", None) != _of_values(values):
+        raise ValueError("the text has changed since it was written")
+    return values
+
+
+def _of_values(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
