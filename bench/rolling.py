@@ -28,7 +28,7 @@ from fixity.engines.stream.engine import check_objects
 from fixity.lake import LocalLake
 from fixity.lake.database import open_database
 from fixity.lake.latest import point_to_latest
-from fixity.lake.paths import checksums_file, inventory_file
+from fixity.lake.paths import checksums_file, inventory_file, inventory_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.ledger import Settings, ready
 from fixity.reports.premis import export_events
@@ -62,25 +62,24 @@ def make_lake(folder: Path, objects: int, runs: int) -> Path:
 
 
 def _make_lake(database: duckdb.DuckDBPyConnection, folder: Path, objects: int, runs: int) -> None:
-    inventory = folder / inventory_file(BUCKET, "inventory")
-    inventory.parent.mkdir(parents=True)
+    lake, file = LocalLake(folder), folder / "unfinished.parquet"
     listed = Provenance(BUCKET, "inventory", "inventory", LISTED)
-    writer = TableWriter(inventory, INVENTORY, listed)
+    writer = TableWriter(file, INVENTORY, listed)
     for first in range(0, objects, ROW_GROUP_ROWS):
         rows = _rows(database, first, min(objects, first + ROW_GROUP_ROWS), 0)
         rows = rows.append_column("checksum_algorithm", pa.nulls(rows.num_rows, pa.string()))
         for batch in rows.select(INVENTORY.names).cast(INVENTORY).to_batches():
             writer.write(batch)
     writer.close()
-    point_to_latest(LocalLake(folder), inventory.parent.relative_to(folder).as_posix() + "/", listed)
+    lake.put(inventory_file(BUCKET, "inventory"), file)
+    point_to_latest(lake, inventory_folder(BUCKET), listed)
     for number in range(runs):
-        file = folder / checksums_file(BUCKET, f"run-{number:06d}")
-        file.parent.mkdir(parents=True, exist_ok=True)
         first = number * BATCH % objects
         schema = Provenance(BUCKET, f"run-{number:06d}", "inventory", LISTED).attach(CHECKSUMS)
         again = number * BATCH >= objects
         rows = _rows(database, first, min(objects, first + BATCH), number, again)
         pq.write_table(rows.select(CHECKSUMS.names).cast(schema), file, compression="zstd")
+        lake.put(checksums_file(BUCKET, f"run-{number:06d}"), file)
 
 
 def fold(folder: Path) -> None:

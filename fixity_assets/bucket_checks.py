@@ -1,4 +1,4 @@
-"""The asset checks of `checksums`: whether any object is damaged, and whether all could be read.
+"""The asset checks of `checksums`: whether any object is damaged or lost, and whether all could be read.
 
 How checks are judged is in `fixity.ledger`.
 """
@@ -9,14 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from fixity.humanize import reasons_text
 from fixity.ledger.damage import DAMAGE_COLUMNS, Damage, damage_rows
 from fixity.ledger.files import LeftOut
+from fixity.ledger.lost import known_damaged
 from fixity_assets.describe import rows_table
 
 ASSET = "checksums"
 NO_DAMAGE, ALL_READ, LEDGER_READABLE = "no_damage", "all_read", "ledger_readable"
+NOTHING_LOST = "nothing_lost"
 CLAIMS = {
     NO_DAMAGE: "No object's bytes have changed although the object was not replaced (same version; without "
     "versions, same ETag, time and size). Stays red until a check finds the right bytes again, or the object "
@@ -25,17 +28,26 @@ CLAIMS = {
     "nothing, because all objects were skipped, is red too.",
     LEDGER_READABLE: "Every file of the bucket's ledger can be read. Without one of them, damage that it "
     "proves may be missing: restore it from a copy of the lake.",
+    NOTHING_LOST: "No object that was listed or checked before vanished (buckets with `fixity_every`). Only "
+    "a warning, because people delete objects; an error if one of them was known to be damaged.",
 }
 """The checks, and what each claims."""
+_SHOWN = 100
+_LOST_COLUMNS = ("key", "version_id", "last_seen", "good_at", "damaged_at")
 
 
 def evaluations(
-    bucket: str, damaged: Sequence[Damage], not_read: dict[str, int], left_out: Sequence[LeftOut]
+    bucket: str,
+    damaged: Sequence[Damage],
+    not_read: dict[str, int],
+    left_out: Sequence[LeftOut],
+    not_proved: int,
 ) -> Iterator[dg.AssetCheckResult]:
-    """The results of all checks.
+    """The results of all checks but `nothing_lost`.
 
     Arguments: `damaged`, all damaged objects of the bucket; `not_read`, of this run, by reason; `left_out`,
-    files of the ledger that cannot be read.
+    files of the ledger that cannot be read or proved; `not_proved`, how many files of earlier versions have
+    no proof.
     """
     files = "; ".join(f"{file.name} {file.why}" for file in left_out[:5])
     wrong: dict[str, tuple[str, dict[str, Any]]] = {
@@ -44,12 +56,31 @@ def evaluations(
             {"damaged": len(damaged), "objects": damage_table({bucket: damaged})},
         ),
         ALL_READ: (reasons_text(not_read), {"failed": sum(not_read.values()), "reasons": not_read}),
-        LEDGER_READABLE: (files, {"unreadable": len(left_out)}),
+        LEDGER_READABLE: (files, {"unreadable": len(left_out), "not_proved": not_proved}),
     }
     for name, (text, metadata) in wrong.items():
         yield dg.AssetCheckResult(
             asset_key=ASSET, check_name=name, passed=not text, description=text or None, metadata=metadata
         )
+
+
+def lost_evaluation(lost: pa.Table) -> dg.AssetCheckResult:
+    """The result of `nothing_lost`. Arguments: `lost`, all lost objects (LOST of `fixity.ledger.lost`)."""
+    damaged = known_damaged(lost)
+    text = f"{lost.num_rows:,} lost" + (f", {damaged:,} of them known to be damaged" if damaged else "")
+    columns = [dg.TableColumn(name) for name in _LOST_COLUMNS]
+    return dg.AssetCheckResult(
+        asset_key=ASSET,
+        check_name=NOTHING_LOST,
+        passed=not lost.num_rows,
+        severity=dg.AssetCheckSeverity.ERROR if damaged else dg.AssetCheckSeverity.WARN,
+        description=text if lost.num_rows else None,
+        metadata={
+            "lost": lost.num_rows,
+            "known_damaged": damaged,
+            "objects": rows_table(lost.slice(0, _SHOWN).to_pylist(), columns),
+        },
+    )
 
 
 def log_evaluations(
@@ -58,9 +89,10 @@ def log_evaluations(
     damaged: Sequence[Damage],
     not_read: dict[str, int],
     left_out: Sequence[LeftOut],
+    not_proved: int,
 ) -> None:
     """Report the results of all checks of a bucket from a run of another asset; see `evaluations`."""
-    for result in evaluations(bucket, damaged, not_read, left_out):
+    for result in evaluations(bucket, damaged, not_read, left_out, not_proved):
         context.log_event(
             dg.AssetCheckEvaluation(
                 asset_key=dg.AssetKey(ASSET),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from fixity.engines.stream.keep import keep_checksums
 from fixity.lake import Lake
@@ -17,12 +18,13 @@ from fixity.ledger import known_so_far, ready
 from fixity.ledger.damage import Damage, damage_after, damage_after_some, damaged_now
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import TableMissing
+from fixity.ledger.lost import lost_now
 from fixity.ledger.refresh import unreadable_files
 from fixity.ledger.snapshot import in_force
 from fixity.ledger.unread import all_unread, unread
 from fixity.tables import Provenance
 from fixity_assets.batch_report import keep_job_report
-from fixity_assets.bucket_checks import ASSET, CLAIMS, evaluations
+from fixity_assets.bucket_checks import ASSET, CLAIMS, NOTHING_LOST, evaluations, lost_evaluation
 from fixity_assets.checksums_run import plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, checksums_metadata, failures_in_plain_words
 from fixity_assets.due_batch import batch_metadata, rolled_file
@@ -34,7 +36,8 @@ from resources import LakeResource, S3ControlResource, StoresResource
     ins={"hashed": dg.In(dg.Nothing)},
     out={
         "result": dg.Out(dg.Nothing, is_required=False),
-        **{name: dg.Out(dg.Nothing) for name in CLAIMS},
+        # Only runs over all or over what is due of a bucket with a term say whether objects are lost.
+        **{name: dg.Out(dg.Nothing, is_required=name != NOTHING_LOST) for name in CLAIMS},
     },
     retry_policy=RETRIES,
 )
@@ -58,14 +61,26 @@ def keep_table(
                 damaged = _damage(context, kept_in, stores, kept_in.fetch(file, workspace), workspace)
             look = unread if SELECTION in context.run.tags or batch is not None else all_unread
             not_read = look(kept_in.fetch(file, workspace)) if file else {}
-            left_out = unreadable_files(kept_in, context.partition_key, workspace)
+            left_out, not_proved = unreadable_files(kept_in, context.partition_key, workspace)
+            lost = _lost(context, kept_in, stores)
         kept_in.remove(scratch)
     if file:
         context.add_output_metadata(metadata, output_name="result")
         yield dg.Output(None, "result")
     else:  # nothing was due, so there is nothing new about the bucket
         context.log_event(dg.AssetObservation(ASSET, partition=context.partition_key, metadata=metadata))
-    yield from evaluations(context.partition_key, damaged, not_read, left_out)
+    yield from evaluations(context.partition_key, damaged, not_read, left_out, not_proved)
+    if lost is not None:
+        yield lost_evaluation(lost)
+
+
+def _lost(context: dg.OpExecutionContext, lake: Lake, stores: StoresResource) -> pa.Table | None:
+    """The bucket's lost objects; None if it has no term, or the run checked only objects that were named."""
+    bucket = stores.catalog.bucket(context.partition_key)
+    snapshot = in_force(lake, bucket.name)
+    if bucket.fixity_every is None or SELECTION in context.run.tags or snapshot is None:
+        return None
+    return lost_now(lake, bucket, snapshot)
 
 
 def _keep(
@@ -98,6 +113,8 @@ def _damage(
     settings = settings_of(bucket)
     if SELECTION in context.run.tags:
         return damage_after_some(lake, in_force(lake, bucket.name), settings, run_file, workspace)
+    if bucket.fixity_every is not None:  # the next rolling run needs the snapshot, and so does what is lost
+        return _damage_of_all(context, lake, stores)
     listed = inventory_file(bucket.name, Provenance.read(run_file).inventory_run_id)
     inventory = lake.fetch(listed, workspace)
     try:

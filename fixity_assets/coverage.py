@@ -1,7 +1,7 @@
 """How much of each bucket with a term (`fixity_every`) was checked within it, and what was not.
 
-One row for each bucket: objects, checked within the term, due, never checked, overdue, failing, damaged, left
-out, the oldest check, and when all will be checked at the speed of the last seven days.
+One row for each bucket: objects, checked within the term, due, never checked, overdue, failing, damaged,
+lost, left out, the oldest check, and when all will be checked at the speed of the last seven days.
 """
 
 import dagster as dg
@@ -14,10 +14,11 @@ from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, 
 from resources import CatalogResource, LakeResource
 
 NAME = "coverage"
-WITHIN_TERM, ALL_CHECKED, NO_DAMAGE, ALIVE, READABLE = (
+WITHIN_TERM, ALL_CHECKED, NO_DAMAGE, NOTHING_LOST, ALIVE, READABLE = (
     "within_term",
     "all_ever_checked",
     "no_known_damage",
+    "nothing_lost",
     "schedule_runs",
     "ledger_readable",
 )
@@ -27,6 +28,8 @@ _CHECKS = {
     ALL_CHECKED: "Every object was checked at least once. Only a warning, because new objects wait for their "
     "first check.",
     NO_DAMAGE: "No object is known to be damaged. This includes damage that a run found before it failed.",
+    NOTHING_LOST: "No object that was listed or checked before has vanished. Only a warning, unless one of "
+    "them was known to be damaged.",
     ALIVE: "Each bucket was listed, and had a rolling run within four of its intervals (two hours at least).",
     READABLE: "Every file of the ledger can be read, and the newest inventory is recent and plausible.",
 }
@@ -62,6 +65,7 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
             WITHIN_TERM: [f"{row.bucket}: {row.overdue:,} objects overdue" for row in rows if row.overdue],
             ALL_CHECKED: [f"{row.bucket}: {row.never:,} objects never checked" for row in rows if row.never],
             NO_DAMAGE: [f"{row.bucket}: {row.damaged:,} objects damaged" for row in rows if row.damaged],
+            NOTHING_LOST: [f"{row.bucket}: {row.lost:,} objects lost" for row in rows if row.lost],
             ALIVE: [*unlisted, *(f"{row.bucket}: {row.silence}" for row in rows if row.silence)],
             READABLE: [text for row in rows for text in row.ledger],
         }
@@ -77,6 +81,7 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
                     passed=not texts,
                     severity=dg.AssetCheckSeverity.WARN
                     if name == ALL_CHECKED
+                    or (name == NOTHING_LOST and not any(row.lost_damaged for row in rows))
                     else dg.AssetCheckSeverity.ERROR,
                     description="; ".join(texts) or None,
                     metadata={"objects": damage_table({row.bucket: row.damage for row in rows})}

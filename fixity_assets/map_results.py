@@ -106,7 +106,8 @@ def _log_checks(
         inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
         settings = settings_of(stores.catalog.bucket(bucket))
         damaged = damage_after(lake, settings, run_file, inventory, workspace)
-        log_evaluations(context, bucket, damaged, unread(run_file), unreadable_files(lake, bucket, workspace))
+        left_out, not_proved = unreadable_files(lake, bucket, workspace)
+        log_evaluations(context, bucket, damaged, unread(run_file), left_out, not_proved)
 
 
 def _checksums_event(lake: Lake, bucket: str, kept: Checksums, run: MapRun) -> dg.AssetMaterialization:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from fixity.humanize import printable
 from fixity_cli.shared import (
     STATUS_HELP,
     BucketArgument,
@@ -25,7 +26,12 @@ from fixity_cli.shared import (
     stop_verified,
 )
 
+if TYPE_CHECKING:
+    from fixity.catalog import Bucket
+    from fixity.lake import Lake
+
 verbs = typer.Typer()
+_SHOWN = 100
 
 ItemsOption = Annotated[int | None, typer.Option("--items", min=1, help="The largest number of objects.")]
 
@@ -94,17 +100,21 @@ def check_key(
     catalog: CatalogOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Check one object now, in all its listed versions, against what is expected of it."""
+    """Check one object now, in all its listed versions, against what is expected of it.
+
+    Status 1 also if one could not be read because it is gone, changed or archived.
+    """
     _roll(catalog, bucket, None, (key,), verbose)
 
 
 def _roll(
     catalog: Path | None, bucket: str, items: int | None, keys: tuple[str, ...], verbose: bool
 ) -> NoReturn:
+    from fixity.lake import open_lake
     from fixity_cli.runs import runner
     from jobs.names import ROLL_JOB, roll_config
 
-    loaded, _ = load_bucket(catalog, bucket)
+    loaded, settings = load_bucket(catalog, bucket)
     with runner(loaded, verbose) as runs:
         ended = runs.run(ROLL_JOB, bucket, roll_config(items, keys))
     say_errors(ended)
@@ -128,10 +138,34 @@ def _roll(
         typer.echo(f"The batch ended early: {said['cut_short']}")
     if said["dagster/row_count"]:
         typer.echo(f"Table: {said['table']}")
+    _say_lost(open_lake(loaded), settings)
     if not ended.success:
         say_red(ended)
         stop(ended)
+    # Of a key that was named, nobody wants to hear that it is verified when nobody read it.
+    if keys and said["skipped"]:
+        say_red(ended)
+        raise typer.Exit(Exit.NOT_VERIFIED)
     stop_verified(ended)
+
+
+def _say_lost(lake: Lake, bucket: Bucket) -> None:
+    """Print the first lost objects of a bucket on stderr, with when they were last seen and last right."""
+    from fixity.ledger.lost import lost_now
+    from fixity.ledger.snapshot import in_force
+
+    snapshot = in_force(lake, bucket.name)
+    if snapshot is None:
+        return
+    lost = lost_now(lake, bucket, snapshot)
+    for row in lost.slice(0, _SHOWN).to_pylist():
+        version = f" ({row['version_id']})" if row["version_id"] else ""
+        right = f"last right {row['good_at']}" if row["good_at"] else "never right before"
+        damaged = f", known to be damaged since {row['damaged_at']}" if row["damaged_at"] else ""
+        text = f"lost: {row['key']}{version} of {bucket.name}: last seen {row['last_seen']}, {right}{damaged}"
+        typer.echo(printable(text, 2000), err=True)
+    if lost.num_rows > _SHOWN:
+        typer.echo(f"… and {lost.num_rows - _SHOWN:,} more lost objects of {bucket.name}", err=True)
 
 
 @verbs.command(epilog=STATUS_HELP)
@@ -167,6 +201,7 @@ def coverage(catalog: CatalogOption = None) -> None:
                 "Overdue": row.overdue,
                 "Failing": row.failing,
                 "Damaged": row.damaged,
+                "Lost": row.lost,
                 "Archived": row.archived,
             },
         )
@@ -182,4 +217,5 @@ def coverage(catalog: CatalogOption = None) -> None:
         for said in row.ledger:
             typer.echo(said, err=True)
         say_damaged(damage_rows(bucket.name, row.damage))
+        _say_lost(lake, bucket)
     raise typer.Exit(Exit.NOT_VERIFIED if wrong else Exit.VERIFIED)

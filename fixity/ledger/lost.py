@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fixity.catalog import Bucket
 from fixity.clock import CLOCKS_DIFFER
@@ -48,6 +49,11 @@ def lost_now(lake: Lake, bucket: Bucket, snapshot: Snapshot) -> pa.Table:
         lost = rows.to_arrow_table().select(LOST.names).cast(LOST)
     keys = lost.column("key").to_pylist()
     return lost.filter(pa.array([not is_excluded(bucket, key) for key in keys], pa.bool_()))
+
+
+def known_damaged(lost: pa.Table) -> int:
+    """How many lost objects were known to be damaged before they were lost."""
+    return int(pc.sum(pc.is_valid(lost.column("damaged_at"))).as_py() or 0)
 
 
 def _timestamp(moment: datetime) -> str:

@@ -119,10 +119,11 @@ def _was_restored(lake: Lake, snapshot: Snapshot) -> bool:
         return bool(usable_files(lake, snapshot.bucket, left_out, workspace, thoroughly=True)[0])
 
 
-def unreadable_files(lake: Lake, bucket: str, workspace: Path) -> list[LeftOut]:
-    """The files of a bucket's ledger that cannot be read, or are no longer as they were folded.
+def unreadable_files(lake: Lake, bucket: str, workspace: Path) -> tuple[list[LeftOut], int]:
+    """The files of a bucket's ledger that cannot be read or proved, or are no longer as they were folded.
 
-    Files that are folded are not read again, but their proofs must be there. Raises LakeError.
+    Files that are folded are not read again, but their proofs must be there. Returns also how many files have
+    no proof, because an earlier version wrote them. Raises LakeError.
     """
     snapshot = in_force(lake, bucket)
     folded, doubted = (snapshot.folded, snapshot.left_out) if snapshot else ({}, {})
@@ -130,10 +131,12 @@ def unreadable_files(lake: Lake, bucket: str, workspace: Path) -> list[LeftOut]:
     new = [file for file in files if run_of(file.name) not in folded]
     _, left_out = usable_files(lake, bucket, new, workspace, doubted=doubted)
     left_out += changed_since_folded(files, folded)
-    if snapshot is not None:
-        proved = [file for file in files if run_of(file.name) in folded.keys() - snapshot.not_proved]
-        left_out += [
-            LeftOut(file.name, file.size, f"cannot be proved: {lost(file.name)}; restore it from a copy")
-            for file in without_proof(lake, bucket, proved)
-        ]
-    return left_out
+    proved = folded.keys() - (snapshot.not_proved if snapshot else ())
+    without = without_proof(lake, bucket, files)
+    left_out += [
+        LeftOut(file.name, file.size, f"cannot be proved: {lost(file.name)}; restore it from a copy")
+        for file in without
+        if run_of(file.name) in proved
+    ]
+    named = {each.name for each in left_out}
+    return left_out, sum(file.name not in named for file in without)

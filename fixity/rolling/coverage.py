@@ -14,6 +14,7 @@ from fixity.lake.database import open_database
 from fixity.ledger import ready
 from fixity.ledger.damage import Damage, damaged_now
 from fixity.ledger.fold import settings_of
+from fixity.ledger.lost import known_damaged, lost_now
 from fixity.ledger.views import view_now
 from fixity.rolling.lease import last_roll, leases
 
@@ -21,7 +22,7 @@ _SQL = Path(__file__).with_suffix(".sql")
 _GRACE = timedelta(days=1)
 _LISTED_WITHIN = timedelta(days=3)
 _WEEK = 7
-COUNTS = ("objects", "within_term", "due", "never", "overdue", "failing", "damaged", "archived")
+COUNTS = ("objects", "within_term", "due", "never", "overdue", "failing", "damaged", "archived", "lost")
 """The counts of a bucket's coverage, in the order in which they are shown."""
 
 
@@ -32,7 +33,8 @@ class BucketCoverage:
     objects: all that are listed: within_term + due + never + archived. within_term: checked within it.
     due: checked longer ago. never: never checked. overdue: of due and never, those whose term ended more
     than a day ago, a new object's beginning when it was first listed. failing: without a result lately.
-    damaged: those that are damaged. archived: left out. oldest, newest: the oldest and the
+    damaged: those that are damaged. lost: objects that vanished, not among the others; lost_damaged: those of
+    them that were known to be damaged. archived: left out. oldest, newest: the oldest and the
     newest last check. days_to_go: until all is checked at the speed of the last seven days; None without
     one. silent: hours since the last rolling run, None where it is not too long. ledger: files of the
     ledger that cannot be used, and other things that were left out, for people.
@@ -51,13 +53,16 @@ class BucketCoverage:
     newest: datetime | None
     days_to_go: float | None
     silent: float | None
+    lost: int
+    lost_damaged: int
     ledger: list[str] = field(default_factory=list)
     damage: list[Damage] = field(default_factory=list)
 
     @property
     def is_right(self) -> bool:
-        """Whether nothing is overdue, damaged or unreadable, and the schedule runs."""
-        return not (self.overdue or self.damaged or self.ledger or self.silence)
+        """Whether nothing is overdue, damaged (lost since or not) or unreadable, and the schedule runs."""
+        damaged = self.damaged or self.lost_damaged
+        return not (self.overdue or damaged or self.ledger or self.silence)
 
     @property
     def silence(self) -> str | None:
@@ -94,7 +99,8 @@ def bucket_coverage(
         ).fetchone()
     assert row is not None
     *counts, oldest, newest, in_a_week = row
-    figures = dict(zip(COUNTS, counts, strict=True))
+    lost = lost_now(lake, bucket, snapshot)
+    figures = dict(zip(COUNTS, [*counts, lost.num_rows], strict=True))
     # Objects that are newer than the inventory may be damaged too.
     damage = damaged_now(lake, snapshot)
     figures["damaged"] = max(figures["damaged"], len(damage))
@@ -107,6 +113,7 @@ def bucket_coverage(
         newest=newest,
         days_to_go=0.0 if not waiting else waiting * _WEEK / in_a_week if in_a_week else None,
         silent=_silent(lake, bucket, moment),
+        lost_damaged=known_damaged(lost),
         ledger=ledger,
         damage=damage,
     )

@@ -133,18 +133,33 @@ def within(due: pa.Table, limits: Limits) -> Batch:
 def find(lake: Lake, snapshot: Snapshot, keys: Sequence[str], workspace: Path) -> Batch:
     """The objects of these keys, all versions that are listed, due or not.
 
-    Raises NotInInventory naming the keys that the newest inventory does not have; LakeError.
+    Raises NotInInventory naming the keys that the newest inventory does not have, and when those that are
+    gone were last seen and last right; LakeError.
     """
     with open_database(workspace) as database:
         view_now(database, lake, snapshot, "objects", workspace)
-        found = database.execute(
-            "FROM now WHERE listed AND list_contains($keys, key) ORDER BY key, version_id",
-            {"keys": list(keys)},
+        known = database.execute(
+            "FROM now WHERE list_contains($keys, key) ORDER BY key, version_id", {"keys": list(keys)}
         ).to_arrow_table()
+    known = known.select(SNAPSHOT.names).cast(SNAPSHOT)
+    found = known.filter(known.column("listed"))
     missing = sorted(set(keys) - set(found.column("key").to_pylist()))
     if missing:
-        raise NotInInventory(
-            f"the newest inventory of '{snapshot.bucket}' has no {', '.join(map(repr, missing))}: "
-            f"if it is new, list the bucket first: fixity inventory {snapshot.bucket}"
+        raise NotInInventory("; ".join(_missing(snapshot.bucket, key, known) for key in missing))
+    return Batch(found)
+
+
+def _missing(bucket: str, key: str, known: pa.Table) -> str:
+    """A text about a key that is not listed."""
+    rows = known.filter(pc.equal(known.column("key"), key)).to_pylist()
+    if not rows:
+        return (
+            f"the newest inventory of '{bucket}' has no {key!r}: if it is new, list the bucket first: "
+            f"fixity inventory {bucket}"
         )
-    return Batch(found.select(SNAPSHOT.names).cast(SNAPSHOT))
+    seen, right = (
+        max(filter(None, (row[name] for row in rows for name in names)), default="never")
+        for names in (("last_listed_at", "verified_at"), ("good_at",))
+    )
+    damaged = "; its bytes were known to be damaged" if any(row["damaged_at"] for row in rows) else ""
+    return f"{key!r} is gone from '{bucket}': last seen {seen}, last right {right}{damaged}"

@@ -66,6 +66,7 @@ def test_batches_cover_a_bucket_and_silent_damage_is_found_with_since_when(
             "no_damage": True,
             "all_read": True,
             "ledger_readable": True,
+            "nothing_lost": True,
         }
         said = _metadata(result, "checksums")
         counts.append((said["succeeded"], said["registered"]))
@@ -73,7 +74,8 @@ def test_batches_cover_a_bucket_and_silent_damage_is_found_with_since_when(
     corrupt_object(seaweedfs, rolling.source, "key-3")
     rolling.s3.put_object(Bucket=rolling.source, Key="key-4", Body=b"lawfully replaced")
     result = rolling.run(instance, CHECKSUMS_JOB, PAIR)
-    assert _checks(result) == {"no_damage": False, "all_read": True, "ledger_readable": True}
+    red = [name for name, passed in _checks(result).items() if not passed]
+    assert red == ["no_damage"]
     (evaluation, *_) = result.get_asset_check_evaluations()
     (record,) = evaluation.metadata["objects"].value.records  # type: ignore[union-attr]
     assert record.data["key"] == "key-3" and record.data["expected"] != record.data["actual"]
@@ -85,6 +87,30 @@ def test_batches_cover_a_bucket_and_silent_damage_is_found_with_since_when(
     events = _metadata(rolling.run(instance, PREMIS_JOB, PAIR), "premis_events")
     assert (events["dagster/row_count"], events["ledger_files"]) == (12, 3)
     assert _metadata(rolling.run(instance, PREMIS_JOB, PAIR), "premis_events")["dagster/row_count"] == 0
+
+
+def test_objects_that_vanish_are_a_warning_and_an_error_where_they_were_known_to_be_damaged(
+    rolling: Platform, instance: dg.DagsterInstance, seaweedfs: SeaweedFS
+) -> None:
+    for key in ("deleted", "damaged", "stays"):
+        rolling.put(key)
+    rolling.run(instance, INVENTORY_JOB, PAIR)
+    assert all(_checks(rolling.run(instance, ROLL_JOB, PAIR)).values())
+    for key, severity in (("deleted", "WARN"), ("damaged", "ERROR")):
+        if key == "damaged":
+            corrupt_object(seaweedfs, rolling.source, key)
+            rolling.run(instance, CHECKSUMS_JOB, PAIR)
+        rolling.s3.delete_object(Bucket=rolling.source, Key=key)
+        rolling.run(instance, INVENTORY_JOB, PAIR)
+        for job in (ROLL_JOB, CHECKSUMS_JOB):
+            evaluations = rolling.run(instance, job, PAIR).get_asset_check_evaluations()
+            (check,) = [each for each in evaluations if not each.passed]
+            assert (check.check_name, check.severity.value) == ("nothing_lost", severity)
+            assert key in {row.data["key"] for row in check.metadata["objects"].value.records}  # type: ignore[union-attr]
+        covered = _coverage(rolling, instance).get_asset_check_evaluations()
+        (check,) = [each for each in covered if not each.passed]
+        assert (check.check_name, check.severity.value) == ("nothing_lost", severity)
+    assert check.description == f"{PAIR}: 2 objects lost"
 
 
 def test_a_rolling_run_counts_as_a_materialization_of_checksums_only_where_it_checked_something(
@@ -144,8 +170,8 @@ def test_a_read_that_fails_is_no_damage_and_is_due_again_within_the_hour(
     rolling.run(instance, INVENTORY_JOB, PAIR)
     result = rolling.run(instance, ROLL_JOB, PAIR)
     assert _metadata(result, "checksums")["failed"] == 1
-    assert _checks(result) == {"no_damage": True, "all_read": False, "ledger_readable": True}
-    (_, all_read, _) = result.get_asset_check_evaluations()
+    assert [name for name, passed in _checks(result).items() if not passed] == ["all_read"]
+    (_, all_read, *_) = result.get_asset_check_evaluations()
     assert all_read.description == "AccessDenied: 1"
     covered = _metadata(_coverage(rolling, instance), "coverage")
     assert (covered["never"], covered["failing"], covered["damaged"]) == (1, 1, 0)

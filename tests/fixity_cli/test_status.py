@@ -88,3 +88,17 @@ def test_records_of_runs_that_cannot_be_kept_are_no_bug(pair: Path) -> None:
     done = fixity(pair, "inventory", "a")
     assert done.returncode == 3 and f"Dagster cannot keep its runs in {pair / 'home'}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_key_that_is_gone_is_not_verified_and_what_a_bucket_lost_is_named(pair: Path) -> None:
+    for verb in ("inventory", "roll"):
+        assert fixity(pair, verb, "a").returncode == 0
+    (pair / "a" / "right").unlink()
+    lost = "lost: right of a: last seen 20"
+    done = fixity(pair, "check", "a", "right")
+    assert done.returncode == 1 and lost in done.stderr and ", last right 20" in done.stderr
+    assert fixity(pair, "inventory", "a").returncode == 0
+    done = fixity(pair, "check", "a", "right")
+    assert done.returncode == 3 and "'right' is gone from 'a': last seen 20" in done.stderr
+    covered = fixity(pair, "coverage")
+    assert "Lost:               1" in covered.stdout and lost in covered.stderr

@@ -1,6 +1,6 @@
-"""Exports of PREMIS events: for each file of the ledger once, and of a choice of events on demand.
+"""Exports of PREMIS events: for each check and each lost object once, and of a choice of events on demand.
 
-    premis/<bucket>/<run id>.parquet    the events of the ledger's files that had none before
+    premis/<bucket>/<run id>.parquet    the events of the ledger's files and lost objects that had none before
     premis/<bucket>/<run id>.xml        the same, as PREMIS 3
     premis/<bucket>/EXPORTED.json       which files of the ledger each export has the events of
 
@@ -38,10 +38,8 @@ from fixity.ledger import Snapshot, ready, usable_files
 from fixity.ledger.files import ledger_files, run_of
 from fixity.ledger.fold import settings_of
 from fixity.ledger.views import view_now
+from fixity.reports.premis.deletions import NAMESPACE, deletions
 from fixity.tables import CHECKSUMS, SOFTWARE, naming_the_unreadable
-
-NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://id.fixity/premis/event")
-"""The namespace of the events' identifiers; another one would change all of them."""
 
 _EVENTS = Path(__file__).with_name("events.sql")
 _XML = Path(__file__).with_name("xml.sql")
@@ -73,7 +71,7 @@ _LEDGER_FILES = b"ledger_files"
 _NOTE = "EXPORTED.json"
 # DuckDB itself writes the events: with another Parquet writer they take twice as long.
 _COPY = """
-    COPY ({events}) TO {file} (
+    COPY (({events}) UNION ALL BY NAME FROM deletions) TO {file} (
         FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {row_group},
         KV_METADATA {{ledger_files: {ledger_files}}}
     )
@@ -119,14 +117,13 @@ def export_events(
     with lake.workspace() as workspace:
         exports = _exports(lake, folder, workspace)
         _complete(lake, folder, exports, workspace)
-        files = _without_events(lake, bucket.name, exports)
-        if not files:
+        if not ledger_files(lake, bucket.name):
             return Exported(0, 0)
         snapshot = ready(lake, bucket.name, settings_of(bucket), run_id, now, log)
-        parquet, usable = _events(lake, bucket, snapshot, files, workspace, now())
-        if not usable:
-            return Exported(0, 0)
+        parquet, usable = _events(lake, bucket, snapshot, exports, workspace, now())
         events = int(pq.read_metadata(parquet).num_rows)
+        if not (usable or events):
+            return Exported(0, 0)
         xml = workspace / "events.xml"
         with xml.open("wb") as out:
             _write_xml([parquet], out, workspace)
@@ -160,8 +157,7 @@ def print_events(
     with lake.workspace() as workspace:
         exports = _exports(lake, folder, workspace)
         kept = [lake.fetch(f"{folder}{name}.parquet", workspace) for name in exports]
-        files = _without_events(lake, bucket.name, exports)
-        new, _ = _events(lake, bucket, snapshot, files, workspace, now())
+        new, _ = _events(lake, bucket, snapshot, exports, workspace, now())
         with naming_the_unreadable(*kept):
             _write_xml([*kept, new], out, workspace, choice)
 
@@ -206,11 +202,14 @@ def _events(
     lake: Lake,
     bucket: Bucket,
     snapshot: Snapshot,
-    files: list[LakeFile],
+    exports: dict[str, list[str]],
     workspace: Path,
     now: datetime,
 ) -> tuple[Path, list[str]]:
-    """The events as a local Parquet file, and the runs whose files of the ledger they come from."""
+    """The events that no export has as a local Parquet file, and the runs whose checks they are of."""
+    files = _without_events(lake, bucket.name, exports)
+    kept = (lake.fetch(f"{premis_folder(bucket.name)}{name}.parquet", workspace) for name in exports)
+    gone = deletions(lake, bucket, snapshot, kept, _place(bucket))
     usable, _ = usable_files(lake, bucket.name, files, workspace, doubted=snapshot.left_out)
     runs = [run_of(each.name) for each in usable]
     made = pa.table(
@@ -224,6 +223,7 @@ def _events(
         view_now(database, lake, snapshot, "objects", workspace)
         view(database, "checks", [each.path for each in usable], CHECKSUMS)
         database.register("made", made)
+        database.register("deletions", gone)
         database.execute(
             _COPY.format(
                 events=_EVENTS.read_text(encoding="utf-8"),

@@ -6,13 +6,20 @@ SELECT concat(
     '<event><eventIdentifier><eventIdentifierType>UUID</eventIdentifierType><eventIdentifierValue>',
     event_id,
     '</eventIdentifierValue></eventIdentifier><eventType authority="eventType"'
-    ' valueURI="http://id.loc.gov/vocabulary/preservation/eventType/fix">fixity check</eventType><eventDateTime>',
+    ' valueURI="http://id.loc.gov/vocabulary/preservation/eventType/',
+    event_type[1:3],
+    '">',
+    event_type,
+    '</eventType><eventDateTime>',
     strftime(event_datetime AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ'),
-    '</eventDateTime><eventDetailInformation><eventDetail>'
-    'Fixity check against registered checksum; evidence: ',
-    coalesce(evidence, 'none'),
-    '; bytes read: ',
-    bytes_read,
+    '</eventDateTime><eventDetailInformation><eventDetail>',
+    CASE
+        WHEN event_type = 'deletion' THEN 'Deletion observed'
+        ELSE concat(
+            'Fixity check against registered checksum; evidence: ', coalesce(evidence, 'none'), '; bytes read: ',
+            bytes_read
+        )
+    END,
     '; run: ',
     replace(replace(run_id, '&', '&amp;'), '<', '&lt;'),
     '</eventDetail></eventDetailInformation><eventOutcomeInformation><eventOutcome authority="eventOutcome"'

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.buckets import ListedObject, ObjectUnreadable, Sink
+from fixity.buckets import DELETED, ListedObject, ObjectSkipped, ObjectUnreadable, Sink
 from fixity.lake import LocalLake
 from fixity.ledger import Settings, Snapshot, ready
 from fixity.ledger.damage import Damage, damaged_now
@@ -45,6 +45,8 @@ class Archive(MemoryStore):
         self.objects[key, None] = item, body
 
     def read(self, item: ListedObject, sink: Sink) -> None:
+        if (item.key, item.version_id) not in self.objects:
+            raise ObjectSkipped(DELETED, "it was deleted")
         if item.key in self.unreadable:
             raise ObjectUnreadable("ReadError", "a broken disk")
         if item.key in self.bytes_now and self.objects[item.key, item.version_id][0] == item:

@@ -20,7 +20,7 @@ from lxml import etree
 from fixity.buckets import ListedObject, ObjectUnreadable, Sink
 from fixity.catalog import Bucket
 from fixity.reports.premis import Choice, export_events, print_events
-from fixity.reports.premis.export import NAMESPACE
+from fixity.reports.premis.deletions import NAMESPACE
 from fixity.tables import Provenance
 from tests.fixity.rolling.support import Archive, Rolling, keep_ingest
 from tests.fixity.support import inventory_and_checks, keep_table, sha256
