@@ -27,6 +27,7 @@ from fixity.ingest.records.record import Record
 from fixity.lake import Lake
 from fixity.lake.csv_files import Row, csv_line, read_rows
 from fixity.lake.paths import expected_folder
+from fixity.tables import TableUnreadable
 
 _BY_LENGTH: dict[int, Algorithm] = {32: "MD5", 40: "SHA1", 64: "SHA256", 128: "SHA512"}
 _HERE = re.compile(r"^(\./+)+")  # how tools name files below the folder that they run in
@@ -133,11 +134,17 @@ def keep_given(
 def given_records(lake: Lake, bucket: str, workspace: Path) -> Iterator[Record]:
     """All records ever given for a bucket. One that cannot be read is a record with a problem.
 
-    It has the key of its object where that can be read, else the name and line of its file. Raises LakeError.
+    It has the key of its object where that can be read, else the name and line of its file. A file that has
+    changed since it was kept is one such record. Raises LakeError.
     """
     for file in lake.list(expected_folder(bucket)):
+        try:
+            kept = lake.fetch(file.name, workspace)
+        except TableUnreadable as error:
+            yield Record(file.name, None, None, None, "api", file.name, str(error))
+            continue
         # Earlier versions ended lines in LF as well, but did not quote a CR.
-        with lake.fetch(file.name, workspace).open(newline="\n", encoding="utf-8") as text:
+        with kept.open(newline="\n", encoding="utf-8") as text:
             for row in read_rows(text, cr_is_text=True)[1]:
                 where = f"{file.name}, line {row.line}"
                 try:

@@ -300,11 +300,25 @@ def test_a_kept_record_that_cannot_be_read_is_named_with_its_line_and_blocks_no_
     tmp_path: Path, kept: str | bytes, key: str | None, where: int
 ) -> None:
     lake = LocalLake(tmp_path)
-    lake.put_text("expected/b/0.csv", "")
-    (tmp_path / "expected/b/0.csv").write_bytes(kept if isinstance(kept, bytes) else kept.encode())
+    file = tmp_path / "expected/b/0.csv"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(kept if isinstance(kept, bytes) else kept.encode())  # of an earlier version: no proof
     keep_given(lake, "b", [Record("c", None, "MD5", MD5, "api", "list")])
     records = list(given_records(lake, "b", tmp_path))
     assert records[-1].checksum == MD5
     (problem,) = [record for record in records if record.problem]
     place = f"expected/b/0.csv, line {where}"
     assert (problem.key, problem.checksum, problem.recorded_in) == (key or place, None, place)
+
+
+def test_a_kept_file_that_has_changed_since_is_one_record_with_a_problem_and_blocks_no_other(
+    tmp_path: Path,
+) -> None:
+    lake = LocalLake(tmp_path)
+    changed = tmp_path / keep_given(lake, "b", [Record("a", None, "MD5", MD5, "api", "list")])
+    keep_given(lake, "b", [Record("c", None, "MD5", MD5, "api", "list")])
+    changed.write_bytes(changed.read_bytes().replace(b"a,,", b"b,,"))
+    records = {record.key: record.problem for record in given_records(lake, "b", tmp_path)}
+    problem = records.pop(changed.relative_to(tmp_path).as_posix())
+    assert problem is not None and "their SHA-256 is another one" in problem
+    assert records == {"c": None}
