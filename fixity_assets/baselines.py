@@ -3,8 +3,8 @@
 Given by hand (`api`), in a BagIt manifest or OCFL inventory in the bucket (`manifest`), in the tag
 `computed-<algorithm>` (`object-tagging`), in the user's metadata `<algorithm>` (`object-metadata`), stored by
 S3 for the whole object (`s3-checksum`), or the ETag if it is an MD5 (`object-etag`). The catalog may name the
-kinds to look for (`records_in`); if not, tags are asked for only where there are signs of them. One row for
-each record, sorted by key; a record that cannot be read or understood is a row with the reason. An object
+kinds to look for (`records_in`); if not, HEAD and tags are asked only where there are signs of them. One row
+for each record, sorted by key; a record that cannot be read or understood is a row with the reason. An object
 that was to be checked and does not exist is a row, too. The lake keeps the table as
 `baselines/<bucket>/<run id>.parquet`, with the id of the run's first attempt. Re-executing a failed run
 continues after the last part that it kept.

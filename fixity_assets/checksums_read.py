@@ -179,5 +179,6 @@ def hash_objects(
                 stores.catalog.bucket(bucket).chunk_size,
                 progress.hashing(context, bucket, plan, shard),
                 context.log.info,
+                is_md5=stores.etag_is_md5(bucket),
             )
             hash_shard(reading, kept_in, scratch, plan, shard, context.run.run_id)

@@ -3,18 +3,22 @@
 Queues, S3 Control and map results do not belong here; each has a module of its own.
 """
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
-from fixity.buckets import DEFAULT_CONCURRENCY, BucketReader, open_bucket
+from fixity.buckets import DEFAULT_CONCURRENCY, BucketReader, ObjectError, open_bucket
 from fixity.catalog import Bucket, Catalog, CatalogError, Pair, load_catalog
 from fixity.lake import Lake, open_lake
 from fixity.ledger.bucket_run import BucketRun
+
+if TYPE_CHECKING:
+    from fixity.buckets.s3.attributes import Attributes
 
 
 @lru_cache(maxsize=8)
@@ -70,6 +74,24 @@ class StoresResource(dg.ConfigurableResource):
             open_bucket(self.catalog.catalog, self.catalog.bucket(bucket), share=self.processes)
         ) as store:
             yield store
+
+    def etag_is_md5(self, bucket: str) -> Callable[[str, str | None], bool]:
+        """Asks HEAD whether the ETag of an object (key, version) is an MD5; True if it does not say."""
+
+        @cache
+        def attributes() -> Attributes | None:
+            # boto3 takes a third of a second to import, and hardly ever is an object asked about.
+            from fixity.buckets.s3.attributes import open_attributes
+
+            return open_attributes(self.catalog.catalog, self.catalog.bucket(bucket))
+
+        def ask(key: str, version_id: str | None) -> bool:
+            opened = attributes()
+            with suppress(ObjectError):
+                return opened is None or opened.head(key, version_id).md5 is not None
+            return True
+
+        return ask
 
     def threads(self, bucket: str) -> int:
         """How many objects of a bucket one process reads at once."""

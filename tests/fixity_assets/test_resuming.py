@@ -269,6 +269,8 @@ def test_an_ingest_that_failed_among_the_records_asks_for_no_record_a_second_tim
     platform: Platform, local: dg.DagsterInstance, faulty: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fixity.ingest.records.collect.PART_OBJECTS", 4)
+    platform.bucket_settings["records_in"] = ["object-tagging"]
+    monkeypatch.setenv("FIXITY_CATALOG", str(platform.file))
 
     def tags_asked_for() -> list[str]:
         return sorted(str(seen.key) for seen in faulty.gets() if seen.path.endswith("?tagging"))

@@ -98,6 +98,10 @@ class Attributes:
             raise ObjectSkipped(CHANGED, "the object was overwritten since it was listed")
         return head
 
+    def md5_in(self, etag: str | None) -> str | None:
+        """The MD5 that a listed ETag is by its form, None if it is none. HEAD alone tells the encryption."""
+        return etag.lower() if etag and self._etag_is_md5 and _MD5.fullmatch(etag) else None
+
     def tags(self, key: str, version_id: str | None = None) -> dict[str, str]:
         """An object's tags. Raises ObjectUnreadable, ObjectSkipped, BucketUnreachable."""
         with self._errors(key):

@@ -6,7 +6,7 @@ became unreachable. Which rows are read does not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from fixity.catalog import Algorithm
 from fixity.engines.stream.engine import Check
 from fixity.lake import Lake, LakeError
-from fixity.ledger.judge import judged
+from fixity.ledger.judge import judged_by_md5
 from fixity.tables import (
     CHECKSUMS,
     FAILED,
@@ -61,8 +61,8 @@ class PartOfShard:
                 part.checks = self.checks[first : first + 1 + len(others)]
                 yield first, part
 
-    def table(self, algorithm: Algorithm, run_id: str) -> pa.Table:
-        """The checks, once none is missing."""
+    def table(self, algorithm: Algorithm, run_id: str, is_md5: Callable[[str, str | None], bool]) -> pa.Table:
+        """The checks, once none is missing. Arguments: `is_md5` as for `judged_by_md5`."""
         columns = {name: self.rows.column(name) for name in LISTED_COLUMNS}
         count = self.rows.num_rows
         for name in ("checksum", "status", "error_code", "error_message", "bytes_read", "checked_at"):
@@ -77,7 +77,8 @@ class PartOfShard:
         others = [list(check.others.items()) or None if check else None for check in self.checks]
         columns["other_checksums"] = pa.array(others, CHECKSUMS.field("other_checksums").type)
         expected = self.rows.column("expectations") if "expectations" in self.rows.column_names else None
-        return judged(pa.table(columns), expected).replace_schema_metadata({_SOFTWARE: this_software()})
+        table = judged_by_md5(pa.table(columns), expected, is_md5)
+        return table.replace_schema_metadata({_SOFTWARE: this_software()})
 
     def others(self, own: Algorithm) -> list[tuple[Algorithm, ...]]:
         """For each row, the algorithms of its expected checksums, if any is not the bucket's `own`."""

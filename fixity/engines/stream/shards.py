@@ -129,7 +129,8 @@ class Reading:
 
     store: the open bucket. threads: objects read at once. chunk_size: in bytes; a larger object keeps the
     state of its digest after each chunk. progress: called after each object. log: gets messages for people.
-    now: returns the time in UTC.
+    now: returns the time in UTC. is_md5: whether the ETag of an object (key, version) is an MD5; asked only
+    of objects that nothing but their ETag says to be wrong.
     """
 
     store: BucketReader
@@ -138,6 +139,7 @@ class Reading:
     progress: Callable[[Progress], None] = lambda progress: None
     log: Callable[[str], None] = lambda text: None
     now: Callable[[], datetime] = utc_now
+    is_md5: Callable[[str, str | None], bool] = lambda key, version_id: True
 
 
 def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Shard, run_id: str) -> None:
@@ -174,7 +176,7 @@ def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Sh
 
         def keep(first: int, part: PartOfShard) -> None:
             file = workspace / "part.parquet"
-            pq.write_table(part.table(plan.algorithm, run_id), file)
+            pq.write_table(part.table(plan.algorithm, run_id, reading.is_md5), file)
             lake.put(part_file(parts_to, shard.first + first), file, replace=True)
 
         def items() -> Iterator[tuple[int, ListedObject]]:

@@ -17,16 +17,23 @@ TAG = "computed-"
 
 
 def attribute_records(
-    attributes: Attributes, item: ListedObject, wanted: Collection[Source] = OF_OBJECTS, ask_tags: bool = True
+    attributes: Attributes,
+    item: ListedObject,
+    wanted: Collection[Source] = OF_OBJECTS,
+    ask_tags: bool = True,
+    ask_head: bool = True,
 ) -> list[Record]:
     """The records in an object's tags, metadata, stored checksum and ETag.
 
-    Arguments: `wanted` kinds of records; `ask_tags`, False to ask for tags only where HEAD counts some.
+    Arguments: `wanted` kinds of records; `ask_tags`, False to ask for tags only where HEAD counts some;
+    `ask_head`, False to take the ETag from the listing.
     If a request fails, the result is a record with a problem: there may be a record that could not be read.
     Raises ObjectSkipped (changed or gone since it was listed), BucketUnreachable.
     """
     records: list[Record] = []
-    if {*wanted} != {"object-tagging"}:
+    if not ask_head:
+        records += from_listing(attributes, item)
+    elif {*wanted} != {"object-tagging"}:
         try:
             head = attributes.head(item.key, item.version_id, item.etag)
             records += (record for record in from_head(item, head) if record.source in wanted)
@@ -54,6 +61,27 @@ def has_tag_records(attributes: Attributes, item: ListedObject) -> bool:
         return False
     except ObjectUnreadable:
         return True
+
+
+def head_says_more(attributes: Attributes, item: ListedObject, stored: bool) -> bool:
+    """Whether HEAD tells more records of an object than its listing, or may do so: it failed.
+
+    Arguments: `stored`, whether the listing says that S3 stores a checksum. Raises BucketUnreachable.
+    """
+    try:
+        head = attributes.head(item.key, item.version_id, item.etag)
+    except ObjectSkipped:
+        return False
+    except ObjectUnreadable:
+        return True
+    found = [record for record in from_head(item, head) if not (stored and record.source == "s3-checksum")]
+    return head.tags > 0 or found != from_listing(attributes, item)
+
+
+def from_listing(attributes: Attributes, item: ListedObject) -> list[Record]:
+    """The ETag, where it has the form of an MD5."""
+    md5 = attributes.md5_in(item.etag)
+    return [Record(item.key, item.version_id, "MD5", md5, "object-etag", "ETag")] if md5 else []
 
 
 def from_tags(item: ListedObject, tags: dict[str, str]) -> Iterator[Record]:

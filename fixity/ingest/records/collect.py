@@ -11,17 +11,16 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
-from math import isqrt
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.buckets import BucketReader, ListedObject, listed_objects
+from fixity.buckets import BucketReader, ListedObject
 from fixity.buckets.s3.attributes import Attributes
 from fixity.catalog import Algorithm
-from fixity.ingest.records.attributes import attribute_records, has_tag_records
 from fixity.ingest.records.by_hand import given_records
+from fixity.ingest.records.looking import Look, Stored, listed_in, looking
 from fixity.ingest.records.manifests import (
     MANIFEST_NAMES,
     find_manifests,
@@ -41,7 +40,6 @@ from fixity.tables import BASELINES, Provenance, naming_the_unreadable
 
 _SQL = Path(__file__).with_suffix(".sql")
 _BATCH = 10_000  # records in memory at a time
-_SAMPLE = 100  # objects, the most that are asked for tags to see if there are records in them
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Gathering:
     name: in the catalog. attributes: None for a store that has none. threads: requests at once.
     algorithm: the bucket's own, which comes first among records of one kind. log: gets messages for people.
     records_in: the kinds of the objects' own records to look for, as in the catalog; None for all, but then
-    tags are asked for only where there are signs of records in them.
+    HEAD and tags are asked for only where there are signs that they tell more than the listing.
     """
 
     name: str
@@ -121,11 +119,11 @@ def take_baselines(
                 writer.write_table(records_table(batch, preferred))
 
         write(given_records(lake, gathering.name, workspace))
-        look = _look(gathering, objects.listed, before, workspace, pool)
-        for items in _items(objects.listed):
+        look = _look(gathering, objects.listed, before, pool)
+        for items, stored in _items(objects.listed):
             of_manifests += [item for item in items if item.is_latest and is_of_manifest(item.key)]
             if look is not None:
-                writer.write_table(parts.records(look, done, items, pool))
+                writer.write_table(parts.records(partial(look, stored), done, items, pool))
             done += len(items)
             progress(done)
         if not objects.everything:
@@ -135,53 +133,11 @@ def take_baselines(
     return _table(found, objects, before, store, workspace)
 
 
-def _look(
-    gathering: Gathering, listed: Path, before: Path | None, workspace: Path, threads: Executor
-) -> Callable[[ListedObject], list[Record]] | None:
-    """Asks for an object's own records; None if there are none to look for.
-
-    Arguments: `before`, the records of the last look. Raises BucketUnreachable, TableUnreadable.
-    """
-    attributes, wanted = gathering.attributes, gathering.records_in
-    if attributes is None or wanted == ():
+def _look(gathering: Gathering, listed: Path, before: Path | None, threads: Executor) -> Look | None:
+    """How objects are asked for records of their own; None if there are none to look for."""
+    if gathering.attributes is None or gathering.records_in == ():
         return None
-    if wanted is not None:
-        return partial(attribute_records, attributes, wanted=wanted)
-    sample = _sample(listed, workspace)
-    has_some = partial(has_tag_records, attributes)
-    ask_tags = _tags_were_seen(before) or any(threads.map(has_some, sample))
-    if not ask_tags and sample:
-        gathering.log(
-            f"{gathering.name}: no records in the tags of {len(sample):,} objects, spread over the bucket. "
-            "Others are asked for tags only if the store says that they have some. To ask for all, name "
-            "object-tagging in `records_in`."
-        )
-    return partial(attribute_records, attributes, ask_tags=ask_tags)
-
-
-def _sample(listed: Path, workspace: Path) -> list[ListedObject]:
-    """A few objects, spread over an inventory: of a small one many, of a large one 100."""
-    rows = pq.read_metadata(listed).num_rows
-    count = min(rows, isqrt(rows) + 1, _SAMPLE)
-    places = [rows * number // count for number in range(count)]
-    columns = ", ".join(ListedObject.__slots__)
-    with open_database(workspace) as database:
-        found = database.execute(
-            f"SELECT {columns} FROM read_parquet(?) WHERE file_row_number IN (SELECT unnest(?))",
-            [str(listed), places],
-        )
-        return list(listed_objects(found.to_arrow_table()))
-
-
-def _tags_were_seen(before: Path | None) -> bool:
-    """Whether the last look found records in tags."""
-    if before is None:
-        return False
-    with naming_the_unreadable(before):
-        seen = pq.read_table(
-            before, columns=["recorded_as"], filters=[("recorded_as", "=", "object-tagging")]
-        )
-    return bool(seen.num_rows)
+    return looking(gathering.attributes, gathering.records_in, listed, before, threads, gathering.log)
 
 
 def _last_look(lake: Lake, bucket: str, objects: Objects, workspace: Path) -> Path | None:
@@ -243,7 +199,7 @@ def _manifests_around(
     those where the last look found their records."""
     folders = {
         key[: place + 1]
-        for items in _items(objects)
+        for items, _ in _items(objects)
         for key in (item.key for item in items)
         for place, letter in enumerate(key)
         if letter == "/"
@@ -271,7 +227,7 @@ def _places_of(objects: Path, before: Path | None, workspace: Path) -> list[str]
         ]
 
 
-def _items(objects: Path) -> Iterator[list[ListedObject]]:
+def _items(objects: Path) -> Iterator[tuple[list[ListedObject], Stored]]:
     with pq.ParquetFile(objects) as table:
-        for batch in table.iter_batches(PART_OBJECTS, columns=list(ListedObject.__slots__)):
-            yield list(listed_objects(batch))
+        for batch in table.iter_batches(PART_OBJECTS):
+            yield listed_in(batch)

@@ -22,6 +22,7 @@ from fixity.buckets.s3.attributes import Attributes
 from fixity.catalog import Algorithm, Store
 from fixity.catalog.clients import s3_client
 from fixity.ingest.records import Gathering, Objects, take_baselines
+from fixity.ingest.records.attributes import OF_OBJECTS
 from fixity.ingest.records.parts import gathered_scratch
 from fixity.ingest.records.record import Source
 from fixity.lake import LocalLake
@@ -43,7 +44,7 @@ def gather(
     folder: Path,
     inventory: str,
     preferred: Algorithm = "SHA256",
-    records_in: tuple[Source, ...] | None = None,
+    records_in: tuple[Source, ...] | None = OF_OBJECTS,
 ) -> tuple[list[tuple[object, ...]], list[str]]:
     """Gather the records of a bucket, parts of five objects; gives them, and what was said."""
     lake = LocalLake(folder)
@@ -189,8 +190,16 @@ def untagged(s3: S3Client, make_bucket: MakeBucket, faulty_proxy: FaultyProxy, t
     return Untagged(s3, make_bucket(), faulty_proxy, tmp_path / "lake")
 
 
-def test_only_a_sample_and_objects_that_have_tags_are_asked_for_tags(untagged: Untagged) -> None:
-    assert untagged.requests() == (60, 8 + 1, ["k01"])
+def test_only_a_sample_is_asked_where_it_has_no_more_records_than_the_listing(untagged: Untagged) -> None:
+    assert untagged.requests() == (8, 8, [])
+
+
+def test_where_head_tells_more_of_one_object_of_the_sample_all_are_asked_and_those_with_tags_for_them(
+    untagged: Untagged, s3: S3Client
+) -> None:
+    s3.put_object(Bucket=untagged.name, Key="k07", Body=b"1", Metadata={"md5": MD5})
+    untagged.inventory = untagged.take_inventory("with metadata")
+    assert untagged.requests() == (8 + 60, 8 + 1, ["k01"])
 
 
 @pytest.mark.parametrize(
@@ -213,14 +222,14 @@ def test_where_the_last_run_found_records_in_tags_all_are_asked_for_them(untagge
         row = {"key": "k01", "listed": True, "recorded_as": "object-tagging", "recorded_in": "tag", "rank": 0}
         pq.write_table(pa.Table.from_pylist([row], listed.attach(BASELINES)), workspace / "before.parquet")
         untagged.lake.put(baselines_file("b", "before"), workspace / "before.parquet")
-    assert untagged.requests() == (60, 60, ["k01"])
+    assert untagged.requests() == (8, 8 + 60, ["k01"])
 
 
 def test_where_the_tags_of_a_sample_cannot_be_read_all_are_asked_for_them(untagged: Untagged) -> None:
     untagged.lake.remove(SCRATCH)
     untagged.proxy.forget()
     untagged.proxy.fault(faults.Refuse(403, code="AccessDenied", times=None), key="k00")
-    untagged.gather()
+    gather(untagged.proxy.endpoint_url, untagged.name, untagged.folder, untagged.inventory, records_in=None)
     assert {str(seen.key) for seen in untagged.proxy.requests if seen.method == "GET" and seen.key} == {
         f"k{number:02}" for number in range(60)
     }

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixity.ledger.judge import EXPECTATIONS, STRENGTH_SQL, judged, strength
+from fixity.ledger.judge import EXPECTATIONS, STRENGTH_SQL, judged, judged_by_md5, strength
 from fixity.tables import CHECKSUMS
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -212,3 +212,20 @@ def test_many_rows_are_judged_as_each_by_itself(
             right = digests[first["algorithm"]] == first["checksum"]
             assert word == ("matched" if right else "differs")
             assert (source, algorithm) == (first["source"], first["algorithm"])
+
+
+@pytest.mark.parametrize("is_md5", [True, False])
+def test_an_etag_that_alone_says_that_bytes_are_wrong_is_asked_about(is_md5: bool) -> None:
+    rows = pa.Table.from_pylist(
+        [check("bb", {"MD5": md5}, key=key) for key, md5 in (("a", "1"), ("b", "0"))], CHECKSUMS
+    ).drop_columns(["verdict", "expected", "expected_algorithm", "expected_from"])
+    etag = [expected("MD5", "0", "object-etag")]
+    asked: list[str] = []
+
+    def ask(key: str, version_id: str | None) -> bool:
+        asked.append(key)
+        return is_md5
+
+    found = judged_by_md5(rows, pa.chunked_array([pa.array([etag, etag], EXPECTATIONS.type)]), ask)
+    assert asked == ["a"]
+    assert found.column("verdict").to_pylist() == ["differs" if is_md5 else "registered", "matched"]
