@@ -19,7 +19,13 @@ SELECT
     'streamed' AS evidence,
     TIMESTAMPTZ '2026-03-01 00:00:00+00' + to_microseconds(i * 1234 + $side * 567) AS checked_at,
     'b2f1c0de-0000-4000-8000-000000000000' AS run_id,
-    true AS is_latest
+    true AS is_latest,
+    NULL::VARCHAR AS expected,
+    NULL::VARCHAR AS expected_algorithm,
+    NULL::VARCHAR AS expected_from,
+    CASE WHEN failed THEN 'not_compared' ELSE 'registered' END AS verdict,
+    1::INTEGER AS reads,
+    NULL::MAP(VARCHAR, VARCHAR) AS other_checksums
 FROM (
     SELECT
         i,
