@@ -6,6 +6,7 @@ Such objects stay in the inventory, and no other object is affected. Reading the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import groupby
 
 import pyarrow as pa
@@ -13,12 +14,13 @@ import pyarrow.compute as pc
 
 from fixity.buckets import ListedObject, listed_objects
 from fixity.buckets.base import LISTED_TWICE, NOT_UTF8, one_of
+from fixity.clock import EPOCH
 from fixity.humanize import printable
 
 _KINDS = {
     "repeated": "entries of the listing that repeat an object, which counts once",
     "contradictory": "objects listed more than once with different data, which cannot be checked",
-    "currents": "objects listed with more than one current version, which no report by key can compare",
+    "currents": "objects listed with more than one current version; the newest counts as current",
     "timeless": "objects listed without a usable time of change, which is unknown",
     "nameless": "objects with a name that is not UTF-8, which cannot be checked",
 }
@@ -59,10 +61,10 @@ class Oddities:
         current = keys[1:].filter(pc.and_(latest[1:], pc.invert(again)))
         if latest[0].as_py():
             current = pa.concat_arrays([keys[:1], current])
-        self._add("currents", pc.unique(current[1:].filter(_as_before(current))).to_pylist())
-        if not pc.any(again).as_py():
+        odd = pa.concat_arrays([keys[1:].filter(again), current[1:].filter(_as_before(current))])
+        if not len(odd):
             return rows
-        among = pc.is_in(keys, value_set=keys[1:].filter(again))
+        among = pc.is_in(keys, value_set=odd)
         mended = pa.Table.from_pylist(list(self._mended(rows.filter(among))), rows.schema)
         merged = pa.concat_tables([rows.filter(pc.invert(among)), mended])
         versions = pc.fill_null(merged.column("version_id"), "")  # NULL comes first
@@ -78,14 +80,21 @@ class Oddities:
                 self._add("repeated", [key] * (len(items) - len(set(items))))
             twice = sum((item.etag or "").startswith(LISTED_TWICE) for item, _ in found)
             self._add("contradictory", [key] * twice)
+            current = [item for item, _ in found if item.is_latest]
+            self._add("currents", [key] * (len(current) > 1))
+            newest = max(current, key=_age, default=None)
             for item, algorithm in found:
                 listed = {name: getattr(item, name) for name in ListedObject.__slots__}
-                yield {"checksum_algorithm": algorithm, **listed}
+                yield {"checksum_algorithm": algorithm, **listed, "is_latest": item == newest}
 
     def _add(self, kind: str, keys: list[str]) -> None:
         if keys:
             count, first = self._found.get(kind, (0, keys[0]))
             self._found[kind] = count + len(keys), first
+
+
+def _age(item: ListedObject) -> tuple[datetime, str]:
+    return item.last_modified or EPOCH, item.version_id or ""
 
 
 def _as_before(values: pa.Array) -> pa.Array:

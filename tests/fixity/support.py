@@ -6,6 +6,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -153,6 +154,9 @@ class MemoryStore:
         etag = hashlib.md5(body).hexdigest()
         modified = NOON + timedelta(seconds=self._puts)
         item = ListedObject(key, version_id, True, len(body), etag, modified, "STANDARD")
+        for other, was in self.objects.items():
+            if other[0] == key:
+                self.objects[other] = replace(was[0], is_latest=False), was[1]
         self.objects[key, version_id] = item, body
 
     def list_objects(self) -> Iterator[pa.RecordBatch]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,8 @@ def test_each_version_is_one_row_and_contradictory_only_if_its_entries_are(
     for each in (each for page in pages for each in page):
         said.setdefault((each["key"], each["version_id"] or ""), set()).add((each["etag"], each["is_latest"]))
     assert [(each["key"], each["version_id"] or "") for each in rows] == sorted(said)
+    current = [each["key"] for each in rows if each["is_latest"]]
+    assert len(current) == len({*current})
     for each in rows:
         of_it = said[each["key"], each["version_id"] or ""]
         assert (
@@ -120,13 +123,16 @@ def test_each_version_is_one_row_and_contradictory_only_if_its_entries_are(
         )
 
 
-def test_that_two_versions_are_current_is_said(tmp_path: Path) -> None:
-    inventory, rows = taken(tmp_path, [row("k", version="b"), row("k", version="a")], [row("l")])
+def test_of_two_versions_that_are_both_current_the_newest_is_and_that_is_said(tmp_path: Path) -> None:
+    later = NOON + timedelta(seconds=1)
+    inventory, rows = taken(
+        tmp_path, [row("k", version="b"), row("k", version="a", last_modified=later)], [row("l")]
+    )
     assert [(each["version_id"], each["is_latest"], each["etag"]) for each in rows[:2]] == [
-        ("a", True, "e"), ("b", True, "e")
+        ("a", True, "e"), ("b", False, "e")
     ]  # fmt: skip
     assert inventory.notes == (
-        "objects listed with more than one current version, which no report by key can compare: 1, "
+        "objects listed with more than one current version; the newest counts as current: 1, "
         "the first is 'k'",
     )
 
