@@ -79,7 +79,7 @@ class StoresResource(dg.ConfigurableResource):
         """Asks HEAD whether the ETag of an object (key, version) is an MD5; True if it does not say."""
 
         @cache
-        def attributes() -> Attributes | None:
+        def attributes() -> "Attributes | None":
             # boto3 takes a third of a second to import, and hardly ever is an object asked about.
             from fixity.buckets.s3.attributes import open_attributes
 

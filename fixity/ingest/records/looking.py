@@ -29,6 +29,7 @@ Look = Callable[[Stored, ListedObject], list[Record]]
 """Asks for the records of an object."""
 
 _SAMPLE = 100  # objects, the most that are asked to see if there are records
+_ALL_OF = 10  # objects are all asked
 
 
 def looking(
@@ -80,9 +81,9 @@ def _id(item: ListedObject) -> tuple[str, str | None]:
 
 
 def _sample(listed: Path) -> tuple[list[ListedObject], Stored]:
-    """A few objects, spread over an inventory: of a small one many, of a large one 100."""
+    """A few objects, spread over an inventory: of a small one many or all, of a large one 100."""
     rows = pq.read_metadata(listed).num_rows
-    count = min(rows, isqrt(rows) + 1, _SAMPLE)
+    count = min(rows, max(isqrt(rows), _ALL_OF), _SAMPLE)
     places = [rows * number // count for number in range(count)]
     with open_database(listed.parent) as database:
         found = database.execute(

@@ -114,6 +114,9 @@ class Recorded(Attributes):
     def __init__(self, *kinds: str) -> None:
         self.kinds = kinds
 
+    def md5_in(self, etag: str | None) -> str | None:
+        return etag if "object-etag" in self.kinds else None
+
     def head(
         self, key: str, version_id: str | None = None, etag: str | None = None, part: int | None = None
     ) -> Head:
