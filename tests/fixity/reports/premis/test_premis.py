@@ -87,7 +87,7 @@ def test_damage_fails_a_read_that_failed_is_a_warning_and_both_say_why(bucket: R
     later = _printed(bucket, since=first + timedelta(days=1))
     assert sorted(_texts(later, "eventOutcome")) == ["fail", "success", "success", "success", "warning"]
     notes = dict(zip(_texts(later, "eventOutcome"), _texts(later, "eventOutcomeDetailNote"), strict=True))
-    assert notes["warning"].startswith("failed: ReadError: <a> & ?? broken ? disk")
+    assert notes["warning"].startswith(r"failed: ReadError: <a> & \x00\x0b broken \ufffe disk")
     assert notes["fail"].startswith("differs from the baseline; actual sha256:")
     assert "expected sha256:" in notes["fail"] and "(first_seen 2026-01-01T00:00:00.000000Z)" in notes["fail"]
     outcomes = _texts(_printed(bucket, key="plain"), "eventOutcome")
