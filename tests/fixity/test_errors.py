@@ -22,8 +22,8 @@ from fixity_assets.describe import failures_in_plain_words
 from fixity_cli import main
 from jobs.names import WRONG_USAGE
 
-INSIDE = {"Retry", "BrokenConnection", "TooSlow"}
-"""Exceptions by which parts of the reader speak to each other: none of them leaves it."""
+INSIDE = {"Retry", "BrokenConnection", "TooSlow", "NoProof"}
+"""Exceptions by which parts of the reader or of the lake speak to each other: none of them leaves it."""
 
 
 def modules(of: ModuleType) -> Iterator[ModuleType]:

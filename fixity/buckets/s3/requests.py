@@ -99,7 +99,7 @@ class Requests:
             code = _CODES[status]
         message = f"{error_text(told.get('Message', ''), _secrets(signed)) or 'no message'} (HTTP {status})"
         if place := elsewhere(status, response.headers, told, self._region):
-            raise BucketUnreachable(f"{self._name}: {place} ({code}, HTTP {status})")
+            raise Refused(code, f"{place} (HTTP {status})")
         retry_after = _seconds(response.headers.get("retry-after", ""))
         if status in _THROTTLED or code in THROTTLED:
             self._throttle.slow_down()

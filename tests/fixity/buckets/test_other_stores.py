@@ -232,13 +232,15 @@ def test_a_redirect_names_the_right_region_and_the_key_to_set(
     refusal = answer(f"<Error>{body}</Error>".encode(), *headers, status=status)
     with ScriptedServer([refusal]) as server:
         with pytest.raises(
-            BucketUnreachable, match=r"^a: .*in the region eu-west-1.*`region: eu-west-1`"
+            BucketUnreachable, match=r"^a cannot be listed: .*in the region eu-west-1.*`region: eu-west-1`"
         ) as told:
             listed(reader(server))
         assert told.value.final
         assert len(server.requests) == 1
+        store, item = reader(server), ListedObject("k", None, True, 1, "e", None, None)
+        assert outcome(store, item)[0] == outcome(store, item)[0] == "failed"
         with pytest.raises(BucketUnreachable, match="eu-west-1"):
-            outcome(reader(server), ListedObject("k", None, True, 1, "e", None, None))
+            outcome(store, item)
 
 
 @pytest.mark.parametrize(
