@@ -16,7 +16,7 @@ from functools import partial
 import dagster as dg
 
 from fixity.buckets.s3.attributes import open_attributes
-from fixity.ingest.records import Gathering, Objects, take_baselines
+from fixity.ingest.records import Gathering, Objects, take_baselines, whole_looks
 from fixity.ingest.records.parts import gathered_scratch
 from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import baselines_file, baselines_folder
@@ -79,8 +79,13 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
                 table = baselines_file(name, root)
                 provenance = Provenance.read(taken.file)
                 kept_in.put(table, taken.file, replace=True)  # an attempt before may have kept it
-                if selected.everything:
-                    point_to_latest(kept_in, baselines_folder(name), replace(provenance, run_id=root))
+                if selected.everything and not taken.last_look_lost:
+                    point_to_latest(
+                        kept_in,
+                        baselines_folder(name),
+                        replace(provenance, run_id=root),
+                        whole_looks(kept_in, name),
+                    )
                 kept_in.remove(gathered_scratch(selected.scratch))
         return dg.MaterializeResult(
             metadata={

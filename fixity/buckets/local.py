@@ -79,7 +79,7 @@ class LocalReader:
 
     def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
         """See BucketReader."""
-        if any(part in ("", ".", "..") for part in key.split("/")):
+        if "\0" in key or any(part in ("", ".", "..") for part in key.split("/")):
             return None
         try:
             status = os.stat(f"{self._root}/{key}")  # noqa: PTH116 - once for each file: a Path costs more

@@ -39,6 +39,7 @@ SELECT
     count(*) FILTER (status = 'failed') AS failed,
     count(*) FILTER (status = 'missing') AS missing,
     count(*) FILTER (conflicts > 0) AS conflicts,
+    count(*) FILTER (result = 'SKIPPED' AND error_code = 'EtagConflict') AS etag_conflicts,
     count(*) FILTER (expected IS NULL) AS without_record,
     coalesce(sum(unusable_records), 0)::BIGINT AS unusable_records,
     coalesce(sum(lost_records), 0)::BIGINT AS lost_records,

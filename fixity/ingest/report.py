@@ -21,6 +21,7 @@ from fixity.lake.csv_files import csv_line
 from fixity.lake.database import open_database, view
 from fixity.lake.paths import ingest_report_file, ingest_stats_file, tags_file, tags_folder
 from fixity.ledger.files import run_of
+from fixity.ledger.judge import ETAG_CONFLICT
 from fixity.tables import BASELINES, CHECKSUMS, INGEST, TAGS, Provenance, naming_the_unreadable
 
 _SQL = Path(__file__).with_suffix(".sql")
@@ -36,7 +37,11 @@ TagWriter = Callable[[Iterable[dict[str, Any]]], Iterator[str | None]]
 
 @dataclass
 class IngestCounts:
-    """The counts of a report. unread: listed objects that no run read; only counted for a whole bucket."""
+    """The counts of a report.
+
+    etag_conflicts: objects whose ETag contradicts their bytes, and of which nothing but an earlier checksum
+    of the same bytes is known. unread: listed objects that no run read; only counted for a whole bucket.
+    """
 
     objects: int = 0
     matched: int = 0
@@ -45,6 +50,7 @@ class IngestCounts:
     failed: int = 0
     missing: int = 0
     conflicts: int = 0
+    etag_conflicts: int = 0
     without_record: int = 0
     unusable_records: int = 0
     lost_records: int = 0
@@ -62,6 +68,7 @@ class IngestCounts:
         self.failed += row["status"] == "failed"
         self.missing += row["status"] == "missing"
         self.conflicts += row["conflicts"] > 0
+        self.etag_conflicts += row["result"] == UNCOMPARED and row["error_code"] == ETAG_CONFLICT
         self.unusable_records += row["unusable_records"]
         self.lost_records += row["lost_records"]
         self.without_record += row["expected"] is None

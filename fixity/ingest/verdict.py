@@ -45,13 +45,19 @@ def verdict(counts: IngestCounts) -> list[Verdict]:
         )
         for name, (severity, claim) in _CLAIMS.items()
     ]
+    # What makes an error of a warning, and why.
+    worse = {
+        "records_usable": (counts.lost_records, "could at an earlier look"),
+        "no_conflicts": (
+            counts.etag_conflicts,
+            "have an ETag that is not the MD5 of their bytes, and no other record: they may have been "
+            "damaged before their first check, or the store needs `etag_is_md5: false`",
+        ),
+    }
     return [
-        replace(
-            check,
-            severity="ERROR",
-            description=f"{check.description}; {counts.lost_records:,} could at an earlier look",
-        )
-        if check.name == "records_usable" and counts.lost_records
+        replace(check, severity="ERROR", description=f"{check.description}; {count:,} {why}")
+        if count
         else check
         for check in checks
+        for count, why in [worse.get(check.name, (0, ""))]
     ]

@@ -9,6 +9,7 @@ tables does not belong here.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -21,7 +22,13 @@ from fixity.tables import Provenance, TableUnreadable
 _POINTER = "NEWEST.json"
 
 
-def point_to_latest(lake: Lake, folder: str, provenance: Provenance) -> None:
+IsWhole = Callable[[Provenance], bool]
+"""Whether a table is of a whole bucket; only such a table can be the newest."""
+
+
+def point_to_latest(
+    lake: Lake, folder: str, provenance: Provenance, is_whole: IsWhole = lambda provenance: True
+) -> None:
     """Point to a table just kept in a folder, unless the folder has a table of a newer listing.
 
     Raises LakeError.
@@ -34,7 +41,7 @@ def point_to_latest(lake: Lake, folder: str, provenance: Provenance) -> None:
                 other = read_footer(lake, name).provenance
             except TableUnreadable:
                 continue
-            if other.listed_at > listed_at:
+            if other.listed_at > listed_at and is_whole(other):
                 run_id, listed_at = PurePosixPath(name).stem, other.listed_at
     elif pointed[1] > listed_at:
         return
@@ -42,7 +49,7 @@ def point_to_latest(lake: Lake, folder: str, provenance: Provenance) -> None:
     lake.put_text(folder + _POINTER, sealed(values), replace=True)
 
 
-def latest_table(lake: Lake, folder: str) -> str | None:
+def latest_table(lake: Lake, folder: str, is_whole: IsWhole = lambda provenance: True) -> str | None:
     """The name of a folder's table with the newest listing; None if there is no table.
 
     Raises LakeError, and TableUnreadable for a file that is not a table of this platform.
@@ -51,9 +58,8 @@ def latest_table(lake: Lake, folder: str) -> str | None:
     pointed = _pointed(lake, folder, tables)
     if pointed is not None:
         return pointed[0]
-    if not tables:
-        return None
-    return max(tables, key=lambda name: (read_footer(lake, name).provenance.listed_at, name))
+    said = ((read_footer(lake, name).provenance, name) for name in tables)
+    return max(((each.listed_at, name) for each, name in said if is_whole(each)), default=(None, None))[1]
 
 
 def pointed_table(lake: Lake, folder: str) -> str | None:

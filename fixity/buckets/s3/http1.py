@@ -57,8 +57,9 @@ class Response:
             raise BrokenConnection(f"content-length is not a number: {length!r}")
         self.length = int(length) if length is not None and not self._chunked else None
         self._left = 0 if self._chunked else self.length
-        self._ended = self._left == 0 and not self._chunked
-        self.delimited = self._chunked or self.length is not None
+        without_body = status in (204, 304)
+        self._ended = without_body or (self._left == 0 and not self._chunked)
+        self.delimited = without_body or self._chunked or self.length is not None
         options = {token.strip() for token in headers.get("connection", "").lower().split(",")}
         self.reusable = self.delimited and "close" not in options
 

@@ -8,9 +8,10 @@ does not belong here.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote_from_bytes, unquote_plus
+from urllib.parse import quote_from_bytes, unquote, unquote_plus
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +25,9 @@ from fixity.tables import INVENTORY
 _Entries = tuple[tuple[str, str | None], ...]
 Kind = Literal["v2", "v1", "versions"]
 """The request: ListObjectsV2, ListObjects for stores that do not know it, or ListObjectVersions."""
+
+Coding = Callable[[str], str]
+"""How the text of a key in a response is read."""
 
 _FIELDS = (
     "Key", "VersionId", "IsLatest", "Size", "ETag", "LastModified", "StorageClass", "ChecksumAlgorithm",
@@ -47,29 +51,29 @@ class NoContinuation(ListingError):
 class Page:
     """One page: its objects (the inventory's schema, full keys) and the parameters of the next page.
 
-    last: keys and versions of the last entries (`_last_entries`). unclear: the first key that reads
-    differently if keys are encoded, as it stands in the response, if that does not show whether they are.
+    last: keys and versions of the last entries (`_last_entries`). unclear: the first key, as it stands in the
+    response, that may be read in several ways, and these ways, if the response does not show which is right.
     """
 
     batch: pa.RecordBatch
     next_parameters: dict[str, str] | None
     last: _Entries = ()
-    unclear: str | None = None
+    unclear: tuple[str, tuple[Coding, Coding]] | None = None
 
 
-def parse_page(body: bytes, versions: bool, kind: Kind | None = None, encoded: bool | None = None) -> Page:
+def parse_page(body: bytes, versions: bool, kind: Kind | None = None, coding: Coding | None = None) -> Page:
     """Parse a page of ListObjectsV2 (`versions` False) or ListObjectVersions (True).
 
-    Arguments: `kind` of the request, if it is another; `encoded`, whether keys are URL-encoded, if that is
-    known better than from the response. The request must have had `encoding-type=url`. Delete markers are
+    Arguments: `kind` of the request, if it is another; `coding` of the keys, if it is known better than from
+    the response. The request must have had `encoding-type=url`. Delete markers are
     left out, because they have no bytes. Raises ListingError.
     """
     kind = kind or ("versions" if versions else "v2")
     try:
         root = etree.fromstring(body, _parser())
     except etree.XMLSyntaxError as error:
-        if encoded is None and b"<EncodingType>" not in body:
-            return parse_page(_with_encoded_keys(body), versions, kind, encoded=True)
+        if coding is None and b"<EncodingType>" not in body:
+            return parse_page(_with_encoded_keys(body), versions, kind, decoded)
         raise ListingError(f"the listing is not XML ({error}): {body[:200]!r}") from error
     tag = etree.QName(root).localname
     expected = "ListVersionsResult" if versions else "ListBucketResult"
@@ -77,10 +81,10 @@ def parse_page(body: bytes, versions: bool, kind: Kind | None = None, encoded: b
         raise ListingError(f"the response is <{tag}>, not <{expected}>")
     texts = _texts(root, "Version" if versions else "Contents")
     said = _text(root, "EncodingType").strip().lower() == "url"
-    unclear = None if encoded is not None else _unclear(texts["Key"], said)
-    encoded = said if encoded is None else encoded
-    last = _last_entries(root, encoded)
-    return Page(_batch(texts, encoded), _next(root, kind, last), last, unclear)
+    unclear = None if coding is not None else _unclear(texts["Key"], said)
+    coding = coding or (decoded if said else as_is)
+    last = _last_entries(root, coding)
+    return Page(_batch(texts, coding), _next(root, kind, last, coding), last, unclear)
 
 
 def _parser() -> etree.XMLParser:
@@ -113,13 +117,26 @@ def decoded(text: str) -> str:
     return unquote_plus(text, errors="surrogateescape") if "%" in text or "+" in text else text
 
 
-def _unclear(keys: list[str | None], said: bool) -> str | None:
+def decoded_but_plus(text: str) -> str:
+    """A URL-encoded key of a store that writes a blank as `%20`, and `+` as it is."""
+    return unquote(text, errors="surrogateescape") if "%" in text else text
+
+
+def as_is(text: str) -> str:
+    """A key that is not encoded."""
+    return text
+
+
+def _unclear(keys: list[str | None], said: bool) -> tuple[str, tuple[Coding, Coding]] | None:
     text = "/".join(key or "" for key in keys)
     if "%" not in text and "+" not in text:
         return None
     if said and not _NEVER_ENCODED.search(text):
-        return None
-    return next((key for key in keys if key and decoded(key) != key), None)
+        # S3 writes a blank as `+`; other stores leave a `+` as it is, as a URL's path may.
+        key = next((key for key in keys if key and "+" in key), None) if "%2B" not in text.upper() else None
+        return None if key is None else (key, (decoded_but_plus, decoded))
+    key = next((key for key in keys if key and decoded(key) != key), None)
+    return None if key is None else (key, (as_is, decoded))
 
 
 _Texts = dict[str, list[str | None]]
@@ -169,12 +186,12 @@ def _fields(entry: etree._Element) -> dict[str, str | None]:
     return fields
 
 
-def _batch(texts: _Texts, encoded: bool) -> pa.RecordBatch:
+def _batch(texts: _Texts, coding: Coding) -> pa.RecordBatch:
     def column(name: str) -> pa.Array:
         return pa.array(texts[name], pa.string())
 
     try:
-        sizes = column("Size").cast(pa.int64())
+        sizes = pc.utf8_trim_whitespace(column("Size")).cast(pa.int64())
     except pa.ArrowInvalid as error:
         raise ListingError(f"the listing has an entry without a usable key or size: {error}") from error
     etags = column("ETag")
@@ -182,7 +199,7 @@ def _batch(texts: _Texts, encoded: bool) -> pa.RecordBatch:
         etags = pc.replace_substring_regex(etags, "^W/", "")
     etags = pc.utf8_trim(etags, characters='"')
     columns = {
-        "key": _keys(texts["Key"], encoded),
+        "key": _keys(texts["Key"], coding),
         "version_id": column("VersionId"),
         "is_latest": _is_latest(column("IsLatest")),
         "size": sizes,
@@ -194,8 +211,8 @@ def _batch(texts: _Texts, encoded: bool) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([columns[field.name] for field in INVENTORY], schema=INVENTORY)
 
 
-def _keys(texts: list[str | None], encoded: bool) -> pa.Array:
-    keys = [decoded(text) if encoded else text for text in texts if text]
+def _keys(texts: list[str | None], coding: Coding) -> pa.Array:
+    keys = [coding(text) for text in texts if text]
     try:
         return pa.array(keys, pa.string())
     except UnicodeEncodeError:
@@ -224,23 +241,24 @@ def _times(texts: pa.Array) -> pa.Array:
         return pa.concat_arrays([_times(texts[at : at + 1]) for at in range(len(texts))])
 
 
-def _last_entries(root: etree._Element, encoded: bool) -> _Entries:
+def _last_entries(root: etree._Element, coding: Coding) -> _Entries:
     """Key and version of the last entry of each kind: some stores list delete markers after all versions."""
     last = (
         next(root.iterchildren(f"{{*}}{entry}", reversed=True), None)
         for entry in ("Contents", "Version", "DeleteMarker")
     )
     found = [(_text(entry, "Key"), _text(entry, "VersionId") or None) for entry in last if entry is not None]
-    return tuple((decoded(key) if encoded else key, version_id) for key, version_id in found)
+    return tuple((coding(key), version_id) for key, version_id in found)
 
 
-def _next(root: etree._Element, kind: Kind, last: _Entries) -> dict[str, str] | None:
+def _next(root: etree._Element, kind: Kind, last: _Entries, coding: Coding) -> dict[str, str] | None:
     truncated = _text(root, "IsTruncated").strip().lower()
     if truncated not in ("true", "false"):  # a wrong guess would treat a part as the whole listing
         raise ListingError("the listing does not say whether more pages follow")
-    if truncated == "false":
-        return None
     said = _text(root, {"v2": "NextContinuationToken", "v1": "NextMarker"}.get(kind, "NextKeyMarker"))
+    # A page that calls itself the last and names a next one may have one: an empty page ends the listing.
+    if truncated == "false" and not (kind == "v2" and said and last):
+        return None
     if not said and not (kind == "v1" and last):
         raise NoContinuation("the listing has more pages, but does not say where they start")
     if kind == "v2":
@@ -251,7 +269,7 @@ def _next(root: etree._Element, kind: Kind, last: _Entries) -> dict[str, str] | 
     if not last and said == decoded(said):
         last = ((said, version or None),)
     for key, version_id in last:
-        if said not in ("", key) and decoded(said) != key:
+        if said not in ("", key) and key not in (decoded(said), coding(said)):
             continue
         if kind == "v1":
             return {"marker": key}

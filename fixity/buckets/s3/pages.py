@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from fixity.buckets.base import ObjectError, ObjectUnreadable
-from fixity.buckets.s3.listing import Kind, ListingError, NoContinuation, Page, decoded, parse_page
+from fixity.buckets.s3.listing import (
+    Coding,
+    Kind,
+    ListingError,
+    NoContinuation,
+    Page,
+    as_is,
+    decoded_but_plus,
+    parse_page,
+)
 from fixity.buckets.s3.requests import Refused, Retry
 from fixity.errors import BucketUnreachable, FixityError
 from fixity.humanize import printable
@@ -40,6 +49,7 @@ class Pages:
         self._versions = versions
         self._kind: Kind = "versions" if versions else "v2"
         self._answered = False
+        self._coding_of_plus: Coding | None = None
 
     def all_below(self, prefix: str) -> Iterator[Page]:
         """All pages of the keys below a prefix. Raises BucketUnreachable."""
@@ -92,16 +102,22 @@ class Pages:
         self._answered = True
         if page.unclear is None:
             return page
-        return parse_page(body, self._versions, self._kind, self._encodes(page.unclear))
+        text, codings = page.unclear
+        of_plus = codings[0] is decoded_but_plus  # then it is the same on all pages
+        coding = (of_plus and self._coding_of_plus) or self._coding(text, codings)
+        if of_plus:
+            self._coding_of_plus = coding
+        return parse_page(body, self._versions, self._kind, coding)
 
-    def _encodes(self, text: str) -> bool:
-        """Whether the store encodes keys. `text` is a key of its listing: only below one of both prefixes
-        is it listed again.
+    def _coding(self, text: str, codings: tuple[Coding, ...]) -> Coding:
+        """How the store writes keys. `text` is a key of its listing: only below the right prefix is it listed
+        again.
         """
-        for encoded, prefix in ((False, text), (True, decoded(text))):
-            page = parse_page(self._ask(self._query({}, prefix)), self._versions, self._kind, encoded=False)
+        for coding in codings:
+            found = self._ask(self._query({}, coding(text)))
+            page = parse_page(found, self._versions, self._kind, as_is)
             if text in page.batch.column("key").to_pylist():
-                return encoded
+                return coding
         raise ListingError(
             f"the listing does not say whether its keys are encoded, such as '{printable(text, 200)}'"
         )

@@ -8,7 +8,7 @@ Comparing records with computed checksums belongs to `fixity.ledger.judge`.
 from __future__ import annotations
 
 from fixity.ingest.records.by_hand import GivenWrong, keep_given, read_given
-from fixity.ingest.records.collect import Baselines, Gathering, Objects, take_baselines
+from fixity.ingest.records.collect import Baselines, Gathering, Objects, take_baselines, whole_looks
 from fixity.ingest.records.record import SOURCES, Record, Source
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "keep_given",
     "read_given",
     "take_baselines",
+    "whole_looks",
 ]

@@ -40,6 +40,7 @@ def attribute_records(
             ask_tags |= head.tags > 0
         except ObjectUnreadable as error:
             records.append(_problem(item, "object-metadata", "HEAD", error))
+            records += (record for record in from_listing(attributes, item) if record.source in wanted)
             ask_tags = True
     if "object-tagging" not in wanted or not ask_tags:
         return records

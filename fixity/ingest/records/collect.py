@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -32,11 +32,11 @@ from fixity.ingest.records.record import BY_STRENGTH, Record, Source
 from fixity.ingest.records.spellings import define_spellings
 from fixity.lake import Lake
 from fixity.lake.database import open_database, view
-from fixity.lake.latest import latest_table
-from fixity.lake.paths import baselines_folder
+from fixity.lake.latest import IsWhole, latest_table
+from fixity.lake.paths import baselines_folder, inventory_file, inventory_folder
 from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.ledger.inventory import Wanted
-from fixity.tables import BASELINES, Provenance, naming_the_unreadable
+from fixity.tables import BASELINES, Provenance, TableUnreadable, naming_the_unreadable
 
 _SQL = Path(__file__).with_suffix(".sql")
 _BATCH = 10_000  # records in memory at a time
@@ -44,12 +44,16 @@ _BATCH = 10_000  # records in memory at a time
 
 @dataclass(frozen=True)
 class Baselines:
-    """A table of records: a local file, its number of records, these by kind, and how many cannot be used."""
+    """A table of records: a local file, its number of records, these by kind, and how many cannot be used.
+
+    last_look_lost: the table of the last look is damaged, so what was usable then is not known.
+    """
 
     file: Path
     rows: int
     by_source: dict[str, int]
     problems: int
+    last_look_lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,12 @@ def take_baselines(
         gathering.log(
             f"{gathering.name}: continues after {parts.kept:,} parts that an earlier attempt gathered"
         )
-    before = _last_look(lake, gathering.name, objects, workspace)
+    before: Path | None = None
+    damaged: TableUnreadable | None = None
+    try:
+        before = _last_look(lake, gathering.name, objects, workspace)
+    except TableUnreadable as error:
+        damaged = error
     of_manifests: list[ListedObject] = []
     done = 0
     with pq.ParquetWriter(found, RECORDS) as writer, ThreadPoolExecutor(gathering.threads) as pool:
@@ -119,6 +128,11 @@ def take_baselines(
                 writer.write_table(records_table(batch, preferred))
 
         write(given_records(lake, gathering.name, workspace))
+        if damaged is not None:
+            name = baselines_folder(gathering.name)
+            write(
+                [Record(name, None, None, None, "api", name, f"{damaged}. If it is lost for good, remove it")]
+            )
         look = _look(gathering, objects.listed, before, pool)
         for items, stored in _items(objects.listed):
             of_manifests += [item for item in items if item.is_latest and is_of_manifest(item.key)]
@@ -130,7 +144,7 @@ def take_baselines(
             of_manifests += _manifests_around(store, objects.listed, before, workspace)
         manifests = find_manifests(of_manifests)
         write(chain.from_iterable(manifest_records(store, manifest) for manifest in manifests))
-    return _table(found, objects, before, store, workspace)
+    return replace(_table(found, objects, before, store, workspace), last_look_lost=damaged is not None)
 
 
 def _look(gathering: Gathering, listed: Path, before: Path | None, threads: Executor) -> Look | None:
@@ -143,12 +157,18 @@ def _look(gathering: Gathering, listed: Path, before: Path | None, threads: Exec
 def _last_look(lake: Lake, bucket: str, objects: Objects, workspace: Path) -> Path | None:
     """A local copy of the records that the newest run over the whole bucket found; None if there was none, or
     if the bucket was another place then. Raises LakeError, TableUnreadable."""
-    name = latest_table(lake, baselines_folder(bucket))
+    name = latest_table(lake, baselines_folder(bucket), whole_looks(lake, bucket))
     if name is None:
         return None
     file = lake.fetch(name, workspace)
     places = {Provenance.read(file).place, Provenance.read(objects.listed).place} - {None}
     return file if len(places) < 2 else None
+
+
+def whole_looks(lake: Lake, bucket: str) -> IsWhole:
+    """Tells tables of records of a whole bucket: they are of an inventory that the lake has."""
+    inventories = {file.name for file in lake.list(inventory_folder(bucket))}
+    return lambda provenance: inventory_file(bucket, provenance.inventory_run_id) in inventories
 
 
 def _table(

@@ -27,16 +27,17 @@ spelled AS (
 
 recorded AS (
     SELECT
-        r.object_key AS key,
-        coalesce(o.version_id, r.version_id) AS version_id,
-        o.key IS NOT NULL AS listed,
+        coalesce(o.key, m.key, r.object_key) AS key,
+        coalesce(o.version_id, m.version_id, r.version_id) AS version_id,
+        o.key IS NOT NULL OR m.key IS NOT NULL AS listed,
         r.algorithm,
         r.checksum,
         r.recorded_as,
         r.recorded_in,
         r.rank,
         r.recorded_at,
-        r.problem,
+        CASE WHEN o.key IS NULL AND m.key IS NOT NULL THEN concat_ws(': ', r.object_key, r.problem) ELSE r.problem END
+            AS problem,
         CASE
             WHEN o.key IS NULL THEN r.if_missing
             WHEN r.by_form THEN r.recorded_in || ' writes its name in another Unicode form'
@@ -44,6 +45,9 @@ recorded AS (
         NULL::TIMESTAMPTZ AS usable_until
     FROM spelled AS r
     LEFT JOIN objects AS o ON o.key = r.object_key AND o.meant IS NOT DISTINCT FROM r.version_id
+    -- A line without a checksum whose name no object has is perhaps no record: it is a problem of its manifest.
+    LEFT JOIN objects AS m
+        ON m.key = CASE WHEN r.problem IS NOT NULL AND o.key IS NULL THEN r.recorded_in END AND m.meant IS NULL
     WHERE
         o.key IS NOT NULL
         OR $everything

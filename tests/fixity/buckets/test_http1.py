@@ -94,6 +94,16 @@ def test_what_is_no_whole_answer_is_a_broken_connection(said: bytes, why: str) -
         read(connection)
 
 
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+def test_an_answer_that_has_no_body_is_not_waited_for(status: str) -> None:
+    said = f"HTTP/1.1 {status}\r\n\r\n".encode()
+    with ScriptedServer([said, said]) as server, connect(server) as connection:
+        for _ in range(2):
+            response = connection.request("GET", "/", {})
+            assert (response.complete, response.read()) == (True, b"")
+        assert server.opened == 1
+
+
 def test_an_endless_small_answer_is_given_up() -> None:
     with (
         ScriptedServer([answer(b"x" * 1000)]) as server,

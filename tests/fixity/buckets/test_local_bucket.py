@@ -354,7 +354,7 @@ def test_a_folder_that_becomes_a_link_among_its_files_is_not_read_for_what_was_l
     assert outcome(store(tmp_path / "bucket"), second) == ("failed", "LinkLeavesDirectory")
 
 
-@pytest.mark.parametrize("key", ["", "/etc/passwd", "f/", "./f", "d/../f", "d", "x" * 300, "f/below"])
+@pytest.mark.parametrize("key", ["", "/etc/passwd", "f/", "./f", "d/../f", "d", "x" * 300, "f/below", "a\0b"])
 def test_what_is_no_key_of_a_file_in_the_directory_is_not_found(tmp_path: Path, key: str) -> None:
     (tmp_path / "d").mkdir()
     fill(tmp_path, f=b"x")

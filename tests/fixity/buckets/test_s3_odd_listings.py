@@ -279,6 +279,34 @@ def test_whether_keys_are_encoded_is_asked_where_the_listing_does_not_say(
     assert keys_of(reader(stub, bucket_of(*keys), lister, versions)) == sorted(keys)
 
 
+def url_of_a_path(name: str, bucket: Bucket, query: Mapping[str, str]) -> bytes:
+    """A blank is `%20`, and `+` stays as it is."""
+    page = as_s3_lists(name, bucket, query)
+    return re.sub(
+        b"<(Key|NextKeyMarker)>.*?</", lambda key: key[0].replace(b"+", b"%20").replace(b"%2B", b"+"), page
+    )
+
+
+@pytest.mark.parametrize("versions", [False, True])
+@given(keys=key_sets)
+@example(keys=["a+b", "a b", "c++/x", "plain"])
+def test_a_plus_that_a_store_leaves_as_it_is_is_no_blank(
+    stub: StubS3, versions: bool, keys: list[str]
+) -> None:
+    assert keys_of(reader(stub, bucket_of(*keys), url_of_a_path, versions)) == sorted(keys)
+
+
+def test_a_blank_that_s3_writes_as_a_plus_is_asked_about_once(odd: StubS3) -> None:
+    store = reader(odd, bucket_of(*(f"a {number}" for number in range(9))), as_s3_lists)
+    assert len(listed(store)) == 9
+    assert len(odd.requests) == 5 + 2
+
+
+def test_a_page_that_calls_itself_the_last_and_names_the_next_is_followed(odd: StubS3) -> None:
+    lister = replacing(("<IsTruncated>true", "<IsTruncated>false"))
+    assert keys_of(reader(odd, bucket_of(*KEYS), lister)) == sorted(KEYS)
+
+
 def test_keys_that_are_said_to_be_encoded_and_visibly_are_not_are_read_as_they_are(odd: StubS3) -> None:
     keys = ["50% off", "a b", "a+c d", "é%20", "é+"]
     assert keys_of(reader(odd, bucket_of(*keys), raw_and_said_to_be_encoded)) == keys

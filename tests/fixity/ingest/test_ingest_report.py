@@ -18,7 +18,7 @@ import pytest
 
 from fixity.buckets import ListedObject, ObjectUnreadable, Sink
 from fixity.buckets.s3.attributes import Attributes, Head
-from fixity.catalog import Algorithm
+from fixity.catalog import Algorithm, Bucket
 from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Reading, hash_shard, make_plan
 from fixity.ingest.records import SOURCES, Gathering, Objects, Record, keep_given, read_given, take_baselines
@@ -27,9 +27,11 @@ from fixity.ingest.verdict import verdict
 from fixity.lake import Lake, LakeError, LocalLake
 from fixity.lake.paths import baselines_file, checksums_file
 from fixity.ledger.expected import with_expectations
+from fixity.ledger.fold import settings_of
+from fixity.ledger.refresh import ready
 from fixity.ledger.snapshot import in_force
 from tests.fixity.ingest.test_restore import head
-from tests.fixity.support import NOON, MemoryStore, take_inventory
+from tests.fixity.support import NOON, MemoryStore, inventory_and_checks, take_inventory
 from tests.platform import read_report
 
 MD5 = hashlib.md5(b"abc").hexdigest()
@@ -179,7 +181,7 @@ def test_each_way_that_an_object_can_end(tmp_path: Path) -> None:
     assert made.counts.compared_with == {"api": 2, "none": 5}
     assert json.loads(lake.read_text(made.stats)) == {
         "objects": 6, "matched": 1, "not_matched": 1, "skipped": 5, "failed": 2, "missing": 1, "conflicts": 0,
-        "without_record": 2, "unusable_records": 0, "lost_records": 0, "tags_written": 0,
+        "without_record": 2, "unusable_records": 0, "lost_records": 0, "etag_conflicts": 0, "tags_written": 0,
         "tags_not_written": 0, "unread": 0,
         "compared_with": {"api": 2, "none": 5},
     }  # fmt: skip
@@ -318,6 +320,21 @@ def test_an_etag_that_is_no_md5_is_a_conflict_where_anything_else_is_known_of_th
     assert "set `etag_is_md5: false`" in alone["detail"]
     found = {each.name: each.passed for each in verdict(made.counts)}
     assert not found["no_conflicts"]
+
+
+def test_an_etag_that_contradicts_bytes_registered_before_is_an_error_though_no_damage(
+    tmp_path: Path,
+) -> None:
+    store, lake = Troubled(), LocalLake(tmp_path)
+    store.put("a", b"abc")
+    inventory_and_checks(store, lake, "campaign")
+    ready(lake, "b", settings_of(Bucket(name="b")), "fold")
+    made = report(store, lake, attributes=NoMd5())
+    (row,) = csv_rows(lake, made)
+    assert (row["result"], row["error_code"]) == ("SKIPPED", "EtagConflict")
+    assert {check.name: check.severity for check in verdict(made.counts) if not check.passed}[
+        "no_conflicts"
+    ] == "ERROR"
 
 
 def test_a_correction_given_by_hand_counts_though_it_is_of_another_algorithm(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,9 +21,10 @@ from fixity.ingest.records.manifests import find_manifests, manifest_records
 from fixity.ingest.report import IngestReport
 from fixity.ingest.verdict import verdict
 from fixity.lake import LocalLake
-from fixity.lake.paths import checksums_file
+from fixity.lake.paths import baselines_file, checksums_file
+from fixity.tables import BASELINES, Provenance
 from tests.fixity.ingest.test_ingest_report import Troubled, csv_rows, report
-from tests.fixity.support import NOON, MemoryStore, listed, take_inventory
+from tests.fixity.support import NOON, MemoryStore, keep_table, listed, take_inventory
 
 MD5, SHA256, SHA512 = (hashlib.new(name, b"abc").hexdigest() for name in ("md5", "sha256", "sha512"))
 V1 = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
@@ -358,6 +361,35 @@ def test_a_record_that_was_usable_and_no_longer_is_is_an_error_until_there_is_on
         assert all("usable on 2024-02-29 and no longer: restore it" in row["detail"] for row in lost)
     look(sound)
     assert "records_usable" not in look.red()
+
+
+def test_a_text_without_a_checksum_and_without_an_object_is_a_problem_of_its_manifest(look: Look) -> None:
+    manifest = b"; made by a tool\n" + SOUND["manifest-sha256.txt"]
+    rows = look(bag({**SOUND, "manifest-sha256.txt": manifest}))
+    assert rows["bags/1/data/a"]["result"] == "MATCHED"
+    assert look.red() == {"all_compared": "WARN", "records_usable": "WARN"}
+    assert "made by a tool" in rows["bags/1/manifest-sha256.txt"]["detail"]
+
+
+def test_a_damaged_table_of_the_last_look_is_red_until_it_is_restored_or_removed(look: Look) -> None:
+    look(bag(SOUND))
+    table = look.folder / baselines_file("b", "r1")
+    whole = table.read_bytes()
+    table.write_bytes(whole[:50] + bytes([whole[50] ^ 1]) + whole[51:])
+    rows = look(bag({**SOUND, "manifest-sha256.txt": b""}))
+    assert rows["bags/1/data/a"]["status"] == "succeeded"
+    assert look.red()["no_missing"] == "ERROR"
+    assert "r1.parquet" in rows["baselines/b/"]["detail"]
+    table.write_bytes(whole)
+
+
+def test_without_its_pointer_the_last_look_is_that_over_the_whole_bucket(look: Look) -> None:
+    look(bag(SOUND))
+    whole = Provenance("b", "r1", "r1", NOON)
+    part = replace(whole, run_id="part", inventory_run_id="part", listed_at=NOON + timedelta(days=1))
+    keep_table(look.lake, baselines_file("b", "part"), BASELINES.empty_table().cast(part.attach(BASELINES)))
+    look(bag({"data/a": b"DAMAGED"}))
+    assert look.red()["records_usable"] == "ERROR"
 
 
 def test_a_checksum_given_by_hand_takes_the_place_of_a_lost_record(look: Look) -> None:
