@@ -127,7 +127,10 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
         columns = ", ".join(SNAPSHOT.names)
         listed_at = listing.provenance.listed_at
         chosen = {name: which.format(listed_at=listed_at.isoformat()) for name, which in _CHOSEN.items()}
-        for name, which in {**chosen, "lost": lost_among("objects", listed_at, now)}.items():
+        # Hardly ever is an object lost, and looking for it reads all columns of all rows.
+        may_be_lost = _count(database, "NOT listed OR error_code = 'DeletedSinceListed'")
+        lost = lost_among("objects", listed_at, now) if may_be_lost else "FROM objects WHERE false"
+        for name, which in {**chosen, "lost": lost}.items():
             database.execute(
                 f"COPY (SELECT {columns} FROM ({which}) ORDER BY due_at NULLS FIRST, key "
                 f"LIMIT {QUEUE_ROWS}) TO '{workspace / name}.parquet' (COMPRESSION zstd)"
