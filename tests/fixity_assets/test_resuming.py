@@ -226,7 +226,7 @@ def test_a_run_that_lost_its_rights_stops_and_goes_on_after_the_objects_that_it_
     again = dg.ReexecutionOptions.from_failure(failed.run_id, local)
     resumed, _, told = _run(lost_rights_job, local, again)
     assert resumed.success, told
-    assert _read(faulty) == KEYS[3:]
+    assert sorted(_read(faulty)) == KEYS[3:]  # the shards are hashed in any order
     (table,) = (platform.folder / "lake" / "checksums" / PAIR).glob("*.parquet")
     assert pq.read_table(table).column("status").to_pylist() == ["succeeded"] * 12
 
