@@ -133,10 +133,7 @@ def ingest(directory: Path, count: int, side: str = "source") -> Path:
     from fixity.ledger.bucket_run import BucketRun
 
     made, lake = directory / f"{side}-{count}", LocalLake(directory / f"lake-{count}")
-    inventory = directory / f"lake-{count}" / f"inventory/{side}/r.parquet"
-    if not inventory.exists():
-        inventory.parent.mkdir(parents=True)
-        os.link(made / "inventory.parquet", inventory)
+    lake.put(f"inventory/{side}/r.parquet", made / "inventory.parquet", keep=True)
     settings = S3Batch(account_id="1" * 12, role_arn="arn:aws:iam::111122223333:role/jobs", report_bucket="m")
     bucket = Bucket(name=side, engine="s3_batch", s3_batch=settings)
     when, name = _LISTED.isoformat(), f"inventory/{side}/r.parquet"
