@@ -13,6 +13,7 @@ from fixity.catalog.model import ALGORITHMS, CHUNK_SIZE, Algorithm, Bucket, Pair
 from fixity.catalog.queues import Queue, Queues
 from fixity.catalog.restore import Restore, Tier
 from fixity.catalog.s3_batch import S3Batch
+from fixity.catalog.second_look import SecondLook
 
 __all__ = [
     "ALGORITHMS",
@@ -30,6 +31,7 @@ __all__ = [
     "Queues",
     "Restore",
     "S3Batch",
+    "SecondLook",
     "Store",
     "Tier",
     "load_catalog",

@@ -25,6 +25,7 @@ from fixity.catalog.model import Bucket, Pair, Store
 from fixity.catalog.queues import Queues, stores_of_queues
 from fixity.catalog.references import cautions, reference_problems
 from fixity.catalog.s3_batch import with_common_settings
+from fixity.catalog.second_look import SecondLook
 
 
 class Catalog(Part):
@@ -52,6 +53,8 @@ class Catalog(Part):
     """DuraCloud stacks: each bucket of a stack that has a `-repl` bucket becomes a pair."""
     map_results: MapResults | None = None
     """Where a Step Functions Distributed Map writes its results."""
+    second_look: SecondLook = SecondLook()
+    """How much of what differs a run reads a second time, before it is called damaged."""
 
     def store_of(self, bucket: Bucket) -> Store:
         """The store of a bucket. The bucket must not be a local directory."""
