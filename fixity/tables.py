@@ -163,6 +163,19 @@ RESTORED = pa.schema(
     ]
 )
 
+FINDINGS = pa.schema(
+    [
+        *_OBJECT,
+        _field("looked", pa.bool_(), "Whether nothing is left to look at a second time", nullable=False),
+        _field("note", pa.string(), "Why it was not looked at twice, for the row's detail"),
+        _field("diagnosis", pa.string(), "Which copy is bad, as one word"),
+        _field("diagnosis_rests_on", pa.string(), "The evidence for it, for people"),
+        _field("last_agreed_at", _UTC, "When both sides were last known to be the same (UTC)"),
+        _field("damaged", pa.list_(pa.string()), "The buckets whose copy is bad, as far as is known"),
+    ]
+)
+"""What was found out about a row of a pair's report that is not right, by the key and version of that row."""
+
 PROVENANCE = b"fixity"
 """The key of a table's provenance in its metadata."""
 

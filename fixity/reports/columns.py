@@ -1,10 +1,14 @@
-"""The columns and status words of a pair's report, with their meanings, in order.
+"""The columns and status words of a pair's report, with their meanings, in order; its suspect rows.
 
 The first seven columns and the first six words are those of DuraCloud's checksum report. `compare.sql`
 decides the status of a row.
 """
 
 from __future__ import annotations
+
+import pyarrow as pa
+
+from fixity.tables import CHECKSUMS
 
 COLUMNS: dict[str, tuple[str, str]] = {
     "bucket": ("string", "The source bucket's name in the catalog"),
@@ -21,6 +25,9 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "checked_source": ("string", "When the source's check ended (UTC)"),
     "checked_replication": ("string", "When the replica's check ended (UTC)"),
     "detail": ("string", "More details: errors, reasons, different sizes"),
+    "diagnosis": ("string", "Of a row that was looked at twice: which copy is bad, or why nobody can tell"),
+    "diagnosis_rests_on": ("string", "The evidence for the diagnosis"),
+    "last_agreed_at": ("string", "When both sides were last known to be the same (UTC)"),
 }
 """Column: its type as the UI shows it, its meaning."""
 
@@ -36,3 +43,22 @@ STATUSES: dict[str, str] = {
     "pending": "Too new to be expected on the other side (`replication_lag`)",
 }
 """Status word: its meaning."""
+
+SUSPECT = ("mismatch", "missing_replica", "missing_source", "failed_source", "failed_replication")
+"""The statuses of rows that say that something is wrong. They are looked at twice."""
+
+SUSPECTS = pa.schema(
+    [
+        *(
+            pa.field(name, pa.int64() if kind == "int" else pa.string())
+            for name, (kind, _) in COLUMNS.items()
+        ),
+        *(
+            field.with_name(f"{side}_{field.name}").with_nullable(True)
+            for side in ("source", "replica")
+            for field in CHECKSUMS
+            if field.name not in ("key", "other_checksums")
+        ),
+    ]
+)
+"""The suspect rows of a report, in its order: its columns, and both sides' checks, NULL without one."""

@@ -1,7 +1,8 @@
 """Compares a source's table of checksums with its replica's, and writes the report's CSV.
 
 Both tables are sorted by key. They are compared in ranges of keys, several at a time, so memory does not
-grow with the bucket. `compare.sql` decides the status of an object; `fixity.lake.ranges` cuts the ranges.
+grow with the bucket. `compare.sql` decides the status of an object; `suspects.sql` collects the rows that say
+that something is wrong; `fixity.lake.ranges` cuts the ranges.
 Where tables come from and where reports go does not belong here.
 """
 
@@ -19,15 +20,18 @@ from typing import Any, BinaryIO, Literal
 from uuid import uuid4
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
 from fixity.in_order import in_order
 from fixity.lake.csv_files import write_with_duckdb
-from fixity.lake.database import open_database, processors
+from fixity.lake.database import open_database, processors, view
 from fixity.lake.ranges import KeyRange, key_ranges
-from fixity.reports.columns import COLUMNS
+from fixity.reports.columns import COLUMNS, SUSPECT, SUSPECTS
 from fixity.reports.counts import Counts
+from fixity.tables import CHECKSUMS
 
 RANGE_BYTES = 64 * 1024 * 1024
 """The most bytes of a range, both sides together, before compression: about 130,000 objects. Smaller ranges
@@ -38,6 +42,7 @@ _MEMORY_OF_A_RANGE = 3
 """DuckDB needs this many times the bytes of a range to join and sort it."""
 
 _SQL = Path(__file__).with_name("compare.sql").read_text(encoding="utf-8")
+_SUSPECTS_SQL = Path(__file__).with_name("suspects.sql").read_text(encoding="utf-8")
 
 
 class TableNotConsistent(FixityError):
@@ -57,12 +62,14 @@ class Side:
 @dataclass(frozen=True)
 class Outcome:
     """The result of a comparison. problems: the first rows that are not ok, in key order, with the columns of
-    the CSV. rows: rows of the CSV, without its header."""
+    the CSV. rows: rows of the CSV, without its header. suspects: a table of SUSPECTS beside the CSV, None if
+    there are none."""
 
     counts: Counts
     problems: list[dict[str, Any]]
     csv: Path
     rows: int
+    suspects: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ class _RangeReport:
     counts: Counts
     replica_rows: int
     problems: list[dict[str, Any]]
+    suspects: pa.Table | None
 
 
 def compare(
@@ -83,12 +91,14 @@ def compare(
     lag: timedelta,
     csv: Path,
     range_bytes: int = RANGE_BYTES,
+    findings: Path | None = None,
 ) -> Outcome:
     """Compare both sides, and write `csv` as a whole, or not at all.
 
     Arguments: match `version`: key and version id; `key`: the current versions by key. lag: how long
     the replica may take. csv: a file in an existing directory, which also takes temporary files: parts of
-    the CSV, and what DuckDB spills. range_bytes: see RANGE_BYTES.
+    the CSV, and what DuckDB spills. range_bytes: see RANGE_BYTES. findings: a table of FINDINGS about rows
+    that a comparison before this one found suspect.
     Raises TableNotSorted, TableNotConsistent, duckdb.Error, OSError.
     """
     ranges = key_ranges(source.table, replica.table, range_bytes)
@@ -101,6 +111,8 @@ def compare(
         "source_listed_at": _utc(source.listed_at),
         "believable": max(_utc(source.listed_at), _utc(replica.listed_at)) + CLOCKS_DIFFER,
         "problems": PROBLEMS,
+        "suspect": list(SUSPECT),
+        "findings": findings and str(findings),
     }
     with (
         # One thread for DuckDB, several of our own, each with a range of its own. On one thread, a COPY
@@ -114,11 +126,13 @@ def compare(
         threads = _that_fit(database, processors(), range_bytes)
         comparer = _Comparer(database, source.bucket, parameters, Path(parts_dir))
         counts, replica_rows, found = Counts(), 0, list[dict[str, Any]]()
+        suspects = _Suspects(Path(parts_dir))
         with closing(in_order(comparer.run, enumerate(ranges), threads)) as parts:
             for part in parts:
                 _append(part.csv, out)
                 counts, replica_rows = counts + part.counts, replica_rows + part.replica_rows
                 found += part.problems[: PROBLEMS - len(found)]
+                suspects.add(part.suspects)
                 comparer.wants_problems = len(found) < PROBLEMS
         for side, seen, rows in zip(
             (source, replica), (counts.total_objects, replica_rows), expected, strict=True
@@ -128,7 +142,8 @@ def compare(
                     f"{side.table} has {rows} rows to compare, but {seen} came out of the comparison: "
                     "it is not sorted by key, or has an object more than once"
                 )
-    return Outcome(counts, found, csv, counts.rows)
+        kept = suspects.keep(csv.with_suffix(".suspects.parquet"))
+    return Outcome(counts, found, csv, counts.rows, kept)
 
 
 @dataclass
@@ -158,11 +173,40 @@ class _Comparer:
             *judge, count, list_problems = cursor.extract_statements(_SQL)
             for statement in judge:
                 _execute(cursor, statement, parameters)
+            if parameters["findings"]:
+                _execute(cursor, cursor.extract_statements(_SUSPECTS_SQL)[0], parameters)
             write_with_duckdb(cursor, "report", part, header=number == 0)
             *figures, replica_rows = _execute(cursor, count, parameters).fetchall()[0]
             rows = _execute(cursor, list_problems, parameters).fetchall() if self.wants_problems else []
+            counts, suspects = Counts(*figures), None
+            if counts.may_be_suspect:
+                for side in ("source", "replica"):
+                    view(cursor, f"{side}_checks", [Path(parameters[side])], CHECKSUMS)
+                list_suspects = cursor.extract_statements(_SUSPECTS_SQL)[1]
+                suspects = _execute(cursor, list_suspects, parameters).to_arrow_table()
         problems = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-        return _RangeReport(part, Counts(*figures), replica_rows, problems)
+        return _RangeReport(part, counts, replica_rows, problems, suspects)
+
+
+class _Suspects:
+    """The table of suspect rows, which is begun by the first of them, in a temporary folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "suspects.parquet"
+        self._writer: pq.ParquetWriter | None = None
+
+    def add(self, rows: pa.Table | None) -> None:
+        """Take the suspect rows of the next range."""
+        if rows is not None and rows.num_rows:
+            self._writer = self._writer or pq.ParquetWriter(self._file, SUSPECTS, compression="zstd")
+            self._writer.write_table(rows.select(SUSPECTS.names).cast(SUSPECTS))
+
+    def keep(self, file: Path) -> Path | None:
+        """Complete the table as `file`; None if there are no suspects."""
+        if self._writer is None:
+            return None
+        self._writer.close()
+        return self._file.replace(file)
 
 
 def _execute(

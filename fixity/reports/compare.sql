@@ -193,8 +193,16 @@ SELECT
                     THEN concat('sizes differ: ', source_size, ' and ', replica_size, ' bytes')
             END
         ), '')
-    END AS detail
+    END AS detail,
+    -- What suspects.sql fills in.
+    CAST(NULL AS VARCHAR) AS diagnosis,
+    CAST(NULL AS VARCHAR) AS diagnosis_rests_on,
+    CAST(NULL AS TIMESTAMPTZ) AS last_agreed_at
 FROM judged;
+
+
+-- A time (UTC) as text.
+CREATE OR REPLACE TEMP MACRO in_words(moment) AS strftime(make_timestamp(epoch_us(moment)), '%Y-%m-%dT%H:%M:%S.%fZ');
 
 
 -- The rows of the CSV, in order. They are sorted before they are turned into text.
@@ -211,9 +219,12 @@ SELECT
     size_replication,
     etag_source,
     CASE WHEN same_etag THEN etag_source ELSE etag_replication END AS etag_replication,
-    strftime(make_timestamp(epoch_us(checked_source)), '%Y-%m-%dT%H:%M:%S.%fZ') AS checked_source,
-    strftime(make_timestamp(epoch_us(checked_replication)), '%Y-%m-%dT%H:%M:%S.%fZ') AS checked_replication,
-    detail
+    in_words(checked_source) AS checked_source,
+    in_words(checked_replication) AS checked_replication,
+    detail,
+    diagnosis,
+    diagnosis_rests_on,
+    in_words(last_agreed_at) AS last_agreed_at
 FROM (FROM compared ORDER BY key, version_id NULLS FIRST);
 
 

@@ -1,6 +1,6 @@
 """Makes the report of a pair: fetches the newest tables of both buckets, compares them, keeps CSV and counts.
 
-The comparison itself is in `compare`.
+The comparison itself is in `compare`. What is found out about suspect rows comes from the caller.
 """
 
 from __future__ import annotations
@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from fixity.catalog import Pair
 from fixity.clock import utc_now
@@ -23,10 +26,38 @@ from fixity.ledger.fold import Settings
 from fixity.ledger.unread import unread
 from fixity.reports import Outcome, Side, compare, stats
 from fixity.reports.ages import Evidence
-from fixity.tables import Provenance, TableUnreadable, naming_the_unreadable
+from fixity.reports.columns import SUSPECTS
+from fixity.tables import FINDINGS, Provenance, TableUnreadable, naming_the_unreadable
 
 if TYPE_CHECKING:
     from fixity.ledger.files import LeftOut
+
+
+_Table = tuple[Path, Provenance]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A comparison: its outcome, both sides' tables with their provenance, and the files of the ledgers that
+    were left out, by side."""
+
+    outcome: Outcome
+    source: _Table
+    replica: _Table
+    left_out: dict[str, list[str]]
+
+
+class Examine(Protocol):
+    """Examines suspect rows, before a report says that something is wrong."""
+
+    def look_again(self, compared: Compared) -> bool:
+        """Look at the suspects again. Returns whether a ledger has new checks, which are compared then.
+
+        Called until it returns False.
+        """
+
+    def findings(self, compared: Compared, workspace: Path) -> Path | None:
+        """What is known of the rows that are still suspect: a table of FINDINGS, in their order."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +65,8 @@ class PairReport:
     """A report that was kept: its outcome, the two tables and their ages, and its files' names in the lake.
     left_out: files of a side's ledger that could not be read, with the reason, for people. damaged: the
     objects of each bucket that are known to be damaged. unread: how many could not be read, by reason.
+    suspects: the rows that say that something is wrong (SUSPECTS), and findings: what is known of each
+    (FINDINGS), in the same order; empty where nobody examined them.
     """
 
     outcome: Outcome
@@ -46,6 +79,8 @@ class PairReport:
     left_out: dict[str, list[str]]
     damaged: dict[str, list[Damage]]
     unread: dict[str, int]
+    suspects: pa.Table
+    findings: pa.Table
 
     @property
     def all_left_out(self) -> list[str]:
@@ -54,11 +89,16 @@ class PairReport:
 
 
 def make_report(
-    lake: Lake, pair: Pair, settings: Settings, now: Callable[[], datetime] = utc_now
+    lake: Lake,
+    pair: Pair,
+    settings: Settings,
+    examine: Examine | None = None,
+    now: Callable[[], datetime] = utc_now,
 ) -> PairReport:
     """Compare the newest tables of a pair's two buckets, and keep the report of today (UTC).
 
     Arguments: `settings`, by which checks of the source are folded; the replica has the same algorithm.
+    `examine`, asked only where rows are suspect; None: they are reported as they are.
     Replaces the report of the same day, and the one under LATEST.
     Leaves out a file of a ledger that cannot be read, and names it in the report; the verdict is red then.
     Raises TableMissing if a side was not checked yet, TableUnreadable, LakeError.
@@ -67,12 +107,17 @@ def make_report(
     csv, latest_csv = report_file(pair.name, today), report_file(pair.name, None)
     stats_name = stats_file(pair.name, today)
     with lake.workspace() as workspace:
-        try:
-            compared = _compare(lake, pair, workspace, now)
-        except TableUnreadable:
-            # A file is damaged inside, though its footer is whole. Only reading all of it can show that.
-            compared = _compare(lake, pair, workspace, now, thoroughly=True)
-        outcome, (source_table, source), (replica_table, replica), left_out = compared
+        compared = _compare_newest(lake, pair, workspace, now)
+        while examine and compared.outcome.suspects and examine.look_again(compared):
+            compared = _compare_newest(lake, pair, workspace, now)
+        findings = None
+        if examine and compared.outcome.suspects:
+            findings = examine.findings(compared, workspace)
+            compared = replace(
+                compared, outcome=_outcome(pair, compared.source, compared.replica, workspace, findings)
+            )
+        outcome, left_out = compared.outcome, compared.left_out
+        (source_table, source), (replica_table, replica) = compared.source, compared.replica
         ages = Evidence.of(source_table, source.listed_at, workspace).by_name("source")
         ages |= Evidence.of(replica_table, replica.listed_at, workspace).by_name("replica")
         damaged = {
@@ -81,6 +126,8 @@ def make_report(
         reasons = Counter[str]()
         if outcome.counts.failed_source or outcome.counts.failed_replication:
             reasons += Counter(unread(source_table)) + Counter(unread(replica_table))
+        suspects = pq.read_table(outcome.suspects) if outcome.suspects else SUSPECTS.empty_table()
+        found = pq.read_table(findings) if findings else FINDINGS.empty_table()
         lake.put(csv, outcome.csv, replace=True)
         figures = {
             **stats(outcome.counts),
@@ -91,17 +138,32 @@ def make_report(
     lake.copy(csv, latest_csv)
     lake.copy(stats_name, stats_file(pair.name, None))
     return PairReport(
-        outcome, source, replica, csv, latest_csv, stats_name, ages, left_out, damaged, dict(reasons)
+        outcome=outcome,
+        source=source,
+        replica=replica,
+        csv=csv,
+        latest_csv=latest_csv,
+        stats=stats_name,
+        ages=ages,
+        left_out=left_out,
+        damaged=damaged,
+        unread=dict(reasons),
+        suspects=suspects,
+        findings=found,
     )
 
 
-_Table = tuple[Path, Provenance]
+def _compare_newest(lake: Lake, pair: Pair, workspace: Path, now: Callable[[], datetime]) -> Compared:
+    try:
+        return _compare(lake, pair, workspace, now)
+    except TableUnreadable:
+        # A file is damaged inside, though its footer is whole. Only reading all of it can show that.
+        return _compare(lake, pair, workspace, now, thoroughly=True)
 
 
 def _compare(
     lake: Lake, pair: Pair, workspace: Path, now: Callable[[], datetime], thoroughly: bool = False
-) -> tuple[Outcome, _Table, _Table, dict[str, list[str]]]:
-    """The outcome, both sides' tables, and the files that were left out, as in `PairReport`."""
+) -> Compared:
     left_out: dict[str, list[str]] = {"source_left_out": [], "replica_left_out": []}
 
     def side(bucket: str, texts: list[str]) -> _Table:
@@ -110,15 +172,21 @@ def _compare(
 
         return current_checksums(lake, bucket, workspace, now, note_left_out, thoroughly)
 
-    source_table, source = side(pair.source, left_out["source_left_out"])
-    replica_table, replica = side(pair.replica, left_out["replica_left_out"])
+    source = side(pair.source, left_out["source_left_out"])
+    replica = side(pair.replica, left_out["replica_left_out"])
+    return Compared(_outcome(pair, source, replica, workspace), source, replica, left_out)
+
+
+def _outcome(
+    pair: Pair, source: _Table, replica: _Table, workspace: Path, findings: Path | None = None
+) -> Outcome:
     assert pair.match is not None  # the catalog fills it in
-    with naming_the_unreadable(source_table, replica_table):
-        outcome = compare(
-            Side(pair.source, source_table, source.listed_at),
-            Side(pair.replica, replica_table, replica.listed_at),
+    with naming_the_unreadable(source[0], replica[0]):
+        return compare(
+            Side(pair.source, source[0], source[1].listed_at),
+            Side(pair.replica, replica[0], replica[1].listed_at),
             match=pair.match,
             lag=pair.replication_lag,
             csv=workspace / "report.csv",
+            findings=findings,
         )
-    return outcome, (source_table, source), (replica_table, replica), left_out

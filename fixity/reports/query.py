@@ -15,7 +15,7 @@ from fixity.catalog import Catalog
 from fixity.clock import utc_now
 from fixity.errors import WrongUsage
 from fixity.lake import Lake, LocalLake
-from fixity.lake.csv_files import reading_with_duckdb
+from fixity.lake.csv_files import read_rows, reading_with_duckdb
 from fixity.lake.database import open_database, quoted, view
 from fixity.lake.paths import report_file
 from fixity.ledger import SNAPSHOT, LeftOut, ready, usable_files
@@ -136,9 +136,11 @@ class Explorer:
                 file = self._lake.fetch(report_file(pair, None), self._workspace)
             except FileNotFoundError:
                 continue
-            parts.append(f"SELECT {quoted(pair)} AS pair, * FROM {reading_with_duckdb(file, tuple(COLUMNS))}")
+            with file.open(encoding="utf-8", newline="") as text:
+                columns, _ = read_rows(text)  # a report of an earlier version has fewer
+            parts.append(f"SELECT {quoted(pair)} AS pair, * FROM {reading_with_duckdb(file, columns)}")
         self._database.execute(
-            f"CREATE TEMP VIEW reports AS {' UNION ALL '.join(f'({part})' for part in parts)}"
+            f"CREATE TEMP VIEW reports AS {' UNION ALL BY NAME '.join(f'({part})' for part in parts)}"
         )
 
     def _due(self) -> None:

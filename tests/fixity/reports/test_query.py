@@ -54,6 +54,19 @@ def test_a_query_over_reports_reads_every_key_and_null_as_they_were_compared(tmp
         assert found.fetchall() == [(each["key"], each["version_id"]) for each in rows]
 
 
+def test_reports_of_earlier_versions_have_fewer_columns_and_are_read_beside_new_ones(tmp_path: Path) -> None:
+    lake = LocalLake(tmp_path / "lake")
+    lake.put_text(report_file("a", None), "bucket,key,version_id,status,detail\nold,k,,mismatch,sizes\n")
+    lake.put(report_file("b", None), report(tmp_path, [row("k")], [row("k")]).csv)
+    buckets = {name: Bucket(name=name) for name in ("a", "b", "c")}
+    pairs = {name: Pair(name=name, replica="c") for name in ("a", "b")}
+    catalog = Catalog(file=tmp_path / "fixity.yaml", lake="./lake", buckets=buckets, pairs=pairs)
+    with exploring(catalog, lake, list[str]().append) as explorer:
+        found = explorer.ask("SELECT pair, status, detail, diagnosis FROM reports ORDER BY pair")
+        assert found is not None
+        assert found.fetchall() == [("a", "mismatch", "sizes", None), ("b", "ok", None, None)]
+
+
 def test_a_restricted_explorer_reads_only_the_lake_and_writes_nothing(tmp_path: Path) -> None:
     bucket = Rolling(tmp_path)
     bucket.put("a")

@@ -194,6 +194,9 @@ def test_a_row_shows_what_is_known_of_both_sides(tmp_path: Path) -> None:
             "checked_source": "2026-03-01T13:00:00.000250Z",
             "checked_replication": "2026-03-01T13:00:00.000250Z",
             "detail": "sizes differ: 1 and 2 bytes",
+            "diagnosis": "",
+            "diagnosis_rests_on": "",
+            "last_agreed_at": "",
         }
     ]
 

@@ -1,0 +1,111 @@
+"""The suspect rows of a report: collected with what both sides know, and joined with what was found out."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fixity.reports import Outcome, Side, compare
+from fixity.reports.columns import SUSPECTS
+from fixity.tables import FINDINGS
+from tests.fixity.reports.rows import LAG, LISTED, YOUNG, failed_row, read_csv, report, row, skipped_row
+
+AGREED = datetime(2026, 2, 1, 8, 0, 0, 5, tzinfo=UTC)
+
+
+def suspects(outcome: Outcome) -> list[dict[str, Any]]:
+    assert outcome.suspects is not None
+    table = pq.read_table(outcome.suspects)
+    assert table.schema.equals(SUSPECTS)
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def again(folder: Path, **findings: object) -> list[dict[str, str]]:
+    """The rows of the report on the tables of before, with these findings about the object `a`."""
+    known = {**dict.fromkeys(FINDINGS.names), "key": "a", "looked": True, **findings}
+    pq.write_table(pa.Table.from_pylist([known], FINDINGS), folder / "findings.parquet")
+    outcome = compare(
+        Side("deposit", folder / "source.parquet", LISTED),
+        Side("copy", folder / "replica.parquet", LISTED),
+        match="key",
+        lag=LAG,
+        csv=folder / "again.csv",
+        range_bytes=1,
+        findings=folder / "findings.parquet",
+    )
+    return read_csv(outcome.csv)
+
+
+def test_only_rows_that_say_that_something_is_wrong_are_suspects(tmp_path: Path) -> None:
+    outcome = report(
+        tmp_path,
+        [
+            row("a", "1"), row("b"), failed_row("c"), row("d"), skipped_row("e"), row("f", algorithm="MD5"),
+            row("g"), row("h", last_modified=YOUNG),
+        ],
+        [row("a", "2"), row("b"), row("c"), failed_row("d"), row("e"), row("f"), row("i")],
+        range_bytes=1,
+    )  # fmt: skip
+    assert [(each["key"], each["status"]) for each in suspects(outcome)] == [
+        ("a", "mismatch"), ("c", "failed_source"), ("d", "failed_replication"), ("g", "missing_replica"),
+        ("i", "missing_source"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", [[row()], [skipped_row()], [failed_row(last_modified=YOUNG)]])
+def test_where_nothing_is_wrong_there_is_no_table_of_suspects(tmp_path: Path, source: list[Any]) -> None:
+    replica = [] if source[0]["status"] == "failed" else [row()]
+    assert report(tmp_path, source, replica).suspects is None
+    assert not list(tmp_path.glob("*suspects*"))
+
+
+@pytest.mark.parametrize("match", ["key", "version"])
+def test_a_suspect_has_both_sides_checks_and_nothing_of_a_side_without_the_object(
+    tmp_path: Path, match: Literal["key", "version"]
+) -> None:
+    versions = [row("a", "1", version_id="v1", is_latest=False), row("a", "2", version_id="v2", size=7)]
+    replica = [row("a", "1", version_id="v1", is_latest=False), row("a", "3", version_id="v2", size=8)]
+    outcome = report(tmp_path, [*versions, row("b", version_id="v1")], replica, match)
+    both, alone = suspects(outcome)
+    assert (both["version_id"], both["detail"]) == ("v2", "sizes differ: 7 and 8 bytes")
+    assert [both[f"{side}_{name}"] for side in ("source", "replica") for name in ("version_id", "size")] == [
+        "v2", 7, "v2", 8,
+    ]  # fmt: skip
+    assert (both["source_checksum"], both["replica_checksum"]) == ("2", "3")
+    assert both["source_last_modified"] == row()["last_modified"]
+    assert {each.removeprefix("replica_"): alone[each] for each in alone if each.startswith("replica_")} == (
+        dict.fromkeys(each.removeprefix("replica_") for each in SUSPECTS.names if each.startswith("replica_"))
+    )
+    assert (alone["key"], alone["source_version_id"], alone["source_size"]) == ("b", "v1", 5)
+
+
+def test_what_was_found_out_stands_in_the_row(tmp_path: Path) -> None:
+    report(tmp_path, [row("a", "1"), row("b", "1")], [row("a", "2", size=6), row("b", "2")])
+    known, unknown = again(
+        tmp_path,
+        note="suspect, not looked at twice",
+        diagnosis="replica_damaged",
+        diagnosis_rests_on="the source's baseline",
+        last_agreed_at=AGREED,
+    )
+    assert known["detail"] == "sizes differ: 5 and 6 bytes; suspect, not looked at twice"
+    assert [known[name] for name in ("diagnosis", "diagnosis_rests_on", "last_agreed_at")] == [
+        "replica_damaged",
+        "the source's baseline",
+        "2026-02-01T08:00:00.000005Z",
+    ]
+    assert {unknown[name] for name in ("detail", "diagnosis", "diagnosis_rests_on", "last_agreed_at")} == {""}
+
+
+def test_findings_of_before_say_nothing_of_a_row_that_is_right_now_or_of_another_version(
+    tmp_path: Path,
+) -> None:
+    report(tmp_path, [row("a", "1")], [row("a", "1")])
+    assert [each["diagnosis"] for each in again(tmp_path, diagnosis="cannot_tell", note="n")] == [""]
+    report(tmp_path, [row("a", "1")], [row("a", "2", last_modified=LISTED - timedelta(days=30))])
+    assert [each["diagnosis"] for each in again(tmp_path, version_id="v", diagnosis="cannot_tell")] == [""]
+    assert [each["diagnosis"] for each in again(tmp_path, diagnosis="cannot_tell")] == ["cannot_tell"]
