@@ -109,9 +109,8 @@ def _most(copies: Iterable[Copy | OtherCopy], algorithm: str) -> str | None:
     return checksum if counts.total() >= 3 and 2 * count > counts.total() else None
 
 
-def unchanged(evidence: Evidence) -> dict[SideName, str]:
-    """The sides whose bytes have not changed since they were first checked, in words."""
-    texts: dict[SideName, str] = {}
+def unchanged(evidence: Evidence) -> Iterator[str]:
+    """Which side's bytes have not changed since they were first checked."""
     for name in SIDES:
         copy = evidence.side(name)
         held = [
@@ -120,8 +119,7 @@ def unchanged(evidence: Evidence) -> dict[SideName, str]:
             if each.source == FIRST_SEEN and each.since and _agrees(each, copy.digests)
         ]
         if held:
-            texts[name] = f"the {name}'s bytes have not changed since its first check of {_day(min(held))}"
-    return texts
+            yield f"the {name}'s bytes have not changed since its first check of {_day(min(held))}"
 
 
 def read_once(evidence: Evidence) -> Iterator[str]:

@@ -29,7 +29,7 @@ DIAGNOSES: dict[str, str] = {
     "replica_stale": "The replica has an older version of the object",
     "changed_meanwhile": "The object was changed or deleted since it was listed",
     "deleted": "The object was deleted on one side, as a delete marker shows",
-    "cannot_tell": "Nothing shows which copy is bad, or the evidence contradicts itself",
+    "cannot_tell": "Nothing shows which copy is right, or the evidence contradicts itself",
 }
 """The words for a diagnosis and their meanings. A row that differs always has one. A row that is missing or
 could not be read has none where its status says all that is known."""
@@ -43,15 +43,13 @@ class Diagnosis:
 
     word: one of DIAGNOSES, None where the row's status says all that is known. rests_on: the evidence, for
     people. last_agreed_at: the last time (UTC) at which checks of both sides had found the same bytes.
-    damaged: the buckets whose copy is bad. good: the bucket whose bytes are shown to be right, or not to have
-    changed where the other side is missing; None: no copy may be put in the place of the other.
+    damaged: the buckets whose copy is bad.
     """
 
     word: str | None
     rests_on: str
     last_agreed_at: datetime | None = None
     damaged: tuple[str, ...] = ()
-    good: str | None = None
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
@@ -108,27 +106,28 @@ class _Found:
 
 
 def _of_two_copies(found: _Found) -> Diagnosis:
-    """The diagnosis of two copies whose bytes differ, where no evidence contradicts other evidence."""
+    """The diagnosis of two copies whose bytes differ, where no evidence contradicts other evidence.
+
+    One copy is called damaged only where the other is shown to be right: it may be put in its place.
+    """
     evidence, right, wrong = found.evidence, found.right, found.wrong
-    shown = [name for name in SIDES if right[name]]
     hint = may_be_older(evidence)
     changed = [each for each in wrong["replica"] if each.own] or ([] if hint else wrong["replica"])
-    if wrong["source"]:
-        of_replica = [*right["replica"], *changed]
-        texts = [*_texts(wrong["source"], of_replica), *found.older]
-        if not of_replica and not found.older:
-            texts += [*_texts(found.kept), *hint, "nothing shows that the replica's bytes are right"]
-        return _diagnosis(evidence, "both_damaged" if changed else "source_damaged", texts, shown)
-    if found.older:
-        return _diagnosis(evidence, "replica_stale", [*found.older, *_texts(right["source"])], shown)
-    if changed or (right["source"] and not hint):
-        texts = _texts(changed, right["source"], found.kept)
-        return _diagnosis(evidence, "replica_damaged", texts, shown)
+    if wrong["source"] and changed:
+        return _diagnosis(evidence, "both_damaged", _texts(wrong["source"], changed))
     if right["replica"]:
-        return _diagnosis(evidence, "source_damaged", _texts(right["replica"]), shown)
-    texts = [*_texts(right["source"], wrong["replica"], found.kept), *unchanged(evidence).values(), *hint]
-    texts += read_once(evidence)
-    if texts and not right["source"]:
+        return _diagnosis(evidence, "source_damaged", _texts(wrong["source"], right["replica"]))
+    if found.older and not wrong["source"]:
+        return _diagnosis(evidence, "replica_stale", [*found.older, *_texts(right["source"])])
+    if right["source"] and (changed or not hint):
+        return _diagnosis(evidence, "replica_damaged", _texts(changed, right["source"], found.kept))
+    texts = _texts(wrong["source"], right["source"], wrong["replica"], found.kept)
+    texts += [*found.older, *unchanged(evidence), *hint, *read_once(evidence)]
+    if wrong["source"]:
+        texts.append("nothing shows that the replica's bytes are right")
+    elif changed:
+        texts.append("nothing shows that the source's bytes are right")
+    elif texts and not right["source"]:
         texts.append("nothing shows which side was right before")
     return _diagnosis(evidence, "cannot_tell", texts or ["no baseline, no record and no third copy is known"])
 
@@ -136,41 +135,27 @@ def _of_two_copies(found: _Found) -> Diagnosis:
 def _of_one_copy(found: _Found) -> Diagnosis:
     """The diagnosis where a side is missing or could not be read, so that there is nothing to compare."""
     evidence, right, wrong = found.evidence, found.right, found.wrong
-    shown = [name for name in SIDES if right[name]]
-    held = unchanged(evidence)
-    texts = [*absent(evidence), *_texts(*wrong.values(), *right.values(), found.kept), *held.values()]
+    texts = [*absent(evidence), *_texts(*wrong.values(), *right.values(), found.kept), *unchanged(evidence)]
     damaged = [name for name in SIDES if wrong[name]]
-    missing = [evidence.side(name) for name in SIDES if evidence.side(name).state == "missing"]
-    if any(each.deleted_at for each in missing):
+    if any(evidence.side(name).deleted_at for name in SIDES):
         return _diagnosis(evidence, "deleted", texts)
     if damaged:
-        word = "both_damaged" if len(damaged) == 2 else f"{damaged[0]}_damaged"
-        return _diagnosis(evidence, word, texts, shown)
+        return _diagnosis(evidence, "both_damaged" if len(damaged) == 2 else f"{damaged[0]}_damaged", texts)
     if evidence.source.state == evidence.replica.state == "read":
         return _diagnosis(evidence, "cannot_tell", texts or ["the two checksums cannot be compared"])
-    if missing:  # no other bytes contradict those that are there
-        shown += [*held, *(each.of for each in found.kept)]
-    return _diagnosis(evidence, None, texts, shown)
+    return _diagnosis(evidence, None, texts)
 
 
-def _diagnosis(
-    evidence: Evidence, word: str | None, texts: Iterable[str], shown: Iterable[SideName] = ()
-) -> Diagnosis:
-    """Arguments: `shown`, the sides whose bytes are shown to be right."""
+def _diagnosis(evidence: Evidence, word: str | None, texts: Iterable[str]) -> Diagnosis:
     damaged: dict[str | None, tuple[SideName, ...]] = {
         "source_damaged": ("source",),
         "replica_damaged": ("replica",),
         "replica_stale": ("replica",),
         "both_damaged": SIDES,
     }
-    bad = damaged.get(word, ())
-    return Diagnosis(
-        word,
-        "; ".join(list(dict.fromkeys(texts))[:_MOST_TEXTS]),
-        evidence.last_agreed_at,
-        tuple(evidence.side(name).bucket for name in bad),
-        next((evidence.side(name).bucket for name in shown if name not in bad), None),
-    )
+    buckets = tuple(evidence.side(name).bucket for name in damaged.get(word, ()))
+    rests_on = "; ".join(list(dict.fromkeys(texts))[:_MOST_TEXTS])
+    return Diagnosis(word, rests_on, evidence.last_agreed_at, buckets)
 
 
 def _texts(*claims: Iterable[Claim]) -> list[str]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixity.incidents.diagnosis import DIAGNOSES, Diagnosis, diagnose
-from fixity.incidents.known import Copy, Evidence, Expected, OlderVersion, OtherCopy
+from fixity.incidents.known import Copy, Evidence, Expected, OlderVersion, OtherCopy, same_bytes
 
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 JUNE = datetime(2026, 6, 1, tzinfo=UTC)
@@ -55,26 +55,23 @@ class Case:
 
     evidence: Evidence
     word: str | None
-    good: str | None = None
     says: str | tuple[str, ...] = ()
 
 
 CASES = {
     # --- baselines of the ledger ---
     "nothing is known": Case(
-        Evidence(here(A), there(B)), "cannot_tell", None, "no baseline, no record and no third copy is known"
+        Evidence(here(A), there(B)), "cannot_tell", "no baseline, no record and no third copy is known"
     ),
     "one side has a baseline that holds": Case(
         Evidence(here(A, first(A)), there(B)),
         "cannot_tell",
-        None,
         "the source's bytes have not changed since its first check of 2026-03-01; "
         "nothing shows which side was right before",
     ),
     "both have baselines that hold and never were the same": Case(
         Evidence(here(A, first(A)), there(B, first(B))),
         "cannot_tell",
-        None,
         "the source's bytes have not changed since its first check of 2026-03-01; "
         "the replica's bytes have not changed since its first check of 2026-03-01; "
         "nothing shows which side was right before",
@@ -82,37 +79,33 @@ CASES = {
     "they were the same, and the replica changed": Case(
         Evidence(here(A, first(A)), there(B, first(A))),
         "replica_damaged",
-        HERE,
         "the replica's own baseline of 2026-03-01 (first seen) held until 2026-09-01 and its bytes "
         "differ from it now; the source's bytes match the replica's own baseline of 2026-03-01 (first seen)",
     ),
     "they were the same, and the source changed": Case(
         Evidence(here(B, first(A)), there(A, first(A))),
         "source_damaged",
-        THERE,
         "the source's own baseline of 2026-03-01 (first seen) held until 2026-09-01 and its bytes "
         "differ from it now; the replica's bytes match the source's own baseline of 2026-03-01 (first seen)",
     ),
     "they were the same, and both changed": Case(
         Evidence(here(B, first(A)), there(C, first(A))),
         "both_damaged",
-        None,
         ("the source's", "the replica's"),
     ),
     "the source changed, and the replica is as it was": Case(
-        Evidence(here(B, first(A)), there(A)), "source_damaged", THERE
+        Evidence(here(B, first(A)), there(A)), "source_damaged"
     ),
     "the source changed, and the replica never was what it was": Case(
         Evidence(here(B, first(A)), there(C, first(C))),
-        "source_damaged",
-        None,
+        "cannot_tell",
         "the source's own baseline of 2026-03-01 (first seen) held until 2026-09-01 and its bytes "
-        "differ from it now; nothing shows that the replica's bytes are right",
+        "differ from it now; the replica's bytes have not changed since its first check of 2026-03-01; "
+        "nothing shows that the replica's bytes are right",
     ),
     "the source differs from a baseline that was read only once": Case(
         Evidence(here(B, replace(first(A), confirmed=False)), there(C)),
         "cannot_tell",
-        None,
         "the source's bytes differ from its own baseline of 2026-03-01 (first seen), which was read only "
         "once; nothing shows which side was right before",
     ),
@@ -120,7 +113,6 @@ CASES = {
     "the replica changed, and the source is as its manifest says": Case(
         Evidence(here(A, record("manifest", A)), there(B, first(C))),
         "replica_damaged",
-        HERE,
         (
             "the replica's own baseline of 2026-03-01 (first seen) held until 2026-09-01 and its bytes "
             "differ from it now",
@@ -130,18 +122,16 @@ CASES = {
     "a record given by hand is of the replica": Case(
         Evidence(here(A, record("api", B)), there(B)),
         "source_damaged",
-        THERE,
         "the source's bytes differ from its record given by hand (SHA256); "
         "the replica's bytes match the source's record given by hand (SHA256)",
     ),
     "a manifest in the replica is of the source": Case(
-        Evidence(here(A), there(B, record("manifest", A))), "replica_damaged", HERE
+        Evidence(here(A), there(B, record("manifest", A))), "replica_damaged"
     ),
     "a manifest is of neither": Case(Evidence(here(A, record("manifest", C)), there(B)), "both_damaged"),
     "a record of another algorithm decides where both sides have a checksum by it": Case(
         Evidence(here(A, record("manifest", "m5", "MD5"), md5="m5"), there(B, md5="other")),
         "replica_damaged",
-        HERE,
     ),
     "a record of another algorithm says nothing of bytes without such a checksum": Case(
         Evidence(here(A, record("manifest", "m5", "MD5")), there(B)), "cannot_tell"
@@ -152,7 +142,6 @@ CASES = {
             there(A, record("object-etag", "m5", "MD5"), md5="m5"),
         ),
         "source_damaged",
-        THERE,
     ),
     "both were written with the same ETag, and the replica no longer has it": Case(
         Evidence(
@@ -160,25 +149,21 @@ CASES = {
             there(B, record("object-etag", "m5", "MD5"), md5="other"),
         ),
         "replica_damaged",
-        HERE,
     ),
     "the source is as it was uploaded": Case(
         Evidence(here(A, record("object-etag", "m5", "MD5"), md5="m5"), there(B)),
         "replica_damaged",
-        HERE,
         "the source's bytes match its ETag (MD5)",
     ),
     "the replica is as it was written": Case(
         Evidence(here(A), there(B, record("s3-checksum", B))),
         "cannot_tell",
-        None,
         "the replica's bytes match its stored checksum (SHA256): they have not changed since they were "
         "written there; nothing shows which side was right before",
     ),
     "the replica was written with other bytes than the manifest's": Case(
         Evidence(here(A, record("manifest", A)), there(B, record("object-tagging", B))),
         "replica_damaged",
-        HERE,
         (
             "the replica's bytes differ from the source's manifest (SHA256)",
             "the source's bytes match its manifest (SHA256)",
@@ -187,8 +172,7 @@ CASES = {
     ),
     "the source changed since its upload, and the replica was written with something else": Case(
         Evidence(here(A, record("object-metadata", C)), there(B, record("object-metadata", B))),
-        "source_damaged",
-        None,
+        "cannot_tell",
         (
             "the source's bytes differ from its metadata (SHA256)",
             "nothing shows that the replica's bytes are right",
@@ -198,39 +182,33 @@ CASES = {
     "each is as it was written": Case(
         Evidence(here(A, record("s3-checksum", A)), there(B, record("s3-checksum", B))),
         "cannot_tell",
-        None,
         "the source's bytes match its stored checksum (SHA256), but the replica's bytes match its stored "
         "checksum (SHA256): they have not changed since they were written there",
     ),
     "each has a manifest of its own": Case(
         Evidence(here(A, record("manifest", A)), there(B, record("manifest", B))),
         "cannot_tell",
-        None,
         ("the source's bytes match its manifest (SHA256)", "the replica's manifest (SHA256)"),
     ),
     "a tag contradicts the manifest": Case(
         Evidence(here(A, record("manifest", A), record("object-tagging", C)), there(B)),
         "cannot_tell",
-        None,
         "the source's bytes match its manifest (SHA256), but the source's bytes differ from its tag (SHA256)",
     ),
     "the replica changed, but is as its ETag says": Case(
         Evidence(here(A), there(B, first(A), record("object-etag", "m5", "MD5"), md5="m5")),
         "cannot_tell",
-        None,
         ("ETag (MD5)", "own baseline of 2026-03-01 (first seen)"),
     ),
     # --- other copies ---
     "two of three are the source's": Case(
         Evidence(here(A), there(B), third(A)),
         "replica_damaged",
-        HERE,
         "2 of 3 copies are the same (here, copy3)",
     ),
     "two of three are the replica's": Case(
         Evidence(here(A), there(B), third(B)),
         "source_damaged",
-        THERE,
         "2 of 3 copies are the same (there, copy3)",
     ),
     "three copies are three things": Case(Evidence(here(A), there(B), third(C)), "cannot_tell"),
@@ -242,13 +220,11 @@ CASES = {
     "two copies of the time before the source's current version": Case(
         Evidence(here(A, written=JUNE), there(B, written=MARCH), third(B, written=MARCH)),
         "cannot_tell",
-        None,
         ("it may be an older version",),
     ),
     "the majority contradicts a baseline": Case(
         Evidence(here(A, first(C)), there(B), third(A)),
         "cannot_tell",
-        None,
         (
             "2 of 3 copies are the same (here, copy3)",
             "the source's own baseline of 2026-03-01 (first seen) held until 2026-09-01",
@@ -258,18 +234,15 @@ CASES = {
     "the replica is an older version": Case(
         Evidence(here(A), there(B), older=OLDER),
         "replica_stale",
-        None,
         "the replica's bytes are those of the source's older version v1 of 2026-03-01",
     ),
     "the replica is an older version, and the source is right": Case(
         Evidence(here(A, record("manifest", A)), there(B, record("object-etag", B)), older=OLDER),
         "replica_stale",
-        HERE,
     ),
     "the replica is an older version, and a manifest says that it is the right one": Case(
         Evidence(here(A, record("manifest", B)), there(B), older=OLDER),
         "cannot_tell",
-        None,
         (
             "the replica's bytes are those of the source's older version v1 of 2026-03-01",
             "the replica's bytes match the source's manifest (SHA256)",
@@ -277,14 +250,12 @@ CASES = {
     ),
     "the replica is an older version, and the source changed": Case(
         Evidence(here(A, first(C)), there(B), older=OLDER),
-        "source_damaged",
-        None,
+        "cannot_tell",
         ("the source's own baseline", "older version v1"),
     ),
     "the source is right, and the replica is of an earlier time": Case(
         Evidence(here(A, record("manifest", A)), there(B, written=MARCH)),
         "cannot_tell",
-        None,
         (
             "the source's bytes match its manifest (SHA256)",
             "the replica was written on 2026-03-01, before the source's current version of 2026-06-01: it "
@@ -294,10 +265,9 @@ CASES = {
     "the same, but both are one version by its id": Case(
         Evidence(here(A, record("manifest", A)), there(B, written=MARCH), same_version=True),
         "replica_damaged",
-        HERE,
     ),
     "the replica is of an earlier time, but it changed": Case(
-        Evidence(here(A, record("manifest", A)), there(B, first(C), written=MARCH)), "replica_damaged", HERE
+        Evidence(here(A, record("manifest", A)), there(B, first(C), written=MARCH)), "replica_damaged"
     ),
     # --- what happened meanwhile ---
     "the source was overwritten meanwhile": Case(
@@ -307,13 +277,11 @@ CASES = {
             third(A, A),
         ),
         "changed_meanwhile",
-        None,
         "the source was overwritten since it was listed",
     ),
     "the replica was deleted, as its marker says": Case(
         Evidence(here(A), Copy(THERE, MISSING, deleted_at=SEPTEMBER)),
         "deleted",
-        None,
         "the replica has a delete marker of 2026-09-01 08:30 UTC",
     ),
     "the source was deleted, as its marker says": Case(
@@ -322,13 +290,11 @@ CASES = {
     "the replica is missing, and was there": Case(
         Evidence(here(A), Copy(THERE, MISSING, last_read_at=SEPTEMBER)),
         None,
-        None,
         "the replica had it on 2026-09-01, and no delete marker is known",
     ),
     "the replica is missing, and the source has not changed": Case(
         Evidence(here(A, first(A)), Copy(THERE, MISSING)),
         None,
-        HERE,
         "no check of it in the replica is known; "
         "the source's bytes have not changed since its first check of 2026-03-01",
     ),
@@ -340,16 +306,16 @@ CASES = {
         "cannot_tell",
     ),
     "the source is missing, and the replica is as it was written": Case(
-        Evidence(Copy(HERE, MISSING), there(B, record("s3-checksum", B))), None, THERE
+        Evidence(Copy(HERE, MISSING), there(B, record("s3-checksum", B))), None
     ),
-    "the source could not be read": Case(Evidence(Copy(HERE, "failed"), there(B)), None, None, ""),
+    "the source could not be read": Case(Evidence(Copy(HERE, "failed"), there(B)), None, ""),
     "the source could not be read, and the replica is as it was": Case(
-        Evidence(Copy(HERE, "failed", expected=(first(A),)), there(A)), None, THERE
+        Evidence(Copy(HERE, "failed", expected=(first(A),)), there(A)), None
     ),
     "the source could not be read, and the replica changed": Case(
         Evidence(Copy(HERE, "failed"), there(B, first(A))), "replica_damaged"
     ),
-    "neither could be read": Case(Evidence(Copy(HERE, "failed"), Copy(THERE, "failed")), None, None, ""),
+    "neither could be read": Case(Evidence(Copy(HERE, "failed"), Copy(THERE, "failed")), None, ""),
     "the second look found the same bytes": Case(Evidence(here(A, first(B)), there(A)), None),
     "the checksums cannot be compared": Case(
         Evidence(here(A), Copy(THERE, digests={"MD5": "m5"})), "cannot_tell"
@@ -369,7 +335,6 @@ CASES = {
             third(A, A),
         ),
         "replica_damaged",
-        HERE,
     ),
     "all of it says that it is the replica, except for one tag": Case(
         Evidence(
@@ -391,7 +356,7 @@ _DAMAGED = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_the_diagnosis_is_the_one_of_the_table(case: Case) -> None:
     found = diagnose(replace(case.evidence, last_agreed_at=JUNE))
-    assert (found.word, found.good, found.last_agreed_at) == (case.word, case.good, JUNE)
+    assert (found.word, found.last_agreed_at) == (case.word, JUNE)
     assert found.damaged == _DAMAGED.get(case.word or "", ())
     if isinstance(case.says, str):
         assert found.rests_on == case.says
@@ -475,14 +440,31 @@ def test_a_copy_that_a_manifest_or_a_person_says_is_right_is_never_called_damage
 @given(EVIDENCE)
 def test_a_copy_is_called_damaged_only_where_something_says_so(evidence: Evidence) -> None:
     found = diagnose(evidence)
-    assert found.good not in found.damaged
     assert bool(found.damaged) == (found.word in _DAMAGED)
     if found.word in (None, "cannot_tell"):
         assert found.damaged == ()
-    if found.word == "cannot_tell":
-        assert found.good is None
     if found.damaged:
         assert found.rests_on
+
+
+@given(EVIDENCE)
+def test_one_copy_is_called_damaged_only_where_the_other_is_shown_to_be_right(evidence: Evidence) -> None:
+    """So it may be put in its place. Every record, baseline and copy that is taken away shows less."""
+    bare = replace(
+        evidence,
+        source=replace(evidence.source, expected=()),
+        replica=replace(evidence.replica, expected=()),
+        others=(),
+        older=None,
+    )
+    assert diagnose(bare).damaged == ()
+    found = diagnose(evidence)
+    if found.word not in ("source_damaged", "replica_damaged"):
+        return
+    good = evidence.replica if found.word == "source_damaged" else evidence.source
+    expected = (*evidence.source.expected, *evidence.replica.expected)
+    of_good = [each for each in expected if good.digests.get(each.algorithm) == each.checksum]
+    assert of_good or [each for each in evidence.others if same_bytes(each.digests, good.digests)]
 
 
 @given(EVIDENCE)
@@ -492,22 +474,21 @@ def test_two_records_that_contradict_each_other_decide_nothing_and_are_both_name
     if source.digests["SHA256"] == replica.digests["SHA256"]:
         return
     found = diagnose(replace(evidence, source=source, replica=replica))
-    assert (found.word, found.damaged, found.good) == ("cannot_tell", (), None)
+    assert (found.word, found.damaged) == ("cannot_tell", ())
     assert ", but " in found.rests_on
 
 
-def _swapped(found: Diagnosis) -> tuple[str | None, set[str], str | None]:
+def _swapped(found: Diagnosis) -> tuple[str | None, set[str]]:
     words = {"source_damaged": "replica_damaged", "replica_damaged": "source_damaged"}
     buckets = {HERE: THERE, THERE: HERE}
-    good = None if found.good is None else buckets[found.good]
-    return words.get(found.word or "", found.word), {buckets[each] for each in found.damaged}, good
+    return words.get(found.word or "", found.word), {buckets[each] for each in found.damaged}
 
 
 @given(WITHOUT_DIRECTION)
 def test_where_nothing_depends_on_the_direction_the_sides_can_be_swapped(evidence: Evidence) -> None:
     source, replica = replace(evidence.replica, bucket=HERE), replace(evidence.source, bucket=THERE)
     other_way = diagnose(replace(evidence, source=source, replica=replica))
-    assert _swapped(diagnose(evidence)) == (other_way.word, set(other_way.damaged), other_way.good)
+    assert _swapped(diagnose(evidence)) == (other_way.word, set(other_way.damaged))
 
 
 @given(EVIDENCE, st.sampled_from(["first_seen", *CONTENT, *WRITTEN]), st.booleans())
@@ -531,7 +512,7 @@ def test_the_order_in_which_evidence_is_found_does_not_matter(evidence: Evidence
     )
     other = diagnose(replace(evidence, source=source, replica=replica, others=evidence.others[::-1]))
     found = diagnose(evidence)
-    assert (other.word, other.damaged, other.good) == (found.word, found.damaged, found.good)
+    assert (other.word, other.damaged) == (found.word, found.damaged)
 
 
 @given(EVIDENCE)
@@ -548,4 +529,4 @@ def test_baselines_that_were_first_seen_make_no_side_right_by_themselves(evidenc
         replica=with_record(bare.replica, first(bare.replica.digests["SHA256"])),
     )
     one, other = diagnose(bare), diagnose(held)
-    assert (one.word, one.damaged, one.good) == (other.word, other.damaged, other.good)
+    assert (one.word, one.damaged) == (other.word, other.damaged)
