@@ -202,6 +202,9 @@ MATCHED, DIFFERS, REGISTERED, NOT_COMPARED = "matched", "differs", "registered",
 FIRST_SEEN = "first_seen"
 """The source of an expected checksum without a record: the first one computed from the bytes."""
 
+OTHER_COPY = "other-copy"
+"""The source of one that a pair's other copy confirmed, after the first read had given other bytes."""
+
 
 class TableUnreadable(FixityError):
     """A file of the lake is not a complete table. The message names it and says what to do."""

@@ -108,6 +108,21 @@ class Attributes:
             answer = self._client.get_object_tagging(**self._object(key, version_id))
         return {tag["Key"]: tag["Value"] for tag in answer.get("TagSet", [])}
 
+    def deleted_at(self, key: str) -> datetime | None:
+        """When a key without a current version was deleted (UTC), by its delete marker; None without one.
+
+        Raises ObjectUnreadable, BucketUnreachable.
+        """
+        full = self._prefix + key
+        with self._errors(key):
+            answer = self._client.list_object_versions(Bucket=self._bucket, Prefix=full)
+        written = [each["LastModified"] for each in answer.get("Versions", []) if each["Key"] == full]
+        markers = [each for each in answer.get("DeleteMarkers", []) if each["Key"] == full]
+        if not any(each["IsLatest"] for each in markers):
+            return None
+        since = [each["LastModified"] for each in markers]
+        return min((at for at in since if at >= max(written, default=at)), default=max(since))
+
     def put_tags(self, key: str, version_id: str | None, tags: Mapping[str, str]) -> None:
         """Replace all tags of an object.
 

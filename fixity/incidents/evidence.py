@@ -1,0 +1,308 @@
+"""Gathers what is known of the suspect rows of a pair's report, and finds out which copy is bad.
+
+From the ledgers and records of both buckets, from other buckets that hold copies, and from the store, which
+is asked when a missing object was deleted. What follows from the evidence is in `diagnosis`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.buckets import CHANGED, DEFAULT_CONCURRENCY, DELETED, BucketUnreachable, ObjectError
+from fixity.catalog import Bucket, Catalog, Pair
+from fixity.clock import utc_now
+from fixity.incidents.diagnosis import diagnose
+from fixity.incidents.history import Content, History, ObjectHistory, history_of, named
+from fixity.incidents.known import (
+    SIDES,
+    Copy,
+    Evidence,
+    Expected,
+    OlderVersion,
+    OtherCopy,
+    SideName,
+    same_bytes,
+)
+from fixity.lake import Lake
+from fixity.ledger.judge import ETAG, strength
+from fixity.tables import FAILED, FINDINGS, FIRST_SEEN, OTHER_COPY, SUCCEEDED
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_CHANGES = {CHANGED: "was overwritten since it was listed", DELETED: "was deleted since it was listed"}
+_NEVER_READ = ObjectHistory(None, None)
+
+Row = dict[str, Any]
+
+
+def findings(
+    lake: Lake,
+    catalog: Catalog,
+    pair: Pair,
+    suspects: Path,
+    workspace: Path,
+    now: Callable[[], datetime] = utc_now,
+) -> pa.Table:
+    """What is known of the suspect rows of a pair, in their order, as FINDINGS.
+
+    Arguments: `suspects`, a local table (SUSPECTS) of rows that were looked at twice; all are in memory.
+    Raises LakeError; a store that does not answer is no error.
+    """
+    rows = pq.read_table(suspects).to_pylist()
+    gathered = _Gathered(lake, catalog, pair, rows, now(), workspace)
+    found = []
+    for row in rows:
+        diagnosis = diagnose(gathered.evidence(row))
+        found.append(
+            {
+                "key": row["key"],
+                "version_id": row["version_id"],
+                "looked": True,
+                "note": None,
+                "diagnosis": diagnosis.word,
+                "diagnosis_rests_on": diagnosis.rests_on or None,
+                "last_agreed_at": diagnosis.last_agreed_at,
+                "damaged": list(diagnosis.damaged),
+            }
+        )
+    return pa.Table.from_pylist(found, FINDINGS)
+
+
+class _Gathered:
+    """What is kept of the rows' keys, on both sides and in the buckets with other copies."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        catalog: Catalog,
+        pair: Pair,
+        rows: list[Row],
+        now: datetime,
+        workspace: Path,
+    ) -> None:
+        self._by_version = pair.match == "version"
+        self._buckets: dict[SideName, Bucket] = {
+            "source": catalog.buckets[pair.source],
+            "replica": catalog.buckets[pair.replica],
+        }
+        keys = {row["key"] for row in rows}
+
+        def history(bucket: Bucket) -> History:
+            return history_of(lake, bucket, keys, now, workspace)
+
+        self._sides = {name: history(bucket) for name, bucket in self._buckets.items()}
+        self._others = {name: history(catalog.buckets[name]) for name in _other_buckets(catalog, pair)}
+        self._deleted = {
+            name: _deletions(catalog, bucket, (row["key"] for row in rows if row[f"{name}_size"] is None))
+            for name, bucket in self._buckets.items()
+        }
+
+    def evidence(self, row: Row) -> Evidence:
+        """All that is known of a row."""
+        histories = {name: self._history(row, name) for name in SIDES}
+        digests = {name: _digests(row, name, histories[name]) for name in SIDES}
+        md5s = {each["MD5"] for each in digests.values() if "MD5" in each}
+        copies = {
+            name: self._copy(row, name, digests[name], [*self._expected(row, name, digests[name], md5s)])
+            for name in SIDES
+        }
+        return Evidence(
+            copies["source"],
+            copies["replica"],
+            tuple(self._other_copies(row)),
+            self._older(row, digests["replica"]),
+            self._by_version and named(row["version_id"]) is not None,
+            _last_agreed(histories["source"], histories["replica"]),
+        )
+
+    def _history(self, row: Row, name: SideName) -> ObjectHistory:
+        of_key = self._sides[name].objects.get(row["key"], {})
+        is_there = row[f"{name}_size"] is not None
+        return of_key.get(Content.of(row, f"{name}_"), _NEVER_READ) if is_there else _NEVER_READ
+
+    def _copy(
+        self, row: Row, name: SideName, digests: Mapping[str, str], expected: Iterable[Expected]
+    ) -> Copy:
+        bucket, key = self._buckets[name].name, row["key"]
+        changed = self._changed(row, name)
+        if row[f"{name}_size"] is None:
+            reads = [
+                read.last_at
+                for each in self._sides[name].objects.get(key, {}).values()
+                if not self._by_version or named(each.version_id) == named(row["version_id"])
+                for read in each.reads
+            ]
+            deleted_at = self._deleted[name].get(key)
+            return Copy(
+                bucket, "missing", changed, deleted_at=deleted_at, last_read_at=max(reads, default=None)
+            )
+        state: Any = "read" if row[f"{name}_status"] == SUCCEEDED else FAILED
+        return Copy(bucket, state, changed, digests, row[f"{name}_last_modified"], tuple(expected))
+
+    def _changed(self, row: Row, name: SideName) -> str | None:
+        """What happened to a side since it was listed: by its check, or by a newer one of its key."""
+        if change := _CHANGES.get(row[f"{name}_error_code"] or ""):
+            return change
+        checked_at, written_at = row[f"{name}_checked_at"], row[f"{name}_last_modified"]
+        if self._by_version or checked_at is None or written_at is None:
+            return None
+        newer = [
+            read.last_at
+            for each in self._sides[name].objects.get(row["key"], {}).values()
+            if each.is_latest and each.last_modified and each.last_modified > written_at
+            for read in each.reads
+            if read.last_at > checked_at
+        ]
+        return f"was another one when it was read on {max(newer):%Y-%m-%d}" if newer else None
+
+    def _expected(
+        self, row: Row, name: SideName, digests: Mapping[str, str], md5s: set[str]
+    ) -> Iterator[Expected]:
+        history = self._history(row, name)
+        other = self._history(row, "replica" if name == "source" else "source")
+        yield from _baselines(history, digests, other)
+        told = {(each.source, each.algorithm): each for each in history.told if each.source != OTHER_COPY}
+        recorded = [
+            each.expected
+            for each in self._sides[name].records.get(row["key"], ())
+            if named(each.version_id) == named(row[f"{name}_version_id"])
+            # An older look was perhaps at another object of this key.
+            and row[f"{name}_last_modified"] is not None
+            and each.listed_at >= row[f"{name}_last_modified"]
+            and each.expected.source != ETAG
+        ]
+        newer = {(each.source, each.algorithm) for each in recorded}
+        yield from (each for place, each in told.items() if place not in newer)
+        for each in recorded:
+            before = told.get((each.source, each.algorithm))
+            yield before if before and before.checksum == each.checksum else each
+        # A listing does not tell whether an ETag is an MD5; one that is the MD5 of either side's bytes is.
+        etag = (row[f"{name}_etag"] or "").lower()
+        is_md5 = self._buckets[name].etag_is_md5 is not False and _MD5.fullmatch(etag) and etag in md5s
+        if is_md5 and (ETAG, "MD5") not in told:
+            yield Expected("MD5", etag, ETAG)
+
+    def _other_copies(self, row: Row) -> Iterator[OtherCopy]:
+        for name, history in self._others.items():
+            for listed in history.listed.get(row["key"], ()):
+                if self._by_version and named(listed["version_id"]) != named(row["version_id"]):
+                    continue
+                if not self._by_version and not listed["is_latest"]:
+                    continue
+                reads = history.objects.get(row["key"], {}).get(Content.of(listed), _NEVER_READ).reads
+                if reads:
+                    newest = max(reads, key=lambda read: read.last_at)
+                    yield OtherCopy(name, newest.digests, listed["last_modified"])
+
+    def _older(self, row: Row, digests: Mapping[str, str]) -> OlderVersion | None:
+        """The newest older version of the source that has the replica's bytes."""
+        written_at = row["source_last_modified"]
+        if row["source_size"] is None or written_at is None:
+            return None
+        history = self._sides["source"]
+        same = [
+            OlderVersion(named(each.version_id), each.last_modified)
+            for each in history.objects.get(row["key"], {}).values()
+            if any(same_bytes(read.digests, digests) for read in each.reads)
+        ]
+        if self._buckets["source"].etag_is_md5 is not False and "MD5" in digests:
+            same += [
+                OlderVersion(named(each["version_id"]), each["last_modified"])
+                for each in history.listed.get(row["key"], ())
+                if (each["etag"] or "").lower() == digests["MD5"]
+            ]
+        older = [(each.written_at, each) for each in same if each.written_at and each.written_at < written_at]
+        return max(older, key=lambda each: each[0])[1] if older else None
+
+
+def _digests(row: Row, name: SideName, history: ObjectHistory) -> dict[str, str]:
+    """The checksums of a side's bytes as they are now, and of earlier checks that found the same bytes."""
+    if row[f"{name}_status"] != SUCCEEDED or row[f"{name}_checksum_type"] != "FULL_OBJECT":
+        return {}
+    algorithm, checksum = row[f"{name}_algorithm"], row[f"{name}_checksum"]
+    digests = {algorithm: checksum}
+    for read in history.reads:
+        is_this_check = read.last_at == row[f"{name}_checked_at"]
+        if read.digests.get(algorithm) == checksum and (is_this_check or _is_strong(algorithm)):
+            digests = {**read.digests, **digests}
+    return digests
+
+
+def _baselines(
+    history: ObjectHistory, digests: Mapping[str, str], other: ObjectHistory
+) -> Iterator[Expected]:
+    """The first checksums of a side's bytes, unless they come from the only check that there was.
+
+    Arguments: `other`, the other side, whose checks may confirm a checksum that was read only once.
+    """
+    taken_back = {each.algorithm: each.checksum for each in history.told if each.source == OTHER_COPY}
+    for algorithm, checksum in digests.items():
+        of_all = [read for read in history.reads if algorithm in read.digests]
+        if not of_all:
+            continue
+        first = min(of_all, key=lambda read: (read.first_at, read.last_at)).digests[algorithm]
+        first = taken_back.get(algorithm, first)
+        reads = [read for read in of_all if read.digests[algorithm] == first]
+        since = min((read.first_at for read in reads), default=None)
+        until = max((read.last_at for read in reads), default=None)
+        times = sum(read.times for read in [*reads, *other.reads] if read.digests.get(algorithm) == first)
+        if first != checksum or since != until:
+            yield Expected(algorithm, first, FIRST_SEEN, since, until, confirmed=times > 1)
+
+
+def _last_agreed(source: ObjectHistory, replica: ObjectHistory) -> datetime | None:
+    """The older of the last two checks, one of each side, that found the same bytes."""
+    times = [
+        min(one.last_at, other.last_at)
+        for one in source.reads
+        for other in replica.reads
+        if same_bytes(one.digests, other.digests)
+    ]
+    return max(times, default=None)
+
+
+def _is_strong(algorithm: str) -> bool:
+    return strength(ETAG, algorithm) > strength("api", "CRC64NVME")
+
+
+def _other_buckets(catalog: Catalog, pair: Pair) -> list[str]:
+    """The buckets that hold copies of the same objects by the catalog's other pairs."""
+    both = (pair.source, pair.replica)
+    pairs = [each for name in both for each in catalog.pairs_of(name)]
+    return list(
+        dict.fromkeys(name for each in pairs for name in (each.source, each.replica) if name not in both)
+    )
+
+
+def _deletions(catalog: Catalog, bucket: Bucket, keys: Iterable[str]) -> dict[str, datetime]:
+    """When missing objects were deleted, as far as the store has delete markers of them and answers."""
+    asked = sorted(set(keys))
+    if not asked:
+        return {}
+    threads = bucket.max_concurrency or DEFAULT_CONCURRENCY
+    # boto3 takes a third of a second to import, and hardly ever is an object missing.
+    from fixity.buckets.s3.attributes import open_attributes
+
+    try:
+        attributes = open_attributes(catalog, bucket, threads)
+        if attributes is None:
+            return {}
+
+        def ask(key: str) -> datetime | None:
+            try:
+                return attributes.deleted_at(key)
+            except ObjectError:
+                return None
+
+        with ThreadPoolExecutor(threads) as pool:
+            answers = dict(zip(asked, pool.map(ask, asked), strict=True))
+    except BucketUnreachable:
+        return {}
+    return {key: at for key, at in answers.items() if at is not None}

@@ -1,0 +1,179 @@
+"""What is kept of some keys of one bucket: their checks, their records, and how they are listed.
+
+A file that cannot be read or proved does not count. What follows from it does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.catalog import Bucket
+from fixity.clock import CLOCKS_DIFFER
+from fixity.incidents.known import Expected
+from fixity.lake import Lake
+from fixity.lake.database import open_database, view
+from fixity.lake.paths import baselines_folder
+from fixity.ledger.files import ledger_files, usable_files
+from fixity.ledger.inventory import TableMissing, newest_inventory
+from fixity.ledger.judge import ETAG
+from fixity.tables import BASELINES, CHECKSUMS, INVENTORY, Provenance, TableUnreadable
+
+_SQL = Path(__file__).with_suffix(".sql")
+_UNUSABLE = (pa.ArrowException, OSError, TableUnreadable, TableMissing)
+
+
+class Content(NamedTuple):
+    """What is written under a key: by its version, or where there is none, by ETag, time (UTC) and size."""
+
+    version_id: str | None
+    etag: str | None
+    last_modified: datetime | None
+    size: int | None
+
+    @classmethod
+    def of(cls, row: dict[str, Any], prefix: str = "") -> Content:
+        """The content that a row of a table is of."""
+        version, etag, modified, size = (row[prefix + name] for name in cls._fields)
+        return cls(version, None, None, None) if named(version) else cls(None, etag, modified, size)
+
+
+class Read(NamedTuple):
+    """Bytes that checks found: their checksums by algorithm, the first and the last such check (UTC), and how
+    often they were read."""
+
+    digests: dict[str, str]
+    first_at: datetime
+    last_at: datetime
+    times: int
+
+
+class Recorded(NamedTuple):
+    """A recorded checksum of a version of a key, from a look at the bucket as it was at `listed_at` (UTC)."""
+
+    version_id: str | None
+    expected: Expected
+    listed_at: datetime
+
+
+@dataclass
+class ObjectHistory:
+    """What the ledger says of one content. told: the records that checks were compared with, oldest first."""
+
+    version_id: str | None
+    last_modified: datetime | None
+    is_latest: bool | None = None
+    reads: list[Read] = field(default_factory=list)
+    told: list[Expected] = field(default_factory=list)
+
+
+@dataclass
+class History:
+    """What is kept of some keys of a bucket, by key. listed: rows of the newest inventory."""
+
+    objects: dict[str, dict[Content, ObjectHistory]]
+    records: dict[str, list[Recorded]]
+    listed: dict[str, list[dict[str, Any]]]
+
+
+def named(version_id: str | None) -> str | None:
+    """The id of a version; None for that of objects from before versioning."""
+    return None if version_id in (None, "", "null") else version_id
+
+
+def history_of(lake: Lake, bucket: Bucket, keys: Iterable[str], now: datetime, workspace: Path) -> History:
+    """What is kept of some keys of a bucket, in files that can be read and proved. Raises LakeError."""
+    objects: dict[str, dict[Content, ObjectHistory]] = defaultdict(dict)
+    records: dict[str, list[Recorded]] = defaultdict(list)
+    listed: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    checks, _ = usable_files(lake, bucket.name, ledger_files(lake, bucket.name), workspace, thoroughly=True)
+    tables = _tables_of_records(lake, bucket.name, workspace)
+    with open_database(workspace) as database:
+        view(database, "checks", [file.path for file in checks], CHECKSUMS)
+        view(database, "records", [file for file, _ in tables], BASELINES)
+        view(database, "inventory", _inventory(lake, bucket.name, workspace), INVENTORY)
+        database.register("keys", pa.table({"key": pa.array(sorted(set(keys)), pa.string())}))
+        times = [listed_at for _, listed_at in tables]
+        database.register(
+            "looks",
+            pa.table(
+                {
+                    "filename": pa.array([str(file) for file, _ in tables], pa.string()),
+                    "listed_at": pa.array(times, pa.timestamp("us", "UTC")),
+                }
+            ),
+        )
+        keep, reads, told, recorded, of_inventory = database.extract_statements(
+            _SQL.read_text(encoding="utf-8")
+        )
+        database.execute(keep, {"horizon": now + CLOCKS_DIFFER})
+
+        def rows(statement: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - duckdb is imported late
+            found: list[dict[str, Any]] = database.execute(statement).to_arrow_table().to_pylist()
+            return found
+
+        for row in rows(reads):
+            history = _object(objects, row)
+            digests = {**dict(row["other_checksums"] or ()), row["algorithm"]: row["checksum"]}
+            history.reads.append(Read(digests, row["first_at"], row["last_at"], int(row["reads"])))
+            history.is_latest = row["is_latest"]
+        for row in rows(told):
+            expected = Expected(row["algorithm"], row["checksum"], row["source"], row["since"], row["until"])
+            if _counts(bucket, expected.source):
+                _object(objects, row).told.append(expected)
+        for row in rows(recorded):
+            expected = Expected(row["algorithm"], row["checksum"], row["source"])
+            if _counts(bucket, expected.source):
+                records[row["key"]].append(Recorded(row["version_id"], expected, row["listed_at"]))
+        for row in rows(of_inventory):
+            listed[row["key"]].append(row)
+    return History(objects, records, listed)
+
+
+def _object(objects: dict[str, dict[Content, ObjectHistory]], row: dict[str, Any]) -> ObjectHistory:
+    history = ObjectHistory(row["version_id"], row["last_modified"])
+    return objects[row["key"]].setdefault(Content.of(row), history)
+
+
+def _counts(bucket: Bucket, source: str) -> bool:
+    return source != ETAG or bucket.etag_is_md5 is not False
+
+
+def _inventory(lake: Lake, bucket: str, workspace: Path) -> list[Path]:
+    """A local copy of the newest inventory; none if there is none that can be used."""
+    try:
+        file = lake.fetch(newest_inventory(lake, bucket), workspace)
+        _read_through(lake, file)
+    except _UNUSABLE:
+        return []
+    return [file]
+
+
+def _tables_of_records(lake: Lake, bucket: str, workspace: Path) -> list[tuple[Path, datetime]]:
+    """Local copies of a bucket's usable tables of records, and when the bucket was listed for each."""
+    found: list[tuple[Path, datetime]] = []
+    for each in lake.list(baselines_folder(bucket)):
+        if each.name.endswith(".parquet"):
+            try:
+                file = lake.fetch(each.name, workspace)
+                provenance = Provenance.read(file)
+                _read_through(lake, file)
+            except _UNUSABLE:
+                continue
+            found.append((file, provenance.listed_at))
+    return found
+
+
+def _read_through(lake: Lake, file: Path) -> None:
+    """Read a file that has no proof. Raises OSError or an error of Arrow if it is damaged."""
+    if not lake.is_proved(file):
+        with pq.ParquetFile(file) as table:
+            for number in range(table.num_row_groups):
+                table.read_row_group(number)
