@@ -6,6 +6,7 @@
     │   ├── StacksUnknown          fixity.catalog.stacks
     │   ├── UnreadableError        fixity.catalog.strict_yaml
     │   ├── GivenWrong             fixity.ingest.records.by_hand
+    │   ├── NoIncident             fixity.incidents.closing
     │   ├── NoTerm
     │   ├── NothingToConfirm       fixity.ledger.listing
     │   └── NothingToVerify        fixity.ingest.deposit

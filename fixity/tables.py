@@ -176,11 +176,36 @@ FINDINGS = pa.schema(
 )
 """What was found out about a row of a pair's report that is not right, by the key and version of that row."""
 
-PROVENANCE = b"fixity"
-"""The key of a table's provenance in its metadata."""
-
 RECORDED = b"fixity-recorded"
 """A key in a table's metadata: a record that proves the table was put before it (`fixity.lake.proof`)."""
+
+INCIDENT_EVENTS = pa.schema(
+    [
+        _field("incident_id", pa.string(), "The incident", nullable=False),
+        _field(
+            "event",
+            pa.string(),
+            "opened, confirmed, diagnosed, repair_asked, repaired, verified, closed or dismissed",
+            nullable=False,
+        ),
+        _field("happened_at", _UTC, "When it happened (UTC)", nullable=False),
+        _field("run_id", pa.string(), "The run that says so; NULL for a person"),
+        _field("person", pa.string(), "The person who says so; NULL for a run"),
+        _field("pair", pa.string(), "The pair whose report found it; NULL for a check of a bucket"),
+        _field("bucket", pa.string(), "The bucket whose copy is bad; NULL if unknown"),
+        _field("key", pa.string(), "The object's key; NULL for the whole incident"),
+        _field("version_id", pa.string(), "The version; NULL where the bucket is unversioned"),
+        _field("diagnosis", pa.string(), "Which copy is bad: replica_damaged, source_damaged, …"),
+        _field("found", pa.string(), "What the bytes had, as ALGORITHM:hex; NULL if the object is missing"),
+        _field("expected", pa.string(), "What the bytes should have, as ALGORITHM:hex, if known"),
+        _field("detail", pa.string(), "Further details, for people"),
+        _field("reason", pa.string(), "Why it was closed or dismissed, as the person wrote it"),
+    ],
+    metadata={RECORDED: b"true"},
+)
+
+PROVENANCE = b"fixity"
+"""The key of a table's provenance in its metadata."""
 
 SOFTWARE = "fixity-platform"
 

@@ -93,17 +93,24 @@ def log_evaluations(
 ) -> None:
     """Report the results of all checks of a bucket from a run of another asset; see `evaluations`."""
     for result in evaluations(bucket, damaged, not_read, left_out, not_proved):
-        context.log_event(
-            dg.AssetCheckEvaluation(
-                asset_key=dg.AssetKey(ASSET),
-                check_name=str(result.check_name),
-                passed=result.passed,
-                severity=result.severity,
-                description=result.description,
-                metadata=result.metadata,
-                partition=bucket,
-            )
-        )
+        log_evaluation(context, result, bucket)
+
+
+def log_evaluation(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext, result: dg.AssetCheckResult, bucket: str
+) -> None:
+    """Report the result of a bucket's check from a run of another asset; the result names its own."""
+    assert result.asset_key is not None
+    evaluation = dg.AssetCheckEvaluation(
+        asset_key=result.asset_key,
+        check_name=str(result.check_name),
+        passed=result.passed,
+        severity=result.severity,
+        description=result.description,
+        metadata=result.metadata,
+        partition=bucket,
+    )
+    context.log_event(evaluation)  # type: ignore[arg-type]  # Dagster takes it, but its type does not say so
 
 
 def damage_table(damaged: Mapping[str, Sequence[Damage]]) -> dg.TableMetadataValue:

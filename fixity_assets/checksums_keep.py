@@ -28,6 +28,7 @@ from fixity_assets.bucket_checks import ASSET, CLAIMS, NOTHING_LOST, evaluations
 from fixity_assets.checksums_run import plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, checksums_metadata, failures_in_plain_words
 from fixity_assets.due_batch import batch_metadata, rolled_file
+from fixity_assets.incidents import log_open_incidents, record_checks
 from jobs.names import SELECTION
 from resources import LakeResource, S3ControlResource, StoresResource
 
@@ -55,14 +56,18 @@ def keep_table(
                 batch = None
             if batch is not None:
                 metadata, file = batch_metadata(kept_in, batch), batch["table"]
+                run_file = kept_in.fetch(file, workspace) if file else None
                 damaged = _damage_of_all(context, kept_in, stores)
             else:
                 metadata, file = _keep(context, kept_in, stores, s3_control, scratch)
-                damaged = _damage(context, kept_in, stores, kept_in.fetch(file, workspace), workspace)
+                run_file = kept_in.fetch(file, workspace)
+                damaged = _damage(context, kept_in, stores, run_file, workspace)
             look = unread if SELECTION in context.run.tags or batch is not None else all_unread
-            not_read = look(kept_in.fetch(file, workspace)) if file else {}
+            not_read = look(run_file) if run_file else {}
             left_out, not_proved = unreadable_files(kept_in, context.partition_key, workspace)
             lost = _lost(context, kept_in, stores)
+            catalog, run_id = stores.catalog.catalog, context.run.run_id
+            incidents = record_checks(run_id, kept_in, catalog, context.partition_key, damaged, run_file)
         kept_in.remove(scratch)
     if file:
         context.add_output_metadata(metadata, output_name="result")
@@ -72,6 +77,7 @@ def keep_table(
     yield from evaluations(context.partition_key, damaged, not_read, left_out, not_proved)
     if lost is not None:
         yield lost_evaluation(lost)
+    log_open_incidents(context, incidents, catalog, [context.partition_key])
 
 
 def _lost(context: dg.OpExecutionContext, lake: Lake, stores: StoresResource) -> pa.Table | None:

@@ -17,6 +17,7 @@ from fixity_assets.checksum_job import checksum_job_asset
 from fixity_assets.checksums import checksums_asset
 from fixity_assets.coverage import coverage_asset
 from fixity_assets.fixity_report import report_asset
+from fixity_assets.incidents import incidents_asset
 from fixity_assets.ingest_report import ingest_report_asset
 from fixity_assets.inventory import inventory_asset
 from fixity_assets.map_results import map_results_asset
@@ -78,6 +79,7 @@ def build_definitions(
             restored_asset(partitions.buckets, owners),
             *([map_results_asset(owners)] if catalog.map_results else []),
             premis_asset(partitions.buckets, owners),
+            incidents_asset(partitions.buckets, owners),
             coverage_asset(owners),
         ],
         schedules=rolling_schedules(catalog),

@@ -30,6 +30,7 @@ from fixity_assets.describe import (
     failures_in_plain_words,
     inventory_metadata,
 )
+from fixity_assets.incidents import log_open_incidents, record_checks
 from jobs.names import MAP_RESULTS_ASSET, MAP_RUNS, REFUSED
 from resources import LakeResource, StoresResource
 from resources.map_results import MapResultsResource
@@ -108,6 +109,9 @@ def _log_checks(
         damaged = damage_after(lake, settings, run_file, inventory, workspace)
         left_out, not_proved = unreadable_files(lake, bucket, workspace)
         log_evaluations(context, bucket, damaged, unread(run_file), left_out, not_proved)
+        catalog = stores.catalog.catalog
+        incidents = record_checks(context.run.run_id, lake, catalog, bucket, damaged, run_file)
+        log_open_incidents(context, incidents, catalog, [bucket])
 
 
 def _checksums_event(lake: Lake, bucket: str, kept: Checksums, run: MapRun) -> dg.AssetMaterialization:

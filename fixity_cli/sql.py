@@ -35,7 +35,7 @@ UnrestrictedOption = Annotated[
         "of the lake.",
     ),
 ]
-_VIEWS = "Views: inventory, checksums, checks (all history), reports, due."
+_VIEWS = "Views: inventory, checksums, checks (all history), reports, due, incidents (their events)."
 
 
 @verbs.command(epilog=f"{_VIEWS} {STATUS_HELP}")

@@ -43,6 +43,11 @@ _ALL = (
         description="Counts, for each bucket with `fixity_every`, which objects were checked in that time.",
     ),
     dg.define_asset_job(
+        names.INCIDENTS_JOB,
+        ["incidents"],
+        description="Lists a bucket's incidents that are not over.",
+    ),
+    dg.define_asset_job(
         names.REQUEST_JOB,
         ["inventory", "checksum_job"],
         description="Lists a bucket and submits an S3 Batch job that computes the checksum of every object.",

@@ -19,6 +19,9 @@ SNAPSHOTS = "standing/"
 GIVEN = "expected/"
 """The folder of all checksums given by hand."""
 
+INCIDENTS = "incidents/"
+"""The folder of all events of incidents, with a folder for each incident."""
+
 LATEST = "0000-00-00-LATEST"
 """Replaces the date in the path of the newest report."""
 
@@ -148,6 +151,11 @@ def set_aside_folder(bucket: str, run_id: str) -> str:
 def premis_folder(bucket: str) -> str:
     """The PREMIS events of a bucket's checks, two files for each file of its ledger."""
     return f"premis/{bucket}/"
+
+
+def incident_file(incident_id: str, name: str) -> str:
+    """A file of events of an incident; its name tells the time and the first event."""
+    return f"{INCIDENTS}{incident_id}/{name}.parquet"
 
 
 def message_file(digest: str) -> str:

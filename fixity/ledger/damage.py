@@ -26,6 +26,7 @@ from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
 from fixity.ledger.views import view_now
 from fixity.tables import (
     CHECKSUMS,
+    DIFFERS,
     MATCHED,
     NOT_COMPARED,
     REGISTERED,
@@ -51,6 +52,8 @@ class Damage:
 
     The bytes changed between `good_at`, the last check that found them right, and `damaged_at` (UTC).
     `good_at` is None if no check ever found them right, for example if the first one differs from a record.
+    `found_at`: when they were last seen to be wrong (UTC). `reads`: how often the newest check read them, if
+    it found them wrong.
     """
 
     key: str
@@ -60,6 +63,8 @@ class Damage:
     actual: str
     good_at: datetime | None
     damaged_at: datetime
+    found_at: datetime
+    reads: int = 0
 
 
 def damage_after(
@@ -205,6 +210,8 @@ def damages(rows: pa.Table) -> list[Damage]:
             row["found"],
             row["good_at"],
             row["damaged_at"],
+            row["found_at"],
+            row["reads"] or 0 if row["verdict"] == DIFFERS else 0,
         )
         for row in rows.filter(pc.is_valid(rows.column("damaged_at"))).to_pylist()
     ]

@@ -17,7 +17,7 @@ from fixity.errors import WrongUsage
 from fixity.lake import Lake, LocalLake
 from fixity.lake.csv_files import read_rows, reading_with_duckdb
 from fixity.lake.database import open_database, quoted, view
-from fixity.lake.paths import report_file
+from fixity.lake.paths import INCIDENTS, report_file
 from fixity.ledger import SNAPSHOT, LeftOut, ready, usable_files
 from fixity.ledger.current import current_checksums
 from fixity.ledger.files import ledger_files
@@ -26,14 +26,15 @@ from fixity.ledger.inventory import TableMissing, newest_inventory
 from fixity.ledger.snapshot import in_force
 from fixity.ledger.views import view_now
 from fixity.reports import COLUMNS
-from fixity.tables import CHECKSUMS, INVENTORY
+from fixity.tables import CHECKSUMS, INCIDENT_EVENTS, INVENTORY, TableUnreadable
 
 if TYPE_CHECKING:
     import duckdb
 
-VIEWS = ("inventory", "checksums", "checks", "reports", "due")
+VIEWS = ("inventory", "checksums", "checks", "reports", "due", "incidents")
 """inventory and checksums: the newest of each bucket. checks: every check ever made. reports: the newest
-of each pair. due: the objects that are due, of buckets with `fixity_every`, in the order of their checks."""
+of each pair. due: the objects that are due, of buckets with `fixity_every`, in the order of their checks.
+incidents: every event of each incident."""
 
 
 class Explorer:
@@ -141,6 +142,18 @@ class Explorer:
             parts.append(f"SELECT {quoted(pair)} AS pair, * FROM {reading_with_duckdb(file, columns)}")
         self._database.execute(
             f"CREATE TEMP VIEW reports AS {' UNION ALL BY NAME '.join(f'({part})' for part in parts)}"
+        )
+
+    def _incidents(self) -> None:
+        files = []
+        for file in self._lake.list(INCIDENTS):
+            try:
+                files.append(self._lake.fetch(file.name, self._workspace))
+            except TableUnreadable as error:
+                self._log(f"left out: {error}")
+        view(self._database, "incident_events", files, INCIDENT_EVENTS)
+        self._database.execute(
+            "CREATE TEMP VIEW incidents AS SELECT * EXCLUDE (filename) FROM incident_events"
         )
 
     def _due(self) -> None:

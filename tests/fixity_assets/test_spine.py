@@ -92,7 +92,12 @@ def test_a_second_check_finds_silent_damage_at_once_and_says_when_the_bytes_were
     corrupt_object(seaweedfs, platform.source, "b")
     for _ in range(2):  # and it stays so
         result = platform.run(instance, CHECKSUMS_JOB, PAIR)
-        assert _checks(result) == {"no_damage": False, "all_read": True, "ledger_readable": True}
+        assert _checks(result) == {
+            "no_damage": False,
+            "all_read": True,
+            "ledger_readable": True,
+            "no_open_incidents": False,
+        }
         (no_damage, *_) = result.get_asset_check_evaluations()
         assert no_damage.severity == dg.AssetCheckSeverity.ERROR and no_damage.partition == PAIR
         (row,) = no_damage.metadata["objects"].value.records  # type: ignore[union-attr]

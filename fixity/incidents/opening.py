@@ -1,0 +1,166 @@
+"""Opens incidents: for damage that checks of a bucket find, and for confirmed rows of a pair's report.
+
+All that a run finds for the first time is one incident, named after the run. What an incident has already is
+not opened again; what is newly known of it (a second look, a diagnosis, other wrong bytes) is added to it.
+Objects that could not be read are not damaged and open nothing, nor do objects that changed meanwhile. Which
+damage a state covers is in `state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from fixity.catalog import Pair
+from fixity.clock import utc_now
+from fixity.incidents.events import CONFIRMED, DIAGNOSED, OPENED, Event, append
+from fixity.incidents.state import Identity, IncidentObject, held_by, identity, incidents_now
+from fixity.lake import Lake
+from fixity.ledger.damage import Damage
+
+_WRONG = ("mismatch", "missing_source", "missing_replica")
+"""The statuses of a report's rows that open an incident."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An object that a run found wrong.
+
+    names: under which it may be known, its own identity first. The other fields are those of events;
+    `seen_at`, when it was last seen so (UTC); `looked`, whether a second look confirmed it.
+    """
+
+    names: Sequence[Identity]
+    pair: str | None
+    bucket: str | None
+    key: str
+    version_id: str | None
+    found: str | None
+    expected: str | None
+    seen_at: datetime
+    looked: bool
+    diagnosis: str | None
+    detail: str | None
+
+
+def incident_id(run_id: str, at: datetime) -> str:
+    """The name of the incident that a run opens at a time (UTC): short, to be typed by people."""
+    return f"{at:%Y%m%d}-{''.join(filter(str.isalnum, run_id))[:8].lower()}"
+
+
+def record_damage(
+    lake: Lake,
+    bucket: str,
+    damaged: Sequence[Damage],
+    run_id: str,
+    pairs: Iterable[str] = (),
+    now: Callable[[], datetime] = utc_now,
+) -> None:
+    """Open an incident for those damaged objects of a bucket that are in none, and add what is new to others.
+
+    Arguments: `pairs`, those that have the bucket. Raises LakeError.
+    """
+    known = list(pairs)
+    _record(lake, [_of_damage(bucket, each, known) for each in damaged], run_id, now())
+
+
+def record_findings(
+    lake: Lake,
+    pair: Pair,
+    rows: Iterable[Mapping[str, Any]],
+    run_id: str,
+    now: Callable[[], datetime] = utc_now,
+) -> None:
+    """The same for the rows of a pair's report that a second look left wrong. Raises LakeError.
+
+    Arguments: `rows`, as SUSPECTS, with the columns `looked`, `note`, `diagnosis` and `damaged` of FINDINGS;
+    only mismatch and missing ones count.
+    """
+    moment = now()
+    found = (_of_row(pair, row, moment) for row in rows)
+    _record(lake, [each for each in found if each is not None], run_id, moment)
+
+
+def _of_damage(bucket: str, damage: Damage, pairs: Sequence[str]) -> _Found:
+    key, version = damage.key, damage.version_id
+    last = f"last right {damage.good_at}" if damage.good_at else "never right before"
+    return _Found(
+        [identity(None, bucket, key, version), *(identity(pair, None, key, version) for pair in pairs)],
+        None,
+        bucket,
+        key,
+        version,
+        f"{damage.algorithm}:{damage.actual}",
+        f"{damage.algorithm}:{damage.expected}",
+        damage.found_at,
+        damage.reads >= 2,
+        None,
+        f"{last}, wrong since {damage.damaged_at}",
+    )
+
+
+def _of_row(pair: Pair, row: Mapping[str, Any], now: datetime) -> _Found | None:
+    status, key = row["status"], row["key"]
+    if status not in _WRONG or row["diagnosis"] == "changed_meanwhile":
+        return None
+    sides = {pair.source: "source", pair.replica: "replica"}
+    missing = {"missing_source": pair.source, "missing_replica": pair.replica}.get(status)
+    damaged = [missing] if missing else list(row["damaged"] or ())
+    bad = damaged[0] if len(damaged) == 1 else None  # else both are, or nobody knows which one
+    versions = {bucket: row[f"{side}_version_id"] for bucket, side in sides.items()}
+    version = row["version_id"] if missing or bad is None else versions[bad]
+    names = [identity(pair.name, bad, key, version)]
+    names += [identity(None, bucket, key, versions[bucket]) for bucket in sides if bad in (None, bucket)]
+    names.append(identity(pair.name, None, key, row["version_id"]))
+    sums = {pair.source: row["checksum_source"], pair.replica: row["checksum_replication"]}
+    texts = {
+        bucket: f"{row['checksum_algorithm']}:{checksum}" for bucket, checksum in sums.items() if checksum
+    }
+    seen = [row[f"{side}_checked_at"] for side in sides.values() if row[f"{side}_checked_at"]]
+    return _Found(
+        names,
+        pair.name,
+        bad,
+        key,
+        version,
+        ",".join(text for bucket, text in texts.items() if bad in (None, bucket)) or None,
+        next((text for bucket, text in texts.items() if bad not in (None, bucket)), None),
+        now if missing else max(seen, default=now),
+        bool(row["looked"]),
+        row["diagnosis"],
+        "; ".join(filter(None, (status, row["note"]))),
+    )
+
+
+def _record(lake: Lake, found: Sequence[_Found], run_id: str, now: datetime) -> None:
+    if not found:
+        return
+    incidents = incidents_now(lake)
+    held, by_id = held_by(incidents), {each.id: each for each in incidents}
+    new = incident_id(run_id, now)
+    events: list[Event] = []
+    for each in found:
+        known = next((held[name] for name in each.names if name in held), None)
+        if known is not None and known.is_over:
+            if known.accepts(each.found, each.seen_at, now):
+                continue
+            known = None
+        incident = by_id.get(known.incident_id if known else new)
+        at = incident.next_at(now) if incident else now
+        known = known or IncidentObject(new, each.pair, each.bucket, each.key, each.version_id, at, at)
+        events += (replace(event, run_id=run_id) for event in _news(each, known, at, now))
+    append(lake, events)
+
+
+def _news(found: _Found, known: IncidentObject, at: datetime, now: datetime) -> Iterator[Event]:
+    """The events of what is not known of an object yet."""
+    place = {"pair": known.pair or found.pair, "bucket": known.bucket or found.bucket}
+    if not known.accepts(found.found, found.seen_at, now):
+        expected = found.expected or known.expected
+        yield known.event(OPENED, at, **place, found=found.found, expected=expected, detail=found.detail)
+    if found.looked and not known.confirmed:
+        yield known.event(CONFIRMED, at, **place)
+    if found.diagnosis and found.diagnosis != known.diagnosis:
+        yield known.event(DIAGNOSED, at, **place, diagnosis=found.diagnosis)

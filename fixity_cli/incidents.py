@@ -1,0 +1,196 @@
+"""The verbs of incidents: list them, show one, close or dismiss it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from fixity.humanize import printable
+from fixity_cli.shared import STATUS_HELP, CatalogOption, Exit, end, known, load, print_figures, say_errors
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from fixity.catalog import Catalog
+    from fixity.incidents.state import Incident
+
+_SHOWN = 100
+
+
+class _ShowsById(TyperGroup):
+    """`fixity incident ID` is `fixity incident show ID`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - typer keeps its types to itself
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
+
+
+verbs = typer.Typer()
+incident_verbs = typer.Typer(
+    cls=_ShowsById,
+    no_args_is_help=True,
+    help="Show an incident (`fixity incident ID`), or close or dismiss it with a reason.",
+)
+verbs.add_typer(incident_verbs, name="incident")
+
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="An incident, as `fixity incidents` lists it.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why. It is kept with the incident.")]
+ByOption = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", help="Who says so. Default: your user of this system.")
+]
+
+
+@verbs.command(epilog=STATUS_HELP)
+def incidents(
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not over.")] = False,
+    bucket: Annotated[str | None, typer.Option("--bucket", help="Only those of this bucket.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    catalog: CatalogOption = None,
+) -> None:
+    """List what was found wrong: each incident with its state. Status 1 if any of these is not over."""
+    from fixity.incidents.state import incidents_now
+    from fixity.incidents.summary import summary, what
+    from fixity.lake import open_lake
+
+    loaded = load(catalog)
+    if bucket is not None:
+        known(bucket, loaded.buckets, "bucket")
+    listed = [
+        each
+        for each in incidents_now(open_lake(loaded))
+        if not (only_open and each.is_over) and (bucket is None or bucket in _buckets(loaded, each))
+    ]
+    summaries = [summary(each) for each in listed]
+    if as_json:
+        typer.echo(json.dumps(summaries, indent=2, default=_as_text))
+    else:
+        for each, said in zip(listed, summaries, strict=True):
+            line = f"{each.id:<18} {each.state:<10}{what(each)}; {said['diagnosis']}; last: {each.last_event}"
+            typer.echo(printable(line, 2000))
+            if said["note"]:
+                typer.echo(printable(f"        {said['note']}", 2000))
+        if not listed:
+            typer.echo("no incidents")
+    raise typer.Exit(_status(listed))
+
+
+@incident_verbs.command("show", epilog=STATUS_HELP)
+def show(incident_id: IdArgument, catalog: CatalogOption = None) -> None:
+    """Show an incident: its objects, and what happened when. Status 1 if it is not over."""
+    from fixity.incidents.closing import find_incident
+    from fixity.incidents.state import incidents_now
+    from fixity.incidents.summary import note
+    from fixity.lake import open_lake
+
+    incident = find_incident(incidents_now(open_lake(load(catalog))), incident_id)
+    print_figures(
+        f"Incident {incident.id}: {incident.state}",
+        {
+            "Opened": f"{_time(incident.opened_at)} by the run {incident.run_id or '-'}",
+            "Buckets": ", ".join(incident.buckets) or "unknown",
+            "Pairs": ", ".join(incident.pairs) or "-",
+            "Objects": f"{len(incident.objects):,}",
+            "To do": printable(note(incident), 2000) or "-",
+        },
+    )
+    for each in incident.objects[:_SHOWN]:
+        version = f" ({each.version_id})" if each.version_id else ""
+        place = each.bucket or f"the pair {each.pair}"
+        facts = [each.state, each.diagnosis, each.detail]
+        line = f"{each.key}{version} of {place}: {'; '.join(filter(None, facts))}"
+        typer.echo(printable(line, 2000))
+    if len(incident.objects) > _SHOWN:
+        typer.echo(
+            f"… and {len(incident.objects) - _SHOWN:,} more; `fixity sql` has them all, as `incidents`"
+        )
+    _print_history(incident)
+    raise typer.Exit(_status([incident]))
+
+
+@incident_verbs.command("close", epilog=STATUS_HELP)
+def close(
+    incident_id: IdArgument, reason: ReasonOption, by: ByOption = None, catalog: CatalogOption = None
+) -> None:
+    """Close an incident: what was wrong is right again. Damage that is found after it opens a new one."""
+    _end("closed", incident_id, reason, by, catalog)
+
+
+@incident_verbs.command("dismiss", epilog=STATUS_HELP)
+def dismiss(
+    incident_id: IdArgument, reason: ReasonOption, by: ByOption = None, catalog: CatalogOption = None
+) -> None:
+    """Dismiss an incident: its objects are accepted as they were found.
+
+    They open a new one only if their bytes change again. Checks of the bucket stay red.
+    """
+    _end("dismissed", incident_id, reason, by, catalog)
+
+
+def _end(event: str, incident_id: str, reason: str, by: str | None, catalog: Path | None) -> None:
+    from fixity.incidents.closing import end_by_person
+    from fixity.lake import open_lake
+    from fixity_cli.runs import runner
+    from jobs.names import INCIDENTS_JOB
+
+    loaded = load(catalog)
+    incident = end_by_person(open_lake(loaded), incident_id, event, by or _user(), reason)
+    typer.echo(f"{incident.id} is {event}")
+    with runner(loaded, verbose=False) as runs:  # so that the UI says the same
+        ended = [runs.run(INCIDENTS_JOB, bucket) for bucket in _buckets(loaded, incident)]
+    for each in ended:
+        say_errors(each)
+    if not all(each.success for each in ended):
+        raise typer.Exit(Exit.NOT_DONE)
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        end(Exit.WRONG_USE, "your user of this system has no name: say who you are with --by")
+
+
+def _buckets(catalog: Catalog, incident: Incident) -> list[str]:
+    """The buckets of the catalog that an incident is about, over or not."""
+    of_pairs = {
+        bucket
+        for each in incident.objects
+        if each.bucket is None and each.pair in catalog.pairs
+        for bucket in (catalog.pairs[each.pair].source, catalog.pairs[each.pair].replica)
+    }
+    return [
+        bucket
+        for bucket in catalog.buckets
+        if incident.unknown or bucket in of_pairs or bucket in incident.buckets
+    ]
+
+
+def _print_history(incident: Incident) -> None:
+    """Print the events, those of one moment together."""
+    moments = Counter(
+        (each.happened_at, each.event, each.person or f"run {each.run_id}", each.reason)
+        for each in incident.events
+    )
+    for (at, event, who, reason), count in moments.items():
+        objects = f" {count:,} objects" if count > 1 else ""
+        typer.echo(
+            printable(f"{_time(at)}  {event}{objects} by {who}{f': {reason}' if reason else ''}", 2000)
+        )
+
+
+def _status(incidents: list[Incident]) -> Exit:
+    return Exit.VERIFIED if all(each.is_over for each in incidents) else Exit.NOT_VERIFIED
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _as_text(moment: datetime) -> str:
+    return moment.isoformat()
