@@ -11,11 +11,14 @@ import dagster as dg
 
 from fixity.catalog import Pair
 from fixity.humanize import reasons_text
+from fixity.incidents.opening import record_findings
+from fixity.incidents.state import incidents_now
 from fixity.ledger.fold import settings_of
 from fixity.reports import Verdict, check_names, stats, verdict
 from fixity.reports.pair import PairReport, make_report
 from fixity_assets.bucket_checks import damage_table
 from fixity_assets.describe import GROUP, RETRIES, check_results, check_specs, failures_in_plain_words
+from fixity_assets.incidents import log_open_incidents, record_checks
 from fixity_assets.partitions import Partitions
 from fixity_assets.report_page import problems_table, report_schema, summary_chart
 from jobs.names import REPLICA_RUN, REPORT_ASSET, SOURCE_RUN
@@ -52,6 +55,12 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
             report = make_report(kept_in, pair, settings_of(catalog.bucket(pair.source)))
             for text in report.all_left_out:
                 context.log.warning(f"{pair.name}: left out: {text}")
+            run_id = context.run.run_id
+            record_findings(kept_in, pair, report.suspects, report.findings, run_id)
+            for bucket, damaged in report.damaged.items():
+                record_checks(run_id, kept_in, catalog.catalog, bucket, damaged, None)
+            incidents = incidents_now(kept_in)
+        log_open_incidents(context, incidents, catalog.catalog, (pair.source, pair.replica))
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": report.outcome.rows,

@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from fixity.catalog import Pair
 from fixity.clock import utc_now
 from fixity.incidents.events import CONFIRMED, DIAGNOSED, OPENED, Event, append
@@ -22,6 +25,16 @@ from fixity.ledger.damage import Damage
 
 _WRONG = ("mismatch", "missing_source", "missing_replica")
 """The statuses of a report's rows that open an incident."""
+_OF_SUSPECT = (
+    "key",
+    "version_id",
+    "status",
+    "checksum_algorithm",
+    "checksum_source",
+    "checksum_replication",
+    *(f"{side}_{name}" for side in ("source", "replica") for name in ("version_id", "checked_at")),
+)
+_OF_FINDING = ("looked", "note", "diagnosis", "damaged")
 
 
 @dataclass(frozen=True)
@@ -69,18 +82,24 @@ def record_damage(
 def record_findings(
     lake: Lake,
     pair: Pair,
-    rows: Iterable[Mapping[str, Any]],
+    suspects: pa.Table,
+    findings: pa.Table,
     run_id: str,
     now: Callable[[], datetime] = utc_now,
 ) -> None:
-    """The same for the rows of a pair's report that a second look left wrong. Raises LakeError.
+    """The same for the rows of a pair's report that differ or are missing. Raises LakeError.
 
-    Arguments: `rows`, as SUSPECTS, with the columns `looked`, `note`, `diagnosis` and `damaged` of FINDINGS;
-    only mismatch and missing ones count.
+    Arguments: `suspects` and `findings`, as in PairReport; nothing is recorded of rows without findings.
     """
+    if not findings.num_rows:
+        return
     moment = now()
-    found = (_of_row(pair, row, moment) for row in rows)
-    _record(lake, [each for each in found if each is not None], run_id, moment)
+    known = pa.table([findings[name] for name in _OF_FINDING], list(_OF_FINDING))
+    for name in _OF_SUSPECT:
+        known = known.append_column(name, suspects[name])
+    rows = known.filter(pc.is_in(known["status"], pa.array(_WRONG))).to_pylist()
+    found = [_of_row(pair, row, moment) for row in rows if row["diagnosis"] != "changed_meanwhile"]
+    _record(lake, found, run_id, moment)
 
 
 def _of_damage(bucket: str, damage: Damage, pairs: Sequence[str]) -> _Found:
@@ -101,10 +120,8 @@ def _of_damage(bucket: str, damage: Damage, pairs: Sequence[str]) -> _Found:
     )
 
 
-def _of_row(pair: Pair, row: Mapping[str, Any], now: datetime) -> _Found | None:
+def _of_row(pair: Pair, row: Mapping[str, Any], now: datetime) -> _Found:
     status, key = row["status"], row["key"]
-    if status not in _WRONG or row["diagnosis"] == "changed_meanwhile":
-        return None
     sides = {pair.source: "source", pair.replica: "replica"}
     missing = {"missing_source": pair.source, "missing_replica": pair.replica}.get(status)
     damaged = [missing] if missing else list(row["damaged"] or ())

@@ -76,6 +76,7 @@ def test_every_kind_of_difference_is_told_apart_in_one_report(
         "all_checked": True,
         "all_comparable": True,
         "ledger_readable": True,
+        "no_open_incidents": True,
     }
     assert [record["key"] for record in said["not_ok"]] == [
         "changed", "only-replica", "only-source", "unreadable",

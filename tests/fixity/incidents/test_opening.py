@@ -22,7 +22,8 @@ from fixity.incidents.state import Incident, incidents_now
 from fixity.lake import LocalLake
 from fixity.lake.paths import INCIDENTS
 from fixity.ledger.damage import Damage
-from fixity.tables import CHECKSUMS
+from fixity.reports.columns import SUSPECTS
+from fixity.tables import CHECKSUMS, FINDINGS
 
 PAIR = Pair(name="p", source="a", replica="b", match="version")
 
@@ -48,6 +49,14 @@ def row(key: str = "k", status: str = "mismatch", **more: object) -> dict[str, A
     return said | more
 
 
+def record_rows(lake: LocalLake, rows: list[dict[str, Any]], run_id: str) -> None:
+    tables = [
+        pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema)
+        for schema in (SUSPECTS, FINDINGS)
+    ]
+    record_findings(lake, PAIR, *tables, run_id)
+
+
 def events_of(lake: LocalLake) -> list[tuple[str, str]]:
     return sorted((event.incident_id, event.event) for event in read_events(lake)[0])
 
@@ -70,7 +79,7 @@ def checked(tmp_path: Path, key: str, checksum: str, at: datetime) -> Path:
 
 def test_a_lake_without_damage_gets_no_file(lake: LocalLake) -> None:
     record_damage(lake, "b", [], "run-1")
-    record_findings(lake, PAIR, [row(status="failed_source"), row(status="ok")], "run-1")
+    record_rows(lake, [row(status="failed_source"), row(status="ok")], "run-1")
     assert close_right(lake, "b", None, "run-1") == [] and lake.list("") == []
 
 
@@ -128,14 +137,14 @@ def test_a_row_of_a_pair_and_a_check_of_its_bucket_are_one_incident_whichever_co
     for number, first_row in enumerate((row(), row(diagnosis="cannot_tell", damaged=[]))):
         before, after = LocalLake(tmp_path / f"before{number}"), LocalLake(tmp_path / f"after{number}")
         record_damage(before, "b", [damage()], "run-1", ["p"])
-        record_findings(before, PAIR, [first_row], "run-2")
-        record_findings(after, PAIR, [first_row], "run-1")
+        record_rows(before, [first_row], "run-2")
+        record_rows(after, [first_row], "run-1")
         record_damage(after, "b", [damage()], "run-2", ["p"])
         for lake in (before, after):
             incident = only(lake)
             assert len(incident.objects) == 1 and incident.concerns("b", ["p"])
             assert incident.diagnoses == {first_row["diagnosis"]: 1}
-        record_findings(after, PAIR, [row()], "run-3")
+        record_rows(after, [row()], "run-3")
         (known,) = only(after).objects
         assert (known.bucket, known.diagnosis, known.pair) == ("b", "replica_damaged", "p")
 
@@ -143,9 +152,9 @@ def test_a_row_of_a_pair_and_a_check_of_its_bucket_are_one_incident_whichever_co
 def test_versions_of_both_sides_are_told_apart_where_a_pair_is_matched_by_key(lake: LocalLake) -> None:
     record_damage(lake, "b", [damage(version_id="replica-1")], "run-1", ["p"])
     by_key = row(version_id="source-1", source_version_id="source-1", replica_version_id="replica-1")
-    record_findings(lake, PAIR, [by_key], "run-2")
+    record_rows(lake, [by_key], "run-2")
     assert [each.version_id for each in only(lake).objects] == ["replica-1"]
-    record_findings(lake, PAIR, [by_key | {"replica_version_id": "replica-2"}], "run-3")
+    record_rows(lake, [by_key | {"replica_version_id": "replica-2"}], "run-3")
     assert len(incidents_now(lake)) == 2
 
 
@@ -155,7 +164,7 @@ def test_a_missing_object_is_bad_where_it_is_missing_and_one_that_changed_meanwh
     missing = row("gone", "missing_replica", checksum_replication=None, diagnosis="deleted", damaged=[])
     changed = row("busy", diagnosis="changed_meanwhile", damaged=[])
     for run_id in ("run-1", "run-2"):
-        record_findings(lake, PAIR, [missing | {"version_id": "v1"}, changed], run_id)
+        record_rows(lake, [missing | {"version_id": "v1"}, changed], run_id)
     (known,) = only(lake).objects
     assert (known.key, known.bucket, known.found, known.expected) == ("gone", "b", {None}, "SHA256:good")
 
