@@ -50,11 +50,11 @@ def row(key: str = "k", status: str = "mismatch", **more: object) -> dict[str, A
 
 
 def record_rows(lake: LocalLake, rows: list[dict[str, Any]], run_id: str) -> None:
-    tables = [
+    suspects, findings = (
         pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema)
         for schema in (SUSPECTS, FINDINGS)
-    ]
-    record_findings(lake, PAIR, *tables, run_id)
+    )
+    record_findings(lake, PAIR, suspects, findings, run_id)
 
 
 def events_of(lake: LocalLake) -> list[tuple[str, str]]:
