@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from fixity.lake import Lake, LakeFile
 from fixity.lake.footer import read_footer
+from fixity.lake.writer import parquet_writer
 from fixity.ledger.files import ingest_tables, ledger_files, run_of
 from fixity.ledger.judge import EXPECTATION, EXPECTATIONS
 from fixity.ledger.snapshot import in_force
@@ -84,7 +85,7 @@ def _carry_over(inventory: Path, run_file: Path, algorithm: str, file: Path) -> 
     with pq.ParquetFile(inventory) as now, pq.ParquetFile(run_file) as before:
         if now.metadata.num_rows != before.metadata.num_rows:
             return False
-        with pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer:
+        with parquet_writer(file, schema) as writer:
             for listed, checked in zip(
                 now.iter_batches(_ROWS), before.iter_batches(_ROWS, columns=[*_SAME, *_FOUND]), strict=False
             ):

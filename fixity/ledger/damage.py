@@ -178,10 +178,7 @@ def _define_suspects(
 ) -> None:
     """The views that `fold_keys` goes by, and the table `suspects` of keys."""
     view(database, "checks", files, CHECKSUMS)
-    if snapshot is None:
-        view(database, "now", [], SNAPSHOT)
-    else:
-        view_now(database, lake, snapshot, "damaged", workspace)
+    view_now(database, lake, snapshot, "damaged", workspace)
     database.execute(_SQL.read_text(encoding="utf-8"))
     define_known(database, lake, snapshot, files, workspace)
 

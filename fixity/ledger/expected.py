@@ -6,26 +6,21 @@ How bytes are compared with them is in `judge`; how records are found is in `fix
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fixity.catalog import Bucket
 from fixity.lake import Lake
 from fixity.lake.database import open_database, view
 from fixity.lake.ranges import key_ranges
-from fixity.lake.writer import ROW_GROUP_ROWS
+from fixity.lake.writer import ROW_GROUP_ROWS, parquet_writer
 from fixity.ledger.files import ledger_files
 from fixity.ledger.fold import settings_of
 from fixity.ledger.judge import EXPECTATIONS
 from fixity.ledger.refresh import ready
-from fixity.ledger.snapshot import SNAPSHOT, Snapshot
+from fixity.ledger.snapshot import Snapshot
 from fixity.ledger.views import define_content, view_now
 from fixity.tables import BASELINES, INVENTORY, Provenance
-
-if TYPE_CHECKING:
-    import duckdb
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _MACROS = """
@@ -77,29 +72,16 @@ def with_expectations(
     provenance = Provenance.read(inventory)
     schema = provenance.attach(INVENTORY.append(EXPECTATIONS))
     with open_database(workspace, _MEMORY) as database:
-        known = _view_known(database, lake, snapshot, workspace)
+        known = view_now(database, lake, snapshot, "objects", workspace)
         view(database, "records", [records] if records else [], BASELINES)
-        define_content(database)
         database.execute(_MACROS)
-        with pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer:
+        with parquet_writer(file, schema) as writer:
             for keys in key_ranges(inventory, known or inventory, _RANGE_BYTES):
                 given = {"inventory": str(inventory), "lower": keys.lower, "upper": keys.upper}
                 for batch in database.execute(_SQL, given).to_arrow_reader(ROW_GROUP_ROWS):
                     table = pa.Table.from_batches([batch]).cast(schema)
                     writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
     return file
-
-
-def _view_known(
-    database: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot | None, workspace: Path
-) -> Path | None:
-    """Make the view `now` of a snapshot, or an empty one; returns a local file with the snapshot's keys."""
-    if snapshot is None:
-        view(database, "now", [], SNAPSHOT)
-        database.execute("CREATE OR REPLACE TEMP VIEW now AS SELECT *, 0::UBIGINT AS content FROM now_empty")
-        return None
-    view_now(database, lake, snapshot, "objects", workspace)
-    return lake.fetch(snapshot.name("objects"), workspace)
 
 
 def expected_by_ledger(lake: Lake, bucket: Bucket, inventory: Path, run_id: str, workspace: Path) -> Path:

@@ -27,7 +27,10 @@ from fixity.tables import CHECKSUMS, INVENTORY
 if TYPE_CHECKING:
     import duckdb
 
-_SQL = Path(__file__).with_suffix(".sql")
+_SQL = "WITH " + ",\n".join(
+    Path(__file__).with_name(f"{name}.sql").read_text(encoding="utf-8")
+    for name in ("fold_checks", "fold_damage", "fold")
+)
 _NO_TERM = timedelta(days=36_500)
 
 
@@ -89,7 +92,7 @@ def folded(
     """The rows of the snapshot for the keys from `lower` up to `upper`, by the views that fold.sql names."""
     define_content(database)
     reader = database.execute(
-        _SQL.read_text(encoding="utf-8"),
+        _SQL,
         {
             "lower": lower,
             "upper": upper,

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 
 from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
-from fixity.lake.database import open_database, view
+from fixity.lake.database import open_database, quoted, view
 from fixity.lake.paths import snapshot_folder
 from fixity.lake.ranges import TableNotSorted, pieces_of
-from fixity.lake.writer import ROW_GROUP_ROWS
+from fixity.lake.writer import ROW_GROUP_ROWS, parquet_writer
 from fixity.ledger.files import (
     LedgerFile,
     changed_since_folded,
@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 _RANGE_ROWS = 200_000
 _MEMORY = "900MB"
 _LARGE_ROWS = 100_000  # a file of the ledger with more is read range by range
-QUEUE_ROWS = 500_000
+QUEUE_ROWS = 250_000
+"""The rows of the queue: half of them are what a day of batches at the default rate checks, and then the
+snapshot is made anew anyway, because the bucket is listed each day."""
 _DAYS_KEPT = 40
 # Earlier versions kept the checks of ingest in tables of their own.
 _NEWS = """
@@ -113,7 +115,7 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
     with open_database(workspace, _MEMORY) as database:
         view(database, "ingested", [file.path for file in records], INGEST)
         news = _open_views(database, inventory, prior, files, workspace)
-        with pq.ParquetWriter(objects, SNAPSHOT, compression="zstd", compression_level=1) as writer:
+        with parquet_writer(objects, SNAPSHOT) as writer:
             for lower, upper in _ranges([inventory, *([prior] if prior else []), *news]):
                 for batch in folded(database, settings, listing.provenance.listed_at, now, lower, upper):
                     writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
@@ -132,8 +134,9 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
         lost = lost_among("objects", listed_at, now) if may_be_lost else "FROM objects WHERE false"
         for name, which in {**chosen, "lost": lost}.items():
             database.execute(
-                f"COPY (SELECT {columns} FROM ({which}) ORDER BY due_at NULLS FIRST, key "
-                f"LIMIT {QUEUE_ROWS}) TO '{workspace / name}.parquet' (COMPRESSION zstd)"
+                f"COPY (SELECT {columns} FROM ({which}) WHERE {_among_the_first(database, which)} "
+                f"ORDER BY due_at NULLS FIRST, key LIMIT {QUEUE_ROWS}) "
+                f"TO {quoted(workspace / f'{name}.parquet')} (COMPRESSION zstd, COMPRESSION_LEVEL 1)"
             )
     snapshot = Snapshot(
         format=FORMAT,
@@ -231,6 +234,14 @@ def _ranges(tables: list[Path]) -> Iterator[tuple[str, str | None]]:
 def _count(database: duckdb.DuckDBPyConnection, condition: str) -> int:
     row = database.execute(f"SELECT count(*) FROM objects WHERE {condition}").fetchone()
     return int(row[0]) if row else 0
+
+
+def _among_the_first(database: duckdb.DuckDBPyConnection, rows: str) -> str:
+    """A condition that leaves hardly more than the rows that are due first; sorting all rows is slow."""
+    first = f"SELECT due_at FROM ({rows}) ORDER BY due_at NULLS FIRST LIMIT {QUEUE_ROWS}"
+    last = database.execute(f"SELECT max(due_at) FROM ({first})").fetchone()
+    until = f" OR due_at <= TIMESTAMPTZ '{last[0].isoformat()}'" if last and last[0] else ""
+    return f"(due_at IS NULL{until})"
 
 
 def _read_by_day(

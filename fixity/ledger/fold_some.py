@@ -16,7 +16,7 @@ from fixity.lake import Lake
 from fixity.lake.database import view
 from fixity.ledger.fold import Settings, folded
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot
-from fixity.ledger.views import define_content, view_now
+from fixity.ledger.views import view_now
 from fixity.tables import CHECKSUMS, INVENTORY, Provenance
 
 if TYPE_CHECKING:
@@ -34,13 +34,8 @@ def define_known(
 
     Raises LakeError.
     """
-    if snapshot is None:
-        define_content(database)
-        view(database, "known", [], SNAPSHOT)
-    else:
-        view_now(database, lake, snapshot, "objects", workspace)
-        names = ", ".join(SNAPSHOT.names)
-        database.execute(f"CREATE OR REPLACE TEMP VIEW known AS SELECT {names} FROM now")
+    view_now(database, lake, snapshot, "objects", workspace)
+    database.execute(f"CREATE OR REPLACE TEMP VIEW known AS SELECT {', '.join(SNAPSHOT.names)} FROM now")
     view(database, "checks", files, CHECKSUMS)
 
 

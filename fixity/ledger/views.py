@@ -42,13 +42,17 @@ def define_content(database: duckdb.DuckDBPyConnection) -> None:
 
 
 def view_now(
-    database: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot, table: str, workspace: Path
-) -> None:
-    """Make the view `now` of a snapshot's table: objects, queue or damaged.
+    database: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot | None, table: str, workspace: Path
+) -> Path | None:
+    """Make the view `now` of a snapshot's table: objects, queue, damaged or lost. Without one it is empty.
 
-    A snapshot that is damaged is removed, because it is derived. Raises LakeError.
+    Returns a local file of the table as it was folded. A snapshot that is damaged is removed, because it is
+    derived. Raises LakeError.
     """
     define_content(database)
+    if snapshot is None:
+        _define_now(database, [], [])
+        return None
     try:
         folded = lake.fetch(snapshot.name(table), workspace)
         since = [lake.fetch(each.name, workspace) for each in snapshot.since(lake)]
@@ -58,6 +62,11 @@ def view_now(
             f"the snapshot of '{snapshot.bucket}' was damaged and is removed: run this again, it is rebuilt "
             f"from the ledger ({error})"
         ) from error
-    view(database, "folded", [folded], SNAPSHOT)
+    _define_now(database, [folded], since)
+    return folded
+
+
+def _define_now(database: duckdb.DuckDBPyConnection, folded: list[Path], since: list[Path]) -> None:
+    view(database, "folded", folded, SNAPSHOT)
     view(database, "since", since, SNAPSHOT)
     database.execute(_NOW.read_text(encoding="utf-8"))
