@@ -14,6 +14,8 @@
     ├── ListingError               fixity.buckets.s3.listing (not final)
     │   └── NoContinuation
     ├── ObjectError                fixity.buckets.base
+    │   ├── NotAsExpected          fixity.buckets.writing
+    │   ├── NotWritten             fixity.buckets.writing
     │   ├── ObjectUnreadable
     │   │   ├── NotAsListed        fixity.buckets.s3.requests
     │   │   ├── Refused            fixity.buckets.s3.requests
@@ -34,6 +36,7 @@
     ├── ReportUnusable             fixity.engines.s3_batch.errors
     ├── ResultsRefused             fixity.engines.step_functions.errors
     ├── BucketBusy                 fixity.rolling.lease
+    ├── RepairBusy                 fixity.repair.lease
     ├── LeaseLost                  fixity.rolling.lease
     ├── QueueUnreachable           resources.queues (not final)
     ├── ObjectsNotRead             sensors.event_reconciliation (not final)

@@ -27,6 +27,11 @@ _ALL = (
         description="Compares the two buckets of a pair by their newest checksums, without reading objects.",
     ),
     dg.define_asset_job(
+        names.REPAIR_JOB,
+        ["repair"],
+        description="Shows how the bad copies of a pair would be repaired; with `apply`, repairs them.",
+    ),
+    dg.define_asset_job(
         names.ROLL_JOB,
         ["checksums"],
         config=names.roll_config(),

@@ -19,6 +19,7 @@ from fixity.ledger.bucket_run import BucketRun
 
 if TYPE_CHECKING:
     from fixity.buckets.s3.attributes import Attributes
+    from fixity.repair.sides import Side
 
 
 @lru_cache(maxsize=8)
@@ -74,6 +75,15 @@ class StoresResource(dg.ConfigurableResource):
             open_bucket(self.catalog.catalog, self.catalog.bucket(bucket), share=self.processes)
         ) as store:
             yield store
+
+    @contextmanager
+    def side(self, bucket: str) -> "Iterator[Side]":
+        """A bucket that is open for a repair, for the length of a `with` block. Raises BucketUnreachable."""
+        from fixity.repair.sides import open_side
+
+        entry = self.catalog.bucket(bucket)
+        with open_side(self.catalog.catalog, entry, self.threads(bucket), self.etag_is_md5(bucket)) as side:
+            yield side
 
     def etag_is_md5(self, bucket: str) -> Callable[[str, str | None], bool]:
         """Asks HEAD whether the ETag of an object (key, version) is an MD5; True if it does not say."""

@@ -214,3 +214,5 @@ class Pair(Part):
     if both buckets list all versions, else key."""
     replication_lag: Duration = timedelta(minutes=15)
     """How old an object must be before it is expected in the replica."""
+    repair: Literal["replica", "both", "never"] = "replica"
+    """Where `fixity repair --apply` may write: to the replica, to both buckets, or nowhere."""

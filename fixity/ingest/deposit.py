@@ -83,8 +83,6 @@ class Deposit:
 
     def leaves_out(self) -> Callable[[str], bool]:
         """A function that says whether to leave out a key of the target, which includes the prefix."""
-        if not self.exclude and not self.exclude_files:
-            return lambda key: False
         of_bucket, of_files = excluded_by(self.exclude), excluded_by(self.exclude_files)
         return lambda key: of_bucket(self.above + key) or of_files(key.removeprefix(self.prefix))
 

@@ -8,10 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.buckets import BucketReader, ListedObject
-from fixity.catalog.exclude import excluded_by
+from fixity.catalog.exclude import QUARANTINE, excluded_by
 from fixity.clock import utc_now
 from fixity.errors import FixityError
 from fixity.lake import Lake
@@ -85,27 +86,33 @@ def list_selection(store: BucketReader, run: BucketRun, wanted: Iterable[Wanted]
 
     Returns those that do not exist (any more). Raises BucketUnreachable.
     """
-    provenance = Provenance(run.bucket.name, run.run_id, run.run_id, utc_now(), run.place)
-    found: dict[Wanted, ListedObject] = {}
+    found: list[ListedObject] = []
     gone: list[Wanted] = []
     for key, version_id in wanted:
         item = store.find(key, version_id)
         if item is None:
             gone.append((key, version_id))
         else:
-            found[item.key, item.version_id] = item
+            found.append(item)
+    write_objects(found, Provenance(run.bucket.name, run.run_id, run.run_id, utc_now(), run.place), file)
+    return gone
+
+
+def write_objects(items: Iterable[ListedObject], provenance: Provenance, file: Path) -> None:
+    """Write some objects as an inventory, sorted, each once."""
+    found = {(item.key, item.version_id): item for item in items}
     rows = [
         {"checksum_algorithm": None, **{name: getattr(found[place], name) for name in ListedObject.__slots__}}
         for place in sorted(found, key=lambda place: (place[0].encode(), place[1] or ""))
     ]
     pq.write_table(pa.Table.from_pylist(rows, provenance.attach(INVENTORY)), file)
-    return gone
 
 
 def _without(batch: pa.RecordBatch, exclude: tuple[str, ...]) -> pa.RecordBatch:
-    """The rows whose keys no pattern matches."""
+    """The rows whose keys are not left out."""
     if not exclude:
-        return batch
+        aside = pc.starts_with(batch.column("key"), QUARANTINE)
+        return batch.filter(pc.invert(aside)) if pc.any(aside).as_py() else batch
     excluded = excluded_by(exclude)
     kept = [not excluded(key) for key in batch.column("key").to_pylist()]
     return batch.filter(pa.array(kept, pa.bool_()))

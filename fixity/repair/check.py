@@ -1,0 +1,104 @@
+"""The check after a repair: the new copies are read, and compared with the good bytes that were proved.
+
+It is a check of the ledger like all others. Closing incidents is in `fixity.incidents.closing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.buckets import ListedObject, listed_objects
+from fixity.digests.algorithms import Digest, digest_by
+from fixity.engines.stream.engine import check_objects
+from fixity.engines.stream.parts import PartOfShard
+from fixity.ledger.damage import damage_after_some
+from fixity.ledger.fold import settings_of
+from fixity.ledger.inventory import write_objects
+from fixity.ledger.judge import ETAG, EXPECTATIONS
+from fixity.ledger.snapshot import in_force
+from fixity.ledger.write import Checksums, ChecksWriter
+from fixity.repair.copy import Done
+from fixity.repair.sides import RepairRun, Side
+from fixity.tables import FIRST_SEEN, MATCHED, Provenance
+
+_PROOFS = "-proofs"
+"""The end of the name of a file of the ledger with the checks of the good copies."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The checks of a bucket's new copies: their file in the lake, and the keys of those that are right."""
+
+    kept: Checksums
+    right: frozenset[str]
+
+
+def keep_proofs(run: RepairRun, side: Side, done: Sequence[Done]) -> None:
+    """Keep the checks that proved the good copies of a bucket, as a file of its ledger. Raises LakeError."""
+    proofs = [each.proof for each in done if each.proof is not None and each.planned.good == side.name]
+    if proofs:
+        _keep(run, side, pa.concat_tables(proofs).sort_by("key"), run.run_id + _PROOFS)
+
+
+def check_repaired(run: RepairRun, side: Side, done: Sequence[Done]) -> Checked | None:
+    """Read the new copies in a bucket, and keep their checks as a file of its ledger; None if there are none.
+
+    Raises BucketUnreachable, LakeError.
+    """
+    made = {
+        each.item.key: each for each in done if each.item is not None and each.planned.damaged == side.name
+    }
+    if not made:
+        return None
+    algorithm = side.bucket.algorithm
+    with run.lake.workspace() as workspace:
+        file = workspace / "repaired.parquet"
+        items = (each.item for each in made.values() if each.item is not None)
+        write_objects(items, _provenance(run, side, run.run_id), file)
+        rows = pq.read_table(file)
+    expected = [_expected(made[key]) for key in rows.column("key").to_pylist()]
+    rows = rows.append_column(EXPECTATIONS, pa.array(expected, EXPECTATIONS.type))
+    part = PartOfShard(rows)
+
+    def digest_of(position: int, item: ListedObject) -> Digest:
+        return digest_by(algorithm)
+
+    for check in check_objects(
+        side.reader, enumerate(listed_objects(rows)), digest_of, side.threads, run.now
+    ):
+        part.add(check.position, check)
+    table = part.table(algorithm, run.run_id, side.is_md5)
+    right = (row["key"] for row in table.select(["key", "verdict"]).to_pylist() if row["verdict"] == MATCHED)
+    return Checked(_keep(run, side, table, run.run_id), frozenset(right))
+
+
+def _expected(done: Done) -> list[dict[str, object]]:
+    """The good bytes that were proved, by the record that proved them; an ETag proves them on its store
+    only.
+    """
+    assert done.proof is not None
+    row = done.proof.to_pylist()[0]
+    source = FIRST_SEEN if row["expected_from"] == ETAG else row["expected_from"]
+    found = {"algorithm": row["algorithm"], "checksum": row["checksum"], "source": source}
+    return [{**found, "known_to_differ": False}]
+
+
+def _keep(run: RepairRun, side: Side, checks: pa.Table, run_id: str) -> Checksums:
+    with run.lake.workspace() as workspace:
+        with ChecksWriter(run.lake, _provenance(run, side, run_id), workspace) as writer:
+            writer.write(checks)
+        kept = writer.keep()
+    with run.lake.workspace() as workspace:
+        # So that the next run need not fold the whole ledger.
+        file = run.lake.fetch(kept.file, workspace)
+        settings = settings_of(side.bucket)
+        damage_after_some(run.lake, in_force(run.lake, side.name), settings, file, workspace)
+    return kept
+
+
+def _provenance(run: RepairRun, side: Side, run_id: str) -> Provenance:
+    return Provenance(side.name, run_id, run_id, run.now(), side.place, partial=True)

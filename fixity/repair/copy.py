@@ -1,0 +1,168 @@
+"""Copies one object over its bad copy: proved while it is read, whole, and only where the bad one still is.
+
+The order: read the good copy and judge it; look at the bad one again; keep its bytes; put the good ones in
+its place. Whatever ends this in between leaves the bad copy as it was. The check after it is in `check`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from fixity.buckets import ListedObject, ObjectError, Sink
+from fixity.buckets.local_writer import LocalWriter
+from fixity.buckets.writing import NotAsExpected, Upload
+from fixity.digests.algorithms import Digest, digest_by
+from fixity.engines.stream.engine import check_object
+from fixity.engines.stream.parts import PartOfShard
+from fixity.humanize import printable
+from fixity.repair.plan import Planned
+from fixity.repair.sides import RepairRun, Side
+from fixity.tables import MATCHED, SUCCEEDED
+
+if TYPE_CHECKING:
+    from fixity.buckets.s3.writer import S3Writer
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one object.
+
+    proof: the check of the good copy, a row of the ledger, if it proved it. item: the new object, as it is
+    listed. detail: for people. refused: why it was not repaired.
+    """
+
+    planned: Planned
+    proof: pa.Table | None = None
+    item: ListedObject | None = None
+    detail: str = ""
+    refused: str | None = None
+
+    @property
+    def checksum(self) -> str:
+        """The checksum of the good bytes, as ALGORITHM:hex."""
+        assert self.proof is not None
+        return f"{self.proof['algorithm'][0].as_py()}:{self.proof['checksum'][0].as_py()}"
+
+
+class _Tee:
+    """Gives the bytes that are hashed to an upload too."""
+
+    def __init__(self, digest: Digest, upload: Upload) -> None:
+        self._digest, self._upload = digest, upload
+
+    @property
+    def count(self) -> int:
+        return self._digest.count
+
+    def update(self, piece: memoryview) -> None:
+        self._digest.update(piece)
+        self._upload.update(piece)
+
+    def restart(self) -> None:
+        self._digest.restart()
+        self._upload.restart()
+
+
+def repair_object(run: RepairRun, planned: Planned) -> Done:
+    """Repair one object, or say why not. Raises BucketUnreachable."""
+    try:
+        return _repaired(run, planned)
+    except NotAsExpected as error:
+        return Done(planned, refused=f"{printable(error.message)}: it was not overwritten; run fixity verify")
+    except ObjectError as error:
+        return Done(planned, refused=printable(str(error)))
+
+
+def _repaired(run: RepairRun, planned: Planned) -> Done:
+    good, damaged = run.sides[planned.good], run.sides[planned.damaged]
+    assert planned.source is not None
+    if planned.is_other:
+        return _right_already(run, planned, good, damaged)
+    upload = _begun(planned, good, damaged)
+    try:
+        proof, why = _proved(run, planned, good, upload)
+        if proof is None:
+            return Done(planned, refused=why)
+        if damaged.reader.find(planned.key) != planned.target:
+            raise NotAsExpected("the copy to be replaced has changed")
+        detail = _keep_bad_bytes(run, planned, damaged)
+        if upload is not None:
+            upload.finish()
+        else:
+            _copy_by_store(planned, good, damaged)
+    finally:
+        if upload is not None:
+            upload.abandon()
+    return Done(planned, proof, damaged.reader.find(planned.key), detail)
+
+
+def _right_already(run: RepairRun, planned: Planned, good: Side, damaged: Side) -> Done:
+    """A copy that is not the one that was found to be bad: a repair that was killed may have written it."""
+    assert planned.target is not None
+    proof, why = _proved(run, planned, good, None)
+    if proof is None:
+        return Done(planned, refused=why)
+    check = check_object(damaged.reader, planned.target, Digest(damaged.bucket.algorithm), now=run.now)
+    if check.status != SUCCEEDED or check.checksum != proof["checksum"][0].as_py():
+        raise NotAsExpected("the copy to be replaced has changed since it was found to be bad")
+    return Done(planned, proof, planned.target, "it had the right bytes already")
+
+
+def _proved(
+    run: RepairRun, planned: Planned, good: Side, upload: Upload | None
+) -> tuple[pa.Table | None, str | None]:
+    """The check of the good copy if its bytes are as expected, else why it proves nothing."""
+    assert planned.source is not None
+    part = PartOfShard(planned.rows)
+    algorithm = good.bucket.algorithm
+    digest = digest_by(algorithm, part.others(algorithm)[0])
+    sink: Sink | None = _Tee(digest, upload) if upload is not None else None
+    part.add(0, check_object(good.reader, planned.source, digest, now=run.now, sink=sink))
+    table = part.table(algorithm, run.run_id, good.is_md5)
+    row = table.to_pylist()[0]
+    if row["verdict"] == MATCHED:
+        return table, None
+    if row["status"] != SUCCEEDED:
+        return None, f"the copy of {good.name} could not be read: {row['error_code']}: {row['error_message']}"
+    return None, (
+        f"the copy of {good.name} is not as expected either: {row['expected_algorithm']} {row['expected']} "
+        f"by {row['expected_from']}. Check it: fixity check {good.name}"
+    )
+
+
+def _begun(planned: Planned, good: Side, damaged: Side) -> Upload | None:
+    """The upload of the new object; None if the store copies it."""
+    if planned.by_store:
+        return None
+    if isinstance(damaged.writer, LocalWriter):
+        return damaged.writer.upload(planned.key, planned.target)
+    return damaged.writer.upload(
+        planned.key, planned.size, planned.target, _attributes(planned, good, damaged.writer)
+    )
+
+
+def _copy_by_store(planned: Planned, good: Side, damaged: Side) -> None:
+    writer, reads = damaged.writer, good.writer
+    assert planned.source is not None
+    assert not isinstance(writer, LocalWriter) and not isinstance(reads, LocalWriter)
+    writer.copy_from(reads, planned.source, planned.target, reads.attributes(planned.source))
+
+
+def _attributes(planned: Planned, good: Side, writer: S3Writer) -> dict[str, Any]:
+    """What the new object has besides its bytes: as the good copy, or, if that is a file, as the one
+    replaced.
+    """
+    if not isinstance(good.writer, LocalWriter) and planned.source is not None:
+        return good.writer.attributes(planned.source)
+    return writer.attributes(planned.target) if planned.target else {}
+
+
+def _keep_bad_bytes(run: RepairRun, planned: Planned, damaged: Side) -> str:
+    """Keep the bad bytes if the bucket does not; returns a text for people."""
+    text = f"copied from {planned.good}"
+    if planned.bad_bytes == "quarantine" and planned.target is not None:
+        return f"{text}; the bad bytes are kept as {damaged.writer.set_aside(planned.target, run.run_id)}"
+    return text

@@ -1,0 +1,194 @@
+"""What a repair would do: which object is copied from where to where, and why another one is not.
+
+Nothing is read or written for a plan but listings and the ledgers. The good copy is proved when it is copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pyarrow as pa
+
+from fixity.buckets import ListedObject
+from fixity.buckets.local_writer import LocalWriter
+from fixity.catalog import Pair
+from fixity.incidents.state import Incident, IncidentObject
+from fixity.repair.sides import Known, RepairRun, Side
+
+_UNDECIDED = ("cannot_tell", "deleted", "both_damaged", "changed_meanwhile")
+_ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
+_SOURCES = {"first_seen": "the first check of it", "api": "a record given by hand", "manifest": "a manifest"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be repaired.
+
+    incident_id: only the objects of this incident. take_from: the side whose copy is the good one, for
+    objects of which the diagnosis does not say it; then `reason` says why. quarantine: whether bad bytes are
+    kept where the bucket keeps no versions. person: who asks for it.
+    """
+
+    pair: Pair
+    incident_id: str | None = None
+    take_from: Literal["source", "replica"] | None = None
+    reason: str | None = None
+    quarantine: bool = True
+    person: str | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One object of an incident: its bad copy in the bucket `damaged`, its good one in the bucket `good`.
+
+    source, target: both as they are listed now, None for one that is missing. rows: the source's row with
+    what is expected of it. evidence: the same for people. by_store: whether the store itself copies it.
+    bad_bytes: what becomes of them: `version`, `quarantine`, `lost`, or None if there are none. is_other: the
+    target is not what was found to be bad: perhaps it is repaired already. refused: why it is not repaired.
+    """
+
+    object: IncidentObject
+    damaged: str
+    good: str
+    source: ListedObject | None = None
+    target: ListedObject | None = None
+    rows: pa.Table | None = None
+    evidence: str = ""
+    by_store: bool = False
+    bad_bytes: Literal["version", "quarantine", "lost"] | None = None
+    is_other: bool = False
+    refused: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The object's key."""
+        return self.object.key
+
+    @property
+    def size(self) -> int:
+        """Bytes to copy."""
+        return self.source.size if self.source else 0
+
+
+def make_plan(order: Order, run: RepairRun, incidents: Iterable[Incident]) -> list[Planned]:
+    """The objects of open incidents that concern a pair, by key, with what would be done about each.
+
+    Raises BucketUnreachable, LakeError.
+    """
+    pair = order.pair
+    both = (pair.source, pair.replica)
+    wanted = {
+        (each.key, each.version_id, each.bucket): each
+        for incident in incidents
+        if order.incident_id in (None, incident.id)
+        for each in incident.objects
+        if not each.is_over and (each.bucket in both or (each.bucket is None and each.pair == pair.name))
+    }
+    directed = [_directed(order, each) for each in wanted.values()]
+    planned = [each for each in directed if each.refused]
+    for damaged in both:
+        plans = [each for each in directed if each.damaged == damaged and not each.refused]
+        if plans:
+            planned += _looked_up(order, run, plans)
+    return sorted(planned, key=lambda each: (each.key.encode(), each.object.version_id or "", each.damaged))
+
+
+def _directed(order: Order, found: IncidentObject) -> Planned:
+    """An object with its bad and its good bucket, or why neither may be copied over the other."""
+    pair = order.pair
+    of_side = {"source": pair.source, "replica": pair.replica}
+    other = {pair.source: pair.replica, pair.replica: pair.source}
+    asked = of_side[order.take_from] if order.take_from else None
+    is_known = found.bucket is not None and found.diagnosis not in _UNDECIDED
+    good = other[found.bucket] if is_known and found.bucket else asked
+    plan = Planned(found, other[good] if good else found.bucket or "", good or "")
+    return replace(plan, refused=_why_not(order, plan, asked, is_known))
+
+
+def _why_not(order: Order, plan: Planned, asked: str | None, is_known: bool) -> str | None:
+    pair = order.pair
+    if pair.repair == "never":
+        return f"the catalog forbids it: pairs.{pair.name}.repair is `never`"
+    if not is_known and not (asked and order.reason):
+        said = plan.object.diagnosis or "no diagnosis"
+        return (
+            f"nothing says which copy is good ({said}): look at both, then say --from source|replica and "
+            "--reason"
+        )
+    if asked and asked != plan.good:
+        return f"the good copy is that of {plan.good}, by the diagnosis, and --from says {asked}"
+    if pair.repair == "replica" and plan.damaged == pair.source:
+        return (
+            f"the catalog forbids it: pairs.{pair.name}.repair is `replica`, and the bad copy is the source's"
+        )
+    if pair.match == "version":
+        return (
+            "the pair matches versions, and a copy gets an id of its own: delete the bad version, and have "
+            "S3 Batch Replication copy the good one, which keeps its id"
+        )
+    return None
+
+
+def _looked_up(order: Order, run: RepairRun, plans: list[Planned]) -> Iterator[Planned]:
+    """Plans of one direction, with what is listed and known of both copies now."""
+    good, damaged = run.sides[plans[0].good], run.sides[plans[0].damaged]
+    sources, targets = _found(good, plans), _found(damaged, plans)
+    expected = Known(run, good).expected(sources.values())
+    found = Known(run, damaged).has_found(targets.values())
+    is_local = isinstance(damaged.writer, LocalWriter)
+    keeps_versions = not isinstance(damaged.writer, LocalWriter) and damaged.writer.keeps_versions()
+    by_store = not is_local and not good.bucket.is_local and good.bucket.store == damaged.bucket.store
+    for each in plans:
+        source, target, rows = sources.get(each.key), targets.get(each.key), expected.get(each.key)
+        plan = replace(each, source=source, target=target, rows=rows, by_store=by_store)
+        plan = replace(plan, evidence=_evidence(rows), is_other=not _is_bad(each.object, target, found))
+        if target is not None and not plan.is_other:
+            kept: Literal["quarantine", "lost"] = "quarantine" if order.quarantine else "lost"
+            plan = replace(plan, bad_bytes="version" if keeps_versions else kept)
+        yield replace(plan, refused=_why_not_now(plan))
+
+
+def _found(side: Side, plans: Iterable[Planned]) -> dict[str, ListedObject]:
+    """The current objects of a bucket, by key, as they are listed now."""
+    keys = dict.fromkeys(each.key for each in plans)
+    with ThreadPoolExecutor(side.threads) as pool:
+        return {item.key: item for item in pool.map(side.reader.find, keys) if item is not None}
+
+
+def _is_bad(of: IncidentObject, target: ListedObject | None, found: dict[str, str | None]) -> bool:
+    """Whether what is there now is what was found to be bad."""
+    known = {text for texts in of.found for text in (texts.split(",") if texts else (None,))}
+    if target is None:
+        return None in known
+    return target.key in found and found[target.key] in known
+
+
+def _evidence(rows: pa.Table | None) -> str:
+    if rows is None or "expectations" not in rows.column_names:
+        return ""
+    first = next(iter(rows.column("expectations").to_pylist()[0] or []), None)
+    if first is None:
+        return ""
+    source = _SOURCES.get(first["source"], f"its {first['source']}")
+    return f"{first['algorithm']} {first['checksum']} by {source}"
+
+
+def _why_not_now(plan: Planned) -> str | None:
+    if plan.source is None:
+        return f"{plan.good} has no such object"
+    if not plan.evidence:
+        return (
+            f"nothing is known that proves the copy of {plan.good}, which is new or has changed: "
+            f"check it first (fixity verify), then repair"
+        )
+    if plan.target is None and plan.is_other:
+        return f"the bad copy is gone from {plan.damaged} since it was found: run fixity verify first"
+    if plan.target is not None and plan.target.storage_class in _ARCHIVES:
+        return (
+            f"the bad copy is archived ({plan.target.storage_class}), and so would be the new one: it could "
+            "not be read again. Copy it by hand"
+        )
+    return None

@@ -1,0 +1,95 @@
+"""A repair for people: a row for each object, and what the whole costs in bytes and requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from fixity.buckets.s3.upload import part_size_for
+from fixity.humanize import bytes_text, printable
+from fixity.repair.copy import Done
+from fixity.repair.plan import Planned
+from fixity.repair.run import Repair
+
+_BAD_BYTES = {
+    "version": "the bad bytes stay as an older version",
+    "quarantine": "the bad bytes are kept below .fixity-quarantine/",
+    "lost": "the bad bytes are not kept",
+    None: "nothing is there now",
+}
+COLUMNS = ("key", "from_bucket", "to_bucket", "bytes", "how", "good_by", "result")
+"""What is shown of each object."""
+
+
+class Cost(NamedTuple):
+    """What a repair costs: bytes that are copied, bytes read from each bucket, and requests, about."""
+
+    copied: int
+    read: Mapping[str, int]
+    reads: int
+    writes: int
+
+    @property
+    def text(self) -> str:
+        """The same for people."""
+        read = ", ".join(f"{bytes_text(size)} from {bucket}" for bucket, size in self.read.items())
+        return (
+            f"{bytes_text(self.copied)} to copy; read: {read or 'nothing'} (the good copies, and the new "
+            f"ones for the check); about {self.reads:,} requests that read, {self.writes:,} that write"
+        )
+
+
+def cost_of(plan: Iterable[Planned]) -> Cost:
+    """What a plan costs. Directories cost no requests, but are counted as if they did."""
+    copied = reads = writes = 0
+    read: dict[str, int] = {}
+    for each in plan:
+        if each.refused:
+            continue
+        copied += each.size
+        for bucket in (each.good, each.damaged):
+            read[bucket] = read.get(bucket, 0) + each.size
+        reads += 8  # each copy is listed twice and read once; attributes and tags of the good one
+        writes += _requests(each.size)
+        if each.bad_bytes == "quarantine":
+            reads, writes = reads + 2, writes + 1
+    return Cost(copied, read, reads, writes)
+
+
+def _requests(size: int) -> int:
+    parts = -(-size // part_size_for(size, None)) or 1
+    return 1 if parts == 1 else parts + 2
+
+
+def row_of(planned: Planned, result: str) -> dict[str, object]:
+    """An object as COLUMNS. Arguments: `result`, what became of it, or would."""
+    return {
+        "key": printable(planned.key, 1000),
+        "from_bucket": planned.good,
+        "to_bucket": planned.damaged,
+        "bytes": planned.size,
+        "how": "" if planned.refused else f"{_way(planned)}; {_BAD_BYTES[planned.bad_bytes]}",
+        "good_by": planned.evidence,
+        "result": printable(result, 1000),
+    }
+
+
+def _way(planned: Planned) -> str:
+    if planned.is_other:
+        return "is looked at: it has changed since it was found to be bad, perhaps by a repair"
+    return "the store copies it" if planned.by_store else "copied through this platform"
+
+
+def planned_row(planned: Planned) -> dict[str, object]:
+    """An object of a plan."""
+    return row_of(planned, f"refused: {planned.refused}" if planned.refused else "would be repaired")
+
+
+def done_row(repaired: Repair, done: Done) -> dict[str, object]:
+    """An object after a repair."""
+    if done.refused:
+        return row_of(done.planned, f"refused: {done.refused}")
+    right = repaired.is_right(done)
+    return row_of(
+        done.planned, f"{done.detail}; {'read and right' if right else 'NOT right when it was read'}"
+    )

@@ -1,0 +1,142 @@
+"""The repair of a pair: what would be copied over which bad copy, and with `apply` the copying and its check.
+
+It takes the objects of open incidents that concern the pair. A good copy is read and must have the checksum
+that is expected of it; only then it replaces the bad one, and only while that is still the one that was found
+to be bad. The bad bytes are kept, as an older version or below `.fixity-quarantine/`. Each new copy is read
+and checked in the same run; that check alone closes an incident. The pair's key `repair` says to which side
+it may write.
+"""
+
+from contextlib import ExitStack
+from enum import Enum
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from fixity.catalog import Pair
+from fixity.incidents.state import incidents_now
+from fixity.lake import Lake
+from fixity.repair import Order, Repair, RepairRun, make_plan, repair
+from fixity.repair.words import COLUMNS, cost_of, done_row, planned_row
+from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
+from fixity_assets.incidents import log_open_incidents
+from jobs.names import REPAIR_ASSET
+from resources import CatalogResource, LakeResource, StoresResource
+
+_CHECK = "all_repaired"
+_SHOWN = 1000
+
+
+class GoodCopy(Enum):
+    """Whose copy is the good one."""
+
+    as_diagnosed = "as_diagnosed"  # the launchpad shows the names
+    source = "source"
+    replica = "replica"
+
+
+class RepairConfig(dg.Config):
+    """What to repair, and whether to do it."""
+
+    apply: bool = Field(default=False, description="Whether to repair. Otherwise only the plan is shown.")
+    incident: str | None = Field(default=None, description="Only the objects of this incident.")
+    good_copy: GoodCopy = Field(
+        default=GoodCopy.as_diagnosed,
+        description="Whose copy is the good one, for objects of which no diagnosis says it. Needs a reason.",
+    )
+    reason: str | None = Field(default=None, description="How you know that. It is kept with the incident.")
+    quarantine: bool = Field(
+        default=True, description="Whether the bad bytes are kept where the bucket keeps no versions."
+    )
+    person: str | None = Field(default=None, description="Who asks for the repair.")
+
+    def order(self, pair: Pair) -> Order:
+        """The order for a pair."""
+        named = None if self.good_copy is GoodCopy.as_diagnosed else self.good_copy.value
+        return Order(pair, self.incident, named, self.reason, self.quarantine, self.person)
+
+
+def repair_asset(pairs: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
+    """The asset `repair`, one partition for each pair."""
+
+    @dg.asset(
+        name=REPAIR_ASSET,
+        description=__doc__,
+        group_name=GROUP,
+        kinds={"s3"},
+        owners=owners,
+        partitions_def=pairs,
+        deps=["fixity_report"],
+        check_specs=check_specs(
+            REPAIR_ASSET,
+            {_CHECK: "No bad copy of an open incident is left: each was repaired, read again, and is right"},
+            pairs,
+        ),
+    )
+    def repair_pair(
+        context: dg.AssetExecutionContext,
+        config: RepairConfig,
+        catalog: CatalogResource,
+        stores: StoresResource,
+        lake: LakeResource,
+    ) -> dg.MaterializeResult:
+        with failures_in_plain_words(), ExitStack() as opened:
+            pair = catalog.pair(context.partition_key)
+            order, kept_in = config.order(pair), lake.open()
+            sides = {name: opened.enter_context(stores.side(name)) for name in (pair.source, pair.replica)}
+            run = RepairRun(kept_in, context.run.run_id, sides, context.log.info)
+            if not config.apply:
+                return _planned(order, run)
+            repaired = repair(order, run)
+            log_open_incidents(context, incidents_now(kept_in), catalog.catalog, sides)
+        return _repaired(repaired, kept_in)
+
+    return repair_pair
+
+
+def _planned(order: Order, run: RepairRun) -> dg.MaterializeResult:
+    plan = make_plan(order, run, incidents_now(run.lake))
+    refused = sum(each.refused is not None for each in plan)
+    text = f"{len(plan) - refused:,} to repair, {refused:,} refused: this was only the plan" if plan else None
+    return dg.MaterializeResult(
+        metadata={
+            "applied": False,
+            "to_repair": len(plan) - refused,
+            "refused": refused,
+            "cost": cost_of(plan).text,
+            "objects": _table([planned_row(each) for each in plan[:_SHOWN]]),
+        },
+        check_results=[dg.AssetCheckResult(check_name=_CHECK, passed=not plan, description=text)],
+    )
+
+
+def _repaired(repaired: Repair, lake: Lake) -> dg.MaterializeResult:
+    right = sum(map(repaired.is_right, repaired.done))
+    refused = sum(each.refused is not None for each in repaired.done)
+    wrong = len(repaired.done) - right - refused
+    text = f"{right:,} repaired and right, {refused:,} refused, {wrong:,} not right when they were read"
+    return dg.MaterializeResult(
+        metadata={
+            "applied": True,
+            "repaired": right,
+            "refused": refused,
+            "not_right": wrong,
+            "closed_incidents": list(repaired.closed),
+            "checks": [lake.location(file) for file in repaired.checks],
+            "objects": _table([done_row(repaired, each) for each in repaired.done[:_SHOWN]]),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=_CHECK,
+                passed=right == len(repaired.done),
+                description=None if right == len(repaired.done) else text,
+            )
+        ],
+    )
+
+
+def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
+    return rows_table(
+        rows, [dg.TableColumn(name, "int" if name == "bytes" else "string") for name in COLUMNS]
+    )

@@ -1,0 +1,122 @@
+"""The verb that repairs: `fixity repair`."""
+
+from __future__ import annotations
+
+import getpass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fixity.humanize import bytes_text, printable
+from fixity_cli.shared import STATUS_HELP, CatalogOption, VerboseOption, load, stop_unless_done, stop_verified
+
+if TYPE_CHECKING:
+    from fixity.catalog import Catalog
+    from fixity_cli.runs import Ended
+
+verbs = typer.Typer()
+
+
+class Side(StrEnum):
+    """A side of a pair."""
+
+    source = "source"
+    replica = "replica"
+
+
+@verbs.command(epilog=STATUS_HELP)
+def repair(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="PAIR|INCIDENT", help="A pair of the catalog, or an incident of `fixity incidents`."
+        ),
+    ],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Repair. Without it, only the plan is shown.")
+    ] = False,
+    take_from: Annotated[
+        Side | None,
+        typer.Option(
+            "--from", help="Whose copy is the good one, where no diagnosis says it. Needs --reason."
+        ),
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="How you know that. It is kept with the incident.")
+    ] = None,
+    no_quarantine: Annotated[
+        bool,
+        typer.Option(
+            "--no-quarantine",
+            help="Do not keep the bad bytes in a bucket without versions. By default they are kept below "
+            ".fixity-quarantine/ in the same bucket, which no inventory lists.",
+        ),
+    ] = False,
+    catalog: CatalogOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Replace bad copies by good ones: show the plan, or carry it out with --apply.
+
+    Only good copies that are proved by reading them are copied, and each new copy is read and checked.
+    Status 1 if a bad copy is left.
+    """
+    from fixity_cli.runs import runner
+    from jobs.names import REPAIR_ASSET, REPAIR_JOB
+
+    loaded = load(catalog)
+    pairs, incident = _of(loaded, name)
+    config: dict[str, Any] = {
+        "apply": apply,
+        "quarantine": not no_quarantine,
+        "good_copy": take_from.value if take_from else "as_diagnosed",
+        "person": getpass.getuser(),
+        **({"reason": reason} if reason else {}),
+        **({"incident": incident} if incident else {}),
+    }
+    ended = []
+    with runner(loaded, verbose) as runs:
+        for pair in pairs:
+            ended.append(runs.run(REPAIR_JOB, pair, {"ops": {REPAIR_ASSET: {"config": config}}}))
+            stop_unless_done(ended[-1])
+            _say(pair, ended[-1], REPAIR_ASSET)
+    stop_verified(*ended)
+
+
+def _of(catalog: Catalog, name: str) -> tuple[list[str], str | None]:
+    """The pairs to repair, and the incident if it is one. Ends the command for an unknown name."""
+    if name in catalog.pairs:
+        return [name], None
+    from fixity.incidents.closing import NoIncident, find_incident
+    from fixity.incidents.state import incidents_now
+    from fixity.lake import open_lake
+
+    incident = find_incident(incidents_now(open_lake(catalog)), name)
+    of_buckets = [pair.name for bucket in incident.buckets for pair in catalog.pairs_of(bucket)]
+    pairs = [pair for pair in dict.fromkeys([*incident.pairs, *of_buckets]) if pair in catalog.pairs]
+    if not pairs:
+        raise NoIncident(
+            f"no pair of the catalog has a bucket of the incident {name}: there is no second copy"
+        )
+    return pairs, name
+
+
+def _say(pair: str, ended: Ended, asset: str) -> None:
+    said = ended.metadata[asset]
+    for record in said["objects"].records:
+        row = record.data
+        size = bytes_text(row["bytes"])
+        where = f"{row['from_bucket']} -> {row['to_bucket']}, {size}"
+        typer.echo(f"{printable(row['key'], 1000)}: {where}: {row['result']}")
+        for text in (row["how"], f"good by {row['good_by']}" if row["good_by"] else ""):
+            if text:
+                typer.echo(f"        {text}")
+    if said["applied"]:
+        typer.echo(f"{pair}: {said['repaired']:,} repaired and right, {said['refused']:,} refused")
+        if said["closed_incidents"]:
+            typer.echo(f"closed: {', '.join(said['closed_incidents'])}")
+        return
+    typer.echo(f"{pair}: {said['to_repair']:,} to repair, {said['refused']:,} refused")
+    if said["to_repair"]:
+        typer.echo(f"        {said['cost']}")
+        typer.echo("This was only the plan: add --apply to repair")

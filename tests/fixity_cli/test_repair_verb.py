@@ -1,0 +1,49 @@
+"""The verb `repair`: a plan by default, a repair with --apply, and the status that the UI's check has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from typer.testing import CliRunner
+
+from devstack.seaweedfs import SeaweedFS
+from fixity.incidents.state import incidents_now
+from fixity_cli.main import app
+from tests.conftest import MakeBucket
+from tests.fixity.repair.places import GOOD, Places
+from tests.fixity_cli.test_rolling_verbs import fixity
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def test_a_bad_copy_is_planned_then_repaired_and_its_incident_closed(
+    tmp_path: Path, s3: S3Client, seaweedfs: SeaweedFS, make_bucket: MakeBucket
+) -> None:
+    pair = Places(tmp_path, s3, seaweedfs, make_bucket, {"a": "s3", "b": "directory"})
+    pair.both("k")
+    bad = pair.corrupt("b", "k")
+    pair.check("b")
+    (incident,) = pair.open_incidents
+
+    plan = fixity(tmp_path, "repair", incident.id)
+    assert plan.returncode == 1 and pair.get("b", "k") == bad, plan.stderr
+    assert "k: a -> b, 640 B: would be repaired" in plan.stdout
+    assert "copied through this platform; the bad bytes are kept below .fixity-quarantine/" in plan.stdout
+    assert "by the first check of it" in plan.stdout and "add --apply to repair" in plan.stdout
+    assert "640 B to copy; read: 640 B from a, 640 B from b" in plan.stdout
+    assert "red: all_repaired of repair[p]: 1 to repair, 0 refused" in plan.stderr
+
+    repaired = fixity(tmp_path, "repair", "p", "--apply")
+    assert repaired.returncode == 0, repaired.stdout + repaired.stderr
+    assert f"p: 1 repaired and right, 0 refused\nclosed: {incident.id}\n" in repaired.stdout
+    assert pair.get("b", "k") == GOOD
+    assert [each.state for each in incidents_now(pair.lake)] == ["closed"]
+
+
+def test_a_name_that_is_neither_a_pair_nor_an_incident_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "fixity.yaml"
+    file.write_text("lake: ./lake\nbuckets: {a: {path: a}, b: {path: b}}\npairs: {a: {replica: b}}\n")
+    said = CliRunner().invoke(app, ["repair", "c", "--catalog", str(file)])
+    assert said.exit_code == 2 and "there is no incident 'c'" in said.stderr
