@@ -6,9 +6,7 @@ is asked when a missing object was deleted. What follows from the evidence is in
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.buckets import CHANGED, DEFAULT_CONCURRENCY, DELETED, BucketUnreachable, ObjectError
+from fixity.buckets import CHANGED, DELETED
 from fixity.catalog import Bucket, Catalog, Pair
 from fixity.clock import utc_now
-from fixity.incidents.diagnosis import diagnose
+from fixity.incidents.asking import Digests, Row, deletions, has_parts, part_digests
+from fixity.incidents.diagnosis import Diagnosis, diagnose
 from fixity.incidents.history import Content, History, ObjectHistory, history_of, named
 from fixity.incidents.known import (
     SIDES,
@@ -35,11 +34,8 @@ from fixity.lake import Lake
 from fixity.ledger.judge import ETAG, strength
 from fixity.tables import FAILED, FINDINGS, FIRST_SEEN, OTHER_COPY, SUCCEEDED
 
-_MD5 = re.compile(r"[0-9a-f]{32}")
 _CHANGES = {CHANGED: "was overwritten since it was listed", DELETED: "was deleted since it was listed"}
 _NEVER_READ = ObjectHistory(None, None)
-
-Row = dict[str, Any]
 
 
 def findings(
@@ -57,22 +53,31 @@ def findings(
     """
     rows = pq.read_table(suspects).to_pylist()
     gathered = _Gathered(lake, catalog, pair, rows, now(), workspace)
-    found = []
-    for row in rows:
-        diagnosis = diagnose(gathered.evidence(row))
-        found.append(
-            {
-                "key": row["key"],
-                "version_id": row["version_id"],
-                "looked": True,
-                "note": None,
-                "diagnosis": diagnosis.word,
-                "diagnosis_rests_on": diagnosis.rests_on or None,
-                "last_agreed_at": diagnosis.last_agreed_at,
-                "damaged": list(diagnosis.damaged),
-            }
-        )
-    return pa.Table.from_pylist(found, FINDINGS)
+    found = [diagnose(gathered.evidence(row)) for row in rows]
+    undecided = {
+        (row["key"], row["version_id"]): place
+        for place, (row, diagnosis) in enumerate(zip(rows, found, strict=True))
+        if diagnosis.word == "cannot_tell"
+        and row["status"] == "mismatch"
+        and has_parts(row, gathered.buckets)
+    }
+    of_parts = part_digests(catalog, gathered.buckets, (rows[place] for place in undecided.values()))
+    for row, digests in of_parts:
+        found[undecided[row["key"], row["version_id"]]] = diagnose(gathered.evidence(row, digests))
+    return pa.Table.from_pylist([_finding(*each) for each in zip(rows, found, strict=True)], FINDINGS)
+
+
+def _finding(row: Row, diagnosis: Diagnosis) -> dict[str, Any]:
+    return {
+        "key": row["key"],
+        "version_id": row["version_id"],
+        "looked": True,
+        "note": None,
+        "diagnosis": diagnosis.word,
+        "diagnosis_rests_on": diagnosis.rests_on or None,
+        "last_agreed_at": diagnosis.last_agreed_at,
+        "damaged": list(diagnosis.damaged),
+    }
 
 
 class _Gathered:
@@ -88,7 +93,7 @@ class _Gathered:
         workspace: Path,
     ) -> None:
         self._by_version = pair.match == "version"
-        self._buckets: dict[SideName, Bucket] = {
+        self.buckets: dict[SideName, Bucket] = {
             "source": catalog.buckets[pair.source],
             "replica": catalog.buckets[pair.replica],
         }
@@ -97,22 +102,20 @@ class _Gathered:
         def history(bucket: Bucket) -> History:
             return history_of(lake, bucket, keys, now, workspace)
 
-        self._sides = {name: history(bucket) for name, bucket in self._buckets.items()}
+        self._sides = {name: history(bucket) for name, bucket in self.buckets.items()}
         self._others = {name: history(catalog.buckets[name]) for name in _other_buckets(catalog, pair)}
         self._deleted = {
-            name: _deletions(catalog, bucket, (row["key"] for row in rows if row[f"{name}_size"] is None))
-            for name, bucket in self._buckets.items()
+            name: deletions(catalog, bucket, (row["key"] for row in rows if row[f"{name}_size"] is None))
+            for name, bucket in self.buckets.items()
         }
 
-    def evidence(self, row: Row) -> Evidence:
-        """All that is known of a row."""
+    def evidence(self, row: Row, of_parts: Digests | None = None) -> Evidence:
+        """All that is known of a row. Arguments: `of_parts`, the multipart ETags of both sides' bytes."""
         histories = {name: self._history(row, name) for name in SIDES}
-        digests = {name: _digests(row, name, histories[name]) for name in SIDES}
-        md5s = {each["MD5"] for each in digests.values() if "MD5" in each}
-        copies = {
-            name: self._copy(row, name, digests[name], [*self._expected(row, name, digests[name], md5s)])
-            for name in SIDES
+        digests = {
+            name: {**_digests(row, name, histories[name]), **(of_parts or {}).get(name, {})} for name in SIDES
         }
+        copies = {name: self._copy(row, name, histories, digests) for name in SIDES}
         return Evidence(
             copies["source"],
             copies["replica"],
@@ -128,9 +131,13 @@ class _Gathered:
         return of_key.get(Content.of(row, f"{name}_"), _NEVER_READ) if is_there else _NEVER_READ
 
     def _copy(
-        self, row: Row, name: SideName, digests: Mapping[str, str], expected: Iterable[Expected]
+        self,
+        row: Row,
+        name: SideName,
+        histories: Mapping[SideName, ObjectHistory],
+        digests: Digests,
     ) -> Copy:
-        bucket, key = self._buckets[name].name, row["key"]
+        bucket, key = self.buckets[name].name, row["key"]
         changed = self._changed(row, name)
         if row[f"{name}_size"] is None:
             reads = [
@@ -144,7 +151,13 @@ class _Gathered:
                 bucket, "missing", changed, deleted_at=deleted_at, last_read_at=max(reads, default=None)
             )
         state: Any = "read" if row[f"{name}_status"] == SUCCEEDED else FAILED
-        return Copy(bucket, state, changed, digests, row[f"{name}_last_modified"], tuple(expected))
+        other = histories["replica" if name == "source" else "source"]
+        expected = (
+            *_baselines(histories[name], digests[name], other),
+            *self._records(row, name, histories[name].told),
+            *self._etag(row, name, digests),
+        )
+        return Copy(bucket, state, changed, digests[name], row[f"{name}_last_modified"], expected)
 
     def _changed(self, row: Row, name: SideName) -> str | None:
         """What happened to a side since it was listed: by its check, or by a newer one of its key."""
@@ -162,32 +175,31 @@ class _Gathered:
         ]
         return f"was another one when it was read on {max(newer):%Y-%m-%d}" if newer else None
 
-    def _expected(
-        self, row: Row, name: SideName, digests: Mapping[str, str], md5s: set[str]
-    ) -> Iterator[Expected]:
-        history = self._history(row, name)
-        other = self._history(row, "replica" if name == "source" else "source")
-        yield from _baselines(history, digests, other)
-        told = {(each.source, each.algorithm): each for each in history.told if each.source != OTHER_COPY}
-        recorded = [
-            each.expected
+    def _records(self, row: Row, name: SideName, told: Iterable[Expected]) -> Iterator[Expected]:
+        """The records of a side's object. Arguments: `told`, those that checks were compared with."""
+        before = {(each.source, each.algorithm): each for each in told if each.source != OTHER_COPY}
+        written_at = row[f"{name}_last_modified"]
+        found = {
+            (each.expected.source, each.expected.algorithm, each.expected.checksum): each.expected
             for each in self._sides[name].records.get(row["key"], ())
             if named(each.version_id) == named(row[f"{name}_version_id"])
             # An older look was perhaps at another object of this key.
-            and row[f"{name}_last_modified"] is not None
-            and each.listed_at >= row[f"{name}_last_modified"]
+            and written_at is not None
+            and each.listed_at >= written_at
             and each.expected.source != ETAG
-        ]
-        newer = {(each.source, each.algorithm) for each in recorded}
-        yield from (each for place, each in told.items() if place not in newer)
-        for each in recorded:
-            before = told.get((each.source, each.algorithm))
-            yield before if before and before.checksum == each.checksum else each
-        # A listing does not tell whether an ETag is an MD5; one that is the MD5 of either side's bytes is.
+        }
+        newer = {place[:2] for place in found}
+        yield from (each for place, each in before.items() if place not in newer)
+        for each in found.values():
+            known = before.get((each.source, each.algorithm))
+            yield known if known and known.checksum == each.checksum else each
+
+    def _etag(self, row: Row, name: SideName, digests: Digests) -> Iterator[Expected]:
+        """A side's ETag, if either side's bytes have it: a listing does not tell whether it is an MD5."""
         etag = (row[f"{name}_etag"] or "").lower()
-        is_md5 = self._buckets[name].etag_is_md5 is not False and _MD5.fullmatch(etag) and etag in md5s
-        if is_md5 and (ETAG, "MD5") not in told:
-            yield Expected("MD5", etag, ETAG)
+        if self.buckets[name].etag_is_md5 is not False:
+            md5s = {(each, of[each]) for of in digests.values() for each in of if each.startswith("MD5")}
+            yield from (Expected(algorithm, etag, ETAG) for algorithm, md5 in sorted(md5s) if md5 == etag)
 
     def _other_copies(self, row: Row) -> Iterator[OtherCopy]:
         for name, history in self._others.items():
@@ -212,13 +224,23 @@ class _Gathered:
             for each in history.objects.get(row["key"], {}).values()
             if any(same_bytes(read.digests, digests) for read in each.reads)
         ]
-        if self._buckets["source"].etag_is_md5 is not False and "MD5" in digests:
+        if self.buckets["source"].etag_is_md5 is not False and "MD5" in digests:
             same += [
                 OlderVersion(named(each["version_id"]), each["last_modified"])
                 for each in history.listed.get(row["key"], ())
                 if (each["etag"] or "").lower() == digests["MD5"]
             ]
-        older = [(each.written_at, each) for each in same if each.written_at and each.written_at < written_at]
+        # Versions may be written within one second; the current one is the newest of them.
+        is_newest, version = row["source_is_latest"], named(row["source_version_id"])
+        older = [
+            (each.written_at, each)
+            for each in same
+            if each.written_at is not None
+            and (
+                each.written_at < written_at
+                or (each.written_at == written_at and is_newest and each.version_id not in (None, version))
+            )
+        ]
         return max(older, key=lambda each: each[0])[1] if older else None
 
 
@@ -279,30 +301,3 @@ def _other_buckets(catalog: Catalog, pair: Pair) -> list[str]:
     return list(
         dict.fromkeys(name for each in pairs for name in (each.source, each.replica) if name not in both)
     )
-
-
-def _deletions(catalog: Catalog, bucket: Bucket, keys: Iterable[str]) -> dict[str, datetime]:
-    """When missing objects were deleted, as far as the store has delete markers of them and answers."""
-    asked = sorted(set(keys))
-    if not asked:
-        return {}
-    threads = bucket.max_concurrency or DEFAULT_CONCURRENCY
-    # boto3 takes a third of a second to import, and hardly ever is an object missing.
-    from fixity.buckets.s3.attributes import open_attributes
-
-    try:
-        attributes = open_attributes(catalog, bucket, threads)
-        if attributes is None:
-            return {}
-
-        def ask(key: str) -> datetime | None:
-            try:
-                return attributes.deleted_at(key)
-            except ObjectError:
-                return None
-
-        with ThreadPoolExecutor(threads) as pool:
-            answers = dict(zip(asked, pool.map(ask, asked), strict=True))
-    except BucketUnreachable:
-        return {}
-    return {key: at for key, at in answers.items() if at is not None}

@@ -18,6 +18,7 @@ import yaml
 from devstack.seaweedfs import REGION, SeaweedFS
 from fixity.buckets import open_bucket
 from fixity.catalog import Catalog, load_catalog
+from fixity.incidents.asking import part_digests
 from fixity.incidents.evidence import findings
 from fixity.lake import Lake, LocalLake, open_lake
 from fixity.lake.paths import baselines_file, checksums_file, inventory_file
@@ -507,3 +508,52 @@ def test_an_etag_tells_which_copy_is_no_longer_what_was_uploaded(
     row = store.archive.diagnose()["letter"]
     assert (row["diagnosis"], row["damaged"]) == ("replica_damaged", ["b"])
     assert "the source's bytes match its ETag (MD5)" in row["diagnosis_rests_on"]
+
+
+def test_a_multipart_etag_is_computed_where_nothing_else_tells(
+    tmp_path: Path, s3: S3Client, seaweedfs: SeaweedFS, make_bucket: MakeBucket
+) -> None:
+    name, size = make_bucket(), 5 * 1024**2
+    body = bytes(size) + GOOD
+    upload = s3.create_multipart_upload(Bucket=name, Key="letter")["UploadId"]
+    place: Any = {"Bucket": name, "Key": "letter", "UploadId": upload}
+    parts: list[Any] = [
+        {"PartNumber": number, "ETag": s3.upload_part(**place, PartNumber=number, Body=part)["ETag"]}
+        for number, part in enumerate((body[:size], body[size:]), 1)
+    ]
+    s3.complete_multipart_upload(**place, MultipartUpload={"Parts": parts})
+    (tmp_path / "b").mkdir()
+    buckets = {"a": {"store": "real", "bucket": name}, "b": {"path": "./b"}}
+    archive = Archive.of(tmp_path, buckets, {"a": {"replica": "b"}}, seaweedfs.endpoint_url)
+    (tmp_path / "b" / "letter").write_bytes(bytes(size) + BAD)
+    archive.check("1")
+    row = archive.diagnose()["letter"]
+    assert (row["diagnosis"], row["damaged"]) == ("replica_damaged", ["b"])
+    assert row["diagnosis_rests_on"].endswith(
+        "; the source's bytes match its ETag (MD5 of parts of 5,242,880 bytes)"
+    )
+
+
+def test_no_more_is_read_for_multipart_etags_than_second_look_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fixity.yaml").write_text(
+        "{lake: ./lake, second_look: {bytes: 10}, buckets: {a: {path: ./a}, b: {path: ./b}}}"
+    )
+    catalog = load_catalog(tmp_path / "fixity.yaml")
+    rows = [
+        {"source_size": 3, "replica_size": 3, "key": "read"},
+        {"source_size": 3, "replica_size": 2, "key": "k"},
+    ]
+    asked: list[str] = []
+
+    def read(store: object, row: dict[str, Any], name: str, sizes: object) -> dict[str, str]:
+        asked.append(row["key"])
+        return {}
+
+    monkeypatch.setattr("fixity.incidents.asking._read", read)
+    monkeypatch.setattr("fixity.incidents.asking._parts", lambda row, name, bucket: None)
+    found = list(
+        part_digests(catalog, {"source": catalog.buckets["a"], "replica": catalog.buckets["b"]}, rows)
+    )
+    assert ([row["key"] for row, _ in found], asked) == (["read"], ["read", "read"])
