@@ -23,7 +23,7 @@ from fixity_assets.inventory import inventory_asset
 from fixity_assets.map_results import map_results_asset
 from fixity_assets.partitions import Partitions
 from fixity_assets.premis_events import premis_asset
-from fixity_assets.repair import repair_asset
+from fixity_assets.repairs import repairs_asset
 from fixity_assets.restored import restored_asset
 from jobs import all_jobs
 from jobs.rolling import rolling_schedules
@@ -75,7 +75,7 @@ def build_definitions(
             checksums_asset(partitions.buckets, owners),
             *([checksum_job_asset(partitions.buckets, owners)] if by_s3 else []),
             report_asset(partitions, owners),
-            repair_asset(partitions.pairs, owners),
+            repairs_asset(partitions.pairs, owners),
             baselines_asset(partitions.buckets, owners),
             ingest_report_asset(partitions.buckets, owners),
             restored_asset(partitions.buckets, owners),

@@ -28,7 +28,7 @@ _ALL = (
     ),
     dg.define_asset_job(
         names.REPAIR_JOB,
-        ["repair"],
+        ["repairs"],
         description="Shows how the bad copies of a pair would be repaired; with `apply`, repairs them.",
     ),
     dg.define_asset_job(

@@ -26,7 +26,7 @@ MAP_RESULTS_JOB = "gather_map_results"
 REPAIR_JOB = "repair"
 
 REPORT_ASSET = "fixity_report"
-REPAIR_ASSET = "repair"
+REPAIR_ASSET = "repairs"
 RESTORED_ASSET = "restored"
 MAP_RESULTS_ASSET = "map_results"
 CHECKSUM_JOB_ASSET = "checksum_job"

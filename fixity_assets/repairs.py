@@ -57,8 +57,8 @@ class RepairConfig(dg.Config):
         return Order(pair, self.incident, named, self.reason, self.quarantine, self.person)
 
 
-def repair_asset(pairs: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
-    """The asset `repair`, one partition for each pair."""
+def repairs_asset(pairs: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
+    """The asset `repairs`, one partition for each pair."""
 
     @dg.asset(
         name=REPAIR_ASSET,
@@ -74,7 +74,7 @@ def repair_asset(pairs: dg.PartitionsDefinition[str], owners: list[str]) -> dg.A
             pairs,
         ),
     )
-    def repair_pair(
+    def repairs(
         context: dg.AssetExecutionContext,
         config: RepairConfig,
         catalog: CatalogResource,
@@ -92,7 +92,7 @@ def repair_asset(pairs: dg.PartitionsDefinition[str], owners: list[str]) -> dg.A
             log_open_incidents(context, incidents_now(kept_in), catalog.catalog, sides)
         return _repaired(repaired, kept_in)
 
-    return repair_pair
+    return repairs
 
 
 def _planned(order: Order, run: RepairRun) -> dg.MaterializeResult:
