@@ -100,7 +100,7 @@ def show(incident_id: IdArgument, catalog: CatalogOption = None) -> None:
     for each in incident.objects[:_SHOWN]:
         version = f" ({each.version_id})" if each.version_id else ""
         place = each.bucket or f"the pair {each.pair}"
-        facts = [each.state, each.diagnosis, each.detail]
+        facts = [each.state, each.diagnosis, each.rests_on, each.detail]
         line = f"{each.key}{version} of {place}: {'; '.join(filter(None, facts))}"
         typer.echo(printable(line, 2000))
     if len(incident.objects) > _SHOWN:

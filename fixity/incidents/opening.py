@@ -34,7 +34,7 @@ _OF_SUSPECT = (
     "checksum_replication",
     *(f"{side}_{name}" for side in ("source", "replica") for name in ("version_id", "checked_at")),
 )
-_OF_FINDING = ("looked", "note", "diagnosis", "damaged")
+_OF_FINDING = ("looked", "note", "diagnosis", "diagnosis_rests_on", "damaged")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class _Found:
     seen_at: datetime
     looked: bool
     diagnosis: str | None
+    rests_on: str | None
     detail: str | None
 
 
@@ -116,6 +117,7 @@ def _of_damage(bucket: str, damage: Damage, pairs: Sequence[str]) -> _Found:
         damage.found_at,
         damage.reads >= 2,
         None,
+        None,
         f"{last}, wrong since {damage.damaged_at}",
     )
 
@@ -147,6 +149,7 @@ def _of_row(pair: Pair, row: Mapping[str, Any], now: datetime) -> _Found:
         now if missing else max(seen, default=now),
         bool(row["looked"]),
         row["diagnosis"],
+        row["diagnosis_rests_on"],
         "; ".join(filter(None, (status, row["note"]))),
     )
 
@@ -180,4 +183,4 @@ def _news(found: _Found, known: IncidentObject, at: datetime, now: datetime) -> 
     if found.looked and not known.confirmed:
         yield known.event(CONFIRMED, at, **place)
     if found.diagnosis and found.diagnosis != known.diagnosis:
-        yield known.event(DIAGNOSED, at, **place, diagnosis=found.diagnosis)
+        yield known.event(DIAGNOSED, at, **place, diagnosis=found.diagnosis, detail=found.rests_on)

@@ -55,8 +55,9 @@ class IncidentObject:
 
     since: when it came into its state (UTC). opened_at: when it was found (UTC). confirmed: whether a second
     look confirmed it. found: every wrong checksum that its bytes had, as ALGORITHM:hex; None for missing.
-    expected: the right one, if known. repaired: whether it was repaired since it was last found. right_since:
-    a check found the right bytes at that time (UTC), and none has found wrong ones since.
+    expected: the right one, if known. rests_on: the reasons of the diagnosis, for people. repaired: whether
+    it was repaired since it was last found. right_since: a check found the right bytes at that time (UTC),
+    and none has found wrong ones since.
     """
 
     incident_id: str
@@ -69,6 +70,7 @@ class IncidentObject:
     state: str = OPEN
     confirmed: bool = False
     diagnosis: str | None = None
+    rests_on: str | None = None
     found: set[str | None] = field(default_factory=set)
     expected: str | None = None
     repaired: bool = False
@@ -101,7 +103,7 @@ class IncidentObject:
         elif event.event == CONFIRMED:
             self.confirmed = True
         elif event.event == DIAGNOSED:
-            self.diagnosis = event.diagnosis
+            self.diagnosis, self.rests_on = event.diagnosis, event.detail
         elif event.event == REPAIRED:
             self.state, self.since = REPAIRED, event.happened_at
             self.repaired, self.right_since = True, None

@@ -25,7 +25,7 @@ NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://id.fixity/premis/event")
 
 DELETION = "deletion"
 _TIME = pa.timestamp("us", tz="UTC")
-_SCHEMA = pa.schema(
+EVENTS = pa.schema(
     [
         *((name, pa.string()) for name in ("event_id", "event_type", "outcome", "outcome_note", "bucket")),
         *(
@@ -52,7 +52,7 @@ def deletions(
     exported = set(_exported(exports)) if lost else set()
     events = [_event(row, bucket.name, snapshot, place) for row in lost]
     new = [event for event in events if event["event_id"] not in exported]
-    return pa.Table.from_pylist(new, _SCHEMA)
+    return pa.Table.from_pylist(new, EVENTS)
 
 
 def _exported(exports: Iterable[Path]) -> Iterator[str]:

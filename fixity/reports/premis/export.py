@@ -38,6 +38,7 @@ from fixity.ledger import Snapshot, ready, usable_files
 from fixity.ledger.files import ledger_files, run_of
 from fixity.ledger.fold import settings_of
 from fixity.ledger.views import view_now
+from fixity.reports.premis.comparisons import comparisons
 from fixity.reports.premis.deletions import NAMESPACE, deletions
 from fixity.tables import CHECKSUMS, SOFTWARE, naming_the_unreadable
 
@@ -71,7 +72,7 @@ _LEDGER_FILES = b"ledger_files"
 _NOTE = "EXPORTED.json"
 # DuckDB itself writes the events: with another Parquet writer they take twice as long.
 _COPY = """
-    COPY (({events}) UNION ALL BY NAME FROM deletions) TO {file} (
+    COPY (({events}) UNION ALL BY NAME FROM others) TO {file} (
         FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {row_group},
         KV_METADATA {{ledger_files: {ledger_files}}}
     )
@@ -208,8 +209,11 @@ def _events(
 ) -> tuple[Path, list[str]]:
     """The events that no export has as a local Parquet file, and the runs whose checks they are of."""
     files = _without_events(lake, bucket.name, exports)
-    kept = (lake.fetch(f"{premis_folder(bucket.name)}{name}.parquet", workspace) for name in exports)
-    gone = deletions(lake, bucket, snapshot, kept, _place(bucket))
+    kept = [lake.fetch(f"{premis_folder(bucket.name)}{name}.parquet", workspace) for name in exports]
+    others = [
+        deletions(lake, bucket, snapshot, kept, _place(bucket)),
+        comparisons(lake, bucket.name, kept, _place(bucket)),
+    ]
     usable, _ = usable_files(lake, bucket.name, files, workspace, doubted=snapshot.left_out)
     runs = [run_of(each.name) for each in usable]
     made = pa.table(
@@ -223,7 +227,7 @@ def _events(
         view_now(database, lake, snapshot, "objects", workspace)
         view(database, "checks", [each.path for each in usable], CHECKSUMS)
         database.register("made", made)
-        database.register("deletions", gone)
+        database.register("others", pa.concat_tables(others))
         database.execute(
             _COPY.format(
                 events=_EVENTS.read_text(encoding="utf-8"),

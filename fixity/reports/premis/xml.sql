@@ -15,6 +15,7 @@ SELECT concat(
     '</eventDateTime><eventDetailInformation><eventDetail>',
     CASE
         WHEN event_type = 'deletion' THEN 'Deletion observed'
+        WHEN evidence = 'comparison' THEN 'Fixity check against the other copies'
         ELSE concat(
             'Fixity check against registered checksum; evidence: ', coalesce(evidence, 'none'), '; bytes read: ',
             bytes_read
@@ -28,7 +29,7 @@ SELECT concat(
     '">',
     outcome,
     '</eventOutcome><eventOutcomeDetail><eventOutcomeDetailNote>',
-    CASE WHEN outcome = 'warning' THEN escaped(outcome_note) ELSE outcome_note END,
+    CASE WHEN outcome = 'warning' OR evidence = 'comparison' THEN escaped(outcome_note) ELSE outcome_note END,
     CASE WHEN actual IS NOT NULL THEN concat('; actual ', lower(algorithm), ':', actual) END,
     CASE
         WHEN expected IS NOT NULL THEN concat(

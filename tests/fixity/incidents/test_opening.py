@@ -45,6 +45,7 @@ def row(key: str = "k", status: str = "mismatch", **more: object) -> dict[str, A
         "checksum_source": "good", "checksum_replication": "bad", "source_version_id": None,
         "replica_version_id": None, "source_checked_at": utc_now(), "replica_checked_at": utc_now(),
         "looked": True, "note": None, "diagnosis": "replica_damaged", "damaged": ["b"],
+        "diagnosis_rests_on": "the source's bytes match its manifest (SHA256)",
     }  # fmt: skip
     return said | more
 
@@ -147,6 +148,7 @@ def test_a_row_of_a_pair_and_a_check_of_its_bucket_are_one_incident_whichever_co
         record_rows(after, [row()], "run-3")
         (known,) = only(after).objects
         assert (known.bucket, known.diagnosis, known.pair) == ("b", "replica_damaged", "p")
+        assert known.rests_on == "the source's bytes match its manifest (SHA256)"
 
 
 def test_versions_of_both_sides_are_told_apart_where_a_pair_is_matched_by_key(lake: LocalLake) -> None:

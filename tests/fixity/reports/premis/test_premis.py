@@ -6,11 +6,13 @@ import hashlib
 import io
 import json
 import uuid
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import unquote
+from typing import Any
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +21,7 @@ from lxml import etree
 
 from fixity.buckets import ListedObject, ObjectUnreadable, Sink
 from fixity.catalog import Bucket
+from fixity.incidents.events import Event, append
 from fixity.reports.premis import Choice, export_events, print_events
 from fixity.reports.premis.deletions import NAMESPACE
 from fixity.tables import Provenance
@@ -165,6 +168,48 @@ def test_what_a_run_registered_that_did_not_know_of_the_first_is_held_against_th
     keep_table(bucket.lake, str(second.file), pa.Table.from_pylist([row], table.schema))
     bucket.lake.remove("standing/")
     assert sorted(_texts(_printed(bucket), "eventOutcome")) == ["fail", "success"]
+
+
+def test_a_copy_that_a_comparison_finds_to_be_bad_has_an_event_of_its_own(bucket: Rolling) -> None:
+    """The check of a copy without a baseline has none to tell that it differs from the other copy."""
+    bucket.rolled()
+    before = {event.findtext(".//p:eventIdentifierValue", None, NAMES) for event in _of_checks(bucket)}
+    place: dict[str, Any] = {"incident_id": "20260101-ab", "pair": "b", "key": ODD[1], "run_id": "report"}
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    opened = Event(
+        event="opened", happened_at=at, bucket="b", found="SHA256:bb", expected="SHA256:aa", **place
+    )
+    why = "the replica's bytes & those of the source's manifest differ"
+    diagnosed = Event(
+        event="diagnosed", happened_at=at, bucket="b", diagnosis="source_damaged", detail=why, **place
+    )
+    nobody_knows = replace(diagnosed, bucket=None, diagnosis="cannot_tell")
+    elsewhere = replace(diagnosed, bucket="c", diagnosis="replica_damaged")
+    append(bucket.lake, [opened, diagnosed, nobody_knows, elsewhere])
+    found = _of_checks(bucket)
+    (event,) = [each for each in found if each.findtext(".//p:eventOutcome", None, NAMES) == "fail"]
+    assert event.findtext(".//p:eventOutcomeDetailNote", None, NAMES) == (
+        f"source_damaged: {why}; incident 20260101-ab; actual sha256:bb; expected sha256:aa (other-copy)"
+    )
+    assert event.findtext(".//p:eventType", None, NAMES) == "fixity check"
+    assert str(event.findtext(".//p:linkingObjectIdentifierValue", None, NAMES)).endswith(quote(ODD[1]))
+    assert len(found) == len(before) + 1
+    assert before < {each.findtext(".//p:eventIdentifierValue", None, NAMES) for each in found}
+
+
+def test_the_event_of_a_comparison_is_exported_once(bucket: Rolling) -> None:
+    bucket.rolled()
+    place: dict[str, Any] = {"incident_id": "20260101-ab", "pair": "b", "bucket": "b", "key": "plain"}
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    append(bucket.lake, [Event(event="diagnosed", happened_at=at, diagnosis="replica_stale", **place)])
+    first = export_events(bucket.lake, _of_catalog(), "export-1")
+    assert first.events == len(ODD) + 1
+    assert export_events(bucket.lake, _of_catalog(), "export-2").events == 0
+    assert len(_of_checks(bucket)) == len(ODD) + 1
+
+
+def _of_checks(bucket: Rolling) -> list[etree._Element]:
+    return _printed(bucket).findall("p:event", NAMES)
 
 
 def _events(bucket: Rolling) -> dict[str, bytes]:
