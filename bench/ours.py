@@ -88,6 +88,8 @@ class MadeUpStore:
         """Give the few bytes."""
         sink.update(self.BODY)
 
+    read_afresh = read
+
     def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
         """Look through the pages."""
         for batch in self.list_objects():

@@ -33,9 +33,10 @@ PIECE = 64 * 1024
 
 @dataclass(frozen=True)
 class Recorded(S3Request):
-    """A request that the proxy received, and its fault."""
+    """A request that the proxy received, its fault, and the client's port, one for each connection."""
 
     fault: Fault | None = None
+    port: int = 0
 
 
 @dataclass
@@ -113,14 +114,14 @@ class FaultyProxy(LoopbackServer):
                 seconds[int(moment - self.sent[0][0])] += count
             return dict(seconds)
 
-    def begin(self, request: S3Request) -> Fault | None:
+    def begin(self, request: S3Request, port: int) -> Fault | None:
         """Record a request and choose its fault (for the handler)."""
         with self._lock:
             rule = next((rule for rule in self._rules if rule.matches(request)), None)
             if rule is not None:
                 rule.left -= 1
             fault = None if rule is None else rule.fault
-            self.requests.append(Recorded(request.method, request.path, request.headers, fault))
+            self.requests.append(Recorded(request.method, request.path, request.headers, fault, port))
             self._concurrent += 1
             self.max_concurrent = max(self.max_concurrent, self._concurrent)
             return fault
@@ -150,7 +151,7 @@ class _ProxyHandler(S3Handler):
         super().finish()
 
     def handle_request(self, request: S3Request, body: bytes) -> None:
-        fault = self.server.begin(request) or Fault()
+        fault = self.server.begin(request, self.client_address[1]) or Fault()
         try:
             answer = fault.answer()
             if answer is not None:

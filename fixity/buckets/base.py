@@ -142,6 +142,9 @@ class BucketReader(Protocol):
         Raises ObjectUnreadable or ObjectSkipped.
         """
 
+    def read_afresh(self, item: ListedObject, sink: Sink) -> None:
+        """The same, with nothing of an earlier read: on a new connection, and not from a disk's cache."""
+
     def close(self) -> None:
         """Close all connections."""
 

@@ -96,6 +96,13 @@ class LocalReader:
 
         Raises ObjectUnreadable, ObjectSkipped.
         """
+        self._read(item, sink)
+
+    def read_afresh(self, item: ListedObject, sink: Sink) -> None:
+        """The same, from the disk: the system drops what it has in memory of the file, where it can."""
+        self._read(item, sink, afresh=True)
+
+    def _read(self, item: ListedObject, sink: Sink, afresh: bool = False) -> None:
         refuse_unreadable(item)
         path = f"{self._real_root}/{item.key}"
         try:
@@ -103,6 +110,8 @@ class LocalReader:
             _refuse_if_changed(before, item)
             buffer = self._buffer()
             with self._throttle.slot(), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
+                if afresh and hasattr(os, "posix_fadvise"):
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
                 if sink.count:
                     file.seek(sink.count)  # a large file continues where its digest stopped
                 while sink.count < item.size and (count := file.readinto(buffer)):

@@ -157,6 +157,11 @@ class S3Reader:
         if not pinned:
             self._skip_unless_as_listed(item)
 
+    def read_afresh(self, item: ListedObject, sink: Sink) -> None:
+        """The same, on a new connection."""
+        with self._requests.on_new_connection():
+            self.read(item, sink)
+
     def _ask(self, item: ListedObject, sink: Sink, if_match: bool, packed: bool) -> Response:
         """The response with the bytes that `sink` lacks. Its head is checked against the request.
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import ssl
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from lxml import etree
 
@@ -151,6 +153,17 @@ class Requests:
             connection = self._thread.connection = Connection(self._origin, self._throttle.pace())
             self._connections.append(connection)
         return connection
+
+    @contextmanager
+    def on_new_connection(self) -> Iterator[None]:
+        """This thread's requests in the block use a new connection, which is closed at its end."""
+        kept_alive = getattr(self._thread, "connection", None)
+        self._thread.connection = Connection(self._origin, self._throttle.pace())
+        try:
+            yield
+        finally:
+            self._thread.connection.close()
+            self._thread.connection = kept_alive
 
     def buffer(self) -> memoryview:
         """This thread's buffer, to read bodies into."""

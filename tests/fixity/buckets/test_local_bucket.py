@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from fixity.buckets import BucketUnreachable, ListedObject, Throttle, listed_objects, local
 from fixity.buckets.base import NOT_UTF8, key_text
 from fixity.buckets.local import LocalReader
+from fixity.digests.algorithms import Digest
 from fixity.engines.stream.engine import check_objects
 from tests.fixity.support import by_sha256, check, listed, only, outcome, sha256
 
@@ -362,3 +363,24 @@ def test_what_is_no_key_of_a_file_in_the_directory_is_not_found(tmp_path: Path, 
     assert reader.find(key) is None
     found = reader.find("f")
     assert found is not None and found.size == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system offers no way")
+def test_what_is_read_afresh_comes_from_the_disk_and_not_from_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    dropped: list[tuple[int, ...]] = []
+    advise = os.posix_fadvise
+
+    def noted(file: int, *asked: int) -> None:
+        advise(file, *asked)
+        dropped.append(asked)
+
+    monkeypatch.setattr(os, "posix_fadvise", noted)
+    reader = store(tmp_path)
+    for read in (reader.read, reader.read_afresh):
+        digest = Digest("SHA256")
+        read(only(reader, "a"), digest)
+        assert digest.hexdigest() == sha256(b"content")
+    assert dropped == [(0, 0, os.POSIX_FADV_DONTNEED)]

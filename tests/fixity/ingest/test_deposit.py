@@ -98,6 +98,8 @@ class _Recording:
         self._place.read_back.append(item.key)
         self._place.store.read(item, sink)
 
+    read_afresh = read
+
 
 def proof(row: dict[str, str]) -> tuple[str, str]:
     return row["status"], row["comparison"]

@@ -62,6 +62,8 @@ class Counting:
         self._store.read(item, sink)
         self.given += sink.count - before
 
+    read_afresh = read
+
 
 def states(lake: LocalLake, folder: str = "scratch/root/rehashes/") -> list[str]:
     return [file.name for file in lake.list(folder)]
