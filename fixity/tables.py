@@ -65,7 +65,8 @@ CHECKSUMS = pa.schema(
         _field(
             "error_code",
             pa.string(),
-            "Why the check failed or was skipped, as one word; EtagConflict: only the ETag contradicts",
+            "Why the check failed or was skipped, as one word; EtagConflict: only the ETag contradicts; "
+            "UnstableRead: two reads gave different bytes",
         ),
         _field("error_message", pa.string(), "The same for people"),
         _field("bytes_read", pa.int64(), "Bytes that were read and hashed", nullable=False),
@@ -77,7 +78,7 @@ CHECKSUMS = pa.schema(
         _field("expected_algorithm", pa.string(), "Algorithm of the expected checksum"),
         _field("expected_from", pa.string(), "Where it came from: api, manifest, …, or first_seen"),
         _field("verdict", pa.string(), "matched, differs, registered (first checksum) or not_compared"),
-        _field("reads", pa.int32(), "How often the platform read the bytes for this check"),
+        _field("reads", pa.int32(), "How often the bytes were read for this check; NULL: once, by others"),
         _field(
             "other_checksums",
             pa.map_(pa.string(), pa.string()),

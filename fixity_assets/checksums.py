@@ -3,7 +3,7 @@
 One row for each object version, sorted by key. `status` is `succeeded` with the checksum; `failed` with the
 reason why the bytes could not be read; or `skipped` where there was nothing to read (overwritten or deleted
 since the listing, or archived). `verdict` says whether the checksum is the expected one: a recorded checksum
-if this run gathered records, otherwise the one that the ledger has.
+if this run gathered records, otherwise the one that the ledger has. What differs is read a second time first.
 
 Which objects: all of the newest inventory; or the objects that a sensor or the command line named (the run's
 tag `fixity/selection`); or, by the config of this asset, the objects that are due or a few keys. If the

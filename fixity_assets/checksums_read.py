@@ -180,5 +180,7 @@ def hash_objects(
                 progress.hashing(context, bucket, plan, shard),
                 context.log.info,
                 is_md5=stores.etag_is_md5(bucket),
+                second_look=stores.catalog.catalog.second_look,
+                etag_is_md5=stores.catalog.bucket(bucket).etag_is_md5 is not False,
             )
             hash_shard(reading, kept_in, scratch, plan, shard, context.run.run_id)

@@ -48,7 +48,11 @@ def check_batch(
     attempt = f"-{context.retry_number}" if context.retry_number else ""
     run_id = context.run.run_id + attempt
     with stores.open(bucket.name) as store:
-        rolled = roll(order, RollingRun(store, lake, run_id, stores.threads(bucket.name), context.log.info))
+        limits = stores.catalog.catalog.second_look
+        run = RollingRun(
+            store, lake, run_id, stores.threads(bucket.name), context.log.info, second_look=limits
+        )
+        rolled = roll(order, run)
     result = {
         **counts_metadata(rolled),
         "registered": rolled.registered,

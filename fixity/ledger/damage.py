@@ -22,6 +22,7 @@ from fixity.ledger.files import ledger_files, run_of, usable_files
 from fixity.ledger.fold import Settings, keep_since
 from fixity.ledger.fold_some import define_known, fold_keys
 from fixity.ledger.inventory import newest_inventory
+from fixity.ledger.judge import NOT_TWICE
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
 from fixity.ledger.views import view_now
 from fixity.tables import (
@@ -54,6 +55,7 @@ class Damage:
     `good_at` is None if no check ever found them right, for example if the first one differs from a record.
     `found_at`: when they were last seen to be wrong (UTC). `reads`: how often the newest check read them, if
     it found them wrong.
+    `suspect`: the newest check says that the object was not read a second time.
     """
 
     key: str
@@ -65,6 +67,7 @@ class Damage:
     damaged_at: datetime
     found_at: datetime
     reads: int = 0
+    suspect: bool = False
 
 
 def damage_after(
@@ -209,6 +212,7 @@ def damages(rows: pa.Table) -> list[Damage]:
             row["damaged_at"],
             row["found_at"],
             row["reads"] or 0 if row["verdict"] == DIFFERS else 0,
+            (row["error_message"] or "").startswith(NOT_TWICE),
         )
         for row in rows.filter(pc.is_valid(rows.column("damaged_at"))).to_pylist()
     ]

@@ -6,7 +6,8 @@ of one object are combined is in `fold`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,6 +37,12 @@ ETAG = "object-etag"
 ETAG_CONFLICT = "EtagConflict"
 """The error code of a check that succeeded: the ETag contradicts all else that is known of the object."""
 
+UNSTABLE_READ = "UnstableRead"
+"""The error code of a check whose two reads gave different bytes: it failed, unless the second is right."""
+
+NOT_TWICE = "suspect, not looked at twice"
+"""The beginning of the message of a check that differs, whose object was not read a second time."""
+
 MANIFEST = "manifest"
 """The source of records in manifests. One object may be in several, which may contradict each other."""
 
@@ -63,6 +70,11 @@ def strength(source: str, algorithm: str) -> int:
     if source == FIRST_SEEN:
         return 0
     return _SOURCES.index(source) + (10 if algorithm in _CRYPTOGRAPHIC else 0)
+
+
+LookAgain = Callable[[pa.Table, pa.ChunkedArray | None], pa.Table]
+"""A second look: takes checks that were judged, and what is expected as for `judged`; gives the checks that
+count, once the objects that differ were read again."""
 
 
 def judged(checks: pa.Table, expectations: pa.ChunkedArray | None = None) -> pa.Table:
@@ -141,13 +153,13 @@ def _compared(
     plain = pc.and_(computed, pc.fill_null(pc.equal(algorithm, columns["algorithm"]), False))
     is_last = pc.fill_null(pc.equal(pc.list_value_length(expectations), 1), False)
     plain = pc.and_(plain, pc.fill_null(pc.or_(same, is_last), False))
+    told = {name: columns[name] for name in ("error_code", "error_message")}
     found = {
         "expected": pc.if_else(plain, expected, columns["expected"]),
         "expected_algorithm": pc.if_else(plain, algorithm, columns["expected_algorithm"]),
         "expected_from": pc.if_else(plain, source, columns["expected_from"]),
         "verdict": pc.if_else(plain, pc.if_else(same, MATCHED, DIFFERS), columns["verdict"]),
-        "error_code": columns["error_code"],
-        "error_message": columns["error_message"],
+        **told,
     }
     others = pc.and_(pc.and_(computed, expectations.is_valid()), pc.invert(plain))
     rows = pc.indices_nonzero(others).to_pylist()
@@ -158,7 +170,7 @@ def _compared(
         for name in ("algorithm", "checksum", "other_checksums")
     }
     words = {
-        row: _word(list_, algorithm_, checksum, dict(more or []))
+        row: _word(list_, dict(more or []) | {algorithm_: checksum})
         for row, list_, algorithm_, checksum, more in zip(
             rows,
             expectations.take(pa.array(rows)).to_pylist(),
@@ -172,25 +184,30 @@ def _compared(
     for name, values in zip(found, zip(*(words[row] for row in rows), strict=True), strict=True):
         old = found[name].combine_chunks() if isinstance(found[name], pa.ChunkedArray) else found[name]
         found[name] = pc.replace_with_mask(old, mask, pa.array(values, pa.string()))
-    return found
+    # What the check says of its own read comes first.
+    return found | {name: pc.coalesce(said, found[name]) for name, said in told.items()}
+
+
+def is_differing(expectations: list[dict[str, Any]], checksums: Mapping[Any, str | None]) -> bool:
+    """Whether checksums of an object's bytes, by their algorithms, would be judged as not expected."""
+    return _word(expectations, checksums)[3] == DIFFERS
 
 
 def _word(
-    expectations: list[dict[str, str | bool]], algorithm: str, checksum: str, others: dict[str, str]
+    expectations: list[dict[str, Any]], got: Mapping[Any, str | None]
 ) -> tuple[str | None, str | None, str | None, str, str | None, str | None]:
     """The columns of `_compared`, by the strongest expectation for which there is a checksum.
 
     Of manifests that are equally strong, by one that agrees with the bytes: the others contradict it, but
     they prove no damage.
     """
-    got = others | {algorithm: checksum}
     comparable = [each for each in expectations if each["algorithm"] in got]
     if not comparable:
         damaged = any(each["known_to_differ"] for each in expectations)
         return None, None, None, NOT_COMPARED if damaged else REGISTERED, None, None
 
-    def agrees(each: dict[str, str | bool]) -> bool:
-        return got[str(each["algorithm"])] == each["checksum"]
+    def agrees(each: dict[str, Any]) -> bool:
+        return got[each["algorithm"]] == str(each["checksum"])
 
     decides, code, message = comparable[0], None, None
     if _is_etag(decides) and not agrees(decides):

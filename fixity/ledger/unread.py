@@ -1,14 +1,22 @@
-"""How many objects a table of checks could not read, and why. What was read does not belong here."""
+"""How many objects a table of checks could not read, and why; and which reads could not be trusted.
+
+What the bytes are worth does not belong here.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.buckets.base import CHANGED, DELETED
+from fixity.ledger.judge import UNSTABLE_READ
 from fixity.tables import FAILED, SKIPPED
+
+UNSTABLE_COLUMNS = ("key", "version_id", "status", "error_message")
+"""What is shown of objects whose two reads gave different bytes."""
 
 
 def unread(table: Path) -> dict[str, int]:
@@ -26,6 +34,12 @@ def all_unread(table: Path) -> dict[str, int]:
     if sum(skipped.values()) + sum(found.values()) < pq.read_metadata(table).num_rows:
         return found
     return found | {reason: count for reason, count in skipped.items() if reason not in (CHANGED, DELETED)}
+
+
+def unstable(table: Path) -> pa.Table:
+    """The objects whose two reads gave different bytes: UNSTABLE_COLUMNS."""
+    columns = list(UNSTABLE_COLUMNS)
+    return pq.read_table(table, columns=columns, filters=[("error_code", "==", UNSTABLE_READ)])
 
 
 def _reasons(table: Path, status: str) -> dict[str, int]:

@@ -35,6 +35,7 @@ _OF_CHECKS = (
     "error_message",
     "bytes_read",
     "checked_at",
+    "reads",
     "other_checksums",
 )
 CHECKS = pa.schema(

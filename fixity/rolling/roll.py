@@ -9,18 +9,19 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 
 from fixity.buckets import BucketReader, ListedObject, listed_objects
-from fixity.catalog import Algorithm, Bucket
+from fixity.catalog import Bucket, SecondLook
 from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest, digest_by
 from fixity.engines.stream.engine import Check, check_objects
+from fixity.engines.stream.second_look import Allowance, SecondReader
 from fixity.errors import AnotherPlace, NoTerm
 from fixity.lake import Lake
 from fixity.ledger import Settings, Snapshot, ready
@@ -30,6 +31,7 @@ from fixity.rolling.egress import EgressBudget, egress_left
 from fixity.rolling.finish import Rolled, finish
 from fixity.rolling.heartbeat import Heartbeat, kept_alive
 from fixity.rolling.lease import Lease, leases, record_roll, take_lease
+from fixity.rolling.suspects import Expected
 from fixity.tables import TableUnreadable
 
 _Ended = queue.Queue[Check | BaseException | None]
@@ -88,6 +90,7 @@ class RollingRun:
     """A run that carries out an order: from which store, into which lake, and its id.
 
     `threads`: objects that are read at once. `log` takes what is left out or cut short, and why.
+    `second_look`: how much of what differs it reads a second time.
     """
 
     store: BucketReader
@@ -96,6 +99,7 @@ class RollingRun:
     threads: int
     log: Callable[[str], None] = lambda text: None
     now: Callable[[], datetime] = utc_now
+    second_look: SecondLook = field(default_factory=SecondLook)
 
 
 def roll(order: Order, run: RollingRun) -> Rolled:
@@ -163,6 +167,10 @@ class _Batches:
         self._ended = _Ended()
         self._taken: list[Path] = []
         self._objects = 0
+        limits, settings = run.second_look, order.settings
+        self._second = SecondReader(run.store, run.threads, settings.etag_is_md5, run.now)
+        self._allowance = Allowance(limits.objects, limits.bytes)
+        self._looking = threading.Lock()  # batches in parallel share the allowance
 
     def fail(self, error: BaseException) -> None:
         """End the run with an error, for example that its lease is lost."""
@@ -220,21 +228,42 @@ class _Batches:
         number = len(self._taken) + 1
         self._taken.append(self._note(batch))
         items = list(enumerate(listed_objects(batch.rows), self._objects))
-        others = dict(enumerate(_other_algorithms(batch.rows), self._objects))
+        expected = Expected(batch.rows, self._objects, self._order.settings.algorithm)
         self._objects += batch.rows.num_rows
         # A daemon: an interrupted run does not wait for the end of an object of terabytes.
-        threading.Thread(target=self._read, args=(items, others), name=f"batch-{number}", daemon=True).start()
+        threading.Thread(
+            target=self._read, args=(items, expected), name=f"batch-{number}", daemon=True
+        ).start()
 
-    def _read(self, items: list[tuple[int, ListedObject]], others: dict[int, set[Algorithm]]) -> None:
+    def _read(self, items: list[tuple[int, ListedObject]], expected: Expected) -> None:
         def digest_of(position: int, item: ListedObject) -> Digest:
-            return digest_by(self._order.settings.algorithm, others[position])
+            return digest_by(self._order.settings.algorithm, expected.algorithms(position))
 
+        held = []  # if the run is killed, these objects stay due: they were not looked at twice
         try:
             for check in check_objects(self._run.store, items, digest_of, self._run.threads, self._run.now):
-                self._ended.put(check)
+                if expected.is_contradicted(check):
+                    held.append(check)
+                else:
+                    self._ended.put(check)
+            if held:
+                self._look_again(expected, held)
             self._ended.put(None)
         except BaseException as error:
             self.fail(error)
+
+    def _look_again(self, expected: Expected, held: list[Check]) -> None:
+        suspects, others = expected.split(held, self._workspace)
+        for check in others:
+            self._ended.put(check)
+        if not suspects:
+            return
+        with self._looking:
+            if self._order.budget is not None:
+                left = egress_left(self._lake, self._order.budget, self._lease, self._run.now())
+                self._allowance.size = max(0, min(self._allowance.size, left.size))
+            for check in self._second.look_again(suspects, self._order.settings.algorithm, self._allowance):
+                self._ended.put(check)
 
     def _wait(self, heartbeat: Heartbeat, running: int, for_ever: bool = False) -> int:
         """Take in checks until all batches or the interval have ended; returns how many batches still run."""
@@ -252,10 +281,3 @@ class _Batches:
             else:
                 heartbeat.add(ended)
         return 0
-
-
-def _other_algorithms(rows: pa.Table) -> Iterator[set[Algorithm]]:
-    """Of each row, the algorithms of what is expected of it."""
-    columns = [rows.column(name).to_pylist() for name in ("baseline_algorithm", "record_algorithm")]
-    for values in zip(*columns, strict=True):
-        yield set(filter(None, values))

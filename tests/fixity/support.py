@@ -175,6 +175,9 @@ class MemoryStore:
             raise ObjectSkipped("ChangedSinceListed", "it is another one now")
         sink.update(memoryview(body))
 
+    def read_afresh(self, item: ListedObject, sink: Sink) -> None:
+        self.read(item, sink)
+
     def find(self, key: str, version_id: str | None = None) -> ListedObject | None:
         """One object, the one put last where no version is named."""
         found = [item for item, _ in self.objects.values() if item.key == key]
@@ -182,6 +185,35 @@ class MemoryStore:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class Unsteady(MemoryStore):
+    """Gives other answers to the next reads of some objects. `afresh`: the keys of those read afresh."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: dict[str, list[bytes | Exception | None]] = {}
+        self.afresh: list[str] = []
+
+    def read(self, item: ListedObject, sink: Sink) -> None:
+        answers = self.answers.get(item.key)
+        answer = answers.pop(0) if answers else None
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is None:
+            super().read(item, sink)
+        else:
+            self.read_keys.append(item.key)
+            sink.update(memoryview(answer))
+
+    def read_afresh(self, item: ListedObject, sink: Sink) -> None:
+        self.afresh.append(item.key)
+        self.read(item, sink)
+
+
+def flipped(body: bytes, bit: int = 0) -> bytes:
+    """The same bytes but for one bit of the last one."""
+    return body[:-1] + bytes([body[-1] ^ 1 << bit])
 
 
 def plan_of(lake: Lake, inventory: Inventory | str, algorithm: Algorithm = "SHA256") -> Plan:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from devstack.faults import CorruptBytes
 from devstack.faulty_proxy import FaultyProxy
 from devstack.moto_server import MotoServer
 from devstack.seaweedfs import REGION
@@ -402,6 +403,19 @@ def test_an_object_put_by_a_plain_client_is_proved_and_tagged_by_its_md5_as_medi
     tags = plain.get_object_tagging(Bucket=archive.real_name, Key="film")["TagSet"]
     assert {tag["Key"]: tag["Value"] for tag in tags if tag["Key"] == "computed-md5"} == {"computed-md5": MD5}
     assert {tag["Key"] for tag in tags} == {"computed-md5", "computed-md5-last-modified"}
+
+
+def test_a_bit_that_flips_on_the_way_contradicts_no_record(
+    platform: Platform, instance: dg.DagsterInstance, faulty_proxy: FaultyProxy
+) -> None:
+    for key in ("a", "b"):
+        put(platform, key)
+    platform.bucket_settings = {"records_in": ["object-etag"]}
+    platform.endpoint_url = faulty_proxy.endpoint_url
+    faulty_proxy.fault(CorruptBytes(), key="a")
+    rows, _, _ = ingest(platform, instance)
+    assert [shown(rows[key]) for key in ("a", "b")] == [("MATCHED", "object-etag")] * 2
+    assert [rows[key]["error_code"] for key in ("a", "b")] == ["UnstableRead", ""]
 
 
 def test_an_ingest_by_records_given_by_hand_costs_one_request_an_object(

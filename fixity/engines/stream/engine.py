@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from fixity.buckets import BucketReader, ListedObject, ObjectError, ObjectSkipped, ObjectUnreadable, Sink
+from fixity.buckets import ListedObject, ObjectError, ObjectSkipped, ObjectUnreadable, Sink
 from fixity.catalog import Algorithm
 from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest
@@ -24,12 +24,19 @@ _AT_ONCE = 1024 * 1024  # bytes; smaller objects are not interrupted: checking f
 _BATCH = 8  # objects that a thread takes at a time, and checks that it gives back
 
 
+class Reads(Protocol):
+    """A bucket whose objects can be read, from several threads at once."""
+
+    def read(self, item: ListedObject, sink: Sink) -> None:
+        """See BucketReader."""
+
+
 class Check(NamedTuple):
     """One attempt at one object: `position` in the input, and the columns of the ledger that it fills.
 
     `status` is succeeded (with `checksum`), failed or skipped (with `error_code` and
     `error_message`); `bytes_read` counts the hashed bytes; `checked_at` in UTC. `others`: checksums of the
-    same bytes by other algorithms.
+    same bytes by other algorithms. `reads`: how often the bytes were read.
     """
 
     position: int
@@ -40,10 +47,15 @@ class Check(NamedTuple):
     bytes_read: int
     checked_at: datetime
     others: dict[Algorithm, str] = {}  # noqa: RUF012 - a NamedTuple has no default factory; nobody writes to it
+    reads: int = 1
+
+    def checksums(self, own: Algorithm) -> dict[Algorithm, str | None]:
+        """All checksums of the bytes, by their algorithms. Arguments: `own`, the algorithm of `checksum`."""
+        return {**self.others, own: self.checksum}
 
 
 def check_object(
-    store: BucketReader,
+    store: Reads,
     item: ListedObject,
     digest: Digest,
     position: int = 0,
@@ -91,12 +103,12 @@ class _StoppableSink:
 
 
 def check_objects(
-    store: BucketReader,
+    store: Reads,
     items: Iterable[tuple[int, ListedObject]],
     digest_of: Callable[[int, ListedObject], Digest],
     threads: int,
     now: Callable[[], datetime] = utc_now,
-) -> Iterator[Check]:
+) -> Generator[Check]:
     """Check many objects, `threads` at once; yields each check as it ends.
 
     Arguments: `items`, positions and objects, consumed a little ahead of the reading; `digest_of`

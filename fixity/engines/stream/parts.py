@@ -14,12 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity.buckets import listed_objects
 from fixity.catalog import Algorithm
 from fixity.engines.stream.engine import Check
+from fixity.engines.stream.second_look import Suspect
 from fixity.lake import Lake, LakeError
 from fixity.ledger.judge import judged_by_md5
 from fixity.tables import (
     CHECKSUMS,
+    DIFFERS,
     FAILED,
     LISTED_COLUMNS,
     SUCCEEDED,
@@ -28,6 +31,7 @@ from fixity.tables import (
 )
 
 _SOFTWARE = b"software"
+_OF_CHECKS = ("checksum", "status", "error_code", "error_message", "bytes_read", "checked_at", "reads")
 
 
 class PartOfShard:
@@ -65,7 +69,7 @@ class PartOfShard:
         """The checks, once none is missing. Arguments: `is_md5` as for `judged_by_md5`."""
         columns = {name: self.rows.column(name) for name in LISTED_COLUMNS}
         count = self.rows.num_rows
-        for name in ("checksum", "status", "error_code", "error_message", "bytes_read", "checked_at"):
+        for name in _OF_CHECKS:
             values = [getattr(check, name) for check in self.checks]
             columns[name] = pa.array(values, CHECKSUMS.field(name).type)
         done = [check is not None and check.status == SUCCEEDED for check in self.checks]
@@ -73,12 +77,31 @@ class PartOfShard:
         columns["checksum_type"] = pa.array(["FULL_OBJECT" if ok else None for ok in done], pa.string())
         columns["evidence"] = pa.repeat("streamed", count)
         columns["run_id"] = pa.repeat(run_id, count)
-        columns["reads"] = pa.repeat(pa.scalar(1, pa.int32()), count)
         others = [list(check.others.items()) or None if check else None for check in self.checks]
         columns["other_checksums"] = pa.array(others, CHECKSUMS.field("other_checksums").type)
         expected = self.rows.column("expectations") if "expectations" in self.rows.column_names else None
         table = judged_by_md5(pa.table(columns), expected, is_md5)
         return table.replace_schema_metadata({_SOFTWARE: this_software()})
+
+    def take_out_suspects(self, table: pa.Table) -> list[Suspect]:
+        """Take out the checks whose checksum is not the expected one, by `table`, this part's rows as judged.
+
+        They are missing until they are added again. The positions of the suspects are those of the part.
+        """
+        positions = pc.indices_nonzero(pc.equal(table.column("verdict"), DIFFERS))
+        if not len(positions):
+            return []
+        rows, suspects = self.rows.take(positions), []
+        expected = rows.column("expectations").to_pylist()
+        for position, item, expectations in zip(
+            positions.to_pylist(), listed_objects(rows), expected, strict=True
+        ):
+            check = self.checks[position]
+            assert check is not None  # `table` has all of them
+            suspects.append(Suspect(item, check._replace(position=position), expectations))
+            self.checks[position] = None
+        self.missing += len(suspects)
+        return suspects
 
     def others(self, own: Algorithm) -> list[tuple[Algorithm, ...]]:
         """For each row, the algorithms of its expected checksums, if any is not the bucket's `own`."""

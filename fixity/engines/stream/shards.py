@@ -10,20 +10,22 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.buckets import BucketReader, ListedObject, listed_objects
-from fixity.catalog import CHUNK_SIZE, Algorithm
+from fixity.catalog import CHUNK_SIZE, Algorithm, SecondLook
 from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest
 from fixity.engines.stream.checkpoints import Checkpoints
 from fixity.engines.stream.engine import check_objects
 from fixity.engines.stream.parts import PartOfShard, kept_parts, part_file
+from fixity.engines.stream.second_look import SecondReader, allowance_of_run
 from fixity.errors import AnotherPlace, BucketUnreachable
 from fixity.lake import Lake
 from fixity.lake.writer import rows_of
@@ -130,7 +132,8 @@ class Reading:
     store: the open bucket. threads: objects read at once. chunk_size: in bytes; a larger object keeps the
     state of its digest after each chunk. progress: called after each object. log: gets messages for people.
     now: returns the time in UTC. is_md5: whether the ETag of an object (key, version) is an MD5; asked only
-    of objects that nothing but their ETag says to be wrong.
+    of objects that nothing but their ETag says to be wrong. second_look: how much of what differs a run
+    reads a second time. etag_is_md5: whether plain ETags of the store are MD5s.
     """
 
     store: BucketReader
@@ -140,14 +143,17 @@ class Reading:
     log: Callable[[str], None] = lambda text: None
     now: Callable[[], datetime] = utc_now
     is_md5: Callable[[str, str | None], bool] = lambda key, version_id: True
+    second_look: SecondLook = field(default_factory=SecondLook)
+    etag_is_md5: bool = True
 
 
 def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Shard, run_id: str) -> None:
     """Check all objects of a shard and keep the checks, part by part, below `scratch` in the lake.
 
     After an interrupted attempt, its finished parts are not read again, and a large object continues after
-    its last chunk, with a message in the log. Once the bucket is unreachable for good, the run's other shards
-    send no request.
+    its last chunk, with a message in the log. An object whose checksum is not the expected one is read a
+    second time, whole, before its part is kept. Once the bucket is unreachable for good, the run's other
+    shards send no request.
     Raises BucketUnreachable, LakeError; what was read stays.
     """
     stopped = f"{scratch}stopped/{run_id}.txt"
@@ -155,6 +161,7 @@ def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Sh
         raise BucketUnreachable(lake.read_text(stopped))
     parts_to = parts_folder(scratch, plan)
     notices: deque[str] = deque()
+    second = SecondReader(reading.store, reading.threads, reading.etag_is_md5, reading.now)
     checkpoints = Checkpoints(lake, f"{scratch}rehashes/", reading.chunk_size, notices.append)
     with lake.workspace() as workspace, pq.ParquetFile(lake.fetch(plan.inventory, workspace)) as table:
         rows = rows_of(table, shard.first, shard.objects)
@@ -174,9 +181,23 @@ def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Sh
         part_of: dict[int, Shard] = {}
         others: dict[int, tuple[Algorithm, ...]] = {}
 
-        def keep(first: int, part: PartOfShard) -> None:
+        def table_of(part: PartOfShard) -> pa.Table:
+            return part.table(plan.algorithm, run_id, reading.is_md5)
+
+        def looked_at(first: int, part: PartOfShard) -> pa.Table:
+            table = table_of(part)
+            suspects = part.take_out_suspects(table)
+            if not suspects:
+                return table
+            name = str(shard.first + first)
+            with allowance_of_run(lake, f"{scratch}looked/", reading.second_look, name) as allowance:
+                for check in second.look_again(suspects, plan.algorithm, allowance):
+                    part.add(check.position, check)
+            return table_of(part)
+
+        def keep(first: int, table: pa.Table) -> None:
             file = workspace / "part.parquet"
-            pq.write_table(part.table(plan.algorithm, run_id, reading.is_md5), file)
+            pq.write_table(table, file)
             lake.put(part_file(parts_to, shard.first + first), file, replace=True)
 
         def items() -> Iterator[tuple[int, ListedObject]]:
@@ -193,28 +214,34 @@ def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Sh
 
         reading.progress(Progress(objects, size, shard.objects, shard.size))
         try:
-            for check in check_objects(reading.store, items(), digest_of, reading.threads, reading.now):
-                while notices:  # left by the reading threads
-                    reading.log(notices.popleft())
-                part = part_of.pop(check.position)
-                filling[part.first].add(check.position - part.first, check)
-                if not filling[part.first].missing:
-                    complete = filling.pop(part.first)
-                    keep(part.first, complete)
-                    if complete.has_failures:
-                        doubtful.append((part.first, complete))
-                objects += 1
-                size += sizes[check.position]
-                reading.progress(Progress(objects, size, shard.objects, shard.size))
+            with closing(
+                check_objects(reading.store, items(), digest_of, reading.threads, reading.now)
+            ) as checks:
+                for check in checks:
+                    while notices:  # left by the reading threads
+                        reading.log(notices.popleft())
+                    part = part_of.pop(check.position)
+                    filling[part.first].add(check.position - part.first, check)
+                    if not filling[part.first].missing:
+                        complete = filling[part.first]
+                        keep(part.first, looked_at(part.first, complete))
+                        del filling[part.first]
+                        if complete.has_failures:
+                            doubtful.append((part.first, complete))
+                    objects += 1
+                    size += sizes[check.position]
+                    reading.progress(Progress(objects, size, shard.objects, shard.size))
         except BucketUnreachable as error:
             if error.final:
                 lake.put_text(stopped, str(error), replace=True)
             for first, complete in doubtful:
-                keep(first, PartOfShard(complete.rows.slice(0, 0)))  # put over it, and begun anew
+                keep(first, table_of(PartOfShard(complete.rows.slice(0, 0))))  # put over it, and begun anew
                 filling[first] = complete
             for begin, unfinished in filling.items():
                 for first, done in unfinished.done():
-                    keep(begin + first, done)
+                    done.take_out_suspects(table_of(done))  # nobody can look at them again now
+                    for later, right in done.done():
+                        keep(begin + first + later, table_of(right))
             raise
 
 

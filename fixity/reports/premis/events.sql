@@ -78,7 +78,7 @@ SELECT
         WHEN checksum_type <> 'FULL_OBJECT' OR expected IS NULL THEN 'nothing to compare with'
         WHEN registers THEN 'registered as the baseline'
         WHEN actual = expected THEN 'the same as the baseline'
-        ELSE 'differs from the baseline'
+        ELSE concat_ws('; ', 'differs from the baseline', error_message)  -- whether it was looked at twice
     END AS outcome_note,
     $bucket AS bucket,
     key,

@@ -100,9 +100,9 @@ def test_a_check_says_what_became_of_the_object() -> None:
     def check(read: Callable[[ListedObject, Sink], None]) -> Check:
         return check_object(FakeStore(read), item(1), Digest("SHA256"), 7, lambda: NOON)
 
-    assert check(give_all) == (7, "succeeded", sha256(body(item(1))), None, None, 10, NOON, {})
-    assert check(unreadable) == (7, "failed", None, "ReadError", "the disk is broken", 4, NOON, {})
-    assert check(skipped) == (7, "skipped", None, "Archived", "it has to be restored", 0, NOON, {})
+    assert check(give_all) == (7, "succeeded", sha256(body(item(1))), None, None, 10, NOON, {}, 1)
+    assert check(unreadable) == (7, "failed", None, "ReadError", "the disk is broken", 4, NOON, {}, 1)
+    assert check(skipped) == (7, "skipped", None, "Archived", "it has to be restored", 0, NOON, {}, 1)
 
 
 def test_one_unreadable_object_does_not_keep_the_others_from_being_read() -> None:
@@ -135,7 +135,7 @@ def test_closing_the_iterator_early_ends_all_threads(taken: int) -> None:
         next(checks)
     if taken:
         assert hashing_threads() != []
-    checks.close()  # type: ignore[attr-defined]
+    checks.close()
     assert hashing_threads() == []
     assert len(store.read_keys) < 1000
 
@@ -153,7 +153,7 @@ def test_closing_the_iterator_ends_the_reading_of_a_large_object_too() -> None:
     checks = check_objects(FakeStore(read), items(2, size=5 * 1024 * 1024), by_sha256, 2)
     next(checks)
     assert reading.wait(timeout=10)
-    checks.close()  # type: ignore[attr-defined]
+    checks.close()
     assert hashing_threads() == []
 
 
@@ -205,7 +205,7 @@ def test_reading_is_never_far_ahead_of_who_takes_the_checks() -> None:
     # Eight hand-overs wait at most, and each thread and the taker have one in hand, of eight checks each.
     ahead = [len(store.read_keys) - taken for taken, _ in zip(range(1, 2000), checks, strict=False)]
     assert max(ahead) <= (8 + 2 + 1) * 8
-    checks.close()  # type: ignore[attr-defined]
+    checks.close()
 
 
 def test_no_objects_give_no_checks() -> None:

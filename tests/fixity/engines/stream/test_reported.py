@@ -1,0 +1,113 @@
+"""What S3 and maps found to differ is read by the platform before it is damage, where it can be read."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixity.buckets import BucketUnreachable, ListedObject, ObjectSkipped, ObjectUnreadable
+from fixity.engines.stream.reported import look_at_reported
+from fixity.engines.stream.second_look import Allowance, SecondReader
+from fixity.ledger import ready
+from fixity.ledger.damage import damaged_now
+from fixity.ledger.fold import settings_of
+from tests.fixity.engines.s3_batch.reports import BUCKET, NOON, Ingest, etag, listed, row
+from tests.fixity.engines.s3_batch.test_verdicts import OTHER, later
+from tests.fixity.support import Unsteady, sha256
+
+KEYS = ("a", "b", "c", "d", "e", "f", "g")
+
+
+@pytest.fixture
+def checked(tmp_path: Path) -> Ingest:
+    """A bucket whose objects were all checked by a job of S3."""
+    ingest = Ingest(tmp_path)
+    ingest.listing(*map(listed, KEYS))
+    ingest.result("succeeded", "".join(map(row, KEYS)))
+    ingest.run("first")
+    return ingest
+
+
+def looking(checked: Ingest, objects: int = 100) -> tuple[Ingest, Unsteady]:
+    """The report of a later job, and the bucket as the platform reads it."""
+    again, store = later(checked), Unsteady()
+    for key in KEYS:
+        item = ListedObject(key, None, True, 1, etag(key), NOON, "GLACIER")
+        store.objects[key, None] = item, key.encode()
+    again.look_again = partial(look_at_reported, SecondReader(store, 2), Allowance(objects, 1000))
+    return again, store
+
+
+def rows(ingest: Ingest) -> dict[str, tuple[Any, ...]]:
+    names = ("status", "verdict", "evidence", "reads", "error_code")
+    return {each["key"]: tuple(each[name] for name in names) for each in ingest.table("second")}
+
+
+def damaged(ingest: Ingest) -> list[tuple[str, bool]]:
+    snapshot = ready(ingest.lake, BUCKET, settings_of(ingest.bucket), "look")
+    return [(each.key, each.suspect) for each in damaged_now(ingest.lake, snapshot)]
+
+
+AS_REPORTED = ("succeeded", "differs", "s3_batch", None, None)
+
+
+def test_each_object_that_s3_finds_to_differ_is_read_and_the_row_says_who_read_last(checked: Ingest) -> None:
+    again, store = looking(checked)
+    store.answers = {
+        "b": [b"b"],
+        "c": [b"other"],
+        "d": [b"a third"],
+        "e": [ObjectUnreadable("AccessDenied", "the role may not read it")],
+        "f": [ObjectSkipped("Archived", "it has to be restored")],
+        "g": [ObjectSkipped("ChangedSinceListed", "it was overwritten")],
+    }
+    again.result("succeeded", row("a") + "".join(row(key, **OTHER) for key in KEYS[1:]))
+    again.run("second")
+    assert rows(checked) == {
+        "a": ("succeeded", "matched", "s3_batch", None, None),
+        "b": ("succeeded", "matched", "streamed", 2, "UnstableRead"),
+        "c": ("succeeded", "differs", "streamed", 2, None),
+        "d": ("failed", "not_compared", "streamed", 2, "UnstableRead"),
+        "e": AS_REPORTED,
+        "f": AS_REPORTED,
+        "g": ("skipped", "not_compared", "streamed", 2, "ChangedSinceListed"),
+    }
+    said = {each["key"]: each["error_message"] for each in checked.table("second")}
+    assert said["e"] == "suspect, not looked at twice: AccessDenied: the role may not read it"
+    assert said["f"] == "suspect, not looked at twice: Archived: it has to be restored"
+    table = {each["key"]: each for each in checked.table("second")}
+    assert (table["b"]["checksum"], table["b"]["expected"]) == (sha256(b"b"), sha256(b"b"))
+    assert table["d"]["expected"] is None and table["e"]["checksum"] == sha256(b"other")
+    assert table["c"]["checked_at"] > table["e"]["checked_at"]
+    assert damaged(checked) == [("c", False), ("e", True), ("f", True)]
+
+
+def test_a_bucket_that_the_platform_may_not_read_leaves_the_report_as_it_is_and_says_why(
+    checked: Ingest,
+) -> None:
+    again, store = looking(checked)
+    store.answers = {"b": [BucketUnreachable("the bucket refuses us\n")]}
+    again.result("succeeded", row("a") + row("b", **OTHER))
+    again.run("second")
+    assert rows(checked)["b"] == AS_REPORTED
+    assert checked.table("second")[1]["error_message"] == (
+        "suspect, not looked at twice: the bucket refuses us\\n"
+    )
+
+
+def test_a_report_of_which_nearly_all_differs_is_not_read_twice(checked: Ingest) -> None:
+    again, store = looking(checked, objects=2)
+    again.result("succeeded", "".join(row(key, **OTHER) for key in KEYS))
+    again.run("second")
+    assert [each["reads"] for each in checked.table("second")] == [2, 2, *[None] * 5]
+    assert store.afresh == ["a", "b"]
+
+
+def test_a_report_that_is_right_has_nothing_read(checked: Ingest) -> None:
+    again, store = looking(checked)
+    again.result("succeeded", "".join(map(row, KEYS)))
+    again.run("second")
+    assert store.read_keys == [] and {each["verdict"] for each in checked.table("second")} == {"matched"}
