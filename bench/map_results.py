@@ -22,7 +22,7 @@ from fixity.catalog import Bucket, LedgerMapping, Store
 from fixity.catalog.clients import s3_client
 from fixity.engines.step_functions import MapRun, ResultsBucket, gather
 from fixity.engines.step_functions.checks import MapChecksWriter
-from fixity.engines.step_functions.keep_checks import keep_checks
+from fixity.engines.step_functions.keep_checks import MapManifest, keep_checks
 from fixity.lake import LocalLake
 from fixity.ledger.bucket_run import BucketRun
 
@@ -116,7 +116,8 @@ def gather_run(url: str, folder: Path, elements: int) -> None:
     run = MapRun.of(_BUCKET, f"{_FOLDER}manifest.json")
     gathered = gather(_results(url), run, run.results_key(), each=taker.take)
     into = BucketRun(LocalLake(folder / "lake"), Bucket(name="checked"), "bench")
-    kept = keep_checks(into, MadeUpStore(elements), taker.close(), run.url, datetime.now(UTC))
+    manifest = MapManifest(run.url, datetime.now(UTC))
+    kept = keep_checks(into, MadeUpStore(elements), taker.close(), manifest)
     succeeded = kept.table.succeeded if kept.table else 0
     if not gathered.results == succeeded == elements:
         raise SystemExit(f"of {elements:,} results {gathered.results:,} were gathered, {succeeded:,} kept")

@@ -55,7 +55,8 @@ def keep_job_report(
     found = JobState(**json.loads(lake.read_text(_found_file(scratch))))
     with stores.open(bucket.name) as store:
         run = stores.catalog.run_over(lake, bucket.name, context.run.run_id)
-        record, kept = ingest_job(run, partial(s3_control.reports, bucket.name), found, store.find)
+        reports, look_again = partial(s3_control.reports, bucket.name), stores.look_again(bucket.name, store)
+        record, kept = ingest_job(run, reports, found, store.find, look_again)
     return {
         **checksums_metadata(lake, kept, record.algorithm, record.inventory),
         "job_id": record.job_id,

@@ -1,4 +1,4 @@
-"""The asset checks of `checksums`: whether any object is damaged or lost, and whether all could be read.
+"""The asset checks of `checksums`: whether any object is damaged or lost, and whether reads can be trusted.
 
 How checks are judged is in `fixity.ledger`.
 """
@@ -15,11 +15,12 @@ from fixity.humanize import reasons_text
 from fixity.ledger.damage import DAMAGE_COLUMNS, Damage, damage_rows
 from fixity.ledger.files import LeftOut
 from fixity.ledger.lost import known_damaged
+from fixity.ledger.unread import UNSTABLE_COLUMNS
 from fixity_assets.describe import rows_table
 
 ASSET = "checksums"
 NO_DAMAGE, ALL_READ, LEDGER_READABLE = "no_damage", "all_read", "ledger_readable"
-NOTHING_LOST = "nothing_lost"
+NOTHING_LOST, READS_STABLE = "nothing_lost", "reads_stable"
 CLAIMS = {
     NO_DAMAGE: "No object's bytes have changed although the object was not replaced (same version; without "
     "versions, same ETag, time and size). Stays red until a check finds the right bytes again, or the object "
@@ -30,6 +31,8 @@ CLAIMS = {
     "proves may be missing: restore it from a copy of the lake.",
     NOTHING_LOST: "No object that was listed or checked before vanished (buckets with `fixity_every`). Only "
     "a warning, because people delete objects; an error if one of them was known to be damaged.",
+    READS_STABLE: "What differed from what is expected was read twice, and both reads gave the same bytes. "
+    "Otherwise the network or memory between the store and the reader is at fault, not the archive.",
 }
 """The checks, and what each claims."""
 _SHOWN = 100
@@ -43,16 +46,18 @@ def evaluations(
     left_out: Sequence[LeftOut],
     not_proved: int,
 ) -> Iterator[dg.AssetCheckResult]:
-    """The results of all checks but `nothing_lost`.
+    """The results of the checks that are not about lost objects or unstable reads.
 
     Arguments: `damaged`, all damaged objects of the bucket; `not_read`, of this run, by reason; `left_out`,
     files of the ledger that cannot be read or proved; `not_proved`, how many files of earlier versions have
     no proof.
     """
+    suspects = sum(each.suspect for each in damaged)
+    not_twice = f", {suspects:,} of them not looked at twice" if suspects else ""
     files = "; ".join(f"{file.name} {file.why}" for file in left_out[:5])
     wrong: dict[str, tuple[str, dict[str, Any]]] = {
         NO_DAMAGE: (
-            f"{len(damaged):,} damaged" if damaged else "",
+            f"{len(damaged):,} damaged{not_twice}" if damaged else "",
             {"damaged": len(damaged), "objects": damage_table({bucket: damaged})},
         ),
         ALL_READ: (reasons_text(not_read), {"failed": sum(not_read.values()), "reasons": not_read}),
@@ -83,17 +88,27 @@ def lost_evaluation(lost: pa.Table) -> dg.AssetCheckResult:
     )
 
 
-def log_evaluations(
-    context: dg.AssetExecutionContext,
-    bucket: str,
-    damaged: Sequence[Damage],
-    not_read: dict[str, int],
-    left_out: Sequence[LeftOut],
-    not_proved: int,
-) -> None:
-    """Report the results of all checks of a bucket from a run of another asset; see `evaluations`."""
-    for result in evaluations(bucket, damaged, not_read, left_out, not_proved):
-        log_evaluation(context, result, bucket)
+def reads_evaluation(unstable: pa.Table, store: str) -> dg.AssetCheckResult:
+    """The result of `reads_stable`. Arguments: `unstable`, of this run (`fixity.ledger.unread`)."""
+    count = unstable.num_rows
+    text = (
+        f"{count:,} objects gave different bytes when they were read again: the network or memory between "
+        f"{store} and the reader is at fault, not the archive"
+    )
+    return dg.AssetCheckResult(
+        asset_key=ASSET,
+        check_name=READS_STABLE,
+        passed=not count,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=text if count else None,
+        metadata={
+            "unstable": count,
+            "store": store,
+            "objects": rows_table(
+                unstable.slice(0, _SHOWN).to_pylist(), [dg.TableColumn(name) for name in UNSTABLE_COLUMNS]
+            ),
+        },
+    )
 
 
 def log_evaluation(

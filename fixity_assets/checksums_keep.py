@@ -21,10 +21,17 @@ from fixity.ledger.inventory import TableMissing
 from fixity.ledger.lost import lost_now
 from fixity.ledger.refresh import unreadable_files
 from fixity.ledger.snapshot import in_force
-from fixity.ledger.unread import all_unread, unread
-from fixity.tables import Provenance
+from fixity.ledger.unread import all_unread, unread, unstable
+from fixity.tables import CHECKSUMS, Provenance
 from fixity_assets.batch_report import keep_job_report
-from fixity_assets.bucket_checks import ASSET, CLAIMS, NOTHING_LOST, evaluations, lost_evaluation
+from fixity_assets.bucket_checks import (
+    ASSET,
+    CLAIMS,
+    NOTHING_LOST,
+    evaluations,
+    lost_evaluation,
+    reads_evaluation,
+)
 from fixity_assets.checksums_run import plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, checksums_metadata, failures_in_plain_words
 from fixity_assets.due_batch import batch_metadata, rolled_file
@@ -64,6 +71,7 @@ def keep_table(
                 damaged = _damage(context, kept_in, stores, run_file, workspace)
             look = unread if SELECTION in context.run.tags or batch is not None else all_unread
             not_read = look(run_file) if run_file else {}
+            twice = unstable(run_file) if run_file else CHECKSUMS.empty_table()
             left_out, not_proved = unreadable_files(kept_in, context.partition_key, workspace)
             lost = _lost(context, kept_in, stores)
             catalog, run_id = stores.catalog.catalog, context.run.run_id
@@ -75,6 +83,7 @@ def keep_table(
     else:  # nothing was due, so there is nothing new about the bucket
         context.log_event(dg.AssetObservation(ASSET, partition=context.partition_key, metadata=metadata))
     yield from evaluations(context.partition_key, damaged, not_read, left_out, not_proved)
+    yield reads_evaluation(twice, stores.store_text(context.partition_key))
     if lost is not None:
         yield lost_evaluation(lost)
     log_open_incidents(context, incidents, catalog, [context.partition_key])

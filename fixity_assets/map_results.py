@@ -19,10 +19,10 @@ from fixity.ledger.damage import damage_after
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import Inventory, newest_inventory
 from fixity.ledger.refresh import unreadable_files
-from fixity.ledger.unread import unread
+from fixity.ledger.unread import unread, unstable
 from fixity.ledger.write import Checksums
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
-from fixity_assets.bucket_checks import log_evaluations
+from fixity_assets.bucket_checks import evaluations, log_evaluation, reads_evaluation
 from fixity_assets.describe import (
     GROUP,
     RETRIES,
@@ -78,7 +78,9 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
                     context.log_event(_checksums_event(kept_in, name, table.table, run))
                     _log_checks(context, kept_in, stores, name, table.table.file)
 
-            ledgers = Ledgers(kept_in, stores.catalog.catalog, stores.open, context.run.run_id)
+            ledgers = Ledgers(
+                kept_in, stores.catalog.catalog, stores.open, context.run.run_id, stores.look_again
+            )
             kept = keep_run(bucket, run, settings, ledgers, announce)
         if kept.left_out or any(checks.left_out for checks in kept.checks):
             context.log.warning(f"results that do not count as checks: {_left_out(kept)}")
@@ -108,7 +110,12 @@ def _log_checks(
         settings = settings_of(stores.catalog.bucket(bucket))
         damaged = damage_after(lake, settings, run_file, inventory, workspace)
         left_out, not_proved = unreadable_files(lake, bucket, workspace)
-        log_evaluations(context, bucket, damaged, unread(run_file), left_out, not_proved)
+        results = [
+            *evaluations(bucket, damaged, unread(run_file), left_out, not_proved),
+            reads_evaluation(unstable(run_file), stores.store_text(bucket)),
+        ]
+        for result in results:
+            log_evaluation(context, result, bucket)
         catalog = stores.catalog.catalog
         incidents = record_checks(context.run.run_id, lake, catalog, bucket, damaged, run_file)
         log_open_incidents(context, incidents, catalog, [bucket])

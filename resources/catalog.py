@@ -5,7 +5,7 @@ Queues, S3 Control and map results do not belong here; each has a module of its 
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,11 @@ from pydantic import Field
 
 from fixity.buckets import DEFAULT_CONCURRENCY, BucketReader, ObjectError, open_bucket
 from fixity.catalog import Bucket, Catalog, CatalogError, Pair, load_catalog
+from fixity.engines.stream.reported import look_at_reported
+from fixity.engines.stream.second_look import Allowance, SecondReader
 from fixity.lake import Lake, open_lake
 from fixity.ledger.bucket_run import BucketRun
+from fixity.ledger.judge import LookAgain
 
 if TYPE_CHECKING:
     from fixity.buckets.s3.attributes import Attributes
@@ -85,6 +88,11 @@ class StoresResource(dg.ConfigurableResource):
         with open_side(self.catalog.catalog, entry, self.threads(bucket), self.etag_is_md5(bucket)) as side:
             yield side
 
+    def store_text(self, bucket: str) -> str:
+        """The name of a bucket's store, for people."""
+        found = self.catalog.bucket(bucket)
+        return "the local disk" if found.is_local else f"the store '{found.store}'"
+
     def etag_is_md5(self, bucket: str) -> Callable[[str, str | None], bool]:
         """Asks HEAD whether the ETag of an object (key, version) is an MD5; True if it does not say."""
 
@@ -102,6 +110,12 @@ class StoresResource(dg.ConfigurableResource):
             return True
 
         return ask
+
+    def look_again(self, bucket: str, store: BucketReader) -> LookAgain:
+        """How objects of an open bucket are read again where S3 or a map found other bytes than expected."""
+        limits, plain = self.catalog.catalog.second_look, self.catalog.bucket(bucket).etag_is_md5 is not False
+        second = SecondReader(store, self.threads(bucket), plain)
+        return partial(look_at_reported, second, Allowance(limits.objects, limits.bytes))
 
     def threads(self, bucket: str) -> int:
         """How many objects of a bucket one process reads at once."""

@@ -68,6 +68,7 @@ def test_batches_cover_a_bucket_and_silent_damage_is_found_with_since_when(
             "ledger_readable": True,
             "nothing_lost": True,
             "no_open_incidents": True,
+            "reads_stable": True,
         }
         said = _metadata(result, "checksums")
         counts.append((said["succeeded"], said["registered"]))

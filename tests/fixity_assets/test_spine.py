@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from devstack.faults import CutConnection, Refuse
+from devstack.faults import CorruptBytes, CutConnection, Refuse
 from devstack.faulty_proxy import FaultyProxy
 from devstack.seaweedfs import SeaweedFS
 from devstack.seaweedfs_damage import corrupt_object
@@ -98,6 +98,7 @@ def test_a_second_check_finds_silent_damage_at_once_and_says_when_the_bytes_were
             "all_read": True,
             "ledger_readable": True,
             "no_open_incidents": False,
+            "reads_stable": True,
         }
         (no_damage, *_) = result.get_asset_check_evaluations()
         assert no_damage.severity == dg.AssetCheckSeverity.ERROR and no_damage.partition == PAIR
@@ -105,6 +106,24 @@ def test_a_second_check_finds_silent_damage_at_once_and_says_when_the_bytes_were
         assert row.data["key"] == "b"
         good_at = datetime.fromisoformat(str(row.data["good_at"]))
         assert good_at < between < datetime.fromisoformat(str(row.data["damaged_at"]))
+
+
+def test_a_bit_that_flips_on_the_way_is_a_warning_about_the_store_and_no_damage(
+    platform: Platform, instance: dg.DagsterInstance, faulty_proxy: FaultyProxy
+) -> None:
+    for key in "abc":
+        platform.put(key)
+    platform.endpoint_url = faulty_proxy.endpoint_url
+    assert all(_checks(platform.run(instance, CHECKSUMS_JOB, PAIR)).values())
+    faulty_proxy.fault(CorruptBytes(), key="b")
+    result = platform.run(instance, CHECKSUMS_JOB, PAIR)
+    (check,) = [each for each in result.get_asset_check_evaluations() if not each.passed]
+    assert (check.check_name, check.severity) == ("reads_stable", dg.AssetCheckSeverity.WARN)
+    assert "1 objects gave different bytes" in (check.description or "")
+    assert "the store 'real'" in (check.description or "")
+    (row,) = check.metadata["objects"].value.records  # type: ignore[union-attr]
+    assert (row.data["key"], row.data["status"]) == ("b", "succeeded")
+    assert all(_checks(platform.run(instance, CHECKSUMS_JOB, PAIR)).values())
 
 
 def test_checksums_and_ingest_of_one_run_leave_each_other_s_scratch_alone(

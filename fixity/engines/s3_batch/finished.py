@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3control import S3ControlClient
 
     from fixity.engines.s3_batch.absent import Find
+    from fixity.ledger.judge import LookAgain
 
 _YOUNG = 3600.0  # seconds: S3 may not know a new job yet
 
@@ -81,12 +82,12 @@ def finished_job(
 
 
 def ingest_job(
-    run: BucketRun, reports: Callable[[str], Lake], state: JobState, find: Find | None = None
+    run: BucketRun, reports: Callable[[str], Lake], state: JobState, find: Find, look_again: LookAgain
 ) -> tuple[JobRecord, Checksums]:
     """Keep the checks of a finished job, and its outcome. Returns the job and the checks.
 
     Arguments: `reports` opens a report bucket by its name; `state`, from `finished_job`; `find` looks for
-    objects that the report does not name.
+    objects that the report does not name; `look_again` reads objects that differ.
     Raises ReportUnusable, NothingToIngest if there is no report, TableMissing, AnotherPlace,
     BucketUnreachable, LakeError.
     """
@@ -97,7 +98,7 @@ def ingest_job(
     assert record is not None  # `finished_job` found it
     try:
         # The report bucket of the job's request; the catalog may have changed since.
-        kept = ingest_report(run, reports(record.report_bucket), record, state, find)
+        kept = ingest_report(run, reports(record.report_bucket), record, state, find, look_again)
     except NoReport as error:
         if state.status == VANISHED:
             keep_outcome(lake, name, JobOutcome(record.job_id, VANISHED, run.run_id))

@@ -36,6 +36,10 @@ _STAGED = pa.schema(
 """The columns that `stage.sql` writes."""
 
 
+Joined = tuple[pa.Table, pa.ChunkedArray | None]
+"""Rows of the ledger with their verdicts, and what is expected of each object."""
+
+
 @dataclass(frozen=True)
 class Sides:
     """The two sides of the join, in the same ranges of keys.
@@ -50,8 +54,8 @@ class Sides:
 
 def joined(
     sides: Sides, run: BucketRun, job: JobRecord, checked_at: datetime, workspace: Path
-) -> Generator[pa.Table]:
-    """The checks of each range of keys in order; only a few ranges are joined ahead.
+) -> Generator[Joined]:
+    """The checks of each range of keys in order, and what is expected; only a few ranges are joined ahead.
 
     Arguments: `checked_at`, the report's time (UTC).
     """
@@ -68,7 +72,7 @@ def joined(
         # This keeps the inventory's order; sorting whole rows would take as long as the join.
         database.execute("SET GLOBAL disabled_optimizers = 'build_side_probe_side'")
 
-        def join(numbered: tuple[int, KeyRange]) -> pa.Table:
+        def join(numbered: tuple[int, KeyRange]) -> Joined:
             number, keys = numbered
             files = [str(file) for file in (sides.staged / f"range={number}").glob("*")]
             with database.cursor() as cursor:
@@ -81,8 +85,8 @@ def _join(
     cursor: duckdb.DuckDBPyConnection,
     keys: KeyRange,
     common: dict[str, Any],
-    check: Callable[[pa.Table, pa.Table], pa.Table],
-) -> pa.Table:
+    check: Callable[[pa.Table, pa.Table], Joined],
+) -> Joined:
     first, last = keys.source_rows
     parameters = common | {
         "lower": keys.lower,
@@ -112,10 +116,8 @@ def _ascend(results: pa.Table) -> bool:
     return bool(pc.all(pc.less(rows[:-1], rows[1:])).as_py())
 
 
-def _check(
-    listed: pa.Table, results: pa.Table, algorithm: str, checked_at: datetime, run_id: str
-) -> pa.Table:
-    """Rows of the ledger with their verdicts, from rows of the inventory and the report's result for each."""
+def _check(listed: pa.Table, results: pa.Table, algorithm: str, checked_at: datetime, run_id: str) -> Joined:
+    """The checks of rows of the inventory, from the report's result for each."""
     status = results.column("status")
     same = {"algorithm": algorithm, "evidence": "s3_batch", "run_id": run_id}
     columns = {name: pa.repeat(value, results.num_rows) for name, value in same.items()}
@@ -124,5 +126,5 @@ def _check(
     columns["bytes_read"] = pc.if_else(pc.equal(status, SUCCEEDED), listed.column("size"), 0)
     when = pa.scalar(checked_at, CHECKSUMS.field("checked_at").type)
     columns["checked_at"] = pc.if_else(pc.equal(status, SKIPPED), pa.scalar(None, when.type), when)
-    expected = EXPECTATIONS.name in listed.column_names
-    return judged(pa.table(columns), listed.column(EXPECTATIONS.name) if expected else None)
+    expected = listed.column(EXPECTATIONS.name) if EXPECTATIONS.name in listed.column_names else None
+    return judged(pa.table(columns), expected), expected

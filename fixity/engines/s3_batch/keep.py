@@ -24,6 +24,7 @@ from fixity.lake.ranges import key_ranges
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.expected import expected_by_ledger
 from fixity.ledger.inventory import TableMissing
+from fixity.ledger.judge import LookAgain
 from fixity.ledger.write import Checksums, ChecksWriter, kept_before
 from fixity.tables import Provenance, this_software
 
@@ -31,13 +32,19 @@ _RANGE_BYTES = 64 * 1024 * 1024  # of the inventory before compression: about 50
 
 
 def ingest_report(
-    run: BucketRun, reports: Lake, job: JobRecord, state: JobState | None = None, find: Find | None = None
+    run: BucketRun,
+    reports: Lake,
+    job: JobRecord,
+    state: JobState | None = None,
+    find: Find | None = None,
+    look_again: LookAgain = lambda checks, expectations: checks,
 ) -> Checksums:
     """Keep a finished job's report as `checksums/<bucket>/<run_id>.parquet`.
 
     Arguments: `reports`, the report bucket; `state`, the job as S3 describes it: the report must have as
     many rows as S3 counted, if it did; a job that found nothing to check has no report. `find` looks for
-    objects that the report does not name. Keeps nothing if any part of the report is wrong.
+    objects that the report does not name; `look_again` reads objects that differ.
+    Keeps nothing if any part of the report is wrong.
     Raises ReportUnusable, NoReport, TableMissing if the inventory is gone, AnotherPlace if it is of
     another place, BucketUnreachable, LakeError.
     """
@@ -56,8 +63,8 @@ def ingest_report(
             folder = staged(report, run.bucket, job, [each.lower for each in ranges[1:]], workspace, state)
             sides = Sides(inventory, folder, ranges)
             with closing(joined(sides, run, job, report.created_at, workspace)) as tables:
-                for table in tables:
-                    checks.write(absentees.settle(table))
+                for table, expectations in tables:
+                    checks.write(look_again(absentees.settle(table), expectations))
         return checks.keep()
 
 

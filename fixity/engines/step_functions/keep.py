@@ -16,26 +16,29 @@ from fixity.catalog import Bucket, Catalog, MapResults
 from fixity.engines.step_functions.checks import MapChecksWriter
 from fixity.engines.step_functions.errors import ResultsRefused
 from fixity.engines.step_functions.gather import Gathered, gather
-from fixity.engines.step_functions.keep_checks import KeptChecks, keep_checks
+from fixity.engines.step_functions.keep_checks import KeptChecks, MapManifest, keep_checks
 from fixity.engines.step_functions.map_run import MANIFEST, MapRun
 from fixity.engines.step_functions.results_bucket import ResultsBucket, StoredObject
 from fixity.lake import Lake
 from fixity.lake.paths import scratch_folder
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.inventory import Inventory
+from fixity.ledger.judge import LookAgain
 
 
 @dataclass(frozen=True)
 class Ledgers:
     """The ledgers of the catalog's buckets, for one run.
 
-    open_bucket: opens a bucket of the catalog, to list it.
+    open_bucket: opens a bucket of the catalog, to list it. look_again: how objects of an open bucket that
+    differ are read again.
     """
 
     lake: Lake
     catalog: Catalog
     open_bucket: Callable[[str], AbstractContextManager[BucketReader]]
     run_id: str
+    look_again: Callable[[str, BucketReader], LookAgain]
 
     def run_of(self, bucket: str) -> BucketRun:
         """The run over one bucket."""
@@ -111,12 +114,13 @@ def keep_run(
             writer.abandon()
             raise
         found = writer.close()
-        written_at = gathered.manifest.last_modified
+        manifest = MapManifest(run.url, gathered.manifest.last_modified)
         checks = []
         for name in found.buckets:
             with ledgers.open_bucket(name) as store:
+                look_again = ledgers.look_again(name, store)
                 checks.append(
-                    keep_checks(ledgers.run_of(name), store, found, run.url, written_at, partial(kept, name))
+                    keep_checks(ledgers.run_of(name), store, found, manifest, partial(kept, name), look_again)
                 )
             kept(name, checks[-1])
     ledgers.lake.remove(scratch_folder(ledgers.run_id))

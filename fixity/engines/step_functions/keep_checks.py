@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,7 +22,7 @@ from fixity.lake.paths import scratch_folder
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.expected import expected_by_ledger
 from fixity.ledger.inventory import Inventory, TableMissing, list_selection, newest_inventory, take_inventory
-from fixity.ledger.judge import EXPECTATIONS, judged
+from fixity.ledger.judge import EXPECTATIONS, LookAgain, judged
 from fixity.ledger.selection import is_excluded
 from fixity.ledger.write import Checksums, ChecksWriter, kept_before
 from fixity.tables import INVENTORY, Provenance
@@ -47,6 +47,13 @@ _LISTED_LATER_BY = timedelta(minutes=5)
 """An inventory must be this much newer than a manifest: the store's clock may differ from ours."""
 
 
+class MapManifest(NamedTuple):
+    """The manifest of a map run: its URL, and when it was written (UTC)."""
+
+    url: str
+    written_at: datetime
+
+
 @dataclass(frozen=True)
 class KeptChecks:
     """The checks of a bucket that were kept.
@@ -65,21 +72,21 @@ def keep_checks(
     run: BucketRun,
     store: BucketReader,
     found: MapChecks,
-    manifest: str,
-    written_at: datetime,
+    manifest: MapManifest,
     listed: Callable[[Inventory], object] = lambda inventory: None,
+    look_again: LookAgain = lambda checks, expectations: checks,
 ) -> KeptChecks:
     """Judge a map run's results for a bucket, and keep them as `checksums/<bucket>/<run_id>.parquet`.
 
     If the bucket's newest inventory is not newer than the manifest, or is of another place, the bucket is
     listed again. If that takes more requests than looking up the map's objects one by one, only these are
     looked up, and the newest inventory stays.
-    Arguments: `manifest`, the URL of the map run's manifest; `written_at`, its time (UTC); `listed` is called
-    with a new inventory as soon as it is kept.
+    Arguments: `manifest`, the map run's; `listed` is called with a new inventory as soon as it is kept;
+    `look_again` reads objects that differ.
     Raises BucketUnreachable, LakeError.
     """
     taken = None
-    lake, bucket, run_id = run.lake, run.bucket, run.run_id
+    lake, bucket, run_id, written_at = run.lake, run.bucket, run.run_id, manifest.written_at
     with lake.workspace() as workspace:
         newest = _newest_inventory(run, workspace)
         inventory = newest if newest and _is_new_enough(newest, run_id, written_at) else None
@@ -92,7 +99,7 @@ def keep_checks(
         listed_at = Provenance.read(inventory).listed_at
         # Named after the map, not the inventory: even if the table has a row for every object, the ledger may
         # already have newer checks.
-        provenance = Provenance(bucket.name, run_id, manifest, listed_at, run.place)
+        provenance = Provenance(bucket.name, run_id, manifest.url, listed_at, run.place)
         expected = expected_by_ledger(lake, bucket, inventory, run_id, workspace)
         left_out: Counter[str] = Counter()
         with (
@@ -115,7 +122,8 @@ def keep_checks(
                 reader = database.execute(_ROWS, {"written_at": written_at, "run_id": run_id})
                 for batch in reader.to_arrow_reader(_ROWS_AT_ONCE):
                     rows = pa.Table.from_batches([batch])
-                    checks.write(judged(rows, rows.column(EXPECTATIONS.name)))
+                    expectations = rows.column(EXPECTATIONS.name)
+                    checks.write(look_again(judged(rows, expectations), expectations))
                 left_out.update(dict(database.execute(_LEFT_OUT).fetchall()))
         kept = (kept_before(lake, provenance, workspace) or checks.keep()) if checks.rows else None
     return KeptChecks(bucket.name, kept, left_out, taken)

@@ -22,6 +22,7 @@ from fixity.engines.s3_batch.keep import ingest_report
 from fixity.lake import LocalLake
 from fixity.lake.writer import TableWriter
 from fixity.ledger.bucket_run import BucketRun
+from fixity.ledger.judge import LookAgain
 from fixity.ledger.write import Checksums
 from fixity.tables import INVENTORY, Provenance
 
@@ -105,6 +106,7 @@ class Ingest:
     state: JobState | None = None
     find: Find | None = None
     place: str | None = None
+    look_again: LookAgain = lambda checks, expectations: checks
 
     def __post_init__(self) -> None:
         self.lake = LocalLake(self.folder / "lake")
@@ -164,7 +166,7 @@ class Ingest:
             "FULL_OBJECT", "managed", "prefix", self.objects,
         )  # fmt: skip
         run = BucketRun(self.lake, self.bucket, run_id, self.place)
-        return ingest_report(run, self.reports, record, self.state, self.find)
+        return ingest_report(run, self.reports, record, self.state, self.find, self.look_again)
 
     def table(self, run_id: str = "run") -> Sequence[dict[str, Any]]:
         """The rows that were kept."""

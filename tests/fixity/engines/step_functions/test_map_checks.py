@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 from fixity.catalog import Bucket, LedgerMapping
 from fixity.engines.step_functions.checks import MapChecks, MapChecksWriter
 from fixity.engines.step_functions.gather import MapOutput, parse_time
-from fixity.engines.step_functions.keep_checks import KeptChecks, keep_checks
+from fixity.engines.step_functions.keep_checks import KeptChecks, MapManifest, keep_checks
+from fixity.engines.stream.reported import look_at_reported
+from fixity.engines.stream.second_look import Allowance, SecondReader
 from fixity.lake import LocalLake
 from fixity.ledger import ready
 from fixity.ledger.bucket_run import BucketRun
@@ -22,9 +25,17 @@ from fixity.ledger.current import current_checksums
 from fixity.ledger.damage import damaged_now
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import newest_inventory
+from fixity.ledger.judge import LookAgain
 from fixity.ledger.write import Checksums
 from tests.fixity.engines.records import keep_check
-from tests.fixity.support import NOON, MemoryStore, inventory_and_checks, sha256, take_inventory
+from tests.fixity.support import (
+    NOON,
+    MemoryStore,
+    Unsteady,
+    inventory_and_checks,
+    sha256,
+    take_inventory,
+)
 
 DAY = timedelta(days=1)
 READ = NOON + DAY  # after all objects of a MemoryStore were written
@@ -66,12 +77,19 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.lake = LocalLake(folder / "lake")
-        self.store = MemoryStore()
+        self.store: MemoryStore = MemoryStore()
         self.bucket = Bucket(name="b")
 
-    def keep(self, found: MapChecks, run_id: str = "run", written_at: datetime = WRITTEN_AT) -> KeptChecks:
+    def keep(
+        self,
+        found: MapChecks,
+        run_id: str = "run",
+        written_at: datetime = WRITTEN_AT,
+        look_again: LookAgain = lambda checks, expectations: checks,
+    ) -> KeptChecks:
         run = BucketRun(self.lake, self.bucket, run_id)
-        return keep_checks(run, self.store, found, "s3://results/c/u/i/manifest.json", written_at)
+        manifest = MapManifest("s3://results/c/u/i/manifest.json", written_at)
+        return keep_checks(run, self.store, found, manifest, look_again=look_again)
 
     def kept(self, checks: KeptChecks) -> list[dict[str, Any]]:
         assert checks.table is not None
@@ -137,6 +155,21 @@ def test_a_map_over_a_part_of_a_bucket_leaves_the_other_checks_as_they_are(ledge
         "c": ("succeeded", "streamed"),
         "d": ("skipped", None),
     }
+
+
+def test_what_a_map_finds_to_differ_is_read_before_it_is_damage(ledger: Ledger) -> None:
+    store = ledger.store = Unsteady()
+    for key in ("a", "b", "c"):
+        store.put(key, key.encode())
+    inventory_and_checks(store, ledger.lake, "streamed")
+    store.answers = {"b": [b"not b"]}
+    later = datetime.now(UTC) + timedelta(hours=1)
+    found = told(ledger.folder, *(said(key, b"not " + key.encode()) for key in ("a", "b")), began=later)
+    look_again = partial(look_at_reported, SecondReader(store, 2), Allowance(10, 100))
+    first, second = ledger.kept(ledger.keep(found, written_at=later, look_again=look_again))
+    names = ("verdict", "checksum", "evidence", "reads")
+    assert [first[name] for name in names] == ["matched", sha256(b"a"), "streamed", 2]
+    assert [second[name] for name in names] == ["differs", sha256(b"not b"), "streamed", 2]
 
 
 def test_an_older_check_of_a_map_does_not_take_the_place_of_a_newer_one(ledger: Ledger) -> None:
