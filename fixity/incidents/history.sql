@@ -5,7 +5,10 @@
 CREATE OR REPLACE TEMP TABLE kept AS
 SELECT
     key, version_id, etag, last_modified, size, is_latest, checked_at,
-    algorithm, checksum, other_checksums, reads, expected, expected_algorithm, expected_from, verdict,
+    algorithm, checksum, other_checksums,
+    -- Of two reads that gave different bytes, only the second gave these.
+    CASE WHEN error_code = 'UnstableRead' THEN 1 ELSE reads END AS reads,
+    expected, expected_algorithm, expected_from, verdict,
     coalesce(
         status = 'succeeded' AND checksum IS NOT NULL AND checksum_type = 'FULL_OBJECT'
         AND evidence IN ('streamed', 's3_batch', 'step_functions'),
