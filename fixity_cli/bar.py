@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -25,12 +23,12 @@ from resources import ProgressResource
 
 
 class CommandLineProgress(ProgressResource):
-    """Shows what a run does, bucket by bucket, while it is `shown`."""
+    """Shows what a run does, bucket by bucket, while it is `shown`. Arguments: `quiet`, shows nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: bool = False) -> None:
         super().__init__()
-        # A descriptor of its own: while a step runs, Dagster captures what is written to stderr.
-        self._console = Console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w"))
+        self._quiet = quiet
+        self._console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -39,7 +37,7 @@ class CommandLineProgress(ProgressResource):
             TransferSpeedColumn(),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=quiet or not self._console.is_terminal,
         )
 
     @contextmanager
@@ -49,7 +47,7 @@ class CommandLineProgress(ProgressResource):
             yield self
 
     def _line(self, text: str) -> None:
-        if not self._console.is_terminal:
+        if not (self._quiet or self._console.is_terminal):
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def listing(self, context: dg.OpExecutionContext, bucket: str) -> Callable[[int], None]:

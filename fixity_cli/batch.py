@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fixity.humanize import seconds_text
+from fixity_cli.output import output
 from fixity_cli.shared import (
     STATUS_HELP,
     CatalogOption,
@@ -61,9 +62,10 @@ def request(
             stop_unless_done(ended)
             said = ended.metadata.get("checksum_job")
             if said:
-                typer.echo(f"{bucket}: job {said['job_id']}")
+                output.row(f"{bucket}: job {said['job_id']}", bucket=bucket, job=said["job_id"])
             else:
-                typer.echo(f"{bucket}: waits, because the account has the most active jobs that S3 allows")
+                text = f"{bucket}: waits, because the account has the most active jobs that S3 allows"
+                output.row(text, bucket=bucket, job=None)
 
 
 def _buckets(catalog: Catalog, name: str, keys: Path | None) -> list[str]:
@@ -72,7 +74,7 @@ def _buckets(catalog: Catalog, name: str, keys: Path | None) -> list[str]:
     by_s3 = [bucket for bucket in named if bucket in catalog.checked_by_s3]
     for bucket in named:
         if bucket not in by_s3:
-            typer.echo(f"{bucket}: has no `engine: s3_batch`; run `fixity checksums {bucket}`", err=True)
+            output.note(f"{bucket}: has no `engine: s3_batch`; run `fixity checksums {bucket}`")
     if not by_s3:
         raise typer.Exit(Exit.WRONG_USE)
     return by_s3
@@ -91,7 +93,9 @@ def jobs(catalog: CatalogOption = None) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
+        output.show("  ".join(cells).rstrip())
+    for row in rows[1:]:
+        output.row(**dict(zip((name.lower().replace(" ", "_") for name in rows[0]), row, strict=True)))
 
 
 def _rows(catalog: Catalog, lake: Lake, bucket: str) -> list[tuple[str, str, str, str, str, str]]:

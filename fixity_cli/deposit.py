@@ -9,8 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from fixity.buckets import Throttle, open_bucket
 from fixity.buckets.local import LocalReader
 from fixity.catalog import Catalog
@@ -19,6 +17,7 @@ from fixity.ingest.deposit import Deposit, NothingToVerify, Summary, verify_depo
 from fixity.lake import open_lake
 from fixity.lake.database import processors
 from fixity.lake.paths import deposit_report_file
+from fixity_cli.output import output
 
 if TYPE_CHECKING:
     from fixity.buckets.s3.attributes import Attributes
@@ -51,7 +50,7 @@ def run_deposit(
         nonlocal said_at
         if time.monotonic() - said_at >= _SAY_EVERY:
             said_at = time.monotonic()
-            typer.echo(f"{bucket}: {summary.files:,} files, {bytes_text(summary.bytes)}", err=True)
+            output.progress(f"{bucket}: {summary.files:,} files, {bytes_text(summary.bytes)}")
 
     with (
         lake.workspace() as workspace,

@@ -8,26 +8,58 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import typer
 from typer.core import TyperGroup
 
 from fixity.errors import WrongUsage, plain_words
-from fixity_cli.shared import Exit, end
+from fixity_cli.interrupts import interrupts
+from fixity_cli.options import with_common_options
+from fixity_cli.output import output
+from fixity_cli.shared import Exit
 
 
 class Verbs(TyperGroup):
-    """The verbs, each of which may raise any `FixityError`."""
+    """The verbs, each of which may raise any `FixityError`, and has the options that all have in common."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - typer's own settings
+        super().__init__(**settings)
+        with_common_options(self.commands)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer keeps the type of a context to itself
         """Run a verb. Ends the command at an error that can happen in use; raises every other."""
+        output.begin()
+        status = int(Exit.NOT_DONE)  # of an error that nobody foresaw: `main` prints it
         try:
-            return super().invoke(ctx)
-        except BrokenPipeError:  # whoever reads our output has enough: typer knows what to do
+            super().invoke(ctx)
+            status = Exit.VERIFIED
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or interrupts.received:
+                output.say_interrupted()
+                raise typer.Exit(Exit.INTERRUPTED) from None
+            status = _status(error)
+            if isinstance(error, Exception) and (text := _words(error)):
+                output.fail(text)
+                raise typer.Exit(status) from error
             raise
-        except Exception as error:
-            text = plain_words(error)
-            if text is None and type(error).__module__.startswith("sqlalchemy."):
-                home = os.environ.get("DAGSTER_HOME")
-                text = f"Dagster cannot keep its runs in {home}: {getattr(error, 'orig', error)}"
-            if text is None:
-                raise
-            end(Exit.WRONG_USE if isinstance(error, WrongUsage) else Exit.NOT_DONE, text)
+        finally:
+            output.end(status)
+
+
+def _words(error: Exception) -> str | None:
+    """The text of an error that can happen in use; None for all others."""
+    if isinstance(error, BrokenPipeError):  # whoever reads our output has enough: typer knows what to do
+        return None
+    text = plain_words(error)
+    if text is None and type(error).__module__.startswith("sqlalchemy."):
+        home = os.environ.get("DAGSTER_HOME")
+        text = f"Dagster cannot keep its runs in {home}: {getattr(error, 'orig', error)}"
+    return text
+
+
+def _status(error: BaseException) -> int:
+    if isinstance(error, typer.Exit):
+        return error.exit_code
+    if isinstance(error, typer.TyperException):  # typer prints it
+        output.add_error(error.format_message())
+        return error.exit_code
+    return Exit.WRONG_USE if isinstance(error, WrongUsage) else Exit.NOT_DONE

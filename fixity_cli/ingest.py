@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fixity_cli.output import output
 from fixity_cli.shared import (
     STATUS_HELP,
     BucketArgument,
@@ -80,6 +81,7 @@ def ingest(
     print_figures(
         f"Ingest report of {bucket} complete:",
         {name.capitalize().replace("_", " "): said[name] for name in counted.split()},
+        of=bucket,
     )
     say_csv(loaded, said["csv"], for_excel)
     stop_verified(ended)
@@ -155,8 +157,8 @@ def restore(
     stop_unless_done(ended)
     said = ended.metadata["restored"]
     states = ("waiting", "requested", "restored", "checked", "failed")
-    print_figures(f"Restore of {bucket}:", {state.capitalize(): said[state] for state in states})
-    typer.echo(f"Table: {said['table']}")
+    print_figures(f"Restore of {bucket}:", {state.capitalize(): said[state] for state in states}, of=bucket)
+    output.place("Table", said["table"])
     stop_verified(ended)
 
 
@@ -192,6 +194,7 @@ def deposit(
             "Failed": summary.failed,
             "Not local": summary.not_local,
         },
+        of=target,
     )
     say_csv(loaded, report, for_excel)
     raise typer.Exit(Exit.VERIFIED if summary.verified == summary.files else Exit.NOT_VERIFIED)

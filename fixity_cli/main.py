@@ -12,6 +12,8 @@ import typer
 from fixity.errors import bug_text
 from fixity_cli import batch, dev, incidents, ingest, map_results, premis, repair, rolling, sql, verify
 from fixity_cli.failures import Verbs
+from fixity_cli.interrupts import interrupts
+from fixity_cli.output import output
 from fixity_cli.shared import STATUS_HELP, Exit
 
 app = typer.Typer(
@@ -50,10 +52,12 @@ def main() -> None:
     except ImportError as error:
         typer.echo(str(error), err=True)
         sys.exit(Exit.WRONG_USE)
+    interrupts.listen(output.say_interrupted)
     try:
         app()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except SystemExit:
+        interrupts.end_if_received()
+        raise
     except Exception as error:
         # Status 1 would say that damage was found.
         typer.echo(bug_text(f"{type(error).__name__}: {error}", traceback.format_exc()), err=True)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from fixity_cli.output import output
 from fixity_cli.shared import STATUS_HELP, load
 
 verbs = typer.Typer()
@@ -44,4 +45,4 @@ def map_results(
     named = catalog is not None or os.environ.get(ENVIRONMENT) or Path(FILE_NAME).is_file()
     loaded = load(catalog) if named else None
     gathered = gather_at(manifest, loaded, on_failed)
-    typer.echo(json.dumps(gathered.message))
+    output.row(json.dumps(gathered.message), **gathered.message)

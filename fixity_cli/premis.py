@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fixity_cli.output import output
 from fixity_cli.shared import STATUS_HELP, BucketArgument, CatalogOption, Exit, end, load_bucket
 
 verbs = typer.Typer()
@@ -38,5 +39,5 @@ def premis(
     if first and first.tzinfo is None:
         first = first.replace(tzinfo=UTC)
     out = sys.stdout.buffer
-    print_events(open_lake(loaded), wanted, out, Choice(key, first), lambda text: typer.echo(text, err=True))
+    print_events(open_lake(loaded), wanted, out, Choice(key, first), output.warn)
     out.flush()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-import typer
-
 from fixity.buckets import DEFAULT_CONCURRENCY, ObjectError
 from fixity.buckets.s3.attributes import Attributes, open_attributes
 from fixity.catalog import Catalog
@@ -14,6 +12,7 @@ from fixity.ingest.restore.archives import Archive, archive_of, estimate, tier_f
 from fixity.ingest.restore.objects import Archived, archived_of
 from fixity.lake import open_lake
 from fixity.ledger.inventory import newest_inventory
+from fixity_cli.output import output
 
 
 def say_estimate(catalog: Catalog, bucket: str) -> None:
@@ -34,24 +33,31 @@ def say_estimate(catalog: Catalog, bucket: str) -> None:
     for archive in dict.fromkeys(archive for archive, _ in found):
         part = estimate([each for each in found if each[0] == archive], entry.restore)
         tier, said = tier_for(archive, entry.restore.tier)
-        typer.echo(
-            f"{archive}: {part.objects:,} objects, {bytes_text(part.size)}, {tier}, {_dollars(part.total)}"
+        text = f"{archive}: {part.objects:,} objects, {bytes_text(part.size)}, {tier}, {_dollars(part.total)}"
+        output.row(
+            f"{text}\n    {said}" if said else text,
+            archive=archive,
+            objects=part.objects,
+            size=part.size,
+            tier=tier,
+            dollars=round(part.total, 2),
         )
-        if said:
-            typer.echo(f"    {said}")
     unknown = [(row, said) for said, row in zip(answers, rows, strict=True) if isinstance(said, ObjectError)]
     if unknown:
         row, error = unknown[0]
-        typer.echo(
+        output.row(
             f"Not in the estimate, because their storage tier is unknown: {len(unknown):,} objects, "
-            f"{bytes_text(sum(row.size for row, _ in unknown))} ({printable(f'{row.key}: {error}')})"
+            f"{bytes_text(sum(row.size for row, _ in unknown))} ({printable(f'{row.key}: {error}')})",
+            archive=None,
+            objects=len(unknown),
+            size=sum(row.size for row, _ in unknown),
         )
     whole = estimate(found, entry.restore)
-    typer.echo(
+    output.show(
         f"Archived in {bucket}: {whole.objects:,} objects, {bytes_text(whole.size)}, "
         f"{bytes_text(entry.restore.at_once)} at a time"
     )
-    typer.echo(
+    output.show(
         f"Estimate: {_dollars(whole.total)} (retrieval {_dollars(whole.retrieval)}, "
         f"requests {_dollars(whole.requests)}, copies for {entry.restore.days} days "
         f"{_dollars(whole.copies)}; list prices of us-east-1, without reading and transfer)"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from fixity.humanize import printable
+from fixity_cli.output import output
 from fixity_cli.shared import (
     STATUS_HELP,
     BucketArgument,
@@ -63,7 +64,7 @@ def due(
     run_id = str(uuid.uuid4())
     covered = bucket_coverage(lake, wanted, run_id)
     for text in covered.ledger:
-        typer.echo(text, err=True)
+        output.warn(text)
     with lake.workspace() as workspace:
         snapshot = ready(lake, bucket, settings_of(wanted), run_id)
         alive = [each for each in leases(lake, bucket) if each.is_alive(utc_now())]
@@ -71,15 +72,16 @@ def due(
         rows = due_now(lake, snapshot, taken, utc_now(), Limits(items or wanted.batch_items), workspace)
     for row in rows.to_pylist():
         since = f"{row['verified_at']:%Y-%m-%d %H:%M} UTC" if row["verified_at"] else "never"
-        typer.echo(f"{since:<22}{bytes_text(row['size']):>10}  {printable(row['key'], 5000)}")
+        text = f"{since:<22}{bytes_text(row['size']):>10}  {printable(row['key'], 5000)}"
+        output.row(text, **{name: row[name] for name in ("key", "version_id", "size", "verified_at")})
     text = (
         f"{covered.due + covered.never:,} of {covered.objects:,} objects are past their term or never checked"
     )
-    typer.echo(f"{text}; the next {rows.num_rows:,} to check are listed above", err=True)
+    output.note(f"{text}; the next {rows.num_rows:,} to check are listed above")
     if covered.archived:
-        typer.echo(f"left out: {covered.archived:,} archived (GLACIER, DEEP_ARCHIVE)", err=True)
+        output.note(f"left out: {covered.archived:,} archived (GLACIER, DEEP_ARCHIVE)")
     if alive:
-        typer.echo(f"left out: objects that the run {alive[0].run_id} is checking", err=True)
+        output.note(f"left out: objects that the run {alive[0].run_id} is checking")
 
 
 @verbs.command("roll", epilog=STATUS_HELP)
@@ -133,11 +135,12 @@ def _roll(
             "Bytes read": said["bytes_read"],
         },
         said["reasons"],
+        of=bucket,
     )
     if said["cut_short"] != "-":
-        typer.echo(f"The batch ended early: {said['cut_short']}")
+        output.place("The batch ended early", said["cut_short"])
     if said["dagster/row_count"]:
-        typer.echo(f"Table: {said['table']}")
+        output.place("Table", said["table"])
     _say_lost(open_lake(loaded), settings)
     if not ended.success:
         say_red(ended)
@@ -164,8 +167,9 @@ def _say_lost(lake: Lake, bucket: Bucket) -> None:
         damaged = f", known to be damaged since {row['damaged_at']}" if row["damaged_at"] else ""
         text = f"lost: {row['key']}{version} of {bucket.name}: last seen {row['last_seen']}, {right}{damaged}"
         typer.echo(printable(text, 2000), err=True)
+        output.add("lost", bucket=bucket.name, **row)
     if lost.num_rows > _SHOWN:
-        typer.echo(f"… and {lost.num_rows - _SHOWN:,} more lost objects of {bucket.name}", err=True)
+        output.note(f"… and {lost.num_rows - _SHOWN:,} more lost objects of {bucket.name}")
 
 
 @verbs.command(epilog=STATUS_HELP)
@@ -187,7 +191,7 @@ def coverage(catalog: CatalogOption = None) -> None:
         try:
             row = bucket_coverage(lake, bucket, str(uuid.uuid4()))
         except TableMissing as error:
-            typer.echo(str(error), err=True)
+            output.fail(str(error))
             wrong = True
             continue
         wrong = wrong or not row.is_right
@@ -203,19 +207,16 @@ def coverage(catalog: CatalogOption = None) -> None:
                 "Damaged": row.damaged,
                 "Lost": row.lost,
                 "Archived": row.archived,
+                "Oldest check": row.oldest or "-",
+                "Past and never": "rate not known yet"
+                if row.days_to_go is None
+                else f"done in {row.days_to_go:.1f} days at this rate",
+                **({"SILENT": row.silence} if row.silence else {}),
             },
+            of=bucket.name,
         )
-        typer.echo(f"        Oldest check:       {row.oldest or '-'}")
-        pace = (
-            "rate not known yet"
-            if row.days_to_go is None
-            else f"done in {row.days_to_go:.1f} days at this rate"
-        )
-        typer.echo(f"        Past and never:     {pace}")
-        if row.silence:
-            typer.echo(f"        SILENT:             {row.silence}")
         for said in row.ledger:
-            typer.echo(said, err=True)
+            output.fail(said)
         say_damaged(damage_rows(bucket.name, row.damage))
         _say_lost(lake, bucket)
     raise typer.Exit(Exit.NOT_VERIFIED if wrong else Exit.VERIFIED)

@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
-import typer
 
 from fixity.catalog import Catalog
 from fixity.errors import bug_text
 from fixity_assets.definitions import build_definitions
 from fixity_cli.bar import CommandLineProgress
 from fixity_cli.instance import prepare_home
+from fixity_cli.interrupts import interrupts
+from fixity_cli.output import output
+from jobs import names
 from jobs.names import WRONG_USAGE
+
+_NO_COMPUTE_LOGS = {
+    "module": "dagster._core.storage.noop_compute_log_manager",
+    "class": "NoOpComputeLogManager",
+}
+_OVER = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED)
+_PARTS_ARE_KEPT = (
+    "what was read of {partition} is kept in parts; to go on after the last one, re-execute the run {run_id} "
+    "from failure in the UI (fixity dev)"
+)
+_KEPT = {
+    names.INVENTORY_JOB: "nothing was changed; to list {partition}, type the command again",
+    names.CHECKSUMS_JOB: _PARTS_ARE_KEPT,
+    names.INGEST_BUCKET_JOB: _PARTS_ARE_KEPT,
+    names.INGEST_SELECTED_JOB: _PARTS_ARE_KEPT,
+    names.REPORT_JOB: "the checks of both buckets are kept; to compare them, type fixity report {partition}",
+    names.ROLL_JOB: "the checks that were made of {partition} are kept; to go on, type the command again",
+    names.REQUEST_JOB: "requests that were made are kept (see fixity jobs); to go on, type the command again",
+    names.RESTORE_JOB: "restores that were requested go on; to request the others, type the command again",
+}
+"""What is kept of an interrupted run, and how to go on, by its job."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +82,26 @@ class Runner:
 
         What is odd about a bucket's listing is printed on stderr.
         """
-        result = self._definitions.resolve_job_def(job).execute_in_process(
-            instance=self._instance,
-            partition_key=partition,
-            tags=tags,
-            raise_on_error=False,
-            run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": self._log_level}}}},
-        )
+        run_id = str(uuid.uuid4())
+        output.interrupted = _KEPT.get(job, output.interrupted).format(partition=partition, run_id=run_id)
+        with self._canceled_when_interrupted(run_id):
+            result = self._definitions.resolve_job_def(job).execute_in_process(
+                instance=self._instance,
+                partition_key=partition,
+                tags=tags,
+                raise_on_error=False,
+                run_config={
+                    **(config or {}),
+                    "loggers": {"console": {"config": {"log_level": self._log_level}}},
+                },
+                run_id=run_id,
+            )
+        output.interrupted = f"the results of {partition} are kept; to go on, type the command again"
+        output.add("runs", job=job, partition=partition, run_id=run_id, success=result.success)
         failures = result.filter_events(lambda event: event.is_step_failure)
         metadata = _metadata(result)
         for note in metadata.get("inventory", {}).get("notes", ()):
-            typer.echo(f"warning: {partition}: {note}", err=True)
+            output.warn(f"{partition}: {note}")
         return Ended(
             run_id=result.run_id,
             success=result.success,
@@ -86,6 +120,34 @@ class Runner:
             ),
             damaged=_damaged(result),
         )
+
+    @contextmanager
+    def _canceled_when_interrupted(self, run_id: str) -> Iterator[None]:
+        """Cancel a run at Ctrl-C and SIGTERM. Raises KeyboardInterrupt.
+
+        Dagster would retry the interrupted step, or call the run failed.
+        """
+        canceling = threading.RLock()  # its event comes back to `leave`
+
+        def cancel() -> None:
+            with canceling:
+                run = self._instance.get_run_by_id(run_id)
+                if run is not None and run.status not in _OVER:
+                    self._instance.report_run_canceled(run, "The command was interrupted.")
+
+        def leave(_: dg.EventLogEntry) -> None:
+            if interrupts.received and threading.current_thread() is threading.main_thread():
+                cancel()
+                raise KeyboardInterrupt
+
+        interrupts.cancel = cancel
+        self._instance.add_event_listener(run_id, leave)
+        try:
+            yield
+        finally:
+            if interrupts.received:
+                cancel()
+                raise KeyboardInterrupt
 
 
 def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
@@ -129,7 +191,10 @@ def _error(event: dg.DagsterEvent) -> str:
 @contextmanager
 def runner(catalog: Catalog, verbose: bool) -> Iterator[Runner]:
     """A runner over the instance, with progress on the terminal for the length of the block."""
-    prepare_home(catalog.file)
-    with dg.DagsterInstance.get() as instance, CommandLineProgress().shown() as progress:
+    home = prepare_home(catalog.file)
+    # The public way to override a setting. To keep the output of a run, Dagster starts four processes, which
+    # Ctrl-C would reach too.
+    instance_of_home = dg.DagsterInstance.local_temp(str(home), {"compute_logs": _NO_COMPUTE_LOGS})
+    with instance_of_home as instance, CommandLineProgress(output.quiet).shown() as progress:
         definitions = build_definitions(catalog, {"progress": progress}, "in_process")
         yield Runner(definitions, instance, "INFO" if verbose else "CRITICAL")

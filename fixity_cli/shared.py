@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
 
-from fixity.humanize import printable, printable_lines, reasons_text
+from fixity.humanize import printable
+from fixity_cli.output import output
 
 if TYPE_CHECKING:
     from fixity.catalog import Bucket, Catalog
@@ -27,6 +28,7 @@ class Exit(IntEnum):
     NOT_VERIFIED = 1
     WRONG_USE = 2
     NOT_DONE = 3
+    INTERRUPTED = 130
 
 
 STATUS_HELP = (
@@ -74,7 +76,7 @@ def load(file: Path | None) -> Catalog:
     loaded = load_catalog(file)
     for pair in loaded.pairs.values():
         for caution in loaded.cautions(pair):
-            typer.echo(f"warning: pairs.{pair.name}: {caution}", err=True)
+            output.warn(f"pairs.{pair.name}: {caution}")
     return loaded
 
 
@@ -95,11 +97,14 @@ def known(name: str, names: Iterable[str], kind: str) -> None:
     end(Exit.WRONG_USE, f"the catalog has no {kind} '{name}'.{hint} It has: {', '.join(names) or 'none'}")
 
 
-def print_figures(title: str, figures: Mapping[str, object], reasons: dict[str, int] | None = None) -> None:
-    """Print counts below a title, in columns, and why objects were not read, if any."""
-    typer.echo(title)
-    for name, value in {**figures, **({"Reasons": reasons_text(reasons)} if reasons else {})}.items():
-        typer.echo(f"        {name + ':':<20}{value}")
+def print_figures(
+    title: str, figures: Mapping[str, object], reasons: dict[str, int] | None = None, of: str = ""
+) -> None:
+    """Print counts below a title, in columns, and why objects were not read, if any.
+
+    Arguments: `of`, the name of what was counted, for `--json`.
+    """
+    output.figures(title, of, figures, reasons or {})
 
 
 def say_csv(catalog: Catalog, place: str, for_excel: Path | None) -> None:
@@ -110,7 +115,7 @@ def say_csv(catalog: Catalog, place: str, for_excel: Path | None) -> None:
     from fixity.lake import LakeError, open_lake
     from fixity.lake.csv_files import read_rows
 
-    typer.echo(f"CSV: {place}")
+    output.place("CSV", place)
     if for_excel is None:
         return
     lake = open_lake(catalog)
@@ -139,42 +144,38 @@ def write_for_excel(rows: Iterable[Iterable[object]], file: Path) -> None:
         lines = write_for_spreadsheet(file, rows)
     except OSError as error:
         end(Exit.NOT_DONE, f"{file} cannot be written: {error.strerror}")
-    typer.echo(f"For a spreadsheet: {file}")
+    output.place("For a spreadsheet", file)
     if lines > SPREADSHEET_LINES:
-        typer.echo(
-            f"warning: {file} has {lines:,} lines, but Excel shows only {SPREADSHEET_LINES:,} of them",
-            err=True,
-        )
+        output.warn(f"{file} has {lines:,} lines, but Excel shows only {SPREADSHEET_LINES:,} of them")
 
 
 def say_errors(ended: Ended) -> None:
     """Print a run's errors on stderr."""
     for error in ended.errors:
-        typer.echo(printable_lines(error), err=True)
+        output.fail(error)
     if not ended.success:
-        typer.echo(
-            f"run {ended.run_id} failed; to continue it, re-execute it from failure in the UI", err=True
-        )
+        output.note(f"run {ended.run_id} failed; to continue it, re-execute it from failure in the UI")
 
 
 def say_red(*runs: Ended) -> None:
     """Print the red checks of runs on stderr, and the damaged objects with when they were last right."""
     for check in dict.fromkeys(check for ended in runs for check in ended.failed_checks):
-        typer.echo(f"red: {printable(check, 2000)}", err=True)
+        output.red(check)
     say_damaged(row for ended in runs for row in ended.damaged)
 
 
 def say_damaged(rows: Iterable[Mapping[str, object]]) -> None:
     """Print damaged objects on stderr, each once, with when they were last right."""
-    told = []
+    told = {}
     for row in rows:
         version = f" ({row['version_id']})" if row["version_id"] else ""
         last = f"last right {row['good_at']}" if row["good_at"] else "never right before"
-        told.append(
+        told[
             f"damaged: {row['key']}{version} of {row['bucket']}: {last}, wrong since {row['damaged_at']}"
-        )
-    for line in dict.fromkeys(told):
+        ] = row
+    for line, row in told.items():
         typer.echo(printable(line, 2000), err=True)
+        output.add("damaged", **row)
 
 
 def stop_unless_done(ended: Ended) -> None:
@@ -197,5 +198,5 @@ def stop(ended: Ended) -> NoReturn:
 
 def end(status: Exit, message: str) -> NoReturn:
     """End the command with a message on stderr."""
-    typer.echo(printable_lines(message), err=True)
+    output.fail(message)
     raise typer.Exit(status)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fixity.errors import WrongUsage
+from fixity_cli.output import output
 from fixity_cli.shared import (
     STATUS_HELP,
     CatalogOption,
@@ -52,7 +53,7 @@ def sql(
     from fixity.reports.query import exploring
 
     loaded = load(catalog)
-    with exploring(loaded, open_lake(loaded), _log, unrestricted) as explorer:
+    with exploring(loaded, open_lake(loaded), output.warn, unrestricted) as explorer:
         try:
             _answer(explorer, statement, for_excel)
         except duckdb.Error as error:
@@ -74,7 +75,7 @@ def shell(unrestricted: UnrestrictedOption = False, catalog: CatalogOption = Non
     terminal = sys.stdin.isatty()
     if terminal:
         typer.echo(f"{_VIEWS} End a statement with ';'. Leave with Ctrl-D.")
-    with exploring(loaded, open_lake(loaded), _log, unrestricted) as explorer:
+    with exploring(loaded, open_lake(loaded), output.warn, unrestricted) as explorer:
         statement = ""
         while True:
             try:
@@ -86,12 +87,8 @@ def shell(unrestricted: UnrestrictedOption = False, catalog: CatalogOption = Non
             try:
                 _answer(explorer, statement)
             except (duckdb.Error, WrongUsage) as error:
-                _log(str(error))
+                typer.echo(str(error), err=True)
             statement = ""
-
-
-def _log(text: str) -> None:
-    typer.echo(text, err=True)
 
 
 def _answer(explorer: Explorer, statement: str, for_excel: Path | None = None) -> None:
@@ -100,11 +97,15 @@ def _answer(explorer: Explorer, statement: str, for_excel: Path | None = None) -
     relation = explorer.ask(statement)
     if relation is None:
         return
-    if sys.stdout.isatty() and for_excel is None:
+    if sys.stdout.isatty() and for_excel is None and not output.as_json:
         relation.show(max_rows=100)
         return
-    rows = chain([relation.columns], chain.from_iterable(iter(lambda: relation.fetchmany(10_000), [])))
+    found = chain.from_iterable(iter(lambda: relation.fetchmany(10_000), []))
+    rows = chain([relation.columns], found)
     if for_excel is not None:
         write_for_excel(rows, for_excel)
+    elif output.as_json:
+        for row in found:
+            output.row(**dict(zip(relation.columns, row, strict=True)))
     else:
         sys.stdout.writelines(map(csv_line, rows))

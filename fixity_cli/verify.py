@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from fixity.humanize import reasons_text
+from fixity_cli.output import output
 from fixity_cli.shared import (
     STATUS_HELP,
     BucketArgument,
@@ -75,8 +76,9 @@ def checksums(bucket: BucketArgument, catalog: CatalogOption = None, verbose: Ve
             "Bytes read": said["bytes_read"],
         },
         said["reasons"],
+        of=bucket,
     )
-    typer.echo(f"Table: {said['table']}")
+    output.place("Table", said["table"])
     stop_verified(ended)
 
 
@@ -90,8 +92,9 @@ def inventory(bucket: BucketArgument, catalog: CatalogOption = None, verbose: Ve
     print_figures(
         f"Inventory of {bucket} complete:",
         {"Objects": said["dagster/row_count"], "Bytes": said["bytes"], "Excluded": said["excluded"]},
+        of=bucket,
     )
-    typer.echo(f"Table: {said['table']}")
+    output.place("Table", said["table"])
     stop_verified(ended)
 
 
@@ -99,12 +102,15 @@ def inventory(bucket: BucketArgument, catalog: CatalogOption = None, verbose: Ve
 def catalog_check(catalog: CatalogOption = None) -> None:
     """Print the catalog's buckets and pairs, or everything that is wrong with it."""
     loaded = load(catalog)
-    typer.echo(f"{loaded.file}: {len(loaded.buckets)} buckets, {len(loaded.pairs)} pairs")
-    typer.echo(f"lake: {loaded.lake}")
+    output.show(f"{loaded.file}: {len(loaded.buckets)} buckets, {len(loaded.pairs)} pairs")
+    output.show(f"lake: {loaded.lake}")
     for bucket in loaded.buckets.values():
-        typer.echo(f"bucket {bucket.name}: {loaded.place_of(bucket)}, {bucket.algorithm}")
+        place = loaded.place_of(bucket)
+        text = f"bucket {bucket.name}: {place}, {bucket.algorithm}"
+        output.row(text, bucket=bucket.name, place=place, algorithm=bucket.algorithm)
     for pair in loaded.pairs.values():
-        typer.echo(f"pair {pair.name}: {pair.source} -> {pair.replica}, by {pair.match}")
+        text = f"pair {pair.name}: {pair.source} -> {pair.replica}, by {pair.match}"
+        output.row(text, pair=pair.name, source=pair.source, replica=pair.replica, match=pair.match)
 
 
 def _ran(job: str, bucket: str, catalog: Path | None, verbose: bool) -> Ended:
@@ -120,7 +126,7 @@ def _ran(job: str, bucket: str, catalog: Path | None, verbose: bool) -> Ended:
 
 def _compare(pair: str, for_excel: Path | None, catalog: Path | None, verbose: bool, read: bool) -> NoReturn:
     """Compare a pair, print the report and all red checks. Arguments: `read`, whether to check it first."""
-    from fixity.reports import Counts, summary_text
+    from fixity.reports import Counts, stats, summary_text
     from fixity_cli.runs import runner
     from jobs.names import CHECKSUMS_JOB, REPORT_JOB
 
@@ -138,8 +144,10 @@ def _compare(pair: str, for_excel: Path | None, catalog: Path | None, verbose: b
         reported = runs.run(REPORT_JOB, pair)
     stop_unless_done(reported)
     said = reported.metadata["fixity_report"]
-    typer.echo(summary_text(Counts.from_stats(said)))
+    counts = Counts.from_stats(said)
+    output.say(summary_text(counts))
     if said["reasons"]:
-        typer.echo(f"        {'Reasons:':<20}{reasons_text(said['reasons'])}")
+        output.say(f"        {'Reasons:':<20}{reasons_text(said['reasons'])}")
+    output.add("results", of=pair, **stats(counts), reasons=said["reasons"])
     say_csv(loaded, said["csv"], for_excel)
     stop_verified(*sides, reported)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from fixity.lake.base import Lake, LakeError, LakeFile, naming_what_is_full
 from fixity.lake.paths import records_folder
+from fixity.lake.temporary import TemporaryFolder
 
 
 class LocalLake(Lake):
@@ -119,7 +119,7 @@ class LocalLake(Lake):
         scratch = self._root / "scratch"
         try:
             self._make(scratch)
-            directory = tempfile.TemporaryDirectory(prefix="work-", dir=scratch)
+            directory = TemporaryFolder("work-", scratch)
         except OSError as error:
             raise LakeError(f"the lake {self._root} cannot be written: {error.strerror}") from error
         with directory as path, naming_what_is_full(path):

@@ -6,7 +6,6 @@ What both kinds of lake share does not belong here; it is in `base`.
 from __future__ import annotations
 
 import filecmp
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from fixity.catalog import Store
 from fixity.catalog.clients import s3_client
 from fixity.lake.base import Lake, LakeError, LakeFile, naming_what_is_full
+from fixity.lake.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
@@ -111,7 +111,7 @@ class S3Lake(Lake):
     @contextmanager
     def workspace(self) -> Iterator[Path]:
         """See Lake. A temporary directory (set TMPDIR to choose where)."""
-        with tempfile.TemporaryDirectory(prefix="fixity-") as path, naming_what_is_full(path):
+        with TemporaryFolder("fixity-") as path, naming_what_is_full(path):
             yield Path(path)
 
     @contextmanager
