@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from fixity.humanize import printable
+from fixity_cli.output import output
 from fixity_cli.shared import STATUS_HELP, CatalogOption, Exit, end, known, load, print_figures, say_errors
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ ByOption = Annotated[
 def incidents(
     only_open: Annotated[bool, typer.Option("--open", help="Only those that are not over.")] = False,
     bucket: Annotated[str | None, typer.Option("--bucket", help="Only those of this bucket.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     catalog: CatalogOption = None,
 ) -> None:
     """List what was found wrong: each incident with its state. Status 1 if any of these is not over."""
@@ -64,17 +63,13 @@ def incidents(
         for each in incidents_now(open_lake(loaded))
         if not (only_open and each.is_over) and (bucket is None or bucket in _buckets(loaded, each))
     ]
-    summaries = [summary(each) for each in listed]
-    if as_json:
-        typer.echo(json.dumps(summaries, indent=2, default=_as_text))
-    else:
-        for each, said in zip(listed, summaries, strict=True):
-            line = f"{each.id:<18} {each.state:<10}{what(each)}; {said['diagnosis']}; last: {each.last_event}"
-            typer.echo(printable(line, 2000))
-            if said["note"]:
-                typer.echo(printable(f"        {said['note']}", 2000))
-        if not listed:
-            typer.echo("no incidents")
+    for each in listed:
+        said = summary(each)
+        line = f"{each.id:<18} {each.state:<10}{what(each)}; {said['diagnosis']}; last: {each.last_event}"
+        lines = [line, *([f"        {said['note']}"] if said["note"] else [])]
+        output.row("\n".join(printable(line, 2000) for line in lines), **said)
+    if not listed:
+        output.say("no incidents")
     raise typer.Exit(_status(listed))
 
 
@@ -96,15 +91,24 @@ def show(incident_id: IdArgument, catalog: CatalogOption = None) -> None:
             "Objects": f"{len(incident.objects):,}",
             "To do": printable(note(incident), 2000) or "-",
         },
+        of=incident.id,
     )
     for each in incident.objects[:_SHOWN]:
         version = f" ({each.version_id})" if each.version_id else ""
         place = each.bucket or f"the pair {each.pair}"
         facts = [each.state, each.diagnosis, each.rests_on, each.detail]
         line = f"{each.key}{version} of {place}: {'; '.join(filter(None, facts))}"
-        typer.echo(printable(line, 2000))
+        output.row(
+            printable(line, 2000),
+            key=each.key,
+            version_id=each.version_id,
+            bucket=each.bucket,
+            pair=each.pair,
+            state=each.state,
+            diagnosis=each.diagnosis,
+        )
     if len(incident.objects) > _SHOWN:
-        typer.echo(
+        output.note(
             f"… and {len(incident.objects) - _SHOWN:,} more; `fixity sql` has them all, as `incidents`"
         )
     _print_history(incident)
@@ -138,7 +142,8 @@ def _end(event: str, incident_id: str, reason: str, by: str | None, catalog: Pat
 
     loaded = load(catalog)
     incident = end_by_person(open_lake(loaded), incident_id, event, by or _user(), reason)
-    typer.echo(f"{incident.id} is {event}")
+    output.say(f"{incident.id} is {event}")
+    output.row(incident=incident.id, event=event)
     with runner(loaded, verbose=False) as runs:  # so that the UI says the same
         ended = [runs.run(INCIDENTS_JOB, bucket) for bucket in _buckets(loaded, incident)]
     for each in ended:
@@ -179,7 +184,7 @@ def _print_history(incident: Incident) -> None:
     )
     for (at, event, who, reason), count in moments.items():
         objects = f" {count:,} objects" if count > 1 else ""
-        typer.echo(
+        output.show(
             printable(f"{_time(at)}  {event}{objects} by {who}{f': {reason}' if reason else ''}", 2000)
         )
 
@@ -190,7 +195,3 @@ def _status(incidents: list[Incident]) -> Exit:
 
 def _time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _as_text(moment: datetime) -> str:
-    return moment.isoformat()

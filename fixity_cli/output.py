@@ -122,9 +122,10 @@ class Output:
             self._last_result()["reasons"] = dict(reasons)
 
     def _last_result(self) -> dict[str, Any]:
-        if not self._document["results"]:
+        results: list[dict[str, Any]] = self._document["results"]
+        if not results:
             self.add("results")
-        return self._document["results"][-1]
+        return results[-1]
 
     def say_interrupted(self) -> None:
         """Say that the command was interrupted, once, and print the document."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -144,10 +145,10 @@ def _compare(pair: str, for_excel: Path | None, catalog: Path | None, verbose: b
         reported = runs.run(REPORT_JOB, pair)
     stop_unless_done(reported)
     said = reported.metadata["fixity_report"]
-    counts = Counts.from_stats(said)
+    counts = replace(Counts.from_stats(said), rows=said["dagster/row_count"])
     output.say(summary_text(counts))
     if said["reasons"]:
         output.say(f"        {'Reasons:':<20}{reasons_text(said['reasons'])}")
-    output.add("results", of=pair, **stats(counts), reasons=said["reasons"])
+    output.add("results", of=pair, **stats(counts), rows=counts.rows, reasons=said["reasons"])
     say_csv(loaded, said["csv"], for_excel)
     stop_verified(*sides, reported)

@@ -10,6 +10,7 @@ from fixity.reports.counts import Counts
 def summary_text(counts: Counts) -> str:
     """The summary as DuraCloud prints it, then our own lines, if they are not 0.
 
+    The last one says how many rows the report has, if these are not the objects of the source.
     There is no line end after the last line.
     """
     always = {
@@ -26,7 +27,10 @@ def summary_text(counts: Counts) -> str:
         "Not checked": counts.not_checked,
         "Pending": counts.pending,
     }
-    shown = always | {name: count for name, count in not_zero.items() if count}
+    shown: dict[str, object] = always | {name: count for name, count in not_zero.items() if count}
+    only_in_replica = counts.rows - counts.total_objects
+    if only_in_replica > 0:
+        shown["Rows"] = f"{counts.rows} ({only_in_replica} only in the replica)"
     return "\n".join(
         ["Checksum report complete:", *(f"        {name + ':':<20}{count}" for name, count in shown.items())]
     )

@@ -46,7 +46,7 @@ def test_incidents_are_listed_for_people_and_as_json_and_the_status_says_whether
     assert both.exit_code == 1 and [line.split()[0] for line in both.stdout.splitlines()] == [first, second]
     assert "1 object of b, opened 20" in both.stdout
     of_b = run(lake, "incidents", "--bucket", "b", "--json")
-    (said,) = json.loads(of_b.stdout)
+    (said,) = json.loads(of_b.stdout)["rows"]
     assert of_b.exit_code == 1 and (said["incident"], said["state"], said["buckets"]) == (second, "open", "b")
     shown = run(lake, "incident", first)
     assert shown.exit_code == 1 and "k\\x1b[31m of a: open; never right before" in shown.stdout

@@ -24,10 +24,11 @@ def test_the_summary_of_a_clean_pair_is_duraclouds() -> None:
 
 def test_the_summary_has_further_lines_only_for_what_there_is() -> None:
     counts = Counts(1, 2, 3, 4, 5, 6, 7, incomparable=8, not_checked=0, pending=1234567, rows=9)
-    assert summary_text(counts).splitlines()[-3:] == [
+    assert summary_text(counts).splitlines()[-4:] == [
         "        Failed replication: 7",
         "        Not comparable:     8",
         "        Pending:            1234567",
+        "        Rows:               9 (8 only in the replica)",
     ]
     assert "        Not checked:        1" in summary_text(replace(counts, not_checked=1)).splitlines()
 

@@ -1,0 +1,120 @@
+"""The verb `fixity explain`: what a word of the platform means, and what to do about it.
+
+The meanings are gathered from where the words are defined; what to do is in `words.yaml`, as are the codes of
+errors. Deciding which word is said does not belong here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fixity_cli.output import output
+from fixity_cli.shared import STATUS_HELP, Exit, end
+
+verbs = typer.Typer()
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word that the platform says. kind: where it says it. to_do: what a person does about it."""
+
+    word: str
+    kind: str
+    means: str
+    to_do: str
+
+
+@verbs.command(epilog=STATUS_HELP)
+def explain(
+    word: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[WORD]",
+            help="A status, a verdict, an asset check, a diagnosis or an error code, such as mismatch. "
+            "Default: all of them.",
+        ),
+    ] = None,
+) -> None:
+    """Explain a word that fixity says: what it means, and what to do."""
+    explained = list(words())
+    if word is not None:
+        explained = [each for each in explained if each.word.lower() == word.lower()] or _unknown(word)
+    told = ""
+    for each in explained:
+        if each.word != told:
+            output.show(each.word)
+            told = each.word
+        output.row(f"    {each.kind}: {each.means}.\n    To do: {each.to_do}", **vars(each))
+
+
+def words() -> Iterator[Word]:
+    """All words that the platform itself says. A store's own error codes are not among them."""
+    from fixity.incidents.diagnosis import DIAGNOSES
+    from fixity.reports.columns import STATUSES
+
+    known = _known()
+    kinds: list[tuple[str, dict[str, str]]] = [
+        ("status in a pair's report", STATUSES),
+        ("diagnosis of an incident", DIAGNOSES),
+        ("status of a check", known["check_statuses"]),
+        ("verdict on a check", known["verdicts"]),
+        ("result in an ingest report", known["ingest_results"]),
+        ("state of an incident", known["incident_states"]),
+        ("state of a restore", known["restore_states"]),
+        *((f"check of {asset}", claims) for asset, claims in _checks().items()),
+    ]
+    for kind, meanings in kinds:
+        for word, means in meanings.items():
+            yield Word(word, kind, means.rstrip("."), known["to_do"][word])
+    for word, code in known["error_codes"].items():
+        yield Word(word, "error code", code["means"], code["to_do"])
+
+
+@cache
+def _known() -> dict[str, Any]:
+    import yaml
+
+    known: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("words.yaml").read_text(encoding="utf-8"))
+    return known
+
+
+def _checks() -> dict[str, dict[str, str]]:
+    """What each asset check claims, by asset. All assets have them, so any catalog will do."""
+    import dagster as dg
+
+    from fixity.catalog import Catalog
+    from fixity_assets.definitions import build_definitions
+
+    folder = Path.cwd()
+    catalog = Catalog.model_validate(
+        {
+            "file": folder / "fixity.yaml",
+            "lake": "lake",
+            "buckets": {"a": {"path": "a"}, "b": {"path": "b"}},
+            "pairs": {"a": {"replica": "b"}},
+            "map_results": {"bucket": "results"},
+        },
+        context={"folder": folder},
+    )
+    found: dict[str, dict[str, str]] = {}
+    for asset in build_definitions(catalog).assets or ():
+        for check in asset.check_specs if isinstance(asset, dg.AssetsDefinition) else ():
+            found.setdefault(check.asset_key.to_user_string(), {})[check.name] = check.description or ""
+    return found
+
+
+def _unknown(word: str) -> list[Word]:
+    near = difflib.get_close_matches(word, [each.word for each in words()], n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    end(
+        Exit.WRONG_USE,
+        f"fixity does not say '{word}'.{hint} A word that begins with a capital may be an error code of your "
+        "store: the text beside it (error_message, detail) is the store's own",
+    )
