@@ -49,6 +49,8 @@ def _words(error: Exception) -> str | None:
     """The text of an error that can happen in use; None for all others."""
     if isinstance(error, BrokenPipeError):  # whoever reads our output has enough: typer knows what to do
         return None
+    if isinstance(error, typer.Abort):  # also the end of input
+        return "stopped, because a question was not answered"
     text = plain_words(error)
     if text is None and type(error).__module__.startswith("sqlalchemy."):
         home = os.environ.get("DAGSTER_HOME")
@@ -62,4 +64,4 @@ def _status(error: BaseException) -> int:
     if isinstance(error, typer.TyperException):  # typer prints it
         output.add_error(error.format_message())
         return error.exit_code
-    return Exit.WRONG_USE if isinstance(error, WrongUsage) else Exit.NOT_DONE
+    return Exit.WRONG_USE if isinstance(error, WrongUsage | typer.Abort) else Exit.NOT_DONE

@@ -27,7 +27,7 @@ def summary_text(counts: Counts) -> str:
         "Not checked": counts.not_checked,
         "Pending": counts.pending,
     }
-    shown: dict[str, object] = always | {name: count for name, count in not_zero.items() if count}
+    shown: dict[str, object] = {**always, **{name: count for name, count in not_zero.items() if count}}
     only_in_replica = counts.rows - counts.total_objects
     if only_in_replica > 0:
         shown["Rows"] = f"{counts.rows} ({only_in_replica} only in the replica)"

@@ -33,6 +33,12 @@ def test_the_summary_has_further_lines_only_for_what_there_is() -> None:
     assert "        Not checked:        1" in summary_text(replace(counts, not_checked=1)).splitlines()
 
 
+def test_rows_that_are_not_objects_of_the_source_are_told() -> None:
+    assert "Rows:" not in summary_text(CLEAN)
+    told = summary_text(replace(CLEAN, rows=8)).splitlines()[-1]
+    assert told == "        Rows:               8 (2 only in the replica)"
+
+
 def test_the_stats_are_duraclouds_then_ours() -> None:
     counts = Counts(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
     assert list(stats(counts).items()) == [
