@@ -51,7 +51,8 @@ def explain(
         if each.word != told:
             output.show(each.word)
             told = each.word
-        output.row(f"    {each.kind}: {each.means}.\n    To do: {each.to_do}", **vars(each))
+        to_do = f"\n    To do: {each.to_do}" if each.to_do else ""
+        output.row(f"    {each.kind}: {each.means}.{to_do}", **vars(each))
 
 
 def words() -> Iterator[Word]:
@@ -72,7 +73,7 @@ def words() -> Iterator[Word]:
     ]
     for kind, meanings in kinds:
         for word, means in meanings.items():
-            yield Word(word, kind, means.rstrip("."), known["to_do"][word])
+            yield Word(word, kind, means.rstrip("."), known["to_do"].get(word, ""))
     for word, code in known["error_codes"].items():
         yield Word(word, "error code", code["means"], code["to_do"])
 

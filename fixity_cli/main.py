@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 from fixity.errors import bug_text
-from fixity_cli import batch, dev, explain, incidents, ingest, init, map_results, premis, repair, rolling, sql, verify
+from fixity_cli import (
+    batch,
+    dev,
+    explain,
+    incidents,
+    ingest,
+    init,
+    map_results,
+    premis,
+    repair,
+    rolling,
+    sql,
+    verify,
+)
 from fixity_cli.failures import Verbs
 from fixity_cli.interrupts import interrupts
 from fixity_cli.output import output
@@ -26,7 +39,20 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _module in (init, verify, incidents, repair, map_results, batch, ingest, premis, rolling, sql, explain, dev):
+for _module in (
+    init,
+    verify,
+    incidents,
+    repair,
+    map_results,
+    batch,
+    ingest,
+    premis,
+    rolling,
+    sql,
+    explain,
+    dev,
+):
     app.add_typer(_module.verbs)
 
 

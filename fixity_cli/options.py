@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from fixity_cli.output import output
 
-_WITHOUT = {
+WITHOUT = {
     "dev": "becomes Dagster's own command",
     "shell": "answers a person",
     "premis": "prints XML",
@@ -68,5 +68,5 @@ def _give(commands: Mapping[str, Any], options: list[Any]) -> None:
     for name, command in commands.items():
         if isinstance(command, TyperGroup):
             _give(command.commands, options)
-        elif name not in _WITHOUT:
+        elif name not in WITHOUT:
             command.params += options

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fixity.humanize import bytes_text, printable
+from fixity_cli.output import output
 from fixity_cli.shared import STATUS_HELP, CatalogOption, VerboseOption, load, stop_unless_done, stop_verified
 
 if TYPE_CHECKING:
@@ -107,16 +108,18 @@ def _say(pair: str, ended: Ended, asset: str) -> None:
         row = record.data
         size = bytes_text(row["bytes"])
         where = f"{row['from_bucket']} -> {row['to_bucket']}, {size}"
-        typer.echo(f"{printable(row['key'], 1000)}: {where}: {row['result']}")
-        for text in (row["how"], f"good by {row['good_by']}" if row["good_by"] else ""):
-            if text:
-                typer.echo(f"        {text}")
+        lines = [f"{printable(row['key'], 1000)}: {where}: {row['result']}"]
+        good_by = f"good by {row['good_by']}" if row["good_by"] else ""
+        lines += [f"        {text}" for text in (row["how"], good_by) if text]
+        output.row("\n".join(lines), **row)
+    counted = ("applied", "to_repair", "repaired", "refused", "closed_incidents")
+    output.add("results", of=pair, **{name: said[name] for name in counted if name in said})
     if said["applied"]:
-        typer.echo(f"{pair}: {said['repaired']:,} repaired and right, {said['refused']:,} refused")
+        output.say(f"{pair}: {said['repaired']:,} repaired and right, {said['refused']:,} refused")
         if said["closed_incidents"]:
-            typer.echo(f"closed: {', '.join(said['closed_incidents'])}")
+            output.say(f"closed: {', '.join(said['closed_incidents'])}")
         return
-    typer.echo(f"{pair}: {said['to_repair']:,} to repair, {said['refused']:,} refused")
+    output.say(f"{pair}: {said['to_repair']:,} to repair, {said['refused']:,} refused")
     if said["to_repair"]:
-        typer.echo(f"        {said['cost']}")
-        typer.echo("This was only the plan: add --apply to repair")
+        output.say(f"        {said['cost']}")
+        output.say("This was only the plan: add --apply to repair")

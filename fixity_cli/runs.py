@@ -30,6 +30,7 @@ _PARTS_ARE_KEPT = (
     "what was read of {partition} is kept in parts; to go on after the last one, re-execute the run {run_id} "
     "from failure in the UI (fixity dev)"
 )
+_FINISHED = "what was finished is kept; to go on, type the command again"
 _KEPT = {
     names.INVENTORY_JOB: "nothing was changed; to list {partition}, type the command again",
     names.CHECKSUMS_JOB: _PARTS_ARE_KEPT,
@@ -38,6 +39,7 @@ _KEPT = {
     names.REPORT_JOB: "the checks of both buckets are kept; to compare them, type fixity report {partition}",
     names.ROLL_JOB: "the checks that were made of {partition} are kept; to go on, type the command again",
     names.REQUEST_JOB: "requests that were made are kept (see fixity jobs); to go on, type the command again",
+    names.REPAIR_JOB: "copies that were repaired are kept; to go on, type the command again",
     names.RESTORE_JOB: "restores that were requested go on; to request the others, type the command again",
 }
 """What is kept of an interrupted run, and how to go on, by its job."""
@@ -83,7 +85,7 @@ class Runner:
         What is odd about a bucket's listing is printed on stderr.
         """
         run_id = str(uuid.uuid4())
-        output.interrupted = _KEPT.get(job, output.interrupted).format(partition=partition, run_id=run_id)
+        output.interrupted = _KEPT.get(job, _FINISHED).format(partition=partition, run_id=run_id)
         with self._canceled_when_interrupted(run_id):
             result = self._definitions.resolve_job_def(job).execute_in_process(
                 instance=self._instance,
@@ -96,7 +98,7 @@ class Runner:
                 },
                 run_id=run_id,
             )
-        output.interrupted = f"the results of {partition} are kept; to go on, type the command again"
+        output.interrupted = _FINISHED
         output.add("runs", job=job, partition=partition, run_id=run_id, success=result.success)
         failures = result.filter_events(lambda event: event.is_step_failure)
         metadata = _metadata(result)

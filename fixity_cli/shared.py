@@ -6,7 +6,7 @@ A verb itself does not belong here.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
@@ -65,8 +65,31 @@ ForExcelOption = Annotated[
     ),
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's own log on stderr.")]
-PairArgument = Annotated[str, typer.Argument(metavar="PAIR", help="A pair of the catalog.")]
-BucketArgument = Annotated[str, typer.Argument(metavar="BUCKET", help="A bucket of the catalog.")]
+
+
+def _names_in(section: str) -> Callable[[typer.Context, str], list[str]]:
+    """Completes a name of the catalog in the shell."""
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        from fixity.catalog import CatalogError, load_catalog
+
+        try:
+            names = getattr(load_catalog(ctx.params.get("catalog")), section)
+        except CatalogError:
+            return []
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
+PairArgument = Annotated[
+    str,
+    typer.Argument(metavar="PAIR", help="A pair of the catalog.", autocompletion=_names_in("pairs")),
+]
+BucketArgument = Annotated[
+    str,
+    typer.Argument(metavar="BUCKET", help="A bucket of the catalog.", autocompletion=_names_in("buckets")),
+]
 
 
 def load(file: Path | None) -> Catalog:

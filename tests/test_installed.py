@@ -73,7 +73,9 @@ def archive(tmp_path: Path) -> Path:
 def test_the_wheel_has_every_file_of_its_packages(wheel: Path) -> None:
     files = [file for package in PACKAGES for file in (REPOSITORY / package).rglob("*") if file.is_file()]
     sources = {file.relative_to(REPOSITORY).as_posix() for file in files if file.suffix != ".pyc"}
-    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    names = zipfile.ZipFile(wheel).namelist()
+    packed = {name for name in names if ".dist-info/" not in name and ".data/" not in name}
+    assert [name.partition("/data/")[2] for name in names if ".data/" in name] == ["share/man/man1/fixity.1"]
     assert packed == sources | {"fixity_cli/workspace.yaml"}
     assert {f"{package}/py.typed" for package in PACKAGES} < packed
     assert "fixity/reports/compare.sql" in packed and "fixity_cli/dagster.yaml" in packed
