@@ -160,7 +160,7 @@ def absent(evidence: Evidence) -> Iterator[str]:
         if copy.deleted_at:
             yield f"the {name} has a delete marker of {copy.deleted_at:%Y-%m-%d %H:%M} UTC"
         elif copy.last_read_at:
-            yield f"the {name} had it on {_day(copy.last_read_at)}, and no delete marker is known"
+            yield f"the {name} had it on {_day(copy.last_read_at)}, and no delete marker of it is known"
         else:
             yield f"no check of it in the {name} is known"
 

@@ -137,19 +137,9 @@ class _Gathered:
         histories: Mapping[SideName, ObjectHistory],
         digests: Digests,
     ) -> Copy:
-        bucket, key = self.buckets[name].name, row["key"]
-        changed = self._changed(row, name)
+        bucket, changed = self.buckets[name].name, self._changed(row, name)
         if row[f"{name}_size"] is None:
-            reads = [
-                read.last_at
-                for each in self._sides[name].objects.get(key, {}).values()
-                if not self._by_version or named(each.version_id) == named(row["version_id"])
-                for read in each.reads
-            ]
-            deleted_at = self._deleted[name].get(key)
-            return Copy(
-                bucket, "missing", changed, deleted_at=deleted_at, last_read_at=max(reads, default=None)
-            )
+            return self._missing(row, name, changed)
         state: Any = "read" if row[f"{name}_status"] == SUCCEEDED else FAILED
         other = histories["replica" if name == "source" else "source"]
         expected = (
@@ -158,6 +148,23 @@ class _Gathered:
             *self._etag(row, name, digests),
         )
         return Copy(bucket, state, changed, digests[name], row[f"{name}_last_modified"], expected)
+
+    def _missing(self, row: Row, name: SideName, changed: str | None) -> Copy:
+        other = "replica" if name == "source" else "source"
+        reads = [
+            read.last_at
+            for each in self._sides[name].objects.get(row["key"], {}).values()
+            if not self._by_version or named(each.version_id) == named(row["version_id"])
+            for read in each.reads
+        ]
+        deleted_at, written_at = self._deleted[name].get(row["key"]), row[f"{other}_last_modified"]
+        if deleted_at is not None:
+            # A marker hides what was there before; and it hides versions, but takes none away.
+            is_before = written_at is not None and deleted_at < written_at
+            is_of_another = self._by_version and not reads
+            deleted_at = None if is_before or is_of_another else deleted_at
+        bucket = self.buckets[name].name
+        return Copy(bucket, "missing", changed, deleted_at=deleted_at, last_read_at=max(reads, default=None))
 
     def _changed(self, row: Row, name: SideName) -> str | None:
         """What happened to a side since it was listed: by its check, or by a newer one of its key."""
@@ -183,9 +190,8 @@ class _Gathered:
             (each.expected.source, each.expected.algorithm, each.expected.checksum): each.expected
             for each in self._sides[name].records.get(row["key"], ())
             if named(each.version_id) == named(row[f"{name}_version_id"])
-            # An older look was perhaps at another object of this key.
-            and written_at is not None
-            and each.listed_at >= written_at
+            # Without a version, an older look was perhaps at another object of this key.
+            and (named(each.version_id) or (written_at is not None and each.listed_at >= written_at))
             and each.expected.source != ETAG
         }
         newer = {place[:2] for place in found}

@@ -290,7 +290,7 @@ CASES = {
     "the replica is missing, and was there": Case(
         Evidence(here(A), Copy(THERE, MISSING, last_read_at=SEPTEMBER)),
         None,
-        "the replica had it on 2026-09-01, and no delete marker is known",
+        "the replica had it on 2026-09-01, and no delete marker of it is known",
     ),
     "the replica is missing, and the source has not changed": Case(
         Evidence(here(A, first(A)), Copy(THERE, MISSING)),

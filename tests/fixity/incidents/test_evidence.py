@@ -24,7 +24,7 @@ from fixity.lake import Lake, LocalLake, open_lake
 from fixity.lake.paths import baselines_file, checksums_file, inventory_file
 from fixity.ledger.fold import settings_of
 from fixity.reports.pair import make_report
-from fixity.tables import BASELINES, CHECKSUMS, FINDINGS, Provenance
+from fixity.tables import BASELINES, CHECKSUMS, FINDINGS, INVENTORY, Provenance
 from tests.conftest import MakeBucket
 from tests.fixity.support import inventory_and_checks, keep_table, sha256, take_inventory
 
@@ -242,7 +242,7 @@ def test_a_missing_object_has_no_diagnosis_but_what_is_known_of_it(local: Archiv
     unchanged = f"the source's bytes have not changed since its first check of {today}"
     assert [(row["diagnosis"], row["damaged"]) for row in found.values()] == [(None, []), (None, [])]
     assert found["letter"]["diagnosis_rests_on"] == (
-        f"the replica had it on {today}, and no delete marker is known; {unchanged}"
+        f"the replica had it on {today}, and no delete marker of it is known; {unchanged}"
     )
     assert found["new"]["diagnosis_rests_on"] == f"no check of it in the replica is known; {unchanged}"
 
@@ -386,6 +386,40 @@ def test_a_single_read_that_differs_from_all_others_is_no_baseline(different: Ar
     )
 
 
+def test_versions_are_told_apart_and_a_replicated_one_is_never_an_older_one(tmp_path: Path) -> None:
+    """Whatever the times of both copies are, if they have one version's id."""
+    of_server = {"store": "real", "versions": "all"}
+    archive = Archive.of(
+        tmp_path, {"a": of_server, "b": of_server}, {"a": {"replica": "b"}}, "http://127.0.0.1:1"
+    )
+    for bucket, second in (("a", GOOD), ("b", BAD)):
+        written = datetime(2026, 1, 2 if bucket == "a" else 1, tzinfo=UTC)
+        listed = {"key": "letter", "size": len(GOOD), "etag": "e", "last_modified": written}
+        rows = [
+            {**listed, "version_id": version, "is_latest": version == "v2", "checksum": sha256(body)}
+            for version, body in (("v1", b"the first edition"), ("v2", second))
+        ]
+        of = Provenance(bucket, f"{bucket}1", f"{bucket}1", datetime(2026, 1, 3, tzinfo=UTC))
+        keep_table(
+            archive.lake,
+            inventory_file(bucket, f"{bucket}1"),
+            pa.Table.from_pylist(rows, of.attach(INVENTORY)),
+        )
+        same = {
+            "algorithm": "SHA256", "checksum_type": "FULL_OBJECT", "status": "succeeded",
+            "evidence": "streamed", "bytes_read": 1, "checked_at": datetime(2026, 1, 4, tzinfo=UTC),
+            "run_id": f"{bucket}1",
+        }  # fmt: skip
+        checks = pa.Table.from_pylist([{**row, **same} for row in rows], of.attach(CHECKSUMS))
+        keep_table(archive.lake, ledger_file(bucket, "1"), checks)
+    assert archive.diagnose()["letter"]["diagnosis"] == "cannot_tell"
+    of_first = record("a", "manifest", sha256(b"the first edition"), version_id="v1")
+    of_second = record("a", "manifest", sha256(GOOD), version_id="v2")
+    keep_records(archive, "a", "1", of_first, of_second, at=datetime(2026, 1, 1, tzinfo=UTC))
+    row = archive.diagnose()["letter"]
+    assert (row["version_id"], row["diagnosis"], row["damaged"]) == ("v2", "replica_damaged", ["b"])
+
+
 # --- a real store ---------------------------------------------------------------------------------
 
 
@@ -407,10 +441,9 @@ class Remote:
 def remote(
     folder: Path, s3: S3Client, server: SeaweedFS, names: dict[str, str], **settings: dict[str, Any]
 ) -> Remote:
-    buckets = {
-        key: {"store": "real", "bucket": name, "prefix": "p/", **settings.get(key, {})}
-        for key, name in names.items()
-    }
+    of_server = {"store": "real", "prefix": "p/"}
+    buckets = {key: {**of_server, "bucket": name} for key, name in names.items()}
+    buckets |= {key: {**buckets.get(key, {}), **more} for key, more in settings.items()}
     archive = Archive.of(folder, buckets, {"a": {"replica": "b"}}, server.endpoint_url)
     return Remote(archive, s3, names)
 
@@ -456,6 +489,23 @@ def test_an_object_that_was_deleted_is_called_that_with_the_time_of_its_marker(
     )
     assert found["deleted in a"]["diagnosis_rests_on"].startswith("the source has a delete marker of ")
     assert [row["damaged"] for row in found.values()] == [[], [], [], []]
+
+
+def test_a_marker_that_is_older_than_the_object_on_the_other_side_is_of_another_one(
+    tmp_path: Path, s3: S3Client, seaweedfs: SeaweedFS, make_bucket: MakeBucket
+) -> None:
+    """The replica's was deleted; then the source got a new one, which never was in the replica."""
+    names = {"b": make_bucket(versioned=True)}
+    store = remote(tmp_path, s3, seaweedfs, names, a={"path": "./a"})
+    (tmp_path / "a").mkdir()
+    for key in ("older", "newer"):
+        store.put("b", f"p/{key}", GOOD)
+        store.delete("b", f"p/{key}")
+        write(tmp_path / "a" / key, GOOD)
+    (tmp_path / "a" / "newer").write_bytes(GOOD)
+    store.archive.check("1")
+    found = store.archive.diagnose()
+    assert {key: row["diagnosis"] for key, row in found.items()} == {"older": "deleted", "newer": None}
 
 
 def test_without_versions_a_deletion_is_not_known_as_one(
