@@ -18,6 +18,7 @@ from bench import (
     map_results,
     memory,
     reading,
+    repair,
     results,
     rolling,
     signer,
@@ -36,6 +37,7 @@ PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
     "s3-batch": batch.rows,
     "campaign": campaign.rows,
     "rolling": rolling.rows,
+    "repair": repair.rows,
     "report-large": comparing.large_rows,
 }
 """What can be measured, by its name in the results."""

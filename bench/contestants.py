@@ -38,6 +38,11 @@ def rclone_list(endpoint: Endpoint, bucket: str, at_once: int) -> Usage:
     return _rclone(endpoint, "lsf", ["-R", "--fast-list", f"--checkers={at_once}", f"bench:{bucket}"])
 
 
+def rclone_copy(endpoint: Endpoint, source: str, target: str) -> Usage:
+    """Copy an object from bucket to bucket, the bytes through rclone: the store may not copy it."""
+    return _rclone(endpoint, "copyto", ["--disable=copy", f"bench:{source}", f"bench:{target}"])
+
+
 def _rclone(endpoint: Endpoint, command: str, arguments: Sequence[str]) -> Usage:
     return run(
         [rclone(), "--config=", command, *arguments], endpoint.environment, endpoint.scratch / "rclone.txt"

@@ -34,7 +34,7 @@ class Collection:
 @dataclass(frozen=True)
 class Collections:
     """What is read, listed and compared. `synthetic`: objects whose listing, or whose bytes, are made up;
-    `compared`: rows a side of a report. `gathered`: bytes of a map run's results.
+    `compared`: rows a side of a report. `gathered`: bytes of a map run's results. `repaired`: one object.
     """
 
     small: Collection
@@ -44,6 +44,7 @@ class Collections:
     synthetic: int
     compared: int
     gathered: int
+    repaired: Collection
 
 
 FULL = Collections(
@@ -54,6 +55,7 @@ FULL = Collections(
     synthetic=1_000_000,
     compared=10_000_000,
     gathered=5_000_000_000,
+    repaired=Collection("bench-1g", 1, GIB),
 )
 QUICK = Collections(
     small=Collection("quick-64k", 1_000, 64 * KIB),
@@ -63,6 +65,7 @@ QUICK = Collections(
     synthetic=20_000,
     compared=1_000_000,
     gathered=50_000_000,
+    repaired=Collection("quick-256m", 1, 256 * MIB),
 )
 """A look at whether everything runs: the figures mean little."""
 

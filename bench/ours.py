@@ -1,14 +1,17 @@
 """Ours, as a process of its own: the engine as any program would use it, with no Dagster.
 
-Usage: python -m bench.ours hash|list CATALOG BUCKET, or memory LAKE OBJECTS. Prints what was done.
+Usage: python -m bench.ours hash|list CATALOG BUCKET, repair CATALOG PAIR, or memory LAKE OBJECTS. Prints what
+was done.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 
@@ -21,6 +24,8 @@ from fixity.lake.paths import scratch_folder
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.inventory import take_inventory
 from fixity.ledger.write import Checksums
+from fixity.repair import Order, RepairRun, repair
+from fixity.repair.sides import open_side
 from fixity.tables import INVENTORY
 
 RUN_ID = "bench"
@@ -41,6 +46,17 @@ def hash_bucket(catalog_file: Path, name: str) -> Checksums:
     store = open_bucket(catalog, bucket)
     threads = bucket.max_concurrency or DEFAULT_CONCURRENCY
     return verify(store, open_lake(catalog), name, bucket.algorithm, threads)
+
+
+def repair_pair(catalog_file: Path, name: str) -> int:
+    """Repair what open incidents say of a pair; returns the new copies that were read and are right."""
+    catalog = load_catalog(catalog_file)
+    pair = catalog.pairs[name]
+    with ExitStack() as opened:
+        buckets = [catalog.buckets[each] for each in (pair.source, pair.replica)]
+        sides = {each.name: opened.enter_context(open_side(catalog, each, 4)) for each in buckets}
+        repaired = repair(Order(pair), RepairRun(open_lake(catalog), str(uuid4()), sides, print))
+    return sum(map(repaired.is_right, repaired.done))
 
 
 def verify(store: BucketReader, lake: Lake, name: str, algorithm: Algorithm, threads: int) -> Checksums:
@@ -113,6 +129,9 @@ def main(work: str, where: str, what: str) -> None:
         print(list_bucket(Path(where), what))
     elif work == "hash":
         print(hash_bucket(Path(where), what))
+    elif work == "repair":
+        if repair_pair(Path(where), what) != 1:
+            raise SystemExit("it was not repaired")
     elif work == "memory":
         print(hash_made_up(Path(where), int(what)))
     else:
