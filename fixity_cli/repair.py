@@ -114,6 +114,9 @@ def _say(pair: str, ended: Ended, asset: str) -> None:
         output.row("\n".join(lines), **row)
     counted = ("applied", "to_repair", "repaired", "refused", "closed_incidents")
     output.add("results", of=pair, **{name: said[name] for name in counted if name in said})
+    counts = ("repaired", "refused", "not_right") if said["applied"] else ("to_repair", "refused")
+    if (more := sum(said[name] for name in counts) - len(said["objects"].records)) > 0:
+        output.say(f"… and {more:,} more objects")
     if said["applied"]:
         output.say(f"{pair}: {said['repaired']:,} repaired and right, {said['refused']:,} refused")
         if said["closed_incidents"]:

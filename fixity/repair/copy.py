@@ -18,7 +18,7 @@ from fixity.digests.algorithms import Digest, digest_by
 from fixity.engines.stream.engine import check_object
 from fixity.engines.stream.parts import PartOfShard
 from fixity.humanize import printable
-from fixity.repair.plan import Planned
+from fixity.repair.plan import Planned, contradiction
 from fixity.repair.sides import RepairRun, Side
 from fixity.tables import MATCHED, SUCCEEDED
 
@@ -124,7 +124,8 @@ def _proved(
     table = part.table(algorithm, run.run_id, good.is_md5)
     row = table.to_pylist()[0]
     if row["verdict"] == MATCHED:
-        return table, None
+        why = contradiction(planned.object, {algorithm: row["checksum"]})
+        return (None, why) if why else (table, None)
     if row["status"] != SUCCEEDED:
         return None, f"the copy of {good.name} could not be read: {row['error_code']}: {row['error_message']}"
     return None, (

@@ -5,7 +5,7 @@ Nothing is read or written for a plan but listings and the ledgers. The good cop
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -160,16 +160,20 @@ def _found(side: Side, plans: Iterable[Planned]) -> dict[str, ListedObject]:
 
 def _is_bad(of: IncidentObject, target: ListedObject | None, found: dict[str, str | None]) -> bool:
     """Whether what is there now is what was found to be bad."""
-    known = {text for texts in of.found for text in (texts.split(",") if texts else (None,))}
     if target is None:
-        return None in known
-    return target.key in found and found[target.key] in known
+        return None in of.found
+    return found.get(target.key) in {text for texts in of.found if texts for text in texts.split(",")}
+
+
+def _expectations(rows: pa.Table | None) -> list[dict[str, str]]:
+    """What is expected of a good copy, the strongest first."""
+    if rows is None or "expectations" not in rows.column_names:
+        return []
+    return rows.column("expectations").to_pylist()[0] or []
 
 
 def _evidence(rows: pa.Table | None) -> str:
-    if rows is None or "expectations" not in rows.column_names:
-        return ""
-    first = next(iter(rows.column("expectations").to_pylist()[0] or []), None)
+    first = next(iter(_expectations(rows)), None)
     if first is None:
         return ""
     source = _SOURCES.get(first["source"], f"its {first['source']}")
@@ -184,6 +188,9 @@ def _why_not_now(plan: Planned) -> str | None:
             f"nothing is known that proves the copy of {plan.good}, which is new or has changed: "
             f"check it first (fixity verify), then repair"
         )
+    sums = {each["algorithm"]: each["checksum"] for each in reversed(_expectations(plan.rows))}
+    if why := contradiction(plan.object, sums):
+        return why
     if plan.target is None and plan.is_other:
         return f"the bad copy is gone from {plan.damaged} since it was found: run fixity verify first"
     if plan.target is not None and plan.target.storage_class in _ARCHIVES:
@@ -192,3 +199,14 @@ def _why_not_now(plan: Planned) -> str | None:
             "not be read again. Copy it by hand"
         )
     return None
+
+
+def contradiction(found: IncidentObject, sums: Mapping[str, str]) -> str | None:
+    """Why a good copy is not what an incident expects, by its checksums; None if it may be."""
+    algorithm, _, expected = (found.expected or "").partition(":")
+    if not expected or sums.get(algorithm, expected) == expected:
+        return None
+    return (
+        f"the good copy has other bytes than the incident expects ({algorithm} {sums[algorithm]}, not "
+        f"{expected}): one of them is another version. Run fixity verify"
+    )

@@ -24,7 +24,7 @@ MOST_AT_ONCE = 64 * 1024**2
 """An object of at most so many bytes is sent by one request. Parts are larger only if they would be too
 many.
 """
-_PART = 16 * 1024**2
+_LEAST, _PART = 5 * 1024**2, 16 * 1024**2
 _MOST_PARTS = 10_000
 _SENDERS = 2
 
@@ -35,7 +35,7 @@ def part_size_for(size: int, wanted: int | None, most: int = MOST_AT_ONCE) -> in
     Arguments: `wanted`, with which the ETag stays the same, None if no parts are needed for that; `most`, in
     one request.
     """
-    if wanted is not None and wanted <= most:
+    if wanted is not None and _LEAST <= wanted <= most:
         return wanted
     return max(size, 1) if size <= most else max(_PART, -(-size // _MOST_PARTS))
 

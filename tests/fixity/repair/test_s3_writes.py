@@ -87,16 +87,34 @@ def parted(places: MakePlaces, request: pytest.FixtureRequest) -> Places:
     return pair
 
 
-@pytest.mark.parametrize("parted", ["s3", "elsewhere"], indirect=True)
-def test_the_etag_of_parts_stays_the_same(parted: Places) -> None:
-    before = parted.s3.head_object(Bucket=parted.real["a"], Key="k")["ETag"]
-    assert before.endswith('-3"')
+@pytest.mark.parametrize("parted", ["s3"], indirect=True)
+def test_a_copy_by_the_store_has_the_parts_of_the_good_one(parted: Places) -> None:
     parted.repair()
-    after = parted.s3.head_object(Bucket=parted.real["b"], Key="k")["ETag"]
-    # This server's ETags of copied parts are not their MD5s, but there are as many of them.
-    assert after == before or (parted.kinds["b"] == "s3" and after.endswith('-3"'))
+    # This server's ETags of copied parts are not their MD5s.
+    assert parted.s3.head_object(Bucket=parted.real["b"], Key="k")["ETag"].endswith('-3"')
     assert parted.get("b", "k") == parted.get("a", "k")
     assert parted.open_incidents == []
+
+
+@pytest.mark.parametrize("parted", ["elsewhere"], indirect=True)
+def test_the_etag_of_parts_stays_the_same_and_checksums_are_sent_where_the_store_keeps_them(
+    parted: Places,
+) -> None:
+    sent: list[str] = []
+
+    def note(request: Any, **_: object) -> None:  # noqa: ANN401
+        sent.extend(name.lower() for name in request.headers if "crc64nvme" in name.lower())
+
+    before = parted.s3.head_object(Bucket=parted.real["a"], Key="k")["ETag"]
+    with parted.run() as run:
+        writer = run.sides["b"].writer
+        assert isinstance(writer, S3Writer)
+        writer.sends_crc = True
+        writer._client.meta.events.register("before-send.s3.UploadPart", note)
+        repair(parted.order(), run)
+    assert len(sent) == 3
+    assert parted.s3.head_object(Bucket=parted.real["b"], Key="k")["ETag"] == before
+    assert (parted.get("b", "k"), parted.open_incidents) == (parted.get("a", "k"), [])
 
 
 def unfinished(pair: Places) -> list[str]:
@@ -137,23 +155,6 @@ def killed(*_: object) -> None:
     raise Killed
 
 
-@pytest.mark.parametrize("parted", ["elsewhere"], indirect=True)
-def test_checksums_are_sent_where_the_store_keeps_them(parted: Places) -> None:
-    sent: list[str] = []
-
-    def note(request: Any, **_: object) -> None:  # noqa: ANN401
-        sent.extend(name.lower() for name in request.headers if "crc64nvme" in name.lower())
-
-    with parted.run() as run:
-        writer = run.sides["b"].writer
-        assert isinstance(writer, S3Writer)
-        writer.sends_crc = True
-        writer._client.meta.events.register("before-send.s3.UploadPart", note)
-        repair(parted.order(), run)
-    assert len(sent) == 3
-    assert (parted.get("b", "k"), parted.open_incidents) == (parted.get("a", "k"), [])
-
-
 @pytest.mark.parametrize(
     ("size", "wanted", "expected"),
     [
@@ -161,6 +162,7 @@ def test_checksums_are_sent_where_the_store_keeps_them(parted: Places) -> None:
         (64 * MIB, None, 64 * MIB),
         (64 * MIB + 1, None, 16 * MIB),
         (11 * MIB, 5 * MIB, 5 * MIB),
+        (11 * MIB, 4 * MIB, 11 * MIB),  # smaller than S3 allows
         (1024 * MIB, 500 * MIB, 16 * MIB),  # too large to be held in memory: another ETag
         (5 * 1024**4, None, -(-5 * 1024**4 // 10_000)),
     ],
