@@ -12,7 +12,7 @@ from bench.data import Collection, Collections, Endpoint, serving
 from bench.measure import Row, Usage, beside, in_turn
 from devstack.seaweedfs import REGION, s3_client
 from fixity.clock import utc_now
-from fixity.incidents.events import OPENED, Event, append
+from fixity.incidents.events import CONFIRMED, OPENED, Event, append
 from fixity.lake import LocalLake
 
 if TYPE_CHECKING:
@@ -68,8 +68,11 @@ def _lose(s3: S3Client) -> None:
 def _ours(endpoint: Endpoint, s3: S3Client, catalog: Path, large: Collection) -> Usage:
     _lose(s3)
     now = utc_now()
-    lost = Event(f"{now:%H%M%S%f}", OPENED, now, pair=large.bucket, bucket=_TARGET, key=_KEY)
-    append(LocalLake(endpoint.scratch / "lake"), [lost])
+    lost = [
+        Event(f"{now:%H%M%S%f}", kind, now, pair=large.bucket, bucket=_TARGET, key=_KEY)
+        for kind in (OPENED, CONFIRMED)
+    ]
+    append(LocalLake(endpoint.scratch / "lake"), lost)
     used = our_process(endpoint, "repair", catalog, large.bucket)
     _refuse_unless_there(s3, large)
     return used

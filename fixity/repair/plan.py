@@ -112,6 +112,8 @@ def _why_not(order: Order, plan: Planned, asked: str | None, is_known: bool) -> 
     pair = order.pair
     if pair.repair == "never":
         return f"the catalog forbids it: pairs.{pair.name}.repair is `never`"
+    if not plan.object.confirmed:
+        return "it was not looked at twice yet: run fixity verify again"
     if not is_known and not (asked and order.reason):
         said = plan.object.diagnosis or "no diagnosis"
         return (

@@ -128,10 +128,10 @@ class SecondReader:
                 wanted.add("MD5")
             return digest_by(algorithm, sorted(wanted))
 
-        return check_objects(_Afresh(self.store), items, digest_of, self.threads, self.now)
+        return check_objects(Afresh(self.store), items, digest_of, self.threads, self.now)
 
 
-class _Afresh:
+class Afresh:
     """A bucket that is read with nothing of an earlier read."""
 
     def __init__(self, store: BucketReader) -> None:

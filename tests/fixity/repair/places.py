@@ -23,7 +23,7 @@ from fixity.clock import utc_now
 from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Reading, hash_shard
 from fixity.engines.stream.shards import make_plan as make_plan_of_shards
-from fixity.incidents.events import DIAGNOSED, OPENED, Event, append
+from fixity.incidents.events import CONFIRMED, DIAGNOSED, OPENED, Event, append
 from fixity.incidents.opening import record_damage
 from fixity.incidents.state import Incident, incidents_now
 from fixity.lake import Lake, LocalLake
@@ -166,13 +166,20 @@ class Places:
         keep_checksums(lake, scratch, plan, bucket.name, run_id)
 
     def opened(
-        self, key: str, bucket: str | None = "b", found: str | None = None, diagnosis: str | None = None
+        self,
+        key: str,
+        bucket: str | None = "b",
+        found: str | None = None,
+        diagnosis: str | None = None,
+        confirmed: bool = True,
     ) -> None:
         """Open an incident for an object, as a pair's report does. Arguments: `found`, its bad checksum."""
         run_id = f"report{next(self.runs)}"
         known = {"run_id": run_id, "pair": "p", "bucket": bucket, "key": key}
         bad = found and f"SHA256:{found}"
         events = [Event(run_id, OPENED, utc_now(), found=bad, expected=f"SHA256:{sha256(GOOD)}", **known)]
+        if confirmed:
+            events.append(Event(run_id, CONFIRMED, utc_now(), **known))
         if diagnosis:
             events.append(Event(run_id, DIAGNOSED, utc_now(), diagnosis=diagnosis, **known))
         append(self.lake, events)

@@ -138,6 +138,47 @@ def test_what_is_newer_is_never_overwritten(
     assert (pair.get("b", "k"), pair.get("b", "gone")) == (b"newer", b"newer")
 
 
+class Flips:
+    """A bucket of which the first read gives a wrong byte."""
+
+    def __init__(self, reader: Any) -> None:  # noqa: ANN401
+        self._reader, self.flips = reader, 1
+
+    def read(self, item: ListedObject, sink: Sink) -> None:
+        if self.flips:
+            self.flips -= 1
+            sink.update(memoryview(bytes(item.size)))
+        else:
+            self._reader.read(item, sink)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._reader, name)
+
+
+def test_a_wrong_read_of_either_copy_is_neither_copied_nor_believed(places: MakePlaces) -> None:
+    pair = places("directory", "directory")
+    pair.both("k")
+    pair.corrupt("b", "k")
+    pair.check("b")
+    with pair.run() as run:
+        for side in run.sides.values():
+            object.__setattr__(side, "reader", Flips(side.reader))
+        (done,) = repair(pair.order(), run).done
+        assert [side.reader.flips for side in run.sides.values()] == [0, 0]  # type: ignore[attr-defined]
+    assert (done.refused, pair.get("b", "k"), pair.open_incidents) == (None, GOOD, [])
+    assert [row["reads"] for row in pair.ledger("b", run.run_id)] == [2]
+    assert [row["reads"] for row in pair.ledger("a", f"{run.run_id}-proofs")] == [2]
+
+
+def test_what_was_seen_only_once_is_not_repaired(places: MakePlaces) -> None:
+    pair = places("directory", "directory")
+    pair.both("k")
+    pair.delete("b", "k")
+    pair.opened("k", confirmed=False)
+    assert "not looked at twice" in str(pair.repair().done[0].refused)
+    assert pair.keys("b") == set()
+
+
 def test_a_source_that_changes_after_it_is_proved_is_not_copied(places: MakePlaces) -> None:
     pair = places("s3", "s3")
     pair.both("k")
