@@ -109,7 +109,8 @@ class Runner:
             success=result.success,
             metadata=metadata,
             failed_checks=[
-                f"{evaluation.check_name} of {evaluation.asset_key.to_user_string()}[{partition}]: "
+                f"{evaluation.check_name} of {evaluation.asset_key.to_user_string()}"
+                f"[{evaluation.partition or partition}]: "
                 f"{evaluation.description or 'see the run'}"
                 for evaluation in result.get_asset_check_evaluations()
                 if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
@@ -76,8 +76,8 @@ def append(lake: Lake, events: Iterable[Event]) -> None:
             first = min(of_it, key=lambda event: (event.happened_at, EVENTS.index(event.event)))
             name = f"{first.happened_at.astimezone(UTC).strftime(_TIME)}-{first.event}-{uuid4().hex}"
             file = workspace / name
-            table = pa.Table.from_pylist([asdict(event) for event in of_it], INCIDENT_EVENTS)
-            pq.write_table(table, file, compression="zstd")
+            columns = {name: [getattr(each, name) for each in of_it] for name in INCIDENT_EVENTS.names}
+            pq.write_table(pa.table(columns, INCIDENT_EVENTS), file, compression="zstd")
             lake.put(incident_file(incident_id, name), file)
 
 
@@ -98,9 +98,14 @@ def _read(lake: Lake, name: str, workspace: Path) -> list[Event] | UnreadableEve
     try:
         path = lake.fetch(name, workspace)
         with pq.ParquetFile(path) as table:
-            columns = [each for each in INCIDENT_EVENTS.names if each in table.schema_arrow.names]
-            batches = table.iter_batches(batch_size=_ROWS, columns=columns)
-            events = [Event(**row) for batch in batches for row in batch.to_pylist()]
+            there = table.schema_arrow.names
+            events: list[Event] = []
+            for batch in table.iter_batches(batch_size=_ROWS):
+                columns = [
+                    batch.column(name).to_pylist() if name in there else [None] * batch.num_rows
+                    for name in INCIDENT_EVENTS.names
+                ]
+                events += map(Event, *columns)
         for event in events:
             if (
                 event.incident_id != incident_id

@@ -9,7 +9,7 @@ damage a state covers is in `state`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -170,17 +170,17 @@ def _record(lake: Lake, found: Sequence[_Found], run_id: str, now: datetime) -> 
         incident = by_id.get(known.incident_id if known else new)
         at = incident.next_at(now) if incident else now
         known = known or IncidentObject(new, each.pair, each.bucket, each.key, each.version_id, at, at)
-        events += (replace(event, run_id=run_id) for event in _news(each, known, at, now))
+        events += _news(each, known, at, now, run_id)
     append(lake, events)
 
 
-def _news(found: _Found, known: IncidentObject, at: datetime, now: datetime) -> Iterator[Event]:
+def _news(found: _Found, known: IncidentObject, at: datetime, now: datetime, run_id: str) -> Iterator[Event]:
     """The events of what is not known of an object yet."""
-    place = {"pair": known.pair or found.pair, "bucket": known.bucket or found.bucket}
+    same = {"run_id": run_id, "pair": known.pair or found.pair, "bucket": known.bucket or found.bucket}
     if not known.accepts(found.found, found.seen_at, now):
         expected = found.expected or known.expected
-        yield known.event(OPENED, at, **place, found=found.found, expected=expected, detail=found.detail)
+        yield known.event(OPENED, at, **same, found=found.found, expected=expected, detail=found.detail)
     if found.looked and not known.confirmed:
-        yield known.event(CONFIRMED, at, **place)
+        yield known.event(CONFIRMED, at, **same)
     if found.diagnosis and found.diagnosis != known.diagnosis:
-        yield known.event(DIAGNOSED, at, **place, diagnosis=found.diagnosis, detail=found.rests_on)
+        yield known.event(DIAGNOSED, at, **same, diagnosis=found.diagnosis, detail=found.rests_on)

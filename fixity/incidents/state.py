@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from fixity.clock import CLOCKS_DIFFER, EPOCH
 from fixity.incidents.events import (
@@ -38,6 +39,7 @@ OPEN = "open"
 """The state of an object or an incident that nobody repaired, closed or dismissed. The other states are words
 of events: `repaired` (it waits for its check), `closed`, `dismissed`."""
 _ORDER = {event: number for number, event in enumerate(EVENTS)}
+_TEXTS = attrgetter(*(each.name for each in fields(Event) if each.name not in ("event", "happened_at")))
 
 Identity = tuple[str, str, str, str | None]
 """An object of an incident: `bucket` or `pair`, its name, the key, and the version if it has one."""
@@ -232,7 +234,11 @@ def fold(events: Iterable[Event], unreadable: Sequence[UnreadableEvents] = ()) -
     held: dict[Identity, IncidentObject] = {}
     objects: dict[str, list[IncidentObject]] = {file.incident_id: [] for file in unreadable}
     of_incident: dict[str, list[Event]] = {file.incident_id: [] for file in unreadable}
-    for event in sorted(set(events), key=_order):
+    before: Event | None = None
+    for event in sorted(events, key=_order):
+        if event == before:
+            continue
+        before = event
         of_incident.setdefault(event.incident_id, []).append(event)
         its_objects = objects.setdefault(event.incident_id, [])
         if event.key is None:
@@ -263,15 +269,9 @@ def fold(events: Iterable[Event], unreadable: Sequence[UnreadableEvents] = ()) -
     return sorted(made, key=lambda each: (each.opened_at, each.id))
 
 
-def _order(event: Event) -> tuple[object, ...]:
-    texts = (event.pair, event.bucket, event.key, event.version_id, event.run_id, event.person)
-    more = (event.found, event.expected, event.diagnosis, event.detail, event.reason)
-    return (
-        event.happened_at,
-        _ORDER[event.event],
-        event.incident_id,
-        *((text or "") for text in (*texts, *more)),
-    )
+def _order(event: Event) -> tuple[datetime, int, str]:
+    """The order of events; equal ones, from whichever files, are neighbours."""
+    return event.happened_at, _ORDER[event.event], "\0".join([text or "" for text in _TEXTS(event)])
 
 
 def _held(held: dict[Identity, IncidentObject], event: Event) -> IncidentObject | None:

@@ -48,6 +48,11 @@ def test_damage_that_both_sides_share_is_status_1_and_named_by_all_commands(pair
     assert "red: no_damage of checksums[b]: 1 damaged\n" in verified.stderr
     red = "red: no_damage of fixity_report[a]: 2 objects known to be damaged: 1 of a, 1 of b\n"
     assert red in verified.stderr and red in reported.stderr
+    for bucket in "ab":  # an incident each, which the report's run tells of too
+        red = f"red: no_open_incidents of incidents[{bucket}]: 1 open: "
+        for done in (verified, reported):
+            (line,) = [line for line in done.stderr.splitlines() if line.startswith(red)]
+            assert f": 1 object of {bucket}, opened 20" in line
 
 
 def test_a_comparison_of_nothing_is_status_1_with_its_reason(pair: Path) -> None:
