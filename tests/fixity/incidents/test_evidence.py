@@ -332,15 +332,14 @@ def test_a_rotten_table_of_records_does_not_count(different: Archive) -> None:
     assert again.diagnose()["letter"]["diagnosis"] == "cannot_tell"
 
 
-def add_check(archive: Archive, bucket: str, run_id: str, **values: Any) -> None:  # noqa: ANN401
-    """Keep one more check of `letter`, like that of the run 1, a minute later."""
-    before = archive.checks(bucket, "1")["letter"]
+def add_check(archive: Archive, bucket: str, run_id: str, key: str = "letter", **values: Any) -> None:  # noqa: ANN401
+    """Keep one more check of an object, like that of the run 1, a minute later."""
+    before = archive.checks(bucket, "1")[key]
     row = before | {"checked_at": before["checked_at"] + timedelta(minutes=1), "run_id": run_id} | values
     file = Path(archive.lake.location(ledger_file(bucket, "1")))
-    schema = Provenance(bucket, run_id, f"{bucket}1", Provenance.read(file).listed_at, partial=True).attach(
-        CHECKSUMS
-    )
-    keep_table(archive.lake, ledger_file(bucket, run_id), pa.Table.from_pylist([row], schema))
+    of = Provenance(bucket, run_id, f"{bucket}1", Provenance.read(file).listed_at, partial=True)
+    table = pa.Table.from_pylist([row], of.attach(CHECKSUMS))
+    keep_table(archive.lake, checksums_file(bucket, run_id), table)
 
 
 def test_a_record_that_the_ledger_compared_with_the_bytes_counts(different: Archive) -> None:
@@ -558,6 +557,47 @@ def test_an_etag_tells_which_copy_is_no_longer_what_was_uploaded(
     row = store.archive.diagnose()["letter"]
     assert (row["diagnosis"], row["damaged"]) == ("replica_damaged", ["b"])
     assert "the source's bytes match its ETag (MD5)" in row["diagnosis_rests_on"]
+
+
+def test_each_row_has_its_own_diagnosis_all_of_them_together(
+    tmp_path: Path, s3: S3Client, seaweedfs: SeaweedFS, make_bucket: MakeBucket
+) -> None:
+    """Files of the source rot on the disk; that objects of the replica do, the ledger of the replica says."""
+    store = remote(tmp_path, s3, seaweedfs, {"b": make_bucket(versioned=True)}, a={"path": "./a"})
+    archive, source = store.archive, tmp_path / "a"
+    source.mkdir()
+    keys = ("good", "source rots", "replica rots", "both rot", "stale", "deleted", "busy", "missing")
+    for key in keys:
+        write(source / key, GOOD)
+        store.put("b", f"p/{key}", GOOD)
+    for key in ("other", "busy"):
+        write(source / key, b"always another")
+        store.put("b", f"p/{key}", GOOD)
+    archive.check("1")
+    for key in ("source rots", "both rot"):
+        write(source / key, BAD)
+    write(source / "stale", b"the second edition", day=2)
+    write(source / "missing in b", GOOD)
+    store.delete("b", "p/deleted")
+    (source / "missing").unlink()
+    archive.check("2")
+    for key in ("replica rots", "both rot"):
+        add_check(archive, "b", f"b3 {key}", key, checksum=sha256(b"rotten"), reads=2)
+    newer = {"last_modified": datetime(2026, 1, 3, tzinfo=UTC), "checksum": sha256(GOOD)}
+    add_check(archive, "a", "a3 busy", "busy", **newer)
+    for bucket in ("a", "b"):  # without the pointers to them, all files are used
+        (tmp_path / "lake" / "checksums" / bucket / "NEWEST.json").unlink()
+    assert {key: (row["diagnosis"], row["damaged"]) for key, row in archive.diagnose().items()} == {
+        "both rot": ("both_damaged", ["a", "b"]),
+        "busy": ("changed_meanwhile", []),
+        "deleted": ("deleted", []),
+        "missing": (None, []),
+        "missing in b": (None, []),
+        "other": ("cannot_tell", []),
+        "replica rots": ("replica_damaged", ["b"]),
+        "source rots": ("source_damaged", ["a"]),
+        "stale": ("replica_stale", ["b"]),
+    }
 
 
 def test_a_multipart_etag_is_computed_where_nothing_else_tells(
