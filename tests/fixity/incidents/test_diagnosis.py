@@ -190,6 +190,22 @@ CASES = {
         "cannot_tell",
         ("the source's bytes match its manifest (SHA256)", "the replica's manifest (SHA256)"),
     ),
+    "each has a manifest of its own, by algorithms of which the other has no checksum": Case(
+        Evidence(
+            Copy(
+                HERE,
+                digests={"SHA256": A, "MD5": "m5"},
+                expected=(record("manifest", "m5", "MD5"),),
+            ),
+            Copy(
+                THERE,
+                digests={"SHA256": B, "SHA1": "s1"},
+                expected=(record("manifest", "s1", "SHA1"),),
+            ),
+        ),
+        "cannot_tell",
+        "the source's bytes match its manifest (MD5), but the replica's bytes match its manifest (SHA1)",
+    ),
     "a tag contradicts the manifest": Case(
         Evidence(here(A, record("manifest", A), record("object-tagging", C)), there(B)),
         "cannot_tell",

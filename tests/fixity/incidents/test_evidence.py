@@ -150,7 +150,8 @@ def test_a_rotten_file_of_the_ledger_does_not_count(local: Archive, has_proof: b
         without = {key: value for key, value in table.schema.metadata.items() if key == b"fixity"}
         pq.write_table(table.replace_schema_metadata(without), file)
         body = bytearray(file.read_bytes())
-        body[4 : len(body) // 2] = bytes(len(body) // 2 - 4)
+        footer = len(body) - 8 - int.from_bytes(body[-8:-4], "little")
+        body[4:footer] = bytes(footer - 4)
     file.chmod(0o644)
     file.write_bytes(body)
     again = Archive(local.folder, local.catalog, open_lake(local.catalog))
@@ -367,13 +368,14 @@ def test_a_checksum_by_another_algorithm_is_of_all_reads_that_found_the_same_byt
 
 
 def test_a_first_read_that_the_other_copy_took_back_is_no_baseline(different: Archive) -> None:
-    """The first read of the source gave other bytes than it has; then the replica changed."""
-    add_check(different, "a", "0", checksum=sha256(b"flipped"), checked_at=LOOKED)
+    """The first read of the replica gave other bytes than it had. Later it changed."""
+    add_check(different, "b", "0", checksum=sha256(b"flipped"), checked_at=LOOKED)
     confirmed = {"expected": sha256(GOOD), "expected_algorithm": "SHA256", "expected_from": "other-copy"}
-    add_check(different, "a", "2", reads=2, verdict="matched", **confirmed)
-    add_check(different, "b", "0", checksum=sha256(GOOD), checked_at=LOOKED)
+    later = LOOKED + timedelta(days=1)
+    add_check(different, "b", "00", checksum=sha256(GOOD), checked_at=later, verdict="matched", **confirmed)
     row = different.diagnose()["letter"]
     assert (row["diagnosis"], row["damaged"]) == ("replica_damaged", ["b"])
+    assert row["diagnosis_rests_on"].startswith("the replica's own baseline of 2026-02-02 (first seen) held")
 
 
 def test_a_single_read_that_differs_from_all_others_is_no_baseline(different: Archive) -> None:
@@ -549,7 +551,7 @@ def test_an_etag_tells_which_copy_is_no_longer_what_was_uploaded(
         store.put(bucket, "p/letter", GOOD)
     store.archive.check("1")
     (etag,) = {store.archive.checks(bucket, "1")["letter"]["etag"] for bucket in ("a", "b")}
-    rotten = {"checksum": sha256(BAD), "reads": 2, "other_checksums": [("MD5", "0" * 32)]}
+    rotten: dict[str, Any] = {"checksum": sha256(BAD), "reads": 2, "other_checksums": [("MD5", "0" * 32)]}
     add_check(store.archive, "a", "2", other_checksums=[("MD5", etag)])
     add_check(store.archive, "b", "2", **rotten)
     file = store.archive.lake.location(ledger_file("b", "1"))
