@@ -229,3 +229,20 @@ def test_an_etag_that_alone_says_that_bytes_are_wrong_is_asked_about(is_md5: boo
     found = judged_by_md5(rows, pa.chunked_array([pa.array([etag, etag], EXPECTATIONS.type)]), ask)
     assert asked == ["a"]
     assert found.column("verdict").to_pylist() == ["differs" if is_md5 else "registered", "matched"]
+
+
+def test_what_a_check_says_of_its_own_reads_stays_whatever_it_is_held_against() -> None:
+    said = check(others={"MD5": "bb"}, error_code="UnstableRead", error_message="two reads differ")
+    silent = check(others={"MD5": "bb"})
+    conflict = [expected("MD5", "cc", "object-etag"), expected("SHA256", "aa", "first_seen")]
+    rows = judged_rows(
+        (said, [expected("SHA256", "aa", "first_seen")]),
+        (said, [expected("MD5", "bb", "manifest")]),
+        (said, conflict),
+        (silent, conflict),
+    )
+    assert [(row["verdict"], row["error_code"]) for row in rows] == [
+        *[("matched", "UnstableRead")] * 3,
+        ("matched", "EtagConflict"),
+    ]
+    assert [row["error_message"] for row in rows[:3]] == ["two reads differ"] * 3
