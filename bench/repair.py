@@ -1,4 +1,4 @@
-"""A repair through the platform (read, prove, write, read again) beside `rclone copy` of the same object."""
+"""A repair through the platform: prove, write, read again; beside rclone, which copies and then reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.contestants import our_process, rclone_copy
+from bench.contestants import RCLONE_SETTINGS, our_process, rclone_copy, rclone_hash
 from bench.data import Collection, Collections, Endpoint, serving
 from bench.measure import Row, Usage, beside, in_turn
 from devstack.seaweedfs import REGION, s3_client
@@ -41,8 +41,9 @@ def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
         s3.delete_bucket(Bucket=_TARGET)
     mine, theirs = used["ours"], used["rclone"]
     name = f"repair of {large.size / 1024**3:g} GiB through the platform, with its check"
+    peer = "rclone copyto, then hashsum"
     return [
-        beside(f"{name}, wall", "s", [u.wall for u in mine], [u.wall for u in theirs], 1.2, "rclone copy"),
+        beside(f"{name}, wall", "s", [u.wall for u in mine], [u.wall for u in theirs], 1.2, peer),
         Row(f"{name}, peak memory", max(u.peak for u in mine) / 1e6, None, None, 300, "MB"),
     ]
 
@@ -80,9 +81,10 @@ def _ours(endpoint: Endpoint, s3: S3Client, catalog: Path, large: Collection) ->
 
 def _rclone(endpoint: Endpoint, s3: S3Client, large: Collection) -> Usage:
     _lose(s3)
-    used = rclone_copy(endpoint, f"{large.bucket}/{_KEY}", f"{_TARGET}/{_KEY}")
+    copied = rclone_copy(endpoint, f"{large.bucket}/{_KEY}", f"{_TARGET}/{_KEY}")
     _refuse_unless_there(s3, large)
-    return used
+    read = rclone_hash(endpoint, _TARGET, RCLONE_SETTINGS[0])
+    return Usage(copied.cpu + read.cpu, copied.wall + read.wall, max(copied.peak, read.peak))
 
 
 def _refuse_unless_there(s3: S3Client, large: Collection) -> None:

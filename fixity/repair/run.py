@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from fixity.errors import BucketUnreachable
+from fixity.humanize import printable
 from fixity.incidents.closing import close_right
 from fixity.incidents.events import REPAIR_ASKED, REPAIRED, append
 from fixity.incidents.state import Incident, incidents_now
@@ -22,6 +23,7 @@ from fixity.repair.plan import Order, Planned, make_plan
 from fixity.repair.sides import RepairRun
 
 _AT_ONCE, _BYTES_AT_ONCE = 100, 4 * 1024**3  # copied before the incidents are told
+_THREADS = 8  # each may hold the parts of one object in memory
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def _batches(plan: Iterable[Planned]) -> Iterator[list[Planned]]:
 
 def _repair_batch(run: RepairRun, batch: list[Planned]) -> tuple[list[Done], BucketUnreachable | None]:
     """What became of some objects, and the error after which no more can be repaired."""
-    threads = min(side.threads for side in run.sides.values())
+    threads = min(_THREADS, *(side.threads for side in run.sides.values()))
     done: list[Done] = []
     failure: BucketUnreachable | None = None
     with ThreadPoolExecutor(threads, thread_name_prefix="repair") as pool:
@@ -91,7 +93,7 @@ def _repair_batch(run: RepairRun, batch: list[Planned]) -> tuple[list[Done], Buc
             except BucketUnreachable as error:
                 failure = failure or error
     for each in done:
-        run.log(f"{each.planned.key}: {each.refused or each.detail}")
+        run.log(printable(f"{each.planned.key}: {each.refused or each.detail}", 2000))
     return done, failure
 
 
