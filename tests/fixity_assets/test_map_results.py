@@ -95,6 +95,8 @@ def test_results_become_an_object_and_their_checks_a_report(
     # The bucket's own tables are new by it, as after a run of their own.
     assert said["inventory"]["dagster/row_count"] == said["checksums"]["dagster/row_count"] == 3
     assert instance.get_materialized_partitions(dg.AssetKey("checksums")) == {PAIR, f"{PAIR}-repl"}
+    evaluated = {each.check_name: each.partition for each in result.get_asset_check_evaluations()}
+    assert evaluated["no_damage"] == evaluated["no_open_incidents"] == PAIR
     reported = platform.run(instance, REPORT_JOB, PAIR)
     statuses = {row["key"]: row["status"] for row in read_report(report_metadata(reported)["csv"])}
     assert statuses == {"a": "ok", "b": "mismatch", "c": "mismatch"}
