@@ -2,108 +2,32 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import duckdb
-import pyarrow.parquet as pq
 import pytest
 
-from fixity.catalog import Bucket, LedgerMapping
-from fixity.engines.step_functions.checks import MapChecks, MapChecksWriter
-from fixity.engines.step_functions.gather import MapOutput, parse_time
-from fixity.engines.step_functions.keep_checks import KeptChecks, MapManifest, keep_checks
 from fixity.engines.stream.reported import look_at_reported
 from fixity.engines.stream.second_look import Allowance, SecondReader
-from fixity.lake import LocalLake
-from fixity.ledger import ready
-from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.current import current_checksums
-from fixity.ledger.damage import damaged_now
-from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import newest_inventory
-from fixity.ledger.judge import LookAgain
 from fixity.ledger.write import Checksums
-from tests.fixity.engines.records import keep_check
+from tests.fixity.engines.step_functions.ledger import (
+    DAY,
+    READ,
+    WRITTEN_AT,
+    Ledger,
+    said,
+    told,
+)
 from tests.fixity.support import (
     NOON,
-    MemoryStore,
     Unsteady,
     inventory_and_checks,
     sha256,
     take_inventory,
 )
-
-DAY = timedelta(days=1)
-READ = NOON + DAY  # after all objects of a MemoryStore were written
-WRITTEN_AT = READ + DAY
-MAPPING: dict[str, Any] = {
-    "bucket": "$.bucket",
-    "key": "$.key",
-    "checksum": "$.sha256",
-    "version": "$.version",
-}
-
-
-def told(
-    tmp_path: Path,
-    *outputs: object,
-    began: datetime | None = READ,
-    ended: datetime | None = None,
-    buckets: list[Bucket] | None = None,
-    **mapping: Any,  # noqa: ANN401 - as a catalog has them
-) -> MapChecks:
-    mapped = LedgerMapping(**{**MAPPING, **mapping})
-    taker = MapChecksWriter(mapped, buckets or [Bucket(name="b")], tmp_path / "told.parquet")
-    for output in outputs:
-        taker.take(MapOutput(output, began, ended or (began + timedelta(seconds=1) if began else None)))
-    return taker.close()
-
-
-def said(key: str, body: bytes, **more: object) -> dict[str, object]:
-    return {"bucket": "b", "key": key, "sha256": sha256(body), **more}
-
-
-def rows(file: Path) -> list[dict[str, Any]]:
-    return pq.read_table(file).to_pylist()  # type: ignore[no-any-return]
-
-
-class Ledger:
-    """A bucket `b` in memory, with a lake."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.lake = LocalLake(folder / "lake")
-        self.store: MemoryStore = MemoryStore()
-        self.bucket = Bucket(name="b")
-
-    def keep(
-        self,
-        found: MapChecks,
-        run_id: str = "run",
-        written_at: datetime = WRITTEN_AT,
-        look_again: LookAgain = lambda checks, expectations: checks,
-    ) -> KeptChecks:
-        run = BucketRun(self.lake, self.bucket, run_id)
-        manifest = MapManifest("s3://results/c/u/i/manifest.json", written_at)
-        return keep_checks(run, self.store, found, manifest, look_again=look_again)
-
-    def kept(self, checks: KeptChecks) -> list[dict[str, Any]]:
-        assert checks.table is not None
-        return rows(self.lake.fetch(checks.table.file, self.folder))
-
-    def current(self) -> dict[str, tuple[str, str | None, str | None]]:
-        """What the bucket's table says now: status, checksum and evidence by key."""
-        file, _ = current_checksums(self.lake, "b", self.folder)
-        return {row["key"]: (row["status"], row["checksum"], row["evidence"]) for row in rows(file)}
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path)
 
 
 def test_checksums_of_a_map_are_rows_like_any_other_with_their_own_evidence(ledger: Ledger) -> None:
@@ -330,156 +254,3 @@ def test_many_results_are_held_against_the_listing_range_by_range(
     assert len(ledger.kept(checks)) == len(keys) and checks.left_out == {"not_listed": 2}
     kept = [(row["key"], row["checksum"]) for row in ledger.kept(checks)]
     assert kept == [(key, sha256(key.encode())) for key in sorted(keys, key=str.encode)]
-
-
-# --- what is expected of an object ---------------------------------------------------------------
-
-
-def _later(ledger: Ledger, *outputs: object) -> KeptChecks:
-    """What a map run says a day later."""
-    told_later = told(ledger.folder, *outputs, began=READ + DAY)
-    return ledger.keep(told_later, "second", WRITTEN_AT + DAY)
-
-
-def _verdicts(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    names = ("key", "verdict", "expected", "expected_algorithm", "expected_from")
-    return [tuple(row[name] for name in names) for row in rows]
-
-
-def _damaged(ledger: Ledger) -> list[str]:
-    snapshot = ready(ledger.lake, "b", settings_of(ledger.bucket), "look")
-    return [damage.key for damage in damaged_now(ledger.lake, snapshot)]
-
-
-def test_a_result_that_differs_from_what_was_first_seen_is_damage(ledger: Ledger) -> None:
-    for key in ("a", "b", "c"):
-        ledger.store.put(key, key.encode())
-    ledger.keep(told(ledger.folder, said("a", b"a"), said("b", b"b")))
-    assert not ledger.lake.list("standing/")  # nothing was folded: the ledger was empty
-    checks = _later(ledger, said("a", b"a"), said("b", b"damaged"), said("c", b"c"))
-    assert _verdicts(ledger.kept(checks)) == [
-        ("a", "matched", sha256(b"a"), "SHA256", "first_seen"),
-        ("b", "differs", sha256(b"b"), "SHA256", "first_seen"),
-        ("c", "registered", None, None, None),
-    ]
-    assert _damaged(ledger) == ["b"]
-
-
-def test_a_result_that_differs_from_a_record_is_damage(ledger: Ledger) -> None:
-    ledger.store.put("a", b"a")
-    inventory_and_checks(ledger.store, ledger.lake, "listed", "other")
-    deposited = sha256(b"as deposited")
-    (listed,) = rows(ledger.folder / "lake/inventory/other/listed.parquet")
-    keep_check(ledger.lake, "b", listed, checksum=sha256(b"a"), expected=deposited, at=READ - DAY / 2)
-    checks = ledger.keep(told(ledger.folder, said("a", b"a")))
-    assert _verdicts(ledger.kept(checks)) == [("a", "differs", deposited, "SHA256", "manifest")]
-    assert _damaged(ledger) == ["a"]
-
-
-def test_a_map_that_says_no_checksum_of_an_object_is_not_compared(ledger: Ledger) -> None:
-    ledger.store.put("a", b"a")
-    ledger.keep(told(ledger.folder, said("a", b"a")))
-    checks = _later(ledger, {"bucket": "b", "key": "a"})
-    assert _verdicts(ledger.kept(checks)) == [("a", "not_compared", None, None, None)]
-    assert _damaged(ledger) == []
-
-
-def test_another_attempt_of_a_run_does_not_hold_its_checks_against_themselves(ledger: Ledger) -> None:
-    ledger.store.put("a", b"a")
-    ledger.store.put("b", b"b")
-    first = ledger.keep(told(ledger.folder, said("a", b"a"), said("gone", b"x")))
-    again = ledger.keep(told(ledger.folder, said("a", b"a"), said("gone", b"x")))
-    assert (again.table, again.left_out) == (first.table, first.left_out)
-    assert _verdicts(ledger.kept(again)) == [("a", "registered", None, None, None)]
-
-
-# --- what an output says -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("output", "mapping", "status", "code"),
-    [
-        ({"status": "Succeeded"}, {"status": "$.status"}, "succeeded", None),
-        ({"status": "failed"}, {"status": "$.status"}, "failed", "FailedInMap"),
-        ({"status": "OK"}, {"status": "$.status", "statuses": {"ok": "succeeded"}}, "succeeded", None),
-        (
-            {"status": "Gone"},
-            {"status": "$.status", "statuses": {"gone": "skipped"}},
-            "skipped",
-            "SkippedInMap",
-        ),
-        ({"status": "Odd"}, {"status": "$.status"}, "failed", "UnknownStatus"),
-        ({}, {"status": "$.status"}, "failed", "UnknownStatus"),
-        ({"sha256": None}, {}, "failed", "NoChecksum"),
-        ({"sha256": "abc"}, {}, "failed", "InvalidChecksum"),
-        ({"sha256": "z" * 64}, {}, "failed", "InvalidChecksum"),
-        ({"sha256": sha256(b"x") + "-3"}, {}, "failed", "InvalidChecksum"),
-        ({"sha256": sha256(b"x").upper()}, {}, "succeeded", None),
-        ({"sha256": base64.b64encode(bytes.fromhex(sha256(b"x"))).decode()}, {}, "succeeded", None),
-        ({"algorithm": "sha-256"}, {"algorithm": "$.algorithm"}, "succeeded", None),
-    ],
-)
-def test_a_result_is_a_checksum_or_says_why_not(
-    tmp_path: Path, output: dict[str, object], mapping: dict[str, Any], status: str, code: str | None
-) -> None:
-    (row,) = rows(told(tmp_path, {**said("a", b"x"), **output}, **mapping).file)
-    assert (row["status"], row["error_code"]) == (status, code)
-    assert row["checksum"] == (sha256(b"x") if status == "succeeded" else None)
-    assert bool(row["error_message"]) == bool(code)
-
-
-def test_what_is_no_check_of_a_bucket_of_the_catalog_is_counted(tmp_path: Path) -> None:
-    outputs = [
-        {"virus": "none"}, "text", None, 3, {"bucket": 1, "key": "a"}, {"bucket": "b", "key": ""},
-        {**said("a", b"x"), "bucket": "another"},
-        {**said("a", b"x"), "algorithm": "MD5"}, {**said("a", b"x"), "algorithm": "rot13"},
-        {**said("\ud800", b"x")},
-    ]  # fmt: skip
-    kept = told(tmp_path, *outputs, algorithm="$.algorithm")
-    assert kept.left_out == {"not_a_check": 7, "unknown_bucket": 1, "other_algorithm": 2}
-    assert kept.buckets == [] == rows(kept.file)
-
-
-def test_a_batch_is_as_many_checks_unless_the_paths_say_otherwise(tmp_path: Path) -> None:
-    batch = [said("a", b"x"), said("b", b"y")]
-    assert [row["key"] for row in rows(told(tmp_path, batch, said("c", b"z")).file)] == ["a", "b", "c"]
-    parallel = [{"checksum": sha256(b"x")}, {"file": "a"}]
-    (row,) = rows(
-        told(
-            tmp_path,
-            parallel,
-            bucket="b",
-            key="$[1].file",
-            checksum="$[0].checksum",
-            buckets=[Bucket(name="b")],
-        ).file
-    )
-    assert (row["key"], row["checksum"]) == ("a", sha256(b"x"))
-
-
-def test_the_real_name_and_the_prefix_say_which_bucket_of_the_catalog_was_read(tmp_path: Path) -> None:
-    buckets = [
-        Bucket(name="letters", bucket="real", prefix="letters/"),
-        Bucket(name="all", bucket="real"),
-        Bucket(name="real", bucket="other"),
-    ]
-    outputs = [{**said("letters/1", b"x"), "bucket": "real"}, {**said("maps/1", b"x"), "bucket": "real"}]
-    kept = told(tmp_path, *outputs, buckets=buckets)
-    assert [(row["bucket"], row["key"]) for row in rows(kept.file)] == [
-        ("letters", "1"),
-        ("all", "letters/1"),
-        ("all", "maps/1"),
-    ]
-    assert kept.buckets == ["letters", "all"]
-
-
-@pytest.mark.parametrize(
-    "text", ["2024-03-02T10:00:00.5Z", "2024-03-02T11:00:00.5+01:00", 1709373600.5, 1709373600500]
-)
-def test_times_are_read_as_step_functions_and_people_write_them(text: object) -> None:
-    assert parse_time(text) == datetime(2024, 3, 2, 10, 0, 0, 500_000, UTC)
-
-
-@pytest.mark.parametrize("text", ["2024-03-02T10:00:00", "yesterday", None, True, 1e300, [], -1e17])
-def test_what_is_no_time_is_none(text: object) -> None:
-    assert parse_time(text) is None
