@@ -135,7 +135,7 @@ class Connection:
     """
 
     def __init__(self, origin: Origin, pace: Pace | None = None) -> None:
-        self._origin = origin
+        self.origin = origin
         self.pace = pace or Pace()
         self._socket: socket.socket | None = None
         self._stream: Incoming | None = None
@@ -160,7 +160,7 @@ class Connection:
         self.pace.begin()
         self.drop_unless_complete()
         kept_alive = self._socket is not None
-        head = [f"{method} {target} HTTP/1.1", f"host: {self._origin.host_header}"]
+        head = [f"{method} {target} HTTP/1.1", f"host: {self.origin.host_header}"]
         head += [f"{name}: {value}" for name, value in headers.items()]
         message = ("\r\n".join(head) + "\r\n\r\n").encode("latin-1")
         try:
@@ -187,7 +187,7 @@ class Connection:
         return self._last
 
     def _connect(self) -> None:
-        origin = self._origin
+        origin = self.origin
         plain = socket.create_connection((origin.host, origin.port), timeout=origin.timeout)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

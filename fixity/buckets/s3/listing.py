@@ -33,6 +33,7 @@ _FIELDS = (
     "Key", "VersionId", "IsLatest", "Size", "ETag", "LastModified", "StorageClass", "ChecksumAlgorithm",
 )  # fmt: skip
 _MICROSECONDS = INVENTORY.field("last_modified").type
+_SIZE = re.compile(r"\s*[0-9]{1,18}\s*")
 _NEVER_ENCODED = re.compile(r"[^\x21-\x7e]|%(?![0-9A-Fa-f]{2})")
 """What no URL-encoded key has."""
 
@@ -158,7 +159,11 @@ def _texts(root: etree._Element, entry: str) -> _Texts:
         texts = {name: [row.get(name) for row in rows] for name in _FIELDS}
     for name in ("Key", "Size"):
         if count and (not texts[name] or not all(texts[name])):
-            raise ListingError("the listing has an entry without a usable key or size")
+            at = next((at for at, text in enumerate(texts[name]) if not text), 0)
+            beside = next((key for key in reversed(texts["Key"][: at + 1]) if key), "the first entry")
+            raise ListingError(
+                f"an entry of the listing has no {name}: '{printable(beside, 200)}' or the next one"
+            )
     return {name: found or [None] * count for name, found in texts.items()}
 
 
@@ -190,10 +195,6 @@ def _batch(texts: _Texts, coding: Coding) -> pa.RecordBatch:
     def column(name: str) -> pa.Array:
         return pa.array(texts[name], pa.string())
 
-    try:
-        sizes = pc.utf8_trim_whitespace(column("Size")).cast(pa.int64())
-    except pa.ArrowInvalid as error:
-        raise ListingError(f"the listing has an entry without a usable key or size: {error}") from error
     etags = column("ETag")
     if pc.any(pc.starts_with(etags, "W/")).as_py():
         etags = pc.replace_substring_regex(etags, "^W/", "")
@@ -202,13 +203,28 @@ def _batch(texts: _Texts, coding: Coding) -> pa.RecordBatch:
         "key": _keys(texts["Key"], coding),
         "version_id": column("VersionId"),
         "is_latest": _is_latest(column("IsLatest")),
-        "size": sizes,
+        "size": _sizes(column("Size"), texts),
         "etag": pc.if_else(pc.equal(etags, ""), None, etags),
         "last_modified": _times(column("LastModified")),
         "storage_class": column("StorageClass"),
         "checksum_algorithm": column("ChecksumAlgorithm"),
     }
     return pa.RecordBatch.from_arrays([columns[field.name] for field in INVENTORY], schema=INVENTORY)
+
+
+def _sizes(said: pa.Array, texts: _Texts) -> pa.Array:
+    digits = pc.utf8_trim_whitespace(said)
+    try:
+        if pc.all(pc.ascii_is_decimal(digits), min_count=0).as_py():  # Arrow would also read -1 and 0x10
+            return digits.cast(pa.int64())
+    except pa.ArrowInvalid:  # too large
+        pass
+    pairs = zip(texts["Key"], texts["Size"], strict=True)
+    key, size = next(pair for pair in pairs if not _SIZE.fullmatch(pair[1] or ""))
+    raise ListingError(
+        f"the listing has '{printable(key, 200)}' with the size '{printable(size, 50)}', which is no number "
+        "of bytes"
+    )
 
 
 def _keys(texts: list[str | None], coding: Coding) -> pa.Array:

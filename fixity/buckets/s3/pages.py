@@ -24,7 +24,7 @@ from fixity.errors import BucketUnreachable, FixityError
 from fixity.humanize import printable
 
 _IDLE_PAGES = 1000
-"""How many pages in a row may bring nothing new: stores answer with empty pages where much was deleted."""
+"""How many pages in a row may be empty: stores answer with empty pages where much was deleted."""
 _REQUEST: dict[Kind, dict[str, str]] = {"v2": {"list-type": "2"}, "v1": {}, "versions": {"versions": ""}}
 
 
@@ -58,11 +58,11 @@ class Pages:
         parameters: dict[str, str] | None = {}
         while parameters is not None:
             page = self.page(parameters, prefix)
-            asked = hash(tuple(parameters.items()))
-            idle = 0 if page.last and hash(page.last) not in seen else idle + 1
-            if asked in seen or idle > _IDLE_PAGES:
+            asked, ends = hash(tuple(parameters.items())), hash(page.last)
+            idle = 0 if page.last else idle + 1
+            if asked in seen or (page.last and ends in seen) or idle > _IDLE_PAGES:
                 raise BucketUnreachable(f"{self._name}: the listing does not advance {_place(parameters)}")
-            seen |= {asked, hash(page.last)}
+            seen |= {asked, ends}
             parameters = page.next_parameters
             yield page
 

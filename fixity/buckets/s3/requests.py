@@ -11,13 +11,14 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from lxml import etree
 
 from fixity.buckets.base import ObjectSkipped, ObjectUnreadable
 from fixity.buckets.s3.address import Address
-from fixity.buckets.s3.http1 import Connection, Response
-from fixity.buckets.s3.redirects import elsewhere
+from fixity.buckets.s3.http1 import Connection, Origin, Response
+from fixity.buckets.s3.redirects import elsewhere, moved
 from fixity.buckets.s3.sigv4 import Signer
 from fixity.buckets.throttle import Throttle, TooSlow
 from fixity.catalog.clients import THROTTLED, passes
@@ -69,9 +70,7 @@ class Requests:
     def __init__(self, name: str, address: Address, throttle: Throttle) -> None:
         self._name = name
         self._origin = address.origin
-        self._host = address.origin.host_header
         self._signer = Signer(address.keys, address.region)
-        self._region = address.region
         self._headers = {"x-amz-request-payer": "requester"} if address.requester_pays else {}
         self._throttle = throttle
         self._thread = threading.local()
@@ -84,23 +83,30 @@ class Requests:
         Raises Retry, NotAsListed, ObjectUnreadable, ObjectSkipped, BucketUnreachable.
         """
         headers = {**self._headers, **headers}
+        origin, signer = self._origin, self._signer
         for attempt in (1, 2):
-            signed = self._signer.headers("GET", self._host, path, query, headers)
-            response = self._send(f"{path}?{query}" if query else path, signed)
+            signed = signer.headers("GET", origin.host_header, path, query, headers)
+            response = self._send(origin, f"{path}?{query}" if query else path, signed)
             if response.status in (200, 206):
+                if attempt == 2:  # after a redirect: where the bucket is
+                    self._origin, self._signer = origin, signer
                 return response
             told = _error_of(response.beginning(_ERROR_ROOM))
-            self._connection().drop_unless_complete()
-            if told.get("Code") != _SKEWED:
+            self._connection(origin).drop_unless_complete()
+            if told.get("Code") == _SKEWED:
+                self._follow_clock(response, last=attempt == 2)
+                continue
+            there = moved(response.status, response.headers, told, origin.host, signer.region)
+            if there is None or attempt == 2:
                 break
-            self._follow_clock(response, last=attempt == 2)
+            origin, signer = replace(origin, host=there[0]), signer.of_region(there[1])
         status = response.status
         code = told.get("Code", "")
         code = code if _CODE.fullmatch(code) else _CODES.get(status, f"Http{status}")
         if status == 412:
             code = _CODES[status]
         message = f"{error_text(told.get('Message', ''), _secrets(signed)) or 'no message'} (HTTP {status})"
-        if place := elsewhere(status, response.headers, told, self._region):
+        if place := elsewhere(status, response.headers, told, self._signer.region):
             raise Refused(code, f"{place} (HTTP {status})")
         retry_after = _seconds(response.headers.get("retry-after", ""))
         if status in _THROTTLED or code in THROTTLED:
@@ -118,16 +124,16 @@ class Requests:
             raise Refused(code, message)
         raise (NotAsListed if status in _NOT_AS_ASKED else ObjectUnreadable)(code, message)
 
-    def _send(self, target: str, headers: dict[str, str]) -> Response:
+    def _send(self, origin: Origin, target: str, headers: dict[str, str]) -> Response:
         try:
-            return self._connection().request("GET", target, headers)
+            return self._connection(origin).request("GET", target, headers)
         except ssl.SSLCertVerificationError as error:
             raise BucketUnreachable(
-                f"{self._name}: the certificate of {self._host} is not trusted ({error.verify_message}): "
-                "name the authority that signed it as the store's ca_bundle"
+                f"{self._name}: the certificate of {origin.host_header} is not trusted "
+                f"({error.verify_message}): name the authority that signed it as the store's ca_bundle"
             ) from error
         except OSError as error:
-            raise broken(error, f"before a response of {self._host} came") from error
+            raise broken(error, f"before a response of {origin.host_header} came") from error
 
     def _follow_clock(self, response: Response, last: bool) -> None:
         """Sign with the clock of the store, which refused the time of a request. Raises BucketUnreachable if
@@ -145,12 +151,13 @@ class Requests:
 
     def is_too_slow(self, gained: int) -> bool:
         """Whether `gained` bytes are too few for the time that this thread's last request waited."""
-        return self._connection().pace.is_too_slow(gained)
+        connection: Connection = self._thread.connection
+        return connection.pace.is_too_slow(gained)
 
-    def _connection(self) -> Connection:
+    def _connection(self, origin: Origin) -> Connection:
         connection: Connection | None = getattr(self._thread, "connection", None)
-        if connection is None:
-            connection = self._thread.connection = Connection(self._origin, self._throttle.pace())
+        if connection is None or connection.origin is not origin:
+            connection = self._thread.connection = Connection(origin, self._throttle.pace())
             self._connections.append(connection)
         return connection
 

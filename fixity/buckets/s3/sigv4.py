@@ -65,10 +65,16 @@ class Signer:
         self, keys: Callable[[], Keys] | None, region: str, clock: Callable[[], float] = time.time
     ) -> None:
         self._keys = keys
-        self._region = region
+        self.region = region
         self._clock = clock
         self._offset = 0.0
         self._kept: tuple[tuple[str, str], bytes] | None = None
+
+    def of_region(self, region: str) -> Signer:
+        """A signer of the same keys and clock for another region."""
+        other = Signer(self._keys, region, self._clock)
+        other._offset = self._offset
+        return other
 
     def follow(self, store_time: float) -> None:
         """Sign with the store's clock from now on. Arguments: its time now, in seconds since the epoch."""
@@ -84,7 +90,7 @@ class Signer:
         if kept is not None and kept[0] == (secret, day):
             return kept[1]
         key = ("AWS4" + secret).encode()
-        for scope in (day, self._region, "s3", "aws4_request"):
+        for scope in (day, self.region, "s3", "aws4_request"):
             key = hmac.digest(key, scope.encode(), "sha256")
         self._kept = ((secret, day), key)
         return key
@@ -121,7 +127,7 @@ class Signer:
                 _EMPTY_BODY,
             ]
         )
-        scope = f"{day}/{self._region}/s3/aws4_request"
+        scope = f"{day}/{self.region}/s3/aws4_request"
         to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         signature = hmac.digest(self._signing_key(keys.secret_key, day), to_sign.encode(), "sha256").hex()
         headers["authorization"] = (

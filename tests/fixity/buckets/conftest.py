@@ -6,11 +6,13 @@ import random
 import shutil
 import ssl
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from devstack.stub_s3 import StubS3
 from tests.conftest import MakeBucket
 from tests.fixity.support import sha256
 
@@ -66,3 +68,17 @@ def server_tls(authority: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority / "server.pem")
     return context
+
+
+@pytest.fixture(scope="module")
+def stub() -> Iterator[StubS3]:
+    with StubS3() as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fixity.buckets.s3.reader._PAGE", 2)
+        yield server
+
+
+@pytest.fixture
+def odd(stub: StubS3) -> StubS3:
+    stub.buckets.clear()
+    stub.requests.clear()
+    return stub

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from devstack.seaweedfs import REGION
-from fixity.buckets import BucketUnreachable, ListedObject
+from fixity.buckets import BucketUnreachable
 from fixity.buckets.s3.address import resolve
 from fixity.buckets.s3.attributes import Attributes
 from fixity.buckets.s3.reader import S3Reader
@@ -208,71 +208,3 @@ def test_a_path_of_the_endpoint_and_a_tenant_stand_in_every_request(
 def test_an_access_point_has_a_host_of_its_own_in_its_own_region(arn: str, host: str, region: str) -> None:
     address = resolve(Store(name="aws", region=REGION), arn)
     assert (address.origin.host_header, address.base_path, address.region) == (host, "", region)
-
-
-# --- another region ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "body"),
-    [
-        ("301 Moved Permanently", ["x-amz-bucket-region: eu-west-1"], "<Code>PermanentRedirect</Code>"),
-        ("307 Temporary Redirect", ["x-amz-bucket-region: eu-west-1"], "<Code>TemporaryRedirect</Code>"),
-        (
-            "400 Bad Request",
-            [],
-            "<Code>AuthorizationHeaderMalformed</Code><Message>the region is wrong</Message>"
-            "<Region>eu-west-1</Region>",
-        ),
-    ],
-)
-def test_a_redirect_names_the_right_region_and_the_key_to_set(
-    status: str, headers: list[str], body: str
-) -> None:
-    refusal = answer(f"<Error>{body}</Error>".encode(), *headers, status=status)
-    with ScriptedServer([refusal]) as server:
-        with pytest.raises(
-            BucketUnreachable, match=r"^a cannot be listed: .*in the region eu-west-1.*`region: eu-west-1`"
-        ) as told:
-            listed(reader(server))
-        assert told.value.final
-        assert len(server.requests) == 1
-        store, item = reader(server), ListedObject("k", None, True, 1, "e", None, None)
-        assert outcome(store, item)[0] == outcome(store, item)[0] == "failed"
-        with pytest.raises(BucketUnreachable, match="eu-west-1"):
-            outcome(store, item)
-
-
-@pytest.mark.parametrize(
-    ("headers", "body", "told"),
-    [
-        (
-            [],
-            "<Endpoint>b.s3-eu-west-1.amazonaws.com</Endpoint>",
-            r"on to b\.s3-eu-west-1\.amazonaws\.com: set",
-        ),
-        (["Location: https://far.example:9000/b?token=secret"], "", r"on to https://far\.example:9000: set"),
-        (["Location: https://user:secret@far.example/"], "", "does not say which"),
-        (["Location: /b/"], "", "does not say which"),
-        ([], "<Endpoint>\u200b&#10;secret</Endpoint>", "does not say which"),
-        ([], f"<Endpoint>{'secret' * 1000}</Endpoint>", "does not say which"),
-        ([f"x-amz-bucket-region: {REGION}"], "", "does not say which"),
-    ],
-)
-def test_a_redirect_elsewhere_names_the_endpoint_and_nothing_that_does_not_belong_there(
-    headers: list[str], body: str, told: str
-) -> None:
-    refusal = answer(f"<Error>{body}</Error>".encode(), *headers, status="301 Moved Permanently")
-    with ScriptedServer([refusal]) as server:
-        with pytest.raises(BucketUnreachable, match=told) as raised:
-            listed(reader(server))
-        assert "secret" not in str(raised.value)
-
-
-def test_a_header_that_is_malformed_for_another_reason_is_not_told_as_a_redirect() -> None:
-    body = b"<Error><Code>AuthorizationHeaderMalformed</Code><Message>no key</Message></Error>"
-    with (
-        ScriptedServer([answer(body, status="400 Bad Request")]) as server,
-        pytest.raises(BucketUnreachable, match=r"AuthorizationHeaderMalformed: no key"),
-    ):
-        listed(reader(server))
