@@ -33,6 +33,7 @@
     │   └── AccountFull
     ├── NoReport                   fixity.engines.s3_batch.errors (not final)
     ├── NothingToIngest            fixity.engines.s3_batch.errors
+    ├── JobRecordUnusable          fixity.engines.s3_batch.errors
     ├── ReportUnusable             fixity.engines.s3_batch.errors
     ├── ResultsRefused             fixity.engines.step_functions.errors
     ├── BucketBusy                 fixity.rolling.lease

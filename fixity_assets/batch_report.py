@@ -1,6 +1,5 @@
 """The steps of `checksums` for a bucket that S3 has checked: find the finished job, load its report."""
 
-import json
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -10,6 +9,8 @@ import dagster as dg
 from fixity.engines.s3_batch.batch_jobs import JobState
 from fixity.engines.s3_batch.finished import finished_job, ingest_job
 from fixity.lake import Lake
+from fixity.lake.proof import sealed, unsealed
+from fixity.tables import TableUnreadable
 from fixity_assets.describe import checksums_metadata
 from jobs.names import COMPUTE_TAG, JOB_TAG
 from resources import S3ControlResource, StoresResource
@@ -37,7 +38,7 @@ def find_job(context: dg.OpExecutionContext, lake: Lake, s3_control: S3ControlRe
     )
     context.log.info(f"{bucket.name}: the job {record.job_id} is {state.status}: {state.progress}")
     note = asdict(replace(state, ended_at=None))
-    lake.put_text(_found_file(scratch), json.dumps(note), replace=True)
+    lake.put_text(_found_file(scratch), sealed(note), replace=True)
 
 
 def keep_job_report(
@@ -52,7 +53,11 @@ def keep_job_report(
     Raises ReportUnusable, NothingToIngest, TableMissing, AnotherPlace, BucketUnreachable, LakeError.
     """
     bucket = s3_control.catalog.bucket(context.partition_key)
-    found = JobState(**json.loads(lake.read_text(_found_file(scratch))))
+    note = _found_file(scratch)
+    try:
+        found = JobState(**unsealed(lake.read_text(note)))
+    except (ValueError, TypeError) as error:
+        raise TableUnreadable(lake.location(note), error) from error
     with stores.open(bucket.name) as store:
         run = stores.catalog.run_over(lake, bucket.name, context.run.run_id)
         reports, look_again = partial(s3_control.reports, bucket.name), stores.look_again(bucket.name, store)

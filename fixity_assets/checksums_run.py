@@ -14,6 +14,7 @@ from fixity.lake import Lake
 from fixity.lake.paths import scratch_folder
 from fixity.lake.sweep import SCRATCH_DAYS
 from fixity.ledger.inventory import TableMissing
+from fixity.tables import TableUnreadable
 from fixity_assets.bucket_checks import ASSET
 from resources import StoresResource
 
@@ -48,7 +49,11 @@ def scratch_of(context: dg.OpExecutionContext) -> str:
 
 
 def plan_of_run(lake: Lake, scratch: str, stores: StoresResource, bucket: str) -> Plan:
-    """The run's plan. Raises TableMissing if it is gone, AnotherPlace if the catalog has changed since."""
+    """The run's plan.
+
+    Raises TableMissing if it is gone, TableUnreadable if it is damaged, AnotherPlace if the catalog has
+    changed since.
+    """
     try:
         plan = Plan.from_json(lake.read_text(plan_file(scratch)))
     except FileNotFoundError:
@@ -56,5 +61,7 @@ def plan_of_run(lake: Lake, scratch: str, stores: StoresResource, bucket: str) -
             f"{lake.location(scratch)} is gone (kept {SCRATCH_DAYS} days for a run that failed): start a new "
             f"run that materializes checksums[{bucket}]"
         ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise TableUnreadable(lake.location(plan_file(scratch)), error) from error
     plan.refuse_elsewhere(bucket, stores.catalog.place_of(bucket))
     return plan

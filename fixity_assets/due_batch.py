@@ -5,22 +5,20 @@ Which objects are due, leases and budgets are in `fixity.rolling`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from fixity.lake import Lake
+from fixity.lake.proof import sealed, unsealed
 from fixity.rolling import RollingRun, egress_budget, order_for, roll
+from fixity.tables import TableUnreadable
 from fixity_assets.describe import counts_metadata
 from jobs.names import ROLLING
 from resources import StoresResource
 
-
-def rolled_file(scratch: str) -> str:
-    """The name in the lake of the batch's result, for the next step."""
-    return f"{scratch}rolled.json"
+_RESULT = "rolled.json"  # in scratch, for the next step
 
 
 def check_batch(
@@ -60,7 +58,18 @@ def check_batch(
         ROLLING: rolled.cut_short or "-",
         "table": rolled.file,
     }
-    lake.put_text(rolled_file(scratch), json.dumps(result), replace=True)
+    lake.put_text(scratch + _RESULT, sealed(result), replace=True)
+
+
+def batch_result(lake: Lake, scratch: str) -> dict[str, Any] | None:
+    """The batch's result in scratch; None if the run checks no batch. Raises TableUnreadable, LakeError."""
+    name = scratch + _RESULT
+    try:
+        return unsealed(lake.read_text(name))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise TableUnreadable(lake.location(name), error) from error
 
 
 def batch_metadata(lake: Lake, result: Mapping[str, Any]) -> dict[str, Any]:

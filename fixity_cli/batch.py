@@ -104,9 +104,12 @@ def _rows(catalog: Catalog, lake: Lake, bucket: str) -> list[tuple[str, str, str
 
     said = catalog.buckets[bucket]
     assert said.s3_batch is not None  # the catalog sees to it
-    rows = [(bucket, "-", "waiting to be submitted", "", "", "") for _ in waiting_requests(lake, bucket)]
+    rows = [
+        (bucket, "-", "waiting to be submitted", "", "", "")
+        for _ in waiting_requests(lake, bucket, output.warn)
+    ]
     # Jobs of AWS Batch were not submitted here.
-    record = next((each for each in reversed(jobs_of(lake, bucket)) if each.run_id), None)
+    record = next((each for each in reversed(jobs_of(lake, bucket, log=output.warn)) if each.run_id), None)
     if record:
         client = open_s3_control(said, catalog.store_of(said), said.s3_batch)
         state = describe(client, said.s3_batch.account_id, record.job_id)

@@ -44,7 +44,7 @@ def batch_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
         requests: list[dg.RunRequest] = []
         notes: list[str] = []
         for bucket in catalog.checked_by_s3:
-            for record in open_jobs(kept_in, bucket):
+            for record in open_jobs(kept_in, bucket, notes.append):
                 try:
                     found = ingest_request(
                         context.instance, kept_in, s3_control, bucket, record.job_id, head_start
@@ -75,7 +75,9 @@ def _submissions(
     notes: list[str],
 ) -> list[dg.RunRequest]:
     """The runs that submit waiting requests, oldest first, as many as their accounts have room for."""
-    waiting = [each for bucket in catalog.checked_by_s3 for each in waiting_requests(lake, bucket)]
+    waiting = [
+        each for bucket in catalog.checked_by_s3 for each in waiting_requests(lake, bucket, notes.append)
+    ]
     room: dict[str, int] = {}
     requests = []
     for each in sorted(waiting, key=lambda request: request.requested_at):

@@ -15,6 +15,7 @@ import dagster as dg
 
 from fixity.catalog import Catalog, Pair
 from jobs.names import REPLICA_RUN, REPORT_ASSET, REPORT_JOB, ROLLING, SOURCE_RUN
+from sensors.cursors import read_cursor
 
 _CHECKSUMS = dg.AssetKey("checksums")
 _REPORT = dg.AssetKey(REPORT_ASSET)
@@ -34,12 +35,12 @@ def both_sides_sensor(catalog: Catalog) -> dg.SensorDefinition:
     )
     def both_sides(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         newest = context.instance.get_latest_storage_id_by_partition(_CHECKSUMS, _MATERIALIZED)
-        seen: dict[str, list[int]] = json.loads(context.cursor or "{}")
+        seen = read_cursor(context.cursor, dict[str, tuple[int, int]], {})
         requests: list[dg.RunRequest] = []
         waiting: list[str] = []
         for pair in catalog.pairs.values():
-            tables = [newest.get(pair.source, 0), newest.get(pair.replica, 0)]
-            new = [table > before for table, before in zip(tables, seen.get(pair.name, [0, 0]), strict=True)]
+            tables = newest.get(pair.source, 0), newest.get(pair.replica, 0)
+            new = [table > before for table, before in zip(tables, seen.get(pair.name, (0, 0)), strict=True)]
             if all(new) and _is_soon(context.instance, pair):
                 waiting.append(
                     f"{pair.name}: only rolling checks are new, and its report is younger than a day"

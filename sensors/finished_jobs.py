@@ -12,6 +12,7 @@ import dagster as dg
 
 from fixity.clock import utc_now
 from fixity.engines.s3_batch.batch_jobs import VANISHED, describe
+from fixity.engines.s3_batch.errors import JobRecordUnusable
 from fixity.engines.s3_batch.finished import has_ended
 from fixity.engines.s3_batch.job_records import job_record, outcome_of
 from fixity.lake import Lake
@@ -44,7 +45,10 @@ def ingest_request(
     Arguments: `head_start`, how long to wait for the event of a job that has ended.
     Raises S3ControlError, LakeError.
     """
-    record = job_record(lake, bucket, job_id)
+    try:
+        record = job_record(lake, bucket, job_id)
+    except JobRecordUnusable as error:
+        return NoRun(str(error))
     if record is None:
         return NoRun(f"the job {job_id} of '{bucket}' has a receipt but no record: skipped")
     request = _next_run(instance, lake, JOB_TAG, bucket, job_id)

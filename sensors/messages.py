@@ -19,6 +19,7 @@ from fixity.humanize import printable
 from fixity.lake import Lake, LakeError
 from fixity.lake.paths import message_file
 from resources.queues import Message, OpenQueue
+from sensors.cursors import read_cursor
 from sensors.events import Event, UnknownMessage, read_message
 
 
@@ -33,7 +34,7 @@ class Inbox:
     def __init__(
         self, queue: OpenQueue, cursor: str | None, lake: Lake, log: Callable[[str], object], limit: int = 100
     ) -> None:
-        queue.delete(json.loads(cursor or "[]"))
+        queue.delete(read_cursor(cursor, list[str], []))
         self._queue = queue.settings
         self._messages = queue.receive(limit)
         self._lake = lake

@@ -9,10 +9,11 @@ to three runs in all, unless the results were refused.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import dagster as dg
+from pydantic import AwareDatetime, TypeAdapter
 
 from fixity.catalog import Catalog, MapResults
 from fixity.clock import utc_now
@@ -25,6 +26,7 @@ from jobs.runs import UNSUCCESSFUL
 from resources import LakeResource, QueuesResource
 from resources.map_results import MapResultsResource
 from resources.queues import Message
+from sensors.cursors import read_cursor
 from sensors.events import Event, ObjectEvent
 from sensors.messages import Inbox
 
@@ -40,23 +42,9 @@ class _Cursor:
     """receipts: of messages to delete. listed_at: when the last listing began (UTC). after: the key that
     it goes on from; None where it is done."""
 
-    receipts: list[str]
-    listed_at: datetime | None
-    after: str | None
-
-    @classmethod
-    def read(cls, text: str | None) -> "_Cursor":
-        said = json.loads(text or "{}")
-        listed_at = said.get("listed_at")
-        return cls(
-            said.get("receipts", []),
-            datetime.fromisoformat(listed_at) if listed_at else None,
-            said.get("after"),
-        )
-
-    def write(self) -> str:
-        listed_at = self.listed_at.isoformat() if self.listed_at else None
-        return json.dumps({"receipts": self.receipts, "listed_at": listed_at, "after": self.after})
+    receipts: list[str] = field(default_factory=list)
+    listed_at: AwareDatetime | None = None
+    after: str | None = None
 
 
 def map_results_sensors(
@@ -80,7 +68,7 @@ def map_results_sensors(
         queues: QueuesResource,
         lake: LakeResource,
     ) -> dg.SensorResult:
-        before = _Cursor.read(context.cursor)
+        before = read_cursor(context.cursor, _Cursor, _Cursor())
         bucket = map_results.open()
         found: dict[str, tuple[MapRun, StoredObject]] = {}
         receipts: list[str] = []
@@ -120,7 +108,7 @@ def map_results_sensors(
                 for run, head in found.values()
             ],
             dynamic_partitions_requests=[MAP_RUNS.build_add_request(sorted(names))] if names else [],
-            cursor=_Cursor(receipts, listed_at, after).write(),
+            cursor=TypeAdapter(_Cursor).dump_json(_Cursor(receipts, listed_at, after)).decode(),
             skip_reason=None if found else "no new manifests",
         )
 

@@ -74,7 +74,7 @@ class State:
                 raise StateUnusable("it is the state of another object")
             chain, pending = bytes.fromhex(content["chain"]), bytes.fromhex(content["pending"])
             return cls(content["algorithm"], int(content["count"]), chain, pending)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StateUnusable(f"it is damaged: {error!r}") from error
 
 

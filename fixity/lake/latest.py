@@ -8,7 +8,6 @@ tables does not belong here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -16,7 +15,7 @@ from typing import Any
 
 from fixity.lake import Lake
 from fixity.lake.footer import read_footer
-from fixity.lake.proof import sealed, unsealed
+from fixity.lake.proof import sealed, unsealed_or_old
 from fixity.tables import Provenance, TableUnreadable
 
 _POINTER = "NEWEST.json"
@@ -86,7 +85,7 @@ def _pointed(lake: Lake, folder: str, tables: list[str]) -> tuple[str, datetime]
 
 
 def _read(text: str) -> dict[str, Any]:
-    values = json.loads(text)
-    if isinstance(values, dict) and set(values) == {"run_id", "listed_at"}:  # of an earlier version
-        return values
-    return unsealed(text)
+    values = unsealed_or_old(text)
+    if set(values) != {"run_id", "listed_at"}:
+        raise ValueError("it is another text")
+    return values

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,10 +21,23 @@ import pyarrow.parquet as pq
 from fixity.lake.paths import GIVEN, SNAPSHOTS, records_folder
 from fixity.tables import PROVENANCE, RECORDED
 
+_SEAL = "sha256_of_this"
+_ACCEPTED = ".accepted-"
+
 
 def proof_file(name: str) -> str:
     """The name of the proof of a file of the lake."""
     return f"{records_folder(name)}.json"
+
+
+def accepted_file(name: str, on: date) -> str:
+    """The name of the note that a file was accepted on a day (UTC). A listing of the proofs has it."""
+    return f"{records_folder(name)}{_ACCEPTED}{on}"
+
+
+def accepted_on(note: str) -> str | None:
+    """The day in the name of such a note; None for the name of another file."""
+    return note.rpartition(_ACCEPTED)[2] if _ACCEPTED in note else None
 
 
 def has_proof(name: str) -> bool:
@@ -41,7 +55,8 @@ class Proof:
 
     size: bytes. kind: the first folder of its name. run: the run that wrote it, as its name says. rows and
     provenance (see `fixity.tables`): of a table. replaces: size and SHA-256 of the file before, until the new
-    one is there.
+    one is there. accepted_at: when a person accepted the file as it was, because its proof was lost (ISO,
+    UTC): before that, nothing proves it.
     """
 
     name: str
@@ -52,6 +67,7 @@ class Proof:
     rows: int | None
     provenance: str | None
     replaces: tuple[int, str] | None = None
+    accepted_at: str | None = None
 
     @classmethod
     def of(cls, name: str, file: Path) -> Proof:
@@ -107,19 +123,39 @@ def is_recorded(file: Path) -> bool:
 
 def lost(name: str) -> NoProof:
     """The error about a file whose proof is lost."""
-    return NoProof(f"its record {proof_file(name)} is lost")
+    return NoProof(
+        f"its record {proof_file(name)} is lost; restore log/ from a copy of the lake, or accept its tables "
+        "as they are: fixity lake accept"
+    )
 
 
 def sealed(values: Mapping[str, Any]) -> str:
     """Values as JSON, with the SHA-256 of their JSON, for `unsealed`."""
-    return json.dumps({**values, "sha256_of_this": _of_values(values)}, indent=1) + "\n"
+    return json.dumps({**values, _SEAL: _of_values(values)}, indent=1) + "\n"
 
 
 def unsealed(text: str) -> dict[str, Any]:
     """The values of a text of `sealed`. Raises ValueError if a value has changed, or it is another text."""
-    values = json.loads(text)
-    if not isinstance(values, dict) or values.pop("sha256_of_this", None) != _of_values(values):
+    values = json_object(text)
+    if values.pop(_SEAL, None) != _of_values(values):
         raise ValueError("the text has changed since it was written")
+    return values
+
+
+def unsealed_or_old(text: str) -> dict[str, Any]:
+    """The same, also of a text of an earlier version, which had no seal. Raises ValueError."""
+    values = json_object(text)
+    return unsealed(text) if _SEAL in values else values
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The JSON object in a text. Raises ValueError for anything else."""
+    try:
+        values = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(values, dict):
+        raise ValueError("it is not a JSON object")
     return values
 
 

@@ -75,7 +75,7 @@ def _clean_up(run: RepairRun, side: Side, mine: Lease) -> None:
         if other.run_id == mine.run_id:
             continue
         for file in run.lake.list(f"{other.folder}uploads/"):
-            with suppress(ValueError, FileNotFoundError):  # killed while it was written
+            with suppress(ValueError, KeyError, TypeError, FileNotFoundError):  # killed while it was written
                 if not isinstance(side.writer, LocalWriter):
                     side.writer.abort(json.loads(run.lake.read_text(file.name)))
         other.end(run.lake)

@@ -22,6 +22,7 @@ from fixity.engines.stream.engine import Check
 from fixity.errors import FixityError
 from fixity.lake import Lake
 from fixity.lake.paths import leases_folder, set_aside_folder, snapshot_folder
+from fixity.lake.proof import json_object
 from fixity.tables import CHECKSUMS, Provenance
 
 BEAT_SECONDS = 30.0
@@ -142,7 +143,7 @@ def leases(lake: Lake, bucket: str) -> list[Lease]:
             continue
         run_id = file.name.split("/")[-2]
         try:
-            values = json.loads(lake.read_text(file.name))
+            values = json_object(lake.read_text(file.name))
             if datetime.fromisoformat(values["beat"]).tzinfo is None:
                 raise ValueError("a time without its offset")
             found.append(Lease(bucket, run_id, values["began"], values["beat"]))

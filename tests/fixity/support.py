@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.credentials import Credentials
+from hypothesis import strategies as st
 
 from devstack import stub_s3_bucket
 from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY
@@ -58,6 +60,34 @@ def keep_table(lake: Lake, name: str, table: pa.Table) -> None:
     with lake.workspace() as workspace:
         pq.write_table(table, workspace / "table.parquet")
         lake.put(name, workspace / "table.parquet", replace=True)
+
+
+_OTHERS = ["", "null", "7", "[]", "{}", '"text"', "[" * 9999, '{"a": ' * 9999, "\x00", "NaN", "[[1, 2]]"]
+_VALUES = st.sampled_from([None, 7, -1, 1e999, True, "", "text", [], [None], {}, {"a": 1}])
+
+
+def spoilt(text: str) -> st.SearchStrategy[bytes]:
+    """What a file of JSON may become: a bit flipped, cut short, another text, members changed or gone."""
+    body = text.encode()
+
+    def flipped(bit: int) -> bytes:
+        return body[: bit // 8] + bytes([body[bit // 8] ^ 1 << bit % 8]) + body[bit // 8 + 1 :]
+
+    def member(name: str, value: object) -> bytes:
+        return json.dumps({**json.loads(text), name: value}).encode()
+
+    def without(name: str) -> bytes:
+        return json.dumps({key: value for key, value in json.loads(text).items() if key != name}).encode()
+
+    names = st.sampled_from(sorted(json.loads(text)))
+    return st.one_of(
+        st.integers(0, len(body) * 8 - 1).map(flipped),
+        st.integers(0, len(body) - 1).map(lambda length: body[:length]),
+        st.sampled_from(_OTHERS).map(str.encode),
+        st.builds(member, names, _VALUES),
+        st.builds(without, names),
+        st.binary(max_size=20),
+    )
 
 
 class Naps(list[float]):

@@ -28,5 +28,9 @@ class NoReport(FixityError):
     final = False
 
 
+class JobRecordUnusable(FixityError):
+    """A file of the lake about a job is damaged. The message names it and says what to do."""
+
+
 class ReportUnusable(FixityError):
     """A completion report cannot be trusted. The message says which file, and what is wrong."""

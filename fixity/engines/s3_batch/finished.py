@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fixity.catalog import Bucket
 from fixity.engines.s3_batch.batch_jobs import CANCELLED, COMPLETE, VANISHED, JobState, describe
-from fixity.engines.s3_batch.errors import NoReport, NothingToIngest
+from fixity.engines.s3_batch.errors import JobRecordUnusable, NoReport, NothingToIngest
 from fixity.engines.s3_batch.job_records import (
     JobOutcome,
     JobRecord,
@@ -52,12 +52,17 @@ def finished_job(
 
     Arguments: `job_id`, the job of an event; by default the newest. `computed`, the state of a job of AWS
     Batch, if the event was about one.
-    Raises NothingToIngest, S3ControlError, LakeError.
+    Raises NothingToIngest, JobRecordUnusable, S3ControlError, LakeError.
     """
     assert bucket.s3_batch is not None  # the catalog guarantees it
     if computed:
         return _computed(lake, bucket, computed, run_id)
-    record = job_record(lake, bucket.name, job_id) if job_id else newest_job(lake, bucket.name)
+    damaged: list[str] = []
+    record = (
+        job_record(lake, bucket.name, job_id) if job_id else newest_job(lake, bucket.name, damaged.append)
+    )
+    if damaged:
+        raise JobRecordUnusable(f"which job of '{bucket.name}' is the newest is not known: {damaged[0]}")
     if record is None:
         raise NothingToIngest(
             f"no job was submitted for '{bucket.name}' yet: materialize checksum_job[{bucket.name}], "

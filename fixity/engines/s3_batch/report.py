@@ -6,7 +6,6 @@ The meaning of their rows does not belong here; it is in `stage` and `join`.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from fixity.engines.s3_batch.errors import NoReport, ReportUnusable
 from fixity.lake import Lake
+from fixity.lake.proof import json_object
 
 FORMAT = "Report_CSV_20180820"
 
@@ -54,11 +54,7 @@ def fetch_report(reports: Lake, manifest: str, workspace: Path) -> Report:
     """
     place = reports.location(manifest)
     try:
-        text = reports.read_text(manifest)
-    except FileNotFoundError as error:
-        raise NoReport(f"{place} is not there") from error
-    try:
-        content = json.loads(text)
+        content = json_object(reports.read_text(manifest))
         if content["Format"] != FORMAT:
             raise ReportUnusable(f"{place} has the format {content['Format']!r}, not {FORMAT}")
         created_at = datetime.fromisoformat(content["ReportCreationDate"].replace("Z", "+00:00"))
@@ -67,6 +63,8 @@ def fetch_report(reports: Lake, manifest: str, workspace: Path) -> Report:
         results = [
             (_kind(each), str(each["Key"]), str(each["MD5Checksum"]).lower()) for each in content["Results"]
         ]
+    except FileNotFoundError as error:
+        raise NoReport(f"{place} is not there") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReportUnusable(f"{place} is not a manifest of a completion report: {error!r}") from error
     return Report([_fetch(reports, *each, workspace) for each in results], created_at)

@@ -7,7 +7,6 @@ in order are the sorted table. Which objects to read does not belong here.
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -28,6 +27,7 @@ from fixity.engines.stream.parts import PartOfShard, kept_parts, part_file
 from fixity.engines.stream.second_look import SecondReader, allowance_of_run
 from fixity.errors import AnotherPlace, BucketUnreachable
 from fixity.lake import Lake
+from fixity.lake.proof import sealed, unsealed_or_old
 from fixity.lake.writer import rows_of
 from fixity.tables import Provenance, naming_the_unreadable
 
@@ -69,12 +69,12 @@ class Plan:
 
     def to_json(self) -> str:
         """The plan as text, for scratch."""
-        return json.dumps(asdict(self), indent=1)
+        return sealed(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        """The plan that `to_json` wrote."""
-        plan = json.loads(text)
+        """The plan that `to_json` wrote. Raises ValueError, KeyError, TypeError for any other text."""
+        plan = unsealed_or_old(text)
         shards = [Shard(**shard) for shard in plan["shards"]]
         return cls(plan["inventory"], plan["algorithm"], shards, plan.get("place"), plan.get("rests_on"))
 
@@ -158,7 +158,7 @@ def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Sh
     """
     stopped = f"{scratch}stopped/{run_id}.txt"
     with suppress(FileNotFoundError):
-        raise BucketUnreachable(lake.read_text(stopped))
+        raise BucketUnreachable(lake.read_bytes(stopped).decode(errors="replace"))
     parts_to = parts_folder(scratch, plan)
     notices: deque[str] = deque()
     second = SecondReader(reading.store, reading.threads, reading.etag_is_md5, reading.now)

@@ -40,7 +40,7 @@ from fixity.ledger.fold import settings_of
 from fixity.ledger.views import view_now
 from fixity.reports.premis.comparisons import comparisons
 from fixity.reports.premis.deletions import NAMESPACE, deletions
-from fixity.tables import CHECKSUMS, SOFTWARE, naming_the_unreadable
+from fixity.tables import CHECKSUMS, SOFTWARE, TableUnreadable, naming_the_unreadable
 
 _EVENTS = Path(__file__).with_name("events.sql")
 _XML = Path(__file__).with_name("xml.sql")
@@ -178,8 +178,10 @@ def _runs_in(export: Path) -> list[str]:
     with naming_the_unreadable(export):
         metadata = pq.read_schema(export).metadata or {}
         if _LEDGER_FILES in metadata:
-            found: list[str] = json.loads(metadata[_LEDGER_FILES])
-            return found
+            try:
+                return [str(each) for each in json.loads(metadata[_LEDGER_FILES])]
+            except (ValueError, TypeError) as error:  # of a file without a proof
+                raise TableUnreadable(export, error) from error
         return sorted(set(pq.read_table(export, columns=["run_id"]).column("run_id").to_pylist()))
 
 
