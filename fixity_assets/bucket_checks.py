@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from fixity.humanize import reasons_text
 from fixity.ledger.damage import DAMAGE_COLUMNS, Damage, damage_rows
-from fixity.ledger.files import LeftOut
 from fixity.ledger.lost import known_damaged
+from fixity.ledger.refresh import FilesState
 from fixity.ledger.unread import UNSTABLE_COLUMNS
 from fixity_assets.describe import rows_table
 
@@ -43,25 +43,30 @@ def evaluations(
     bucket: str,
     damaged: Sequence[Damage],
     not_read: dict[str, int],
-    left_out: Sequence[LeftOut],
-    not_proved: int,
+    ledger: FilesState,
 ) -> Iterator[dg.AssetCheckResult]:
     """The results of the checks that are not about lost objects or unstable reads.
 
-    Arguments: `damaged`, all damaged objects of the bucket; `not_read`, of this run, by reason; `left_out`,
-    files of the ledger that cannot be read or proved; `not_proved`, how many files of earlier versions have
-    no proof.
+    Arguments: `damaged`, all damaged objects of the bucket; `not_read`, of this run, by reason; `ledger`, the
+    state of its files.
     """
     suspects = sum(each.suspect for each in damaged)
     not_twice = f", {suspects:,} of them not looked at twice" if suspects else ""
-    files = "; ".join(f"{file.name} {file.why}" for file in left_out[:5])
+    files = "; ".join(f"{file.name} {file.why}" for file in ledger.left_out[:5])
     wrong: dict[str, tuple[str, dict[str, Any]]] = {
         NO_DAMAGE: (
             f"{len(damaged):,} damaged{not_twice}" if damaged else "",
             {"damaged": len(damaged), "objects": damage_table({bucket: damaged})},
         ),
         ALL_READ: (reasons_text(not_read), {"failed": sum(not_read.values()), "reasons": not_read}),
-        LEDGER_READABLE: (files, {"unreadable": len(left_out), "not_proved": not_proved}),
+        LEDGER_READABLE: (
+            files,
+            {
+                "unreadable": len(ledger.left_out),
+                "not_proved": ledger.not_proved,
+                **{f"accepted on {day}": count for day, count in ledger.accepted.items()},
+            },
+        ),
     }
     for name, (text, metadata) in wrong.items():
         yield dg.AssetCheckResult(

@@ -3,7 +3,6 @@
 Which objects are damaged is in `fixity.ledger.damage`; the asset checks are in `bucket_checks`.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from fixity.ledger.damage import Damage, damage_after, damage_after_some, damage
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import TableMissing
 from fixity.ledger.lost import lost_now
-from fixity.ledger.refresh import unreadable_files
+from fixity.ledger.refresh import state_of_files
 from fixity.ledger.snapshot import in_force
 from fixity.ledger.unread import all_unread, unread, unstable
 from fixity.tables import CHECKSUMS, Provenance
@@ -34,7 +33,7 @@ from fixity_assets.bucket_checks import (
 )
 from fixity_assets.checksums_run import plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, checksums_metadata, failures_in_plain_words
-from fixity_assets.due_batch import batch_metadata, rolled_file
+from fixity_assets.due_batch import batch_metadata, batch_result
 from fixity_assets.incidents import log_open_incidents, record_checks
 from jobs.names import SELECTION
 from resources import LakeResource, S3ControlResource, StoresResource
@@ -57,10 +56,7 @@ def keep_table(
     with failures_in_plain_words():
         kept_in = lake.open()
         with kept_in.workspace() as workspace:
-            try:
-                batch = json.loads(kept_in.read_text(rolled_file(scratch)))
-            except FileNotFoundError:
-                batch = None
+            batch = batch_result(kept_in, scratch)
             if batch is not None:
                 metadata, file = batch_metadata(kept_in, batch), batch["table"]
                 run_file = kept_in.fetch(file, workspace) if file else None
@@ -72,7 +68,7 @@ def keep_table(
             look = unread if SELECTION in context.run.tags or batch is not None else all_unread
             not_read = look(run_file) if run_file else {}
             twice = unstable(run_file) if run_file else CHECKSUMS.empty_table()
-            left_out, not_proved = unreadable_files(kept_in, context.partition_key, workspace)
+            ledger = state_of_files(kept_in, context.partition_key, workspace)
             lost = _lost(context, kept_in, stores)
             catalog, run_id = stores.catalog.catalog, context.run.run_id
             incidents = record_checks(run_id, kept_in, catalog, context.partition_key, damaged, run_file)
@@ -82,7 +78,7 @@ def keep_table(
         yield dg.Output(None, "result")
     else:  # nothing was due, so there is nothing new about the bucket
         context.log_event(dg.AssetObservation(ASSET, partition=context.partition_key, metadata=metadata))
-    yield from evaluations(context.partition_key, damaged, not_read, left_out, not_proved)
+    yield from evaluations(context.partition_key, damaged, not_read, ledger)
     yield reads_evaluation(twice, stores.store_text(context.partition_key))
     if lost is not None:
         yield lost_evaluation(lost)

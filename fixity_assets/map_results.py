@@ -18,7 +18,7 @@ from fixity.lake import Lake
 from fixity.ledger.damage import damage_after
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import Inventory, newest_inventory
-from fixity.ledger.refresh import unreadable_files
+from fixity.ledger.refresh import state_of_files
 from fixity.ledger.unread import unread, unstable
 from fixity.ledger.write import Checksums
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
@@ -109,9 +109,8 @@ def _log_checks(
         inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
         settings = settings_of(stores.catalog.bucket(bucket))
         damaged = damage_after(lake, settings, run_file, inventory, workspace)
-        left_out, not_proved = unreadable_files(lake, bucket, workspace)
         results = [
-            *evaluations(bucket, damaged, unread(run_file), left_out, not_proved),
+            *evaluations(bucket, damaged, unread(run_file), state_of_files(lake, bucket, workspace)),
             reads_evaluation(unstable(run_file), stores.store_text(bucket)),
         ]
         for result in results:

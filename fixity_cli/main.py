@@ -11,6 +11,7 @@ import typer
 
 from fixity.errors import bug_text
 from fixity_cli import (
+    accept,
     batch,
     dev,
     explain,
@@ -50,6 +51,7 @@ for _module in (
     premis,
     rolling,
     sql,
+    accept,
     explain,
     dev,
 ):

@@ -17,8 +17,16 @@ from pathlib import Path
 
 from fixity.errors import FixityError, is_full
 from fixity.lake.paths import records_folder
-from fixity.lake.proof import NoProof, Proof, check_unproved, has_proof, proof_file
-from fixity.tables import TableUnreadable
+from fixity.lake.proof import (
+    NoProof,
+    Proof,
+    accepted_file,
+    check_unproved,
+    has_proof,
+    is_recorded,
+    proof_file,
+)
+from fixity.tables import TableUnreadable, read_through
 
 
 class LakeError(FixityError):
@@ -121,6 +129,23 @@ class Lake(ABC):
         self._put_proof(proof)
         if not there or replace:
             self._put(name, file, replace, keep)
+
+    def accept(self, name: str, workspace: Path, now: datetime) -> bool:
+        """Write the lost proof of a table anew, from the table as it is now, with a note that says so.
+
+        Returns whether it was lost or damaged. A table that has a proof is left as it is.
+        Raises TableUnreadable if the table is not whole, LakeError.
+        """
+        if self._proof_before(name) is not None:
+            return False
+        file = self._fetch(name, workspace)
+        if not is_recorded(file):
+            return False
+        read_through(file)
+        text = f"accepted on {now.isoformat()} as it was: its record was lost, and nothing proves it before\n"
+        self.put_text(accepted_file(name, now.date()), text, replace=True)
+        self._put_proof(dataclasses.replace(Proof.of(name, file), accepted_at=now.isoformat()))
+        return True
 
     def _proof_before(self, name: str) -> Proof | None:
         try:

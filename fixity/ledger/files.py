@@ -5,6 +5,7 @@ A truncated or foreign file is left out and reported. All other files are still 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from fixity.lake import Lake, LakeFile
 from fixity.lake.paths import checksums_folder, ingest_folder, records_folder
-from fixity.lake.proof import proof_file
+from fixity.lake.proof import accepted_on
 from fixity.tables import CHECKSUMS, INGEST, Provenance, TableUnreadable
 
 _NOT_ALWAYS_KEPT = frozenset(
@@ -70,10 +71,14 @@ def ingest_tables(lake: Lake, bucket: str) -> list[LakeFile]:
     return [file for file in lake.list(ingest_folder(bucket)) if file.name.endswith(".parquet")]
 
 
-def without_proof(lake: Lake, bucket: str, files: Iterable[LakeFile]) -> list[LakeFile]:
-    """Those of a bucket's files of the ledger that have no proof. Raises LakeError."""
+def proofs_there(lake: Lake, bucket: str) -> tuple[set[str], dict[str, int]]:
+    """The names of the proofs of a bucket's ledger, and how many files people accepted on which day.
+
+    Raises LakeError.
+    """
     there = {file.name for file in lake.list(records_folder(checksums_folder(bucket)))}
-    return [file for file in files if proof_file(file.name) not in there]
+    days = Counter(day for day in map(accepted_on, sorted(there)) if day)
+    return there, dict(days)
 
 
 def run_of(name: str) -> str:

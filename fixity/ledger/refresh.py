@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from fixity.clock import CLOCKS_DIFFER, EPOCH, utc_now
 from fixity.lake import Lake
-from fixity.lake.proof import lost
+from fixity.lake.proof import lost, proof_file
 from fixity.ledger.files import (
     LeftOut,
     changed_since_folded,
     ingest_tables,
     ledger_files,
+    proofs_there,
     run_of,
     usable_files,
-    without_proof,
 )
 from fixity.ledger.fold import Settings
 from fixity.ledger.fold_all import QUEUE_ROWS, TABLES, Folding, fold
@@ -119,11 +120,22 @@ def _was_restored(lake: Lake, snapshot: Snapshot) -> bool:
         return bool(usable_files(lake, snapshot.bucket, left_out, workspace, thoroughly=True)[0])
 
 
-def unreadable_files(lake: Lake, bucket: str, workspace: Path) -> tuple[list[LeftOut], int]:
+class FilesState(NamedTuple):
     """The files of a bucket's ledger that cannot be read or proved, or are no longer as they were folded.
 
-    Files that are folded are not read again, but their proofs must be there. Returns also how many files have
-    no proof, because an earlier version wrote them. Raises LakeError.
+    not_proved: how many files have no proof, because an earlier version wrote them. accepted: how many files
+    people accepted without one, by the day.
+    """
+
+    left_out: list[LeftOut]
+    not_proved: int
+    accepted: dict[str, int]
+
+
+def state_of_files(lake: Lake, bucket: str, workspace: Path) -> FilesState:
+    """The state of a bucket's ledger.
+
+    Files that are folded are not read again, but their proofs must be there. Raises LakeError.
     """
     snapshot = in_force(lake, bucket)
     folded, doubted = (snapshot.folded, snapshot.left_out) if snapshot else ({}, {})
@@ -132,11 +144,12 @@ def unreadable_files(lake: Lake, bucket: str, workspace: Path) -> tuple[list[Lef
     _, left_out = usable_files(lake, bucket, new, workspace, doubted=doubted)
     left_out += changed_since_folded(files, folded)
     proved = folded.keys() - (snapshot.not_proved if snapshot else ())
-    without = without_proof(lake, bucket, files)
+    proofs, accepted = proofs_there(lake, bucket)
+    without = [file for file in files if proof_file(file.name) not in proofs]
     left_out += [
-        LeftOut(file.name, file.size, f"cannot be proved: {lost(file.name)}; restore it from a copy")
+        LeftOut(file.name, file.size, f"cannot be proved: {lost(file.name)}")
         for file in without
         if run_of(file.name) in proved
     ]
     named = {each.name for each in left_out}
-    return left_out, sum(file.name not in named for file in without)
+    return FilesState(left_out, sum(file.name not in named for file in without), accepted)

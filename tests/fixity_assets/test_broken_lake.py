@@ -11,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from fixity.catalog import Pair, load_catalog
 from fixity.lake import Lake, LakeError, open_lake
@@ -24,6 +25,7 @@ from fixity_assets.checksums_keep import keep_table
 from fixity_assets.checksums_read import plan_shards
 from fixity_assets.definitions import build_definitions
 from fixity_assets.describe import RETRIES, failures_in_plain_words
+from fixity_cli.main import app
 from jobs.names import CHECKSUMS_JOB, INVENTORY_JOB, REPORT_JOB
 from tests.platform import report_metadata
 
@@ -171,6 +173,31 @@ def test_old_scratch_is_swept_by_the_next_run_unless_its_own_run_goes_on(
         os.utime(plan, (0, 0))
     assert _run(definitions, instance, CHECKSUMS_JOB, "here") == ""
     assert [folder.name for folder in (tmp_path / "lake/scratch").iterdir()] == [goes_on.run_id]
+
+
+def test_a_ledger_that_lost_its_records_is_red_until_a_person_accepts_it_and_the_check_says_so(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    def check() -> dg.AssetCheckEvaluation:
+        result = definitions.resolve_job_def(CHECKSUMS_JOB).execute_in_process(
+            instance=instance, partition_key="here"
+        )
+        (found,) = [
+            each for each in result.get_asset_check_evaluations() if each.check_name == "ledger_readable"
+        ]
+        return found
+
+    assert check().passed
+    shutil.rmtree(tmp_path / "lake/log")
+    red = check()
+    assert not red.passed and "fixity lake accept" in (red.description or "")
+    command = ["lake", "accept", "--catalog", str(tmp_path / "fixity.yaml")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0 and "2 accepted. Nothing proves" in done.stdout
+    green = check()
+    assert green.passed
+    (accepted,) = [value.value for name, value in green.metadata.items() if name.startswith("accepted on ")]
+    assert accepted == 1
 
 
 def test_scratch_that_cannot_be_swept_ends_no_run(

@@ -15,7 +15,7 @@ from fixity.lake.latest import latest_table, point_to_latest
 from fixity.lake.proof import proof_file
 from fixity.ledger.current import current_checksums
 from fixity.ledger.files import LeftOut, ledger_files, usable_files
-from fixity.ledger.refresh import unreadable_files
+from fixity.ledger.refresh import state_of_files
 from fixity.ledger.selection import keep_selection, read_selection
 from fixity.tables import INVENTORY, Provenance, TableUnreadable
 from tests.fixity.ledger.test_current import NEVER, current, ok, store_of
@@ -37,7 +37,7 @@ def left_out(folder: Path) -> list[LeftOut]:
     """What a new process leaves out of the ledger."""
     lake = LocalLake(folder)
     with lake.workspace() as workspace:
-        found, _ = unreadable_files(lake, "b", workspace)
+        found = state_of_files(lake, "b", workspace).left_out
         assert found == usable_files(lake, "b", ledger_files(lake, "b"), workspace)[1]
     return found
 
@@ -92,7 +92,7 @@ def test_a_file_of_an_earlier_version_has_no_record_and_is_read(checked: Path) -
     metadata = {b"fixity": table.schema.metadata[b"fixity"]}
     pq.write_table(table.replace_schema_metadata(metadata), file)
     (checked / proof_file(NAME)).unlink()
-    assert unreadable_files(LocalLake(checked), "b", checked) == ([], 1)
+    assert state_of_files(LocalLake(checked), "b", checked) == ([], 1, {})
     assert read_footer(LocalLake(checked), NAME).rows == 3
     assert current(LocalLake(checked)) == {key: ok(key.encode()) for key in "abc"}
 
@@ -115,8 +115,8 @@ def test_a_record_that_is_lost_after_its_file_was_folded_is_told_too(tmp_path: P
     bucket.snapshot()
     (bucket.folder / proof_file(name)).unlink()
     with bucket.lake.workspace() as workspace:
-        left_out, not_proved = unreadable_files(bucket.lake, BUCKET, workspace)
-    assert [each.name for each in left_out] == [name] and not_proved == 0
+        state = state_of_files(bucket.lake, BUCKET, workspace)
+    assert [each.name for each in state.left_out] == [name] and state.not_proved == 0
 
 
 def test_what_a_footer_says_comes_from_the_record_and_a_flipped_one_is_refused(checked: Path) -> None:
