@@ -106,6 +106,11 @@ BASELINES = pa.schema(
         _field("problem", pa.string(), "Why the record, or the place to look for it, could not be used"),
         _field("note", pa.string(), "What else is known of the object or of how the record names it"),
         _field("usable_until", _UTC, "The last look at which a record that is no longer usable was (UTC)"),
+        _field(
+            "is_lost",
+            pa.bool_(),
+            "Whether it is lost: usable before, or perhaps in what of a manifest cannot be read",
+        ),
     ]
 )
 
@@ -133,7 +138,9 @@ INGEST = pa.schema(
         _field("checked_at", _UTC, "When the read ended, or the object was found missing (UTC)"),
         _field("run_id", pa.string(), "The run that checked it", nullable=False),
         _field(
-            "lost_records", pa.int32(), "Of the unusable records, those that were usable at an earlier look"
+            "lost_records",
+            pa.int32(),
+            "How many places had a usable record at an earlier look, or may have one that cannot be read",
         ),
     ]
 )
@@ -254,13 +261,18 @@ def naming_the_unreadable(*files: Path) -> Iterator[None]:
         yield
     except Exception:
         for file in files:
-            try:
-                with pq.ParquetFile(file) as table:
-                    for _ in table.iter_batches():
-                        pass
-            except (pa.ArrowException, OSError) as why:
-                raise TableUnreadable(file, why) from why
+            read_through(file)
         raise
+
+
+def read_through(file: Path) -> None:
+    """Read all of a table. Raises TableUnreadable if that is not possible."""
+    try:
+        with pq.ParquetFile(file) as table:
+            for _ in table.iter_batches():
+                pass
+    except (pa.ArrowException, OSError) as why:
+        raise TableUnreadable(file, why) from why
 
 
 @dataclass(frozen=True)
@@ -322,15 +334,18 @@ class Provenance:
         """
         try:
             fields = json.loads((metadata or {})[PROVENANCE])
+            listed_at = datetime.fromisoformat(fields["listed_at"])
+            if listed_at.tzinfo is None:
+                raise ValueError("a time without its offset")
             return cls(
                 bucket=fields["bucket"],
                 run_id=fields["run_id"],
                 inventory_run_id=fields["inventory_run_id"],
-                listed_at=datetime.fromisoformat(fields["listed_at"]),
+                listed_at=listed_at,
                 place=fields.get("place"),
                 partial=fields.get("partial", False),
                 rests_on=fields.get("rests_on"),
                 software=fields.get("software"),
             )
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
             raise TableUnreadable(file, repr(error)) from error

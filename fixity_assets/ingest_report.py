@@ -66,7 +66,7 @@ def ingest_report_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]
                     report.counts if run.everything else counts_of_bucket(kept_in, bucket.name, workspace)
                 )
             kept_in.remove(selected_scratch(context.run))  # no later step needs it
-        counts = {name: value for name, value in vars(report.counts).items() if name != "compared_with"}
+        counts = report.counts.figures
         context.log.info(f"{bucket.name}: {counts}")
         return dg.MaterializeResult(
             metadata=_metadata(kept_in, run, report, counts), check_results=check_results(verdict(of_bucket))

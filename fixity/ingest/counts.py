@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from fixity.clock import CLOCKS_DIFFER
-from fixity.ingest.report import IngestCounts, IngestRun, report_table
+from fixity.ingest.report import FIRST, IngestCounts, IngestRun, report_table
 from fixity.lake import Lake, LakeFile
 from fixity.lake.database import open_database, view
 from fixity.lake.footer import read_footer
@@ -39,7 +39,7 @@ def counts_of_bucket(lake: Lake, bucket: str, workspace: Path) -> IngestCounts:
     else:
         listing, listed_at = workspace / "nothing-listed.parquet", None
         pq.write_table(INVENTORY.empty_table(), listing)
-    parameters = {"listing": str(listing), "listed_at": listed_at}
+    parameters = {"listing": str(listing), "listed_at": listed_at, "first": FIRST}
     with naming_the_unreadable(listing, *tables), open_database(workspace) as database:
         view(database, "tables", tables, INGEST)
         found = database.execute(_SQL.read_text(encoding="utf-8"), parameters).to_arrow_table().to_pylist()[0]

@@ -1,5 +1,6 @@
 -- Counts the newest row of each object. Objects that were deleted or overwritten before the newest listing no longer
--- count; objects of that listing that no run read are `unread`. In: the view `tables` (INGEST) and `$listing`.
+-- count; objects of that listing that no run read are `unread`. In: the view `tables` (INGEST), `$listing`, and `$first`, how many objects
+-- are named.
 WITH newest AS (
     SELECT *
     FROM tables
@@ -45,6 +46,8 @@ SELECT
     coalesce(sum(lost_records), 0)::BIGINT AS lost_records,
     count(*) FILTER (tags_written = 'yes') AS tags_written,
     count(*) FILTER (tags_written <> 'yes') AS tags_not_written,
+    coalesce((list(key ORDER BY key) FILTER (unusable_records > 0))[:$first], []) AS first_unusable,
+    coalesce((list(key ORDER BY key) FILTER (lost_records > 0))[:$first], []) AS first_lost,
     (
         SELECT count(*)
         FROM read_parquet($listing) AS o

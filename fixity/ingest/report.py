@@ -26,6 +26,8 @@ from fixity.tables import BASELINES, CHECKSUMS, INGEST, TAGS, Provenance, naming
 
 _SQL = Path(__file__).with_suffix(".sql")
 _SHOWN = 100
+FIRST = 5
+"""How many objects a check names."""
 _BATCH = 10_000  # rows in memory at a time
 
 MATCHED, NOTMATCHED, UNCOMPARED = "MATCHED", "NOTMATCHED", "SKIPPED"
@@ -41,6 +43,7 @@ class IngestCounts:
 
     etag_conflicts: objects whose ETag contradicts their bytes, and of which nothing but an earlier checksum
     of the same bytes is known. unread: listed objects that no run read; only counted for a whole bucket.
+    first_unusable, first_lost: the first objects and files with an unusable or a lost record.
     """
 
     objects: int = 0
@@ -58,6 +61,13 @@ class IngestCounts:
     tags_not_written: int = 0
     unread: int = 0
     compared_with: dict[str, int] = field(default_factory=dict)
+    first_unusable: list[str] = field(default_factory=list)
+    first_lost: list[str] = field(default_factory=list)
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """All that is a number."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
 
     def add(self, row: dict[str, Any]) -> None:
         """Count a row of the report."""
@@ -71,6 +81,9 @@ class IngestCounts:
         self.etag_conflicts += row["result"] == UNCOMPARED and row["error_code"] == ETAG_CONFLICT
         self.unusable_records += row["unusable_records"]
         self.lost_records += row["lost_records"]
+        for name, first in (("unusable", self.first_unusable), ("lost", self.first_lost)):
+            if row[f"{name}_records"] and len(first) < FIRST:
+                first.append(row["key"])
         self.without_record += row["expected"] is None
         self.tags_written += row["tags_written"] == "yes"
         self.tags_not_written += row["tags_written"] not in (None, "yes")
@@ -133,7 +146,8 @@ def make_ingest_report(
     latest_csv = ingest_report_file(run.bucket, None, run.run_id) if run.everything else None
     stats_name = ingest_stats_file(run.bucket, day, run.run_id)
     lake.put(csv_name, csv_file, replace=True)
-    lake.put_text(stats_name, json.dumps(vars(counts), indent=2) + "\n", replace=True)
+    stats = {**counts.figures, "compared_with": counts.compared_with}
+    lake.put_text(stats_name, json.dumps(stats, indent=2) + "\n", replace=True)
     if latest_csv is not None:
         lake.copy(csv_name, latest_csv)
         lake.copy(stats_name, ingest_stats_file(run.bucket, None, run.run_id))

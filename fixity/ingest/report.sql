@@ -28,7 +28,7 @@ unusable AS (
         key,
         version_id,
         count(*) AS records,
-        count(usable_until) AS lost,
+        count(DISTINCT recorded_in) FILTER (is_lost OR usable_until IS NOT NULL) AS lost,
         string_agg(recorded_in || ': ' || problem, '; ' ORDER BY rank, recorded_in, problem) AS detail
     FROM records
     WHERE problem IS NOT NULL AND recorded_as IS NOT NULL
@@ -174,7 +174,9 @@ SELECT
     $run_id AS run_id,
     c.own_algorithm,
     CASE WHEN c.checksum_type = 'FULL_OBJECT' THEN c.own_checksum END AS own_checksum,
-    coalesce(u.lost, 0) AS lost_records
+    -- What was overwritten or deleted meanwhile is another object.
+    CASE WHEN c.error_code IN ('ChangedSinceListed', 'DeletedSinceListed') THEN 0 ELSE coalesce(u.lost, 0) END
+        AS lost_records
 FROM rows_of_checks AS c
 LEFT JOIN unusable AS u ON u.key = c.key AND u.version_id IS NOT DISTINCT FROM c.version_id
 LEFT JOIN tags AS t ON t.key = c.key AND t.version_id IS NOT DISTINCT FROM c.version_id

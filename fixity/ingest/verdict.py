@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fixity.ingest.report import IngestCounts
+from fixity.humanize import printable
+from fixity.ingest.report import FIRST, IngestCounts
 from fixity.reports.verdict import Severity, Verdict
 
 _CLAIMS: dict[str, tuple[Severity, str]] = {
@@ -35,19 +36,28 @@ def verdict(counts: IngestCounts) -> list[Verdict]:
         "records_usable": counts.unusable_records,
         "all_tags_written": counts.tags_not_written,
     }
+    first = [printable(key, 100) for key in counts.first_lost or counts.first_unusable]
+    named = (
+        {"records_usable": f" ({', '.join(first)}{', …' if len(first) == FIRST else ''})"} if first else {}
+    )
     checks = [
         Verdict(
             name,
             not rows[name],
             severity,
-            claim if not rows[name] else f"Not true for {rows[name]:,}: {claim[0].lower()}{claim[1:]}",
+            claim
+            if not rows[name]
+            else f"Not true for {rows[name]:,}: {claim[0].lower()}{claim[1:]}{named.get(name, '')}",
             rows[name],
         )
         for name, (severity, claim) in _CLAIMS.items()
     ]
     # What makes an error of a warning, and why.
     worse = {
-        "records_usable": (counts.lost_records, "could at an earlier look"),
+        "records_usable": (
+            counts.lost_records,
+            "of them are lost: usable at an earlier look, or perhaps in what of a manifest cannot be read",
+        ),
         "no_conflicts": (
             counts.etag_conflicts,
             "have an ETag that is not the MD5 of their bytes, and no other record: they may have been "

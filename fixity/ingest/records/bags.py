@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from fixity.buckets import ListedObject, ObjectError
 from fixity.digests.algorithms import algorithm_named
@@ -52,17 +53,20 @@ def bag_records(bag: Bag, read: Read) -> Iterator[Record]:
     manifests = {name: item for name, item in sorted(bag.files.items()) if _MANIFEST.fullmatch(name)}
     declaration = files.get("bagit.txt")
     declared, problem = _declared(declaration, read)
+    payload = f"{bag.folder}data/"
+    is_without = not any(name.lower().startswith("manifest-") for name in manifests)
     if declaration is not None:
-        if not any(name.lower().startswith("manifest-") for name in manifests):
+        if is_without:
             problem = "no manifest of the bag was found"
         if problem:
-            yield unusable(declaration.key, problem)
+            yield unusable(declaration.key, problem, may_name=payload if is_without else None)
     to_fetch = _to_fetch(files.get("fetch.txt"), declared, read)
     for name, item in manifests.items():
+        may_name = None if name.lower().startswith("tag") else payload
         try:
             lines = list(read_lines(read(item).decode(declared.encoding, "replace")))
         except ObjectError as error:
-            yield unusable(item.key, f"it cannot be read: {error}")
+            yield unusable(item.key, f"it cannot be read: {error}", may_name=may_name)
             continue
         if declaration is None:
             lines, problem = _without_declaration(name, lines)
@@ -83,7 +87,7 @@ def bag_records(bag: Bag, read: Read) -> Iterator[Record]:
             said = next((to_fetch[way] for way in ways if way in to_fetch), None)
             yield record._replace(other_keys=tuple(others), if_missing=said)
         if wrong:
-            yield unusable(item.key, _of_lines(wrong))
+            yield unusable(item.key, _of_lines(wrong), may_name=may_name)
 
 
 def _declared(item: ListedObject | None, read: Read) -> tuple[_Declared, str | None]:
@@ -156,6 +160,8 @@ def _spellings(name: str, encoding: str, percent: bool) -> list[str]:
     ways += [ways[0].rstrip(), name, ways[0].replace("\\", "/")]
     with suppress(ValueError):  # names in UTF-8, whatever is declared
         ways.append(ways[0].encode(encoding).decode("utf-8"))
+    with suppress(ValueError):  # by a tool that encodes more
+        ways.append(unquote(written, errors="strict"))
     normal = [posixpath.normpath(way).lstrip("/") for way in ways]
     if normal[0].split("/", 1)[0] == "..":
         return []

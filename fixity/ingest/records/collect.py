@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from fixity.buckets import BucketReader, ListedObject
 from fixity.buckets.s3.attributes import Attributes
 from fixity.catalog import Algorithm
+from fixity.ingest.records.attributes import OF_OBJECTS
 from fixity.ingest.records.by_hand import given_records
 from fixity.ingest.records.looking import Look, Stored, listed_in, looking
 from fixity.ingest.records.manifests import (
@@ -40,6 +41,7 @@ from fixity.tables import BASELINES, Provenance, TableUnreadable, naming_the_unr
 
 _SQL = Path(__file__).with_suffix(".sql")
 _BATCH = 10_000  # records in memory at a time
+_CAN_BE_LOST: tuple[Source, ...] = ("object-tagging", "object-metadata")
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def take_baselines(
             of_manifests += _manifests_around(store, objects.listed, before, workspace)
         manifests = find_manifests(of_manifests)
         write(chain.from_iterable(manifest_records(store, manifest) for manifest in manifests))
-    return replace(_table(found, objects, before, store, workspace), last_look_lost=damaged is not None)
+    return replace(_table(found, objects, before, gathering, workspace), last_look_lost=damaged is not None)
 
 
 def _look(gathering: Gathering, listed: Path, before: Path | None, threads: Executor) -> Look | None:
@@ -172,8 +174,10 @@ def whole_looks(lake: Lake, bucket: str) -> IsWhole:
 
 
 def _table(
-    records: Path, objects: Objects, before: Path | None, store: BucketReader, workspace: Path
+    records: Path, objects: Objects, before: Path | None, gathering: Gathering, workspace: Path
 ) -> Baselines:
+    wanted = OF_OBJECTS if gathering.records_in is None else gathering.records_in
+    asked = [source for source in _CAN_BE_LOST if gathering.attributes is not None and source in wanted]
     file = workspace / "baselines.parquet"
     counts: Counter[str] = Counter()
     rows_written = problems = 0
@@ -186,7 +190,7 @@ def _table(
         pq.ParquetWriter(file, schema, compression="zstd") as writer,
     ):
         view(database, "before", [before] if before else [], BASELINES)
-        define_spellings(database, records, objects.listed, None if objects.everything else store)
+        define_spellings(database, records, objects.listed, None if objects.everything else gathering.store)
         database.execute(
             "CREATE TEMP MACRO power(rank, algorithm) AS "
             f"rank // 100 * 100 + list_position({list(BY_STRENGTH)}, algorithm)"
@@ -198,6 +202,7 @@ def _table(
                 "objects": str(objects.listed),
                 "everything": objects.everything,
                 "looked_at": looked_at,
+                "asked": asked,
                 "gone_keys": [key for key, _ in objects.gone],
                 "gone_versions": [version_id for _, version_id in objects.gone],
             },

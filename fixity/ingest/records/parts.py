@@ -34,6 +34,7 @@ RECORDS = pa.schema(
         ("problem", pa.string()),
         ("other_keys", pa.list_(pa.string())),
         ("if_missing", pa.string()),
+        ("may_name", pa.string()),
     ]
 )
 """Gathered records with their rank."""

@@ -31,6 +31,7 @@ class Record(NamedTuple):
     `problem` has the reason. `recorded_in`: the file, tag or header, for people. `recorded_at`: when it was
     given (UTC); None if unknown. `other_keys`: what else the record may mean by the key, if the bucket has no
     such object; the first that there is. `if_missing`: what is known of an object that is not there.
+    `may_name`: the folder whose objects may be named in what of a manifest cannot be read.
     """
 
     key: str
@@ -43,6 +44,7 @@ class Record(NamedTuple):
     recorded_at: datetime | None = None
     other_keys: tuple[str, ...] = ()
     if_missing: str | None = None
+    may_name: str | None = None
 
 
 def rank(source: Source, algorithm: Algorithm | None, preferred: Algorithm) -> int:
@@ -74,6 +76,6 @@ def listed_record(key: str, named: str, value: str, listed_in: str) -> Record:
     return unusable(listed_in, f"{named[:80]} is computed by no one here", key)
 
 
-def unusable(manifest: str, problem: str, key: str | None = None) -> Record:
+def unusable(manifest: str, problem: str, key: str | None = None, may_name: str | None = None) -> Record:
     """A record with a problem in a manifest: of an object, or of the manifest itself."""
-    return Record(key or manifest, None, None, None, "manifest", manifest, problem)
+    return Record(key or manifest, None, None, None, "manifest", manifest, problem, may_name=may_name)

@@ -3,69 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import replace
-from datetime import timedelta
-from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixity.ingest.records import Gathering, Objects, take_baselines
 from fixity.ingest.records.manifests import find_manifests, manifest_records
-from fixity.ingest.report import IngestReport
-from fixity.ingest.verdict import verdict
-from fixity.lake import LocalLake
-from fixity.lake.paths import baselines_file, checksums_file
-from fixity.tables import BASELINES, Provenance
-from tests.fixity.ingest.test_ingest_report import Troubled, csv_rows, report
-from tests.fixity.support import NOON, MemoryStore, keep_table, listed, take_inventory
-
-MD5, SHA256, SHA512 = (hashlib.new(name, b"abc").hexdigest() for name in ("md5", "sha256", "sha512"))
-V1 = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
-OLD = b"BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-8\n"
-SOUND = {"bagit.txt": V1, "manifest-sha256.txt": f"{SHA256}  data/a\n".encode(), "data/a": b"abc"}
-
-
-class Look:
-    """A bucket in a lake that is ingested several times."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.lake = LocalLake(folder)
-        self.runs = 0
-
-    def __call__(self, files: Mapping[str, bytes], given: str = "") -> dict[str, dict[str, str]]:
-        """The rows of the ingest report of these files, by key."""
-        store = Troubled()
-        for key, body in sorted(files.items()):
-            store.put(key, body)
-        self.runs += 1
-        self.made: IngestReport = report(store, self.lake, given, f"r{self.runs}")
-        return {row["key"]: row for row in csv_rows(self.lake, self.made)}
-
-    def red(self) -> dict[str, str]:
-        """The checks that did not pass, and how severe each is."""
-        return {check.name: check.severity for check in verdict(self.made.counts) if not check.passed}
-
-
-@pytest.fixture
-def look(tmp_path: Path) -> Look:
-    return Look(tmp_path)
-
-
-def bag(files: Mapping[str, bytes], number: int = 1) -> dict[str, bytes]:
-    return {f"bags/{number}/{name}": body for name, body in files.items()}
-
-
-def line(name: str) -> bytes:
-    return f"{SHA256}  {name}\n".encode()
-
+from fixity.lake.paths import checksums_file
+from tests.fixity.ingest.bags import OLD, SHA256, SOUND, TWO_VERSIONS, V1, Look, bag, few, line
+from tests.fixity.support import MemoryStore, listed
 
 NAMES = [
     (V1, "data/a%0Ab%0Ac", "data/a\nb\nc"),
@@ -94,6 +41,11 @@ NAMES = [
     (V1, "data/\u00fc", "data/u\u0308"),
     (V1, "data/u\u0308", "data/\u00fc"),
     (V1, "data/u\u0308%0A", "data/\u00fc\n"),
+    (V1, "data/a%20b", "data/a b"),
+    (V1, "data/a%20b", "data/a%20b"),
+    (OLD, "data/a%2Fb%C3%BC", "data/a/b\u00fc"),
+    (V1, "data/50%20%", "data/50 %"),
+    (V1, "data/a%FF", "data/a%FF"),
 ]
 """What the bag declares, the name in the manifest, and the object's."""
 
@@ -122,6 +74,12 @@ def test_a_record_never_chooses_between_two_objects(look: Look) -> None:
     rows = look(bag({"bagit.txt": V1, "manifest-sha256.txt": line(written), first: b"x", second: b"abc"}))
     assert rows[f"bags/1/{written}"]["status"] == "missing"
     assert {rows[f"bags/1/{key}"]["result"] for key in (first, second)} == {"SKIPPED"}
+
+
+def test_a_name_that_fits_as_it_is_and_decoded_is_taken_as_it_is(look: Look) -> None:
+    there = {"data/a%20b": b"abc", "data/a b": b"x"}
+    rows = look(bag({"bagit.txt": V1, "manifest-sha256.txt": line("data/a%20b"), **there}))
+    assert [rows[f"bags/1/{key}"]["result"] for key in there] == ["MATCHED", "SKIPPED"]
 
 
 def test_an_object_that_the_manifest_names_itself_is_no_other_lines(look: Look) -> None:
@@ -277,28 +235,6 @@ def test_bytes_that_match_one_bag_and_not_the_bag_around_it_are_a_conflict_and_n
     assert {check["verdict"] for check in checks if check["key"].endswith("in/data/a")} == {"matched"}
 
 
-def ocfl(*versions: Mapping[str, str]) -> dict[str, bytes]:
-    """An OCFL object: for each version, what its inventory says of each path."""
-    files = {"o/0=ocfl_object_1.1": b"ocfl_object_1.1\n"}
-    for number, manifest in enumerate(versions, 1):
-        by_digest: dict[str, list[str]] = {}
-        for path, digest in manifest.items():
-            by_digest.setdefault(digest, []).append(path)
-        inventory = json.dumps({"digestAlgorithm": "sha512", "manifest": by_digest}).encode()
-        for folder in (f"o/v{number}/", "o/"):
-            files[f"{folder}inventory.json"] = inventory
-            sidecar = f"{hashlib.sha512(inventory).hexdigest()} inventory.json\n"
-            files[f"{folder}inventory.json.sha512"] = sidecar.encode()
-    return files
-
-
-TWO_VERSIONS = {
-    **ocfl({"v1/content/a": SHA512}, {"v1/content/a": SHA512, "v2/content/b": SHA512}),
-    "o/v1/content/a": b"abc",
-    "o/v2/content/b": b"abc",
-}
-
-
 def test_each_inventory_of_an_ocfl_object_is_compared_with_its_sidecar(look: Look) -> None:
     rows = look(TWO_VERSIONS)
     assert {key for key, row in rows.items() if row["result"] == "MATCHED"} == {
@@ -332,97 +268,12 @@ def test_an_ocfl_object_without_its_inventory_is_proved_by_that_of_its_newest_ve
         assert look.made.counts.unusable_records
 
 
-LOSSES: list[tuple[dict[str, bytes], dict[str, bytes | None], str]] = [
-    (SOUND, {"manifest-sha256.txt": None}, "data/a"),
-    (SOUND, {"manifest-sha256.txt": b""}, "data/a"),
-    (SOUND, {"manifest-sha256.txt": b"rotten"}, "data/a"),
-    (SOUND, {"manifest-sha256.txt": None, "bagit.txt": None}, "data/a"),
-    (SOUND, {"manifest-sha256.txt": b"0 data/a\n"}, "data/a"),
-    (TWO_VERSIONS, {key: None for key in TWO_VERSIONS if "content" not in key}, "o/v2/content/b"),
-    (TWO_VERSIONS, {key: b"{}" for key in TWO_VERSIONS if key.endswith(".json")}, "o/v1/content/a"),
-]
-"""Files, what becomes of some of them, and the object that has no record then."""
-
-
-def test_a_record_that_was_usable_and_no_longer_is_is_an_error_until_there_is_one_again(look: Look) -> None:
-    sound: dict[str, bytes] = {}
-    spoilt: dict[str, bytes] = {}
-    for number, (files, loss, key) in enumerate(LOSSES):
-        sound |= bag(files, number)
-        after = {**files, **loss, key: b"DAMAGED"}
-        spoilt |= bag({name: body for name, body in after.items() if body is not None}, number)
-    look(sound)
-    assert "records_usable" not in look.red()
-    for _ in range(2):  # looking twice turns nothing green
-        rows = look(spoilt)
-        assert look.red()["records_usable"] == "ERROR"
-        lost = [rows[f"bags/{number}/{key}"] for number, (*_, key) in enumerate(LOSSES)]
-        assert [row["lost_records"] for row in lost] == ["1"] * len(LOSSES)
-        assert all("usable on 2024-02-29 and no longer: restore it" in row["detail"] for row in lost)
-    look(sound)
-    assert "records_usable" not in look.red()
-
-
 def test_a_text_without_a_checksum_and_without_an_object_is_a_problem_of_its_manifest(look: Look) -> None:
     manifest = b"; made by a tool\n" + SOUND["manifest-sha256.txt"]
     rows = look(bag({**SOUND, "manifest-sha256.txt": manifest}))
     assert rows["bags/1/data/a"]["result"] == "MATCHED"
     assert look.red() == {"all_compared": "WARN", "records_usable": "WARN"}
     assert "made by a tool" in rows["bags/1/manifest-sha256.txt"]["detail"]
-
-
-def test_a_damaged_table_of_the_last_look_is_red_until_it_is_restored_or_removed(look: Look) -> None:
-    look(bag(SOUND))
-    table = look.folder / baselines_file("b", "r1")
-    whole = table.read_bytes()
-    table.write_bytes(whole[:50] + bytes([whole[50] ^ 1]) + whole[51:])
-    rows = look(bag({**SOUND, "manifest-sha256.txt": b""}))
-    assert rows["bags/1/data/a"]["status"] == "succeeded"
-    assert look.red()["no_missing"] == "ERROR"
-    assert "r1.parquet" in rows["baselines/b/"]["detail"]
-    table.write_bytes(whole)
-
-
-def test_without_its_pointer_the_last_look_is_that_over_the_whole_bucket(look: Look) -> None:
-    look(bag(SOUND))
-    whole = Provenance("b", "r1", "r1", NOON)
-    part = replace(whole, run_id="part", inventory_run_id="part", listed_at=NOON + timedelta(days=1))
-    keep_table(look.lake, baselines_file("b", "part"), BASELINES.empty_table().cast(part.attach(BASELINES)))
-    look(bag({"data/a": b"DAMAGED"}))
-    assert look.red()["records_usable"] == "ERROR"
-
-
-def test_a_checksum_given_by_hand_takes_the_place_of_a_lost_record(look: Look) -> None:
-    look(bag(SOUND))
-    files = bag({"data/a": b"abc"})
-    look(files)
-    assert look.red()["records_usable"] == "ERROR"
-    rows = look(files, f"bags/1/data/a,{SHA256}\n")
-    assert rows["bags/1/data/a"]["result"] == "MATCHED"
-    assert "records_usable" not in look.red()
-
-
-def test_a_bag_that_is_gone_or_has_a_stronger_manifest_has_lost_no_record(look: Look) -> None:
-    look(bag({"bagit.txt": V1, "manifest-md5.txt": f"{MD5}  data/a\n".encode(), "data/a": b"abc"}))
-    look(bag(SOUND))
-    assert "records_usable" not in look.red()
-    look({"another": b"abc"})
-    assert "records_usable" not in look.red()
-
-
-def few(look: Look, files: Mapping[str, bytes], *keys: str) -> list[dict[str, Any]]:
-    """The records of a run over a few objects."""
-    store, selected = MemoryStore(), MemoryStore()
-    for key, body in sorted(files.items()):
-        store.put(key, body)
-    selected.objects = {at: item for at, item in store.objects.items() if at[0] in keys}
-    inventory = take_inventory(selected, look.lake, "other", str(uuid4()), now=lambda: NOON)
-    with look.lake.workspace() as workspace:
-        listed_here = look.lake.fetch(inventory.file, workspace)
-        gathering = Gathering("b", store, None, 1, "SHA256")
-        taken = take_baselines(gathering, Objects(listed_here, False), look.lake, "scratch/few/", workspace)
-        rows: list[dict[str, Any]] = pq.read_table(taken.file).to_pylist()
-        return rows
 
 
 def test_a_run_over_a_few_objects_finds_their_records_and_takes_none_of_an_object_that_is_elsewhere(
@@ -434,14 +285,3 @@ def test_a_run_over_a_few_objects_finds_their_records_and_takes_none_of_an_objec
     assert [row["key"] for row in few(look, files, *selected)] == sorted(selected)
     twin = files | bag({"data/u\u0308": b"abc"})
     assert [row["key"] for row in few(look, twin, *selected)] == ["bags/1/data/100%"]
-
-
-def test_a_run_over_a_few_objects_knows_which_records_they_have_lost(look: Look) -> None:
-    files = bag({**SOUND, "manifest-Sha256.txt": SOUND["manifest-sha256.txt"]})
-    del files["bags/1/manifest-sha256.txt"]
-    look(files)
-    (row,) = few(look, files, "bags/1/data/a")  # it is looked for where it was, whatever the name
-    assert (row["recorded_in"], row["problem"]) == ("bags/1/manifest-Sha256.txt", None)
-    del files["bags/1/manifest-Sha256.txt"]
-    (row,) = few(look, files, "bags/1/data/a")
-    assert (row["checksum"], row["usable_until"]) == (None, NOON)
