@@ -7,6 +7,7 @@ object counts is in `fold`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.clock import CLOCKS_DIFFER, utc_now
+from fixity.clock import CLOCKS_DIFFER, EPOCH, utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database, quoted, view
-from fixity.lake.paths import snapshot_folder
+from fixity.lake.footer import read_footer
+from fixity.lake.paths import inventory_folder, snapshot_folder
 from fixity.lake.ranges import TableNotSorted, pieces_of
 from fixity.lake.writer import ROW_GROUP_ROWS, parquet_writer
 from fixity.ledger.files import (
@@ -97,6 +99,7 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
     prior = _prior(lake, before, workspace)
     if prior is None:
         before = None
+        prior = _listed_before(lake, bucket, listing, workspace)
     in_it = dict(before.folded) if before else {}
     not_proved = set(before.not_proved) if before else set()
     ledger = ledger_files(lake, bucket)
@@ -175,6 +178,29 @@ def _prior(lake: Lake, before: Snapshot | None, workspace: Path) -> Path | None:
     except (FileNotFoundError, pa.ArrowException, TableUnreadable):
         return None  # lost or damaged: the whole ledger is folded again
     return path
+
+
+def _listed_before(lake: Lake, bucket: str, listing: Listing, workspace: Path) -> Path | None:
+    """The inventory before this one, as rows of a snapshot: what is gone since is known also without one."""
+    of = listing.provenance
+    listed_at, name = EPOCH, ""
+    tables = [file for file in lake.list(inventory_folder(bucket)) if file.name.endswith(".parquet")]
+    for file in sorted(tables, key=lambda file: file.appeared, reverse=True):
+        if file.appeared < listed_at - CLOCKS_DIFFER:
+            break  # no table is newer than its file
+        with suppress(TableUnreadable):
+            said = read_footer(lake, file.name).provenance
+            if listed_at < said.listed_at < of.listed_at and said.place == of.place:
+                listed_at, name = said.listed_at, file.name
+    with suppress(TableUnreadable, FileNotFoundError), open_database(workspace) as database:
+        rows = database.from_parquet(str(lake.fetch(name, workspace)))
+        at = f"TIMESTAMPTZ '{listed_at.isoformat()}'"
+        before = workspace / "listed-before.parquet"
+        rows.project(f"*, true AS listed, {at} AS listed_since, {at} AS last_listed_at").write_parquet(
+            str(before)
+        )
+        return before
+    return None
 
 
 def _large(files: list[LedgerFile]) -> list[Path]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -32,10 +33,11 @@ from fixity.rolling.finish import Rolled, finish
 from fixity.rolling.heartbeat import Heartbeat, kept_alive
 from fixity.rolling.lease import Lease, leases, record_roll, take_lease
 from fixity.rolling.suspects import Expected
-from fixity.tables import TableUnreadable
+from fixity.tables import FAILED, TableUnreadable
 
 _Ended = queue.Queue[Check | BaseException | None]
 """What reading gives: checks, None at the end of a batch, and errors that end the run."""
+_DOUBTFUL = 4  # the last failed checks: dropped if the run then ends because its rights were lost
 _MOST_BATCHES = 8  # of one run: then it ends, so that its results are known, and the next run goes on
 
 
@@ -171,6 +173,7 @@ class _Batches:
         self._second = SecondReader(run.store, run.threads, settings.etag_is_md5, run.now)
         self._allowance = Allowance(limits.objects, limits.bytes)
         self._looking = threading.Lock()  # batches in parallel share the allowance
+        self._doubtful: deque[Check] = deque()
 
     def fail(self, error: BaseException) -> None:
         """End the run with an error, for example that its lease is lost."""
@@ -199,6 +202,8 @@ class _Batches:
             batch = self._next()
         while running:
             running = self._wait(heartbeat, running, for_ever=True)
+        for check in self._doubtful:
+            heartbeat.add(check)
         return cut_short
 
     def _next(self) -> Batch:
@@ -278,6 +283,10 @@ class _Batches:
                 running -= 1
             elif isinstance(ended, BaseException):
                 raise ended
+            elif ended.status == FAILED:
+                self._doubtful.append(ended)
+                if len(self._doubtful) > _DOUBTFUL:
+                    heartbeat.add(self._doubtful.popleft())
             else:
                 heartbeat.add(ended)
         return 0

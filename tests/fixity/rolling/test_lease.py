@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from fixity.buckets import BucketUnreachable, ListedObject, Sink, Throttle
+from fixity.buckets import BucketUnreachable, ListedObject, ObjectUnreadable, Sink, Throttle
 from fixity.buckets.local import LocalReader
 from fixity.errors import AnotherPlace
 from fixity.lake import LakeError, LocalLake
@@ -139,6 +139,42 @@ def test_a_store_that_goes_away_ends_the_run_and_what_was_checked_is_kept(tmp_pa
     bucket.store.read = read  # type: ignore[method-assign]
     assert not leases(bucket.lake, BUCKET)
     assert set(bucket.rolled()) | {"a"} == {"a", "b"}
+
+
+def test_what_was_refused_because_the_rights_were_lost_is_no_failed_row_and_stays_due(tmp_path: Path) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put(*"abcdefgh")
+    bucket.take_inventory()
+    bucket.store.unreadable = {"b"}
+    read = bucket.store.read
+
+    def lost(item: ListedObject, sink: Sink) -> None:
+        if item.key in "efg":
+            raise ObjectUnreadable("AccessDenied", "no")
+        if item.key == "h":
+            raise BucketUnreachable("the rights were lost")
+        read(item, sink)
+
+    bucket.store.read = lost  # type: ignore[method-assign]
+    with pytest.raises(BucketUnreachable, match="the rights were lost"):
+        bucket.roll()
+    (ledger,) = (bucket.folder / "checksums/b").glob("*.parquet")
+    rows = pq.read_table(ledger).to_pylist()
+    assert "AccessDenied" not in {row["error_code"] for row in rows}
+    bucket.store.read = read  # type: ignore[method-assign]
+    bucket.store.unreadable = set()
+    assert {*"efgh"} <= set(bucket.due())
+    failing = bucket.roll()
+    assert failing.failed == 0
+
+
+def test_a_few_failures_of_a_run_that_ends_well_are_kept(tmp_path: Path) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put(*"abcdefgh")
+    bucket.take_inventory()
+    bucket.store.unreadable = {*"bdefgh"}
+    rolled = bucket.roll()
+    assert (rolled.succeeded, rolled.failed) == (2, 6)
 
 
 def test_what_was_listed_at_another_place_is_not_read(tmp_path: Path) -> None:

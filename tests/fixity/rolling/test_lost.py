@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from fixity.buckets import ListedObject
@@ -76,6 +78,21 @@ def test_a_new_object_that_vanished_before_it_was_checked_is_lost_too(bucket: Ro
     bucket.time += DAY
     bucket.take_inventory()
     assert lost(bucket) == {"new": (listed, None)}
+
+
+def test_what_vanished_is_known_though_the_snapshot_is_lost_on_that_day(bucket: Rolling) -> None:
+    bucket.put("new")
+    bucket.take_inventory()
+    bucket.snapshot()
+    listed = bucket.time
+    delete(bucket, "a", "new")
+    bucket.time += timedelta(hours=1)
+    bucket.take_inventory()
+    shutil.rmtree(bucket.folder / "standing")
+    assert lost(bucket) == {"a": (listed, BEGIN), "new": (listed, None)}
+    exported = export_events(bucket.lake, of_catalog(), "x1")
+    events = pq.read_table(bucket.folder / str(exported.parquet)).to_pylist()
+    assert {each["key"] for each in events if each["event_type"] == "deletion"} == {"a", "new"}
 
 
 def test_an_object_known_to_be_damaged_that_is_deleted_is_told_and_turns_nothing_green(
