@@ -12,7 +12,7 @@ from fixity.catalog import Bucket, Catalog, Pair
 from fixity.errors import WrongUsage
 from fixity.lake import LocalLake
 from fixity.lake.paths import report_file
-from fixity.reports.query import exploring
+from fixity.reports.query import VIEWS, exploring
 from tests.fixity.reports.rows import report, row
 from tests.fixity.rolling.support import Rolling
 from tests.fixity.support import sha256
@@ -107,3 +107,12 @@ def test_a_restricted_explorer_reads_only_the_lake_and_writes_nothing(tmp_path: 
     with exploring(catalog, bucket.lake, bucket.said.append, unrestricted=True) as explorer:
         explorer.ask(f"copy (from '{outside}') to '{tmp_path}/copy.csv'")
     assert (tmp_path / "copy.csv").read_text() == "a\n1\n"
+
+
+def test_show_tables_names_the_views_and_what_the_user_made(tmp_path: Path) -> None:
+    catalog = Catalog(file=tmp_path / "fixity.yaml", lake="./lake", buckets={"b": Bucket(name="b")})
+    with exploring(catalog, LocalLake(tmp_path / "lake"), list[str]().append) as explorer:
+        explorer.ask("CREATE TABLE mine AS SELECT count(*) AS n FROM checks")
+        shown = explorer.ask(" SHOW Tables ;")
+        assert shown is not None
+        assert [name for (name,) in shown.fetchall()] == sorted([*VIEWS, "mine"])
