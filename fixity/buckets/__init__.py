@@ -59,7 +59,7 @@ def open_bucket(catalog: Catalog, bucket: Bucket, share: int = 1) -> BucketReade
 
     address = resolve(catalog.store_of(bucket), bucket.real_name)
     return S3Reader(
-        bucket.name,
+        f"{bucket.name} ({bucket.real_name} at {address.origin.host_header})",
         address,
         throttle,
         prefix=bucket.prefix,
