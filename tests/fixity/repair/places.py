@@ -58,6 +58,7 @@ class Places:
 
     def __post_init__(self) -> None:
         self.runs = count(1)
+        self._loaded: tuple[str, Catalog] | None = None
         self.real: dict[str, str] = {}
         for name, kind in self.kinds.items():
             if kind == "directory":
@@ -84,9 +85,12 @@ class Places:
             "buckets": buckets,
             "pairs": {"p": {"source": "a", "replica": "b", "replication_lag": "0s", **self.pair}},
         }
-        file = self.folder / "fixity.yaml"
-        file.write_text(yaml.safe_dump(said))
-        return load_catalog(file)
+        text = yaml.safe_dump(said)
+        if self._loaded is None or self._loaded[0] != text:
+            file = self.folder / "fixity.yaml"
+            file.write_text(text)
+            self._loaded = text, load_catalog(file)
+        return self._loaded[1]
 
     @property
     def lake(self) -> Lake:
