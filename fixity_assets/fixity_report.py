@@ -1,17 +1,21 @@
 """Whether each object is the same in a pair's source and replica, by their newest checksums.
 
 One row for each object version, sorted by key: `ok`, `mismatch`, `missing_replica`, `missing_source`,
-`failed_source`, `failed_replication`, `incomparable`, `not_checked` or `pending`. The lake keeps it as
+`failed_source`, `failed_replication`, `incomparable`, `not_checked` or `pending`. What differs, is missing or
+could not be read is looked at again, on both sides, before it is reported. The lake keeps the report as
 `reports/<date>/checksums/<pair>_checksum-report.csv`, and the newest under `0000-00-00-LATEST`.
 """
 
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
+import pyarrow.compute as pc
 
 from fixity.catalog import Pair
 from fixity.humanize import reasons_text
 from fixity.incidents.opening import record_findings
+from fixity.incidents.second_look import SecondLook
 from fixity.incidents.state import incidents_now
 from fixity.ledger.fold import settings_of
 from fixity.reports import Verdict, check_names, stats, verdict
@@ -21,11 +25,12 @@ from fixity_assets.describe import GROUP, RETRIES, check_results, check_specs, f
 from fixity_assets.incidents import log_open_incidents, record_checks
 from fixity_assets.partitions import Partitions
 from fixity_assets.report_page import problems_table, report_schema, summary_chart
-from jobs.names import REPLICA_RUN, REPORT_ASSET, SOURCE_RUN
-from resources import CatalogResource, LakeResource
+from jobs.names import LOOKED_AGAIN, REPLICA_RUN, REPORT_ASSET, SOURCE_RUN, SUSPECTS, TURNED_OUT_RIGHT
+from resources import CatalogResource, LakeResource, StoresResource
 
 LEFT_OUT = "left_out"
 """Metadata that names the files of the ledgers that could not be read."""
+_FIRST_SUSPECTS = 10
 
 
 def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefinition:
@@ -44,7 +49,10 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
         metadata={"dagster/column_schema": report_schema()},
     )
     def fixity_report(
-        context: dg.AssetExecutionContext, catalog: CatalogResource, lake: LakeResource
+        context: dg.AssetExecutionContext,
+        catalog: CatalogResource,
+        lake: LakeResource,
+        stores: StoresResource,
     ) -> dg.MaterializeResult:
         with failures_in_plain_words():
             pair = catalog.pair(context.partition_key)
@@ -52,11 +60,13 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
             cautions = catalog.catalog.cautions(pair)
             for caution in cautions:
                 context.log.warning(f"{pair.name}: {caution}")
-            report = make_report(kept_in, pair, settings_of(catalog.bucket(pair.source)))
+            run_id = context.run.run_id
+            look = SecondLook(kept_in, catalog.catalog, pair, stores, run_id, context.log.info)
+            report = make_report(kept_in, pair, settings_of(catalog.bucket(pair.source)), look)
             for text in report.all_left_out:
                 context.log.warning(f"{pair.name}: left out: {text}")
-            run_id = context.run.run_id
-            record_findings(kept_in, pair, report.suspects, report.findings, run_id)
+            if not look.one_finding:
+                record_findings(kept_in, pair, report.suspects, report.findings, run_id)
             for bucket, damaged in report.damaged.items():
                 record_checks(run_id, kept_in, catalog.catalog, bucket, damaged, None)
             incidents = incidents_now(kept_in)
@@ -66,7 +76,8 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
                 "dagster/row_count": report.outcome.rows,
                 **stats(report.outcome.counts),
                 "chart": summary_chart(pair.name, report.outcome.counts),
-                "not_ok": problems_table(report.outcome),
+                "not_ok": problems_table(report.outcome.problems),
+                **_looked_again(report, look),
                 "reasons": report.unread,
                 "csv": dg.MetadataValue.path(kept_in.location(report.csv)),
                 "latest_csv": dg.MetadataValue.path(kept_in.location(report.latest_csv)),
@@ -75,7 +86,7 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
                 **({LEFT_OUT: "; ".join(report.all_left_out)} if report.all_left_out else {}),
             },
             check_results=check_results(
-                _verdict(report), {"no_damage": {"objects": damage_table(report.damaged)}}
+                _verdict(report, look.one_finding), {"no_damage": {"objects": damage_table(report.damaged)}}
             ),
         )
 
@@ -96,6 +107,20 @@ def _time(time: datetime | None) -> dg.MetadataValue:
     return dg.MetadataValue.text("never") if time is None else dg.MetadataValue.timestamp(time)
 
 
-def _verdict(report: PairReport) -> list[Verdict]:
+def _looked_again(report: PairReport, look: SecondLook) -> dict[str, Any]:
+    """What the second look did, and the first rows that say that something is wrong."""
+    if not (look.looked or report.suspects.num_rows):
+        return {}
+    return {
+        LOOKED_AGAIN: look.looked_again,
+        TURNED_OUT_RIGHT: look.turned_out_right(report.outcome.counts),
+        "not_looked_at_twice": pc.sum(pc.invert(report.findings["looked"])).as_py() or 0,
+        **({"one_finding": look.one_finding} if look.one_finding else {}),
+        SUSPECTS: problems_table(report.suspects.slice(0, _FIRST_SUSPECTS).to_pylist()),
+    }
+
+
+def _verdict(report: PairReport, one_finding: str | None) -> list[Verdict]:
     damaged = {bucket: len(objects) for bucket, objects in report.damaged.items()}
-    return verdict(report.outcome.counts, report.all_left_out, damaged, reasons_text(report.unread))
+    counts, reasons = report.outcome.counts, reasons_text(report.unread)
+    return verdict(counts, report.all_left_out, damaged, reasons, one_finding)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import dagster as dg
 import pygal
 from pygal.style import Style
 
-from fixity.reports import COLUMNS, STATUSES, Counts, Outcome
+from fixity.reports import COLUMNS, STATUSES, Counts
 from fixity_assets.describe import rows_table
 
 _COLOURS = {
@@ -22,7 +24,17 @@ _COLOURS = {
     "not_checked": "#7f8c8d",
     "pending": "#3498db",
 }
-_SHOWN = ("status", "key", "version_id", "detail", "checksum_source", "checksum_replication")
+_SHOWN = (
+    "status",
+    "key",
+    "version_id",
+    "diagnosis",
+    "diagnosis_rests_on",
+    "last_agreed_at",
+    "detail",
+    "checksum_source",
+    "checksum_replication",
+)
 
 
 def report_schema() -> dg.TableSchema:
@@ -30,9 +42,9 @@ def report_schema() -> dg.TableSchema:
     return dg.TableSchema(columns=[_column(name) for name in COLUMNS])
 
 
-def problems_table(outcome: Outcome) -> dg.TableMetadataValue:
-    """The first rows that are not ok, in key order, as a table of the UI; the CSV has all columns."""
-    return rows_table(outcome.problems, [_column(name) for name in _SHOWN])
+def problems_table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """Rows that are not ok as a table of the UI; the CSV has all columns."""
+    return rows_table(rows, [_column(name) for name in _SHOWN])
 
 
 def _column(name: str) -> dg.TableColumn:

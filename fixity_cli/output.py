@@ -20,7 +20,8 @@ FIELDS = {
     "status": "The exit status: 0, 1, 2, 3 or 130",
     "results": "For each bucket or pair that was worked on: its name (`of`), its figures, named as in the "
     "text, in lower case and with `_` for blanks, and its places in the lake (`table`, `csv`)",
-    "rows": "What a verb lists, such as `due`, `jobs`, `sql` or `explain`: an object a row",
+    "rows": "What a verb lists, such as `due`, `jobs`, `sql` or `explain`: an object a row; of `verify` and "
+    "`report`, the first rows that say that something is wrong",
     "red": "Why the status is 1: red checks with their reasons",
     "damaged": "Damaged objects: `bucket`, `key`, `version_id`, `good_at` (last right), `damaged_at` (wrong "
     "since)",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from fixity.humanize import reasons_text
+from fixity.humanize import printable, reasons_text
 from fixity_cli.output import output
 from fixity_cli.shared import (
     STATUS_HELP,
@@ -56,7 +57,7 @@ def report(
     catalog: CatalogOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Compare both buckets of a pair by their newest checksums, without reading objects again."""
+    """Compare both buckets of a pair by their newest checksums. Reads only objects that differ or failed."""
     _compare(pair, for_excel, catalog, verbose, read=False)
 
 
@@ -150,5 +151,27 @@ def _compare(pair: str, for_excel: Path | None, catalog: Path | None, verbose: b
     if said["reasons"]:
         output.say(f"        {'Reasons:':<20}{reasons_text(said['reasons'])}")
     output.add("results", of=pair, **stats(counts), rows=counts.rows, reasons=said["reasons"])
+    _say_suspects(said)
     say_csv(loaded, said["csv"], for_excel)
     stop_verified(*sides, reported)
+
+
+def _say_suspects(said: Mapping[str, Any]) -> None:
+    """Print what a second look found, and the first rows of a report that say that something is wrong.
+
+    Arguments: `said`, the report's metadata.
+    """
+    from jobs.names import LOOKED_AGAIN, SUSPECTS, TURNED_OUT_RIGHT
+
+    if said.get(LOOKED_AGAIN):
+        found = f"{said[LOOKED_AGAIN]}, of which {said[TURNED_OUT_RIGHT]} turned out right"
+        output.say(f"        {'Looked at again:':<20}{found}")
+    for record in said[SUSPECTS].records if SUSPECTS in said else ():
+        row = record.data
+        version = f" ({row['version_id']})" if row["version_id"] else ""
+        agreed = f"last agreed {row['last_agreed_at']}" if row["last_agreed_at"] else ""
+        said_of_it = "; ".join(filter(None, (row["diagnosis"], agreed, row["detail"])))
+        output.say(
+            printable(f"{row['status']}: {row['key']}{version}{said_of_it and ': '}{said_of_it}", 2000)
+        )
+        output.add("rows", **row)

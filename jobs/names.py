@@ -35,6 +35,10 @@ INCIDENTS_ASSET = "incidents"
 SOURCE_RUN, REPLICA_RUN = "source_run_id", "replica_run_id"
 """Metadata of a report: the runs whose tables it compares."""
 
+LOOKED_AGAIN, TURNED_OUT_RIGHT, SUSPECTS = "looked_again", "turned_out_right", "suspects"
+"""Metadata of a report: how many rows were looked at again, how many of them are ok now, and the first rows
+that still say that something is wrong."""
+
 ROLLING = "cut_short"
 """Metadata by which a materialization of `checksums` is known to be a batch of rolling checks."""
 

@@ -34,6 +34,7 @@ class Platform:
     lake_store: str = "real"
     replication_lag: str = "0s"
     more: dict[str, Any] = field(default_factory=dict)
+    pair_settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def file(self) -> Path:
@@ -48,7 +49,13 @@ class Platform:
                 PAIR: {**common, "bucket": self.source, "owners": ["team:deposit"]},
                 f"{PAIR}-repl": {**common, "bucket": self.replica},
             },
-            "pairs": {PAIR: {"replica": f"{PAIR}-repl", "replication_lag": self.replication_lag}},
+            "pairs": {
+                PAIR: {
+                    "replica": f"{PAIR}-repl",
+                    "replication_lag": self.replication_lag,
+                    **self.pair_settings,
+                }
+            },
             **self.more,
         }
         file.write_text(yaml.safe_dump(said))

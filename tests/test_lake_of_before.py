@@ -146,6 +146,9 @@ def test_the_report_of_a_pair_has_the_same_rows_and_counts(
     rows = read_report(lake / "reports" / latest / f"{pair}_checksum-report.csv")
     columns = list(of_then["rows"][0])
     assert list(rows[0])[: len(columns)] == columns
+    # Nobody can look at the buckets of then, so what is wrong stays so, and the report says why.
+    for row in rows:
+        row["detail"] = row["detail"].partition("suspect, not looked at twice")[0].removesuffix("; ")
     assert [{name: row[name] for name in columns} for row in rows] == of_then["rows"]
     stats = json.loads((lake / "metadata" / latest / f"stats/{pair}_checksum-report.json").read_text())
     assert {name: stats[name] for name in of_then["counts"]} == of_then["counts"]

@@ -106,11 +106,12 @@ missing AS (
     GROUP BY key, version_id
 ),
 
--- A first checksum is no record: bytes that agree with it are no match here, but bytes that differ are reported.
+-- A first checksum, or what a pair's other copy confirmed, is no record: bytes that agree with it are no match here, but bytes that differ are reported.
 compared AS (
     SELECT
         *,
-        coalesce(verdict = 'differs' OR (verdict = 'matched' AND expected_from <> 'first_seen'), false) AS is_compared
+        coalesce(verdict = 'differs' OR (verdict = 'matched' AND expected_from NOT IN ('first_seen', 'other-copy')), false)
+            AS is_compared
     FROM checks
 ),
 

@@ -13,6 +13,9 @@ ROLLING = "rolling"
 EXPIRED = "-expired-"
 """Part of the names of the ledger's files about expired restores."""
 
+LOOKED_AGAIN = "-again-"
+"""Part of the names of the ledger's files about second looks at a pair's suspect rows."""
+
 SNAPSHOTS = "standing/"
 """The folder of all snapshots."""
 

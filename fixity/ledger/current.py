@@ -18,7 +18,7 @@ from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database, view
 from fixity.lake.latest import pointed_table
-from fixity.lake.paths import checksums_folder
+from fixity.lake.paths import LOOKED_AGAIN, checksums_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.ledger.files import LeftOut, ledger_files, run_of, usable_files
 from fixity.ledger.inventory import TableMissing, newest_inventory
@@ -42,6 +42,8 @@ def current_checksums(
     thoroughly: bool = False,
 ) -> tuple[Path, Provenance]:
     """`checksums[bucket]` as users query it: the newest check of each object in the newest inventory.
+
+    An object that the listing lacks is in it too, if a second look found it since.
 
     Returns a local path of the table, sorted by key, and its provenance. If the newest run checked
     all of the newest inventory, this is its file; otherwise the table is made in `workspace` from
@@ -81,10 +83,12 @@ def _put_together(
 ) -> tuple[Path, Provenance]:
     files, algorithm = _all_checks(lake, bucket, workspace, on_left_out)
     provenance = replace(Provenance.read(inventory), bucket=bucket)
+    looked = _second_looks(lake, provenance, workspace)
     file = workspace / f"{bucket}-current.parquet"
     writer = TableWriter(file, CHECKSUMS, provenance)
     with naming_the_unreadable(inventory, *files), open_database(workspace) as database:
         view(database, "ledger", files, CHECKSUMS)
+        view(database, "looked_again", looked, CHECKSUMS)
         reader = database.execute(
             _SQL.read_text(encoding="utf-8"),
             {
@@ -99,6 +103,17 @@ def _put_together(
                 writer.write(piece)
     writer.close()
     return file, provenance
+
+
+def _second_looks(lake: Lake, listed: Provenance, workspace: Path) -> list[Path]:
+    """Files of second looks after a listing. They may have found objects that it lacks."""
+    files = [
+        file
+        for file in ledger_files(lake, listed.bucket)
+        if LOOKED_AGAIN in file.name and file.appeared >= listed.listed_at - CLOCKS_DIFFER
+    ]
+    usable, _ = usable_files(lake, listed.bucket, files, workspace)
+    return [each.path for each in usable if Provenance.read(each.path).inventory_run_id == listed.run_id]
 
 
 def _all_checks(

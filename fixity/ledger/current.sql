@@ -2,8 +2,8 @@
 -- A check with a time in the future (after $horizon) is treated as made in 1970.
 -- A check by another algorithm than the bucket's own ($algorithm) counts only where there is no other: it cannot be
 -- compared with those of the pair's other bucket.
--- In: the view `ledger` with all checks. A check counts only if the object has not changed since: same version,
--- same ETag, same time, same size.
+-- In: the view `ledger` with all checks, and the view `looked_again` with those of second looks after that inventory.
+-- A check counts only if the object has not changed since: same version, same ETag, same time, same size.
 WITH checks AS NOT MATERIALIZED (
     SELECT
         *,
@@ -11,6 +11,31 @@ WITH checks AS NOT MATERIALIZED (
         coalesce(algorithm = $algorithm, true) AS comparable
     FROM ledger
     WHERE checked_at IS NOT NULL
+),
+
+-- Objects that a second look found although the inventory lacks them. Of a key, one version is the current one.
+found AS (
+    SELECT key, version_id, size, etag, last_modified, storage_class, is_latest
+    FROM (
+        FROM looked_again
+        QUALIFY row_number() OVER (
+            PARTITION BY key, CASE WHEN NOT is_latest THEN version_id END ORDER BY checked_at DESC, run_id DESC
+        ) = 1
+    )
+    WHERE coalesce(error_code NOT IN ('DeletedSinceListed', 'ChangedSinceListed'), true)
+),
+
+listed AS (
+    SELECT key, version_id, size, etag, last_modified, storage_class, is_latest
+    FROM read_parquet($inventory)
+    UNION ALL
+    SELECT f.* REPLACE (
+        f.is_latest AND NOT EXISTS (FROM read_parquet($inventory) AS i WHERE i.key = f.key AND i.is_latest) AS is_latest
+    )
+    FROM found AS f
+    WHERE NOT EXISTS (
+        FROM read_parquet($inventory) AS i WHERE i.key = f.key AND i.version_id IS NOT DISTINCT FROM f.version_id
+    )
 )
 
 SELECT
@@ -37,7 +62,7 @@ SELECT
     coalesce(c.verdict, CASE WHEN c.key IS NULL THEN 'not_compared' END) AS verdict,
     c.reads,
     c.other_checksums
-FROM read_parquet($inventory) AS i
+FROM listed AS i
 LEFT JOIN (
     FROM checks
     QUALIFY row_number() OVER (

@@ -12,7 +12,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fixity.tables import CHECKSUMS, DIFFERS, FIRST_SEEN, MATCHED, NOT_COMPARED, REGISTERED, SUCCEEDED
+from fixity.tables import (
+    CHECKSUMS,
+    DIFFERS,
+    FIRST_SEEN,
+    MATCHED,
+    NOT_COMPARED,
+    OTHER_COPY,
+    REGISTERED,
+    SUCCEEDED,
+)
 
 OF_THE_BYTES = ("streamed", "s3_batch", "step_functions")
 """Evidence that rests on the bytes as they are now."""
@@ -47,7 +56,7 @@ MANIFEST = "manifest"
 """The source of records in manifests. One object may be in several, which may contradict each other."""
 
 # The weakest first. A checksum that can be forged never counts more than one that cannot.
-_SOURCES = (FIRST_SEEN, ETAG, "s3-checksum", "object-metadata", "object-tagging", MANIFEST, "api")
+_SOURCES = (FIRST_SEEN, OTHER_COPY, ETAG, "s3-checksum", "object-metadata", "object-tagging", MANIFEST, "api")
 _CRYPTOGRAPHIC = ("MD5", "SHA1", "SHA256", "SHA512")
 
 STRENGTH_SQL = f"""

@@ -6,7 +6,7 @@ Running the checks and raising alarms do not belong here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fixity.reports.counts import Counts
@@ -44,12 +44,17 @@ def check_names() -> dict[str, str]:
 
 
 def verdict(
-    counts: Counts, left_out: Sequence[str] = (), damaged: Mapping[str, int] | None = None, reasons: str = ""
+    counts: Counts,
+    left_out: Sequence[str] = (),
+    damaged: Mapping[str, int] | None = None,
+    reasons: str = "",
+    one_finding: str | None = None,
 ) -> list[Verdict]:
     """The checks of a report.
 
     Arguments: `left_out`, files of the ledgers that could not be read; `damaged`, how many objects of each
-    bucket are known to be damaged; `reasons`, why objects could not be read.
+    bucket are known to be damaged; `reasons`, why objects could not be read; `one_finding`, what so many rows
+    that are not right say together: it is told with the check that has most of them.
     A file that was left out may have a newer check of any object, so no report without it is verified.
     Pending objects fail no check if others were compared: the next report after the lag compares them.
     `all_checked` mentions them, because they were not compared.
@@ -58,9 +63,7 @@ def verdict(
     pending = (
         f"; {_objects(counts.pending)} pending, not expected on both sides yet" if counts.pending else ""
     )
-    return [
-        _something_compared(counts),
-        _no_damage(damaged or {}),
+    of_objects = [
         _check("no_mismatches", "ERROR", counts.mismatches, "differ between source and replica"),
         _check("no_missing_source", "ERROR", counts.missing_source, "missing in the source"),
         _check("no_missing_replica", "ERROR", counts.missing_replica, "missing in the replica"),
@@ -71,6 +74,15 @@ def verdict(
             f"not readable: {counts.failed_source} in the source, {counts.failed_replication} in the replica"
             + (f" ({reasons})" if reasons else ""),
         ),
+    ]
+    if one_finding:
+        most = max(of_objects, key=lambda each: each.rows)
+        told = replace(most, description=f"{most.description}. {one_finding}")
+        of_objects = [told if each is most else each for each in of_objects]
+    return [
+        _something_compared(counts),
+        _no_damage(damaged or {}),
+        *of_objects,
         _check("all_checked", "WARN", counts.not_checked, "skipped on a side", pending),
         _check("all_comparable", "WARN", counts.incomparable, "with checksums that cannot be compared"),
         _ledger_readable(left_out),

@@ -99,7 +99,8 @@ def test_results_become_an_object_and_their_checks_a_report(
     assert evaluated["no_damage"] == evaluated["no_open_incidents"] == PAIR
     reported = platform.run(instance, REPORT_JOB, PAIR)
     statuses = {row["key"]: row["status"] for row in read_report(report_metadata(reported)["csv"])}
-    assert statuses == {"a": "ok", "b": "mismatch", "c": "mismatch"}
+    # The map read other bytes of b than there are; the platform read what the replica has.
+    assert statuses == {"a": "ok", "b": "ok", "c": "mismatch"}
 
 
 def test_a_run_that_failed_in_part_is_refused_and_neither_object_nor_check_is_kept(

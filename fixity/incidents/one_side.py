@@ -1,0 +1,228 @@
+"""The second look at the objects of one bucket of a pair.
+
+An object is asked for, by a listing of its key and by HEAD, or read again, whole. Which rows of a report are
+looked at, and what both sides together say, does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.buckets import CHANGED, DELETED, BucketReader, BucketUnreachable, ListedObject, listed_objects
+from fixity.buckets.base import ObjectSkipped, ObjectUnreadable
+from fixity.catalog import Bucket, Catalog
+from fixity.clock import utc_now
+from fixity.engines.stream.engine import Check
+from fixity.engines.stream.parts import PartOfShard
+from fixity.engines.stream.second_look import Allowance, SecondReader
+from fixity.lake import Lake
+from fixity.ledger.expected import expected_by_ledger
+from fixity.ledger.inventory import write_objects
+from fixity.ledger.selection import is_excluded
+from fixity.tables import SKIPPED, Provenance
+
+if TYPE_CHECKING:
+    from fixity.buckets.s3.attributes import Attributes
+
+_GONE = {DELETED: "deleted", CHANGED: "overwritten"}
+
+Row = tuple[str, str | None]
+"""A row of a pair's report: its key and version."""
+
+
+class Stores(Protocol):
+    """Opens the buckets of a catalog, by name."""
+
+    def open(self, bucket: str) -> AbstractContextManager[BucketReader]:
+        """An open bucket for the length of a `with` block. Raises BucketUnreachable."""
+
+    def threads(self, bucket: str) -> int:
+        """How many of its objects are read at once."""
+
+    def etag_is_md5(self, bucket: str) -> Callable[[str, str | None], bool]:
+        """Asks whether the ETag of an object (key, version) is an MD5."""
+
+
+class Task(NamedTuple):
+    """What to look at on one side of a suspect row: `listed`, the object as this side lists it, which is read
+    again if `is_read`, else only asked for; None where the side has none."""
+
+    row: Row
+    listed: ListedObject | None
+    is_read: bool
+
+
+@dataclass
+class Seen:
+    """What was seen. checks: new rows of the ledger (CHECKSUMS), by the report's row. left: why rows were not
+    looked at."""
+
+    checks: dict[Row, dict[str, Any]] = field(default_factory=dict)
+    left: dict[Row, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OneSide:
+    """A bucket of a pair, with all that is needed to look at its objects.
+
+    by_version: whether the pair compares versions, not keys. listed: where and when the bucket was listed.
+    run_id: of the new checks.
+    """
+
+    lake: Lake
+    catalog: Catalog
+    stores: Stores
+    bucket: Bucket
+    by_version: bool
+    listed: Provenance
+    run_id: str
+
+    def look(self, tasks: list[Task], allowance: Allowance) -> Seen:
+        """Look at objects. `allowance`: bytes of objects that were not listed, and of further reads.
+
+        A bucket that cannot be reached is no error: its rows are left. Raises LakeError.
+        """
+        why = self._why_not()
+        if why is not None:
+            return Seen(left={task.row: why for task in tasks})
+        seen = Seen()
+        objects = {task.row: task.listed for task in tasks if task.is_read and task.listed}
+        asks = [task for task in tasks if not task.is_read]
+        answered = 0
+        try:
+            with self.stores.open(self.bucket.name) as store:
+                gone: dict[Row, str] = {}
+                for task, answer in zip(asks, self._ask(store, asks), strict=True):
+                    answered += 1
+                    if isinstance(answer, ObjectUnreadable):
+                        seen.left[task.row] = str(answer)
+                    elif task.listed is not None:
+                        if answer is None or not _is_same(answer, task.listed):
+                            objects[task.row] = task.listed
+                            gone[task.row] = DELETED if answer is None else CHANGED
+                    elif answer is not None and answer.size > allowance.size:
+                        seen.left[task.row] = "it is there, but `second_look` allows no more bytes"
+                    elif answer is not None:
+                        allowance.size -= answer.size
+                        objects[task.row] = answer
+                self._read(store, objects, gone, allowance, seen)
+        except BucketUnreachable as error:
+            settled = seen.checks.keys() | seen.left.keys()
+            unsettled = [*objects, *(task.row for task in asks[answered:])]
+            seen.left |= {row: str(error) for row in unsettled if row not in settled}
+        return seen
+
+    def _why_not(self) -> str | None:
+        """Why the bucket is not to be looked at; None if it is."""
+        place, path = self.catalog.place_of(self.bucket), self.bucket.path
+        if self.listed.place not in (None, place):
+            return f"{self.bucket.name} was listed at {self.listed.place}, but the catalog now says {place}"
+        if path is not None and not (path.is_dir() and any(path.iterdir())):
+            # Without its disk, all its files would be deleted ones.
+            return f"{path} is empty or not there: mount its disk"
+        return None
+
+    def _ask(self, store: BucketReader, asks: list[Task]) -> Iterator[ListedObject | ObjectUnreadable | None]:
+        """Ask for objects, several at once; the answers in their order, None for what is not there."""
+        if not asks:
+            return
+        threads = self.stores.threads(self.bucket.name)
+        # boto3 takes a third of a second to import, and hardly ever is an object asked for.
+        from fixity.buckets.s3.attributes import open_attributes
+
+        attributes = open_attributes(self.catalog, self.bucket, threads)
+        with ThreadPoolExecutor(threads) as pool:
+            yield from pool.map(lambda task: self._find(store, attributes, task), asks)
+
+    def _find(
+        self, store: BucketReader, attributes: Attributes | None, task: Task
+    ) -> ListedObject | ObjectUnreadable | None:
+        key, version_id = task.row
+        if is_excluded(self.bucket, key):
+            return None
+        wanted = _version_named(version_id) if self.by_version else None
+        found = store.find(key, version_id if self.by_version else None)
+        if found is not None and (not self.by_version or _version_named(found.version_id) == wanted):
+            return found
+        if attributes is None:
+            return None
+        try:  # a listing may lose an object that is there
+            head = attributes.head(key, wanted)
+        except ObjectSkipped:
+            return None
+        except ObjectUnreadable as error:
+            return error
+        if head.size is None:
+            return ObjectUnreadable("SizeUnknown", "it is there, but the store does not say its size")
+        storage_class = head.storage_class or "STANDARD"
+        return ListedObject(key, wanted, True, head.size, head.etag, head.last_modified, storage_class)
+
+    def _read(
+        self,
+        store: BucketReader,
+        objects: dict[Row, ListedObject],
+        gone: dict[Row, str],
+        allowance: Allowance,
+        seen: Seen,
+    ) -> None:
+        """Read objects, and note those that are `gone` (with an error code) as skipped checks."""
+        if not objects:
+            return
+        rows = sorted(objects, key=lambda row: (row[0].encode(), objects[row].version_id or ""))
+        part = self._part_of([objects[row] for row in rows])
+        for position, row in enumerate(rows):
+            if row in gone:
+                text = f"the object was {_GONE[gone[row]]} since it was listed"
+                part.add(position, Check(position, SKIPPED, None, gone[row], text, 0, utc_now()))
+        try:
+            self._check(store, part, allowance)
+        finally:  # what was done until the bucket became unreachable
+            done = [position for position, check in enumerate(part.checks) if check is not None]
+            whole = PartOfShard(part.rows.take(pa.array(done, pa.int64())))
+            whole.checks = [part.checks[position] for position in done]
+            for position, check in zip(done, self._table(whole).to_pylist(), strict=True):
+                seen.checks[rows[position]] = check
+
+    def _part_of(self, objects: list[ListedObject]) -> PartOfShard:
+        """Objects with what the ledger expects of them, sorted."""
+        with self.lake.workspace() as workspace:
+            file = workspace / "suspects.parquet"
+            write_objects(objects, self.listed, file)
+            expected = expected_by_ledger(self.lake, self.bucket, file, self.run_id, workspace)
+            return PartOfShard(pq.read_table(expected))
+
+    def _check(self, store: BucketReader, part: PartOfShard, allowance: Allowance) -> None:
+        """Read the objects of a part that have no check yet; those that differ once more."""
+        algorithm, threads = self.bucket.algorithm, self.stores.threads(self.bucket.name)
+        second = SecondReader(store, threads, self.bucket.etag_is_md5 is not False)
+        items = [each for each in enumerate(listed_objects(part.rows)) if part.checks[each[0]] is None]
+        others = dict(enumerate(map(set, part.others(algorithm))))
+        for check in second.read_again(items, algorithm, others):
+            part.add(check.position, check)
+        suspects = part.take_out_suspects(self._table(part))
+        left = Allowance(len(suspects), allowance.size)
+        for check in second.look_again(suspects, algorithm, left):
+            part.add(check.position, check)
+        allowance.size = left.size
+
+    def _table(self, part: PartOfShard) -> pa.Table:
+        """The checks of a part as rows of the ledger, judged."""
+        return part.table(self.bucket.algorithm, self.run_id, self.stores.etag_is_md5(self.bucket.name))
+
+
+def _version_named(version_id: str | None) -> str | None:
+    """A version's name on both sides of a pair: objects from before versioning have none."""
+    return None if version_id in (None, "", "null") else version_id
+
+
+def _is_same(found: ListedObject, listed: ListedObject) -> bool:
+    """Whether an object is as it was listed. HEAD gives times in whole seconds."""
+    times = [each.last_modified and each.last_modified.replace(microsecond=0) for each in (found, listed)]
+    return (found.etag, found.size, times[0]) == (listed.etag, listed.size, times[1])

@@ -1,0 +1,264 @@
+"""The second look: rows of a pair's comparison that say that something is wrong are looked at again.
+
+The results are checks of each bucket's ledger, by which the pair is compared anew. Which rows need a look is
+in `suspects`, how a bucket's objects are looked at in `one_side`. What the evidence says of a confirmed row
+does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.buckets import CHANGED, DELETED
+from fixity.catalog import Catalog, Pair
+from fixity.clock import utc_now
+from fixity.engines.stream.second_look import Allowance
+from fixity.incidents.evidence import findings
+from fixity.incidents.one_side import OneSide, Row, Seen, Stores, Task
+from fixity.incidents.suspects import SIDES, Suspect, suspects_of
+from fixity.lake import Lake
+from fixity.lake.paths import LOOKED_AGAIN
+from fixity.ledger.damage import damage_after_some
+from fixity.ledger.fold import settings_of
+from fixity.ledger.judge import NOT_TWICE, UNSTABLE_READ
+from fixity.ledger.snapshot import in_force
+from fixity.ledger.write import ChecksWriter
+from fixity.reports.columns import SUSPECT
+from fixity.reports.counts import Counts
+from fixity.reports.pair import Compared
+from fixity.tables import (
+    CHECKSUMS,
+    DIFFERS,
+    FAILED,
+    FINDINGS,
+    FIRST_SEEN,
+    MATCHED,
+    OTHER_COPY,
+    REGISTERED,
+    SUCCEEDED,
+    this_software,
+)
+
+ROUNDS = 3
+"""How often suspects are looked at: what is found or can be read now may differ, and is read twice."""
+MASS_ROWS, MASS_SHARE = 1_000, 0.1
+"""From so many suspect rows on, and so large a share of all rows, suspects are one finding, not many."""
+
+
+@dataclass
+class SecondLook:
+    """Looks at the suspect rows of one report of a pair; see `fixity.reports.pair.Examine`.
+
+    run_id: of the new checks. log: gets messages for people. now: the time in UTC. one_finding: what all
+    suspects together say, if they are too many to be damage of single objects; nothing is read then. looked:
+    the rows that were chosen to be looked at again. left: why some of them could not be.
+    """
+
+    lake: Lake
+    catalog: Catalog
+    pair: Pair
+    stores: Stores
+    run_id: str
+    log: Callable[[str], None] = lambda text: None
+    now: Callable[[], datetime] = utc_now
+    one_finding: str | None = None
+    looked: set[Row] = field(default_factory=set)
+    left: dict[Row, str] = field(default_factory=dict)
+    _rounds: int = 0
+    _before: Counts | None = None
+
+    def __post_init__(self) -> None:
+        limits = self.catalog.second_look
+        self._allowance = Allowance(limits.objects, limits.bytes)
+
+    def look_again(self, compared: Compared) -> bool:
+        """Look at suspects again, and keep the checks. Returns whether there are any. Raises LakeError."""
+        if self._before is None:
+            self._before = compared.outcome.counts
+            self.one_finding = _one_finding(self._before, self.catalog.second_look.objects)
+        if self.one_finding or self._rounds == ROUNDS:
+            return False
+        self._rounds += 1
+        chosen = list(self._choose(compared))
+        if not chosen:
+            return False
+        self.log(f"{self.pair.name}: {len(chosen):,} suspect rows are looked at again")
+        seen = {
+            name: self._side(name, compared).look(_tasks(chosen, name), self._allowance) for name in SIDES
+        }
+        for each in seen.values():
+            self.left |= each.left
+        kept = {name: self._to_keep(chosen, name, seen[name]) for name in SIDES}
+        for suspect in chosen:
+            _believe_the_other_copy(suspect, kept)
+        for name, checks in kept.items():
+            self._keep(self._side(name, compared), list(checks.values()))
+        return any(kept.values())
+
+    def findings(self, compared: Compared, workspace: Path) -> Path | None:
+        """What is known of the rows that are still suspect: a table of FINDINGS, in their order.
+
+        As many of those that were looked at twice are diagnosed as may be looked at. Raises LakeError.
+        """
+        if compared.outcome.suspects is None:
+            return None
+        suspects = pq.read_table(compared.outcome.suspects)
+        notes = {each.row: self._note(each) for each in suspects_of(self.catalog, self.pair, compared)}
+        looked = suspects.filter(pa.array([note is None for note in notes.values()], pa.bool_()))
+        confirmed = workspace / "confirmed.parquet"
+        pq.write_table(looked.slice(0, self.catalog.second_look.objects), confirmed)
+        diagnosed = findings(self.lake, self.catalog, self.pair, confirmed, workspace, self.now)
+        of_row = {(each["key"], each["version_id"]): each for each in diagnosed.to_pylist()}
+        rows = [
+            dict.fromkeys(FINDINGS.names)
+            | {"key": row[0], "version_id": row[1], "looked": note is None, "note": note}
+            | of_row.get(row, {})
+            for row, note in notes.items()
+        ]
+        file = workspace / "findings.parquet"
+        pq.write_table(pa.Table.from_pylist(rows, FINDINGS), file)
+        return file
+
+    @property
+    def looked_again(self) -> int:
+        """How many rows were looked at again."""
+        return len(self.looked - self.left.keys())
+
+    def turned_out_right(self, counts: Counts) -> int:
+        """How many rows are ok by the second look. Arguments: `counts`, of the report as it is kept."""
+        return max(0, counts.matches - self._before.matches) if self._before and self.looked else 0
+
+    def _note(self, suspect: Suspect) -> str | None:
+        """Why a row that is still suspect was not looked at twice; None if it was, or need not be."""
+        if self.one_finding:
+            return NOT_TWICE
+        if suspect.row in self.left:
+            return f"{NOT_TWICE}: {self.left[suspect.row]}"
+        if not suspect.needs_a_look or (suspect.is_missing and suspect.row in self.looked):
+            return None
+        return NOT_TWICE
+
+    def _choose(self, compared: Compared) -> Iterator[Suspect]:
+        """The suspects to look at in this round, as far as the limits allow. Notes them as looked at."""
+        for suspect in suspects_of(self.catalog, self.pair, compared):
+            row, again = suspect.row, suspect.row in self.looked
+            if not suspect.needs_a_look or row in self.left or (again and suspect.is_missing):
+                continue
+            if suspect.size > self._allowance.size or not (again or self._allowance.objects):
+                continue
+            self._allowance.size -= suspect.size
+            self._allowance.objects -= not again
+            self.looked.add(row)
+            yield suspect
+
+    def _side(self, name: str, compared: Compared) -> OneSide:
+        bucket = self.catalog.buckets[self.pair.source if name == "source" else self.pair.replica]
+        listed = compared.source[1] if name == "source" else compared.replica[1]
+        return OneSide(
+            self.lake, self.catalog, self.stores, bucket, self.pair.match == "version", listed, self.run_id
+        )
+
+    def _to_keep(self, chosen: list[Suspect], name: str, seen: Seen) -> dict[Row, dict[str, Any]]:
+        """The new checks of a side that say more than those before. The others' rows are left."""
+        kept: dict[Row, dict[str, Any]] = {}
+        for suspect in chosen:
+            check, before = seen.checks.get(suspect.row), suspect.sides[name]
+            if check is None:
+                continue
+            if _says_less(check, before):
+                self.left[suspect.row] = f"{check['error_code']}: {check['error_message']}"
+                continue
+            if before and (check["status"], check["checksum"]) == (before["status"], before["checksum"]):
+                check["reads"] = max(check["reads"], 1 + (before["reads"] or 1))
+            kept[suspect.row] = check
+        return kept
+
+    def _keep(self, side: OneSide, checks: list[dict[str, Any]]) -> None:
+        """Keep a side's new checks as a file of the ledger, under a name that no other run has."""
+        if not checks:
+            return
+        name = f"{self.run_id}{LOOKED_AGAIN}{uuid4().hex[:8]}"
+        provenance = replace(
+            side.listed,
+            bucket=side.bucket.name,
+            run_id=name,
+            partial=True,
+            rests_on=None,
+            software=this_software(),
+        )
+        with self.lake.workspace() as workspace:
+            with ChecksWriter(self.lake, provenance, workspace) as writer:
+                writer.write(pa.Table.from_pylist(checks, CHECKSUMS))
+            file = self.lake.fetch(writer.keep().file, workspace)
+            snapshot = in_force(self.lake, side.bucket.name)  # it takes them in, and need not be rebuilt
+            damage_after_some(self.lake, snapshot, settings_of(side.bucket), file, workspace)
+
+
+def _tasks(chosen: list[Suspect], name: str) -> list[Task]:
+    return [task for suspect in chosen if (task := suspect.task(name))]
+
+
+def _says_less(check: dict[str, Any], before: dict[str, Any] | None) -> bool:
+    """Whether a new check without a result would hide the one before: bytes that were read and differ, or a
+    failure. That an object is gone, is another one, or reads differently each time is news.
+    """
+    if before is None or check["status"] == SUCCEEDED:
+        return False
+    if check["error_code"] in (DELETED, CHANGED, UNSTABLE_READ):
+        return False
+    return (before["status"], check["status"]) != (FAILED, FAILED)
+
+
+def _believe_the_other_copy(suspect: Suspect, kept: dict[str, dict[Row, dict[str, Any]]]) -> None:
+    """Take back the only read that a side's baseline rests on, if later reads of both sides agree.
+
+    The first read gave other bytes than the object has. Without this, they would be the baseline, and the
+    object called damaged.
+    """
+    now = {name: kept[name].get(suspect.row) or suspect.sides[name] for name in SIDES}
+    checksums = {(each["algorithm"], each["checksum"], each["status"]) for each in now.values() if each}
+    if None in now.values() or len(checksums) != 1:
+        return
+    for name in SIDES:
+        check, before = kept[name].get(suspect.row), suspect.sides[name]
+        if check and before and _contradicts_only(check, before):
+            check |= {
+                "expected": check["checksum"],
+                "expected_from": OTHER_COPY,
+                "verdict": MATCHED,
+                "error_code": UNSTABLE_READ,
+                "error_message": f"the first read gave {before['checksum']}; later ones agree with the other "
+                "copy of the pair",
+            }
+
+
+def _contradicts_only(check: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Whether a check differs from nothing but the first read, which no other confirmed."""
+    return (
+        check["verdict"] == DIFFERS
+        and check["expected_from"] == FIRST_SEEN
+        and before["verdict"] in (REGISTERED, None)
+        and check["expected"] == before["checksum"] != check["checksum"]
+    )
+
+
+def _one_finding(counts: Counts, limit: int) -> str | None:
+    """What many suspects together say; None where they are few enough to be looked at one by one."""
+    found = {status: count for status, count in counts.by_status().items() if status in SUSPECT and count}
+    rows = sum(found.values())
+    if rows <= limit or rows < MASS_ROWS or rows < MASS_SHARE * counts.rows:
+        return None
+    each = ", ".join(f"{count:,} {status}" for status, count in found.items())
+    return (
+        f"{rows:,} of {counts.rows:,} rows say that something is wrong ({each}): this is one finding. Look "
+        "whether the pair names the right buckets and prefixes, whether keys are changed on the way, and "
+        "whether the replica is of another time. Nothing was read again"
+    )

@@ -1,0 +1,301 @@
+"""The second look at a pair's suspects: flips in one read, objects that are there, limits, interruptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from fixity.buckets import BucketReader, BucketUnreachable, ObjectSkipped, ObjectUnreadable
+from fixity.catalog import load_catalog
+from fixity.incidents import second_look
+from fixity.incidents.one_side import OneSide
+from fixity.incidents.second_look import SecondLook
+from fixity.lake import LocalLake
+from fixity.ledger.fold import settings_of
+from fixity.reports.pair import PairReport, make_report
+from tests.fixity.reports.rows import read_csv
+from tests.fixity.support import Unsteady, flipped, inventory_and_checks
+
+NOT_TWICE = "suspect, not looked at twice"
+
+
+class Two:
+    """A pair of two buckets in memory, `a` and its replica `b`."""
+
+    def __init__(self, folder: Path, **more: object) -> None:
+        for name in "ab":
+            (folder / name).mkdir()
+            (folder / name / "a file").touch()  # else its disk may not be mounted
+        said = {
+            "lake": "./lake",
+            "buckets": {name: {"path": f"./{name}"} for name in "ab"},
+            "pairs": {"a": {"replica": "b", "replication_lag": "0s"}},
+            **more,
+        }
+        (folder / "fixity.yaml").write_text(yaml.safe_dump(said))
+        self.catalog = load_catalog(folder / "fixity.yaml")
+        self.lake = LocalLake(folder / "lake")
+        self.buckets = {"a": Unsteady(), "b": Unsteady()}
+        self.unreachable: dict[str, str] = {}
+        self.look: SecondLook | None = None
+        self.reports = 0
+
+    def put(self, key: str, body: bytes = b"the same", replica: bytes | None = None) -> None:
+        self.buckets["a"].put(key, body)
+        self.buckets["b"].put(key, body if replica is None else replica)
+
+    def check(self, run_id: str = "first") -> None:
+        """List and hash both, and forget what was read."""
+        for name, store in self.buckets.items():
+            inventory_and_checks(store, self.lake, f"{run_id}-{name}", name)
+            store.read_keys.clear()
+
+    def report(self) -> PairReport:
+        self.reports += 1
+        self.look = SecondLook(
+            self.lake, self.catalog, self.catalog.pairs["a"], self, f"report-{self.reports}"
+        )
+        return make_report(
+            self.lake, self.catalog.pairs["a"], settings_of(self.catalog.buckets["a"]), self.look
+        )
+
+    def rows(self, report: PairReport) -> dict[str, tuple[str, str]]:
+        """Status and detail of each row, as the CSV has them."""
+        return {
+            row["key"]: (row["status"], row["detail"])
+            for row in read_csv(Path(self.lake.location(report.csv)))
+        }
+
+    def checks(self, bucket: str) -> list[dict[str, Any]]:
+        """The checks of second looks in a bucket's ledger."""
+        files = [each.name for each in self.lake.list(f"checksums/{bucket}/") if "-again-" in each.name]
+        return [row for file in files for row in pq.read_table(self.lake.location(file)).to_pylist()]
+
+    @property
+    def read(self) -> dict[str, list[str]]:
+        """The keys that were read since the check."""
+        return {name: sorted(store.read_keys) for name, store in self.buckets.items()}
+
+    # --- as the catalog's stores ---------------------------------------------------------------
+
+    @contextmanager
+    def open(self, bucket: str) -> Iterator[BucketReader]:
+        if bucket in self.unreachable:
+            raise BucketUnreachable(self.unreachable[bucket])
+        yield self.buckets[bucket]
+
+    def threads(self, bucket: str) -> int:
+        return 2
+
+    def etag_is_md5(self, bucket: str) -> Callable[[str, str | None], bool]:
+        return lambda key, version_id: True
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Two:
+    return Two(tmp_path)
+
+
+def test_of_200_flips_in_one_first_read_none_is_called_damage(two: Two) -> None:
+    for number in range(200):
+        key, body = f"{number:03}", f"the bytes of {number}".encode()
+        two.put(key, body)
+        two.buckets["ab"[number % 2]].answers[key] = [flipped(body, number % 8)]
+    two.check()
+    report = two.report()
+    assert report.outcome.counts.matches == report.outcome.rows == 200
+    assert report.damaged == {"a": [], "b": []}
+    assert two.look and (len(two.look.looked), two.look.turned_out_right(report.outcome.counts)) == (200, 200)
+    # The side that was read wrong contradicts its first read, and is read a third time.
+    assert [len(keys) for keys in two.read.values()] == [300, 300]
+    wrong, right = ([row for row in two.checks("a") if row["key"] == key] for key in ("000", "001"))
+    assert [(row["verdict"], row["expected_from"], row["error_code"]) for row in wrong] == [
+        ("matched", "other-copy", "UnstableRead")
+    ]
+    assert [(row["verdict"], row["expected_from"], row["reads"]) for row in right] == [
+        ("matched", "first_seen", 2)
+    ]
+    two.report()
+    assert [len(keys) for keys in two.read.values()] == [300, 300]  # nothing is suspect any more
+
+
+FAILS = ObjectUnreadable("Timeout", "slow")
+ARCHIVED = ObjectSkipped("Archived", "in Glacier")
+
+
+@dataclass
+class Case:
+    """An object of a pair, and what the report says of it.
+
+    reads: how often the second look reads each side, without reads that fail. a, b: its bytes there, None for
+    none. answers: to the reads of a side, instead of its bytes. then: what happens after the check.
+    """
+
+    status: str
+    detail: str
+    reads: tuple[int, int]
+    a: bytes | None = b"the same"
+    b: bytes | None = b"the same"
+    answers: dict[str, list[bytes | Exception | None]] = field(default_factory=dict)
+    then: Callable[[Two, str], object] = lambda two, key: None
+
+
+CASES = {
+    "ok": Case("ok", "", (0, 0)),
+    "differs": Case("mismatch", "", (1, 1), b"one", b"two"),
+    "flips at first": Case("ok", "", (2, 1), answers={"a": [b"other"]}),
+    "flips at the second look": Case("mismatch", "", (2, 1), b"one", b"two", {"a": [None, b"two"]}),
+    "differs from itself": Case(
+        "failed_source",
+        "the source could not be read: UnstableRead: two reads gave different bytes",
+        (2, 1),
+        answers={"a": [b"1", b"2", b"3"]},
+    ),
+    "fails at first": Case("ok", "", (1, 0), answers={"a": [FAILS]}),
+    "fails at first, and differs": Case("mismatch", "", (2, 1), b"one", b"two", {"a": [FAILS]}),
+    "fails": Case(
+        "failed_replication",
+        "the replica could not be read: Timeout: slow",
+        (0, 0),
+        answers={"b": [FAILS, FAILS]},
+    ),
+    "differs, and fails": Case(
+        "mismatch", f"{NOT_TWICE}: Timeout: slow", (0, 1), b"one", b"two", {"a": [None, FAILS]}
+    ),
+    "differs, and is archived": Case(
+        "mismatch", f"{NOT_TWICE}: Archived: in Glacier", (1, 0), b"one", b"two", {"b": [None, ARCHIVED]}
+    ),
+    "missing": Case("missing_replica", "", (0, 0), b=None),
+    "not listed": Case(
+        "ok", "", (0, 1), b=None, then=lambda two, key: two.buckets["b"].put(key, b"the same")
+    ),
+    "not listed, and differs": Case(
+        "mismatch", "", (2, 1), a=None, then=lambda two, key: two.buckets["a"].put(key, b"another")
+    ),
+    "gone by now": Case(
+        "not_checked",
+        "not in the replica; the source was not checked: DeletedSinceListed",
+        (0, 0),
+        b=None,
+        then=lambda two, key: two.buckets["a"].objects.pop((key, None)),
+    ),
+    "another one by now": Case(
+        "not_checked",
+        "not in the replica; the source was not checked: ChangedSinceListed",
+        (0, 0),
+        b=None,
+        then=lambda two, key: two.buckets["a"].put(key, b"newer"),
+    ),
+}
+
+
+def test_each_suspect_gets_the_look_that_it_needs_all_of_them_together(two: Two) -> None:
+    for key, case in CASES.items():
+        for name, body in (("a", case.a), ("b", case.b)):
+            two.buckets[name].answers[key] = list(case.answers.get(name, []))
+            if body is not None:
+                two.buckets[name].put(key, body)
+    two.check()
+    for key, case in CASES.items():
+        case.then(two, key)
+    report = two.report()
+    rows, read = two.rows(report), two.read
+    assert {key: rows[key][0] for key in CASES} == {key: case.status for key, case in CASES.items()}
+    assert {key: rows[key][1][: len(case.detail)] for key, case in CASES.items()} == {
+        key: case.detail for key, case in CASES.items()
+    }
+    assert {key: (read["a"].count(key), read["b"].count(key)) for key in CASES} == {
+        key: case.reads for key, case in CASES.items()
+    }
+    not_twice = {"differs, and fails", "differs, and is archived"}
+    found = report.findings.to_pylist()
+    assert {each["key"] for each in found if not each["looked"]} == not_twice
+    assert [each["key"] for each in found] == report.suspects.column("key").to_pylist()
+    assert report.damaged == {"a": [], "b": []}
+    # The next report finds the same, and reads only what this one could not.
+    for store in two.buckets.values():
+        store.read_keys.clear()
+    rows = two.rows(two.report())
+    assert {key: rows[key][0] for key in CASES} == {key: case.status for key, case in CASES.items()}
+    assert {*two.read["a"], *two.read["b"]} == not_twice
+
+
+@pytest.mark.parametrize("limits", [{"objects": 2}, {"bytes": 12}])
+def test_what_is_beyond_the_limits_is_not_looked_at_and_says_so(
+    tmp_path: Path, limits: dict[str, int]
+) -> None:
+    two = Two(tmp_path, second_look=limits)
+    for key in "pqrs":
+        two.put(key, b"one", replica=b"two")
+    two.check()
+    report = two.report()
+    assert list(two.rows(report).values()) == [("mismatch", "")] * 2 + [("mismatch", NOT_TWICE)] * 2
+    assert two.read == {"a": ["p", "q"], "b": ["p", "q"]}
+    assert report.findings.column("looked").to_pylist() == [True, True, False, False]
+
+
+def test_a_mass_of_suspects_is_one_finding_and_nothing_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(second_look, "MASS_ROWS", 5)
+    two = Two(tmp_path, second_look={"objects": 3})
+    for number in range(5):
+        two.put(f"{number}", b"one", replica=b"two")
+    two.check()
+    assert [detail for _, detail in two.rows(two.report()).values()] == [NOT_TWICE] * 5
+    assert two.read == {"a": [], "b": []}
+    assert two.look and two.look.one_finding
+    assert two.look.one_finding.startswith("5 of 5 rows say that something is wrong (5 mismatch): ")
+
+
+def test_a_bucket_that_cannot_be_reached_leaves_its_rows_and_the_report_is_made(two: Two) -> None:
+    two.put("k", b"one", replica=b"two")
+    two.check()
+    two.unreachable["b"] = "b: no rights"
+    assert two.rows(two.report())["k"] == ("mismatch", f"{NOT_TWICE}: b: no rights")
+    assert two.read == {"a": ["k"], "b": []}
+    two.unreachable.clear()
+    (file,) = (two.catalog.file.parent / "b").iterdir()
+    file.unlink()
+    assert "is empty or not there: mount its disk" in two.rows(two.report())["k"][1]
+    file.touch()
+    assert two.rows(two.report())["k"] == ("mismatch", "")
+    assert two.read == {"a": ["k"], "b": ["k"]}
+
+
+def test_a_bucket_that_becomes_unreachable_keeps_what_was_read_until_then(two: Two) -> None:
+    for key in ("k", "l"):
+        two.put(key, b"one", replica=b"two")
+    two.check()
+    two.threads = lambda bucket: 1  # type: ignore[method-assign]
+    two.buckets["b"].answers["l"] = [BucketUnreachable("b: gone")]
+    assert two.rows(two.report()) == {"k": ("mismatch", ""), "l": ("mismatch", f"{NOT_TWICE}: b: gone")}
+
+
+def test_a_report_that_is_killed_goes_on_after_the_checks_that_were_kept(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.put("k", b"one", replica=b"two")
+    two.check()
+    keep = SecondLook._keep
+
+    def keep_and_die(self: SecondLook, side: OneSide, checks: list[dict[str, Any]]) -> None:
+        keep(self, side, checks)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SecondLook, "_keep", keep_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            two.report()
+    two.reports -= 1  # the step is tried again, with the same run id
+    for store in two.buckets.values():
+        store.read_keys.clear()
+    assert two.rows(two.report())["k"] == ("mismatch", "")
+    assert two.read == {"a": [], "b": ["k"]}
