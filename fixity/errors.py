@@ -25,6 +25,7 @@
     ├── AnotherPlace
     ├── NotInInventory
     ├── LakeError                  fixity.lake.base (not final)
+    │   └── PartsMissing           fixity.engines.stream.parts
     ├── TableMissing               fixity.ledger.inventory
     ├── TableNotConsistent         fixity.reports.compare
     ├── TableNotSorted             fixity.lake.ranges
@@ -39,6 +40,7 @@
     ├── BucketBusy                 fixity.rolling.lease
     ├── RepairBusy                 fixity.repair.lease
     ├── LeaseLost                  fixity.rolling.lease
+    ├── RunOver
     ├── QueueUnreachable           resources.queues (not final)
     ├── ObjectsNotRead             sensors.event_reconciliation (not final)
     └── UnknownMessage             sensors.events
@@ -84,6 +86,10 @@ class BucketUnreachable(FixityError):
 
 class AnotherPlace(FixityError):
     """The inventory was listed at another place than the catalog names now. The text says what to do."""
+
+
+class RunOver(FixityError):
+    """A step begins or goes on although its run has ended: its worker was cut off, or got the step late."""
 
 
 class NotInInventory(FixityError):

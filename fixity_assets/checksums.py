@@ -10,7 +10,8 @@ tag `fixity/selection`); or, by the config of this asset, the objects that are d
 bucket's engine is `s3_batch`, S3 has read all objects, and this loads the report of its newest job.
 
 The lake keeps the table as `checksums/<bucket>/<run id>.parquet`, which is the run's part of the ledger.
-Re-executing a failed run from failure continues after the last part that was kept.
+An interrupted run continues when it is re-executed from failure; so does a new run of the same objects. Both
+read only what is missing.
 """
 
 from typing import Any

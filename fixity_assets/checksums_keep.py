@@ -1,5 +1,8 @@
 """The last step of `checksums`: keep the run's table in the ledger, and evaluate the asset checks.
 
+If a run is re-executed from failure, Dagster leaves out the steps that had not begun. So this step reads what
+is still missing.
+
 Which objects are damaged is in `fixity.ledger.damage`; the asset checks are in `bucket_checks`.
 """
 
@@ -11,6 +14,8 @@ import dagster as dg
 import pyarrow as pa
 
 from fixity.engines.stream.keep import keep_checksums
+from fixity.engines.stream.parts import PartsMissing
+from fixity.engines.stream.shards import Plan
 from fixity.lake import Lake
 from fixity.lake.paths import inventory_file
 from fixity.ledger import known_so_far, ready
@@ -21,6 +26,7 @@ from fixity.ledger.lost import lost_now
 from fixity.ledger.refresh import state_of_files
 from fixity.ledger.snapshot import in_force
 from fixity.ledger.unread import all_unread, unread, unstable
+from fixity.ledger.write import Checksums
 from fixity.tables import CHECKSUMS, Provenance
 from fixity_assets.batch_report import keep_job_report
 from fixity_assets.bucket_checks import (
@@ -31,12 +37,13 @@ from fixity_assets.bucket_checks import (
     lost_evaluation,
     reads_evaluation,
 )
-from fixity_assets.checksums_run import plan_of_run, scratch_of
+from fixity_assets.checksums_read import read_shards
+from fixity_assets.checksums_run import plan_of_run, refuse_over, scratch_of
 from fixity_assets.describe import RETRIES, checksums_metadata, failures_in_plain_words
 from fixity_assets.due_batch import batch_metadata, batch_result
 from fixity_assets.incidents import log_open_incidents, record_checks
-from jobs.names import SELECTION
-from resources import LakeResource, S3ControlResource, StoresResource
+from jobs.names import SELECTION, TAKEN_OVER
+from resources import LakeResource, ProgressResource, S3ControlResource, StoresResource
 
 
 @dg.op(
@@ -49,11 +56,16 @@ from resources import LakeResource, S3ControlResource, StoresResource
     retry_policy=RETRIES,
 )
 def keep_table(
-    context: dg.OpExecutionContext, lake: LakeResource, stores: StoresResource, s3_control: S3ControlResource
+    context: dg.OpExecutionContext,
+    lake: LakeResource,
+    stores: StoresResource,
+    s3_control: S3ControlResource,
+    progress: dg.ResourceParam[ProgressResource],
 ) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
     """Join the parts to the run's table, or take it from S3's report; evaluate the asset checks."""
     scratch = scratch_of(context)
     with failures_in_plain_words():
+        refuse_over(context)
         kept_in = lake.open()
         with kept_in.workspace() as workspace:
             batch = batch_result(kept_in, scratch)
@@ -62,7 +74,7 @@ def keep_table(
                 run_file = kept_in.fetch(file, workspace) if file else None
                 damaged = _damage_of_all(context, kept_in, stores)
             else:
-                metadata, file = _keep(context, kept_in, stores, s3_control, scratch)
+                metadata, file = _keep(context, kept_in, stores, s3_control, progress)
                 run_file = kept_in.fetch(file, workspace)
                 damaged = _damage(context, kept_in, stores, run_file, workspace)
             look = unread if SELECTION in context.run.tags or batch is not None else all_unread
@@ -99,10 +111,10 @@ def _keep(
     lake: Lake,
     stores: StoresResource,
     s3_control: S3ControlResource,
-    scratch: str,
+    progress: ProgressResource,
 ) -> tuple[dict[str, Any], str]:
     """Keep the run's table; returns the metadata of the materialization, and the table's name in the lake."""
-    bucket = stores.catalog.bucket(context.partition_key)
+    bucket, scratch = stores.catalog.bucket(context.partition_key), scratch_of(context)
     try:
         plan = plan_of_run(lake, scratch, stores, bucket.name)
     except TableMissing:
@@ -110,11 +122,30 @@ def _keep(
             raise
         known_so_far(lake, bucket.name, settings_of(bucket), context.run.run_id, context.log.warning)
         return keep_job_report(context, lake, s3_control, stores, scratch)
-    kept = keep_checksums(lake, scratch, plan, bucket.name, context.run.run_id)
+    kept = _whole(context, lake, stores, progress, plan)
     with lake.workspace() as workspace:
         listed = Provenance.read(lake.fetch(kept.file, workspace)).inventory_run_id
     inventory = inventory_file(bucket.name, listed)
-    return checksums_metadata(lake, kept, plan.algorithm, inventory), kept.file
+    metadata = checksums_metadata(lake, kept, plan.algorithm, inventory)
+    return {**metadata, TAKEN_OVER: plan.taken}, kept.file
+
+
+def _whole(
+    context: dg.OpExecutionContext,
+    lake: Lake,
+    stores: StoresResource,
+    progress: ProgressResource,
+    plan: Plan,
+) -> Checksums:
+    """The run's table, after reading what no step has read."""
+    arguments = lake, scratch_of(context), plan, context.partition_key, context.run.run_id
+    try:
+        return keep_checksums(*arguments)
+    except PartsMissing:
+        context.log.info("not all shards were read before the run was interrupted: the others are read now")
+    read_shards(context, lake, stores, progress, plan, plan.shards)
+    refuse_over(context)
+    return keep_checksums(*arguments)
 
 
 def _damage(

@@ -4,7 +4,9 @@ How objects are read is in `fixity.engines.stream`, what is expected of them in 
 `checksums_keep` keeps the results.
 """
 
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,9 @@ import dagster as dg
 
 from fixity.catalog.map_results import ENGINE as MAP_ENGINE
 from fixity.clock import utc_now
-from fixity.engines.stream.shards import Plan, Reading, hash_shard, make_plan, plan_file
+from fixity.engines.stream.pace import shard_limits
+from fixity.engines.stream.shards import Plan, Reading, Shard, hash_shard, make_plan, plan_file
+from fixity.engines.stream.takeover import take_over
 from fixity.humanize import bytes_text
 from fixity.lake import Lake, LakeError
 from fixity.lake.paths import baselines_file, scratch_folder
@@ -24,7 +28,7 @@ from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import newest_inventory
 from fixity.tables import Provenance
 from fixity_assets.batch_report import find_job
-from fixity_assets.checksums_run import ChecksumsConfig, plan_of_run, scratch_of
+from fixity_assets.checksums_run import ChecksumsConfig, plan_of_run, refuse_over, scratch_of
 from fixity_assets.describe import RETRIES, failures_in_plain_words
 from fixity_assets.due_batch import check_batch
 from fixity_assets.selected import SelectedObjects
@@ -97,6 +101,55 @@ def _expected(
     return with_expectations(lake, snapshot, objects, records, workspace), rests_on
 
 
+def _plan(
+    context: dg.OpExecutionContext,
+    lake: Lake,
+    stores: StoresResource,
+    inventory: str,
+    objects: Path,
+    workspace: Path,
+) -> Plan:
+    """The objects cut into shards. Arguments: `inventory`, their name in the lake; `objects`, a local one."""
+    bucket, selection = stores.catalog.bucket(context.partition_key), context.run.tags.get(SELECTION)
+    limits = shard_limits(lake, bucket, stores.processes, workspace)
+    plan = make_plan(inventory, objects, bucket.algorithm, limits)
+    context.log.info(
+        f"{bucket.name}: {plan.objects:,} objects, {bytes_text(plan.size)}, in {len(plan.shards)} shards of "
+        f"{limits.why}"
+    )
+    return replace(plan, bucket=bucket.name, selection=selection, run_id=context.run.run_id)
+
+
+def _keep_plan(
+    context: dg.OpExecutionContext, lake: Lake, plan: Plan, objects: Path, workspace: Path
+) -> Plan:
+    """Put the plan into scratch, with what interrupted runs have checked already. Returns the plan.
+
+    Another attempt of the step may have put one: that one counts, because its shards may be hashed by now.
+    """
+    scratch = scratch_of(context)
+    taken = take_over(lake, plan, objects, workspace, context.log.warning)
+    refuse_over(context)
+    with suppress(FileNotFoundError, ValueError, KeyError, TypeError):  # a damaged one is made again
+        before = Plan.from_json(lake.read_text(plan_file(scratch)))
+        if before.run_id == plan.run_id:
+            return before
+    lake.remove(scratch)  # of an earlier run, which this one repeats
+    if plan.inventory.startswith(scratch):
+        lake.put(plan.inventory, objects, replace=True, keep=True)
+    if taken:
+        plan = replace(plan, taken=taken.checks)
+        taken.keep(lake, scratch)
+        context.log.info(
+            f"{plan.bucket}: {taken.checks:,} objects were checked by interrupted runs, and those checks "
+            f"count, the first of {taken.oldest:%Y-%m-%d %H:%M} UTC"
+            if taken.oldest
+            else f"{plan.bucket}: {len(taken.states)} large objects go on where interrupted runs stopped"
+        )
+    lake.put_text(plan_file(scratch), plan.to_json(), replace=True)
+    return plan
+
+
 @dg.op(
     ins={"inventory": dg.In(dg.Nothing), "baselines": dg.In(dg.Nothing)},
     out=dg.DynamicOut(dg.Nothing),
@@ -113,6 +166,7 @@ def plan_shards(
     bucket = stores.catalog.bucket(context.partition_key)
     scratch = scratch_of(context)
     with failures_in_plain_words():
+        refuse_over(context)
         kept_in = lake.open()
         if config.is_batch:
             kept_in.remove(scratch)
@@ -136,17 +190,11 @@ def plan_shards(
             listed = Plan("", bucket.algorithm, [], Provenance.read(objects).place)
             listed.refuse_elsewhere(bucket.name, place)
             _sweep(context, kept_in)
-            kept_in.remove(scratch)
             expected, rests_on = _expected(context, kept_in, stores, objects, records, workspace)
-            own = f"{scratch}objects.parquet"
-            plan = make_plan(name if name and expected == objects else own, expected, bucket.algorithm)
-            plan = replace(plan, rests_on=rests_on)
-            if plan.inventory == own:
-                kept_in.put(own, expected, replace=True, keep=True)
-        kept_in.put_text(plan_file(scratch), plan.to_json(), replace=True)
-    context.log.info(
-        f"{bucket.name}: {plan.objects:,} objects, {bytes_text(plan.size)}, in {len(plan.shards)} shards"
-    )
+            own = f"{scratch}objects-{uuid.uuid4()}.parquet"  # of this plan alone, and so are its parts
+            inventory = name if name and expected == objects else own
+            plan = _plan(context, kept_in, stores, inventory, expected, workspace)
+            plan = _keep_plan(context, kept_in, replace(plan, rests_on=rests_on), expected, workspace)
     for number in range(len(plan.shards)):
         yield dg.DynamicOutput(None, mapping_key=str(number))
 
@@ -166,13 +214,31 @@ def hash_objects(
     """Read and hash the objects of one shard. Finished parts are kept when the step is interrupted."""
     bucket, scratch = context.partition_key, scratch_of(context)
     with failures_in_plain_words():
+        refuse_over(context)
         kept_in = lake.open()
         if config.is_batch:
             check_batch(context, kept_in, stores, scratch, config.items, config.keys)
             return
-        with stores.open(bucket) as store:
-            plan = plan_of_run(kept_in, scratch, stores, bucket)
-            shard = plan.shards[int(context.get_mapping_key() or 0)]
+        plan = plan_of_run(kept_in, scratch, stores, bucket)
+        shard = plan.shards[int(context.get_mapping_key() or 0)]
+        read_shards(context, kept_in, stores, progress, plan, [shard])
+
+
+def read_shards(
+    context: dg.OpExecutionContext,
+    lake: Lake,
+    stores: StoresResource,
+    progress: ProgressResource,
+    plan: Plan,
+    shards: Iterable[Shard],
+) -> None:
+    """Read and hash what is missing of some shards of the run's plan.
+
+    Raises BucketUnreachable, RunOver, LakeError; what was read stays.
+    """
+    bucket = context.partition_key
+    with stores.open(bucket) as store:
+        for shard in shards:
             reading = Reading(
                 store,
                 stores.threads(bucket),
@@ -182,5 +248,6 @@ def hash_objects(
                 is_md5=stores.etag_is_md5(bucket),
                 second_look=stores.catalog.catalog.second_look,
                 etag_is_md5=stores.catalog.bucket(bucket).etag_is_md5 is not False,
+                ask=lambda: refuse_over(context),
             )
-            hash_shard(reading, kept_in, scratch, plan, shard, context.run.run_id)
+            hash_shard(reading, lake, scratch_of(context), plan, shard, context.run.run_id)

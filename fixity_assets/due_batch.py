@@ -16,9 +16,11 @@ from fixity.rolling import RollingRun, egress_budget, order_for, roll
 from fixity.tables import TableUnreadable
 from fixity_assets.describe import counts_metadata
 from jobs.names import ROLLING
+from jobs.runs import is_over
 from resources import StoresResource
 
 _RESULT = "rolled.json"  # in scratch, for the next step
+_RUN_ID = 36  # letters of a run's id
 
 
 def check_batch(
@@ -45,10 +47,20 @@ def check_batch(
     # Each attempt has its own file in the ledger, because the checks of the last one are kept already.
     attempt = f"-{context.retry_number}" if context.retry_number else ""
     run_id = context.run.run_id + attempt
+
+    def has_ended(other: str) -> bool:
+        is_earlier_attempt = other != run_id and other.startswith(context.run.run_id)
+        return is_earlier_attempt or is_over(context.instance, other[:_RUN_ID])
+
     with stores.open(bucket.name) as store:
-        limits = stores.catalog.catalog.second_look
         run = RollingRun(
-            store, lake, run_id, stores.threads(bucket.name), context.log.info, second_look=limits
+            store,
+            lake,
+            run_id,
+            stores.threads(bucket.name),
+            context.log.info,
+            second_look=stores.catalog.catalog.second_look,
+            is_over=has_ended,
         )
         rolled = roll(order, run)
     result = {

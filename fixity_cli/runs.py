@@ -27,8 +27,8 @@ _NO_COMPUTE_LOGS = {
 }
 _OVER = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED)
 _PARTS_ARE_KEPT = (
-    "what was read of {partition} is kept in parts; to go on after the last one, re-execute the run {run_id} "
-    "from failure in the UI (fixity dev)"
+    "what was read of {partition} is kept in parts; to read the rest, type the command again, or re-execute "
+    "the run {run_id} from failure in the UI (fixity dev)"
 )
 _FINISHED = "what was finished is kept; to go on, type the command again"
 _KEPT = {
@@ -82,7 +82,8 @@ class Runner:
     ) -> Ended:
         """Run a job for a partition, and wait for its end. `config`: of its assets, as Dagster writes it.
 
-        What is odd about a bucket's listing is printed on stderr.
+        What is odd about a bucket's listing, and how many checks are of interrupted runs, is printed on
+        stderr.
         """
         run_id = str(uuid.uuid4())
         output.interrupted = _KEPT.get(job, _FINISHED).format(partition=partition, run_id=run_id)
@@ -104,6 +105,10 @@ class Runner:
         metadata = _metadata(result)
         for note in metadata.get("inventory", {}).get("notes", ()):
             output.warn(f"{partition}: {note}")
+        if taken := metadata.get("checksums", {}).get(names.TAKEN_OVER):
+            output.note(
+                f"{partition}: {taken:,} objects were checked by interrupted runs; those checks count"
+            )
         return Ended(
             run_id=result.run_id,
             success=result.success,

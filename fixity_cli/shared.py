@@ -177,7 +177,10 @@ def say_errors(ended: Ended) -> None:
     for error in ended.errors:
         output.fail(error)
     if not ended.success:
-        output.note(f"run {ended.run_id} failed; to continue it, re-execute it from failure in the UI")
+        output.note(
+            f"run {ended.run_id} failed; what it has read is kept: type the command again to read the rest, "
+            "or re-execute the run from failure in the UI"
+        )
 
 
 def say_red(*runs: Ended) -> None:

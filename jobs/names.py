@@ -42,6 +42,9 @@ that still say that something is wrong."""
 ROLLING = "cut_short"
 """Metadata by which a materialization of `checksums` is known to be a batch of rolling checks."""
 
+TAKEN_OVER = "taken_over"
+"""Metadata of `checksums`: how many checks were made by interrupted runs, and taken over."""
+
 
 def roll_config(items: int | None = None, keys: Sequence[str] = ()) -> dict[str, Any]:
     """The config of a run of `checksums` over what is due (at most so many objects), or over these keys."""

@@ -15,6 +15,12 @@ UNFINISHED = [
 _REST, _LONGEST_REST = 15 * 60, 12 * 60 * 60  # seconds
 
 
+def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run has ended or is being cancelled. A run that the instance does not know may go on."""
+    run = instance.get_run_by_id(run_id)
+    return run is not None and (run.status not in UNFINISHED or run.status is dg.DagsterRunStatus.CANCELING)
+
+
 def due_again(failed: Sequence[dg.RunRecord]) -> float:
     """When to retry what these runs failed to do.
 

@@ -36,6 +36,14 @@ class LakeError(FixityError):
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A small text as it was read, and what the store calls this state of it, for `put_if`."""
+
+    text: str
+    state: str
+
+
+@dataclass(frozen=True)
 class LakeFile:
     """A file of the lake: its name, size in bytes, and when it appeared (UTC)."""
 
@@ -48,7 +56,7 @@ class Lake(ABC):
     """A place for files that appear whole or not at all, and never change.
 
     The exceptions are the reports of a day and of LATEST, which are replaced as a whole. There are no
-    locks, so runs never wait for each other.
+    locks, so runs never wait for each other; where one of several may go on, `put_if` decides.
     """
 
     def __init__(self) -> None:
@@ -194,6 +202,23 @@ class Lake(ABC):
             file = workspace / "text"
             file.write_text(text, encoding="utf-8")
             self.put(name, file, replace)
+
+    @abstractmethod
+    def see(self, name: str) -> Seen | None:
+        """Read a small text that `put_if` may replace; None if there is none. Raises LakeError."""
+
+    @abstractmethod
+    def put_if(self, name: str, text: str, seen: Seen | None) -> bool:
+        """Put a small text if the file is still as it was `seen`; None: if there is none.
+
+        Returns whether it was put: of several who try at once, one succeeds. If `decides` is False, the last
+        one does, and all are told that they did. Raises LakeError.
+        """
+
+    @property
+    @abstractmethod
+    def decides(self) -> bool:
+        """Whether `put_if` decides between several: a store may not know conditions. Raises LakeError."""
 
     def read_text(self, name: str) -> str:
         """Read a small text. Raises FileNotFoundError, LakeError; UnicodeDecodeError if it was damaged."""

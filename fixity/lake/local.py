@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fixity.lake.base import Lake, LakeError, LakeFile, naming_what_is_full
+from fixity.lake.base import Lake, LakeError, LakeFile, Seen, naming_what_is_full
 from fixity.lake.paths import records_folder
 from fixity.lake.temporary import TemporaryFolder
 
@@ -85,6 +85,40 @@ class LocalLake(Lake):
         except OSError as error:
             raise LakeError(f"{target} cannot be written: {error.strerror}") from error
 
+    decides = True
+
+    def see(self, name: str) -> Seen | None:
+        """See Lake."""
+        try:
+            return _seen(self._root / name)
+        except FileNotFoundError:
+            return None
+
+    def put_if(self, name: str, text: str, seen: Seen | None) -> bool:
+        """See Lake. A rename takes the file that is there, a link puts a new one: only one of several can.
+
+        Between the two there is no file, and after a kill none stays.
+        """
+        target = self._root / name
+        with self.workspace() as workspace:
+            file, before = workspace / "text", workspace / "before"
+            try:
+                with file.open("w", encoding="utf-8") as written:
+                    written.write(text)
+                    written.flush()
+                    os.fsync(written.fileno())
+                self._make(target.parent)
+                is_same = seen is None
+                if seen is not None:
+                    target.rename(before)
+                    is_same = _seen(before) == seen
+                os.link(file if is_same else before, target)
+            except (FileExistsError, FileNotFoundError):  # another one has put, or taken it
+                return False
+            except OSError as error:
+                raise LakeError(f"{target} cannot be written: {error.strerror}") from error
+        return is_same
+
     def _exists(self, name: str) -> bool:
         return (self._root / name).is_file()
 
@@ -124,6 +158,11 @@ class LocalLake(Lake):
             raise LakeError(f"the lake {self._root} cannot be written: {error.strerror}") from error
         with directory as path, naming_what_is_full(path):
             yield Path(path)
+
+
+def _seen(file: Path) -> Seen:
+    content = file.read_bytes()
+    return Seen(content.decode(errors="replace"), content.decode("latin-1"))
 
 
 def _copy(file: Path, to: Path) -> None:

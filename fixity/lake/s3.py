@@ -6,21 +6,32 @@ What both kinds of lake share does not belong here; it is in `base`.
 from __future__ import annotations
 
 import filecmp
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.catalog import Store
 from fixity.catalog.clients import s3_client
-from fixity.lake.base import Lake, LakeError, LakeFile, naming_what_is_full
+from fixity.lake.base import Lake, LakeError, LakeFile, Seen, naming_what_is_full
 from fixity.lake.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
+
+
+_CONDITION_FAILED = (409, 412)  # 409: another request was under way
+_NO_CONDITIONS = (400, 501)  # what stores say that know no conditions, if they do not ignore them
+
+
+class _Condition(TypedDict, total=False):
+    IfMatch: str
+    IfNoneMatch: str
 
 
 class S3Lake(Lake):
@@ -66,7 +77,7 @@ class S3Lake(Lake):
                     "Body"
                 ].read()
             except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 416:  # an empty file has no range
+                if _status(error) == 416:  # an empty file has no range
                     return b""
                 raise
 
@@ -87,9 +98,52 @@ class S3Lake(Lake):
         try:
             self._client.head_object(Bucket=self._bucket, Key=self._prefix + name)
         except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            if _status(error) == 404:
                 return False
             raise
+        return True
+
+    def see(self, name: str) -> Seen | None:
+        """See Lake."""
+        try:
+            with self._errors(name):
+                found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)
+                return Seen(found["Body"].read().decode(errors="replace"), found["ETag"])
+        except FileNotFoundError:
+            return None
+
+    def put_if(self, name: str, text: str, seen: Seen | None) -> bool:
+        """See Lake. The store compares ETags."""
+        if self.decides:
+            return self._put_if(name, text, seen)
+        self.put_text(name, text, replace=True)
+        return True
+
+    @cached_property
+    def decides(self) -> bool:
+        """See Lake. Found out by putting a small object twice."""
+        name = f"scratch/probe-{uuid.uuid4()}/text"
+        try:
+            return self._put_if(name, "", None) and not self._put_if(name, "", None)
+        except LakeError as error:
+            why = error.__cause__
+            if isinstance(why, ClientError) and _status(why) in _NO_CONDITIONS:
+                return False
+            raise
+        finally:
+            self._remove(name)
+
+    def _put_if(self, name: str, text: str, seen: Seen | None) -> bool:
+        condition: _Condition = {"IfMatch": seen.state} if seen else {"IfNoneMatch": "*"}
+        with self._errors(name):
+            try:
+                self._client.put_object(
+                    Bucket=self._bucket, Key=self._prefix + name, Body=text.encode(), **condition
+                )
+            except ClientError as error:
+                if _status(error) in _CONDITION_FAILED or (_status(error) == 404 and seen):
+                    return False
+                raise
         return True
 
     def copy(self, name: str, to: str) -> None:
@@ -119,10 +173,13 @@ class S3Lake(Lake):
         try:
             yield
         except ClientError as error:
-            missing = error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
-            if missing and error.response["Error"]["Code"] != "NoSuchBucket":
+            if _status(error) == 404 and error.response["Error"]["Code"] != "NoSuchBucket":
                 raise FileNotFoundError(f"{self.location(name)} is not in the lake") from error
             raise LakeError(f"the lake's {self.location(name)}: {error}") from error
         except (BotoCoreError, Boto3Error) as error:
             why = getattr(error, "last_exception", error)  # the last error of a download with retries
             raise LakeError(f"the lake's {self.location(name)}: {why}") from error
+
+
+def _status(error: ClientError) -> int:
+    return error.response["ResponseMetadata"]["HTTPStatusCode"]

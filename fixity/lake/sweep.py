@@ -12,7 +12,8 @@ from fixity.lake import Lake
 from fixity.lake.paths import ROLLING, scratch_folder
 
 SCRATCH_DAYS = 30
-"""How long the scratch of a failed run is kept. It can be re-executed from failure until then."""
+"""How long the scratch of a failed run is kept. Until then the run can be re-executed from failure, and a new
+run takes over its checks."""
 
 
 def sweep(lake: Lake, in_progress: Container[str], now: datetime) -> list[str]:

@@ -18,7 +18,7 @@ from fixity.lake import Lake
 from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import checksums_file, checksums_folder
 from fixity.lake.writer import TableWriter
-from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance
+from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance, naming_the_unreadable
 
 
 @dataclass(frozen=True)
@@ -111,15 +111,17 @@ class ChecksWriter:
 def kept_before(lake: Lake, provenance: Provenance, workspace: Path) -> Checksums | None:
     """The file that an earlier attempt of this run kept, if any.
 
-    It is not replaced: its checks would then be compared with themselves. Raises LakeError.
+    It is not replaced: its checks would then be compared with themselves. Raises LakeError, TableUnreadable.
     """
     name = checksums_file(provenance.bucket, provenance.run_id)
     try:
         file = lake.fetch(name, workspace)
     except FileNotFoundError:
         return None
+    with naming_the_unreadable(file):
+        kept = Checksums.counted(name, pq.read_table(file, columns=["status", "error_code", "bytes_read"]))
     point_to_latest(lake, checksums_folder(provenance.bucket), provenance)
-    return Checksums.counted(name, pq.read_table(file, columns=["status", "error_code", "bytes_read"]))
+    return kept
 
 
 def _count(column: pa.ChunkedArray) -> Counter[str]:

@@ -20,13 +20,24 @@ _KEEP_SECONDS = 5.0  # what a kill loses, at most
 
 
 class Heartbeat:
-    """Keeps checks as they end, a few seconds' worth at a time, and gives a heartbeat."""
+    """Keeps checks as they end, a few seconds' worth at a time, and gives a heartbeat.
 
-    def __init__(self, lake: Lake, lease: Lease, workspace: Path, now: Callable[[], datetime]) -> None:
+    Arguments: `ask` is called as often; it raises if the run must not go on.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        lease: Lease,
+        workspace: Path,
+        now: Callable[[], datetime],
+        ask: Callable[[], None],
+    ) -> None:
         self._lake = lake
         self._lease = lease
         self._workspace = workspace
         self._now = now
+        self._ask = ask
         self._waiting: list[Check] = []
         self._lock = threading.Lock()
         self._keeping = threading.Lock()
@@ -57,6 +68,7 @@ class Heartbeat:
         beat = kept = time.monotonic()
         try:
             while not stop.wait(_KEEP_SECONDS):
+                self._ask()
                 try:
                     self.keep()
                     if time.monotonic() - beat >= BEAT_SECONDS:
@@ -77,9 +89,10 @@ def kept_alive(
     workspace: Path,
     now: Callable[[], datetime],
     failed: Callable[[BaseException], None],
+    ask: Callable[[], None],
 ) -> Iterator[Heartbeat]:
     """A heartbeat for the length of the block; `failed` takes the error if it fails. Raises LakeError."""
-    heartbeat = Heartbeat(lake, lease, workspace, now)
+    heartbeat = Heartbeat(lake, lease, workspace, now, ask)
     stop = threading.Event()
     thread = threading.Thread(target=heartbeat.work, args=(stop, failed), name="keep", daemon=True)
     thread.start()

@@ -3,14 +3,18 @@
     scratch/rolling/<bucket>/<run>/alive.json          since when, and the last heartbeat
     scratch/rolling/<bucket>/<run>/batch-000001.parquet      what was taken, and from which snapshot
     scratch/rolling/<bucket>/<run>/checks/000001.parquet     checks that have ended
+    scratch/rolling/<bucket>/turns/00000042/run.json         whose turn it is: the highest number counts
 
-A run is alive as long as it has a heartbeat. Dagster is not asked, because the runs may belong to other
-instances or to none. The time when the last rolling run of a bucket ended is kept with the bucket's snapshot.
+A run is alive as long as it has a heartbeat, and is not known to be over. Of runs that start at once, the one
+that puts the next turn goes on. The time when the last rolling run of a bucket ended is kept with the
+bucket's snapshot.
 """
 
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -154,21 +158,84 @@ def leases(lake: Lake, bucket: str) -> list[Lease]:
     return found
 
 
-def take_lease(lake: Lake, bucket: str, run_id: str, now: datetime) -> Lease:
-    """Lease a bucket to a run: write the lease, then look for others.
+def take_lease(
+    lake: Lake,
+    bucket: str,
+    run_id: str,
+    now: datetime,
+    is_over: Callable[[str], bool] = lambda run_id: False,
+) -> Lease:
+    """Lease a bucket to a run: of several that start at once, exactly one goes on.
 
-    Of two runs that start at once both may give up, but never do both go on. Raises BucketBusy, LakeError.
+    If the lake's store does not decide between them, all may give up, but never do two go on.
+    Arguments: `is_over`, whether a run is known to have ended, whatever its heartbeat.
+    Raises BucketBusy, LakeError.
     """
     mine = Lease(bucket, run_id, now.isoformat(), now.isoformat())
+    number, holder = _last_turn(lake, bucket)
+    _refuse_busy(lake, mine, holder, now, is_over)
     mine.renew(lake, now)
-    for other in leases(lake, bucket):
-        if other.run_id != run_id and other.is_alive(now):
+    turn, said = _turn(bucket, number + 1), json.dumps({"run_id": run_id, "claim": str(uuid.uuid4())})
+    # A request that is sent again finds the turn that its first attempt has put.
+    won = lake.put_if(turn, said, None) or _text(lake, turn) == said
+    last, holder = _last_turn(lake, bucket)
+    if not won or last > number + 1 or (not lake.decides and _others(lake, mine, now)):
+        if won:
+            lake.remove(_folder_of(turn))
+        if holder != run_id or not lake.decides:
             lake.remove(mine.folder)
+        _refuse_busy(lake, mine, holder, now, is_over)
+        raise BucketBusy(f"'{bucket}': another rolling run started at the same time, and this one steps back")
+    for file in lake.list(_turns(bucket)):
+        if file.name < turn:
+            lake.remove(_folder_of(file.name))
+    return mine
+
+
+def _refuse_busy(
+    lake: Lake, mine: Lease, holder: str | None, now: datetime, is_over: Callable[[str], bool]
+) -> None:
+    """Raise BucketBusy if the run whose turn it is works on the bucket; if that is not known, any other."""
+    for other in leases(lake, mine.bucket):
+        is_its_turn = other.run_id == holder if holder else other.run_id != mine.run_id
+        if is_its_turn and other.is_alive(now) and not is_over(other.run_id):
             raise BucketBusy(
-                f"'{bucket}' is being checked by the rolling run {other.run_id} since {other.began} "
+                f"'{mine.bucket}' is being checked by the rolling run {other.run_id} since {other.began} "
                 f"(last heartbeat {other.beat}): it goes on with newer batches itself"
             )
-    return mine
+
+
+def _last_turn(lake: Lake, bucket: str) -> tuple[int, str | None]:
+    """The highest turn, and the run whose it is; 0 and None if there is none."""
+    names = [file.name for file in lake.list(_turns(bucket))]
+    if not names:
+        return 0, None
+    try:
+        run_id = json.loads(_text(lake, names[-1]))["run_id"]
+    except (ValueError, KeyError, TypeError):  # damaged, or it has just been removed
+        run_id = None
+    return int(names[-1].split("/")[-2]), run_id
+
+
+def _others(lake: Lake, mine: Lease, now: datetime) -> bool:
+    return any(each.run_id != mine.run_id and each.is_alive(now) for each in leases(lake, mine.bucket))
+
+
+def _text(lake: Lake, name: str) -> str:
+    seen = lake.see(name)
+    return seen.text if seen else ""
+
+
+def _turns(bucket: str) -> str:
+    return f"{leases_folder(bucket)}turns/"
+
+
+def _turn(bucket: str, number: int) -> str:
+    return f"{_turns(bucket)}{number:08d}/run.json"
+
+
+def _folder_of(turn: str) -> str:
+    return turn.removesuffix("run.json")
 
 
 def record_roll(lake: Lake, bucket: str, now: datetime) -> None:

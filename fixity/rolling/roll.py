@@ -23,7 +23,7 @@ from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest, digest_by
 from fixity.engines.stream.engine import Check, check_objects
 from fixity.engines.stream.second_look import Allowance, SecondReader
-from fixity.errors import AnotherPlace, NoTerm
+from fixity.errors import AnotherPlace, NoTerm, RunOver
 from fixity.lake import Lake
 from fixity.ledger import Settings, Snapshot, ready
 from fixity.ledger.fold import settings_of
@@ -92,7 +92,8 @@ class RollingRun:
     """A run that carries out an order: from which store, into which lake, and its id.
 
     `threads`: objects that are read at once. `log` takes what is left out or cut short, and why.
-    `second_look`: how much of what differs it reads a second time.
+    `second_look`: how much of what differs it reads a second time. `is_over`: whether a rolling run is known
+    to have ended, so that nobody waits for its heartbeat to be old.
     """
 
     store: BucketReader
@@ -102,16 +103,25 @@ class RollingRun:
     log: Callable[[str], None] = lambda text: None
     now: Callable[[], datetime] = utc_now
     second_look: SecondLook = field(default_factory=SecondLook)
+    is_over: Callable[[str], bool] = lambda run_id: False
+
+    def refuse_over(self) -> None:
+        """Raise RunOver if the run itself has ended, of which its process may not have heard."""
+        if self.is_over(self.run_id):
+            raise RunOver(
+                f"the run {self.run_id} has ended: it reads no more, and what it has checked is kept"
+            )
 
 
 def roll(order: Order, run: RollingRun) -> Rolled:
     """Check a batch of the objects that are due. First keeps the checks of a run that was killed.
 
     Raises BucketBusy, TableMissing, LakeError, NotInInventory, AnotherPlace, and
-    LeaseLost and BucketUnreachable; checks made until then are kept.
+    LeaseLost, RunOver and BucketUnreachable; checks made until then are kept.
     """
     lake, now = run.lake, run.now
-    mine = take_lease(lake, order.bucket, run.run_id, now())
+    run.refuse_over()
+    mine = take_lease(lake, order.bucket, run.run_id, now(), run.is_over)
     try:
         snapshot = ready(lake, order.bucket, order.settings, run.run_id, now, run.log)
         if _take_over(order, run):
@@ -119,7 +129,7 @@ def roll(order: Order, run: RollingRun) -> Rolled:
         _refuse_elsewhere(snapshot, order)
         with lake.workspace() as workspace:
             batches = _Batches(order, run, snapshot, mine, workspace)
-            with kept_alive(lake, mine, workspace, now, batches.fail) as heartbeat:
+            with kept_alive(lake, mine, workspace, now, batches.fail, run.refuse_over) as heartbeat:
                 cut_short = batches.check(heartbeat)
     except BaseException:
         finish(lake, mine, order.settings, now())
@@ -139,7 +149,12 @@ def _refuse_elsewhere(snapshot: Snapshot, order: Order) -> None:
 
 def _take_over(order: Order, run: RollingRun) -> bool:
     """Keep the checks of runs that were killed; whether there were any."""
-    dead = [other for other in leases(run.lake, order.bucket) if other.run_id != run.run_id]
+    now = run.now()
+    dead = [
+        other
+        for other in leases(run.lake, order.bucket)
+        if other.run_id != run.run_id and (not other.is_alive(now) or run.is_over(other.run_id))
+    ]
     for other in dead:
         try:
             kept = finish(run.lake, other, order.settings, run.now())

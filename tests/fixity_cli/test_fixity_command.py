@@ -15,6 +15,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from devstack.faults import Refuse
+from devstack.faulty_proxy import FaultyProxy
 from fixity.buckets.base import NOT_UTF8
 from tests.platform import PAIR, Platform
 
@@ -209,3 +211,23 @@ def test_a_name_that_is_not_utf8_beside_one_that_spells_its_escape_is_one_failed
         statuses = {row["key"]: row["status"] for row in csv.DictReader(rows)}
     assert statuses.pop(rf"caf\xe9.txt{NOT_UTF8}") not in ("ok", "mismatch")
     assert statuses == {r"caf\xe9.txt": "ok", "other": "ok"}
+
+
+def test_the_same_command_typed_again_goes_on_where_it_lost_its_rights(
+    platform: Platform, faulty_proxy: FaultyProxy
+) -> None:
+    keys = [f"key-{number:02d}" for number in range(12)]
+    for key in keys:
+        platform.put(key)
+    platform.endpoint_url = faulty_proxy.endpoint_url
+    platform.bucket_settings["max_concurrency"] = 1
+    assert platform.file.exists()
+    faulty_proxy.fault(Refuse(403, code="ExpiredToken", times=None), key=keys[11])
+    lost = fixity("checksums", PAIR, folder=platform.folder)
+    assert lost.returncode == 3 and "type the command again to read the rest" in lost.stderr
+    faulty_proxy.forget()
+    again = fixity("checksums", PAIR, folder=platform.folder)
+    assert again.returncode == 0, again.stderr
+    assert [seen.key for seen in faulty_proxy.gets()] == keys[11:]
+    assert f"{PAIR}: 11 objects were checked by interrupted runs; those checks count" in again.stderr
+    assert "Succeeded:          12" in again.stdout

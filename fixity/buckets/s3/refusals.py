@@ -61,8 +61,8 @@ class Refusals:
                         raise
                     self._lost = (
                         f"{error}. Its objects are refused too ({code}): the rights or the keys were lost. "
-                        "Give the rights back or renew the keys, then re-execute the run from failure: it "
-                        "goes on after the objects that it has read"
+                        "Give the rights back or renew the keys, then run it again: it goes on after the "
+                        "objects that it has read"
                     )
             if self._lost is not None:
                 raise BucketUnreachable(self._lost)

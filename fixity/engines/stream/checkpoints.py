@@ -1,8 +1,8 @@
 """Checkpoints of large objects: after each chunk the digest's state is kept, so another process can continue.
 
-A state belongs to one object as it was listed, and to one run with its re-executions: bytes that were read
-months ago are no evidence of today. `fixity.digests.resumable` defines a state; the order of reading belongs
-to `fixity.engines.stream.shards`.
+A state belongs to one object as it was listed, and to a run with its re-executions, or one that takes over
+from it (see `takeover`): bytes that were read months ago are no evidence of today. `fixity.digests.resumable`
+defines a state; the order of reading belongs to `fixity.engines.stream.shards`.
 """
 
 from __future__ import annotations
@@ -83,6 +83,15 @@ class Checkpoints:
             )
             return None
         return state
+
+
+def object_of(text: str) -> tuple[str, str | None] | None:
+    """The key and version that a kept state belongs to; None for a damaged one. It is not proved here."""
+    try:
+        key, version_id, *_ = json.loads(json.loads(text)["subject"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return key, version_id
 
 
 def _subject(item: ListedObject, algorithm: Algorithm) -> str:

@@ -36,7 +36,8 @@ class Check(NamedTuple):
 
     `status` is succeeded (with `checksum`), failed or skipped (with `error_code` and
     `error_message`); `bytes_read` counts the hashed bytes; `checked_at` in UTC. `others`: checksums of the
-    same bytes by other algorithms. `reads`: how often the bytes were read.
+    same bytes by other algorithms. `reads`: how often the bytes were read. `made_by`: the run that made
+    it, if it is not this one.
     """
 
     position: int
@@ -48,6 +49,7 @@ class Check(NamedTuple):
     checked_at: datetime
     others: dict[Algorithm, str] = {}  # noqa: RUF012 - a NamedTuple has no default factory; nobody writes to it
     reads: int = 1
+    made_by: str | None = None
 
     def checksums(self, own: Algorithm) -> dict[Algorithm, str | None]:
         """All checksums of the bytes, by their algorithms. Arguments: `own`, the algorithm of `checksum`."""

@@ -1,12 +1,14 @@
 """The parts of a run's table: checks of consecutive rows of an inventory, kept in the lake's scratch.
 
 All parts in order are the table. A part is kept when it is complete, or as far as it came when the bucket
-became unreachable. Which rows are read does not belong here.
+became unreachable. Each attempt at a shard gives its parts names of their own, so two at once do no harm:
+where parts overlap, one of them counts. Which rows are read does not belong here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
@@ -19,19 +21,44 @@ from fixity.catalog import Algorithm
 from fixity.engines.stream.engine import Check
 from fixity.engines.stream.second_look import Suspect
 from fixity.lake import Lake, LakeError
-from fixity.ledger.judge import judged_by_md5
+from fixity.ledger.judge import UNSTABLE_READ, judged_by_md5
 from fixity.tables import (
     CHECKSUMS,
     DIFFERS,
     FAILED,
     LISTED_COLUMNS,
+    PROVENANCE,
     SUCCEEDED,
+    TableUnreadable,
     naming_the_unreadable,
     this_software,
 )
 
 _SOFTWARE = b"software"
 _OF_CHECKS = ("checksum", "status", "error_code", "error_message", "bytes_read", "checked_at", "reads")
+
+TAKEN = pa.schema([pa.field("row", pa.int64(), nullable=False), *CHECKSUMS])
+"""Checks that are taken over from interrupted runs, each with its row of the new run's inventory, from 0."""
+
+
+class PartsMissing(LakeError):
+    """The parts of a run are not its whole table. The message says from which row on."""
+
+
+@dataclass(frozen=True)
+class KeptPart:
+    """A part that was kept: a local file, and which of its rows count: `count` from `skip` on, which stand
+    in the inventory from row `first` on."""
+
+    file: Path
+    first: int
+    skip: int
+    count: int
+
+    def checks(self) -> pa.Table:
+        """Its checks that count. Raises TableUnreadable."""
+        with naming_the_unreadable(self.file):
+            return pq.read_table(self.file).cast(CHECKSUMS).slice(self.skip, self.count)
 
 
 class PartOfShard:
@@ -76,12 +103,15 @@ class PartOfShard:
         columns["algorithm"] = pa.repeat(algorithm, count)
         columns["checksum_type"] = pa.array(["FULL_OBJECT" if ok else None for ok in done], pa.string())
         columns["evidence"] = pa.repeat("streamed", count)
-        columns["run_id"] = pa.repeat(run_id, count)
+        columns["run_id"] = pa.array(
+            [(check and check.made_by) or run_id for check in self.checks], pa.string()
+        )
         others = [list(check.others.items()) or None if check else None for check in self.checks]
         columns["other_checksums"] = pa.array(others, CHECKSUMS.field("other_checksums").type)
         expected = self.rows.column("expectations") if "expectations" in self.rows.column_names else None
         table = judged_by_md5(pa.table(columns), expected, is_md5)
-        return table.replace_schema_metadata({_SOFTWARE: this_software()})
+        listed = (self.rows.schema.metadata or {}).get(PROVENANCE, b"")
+        return table.replace_schema_metadata({_SOFTWARE: this_software(), PROVENANCE: listed})
 
     def take_out_suspects(self, table: pa.Table) -> list[Suspect]:
         """Take out the checks whose checksum is not the expected one, by `table`, this part's rows as judged.
@@ -113,47 +143,79 @@ class PartOfShard:
         return [()] * self.rows.num_rows
 
 
-def fetch_parts(lake: Lake, folder: str, objects: int, workspace: Path) -> list[Path]:
-    """The files of all parts in a folder, in the order of the inventory.
+def kept_parts(
+    lake: Lake, folder: str, rows: range, workspace: Path, log: Callable[[str], None] = lambda text: None
+) -> list[KeptPart]:
+    """The parts that any attempt kept of these rows, in order; none of their rows comes twice.
 
-    Arguments: `objects` that they have together. Raises LakeError if parts are missing, TableUnreadable.
+    Arguments: `log` gets which parts are damaged: their objects are to be read again. Raises LakeError.
     """
-    files: list[Path] = []
-    rows = 0
-    for name in sorted(each.name for each in lake.list(folder)):
-        if name != part_file(folder, rows):
+    kept: list[KeptPart] = []
+    at = rows.start
+    for name in (each.name for each in lake.list(folder)):
+        first = int(PurePosixPath(name).stem.split("-")[0])
+        if first not in rows:
+            continue
+        try:
+            file = lake.fetch(name, workspace)
+            end = first + _rows_in(file)
+        except TableUnreadable as error:
+            log(f"a part is damaged, and its objects are read again: {error}")
+            continue
+        if end > at:
+            begin = max(first, at)
+            kept.append(KeptPart(file, begin, begin - first, end - begin))
+            at = end
+    return kept
+
+
+def whole_table(lake: Lake, folder: str, objects: int, workspace: Path) -> list[KeptPart]:
+    """All parts in a folder, in the order of the inventory.
+
+    Arguments: `objects` that they have together. Raises PartsMissing, LakeError.
+    """
+    kept, rows = kept_parts(lake, folder, range(objects), workspace), 0
+    for part in kept:
+        if part.first != rows:
             break
-        file = lake.fetch(name, workspace)
-        rows += _rows_in(file)
-        files.append(file)
+        rows += part.count
     if rows != objects:
-        raise LakeError(
-            f"the parts below {lake.location(folder)} end at row {rows:,} of {objects:,}: "
-            "hash the bucket in a new run"
+        raise PartsMissing(
+            f"the parts below {lake.location(folder)} end at row {rows:,} of {objects:,}: start a new run; "
+            "it reads only what is missing"
         )
-    return files
+    return kept
 
 
-def kept_parts(lake: Lake, folder: str, rows: range, workspace: Path) -> dict[int, int]:
-    """The parts that earlier attempts kept of these rows: the number of the first row, and how many.
+def taken_checks(file: Path, rows: range) -> dict[int, Check]:
+    """The checks that were taken over for these rows of the inventory, by their positions among these.
 
-    Raises LakeError, TableUnreadable.
+    Arguments: `file`, a local one of TAKEN. Raises TableUnreadable.
     """
-    found = {int(PurePosixPath(file.name).stem): file.name for file in lake.list(folder)}
-    return {
-        first: _rows_in(lake.fetch(name, workspace)) for first, name in sorted(found.items()) if first in rows
-    }
+    with naming_the_unreadable(file):
+        found = pq.read_table(file, filters=[("row", ">=", rows.start), ("row", "<", rows.stop)])
+    kept: dict[int, Check] = {}
+    for row in found.to_pylist():
+        position = row["row"] - rows.start
+        of_read = row["error_code"] == UNSTABLE_READ  # other codes come from the judge, who looks again
+        kept[position] = Check(
+            position,
+            row["status"],
+            row["checksum"],
+            row["error_code"] if of_read else None,
+            row["error_message"] if of_read else None,
+            row["bytes_read"],
+            row["checked_at"],
+            dict(row["other_checksums"] or ()),
+            row["reads"],
+            row["run_id"],
+        )
+    return kept
 
 
 def _rows_in(file: Path) -> int:
     with naming_the_unreadable(file):
         return int(pq.read_metadata(file).num_rows)
-
-
-def read_part(file: Path) -> pa.Table:
-    """The checks of a part. Raises TableUnreadable."""
-    with naming_the_unreadable(file):
-        return pq.read_table(file).cast(CHECKSUMS)
 
 
 def software_of(parts: Iterable[Path]) -> str | None:
@@ -170,6 +232,7 @@ def software_of(parts: Iterable[Path]) -> str | None:
     return " or ".join(sorted(found)) or this_software()
 
 
-def part_file(folder: str, first: int) -> str:
-    """The name in the lake of a part that begins with this row. Names sort in the order of the rows."""
-    return f"{folder}{first:012d}.parquet"
+def part_file(folder: str, first: int, attempt: str) -> str:
+    """The name in the lake of a part that begins with this row, of an attempt at its shard. Names sort in the
+    order of the rows."""
+    return f"{folder}{first:012d}-{attempt}.parquet"

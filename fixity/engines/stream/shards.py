@@ -1,17 +1,19 @@
 """Shards: pieces of an inventory that are hashed, kept and resumed one by one.
 
-One step of a run hashes one shard. It writes the checks to the lake's scratch in parts, so that a
-re-execution continues after the last part. Shards and parts are ranges of rows of one inventory: all parts
-in order are the sorted table. Which objects to read does not belong here.
+One step of a run hashes one shard. It writes the checks to the lake's scratch in parts, so that whoever
+hashes it again reads only what is missing. Shards and parts are ranges of rows of one inventory: all parts in
+order are the sorted table. Which objects to read, and what a new run takes over, does not belong here.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
@@ -22,8 +24,9 @@ from fixity.catalog import CHUNK_SIZE, Algorithm, SecondLook
 from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest
 from fixity.engines.stream.checkpoints import Checkpoints
-from fixity.engines.stream.engine import check_objects
-from fixity.engines.stream.parts import PartOfShard, kept_parts, part_file
+from fixity.engines.stream.engine import Check, check_objects
+from fixity.engines.stream.pace import ShardLimits, usual_limits
+from fixity.engines.stream.parts import PartOfShard, kept_parts, part_file, taken_checks
 from fixity.engines.stream.second_look import SecondReader, allowance_of_run
 from fixity.errors import AnotherPlace, BucketUnreachable
 from fixity.lake import Lake
@@ -31,7 +34,7 @@ from fixity.lake.proof import sealed, unsealed_or_old
 from fixity.lake.writer import rows_of
 from fixity.tables import Provenance, naming_the_unreadable
 
-SHARD_OBJECTS, SHARD_BYTES = 100_000, 1024**4
+MOST_SHARDS = 1_000  # Dagster becomes slow with more steps
 PART_OBJECTS, PART_BYTES = 2_000, 4 * 1024**3
 
 
@@ -47,8 +50,10 @@ class Shard:
 @dataclass(frozen=True)
 class Plan:
     """How an inventory is hashed. `inventory` is its name in the lake; `algorithm` of the checksums;
-    `place`, where the bucket was when it was listed, None if unknown; `rests_on`,
-    what was known of a whole bucket (`fixity.ledger.carried`), None for a plan of a few objects.
+    `place`, where the bucket was when it was listed, None if unknown; `rests_on`, what was known of a whole
+    bucket (`fixity.ledger.carried`), None for a plan of a few objects; `bucket`; `selection`, the name of the
+    list of objects, None for all; `run_id`, the run that made the plan; `taken`, how many checks it took over
+    from interrupted runs.
     """
 
     inventory: str
@@ -56,6 +61,10 @@ class Plan:
     shards: list[Shard]
     place: str | None = None
     rests_on: str | None = None
+    bucket: str | None = None
+    selection: str | None = None
+    run_id: str | None = None
+    taken: int = 0
 
     @property
     def objects(self) -> int:
@@ -75,8 +84,14 @@ class Plan:
     def from_json(cls, text: str) -> Plan:
         """The plan that `to_json` wrote. Raises ValueError, KeyError, TypeError for any other text."""
         plan = unsealed_or_old(text)
-        shards = [Shard(**shard) for shard in plan["shards"]]
-        return cls(plan["inventory"], plan["algorithm"], shards, plan.get("place"), plan.get("rests_on"))
+        return cls(**{**plan, "shards": [Shard(**shard) for shard in plan["shards"]]})
+
+    def is_over_the_same(self, other: Plan) -> bool:
+        """Whether another plan chose its objects in the same way at the same place, by the same algorithm."""
+        return self.bucket is not None and all(
+            getattr(self, name) == getattr(other, name)
+            for name in ("bucket", "place", "algorithm", "selection")
+        )
 
     def refuse_elsewhere(self, bucket: str, place: str) -> None:
         """Raises AnotherPlace if the catalog's `place` of the bucket is not the one that was listed."""
@@ -103,16 +118,27 @@ def cut(sizes: Iterator[int], objects: int, size: int, first: int = 0) -> Iterat
         yield Shard(first, count, volume)
 
 
-def make_plan(inventory: str, file: Path, algorithm: Algorithm) -> Plan:
-    """Cut an inventory (its name in the lake, and a local path of it) into shards."""
+def make_plan(inventory: str, file: Path, algorithm: Algorithm, limits: ShardLimits | None = None) -> Plan:
+    """Cut an inventory (its name in the lake, and a local path of it) into shards.
+
+    Arguments: `limits` of a shard. They are exceeded if there would be more than MOST_SHARDS.
+    """
     with naming_the_unreadable(file), pq.ParquetFile(file) as table:
-        sizes = (
-            size
-            for batch in table.iter_batches(columns=["size"])
-            for size in batch.column("size").to_pylist()
-        )
-        shards = list(cut(sizes, SHARD_OBJECTS, SHARD_BYTES))
-    return Plan(inventory, algorithm, shards, Provenance.read(file).place)
+
+        def sizes() -> Iterator[int]:
+            for batch in table.iter_batches(columns=["size"]):
+                yield from batch.column("size").to_pylist()
+
+        limits = limits or usual_limits()
+        objects, size = limits.objects, limits.size
+        shards = list(cut(sizes(), objects, size))
+        if len(shards) > MOST_SHARDS:
+            # Greedy cutting makes at most twice as many pieces as each limit alone asks for.
+            objects = max(objects, 4 * sum(shard.objects for shard in shards) // MOST_SHARDS)
+            size = max(size, 4 * sum(shard.size for shard in shards) // MOST_SHARDS)
+            shards = list(cut(sizes(), objects, size))
+    listed = Provenance.read(file)
+    return Plan(inventory, algorithm, shards, listed.place, bucket=listed.bucket)
 
 
 @dataclass(frozen=True)
@@ -132,8 +158,9 @@ class Reading:
     store: the open bucket. threads: objects read at once. chunk_size: in bytes; a larger object keeps the
     state of its digest after each chunk. progress: called after each object. log: gets messages for people.
     now: returns the time in UTC. is_md5: whether the ETag of an object (key, version) is an MD5; asked only
-    of objects that nothing but their ETag says to be wrong. second_look: how much of what differs a run
-    reads a second time. etag_is_md5: whether plain ETags of the store are MD5s.
+    of objects that nothing but their ETag says to be wrong. second_look: how much of what differs a run reads
+    a second time. etag_is_md5: whether plain ETags of the store are MD5s. ask: called before anything is read
+    or kept; raises if the run must not go on.
     """
 
     store: BucketReader
@@ -145,32 +172,35 @@ class Reading:
     is_md5: Callable[[str, str | None], bool] = lambda key, version_id: True
     second_look: SecondLook = field(default_factory=SecondLook)
     etag_is_md5: bool = True
+    ask: Callable[[], None] = lambda: None
 
 
 def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Shard, run_id: str) -> None:
     """Check all objects of a shard and keep the checks, part by part, below `scratch` in the lake.
 
-    After an interrupted attempt, its finished parts are not read again, and a large object continues after
+    What any attempt has kept, or the plan took over, is not read again, and a large object continues after
     its last chunk, with a message in the log. An object whose checksum is not the expected one is read a
     second time, whole, before its part is kept. Once the bucket is unreachable for good, the run's other
     shards send no request.
-    Raises BucketUnreachable, LakeError; what was read stays.
+    Raises BucketUnreachable, LakeError, and what `reading.ask` raises; what was read stays.
     """
+    reading.ask()
     stopped = f"{scratch}stopped/{run_id}.txt"
     with suppress(FileNotFoundError):
         raise BucketUnreachable(lake.read_bytes(stopped).decode(errors="replace"))
-    parts_to = parts_folder(scratch, plan)
+    parts_to, attempt = parts_folder(scratch, plan), uuid.uuid4().hex[:12]
     notices: deque[str] = deque()
     second = SecondReader(reading.store, reading.threads, reading.etag_is_md5, reading.now)
-    checkpoints = Checkpoints(lake, f"{scratch}rehashes/", reading.chunk_size, notices.append)
+    checkpoints = Checkpoints(lake, states_folder(scratch), reading.chunk_size, notices.append)
     with lake.workspace() as workspace, pq.ParquetFile(lake.fetch(plan.inventory, workspace)) as table:
         rows = rows_of(table, shard.first, shard.objects)
         sizes = rows.column("size").to_pylist()
         of_shard = range(shard.first, shard.first + shard.objects)
-        kept = kept_parts(lake, parts_to, of_shard, workspace)
+        kept = kept_parts(lake, parts_to, of_shard, workspace, reading.log)
+        taken = taken_checks(lake.fetch(taken_file(scratch), workspace), of_shard) if plan.taken else {}
         wanted: list[Shard] = []
         objects = size = at = 0
-        for first, count in [*kept.items(), (of_shard.stop, 0)]:
+        for first, count in [*((part.first, part.count) for part in kept), (of_shard.stop, 0)]:
             first -= shard.first
             wanted += cut(iter(sizes[at:first]), PART_OBJECTS, PART_BYTES, at)
             at = first + count
@@ -180,6 +210,18 @@ def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Sh
         doubtful: deque[tuple[int, PartOfShard]] = deque(maxlen=4)  # the last parts with failed checks
         part_of: dict[int, Shard] = {}
         others: dict[int, tuple[Algorithm, ...]] = {}
+
+        def begin(part: Shard) -> PartOfShard:
+            if part.first not in filling:
+                filling[part.first] = PartOfShard(rows.slice(part.first, part.objects))
+            return filling[part.first]
+
+        def taken_over() -> Iterator[Check]:
+            for part in wanted:
+                for check in filter(None, map(taken.get, range(part.first, part.first + part.objects))):
+                    begin(part)
+                    part_of[check.position] = part
+                    yield check
 
         def table_of(part: PartOfShard) -> pa.Table:
             return part.table(plan.algorithm, run_id, reading.is_md5)
@@ -196,18 +238,21 @@ def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Sh
             return table_of(part)
 
         def keep(first: int, table: pa.Table) -> None:
+            reading.ask()
             file = workspace / "part.parquet"
             pq.write_table(table, file)
-            lake.put(part_file(parts_to, shard.first + first), file, replace=True)
+            lake.put(part_file(parts_to, shard.first + first, attempt), file, replace=True)
 
         def items() -> Iterator[tuple[int, ListedObject]]:
             for part in wanted:
-                part_rows = rows.slice(part.first, part.objects)
-                filling[part.first] = PartOfShard(part_rows)
-                others.update(enumerate(filling[part.first].others(plan.algorithm), part.first))
-                for position, item in enumerate(listed_objects(part_rows), part.first):
-                    part_of[position] = part
-                    yield position, item
+                if taken and all(map(taken.__contains__, range(part.first, part.first + part.objects))):
+                    continue
+                begun = begin(part)
+                others.update(enumerate(begun.others(plan.algorithm), part.first))
+                for position, item in enumerate(listed_objects(begun.rows), part.first):
+                    if position not in taken:
+                        part_of[position] = part
+                        yield position, item
 
         def digest_of(position: int, item: ListedObject) -> Digest:
             return checkpoints.digest(item, plan.algorithm, others.pop(position))
@@ -217,7 +262,7 @@ def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Sh
             with closing(
                 check_objects(reading.store, items(), digest_of, reading.threads, reading.now)
             ) as checks:
-                for check in checks:
+                for check in chain(taken_over(), checks):
                     while notices:  # left by the reading threads
                         reading.log(notices.popleft())
                     part = part_of.pop(check.position)
@@ -237,17 +282,27 @@ def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Sh
             for first, complete in doubtful:
                 keep(first, table_of(PartOfShard(complete.rows.slice(0, 0))))  # put over it, and begun anew
                 filling[first] = complete
-            for begin, unfinished in filling.items():
+            for start, unfinished in filling.items():
                 for first, done in unfinished.done():
                     done.take_out_suspects(table_of(done))  # nobody can look at them again now
                     for later, right in done.done():
-                        keep(begin + first + later, table_of(right))
+                        keep(start + first + later, table_of(right))
             raise
 
 
 def plan_file(scratch: str) -> str:
     """The plan's name in the lake."""
     return f"{scratch}plan.json"
+
+
+def states_folder(scratch: str) -> str:
+    """The folder of the states of large objects."""
+    return f"{scratch}rehashes/"
+
+
+def taken_file(scratch: str) -> str:
+    """The name in the lake of the checks that were taken over."""
+    return f"{scratch}taken.parquet"
 
 
 def parts_folder(scratch: str, plan: Plan) -> str:

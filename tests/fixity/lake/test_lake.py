@@ -9,15 +9,18 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from devstack import faults
 from devstack.faulty_proxy import FaultyProxy
 from devstack.seaweedfs import REGION, SeaweedFS
+from devstack.stub_s3 import StubS3
 from fixity.catalog import Store, load_catalog
 from fixity.errors import plain_words
 from fixity.lake import Lake, LakeError, LocalLake, open_lake
+from fixity.lake.base import Seen
 from fixity.lake.paths import checksums_file, inventory_file, report_file, scratch_folder, stats_file
 from fixity.lake.s3 import S3Lake
 from tests.conftest import MakeBucket
@@ -367,3 +370,64 @@ def test_a_full_disk_is_named_even_by_errors_that_name_no_file(tmp_path: Path) -
         raise OSError(errno.ENOSPC, "the disk is full")
     assert str(workspace).startswith(str(tmp_path / "lake"))
     assert f"make room in {workspace}" in (plain_words(caught.value) or "")
+
+
+# --- who goes on ----------------------------------------------------------------------------------
+
+
+def test_of_many_who_put_if_nobody_else_has_exactly_one_succeeds(lake: Lake) -> None:
+    for turn in range(3):
+        seen = lake.see("turn") if turn else None
+        together = threading.Barrier(6)
+        won: list[str] = []
+
+        def put_mine(text: str, together: threading.Barrier = together, seen: Seen | None = seen) -> None:
+            together.wait(timeout=30)
+            if lake.put_if("turn", text, seen):
+                won.append(text)  # noqa: B023 - the threads end before the next turn
+
+        threads = [threading.Thread(target=put_mine, args=(f"{turn}-{number}",)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [lake.read_text("turn")] == won
+
+
+def test_what_was_seen_long_ago_replaces_nothing(lake: Lake) -> None:
+    assert lake.see("turn") is None
+    assert lake.put_if("turn", "first", None)
+    first = lake.see("turn")
+    assert first is not None and first.text == "first"
+    assert lake.put_if("turn", "second", first)
+    assert not lake.put_if("turn", "third", first)
+    assert not lake.put_if("turn", "third", None)
+    assert not lake.put_if("gone", "third", first)
+    assert (lake.read_text("turn"), names(lake)) == ("second", ["turn"])
+
+
+def test_a_damaged_text_can_be_replaced(lake: Lake) -> None:
+    put(lake, "turn", b"\xff\xfe")
+    assert lake.put_if("turn", "whole", lake.see("turn"))
+    assert lake.read_text("turn") == "whole"
+
+
+def test_a_store_that_refuses_conditions_is_found_out(stub_s3: StubS3) -> None:
+    stub_s3.make_bucket("lakes")
+    lake = S3Lake("lakes", "", Store(name="s", endpoint_url=stub_s3.endpoint_url, region=REGION))
+    assert not lake.decides  # it answers 501
+
+
+def test_a_store_that_overlooks_conditions_is_found_out(
+    seaweedfs: SeaweedFS, lake_bucket: str, tmp_path: Path
+) -> None:
+    store = Store(name="loopback", endpoint_url=seaweedfs.endpoint_url, region=REGION)
+    lake = S3Lake(lake_bucket, f"{tmp_path.name}/", store)
+
+    def overlook(params: dict[str, Any], **_: object) -> None:
+        params["headers"].pop("If-None-Match", None)
+
+    lake._client.meta.events.register("before-call.s3.PutObject", overlook)
+    assert not lake.decides
+    assert lake.put_if("turn", "first", None) and lake.put_if("turn", "second", None)
+    assert (lake.read_text("turn"), names(lake)) == ("second", ["turn"])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,12 +16,13 @@ import pytest
 
 from fixity.buckets import BucketUnreachable, ListedObject, ObjectUnreadable, Sink, Throttle
 from fixity.buckets.local import LocalReader
-from fixity.errors import AnotherPlace
-from fixity.lake import LakeError, LocalLake
+from fixity.errors import AnotherPlace, RunOver
+from fixity.lake import Lake, LakeError, LocalLake
+from fixity.lake.base import Seen
 from fixity.ledger import Settings
 from fixity.ledger.current import current_checksums
 from fixity.rolling import BucketBusy, Limits, Order, RollingRun, roll
-from fixity.rolling.lease import Lease, LeaseLost, leases
+from fixity.rolling.lease import Lease, LeaseLost, leases, take_lease
 from fixity.tables import Provenance
 from tests.fixity.rolling.support import BUCKET, Rolling, keys_of
 from tests.fixity.support import check_inventory, take_inventory
@@ -307,3 +309,120 @@ def test_a_lake_that_refuses_for_a_while_loses_no_check_and_a_lease_that_is_gone
     with pytest.raises(LeaseLost, match="another run took over 'b'"):
         bucket.roll(keys=["a"])
     assert not leases(bucket.lake, BUCKET)
+
+
+def _race(lake: Lake, folder: Path, runs: list[str]) -> list[str]:
+    """Take the lease by several runs at once, each with a lake of its own; those that go on."""
+    together = threading.Barrier(len(runs))
+    going: list[str] = []
+
+    def take(run_id: str) -> None:
+        own = LocalLake(folder) if isinstance(lake, LocalLake) else lake
+        together.wait(timeout=30)
+        with suppress(BucketBusy):
+            going.append(take_lease(own, BUCKET, run_id, datetime.now(UTC)).run_id)
+
+    threads = [threading.Thread(target=take, args=(run_id,)) for run_id in runs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return going
+
+
+def test_of_runs_that_start_at_once_exactly_one_goes_on(lake: Lake, tmp_path: Path) -> None:
+    for turn in range(25 if isinstance(lake, LocalLake) else 5):
+        going = _race(lake, tmp_path / "lake", [f"a{turn}", f"b{turn}", f"c{turn}"])
+        assert [each.run_id for each in leases(lake, BUCKET)] == going
+        (one,) = going
+        if turn % 2:  # of the others, killed: the next turn is of those that take over
+            old = Lease(BUCKET, one, "2026-01-01T00:00:00+00:00", "2026-01-01T00:00:00+00:00")
+            old.renew(lake, datetime(2026, 1, 1, tzinfo=UTC))
+            going_on = _race(lake, tmp_path / "lake", [f"d{turn}", f"e{turn}"])
+            assert len(going_on) == 1
+            lake.remove(f"scratch/rolling/b/{going_on[0]}/")
+        lake.remove(f"scratch/rolling/b/{one}/")
+    assert len(lake.list("scratch/rolling/b/turns/")) == 1  # and what is past is not kept
+
+
+def test_a_run_that_was_slow_to_claim_does_not_go_on_beside_a_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = LocalLake(tmp_path)
+    now = datetime.now(UTC)
+    take_lease(lake, BUCKET, "before", now).end(lake)
+    put_if, slow = lake.put_if, ["first", "second"]
+
+    def put_late(name: str, text: str, seen: Seen | None) -> bool:
+        while slow:  # two others have had their turns since ours was chosen, and one goes on
+            other = take_lease(LocalLake(tmp_path), BUCKET, slow.pop(0), now)
+            if slow:
+                other.end(lake)
+        return put_if(name, text, seen)
+
+    monkeypatch.setattr(lake, "put_if", put_late)
+    with pytest.raises(BucketBusy, match="rolling run second"):
+        take_lease(lake, BUCKET, "late", now)
+    assert [each.run_id for each in leases(lake, BUCKET)] == ["second"]
+
+
+def test_where_the_store_does_not_decide_two_runs_never_both_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overwrite(lake: LocalLake, name: str, text: str, seen: Seen | None) -> bool:
+        lake.put_text(name, text, replace=True)
+        return True
+
+    monkeypatch.setattr(LocalLake, "decides", False)
+    monkeypatch.setattr(LocalLake, "put_if", overwrite)
+    for turn in range(10):
+        going = _race(LocalLake(tmp_path), tmp_path, [f"a{turn}", f"b{turn}"])
+        assert len(going) <= 1
+        for run_id in going:
+            LocalLake(tmp_path).remove(f"scratch/rolling/b/{run_id}/")
+    alone = take_lease(LocalLake(tmp_path), BUCKET, "alone", datetime.now(UTC))
+    assert alone.run_id == "alone"
+
+
+def test_a_run_that_is_known_to_be_over_is_not_waited_for(tmp_path: Path) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put("a")
+    bucket.take_inventory()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fixity.rolling.finish.checksums_file", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            bucket.roll()
+    with pytest.raises(BucketBusy):
+        bucket.roll()
+    order = Order(BUCKET, bucket.settings, Limits(100), 1800.0)
+    again = RollingRun(
+        bucket.store, bucket.lake, "next", 2, now=bucket.now, is_over=lambda run_id: run_id != "next"
+    )
+    assert roll(order, again).objects == 0  # its check is kept
+    assert [keys_of(pq.read_table(file)) for file in (bucket.folder / "checksums/b").glob("*.parquet")] == [
+        ["a"]
+    ]
+
+
+def test_a_run_that_has_ended_reads_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("fixity.rolling.heartbeat"), "_KEEP_SECONDS", 0.01)
+    bucket = Rolling(tmp_path)
+    bucket.put("a")
+    bucket.take_inventory()
+    over = threading.Event()
+    order = Order(BUCKET, bucket.settings, Limits(100), 1800.0)
+    late = RollingRun(
+        bucket.store, bucket.lake, "late", 2, now=bucket.now, is_over=lambda run_id: over.is_set()
+    )
+
+    def cut_off(item: ListedObject, sink: Sink) -> None:
+        over.set()
+        threading.Event().wait(10)
+
+    bucket.store.read = cut_off  # type: ignore[method-assign]
+    with pytest.raises(RunOver, match="the run late has ended"):
+        roll(order, late)
+    with pytest.raises(RunOver):
+        roll(order, late)
+    assert not leases(bucket.lake, BUCKET)
+    assert not (bucket.folder / "checksums").exists()

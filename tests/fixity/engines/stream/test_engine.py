@@ -100,9 +100,9 @@ def test_a_check_says_what_became_of_the_object() -> None:
     def check(read: Callable[[ListedObject, Sink], None]) -> Check:
         return check_object(FakeStore(read), item(1), Digest("SHA256"), 7, lambda: NOON)
 
-    assert check(give_all) == (7, "succeeded", sha256(body(item(1))), None, None, 10, NOON, {}, 1)
-    assert check(unreadable) == (7, "failed", None, "ReadError", "the disk is broken", 4, NOON, {}, 1)
-    assert check(skipped) == (7, "skipped", None, "Archived", "it has to be restored", 0, NOON, {}, 1)
+    assert check(give_all) == (7, "succeeded", sha256(body(item(1))), None, None, 10, NOON, {}, 1, None)
+    assert check(unreadable) == (7, "failed", None, "ReadError", "the disk is broken", 4, NOON, {}, 1, None)
+    assert check(skipped) == (7, "skipped", None, "Archived", "it has to be restored", 0, NOON, {}, 1, None)
 
 
 def test_one_unreadable_object_does_not_keep_the_others_from_being_read() -> None:

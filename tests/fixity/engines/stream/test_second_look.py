@@ -171,7 +171,7 @@ def test_only_two_equal_wrong_reads_are_damage_whatever_two_reads_give(lake: Loc
 def test_what_is_beyond_the_limit_of_a_run_is_said_to_be_a_suspect(
     lake: LocalLake, limits: SecondLook, twice: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fixity.engines.stream.shards.SHARD_OBJECTS", 4)
+    monkeypatch.setattr("fixity.engines.stream.pace.SHARD_OBJECTS", 4)
     monkeypatch.setattr("fixity.engines.stream.shards.PART_OBJECTS", 2)
     store = filled(lake, 10)
     for key, _ in list(store.objects):

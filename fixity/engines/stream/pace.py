@@ -1,0 +1,94 @@
+"""How large a shard may be, so that it takes about 20 minutes.
+
+An interrupted one then costs little, and a queue that hands out steps can tell a dead worker from a slow one.
+The rate is measured from the checks of the bucket's newest table. Cutting belongs to `shards`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fixity.catalog import Bucket
+from fixity.humanize import bytes_text
+from fixity.lake import Lake
+from fixity.lake.latest import pointed_table
+from fixity.lake.paths import checksums_folder
+from fixity.tables import TableUnreadable
+
+SHARD_SECONDS = 20 * 60
+SHARD_OBJECTS = 100_000  # where no rate was measured yet
+_ENOUGH_SECONDS = 60.0  # a shorter run says little of a rate
+_USUAL_BYTES = 50 * 1024**2  # a second, there
+
+
+@dataclass(frozen=True)
+class ShardLimits:
+    """What a shard may hold: objects, bytes; and why, for people."""
+
+    objects: int
+    size: int
+    why: str
+
+
+def usual_limits(steps: int = 1, bandwidth: int | None = None) -> ShardLimits:
+    """The limits for a bucket whose rate was never measured. Arguments: as below, and its bytes a second."""
+    size = min(_USUAL_BYTES, bandwidth or _USUAL_BYTES) * SHARD_SECONDS // steps
+    why = f"at most {SHARD_OBJECTS:,} objects or {bytes_text(size)} each, as no rate was measured yet"
+    return ShardLimits(SHARD_OBJECTS, size, why)
+
+
+def shard_limits(lake: Lake, bucket: Bucket, steps: int, workspace: Path) -> ShardLimits:
+    """What one step reads of a bucket in 20 minutes.
+
+    Arguments: `steps` that read at once, and share the rate. Raises LakeError.
+    """
+    rate: tuple[float, float] | None = None
+    name = pointed_table(lake, checksums_folder(bucket.name))
+    with suppress(pa.ArrowException, OSError, KeyError, TableUnreadable):  # others report it
+        rate = _measured(lake.fetch(name, workspace)) if name else None
+    if rate is None:
+        return usual_limits(steps, bucket.max_bandwidth)
+    objects, size = (max(1, int(each * SHARD_SECONDS / steps)) for each in rate)
+    why = (
+        f"at most {objects:,} objects or {bytes_text(size)} each: {SHARD_SECONDS // 60} minutes at the "
+        f"measured {rate[0]:,.1f} objects and {bytes_text(rate[1])} a second"
+    )
+    return ShardLimits(objects, size, why)
+
+
+def _measured(file: Path) -> tuple[float, float] | None:
+    """Objects and bytes a second of all the platform's own reading in a table; None if it was too short.
+
+    The two are of one mix of objects, so each is less than objects of one size would reach: a shard that
+    keeps to both limits is rather too short than too long. The time between two runs does not count.
+    """
+    first: dict[str, datetime] = {}
+    last: dict[str, datetime] = {}
+    objects = size = 0
+    with pq.ParquetFile(file) as table:
+        for batch in table.iter_batches(columns=["run_id", "evidence", "checked_at", "bytes_read"]):
+            rows = pa.Table.from_batches([batch]).filter(pc.equal(batch.column("evidence"), "streamed"))
+            found = rows.group_by("run_id").aggregate(
+                [
+                    ("checked_at", "min"),
+                    ("checked_at", "max"),
+                    ("checked_at", "count"),
+                    ("bytes_read", "sum"),
+                ]
+            )
+            for each in found.to_pylist():
+                if each["checked_at_count"]:
+                    run, begin, end = each["run_id"], each["checked_at_min"], each["checked_at_max"]
+                    first[run] = min(begin, first.get(run, begin))
+                    last[run] = max(end, last.get(run, end))
+                    objects += each["checked_at_count"]
+                    size += each["bytes_read_sum"]
+    seconds = sum((last[run] - first[run]).total_seconds() for run in first)
+    return (objects / seconds, size / seconds) if seconds >= _ENOUGH_SECONDS else None
