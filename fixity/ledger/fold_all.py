@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.clock import CLOCKS_DIFFER, EPOCH, utc_now
+from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database, quoted, view
-from fixity.lake.footer import read_footer
-from fixity.lake.paths import inventory_folder, snapshot_folder
+from fixity.lake.paths import snapshot_folder
 from fixity.lake.ranges import TableNotSorted, pieces_of
 from fixity.lake.writer import ROW_GROUP_ROWS, parquet_writer
 from fixity.ledger.files import (
@@ -33,7 +32,7 @@ from fixity.ledger.files import (
     usable_files,
 )
 from fixity.ledger.fold import Settings, folded
-from fixity.ledger.listing import Listing
+from fixity.ledger.listing import Listing, inventory_before
 from fixity.ledger.lost import lost_among
 from fixity.ledger.snapshot import FORMAT, SNAPSHOT, Snapshot, in_force
 from fixity.tables import CHECKSUMS, INGEST, INVENTORY, TableUnreadable
@@ -182,24 +181,17 @@ def _prior(lake: Lake, before: Snapshot | None, workspace: Path) -> Path | None:
 
 def _listed_before(lake: Lake, bucket: str, listing: Listing, workspace: Path) -> Path | None:
     """The inventory before this one, as rows of a snapshot: what is gone since is known also without one."""
-    of = listing.provenance
-    listed_at, name = EPOCH, ""
-    tables = [file for file in lake.list(inventory_folder(bucket)) if file.name.endswith(".parquet")]
-    for file in sorted(tables, key=lambda file: file.appeared, reverse=True):
-        if file.appeared < listed_at - CLOCKS_DIFFER:
-            break  # no table is newer than its file
-        with suppress(TableUnreadable):
-            said = read_footer(lake, file.name).provenance
-            if listed_at < said.listed_at < of.listed_at and said.place == of.place:
-                listed_at, name = said.listed_at, file.name
-    with suppress(TableUnreadable, FileNotFoundError), open_database(workspace) as database:
-        rows = database.from_parquet(str(lake.fetch(name, workspace)))
-        at = f"TIMESTAMPTZ '{listed_at.isoformat()}'"
-        before = workspace / "listed-before.parquet"
+    before = inventory_before(lake, bucket, listing)
+    if before is None:
+        return None
+    at = f"TIMESTAMPTZ '{before.provenance.listed_at.isoformat()}'"
+    file = workspace / "listed-before.parquet"
+    with suppress(TableUnreadable), open_database(workspace) as database:
+        rows = database.from_parquet(str(lake.fetch(before.name, workspace)))
         rows.project(f"*, true AS listed, {at} AS listed_since, {at} AS last_listed_at").write_parquet(
-            str(before)
+            str(file)
         )
-        return before
+        return file
     return None
 
 

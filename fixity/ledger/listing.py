@@ -6,14 +6,16 @@ confirms it, the inventory before is used.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
+from fixity.clock import EPOCH
 from fixity.errors import WrongUsage
 from fixity.lake import Lake
 from fixity.lake.footer import read_footer
 from fixity.lake.paths import inventory_folder, snapshot_folder
 from fixity.ledger.inventory import newest_inventory
-from fixity.tables import Provenance
+from fixity.tables import Provenance, TableUnreadable
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,7 @@ def inventory_in_force(lake: Lake, bucket: str) -> Listing:
     if newest.rows:
         return newest
     confirmed = _confirmed(lake, bucket)
-    listings = [
-        _listing(lake, file.name)
-        for file in lake.list(inventory_folder(bucket))
-        if file.name.endswith(".parquet")
-    ]
+    listings = [_listing(lake, name) for name in _names(lake, bucket)]
     filled = [each for each in listings if each.rows]
     last = max(filled, key=lambda each: (each.provenance.listed_at, each.name), default=None)
     if last is None or any(
@@ -54,6 +52,19 @@ def inventory_in_force(lake: Lake, bucket: str) -> Listing:
         f"it: fixity due {bucket} --confirm-empty"
     )
     return Listing(last.name, last.rows, last.provenance, why)
+
+
+def inventory_before(lake: Lake, bucket: str, listing: Listing) -> Listing | None:
+    """The newest inventory before this one, of the same place; None if there is none. Raises LakeError."""
+    of = listing.provenance
+    found: Listing | None = None
+    for name in _names(lake, bucket):
+        with suppress(TableUnreadable):
+            each = _listing(lake, name)
+            since = found.provenance.listed_at if found else EPOCH
+            if since < each.provenance.listed_at < of.listed_at and each.provenance.place == of.place:
+                found = each
+    return found
 
 
 class NothingToConfirm(WrongUsage):
@@ -82,6 +93,10 @@ def _confirmed(lake: Lake, bucket: str) -> str | None:
         return lake.read_text(_confirmation(bucket)).strip()
     except (FileNotFoundError, UnicodeDecodeError):
         return None
+
+
+def _names(lake: Lake, bucket: str) -> list[str]:
+    return [file.name for file in lake.list(inventory_folder(bucket)) if file.name.endswith(".parquet")]
 
 
 def _listing(lake: Lake, name: str) -> Listing:
