@@ -106,8 +106,8 @@ def _say(pair: str, ended: Ended, asset: str) -> None:
     said = ended.metadata[asset]
     for record in said["objects"].records:
         row = record.data
-        size = bytes_text(row["bytes"])
-        where = f"{row['from_bucket']} -> {row['to_bucket']}, {size}"
+        size = f", {bytes_text(row['bytes'])}" if row["how"] else ""  # of a refused one nobody looked it up
+        where = f"{row['from_bucket']} -> {row['to_bucket']}{size}"
         lines = [f"{printable(row['key'], 1000)}: {where}: {row['result']}"]
         good_by = f"good by {row['good_by']}" if row["good_by"] else ""
         lines += [f"        {text}" for text in (row["how"], good_by) if text]
