@@ -106,3 +106,33 @@ def test_a_run_that_dies_after_its_checks_are_kept_leaves_the_incident_to_the_ne
     assert not _check(platform.run(instance, CHECKSUMS_JOB, PAIR))[0]
     (incident,) = _incidents(platform)
     assert [each.key for each in incident.objects] == ["a"]
+
+
+def test_a_pair_s_confirmed_rows_are_one_incident_of_both_buckets_with_the_copies_that_are_bad(
+    platform: Platform, instance: dg.DagsterInstance, seaweedfs: SeaweedFS
+) -> None:
+    for key in ("fine", "rotten", "gone"):
+        platform.put(key, key.encode())
+    platform.put("other", b"one", replica=b"two")
+    platform.s3.delete_object(Bucket=platform.replica, Key="gone")
+    first = platform.verify(instance)
+    assert not _check(first)[0] and not _check(first, f"{PAIR}-repl")[0]
+    (incident,) = _incidents(platform)
+    objects = {each.key: each for each in incident.objects}
+    assert {key: (each.bucket, each.confirmed) for key, each in objects.items()} == {
+        "gone": (f"{PAIR}-repl", True),
+        "other": (None, True),
+    }
+    assert objects["other"].diagnosis == "cannot_tell"
+    corrupt_object(seaweedfs, platform.replica, "rotten")
+    for _ in range(2):
+        platform.verify(instance)
+    rows, damage = _incidents(platform)
+    assert rows.id == incident.id and len(rows.objects) == 2
+    (rotten,) = damage.objects  # found by the replica's own check, and diagnosed by the report
+    assert (rotten.bucket, rotten.pair) == (f"{PAIR}-repl", PAIR)
+    assert (rotten.confirmed, rotten.diagnosis) == (True, "replica_damaged")
+    platform.s3.put_object(Bucket=platform.replica, Key="gone", Body=b"gone")
+    platform.verify(instance)
+    gone = {each.key: each for each in _incidents(platform)[0].objects}["gone"]
+    assert gone.state == "open" and gone.right_since is not None  # nobody repaired it here
