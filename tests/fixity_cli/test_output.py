@@ -44,11 +44,15 @@ def document(done: Result) -> dict[str, Any]:
 def test_a_document_says_what_the_text_says(run: Run, tmp_path: Path) -> None:
     first = run("verify", "a")
     assert first.exit_code == 1 and "Rows:               3 (1 only in the replica)\n" in first.stdout
+    assert "Looked at again:    1, of which 0 turned out right\nmissing_source: only" in first.stdout
     damage(tmp_path / "a" / "wrong")
     said = document(run("verify", "a", "--json"))
     (result,) = said["results"]
     assert (said["verb"], result["of"], result["mismatches"], result["rows"]) == ("verify", "a", 1, 3)
     assert Path(result["csv"]).is_file()
+    assert [(row["key"], row["status"], row["diagnosis"]) for row in said["rows"]][1:] == [
+        ("wrong", "mismatch", "source_damaged")
+    ]
     assert any(red.startswith("no_damage of checksums[a]: 1 damaged") for red in said["red"])
     (damaged,) = said["damaged"]
     assert (damaged["bucket"], damaged["key"]) == ("a", "wrong")
