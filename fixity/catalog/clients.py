@@ -63,8 +63,17 @@ def s3_client(store: Store, connections: int = 10) -> S3Client:
     )
     if store.endpoint_url:  # botocore knows only AWS's names, not Ceph's `tenant:bucket`
         client.meta.events.unregister("before-parameter-build.s3", validate_bucket_name)
+        client.meta.events.register_first("needs-retry.s3", _stay)
     _watch(client)
     return _paying(client, store)
+
+
+def _stay(request_dict: dict[str, Any], **_: object) -> None:
+    """Do not ask for the bucket's region after an error: an endpoint of its own has only one.
+
+    botocore would send a second request for each HEAD that is refused with 400.
+    """
+    request_dict.setdefault("context", {}).setdefault("s3_redirect", {})["redirected"] = True
 
 
 def aws_s3_client(session: boto3.Session, store: Store, region: str) -> S3Client:

@@ -197,6 +197,17 @@ def test_rights_lost_while_attributes_are_asked_for_are_found_too(
     assert faulty_proxy.requests == []
 
 
+@pytest.mark.parametrize(("status", "code"), LOST)
+def test_a_refusal_of_attributes_is_one_request(
+    faulty_proxy: FaultyProxy, sixty: str, status: int, code: str
+) -> None:
+    client = s3_client(Store(name="s", endpoint_url=faulty_proxy.endpoint_url, region=REGION))
+    faulty_proxy.fault(faults.Refuse(status, code=code, times=None), method="HEAD")
+    with pytest.raises(ObjectUnreadable):
+        Attributes(client, sixty).head("k00")
+    assert [(request.method, request.key) for request in faulty_proxy.requests] == [("HEAD", "k00")]
+
+
 def test_a_server_that_goes_down_in_the_middle_is_unreachable_and_not_a_million_failures(
     seaweedfs: SeaweedFS, s3: S3Client, bucket: str
 ) -> None:
