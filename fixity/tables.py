@@ -212,6 +212,28 @@ INCIDENT_EVENTS = pa.schema(
     metadata={RECORDED: b"true"},
 )
 
+DRILLS = pa.schema(
+    [
+        _field("drill_id", pa.string(), "The drill", nullable=False),
+        _field("seed", pa.int64(), "The number that its plan was drawn from", nullable=False),
+        _field("person", pa.string(), "Who began it", nullable=False),
+        _field("run_id", pa.string(), "The run that damaged the object", nullable=False),
+        _field("key", pa.string(), "The object's key, below the bucket's prefix", nullable=False),
+        _field(
+            "damage", pa.string(), "one_bit, truncated, swapped, deleted or older_version", nullable=False
+        ),
+        _field("expected", pa.string(), "The right checksum, as ALGORITHM:hex", nullable=False),
+        _field("damaged_at", _UTC, "When the damage began (UTC)", nullable=False),
+        _field("due_by", _UTC, "When it must be found, at the latest (UTC)", nullable=False),
+        _field("size", pa.int64(), "Size in bytes as listed after the damage; NULL if it is deleted"),
+        _field("etag", pa.string(), "ETag as listed after the damage, without quotes"),
+        _field("last_modified", _UTC, "When it was written, as listed after the damage (UTC)"),
+        _field("found_as", pa.string(), "differs or lost; NULL if it was not found"),
+        _field("found_at", _UTC, "When the first check or listing found it (UTC)"),
+    ],
+    metadata={RECORDED: b"true"},
+)
+
 PROVENANCE = b"fixity"
 """The key of a table's provenance in its metadata."""
 

@@ -16,6 +16,7 @@ from fixity_assets.baselines import baselines_asset
 from fixity_assets.checksum_job import checksum_job_asset
 from fixity_assets.checksums import checksums_asset
 from fixity_assets.coverage import coverage_asset
+from fixity_assets.drills import drills_asset
 from fixity_assets.fixity_report import report_asset
 from fixity_assets.incidents import incidents_asset
 from fixity_assets.ingest_report import ingest_report_asset
@@ -82,6 +83,7 @@ def build_definitions(
             *([map_results_asset(owners)] if catalog.map_results else []),
             premis_asset(partitions.buckets, owners),
             incidents_asset(partitions.buckets, owners),
+            *([drills_asset(catalog.drills, owners)] if catalog.drills else []),
             coverage_asset(owners),
         ],
         schedules=rolling_schedules(catalog),

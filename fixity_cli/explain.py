@@ -98,7 +98,8 @@ def _checks() -> dict[str, dict[str, str]]:
         {
             "file": folder / "fixity.yaml",
             "lake": "lake",
-            "buckets": {"a": {"path": "a"}, "b": {"path": "b"}},
+            "buckets": {"a": {"path": "a"}, "b": {"path": "b"}, "c": {"path": "c", "fixity_every": "90d"}},
+            "drills": ["c"],
             "pairs": {"a": {"replica": "b"}},
             "map_results": {"bucket": "results"},
         },

@@ -40,6 +40,7 @@ _KEPT = {
     names.ROLL_JOB: "the checks that were made of {partition} are kept; to go on, type the command again",
     names.REQUEST_JOB: "requests that were made are kept (see fixity jobs); to go on, type the command again",
     names.REPAIR_JOB: "copies that were repaired are kept; to go on, type the command again",
+    names.DRILL_JOB: "a drill that was not begun in full is none; to begin one, type the command again",
     names.RESTORE_JOB: "restores that were requested go on; to request the others, type the command again",
 }
 """What is kept of an interrupted run, and how to go on, by its job."""

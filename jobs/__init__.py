@@ -32,6 +32,11 @@ _ALL = (
         description="Shows how the bad copies of a pair would be repaired; with `apply`, repairs them.",
     ),
     dg.define_asset_job(
+        names.DRILL_JOB,
+        ["drills"],
+        description="Looks how far the drill of a bucket is; with `begin`, begins one where none goes on.",
+    ),
+    dg.define_asset_job(
         names.ROLL_JOB,
         ["checksums"],
         config=names.roll_config(),
@@ -90,6 +95,7 @@ def all_jobs(catalog: Catalog) -> list:
     """The jobs that a catalog needs."""
     unused = set() if catalog.checked_by_s3 else {names.REQUEST_JOB, names.INGEST_JOB}
     unused |= set() if catalog.map_results else {names.MAP_RESULTS_JOB}
+    unused |= set() if catalog.drills else {names.DRILL_JOB}
     return [job for job in _ALL if job.name not in unused]
 
 

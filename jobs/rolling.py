@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from fixity.catalog import Bucket, Catalog
-from jobs.names import COVERAGE_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
+from jobs.names import COVERAGE_JOB, DRILL_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
 from jobs.runs import UNFINISHED
 
 
@@ -44,7 +44,14 @@ def rolling_schedules(catalog: Catalog) -> list[dg.ScheduleDefinition]:
             "`coverage` is red while objects are overdue or no batches run.",
             default_status=dg.DefaultScheduleStatus.RUNNING,
         ),
+        *_drills(catalog),
     ]
+
+
+def _drills(catalog: Catalog) -> list[dg.ScheduleDefinition]:
+    buckets = [catalog.buckets[name] for name in catalog.drills]
+    text = "Looks, once a day, whether the drill of each bucket in `drills` was found, and ends it."
+    return [_daily("look_at_drills", DRILL_JOB, "30 2 * * *", buckets, text)] if buckets else []
 
 
 def _batches(buckets: list[Bucket]) -> dg.ScheduleDefinition:

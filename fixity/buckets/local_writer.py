@@ -57,6 +57,13 @@ class LocalWriter:
             _sync_folders(aside.parent, self._root)
         return str(aside)
 
+    def remove(self, item: ListedObject) -> None:
+        """Delete a file, if it is as listed. Raises NotAsExpected, NotWritten."""
+        path = self._path(item.key)
+        with _errors(path):
+            _refuse_unless_as_expected(path, item)
+            path.unlink()
+
     def remove_unfinished(self) -> None:
         """Remove the files that a killed repair did not finish. No other repair of the directory may be
         running.

@@ -1,8 +1,8 @@
 """What writing a bucket means: an object is replaced as a whole, and only if it is still what it is to
 replace.
 
-`local_writer` and `s3.writer` do it. Deciding what to write does not belong here. Only repairs write to
-buckets.
+`local_writer` and `s3.writer` do it. Deciding what to write does not belong here. Only repairs and
+drills write to buckets.
 """
 
 from __future__ import annotations

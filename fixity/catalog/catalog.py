@@ -23,7 +23,7 @@ from fixity.catalog.locations import place_of, place_problems
 from fixity.catalog.map_results import MapResults, map_engine_problems, stores_of_map_results
 from fixity.catalog.model import Bucket, Pair, Store
 from fixity.catalog.queues import Queues, stores_of_queues
-from fixity.catalog.references import cautions, reference_problems
+from fixity.catalog.references import cautions, drill_problems, reference_problems
 from fixity.catalog.s3_batch import with_common_settings
 from fixity.catalog.second_look import SecondLook
 
@@ -55,6 +55,8 @@ class Catalog(Part):
     """Where a Step Functions Distributed Map writes its results."""
     second_look: SecondLook = SecondLook()
     """How much of what differs a run reads a second time, before it is called damaged."""
+    drills: tuple[str, ...] = ()
+    """Buckets that are made for drills: objects there are damaged on purpose."""
 
     def store_of(self, bucket: Bucket) -> Store:
         """The store of a bucket. The bucket must not be a local directory."""
@@ -100,6 +102,7 @@ class Catalog(Part):
         used_stores |= dict(stores_of_map_results(self.map_results))
         problems = reference_problems(used_stores, self.stores, self.buckets, self.pairs)
         problems += map_engine_problems(self.map_results, self.buckets)
+        problems += drill_problems(self.drills, self.buckets, self.pairs)
         problems += place_problems(self.lake, self.lake_store, self.stores, self.buckets)
         if problems:
             raise ValidationError.from_exception_data(

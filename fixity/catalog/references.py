@@ -116,6 +116,42 @@ def _of_pair(pair: Pair, buckets: Mapping[str, Bucket | None]) -> Iterator[Probl
         )
 
 
+def drill_problems(
+    drills: Iterable[str], buckets: Mapping[str, Bucket], pairs: Mapping[str, Pair]
+) -> Iterator[Problem]:
+    """Buckets that no drill may damage, or where a drill would prove nothing.
+
+    A bucket's place is in no other bucket, see `locations`; so one in no pair holds nothing that is archived.
+    """
+    named: set[str] = set()
+    for number, name in enumerate(drills):
+        keys = ("drills", str(number))
+        if name not in buckets:
+            yield keys, _unknown("bucket", name, buckets)
+            continue
+        if name in named:
+            yield keys, f"{shown(name)} is named twice: name it once"
+        named.add(name)
+        if used := [pair.name for pair in pairs.values() if name in (pair.source, pair.replica)]:
+            yield (
+                keys,
+                f"{shown(name)} is in the pair {shown(used[0])}, and a drill damages objects: name a "
+                "bucket, a prefix or a directory that is made for drills and is in no pair",
+            )
+        if buckets[name].fixity_every is None:
+            yield (
+                keys,
+                f"{shown(name)} has no `fixity_every`, within which the schedule must find what a drill "
+                "damages: give it the one of the buckets that it stands for",
+            )
+        if buckets[name].versions == "all":
+            yield (
+                keys,
+                f"{shown(name)} lists all versions, so what a drill overwrites would stay as an undamaged "
+                "version: leave `versions` out",
+            )
+
+
 def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
     names = ", ".join(list(known)[:20]) + (", …" if len(known) > 20 else "")
     listed = f"one of {names}" if known else "there is none"

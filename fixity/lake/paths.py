@@ -161,6 +161,16 @@ def incident_file(incident_id: str, name: str) -> str:
     return f"{INCIDENTS}{incident_id}/{name}.parquet"
 
 
+def drills_folder(bucket: str) -> str:
+    """All drills of a bucket, with a folder for each."""
+    return f"drills/{bucket}/"
+
+
+def drill_file(bucket: str, drill_id: str, name: str) -> str:
+    """A drill's objects: as they were `damaged`, or when the drill was `over`."""
+    return f"{drills_folder(bucket)}{drill_id}/{name}.parquet"
+
+
 def message_file(digest: str) -> str:
     """A message of a queue that could not be used, kept for people to look at, by the digest of its body."""
     return f"messages/{digest}.json"

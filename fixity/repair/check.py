@@ -5,7 +5,7 @@ It is a check of the ledger like all others. Closing incidents is in `fixity.inc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -42,7 +42,7 @@ def keep_proofs(run: RepairRun, side: Side, done: Sequence[Done]) -> None:
     """Keep the checks that proved the good copies of a bucket, as a file of its ledger. Raises LakeError."""
     proofs = [each.proof for each in done if each.proof is not None and each.planned.good == side.name]
     if proofs:
-        _keep(run, side, pa.concat_tables(proofs).sort_by("key"), run.run_id + _PROOFS)
+        keep_checks(run, side, pa.concat_tables(proofs).sort_by("key"), run.run_id + _PROOFS)
 
 
 def check_repaired(run: RepairRun, side: Side, done: Sequence[Done]) -> Checked | None:
@@ -55,14 +55,23 @@ def check_repaired(run: RepairRun, side: Side, done: Sequence[Done]) -> Checked 
     }
     if not made:
         return None
+    items = [each.item for each in made.values() if each.item is not None]
+    table = read_now(run, side, items, lambda key: _expected(made[key]))
+    right = (row["key"] for row in table.select(["key", "verdict"]).to_pylist() if row["verdict"] == MATCHED)
+    return Checked(keep_checks(run, side, table, run.run_id), frozenset(right))
+
+
+def read_now(
+    run: RepairRun, side: Side, items: Iterable[ListedObject], expected: Callable[[str], dict[str, object]]
+) -> pa.Table:
+    """The checks of some objects of a bucket, by key. Arguments: `expected`, of a key, as EXPECTATION."""
     algorithm = side.bucket.algorithm
     with run.lake.workspace() as workspace:
-        file = workspace / "repaired.parquet"
-        items = (each.item for each in made.values() if each.item is not None)
+        file = workspace / "objects.parquet"
         write_objects(items, _provenance(run, side, run.run_id), file)
         rows = pq.read_table(file)
-    expected = [_expected(made[key]) for key in rows.column("key").to_pylist()]
-    rows = rows.append_column(EXPECTATIONS, pa.array(expected, EXPECTATIONS.type))
+    expectations = [[expected(key)] for key in rows.column("key").to_pylist()]
+    rows = rows.append_column(EXPECTATIONS, pa.array(expectations, EXPECTATIONS.type))
     part = PartOfShard(rows)
 
     def digest_of(position: int, item: ListedObject) -> Digest:
@@ -72,9 +81,7 @@ def check_repaired(run: RepairRun, side: Side, done: Sequence[Done]) -> Checked 
         side.reader, enumerate(listed_objects(rows)), digest_of, side.threads, run.now
     ):
         part.add(check.position, check)
-    table = _judged(run, side, part)
-    right = (row["key"] for row in table.select(["key", "verdict"]).to_pylist() if row["verdict"] == MATCHED)
-    return Checked(_keep(run, side, table, run.run_id), frozenset(right))
+    return _judged(run, side, part)
 
 
 def _judged(run: RepairRun, side: Side, part: PartOfShard) -> pa.Table:
@@ -91,7 +98,7 @@ def _judged(run: RepairRun, side: Side, part: PartOfShard) -> pa.Table:
     return part.table(algorithm, run.run_id, side.is_md5)
 
 
-def _expected(done: Done) -> list[dict[str, object]]:
+def _expected(done: Done) -> dict[str, object]:
     """The good bytes that were proved, by the record that proved them; an ETag proves them on its store
     only.
     """
@@ -99,10 +106,11 @@ def _expected(done: Done) -> list[dict[str, object]]:
     row = done.proof.to_pylist()[0]
     source = FIRST_SEEN if row["expected_from"] == ETAG else row["expected_from"]
     found = {"algorithm": row["algorithm"], "checksum": row["checksum"], "source": source}
-    return [{**found, "known_to_differ": False}]
+    return {**found, "known_to_differ": False}
 
 
-def _keep(run: RepairRun, side: Side, checks: pa.Table, run_id: str) -> Checksums:
+def keep_checks(run: RepairRun, side: Side, checks: pa.Table, run_id: str) -> Checksums:
+    """Keep checks as a file of the bucket's ledger. Arguments: `run_id`, its name. Raises LakeError."""
     with run.lake.workspace() as workspace:
         with ChecksWriter(run.lake, _provenance(run, side, run_id), workspace) as writer:
             writer.write(checks)

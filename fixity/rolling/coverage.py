@@ -19,7 +19,8 @@ from fixity.ledger.views import view_now
 from fixity.rolling.lease import last_roll, leases
 
 _SQL = Path(__file__).with_suffix(".sql")
-_GRACE = timedelta(days=1)
+GRACE = timedelta(days=1)
+"""How long after the term an object counts as overdue."""
 _LISTED_WITHIN = timedelta(days=3)
 _WEEK = 7
 COUNTS = ("objects", "within_term", "due", "never", "overdue", "failing", "damaged", "archived", "lost")
@@ -94,7 +95,7 @@ def bucket_coverage(
             {
                 "now": moment,
                 "every": settings.every // timedelta(microseconds=1),
-                "grace": _GRACE // timedelta(microseconds=1),
+                "grace": GRACE // timedelta(microseconds=1),
             },
         ).fetchone()
     assert row is not None

@@ -137,6 +137,11 @@ class S3Writer(Attributes):
         )
         return f"s3://{self._bucket}/{full}"
 
+    def remove(self, item: ListedObject) -> None:
+        """Delete an object's current version. Raises NotAsExpected, NotWritten, BucketUnreachable."""
+        with self._writing(item.key):
+            self._client.delete_object(**self._object(item.key, None))
+
     def abort(self, upload: Mapping[str, str]) -> None:
         """Remove what a killed process sent in parts. Arguments: as `begun` takes them. Never raises."""
         given: Any = upload
