@@ -18,7 +18,7 @@ from fixity.lake import Lake, LakeError, open_lake
 from fixity.lake.latest import point_to_latest
 from fixity.ledger import ready
 from fixity.ledger.fold import Settings, settings_of
-from fixity.reports.pair import PairReport, make_report
+from fixity.reports.pair import Examine, PairReport, make_report
 from fixity.tables import Provenance
 from fixity_assets import fixity_report
 from fixity_assets.checksums_keep import keep_table
@@ -127,11 +127,11 @@ def test_a_lake_that_is_away_for_a_moment_is_waited_for_by_the_report(
     monkeypatch.setattr(fixity_report, "RETRIES", dg.RetryPolicy(max_retries=1, delay=0))
     attempts: list[str] = []
 
-    def away_at_first(lake: Lake, pair: Pair, settings: Settings) -> PairReport:
+    def away_at_first(lake: Lake, pair: Pair, settings: Settings, examine: Examine) -> PairReport:
         attempts.append(pair.name)
         if len(attempts) == 1:
             raise LakeError("the lake is away")
-        return make_report(lake, pair, settings)
+        return make_report(lake, pair, settings, examine)
 
     monkeypatch.setattr(fixity_report, "make_report", away_at_first)
     again = build_definitions(load_catalog(tmp_path / "fixity.yaml"))
