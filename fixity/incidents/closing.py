@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from fixity.clock import utc_now
 from fixity.errors import WrongUsage
-from fixity.incidents.events import CLOSED, REPAIRED, VERIFIED, Event, append
+from fixity.incidents.events import CLOSED, VERIFIED, Event, append
 from fixity.incidents.state import Incident, IncidentObject, incidents_now
 from fixity.lake import Lake
 from fixity.tables import MATCHED
@@ -100,9 +100,7 @@ def _sums(row: Mapping[str, Any]) -> set[str]:
 
 def _is_right(incident: Incident) -> bool:
     """Whether each of its objects was repaired and then found right, or is over."""
-    return not incident.unknown and all(
-        each.is_over or (each.state == REPAIRED and each.right_since) for each in incident.objects
-    )
+    return not incident.unknown and all(each.is_right for each in incident.objects)
 
 
 def find_incident(incidents: Iterable[Incident], incident_id: str) -> Incident:

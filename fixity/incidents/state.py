@@ -85,6 +85,11 @@ class IncidentObject:
         return self.state in (CLOSED, DISMISSED)
 
     @property
+    def is_right(self) -> bool:
+        """Whether nothing is left to do: it is over, or was repaired and then found right."""
+        return self.is_over or (self.state == REPAIRED and self.right_since is not None)
+
+    @property
     def identity(self) -> Identity:
         """Its identity now; a diagnosis or a repair may have told which bucket's copy is bad."""
         return identity(self.pair, self.bucket, self.key, self.version_id)

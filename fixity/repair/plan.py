@@ -74,7 +74,7 @@ class Planned:
 
 
 def make_plan(order: Order, run: RepairRun, incidents: Iterable[Incident]) -> list[Planned]:
-    """The objects of open incidents that concern a pair, by key, with what would be done about each.
+    """The objects of open incidents that concern a pair and are not right yet, by key, with what to do.
 
     Raises BucketUnreachable, LakeError.
     """
@@ -85,7 +85,7 @@ def make_plan(order: Order, run: RepairRun, incidents: Iterable[Incident]) -> li
         for incident in incidents
         if order.incident_id in (None, incident.id)
         for each in incident.objects
-        if not each.is_over and (each.bucket in both or (each.bucket is None and each.pair == pair.name))
+        if not each.is_right and (each.bucket in both or (each.bucket is None and each.pair == pair.name))
     }
     directed = [_directed(order, each) for each in wanted.values()]
     planned = [each for each in directed if each.refused]

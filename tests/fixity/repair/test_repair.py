@@ -219,6 +219,25 @@ def test_a_copy_of_other_bytes_than_the_incident_expects_is_not_made(places: Mak
     assert pair.get("b", "k") == b"an old and bad one"
 
 
+def test_a_copy_that_was_repaired_and_is_right_is_left_alone_while_its_incident_is_open(
+    places: MakePlaces,
+) -> None:
+    pair = places("directory", "directory")
+    pair.both("k", "other")
+    pair.corrupt("b", "k")
+    pair.corrupt("b", "other")
+    pair.corrupt("a", "other")
+    pair.check("b")
+    (incident,) = pair.open_incidents
+    assert len(incident.objects) == 2
+    pair.repair()
+    assert pair.get("b", "k") == GOOD and len(pair.open_incidents) == 1
+    assert [each.key for each in pair.plan()] == ["other"]
+    pair.corrupt("b", "k")
+    pair.check("b")
+    assert [each.key for each in pair.plan()] == ["k", "other"]  # new damage is repaired
+
+
 def test_nobody_overrides_a_diagnosis(places: MakePlaces) -> None:
     pair = places("directory", "directory", pair={"repair": "both"})
     pair.both("k")
