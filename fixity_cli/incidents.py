@@ -78,10 +78,10 @@ def show(incident_id: IdArgument, catalog: CatalogOption = None) -> None:
     """Show an incident: its objects, and what happened when. Status 1 if it is not over."""
     from fixity.incidents.closing import find_incident
     from fixity.incidents.state import incidents_now
-    from fixity.incidents.summary import note
     from fixity.lake import open_lake
 
-    incident = find_incident(incidents_now(open_lake(load(catalog))), incident_id)
+    loaded = load(catalog)
+    incident = find_incident(incidents_now(open_lake(loaded)), incident_id)
     print_figures(
         f"Incident {incident.id}: {incident.state}",
         {
@@ -89,7 +89,7 @@ def show(incident_id: IdArgument, catalog: CatalogOption = None) -> None:
             "Buckets": ", ".join(incident.buckets) or "unknown",
             "Pairs": ", ".join(incident.pairs) or "-",
             "Objects": f"{len(incident.objects):,}",
-            "To do": printable(note(incident), 2000) or "-",
+            "To do": printable(_to_do(loaded, incident), 2000) or "-",
         },
         of=incident.id,
     )
@@ -174,6 +174,15 @@ def _buckets(catalog: Catalog, incident: Incident) -> list[str]:
         for bucket in catalog.buckets
         if incident.unknown or bucket in of_pairs or bucket in incident.buckets
     ]
+
+
+def _to_do(catalog: Catalog, incident: Incident) -> str:
+    """What a person should know or do about an incident; '' for nothing."""
+    from fixity.incidents.summary import note
+
+    in_pair = incident.pairs or any(catalog.pairs_of(bucket) for bucket in incident.buckets)
+    hint = f"`fixity repair {incident.id}` shows what a repair would do"
+    return note(incident) or (hint if in_pair and not incident.is_over else "")
 
 
 def _print_history(incident: Incident) -> None:

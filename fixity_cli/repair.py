@@ -107,10 +107,11 @@ def _say(pair: str, ended: Ended, asset: str) -> None:
     for record in said["objects"].records:
         row = record.data
         size = f", {bytes_text(row['bytes'])}" if row["how"] else ""  # of a refused one nobody looked it up
-        where = f"{row['from_bucket']} -> {row['to_bucket']}{size}"
-        lines = [f"{printable(row['key'], 1000)}: {where}: {row['result']}"]
+        where = f"{row['from_bucket']} -> {row['to_bucket']}{size}: " if row["from_bucket"] else ""
+        lines = [f"{printable(row['key'], 1000)}: {where}{row['result']}"]
+        how = "" if said["applied"] else row["how"]  # then the result says it
         good_by = f"good by {row['good_by']}" if row["good_by"] else ""
-        lines += [f"        {text}" for text in (row["how"], good_by) if text]
+        lines += [f"        {text}" for text in (how, good_by) if text]
         output.row("\n".join(lines), **row)
     counted = ("applied", "to_repair", "repaired", "refused", "closed_incidents")
     output.add("results", of=pair, **{name: said[name] for name in counted if name in said})

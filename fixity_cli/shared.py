@@ -184,8 +184,12 @@ def say_errors(ended: Ended) -> None:
 
 
 def say_red(*runs: Ended) -> None:
-    """Print the red checks of runs on stderr, and the damaged objects with when they were last right."""
-    for check in dict.fromkeys(check for ended in runs for check in ended.failed_checks):
+    """Print the red checks of runs on stderr, and the damaged objects with when they were last right.
+
+    Of a check that is red in several runs, the last run counts.
+    """
+    red = {check.partition(": ")[0]: check for ended in runs for check in ended.failed_checks}
+    for check in red.values():
         output.red(check)
     say_damaged(row for ended in runs for row in ended.damaged)
 

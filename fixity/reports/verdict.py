@@ -64,7 +64,7 @@ def verdict(
         f"; {_objects(counts.pending)} pending, not expected on both sides yet" if counts.pending else ""
     )
     of_objects = [
-        _check("no_mismatches", "ERROR", counts.mismatches, "differ between source and replica"),
+        _check("no_mismatches", "ERROR", counts.mismatches, "different in source and replica"),
         _check("no_missing_source", "ERROR", counts.missing_source, "missing in the source"),
         _check("no_missing_replica", "ERROR", counts.missing_replica, "missing in the replica"),
         _check(

@@ -117,4 +117,4 @@ def test_a_mass_of_suspects_is_told_as_one_finding(
     assert said["one_finding"].startswith("3 of 3 rows say that something is wrong (3 mismatch)")
     assert set(rows.values()) == {("mismatch", NOT_TWICE)}
     told = {each.check_name: each.description for each in result.get_asset_check_evaluations()}
-    assert told["no_mismatches"] == (f"3 objects differ between source and replica. {said['one_finding']}")
+    assert told["no_mismatches"] == (f"3 objects different in source and replica. {said['one_finding']}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from typer.testing import CliRunner
 
 from devstack.seaweedfs import SeaweedFS
@@ -26,6 +27,8 @@ def test_a_bad_copy_is_planned_then_repaired_and_its_incident_closed(
     bad = pair.corrupt("b", "k")
     pair.check("b")
     (incident,) = pair.open_incidents
+    shown = CliRunner().invoke(app, ["incident", incident.id, "--catalog", str(tmp_path / "fixity.yaml")])
+    assert f"`fixity repair {incident.id}` shows what a repair would do" in shown.stdout
 
     plan = fixity(tmp_path, "repair", incident.id)
     assert plan.returncode == 1 and pair.get("b", "k") == bad, plan.stderr
@@ -38,8 +41,25 @@ def test_a_bad_copy_is_planned_then_repaired_and_its_incident_closed(
     repaired = fixity(tmp_path, "repair", "p", "--apply")
     assert repaired.returncode == 0, repaired.stdout + repaired.stderr
     assert f"p: 1 repaired and right, 0 refused\nclosed: {incident.id}\n" in repaired.stdout
+    assert "; read and right" in repaired.stdout and "copied through" not in repaired.stdout
     assert pair.get("b", "k") == GOOD
     assert [each.state for each in incidents_now(pair.lake)] == ["closed"]
+
+
+def test_an_object_of_which_no_copy_is_known_to_be_bad_is_refused_without_a_direction(
+    tmp_path: Path,
+    s3: S3Client,
+    seaweedfs: SeaweedFS,
+    make_bucket: MakeBucket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    pair = Places(tmp_path, s3, seaweedfs, make_bucket, {"a": "directory", "b": "directory"})
+    pair.opened("k", bucket=None, diagnosis="cannot_tell")
+    assert pair.catalog.pairs.keys() == {"p"}
+    plan = CliRunner().invoke(app, ["repair", "p", "--catalog", str(tmp_path / "fixity.yaml")])
+    assert plan.exit_code == 1
+    assert plan.stdout.startswith("k: refused: nothing says which copy is good (cannot_tell)")
 
 
 def test_a_name_that_is_neither_a_pair_nor_an_incident_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fixity_cli.runs import Ended
+from fixity_cli.shared import say_red
 from tests.fixity_cli.test_rolling_verbs import fixity
 
 
@@ -53,6 +55,14 @@ def test_damage_that_both_sides_share_is_status_1_and_named_by_all_commands(pair
         for done in (verified, reported):
             (line,) = [line for line in done.stderr.splitlines() if line.startswith(red)]
             assert f": 1 object of {bucket}, opened 20" in line
+
+
+def test_of_a_check_that_is_red_in_two_runs_the_later_one_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    def ended(*red: str) -> Ended:
+        return Ended("run", True, {}, list(red), [], wrong_usage=False, damaged=[])
+
+    say_red(ended("x of a[b]: 1 open", "y of a[b]: 3"), ended("x of a[b]: 2 open: k"))
+    assert capsys.readouterr().err == "red: x of a[b]: 2 open: k\nred: y of a[b]: 3\n"
 
 
 def test_a_comparison_of_nothing_is_status_1_with_its_reason(pair: Path) -> None:

@@ -118,7 +118,7 @@ def test_why_objects_could_not_be_read_is_said() -> None:
     [
         (
             replace(CLEAN, mismatches=1),
-            Verdict("no_mismatches", False, "ERROR", "1 object differ between source and replica", 1),
+            Verdict("no_mismatches", False, "ERROR", "1 object different in source and replica", 1),
         ),
         (
             replace(CLEAN, missing_source=2),
