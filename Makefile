@@ -19,7 +19,7 @@ $(READY): requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-demo: $(READY) ## verify a source and its replica, damaged on purpose; DIR=folder uses copies of your own files
+demo: $(READY) ## verify and repair a source and its replica, damaged on purpose; DIR=folder uses copies of your own files
 	.venv/bin/python -m demo $(if $(DIR),--files "$(DIR)")
 
 demo-batch: $(READY) ## show checksums computed by S3, from the job to the report, on this machine

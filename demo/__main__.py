@@ -1,4 +1,4 @@
-"""`make demo`: a source and its replica on a real S3 server, damaged on purpose, and the report.
+"""`make demo`: a source and its replica on a real S3 server, damaged on purpose, the report, and the repair.
 
 Everything is in .demo/. The server's data is made anew each time. The catalog, the lake and the Dagster
 instance stay, so the UI shows the reports of earlier runs too.
@@ -7,8 +7,8 @@ instance stay, so the UI shows the reports of earlier runs too.
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +19,17 @@ import typer
 
 from demo.collection import make_collection
 from devstack.seaweedfs import SeaweedFS
+from devstack.seaweedfs_damage import corrupt_object
+from fixity.catalog import load_catalog
+from fixity.incidents.state import incidents_now
+from fixity.lake import open_lake
+from fixity_cli.main import app
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 HOME = Path(".demo").absolute()
+FILE = HOME / "fixity.yaml"
 SOURCE, REPLICA = "collection", "collection-repl"
 CATALOG = """\
 lake: ./lake
@@ -34,14 +40,15 @@ buckets:
   collection-repl: {{store: loopback, description: Its replica, owners: ["team:preservation"]}}
 pairs:
   # 0s: the replica was written a moment ago; a longer lag would make its differences `pending`.
-  collection: {{replica: collection-repl, replication_lag: 0s}}
+  # both: a repair may also write to the source, from which a file is deleted.
+  collection: {{replica: collection-repl, replication_lag: 0s, repair: both}}
 """
 
 
 def demo(
     files: Annotated[Path | None, typer.Option(help="Use copies of the files in this folder.")] = None,
 ) -> None:
-    """Verify a small collection, or copies of the files in a folder, after damaging some of them."""
+    """Verify and repair a small collection, or copies of the files in a folder, after damaging some."""
     began = time.monotonic()
     files = files and files.expanduser()
     shutil.rmtree(HOME / "server", ignore_errors=True)
@@ -51,29 +58,46 @@ def demo(
         make_collection(files)
     print("Starting SeaweedFS, a real S3 server, on this machine …", flush=True)
     with SeaweedFS(HOME / "server") as server:
-        (HOME / "fixity.yaml").write_text(CATALOG.format(endpoint=server.endpoint_url))
+        os.environ.update(server.environment, DAGSTER_HOME=str(HOME / "dagster"))
+        FILE.write_text(CATALOG.format(endpoint=server.endpoint_url))
         keys = _fill(server.client(), files)
         print(f"Copied {len(keys)} files from {files} into two buckets. Damage on purpose:")
-        for what in _spoil(server.client(), keys):
+        for what in _spoil(server, keys):
             print(f"  - {what}")
-        print(f"\nVerifying ({time.monotonic() - began:.0f} s after the start):", flush=True)
+        print(f"\nVerifying ({time.monotonic() - began:.0f} s after the start):")
         began_verifying = time.monotonic()
-        status = subprocess.run(
-            [sys.executable, "-m", "fixity_cli", "verify", SOURCE, "--catalog", str(HOME / "fixity.yaml")],
-            env=server.environment | {"DAGSTER_HOME": str(HOME / "dagster")},
-            check=False,
-        ).returncode
+        status = _fixity("verify", SOURCE)
         took = time.monotonic() - began_verifying
-    if status not in (0, 1):
-        sys.exit(f"the verification could not be done (exit status {status})")
-    print(
-        f"\nVerified in {took:.1f} s. Status {status}: {'problems found' if status else 'all objects match'}."
-    )
+        if status not in (0, 1):
+            sys.exit(f"the verification could not be done (exit status {status})")
+        said = "problems found" if status else "all objects match"
+        print(f"\nVerified in {took:.1f} s. Status {status}: {said}.")
+        _repair()
     relative = HOME.relative_to(Path.cwd())
     print(
-        "To see this result in the Dagster UI (http://127.0.0.1:3000, asset fixity_report), run:\n"
+        "\nTo see these results in the Dagster UI (http://127.0.0.1:3000, asset fixity_report), run:\n"
         f"  FIXITY_CATALOG={relative}/fixity.yaml DAGSTER_HOME=$PWD/{relative}/dagster make dev"
     )
+
+
+def _repair() -> None:
+    """Plan the repair of what was found, carry it out, and show the incident of the first damaged object."""
+    lake = open_lake(load_catalog(FILE))
+    found = [incident for incident in incidents_now(lake) if not incident.is_over]
+    if not found:
+        return
+    print("\nWhat is wrong is kept as incidents. A repair first shows what it would do:")
+    _fixity("repair", SOURCE)
+    print("\nThe repair reads each good copy, replaces the bad one, and reads the new one:")
+    _fixity("repair", SOURCE, "--apply")
+    print("\nThe incident, from detection to its end:")
+    _fixity("incident", found[0].id)
+
+
+def _fixity(*words: str) -> int:
+    """Run the command in this process, so that Dagster is loaded once. Returns its exit status."""
+    print(f"$ fixity {' '.join(words)}", flush=True)
+    return int(app([*words, "--catalog", str(FILE)], standalone_mode=False) or 0)
 
 
 def _fill(client: S3Client, folder: Path) -> list[str]:
@@ -94,17 +118,16 @@ def _fill(client: S3Client, folder: Path) -> list[str]:
     return list(keys)
 
 
-def _spoil(client: S3Client, keys: list[str]) -> list[str]:
+def _spoil(server: SeaweedFS, keys: list[str]) -> list[str]:
     """Damage some objects in the demo's buckets, each in another way. Returns a line for each."""
+    client = server.client()
     sizes = {key: client.head_object(Bucket=SOURCE, Key=key)["ContentLength"] for key in keys}
     victims = [key for key in keys if sizes[key]]
     done: list[str] = []
     if victims:
         key = victims.pop(0)
-        content = bytearray(client.get_object(Bucket=REPLICA, Key=key)["Body"].read())
-        content[len(content) // 2] ^= 1
-        client.put_object(Bucket=REPLICA, Key=key, Body=bytes(content))
-        done.append(f"one bit changed in the replica: {key}")
+        corrupt_object(server, REPLICA, key)
+        done.append(f"one byte changed on the replica's disk, unseen by S3: {key}")
     if victims:
         key = victims.pop()
         client.delete_object(Bucket=REPLICA, Key=key)

@@ -1,4 +1,4 @@
-"""`make demo`: it finds exactly what it spoiled, ends by itself, and can be run again."""
+"""`make demo`: it finds exactly what it spoiled, repairs it, ends by itself, and can be run again."""
 
 from __future__ import annotations
 
@@ -38,12 +38,20 @@ def _processes_of(folder: Path) -> list[str]:
     return found
 
 
-def test_the_demo_finds_exactly_what_it_spoiled_and_leaves_no_process_behind(tmp_path: Path) -> None:
+def test_the_demo_finds_exactly_what_it_spoiled_repairs_it_and_leaves_no_process_behind(
+    tmp_path: Path,
+) -> None:
     done = run_demo(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("Mismatches", "Missing replica", "Missing source", "Failed source", "Failed replication"):
         assert _figure(done.stdout, name) == 1
     assert _figure(done.stdout, "Matches") == _figure(done.stdout, "Total objects") - 4
+    found, plan, repaired, incident = done.stdout.split("\n$ fixity ")[1:]
+    assert "\nmismatch: data/catalogue.sqlite: replica_damaged\n" in found
+    assert "data/catalogue.sqlite: collection -> collection-repl, 144.0 KiB: would be repaired\n" in plan
+    assert "collection: 3 to repair, 0 refused\n" in plan
+    assert "collection: 3 repaired and right, 0 refused\nclosed: " in repaired
+    assert "Incident " in incident and ": closed\n" in incident and "  closed by run " in incident
     assert "FIXITY_CATALOG=.demo/fixity.yaml" in done.stdout
     assert (tmp_path / ".demo/lake/reports/0000-00-00-LATEST/checksums").is_dir()
     assert not _processes_of(tmp_path)
@@ -59,4 +67,5 @@ def test_a_second_run_takes_one_s_own_files_however_few(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         assert _figure(done.stdout, "Total objects") == 2
         assert (_figure(done.stdout, "Mismatches"), _figure(done.stdout, "Missing replica")) == (1, 1)
+        assert "2 repaired and right, 0 refused\nclosed: " in done.stdout
     assert (mine / "b.txt").read_text() == "kept too"  # only copies are spoiled
