@@ -88,6 +88,14 @@ def parse_page(body: bytes, versions: bool, kind: Kind | None = None, coding: Co
     return Page(_batch(texts, coding), _next(root, kind, last, coding), last, unclear)
 
 
+def keys_as_written(body: bytes) -> list[str | None]:
+    """The keys of a page as they stand in it, encoded or not. Raises ListingError."""
+    try:
+        return [element.text for element in etree.fromstring(body, _parser()).iter("{*}Key")]
+    except etree.XMLSyntaxError as error:
+        raise ListingError(f"the listing is not XML ({error}): {body[:200]!r}") from error
+
+
 def _parser() -> etree.XMLParser:
     return etree.XMLParser(
         resolve_entities=False, no_network=True, huge_tree=True, remove_comments=True, remove_pis=True

@@ -15,8 +15,8 @@ from fixity.buckets.s3.listing import (
     ListingError,
     NoContinuation,
     Page,
-    as_is,
     decoded_but_plus,
+    keys_as_written,
     parse_page,
 )
 from fixity.buckets.s3.requests import Refused, Retry
@@ -115,8 +115,7 @@ class Pages:
         """
         for coding in codings:
             found = self._ask(self._query({}, coding(text)))
-            page = parse_page(found, self._versions, self._kind, as_is)
-            if text in page.batch.column("key").to_pylist():
+            if text in keys_as_written(found):
                 return coding
         raise ListingError(
             f"the listing does not say whether its keys are encoded, such as '{printable(text, 200)}'"

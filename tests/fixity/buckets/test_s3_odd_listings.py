@@ -82,6 +82,7 @@ def keys_of(store: S3Reader) -> list[str]:
 
 @given(key_sets, st.integers(1, 2), st.sampled_from([as_s3_lists, raw_markers]))
 @example(["a%20b", "a!b", "a b", "z"], 1, raw_markers)
+@example([" ", " 0"], 2, raw_markers)
 def test_a_listing_whose_marker_is_raw_loses_no_object(
     stub: StubS3, keys: list[str], versions: int, lister: Lister
 ) -> None:
