@@ -12,6 +12,7 @@ import pytest
 
 from devstack.s3_control_jobs import job_event
 from fixity.engines.s3_batch.job_records import open_jobs, outcome_of, receipt_file, waiting_requests
+from fixity.lake.proof import sealed, unsealed
 from jobs.names import CHECKSUMS_JOB, INGEST_JOB, INVENTORY_JOB
 from sensors import batch_reconciliation
 from tests.batch_platform import ACCOUNT, REPLICA, BatchPlatform, failures, reason
@@ -189,7 +190,7 @@ def test_what_is_missing_but_not_forgotten_by_s3_leaves_the_job_open(
 
 def _make_old(batch: BatchPlatform, bucket: str, job: str) -> None:
     file = Path(batch.lake.location(f"s3_batch/{bucket}/jobs/{job}.json"))
-    file.write_text(json.dumps({**json.loads(file.read_text()), "created_at": "2026-01-01T00:00:00+00:00"}))
+    file.write_text(sealed({**unsealed(file.read_text()), "created_at": "2026-01-01T00:00:00+00:00"}))
 
 
 def test_a_full_account_means_waiting_and_the_request_is_taken_up_when_there_is_room(
