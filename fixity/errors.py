@@ -3,6 +3,7 @@
     FixityError
     ├── WrongUsage                 the configuration or a request cannot be used
     │   ├── CatalogError           fixity.catalog.errors
+    │   ├── DrillRefused           fixity.drills.begin
     │   ├── StacksUnknown          fixity.catalog.stacks
     │   ├── UnreadableError        fixity.catalog.strict_yaml
     │   ├── GivenWrong             fixity.ingest.records.by_hand

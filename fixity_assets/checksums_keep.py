@@ -22,10 +22,11 @@ from fixity.ledger import known_so_far, ready
 from fixity.ledger.damage import Damage, damage_after, damage_after_some, damaged_now
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import TableMissing
+from fixity.ledger.listing import inventory_in_force
 from fixity.ledger.lost import lost_now
 from fixity.ledger.refresh import state_of_files
 from fixity.ledger.snapshot import in_force
-from fixity.ledger.unread import all_unread, unread, unstable
+from fixity.ledger.unread import EMPTIED, all_unread, unread, unstable
 from fixity.ledger.write import Checksums
 from fixity.tables import CHECKSUMS, Provenance
 from fixity_assets.batch_report import keep_job_report
@@ -79,6 +80,9 @@ def keep_table(
                 damaged = _damage(context, kept_in, stores, run_file, workspace)
             look = unread if SELECTION in context.run.tags or batch is not None else all_unread
             not_read = look(run_file) if run_file else {}
+            if look is all_unread and (listing := inventory_in_force(kept_in, context.partition_key)).refused:
+                context.log.warning(listing.refused)
+                not_read[EMPTIED] = listing.rows
             twice = unstable(run_file) if run_file else CHECKSUMS.empty_table()
             ledger = state_of_files(kept_in, context.partition_key, workspace)
             lost = _lost(context, kept_in, stores)

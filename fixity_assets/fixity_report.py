@@ -25,12 +25,19 @@ from fixity_assets.describe import GROUP, RETRIES, check_results, check_specs, f
 from fixity_assets.incidents import log_open_incidents, record_checks
 from fixity_assets.partitions import Partitions
 from fixity_assets.report_page import problems_table, report_schema, summary_chart
-from jobs.names import LOOKED_AGAIN, REPLICA_RUN, REPORT_ASSET, SOURCE_RUN, SUSPECTS, TURNED_OUT_RIGHT
+from jobs.names import (
+    FIRST_SUSPECTS,
+    LOOKED_AGAIN,
+    REPLICA_RUN,
+    REPORT_ASSET,
+    SOURCE_RUN,
+    SUSPECTS,
+    TURNED_OUT_RIGHT,
+)
 from resources import CatalogResource, LakeResource, StoresResource
 
 LEFT_OUT = "left_out"
 """Metadata that names the files of the ledgers that could not be read."""
-_FIRST_SUSPECTS = 10
 
 
 def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefinition:
@@ -116,7 +123,7 @@ def _looked_again(report: PairReport, look: SecondLook) -> dict[str, Any]:
         TURNED_OUT_RIGHT: look.turned_out_right(report.outcome.counts),
         "not_looked_at_twice": pc.sum(pc.invert(report.findings["looked"])).as_py() or 0,
         **({"one_finding": look.one_finding} if look.one_finding else {}),
-        SUSPECTS: problems_table(report.suspects.slice(0, _FIRST_SUSPECTS).to_pylist()),
+        SUSPECTS: problems_table(report.suspects.slice(0, FIRST_SUSPECTS).to_pylist()),
     }
 
 

@@ -27,8 +27,8 @@ _NO_COMPUTE_LOGS = {
 }
 _OVER = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED)
 _PARTS_ARE_KEPT = (
-    "what was read of {partition} is kept in parts; to read the rest, type the command again, or re-execute "
-    "the run {run_id} from failure in the UI (fixity dev)"
+    "what was read of {partition} is kept in parts of 2,000 objects or 4 GiB; to read the rest, type the "
+    "command again, or re-execute the run {run_id} from failure in the UI (fixity dev)"
 )
 _FINISHED = "what was finished is kept; to go on, type the command again"
 _KEPT = {

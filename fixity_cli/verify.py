@@ -161,12 +161,13 @@ def _say_suspects(said: Mapping[str, Any]) -> None:
 
     Arguments: `said`, the report's metadata.
     """
-    from jobs.names import LOOKED_AGAIN, SUSPECTS, TURNED_OUT_RIGHT
+    from jobs.names import FIRST_SUSPECTS, LOOKED_AGAIN, SUSPECTS, TURNED_OUT_RIGHT
 
     if said.get(LOOKED_AGAIN):
         found = f"{said[LOOKED_AGAIN]}, of which {said[TURNED_OUT_RIGHT]} turned out right"
         output.say(f"        {'Looked at again:':<20}{found}")
-    for record in said[SUSPECTS].records if SUSPECTS in said else ():
+    records = said[SUSPECTS].records if SUSPECTS in said else ()
+    for record in records:
         row = record.data
         version = f" ({row['version_id']})" if row["version_id"] else ""
         agreed = f"last agreed {row['last_agreed_at']}" if row["last_agreed_at"] else ""
@@ -175,3 +176,5 @@ def _say_suspects(said: Mapping[str, Any]) -> None:
             printable(f"{row['status']}: {row['key']}{version}{said_of_it and ': '}{said_of_it}", 2000)
         )
         output.add("rows", **row)
+    if len(records) == FIRST_SUSPECTS:
+        output.say(f"… these are the first {FIRST_SUSPECTS}: the CSV has all")

@@ -58,8 +58,7 @@ def view(database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path], 
 
     Columns that a file lacks are NULL; columns that are not in `schema` are left out.
     """
-    empty = schema.append(pa.field("filename", pa.string())).empty_table()
-    database.register(f"{name}_empty", empty)
+    own_table(database, f"{name}_empty", schema.append(pa.field("filename", pa.string())).empty_table())
     if not files:
         database.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM {name}_empty")
         return
@@ -70,3 +69,10 @@ def view(database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path], 
         f"FROM read_parquet([{paths}], union_by_name = true, filename = true) "
         f"UNION ALL BY NAME FROM {name}_empty)"
     )
+
+
+def own_table(database: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    """Make a temporary table of DuckDB from one of Arrow, to which it cannot push down all its filters."""
+    database.register("of_arrow", rows)
+    database.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM of_arrow")
+    database.unregister("of_arrow")

@@ -15,6 +15,9 @@ from fixity.buckets.base import CHANGED, DELETED
 from fixity.ledger.judge import UNSTABLE_READ
 from fixity.tables import FAILED, SKIPPED
 
+EMPTIED = "EmptiedSinceListed"
+"""The reason of objects that are no longer listed, where no object is, and nobody confirmed that."""
+
 UNSTABLE_COLUMNS = ("key", "version_id", "status", "error_message")
 """What is shown of objects whose two reads gave different bytes."""
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 from fixity.buckets import ListedObject
 from fixity.buckets.local_writer import LocalWriter
 from fixity.catalog import Pair
+from fixity.incidents.events import CLOSED, DISMISSED
 from fixity.incidents.state import Incident, IncidentObject
 from fixity.repair.sides import Known, RepairRun, Side
 
@@ -80,6 +81,13 @@ def make_plan(order: Order, run: RepairRun, incidents: Iterable[Incident]) -> li
     """
     pair = order.pair
     both = (pair.source, pair.replica)
+    incidents = list(incidents)
+    bad = {
+        (each.bucket, each.key, each.version_id): incident.id
+        for incident in incidents
+        for each in incident.objects
+        if each.state != CLOSED and (each.state == DISMISSED or not each.is_right)
+    }
     wanted = {
         (each.key, each.version_id, each.bucket): each
         for incident in incidents
@@ -92,8 +100,23 @@ def make_plan(order: Order, run: RepairRun, incidents: Iterable[Incident]) -> li
     for damaged in both:
         plans = [each for each in directed if each.damaged == damaged and not each.refused]
         if plans:
-            planned += _looked_up(order, run, plans)
+            planned += (_unless_bad_too(each, bad) for each in _looked_up(order, run, plans))
     return sorted(planned, key=lambda each: (each.key.encode(), each.object.version_id or "", each.damaged))
+
+
+def _unless_bad_too(plan: Planned, bad: Mapping[tuple[str | None, str, str | None], str]) -> Planned:
+    """The plan, refused if the copy to take was found to be bad itself. Arguments: `bad`, its incident."""
+    versions = {None, plan.source.version_id} if plan.source else set()
+    incident = next(
+        (bad[plan.good, plan.key, each] for each in versions if (plan.good, plan.key, each) in bad), None
+    )
+    if incident is None or plan.refused:
+        return plan
+    return replace(
+        plan,
+        refused=f"the copy of {plan.good} was found to be bad too (incident {incident}), so no good copy is "
+        "known: take an older version or a backup",
+    )
 
 
 def _directed(order: Order, found: IncidentObject) -> Planned:

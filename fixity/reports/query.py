@@ -16,7 +16,7 @@ from fixity.clock import utc_now
 from fixity.errors import WrongUsage
 from fixity.lake import Lake, LocalLake
 from fixity.lake.csv_files import read_rows, reading_with_duckdb
-from fixity.lake.database import open_database, quoted, view
+from fixity.lake.database import open_database, own_table, quoted, view
 from fixity.lake.paths import INCIDENTS, report_file
 from fixity.ledger import SNAPSHOT, LeftOut, ready, usable_files
 from fixity.ledger.current import current_checksums
@@ -126,7 +126,7 @@ class Explorer:
         places = pa.table(
             {"filename": [str(path) for _, path in files], "bucket": [each for each, _ in files]}
         )
-        self._database.register(f"{name}_places", places.cast(_PLACES))
+        own_table(self._database, f"{name}_places", places.cast(_PLACES))
         self._database.execute(
             f"CREATE TEMP VIEW {name} AS SELECT bucket, {name}_files.* EXCLUDE (filename) "
             f"FROM {name}_files JOIN {name}_places USING (filename)"
@@ -159,10 +159,7 @@ class Explorer:
         )
 
     def _due(self) -> None:
-        self._database.register(
-            "due_empty", SNAPSHOT.insert(0, pa.field("bucket", pa.string())).empty_table()
-        )
-        self._database.execute("CREATE TEMP TABLE due AS FROM due_empty")
+        own_table(self._database, "due", SNAPSHOT.insert(0, pa.field("bucket", pa.string())).empty_table())
         columns = ", ".join(SNAPSHOT.names)
         for bucket in self._catalog.buckets.values():
             if bucket.fixity_every is None:

@@ -77,6 +77,15 @@ def test_a_comparison_of_nothing_is_status_1_with_its_reason(pair: Path) -> None
     )
 
 
+def test_a_bucket_that_is_empty_now_is_not_verified_until_a_person_confirms_it(pair: Path) -> None:
+    assert fixity(pair, "checksums", "b").returncode == 0
+    (pair / "b").rename(pair / "elsewhere")
+    (pair / "b").mkdir()
+    emptied = fixity(pair, "checksums", "b")
+    assert emptied.returncode == 1
+    assert "red: all_read of checksums[b]: EmptiedSinceListed: 2\n" in emptied.stderr
+
+
 def test_coverage_of_no_bucket_is_wrong_usage(pair: Path) -> None:
     catalog = pair / "fixity.yaml"
     catalog.write_text(catalog.read_text().replace(", fixity_every: 90d", ""))

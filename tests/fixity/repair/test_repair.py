@@ -208,6 +208,16 @@ def test_without_a_diagnosis_a_person_says_which_copy_is_good_and_why(places: Ma
     assert "the depositor sent it again" in [event.reason for event in incident.events]
 
 
+def test_a_copy_that_is_known_to_be_bad_is_not_planned_to_be_the_good_one(places: MakePlaces) -> None:
+    pair = places("directory", "directory")
+    pair.both("k")
+    pair.corrupt("a", "k")
+    pair.corrupt("b", "k")
+    pair.check()
+    (replica,) = (each for each in pair.plan() if each.damaged == "b")
+    assert (replica.refused or "").startswith("the copy of a was found to be bad too (incident ")
+
+
 def test_a_copy_of_other_bytes_than_the_incident_expects_is_not_made(places: MakePlaces) -> None:
     pair = places("directory", "directory")
     pair.put("a", "k", b"a newer version")

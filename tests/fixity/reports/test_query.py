@@ -34,6 +34,10 @@ def test_the_history_of_a_key_shows_what_each_check_was_held_against(tmp_path: P
         assert history is not None
         differs = ("differs", sha256(b"a"), "first_seen")
         assert history.fetchall() == [("registered", None, None), differs]
+        counted = explorer.ask(
+            "SELECT run_id, count(*), min(checked_at) FROM checks WHERE bucket = 'b' GROUP BY 1 ORDER BY 3"
+        )
+        assert counted is not None and sorted(count for _, count, _ in counted.fetchall()) == [2, 2]
         now = explorer.ask(f"SELECT {columns} FROM checksums WHERE key = 'a'")
         assert now is not None and now.fetchall() == [differs]
         due = explorer.ask(f"SELECT {columns} FROM due WHERE key = 'a'")
