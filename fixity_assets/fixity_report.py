@@ -121,7 +121,7 @@ def _looked_again(report: PairReport, look: SecondLook) -> dict[str, Any]:
     return {
         LOOKED_AGAIN: look.looked_again,
         TURNED_OUT_RIGHT: look.turned_out_right(report.outcome.counts),
-        "not_looked_at_twice": pc.sum(pc.invert(report.findings["looked"])).as_py() or 0,
+        "not_looked_at_twice": report.outcome.suspect_rows - (pc.sum(report.findings["looked"]).as_py() or 0),
         **({"one_finding": look.one_finding} if look.one_finding else {}),
         SUSPECTS: problems_table(report.suspects.slice(0, FIRST_SUSPECTS).to_pylist()),
     }

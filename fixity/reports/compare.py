@@ -29,6 +29,7 @@ from fixity.in_order import in_order
 from fixity.lake.csv_files import write_with_duckdb
 from fixity.lake.database import open_database, processors, view
 from fixity.lake.ranges import KeyRange, key_ranges
+from fixity.ledger.judge import NOT_TWICE
 from fixity.reports.columns import COLUMNS, SUSPECT, SUSPECTS
 from fixity.reports.counts import Counts
 from fixity.tables import CHECKSUMS
@@ -38,6 +39,9 @@ RANGE_BYTES = 64 * 1024 * 1024
 mean more work at the edges; larger ones sort more slowly and take more memory."""
 PROBLEMS = 100
 """How many rows that are not ok an outcome has."""
+SUSPECTS_KEPT = 100_000
+"""How many suspect rows an outcome has, the first in key order. All may be in memory at once, which must not
+grow with a bucket of which everything differs."""
 _MEMORY_OF_A_RANGE = 3
 """DuckDB needs this many times the bytes of a range to join and sort it."""
 
@@ -62,13 +66,14 @@ class Side:
 @dataclass(frozen=True)
 class Outcome:
     """The result of a comparison. problems: the first rows that are not ok, in key order, with the columns of
-    the CSV. rows: rows of the CSV, without its header. suspects: a table of SUSPECTS beside the CSV, None if
-    there are none."""
+    the CSV. rows: rows of the CSV, without its header. suspect_rows: how many of them say that something is
+    wrong. suspects: a table of SUSPECTS beside the CSV with the first SUSPECTS_KEPT of those, None if none."""
 
     counts: Counts
     problems: list[dict[str, Any]]
     csv: Path
     rows: int
+    suspect_rows: int = 0
     suspects: Path | None = None
 
 
@@ -80,6 +85,7 @@ class _RangeReport:
     counts: Counts
     replica_rows: int
     problems: list[dict[str, Any]]
+    suspect_rows: int
     suspects: pa.Table | None
 
 
@@ -112,6 +118,7 @@ def compare(
         "believable": max(_utc(source.listed_at), _utc(replica.listed_at)) + CLOCKS_DIFFER,
         "problems": PROBLEMS,
         "suspect": list(SUSPECT),
+        "not_twice": NOT_TWICE,
         "findings": findings and str(findings),
     }
     with (
@@ -125,15 +132,17 @@ def compare(
         expected = [_rows_that_take_part(database, side, match) for side in (source, replica)]
         threads = _that_fit(database, processors(), range_bytes)
         comparer = _Comparer(database, source.bucket, parameters, Path(parts_dir))
-        counts, replica_rows, found = Counts(), 0, list[dict[str, Any]]()
+        counts, replica_rows, suspect_rows, found = Counts(), 0, 0, list[dict[str, Any]]()
         suspects = _Suspects(Path(parts_dir))
         with closing(in_order(comparer.run, enumerate(ranges), threads)) as parts:
             for part in parts:
                 _append(part.csv, out)
                 counts, replica_rows = counts + part.counts, replica_rows + part.replica_rows
+                suspect_rows += part.suspect_rows
                 found += part.problems[: PROBLEMS - len(found)]
                 suspects.add(part.suspects)
                 comparer.wants_problems = len(found) < PROBLEMS
+                comparer.wants_suspects = suspects.room > 0
         for side, seen, rows in zip(
             (source, replica), (counts.total_objects, replica_rows), expected, strict=True
         ):
@@ -143,7 +152,7 @@ def compare(
                     "it is not sorted by key, or has an object more than once"
                 )
         kept = suspects.keep(csv.with_suffix(".suspects.parquet"))
-    return Outcome(counts, found, csv, counts.rows, kept)
+    return Outcome(counts, found, csv, counts.rows, suspect_rows, kept)
 
 
 @dataclass
@@ -155,6 +164,7 @@ class _Comparer:
     parameters: dict[str, Any]
     parts_dir: Path
     wants_problems: bool = True
+    wants_suspects: bool = True
 
     def run(self, numbered: tuple[int, KeyRange]) -> _RangeReport:
         """Compare one range, and write its part of the CSV."""
@@ -176,28 +186,31 @@ class _Comparer:
             if parameters["findings"]:
                 _execute(cursor, cursor.extract_statements(_SUSPECTS_SQL)[0], parameters)
             write_with_duckdb(cursor, "report", part, header=number == 0)
-            *figures, replica_rows = _execute(cursor, count, parameters).fetchall()[0]
+            *figures, replica_rows, suspect_rows = _execute(cursor, count, parameters).fetchall()[0]
             rows = _execute(cursor, list_problems, parameters).fetchall() if self.wants_problems else []
-            counts, suspects = Counts(*figures), None
-            if counts.may_be_suspect:
+            suspects = None
+            if suspect_rows and self.wants_suspects:
                 for side in ("source", "replica"):
                     view(cursor, f"{side}_checks", [Path(parameters[side])], CHECKSUMS)
                 list_suspects = cursor.extract_statements(_SUSPECTS_SQL)[1]
                 suspects = _execute(cursor, list_suspects, parameters).to_arrow_table()
         problems = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-        return _RangeReport(part, counts, replica_rows, problems, suspects)
+        return _RangeReport(part, Counts(*figures), replica_rows, problems, suspect_rows, suspects)
 
 
 class _Suspects:
-    """The table of suspect rows, which is begun by the first of them, in a temporary folder."""
+    """The table of the first suspect rows, in a temporary folder. room: how many more it takes."""
 
     def __init__(self, folder: Path) -> None:
+        self.room = SUSPECTS_KEPT
         self._file = folder / "suspects.parquet"
         self._writer: pq.ParquetWriter | None = None
 
     def add(self, rows: pa.Table | None) -> None:
         """Take the suspect rows of the next range."""
-        if rows is not None and rows.num_rows:
+        if rows is not None and self.room:
+            rows = rows.slice(0, self.room)
+            self.room -= rows.num_rows
             self._writer = self._writer or pq.ParquetWriter(self._file, SUSPECTS, compression="zstd")
             self._writer.write_table(rows.select(SUSPECTS.names).cast(SUSPECTS))
 

@@ -242,7 +242,8 @@ SELECT
     count(*) FILTER (status = 'not_checked') AS not_checked,
     count(*) FILTER (status = 'pending') AS pending,
     count(*) AS rows,
-    count(size_replication) AS replica_rows
+    count(size_replication) AS replica_rows,
+    count(*) FILTER (list_contains($suspect, status)) AS suspect_rows
 FROM compared;
 
 

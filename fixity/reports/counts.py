@@ -38,12 +38,6 @@ class Counts:
         """The figures from the JSON that `summary.stats` made; it does not have the number of rows."""
         return cls(**{name: int(stats[name]) for name in cls.__dataclass_fields__ if name != "rows"})
 
-    @property
-    def may_be_suspect(self) -> bool:
-        """Whether there may be suspect rows. A failed object's row may be pending."""
-        wrong = self.mismatches + self.missing_replica + self.missing_source
-        return bool(wrong + self.failed_source + self.failed_replication)
-
     def by_status(self) -> dict[str, int]:
         """The figures by status word, in the order of `STATUSES`."""
         return {

@@ -65,7 +65,7 @@ class PairReport:
     """A report that was kept: its outcome, the two tables and their ages, and its files' names in the lake.
     left_out: files of a side's ledger that could not be read, with the reason, for people. damaged: the
     objects of each bucket that are known to be damaged. unread: how many could not be read, by reason.
-    suspects: the rows that say that something is wrong (SUSPECTS), and findings: what is known of each
+    suspects: the first rows that say that something is wrong (SUSPECTS), and findings: what is known of each
     (FINDINGS), in the same order; empty where nobody examined them.
     """
 

@@ -3,17 +3,27 @@
 -- compare.sql, the views `source_checks` and `replica_checks` of both sides' tables; $suspect, the suspect statuses.
 
 
--- What was found out about a row, unless it is no suspect any more.
+-- What was found out about a suspect row. Those without a finding are beyond the rows that were examined.
 UPDATE compared SET
-    detail = nullif(concat_ws('; ', compared.detail, found.note), ''),
-    diagnosis = found.diagnosis,
-    diagnosis_rests_on = found.diagnosis_rests_on,
-    last_agreed_at = found.last_agreed_at
-FROM read_parquet($findings) AS found
-WHERE found.key = compared.key
-  AND found.version_id IS NOT DISTINCT FROM compared.version_id
-  AND found.key >= $lower AND ($upper IS NULL OR found.key < $upper)
-  AND list_contains($suspect, compared.status);
+    detail = nullif(concat_ws('; ', compared.detail, known.note), ''),
+    diagnosis = known.diagnosis,
+    diagnosis_rests_on = known.diagnosis_rests_on,
+    last_agreed_at = known.last_agreed_at
+FROM (
+    SELECT
+        suspect.rowid AS id,
+        CASE WHEN found.key IS NULL THEN $not_twice ELSE found.note END AS note,
+        found.diagnosis,
+        found.diagnosis_rests_on,
+        found.last_agreed_at
+    FROM compared AS suspect
+    LEFT JOIN (
+        FROM read_parquet($findings) WHERE key >= $lower AND ($upper IS NULL OR key < $upper)
+    ) AS found
+        ON found.key = suspect.key AND found.version_id IS NOT DISTINCT FROM suspect.version_id
+    WHERE list_contains($suspect, suspect.status)
+) AS known
+WHERE compared.rowid = known.id;
 
 
 -- The suspect rows, with the columns of SUSPECTS.

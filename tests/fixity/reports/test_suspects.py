@@ -1,5 +1,6 @@
 """The suspect rows of a report: collected with what both sides know, and joined with what was found out."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -98,7 +99,20 @@ def test_what_was_found_out_stands_in_the_row(tmp_path: Path) -> None:
         "the source's baseline",
         "2026-02-01T08:00:00.000005Z",
     ]
-    assert {unknown[name] for name in ("detail", "diagnosis", "diagnosis_rests_on", "last_agreed_at")} == {""}
+    assert unknown["detail"] == "suspect, not looked at twice"
+    assert {unknown[name] for name in ("diagnosis", "diagnosis_rests_on", "last_agreed_at")} == {""}
+
+
+def test_of_many_suspects_the_first_are_collected_and_the_others_are_counted_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["fixity.reports.compare"], "SUSPECTS_KEPT", 2)
+    keys = "abcde"
+    outcome = report(
+        tmp_path, [row(key, "1") for key in keys], [row(key, "2") for key in keys], range_bytes=1
+    )
+    assert ([each["key"] for each in suspects(outcome)], outcome.suspect_rows) == (["a", "b"], 5)
+    assert [each["detail"] for each in again(tmp_path)] == ["", *["suspect, not looked at twice"] * 4]
 
 
 def test_findings_of_before_say_nothing_of_a_row_that_is_right_now_or_of_another_version(
