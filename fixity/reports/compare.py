@@ -67,7 +67,7 @@ class Side:
 class Outcome:
     """The result of a comparison. problems: the first rows that are not ok, in key order, with the columns of
     the CSV. rows: rows of the CSV, without its header. suspect_rows: how many of them say that something is
-    wrong. suspects: a table of SUSPECTS beside the CSV with the first SUSPECTS_KEPT of those, None if none."""
+    wrong. suspects: a table of SUSPECTS beside the CSV with the first SUSPECTS_KEPT of those, or None."""
 
     counts: Counts
     problems: list[dict[str, Any]]
