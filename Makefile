@@ -5,7 +5,7 @@ READY := .venv/.ready
 DIR ?=
 PORT ?= 3000
 
-.PHONY: help setup demo demo-batch test lint dev bench bench-large lock clean
+.PHONY: help setup demo demo-batch docs test lint dev bench bench-large lock clean
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -37,6 +37,9 @@ lint: $(READY) ## run ruff, the type checker and the import contracts
 dev: $(READY) ## start the Dagster UI on http://127.0.0.1:PORT (3000), with the catalog in FIXITY_CATALOG, else fixity.yaml
 	.venv/bin/fixity dev --port $(PORT)
 
+docs: $(READY) ## build the documentation as a site in .site/; a broken link is an error
+	.venv/bin/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . .site
+
 bench: $(READY) ## compare our speed with rclone, boto3 and others; writes bench/RESULTS.md
 	.venv/bin/python -m bench
 
@@ -47,4 +50,4 @@ lock: ## make requirements.lock again from pyproject.toml
 	.venv/bin/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --no-emit-index-url --generate-hashes --extra dev pyproject.toml -o requirements.lock
 
 clean: ## remove the virtual environment and the data of demos and benchmarks; never your lake or runs
-	rm -rf .venv .demo .demo-batch .bench
+	rm -rf .venv .demo .demo-batch .bench .site

@@ -60,6 +60,8 @@ def demo(
     with SeaweedFS(HOME / "server") as server:
         os.environ.update(server.environment, DAGSTER_HOME=str(HOME / "dagster"))
         FILE.write_text(CATALOG.format(endpoint=server.endpoint_url))
+        (HOME / "server.env").write_text(server.shell_environment)
+        (HOME / "server.env").write_text(server.shell_environment)
         keys = _fill(server.client(), files)
         print(f"Copied {len(keys)} files from {files} into two buckets. Damage on purpose:")
         for what in _spoil(server, keys):

@@ -191,6 +191,16 @@ class SeaweedFS:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
+    @property
+    def shell_environment(self) -> str:
+        """Lines for a shell, after which fixity, boto3, the AWS command and rclone use the server."""
+        return (
+            f"export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY}\n"
+            f"export AWS_DEFAULT_REGION={REGION} AWS_ENDPOINT_URL={self.endpoint_url}\n"
+            f"export RCLONE_S3_ENDPOINT={self.endpoint_url} RCLONE_S3_PROVIDER=Other\n"
+            "export RCLONE_S3_ENV_AUTH=true RCLONE_CONFIG=\n"
+        )
+
     def client(self, retries: int = 5) -> S3Client:
         """A boto3 S3 client of this server, with `retries` attempts."""
         return s3_client(self.endpoint_url, retries)

@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fixity_cli.output import output
 from fixity_cli.shared import STATUS_HELP, Exit, end
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 verbs = typer.Typer()
 
@@ -86,27 +89,45 @@ def _known() -> dict[str, Any]:
     return known
 
 
-def _checks() -> dict[str, dict[str, str]]:
-    """What each asset check claims, by asset. All assets have them, so any catalog will do."""
-    import dagster as dg
-
-    from fixity.catalog import Catalog
+def all_definitions() -> dg.Definitions:
+    """The definitions of a catalog that has a use for every asset, job, schedule and sensor."""
+    from fixity.catalog import Catalog, Queues
     from fixity_assets.definitions import build_definitions
 
     folder = Path.cwd()
+    by_s3 = {
+        "account_id": "1" * 12,
+        "role_arn": f"arn:aws:iam::{'1' * 12}:role/a",
+        "report_bucket": "reports",
+    }
+    queue = "https://sqs.us-east-1.amazonaws.com/111122223333/"
     catalog = Catalog.model_validate(
         {
             "file": folder / "fixity.yaml",
             "lake": "lake",
-            "buckets": {"a": {"path": "a"}, "b": {"path": "b"}, "c": {"path": "c", "fixity_every": "90d"}},
+            "buckets": {
+                "a": {"path": "a"},
+                "b": {"path": "b"},
+                "c": {"path": "c", "fixity_every": "90d"},
+                "archived": {"archived": "restore"},
+                "by-s3": {"engine": "s3_batch", "s3_batch": by_s3},
+            },
             "drills": ["c"],
             "pairs": {"a": {"replica": "b"}},
             "map_results": {"bucket": "results"},
+            "queues": {name: f"{queue}{name}" for name in Queues.model_fields},
         },
         context={"folder": folder},
     )
+    return build_definitions(catalog)
+
+
+def _checks() -> dict[str, dict[str, str]]:
+    """What each asset check claims, by asset."""
+    import dagster as dg
+
     found: dict[str, dict[str, str]] = {}
-    for asset in build_definitions(catalog).assets or ():
+    for asset in all_definitions().assets or ():
         for check in asset.check_specs if isinstance(asset, dg.AssetsDefinition) else ():
             found.setdefault(check.asset_key.to_user_string(), {})[check.name] = check.description or ""
     return found

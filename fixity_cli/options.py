@@ -40,7 +40,7 @@ def _common(
             is_eager=True,
             expose_value=False,
             callback=_use_json,
-            help="Print one JSON document on stdout instead of text (docs/command.md lists its fields).",
+            help="Print one JSON document on stdout instead of text (`man fixity` lists its fields).",
         ),
     ] = False,
     quiet: Annotated[

@@ -1,7 +1,7 @@
-"""The reference of the command, made from its own definitions: a page for `docs/`, and a man page.
+"""The reference, made from the code: the pages of `docs/reference/`, and a man page of the command.
 
-`python -m fixity_cli.reference` writes both; a test holds them to the code. What a verb does does not belong
-here.
+`python -m fixity_cli.reference` writes all of them; a test holds them to the code. The command's page and the
+man page are made here, the others in `reference_pages`. What a verb does does not belong here.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typer.main import get_command
 
 from fixity_cli.main import app
 from fixity_cli.output import FIELDS
+from fixity_cli.reference_pages import MADE, catalog, platform, tables, words_and_checks
 
 _ABOUT_JSON = (
     "With `--json`, a verb prints one JSON document on stdout, also if it fails; all else goes to stderr. "
@@ -39,7 +40,7 @@ class Verb:
 def markdown() -> str:
     """The page of the reference."""
     first, *verbs = _verbs()
-    lines = ["# The command", "", "<!-- Made by `python -m fixity_cli.reference`. -->", "", first.help, ""]
+    lines = ["# The command", "", MADE, "", first.help, ""]
     lines += [first.epilog, "", "## JSON", "", _ABOUT_JSON, "", "| field | meaning |", "|---|---|"]
     lines += [f"| `{name}` | {meaning} |" for name, meaning in FIELDS.items()]
     for verb in verbs:
@@ -111,7 +112,14 @@ def _escaped(text: str) -> str:
     return f"\\&{plain}" if plain.startswith((".", "'")) else plain
 
 
-FILES = {"command.md": markdown, "fixity.1": man_page}
+FILES = {
+    "reference/command.md": markdown,
+    "reference/catalog.md": catalog,
+    "reference/words.md": words_and_checks,
+    "reference/tables.md": tables,
+    "reference/platform.md": platform,
+    "fixity.1": man_page,
+}
 """The files in `docs/`, and what makes each."""
 
 

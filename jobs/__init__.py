@@ -24,7 +24,7 @@ _ALL = (
     dg.define_asset_job(
         names.REPORT_JOB,
         ["fixity_report"],
-        description="Compares the two buckets of a pair by their newest checksums, without reading objects.",
+        description="Compares the two buckets of a pair by their newest checksums. Reads again what differs.",
     ),
     dg.define_asset_job(
         names.REPAIR_JOB,

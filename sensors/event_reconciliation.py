@@ -3,8 +3,8 @@
 Every 5 minutes it looks for failed runs that the sensors `new_objects` and `restore_completion` started,
 and starts `ingest_selected` again for the same objects: 15 minutes after the first failure, then with
 delays that double, up to 12 hours. After three failures the sensor's ticks fail and list the runs. They
-succeed again once a run over these objects or over the whole bucket does: remove the cause, then re-
-execute the failed run.
+succeed again once a run over these objects or over the whole bucket does: remove the cause, then
+re-execute the failed run.
 """
 
 import time

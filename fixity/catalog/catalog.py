@@ -34,7 +34,7 @@ class Catalog(Part):
     file: Path
     """The file that the catalog was read from."""
     lake: LakeRoot
-    """Where tables and reports are kept: a directory (absolute), or s3://bucket/prefix."""
+    """Where tables and reports are kept: a directory, or `s3://bucket/prefix`."""
     lake_store: str = "aws"
     """The name of the store that holds an s3:// lake."""
     owners: tuple[Owner, ...] = ()
@@ -48,15 +48,17 @@ class Catalog(Part):
     queues: Queues = Queues()
     """The queues that sensors read messages from."""
     s3_batch: dict[str, object] = Field(default={})
-    """Settings of S3 batch jobs, for every bucket that S3 checks; a bucket's own settings win."""
+    """Settings of S3 batch jobs, with the keys of a bucket's `s3_batch`, for every bucket that S3 checks; a
+    bucket's own settings win."""
     stacks: tuple[Name, ...] = ()
-    """DuraCloud stacks: each bucket of a stack that has a `-repl` bucket becomes a pair."""
+    """Names of DuraCloud stacks: each bucket of a stack that has a `-repl` bucket becomes a pair that S3
+    checks."""
     map_results: MapResults | None = None
     """Where a Step Functions Distributed Map writes its results."""
     second_look: SecondLook = SecondLook()
     """How much of what differs a run reads a second time, before it is called damaged."""
     drills: tuple[str, ...] = ()
-    """Buckets that are made for drills: objects there are damaged on purpose."""
+    """Buckets that are made for drills, such as `[fire]`: objects there are damaged on purpose."""
 
     def store_of(self, bucket: Bucket) -> Store:
         """The store of a bucket. The bucket must not be a local directory."""

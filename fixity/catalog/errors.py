@@ -114,17 +114,24 @@ def _not_text(given: object, value: str) -> str:
     return f"{value} is not text: write text, or leave the key out"
 
 
-def _meaning(keys: Sequence[str | int]) -> str:
-    """The docstring of a field. Read here, because pydantic would read all of them at every start."""
-    (described,) = ast.parse(inspect.getsource(_model_at(keys))).body
+def meanings(part: type[BaseModel]) -> dict[str, str]:
+    """The keys of a part of the catalog that users write, each with its docstring as one line.
+
+    Read from the source, because pydantic would read all of them at every start.
+    """
+    (described,) = ast.parse(inspect.getsource(part)).body
     assert isinstance(described, ast.ClassDef)
+    found: dict[str, str] = {}
     for stated, below in pairwise(described.body):
         match stated, below:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                if name == keys[-1]:
-                    meaning = " ".join(text.split())
-                    return f"{meaning[0].lower()}{meaning[1:]}"
-    return "it must be given"
+                found[name] = " ".join(text.split())
+    return {name: text for name, text in found.items() if name not in _FILLED_IN}
+
+
+def _meaning(keys: Sequence[str | int]) -> str:
+    meaning = meanings(_model_at(keys)).get(str(keys[-1]), "It must be given")
+    return f"{meaning[0].lower()}{meaning[1:]}"
 
 
 def _model_at(keys: Sequence[str | int]) -> type[BaseModel]:
@@ -136,12 +143,12 @@ def _model_at(keys: Sequence[str | int]) -> type[BaseModel]:
         annotation = field.annotation if field else None
         if get_origin(annotation) is dict:
             path = path[1:]  # the part's own name
-        model = _part_in(annotation) or model
+        model = part_in(annotation) or model
     return model
 
 
-def _part_in(annotation: object) -> type[BaseModel] | None:
+def part_in(annotation: object) -> type[BaseModel] | None:
     """The part that a field holds: alone, in a mapping by name, or optional."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next(filter(None, map(_part_in, get_args(annotation))), None)
+    return next(filter(None, map(part_in, get_args(annotation))), None)

@@ -74,7 +74,7 @@ class LedgerMapping(Part):
     statuses: dict[str, Literal["succeeded", "failed", "skipped"]] = Field(
         default={"succeeded": "succeeded", "failed": "failed", "skipped": "skipped"}, min_length=1
     )
-    """What each status word of the map means: succeeded, failed or skipped."""
+    """What each word of `status` means: succeeded, failed or skipped."""
     checked_at: JsonPathText | None = None
     """The path of the time when reading began, in ISO 8601. The earlier of this and the execution's start
     counts; by default, the start."""

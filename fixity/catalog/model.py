@@ -56,7 +56,7 @@ class Store(Part):
     name: Name
     """The store's key in the catalog."""
     endpoint_url: Endpoint | None = None
-    """The endpoint, `https://host`; by default AWS's own."""
+    """The S3 endpoint, `https://host`, with a port or a path if the store has one; by default AWS's own."""
     region: Text | None = None
     """The region to sign for; by default that of the AWS configuration."""
     profile: Text | None = None
@@ -66,11 +66,13 @@ class Store(Part):
     addressing_style: Literal["auto", "path", "virtual"] = "auto"
     """Whether the bucket's name is in the path or in the host name."""
     monthly_egress: Annotated[ByteSize, Field(gt=0)] | None = None
-    """How much rolling fixity may read from its buckets in any 30 days, in bytes."""
+    """How many bytes may be read from all its buckets in any 30 days; by default no limit."""
     requester_pays: StrictBool = False
-    """Whether requests say that whoever sends them pays for them (Requester Pays)."""
+    """Whether each request says that you pay for it. Without it, a bucket whose requester pays answers
+    AccessDenied."""
     etag_is_md5: StrictBool = True
-    """Whether an ETag of 32 digits is the MD5 of the bytes, as on AWS."""
+    """Whether an ETag of 32 digits is the MD5 of the bytes, as on AWS. On some stores it is another digest,
+    or the MD5s of a multipart upload without `-N`: say `false` there."""
 
 
 class Bucket(Part):
@@ -81,25 +83,31 @@ class Bucket(Part):
     store: str = "aws"
     """The name of its store; without effect for a local directory."""
     bucket: RealName | None = None
-    """The bucket's name on the store; by default its key in the catalog."""
+    """The bucket's real name on the store; by default its key in the catalog."""
     prefix: Prefix = ""
-    """Only keys that begin with this prefix belong to the bucket."""
+    """Only keys that begin with this prefix belong to the bucket. It is removed from the keys."""
     path: LocalPath | None = None
     """The local directory that is the bucket."""
     exclude: tuple[Text, ...] = ()
-    """Patterns of keys to leave out."""
+    """Shell patterns of keys to leave out (`*` also matches `/`). The inventory says how many objects were
+    left out. Give both buckets of a pair the same patterns: what only one side leaves out is reported as
+    missing there."""
     versions: Literal["current", "all"] = "current"
     """Whether only current versions are listed, or all."""
     algorithm: Algorithm = "SHA256"
-    """The algorithm of its checksums."""
+    """The algorithm of its checksums; the same for both buckets of a pair. If you change it, baselines are
+    kept."""
     max_concurrency: Annotated[StrictInt, Field(ge=1, le=1024)] | None = None
-    """How many objects are read at once, at most (1 to 1024)."""
+    """How many objects are read at once, at most (1 to 1024); by default 16."""
     max_bandwidth: Annotated[ByteSize, Field(gt=0)] | None = None
-    """How fast the bucket is read, at most, in bytes a second."""
+    """How fast the bucket is read, at most, in bytes a second, such as `50MiB`; by default no limit."""
     min_bandwidth: ByteSize = MIN_BANDWIDTH
-    """How fast bytes must come over a connection, at least, in bytes a second over a minute; 0: no limit."""
+    """How many bytes a second a connection must give, over a minute of waiting; 0: no limit. A slower one is
+    dropped, and the read continues on a new one; after three in a row the object fails with `TooSlow`. Time
+    that `max_bandwidth` waits does not count."""
     chunk_size: Annotated[ByteSize, Field(ge=1024 * 1024)] = CHUNK_SIZE
-    """The progress of a large object is saved after each such number of bytes."""
+    """The progress of a large object is saved after each such number of bytes. A killed run of `checksums`
+    continues there (not for XXHASH algorithms, nor in rolling fixity)."""
     archived: Literal["skip", "restore"] = "skip"
     """Archived objects: skip them, or restore and then read them."""
     restore: Restore = Restore()
@@ -111,11 +119,11 @@ class Bucket(Part):
     asked only where there are signs of records."""
     write_tags: bool = False
     """Whether ingest writes the checksums that it computed into the objects' tags."""
-    etag_is_md5: StrictBool | None = None
-    """Whether an ETag of 32 digits is the MD5 of the bytes. A loaded catalog never has None: the default is
-    what the store says."""
+    etag_is_md5: StrictBool | None = None  # a loaded catalog never has None
+    """Whether an ETag of 32 digits is the MD5 of the bytes; by default what the store says."""
     engine: Literal["stream", "s3_batch", "step_functions"] = "stream"
-    """Who reads the bytes: the platform itself, S3 in a batch job, or a map of Step Functions."""
+    """Who reads the bytes: the platform itself (`stream`), S3 in a batch job, or your own map of Step
+    Functions."""
     s3_batch: S3Batch | None = None
     """The settings of S3 batch jobs; by default those of the catalog."""
     fixity_every: Term | None = None
@@ -125,11 +133,12 @@ class Bucket(Part):
     batch_items: Annotated[StrictInt, Field(ge=1)] = 2500
     """The largest number of objects in a batch of rolling fixity."""
     batch_bytes: Annotated[ByteSize, Field(gt=0)] | None = None
-    """The largest number of bytes in a batch of rolling fixity, unless it is a single object."""
+    """The largest number of bytes in a batch of rolling fixity; by default no limit. A larger object is a
+    batch of its own."""
     owners: tuple[Owner, ...] = ()
     """Whom to contact: e-mail addresses and `team:name`; by default the catalog's owners."""
     description: str | None = None
-    """What the bucket is, for people."""
+    """What the bucket is for."""
 
     @property
     def real_name(self) -> str:
@@ -209,10 +218,10 @@ class Pair(Part):
     """The name of the source bucket; by default the pair's own name."""
     replica: str
     """The name of the bucket that holds the copy."""
-    match: Literal["key", "version"] | None = None
-    """How objects of both buckets are paired. A loaded catalog never has None: the default is version
-    if both buckets list all versions, else key."""
+    match: Literal["key", "version"] | None = None  # a loaded catalog never has None
+    """What makes two objects the same: their key, or their version, if replication keeps version ids. By
+    default version if both buckets list all versions, else key."""
     replication_lag: Duration = timedelta(minutes=15)
-    """How old an object must be before it is expected in the replica."""
+    """How long a new object may take to reach the replica before it counts as missing."""
     repair: Literal["replica", "both", "never"] = "replica"
     """Where `fixity repair --apply` may write: to the replica, to both buckets, or nowhere."""

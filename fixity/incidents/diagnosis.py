@@ -13,7 +13,6 @@ from datetime import datetime
 from fixity.incidents.claims import (
     Claim,
     absent,
-    by_agreement,
     by_expected,
     by_majority,
     is_older,
@@ -24,13 +23,15 @@ from fixity.incidents.claims import (
 from fixity.incidents.known import SIDES, Evidence, SideName, same_bytes
 
 DIAGNOSES: dict[str, str] = {
-    "replica_damaged": "The replica's copy is the bad one",
-    "source_damaged": "The source's copy is the bad one",
+    "replica_damaged": "The replica's copy is bad. The source is shown to be right, or is missing or "
+    "unreadable",
+    "source_damaged": "The source's copy is bad. The replica is shown to be right, or is missing or "
+    "unreadable",
     "both_damaged": "Both copies are bad",
-    "replica_stale": "The replica has an older version of the object",
-    "changed_meanwhile": "The object was changed or deleted since it was listed",
-    "deleted": "The object was deleted on one side, as a delete marker shows",
-    "cannot_tell": "Nothing shows which copy is right, or the evidence contradicts itself",
+    "replica_stale": "The replica has the bytes of an older version of the source",
+    "changed_meanwhile": "The object was written or deleted since it was listed",
+    "deleted": "The object has a delete marker on the side where it is missing",
+    "cannot_tell": "Nothing shows that either copy is right, or the evidence contradicts itself",
 }
 """The words for a diagnosis and their meanings. A row that differs always has one. A row that is missing or
 could not be read has none where its status says all that is known."""
@@ -73,7 +74,7 @@ class _Found:
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
-        claims = [*by_expected(evidence), *by_majority(evidence), *by_agreement(evidence)]
+        claims = [*by_expected(evidence), *by_majority(evidence)]
         self.kept = [each for each in claims if each.kept]
         firm = [each for each in claims if not each.kept]
         self.right = {name: [each for each in firm if each.of == name and each.right] for name in SIDES}
@@ -113,8 +114,7 @@ def _of_two_copies(found: _Found) -> Diagnosis:
     """
     evidence, right, wrong = found.evidence, found.right, found.wrong
     hint = may_be_older(evidence)
-    changed = [each for each in wrong["replica"] if each.own or each.replaced]
-    changed = changed or ([] if hint else wrong["replica"])
+    changed = [each for each in wrong["replica"] if each.own] or ([] if hint else wrong["replica"])
     if wrong["source"] and changed:
         return _diagnosis(evidence, "both_damaged", _texts(wrong["source"], changed))
     if right["replica"]:

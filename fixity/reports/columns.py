@@ -34,13 +34,14 @@ COLUMNS: dict[str, tuple[str, str]] = {
 STATUSES: dict[str, str] = {
     "ok": "Both sides were read, and their checksums are the same",
     "mismatch": "Both sides were read, and their checksums differ",
-    "missing_replica": "In the source, not in the replica",
-    "missing_source": "In the replica, not in the source",
-    "failed_source": "The source could not be read",
-    "failed_replication": "The replica could not be read",
-    "incomparable": "The checksums cannot be compared",
-    "not_checked": "Skipped on a side",
-    "pending": "Too new to be expected on the other side (`replication_lag`)",
+    "missing_replica": "In the source, not in the replica, and older than the replication lag",
+    "missing_source": "In the replica, not in the source, and older than the replication lag",
+    "failed_source": "The source could not be read; `detail` has the reason",
+    "failed_replication": "The replica could not be read; `detail` has the reason",
+    "incomparable": "The checksums cannot be compared: other algorithms, or composite ones",
+    "not_checked": "Skipped on a side: overwritten or deleted since it was listed, archived, or listed since "
+    "the last check",
+    "pending": "Newer than the replication lag, or written while the buckets were listed",
 }
 """Status word: its meaning."""
 

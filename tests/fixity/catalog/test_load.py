@@ -157,8 +157,8 @@ def test_a_top_level_that_is_no_mapping_is_refused(problems: Problems, text: str
 def test_an_empty_file_is_told_so_and_what_it_needs(problems: Problems, text: str) -> None:
     assert problems(text) == [
         "fixity.yaml: is empty",
-        "fixity.yaml: lake: is missing: where tables and reports are kept: a directory (absolute), "
-        "or s3://bucket/prefix.",
+        "fixity.yaml: lake: is missing: where tables and reports are kept: a directory, or "
+        "`s3://bucket/prefix`.",
         "fixity.yaml: buckets: is missing: buckets by name; at least one.",
     ]
 
