@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from fixity.catalog import Pair
 from fixity.humanize import reasons_text
+from fixity.incidents.closing import note_same
 from fixity.incidents.opening import record_findings
 from fixity.incidents.second_look import SecondLook
 from fixity.incidents.state import incidents_now
@@ -74,6 +75,7 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
                 context.log.warning(f"{pair.name}: left out: {text}")
             if not look.one_finding:
                 record_findings(kept_in, pair, report.suspects, report.findings, run_id)
+            note_same(kept_in, pair.name, report.csv, run_id)
             for bucket, damaged in report.damaged.items():
                 record_checks(run_id, kept_in, catalog.catalog, bucket, damaged, None)
             incidents = incidents_now(kept_in)

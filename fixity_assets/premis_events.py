@@ -31,7 +31,8 @@ def premis_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg
         with failures_in_plain_words():
             bucket = catalog.bucket(context.partition_key)
             kept_in = lake.open()
-            exported = export_events(kept_in, bucket, context.run.run_id, context.log.warning)
+            pairs = catalog.catalog.pairs_of(bucket.name)
+            exported = export_events(kept_in, bucket, context.run.run_id, pairs, context.log.warning)
         files = {"xml": exported.xml, "parquet_table": exported.parquet}
         return dg.MaterializeResult(
             metadata={

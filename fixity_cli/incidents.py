@@ -78,6 +78,7 @@ def show(incident_id: IdArgument, catalog: CatalogOption = None) -> None:
     """Show an incident: its objects, and what happened when. Status 1 if it is not over."""
     from fixity.incidents.closing import find_incident
     from fixity.incidents.state import incidents_now
+    from fixity.incidents.summary import right_text
     from fixity.lake import open_lake
 
     loaded = load(catalog)
@@ -96,7 +97,8 @@ def show(incident_id: IdArgument, catalog: CatalogOption = None) -> None:
     for each in incident.objects[:_SHOWN]:
         version = f" ({each.version_id})" if each.version_id else ""
         place = each.bucket or f"the pair {each.pair}"
-        facts = [each.state, each.diagnosis, each.rests_on, each.detail]
+        right = f"since then {right_text(each)}" if each.right_since else None
+        facts = [each.state, right, each.diagnosis, each.rests_on, each.detail]
         line = f"{each.key}{version} of {place}: {'; '.join(filter(None, facts))}"
         output.row(
             printable(line, 2000),
@@ -106,6 +108,7 @@ def show(incident_id: IdArgument, catalog: CatalogOption = None) -> None:
             pair=each.pair,
             state=each.state,
             diagnosis=each.diagnosis,
+            right_since=each.right_since,
         )
     if len(incident.objects) > _SHOWN:
         output.note(

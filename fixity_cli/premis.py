@@ -39,5 +39,6 @@ def premis(
     if first and first.tzinfo is None:
         first = first.replace(tzinfo=UTC)
     out = sys.stdout.buffer
-    print_events(open_lake(loaded), wanted, out, Choice(key, first), output.warn)
+    choice = Choice(key, first, tuple(loaded.pairs_of(bucket)))
+    print_events(open_lake(loaded), wanted, out, choice, output.warn)
     out.flush()

@@ -8,6 +8,8 @@ Only what is independent of the two copies' bytes counts:
                   have not changed since, which makes neither side right
     a baseline    that was first seen says that bytes have changed or not, never that they were right
     a majority    of three or more copies says which bytes are right
+    an agreement  of both sides, after which something else was written to the replica only, says that the
+                  replica is no copy of the source any more
 
 The time at which a copy was written proves nothing: a store may write an object again by itself. Which
 diagnosis follows is in `diagnosis`.
@@ -21,9 +23,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from fixity.humanize import printable
-from fixity.incidents.known import SIDES, Copy, Evidence, Expected, OtherCopy, SideName
+from fixity.incidents.known import SIDES, Copy, Evidence, Expected, OtherCopy, SideName, same_bytes
 from fixity.ledger.judge import MANIFEST, strength
-from fixity.tables import FIRST_SEEN
+from fixity.tables import FIRST_SEEN, OTHER_COPY
 
 _OTHER: dict[SideName, SideName] = {"source": "replica", "replica": "source"}
 _OF_CONTENT = ("api", MANIFEST)
@@ -34,6 +36,8 @@ _NAMES = {
     "object-metadata": "metadata",
     "s3-checksum": "stored checksum",
     "object-etag": "ETag",
+    FIRST_SEEN: "own baseline",
+    OTHER_COPY: "pair's other copy",
 }
 
 
@@ -42,6 +46,7 @@ class Claim(NamedTuple):
 
     own: it is that side's own baseline or record. written: it is what a store or an uploader recorded when
     it wrote the object. kept: it says only that the bytes are still those that were written to the replica.
+    replaced: it says that something else was written there since both sides were the same.
     """
 
     of: SideName
@@ -50,6 +55,7 @@ class Claim(NamedTuple):
     own: bool = True
     written: bool = False
     kept: bool = False
+    replaced: bool = False
 
 
 def by_expected(evidence: Evidence) -> Iterator[Claim]:
@@ -102,6 +108,19 @@ def by_majority(evidence: Evidence) -> Iterator[Claim]:
             yield Claim(name, copy.digests[algorithm] == most, text, own=False)
 
 
+def by_agreement(evidence: Evidence) -> Iterator[Claim]:
+    """What follows from both sides' having been the same, if only the replica was written since then."""
+    source, replica = evidence.source.digests, evidence.replica.digests
+    if (
+        "replica" in evidence.replaced
+        and same_bytes(source, evidence.agreed)
+        and same_bytes(replica, evidence.agreed) is False
+    ):
+        yield Claim("replica", False, _replaced(evidence, "replica"), own=False, replaced=True)
+        text = f"the source's bytes are still those that both had on {_day(evidence.last_agreed_at)}"
+        yield Claim("source", True, text, own=False)
+
+
 def _most(copies: Iterable[Copy | OtherCopy], algorithm: str) -> str | None:
     """The checksum that more than half of at least three copies have."""
     counts = Counter(each.digests[algorithm] for each in copies)
@@ -110,9 +129,12 @@ def _most(copies: Iterable[Copy | OtherCopy], algorithm: str) -> str | None:
 
 
 def unchanged(evidence: Evidence) -> Iterator[str]:
-    """Which side's bytes have not changed since they were first checked."""
+    """Which side's bytes have not changed since they were first checked, and which side was replaced."""
     for name in SIDES:
         copy = evidence.side(name)
+        if name in evidence.replaced or copy.before:
+            yield _replaced(evidence, name)
+            continue
         held = [
             each.since
             for each in copy.expected
@@ -165,10 +187,26 @@ def absent(evidence: Evidence) -> Iterator[str]:
             yield f"no check of it in the {name} is known"
 
 
+def _replaced(evidence: Evidence, name: SideName) -> str:
+    """When a side was replaced, as far as that is known: its store's time of writing may be any time."""
+    copy = evidence.side(name)
+    if name in evidence.replaced:
+        since = f"since both sides were the same on {_day(evidence.last_agreed_at)}"
+    else:
+        since = f"since its check of {_day(copy.before)}"
+    written = f": what is there now was written on {_day(copy.written_at)}" if copy.written_at else ""
+    return f"the {name} was replaced {since}{written}"
+
+
+def record_name(source: str) -> str:
+    """What expected checksums come from, for people."""
+    return _NAMES.get(source, source)
+
+
 def _named(expected: Expected) -> str:
     if expected.source == FIRST_SEEN:
         return f"own baseline of {_day(expected.since)} (first seen)"
-    return f"{_NAMES.get(expected.source, expected.source)} ({expected.algorithm})"
+    return f"{record_name(expected.source)} ({expected.algorithm})"
 
 
 def _differs(name: SideName, expected: Expected) -> str:

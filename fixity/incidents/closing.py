@@ -12,15 +12,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.clock import utc_now
 from fixity.errors import WrongUsage
+from fixity.incidents.claims import record_name
 from fixity.incidents.events import CLOSED, VERIFIED, Event, append
-from fixity.incidents.state import Incident, IncidentObject, incidents_now
+from fixity.incidents.incident_object import Identity, IncidentObject, identity
+from fixity.incidents.state import Incident, incidents_now
 from fixity.lake import Lake
-from fixity.tables import MATCHED
+from fixity.lake.csv_files import reading_with_duckdb
+from fixity.lake.database import open_database
+from fixity.ledger.judge import MANIFEST
+from fixity.reports.columns import COLUMNS
+from fixity.tables import MATCHED, OTHER_COPY
 
 _COLUMNS = [
     "key",
@@ -32,8 +39,12 @@ _COLUMNS = [
     "verdict",
     "expected_algorithm",
     "expected",
+    "expected_from",
     "checked_at",
 ]
+_TAKES_BACK = ("api", MANIFEST, OTHER_COPY)
+"""What may say that bytes are right which were called wrong. What a store recorded of bytes as it wrote them
+says only that they are still those."""
 
 
 class NoIncident(WrongUsage):
@@ -54,8 +65,9 @@ def close_right(
     incidents, moment = incidents_now(lake), now()
     by_id = {each.id: each for each in incidents}
     events: list[Event] = []
-    for each in _right(bucket, incidents, checks):
-        event = each.event(VERIFIED, by_id[each.incident_id].next_at(moment), run_id=run_id)
+    for each, right_by in _right(bucket, incidents, checks):
+        at = by_id[each.incident_id].next_at(moment)
+        event = each.event(VERIFIED, at, run_id=run_id, detail=right_by)
         each.take(event)
         events.append(event)
     events += [
@@ -69,11 +81,43 @@ def close_right(
     return incidents_now(lake)
 
 
-def _right(bucket: str, incidents: Iterable[Incident], checks: Path | None) -> Iterator[IncidentObject]:
-    """The objects of a bucket in incidents that a run found right."""
+def note_same(lake: Lake, pair: str, csv: str, run_id: str, now: Callable[[], datetime] = utc_now) -> None:
+    """Note which objects are the same on both sides by a pair's report, if nobody knew which copy is bad.
+
+    Arguments: `csv`, the report's name in the lake. A person closes them. Raises LakeError.
+    """
+    waiting: dict[Identity, tuple[Incident, IncidentObject]] = {
+        each.identity: (incident, each)
+        for incident in incidents_now(lake)
+        for each in incident.objects
+        if each.bucket is None and each.pair == pair and not each.is_over and each.right_since is None
+    }
+    if not waiting:
+        return
+    with lake.workspace() as workspace, open_database(workspace) as database:
+        database.register("waiting", pa.table({"key": [key for _, _, key, _ in waiting]}))
+        report = reading_with_duckdb(lake.fetch(csv, workspace), list(COLUMNS))
+        rows = database.execute(
+            f"SELECT key, version_id FROM {report} SEMI JOIN waiting USING (key) WHERE status = 'ok'"
+        ).fetchall()
+    same = [found for row in rows if (found := waiting.get(identity(pair, None, *row)))]
+    moment = now()
+    append(
+        lake,
+        [
+            each.event(VERIFIED, incident.next_at(moment), run_id=run_id, detail="both sides' being the same")
+            for incident, each in same
+        ],
+    )
+
+
+def _right(
+    bucket: str, incidents: Iterable[Incident], checks: Path | None
+) -> Iterator[tuple[IncidentObject, str]]:
+    """The objects of a bucket in incidents that a run found right, and by what."""
     waiting = defaultdict[str, list[IncidentObject]](list)
     for each in (each for incident in incidents for each in incident.objects):
-        if each.bucket == bucket and each.expected and not each.is_over and each.right_since is None:
+        if each.bucket == bucket and not each.is_over and each.right_since is None:
             waiting[each.key].append(each)
     if not waiting or checks is None:
         return
@@ -82,20 +126,27 @@ def _right(bucket: str, incidents: Iterable[Incident], checks: Path | None) -> I
     for row in pq.read_table(
         checks, columns=columns, filters=pc.field("key").isin(list(waiting))
     ).to_pylist():
-        sums = _sums(row)
         for each in waiting[row["key"]]:
             same = row["is_latest"] or row["version_id"] == each.version_id
-            if same and each.right_since is None and each.expected in sums and row["checked_at"] > each.since:
-                yield each
+            if not same or each.right_since is not None or row["checked_at"] <= each.since:
+                continue
+            if right_by := _right_by(row, each):
+                yield each, right_by
 
 
-def _sums(row: Mapping[str, Any]) -> set[str]:
-    """All that a check says of the bytes that it read, as ALGORITHM:hex."""
+def _right_by(row: Mapping[str, Any], of: IncidentObject) -> str | None:
+    """By what a check found an object right, for people; None if it did not."""
     sums = {f"{row['algorithm']}:{row['checksum']}"} if row["checksum"] else set()
     sums |= {f"{algorithm}:{checksum}" for algorithm, checksum in row.get("other_checksums") or ()}
+    by_record = None
     if row.get("verdict") == MATCHED:
         sums.add(f"{row['expected_algorithm']}:{row['expected']}")
-    return sums
+        by_record = record_name(row["expected_from"])
+    if of.expected and of.expected in sums:
+        return by_record or "the checksum that was expected"
+    # A repaired one has to have the bytes that were copied to it.
+    taken_back = by_record and row["expected_from"] in _TAKES_BACK and not of.repaired
+    return by_record if taken_back else None
 
 
 def _is_right(incident: Incident) -> bool:

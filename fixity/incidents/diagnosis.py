@@ -13,6 +13,7 @@ from datetime import datetime
 from fixity.incidents.claims import (
     Claim,
     absent,
+    by_agreement,
     by_expected,
     by_majority,
     is_older,
@@ -74,7 +75,7 @@ class _Found:
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
-        claims = [*by_expected(evidence), *by_majority(evidence)]
+        claims = [*by_expected(evidence), *by_majority(evidence), *by_agreement(evidence)]
         self.kept = [each for each in claims if each.kept]
         firm = [each for each in claims if not each.kept]
         self.right = {name: [each for each in firm if each.of == name and each.right] for name in SIDES}
@@ -114,7 +115,8 @@ def _of_two_copies(found: _Found) -> Diagnosis:
     """
     evidence, right, wrong = found.evidence, found.right, found.wrong
     hint = may_be_older(evidence)
-    changed = [each for each in wrong["replica"] if each.own] or ([] if hint else wrong["replica"])
+    changed = [each for each in wrong["replica"] if each.own or each.replaced]
+    changed = changed or ([] if hint else wrong["replica"])
     if wrong["source"] and changed:
         return _diagnosis(evidence, "both_damaged", _texts(wrong["source"], changed))
     if right["replica"]:

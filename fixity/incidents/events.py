@@ -7,19 +7,20 @@ and all others still count. What the events say about an incident now is in `sta
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.clock import EPOCH
+from fixity.clock import EPOCH, utc_now
 from fixity.lake import Lake
-from fixity.lake.paths import INCIDENTS, incident_file
+from fixity.lake.base import LakeFile
+from fixity.lake.paths import INCIDENTS, incident_file, records_folder
 from fixity.tables import INCIDENT_EVENTS, TableUnreadable
 
 OPENED, CONFIRMED, DIAGNOSED = "opened", "confirmed", "diagnosed"
@@ -30,6 +31,7 @@ EVENTS = (OPENED, CONFIRMED, DIAGNOSED, REPAIR_ASKED, REPAIRED, VERIFIED, CLOSED
 
 _FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
 _ROWS = 10_000  # turned into events at a time
+_BEING_PUT = timedelta(minutes=10)
 _TIME = "%Y%m%dT%H%M%S%fZ"
 
 
@@ -81,15 +83,33 @@ def append(lake: Lake, events: Iterable[Event]) -> None:
             lake.put(incident_file(incident_id, name), file)
 
 
-def read_events(lake: Lake) -> tuple[list[Event], list[UnreadableEvents]]:
+def read_events(
+    lake: Lake, now: Callable[[], datetime] = utc_now
+) -> tuple[list[Event], list[UnreadableEvents]]:
     """All events, in no order, and the files that cannot be read. Raises LakeError."""
+    recorded = lake.list(records_folder(INCIDENTS))  # before the files: a run may put one at any time
     names = [file.name for file in lake.list(INCIDENTS)]
+    lost = _lost(recorded, set(names), now())
     if not names:
-        return [], []
+        return [], lost
     with lake.workspace() as workspace, ThreadPoolExecutor(_FETCHES) as pool:
         read = list(pool.map(lambda name: _read(lake, name, workspace), names))
     events = [event for each in read if not isinstance(each, UnreadableEvents) for event in each]
-    return events, [each for each in read if isinstance(each, UnreadableEvents)]
+    return events, [*(each for each in read if isinstance(each, UnreadableEvents)), *lost]
+
+
+def _lost(recorded: Iterable[LakeFile], there: set[str], now: datetime) -> list[UnreadableEvents]:
+    """The files of which only the record is left. A record is put before its file, so a new one may wait."""
+    names = {
+        file.name.removeprefix(records_folder("")).removesuffix(".json")
+        for file in recorded
+        if file.name.endswith(".parquet.json") and file.appeared < now - _BEING_PUT
+    }
+    why = "is gone, and only its record is left"
+    return [
+        UnreadableEvents(name, PurePosixPath(name).parts[1], _time_in(name), why)
+        for name in sorted(names - there)
+    ]
 
 
 def _read(lake: Lake, name: str, workspace: Path) -> list[Event] | UnreadableEvents:

@@ -17,7 +17,9 @@ import pyarrow.parquet as pq
 from fixity.buckets import CHANGED, DELETED
 from fixity.catalog import Bucket, Catalog, Pair
 from fixity.clock import utc_now
+from fixity.incidents.agreement import Agreement, Span, had_before, last_agreement, spans
 from fixity.incidents.asking import Digests, Row, deletions, has_parts, part_digests
+from fixity.incidents.baselines import baselines, digests_of
 from fixity.incidents.diagnosis import Diagnosis, diagnose
 from fixity.incidents.history import Content, History, ObjectHistory, history_of, named
 from fixity.incidents.known import (
@@ -31,8 +33,8 @@ from fixity.incidents.known import (
     same_bytes,
 )
 from fixity.lake import Lake
-from fixity.ledger.judge import ETAG, strength
-from fixity.tables import FAILED, FINDINGS, FIRST_SEEN, OTHER_COPY, SUCCEEDED
+from fixity.ledger.judge import ETAG
+from fixity.tables import FAILED, FINDINGS, OTHER_COPY, SUCCEEDED
 
 _CHANGES = {CHANGED: "was overwritten since it was listed", DELETED: "was deleted since it was listed"}
 _NEVER_READ = ObjectHistory(None, None)
@@ -113,17 +115,28 @@ class _Gathered:
         """All that is known of a row. Arguments: `of_parts`, the multipart ETags of both sides' bytes."""
         histories = {name: self._history(row, name) for name in SIDES}
         digests = {
-            name: {**_digests(row, name, histories[name]), **(of_parts or {}).get(name, {})} for name in SIDES
+            name: digests_of(row, name, histories[name]) | (of_parts or {}).get(name, {}) for name in SIDES
         }
         copies = {name: self._copy(row, name, histories, digests) for name in SIDES}
+        agreed = last_agreement(self._spans(row, "source"), self._spans(row, "replica"))
         return Evidence(
             copies["source"],
             copies["replica"],
             tuple(self._other_copies(row)),
             self._older(row, digests["replica"]),
             self._by_version and named(row["version_id"]) is not None,
-            _last_agreed(histories["source"], histories["replica"]),
+            agreed and agreed.at,
+            agreed.source.digests if agreed else {},
+            tuple(name for name in SIDES if agreed and self._is_replaced(row, name, agreed)),
         )
+
+    def _spans(self, row: Row, name: SideName) -> list[Span]:
+        return spans(self._sides[name].objects.get(row["key"], {}), row["version_id"], self._by_version)
+
+    def _is_replaced(self, row: Row, name: SideName, agreed: Agreement) -> bool:
+        """Whether a side's object is not the one that it had when both were the same."""
+        then = agreed.source if name == "source" else agreed.replica
+        return row[f"{name}_size"] is not None and Content.of(row, f"{name}_") != then.content
 
     def _history(self, row: Row, name: SideName) -> ObjectHistory:
         of_key = self._sides[name].objects.get(row["key"], {})
@@ -143,11 +156,19 @@ class _Gathered:
         state: Any = "read" if row[f"{name}_status"] == SUCCEEDED else FAILED
         other = histories["replica" if name == "source" else "source"]
         expected = (
-            *_baselines(histories[name], digests[name], other),
+            *baselines(histories[name], digests[name], other),
             *self._records(row, name, histories[name].told),
             *self._etag(row, name, digests),
         )
-        return Copy(bucket, state, changed, digests[name], row[f"{name}_last_modified"], expected)
+        return Copy(
+            bucket,
+            state,
+            changed,
+            digests[name],
+            row[f"{name}_last_modified"],
+            expected,
+            before=had_before(Content.of(row, f"{name}_"), self._spans(row, name)),
+        )
 
     def _missing(self, row: Row, name: SideName, changed: str | None) -> Copy:
         other = "replica" if name == "source" else "source"
@@ -248,56 +269,6 @@ class _Gathered:
             )
         ]
         return max(older, key=lambda each: each[0])[1] if older else None
-
-
-def _digests(row: Row, name: SideName, history: ObjectHistory) -> dict[str, str]:
-    """The checksums of a side's bytes as they are now, and of earlier checks that found the same bytes."""
-    if row[f"{name}_status"] != SUCCEEDED or row[f"{name}_checksum_type"] != "FULL_OBJECT":
-        return {}
-    algorithm, checksum = row[f"{name}_algorithm"], row[f"{name}_checksum"]
-    digests = {algorithm: checksum}
-    for read in history.reads:
-        is_this_check = read.last_at == row[f"{name}_checked_at"]
-        if read.digests.get(algorithm) == checksum and (is_this_check or _is_strong(algorithm)):
-            digests = {**read.digests, **digests}
-    return digests
-
-
-def _baselines(
-    history: ObjectHistory, digests: Mapping[str, str], other: ObjectHistory
-) -> Iterator[Expected]:
-    """The first checksums of a side's bytes, unless they come from the only check that there was.
-
-    Arguments: `other`, the other side, whose checks may confirm a checksum that was read only once.
-    """
-    taken_back = {each.algorithm: each.checksum for each in history.told if each.source == OTHER_COPY}
-    for algorithm, checksum in digests.items():
-        of_all = [read for read in history.reads if algorithm in read.digests]
-        if not of_all:
-            continue
-        first = min(of_all, key=lambda read: (read.first_at, read.last_at)).digests[algorithm]
-        first = taken_back.get(algorithm, first)
-        reads = [read for read in of_all if read.digests[algorithm] == first]
-        since = min((read.first_at for read in reads), default=None)
-        until = max((read.last_at for read in reads), default=None)
-        times = sum(read.times for read in [*reads, *other.reads] if read.digests.get(algorithm) == first)
-        if first != checksum or since != until:
-            yield Expected(algorithm, first, FIRST_SEEN, since, until, confirmed=times > 1)
-
-
-def _last_agreed(source: ObjectHistory, replica: ObjectHistory) -> datetime | None:
-    """The older of the last two checks, one of each side, that found the same bytes."""
-    times = [
-        min(one.last_at, other.last_at)
-        for one in source.reads
-        for other in replica.reads
-        if same_bytes(one.digests, other.digests)
-    ]
-    return max(times, default=None)
-
-
-def _is_strong(algorithm: str) -> bool:
-    return strength(ETAG, algorithm) > strength("api", "CRC64NVME")
 
 
 def _other_buckets(catalog: Catalog, pair: Pair) -> list[str]:

@@ -46,13 +46,16 @@ class Content(NamedTuple):
 
 
 class Read(NamedTuple):
-    """Bytes that checks found: their checksums by algorithm, the first and the last such check (UTC), and how
-    often they were read."""
+    """Bytes that checks found: their checksums by algorithm, the first and the last such check (UTC), how
+    often they were read; and those checks (UTC) at which this was the current version, None if it never was.
+    """
 
     digests: dict[str, str]
     first_at: datetime
     last_at: datetime
     times: int
+    current_from: datetime | None = None
+    current_until: datetime | None = None
 
 
 class Recorded(NamedTuple):
@@ -122,7 +125,8 @@ def history_of(lake: Lake, bucket: Bucket, keys: Iterable[str], now: datetime, w
         for row in rows(reads):
             history = _object(objects, row)
             digests = {**dict(row["other_checksums"] or ()), row["algorithm"]: row["checksum"]}
-            history.reads.append(Read(digests, row["first_at"], row["last_at"], int(row["reads"])))
+            current = (row["current_from"], row["current_until"])
+            history.reads.append(Read(digests, row["first_at"], row["last_at"], int(row["reads"]), *current))
             history.is_latest = row["is_latest"]
         for row in rows(told):
             expected = Expected(row["algorithm"], row["checksum"], row["source"], row["since"], row["until"])

@@ -19,7 +19,8 @@ SEMI JOIN keys USING (key)
 WHERE checked_at <= $horizon;
 
 
--- The checksums of the bytes of each object, and when they were first and last found.
+-- The checksums of the bytes of each object, and when they were first and last found, also while it was its key's
+-- current version.
 SELECT
     key, version_id, etag, last_modified, size,
     algorithm,
@@ -27,6 +28,8 @@ SELECT
     other_checksums,
     min(checked_at) AS first_at,
     max(checked_at) AS last_at,
+    min(checked_at) FILTER (coalesce(is_latest, true)) AS current_from,
+    max(checked_at) FILTER (coalesce(is_latest, true)) AS current_until,
     sum(coalesce(reads, 1)) AS reads,
     arg_max(is_latest, checked_at) AS is_latest
 FROM kept

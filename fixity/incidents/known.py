@@ -37,7 +37,8 @@ class Copy:
 
     state: as its newest check or listing says. changed: what happened to it since it was listed, for people,
     if anything did. digests: checksums of its bytes as they are now, by algorithm. written_at: by its store.
-    deleted_at: the time of its delete marker. last_read_at: of a missing one. All times in UTC.
+    deleted_at: the time of its delete marker. last_read_at: of a missing one. before: the last check of what
+    was there until something else was written. All times in UTC.
     """
 
     bucket: str
@@ -48,6 +49,7 @@ class Copy:
     expected: tuple[Expected, ...] = ()
     deleted_at: datetime | None = None
     last_read_at: datetime | None = None
+    before: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Evidence:
     """All that is known of a suspect row.
 
     others: copies in other buckets. older: see OlderVersion. same_version: both sides are the same version by
-    its id, so the replica cannot be an older one. last_agreed_at: see `Diagnosis`.
+    its id, so the replica cannot be an older one. last_agreed_at: see `Diagnosis`. agreed: the checksums of
+    the bytes that both had then. replaced: the sides where something else was written since then.
     """
 
     source: Copy
@@ -81,6 +84,8 @@ class Evidence:
     older: OlderVersion | None = None
     same_version: bool = False
     last_agreed_at: datetime | None = None
+    agreed: Mapping[str, str] = field(default_factory=dict)
+    replaced: tuple[SideName, ...] = ()
 
     def side(self, name: SideName) -> Copy:
         """One of the two sides."""

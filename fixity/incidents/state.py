@@ -13,134 +13,29 @@ When events are appended is in `opening` and `closing`.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from operator import attrgetter
 
-from fixity.clock import CLOCKS_DIFFER, EPOCH
+from fixity.clock import EPOCH
 from fixity.incidents.events import (
     CLOSED,
-    CONFIRMED,
     DIAGNOSED,
     DISMISSED,
     EVENTS,
     OPENED,
     REPAIRED,
-    VERIFIED,
     Event,
     UnreadableEvents,
     read_events,
 )
+from fixity.incidents.incident_object import OPEN, Identity, IncidentObject, identity, turned
 from fixity.lake import Lake
 
-OPEN = "open"
-"""The state of an object or an incident that nobody repaired, closed or dismissed. The other states are words
-of events: `repaired` (it waits for its check), `closed`, `dismissed`."""
 _ORDER = {event: number for number, event in enumerate(EVENTS)}
 _TEXTS = attrgetter(*(each.name for each in fields(Event) if each.name not in ("event", "happened_at")))
-
-Identity = tuple[str, str, str, str | None]
-"""An object of an incident: `bucket` or `pair`, its name, the key, and the version if it has one."""
-
-
-def identity(pair: str | None, bucket: str | None, key: str, version_id: str | None) -> Identity:
-    """The identity of an object in a bucket; or in a pair, if nobody knows which copy is bad."""
-    version = None if version_id in ("", "null") else version_id
-    return ("bucket", bucket, key, version) if bucket else ("pair", pair or "", key, version)
-
-
-@dataclass(slots=True)
-class IncidentObject:
-    """An object of an incident, as the events say.
-
-    since: when it came into its state (UTC). opened_at: when it was found (UTC). confirmed: whether a second
-    look confirmed it. found: every wrong checksum that its bytes had, as ALGORITHM:hex; None for missing.
-    expected: the right one, if known. rests_on: the reasons of the diagnosis, for people. repaired: whether
-    it was repaired since it was last found. right_since: a check found the right bytes at that time (UTC),
-    and none has found wrong ones since.
-    """
-
-    incident_id: str
-    pair: str | None
-    bucket: str | None
-    key: str
-    version_id: str | None
-    opened_at: datetime
-    since: datetime
-    state: str = OPEN
-    confirmed: bool = False
-    diagnosis: str | None = None
-    rests_on: str | None = None
-    found: set[str | None] = field(default_factory=set)
-    expected: str | None = None
-    repaired: bool = False
-    right_since: datetime | None = None
-    detail: str | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it is closed or dismissed."""
-        return self.state in (CLOSED, DISMISSED)
-
-    @property
-    def is_right(self) -> bool:
-        """Whether nothing is left to do: it is over, or was repaired and then found right."""
-        return self.is_over or (self.state == REPAIRED and self.right_since is not None)
-
-    @property
-    def identity(self) -> Identity:
-        """Its identity now; a diagnosis or a repair may have told which bucket's copy is bad."""
-        return identity(self.pair, self.bucket, self.key, self.version_id)
-
-    def take(self, event: Event) -> None:
-        """Change by an event. One that is over does not change."""
-        if self.is_over:
-            return
-        self.bucket = self.bucket or event.bucket
-        self.pair = self.pair or event.pair
-        self.expected = event.expected or self.expected
-        if event.event == OPENED:
-            if self.state != OPEN:
-                self.state, self.since = OPEN, event.happened_at
-            self.found.add(event.found)
-            self.repaired, self.right_since = False, None
-            self.detail = event.detail or self.detail
-        elif event.event == CONFIRMED:
-            self.confirmed = True
-        elif event.event == DIAGNOSED:
-            self.diagnosis, self.rests_on = event.diagnosis, event.detail
-        elif event.event == REPAIRED:
-            self.state, self.since = REPAIRED, event.happened_at
-            self.repaired, self.right_since = True, None
-        elif event.event == VERIFIED:
-            self.right_since = self.right_since or event.happened_at
-        elif event.event in (CLOSED, DISMISSED) and (
-            event.person or (event.event == CLOSED and self.state == REPAIRED and self.right_since)
-        ):
-            self.state, self.since = event.event, event.happened_at
-
-    def accepts(self, found: str | None, seen_at: datetime, now: datetime) -> bool:
-        """Whether its state already covers damage, so that this is no news.
-
-        Arguments: `found`, as in the class; `seen_at`, when it was last seen (UTC).
-
-        Dismissed: what was found is accepted, other bytes are not. Closed or repaired: damage that was last
-        seen before is not new. The bad version under a repaired one stays as it is, and is no news either.
-        """
-        if self.state == DISMISSED:
-            return found in self.found
-        if self.state == OPEN:
-            return found in self.found and (self.right_since is None or seen_at <= self.right_since)
-        since = self.since if self.since <= now + CLOCKS_DIFFER else EPOCH  # written by a wrong clock
-        is_version = self.identity[3] is not None and found is not None
-        return seen_at <= since or (is_version and self.repaired and found in self.found)
-
-    def event(self, kind: str, at: datetime, **more: str | None) -> Event:
-        """An event about it. Arguments: `more`, the other fields of the event."""
-        known = {"pair": self.pair, "bucket": self.bucket, "key": self.key, "version_id": self.version_id}
-        return Event(self.incident_id, kind, at, **(known | more))
 
 
 @dataclass(frozen=True)
@@ -222,7 +117,7 @@ class Incident:
 
 
 def incidents_now(lake: Lake) -> list[Incident]:
-    """All incidents, the oldest first. A lake without any answers with one listing. Raises LakeError."""
+    """All incidents, the oldest first. A lake without any answers with two listings. Raises LakeError."""
     return fold(*read_events(lake))
 
 
@@ -237,6 +132,7 @@ def held_by(incidents: Iterable[Incident]) -> dict[Identity, IncidentObject]:
 def fold(events: Iterable[Event], unreadable: Sequence[UnreadableEvents] = ()) -> list[Incident]:
     """The incidents that events make, the oldest first."""
     held: dict[Identity, IncidentObject] = {}
+    of_pairs = defaultdict[tuple[str | None, str], list[IncidentObject]](list)
     objects: dict[str, list[IncidentObject]] = {file.incident_id: [] for file in unreadable}
     of_incident: dict[str, list[Event]] = {file.incident_id: [] for file in unreadable}
     before: Event | None = None
@@ -251,20 +147,20 @@ def fold(events: Iterable[Event], unreadable: Sequence[UnreadableEvents] = ()) -
                 each.take(event)
             continue
         found = _held(held, event)
+        if (found is None or found.is_over) and event.event == DIAGNOSED and event.pair and event.bucket:
+            found = turned(of_pairs[event.pair, event.key], event.bucket, event.version_id) or found
         if event.event == OPENED and (found is None or found.is_over):
-            found = IncidentObject(
-                event.incident_id,
-                event.pair,
-                event.bucket,
-                event.key,
-                event.version_id,
-                event.happened_at,
-                event.happened_at,
-            )
+            place = (event.bucket, event.key, event.version_id)
+            found = IncidentObject(event.incident_id, None, *place, event.happened_at, event.happened_at)
             its_objects.append(found)
         if found is not None:
+            was, of_pair = found.identity, found.pair
             found.take(event)
+            if was[0] == "bucket" and was != found.identity:  # a diagnosis turned round
+                held.pop(was, None)
             held[found.identity] = found
+            if found.pair != of_pair:
+                of_pairs[found.pair, found.key].append(found)
     made = [
         Incident(name, objects[name], its_events, files, _is_unknown(its_events, files))
         for name, its_events in of_incident.items()

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from fixity.humanize import printable, reasons_text
 from fixity.incidents.events import REPAIRED
-from fixity.incidents.state import OPEN, Incident
+from fixity.incidents.incident_object import OPEN, IncidentObject
+from fixity.incidents.state import Incident
 
 COLUMNS = (
     "incident",
@@ -52,18 +53,26 @@ def note(incident: Incident) -> str:
     if incident.unknown:
         notes.append("what it says is not known, so the incident stays open until a person ends it")
     left = [each for each in incident.objects if each.state == OPEN]
-    right = [each.right_since for each in left if each.right_since is not None]
+    right = [each for each in left if each.right_since is not None]
     if right:
-        which = "its bytes are" if len(left) == len(right) else f"{len(right):,} of {len(left):,} objects are"
-        notes.append(f"{which} right again since {_time(max(right))}, and nobody repaired them here")
+        last = max(right, key=lambda each: each.right_since or each.since)
+        which = "since then" if len(left) == len(right) else f"{len(right):,} of {len(left):,} objects were"
+        notes.append(f"{which} {right_text(last)}, and nobody repaired them here")
         if len(left) == len(right):
-            notes.append("close it with a reason")
+            notes.append(f"if that is enough: fixity incident close {incident.id} --reason WHY")
     if incident.state == REPAIRED:
         notes.append("repaired, and waits for a check")
     unlooked = sum(not each.confirmed for each in left)
     if unlooked:
         notes.append(f"{unlooked:,} suspect, not looked at twice")
     return "; ".join(notes)
+
+
+def right_text(found: IncidentObject) -> str:
+    """When a check found an object right, and by what."""
+    assert found.right_since is not None
+    by = f" by {found.right_by}" if found.right_by else ""
+    return f"found right at {_time(found.right_since)}{by}"
 
 
 def what(incident: Incident) -> str:

@@ -16,7 +16,8 @@ from fixity.buckets import ListedObject
 from fixity.buckets.local_writer import LocalWriter
 from fixity.catalog import Pair
 from fixity.incidents.events import CLOSED, DISMISSED
-from fixity.incidents.state import Incident, IncidentObject
+from fixity.incidents.incident_object import IncidentObject
+from fixity.incidents.state import Incident
 from fixity.repair.sides import Known, RepairRun, Side
 
 _UNDECIDED = ("cannot_tell", "deleted", "both_damaged", "changed_meanwhile")

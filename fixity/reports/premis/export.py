@@ -20,14 +20,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.catalog import Bucket
+from fixity.catalog import Bucket, Pair
 from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
 from fixity.lake.base import LakeFile
@@ -94,24 +94,36 @@ class Exported:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which events to write: those of the object `key`, those not before `since` (UTC); None: of all."""
+    """Which events to write: those of the object `key`, those not before `since` (UTC); None: of all. pairs:
+    those that have the bucket; what their reports found out is written too.
+    """
 
     key: str | None = None
     since: datetime | None = None
+    pairs: tuple[Pair, ...] = ()
 
 
 _ALL = Choice()
+
+
+class _Of(NamedTuple):
+    """The bucket whose events are written, and the pairs that have it."""
+
+    bucket: Bucket
+    pairs: tuple[Pair, ...]
 
 
 def export_events(
     lake: Lake,
     bucket: Bucket,
     run_id: str,
+    pairs: Iterable[Pair] = (),
     log: Callable[[str], None] = lambda text: None,
     now: Callable[[], datetime] = utc_now,
 ) -> Exported:
     """Export the events of all files of the ledger that were not exported yet.
 
+    Arguments: `pairs`, those that have the bucket.
     Raises TableMissing, TableUnreadable (an earlier export is damaged), LakeError.
     """
     folder = premis_folder(bucket.name)
@@ -121,7 +133,7 @@ def export_events(
         if not ledger_files(lake, bucket.name):
             return Exported(0, 0)
         snapshot = ready(lake, bucket.name, settings_of(bucket), run_id, now, log)
-        parquet, usable = _events(lake, bucket, snapshot, exports, workspace, now())
+        parquet, usable = _events(lake, _Of(bucket, tuple(pairs)), snapshot, exports, workspace, now())
         events = int(pq.read_metadata(parquet).num_rows)
         if not (usable or events):
             return Exported(0, 0)
@@ -158,7 +170,7 @@ def print_events(
     with lake.workspace() as workspace:
         exports = _exports(lake, folder, workspace)
         kept = [lake.fetch(f"{folder}{name}.parquet", workspace) for name in exports]
-        new, _ = _events(lake, bucket, snapshot, exports, workspace, now())
+        new, _ = _events(lake, _Of(bucket, choice.pairs), snapshot, exports, workspace, now())
         with naming_the_unreadable(*kept):
             _write_xml([*kept, new], out, workspace, choice)
 
@@ -203,18 +215,19 @@ def _without_events(lake: Lake, bucket: str, exports: dict[str, list[str]]) -> l
 
 def _events(
     lake: Lake,
-    bucket: Bucket,
+    of: _Of,
     snapshot: Snapshot,
     exports: dict[str, list[str]],
     workspace: Path,
     now: datetime,
 ) -> tuple[Path, list[str]]:
     """The events that no export has as a local Parquet file, and the runs whose checks they are of."""
+    bucket = of.bucket
     files = _without_events(lake, bucket.name, exports)
     kept = [lake.fetch(f"{premis_folder(bucket.name)}{name}.parquet", workspace) for name in exports]
     others = [
         deletions(lake, bucket, snapshot, kept, _place(bucket)),
-        comparisons(lake, bucket.name, kept, _place(bucket)),
+        comparisons(lake, bucket.name, of.pairs, kept, _place(bucket)),
     ]
     usable, _ = usable_files(lake, bucket.name, files, workspace, doubted=snapshot.left_out)
     runs = [run_of(each.name) for each in usable]

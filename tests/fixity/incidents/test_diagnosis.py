@@ -109,6 +109,41 @@ CASES = {
         "the source's bytes differ from its own baseline of 2026-03-01 (first seen), which was read only "
         "once; nothing shows which side was right before",
     ),
+    # --- what was written since both were the same ---
+    "they were the same, and then the replica was replaced": Case(
+        Evidence(here(A), there(B), agreed=digests(A), replaced=("replica",)),
+        "replica_damaged",
+        "the replica was replaced since both sides were the same on 2026-06-01: what is there now "
+        "was written on 2026-06-01; the source's bytes are still those that both had on 2026-06-01",
+    ),
+    "the replica was replaced, and its store knows what was written there": Case(
+        Evidence(
+            here(A),
+            there(B, record("object-etag", "m5", "MD5"), md5="m5"),
+            agreed=digests(A),
+            replaced=("replica",),
+        ),
+        "replica_damaged",
+    ),
+    "the replica was replaced by the source's older version": Case(
+        Evidence(here(A), there(B), older=OLDER, agreed=digests(A), replaced=("replica",)), "replica_stale"
+    ),
+    "the replica was replaced by what a manifest says": Case(
+        Evidence(here(A), there(B, record("manifest", B)), agreed=digests(A), replaced=("replica",)),
+        "cannot_tell",
+        "the source's bytes are still those that both had on 2026-06-01, but the source's bytes differ from "
+        "the replica's manifest (SHA256)",
+    ),
+    "both were replaced since they were the same": Case(
+        Evidence(here(A), there(B), agreed=digests(C), replaced=("source", "replica")),
+        "cannot_tell",
+        ("the source was replaced", "the replica was replaced"),
+    ),
+    "the source was replaced since they were the same": Case(
+        Evidence(here(A), there(B), agreed=digests(B), replaced=("source",)),
+        "cannot_tell",
+        ("the source was replaced",),
+    ),
     # --- records ---
     "the replica changed, and the source is as its manifest says": Case(
         Evidence(here(A, record("manifest", A)), there(B, first(C))),
@@ -427,6 +462,8 @@ EVIDENCE = st.builds(
     OTHERS,
     st.none() | st.just(OLDER),
     st.booleans(),
+    agreed=st.just({}) | st.builds(digests, CHECKSUMS),
+    replaced=st.sampled_from([(), ("source",), ("replica",), ("source", "replica")]),
 )
 WITHOUT_DIRECTION = st.builds(
     Evidence,
@@ -472,6 +509,7 @@ def test_one_copy_is_called_damaged_only_where_the_other_is_shown_to_be_right(ev
         replica=replace(evidence.replica, expected=()),
         others=(),
         older=None,
+        agreed={},
     )
     assert diagnose(bare).damaged == ()
     found = diagnose(evidence)
@@ -480,7 +518,8 @@ def test_one_copy_is_called_damaged_only_where_the_other_is_shown_to_be_right(ev
     good = evidence.replica if found.word == "source_damaged" else evidence.source
     expected = (*evidence.source.expected, *evidence.replica.expected)
     of_good = [each for each in expected if good.digests.get(each.algorithm) == each.checksum]
-    assert of_good or any(same_bytes(each.digests, good.digests) for each in evidence.others)
+    others = [each.digests for each in evidence.others]
+    assert of_good or any(same_bytes(each, good.digests) for each in [*others, evidence.agreed])
 
 
 @given(EVIDENCE)

@@ -123,6 +123,49 @@ def test_the_copy_that_changed_since_both_were_the_same_is_the_bad_one(
     )
 
 
+@pytest.mark.parametrize("day", [3, 1], ids=["a later time", "the time of before"])
+def test_a_replica_that_was_replaced_after_it_was_right_is_the_bad_one(local: Archive, day: int) -> None:
+    """A truncated file has another size and time, so that its own checks begin anew."""
+    write(local.folder / "b" / "letter", GOOD, day=2)
+    local.check("1")
+    write(local.folder / "b" / "letter", GOOD[:5], day=day)
+    for run_id in "23":
+        local.check(run_id)
+    row = local.diagnose()["letter"]
+    assert (row["diagnosis"], row["damaged"]) == ("replica_damaged", ["b"])
+    assert row["last_agreed_at"] == local.checks("b", "1")["letter"]["checked_at"]
+    assert row["diagnosis_rests_on"] == (
+        f"the replica was replaced since both sides were the same on {row['last_agreed_at']:%Y-%m-%d}: what "
+        f"is there now was written on 2026-01-0{day}; the source's bytes are still those that both had on "
+        f"{row['last_agreed_at']:%Y-%m-%d}"
+    )
+
+
+def test_a_source_that_was_replaced_by_something_older_tells_nothing_but_that(local: Archive) -> None:
+    write(local.folder / "a" / "letter", GOOD, day=2)
+    local.check("1")
+    write(local.folder / "a" / "letter", b"something else", day=1)
+    local.check("2")
+    row = local.diagnose()["letter"]
+    assert (row["diagnosis"], row["damaged"]) == ("cannot_tell", [])
+    assert row["last_agreed_at"] == local.checks("a", "1")["letter"]["checked_at"]
+    assert row["diagnosis_rests_on"].startswith(
+        f"the source was replaced since both sides were the same on {row['last_agreed_at']:%Y-%m-%d}: what "
+        "is there now was written on 2026-01-01; the replica's bytes have not changed"
+    )
+
+
+def test_both_sides_agreed_only_where_neither_had_other_bytes_before_the_other_had_these(
+    local: Archive,
+) -> None:
+    local.check("1", "a")
+    write(local.folder / "a" / "letter", BAD, day=2)
+    local.check("2", "a")
+    local.check("3")  # only now has the replica the bytes that the source had at first
+    row = local.diagnose()["letter"]
+    assert (row["diagnosis"], row["last_agreed_at"]) == ("replica_stale", None)
+
+
 def test_where_only_one_side_was_ever_read_before_nobody_can_tell(local: Archive) -> None:
     write(local.folder / "b" / "letter", BAD)
     local.check("1", "a")
@@ -242,6 +285,8 @@ def test_a_missing_object_has_no_diagnosis_but_what_is_known_of_it(local: Archiv
     today = f"{local.checks('b', '1')['letter']['checked_at']:%Y-%m-%d}"
     unchanged = f"the source's bytes have not changed since its first check of {today}"
     assert [(row["diagnosis"], row["damaged"]) for row in found.values()] == [(None, []), (None, [])]
+    assert found["letter"]["last_agreed_at"] == local.checks("b", "1")["letter"]["checked_at"]
+    assert found["new"]["last_agreed_at"] is None
     assert found["letter"]["diagnosis_rests_on"] == (
         f"the replica had it on {today}, and no delete marker of it is known; {unchanged}"
     )

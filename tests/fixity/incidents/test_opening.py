@@ -15,14 +15,16 @@ import pytest
 from fixity.catalog import Pair
 from fixity.clock import utc_now
 from fixity.errors import WrongUsage
-from fixity.incidents.closing import NoIncident, close_right, end_by_person
+from fixity.incidents.closing import NoIncident, close_right, end_by_person, note_same
 from fixity.incidents.events import CLOSED, DISMISSED, OPENED, REPAIRED, append, read_events
 from fixity.incidents.opening import record_damage, record_findings
-from fixity.incidents.state import Incident, incidents_now
+from fixity.incidents.state import Incident, fold, incidents_now
+from fixity.incidents.summary import note
 from fixity.lake import LocalLake
+from fixity.lake.csv_files import csv_line
 from fixity.lake.paths import INCIDENTS
 from fixity.ledger.damage import Damage
-from fixity.reports.columns import SUSPECTS
+from fixity.reports.columns import COLUMNS, SUSPECTS
 from fixity.tables import CHECKSUMS, FINDINGS
 
 PAIR = Pair(name="p", source="a", replica="b", match="version")
@@ -67,12 +69,12 @@ def only(lake: LocalLake) -> Incident:
     return incident
 
 
-def checked(tmp_path: Path, key: str, checksum: str, at: datetime) -> Path:
+def checked(tmp_path: Path, key: str, checksum: str, at: datetime, **more: object) -> Path:
     """A run's file of the ledger with one check."""
     values: dict[str, Any] = {field.name: None for field in CHECKSUMS} | {
         "key": key, "size": 1, "algorithm": "SHA256", "checksum": checksum, "status": "succeeded",
         "bytes_read": 1,
-        "checked_at": at, "run_id": "check", "is_latest": True, "verdict": "registered",
+        "checked_at": at, "run_id": "check", "is_latest": True, "verdict": "registered", **more,
     }  # fmt: skip
     pq.write_table(pa.Table.from_pylist([values], CHECKSUMS), tmp_path / "checks.parquet")
     return tmp_path / "checks.parquet"
@@ -192,6 +194,95 @@ def test_an_incident_closes_by_itself_only_when_a_check_after_a_repair_found_the
     assert close_right(lake, "a", elsewhere, "run-4")[0].state == "repaired"
     (incident,) = close_right(lake, "b", elsewhere, "run-5")
     assert incident.state == "closed" and incident.events[-1].run_id == "run-5"
+
+
+def test_damage_that_a_record_takes_back_is_told_with_the_record_and_a_person_closes_it(
+    lake: LocalLake, tmp_path: Path
+) -> None:
+    """Its first checksum was of a wrong read: what was called damage are the right bytes."""
+    record_damage(lake, "b", [damage(actual="the right ones")], "run-1")
+
+    def found(source: str) -> Incident:
+        matched = {"verdict": "matched", "expected_algorithm": "SHA256", "expected": "the right ones"}
+        file = checked(tmp_path, "k", "the right ones", utc_now(), **matched, expected_from=source)
+        return close_right(lake, "b", file, "run-2")[0]
+
+    for source in ("first_seen", "object-etag"):  # they hold for any bytes that are written there
+        assert found(source).objects[0].right_since is None
+    incident = found("manifest")
+    (taken_back,) = incident.objects
+    assert (incident.state, taken_back.right_by) == ("open", "manifest")
+    assert note(incident) == (
+        f"since then found right at {taken_back.right_since:%Y-%m-%d %H:%M} UTC by manifest, and nobody "
+        f"repaired them here; if that is enough: fixity incident close {incident.id} --reason WHY"
+    )
+    end_by_person(lake, incident.id, DISMISSED, "ann", "a wrong read")
+    with pytest.raises(NoIncident, match="dismissed already"):
+        end_by_person(lake, incident.id, DISMISSED, "bob", "so say I")
+    assert [event.person for event in only(lake).events if event.event == DISMISSED] == ["ann"]
+
+
+def test_an_object_of_which_nobody_knew_the_bad_copy_is_told_to_be_the_same_on_both_sides_now(
+    lake: LocalLake, tmp_path: Path
+) -> None:
+    undecided: dict[str, Any] = {"diagnosis": "cannot_tell", "damaged": []}
+    record_rows(lake, [row("k", **undecided), row("l", version_id="v", **undecided)], "run-1")
+    for name, status in (("1.csv", "mismatch"), ("2.csv", "ok")):
+        known = [
+            {"key": "k", "status": status},
+            {"key": "l", "version_id": "another", "status": "ok"},
+        ]
+        text = [csv_line(COLUMNS), *(csv_line(each.get(name) for name in COLUMNS) for each in known)]
+        (tmp_path / name).write_text("".join(text))
+        lake.put(f"reports/{name}", tmp_path / name)
+        note_same(lake, "p", f"reports/{name}", "run-2")
+        right = {each.key: each.right_since is not None for each in only(lake).objects}
+        assert right == {"k": status == "ok", "l": False}
+    assert only(lake).state == "open"
+
+
+def test_a_diagnosis_that_turns_round_is_of_the_same_object(lake: LocalLake) -> None:
+    record_rows(lake, [row()], "run-1")
+    turned = row(diagnosis="source_damaged", damaged=["a"])
+    for run_id in ("run-2", "run-3"):
+        record_rows(lake, [turned], run_id)
+        (found,) = only(lake).objects
+        assert (found.bucket, found.diagnosis) == ("a", "source_damaged")
+        assert (found.found, found.expected) == ({"SHA256:good"}, "SHA256:bad")
+    assert len(lake.list(INCIDENTS)) == 2
+    record_damage(lake, "b", [damage()], "run-4", ["p"])  # of the other bucket's own
+    assert [each.buckets for each in incidents_now(lake)] == [["a"], ["b"]]
+
+
+def test_a_diagnosis_of_one_version_turns_no_other_version_round(lake: LocalLake) -> None:
+    versions = {"source_version_id": "v1", "replica_version_id": "v1", "version_id": "v1"}
+    record_rows(lake, [row(**versions)], "run-1")
+    other = row(**dict.fromkeys(versions, "v2"), diagnosis="source_damaged", damaged=["a"])
+    record_rows(lake, [other], "run-2")
+    assert [each.buckets for each in incidents_now(lake)] == [["b"], ["a"]]
+
+
+def test_two_bad_copies_are_two_objects_of_one_incident(lake: LocalLake) -> None:
+    record_rows(lake, [row(diagnosis="cannot_tell", damaged=[])], "run-1")
+    both = row(diagnosis="both_damaged", damaged=["a", "b"])
+    for run_id in ("run-2", "run-3"):
+        record_rows(lake, [both], run_id)
+    objects = [each for incident in incidents_now(lake) for each in incident.objects]
+    assert [(each.bucket, each.diagnosis, each.expected) for each in objects] == [
+        ("a", "both_damaged", None),
+        ("b", "both_damaged", None),
+    ]
+
+
+def test_a_file_of_events_that_is_gone_is_named_and_turns_nothing_green(lake: LocalLake) -> None:
+    record_damage(lake, "b", [damage()], "run-1")
+    (name,) = [file.name for file in lake.list(INCIDENTS)]
+    Path(lake.location(name)).unlink()
+    assert read_events(lake) == ([], [])  # a run may be about to put it
+    events, (lost,) = read_events(lake, lambda: utc_now() + timedelta(hours=1))
+    assert (lost.name, lost.why) == (name, "is gone, and only its record is left")
+    (incident,) = fold(events, [lost])
+    assert incident.state == "open" and incident.concerns("b", []) and name in note(incident)
 
 
 def test_the_files_of_events_are_proved_and_a_rotten_one_is_named_and_closes_nothing(lake: LocalLake) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,16 @@ from fixity.incidents.state import Incident, fold
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 _ENDINGS = (CLOSED, DISMISSED)
+_PLACES: list[dict[str, str | None]] = [
+    {"bucket": "b"},
+    *(
+        {"pair": "p", "bucket": bucket, "diagnosis": word}
+        for bucket in ("a", "b")
+        for word in ("damaged", None)
+    ),
+    {"pair": "p", "bucket": None},
+]
+"""Where an event's object is: in a bucket, by a check or by a report of a pair; or in a pair."""
 
 
 def at(minutes: int) -> datetime:
@@ -59,11 +70,14 @@ def histories(draw: st.DrawFn) -> list[Event]:
     events = draw(
         st.lists(
             st.builds(
-                lambda kind, minute, key, incident, wrong: event(kind, minute, key, incident, found=wrong),
+                lambda kind, minute, key, incident, of, wrong: event(
+                    kind, minute, key, incident, **of, found=wrong
+                ),
                 st.sampled_from([kind for kind in EVENTS if kind != DISMISSED]),
                 minutes,
                 st.sampled_from(["i", "j", "k"]),
                 names,
+                st.sampled_from(_PLACES),
                 found,
             ),
             max_size=25,
@@ -163,6 +177,38 @@ def test_a_diagnosis_tells_which_bucket_s_copy_of_a_pair_s_object_is_bad() -> No
     (incident,) = fold(events + later)
     assert incident.buckets == ["b"] and incident.diagnoses == {"replica_damaged": 1}
     assert incident.state == "repaired" and incident.objects[0].right_since == at(3)
+
+
+def test_a_diagnosis_that_turns_round_moves_the_object_to_the_other_bucket() -> None:
+    of_pair: dict[str, Any] = {"pair": "p", "found": "SHA256:bad"}
+    events = [event(OPENED, 0, **of_pair), event(DIAGNOSED, 0, **of_pair, diagnosis="replica_damaged")]
+    events += [event(REPAIRED, 1, pair="p"), event(VERIFIED, 2)]
+    turn = event(
+        DIAGNOSED, 3, pair="p", bucket="a", diagnosis="source_damaged", found="SHA256:x", expected="y"
+    )
+    (incident,) = fold([*events, turn])
+    (found,) = incident.objects
+    assert (found.bucket, found.diagnosis, found.found, found.expected) == (
+        "a",
+        "source_damaged",
+        {"SHA256:x"},
+        "y",
+    )
+    assert (found.state, found.right_since) == ("open", None)
+    other = event(OPENED, 4, incident="z", found="SHA256:z")  # of the bucket that it was in
+    assert [(each.id, each.buckets) for each in fold([*events, turn, other])] == [("x", ["a"]), ("z", ["b"])]
+
+
+def test_a_diagnosis_turns_nothing_round_where_several_objects_may_be_meant() -> None:
+    events = [
+        event(kind, 0, pair="p", version_id=version, diagnosis="replica_damaged")
+        for version in ("v1", "v2")
+        for kind in (OPENED, DIAGNOSED)
+    ]
+    turn = event(DIAGNOSED, 1, pair="p", bucket="a", diagnosis="source_damaged", version_id="v3")
+    assert [each.bucket for each in fold([*events, turn])[0].objects] == ["b", "b"]
+    turned = fold([*events, Event(**(asdict(turn) | {"version_id": "v2"}))])[0].objects
+    assert [(each.bucket, each.version_id) for each in turned] == [("b", "v1"), ("a", "v2")]
 
 
 def test_what_a_rotten_file_may_have_opened_is_open_until_a_person_ends_the_incident_after_it() -> None:

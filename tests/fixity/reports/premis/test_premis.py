@@ -20,9 +20,10 @@ import pytest
 from lxml import etree
 
 from fixity.buckets import ListedObject, ObjectUnreadable, Sink
-from fixity.catalog import Bucket
+from fixity.catalog import Bucket, Pair
 from fixity.incidents.events import Event, append
 from fixity.reports.premis import Choice, export_events, print_events
+from fixity.reports.premis.comparisons import comparisons
 from fixity.reports.premis.deletions import NAMESPACE
 from fixity.tables import Provenance
 from tests.fixity.rolling.support import Archive, Rolling, keep_ingest
@@ -195,6 +196,31 @@ def test_a_copy_that_a_comparison_finds_to_be_bad_has_an_event_of_its_own(bucket
     assert str(event.findtext(".//p:linkingObjectIdentifierValue", None, NAMES)).endswith(quote(ODD[1]))
     assert len(found) == len(before) + 1
     assert before < {each.findtext(".//p:eventIdentifierValue", None, NAMES) for each in found}
+
+
+def test_where_nobody_can_tell_which_copy_is_bad_both_buckets_have_a_warning(bucket: Rolling) -> None:
+    bucket.rolled()
+    place: dict[str, Any] = {"incident_id": "20260101-ab", "pair": "p", "key": "plain", "version_id": "v1"}
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    append(
+        bucket.lake,
+        [
+            Event(event="opened", happened_at=at, found="SHA256:aa,SHA256:bb", **place),
+            Event(event="diagnosed", happened_at=at, diagnosis="cannot_tell", detail="no record", **place),
+        ],
+    )
+    found = {}
+    for pair in (
+        Pair(name="p", source="b", replica="c"),
+        Pair(name="p", source="c", replica="b", match="key"),
+    ):
+        (event,) = comparisons(bucket.lake, "b", [pair], [], "s3://b/").to_pylist()
+        assert (event["outcome"], event["bucket"], event["expected"]) == ("warning", "b", None)
+        found[pair.source] = event["actual"], event["object_uri"]
+    assert found == {"b": ("aa", "s3://b/plain?versionId=v1"), "c": ("bb", "s3://b/plain")}
+    assert comparisons(bucket.lake, "b", [], [], "s3://b/").num_rows == 0
+    told = _texts(_printed(bucket, key="plain", pairs=(pair,)), "eventOutcomeDetailNote")
+    assert "cannot_tell: no record; incident 20260101-ab; actual sha256:bb" in told
 
 
 def test_the_event_of_a_comparison_is_exported_once(bucket: Rolling) -> None:
