@@ -22,7 +22,7 @@ def digests_of(row: Row, name: SideName, history: ObjectHistory) -> dict[str, st
     digests = {algorithm: checksum}
     for read in history.reads:
         is_this_check = read.last_at == row[f"{name}_checked_at"]
-        if read.digests.get(algorithm) == checksum and (is_this_check or _is_strong(algorithm)):
+        if read.digests.get(algorithm) == checksum and (is_this_check or is_strong(algorithm)):
             digests = {**read.digests, **digests}
     return digests
 
@@ -47,5 +47,6 @@ def baselines(history: ObjectHistory, digests: Mapping[str, str], other: ObjectH
             yield Expected(algorithm, first, FIRST_SEEN, since, until, confirmed=times > 1)
 
 
-def _is_strong(algorithm: str) -> bool:
+def is_strong(algorithm: str) -> bool:
+    """Whether equal checksums by an algorithm are of the same bytes, whichever objects they are of."""
     return strength(ETAG, algorithm) > strength("api", "CRC64NVME")

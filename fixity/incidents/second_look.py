@@ -23,7 +23,7 @@ from fixity.clock import utc_now
 from fixity.engines.stream.second_look import Allowance
 from fixity.incidents.evidence import findings
 from fixity.incidents.one_side import OneSide, Row, Seen, Stores, Task
-from fixity.incidents.suspects import SIDES, Suspect, suspects_of
+from fixity.incidents.suspects import SIDES, Suspect, same_bytes_elsewhere, suspects_of
 from fixity.lake import Lake
 from fixity.lake.paths import LOOKED_AGAIN
 from fixity.ledger.damage import damage_after_some
@@ -116,11 +116,13 @@ class SecondLook:
         confirmed = workspace / "confirmed.parquet"
         pq.write_table(looked.slice(0, self.catalog.second_look.objects), confirmed)
         diagnosed = findings(self.lake, self.catalog, self.pair, confirmed, workspace, self.now)
+        elsewhere = same_bytes_elsewhere(suspects)
         of_row = {(each["key"], each["version_id"]): each for each in diagnosed.to_pylist()}
         rows = [
             dict.fromkeys(FINDINGS.names)
-            | {"key": row[0], "version_id": row[1], "looked": note is None, "note": note}
+            | {"key": row[0], "version_id": row[1], "looked": note is None}
             | of_row.get(row, {})
+            | {"note": "; ".join(filter(None, (note, elsewhere.get(row)))) or None}
             for row, note in notes.items()
         ]
         file = workspace / "findings.parquet"

@@ -9,16 +9,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from fixity.buckets import ListedObject
 from fixity.catalog import Catalog, Pair
+from fixity.humanize import printable
+from fixity.incidents.baselines import is_strong
 from fixity.incidents.one_side import Row, Task
 from fixity.lake.database import open_database
 from fixity.reports.pair import Compared
+from fixity.tables import SUCCEEDED
 
 SIDES = ("source", "replica")
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _BATCH = 1_000
+_HAS = {"missing_replica": "source", "missing_source": "replica"}
+_CONTENT = ("status", "evidence", "checksum_type", "algorithm", "checksum", "size")
+_CONTENTS = [f"{side}_{name}" for side in SIDES for name in _CONTENT]
 
 
 class Suspect(NamedTuple):
@@ -48,6 +57,35 @@ class Suspect(NamedTuple):
         if side is not None:
             listed = ListedObject(self.row[0], *(side[column] for column in ListedObject.__slots__[1:]))
         return Task(self.row, listed, self.read[name])
+
+
+def same_bytes_elsewhere(suspects: pa.Table) -> dict[Row, str]:
+    """For objects that only one side has: under which key only the other side has the same bytes, for people.
+
+    Arguments: `suspects`, a table of SUSPECTS. Empty objects are left out: all have the same bytes.
+    """
+    missing = suspects.filter(pc.is_in(suspects["status"], pa.array([*_HAS])))
+    rows = missing.select(["key", "version_id", "status", *_CONTENTS]).to_pylist()
+    places: dict[str, dict[tuple[Any, ...], str]] = {side: {} for side in SIDES}
+    contents: list[tuple[str, tuple[Any, ...] | None]] = []
+    for row in rows:
+        side = _HAS[row["status"]]
+        status, evidence, kind, *content = (row[f"{side}_{name}"] for name in _CONTENT)
+        was_read = status == SUCCEEDED and evidence != "stored" and kind == "FULL_OBJECT"
+        if was_read and row[f"{side}_size"] and is_strong(row[f"{side}_algorithm"]):
+            places[side].setdefault(tuple(content), row["key"])
+            contents.append((side, tuple(content)))
+        else:
+            contents.append((side, None))
+    other = {"source": "replica", "replica": "source"}
+    return {
+        (row["key"], row["version_id"]): (
+            f"the same bytes are under {printable(places[other[side]][content], 300)}, which only the "
+            f"{other[side]} has"
+        )
+        for row, (side, content) in zip(rows, contents, strict=True)
+        if content is not None and content in places[other[side]]
+    }
 
 
 def suspects_of(catalog: Catalog, pair: Pair, compared: Compared) -> Iterator[Suspect]:

@@ -18,9 +18,14 @@ from fixity.catalog import Pair
 from fixity.incidents.events import CLOSED, DISMISSED
 from fixity.incidents.incident_object import IncidentObject
 from fixity.incidents.state import Incident
+from fixity.lake.paths import stats_file
+from fixity.lake.proof import json_object
 from fixity.repair.sides import Known, RepairRun, Side
+from fixity.reports.counts import Counts
 
 _UNDECIDED = ("cannot_tell", "deleted", "both_damaged", "changed_meanwhile")
+_FEW = 5
+"""Of fewer bad objects, a person sees each in the plan, even if they are most of the pair's."""
 _ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 _SOURCES = {"first_seen": "the first check of it", "api": "a record given by hand", "manifest": "a manifest"}
 
@@ -97,12 +102,38 @@ def make_plan(order: Order, run: RepairRun, incidents: Iterable[Incident]) -> li
         if not each.is_right and (each.bucket in both or (each.bucket is None and each.pair == pair.name))
     }
     directed = [_directed(order, each) for each in wanted.values()]
+    if why := _one_finding(order, run):
+        directed = [each if each.refused else replace(each, refused=why) for each in directed]
     planned = [each for each in directed if each.refused]
     for damaged in both:
         plans = [each for each in directed if each.damaged == damaged and not each.refused]
         if plans:
             planned += (_unless_bad_too(each, bad) for each in _looked_up(order, run, plans))
     return sorted(planned, key=lambda each: (each.key.encode(), each.object.version_id or "", each.damaged))
+
+
+def _one_finding(order: Order, run: RepairRun) -> str | None:
+    """Why nothing is repaired without a person's reason: most objects differ or are missing on a side, so the
+    catalog may name a wrong place.
+    """
+    name = order.pair.name
+    if order.reason:
+        return None
+    try:
+        counts = Counts.from_stats(json_object(run.lake.read_text(stats_file(name, None))))
+    except FileNotFoundError:
+        return None  # no report was made
+    except (ValueError, KeyError, TypeError):
+        return f"the figures of the newest report of {name} cannot be read: run fixity verify first"
+    wrong = counts.mismatches + counts.missing_replica + counts.missing_source
+    rows = sum(counts.by_status().values())
+    if wrong < _FEW or 2 * wrong <= rows:
+        return None
+    return (
+        f"by the newest report of {name}, {wrong:,} of {rows:,} objects differ or are missing. Look whether "
+        "the pair names the right buckets, directories and prefixes, and whether keys were changed on the "
+        "way. If all of it is to be repaired, say why with --reason"
+    )
 
 
 def _unless_bad_too(plan: Planned, bad: Mapping[tuple[str | None, str, str | None], str]) -> Planned:

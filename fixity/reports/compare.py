@@ -98,13 +98,15 @@ def compare(
     csv: Path,
     range_bytes: int = RANGE_BYTES,
     findings: Path | None = None,
+    knows_damage: bool = False,
 ) -> Outcome:
     """Compare both sides, and write `csv` as a whole, or not at all.
 
     Arguments: match `version`: key and version id; `key`: the current versions by key. lag: how long
     the replica may take. csv: a file in an existing directory, which also takes temporary files: parts of
     the CSV, and what DuckDB spills. range_bytes: see RANGE_BYTES. findings: a table of FINDINGS about rows
-    that a comparison before this one found suspect.
+    that a comparison before this one found suspect. knows_damage: whether a side has damaged objects; rows of
+    which both sides have the same bytes then say so.
     Raises TableNotSorted, TableNotConsistent, duckdb.Error, OSError.
     """
     ranges = key_ranges(source.table, replica.table, range_bytes)
@@ -120,6 +122,7 @@ def compare(
         "suspect": list(SUSPECT),
         "not_twice": NOT_TWICE,
         "findings": findings and str(findings),
+        "knows_damage": knows_damage,
     }
     with (
         # One thread for DuckDB, several of our own, each with a range of its own. On one thread, a COPY
@@ -185,17 +188,23 @@ class _Comparer:
                 _execute(cursor, statement, parameters)
             if parameters["findings"]:
                 _execute(cursor, cursor.extract_statements(_SUSPECTS_SQL)[0], parameters)
+            if parameters["knows_damage"]:
+                self._view_checks(cursor)
+                _execute(cursor, cursor.extract_statements(_SUSPECTS_SQL)[1], parameters)
             write_with_duckdb(cursor, "report", part, header=number == 0)
             *figures, replica_rows, suspect_rows = _execute(cursor, count, parameters).fetchall()[0]
             rows = _execute(cursor, list_problems, parameters).fetchall() if self.wants_problems else []
             suspects = None
             if suspect_rows and self.wants_suspects:
-                for side in ("source", "replica"):
-                    view(cursor, f"{side}_checks", [Path(parameters[side])], CHECKSUMS)
-                list_suspects = cursor.extract_statements(_SUSPECTS_SQL)[1]
+                self._view_checks(cursor)
+                list_suspects = cursor.extract_statements(_SUSPECTS_SQL)[2]
                 suspects = _execute(cursor, list_suspects, parameters).to_arrow_table()
         problems = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
         return _RangeReport(part, Counts(*figures), replica_rows, problems, suspect_rows, suspects)
+
+    def _view_checks(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        for side in ("source", "replica"):
+            view(cursor, f"{side}_checks", [Path(self.parameters[side])], CHECKSUMS)
 
 
 class _Suspects:

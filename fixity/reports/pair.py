@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -110,19 +110,17 @@ def make_report(
         compared = _compare_newest(lake, pair, workspace, now)
         while examine and compared.outcome.suspects and examine.look_again(compared):
             compared = _compare_newest(lake, pair, workspace, now)
-        findings = None
-        if examine and compared.outcome.suspects:
-            findings = examine.findings(compared, workspace)
-            compared = replace(
-                compared, outcome=_outcome(pair, compared.source, compared.replica, workspace, findings)
-            )
-        outcome, left_out = compared.outcome, compared.left_out
-        (source_table, source), (replica_table, replica) = compared.source, compared.replica
-        ages = Evidence.of(source_table, source.listed_at, workspace).by_name("source")
-        ages |= Evidence.of(replica_table, replica.listed_at, workspace).by_name("replica")
         damaged = {
             bucket: known_damage(lake, bucket, settings, workspace) for bucket in (pair.source, pair.replica)
         }
+        findings = examine.findings(compared, workspace) if examine and compared.outcome.suspects else None
+        outcome, left_out = compared.outcome, compared.left_out
+        if findings or any(damaged.values()):
+            sides = (compared.source, compared.replica)
+            outcome = _outcome(pair, *sides, workspace, findings, any(damaged.values()))
+        (source_table, source), (replica_table, replica) = compared.source, compared.replica
+        ages = Evidence.of(source_table, source.listed_at, workspace).by_name("source")
+        ages |= Evidence.of(replica_table, replica.listed_at, workspace).by_name("replica")
         reasons = Counter[str]()
         if outcome.counts.failed_source or outcome.counts.failed_replication:
             reasons += Counter(unread(source_table)) + Counter(unread(replica_table))
@@ -178,7 +176,12 @@ def _compare(
 
 
 def _outcome(
-    pair: Pair, source: _Table, replica: _Table, workspace: Path, findings: Path | None = None
+    pair: Pair,
+    source: _Table,
+    replica: _Table,
+    workspace: Path,
+    findings: Path | None = None,
+    knows_damage: bool = False,
 ) -> Outcome:
     assert pair.match is not None  # the catalog fills it in
     with naming_the_unreadable(source[0], replica[0]):
@@ -189,4 +192,5 @@ def _outcome(
             lag=pair.replication_lag,
             csv=workspace / "report.csv",
             findings=findings,
+            knows_damage=knows_damage,
         )

@@ -26,6 +26,32 @@ FROM (
 WHERE compared.rowid = known.id;
 
 
+-- Rows of which both sides have the same bytes, though a side's check says that they are not the right ones.
+UPDATE compared SET detail = concat_ws('; ', compared.detail, known.note)
+FROM (
+    SELECT
+        ok.rowid AS id,
+        concat('the same bytes on both sides, but ', string_agg(
+            concat(side, '''s check expects ', expected_algorithm, ' ', expected, ' (', expected_from, ')'),
+            '; ' ORDER BY side DESC
+        )) AS note
+    FROM compared AS ok
+    JOIN (
+        SELECT *, 'the source' AS side FROM source_checks
+        UNION ALL
+        SELECT *, 'the replica' AS side FROM replica_checks
+    ) AS damaged
+        ON damaged.key = ok.key
+       AND CASE WHEN $by_version THEN version_named(damaged.version_id) END
+           IS NOT DISTINCT FROM CASE WHEN $by_version THEN version_named(ok.version_id) END
+    WHERE ok.status = 'ok' AND damaged.verdict = 'differs'
+      AND damaged.key >= $lower AND ($upper IS NULL OR damaged.key < $upper)
+      AND (damaged.is_latest OR $by_version)
+    GROUP BY ok.rowid
+) AS known
+WHERE compared.rowid = known.id;
+
+
 -- The suspect rows, with the columns of SUSPECTS.
 WITH
 source AS (

@@ -39,6 +39,11 @@ def test_damage_that_both_sides_share_is_status_1_and_named_by_all_commands(pair
         damage(pair / side / "wrong")
     verified = fixity(pair, "verify", "a")
     assert verified.returncode == 1 and "Matches:            2" in verified.stdout
+    (csv,) = [line.removeprefix("CSV: ") for line in verified.stdout.splitlines() if line.startswith("CSV: ")]
+    assert (
+        Path(csv).read_text().count("the same bytes on both sides, but the source's check expects SHA256")
+        == 1
+    )
     reported = fixity(pair, "report", "a")
     covered = fixity(pair, "coverage")
     for done, buckets in ((verified, "ab"), (reported, "ab"), (covered, "a")):

@@ -227,6 +227,23 @@ def test_each_suspect_gets_the_look_that_it_needs_all_of_them_together(two: Two)
     assert {*two.read["a"], *two.read["b"]} == not_twice
 
 
+def test_a_renamed_object_is_told_with_the_key_under_which_the_other_side_has_it(two: Two) -> None:
+    two.put("same")
+    for bucket, keys in (("a", ("here", "here too", "alone", "empty here")), ("b", ("there", "empty there"))):
+        for key in keys:
+            body = b"" if "empty" in key else key.encode() if key == "alone" else b"renamed"
+            two.buckets[bucket].put(key, body)
+    two.check()
+    report = two.report()
+    details = {key: detail for key, (_, detail) in two.rows(report).items() if detail}
+    assert details == {
+        "here": "the same bytes are under there, which only the replica has",
+        "here too": "the same bytes are under there, which only the replica has",
+        "there": "the same bytes are under here, which only the source has",
+    }
+    assert report.findings.column("looked").to_pylist() == [True] * 6  # it is no reason not to be looked at
+
+
 @pytest.mark.parametrize("limits", [{"objects": 2}, {"bytes": 12}])
 def test_what_is_beyond_the_limits_is_not_looked_at_and_says_so(
     tmp_path: Path, limits: dict[str, int]

@@ -11,8 +11,11 @@ import pytest
 from fixity.buckets import ListedObject, Sink, open_bucket
 from fixity.catalog.exclude import QUARANTINE
 from fixity.incidents.state import incidents_now
+from fixity.lake.paths import stats_file
+from fixity.ledger.fold import settings_of
 from fixity.repair import repair
 from fixity.repair.lease import RepairBusy, only_repair
+from fixity.reports.pair import make_report
 from tests.fixity.repair.conftest import MakePlaces
 from tests.fixity.repair.places import GOOD, Places
 from tests.fixity.support import listed, sha256
@@ -290,6 +293,34 @@ def test_a_second_repair_at_once_says_so_and_ends(places: MakePlaces) -> None:
         pair.repair()
     pair.repair()
     assert pair.get("b", "k") == GOOD
+
+
+def test_where_most_objects_are_wrong_nothing_is_repaired_without_a_person_s_reason(
+    places: MakePlaces,
+) -> None:
+    """The catalog may name the wrong directory."""
+    pair = places("directory", "directory")
+    keys = [f"k{number}" for number in range(5)]
+    pair.both(*keys, "kept")
+    for key in keys:
+        pair.delete("b", key)
+        pair.opened(key)
+    pair.check()
+    make_report(pair.lake, pair.catalog.pairs["p"], settings_of(pair.catalog.buckets["a"]))
+    refused = {each.refused for each in pair.plan()}
+    assert refused == {each.refused for each in pair.repair().done}
+    (why,) = refused
+    assert why and why.startswith(
+        "by the newest report of p, 5 of 6 objects differ or are missing. Look whether"
+    )
+    assert pair.keys("b") == {"kept"}
+    assert [each.refused for each in pair.plan(reason="the disk of b was lost")] == [None] * 5
+    pair.lake.put_text(stats_file("p", None), "{", replace=True)
+    assert "cannot be read: run fixity verify" in str(pair.plan()[0].refused)
+    pair.put("b", "k0")
+    pair.check("b")
+    make_report(pair.lake, pair.catalog.pairs["p"], settings_of(pair.catalog.buckets["a"]))
+    assert {each.refused for each in pair.plan() if each.key != "k0"} == {None}  # few enough to be seen
 
 
 def test_versions_cannot_be_repaired_by_a_copy(places: MakePlaces) -> None:

@@ -123,3 +123,28 @@ def test_findings_of_before_say_nothing_of_a_row_that_is_right_now_or_of_another
     report(tmp_path, [row("a", "1")], [row("a", "2", last_modified=LISTED - timedelta(days=30))])
     assert [each["diagnosis"] for each in again(tmp_path, version_id="v", diagnosis="cannot_tell")] == [""]
     assert [each["diagnosis"] for each in again(tmp_path, diagnosis="cannot_tell")] == ["cannot_tell"]
+
+
+@pytest.mark.parametrize("match", ["key", "version"])
+def test_the_same_damage_on_both_sides_is_told_though_nothing_differs(
+    tmp_path: Path, match: Literal["key", "version"]
+) -> None:
+    bad = {"verdict": "differs", "expected_algorithm": "SHA256", "expected_from": "manifest"}
+    here, there = {**bad, "expected": "x"}, {**bad, "expected": "y"}
+    source = [row("a", "1") | here, row("b", "1") | {"verdict": "matched"}, row("c", "1") | here]
+    replica = [row("a", "1") | there, row("b", "1") | there, row("c", "2")]
+    report(tmp_path, source, replica)
+    outcome = compare(
+        Side("deposit", tmp_path / "source.parquet", LISTED),
+        Side("copy", tmp_path / "replica.parquet", LISTED),
+        match=match,
+        lag=LAG,
+        csv=tmp_path / "again.csv",
+        knows_damage=True,
+    )
+    both = "the same bytes on both sides, but the source's check expects SHA256 x (manifest); the replica's "
+    assert [(each["status"], each["detail"]) for each in read_csv(outcome.csv)] == [
+        ("ok", f"{both}check expects SHA256 y (manifest)"),
+        ("ok", "the same bytes on both sides, but the replica's check expects SHA256 y (manifest)"),
+        ("mismatch", ""),
+    ]
