@@ -66,7 +66,8 @@ class LedgerMapping(Part):
     checksum: JsonPathText
     """The path of the checksum, in hex or base64."""
     version: JsonPathText | None = None
-    """The path of the version that was read; by default, the map reads current versions."""
+    """The path of the version that was read, for buckets with `versions: all`; by default, the map reads
+    current versions."""
     algorithm: PathOrText | None = None
     """The algorithm: a path, or its name; by default the bucket's own."""
     status: JsonPathText | None = None
@@ -92,7 +93,8 @@ class MapResults(Part):
     results_key: Annotated[str, AfterValidator(_check_results_key)] = DEFAULT_RESULTS_KEY
     """The key of the results object, with {consignment_id} and {uuid} in it."""
     on_failed: Literal["refuse", "include"] = "refuse"
-    """Results with failed or pending executions: refuse them, or include them with a list of those."""
+    """If executions failed or never started: quote their errors and write nothing, or list them under
+    `failed`."""
     ledger: LedgerMapping | None = None
     """Where the checksums are in the outputs; without it, no checks are kept."""
 

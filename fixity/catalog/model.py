@@ -115,8 +115,8 @@ class Bucket(Part):
     records_in: (
         tuple[Literal["object-tagging", "object-metadata", "s3-checksum", "object-etag"], ...] | None
     ) = None
-    """The kinds of the objects' own records that ingest looks for; by default all, but HEAD and tags are
-    asked only where there are signs of records."""
+    """The kinds of the objects' own records that ingest looks for; `[]`: none. By default all, but HEAD and
+    tags are asked only where there are signs of records."""
     write_tags: bool = False
     """Whether ingest writes the checksums that it computed into the objects' tags."""
     etag_is_md5: StrictBool | None = None  # a loaded catalog never has None

@@ -41,7 +41,8 @@ class Queue(Part):
     store: str = "aws"
     """The store whose endpoint, region and profile are used for the queue."""
     account_id: Annotated[str, Field(pattern=r"^[0-9]{12}$")] | None = None
-    """The AWS account whose events are accepted: twelve digits, in quotes; by default any."""
+    """The AWS account whose events are accepted: twelve digits, in quotes; by default any. Events that name
+    another account are not accepted."""
     topic_arn: Annotated[str, Field(pattern=r"^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:\S+$")] | None = None
     """The SNS topic whose messages are accepted, without raw delivery; by default any, or none."""
 
