@@ -61,7 +61,6 @@ def demo(
         os.environ.update(server.environment, DAGSTER_HOME=str(HOME / "dagster"))
         FILE.write_text(CATALOG.format(endpoint=server.endpoint_url))
         (HOME / "server.env").write_text(server.shell_environment)
-        (HOME / "server.env").write_text(server.shell_environment)
         keys = _fill(server.client(), files)
         print(f"Copied {len(keys)} files from {files} into two buckets. Damage on purpose:")
         for what in _spoil(server, keys):
