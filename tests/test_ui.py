@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from devstack.browser import CHROMIUM, chromium
 from devstack.dagster_dev import DagsterDev, dagster_dev
 from devstack.seaweedfs import SeaweedFS
 from tests.platform import PAIR, Platform
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 _BACKFILL = """
 mutation ($backfill: LaunchBackfillParams!) {
@@ -131,21 +129,7 @@ def test_the_report_is_made_once_for_one_pair_of_tables(dev: DagsterDev, report:
 def test_the_report_s_page_shows_counts_chart_problems_and_the_csv(
     dev: DagsterDev, report: dict[str, Any], tmp_path: Path
 ) -> None:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        )
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1500, "height": 1300})
         page.goto(f"{dev.url}/assets/fixity_report?view=partitions&partition={PAIR}")
         page.get_by_text("missing_replica").first.wait_for(timeout=60_000)
@@ -155,7 +139,6 @@ def test_the_report_s_page_shows_counts_chart_problems_and_the_csv(
         chart.wait_for(timeout=60_000)
         drawn = chart.evaluate("image => image.complete && image.naturalWidth")
         page.screenshot(path=str(tmp_path / "report.png"))
-        browser.close()
     assert drawn == 640
     for expected in ("mismatches", "total_objects", "_checksum-report.csv", "not_ok"):
         assert expected in shown
