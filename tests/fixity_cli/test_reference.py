@@ -14,6 +14,7 @@ from typer.main import get_command
 from fixity_cli.main import app
 from fixity_cli.options import WITHOUT
 from fixity_cli.reference import FILES
+from jobs import names
 from tests.fixity_cli.test_fixity_command import FIXITY
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -67,3 +68,10 @@ def test_the_shell_completes_verbs_and_names_of_the_catalog(tmp_path: Path) -> N
 
     assert completed("verif") == ["verify"]
     assert completed("checksums l") == ["letters"]
+
+
+def test_the_page_of_the_platform_has_all_that_any_catalog_can_have() -> None:
+    page = FILES["reference/platform.md"]()
+    known = {name for constant, name in vars(names).items() if constant.endswith(("_JOB", "_ASSET"))}
+    assert {"fixity_report", "check_bucket", "drills"} < known
+    assert sorted(each for each in known if f"`{each}`" not in page and f"### {each}\n" not in page) == []
