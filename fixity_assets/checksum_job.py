@@ -11,9 +11,11 @@ from pathlib import Path
 
 import dagster as dg
 
+from fixity.clock import utc_now
 from fixity.engines.s3_batch.job_records import waiting_requests
 from fixity.engines.s3_batch.request import note_request, requested_job, submit_request
 from fixity_assets.describe import GROUP, RETRIES, failures_in_plain_words
+from fixity_assets.keep_status import keep_status
 from jobs.names import CHECKSUM_JOB_ASSET, REQUEST_TAG
 from resources import CatalogResource, LakeResource, S3ControlResource
 
@@ -56,6 +58,7 @@ def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str])
         lake: LakeResource,
         s3_control: S3ControlResource,
     ) -> Iterator[dg.MaterializeResult]:
+        began = utc_now()
         with failures_in_plain_words():
             bucket = catalog.bucket(context.partition_key)
             client, kept_in = s3_control.client(bucket.name), lake.open()
@@ -67,6 +70,7 @@ def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str])
                 found = [each for each in waiting_requests(kept_in, bucket.name) if each.token == token]
                 if not found:
                     context.log.info("the request that waited is a job by now")
+                    keep_status(context, kept_in, began, dg.MaterializeResult())
                     return
                 (waiting,) = found
             elif job is None:
@@ -79,8 +83,9 @@ def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str])
                     "the account has the maximum of active jobs: the request waits, and the sensor "
                     "batch_reconciliation submits it when there is room"
                 )
+                keep_status(context, kept_in, began, dg.MaterializeResult())
                 return
-        yield dg.MaterializeResult(
+        result: dg.MaterializeResult = dg.MaterializeResult(
             metadata={
                 "job_id": job.job_id,
                 "job": dg.MetadataValue.url(_console(client.meta.region_name, job.job_id)),
@@ -90,6 +95,7 @@ def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str])
                 "inventory": dg.MetadataValue.path(kept_in.location(job.inventory)),
             }
         )
+        yield keep_status(context, kept_in, began, result)
 
     return checksum_job
 

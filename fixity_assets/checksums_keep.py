@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from fixity.clock import utc_now
 from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.parts import PartsMissing
 from fixity.engines.stream.shards import Plan
@@ -28,6 +29,7 @@ from fixity.ledger.refresh import state_of_files
 from fixity.ledger.snapshot import in_force
 from fixity.ledger.unread import EMPTIED, all_unread, unread, unstable
 from fixity.ledger.write import Checksums
+from fixity.status import Result
 from fixity.tables import CHECKSUMS, Provenance
 from fixity_assets.batch_report import keep_job_report
 from fixity_assets.bucket_checks import (
@@ -43,6 +45,7 @@ from fixity_assets.checksums_run import plan_of_run, refuse_over, scratch_of
 from fixity_assets.describe import RETRIES, checksums_metadata, failures_in_plain_words
 from fixity_assets.due_batch import batch_metadata, batch_result
 from fixity_assets.incidents import log_open_incidents, record_checks
+from fixity_assets.keep_status import checks_of, counts_of, keep_of_bucket
 from jobs.names import SELECTION, TAKEN_OVER
 from resources import LakeResource, ProgressResource, S3ControlResource, StoresResource
 
@@ -71,11 +74,13 @@ def keep_table(
         with kept_in.workspace() as workspace:
             batch = batch_result(kept_in, scratch)
             if batch is not None:
+                began = utc_now()
                 metadata, file = batch_metadata(kept_in, batch), batch["table"]
                 run_file = kept_in.fetch(file, workspace) if file else None
                 damaged = _damage_of_all(context, kept_in, stores)
             else:
                 metadata, file = _keep(context, kept_in, stores, s3_control, progress)
+                began = utc_now()
                 run_file = kept_in.fetch(file, workspace)
                 damaged = _damage(context, kept_in, stores, run_file, workspace)
             look = unread if SELECTION in context.run.tags or batch is not None else all_unread
@@ -88,16 +93,32 @@ def keep_table(
             lost = _lost(context, kept_in, stores)
             catalog, run_id = stores.catalog.catalog, context.run.run_id
             incidents = record_checks(run_id, kept_in, catalog, context.partition_key, damaged, run_file)
+            results = [
+                *evaluations(context.partition_key, damaged, not_read, ledger),
+                reads_evaluation(twice, stores.store_text(context.partition_key)),
+                *([lost_evaluation(lost)] if lost is not None else []),
+            ]
+            keep_of_bucket(
+                stores,
+                kept_in,
+                Result(
+                    ASSET,
+                    context.partition_key,
+                    run_id,
+                    began,
+                    checks_of(results),
+                    counts_of(metadata),
+                    all_checks=SELECTION not in context.run.tags,
+                ),
+                run_file,
+            )
         kept_in.remove(scratch)
     if file:
         context.add_output_metadata(metadata, output_name="result")
         yield dg.Output(None, "result")
     else:  # nothing was due, so there is nothing new about the bucket
         context.log_event(dg.AssetObservation(ASSET, partition=context.partition_key, metadata=metadata))
-    yield from evaluations(context.partition_key, damaged, not_read, ledger)
-    yield reads_evaluation(twice, stores.store_text(context.partition_key))
-    if lost is not None:
-        yield lost_evaluation(lost)
+    yield from results
     log_open_incidents(context, incidents, catalog, [context.partition_key])
 
 

@@ -4,24 +4,32 @@ One row for each bucket: objects, checked within the term, due, never checked, o
 lost, left out, the oldest check, and when all will be checked at the speed of the last seven days.
 """
 
+from typing import Any
+
 import dagster as dg
 
+from fixity.clock import utc_now
 from fixity.ledger.inventory import TableMissing
 from fixity.rolling import BucketCoverage, bucket_coverage
 from fixity.rolling.coverage import COUNTS
+from fixity.status import Result
+from fixity.status.coverage import (
+    ALIVE,
+    ALL_CHECKED,
+    NO_DAMAGE,
+    NOTHING_LOST,
+    READABLE,
+    WITHIN_TERM,
+    keep_coverage,
+    of_coverage,
+    uncounted,
+)
 from fixity_assets.bucket_checks import damage_table
 from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
+from fixity_assets.keep_status import keep_status
 from resources import CatalogResource, LakeResource
 
 NAME = "coverage"
-WITHIN_TERM, ALL_CHECKED, NO_DAMAGE, NOTHING_LOST, ALIVE, READABLE = (
-    "within_term",
-    "all_ever_checked",
-    "no_known_damage",
-    "nothing_lost",
-    "schedule_runs",
-    "ledger_readable",
-)
 _CHECKS = {
     WITHIN_TERM: "Every object was checked within the term, or at most a day later. New objects count from "
     "their first listing.",
@@ -51,48 +59,52 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, catalog: CatalogResource, lake: LakeResource
     ) -> dg.MaterializeResult:
         rows: list[BucketCoverage] = []
-        unlisted: list[str] = []
+        found: list[Result] = []
+        run_id, began = context.run.run_id, utc_now()
         with failures_in_plain_words():
             kept_in = lake.open()
             for bucket in catalog.catalog.buckets.values():
                 if bucket.fixity_every is None:
                     continue
                 try:
-                    rows.append(bucket_coverage(kept_in, bucket, context.run.run_id))
+                    rows.append(bucket_coverage(kept_in, bucket, run_id))
+                    found.append(of_coverage(rows[-1], run_id, began))
                 except TableMissing as error:
-                    unlisted.append(str(error))
-        wrong = {
-            WITHIN_TERM: [f"{row.bucket}: {row.overdue:,} objects overdue" for row in rows if row.overdue],
-            ALL_CHECKED: [f"{row.bucket}: {row.never:,} objects never checked" for row in rows if row.never],
-            NO_DAMAGE: [f"{row.bucket}: {row.damaged:,} objects damaged" for row in rows if row.damaged],
-            NOTHING_LOST: [f"{row.bucket}: {row.lost:,} objects lost" for row in rows if row.lost],
-            ALIVE: [*unlisted, *(f"{row.bucket}: {row.silence}" for row in rows if row.silence)],
-            READABLE: [text for row in rows for text in row.ledger],
-        }
-        return dg.MaterializeResult(
+                    found.append(uncounted(bucket.name, str(error), run_id, began))
+            keep_coverage(kept_in, found)
+        damage = {row.bucket: row.damage for row in rows}
+        result: dg.MaterializeResult = dg.MaterializeResult(
             metadata={
                 "dagster/row_count": len(rows),
                 **{name: sum(getattr(row, name) for row in rows) for name in COUNTS},
                 "buckets": _table(rows),
             },
             check_results=[
-                dg.AssetCheckResult(
-                    check_name=name,
-                    passed=not texts,
-                    severity=dg.AssetCheckSeverity.WARN
-                    if name == ALL_CHECKED
-                    or (name == NOTHING_LOST and not any(row.lost_damaged for row in rows))
-                    else dg.AssetCheckSeverity.ERROR,
-                    description="; ".join(texts) or None,
-                    metadata={"objects": damage_table({row.bucket: row.damage for row in rows})}
-                    if name == NO_DAMAGE
-                    else {},
-                )
-                for name, texts in wrong.items()
+                _of_all(name, found, {"objects": damage_table(damage)} if name == NO_DAMAGE else {})
+                for name in _CHECKS
             ],
         )
+        return keep_status(context, kept_in, began, result)
 
     return coverage
+
+
+def _of_all(name: str, found: list[Result], metadata: dict[str, Any]) -> dg.AssetCheckResult:
+    """A check over all buckets, from those of each."""
+    wrong = [
+        (of.partition, check)
+        for of in found
+        for check in of.checks
+        if check.name == name and not check.passed
+    ]
+    is_error = any(check.is_red for _, check in wrong)
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
+        description="; ".join(f"{bucket}: {check.description}" for bucket, check in wrong) or None,
+        metadata=metadata,
+    )
 
 
 def _table(rows: list[BucketCoverage]) -> dg.TableMetadataValue:

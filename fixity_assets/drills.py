@@ -22,6 +22,7 @@ from fixity.incidents.state import incidents_now
 from fixity.repair import RepairRun
 from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
 from fixity_assets.incidents import log_open_incidents
+from fixity_assets.keep_status import keep_status
 from jobs.names import DRILLS_ASSET
 from resources import CatalogResource, LakeResource, StoresResource
 
@@ -70,7 +71,7 @@ def drills_asset(names: Sequence[str], owners: list[str]) -> dg.AssetsDefinition
         stores: StoresResource,
         lake: LakeResource,
     ) -> dg.MaterializeResult:
-        name = context.partition_key
+        name, began = context.partition_key, utc_now()
         with failures_in_plain_words(), stores.side(name) as side:
             kept_in = lake.open()
             run = RepairRun(kept_in, context.run.run_id, {name: side}, context.log.info)
@@ -79,7 +80,7 @@ def drills_asset(names: Sequence[str], owners: list[str]) -> dg.AssetsDefinition
         now = utc_now()
         counting = that_count(made)
         newest = made[-1] if made else None
-        return dg.MaterializeResult(
+        result: dg.MaterializeResult = dg.MaterializeResult(
             metadata={
                 "drills": len(made),
                 "goes_on": newest is not None and not newest.is_over,
@@ -91,6 +92,7 @@ def drills_asset(names: Sequence[str], owners: list[str]) -> dg.AssetsDefinition
             },
             check_results=[_evaluation(counting, now)],
         )
+        return keep_status(context, kept_in, began, result)
 
     return drills
 

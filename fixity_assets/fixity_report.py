@@ -13,6 +13,7 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from fixity.catalog import Pair
+from fixity.clock import utc_now
 from fixity.humanize import reasons_text
 from fixity.incidents.closing import note_same
 from fixity.incidents.opening import record_findings
@@ -20,10 +21,13 @@ from fixity.incidents.second_look import SecondLook
 from fixity.incidents.state import incidents_now
 from fixity.ledger.fold import settings_of
 from fixity.reports import Verdict, check_names, stats, verdict
+from fixity.reports.ages import oldest_check
 from fixity.reports.pair import PairReport, make_report
+from fixity.status import place_of_pair
 from fixity_assets.bucket_checks import damage_table
 from fixity_assets.describe import GROUP, RETRIES, check_results, check_specs, failures_in_plain_words
 from fixity_assets.incidents import log_open_incidents, record_checks
+from fixity_assets.keep_status import keep_status
 from fixity_assets.partitions import Partitions
 from fixity_assets.report_page import problems_table, report_schema, summary_chart
 from jobs.names import (
@@ -62,6 +66,7 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
         lake: LakeResource,
         stores: StoresResource,
     ) -> dg.MaterializeResult:
+        began = utc_now()
         with failures_in_plain_words():
             pair = catalog.pair(context.partition_key)
             kept_in = lake.open()
@@ -80,7 +85,7 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
                 record_checks(run_id, kept_in, catalog.catalog, bucket, damaged, None)
             incidents = incidents_now(kept_in)
         log_open_incidents(context, incidents, catalog.catalog, (pair.source, pair.replica))
-        return dg.MaterializeResult(
+        result: dg.MaterializeResult = dg.MaterializeResult(
             metadata={
                 "dagster/row_count": report.outcome.rows,
                 **stats(report.outcome.counts),
@@ -98,6 +103,8 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
                 _verdict(report, look.one_finding), {"no_damage": {"objects": damage_table(report.damaged)}}
             ),
         )
+        place = place_of_pair(catalog.catalog, pair)
+        return keep_status(context, kept_in, began, result, place=place, oldest=oldest_check(report.ages))
 
     return fixity_report
 

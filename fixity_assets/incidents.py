@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 
 from fixity.catalog import Catalog
+from fixity.clock import utc_now
 from fixity.incidents.closing import close_right
 from fixity.incidents.opening import record_damage
 from fixity.incidents.state import Incident, incidents_now
@@ -20,6 +21,7 @@ from fixity.lake import Lake
 from fixity.ledger.damage import Damage
 from fixity_assets.bucket_checks import log_evaluation
 from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
+from fixity_assets.keep_status import keep_status
 from jobs.names import INCIDENTS_ASSET
 from resources import CatalogResource, LakeResource
 
@@ -47,13 +49,16 @@ def incidents_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
     def incidents(
         context: dg.AssetExecutionContext, catalog: CatalogResource, lake: LakeResource
     ) -> dg.MaterializeResult:
+        began = utc_now()
         with failures_in_plain_words():
-            all_of_them = incidents_now(lake.open())
+            kept_in = lake.open()
+            all_of_them = incidents_now(kept_in)
         concerned = _of_bucket(all_of_them, catalog.catalog, context.partition_key)
-        return dg.MaterializeResult(
+        result: dg.MaterializeResult = dg.MaterializeResult(
             metadata={"dagster/row_count": len(concerned), "incidents": _table(concerned)},
             check_results=[_evaluation(concerned)],
         )
+        return keep_status(context, kept_in, began, result)
 
     return incidents
 

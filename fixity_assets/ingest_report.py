@@ -13,6 +13,7 @@ import dagster as dg
 
 from fixity.buckets.s3.attributes import open_attributes
 from fixity.catalog import Bucket
+from fixity.clock import utc_now
 from fixity.ingest.counts import counts_of_bucket
 from fixity.ingest.report import IngestReport, IngestRun, TagWriter, make_ingest_report
 from fixity.ingest.tags import tag_writer
@@ -30,6 +31,7 @@ from fixity_assets.describe import (
     failures_in_plain_words,
     rows_table,
 )
+from fixity_assets.keep_status import keep_status
 from fixity_assets.selected import selected_scratch
 from jobs.names import SELECTION
 from resources import LakeResource, StoresResource
@@ -56,7 +58,7 @@ def ingest_report_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]
     def ingest_report(
         context: dg.AssetExecutionContext, lake: LakeResource, stores: StoresResource
     ) -> dg.MaterializeResult:
-        bucket = stores.catalog.bucket(context.partition_key)
+        bucket, began = stores.catalog.bucket(context.partition_key), utc_now()
         with failures_in_plain_words():
             kept_in = lake.open()
             with kept_in.workspace() as workspace:
@@ -68,9 +70,10 @@ def ingest_report_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]
             kept_in.remove(selected_scratch(context.run))  # no later step needs it
         counts = report.counts.figures
         context.log.info(f"{bucket.name}: {counts}")
-        return dg.MaterializeResult(
+        result: dg.MaterializeResult = dg.MaterializeResult(
             metadata=_metadata(kept_in, run, report, counts), check_results=check_results(verdict(of_bucket))
         )
+        return keep_status(context, kept_in, began, result)
 
     return ingest_report
 

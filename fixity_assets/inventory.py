@@ -6,9 +6,11 @@ One row for each object version, sorted by key. The lake keeps the table as
 
 import dagster as dg
 
+from fixity.clock import utc_now
 from fixity.ledger.inventory import take_inventory
 from fixity.tables import INVENTORY
 from fixity_assets.describe import GROUP, column_schema, failures_in_plain_words, inventory_metadata
+from fixity_assets.keep_status import keep_status
 from resources import LakeResource, ProgressResource, StoresResource
 
 
@@ -30,7 +32,7 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         lake: LakeResource,
         progress: dg.ResourceParam[ProgressResource],
     ) -> dg.MaterializeResult:
-        bucket = context.partition_key
+        bucket, began = context.partition_key, utc_now()
         with failures_in_plain_words(), stores.open(bucket) as store:
             kept_in = lake.open()
             run = stores.catalog.run_over(kept_in, bucket, context.run.run_id)
@@ -38,6 +40,9 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
             for note in taken.notes:
                 context.log.warning(f"{bucket}: {note}")
         owned_by = ", ".join(run.bucket.owners) or "-"
-        return dg.MaterializeResult(metadata={**inventory_metadata(kept_in, taken), "owners": owned_by})
+        result: dg.MaterializeResult = dg.MaterializeResult(
+            metadata={**inventory_metadata(kept_in, taken), "owners": owned_by}
+        )
+        return keep_status(context, kept_in, began, result)
 
     return inventory

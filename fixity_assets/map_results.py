@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from fixity.clock import utc_now
 from fixity.engines.step_functions import MapRun, ResultsRefused
 from fixity.engines.step_functions.keep import Kept, Ledgers, find_run, keep_run
 from fixity.engines.step_functions.keep_checks import KeptChecks
@@ -21,8 +22,9 @@ from fixity.ledger.inventory import Inventory, newest_inventory
 from fixity.ledger.refresh import state_of_files
 from fixity.ledger.unread import unread, unstable
 from fixity.ledger.write import Checksums
+from fixity.status import Result
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
-from fixity_assets.bucket_checks import evaluations, log_evaluation, reads_evaluation
+from fixity_assets.bucket_checks import ASSET, evaluations, log_evaluation, reads_evaluation
 from fixity_assets.describe import (
     GROUP,
     RETRIES,
@@ -31,6 +33,7 @@ from fixity_assets.describe import (
     inventory_metadata,
 )
 from fixity_assets.incidents import log_open_incidents, record_checks
+from fixity_assets.keep_status import checks_of, counts_of, keep_of_bucket
 from jobs.names import MAP_RESULTS_ASSET, MAP_RUNS, REFUSED
 from resources import LakeResource, StoresResource
 from resources.map_results import MapResultsResource
@@ -76,7 +79,7 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
                     context.log_event(dg.AssetMaterialization("inventory", partition=name, metadata=metadata))
                 elif table.table:
                     context.log_event(_checksums_event(kept_in, name, table.table, run))
-                    _log_checks(context, kept_in, stores, name, table.table.file)
+                    _log_checks(context, kept_in, stores, name, table.table)
 
             ledgers = Ledgers(
                 kept_in, stores.catalog.catalog, stores.open, context.run.run_id, stores.look_again
@@ -102,10 +105,11 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
 
 
 def _log_checks(
-    context: dg.AssetExecutionContext, lake: Lake, stores: StoresResource, bucket: str, file: str
+    context: dg.AssetExecutionContext, lake: Lake, stores: StoresResource, bucket: str, kept: Checksums
 ) -> None:
+    began, counts = utc_now(), counts_of(counts_metadata(kept))
     with lake.workspace() as workspace:
-        run_file = lake.fetch(file, workspace)
+        run_file = lake.fetch(kept.file, workspace)
         inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
         settings = settings_of(stores.catalog.bucket(bucket))
         damaged = damage_after(lake, settings, run_file, inventory, workspace)
@@ -115,8 +119,11 @@ def _log_checks(
         ]
         for result in results:
             log_evaluation(context, result, bucket)
+        run_id = context.run.run_id
+        found = Result(ASSET, bucket, run_id, began, checks_of(results), counts, all_checks=False)
+        keep_of_bucket(stores, lake, found, run_file)
         catalog = stores.catalog.catalog
-        incidents = record_checks(context.run.run_id, lake, catalog, bucket, damaged, run_file)
+        incidents = record_checks(run_id, lake, catalog, bucket, damaged, run_file)
         log_open_incidents(context, incidents, catalog, [bucket])
 
 

@@ -15,12 +15,14 @@ import dagster as dg
 from pydantic import Field
 
 from fixity.catalog import Pair
+from fixity.clock import utc_now
 from fixity.incidents.state import incidents_now
 from fixity.lake import Lake
 from fixity.repair import Order, Repair, RepairRun, make_plan, repair
 from fixity.repair.words import COLUMNS, cost_of, done_row, planned_row
 from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
 from fixity_assets.incidents import log_open_incidents
+from fixity_assets.keep_status import keep_status
 from jobs.names import REPAIR_ASSET
 from resources import CatalogResource, LakeResource, StoresResource
 
@@ -81,16 +83,17 @@ def repairs_asset(pairs: dg.PartitionsDefinition[str], owners: list[str]) -> dg.
         stores: StoresResource,
         lake: LakeResource,
     ) -> dg.MaterializeResult:
+        began = utc_now()
         with failures_in_plain_words(), ExitStack() as opened:
             pair = catalog.pair(context.partition_key)
             order, kept_in = config.order(pair), lake.open()
             sides = {name: opened.enter_context(stores.side(name)) for name in (pair.source, pair.replica)}
             run = RepairRun(kept_in, context.run.run_id, sides, context.log.info)
             if not config.apply:
-                return _planned(order, run)
+                return keep_status(context, kept_in, began, _planned(order, run))
             repaired = repair(order, run)
             log_open_incidents(context, incidents_now(kept_in), catalog.catalog, sides)
-        return _repaired(repaired, kept_in)
+        return keep_status(context, kept_in, began, _repaired(repaired, kept_in))
 
     return repairs
 

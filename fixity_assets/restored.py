@@ -12,6 +12,7 @@ from typing import get_args
 import dagster as dg
 
 from fixity.buckets.s3.attributes import open_attributes
+from fixity.clock import utc_now
 from fixity.humanize import bytes_text, printable
 from fixity.ingest.restore.look import Look, look_at_archived
 from fixity.ingest.restore.objects import State
@@ -20,6 +21,7 @@ from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.selection import keep_selection
 from fixity.tables import RESTORED
 from fixity_assets.describe import GROUP, RETRIES, check_specs, column_schema, failures_in_plain_words
+from fixity_assets.keep_status import keep_status
 from jobs.names import LOOK_AGAIN_AT, READY, RESTORED_ASSET
 from resources import LakeResource, StoresResource
 
@@ -48,7 +50,7 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
     def restored(
         context: dg.AssetExecutionContext, stores: StoresResource, lake: LakeResource
     ) -> dg.MaterializeResult:
-        name = context.partition_key
+        name, began = context.partition_key, utc_now()
         bucket = stores.catalog.bucket(name)
         if bucket.archived != "restore":
             raise dg.Failure(f"{name} is not to be restored: its catalog entry lacks `archived: restore`")
@@ -67,7 +69,7 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
         for row in look.rows:
             if row.detail and row.is_open:
                 context.log.info(printable(f"{row.key}: {row.detail}"))
-        return dg.MaterializeResult(
+        result: dg.MaterializeResult = dg.MaterializeResult(
             metadata={
                 "dagster/row_count": len(look.rows),
                 **_counts(look),
@@ -81,6 +83,7 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
             },
             check_results=[_check(look)],
         )
+        return keep_status(context, kept_in, began, result)
 
     return restored
 

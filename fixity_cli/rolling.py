@@ -175,25 +175,31 @@ def _say_lost(lake: Lake, bucket: Bucket) -> None:
 @verbs.command(epilog=STATUS_HELP)
 def coverage(catalog: CatalogOption = None) -> None:
     """Count which objects were checked within `fixity_every`. Status 1 if any are overdue or damaged."""
+    from fixity.clock import utc_now
     from fixity.lake import open_lake
     from fixity.ledger.damage import damage_rows
     from fixity.ledger.inventory import TableMissing
     from fixity.rolling import bucket_coverage
+    from fixity.status import Result
+    from fixity.status.coverage import keep_coverage, of_coverage, uncounted
 
     loaded = load(catalog)
     if not any(bucket.fixity_every for bucket in loaded.buckets.values()):
         end(Exit.WRONG_USE, "no bucket has `fixity_every`: give one a term in the catalog, such as 90d")
     lake = open_lake(loaded)
     wrong = False
+    run_id, began, kept = str(uuid.uuid4()), utc_now(), list[Result]()
     for bucket in loaded.buckets.values():
         if bucket.fixity_every is None:
             continue
         try:
-            row = bucket_coverage(lake, bucket, str(uuid.uuid4()))
+            row = bucket_coverage(lake, bucket, run_id)
         except TableMissing as error:
             output.fail(str(error))
+            kept.append(uncounted(bucket.name, str(error), run_id, began))
             wrong = True
             continue
+        kept.append(of_coverage(row, run_id, began))
         wrong = wrong or not row.is_right
         print_figures(
             f"Coverage of {bucket.name}:",
@@ -219,4 +225,5 @@ def coverage(catalog: CatalogOption = None) -> None:
             output.fail(said)
         say_damaged(damage_rows(bucket.name, row.damage))
         _say_lost(lake, bucket)
+    keep_coverage(lake, kept)
     raise typer.Exit(Exit.NOT_VERIFIED if wrong else Exit.VERIFIED)

@@ -12,7 +12,8 @@ from typing import Any
 import dagster as dg
 
 from fixity.catalog import Catalog
-from fixity.errors import bug_text
+from fixity.errors import plain_words
+from fixity.lake import open_lake
 from fixity_assets.definitions import build_definitions
 from fixity_cli.bar import CommandLineProgress
 from fixity_cli.instance import prepare_home
@@ -20,6 +21,8 @@ from fixity_cli.interrupts import interrupts
 from fixity_cli.output import output
 from jobs import names
 from jobs.names import WRONG_USAGE
+from jobs.runs import failure_text
+from sensors.failed_runs import keep_failed_run
 
 _NO_COMPUTE_LOGS = {
     "module": "dagster._core.storage.noop_compute_log_manager",
@@ -68,8 +71,13 @@ class Runner:
     """Runs jobs of one catalog on one instance."""
 
     def __init__(
-        self, definitions: dg.Definitions, instance: dg.DagsterInstance, log_level: str = "CRITICAL"
+        self,
+        catalog: Catalog,
+        definitions: dg.Definitions,
+        instance: dg.DagsterInstance,
+        log_level: str = "CRITICAL",
     ) -> None:
+        self._catalog = catalog
         self._definitions = definitions
         self._instance = instance
         self._log_level = log_level
@@ -101,6 +109,8 @@ class Runner:
                 run_id=run_id,
             )
         output.interrupted = _FINISHED
+        if not result.success:
+            self._keep_failure(run_id)
         output.add("runs", job=job, partition=partition, run_id=run_id, success=result.success)
         failures = result.filter_events(lambda event: event.is_step_failure)
         metadata = _metadata(result)
@@ -121,7 +131,7 @@ class Runner:
                 for evaluation in result.get_asset_check_evaluations()
                 if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR
             ],
-            errors=[_error(event) for event in failures],
+            errors=[failure_text(event) for event in failures],
             wrong_usage=any(
                 event.step_failure_data.user_failure_data is not None
                 and WRONG_USAGE in event.step_failure_data.user_failure_data.metadata
@@ -129,6 +139,17 @@ class Runner:
             ),
             damaged=_damaged(result),
         )
+
+    def _keep_failure(self, run_id: str) -> None:
+        """Keep for the status that a run failed. Where the lake cannot be written, the run says so too."""
+        try:
+            record = self._instance.get_run_record_by_id(run_id)
+            assert record is not None  # it has just run
+            keep_failed_run(self._instance, record, open_lake(self._catalog))
+        except Exception as error:
+            if not (text := plain_words(error)):
+                raise
+            output.warn(f"fixity status does not know that this run failed: {text}")
 
     @contextmanager
     def _canceled_when_interrupted(self, run_id: str) -> Iterator[None]:
@@ -187,16 +208,6 @@ def _damaged(result: dg.ExecuteInProcessResult) -> list[dict[str, Any]]:
     ]
 
 
-def _error(event: dg.DagsterEvent) -> str:
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return data.user_failure_data.description
-    if data.error is None:
-        return f"the step {event.step_key} failed"
-    cause = data.error.cause or data.error
-    return bug_text(cause.message.strip(), cause.to_string())
-
-
 @contextmanager
 def runner(catalog: Catalog, verbose: bool) -> Iterator[Runner]:
     """A runner over the instance, with progress on the terminal for the length of the block."""
@@ -206,4 +217,4 @@ def runner(catalog: Catalog, verbose: bool) -> Iterator[Runner]:
     instance_of_home = dg.DagsterInstance.local_temp(str(home), {"compute_logs": _NO_COMPUTE_LOGS})
     with instance_of_home as instance, CommandLineProgress(output.quiet).shown() as progress:
         definitions = build_definitions(catalog, {"progress": progress}, "in_process")
-        yield Runner(definitions, instance, "INFO" if verbose else "CRITICAL")
+        yield Runner(catalog, definitions, instance, "INFO" if verbose else "CRITICAL")

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from fixity.errors import bug_text
+
 UNSUCCESSFUL = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 """The statuses of runs that ended without success."""
 
@@ -30,3 +32,14 @@ def due_again(failed: Sequence[dg.RunRecord]) -> float:
     """
     ended = failed[0].end_time or failed[0].create_timestamp.timestamp()
     return ended + min(_REST << min(len(failed) - 1, 10), _LONGEST_REST)
+
+
+def failure_text(event: dg.DagsterEvent) -> str:
+    """Why a step failed, for people. Arguments: `event`, its failure."""
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    if data.error is None:
+        return f"the step {event.step_key} failed"
+    cause = data.error.cause or data.error
+    return bug_text(cause.message.strip(), cause.to_string())

@@ -9,6 +9,7 @@ from sensors.batch_completion import batch_completion_sensor
 from sensors.batch_reconciliation import batch_reconciliation_sensor
 from sensors.both_sides import both_sides_sensor
 from sensors.event_reconciliation import event_reconciliation_sensor
+from sensors.failed_runs import failed_runs_sensor
 from sensors.new_objects import new_objects_sensor
 from sensors.restore_completion import restore_completion_sensor
 from sensors.results_manifest import map_results_sensors
@@ -17,7 +18,9 @@ from sensors.results_manifest import map_results_sensors
 def all_sensors(catalog: Catalog) -> list[dg.SensorDefinition]:
     """The sensors that a catalog needs."""
     queues = catalog.queues
-    sensors = [both_sides_sensor(catalog)] if catalog.pairs else []
+    sensors = [failed_runs_sensor()]
+    if catalog.pairs:
+        sensors.append(both_sides_sensor(catalog))
     if catalog.checked_by_s3:
         sensors.append(batch_reconciliation_sensor(catalog))
         if queues.batch_completion:

@@ -25,6 +25,9 @@ GIVEN = "expected/"
 INCIDENTS = "incidents/"
 """The folder of all events of incidents, with a folder for each incident."""
 
+STATUS = "status/"
+"""The folder of the newest results of all asset checks, with a folder for each asset."""
+
 LATEST = "0000-00-00-LATEST"
 """Replaces the date in the path of the newest report."""
 
@@ -174,3 +177,13 @@ def drill_file(bucket: str, drill_id: str, name: str) -> str:
 def message_file(digest: str) -> str:
     """A message of a queue that could not be used, kept for people to look at, by the digest of its body."""
     return f"messages/{digest}.json"
+
+
+def status_file(asset: str, partition: str | None) -> str:
+    """The newest results of an asset's checks for a partition; None: it has no partitions."""
+    return f"{STATUS}{asset}/{partition or '_all'}.json"
+
+
+def history_file(asset: str, partition: str | None) -> str:
+    """What these checks said on each of the last days; `partition` as in `status_file`."""
+    return f"history/{asset}/{partition or '_all'}.json"

@@ -241,6 +241,8 @@ def test_the_lake_may_be_a_prefix_of_a_bucket(
         "inventory",
         "checksums",
         "reports",
+        "status",
+        "history",
         "metadata",
         "log",
         "standing",

@@ -1,0 +1,43 @@
+"""The status: what the newest results of all asset checks say together, a row for each bucket and each pair.
+
+Runs keep their results with `kept`; `now` puts them together with the incidents. Nothing here reads an
+object. Showing the status does not belong here.
+"""
+
+from fixity.status.kept import Check, Day, Failure, Kept, Result, history_of, keep_failure, keep_result
+from fixity.status.now import OF_BUCKETS, OF_PAIRS, place_of_pair, status_of
+from fixity.status.rows import (
+    COLOURS,
+    PROBLEM,
+    STATES,
+    UNKNOWN,
+    VERIFIED,
+    WARNING,
+    Finding,
+    Status,
+    StatusRow,
+)
+
+__all__ = [
+    "COLOURS",
+    "OF_BUCKETS",
+    "OF_PAIRS",
+    "PROBLEM",
+    "STATES",
+    "UNKNOWN",
+    "VERIFIED",
+    "WARNING",
+    "Check",
+    "Day",
+    "Failure",
+    "Finding",
+    "Kept",
+    "Result",
+    "Status",
+    "StatusRow",
+    "history_of",
+    "keep_failure",
+    "keep_result",
+    "place_of_pair",
+    "status_of",
+]

@@ -1,0 +1,253 @@
+"""Makes the status: puts together what is kept of all checks, and the incidents that are open.
+
+What the states mean is in `rows`; how results are kept is in `kept`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from fixity.catalog import Bucket, Catalog, Pair
+from fixity.clock import CLOCKS_DIFFER
+from fixity.lake import Lake
+from fixity.lake.paths import INCIDENTS
+from fixity.status.kept import Kept, Unreadable, read_all
+from fixity.status.rows import PROBLEM, RUN, STATES, UNKNOWN, VERIFIED, WARNING, Finding, Status, StatusRow
+
+if TYPE_CHECKING:
+    from fixity.incidents.state import Incident
+
+CHECKSUMS, COVERAGE, REPORT, REPAIRS, OPEN_INCIDENTS = (
+    "checksums",
+    "coverage",
+    "fixity_report",
+    "repairs",
+    "incidents",
+)
+OF_BUCKETS = (
+    "inventory",
+    CHECKSUMS,
+    "ingest_report",
+    OPEN_INCIDENTS,
+    COVERAGE,
+    "drills",
+    "restored",
+    "checksum_job",
+)
+"""The assets of which the status of a bucket is made."""
+OF_PAIRS = (REPORT, REPAIRS)
+"""The assets of which the status of a pair is made."""
+_COUNTED_WITHIN = timedelta(days=1)  # coverage is counted every six hours
+
+_AllKept = Mapping[tuple[str, str | None], Kept | Unreadable]
+
+
+def status_of(lake: Lake, catalog: Catalog, now: datetime) -> Status:
+    """The status of a catalog's buckets and pairs, at a time (UTC). Raises LakeError."""
+    kept = read_all(lake)
+    incidents = _Open.of(catalog, _open_incidents(lake))
+    buckets = [_bucket(catalog, each, kept, incidents, now) for each in catalog.buckets.values()]
+    by_name = {row.name: row for row in buckets}
+    pairs = [_pair(catalog, each, kept, incidents, by_name, now) for each in catalog.pairs.values()]
+    rows = sorted([*pairs, *buckets], key=lambda row: STATES.index(row.state))
+    return Status(now, tuple(rows), tuple(_of_platform(kept, now)))
+
+
+@dataclass
+class _Row:
+    """What was found for one row so far."""
+
+    red: list[Finding] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    coverage: float | None = None
+    oldest: datetime | None = None
+    checked_at: datetime | None = None
+    failed_run: str | None = None
+
+    def take(self, asset: str, kept: Kept | Unreadable | None, now: datetime, checks: bool = True) -> None:
+        """Take what is kept of an asset. Arguments: `checks`, whether its checks count."""
+        if isinstance(kept, Unreadable):
+            self.unknown.append(str(kept))
+        if not isinstance(kept, Kept):
+            return
+        if kept.lost:
+            self.unknown.append(f"earlier results of {asset} are lost")
+        if kept.at and kept.at > now + CLOCKS_DIFFER:
+            self.unknown.append(f"the result of {asset} is of {kept.at:%Y-%m-%d}: a clock was wrong")
+        if kept.failed:
+            self.failed_run = kept.failed.run_id
+            self.red.append(Finding(asset, RUN, kept.failed.text, kept.failed.at))
+        for check in kept.checks if checks else ():
+            if not check.passed:
+                found = self.red if check.is_red else self.warnings
+                found.append(Finding(asset, check.name, check.description, kept.since.get(check.name)))
+
+    def take_incidents(self, incidents: Iterable[Incident]) -> None:
+        """Take the open incidents that concern it."""
+        from fixity.incidents.summary import what
+
+        for each in incidents:
+            text = f"{each.id}: {what(each)} ({each.state})"
+            self.red.append(Finding(OPEN_INCIDENTS, "no_open_incidents", text, each.opened_at))
+
+    def row(self, kind: Literal["bucket", "pair"], name: str, incidents: Iterable[Incident]) -> StatusRow:
+        """The row."""
+        state = VERIFIED
+        for worse, found in ((WARNING, self.warnings), (UNKNOWN, self.unknown), (PROBLEM, self.red)):
+            state = worse if found else state
+        return StatusRow(
+            kind=kind,
+            name=name,
+            state=state,
+            red=tuple(self.red),
+            warnings=tuple(self.warnings),
+            unknown=tuple(self.unknown),
+            counts=self.counts,
+            open_incidents=tuple(each.id for each in incidents),
+            coverage=self.coverage,
+            oldest_evidence=self.oldest,
+            checked_at=self.checked_at,
+            waiting=tuple(self.waiting),
+            failed_run=self.failed_run,
+        )
+
+
+@dataclass(frozen=True)
+class _Open:
+    """The open incidents that concern each bucket and each pair."""
+
+    of_buckets: dict[str, list[Incident]]
+    of_pairs: dict[str, list[Incident]]
+
+    @classmethod
+    def of(cls, catalog: Catalog, incidents: Iterable[Incident]) -> _Open:
+        of_buckets: dict[str, list[Incident]] = {name: [] for name in catalog.buckets}
+        of_pairs: dict[str, list[Incident]] = {name: [] for name in catalog.pairs}
+        for incident in incidents:
+            left = {(each.bucket, each.pair) for each in incident.objects if not each.is_over}
+            bad = {bucket for bucket, _ in left if bucket}
+            unclear = {pair for bucket, pair in left if not bucket}
+            concerned = set(catalog.buckets) if incident.unknown else set(bad)
+            for pair in catalog.pairs.values():
+                sides = {pair.source, pair.replica}
+                if pair.name in unclear:  # either copy may be the bad one
+                    concerned |= sides
+                if incident.unknown or pair.name in unclear or bad & sides:
+                    of_pairs[pair.name].append(incident)
+            for name in concerned & of_buckets.keys():
+                of_buckets[name].append(incident)
+        return cls(of_buckets, of_pairs)
+
+
+def _open_incidents(lake: Lake) -> list[Incident]:
+    if not lake.list(INCIDENTS):
+        return []  # what reads them takes time to import
+    from fixity.incidents.state import incidents_now
+
+    return [each for each in incidents_now(lake) if not each.is_over]
+
+
+def _of_platform(kept: _AllKept, now: datetime) -> list[Finding]:
+    """What is wrong with runs that are of all buckets."""
+    found = _Row()
+    found.take(COVERAGE, kept.get((COVERAGE, None)), now, checks=False)  # they are kept of each bucket
+    return [*found.red, *(Finding(COVERAGE, RUN, text) for text in found.unknown)]
+
+
+def _bucket(
+    catalog: Catalog, bucket: Bucket, all_kept: _AllKept, incidents: _Open, now: datetime
+) -> StatusRow:
+    kept = {asset: all_kept.get((asset, bucket.name)) for asset in OF_BUCKETS}
+    if bucket.fixity_every is None:
+        kept[COVERAGE] = None  # of a term that the bucket had before
+    of_it = incidents.of_buckets[bucket.name]
+    found = _Row()
+    for asset, each in kept.items():
+        found.take(asset, each, now, checks=asset != OPEN_INCIDENTS)
+    found.take_incidents(of_it)
+    checked, coverage = _result(kept[CHECKSUMS]), _result(kept[COVERAGE])
+    if coverage and coverage.at and now - coverage.at > _COUNTED_WITHIN:
+        coverage = None
+    if inventory := _result(kept["inventory"]):
+        found.counts["objects"] = inventory.counts.get("rows", 0)
+    if checked:
+        found.counts |= checked.counts
+        found.checked_at, found.oldest = checked.at, checked.oldest
+        _take_completeness(found, bucket, checked, coverage, now)
+        if checked.place != catalog.place_of(bucket):
+            found.unknown.append("the catalog names another place than the one that was checked")
+    elif not isinstance(kept[CHECKSUMS], Unreadable):
+        found.unknown.append("it was never checked")
+    if coverage:
+        found.counts |= coverage.counts
+        found.oldest = coverage.oldest
+        objects = coverage.counts.get("objects", 0)
+        found.coverage = coverage.counts.get("within_term", 0) / objects if objects else 1.0
+        _wait(found, coverage.counts, {"due": "due", "never": "never checked"})
+    if restored := _result(kept["restored"]):
+        _wait(found, restored.counts, {"requested": "being restored", "restored": "restored, to be checked"})
+    return found.row("bucket", bucket.name, of_it)
+
+
+def _take_completeness(
+    found: _Row, bucket: Bucket, checked: Kept, coverage: Kept | None, now: datetime
+) -> None:
+    """Say so where it is not known that all objects of a bucket were checked."""
+    if coverage:
+        return
+    if bucket.fixity_every is None:
+        if checked.whole_at is None:
+            found.unknown.append("only some of its objects were checked")
+    elif checked.whole_at is None or now - checked.whole_at > bucket.fixity_every:
+        found.unknown.append("nobody counted in the last day how much was checked within the term")
+
+
+def _pair(
+    catalog: Catalog,
+    pair: Pair,
+    all_kept: _AllKept,
+    incidents: _Open,
+    buckets: Mapping[str, StatusRow],
+    now: datetime,
+) -> StatusRow:
+    kept = {asset: all_kept.get((asset, pair.name)) for asset in OF_PAIRS}
+    of_it = incidents.of_pairs[pair.name]
+    if not of_it:
+        kept[REPAIRS] = None  # nothing is left to repair
+    found = _Row()
+    for asset, each in kept.items():
+        found.take(asset, each, now)
+    found.take_incidents(of_it)
+    sides = [buckets[pair.source], buckets[pair.replica]]
+    if report := _result(kept[REPORT]):
+        found.counts |= report.counts
+        found.checked_at, found.oldest = report.at, report.oldest
+        if report.place != place_of_pair(catalog, pair):
+            found.unknown.append("the catalog names other places than those that were compared")
+        _wait(found, report.counts, {"pending": "pending", "not_checked": "not checked"})
+        if all(side.checked_at and report.at and side.checked_at > report.at for side in sides):
+            found.waiting.append("a report: both buckets were checked since")
+    elif not isinstance(kept[REPORT], Unreadable):
+        found.unknown.append("its buckets were never compared")
+    found.coverage = min((side.coverage for side in sides if side.coverage is not None), default=None)
+    return found.row("pair", pair.name, of_it)
+
+
+def place_of_pair(catalog: Catalog, pair: Pair) -> str:
+    """Where both buckets of a pair are, as one text."""
+    return " and ".join(catalog.place_of(catalog.buckets[name]) for name in (pair.source, pair.replica))
+
+
+def _result(kept: Kept | Unreadable | None) -> Kept | None:
+    """What is kept, if it has a result."""
+    return kept if isinstance(kept, Kept) and kept.at else None
+
+
+def _wait(found: _Row, counts: Mapping[str, int], words: Mapping[str, str]) -> None:
+    found.waiting += [f"{counts[name]:,} {word}" for name, word in words.items() if counts.get(name)]

@@ -1,0 +1,202 @@
+"""The status of buckets and pairs: red wins, what nobody knows is never green."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fixity.catalog import Catalog, load_catalog
+from fixity.incidents.events import DISMISSED, OPENED, Event, append
+from fixity.lake import LocalLake, open_lake
+from fixity.status import (
+    PROBLEM,
+    UNKNOWN,
+    VERIFIED,
+    WARNING,
+    Check,
+    Failure,
+    Result,
+    Status,
+    StatusRow,
+    keep_failure,
+    keep_result,
+    place_of_pair,
+    status_of,
+)
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    (tmp_path / "fixity.yaml").write_text(
+        "lake: ./lake\nbuckets: {a: {path: a}, b: {path: b}, c: {path: c, fixity_every: 90d}}\n"
+        "pairs: {a: {replica: b}}\n"
+    )
+    return load_catalog(tmp_path / "fixity.yaml")
+
+
+@pytest.fixture
+def lake(catalog: Catalog) -> LocalLake:
+    lake = open_lake(catalog)
+    assert isinstance(lake, LocalLake)
+    return lake
+
+
+def status(lake: LocalLake, catalog: Catalog) -> Status:
+    return status_of(lake, catalog, NOW)
+
+
+def row(lake: LocalLake, catalog: Catalog, name: str, kind: str = "bucket") -> StatusRow:
+    (found,) = [each for each in status(lake, catalog).rows if (each.kind, each.name) == (kind, name)]
+    return found
+
+
+def check_bucket(
+    lake: LocalLake, catalog: Catalog, name: str, *checks: Check, at: datetime = NOW - HOUR, **more: object
+) -> None:
+    of = Result("checksums", name, f"run-{name}", at, checks, {"failed": 0}, oldest=at, **more)  # type: ignore[arg-type]
+    if of.place is None:
+        of = Result(**{**vars(of), "place": catalog.place_of(catalog.buckets[name])})
+    keep_result(lake, of)
+
+
+def verify_all(lake: LocalLake, catalog: Catalog, at: datetime = NOW - HOUR) -> None:
+    for name in catalog.buckets:
+        check_bucket(lake, catalog, name, Check("no_damage", True, "ERROR"), at=at)
+    place = place_of_pair(catalog, catalog.pairs["a"])
+    keep_result(lake, Result("fixity_report", "a", "r", at, (), {"matches": 3, "pending": 2}, place, at))
+
+
+def test_what_was_never_checked_is_unknown(lake: LocalLake, catalog: Catalog) -> None:
+    now = status(lake, catalog)
+    assert now.state == UNKNOWN and not now.is_verified and len(now.rows) == 4
+    assert {row.state for row in now.rows} == {UNKNOWN} and {row.colour for row in now.rows} == {"grey"}
+    assert row(lake, catalog, "a").unknown == ("it was never checked",)
+    assert row(lake, catalog, "a", "pair").unknown == ("its buckets were never compared",)
+
+
+def test_all_is_verified_after_all_was_checked_and_the_row_says_from_when(
+    lake: LocalLake, catalog: Catalog
+) -> None:
+    verify_all(lake, catalog)
+    now = status(lake, catalog)
+    assert now.state == VERIFIED and now.is_verified
+    pair = row(lake, catalog, "a", "pair")
+    assert pair.counts == {"matches": 3, "pending": 2} and pair.waiting == ("2 pending",)
+    assert (pair.checked_at, pair.oldest_evidence) == (NOW - HOUR, NOW - HOUR)
+
+
+@pytest.mark.parametrize(("severity", "state"), [("ERROR", PROBLEM), ("WARN", WARNING)])
+def test_a_red_check_of_any_asset_is_a_problem_and_a_warning_none(
+    lake: LocalLake, catalog: Catalog, severity: str, state: str
+) -> None:
+    verify_all(lake, catalog)
+    check = Check("no_notmatched", False, severity, "1 differs")  # type: ignore[arg-type]
+    keep_result(lake, Result("ingest_report", "b", "i", NOW, (check,)))
+    found = row(lake, catalog, "b")
+    assert found.state == state and status(lake, catalog).rows[0] == found
+    (finding,) = found.red + found.warnings
+    assert (finding.asset, finding.check, finding.text, finding.since) == (
+        "ingest_report",
+        "no_notmatched",
+        "1 differs",
+        NOW,
+    )
+    assert status(lake, catalog).is_verified == (state == WARNING)
+
+
+@pytest.mark.parametrize("asset", ["checksums", "ingest_report"])
+def test_a_result_that_is_lost_makes_the_bucket_unknown_never_green(
+    lake: LocalLake, catalog: Catalog, asset: str
+) -> None:
+    verify_all(lake, catalog)
+    keep_result(lake, Result("ingest_report", "a", "i", NOW, (Check("x", False, "ERROR"),)))
+    check_bucket(lake, catalog, "a", at=NOW)
+    Path(lake.location(f"status/{asset}/a.json")).unlink()
+    found = row(lake, catalog, "a")
+    assert f"{asset}/a.json is lost" in found.unknown[0]
+    assert found.state == (UNKNOWN if asset == "ingest_report" else PROBLEM)
+
+
+def test_a_run_that_failed_is_a_problem_of_a_bucket_that_was_right_before(
+    lake: LocalLake, catalog: Catalog
+) -> None:
+    verify_all(lake, catalog)
+    keep_failure(lake, "checksums", "a", Failure("dead", NOW, "unreachable"))
+    found = row(lake, catalog, "a")
+    assert found.state == PROBLEM and found.failed_run == "dead" and found.red[0].text == "unreachable"
+    keep_failure(lake, "coverage", None, Failure("dead", NOW, "no lake"))
+    assert [each.text for each in status(lake, catalog).platform] == ["no lake"]
+
+
+def test_an_open_incident_makes_its_bucket_and_its_pair_red_whatever_the_last_run_said(
+    lake: LocalLake, catalog: Catalog
+) -> None:
+    verify_all(lake, catalog)
+    opened = Event("inc-1", OPENED, NOW - HOUR, run_id="r", bucket="b", key="k", found="SHA256:00")
+    append(lake, [opened])
+    assert row(lake, catalog, "b").state == PROBLEM and row(lake, catalog, "a").state == VERIFIED
+    pair = row(lake, catalog, "a", "pair")
+    assert pair.state == PROBLEM and pair.open_incidents == ("inc-1",) and "1 object of b" in pair.red[0].text
+    append(lake, [Event("inc-1", DISMISSED, NOW, person="ann", reason="known")])
+    assert status(lake, catalog).state == VERIFIED
+
+
+def test_a_plan_of_a_repair_counts_only_while_an_incident_is_open(lake: LocalLake, catalog: Catalog) -> None:
+    verify_all(lake, catalog)
+    keep_result(lake, Result("repairs", "a", "p", NOW, (Check("all_repaired", False, "ERROR", "1 to do"),)))
+    assert row(lake, catalog, "a", "pair").state == VERIFIED
+    append(lake, [Event("inc-1", OPENED, NOW, run_id="r", pair="a", key="k")])
+    reds = [finding.check for finding in row(lake, catalog, "a", "pair").red]
+    assert reds == ["all_repaired", "no_open_incidents"]
+    assert row(lake, catalog, "a").state == row(lake, catalog, "b").state == PROBLEM  # either may be bad
+
+
+def test_a_bucket_of_which_only_some_objects_were_checked_is_unknown(
+    lake: LocalLake, catalog: Catalog
+) -> None:
+    check_bucket(lake, catalog, "a", is_whole=False)
+    assert row(lake, catalog, "a").unknown == ("only some of its objects were checked",)
+
+
+def test_results_of_another_place_are_not_of_the_bucket_that_the_catalog_names_now(
+    lake: LocalLake, catalog: Catalog
+) -> None:
+    verify_all(lake, catalog)
+    check_bucket(lake, catalog, "a", at=NOW, place="/elsewhere")
+    assert row(lake, catalog, "a").state == UNKNOWN
+
+
+def test_a_bucket_with_a_term_needs_coverage_that_was_counted_lately(
+    lake: LocalLake, catalog: Catalog
+) -> None:
+    check_bucket(lake, catalog, "c", is_whole=False)
+    assert "nobody counted" in row(lake, catalog, "c").unknown[0]
+    counts = {"objects": 4, "within_term": 3, "due": 1, "never": 0}
+    for age, state in ((HOUR, VERIFIED), (25 * HOUR, UNKNOWN)):
+        Path(lake.location("status/coverage/c.json")).unlink(missing_ok=True)
+        keep_result(lake, Result("coverage", "c", "n", NOW - age, (), counts, oldest=NOW - 9 * HOUR))
+        found = row(lake, catalog, "c")
+        assert found.state == state, found
+        if state == VERIFIED:
+            assert found.coverage == 0.75 and found.waiting == ("1 due",)
+            assert found.oldest_evidence == NOW - 9 * HOUR
+    old = Check("within_term", False, "ERROR", "1 object overdue")  # of long ago, but nobody said otherwise
+    keep_result(lake, Result("coverage", "c", "n", NOW - 24.5 * HOUR, (old,), counts))
+    assert row(lake, catalog, "c").state == PROBLEM
+
+
+def test_what_a_wrong_clock_wrote_is_not_known(lake: LocalLake, catalog: Catalog) -> None:
+    verify_all(lake, catalog)
+    check_bucket(lake, catalog, "a", at=NOW + 48 * HOUR)
+    assert "a clock was wrong" in row(lake, catalog, "a").unknown[0]
+
+
+def test_only_the_rows_that_are_asked_for(lake: LocalLake, catalog: Catalog) -> None:
+    check_bucket(lake, catalog, "a", Check("no_damage", False, "ERROR"))
+    assert status(lake, catalog).only(["b"]).state == UNKNOWN
+    assert [each.name for each in status(lake, catalog).only(["a"]).rows] == ["a", "a"]
