@@ -93,6 +93,8 @@ class LocalLake(Lake):
             return _seen(self._root / name)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise LakeError(f"{self._root / name} cannot be read: {error.strerror}") from error
 
     def put_if(self, name: str, text: str, seen: Seen | None) -> bool:
         """See Lake. A rename takes the file that is there, a link puts a new one: only one of several can.
