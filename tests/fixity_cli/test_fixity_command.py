@@ -18,6 +18,7 @@ import pytest
 from devstack.faults import Refuse
 from devstack.faulty_proxy import FaultyProxy
 from fixity.buckets.base import NOT_UTF8
+from tests.command import run_command
 from tests.platform import PAIR, Platform
 
 FIXITY = Path(sys.executable).with_name("fixity")
@@ -37,14 +38,8 @@ def fixity(
     *words: str, folder: Path, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command in a folder."""
-    return subprocess.run(
-        [str(FIXITY), *words],
-        cwd=folder,
-        env={**os.environ, "DAGSTER_HOME": str(folder / "home"), **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    home = {"DAGSTER_HOME": str(folder / "home")}
+    return run_command(words, folder, {**os.environ, **home, **(environment or {})})
 
 
 def test_verify_prints_the_summary_exactly_and_the_run_shows_in_the_instance(platform: Platform) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from tests.fixity_cli.test_fixity_command import FIXITY
+from tests.command import run_command
 
 
 @pytest.fixture
@@ -25,15 +25,7 @@ def archive(tmp_path: Path) -> Path:
 
 
 def fixity(archive: Path, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(FIXITY), *words],
-        cwd=archive,
-        env={**os.environ, "DAGSTER_HOME": str(archive / "home")},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_command(words, archive, {**os.environ, "DAGSTER_HOME": str(archive / "home")}, stdin)
 
 
 def test_a_bucket_is_rolled_through_by_hand_and_what_came_of_it_can_be_asked_for(archive: Path) -> None:

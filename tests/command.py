@@ -1,0 +1,53 @@
+"""The `fixity` command as a process of its own that starts at once.
+
+Each is forked from a server that has imported everything: most of a short command's time is imports. That the
+installed script itself starts, and what signals do to it, is shown where these are tested.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from multiprocessing import get_context
+from pathlib import Path
+
+_FORKS = get_context("forkserver")
+_FORKS.set_forkserver_preload(["fixity_cli.main", "fixity_assets.definitions", "fixity_cli.runs"])
+_MINUTES = 5
+
+
+def run_command(
+    words: Sequence[str], folder: Path, environment: Mapping[str, str], stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run `fixity WORDS` in a folder, with this environment and no other."""
+    with tempfile.TemporaryDirectory() as files:
+        inputs = Path(files, "0")
+        inputs.write_text(stdin)
+        process = _FORKS.Process(target=_be_the_command, args=(list(words), folder, dict(environment), files))
+        process.start()
+        process.join(60 * _MINUTES)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+        outputs = [Path(files, number).read_bytes().decode() for number in "12"]
+    return subprocess.CompletedProcess(["fixity", *words], process.exitcode or 0, *outputs)
+
+
+def _be_the_command(words: list[str], folder: Path, environment: dict[str, str], files: str) -> None:
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    for number in range(3):
+        flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT
+        os.dup2(os.open(f"{files}/{number}", flags), number)
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process
+        for number, mode in enumerate("rww")
+    )
+    sys.argv = ["fixity", *words]
+    from fixity_cli.main import main
+
+    main()
