@@ -34,6 +34,7 @@ from fixity.incidents.known import (
 )
 from fixity.lake import Lake
 from fixity.ledger.judge import ETAG
+from fixity.rolling.egress import egress_budget
 from fixity.tables import FAILED, FINDINGS, OTHER_COPY, SUCCEEDED
 
 _CHANGES = {CHANGED: "was overwritten since it was listed", DELETED: "was deleted since it was listed"}
@@ -62,6 +63,8 @@ def findings(
         if diagnosis.word == "cannot_tell"
         and row["status"] == "mismatch"
         and has_parts(row, gathered.buckets)
+        # These reads are no checks of the ledger, by which a budget of egress is counted.
+        and not any(egress_budget(catalog, bucket) for bucket in gathered.buckets.values())
     }
     of_parts = part_digests(catalog, gathered.buckets, (rows[place] for place in undecided.values()))
     for row, digests in of_parts:

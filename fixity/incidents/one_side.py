@@ -108,7 +108,9 @@ class OneSide:
                             objects[task.row] = task.listed
                             gone[task.row] = DELETED if answer is None else CHANGED
                     elif answer is not None and answer.size > allowance.size:
-                        seen.left[task.row] = "it is there, but `second_look` allows no more bytes"
+                        seen.left[task.row] = (
+                            "it is there, but `second_look` or `monthly_egress` allows no more"
+                        )
                     elif answer is not None:
                         allowance.size -= answer.size
                         objects[task.row] = answer

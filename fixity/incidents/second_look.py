@@ -7,6 +7,7 @@ does not belong here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -34,6 +35,7 @@ from fixity.ledger.write import ChecksWriter
 from fixity.reports.columns import SUSPECT
 from fixity.reports.counts import Counts
 from fixity.reports.pair import Compared
+from fixity.rolling.egress import egress_budget, egress_left
 from fixity.tables import (
     CHECKSUMS,
     DIFFERS,
@@ -78,6 +80,11 @@ class SecondLook:
     def __post_init__(self) -> None:
         limits = self.catalog.second_look
         self._allowance = Allowance(limits.objects, limits.bytes)
+        self._buckets = {
+            "source": self.catalog.buckets[self.pair.source],
+            "replica": self.catalog.buckets[self.pair.replica],
+        }
+        self._egress: dict[str, int] = {}
 
     def look_again(self, compared: Compared) -> bool:
         """Look at suspects again, and keep the checks. Returns whether there are any. Raises LakeError."""
@@ -86,14 +93,14 @@ class SecondLook:
             self.one_finding = _one_finding(self._before, self.catalog.second_look.objects)
         if self.one_finding or self._rounds == ROUNDS:
             return False
+        if not self._rounds:
+            self._egress = self._egress_left()
         self._rounds += 1
         chosen = list(self._choose(compared))
         if not chosen:
             return False
         self.log(f"{self.pair.name}: {len(chosen):,} suspect rows are looked at again")
-        seen = {
-            name: self._side(name, compared).look(_tasks(chosen, name), self._allowance) for name in SIDES
-        }
+        seen = {name: self._look(name, _tasks(chosen, name), compared) for name in SIDES}
         for each in seen.values():
             self.left |= each.left
         kept = {name: self._to_keep(chosen, name, seen[name]) for name in SIDES}
@@ -156,17 +163,50 @@ class SecondLook:
                 continue
             if suspect.size > self._allowance.size or not (again or self._allowance.objects):
                 continue
+            needed = Counter[str]()
+            for name in SIDES:
+                needed[self._buckets[name].store] += suspect.size_on(name)
+            short = [store for store, size in needed.items() if size > self._egress.get(store, size)]
+            if short:
+                self.left[row] = f"`monthly_egress` of the store '{short[0]}' allows no more"
+                continue
+            for store in needed.keys() & self._egress.keys():
+                self._egress[store] -= needed[store]
             self._allowance.size -= suspect.size
             self._allowance.objects -= not again
             self.looked.add(row)
             yield suspect
 
     def _side(self, name: str, compared: Compared) -> OneSide:
-        bucket = self.catalog.buckets[self.pair.source if name == "source" else self.pair.replica]
+        bucket = self._buckets[name]
         listed = compared.source[1] if name == "source" else compared.replica[1]
         return OneSide(
             self.lake, self.catalog, self.stores, bucket, self.pair.match == "version", listed, self.run_id
         )
+
+    def _look(self, name: str, tasks: list[Task], compared: Compared) -> Seen:
+        """Look at objects of a side. What it reads beyond what was chosen is taken off all limits."""
+        store = self._buckets[name].store
+        most = min(self._allowance.size, self._egress.get(store, self._allowance.size))
+        bounded = Allowance(self._allowance.objects, most)
+        seen = self._side(name, compared).look(tasks, bounded)
+        self._allowance.size -= most - bounded.size
+        if store in self._egress:
+            self._egress[store] -= most - bounded.size
+        return seen
+
+    def _egress_left(self) -> dict[str, int]:
+        """What may be read of stores with `monthly_egress`, in bytes."""
+        budgets = {
+            bucket.store: egress_budget(self.catalog, bucket)
+            for bucket in self._buckets.values()
+            if not bucket.is_local
+        }
+        return {
+            store: egress_left(self.lake, budget, None, self.now()).share
+            for store, budget in budgets.items()
+            if budget is not None
+        }
 
     def _to_keep(self, chosen: list[Suspect], name: str, seen: Seen) -> dict[Row, dict[str, Any]]:
         """The new checks of a side that say more than those before. The others' rows are left."""

@@ -47,7 +47,12 @@ class Suspect(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes to read."""
-        return sum(side["size"] for name, side in self.sides.items() if side and self.read[name])
+        return sum(map(self.size_on, SIDES))
+
+    def size_on(self, name: str) -> int:
+        """Bytes to read on a side."""
+        side = self.sides[name]
+        return side["size"] if side and self.read[name] else 0
 
     def task(self, name: str) -> Task | None:
         """What to look at on a side; None if it need not be."""

@@ -1,8 +1,8 @@
 """Verifies an upload: compares each file of a local directory with its object; reads as little as possible.
 
 A match rests on the ETag, on the checksum of the whole object that S3 stored at upload, or on reading the
-object back; the result says which. A mismatch always rests on bytes that were read back, or on the size: an
-unexpected ETag may only be of another kind. Checksums in the ledger do not belong here.
+object back; the result says which. A mismatch always rests on bytes that were read back twice, or on the
+size: an unexpected ETag may only be of another kind. Checksums in the ledger do not belong here.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fixity.buckets import BucketReader, ListedObject, LocalReader, ObjectError, listed_objects
-from fixity.buckets.base import one_of, refuse_unreadable
+from fixity.buckets.base import ObjectUnreadable, one_of, refuse_unreadable
 from fixity.catalog import Algorithm
 from fixity.catalog.exclude import excluded_by
 from fixity.digests.algorithms import Digest, Together, as_hex
 from fixity.digests.etag import MultipartEtag, likely_part_sizes, parts_of
+from fixity.engines.stream.engine import check_object
+from fixity.engines.stream.second_look import Afresh
 from fixity.errors import WrongUsage
 from fixity.in_order import in_order
 from fixity.lake.csv_files import csv_line
+from fixity.ledger.judge import UNSTABLE_READ
 
 if TYPE_CHECKING:
     from fixity.buckets.s3.attributes import Attributes
@@ -182,6 +185,8 @@ def verify_file(deposit: Deposit, item: ListedObject, found: ListedObject | None
     """Verify one file: `item` as the directory lists it, `found` its object. Raises BucketUnreachable."""
     try:
         refuse_unreadable(item)
+        if found is None or found.size != item.size:  # a listing may be wrong, or older than the upload
+            found = deposit.target.find(deposit.prefix + item.key)
         if found is None:
             return Deposited(item.key, item.size, "missing", "none", detail="the bucket has no such object")
         refuse_unreadable(found)
@@ -257,10 +262,25 @@ def _by_stored(deposit: Deposit, item: ListedObject, found: ListedObject) -> Dep
 
 
 def _by_reading(deposit: Deposit, item: ListedObject, found: ListedObject) -> Deposited:
-    local, remote = _hash(deposit.source, item, "SHA256"), _hash(deposit.target, found, "SHA256")
-    if local == remote:
-        return _verified(item, "read", "SHA256", local, remote)
-    return Deposited(item.key, item.size, "mismatch", "read", "SHA256", local, remote, "the bytes differ")
+    first = _hash(deposit.source, item, "SHA256"), _hash(deposit.target, found, "SHA256")
+    if first[0] == first[1]:
+        return _verified(item, "read", "SHA256", *first)
+    again = _hash_afresh(deposit.source, item), _hash_afresh(deposit.target, found)
+    if again[0] == again[1]:
+        return _verified(item, "read", "SHA256", *again)
+    if again != first:
+        raise ObjectUnreadable(UNSTABLE_READ, "two reads gave different bytes, and both times they differed")
+    return Deposited(
+        item.key, item.size, "mismatch", "read", "SHA256", *again, "the bytes differ, in two reads"
+    )
+
+
+def _hash_afresh(store: BucketReader, item: ListedObject) -> str:
+    """The SHA-256 of a second read, which nothing of the first one can spoil. Raises ObjectUnreadable."""
+    check = check_object(Afresh(store), item, Digest("SHA256"))
+    if check.checksum is None:
+        raise ObjectUnreadable(str(check.error_code), str(check.error_message))
+    return check.checksum
 
 
 def _verified(

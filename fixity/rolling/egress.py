@@ -55,8 +55,8 @@ def egress_budget(catalog: Catalog, bucket: Bucket) -> EgressBudget | None:
     return EgressBudget(size, tuple(of_store))
 
 
-def egress_left(lake: Lake, budget: EgressBudget, mine: Lease, now: datetime) -> EgressLeft:
-    """What the ledger and the rolling runs leave of a budget, as the run of a lease sees it.
+def egress_left(lake: Lake, budget: EgressBudget, mine: Lease | None, now: datetime) -> EgressLeft:
+    """What the ledger and the rolling runs leave of a budget, as the run of a lease sees it, or one without.
 
     Counted are: all checks of the last 30 days (UTC days), also those of ingest; all objects that rolling
     runs in progress have taken, read or not; and what killed runs have read.
@@ -69,7 +69,7 @@ def egress_left(lake: Lake, budget: EgressBudget, mine: Lease, now: datetime) ->
         for other in leases(lake, bucket):
             with lake.workspace() as workspace:
                 taken = other.batches(lake, workspace)
-                is_mine = (other.bucket, other.run_id) == (mine.bucket, mine.run_id)
+                is_mine = mine and (other.bucket, other.run_id) == (mine.bucket, mine.run_id)
                 if is_mine or other.is_alive(now):
                     left -= sum(_total(pq.read_table(file, columns=["size"]), "size") for file in taken)
                     choosing += not taken and not is_mine

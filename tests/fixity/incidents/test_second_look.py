@@ -258,6 +258,27 @@ def test_what_is_beyond_the_limits_is_not_looked_at_and_says_so(
     assert report.findings.column("looked").to_pylist() == [True, True, False, False]
 
 
+@pytest.mark.parametrize("stores", ["ss", "st"], ids=["one store", "two stores"])
+def test_no_more_is_looked_at_twice_than_the_egress_of_a_store_allows(tmp_path: Path, stores: str) -> None:
+    """What was read in the last thirty days counts too."""
+    store = {"endpoint_url": "http://localhost:1", "region": "r"}
+    first = 12 * len(set("ab" if stores == "ss" else "a"))
+    two = Two(
+        tmp_path,
+        stores={"s": {**store, "monthly_egress": first + 6}, "t": store},
+        buckets={name: {"store": of} for name, of in zip("ab", stores, strict=True)},
+    )
+    for key in "pqrs":
+        two.put(key, b"one", replica=b"two")
+    two.check()
+    looked = 1 if stores == "ss" else 2
+    beyond = f"{NOT_TWICE}: `monthly_egress` of the store 's' allows no more"
+    assert list(two.rows(two.report()).values()) == [("mismatch", "")] * looked + [("mismatch", beyond)] * (
+        4 - looked
+    )
+    assert two.read == {"a": list("pqrs")[:looked], "b": list("pqrs")[:looked]}
+
+
 def test_a_mass_of_suspects_is_one_finding_and_nothing_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,7 @@ from fixity.catalog.clients import s3_client
 from fixity.digests.etag import MultipartEtag, likely_part_sizes, parts_of
 from fixity.ingest.deposit import Deposit, NothingToVerify, Summary, verify_deposit
 from tests.conftest import MakeBucket
-from tests.fixity.support import listing_twice, s3_store
+from tests.fixity.support import MemoryStore, Unsteady, listing_twice, s3_store
 
 MIB = 1024**2
 
@@ -207,8 +207,46 @@ def test_a_difference_is_only_ever_said_of_bytes_that_were_read_back(place: Plac
         "shorter": ("mismatch", "size"),
         "lost": ("missing", "none"),
     }
-    assert place.read_back == ["damaged"]
+    assert place.read_back == ["damaged", "damaged"]
     assert (summary.mismatch, summary.missing, summary.not_local) == (2, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("reads", "status", "detail"),
+    [
+        (b"the wrong bytes|the right bytes", "verified", ""),
+        (b"the wrong bytes|the wrong bytes", "mismatch", "the bytes differ, in two reads"),
+        (b"the wrong bytes|another mistake", "failed", "UnstableRead: two reads gave different bytes"),
+    ],
+)
+def test_bytes_that_differ_in_one_read_are_no_difference(
+    tmp_path: Path, reads: bytes, status: str, detail: str
+) -> None:
+    (tmp_path / "f").write_bytes(b"the right bytes")
+    target = Unsteady()
+    target.put("f", b"the right bytes")
+    target.answers["f"] = [*reads.split(b"|")]
+    deposit = Deposit(LocalReader(tmp_path, Throttle(4)), target, lambda: None, read=True)
+    summary = verify_deposit(deposit, tmp_path.with_suffix(".csv"), 1)
+    (row,) = csv.DictReader(tmp_path.with_suffix(".csv").read_text().splitlines())
+    assert (row["status"], row["detail"][: len(detail)]) == (status, detail)
+    assert (getattr(summary, status), target.afresh) == (1, ["f"])
+
+
+def test_an_object_that_the_listing_lacks_is_looked_up_before_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("late", "longer", "lost"):
+        (tmp_path / key).write_bytes(b"the right bytes")
+    target = MemoryStore()
+    target.put("longer", b"the right")
+    pages = list(target.list_objects())
+    for key in ("late", "longer"):
+        target.put(key, b"the right bytes")
+    monkeypatch.setattr(target, "list_objects", lambda: iter(pages))
+    deposit = Deposit(LocalReader(tmp_path, Throttle(4)), target, lambda: None, read=True)
+    summary = verify_deposit(deposit, tmp_path.with_suffix(".csv"), 1)
+    assert (summary.verified, summary.missing, summary.mismatch) == (2, 1, 0)
 
 
 def test_an_error_is_an_error_and_no_difference(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
