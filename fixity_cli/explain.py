@@ -1,7 +1,7 @@
 """The verb `fixity explain`: what a word of the platform means, and what to do about it.
 
-The meanings are gathered from where the words are defined; what to do is in `words.yaml`, as are the codes of
-errors. Deciding which word is said does not belong here.
+The meanings are gathered from where the words are defined; what to do is in `fixity.words`, as are the codes
+of errors. Deciding which word is said does not belong here.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fixity.words import known_words
 from fixity_cli.output import output
 from fixity_cli.shared import STATUS_HELP, Exit, end
 
@@ -63,7 +63,7 @@ def words() -> Iterator[Word]:
     from fixity.incidents.diagnosis import DIAGNOSES
     from fixity.reports.columns import STATUSES
 
-    known = _known()
+    known = known_words()
     kinds: list[tuple[str, dict[str, str]]] = [
         ("status in a pair's report", STATUSES),
         ("diagnosis of an incident", DIAGNOSES),
@@ -79,14 +79,6 @@ def words() -> Iterator[Word]:
             yield Word(word, kind, means.rstrip("."), known["to_do"].get(word, ""))
     for word, code in known["error_codes"].items():
         yield Word(word, "error code", code["means"], code["to_do"])
-
-
-@cache
-def _known() -> dict[str, Any]:
-    import yaml
-
-    known: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("words.yaml").read_text(encoding="utf-8"))
-    return known
 
 
 def all_definitions() -> dg.Definitions:

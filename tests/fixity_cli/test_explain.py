@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from fixity.incidents.events import EVENTS
 from fixity.tables import DIFFERS, FAILED, MATCHED, NOT_COMPARED, REGISTERED, SKIPPED, SUCCEEDED
+from fixity.words import known_words
 from fixity_cli.explain import Word, words
 from fixity_cli.main import app
 from tests.platform import Platform
@@ -97,9 +98,7 @@ def test_every_check_of_a_platform_is_explained_in_its_own_words(
 
 def test_each_has_a_remedy_and_no_remedy_is_left_over(explained: dict[str, list[Word]]) -> None:
     assert all(each.means and each.to_do for all_of_one in explained.values() for each in all_of_one)
-    from fixity_cli.explain import _known
-
-    assert sorted(_known()["to_do"].keys() - explained.keys()) == []
+    assert sorted(known_words()["to_do"].keys() - explained.keys()) == []
 
 
 def test_a_word_is_explained_in_any_case_with_what_to_do() -> None:

@@ -1,0 +1,34 @@
+"""What the words mean that the platform says, and what to do about them: `words.yaml`.
+
+The meanings of a report's statuses, of diagnoses and of asset checks are where these are defined. Deciding
+which word is said does not belong here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+
+@cache
+def known_words() -> dict[str, Any]:
+    """The content of `words.yaml`."""
+    import yaml
+
+    known: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+    return known
+
+
+def to_do(word: str, names: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What a person does about a word; '' where nothing is known of it.
+
+    Arguments: `names`, what stands in its commands for PAIR, BUCKET and the like.
+    """
+    text: str = known_words()["to_do"].get(word, "")
+    for placeholder, name in names.items():
+        text = re.sub(rf"\b{placeholder}\b", name.replace("\\", r"\\"), text)
+    return text
