@@ -20,6 +20,7 @@ from fixity_cli import (
     ingest,
     init,
     map_results,
+    page,
     premis,
     repair,
     rolling,
@@ -44,6 +45,7 @@ app = typer.Typer(
 for _module in (
     init,
     verify,
+    page,
     incidents,
     repair,
     drill,

@@ -5,6 +5,8 @@ Reading and writing files does not belong here.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from datetime import date, datetime
 
 ROLLING = "rolling"
@@ -27,6 +29,9 @@ INCIDENTS = "incidents/"
 
 STATUS = "status/"
 """The folder of the newest results of all asset checks, with a folder for each asset."""
+
+PAGES = "pages/"
+"""The folder of all pages for people."""
 
 LATEST = "0000-00-00-LATEST"
 """Replaces the date in the path of the newest report."""
@@ -187,3 +192,9 @@ def status_file(asset: str, partition: str | None) -> str:
 def history_file(asset: str, partition: str | None) -> str:
     """What these checks said on each of the last days; `partition` as in `status_file`."""
     return f"history/{asset}/{partition or '_all'}.json"
+
+
+def page_file(kind: str, name: str) -> str:
+    """The page of a `bucket`, a `pair` or an `incident`. The name of an incident may be any folder's."""
+    safe = name if re.fullmatch(r"[A-Za-z0-9._-]{1,190}", name) else hashlib.sha256(name.encode()).hexdigest()
+    return f"{PAGES}{kind}-{safe}.html"

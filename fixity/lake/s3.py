@@ -92,7 +92,9 @@ class S3Lake(Lake):
                     if filecmp.cmp(file, self._fetch(name, workspace), shallow=False):
                         return
                 raise FileExistsError(f"{self.location(name)} is there already")
-            self._client.upload_file(str(file), self._bucket, self._prefix + name)
+            # So that a browser shows a page, and does not offer to save it.
+            kind = {"ContentType": "text/html; charset=utf-8"} if name.endswith(".html") else {}
+            self._client.upload_file(str(file), self._bucket, self._prefix + name, ExtraArgs=kind)
 
     def _exists(self, name: str) -> bool:
         try:

@@ -1,0 +1,89 @@
+"""The page of a pair: whether the copy is the same as its source, else which objects, and which copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fixity.catalog import Pair
+from fixity.incidents.diagnosis import DIAGNOSES
+from fixity.lake.paths import report_file, status_file
+from fixity.pages.charts import trend
+from fixity.pages.making import Making, Page, by_day, findings, link, state_of
+from fixity.pages.render import render, rows
+from fixity.pages.report import Report, Unusable, read_report
+from fixity.reports import STATUSES
+from fixity.status import OF_PAIRS, PROBLEM, UNKNOWN, VERIFIED, WARNING, StatusRow, history_of
+
+_SAID = {
+    PROBLEM: "Something is wrong with this pair",
+    UNKNOWN: "It is not known whether the copy is right",
+    WARNING: "No object is wrong, but there are warnings",
+    VERIFIED: "The copy is the same as its source",
+}
+
+
+def pair_page(making: Making, pair: Pair, row: StatusRow) -> Page:
+    """Make the page of a pair. Raises LakeError."""
+    sources = making.sources(*(status_file(asset, pair.name) for asset in OF_PAIRS))
+    report: Report | None = None
+    lost: list[str] = []
+    try:
+        report = read_report(sources, pair.name, making.database)
+        if report.suspect and row.state in (VERIFIED, WARNING):
+            lost.append("the report has rows that say that something is wrong, but its kept results do not")
+    except Unusable as error:
+        if row.checked_at is not None:  # else there may be none yet
+            lost.append(str(error))
+    history = history_of(making.lake, "fixity_report", pair.name)
+    wrong = {day.at.date().isoformat(): _wrong(day.counts) for day in history}
+    red = {day.at.date().isoformat(): len(day.red) for day in history}
+    state = state_of(row, lost)
+    shown, count = rows("report", map(_shown, report.first)) if report else ("", 0)
+    html = render(
+        "pair.html",
+        making.now,
+        name=pair.name,
+        state=state,
+        said=_SAID[state],
+        more=_more(report, pair),
+        found=findings(making, row, lost),
+        source=link("bucket", pair.source),
+        replica=link("bucket", pair.replica),
+        checked_at=row.checked_at,
+        oldest=row.oldest_evidence or (report and report.oldest),
+        counts=[
+            {"status": status, "means": means, "count": report.by_status[status]}
+            for status, means in STATUSES.items()
+            if report and report.by_status.get(status)
+        ],
+        not_ok=report.not_ok if report else 0,
+        rows=shown,
+        shown=count,
+        csv=f"../{report_file(pair.name, None)}" if report else "",
+        chart=trend(by_day(wrong), making.now.date(), "How many objects were not right, day by day"),
+        sources=sources,
+    )
+    return Page(html, tuple(lost), red, wrong=report.suspect if report else None)
+
+
+def _more(report: Report | None, pair: Pair) -> list[str]:
+    if report is None:
+        return [f"No report of this pair can be read. This makes one: fixity verify {pair.name}"]
+    same = report.by_status.get("ok", 0)
+    rows = sum(report.by_status.values())
+    return [f"{same:,} of {rows:,} objects were read on both sides and are the same, byte for byte."]
+
+
+def _shown(row: dict[str, str | None]) -> dict[str, str | None]:
+    """A row of the report as a page shows it."""
+    word = row["diagnosis"]
+    means = STATUSES[row["status"] or ""]
+    return {**row, "means": means, "diagnosis": DIAGNOSES.get(word or "", word)}
+
+
+def _wrong(counts: Mapping[str, int]) -> int:
+    """How many objects were not right, by the counts of a kept result."""
+    return sum(
+        counts.get(name, 0)
+        for name in ("mismatches", "missing_replica", "missing_source", "failed_source", "failed_replication")
+    )
