@@ -6,6 +6,7 @@ could not be read is looked at again, on both sides, before it is reported. The 
 `reports/<date>/checksums/<pair>_checksum-report.csv`, and the newest under `0000-00-00-LATEST`.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -14,17 +15,20 @@ import pyarrow.compute as pc
 
 from fixity.catalog import Pair
 from fixity.clock import utc_now
+from fixity.errors import FixityError
 from fixity.humanize import reasons_text
 from fixity.incidents.closing import note_same
 from fixity.incidents.opening import record_findings
 from fixity.incidents.second_look import SecondLook
 from fixity.incidents.state import incidents_now
+from fixity.lake import Lake
 from fixity.ledger.fold import settings_of
+from fixity.ledger.inventory import take_inventory
 from fixity.reports import Verdict, check_names, stats, verdict
 from fixity.reports.ages import oldest_check
 from fixity.reports.pair import PairReport, make_report
 from fixity.status import place_of_pair
-from fixity_assets.bucket_checks import damage_table
+from fixity_assets.bucket_checks import damage_table, log_evaluation
 from fixity_assets.describe import GROUP, RETRIES, check_results, check_specs, failures_in_plain_words
 from fixity_assets.incidents import log_open_incidents, record_checks
 from fixity_assets.keep_status import keep_status
@@ -66,47 +70,72 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
         lake: LakeResource,
         stores: StoresResource,
     ) -> dg.MaterializeResult:
-        began = utc_now()
         with failures_in_plain_words():
-            pair = catalog.pair(context.partition_key)
-            kept_in = lake.open()
-            cautions = catalog.catalog.cautions(pair)
-            for caution in cautions:
-                context.log.warning(f"{pair.name}: {caution}")
-            run_id = context.run.run_id
-            look = SecondLook(kept_in, catalog.catalog, pair, stores, run_id, context.log.info)
-            report = make_report(kept_in, pair, settings_of(catalog.bucket(pair.source)), look)
-            for text in report.all_left_out:
-                context.log.warning(f"{pair.name}: left out: {text}")
-            if not look.one_finding:
-                record_findings(kept_in, pair, report.suspects, report.findings, run_id)
-            note_same(kept_in, pair.name, report.csv, run_id)
-            for bucket, damaged in report.damaged.items():
-                record_checks(run_id, kept_in, catalog.catalog, bucket, damaged, None)
-            incidents = incidents_now(kept_in)
-        log_open_incidents(context, incidents, catalog.catalog, (pair.source, pair.replica))
-        result: dg.MaterializeResult = dg.MaterializeResult(
-            metadata={
-                "dagster/row_count": report.outcome.rows,
-                **stats(report.outcome.counts),
-                "chart": summary_chart(pair.name, report.outcome.counts),
-                "not_ok": problems_table(report.outcome.problems),
-                **_looked_again(report, look),
-                "reasons": report.unread,
-                "csv": dg.MetadataValue.path(kept_in.location(report.csv)),
-                "latest_csv": dg.MetadataValue.path(kept_in.location(report.latest_csv)),
-                **_made_from(pair, report),
-                **({"caution": "; ".join(cautions)} if cautions else {}),
-                **({LEFT_OUT: "; ".join(report.all_left_out)} if report.all_left_out else {}),
-            },
-            check_results=check_results(
-                _verdict(report, look.one_finding), {"no_damage": {"objects": damage_table(report.damaged)}}
-            ),
-        )
-        place = place_of_pair(catalog.catalog, pair)
-        return keep_status(context, kept_in, began, result, place=place, oldest=oldest_check(report.ages))
+            return _report(context, stores, lake.open(), catalog.pair(context.partition_key))
 
     return fixity_report
+
+
+def _report(
+    context: dg.AssetExecutionContext, stores: StoresResource, lake: Lake, pair: Pair
+) -> dg.MaterializeResult:
+    """Make a pair's report, and tell the incidents and the status. Raises LakeError, TableMissing."""
+    began, run_id, catalog = utc_now(), context.run.run_id, stores.catalog.catalog
+    cautions = catalog.cautions(pair)
+    for caution in cautions:
+        context.log.warning(f"{pair.name}: {caution}")
+    look = SecondLook(lake, catalog, pair, stores, run_id, context.log.info)
+    report = make_report(lake, pair, settings_of(catalog.buckets[pair.source]), look)
+    for text in report.all_left_out:
+        context.log.warning(f"{pair.name}: left out: {text}")
+    if not look.one_finding:
+        record_findings(lake, pair, report.suspects, report.findings, run_id)
+    note_same(lake, pair.name, report.csv, run_id)
+    for bucket, damaged in report.damaged.items():
+        record_checks(run_id, lake, catalog, bucket, damaged, None)
+    log_open_incidents(context, incidents_now(lake), catalog, (pair.source, pair.replica))
+    result: dg.MaterializeResult = dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": report.outcome.rows,
+            **stats(report.outcome.counts),
+            "chart": summary_chart(pair.name, report.outcome.counts),
+            "not_ok": problems_table(report.outcome.problems),
+            **_looked_again(report, look),
+            "reasons": report.unread,
+            "csv": dg.MetadataValue.path(lake.location(report.csv)),
+            "latest_csv": dg.MetadataValue.path(lake.location(report.latest_csv)),
+            **_made_from(pair, report),
+            **({"caution": "; ".join(cautions)} if cautions else {}),
+            **({LEFT_OUT: "; ".join(report.all_left_out)} if report.all_left_out else {}),
+        },
+        check_results=check_results(
+            _verdict(report, look.one_finding), {"no_damage": {"objects": damage_table(report.damaged)}}
+        ),
+    )
+    more = {"place": place_of_pair(catalog, pair), "oldest": oldest_check(report.ages)}
+    return keep_status(context, lake, began, result, asset=REPORT_ASSET, **more)
+
+
+def report_after_repair(
+    context: dg.AssetExecutionContext, stores: StoresResource, lake: Lake, pair: Pair, repaired: Iterable[str]
+) -> None:
+    """List the repaired buckets, and report the pair anew, from the run of its repair.
+
+    Where that cannot be done, the repair is done all the same: a warning says so.
+    """
+    try:
+        for bucket in repaired:
+            with stores.open(bucket) as store:
+                take_inventory(store, stores.catalog.run_over(lake, bucket, context.run.run_id))
+        result = _report(context, stores, lake, pair)
+    except FixityError as error:
+        context.log.warning(f"{pair.name}: repaired, but not reported anew, so run fixity verify: {error}")
+        return
+    context.log_event(
+        dg.AssetMaterialization(REPORT_ASSET, partition=pair.name, metadata=dict(result.metadata or {}))
+    )
+    for each in result.check_results or ():
+        log_evaluation(context, each._replace(asset_key=dg.AssetKey(REPORT_ASSET)), pair.name)
 
 
 def _made_from(pair: Pair, report: PairReport) -> dict[str, dg.MetadataValue]:

@@ -27,18 +27,20 @@ def keep_status(
     lake: Lake,
     at: datetime,
     result: dg.MaterializeResult,
+    asset: str | None = None,
     **more: Any,  # noqa: ANN401 - the fields of Result
 ) -> dg.MaterializeResult:
     """Keep the checks and counts of an asset's result; returns the result as it is.
 
-    Arguments: `at`, when the asset began to look at the ledger (UTC); `more`, other fields of `Result`.
+    Arguments: `at`, when the asset began to look at the ledger (UTC); `asset`, its name, unless it is the one
+    that runs; `more`, other fields of `Result`.
     Raises dagster.Failure if the lake cannot be written.
     """
     with failures_in_plain_words():
         keep_result(
             lake,
             Result(
-                context.asset_key.to_user_string(),
+                asset or context.asset_key.to_user_string(),
                 context.partition_key if context.has_partition_key else None,
                 context.run.run_id,
                 at,

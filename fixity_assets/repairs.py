@@ -3,8 +3,8 @@
 It takes the objects of open incidents that concern the pair. A good copy is read and must have the checksum
 that is expected of it; only then it replaces the bad one, and only while that is still the one that was found
 to be bad. The bad bytes are kept, as an older version or below `.fixity-quarantine/`. Each new copy is read
-and checked in the same run; that check alone closes an incident. The pair's key `repair` says to which side
-it may write.
+and checked in the same run; that check alone closes an incident. Then the repaired bucket is listed, and the
+pair is reported anew. The pair's key `repair` says to which side it may write.
 """
 
 from contextlib import ExitStack
@@ -21,6 +21,7 @@ from fixity.lake import Lake
 from fixity.repair import Order, Repair, RepairRun, make_plan, repair
 from fixity.repair.words import COLUMNS, cost_of, done_row, planned_row
 from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
+from fixity_assets.fixity_report import report_after_repair
 from fixity_assets.incidents import log_open_incidents
 from fixity_assets.keep_status import keep_status
 from jobs.names import REPAIR_ASSET
@@ -93,6 +94,8 @@ def repairs_asset(pairs: dg.PartitionsDefinition[str], owners: list[str]) -> dg.
                 return keep_status(context, kept_in, began, _planned(order, run))
             repaired = repair(order, run)
             log_open_incidents(context, incidents_now(kept_in), catalog.catalog, sides)
+            if changed := {each.planned.damaged for each in repaired.done if each.item is not None}:
+                report_after_repair(context, stores, kept_in, pair, sorted(changed))
         return keep_status(context, kept_in, began, _repaired(repaired, kept_in))
 
     return repairs

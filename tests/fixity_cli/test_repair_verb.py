@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from devstack.seaweedfs import SeaweedFS
 from fixity.incidents.state import incidents_now
+from fixity.lake.paths import report_file
 from fixity_cli.main import app
 from tests.conftest import MakeBucket
 from tests.fixity.repair.places import GOOD, Places
@@ -43,6 +44,8 @@ def test_a_bad_copy_is_planned_then_repaired_and_its_incident_closed(
     assert f"p: 1 repaired and right, 0 refused\nclosed: {incident.id}\n" in repaired.stdout
     assert "; read and right" in repaired.stdout and "copied through" not in repaired.stdout
     assert pair.get("b", "k") == GOOD
+    (line,) = pair.lake.read_text(report_file("p", None)).splitlines()[1:]  # the pair is reported anew
+    assert line.startswith("a,k,,ok,")
     assert [each.state for each in incidents_now(pair.lake)] == ["closed"]
 
 
