@@ -6,27 +6,22 @@ instance stay, so the UI shows the reports of earlier runs too.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from demo.collection import make_collection
+from demo.spoiling import fill, spoil
 from devstack.seaweedfs import SeaweedFS
-from devstack.seaweedfs_damage import corrupt_object
 from fixity.catalog import load_catalog
 from fixity.incidents.state import incidents_now
 from fixity.lake import open_lake
 from fixity_cli.main import app
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 HOME = Path(".demo").absolute()
 FILE = HOME / "fixity.yaml"
@@ -61,9 +56,9 @@ def demo(
         os.environ.update(server.environment, DAGSTER_HOME=str(HOME / "dagster"))
         FILE.write_text(CATALOG.format(endpoint=server.endpoint_url))
         (HOME / "server.env").write_text(server.shell_environment)
-        keys = _fill(server.client(), files)
+        keys = fill(server.client(), files, SOURCE, REPLICA)
         print(f"Copied {len(keys)} files from {files} into two buckets. Damage on purpose:")
-        for what in _spoil(server, keys):
+        for what in spoil(server, keys, SOURCE, REPLICA):
             print(f"  - {what}")
         print(f"\nVerifying ({time.monotonic() - began:.0f} s after the start):")
         began_verifying = time.monotonic()
@@ -99,60 +94,6 @@ def _fixity(*words: str) -> int:
     """Run the command in this process, so that Dagster is loaded once. Returns its exit status."""
     print(f"$ fixity {' '.join(words)}", flush=True)
     return int(app([*words, "--catalog", str(FILE)], standalone_mode=False) or 0)
-
-
-def _fill(client: S3Client, folder: Path) -> list[str]:
-    """Put all files of a folder into both buckets. Returns their keys."""
-    for bucket in (SOURCE, REPLICA):
-        client.create_bucket(Bucket=bucket)
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    if not files:
-        sys.exit(f"{folder} has no files")
-    keys = {path.relative_to(folder).as_posix(): path for path in files}
-
-    def deposit(key: str) -> None:
-        for bucket in (SOURCE, REPLICA):
-            client.upload_file(str(keys[key]), bucket, key)
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(deposit, keys))
-    return list(keys)
-
-
-def _spoil(server: SeaweedFS, keys: list[str]) -> list[str]:
-    """Damage some objects in the demo's buckets, each in another way. Returns a line for each."""
-    client = server.client()
-    sizes = {key: client.head_object(Bucket=SOURCE, Key=key)["ContentLength"] for key in keys}
-    victims = [key for key in keys if sizes[key]]
-    done: list[str] = []
-    if victims:
-        key = victims.pop(0)
-        corrupt_object(server, REPLICA, key)
-        done.append(f"one byte changed on the replica's disk, unseen by S3: {key}")
-    if victims:
-        key = victims.pop()
-        client.delete_object(Bucket=REPLICA, Key=key)
-        done.append(f"deleted from the replica: {key}")
-    if victims:
-        key = victims.pop()
-        client.delete_object(Bucket=SOURCE, Key=key)
-        done.append(f"deleted from the source: {key}")
-    for bucket in (SOURCE, REPLICA):
-        if victims:
-            key = victims.pop(len(victims) // 2)
-            client.put_bucket_policy(Bucket=bucket, Policy=_deny_reading(bucket, key))
-            done.append(f"made unreadable in {bucket}: {key}")
-    return done
-
-
-def _deny_reading(bucket: str, key: str) -> str:
-    statement = {
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:GetObject",
-        "Resource": f"arn:aws:s3:::{bucket}/{key}",
-    }
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 if __name__ == "__main__":

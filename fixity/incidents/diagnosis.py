@@ -24,10 +24,8 @@ from fixity.incidents.claims import (
 from fixity.incidents.known import SIDES, Evidence, SideName, same_bytes
 
 DIAGNOSES: dict[str, str] = {
-    "replica_damaged": "The replica's copy is bad. The source is shown to be right, or is missing or "
-    "unreadable",
-    "source_damaged": "The source's copy is bad. The replica is shown to be right, or is missing or "
-    "unreadable",
+    "replica_damaged": "The replica's copy is bad",
+    "source_damaged": "The source's copy is bad",
     "both_damaged": "Both copies are bad",
     "replica_stale": "The replica has the bytes of an older version of the source",
     "changed_meanwhile": "The object was written or deleted since it was listed",
