@@ -15,6 +15,7 @@ from fixity.lake.paths import page_file
 from fixity.pages.ages import LastRead
 from fixity.pages.sources import Sources
 from fixity.status import UNKNOWN, VERIFIED, WARNING, Status, StatusRow
+from fixity.status.rows import RUN
 from fixity.words import to_do
 
 if TYPE_CHECKING:
@@ -97,21 +98,26 @@ def state_of(row: StatusRow, lost: Iterable[str]) -> str:
 def findings(making: Making, row: StatusRow, lost: Iterable[str]) -> list[Shown]:
     """Everything that a person should know of a row, the worst first, each remedy once."""
     pairs = [row.name] if row.kind == "pair" else [pair.name for pair in making.catalog.pairs_of(row.name)]
-    names = {"PAIR": pairs, "BUCKET": [row.name] if row.kind == "bucket" else [], "ID": row.open_incidents}
-    told = {""}
+    names = {"PAIR": pairs[0]} if len(pairs) == 1 else {}
+    names |= {"BUCKET": row.name} if row.kind == "bucket" else {}
+    told: set[str] = set()
     shown = []
     for each in (*row.red, *row.warnings):
-        remedy = to_do(each.check, {word: known[0] for word, known in names.items() if len(known) == 1})
         incident = each.text.partition(":")[0]
+        of_it = incident if incident in row.open_incidents else ""
         shown.append(
             Shown(
-                each.text,
+                f"The last run of {each.asset} had no result: {each.text}"
+                if each.check == RUN
+                else each.text or f"{each.check} of {each.asset} did not pass",
                 each.since.date() if each.since else None,
-                "" if remedy in told else remedy,
-                link("incident", incident)["page"] if incident in row.open_incidents else "",
+                ""
+                if to_do(each.check) in told
+                else to_do(each.check, names | ({"ID": of_it} if of_it else {})),
+                link("incident", of_it)["page"] if of_it else "",
             )
         )
-        told.add(remedy)
+        told.add(to_do(each.check))
     return [*shown, *(Shown(text) for text in (*row.unknown, *lost))]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from fixity.catalog import Pair
 from fixity.incidents.diagnosis import DIAGNOSES
@@ -74,11 +75,26 @@ def _more(report: Report | None, pair: Pair) -> list[str]:
     return [f"{same:,} of {rows:,} objects were read on both sides and are the same, byte for byte."]
 
 
-def _shown(row: dict[str, str | None]) -> dict[str, str | None]:
+def _shown(row: dict[str, str | None]) -> dict[str, object]:
     """A row of the report as a page shows it."""
-    word = row["diagnosis"]
-    means = STATUSES[row["status"] or ""]
-    return {**row, "means": means, "diagnosis": DIAGNOSES.get(word or "", word)}
+    word, rests_on, agreed = (
+        row[name] or "" for name in ("diagnosis", "diagnosis_rests_on", "last_agreed_at")
+    )
+    return {
+        **row,
+        "means": STATUSES[row["status"] or ""],
+        "diagnosis": DIAGNOSES.get(word, word),
+        "diagnosis_rests_on": rests_on[:1].upper() + rests_on[1:],
+        "last_agreed_at": _time(agreed),
+    }
+
+
+def _time(text: str) -> datetime | str:
+    """A time of the report; a text that is none stays one."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return text
 
 
 def _wrong(counts: Mapping[str, int]) -> int:

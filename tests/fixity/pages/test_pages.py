@@ -60,7 +60,7 @@ def test_damage_is_told_with_the_object_the_copy_and_what_to_do(places: Places) 
     make_pages(places.lake, places.catalog)
     assert answer(places, INDEX) == ("problem", "2 things need you")
     said = text(places, PAIR)
-    assert "which copy is bad All 1. The whole report (CSV)" in said and "two.txt" in said
+    assert "which copy is bad 1 object. The whole report (CSV)" in said and "two.txt" in said
     assert "What to do: See what repairs it: fixity repair p" in said
     (incident,) = places.open_incidents
     assert answer(places, f"pages/incident-{incident.id}.html") == ("problem", "This is open: it needs you")

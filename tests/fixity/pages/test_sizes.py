@@ -7,7 +7,6 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-import pytest
 import yaml
 
 from fixity.catalog import load_catalog
@@ -46,7 +45,7 @@ def test_a_page_of_a_million_rows_shows_the_first_says_so_and_links_the_csv(plac
     _many(places, "'a/key/of/some/length/' || range || '.tiff'", _ROWS)
     make_pages(places.lake, places.catalog)
     assert answer(places, "pages/pair-p.html")[0] == "problem"
-    assert "The first 200 of 1,000,000." in text(places, "pages/pair-p.html")
+    assert "The first 200 of 1,000,000 objects." in text(places, "pages/pair-p.html")
     shown = page(places, "pages/pair-p.html").xpath("//h3//*[@class='key']")
     assert len(shown) == 200 and shown[0].text_content() == "a/key/of/some/length/0.tiff"
     (link,) = page(places, "pages/pair-p.html").xpath("//a[contains(., 'CSV')]/@href")
@@ -58,12 +57,11 @@ def test_the_longest_and_oddest_keys_take_no_more(places: Places) -> None:
     _many(places, f"range || $${_WORST_KEY}$$", 1_000)
     make_pages(places.lake, places.catalog)
     assert (places.folder / "lake/pages/pair-p.html").stat().st_size < MOST
-    assert "of 1,000." in text(places, "pages/pair-p.html")
+    assert "of 1,000 objects." in text(places, "pages/pair-p.html")
 
 
-@pytest.mark.parametrize("letters", [20, 190])
-def test_the_first_page_of_2000_buckets_is_small_and_made_in_seconds(tmp_path: Path, letters: int) -> None:
-    names = [f"bucket-{number:04d}-{'x' * letters}"[:letters] for number in range(2_000)]
+def test_the_first_page_of_2000_buckets_is_small_and_made_in_seconds(tmp_path: Path) -> None:
+    names = [f"bucket-{number:04d}-{'x' * 178}" for number in range(2_000)]  # the longest that there may be
     catalog = {
         "lake": "./lake",
         "buckets": {name: {"path": f"./{name}"} for name in names},
