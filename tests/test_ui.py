@@ -11,6 +11,7 @@ import pytest
 from devstack.browser import CHROMIUM, chromium
 from devstack.dagster_dev import DagsterDev, dagster_dev
 from devstack.seaweedfs import SeaweedFS
+from fixity_cli.run_process import PROCESS_TAG
 from tests.platform import PAIR, Platform
 
 if TYPE_CHECKING:
@@ -87,6 +88,14 @@ def report(dev: DagsterDev) -> dict[str, Any]:
 def test_materializing_both_buckets_makes_the_report_follow_by_itself(report: dict[str, Any]) -> None:
     counts = {entry["label"]: entry.get("intValue") for entry in report["metadataEntries"]}
     assert (counts["total_objects"], counts["matches"], counts["mismatches"]) == (6, 5, 1)
+
+
+def test_runs_are_copies_of_a_process_that_has_loaded_all(dev: DagsterDev, report: dict[str, Any]) -> None:
+    asked = dev.ask("{ runsOrError { ... on Runs { results { status tags { key value } } } } }")
+    runs = asked["runsOrError"]["results"]
+    assert len(runs) >= 3
+    for run in runs:
+        assert PROCESS_TAG in [tag["key"] for tag in run["tags"]]
 
 
 def test_the_asset_checks_are_green_or_red_per_pair(dev: DagsterDev, report: dict[str, Any]) -> None:

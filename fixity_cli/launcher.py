@@ -1,0 +1,129 @@
+"""Starts the runs of the daemon: each is a copy of a process that has loaded the definitions already.
+
+Dagster's own launcher starts a new Python for each run, and to import Dagster and the definitions costs it
+three seconds. The process that is copied is `run_server`. What a run does does not belong here.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import dagster as dg
+
+from fixity_cli.run_process import PROCESS_TAG, interrupt, is_executed, process_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext
+    from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
+    from dagster._serdes import ConfigurableClassData
+
+
+class _RunServer:
+    """A `run_server`, seen from the process that started it."""
+
+    def __init__(self) -> None:
+        words = [sys.executable, "-P", "-m", "fixity_cli.run_server"]
+        self._process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._requests, self._answers = self._process.stdin, self._process.stdout
+
+    def start(self, arguments: str, file: Path) -> None:
+        """Start a run.
+
+        Arguments: `arguments`, Dagster's own, serialized; `file`, of the run's process.
+        Raises OSError if the server has ended.
+        """
+        self._requests.write(json.dumps([arguments, str(file)]) + "\n")
+        if not self._answers.readline():
+            raise BrokenPipeError(f"the process that starts runs ended with {self._process.wait()}")
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it can start no more runs."""
+        return self._process.poll() is not None
+
+    def close(self) -> None:
+        """Start no more runs. Those that were started go on."""
+        self._requests.close()
+        self._answers.close()
+
+
+class WarmRunLauncher(dg.DefaultRunLauncher):
+    """Hands runs to a `run_server` for each loading of the code location.
+
+    So a run has the code and the catalog that the code location was loaded with. Runs of a code location on
+    another machine are started by Dagster's own launcher. It also notices runs whose process is gone, also
+    after the machine was switched off; Dagster then calls them failed.
+    """
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(inst_data)
+        self._servers: dict[str, _RunServer] = {}
+        self._starting = threading.Lock()
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:
+        """See Dagster's ConfigurableClass."""
+        return cls(inst_data)
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """See Dagster's RunLauncher."""
+        from dagster._grpc.types import ExecuteRunArgs
+
+        run, origin = context.dagster_run, context.job_code_origin
+        assert run.remote_job_origin is not None and context.workspace is not None
+        name = run.remote_job_origin.repository_origin.code_location_origin.location_name
+        location = cast("GrpcServerCodeLocation", context.workspace.get_code_location(name))
+        if origin is None or location.client.socket is None:  # a socket is always of this machine
+            super().launch_run(context)
+            return
+        file = process_file(self._instance.root_directory, run.run_id)
+        self._instance.add_run_tags(run.run_id, {PROCESS_TAG: str(file)})
+        arguments = ExecuteRunArgs(origin, run.run_id, self._instance.get_ref())
+        with self._starting:
+            self._start(location.server_id, dg.serialize_value(arguments), file)
+
+    def _start(self, loading: str, arguments: str, file: Path) -> None:
+        """Start a run in the server of a loading of the code location; those of older loadings end."""
+        for other in [name for name, server in self._servers.items() if name != loading or server.has_ended]:
+            self._servers.pop(other).close()
+        if loading not in self._servers:
+            self._servers[loading] = _RunServer()
+        self._servers[loading].start(arguments, file)
+
+    def terminate(self, run_id: str) -> bool:
+        """See Dagster's RunLauncher."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished or PROCESS_TAG not in run.tags:
+            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
+        self._instance.report_run_canceling(run)
+        return interrupt(Path(run.tags[PROCESS_TAG]))
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """See Dagster's RunLauncher."""
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """See Dagster's RunLauncher. Nothing is known of runs that somebody else started."""
+        from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+
+        if PROCESS_TAG not in run.tags or is_executed(Path(run.tags[PROCESS_TAG])):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "the run's process is gone")
+
+    def dispose(self) -> None:
+        """See Dagster's RunLauncher. Runs that were started go on."""
+        with self._starting:
+            for server in self._servers.values():
+                server.close()
+            self._servers.clear()

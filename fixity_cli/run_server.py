@@ -1,0 +1,116 @@
+"""A process that has loaded the definitions, and copies itself for each run that it is handed.
+
+`python -m fixity_cli.run_server` reads a request from each line of stdin: what Dagster says of a run, and the
+file of its process. It answers each with the copy's process id on stdout. It ends when stdin does and all
+copies have ended. It has no threads, because a copy would lack them. When runs start does not belong here.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+from dagster import DagsterInstance, deserialize_value
+from dagster._cli.api import execute_run_command
+from dagster._grpc.types import ExecuteRunArgs
+from dagster._utils.hosted_user_process import recon_repository_from_origin
+
+from fixity_cli.run_process import executing
+
+_LOOK = 1.0  # seconds between two looks for copies that have ended
+
+
+def main() -> None:
+    """Serve until stdin ends and all copies have ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runs and for who started this
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what a run prints is no answer
+    copies: dict[int, ExecuteRunArgs] = {}
+    loaded = False
+    while True:
+        bury(copies)
+        if not select.select([0], [], [], _LOOK if copies else None)[0]:
+            continue
+        line = sys.stdin.readline()  # the next one comes after the answer, so nothing is left in the buffer
+        if not line:
+            break
+        text, file = json.loads(line)
+        arguments = deserialize_value(text, ExecuteRunArgs)
+        loaded = loaded or _load(arguments)
+        pid = copy(partial(_execute, text, Path(file), answers))
+        copies[pid] = arguments
+        os.write(answers, f"{pid}\n".encode())
+    while copies:
+        bury(copies, wait=True)
+
+
+def _load(arguments: ExecuteRunArgs) -> bool:
+    """Load the definitions. Returns whether they can be loaded; the run says why not."""
+    with suppress(Exception):
+        recon_repository_from_origin(arguments.job_origin.repository_origin).get_definition()
+        gc.collect()
+        gc.freeze()  # so that copies share what is loaded
+        return True
+    return False
+
+
+def bury(copies: dict[int, ExecuteRunArgs], wait: bool = False) -> None:
+    """Forget the copies that have ended. The run of one that did not end in order is called failed."""
+    while copies:
+        pid, status = os.waitpid(-1, 0 if wait else os.WNOHANG)
+        if not pid:
+            break
+        arguments = copies.pop(pid, None)
+        if arguments is not None and status:
+            copy(partial(_fail, arguments, os.waitstatus_to_exitcode(status)))
+
+
+def copy(work: Callable[[], None]) -> int:
+    """Do something in a copy of this process. Returns its process id."""
+    pid = os.fork()
+    return pid or _in_copy(work)
+
+
+def _in_copy(work: Callable[[], None]) -> NoReturn:
+    status = 1
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        work()
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)  # the way out of the one that was copied is not ours
+
+
+def _execute(arguments: str, file: Path, answers: int) -> None:
+    os.close(answers)  # whoever waits for an answer must see that nobody is left to give it
+    with executing(file):
+        execute_run_command.main([arguments], standalone_mode=False)
+
+
+def _fail(arguments: ExecuteRunArgs, status: int) -> None:
+    assert arguments.instance_ref is not None  # the launcher sets it
+    with DagsterInstance.from_ref(arguments.instance_ref) as instance:
+        run = instance.get_run_by_id(arguments.run_id)
+        if run is not None and not run.is_finished:
+            how = f"signal {-status}" if status < 0 else f"status {status}"
+            instance.report_run_failed(run, f"The run's process ended before the run did ({how}).")
+
+
+if __name__ == "__main__":
+    main()
