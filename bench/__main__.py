@@ -21,6 +21,7 @@ from bench import (
     repair,
     results,
     rolling,
+    second_look,
     signer,
 )
 from bench.measure import Row, table
@@ -38,6 +39,7 @@ PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
     "campaign": campaign.rows,
     "rolling": rolling.rows,
     "repair": repair.rows,
+    "second-look": second_look.rows,
     "report-large": comparing.large_rows,
 }
 """What can be measured, by its name in the results."""
