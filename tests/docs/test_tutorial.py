@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from devstack.seaweedfs import SeaweedFS
+from tests.command import run_command
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -31,6 +34,37 @@ def _steps() -> list[tuple[str, str]]:
     return found
 
 
+class _Shell:
+    """A shell whose variables and folder stay from one block of commands to the next."""
+
+    def __init__(self, folder: Path) -> None:
+        self._variables = {**os.environ, "PWD": str(folder)}
+        self._variables.pop("DAGSTER_HOME", None)
+        self._kept = folder / "variables"
+
+    def run(self, commands: str) -> tuple[str, str]:
+        """What a block prints on stdout and stderr. If its last line is `fixity`, that starts at once."""
+        *lines, last = commands.splitlines()
+        words = shlex.split(last)
+        if words[0] != "fixity":
+            lines.append(last)
+        script = "\n".join([*lines, f"env -0 > {shlex.quote(str(self._kept))}"])
+        done = subprocess.run(
+            ["bash", "-ec", script],
+            cwd=self._variables["PWD"],
+            env=self._variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        self._variables = dict(each.split("=", 1) for each in self._kept.read_text().split("\0") if each)
+        if words[0] != "fixity":
+            return done.stdout, done.stderr
+        ran = run_command(words[1:], Path(self._variables["PWD"]), self._variables)
+        return done.stdout + ran.stdout, done.stderr + ran.stderr
+
+
 @pytest.fixture
 def folder(tmp_path: Path, seaweedfs: SeaweedFS, s3: S3Client) -> Iterator[Path]:
     """A folder with what `make setup` and `make demo` leave in the repository's."""
@@ -43,11 +77,10 @@ def folder(tmp_path: Path, seaweedfs: SeaweedFS, s3: S3Client) -> Iterator[Path]
 
 
 def test_the_tutorial_s_commands_print_what_it_says(folder: Path) -> None:
+    shell = _Shell(folder)
     steps = _steps()
-    script = "".join(f"{commands}printf '\\0'\n" for commands, _ in steps)  # one shell for all
-    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
-    printed = done.stdout.split("\0")
-    assert len(printed) == len(steps) + 1 > 6, done.stderr
-    for (commands, shown), output in zip(steps, printed, strict=False):
+    assert len(steps) > 5
+    for commands, shown in steps:
+        printed, on_stderr = shell.run(commands)
         anything = "(?s:.*?)".join(map(re.escape, shown.split("…")))
-        assert re.fullmatch(anything, output), f"{commands}printed:\n{output}\n{done.stderr}"
+        assert re.fullmatch(anything, printed), f"{commands}printed:\n{printed}\n{on_stderr}"
