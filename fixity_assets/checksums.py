@@ -12,6 +12,8 @@ bucket's engine is `s3_batch`, S3 has read all objects, and this loads the repor
 The lake keeps the table as `checksums/<bucket>/<run id>.parquet`, which is the run's part of the ledger.
 An interrupted run continues when it is re-executed from failure; so does a new run of the same objects. Both
 read only what is missing.
+
+This page is about the bucket that was checked last. Whether all buckets are verified says `fixity_status`.
 """
 
 from typing import Any

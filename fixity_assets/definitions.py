@@ -18,6 +18,7 @@ from fixity_assets.checksums import checksums_asset
 from fixity_assets.coverage import coverage_asset
 from fixity_assets.drills import drills_asset
 from fixity_assets.fixity_report import report_asset
+from fixity_assets.fixity_status import status_asset
 from fixity_assets.incidents import incidents_asset
 from fixity_assets.ingest_report import ingest_report_asset
 from fixity_assets.inventory import inventory_asset
@@ -85,6 +86,7 @@ def build_definitions(
             incidents_asset(partitions.buckets, owners),
             *([drills_asset(catalog.drills, owners)] if catalog.drills else []),
             coverage_asset(owners),
+            status_asset(["checksums", "fixity_report", "incidents", "coverage"], owners),
         ],
         schedules=rolling_schedules(catalog),
         jobs=all_jobs(catalog),

@@ -4,6 +4,9 @@ One row for each object version, sorted by key: `ok`, `mismatch`, `missing_repli
 `failed_source`, `failed_replication`, `incomparable`, `not_checked` or `pending`. What differs, is missing or
 could not be read is looked at again, on both sides, before it is reported. The lake keeps the report as
 `reports/<date>/checksums/<pair>_checksum-report.csv`, and the newest under `0000-00-00-LATEST`.
+
+This page is about the report that was made last. Whether all pairs are verified says `fixity_status`; how
+the counts of one pair changed, the chart `trend` of its newest report.
 """
 
 from collections.abc import Iterable
@@ -27,13 +30,13 @@ from fixity.ledger.inventory import take_inventory
 from fixity.reports import Verdict, check_names, stats, verdict
 from fixity.reports.ages import oldest_check
 from fixity.reports.pair import PairReport, make_report
-from fixity.status import place_of_pair
+from fixity.status import Day, history_with, place_of_pair
 from fixity_assets.bucket_checks import damage_table, log_evaluation
 from fixity_assets.describe import GROUP, RETRIES, check_results, check_specs, failures_in_plain_words
 from fixity_assets.incidents import log_open_incidents, record_checks
 from fixity_assets.keep_status import keep_status
 from fixity_assets.partitions import Partitions
-from fixity_assets.report_page import problems_table, report_schema, summary_chart
+from fixity_assets.report_page import problems_table, report_schema, summary_chart, trend_chart
 from jobs.names import (
     FIRST_SUSPECTS,
     LOOKED_AGAIN,
@@ -94,11 +97,14 @@ def _report(
     for bucket, damaged in report.damaged.items():
         record_checks(run_id, lake, catalog, bucket, damaged, None)
     log_open_incidents(context, incidents_now(lake), catalog, (pair.source, pair.replica))
+    today = Day(began, run_id, stats(report.outcome.counts))
+    days = history_with(lake, REPORT_ASSET, pair.name, today)
     result: dg.MaterializeResult = dg.MaterializeResult(
         metadata={
             "dagster/row_count": report.outcome.rows,
             **stats(report.outcome.counts),
             "chart": summary_chart(pair.name, report.outcome.counts),
+            "trend": trend_chart(pair.name, days),
             "not_ok": problems_table(report.outcome.problems),
             **_looked_again(report, look),
             "reasons": report.unread,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -11,7 +10,9 @@ import pygal
 from pygal.style import Style
 
 from fixity.reports import COLUMNS, STATUSES, Counts
+from fixity.status import Day
 from fixity_assets.describe import rows_table
+from fixity_assets.status_page import svg_image
 
 _COLOURS = {
     "ok": "#2e9e5b",
@@ -24,6 +25,10 @@ _COLOURS = {
     "not_checked": "#7f8c8d",
     "pending": "#3498db",
 }
+_COUNTED = {"matches": "ok", "mismatches": "mismatch"} | {
+    status: status for status in _COLOURS if status not in ("ok", "mismatch")
+}
+"""The counts of a report, and the statuses whose colours they have."""
 _SHOWN = (
     "status",
     "key",
@@ -78,5 +83,34 @@ def summary_chart(pair: str, counts: Counts) -> dg.MarkdownMetadataValue:
     )
     for status in shown:
         chart.add(status, [{"value": by_status[status], "label": status}])
-    image = base64.b64encode(chart.render(is_unicode=True).encode()).decode()
-    return dg.MetadataValue.md(f"![{pair}](data:image/svg+xml;base64,{image})")
+    return svg_image(chart, pair)
+
+
+def trend_chart(pair: str, days: Sequence[Day]) -> dg.MarkdownMetadataValue:
+    """The counts of one pair's reports over time, a line a count; counts that were always 0 are left out.
+
+    The UI's own plots mix all pairs.
+    """
+    chart = pygal.DateTimeLine(
+        style=Style(
+            background="white",
+            plot_background="white",
+            colors=tuple(_COLOURS[status] for status in _COUNTED.values()),
+            font_family="sans-serif",
+        ),
+        width=640,
+        height=300,
+        legend_at_bottom=True,
+        legend_at_bottom_columns=3,
+        logarithmic=True,  # so that one damaged object among a million is visible
+        x_value_formatter=lambda time: f"{time:%Y-%m-%d}",
+        x_label_rotation=30,
+        disable_xml_declaration=True,
+        explicit_size=True,
+        no_data_text="no objects",
+        js=[],
+    )
+    for count in _COUNTED:
+        points = [(day.at, day.counts.get(count) or None) for day in days]
+        chart.add(count, points if any(value for _, value in points) else [])
+    return svg_image(chart, f"{pair} over time")

@@ -70,6 +70,7 @@ def words() -> Iterator[Word]:
         ("status of a check", known["check_statuses"]),
         ("verdict on a check", known["verdicts"]),
         ("result in an ingest report", known["ingest_results"]),
+        ("state of a bucket or pair", known["status_states"]),
         ("state of an incident", known["incident_states"]),
         ("state of a restore", known["restore_states"]),
         *((f"check of {asset}", claims) for asset, claims in _checks().items()),

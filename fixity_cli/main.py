@@ -25,6 +25,7 @@ from fixity_cli import (
     repair,
     rolling,
     sql,
+    status,
     verify,
 )
 from fixity_cli.failures import Verbs
@@ -45,6 +46,7 @@ app = typer.Typer(
 for _module in (
     init,
     verify,
+    status,
     page,
     incidents,
     repair,

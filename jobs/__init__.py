@@ -12,6 +12,12 @@ from jobs import names
 
 _ALL = (
     dg.define_asset_job(
+        names.STATUS_JOB,
+        [names.STATUS_ASSET],
+        description="Puts the newest results of all checks together: is everything verified?",
+        tags={"dagster/priority": "10"},
+    ),
+    dg.define_asset_job(
         names.INVENTORY_JOB,
         ["inventory"],
         description="Lists what a bucket holds.",

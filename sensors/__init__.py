@@ -10,6 +10,7 @@ from sensors.batch_reconciliation import batch_reconciliation_sensor
 from sensors.both_sides import both_sides_sensor
 from sensors.event_reconciliation import event_reconciliation_sensor
 from sensors.failed_runs import failed_runs_sensor
+from sensors.fixity_status import fixity_status_sensor
 from sensors.new_objects import new_objects_sensor
 from sensors.restore_completion import restore_completion_sensor
 from sensors.results_manifest import map_results_sensors
@@ -18,7 +19,7 @@ from sensors.results_manifest import map_results_sensors
 def all_sensors(catalog: Catalog) -> list[dg.SensorDefinition]:
     """The sensors that a catalog needs."""
     queues = catalog.queues
-    sensors = [failed_runs_sensor()]
+    sensors = [failed_runs_sensor(), fixity_status_sensor()]
     if catalog.pairs:
         sensors.append(both_sides_sensor(catalog))
     if catalog.checked_by_s3:

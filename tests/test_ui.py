@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from devstack.browser import CHROMIUM, chromium
 from devstack.dagster_dev import DagsterDev, dagster_dev
@@ -61,7 +65,14 @@ def dev(tmp_path_factory: pytest.TempPathFactory, s3: S3Client, seaweedfs: Seawe
         platform.put(f"file-{number}.txt")
     platform.put("changed.txt", b"as deposited", replica=b"not any more")
     (folder / "jobs.py").write_text("raise SystemExit('not ours')")  # must not stand in for our package
-    with dagster_dev(folder, platform.file) as running:
+    catalog = yaml.safe_load(platform.file.read_text())
+    for name in ("clean", "clean-repl"):
+        (folder / name).mkdir()
+        (folder / name / "letter").write_text("the same")
+        catalog["buckets"][name] = {"path": name}
+    catalog["pairs"]["clean"] = {"replica": "clean-repl"}
+    (folder / "fixity.yaml").write_text(yaml.safe_dump(catalog))
+    with dagster_dev(folder, folder / "fixity.yaml") as running:
         yield running
     for bucket in ("ui-source", "ui-replica"):
         s3.delete_bucket(Bucket=bucket)
@@ -99,8 +110,8 @@ def test_runs_are_copies_of_a_process_that_has_loaded_all(dev: DagsterDev, repor
 
 
 def test_the_asset_checks_are_green_or_red_per_pair(dev: DagsterDev, report: dict[str, Any]) -> None:
-    def all_evaluated() -> dict[str, bool] | None:
-        asked = dev.ask(_CHECKS, asset={"path": ["fixity_report"]})
+    def all_evaluated(asset: str = "fixity_report") -> dict[str, bool] | None:
+        asked = dev.ask(_CHECKS, asset={"path": [asset]})
         checks = asked["assetChecksOrError"]["assetChecksOrError"]["checks"]
         last = {check["name"]: check["executionForLatestMaterialization"] for check in checks}
         if not all(last.values()) or not all(one["evaluation"] for one in last.values()):
@@ -109,6 +120,52 @@ def test_the_asset_checks_are_green_or_red_per_pair(dev: DagsterDev, report: dic
 
     passed = dev.wait_for(all_evaluated, "evaluation of every check")
     assert {name for name, success in passed.items() if not success} == {"no_mismatches"}
+    _run_a_clean_pair(dev)
+    assert all((all_evaluated() or {"": False}).values())  # now the report's front page is green
+    _look_at_the_status(dev)
+    status = dev.wait_for(lambda: all_evaluated("fixity_status"), "evaluation of the status")
+    red = {name for name, success in status.items() if not success}
+    assert red == {"all_buckets_verified", "all_pairs_verified"}
+
+
+def _run_a_clean_pair(dev: DagsterDev) -> None:
+    """Not in a test of its own, since it changes what ran last."""
+    folder = dev.log.parent
+    verified = subprocess.run(
+        [str(Path(sys.executable).with_name("fixity")), "verify", "clean"],
+        cwd=folder,
+        env={**os.environ, "DAGSTER_HOME": str(folder / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert verified.returncode == 0, verified.stderr
+
+
+def _look_at_the_status(dev: DagsterDev) -> None:
+    """The chart and the rows are there without a click, and the worst is red."""
+
+    def made() -> list[dict[str, Any]]:
+        asked = dev.ask(_MATERIALIZATIONS, asset={"path": ["fixity_status"]}, partitions=None)
+        runs: list[dict[str, Any]] = asked["assetOrError"].get("assetMaterializations", [])
+        counts = {
+            entry["label"]: entry.get("intValue") for run in runs[:1] for entry in run["metadataEntries"]
+        }
+        return runs if counts.get("verified (green)") == 3 else []
+
+    assert len(dev.wait_for(made, "status with the clean pair")) <= 4  # of dozens of results
+    if CHROMIUM is None:
+        return
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1500, "height": 1800})
+        page.goto(f"{dev.url}/assets/fixity_status")
+        page.get_by_text("pair deposit").first.wait_for(timeout=60_000)
+        chart = page.locator("img[alt='status']").first
+        chart.wait_for(timeout=60_000)
+        assert chart.evaluate("image => image.complete && image.naturalWidth") == 400
+        shown = page.inner_text("body")
+    for text in ("no_mismatches of fixity_report", "pair clean", "To do:", "Is everything verified?"):
+        assert text in shown, shown
 
 
 def test_the_report_is_made_once_for_one_pair_of_tables(dev: DagsterDev, report: dict[str, Any]) -> None:

@@ -4,7 +4,17 @@ Runs keep their results with `kept`; `now` puts them together with the incidents
 object. Showing the status does not belong here.
 """
 
-from fixity.status.kept import Check, Day, Failure, Kept, Result, history_of, keep_failure, keep_result
+from fixity.status.kept import (
+    Check,
+    Day,
+    Failure,
+    Kept,
+    Result,
+    history_of,
+    history_with,
+    keep_failure,
+    keep_result,
+)
 from fixity.status.now import OF_BUCKETS, OF_PAIRS, place_of_pair, status_of
 from fixity.status.rows import (
     COLOURS,
@@ -36,6 +46,7 @@ __all__ = [
     "Status",
     "StatusRow",
     "history_of",
+    "history_with",
     "keep_failure",
     "keep_result",
     "place_of_pair",

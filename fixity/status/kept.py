@@ -110,7 +110,7 @@ class Day:
     at: datetime
     run_id: str
     counts: Mapping[str, int]
-    red: tuple[str, ...]
+    red: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,11 @@ def history_of(lake: Lake, asset: str, partition: str | None) -> list[Day]:
     except ValueError:
         return []
     return list(history.days) if history else []
+
+
+def history_with(lake: Lake, asset: str, partition: str, day: Day) -> list[Day]:
+    """The history with one more entry, which is not kept by this. Raises LakeError."""
+    return list(_with_day(_History(tuple(history_of(lake, asset, partition))), day).days)
 
 
 def _read(lake: Lake, name: str) -> Kept | Unreadable:

@@ -15,7 +15,18 @@ from fixity.clock import CLOCKS_DIFFER
 from fixity.lake import Lake
 from fixity.lake.paths import INCIDENTS
 from fixity.status.kept import Kept, Unreadable, read_all
-from fixity.status.rows import PROBLEM, RUN, STATES, UNKNOWN, VERIFIED, WARNING, Finding, Status, StatusRow
+from fixity.status.rows import (
+    NO_OPEN_INCIDENTS,
+    PROBLEM,
+    RUN,
+    STATES,
+    UNKNOWN,
+    VERIFIED,
+    WARNING,
+    Finding,
+    Status,
+    StatusRow,
+)
 
 if TYPE_CHECKING:
     from fixity.incidents.state import Incident
@@ -90,11 +101,11 @@ class _Row:
 
     def take_incidents(self, incidents: Iterable[Incident]) -> None:
         """Take the open incidents that concern it."""
-        from fixity.incidents.summary import what
-
         for each in incidents:
+            from fixity.incidents.summary import what  # takes time to import
+
             text = f"{each.id}: {what(each)} ({each.state})"
-            self.red.append(Finding(OPEN_INCIDENTS, "no_open_incidents", text, each.opened_at))
+            self.red.append(Finding(OPEN_INCIDENTS, NO_OPEN_INCIDENTS, text, each.opened_at))
 
     def row(self, kind: Literal["bucket", "pair"], name: str, incidents: Iterable[Incident]) -> StatusRow:
         """The row."""

@@ -1,0 +1,102 @@
+"""The status in words for people: what is wrong with a row, what to do next, and one line for all.
+
+Which state a row has does not belong here; that is in `now`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fixity.catalog import Catalog
+from fixity.humanize import seconds_text
+from fixity.status.rows import (
+    NO_OPEN_INCIDENTS,
+    PROBLEM,
+    RUN,
+    UNKNOWN,
+    VERIFIED,
+    WARNING,
+    Finding,
+    Status,
+    StatusRow,
+)
+
+
+def summary_line(status: Status) -> str:
+    """All in one line: `1 problem, 2 unknown, 0 warnings, 7 verified`."""
+    counts = {state: len(rows) for state, rows in status.by_state().items()}
+    words = {
+        PROBLEM: ("problem", "problems"),
+        UNKNOWN: ("unknown", "unknown"),
+        WARNING: ("warning", "warnings"),
+        VERIFIED: ("verified", "verified"),
+    }
+    said = [
+        f"{counts[state]:,} {one if counts[state] == 1 else more}" for state, (one, more) in words.items()
+    ]
+    return ", ".join(said)
+
+
+def wrong_with(row: StatusRow) -> list[str]:
+    """What is wrong or not known of a row, a text each."""
+    return [*map(finding_text, (*row.red, *row.warnings)), *row.unknown]
+
+
+def finding_text(finding: Finding) -> str:
+    """A finding: `no_damage of checksums: 1 damaged, since 2026-03-01 12:00 UTC`."""
+    what = f"last run of {finding.asset}" if finding.check == RUN else f"{finding.check} of {finding.asset}"
+    is_told = finding.since is None or finding.check == NO_OPEN_INCIDENTS  # its text says when
+    since = "" if is_told else f", since {finding.since:%Y-%m-%d %H:%M} UTC"
+    return f"{what}{f': {finding.text}' if finding.text else ''}{since}"
+
+
+def facts(row: StatusRow, now: datetime) -> str:
+    """How much was checked, how long ago, and what is waiting, for people."""
+    objects = row.counts.get("total_objects", row.counts.get("objects"))
+    said = [
+        "" if objects is None else "1 object" if objects == 1 else f"{objects:,} objects",
+        f"{row.coverage:.1%} within the term" if row.coverage is not None else "",
+        f"{'compared' if row.kind == 'pair' else 'checked'} {age(row.checked_at, now)}"
+        if row.checked_at
+        else "",
+        f"oldest evidence {age(row.oldest_evidence, now)}" if row.oldest_evidence else "",
+        f"waiting: {', '.join(row.waiting)}" if row.waiting else "",
+    ]
+    return ", ".join(filter(None, said))
+
+
+def age(time: datetime, now: datetime) -> str:
+    """How long ago a time (UTC) was, for people."""
+    return f"{seconds_text(max(0.0, (now - time).total_seconds()))} ago"
+
+
+def to_do(row: StatusRow, catalog: Catalog) -> str:
+    """What a person does next about a row; '' for nothing."""
+    if row.open_incidents:
+        first = row.open_incidents[0]
+        in_pair = row.kind == "pair" or bool(catalog.pairs_of(row.name))
+        return f"fixity incident {first}" + (f", then fixity repair {first}" if in_pair else "")
+    if row.failed_run:
+        return f"remove the cause, then {_check_again(row, catalog)}"
+    if row.red:
+        return f"fixity explain {row.red[0].check}"
+    if row.unknown:
+        is_rolling = row.kind == "bucket" and catalog.buckets[row.name].fixity_every is not None
+        count = "fixity coverage (the daemon counts by itself: fixity dev), or "
+        return (count if is_rolling and row.checked_at else "") + _check_again(row, catalog)
+    return f"fixity explain {row.warnings[0].check}" if row.warnings else ""
+
+
+def _check_again(row: StatusRow, catalog: Catalog) -> str:
+    """The command that checks a row as a whole."""
+    if row.kind == "pair":
+        engines = {catalog.buckets[name].engine for name in _sides(row, catalog)}
+        return f"fixity {'verify' if engines == {'stream'} else 'report'} {row.name}"
+    if any("ingest_report" in text for text in row.unknown):
+        return f"fixity ingest {row.name}"
+    by_s3 = catalog.buckets[row.name].engine == "s3_batch"
+    return f"fixity {'request' if by_s3 else 'checksums'} {row.name}"
+
+
+def _sides(row: StatusRow, catalog: Catalog) -> tuple[str, str]:
+    return catalog.pairs[row.name].source, catalog.pairs[row.name].replica

@@ -1,0 +1,74 @@
+"""The asset `fixity_status`: red when any row is, with what is wrong, a table and a chart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from fixity.catalog import Catalog, load_catalog
+from fixity.clock import utc_now
+from fixity.lake import open_lake
+from fixity.status import Check, Failure, Result, keep_failure, keep_result, place_of_pair
+from fixity_assets.definitions import build_definitions
+from jobs.names import STATUS_JOB
+
+CHECKS = ("all_buckets_verified", "all_pairs_verified", "all_known", "platform_works", "no_warnings")
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    (tmp_path / "fixity.yaml").write_text(
+        "lake: ./lake\nbuckets: {a: {path: a}, b: {path: b}}\npairs: {a: {replica: b}}\n"
+    )
+    catalog = load_catalog(tmp_path / "fixity.yaml")
+    lake, now = open_lake(catalog), utc_now()
+    for name, bucket in catalog.buckets.items():
+        keep_result(lake, Result("checksums", name, "r", now, place=catalog.place_of(bucket)))
+    keep_result(
+        lake, Result("fixity_report", "a", "r", now, place=place_of_pair(catalog, catalog.pairs["a"]))
+    )
+    return catalog
+
+
+def _status(catalog: Catalog, instance: dg.DagsterInstance) -> tuple[set[str], dict[str, object], str]:
+    """Which checks are not passed, the metadata, and all descriptions of checks."""
+    done = build_definitions(catalog).resolve_job_def(STATUS_JOB).execute_in_process(instance=instance)
+    checks = done.get_asset_check_evaluations()
+    assert {check.check_name for check in checks} == set(CHECKS)
+    (made,) = done.get_asset_materialization_events()
+    texts = "\n".join(check.description or "" for check in checks)
+    return (
+        {check.check_name for check in checks if not check.passed},
+        dict(made.step_materialization_data.materialization.metadata),
+        texts,
+    )
+
+
+def test_each_way_to_be_wrong_has_its_check_and_all_are_green_where_nothing_is(
+    catalog: Catalog, instance: dg.DagsterInstance
+) -> None:
+    lake = open_lake(catalog)
+    assert _status(catalog, instance)[0] == set()
+    damaged = Check("no_damage", False, "ERROR", "1 damaged: <img src=x> ![a](b)")
+    keep_result(lake, Result("ingest_report", "b", "r", utc_now(), (damaged,)))
+    keep_result(lake, Result("drills", "a", "r", utc_now(), (Check("all_found", False, "WARN", "no drill"),)))
+    keep_failure(lake, "fixity_report", "a", Failure("dead", utc_now(), "no lake"))
+    keep_failure(lake, "coverage", None, Failure("dead", utc_now(), "no daemon"))
+    wrong, metadata, texts = _status(catalog, instance)
+    assert wrong == {"all_buckets_verified", "all_pairs_verified", "platform_works", "no_warnings"}
+    for text in ("bucket b: no_damage of ingest_report: 1 damaged", "last run of fixity_report: no lake"):
+        assert text in texts
+    table, columns = metadata["rows"], metadata["dagster/column_schema"]
+    assert isinstance(table, dg.TableMetadataValue)
+    assert isinstance(columns, dg.TableSchemaMetadataValue)
+    assert [record.data["state"] for record in table.records] == ["problem", "problem", "warning"]
+    first = columns.schema.columns[0]
+    assert "data:image/svg+xml;base64," in (first.description or "") and "no daemon" in (
+        first.description or ""
+    )
+    words = " ".join(column.description or "" for column in columns.schema.columns[1:])
+    assert "<img" not in words and "![" not in words  # a key is no markup
+    Path(lake.location("status/checksums/a.json")).unlink()
+    assert "all_known" in _status(catalog, instance)[0]
