@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """The result for one object: its checksum in hex, or the message and code of its failure."""
+    """The result for one object: its checksum in hex, none if it was copied, or the message and code of its
+    failure.
+    """
 
     bucket: str
     key: str
@@ -37,6 +39,8 @@ class Task:
                 f'""errorCode"": ""{self.failure_code}""}}'
             )
             return f'{first},failed,200,PermanentFailure,"{message}"\n'
+        if not self.checksum:  # of a copy
+            return f"{first},succeeded,200,,Successful\n"
         result = {
             "checksum_base64": base64.b64encode(bytes.fromhex(self.checksum)).decode(),
             "ETag": self.etag,
@@ -66,12 +70,12 @@ class ReportRequest:
     @classmethod
     def of(cls, job: Mapping[str, Any]) -> ReportRequest:
         """From a job's CreateJob request."""
-        report, operation = job["Report"], job["Operation"]["S3ComputeObjectChecksum"]
+        report, operation = job["Report"], job["Operation"].get("S3ComputeObjectChecksum", {})
         return cls(
             report["Bucket"].rpartition(":")[2],
             report["Prefix"],
-            operation["ChecksumAlgorithm"],
-            operation["ChecksumType"],
+            operation.get("ChecksumAlgorithm", ""),
+            operation.get("ChecksumType", ""),
         )
 
 

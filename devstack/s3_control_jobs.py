@@ -104,7 +104,7 @@ class Jobs:
         """ListJobs."""
         wanted = request.get("JobStatuses")
         jobs = [job for job in self._jobs.values() if not wanted or job["Status"] in wanted]
-        return {"Jobs": [{**job, "Operation": "S3ComputeObjectChecksum"} for job in jobs]}
+        return {"Jobs": [{**job, "Operation": next(iter(job["Operation"]))} for job in jobs]}
 
     def update_job_status(self, request: dict[str, Any]) -> dict[str, Any]:
         """UpdateJobStatus: cancels a job."""
@@ -159,8 +159,7 @@ class Jobs:
                 {"FailureCode": "JobReachedTaskFailureThreshold", "FailureReason": "Too many tasks failed."}
             ]
             return self._end(job, "Failed")
-        algorithm = job["Operation"]["S3ComputeObjectChecksum"]["ChecksumAlgorithm"]
-        tasks = [self._task(*each, algorithm) for each in objects]
+        tasks = [self._task(*each, job["Operation"]) for each in objects]
         failed = sum(bool(task.failure) for task in tasks)
         job["ProgressSummary"] = _progress(len(tasks), len(tasks) - failed, failed)
         job["Status"] = "Completing"
@@ -184,7 +183,7 @@ class Jobs:
                     version = each["VersionId"]
                     yield bucket, each["Key"], "" if version == "null" else version
 
-    def _task(self, bucket: str, key: str, version_id: str, algorithm: Algorithm) -> Task:
+    def _task(self, bucket: str, key: str, version_id: str, operation: dict[str, Any]) -> Task:
         if key in self._behaviour.fail_keys:
             why = 'SSE-C encryption type is not supported for this operation, "GetObject'
             return Task(bucket, key, version_id, failure=why, failure_code="400")
@@ -194,6 +193,13 @@ class Jobs:
         except ClientError:
             why = f'Access Denied, or no such key: "{key}, as listed'
             return Task(bucket, key, version_id, failure=why, failure_code="404")
+        if copy := operation.get("S3PutObjectCopy"):
+            source: Any = {"Bucket": bucket, "Key": key, **version}
+            more: Any = {name: copy[name] for name in ("StorageClass",) if name in copy}
+            target = copy["TargetResource"].rpartition(":")[2]
+            self._s3.copy_object(Bucket=target, Key=key, CopySource=source, **more)
+            return Task(bucket, key, version_id)
+        algorithm: Algorithm = operation["S3ComputeObjectChecksum"]["ChecksumAlgorithm"]
         digest = Digest(algorithm)
         for piece in answer["Body"].iter_chunks(_PIECE):
             digest.update(memoryview(piece))

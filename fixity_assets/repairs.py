@@ -5,6 +5,9 @@ that is expected of it; only then it replaces the bad one, and only while that i
 to be bad. The bad bytes are kept, as an older version or below `.fixity-quarantine/`. Each new copy is read
 and checked in the same run; that check alone closes an incident. Then the repaired bucket is listed, and the
 pair is reported anew. The pair's key `repair` says to which side it may write.
+
+From a thousand objects on, a job of S3 Batch copies what it can, where both buckets are in one store and keep
+versions, and the target has `s3_batch` in the catalog. Its end starts a run that reads and checks the copies.
 """
 
 from contextlib import ExitStack
@@ -19,13 +22,14 @@ from fixity.clock import utc_now
 from fixity.incidents.state import incidents_now
 from fixity.lake import Lake
 from fixity.repair import Order, Repair, RepairRun, make_plan, repair
+from fixity.repair.batch_way import MANY
 from fixity.repair.words import COLUMNS, cost_of, done_row, planned_row
 from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
 from fixity_assets.fixity_report import report_after_repair
 from fixity_assets.incidents import log_open_incidents
 from fixity_assets.keep_status import keep_status
 from jobs.names import REPAIR_ASSET
-from resources import CatalogResource, LakeResource, StoresResource
+from resources import CatalogResource, LakeResource, S3ControlResource, StoresResource
 
 _CHECK = "all_repaired"
 _SHOWN = 1000
@@ -37,6 +41,14 @@ class GoodCopy(Enum):
     as_diagnosed = "as_diagnosed"  # the launchpad shows the names
     source = "source"
     replica = "replica"
+
+
+class CopiedBy(Enum):
+    """Who copies what S3 Batch can copy."""
+
+    as_fits = "as_fits"
+    stream = "stream"
+    s3_batch = "s3_batch"
 
 
 class RepairConfig(dg.Config):
@@ -52,12 +64,22 @@ class RepairConfig(dg.Config):
     quarantine: bool = Field(
         default=True, description="Whether the bad bytes are kept where the bucket keeps no versions."
     )
+    by: CopiedBy = Field(
+        default=CopiedBy.as_fits,
+        description="Who copies: s3_batch, a job of S3 Batch where it can; stream, never one; as_fits, a job "
+        f"from {MANY:,} such objects on.",
+    )
+    job: str | None = Field(
+        default=None,
+        description="With apply: only take the report of this S3 Batch job, and check its objects.",
+    )
     person: str | None = Field(default=None, description="Who asks for the repair.")
 
     def order(self, pair: Pair) -> Order:
         """The order for a pair."""
         named = None if self.good_copy is GoodCopy.as_diagnosed else self.good_copy.value
-        return Order(pair, self.incident, named, self.reason, self.quarantine, self.person)
+        by = None if self.by is CopiedBy.as_fits else self.by.value
+        return Order(pair, self.incident, named, self.reason, self.quarantine, by, self.job, self.person)
 
 
 def repairs_asset(pairs: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
@@ -83,13 +105,16 @@ def repairs_asset(pairs: dg.PartitionsDefinition[str], owners: list[str]) -> dg.
         catalog: CatalogResource,
         stores: StoresResource,
         lake: LakeResource,
+        s3_control: S3ControlResource,
     ) -> dg.MaterializeResult:
         began = utc_now()
         with failures_in_plain_words(), ExitStack() as opened:
             pair = catalog.pair(context.partition_key)
             order, kept_in = config.order(pair), lake.open()
             sides = {name: opened.enter_context(stores.side(name)) for name in (pair.source, pair.replica)}
-            run = RepairRun(kept_in, context.run.run_id, sides, context.log.info)
+            run = RepairRun(
+                kept_in, context.run.run_id, sides, context.log.info, account=s3_control.for_copies
+            )
             if not config.apply:
                 return keep_status(context, kept_in, began, _planned(order, run))
             repaired = repair(order, run)
@@ -120,14 +145,17 @@ def _planned(order: Order, run: RepairRun) -> dg.MaterializeResult:
 def _repaired(repaired: Repair, lake: Lake) -> dg.MaterializeResult:
     right = sum(map(repaired.is_right, repaired.done))
     refused = sum(each.refused is not None for each in repaired.done)
-    wrong = len(repaired.done) - right - refused
+    copying = sum(each.job is not None for each in repaired.done)
+    wrong = len(repaired.done) - right - refused - copying
     text = f"{right:,} repaired and right, {refused:,} refused, {wrong:,} not right when they were read"
+    text += f", {copying:,} are being copied by S3 Batch" if copying else ""
     return dg.MaterializeResult(
         metadata={
             "applied": True,
             "repaired": right,
             "refused": refused,
             "not_right": wrong,
+            **({"copying": copying} if copying else {}),
             "closed_incidents": list(repaired.closed),
             "checks": [lake.location(file) for file in repaired.checks],
             "objects": _table([done_row(repaired, each) for each in repaired.done[:_SHOWN]]),

@@ -26,6 +26,13 @@ class Side(StrEnum):
     replica = "replica"
 
 
+class CopiedBy(StrEnum):
+    """Who copies what S3 Batch can copy."""
+
+    stream = "stream"
+    s3_batch = "s3_batch"
+
+
 @verbs.command(epilog=STATUS_HELP)
 def repair(
     name: Annotated[
@@ -54,13 +61,22 @@ def repair(
             ".fixity-quarantine/ in the same bucket, which no inventory lists.",
         ),
     ] = False,
+    by: Annotated[
+        CopiedBy | None,
+        typer.Option(
+            "--by",
+            help="Who copies: s3_batch, a job of S3 Batch where it can; stream, never one. By default, a job "
+            "if there are a thousand such objects or more.",
+        ),
+    ] = None,
     catalog: CatalogOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Replace bad copies by good ones: show the plan, or carry it out with --apply.
 
     Only good copies that are proved by reading them are copied, and each new copy is read and checked.
-    Status 1 if a bad copy is left.
+    Status 1 if a bad copy is left. What S3 Batch copies is checked when its job has ended: `fixity dev` does
+    it, or this command once more.
     """
     from fixity_cli.runs import runner
     from jobs.names import REPAIR_ASSET, REPAIR_JOB
@@ -72,6 +88,7 @@ def repair(
         "quarantine": not no_quarantine,
         "good_copy": take_from.value if take_from else "as_diagnosed",
         "person": getpass.getuser(),
+        **({"by": by.value} if by else {}),
         **({"reason": reason} if reason else {}),
         **({"incident": incident} if incident else {}),
     }
@@ -113,13 +130,15 @@ def _say(pair: str, ended: Ended, asset: str) -> None:
         good_by = f"good by {row['good_by']}" if row["good_by"] else ""
         lines += [f"        {text}" for text in (how, good_by) if text]
         output.row("\n".join(lines), **row)
-    counted = ("applied", "to_repair", "repaired", "refused", "closed_incidents")
+    counted = ("applied", "to_repair", "repaired", "refused", "copying", "closed_incidents")
     output.add("results", of=pair, **{name: said[name] for name in counted if name in said})
-    counts = ("repaired", "refused", "not_right") if said["applied"] else ("to_repair", "refused")
-    if (more := sum(said[name] for name in counts) - len(said["objects"].records)) > 0:
+    counts = ("repaired", "refused", "not_right", "copying") if said["applied"] else ("to_repair", "refused")
+    if (more := sum(said.get(name, 0) for name in counts) - len(said["objects"].records)) > 0:
         output.say(f"… and {more:,} more objects")
     if said["applied"]:
         output.say(f"{pair}: {said['repaired']:,} repaired and right, {said['refused']:,} refused")
+        if copying := said.get("copying"):
+            output.say(f"{copying:,} are being copied by S3 Batch; at its end they are read and checked")
         if said["closed_incidents"]:
             output.say(f"closed: {', '.join(said['closed_incidents'])}")
         return

@@ -105,6 +105,6 @@ def all_jobs(catalog: Catalog) -> list:
     return [job for job in _ALL if job.name not in unused]
 
 
-def jobs_named(*wanted: str) -> list:
-    """The jobs of these names, for a sensor that starts several: the very ones of `all_jobs`."""
-    return [job for job in _ALL if job.name in wanted]
+def jobs_named(catalog: Catalog, *wanted: str) -> list:
+    """The jobs of these names that a catalog needs, for a sensor that starts several."""
+    return [job for job in all_jobs(catalog) if job.name in wanted]

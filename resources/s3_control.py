@@ -16,6 +16,8 @@ from resources.catalog import CatalogResource
 if TYPE_CHECKING:
     from mypy_boto3_s3control import S3ControlClient
 
+    from fixity.repair.sides import Account
+
 
 class S3ControlResource(dg.ConfigurableResource):
     """Opens S3 Control and the report buckets, with the credentials of each bucket's store."""
@@ -35,6 +37,18 @@ class S3ControlResource(dg.ConfigurableResource):
                 "checksums"
             )
         return settings
+
+    def for_copies(self, bucket: str) -> "Account":
+        """What copies to a bucket with `s3_batch` need, whatever its engine. Raises S3ControlError."""
+        from fixity.lake.s3 import S3Lake
+        from fixity.repair.sides import Account
+
+        entry = self.catalog.bucket(bucket)
+        if entry.s3_batch is None:
+            raise S3ControlError(f"'{bucket}' has no `s3_batch` in the catalog any more: put it back")
+        store = self.catalog.catalog.store_of(entry)
+        client = open_s3_control(entry, store, entry.s3_batch)
+        return Account(client, lambda report_bucket: S3Lake(report_bucket, "", store))
 
     def client(self, bucket: str) -> "S3ControlClient":
         """S3 Control for a bucket's jobs, in the bucket's region. Raises S3ControlError."""

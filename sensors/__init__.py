@@ -22,7 +22,7 @@ def all_sensors(catalog: Catalog) -> list[dg.SensorDefinition]:
     sensors = [failed_runs_sensor(), fixity_status_sensor()]
     if catalog.pairs:
         sensors.append(both_sides_sensor(catalog))
-    if catalog.checked_by_s3:
+    if catalog.checked_by_s3 or catalog.copied_by_s3:
         sensors.append(batch_reconciliation_sensor(catalog))
         if queues.batch_completion:
             sensors.append(batch_completion_sensor(catalog, queues.batch_completion))

@@ -1,26 +1,30 @@
 """Finds finished S3 Batch jobs whose event did not arrive, and submits requests that wait.
 
 Every 15 minutes it asks S3 about each submitted job whose report is not loaded yet. If the job has ended
-or no longer exists, it starts `ingest_checksums`: the run loads the report, or fails with S3's reasons.
+or no longer exists, it starts `ingest_checksums`: the run loads the report, or fails with S3's reasons. For a
+job that copied in a repair, it starts `repair`, which checks the new copies.
 If the account has room for another active job, it starts `request_checksums` for the oldest request that
 waits.
 """
 
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 
 import dagster as dg
 
 from fixity.catalog import Catalog
 from fixity.engines.s3_batch.batch_jobs import MOST_ACTIVE, active_jobs
+from fixity.engines.s3_batch.copy_jobs import open_copies
 from fixity.engines.s3_batch.errors import S3ControlError
 from fixity.engines.s3_batch.job_records import open_jobs, waiting_requests
 from fixity.humanize import printable
 from fixity.lake import Lake
 from jobs import jobs_named
-from jobs.names import CHECKSUM_JOB_ASSET, INGEST_JOB, REQUEST_JOB, REQUEST_TAG
+from jobs.names import CHECKSUM_JOB_ASSET, INGEST_JOB, REPAIR_JOB, REQUEST_JOB, REQUEST_TAG
 from jobs.runs import UNFINISHED
 from resources import LakeResource, S3ControlResource
-from sensors.finished_jobs import NoRun, ingest_request
+from sensors.finished_jobs import NoRun, ingest_request, repair_request
 
 HEAD_START = timedelta(minutes=10)
 """How long to wait for a finished job's event, so that not both sensors start a run for it."""
@@ -32,7 +36,7 @@ def batch_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
     @dg.sensor(
         name="batch_reconciliation",
         description=__doc__,
-        jobs=jobs_named(REQUEST_JOB, INGEST_JOB),
+        jobs=jobs_named(catalog, REQUEST_JOB, INGEST_JOB, REPAIR_JOB),
         minimum_interval_seconds=900,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
@@ -43,18 +47,15 @@ def batch_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
         head_start = HEAD_START if catalog.queues.batch_completion else timedelta(0)
         requests: list[dg.RunRequest] = []
         notes: list[str] = []
-        for bucket in catalog.checked_by_s3:
-            for record in open_jobs(kept_in, bucket, notes.append):
-                try:
-                    found = ingest_request(
-                        context.instance, kept_in, s3_control, bucket, record.job_id, head_start
-                    )
-                except S3ControlError as error:
-                    found = NoRun(str(error))
-                if isinstance(found, NoRun):
-                    notes.append(found.why)
-                else:
-                    requests.append(found)
+        for ask in _questions(context.instance, catalog, kept_in, s3_control, notes):
+            try:
+                found = ask(head_start=head_start)
+            except S3ControlError as error:
+                found = NoRun(str(error))
+            if isinstance(found, NoRun):
+                notes.append(found.why)
+            else:
+                requests.append(found)
         requests += _submissions(context.instance, catalog, kept_in, s3_control, notes)
         notes = [printable(text) for text in notes]  # some are S3's own words
         for text in notes:
@@ -65,6 +66,22 @@ def batch_reconciliation_sensor(catalog: Catalog) -> dg.SensorDefinition:
         )
 
     return batch_reconciliation
+
+
+def _questions(
+    instance: dg.DagsterInstance,
+    catalog: Catalog,
+    lake: Lake,
+    s3_control: S3ControlResource,
+    notes: list[str],
+) -> Iterator[Callable[..., dg.RunRequest | NoRun]]:
+    """What asks S3 about each job whose report was not taken yet."""
+    for bucket in catalog.checked_by_s3:
+        for record in open_jobs(lake, bucket, notes.append):
+            yield partial(ingest_request, instance, lake, s3_control, bucket, record.job_id)
+    for job in open_copies(lake, log=notes.append):
+        if job.pair in catalog.pairs and job.target in catalog.buckets:
+            yield partial(repair_request, instance, s3_control, job)
 
 
 def _submissions(

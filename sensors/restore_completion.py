@@ -34,7 +34,7 @@ def restore_completion_sensor(catalog: Catalog) -> dg.SensorDefinition:
     @dg.sensor(
         name="restore_completion",
         description=__doc__,
-        jobs=jobs_named(INGEST_SELECTED_JOB, RESTORE_JOB),
+        jobs=jobs_named(catalog, INGEST_SELECTED_JOB, RESTORE_JOB),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )

@@ -149,6 +149,7 @@ class BatchPlatform:
                 str(request.job_name),
                 str(request.partition_key),
                 tags=dict(request.tags),
+                config=dict(request.run_config or {}),
                 selection=request.asset_selection,
             )
             for request in result.run_requests or []

@@ -81,6 +81,15 @@ class Catalog(Part):
         """The buckets whose checksums S3 computes, in the catalog's order."""
         return [bucket.name for bucket in self.buckets.values() if bucket.engine == "s3_batch"]
 
+    @property
+    def copied_by_s3(self) -> list[str]:
+        """The pairs to one of whose buckets S3 may copy in a batch job, in the catalog's order."""
+        return [
+            pair.name
+            for pair in self.pairs.values()
+            if any(self.buckets[name].s3_batch for name in (pair.source, pair.replica))
+        ]
+
     @model_validator(mode="before")
     @classmethod
     def _with_common_settings(cls, content: object) -> object:

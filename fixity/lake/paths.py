@@ -33,6 +33,9 @@ STATUS = "status/"
 PAGES = "pages/"
 """The folder of all pages for people."""
 
+REPAIRS = "repairs/"
+"""The folder of repairs by jobs of S3 Batch, with a folder for each pair."""
+
 LATEST = "0000-00-00-LATEST"
 """Replaces the date in the path of the newest report."""
 

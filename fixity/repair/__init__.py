@@ -5,7 +5,8 @@ Finding out which copy is bad belongs to `fixity.incidents`. How a bucket is wri
 
 from __future__ import annotations
 
-from fixity.repair.plan import Order, Planned, make_plan
+from fixity.repair.order import Order, Planned
+from fixity.repair.plan import make_plan
 from fixity.repair.run import Repair, repair
 from fixity.repair.sides import RepairRun, Side
 

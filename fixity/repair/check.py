@@ -38,9 +38,13 @@ class Checked:
     right: frozenset[str]
 
 
-def keep_proofs(run: RepairRun, side: Side, done: Sequence[Done]) -> None:
-    """Keep the checks that proved the good copies of a bucket, as a file of its ledger. Raises LakeError."""
+def keep_proofs(run: RepairRun, side: Side, done: Sequence[Done], more: Sequence[pa.Table] = ()) -> None:
+    """Keep the checks that proved the good copies of a bucket, as a file of its ledger.
+
+    Arguments: `more` such checks. Raises LakeError.
+    """
     proofs = [each.proof for each in done if each.proof is not None and each.planned.good == side.name]
+    proofs += more
     if proofs:
         keep_checks(run, side, pa.concat_tables(proofs).sort_by("key"), run.run_id + _PROOFS)
 

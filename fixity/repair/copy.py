@@ -13,13 +13,14 @@ import pyarrow as pa
 
 from fixity.buckets import ListedObject, ObjectError, Sink
 from fixity.buckets.local_writer import LocalWriter
-from fixity.buckets.writing import NotAsExpected, Upload
+from fixity.buckets.writing import NotAsExpected, NotWritten, Upload
 from fixity.digests.algorithms import Digest, digest_by
 from fixity.engines.stream.engine import Reads, check_object
 from fixity.engines.stream.parts import PartOfShard
 from fixity.engines.stream.second_look import Afresh
 from fixity.humanize import printable
-from fixity.repair.plan import Planned, contradiction
+from fixity.repair.order import Planned
+from fixity.repair.plan import contradiction
 from fixity.repair.sides import RepairRun, Side
 from fixity.tables import DIFFERS, MATCHED, SUCCEEDED
 
@@ -32,13 +33,14 @@ class Done:
     """What became of one object.
 
     proof: the check of the good copy, a row of the ledger, if it proved it. item: the new object, as it is
-    listed. detail: for people. refused: why it was not repaired.
+    listed. detail: for people. job: the S3 Batch job that is copying it. refused: why it was not repaired.
     """
 
     planned: Planned
     proof: pa.Table | None = None
     item: ListedObject | None = None
     detail: str = ""
+    job: str | None = None
     refused: str | None = None
 
     @property
@@ -82,9 +84,9 @@ def _repaired(run: RepairRun, planned: Planned) -> Done:
     assert planned.source is not None
     if planned.is_other:
         return _right_already(run, planned, good, damaged)
-    upload = _begun(planned, good, damaged)
+    upload, attributes = _begun(planned, good, damaged)
     try:
-        proof, why = _proved(run, planned, good, upload)
+        proof, why = proved(run, planned, good, upload)
         if proof is None:
             return Done(planned, refused=why)
         if damaged.reader.find(planned.key) != planned.target:
@@ -93,7 +95,7 @@ def _repaired(run: RepairRun, planned: Planned) -> Done:
         if upload is not None:
             upload.finish()
         else:
-            _copy_by_store(planned, good, damaged)
+            _copy_by_store(planned, good, damaged, attributes)
     finally:
         if upload is not None:
             upload.abandon()
@@ -103,7 +105,7 @@ def _repaired(run: RepairRun, planned: Planned) -> Done:
 def _right_already(run: RepairRun, planned: Planned, good: Side, damaged: Side) -> Done:
     """A copy that is not the one that was found to be bad: a repair that was killed may have written it."""
     assert planned.target is not None
-    proof, why = _proved(run, planned, good, None)
+    proof, why = proved(run, planned, good, None)
     if proof is None:
         return Done(planned, refused=why)
     check = check_object(damaged.reader, planned.target, Digest(damaged.bucket.algorithm), now=run.now)
@@ -112,10 +114,13 @@ def _right_already(run: RepairRun, planned: Planned, good: Side, damaged: Side) 
     return Done(planned, proof, planned.target, "it had the right bytes already")
 
 
-def _proved(
+def proved(
     run: RepairRun, planned: Planned, good: Side, upload: Upload | None
 ) -> tuple[pa.Table | None, str | None]:
-    """The check of the good copy if its bytes are as expected, else why it proves nothing."""
+    """The check of the good copy if its bytes are as expected, else why it proves nothing.
+
+    Arguments: `upload` takes the bytes as they are read. Raises ObjectError, BucketUnreachable.
+    """
     assert planned.source is not None
     algorithm = good.bucket.algorithm
     reads: list[Reads] = [good.reader, Afresh(good.reader)]
@@ -142,22 +147,28 @@ def _proved(
     )
 
 
-def _begun(planned: Planned, good: Side, damaged: Side) -> Upload | None:
-    """The upload of the new object; None if the store copies it."""
-    if planned.by_store:
-        return None
-    if isinstance(damaged.writer, LocalWriter):
-        return damaged.writer.upload(planned.key, planned.target)
-    return damaged.writer.upload(
-        planned.key, planned.size, planned.target, _attributes(planned, good, damaged.writer)
-    )
+def _begun(planned: Planned, good: Side, damaged: Side) -> tuple[Upload | None, dict[str, Any]]:
+    """The upload of the new object, None if the store copies it; and what it has besides its bytes."""
+    writer = damaged.writer
+    if isinstance(writer, LocalWriter):
+        return writer.upload(planned.key, planned.target), {}
+    attributes = _attributes(planned, good, writer)
+    if planned.by_store and writer.loses_nothing(planned.size, attributes, by_store=True):
+        return None, attributes
+    if not writer.loses_nothing(planned.size, attributes, by_store=False):
+        raise NotWritten(
+            "PreconditionsIgnored",
+            f"the store of {damaged.name} does not obey If-Match and If-None-Match, so something newer could "
+            "be overwritten and lost. Let the bucket keep versions, then repair",
+        )
+    return writer.upload(planned.key, planned.size, planned.target, attributes), attributes
 
 
-def _copy_by_store(planned: Planned, good: Side, damaged: Side) -> None:
+def _copy_by_store(planned: Planned, good: Side, damaged: Side, attributes: dict[str, Any]) -> None:
     writer, reads = damaged.writer, good.writer
     assert planned.source is not None
     assert not isinstance(writer, LocalWriter) and not isinstance(reads, LocalWriter)
-    writer.copy_from(reads, planned.source, planned.target, reads.attributes(planned.source))
+    writer.copy_from(reads, planned.source, planned.target, attributes)
 
 
 def _attributes(planned: Planned, good: Side, writer: S3Writer) -> dict[str, Any]:

@@ -5,79 +5,40 @@ Nothing is read or written for a plan but listings and the ledgers. The good cop
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import pyarrow as pa
 
 from fixity.buckets import ListedObject
 from fixity.buckets.local_writer import LocalWriter
-from fixity.catalog import Pair
 from fixity.incidents.events import CLOSED, DISMISSED
 from fixity.incidents.incident_object import IncidentObject
 from fixity.incidents.state import Incident
 from fixity.lake.paths import stats_file
 from fixity.lake.proof import json_object
+from fixity.repair.batch_way import being_copied, chosen_for_batch
+from fixity.repair.order import Order, Planned
 from fixity.repair.sides import Known, RepairRun, Side
 from fixity.reports.counts import Counts
 
+_OF_VERSION = "the pair matches versions, and a copy has an id of its own, so the pair would still differ: "
+BAD_VERSION = (
+    f"{_OF_VERSION}if the source is good, copy its object onto itself there. Replication brings that new "
+    "version to the replica, with its id; the bad one stays reported until you delete it on both sides"
+)
+MISSING_VERSION = (
+    f"{_OF_VERSION}have S3 Batch Replication copy this version, which keeps its id (S3 does not do that for "
+    "a version that was deleted from the replica by its id)"
+)
+"""Why an object of a pair that matches versions is not copied, and what to do."""
 _UNDECIDED = ("cannot_tell", "deleted", "both_damaged", "changed_meanwhile")
 _FEW = 5
 """Of fewer bad objects, a person sees each in the plan, even if they are most of the pair's."""
 _ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 _SOURCES = {"first_seen": "the first check of it", "api": "a record given by hand", "manifest": "a manifest"}
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be repaired.
-
-    incident_id: only the objects of this incident. take_from: the side whose copy is the good one, for
-    objects of which the diagnosis does not say it; then `reason` says why. quarantine: whether bad bytes are
-    kept where the bucket keeps no versions. person: who asks for it.
-    """
-
-    pair: Pair
-    incident_id: str | None = None
-    take_from: Literal["source", "replica"] | None = None
-    reason: str | None = None
-    quarantine: bool = True
-    person: str | None = None
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One object of an incident: its bad copy in the bucket `damaged`, its good one in the bucket `good`.
-
-    source, target: both as they are listed now, None for one that is missing. rows: the source's row with
-    what is expected of it. evidence: the same for people. by_store: whether the store itself copies it.
-    bad_bytes: what becomes of them: `version`, `quarantine`, `lost`, or None if there are none. is_other: the
-    target is not what was found to be bad: perhaps it is repaired already. refused: why it is not repaired.
-    """
-
-    object: IncidentObject
-    damaged: str
-    good: str
-    source: ListedObject | None = None
-    target: ListedObject | None = None
-    rows: pa.Table | None = None
-    evidence: str = ""
-    by_store: bool = False
-    bad_bytes: Literal["version", "quarantine", "lost"] | None = None
-    is_other: bool = False
-    refused: str | None = None
-
-    @property
-    def key(self) -> str:
-        """The object's key."""
-        return self.object.key
-
-    @property
-    def size(self) -> int:
-        """Bytes to copy."""
-        return self.source.size if self.source else 0
 
 
 def make_plan(order: Order, run: RepairRun, incidents: Iterable[Incident]) -> list[Planned]:
@@ -101,9 +62,13 @@ def make_plan(order: Order, run: RepairRun, incidents: Iterable[Incident]) -> li
         for each in incident.objects
         if not each.is_right and (each.bucket in both or (each.bucket is None and each.pair == pair.name))
     }
+    copying = being_copied(run.lake, pair.name)
     directed = [_directed(order, each) for each in wanted.values()]
-    if why := _one_finding(order, run):
-        directed = [each if each.refused else replace(each, refused=why) for each in directed]
+    why = _one_finding(order, run)
+    directed = [
+        replace(each, refused=each.refused or why or copying.get((each.damaged, each.key)))
+        for each in directed
+    ]
     planned = [each for each in directed if each.refused]
     for damaged in both:
         plans = [each for each in directed if each.damaged == damaged and not each.refused]
@@ -181,15 +146,12 @@ def _why_not(order: Order, plan: Planned, asked: str | None, is_known: bool) -> 
         return (
             f"the catalog forbids it: pairs.{pair.name}.repair is `replica`, and the bad copy is the source's"
         )
-    if pair.match == "version":
-        return (
-            "the pair matches versions, and a copy gets an id of its own: delete the bad version, and have "
-            "S3 Batch Replication copy the good one, which keeps its id"
-        )
+    if pair.match == "version" and plan.object.identity[3] is not None:
+        return MISSING_VERSION if None in plan.object.found else BAD_VERSION
     return None
 
 
-def _looked_up(order: Order, run: RepairRun, plans: list[Planned]) -> Iterator[Planned]:
+def _looked_up(order: Order, run: RepairRun, plans: list[Planned]) -> list[Planned]:
     """Plans of one direction, with what is listed and known of both copies now."""
     good, damaged = run.sides[plans[0].good], run.sides[plans[0].damaged]
     sources, targets = _found(good, plans), _found(damaged, plans)
@@ -198,6 +160,8 @@ def _looked_up(order: Order, run: RepairRun, plans: list[Planned]) -> Iterator[P
     is_local = isinstance(damaged.writer, LocalWriter)
     keeps_versions = not isinstance(damaged.writer, LocalWriter) and damaged.writer.keeps_versions()
     by_store = not is_local and not good.bucket.is_local and good.bucket.store == damaged.bucket.store
+    gets_an_id = order.pair.match == "version" and keeps_versions
+    looked_up = []
     for each in plans:
         source, target, rows = sources.get(each.key), targets.get(each.key), expected.get(each.key)
         plan = replace(each, source=source, target=target, rows=rows, by_store=by_store)
@@ -205,7 +169,8 @@ def _looked_up(order: Order, run: RepairRun, plans: list[Planned]) -> Iterator[P
         if target is not None and not plan.is_other:
             kept: Literal["quarantine", "lost"] = "quarantine" if order.quarantine else "lost"
             plan = replace(plan, bad_bytes="version" if keeps_versions else kept)
-        yield replace(plan, refused=_why_not_now(plan))
+        looked_up.append(replace(plan, refused=BAD_VERSION if gets_an_id else _why_not_now(plan)))
+    return chosen_for_batch(order.by, good, damaged, keeps_versions, looked_up)
 
 
 def _found(side: Side, plans: Iterable[Planned]) -> dict[str, ListedObject]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,6 +27,8 @@ from fixity.ledger.views import view_now
 from fixity.tables import Provenance
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3control import S3ControlClient
+
     from fixity.buckets.s3.writer import S3Writer
 
 
@@ -70,11 +72,19 @@ def open_side(
         yield Side(bucket, place, reader, writer, threads, is_md5 or (lambda key, version_id: True))
 
 
+class Account(NamedTuple):
+    """What copies by S3 Batch need: S3 Control in a bucket's region, and what opens report buckets."""
+
+    client: S3ControlClient
+    reports: Callable[[str], Lake]
+
+
 @dataclass(frozen=True)
 class RepairRun:
     """A run that repairs: the lake, its id, and both buckets of the pair by name.
 
-    log: gets messages for people. now: returns the time in UTC.
+    log: gets messages for people. now: returns the time in UTC. account: opens what copies by S3 Batch to a
+    bucket need, for buckets that have `s3_batch` in the catalog.
     """
 
     lake: Lake
@@ -82,6 +92,7 @@ class RepairRun:
     sides: Mapping[str, Side]
     log: Callable[[str], None] = lambda text: None
     now: Callable[[], datetime] = utc_now
+    account: Callable[[str], Account] | None = None
 
 
 class Known:

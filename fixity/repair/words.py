@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 from fixity.buckets.s3.upload import part_size_for
 from fixity.humanize import bytes_text, printable
+from fixity.repair.by_s3 import MOST
 from fixity.repair.copy import Done
-from fixity.repair.plan import Planned
+from fixity.repair.order import Planned
 from fixity.repair.run import Repair
 
+_OF_JOB, _OF_COPY = 0.25, 1e-6  # dollars, of a job of S3 Batch and of each object in it
 _BAD_BYTES = {
     "version": "the bad bytes stay as an older version",
     "quarantine": "the bad bytes are kept below .fixity-quarantine/",
@@ -22,12 +24,16 @@ COLUMNS = ("key", "from_bucket", "to_bucket", "bytes", "how", "good_by", "result
 
 
 class Cost(NamedTuple):
-    """What a repair costs: bytes that are copied, bytes read from each bucket, and requests, about."""
+    """What a repair costs: bytes that are copied, bytes read from each bucket, and requests, about.
+
+    batched: objects that jobs of S3 Batch copy.
+    """
 
     copied: int
     read: Mapping[str, int]
     reads: int
     writes: int
+    batched: int = 0
 
     @property
     def text(self) -> str:
@@ -36,12 +42,22 @@ class Cost(NamedTuple):
         return (
             f"{bytes_text(self.copied)} to copy; read: {read or 'nothing'} (the good copies, and the new "
             f"ones for the check); about {self.reads:,} requests that read, {self.writes:,} that write"
+            f"{self._of_batch}"
+        )
+
+    @property
+    def _of_batch(self) -> str:
+        if not self.batched:
+            return ""
+        dollars = -(-self.batched // MOST) * _OF_JOB + self.batched * _OF_COPY
+        return (
+            f"; S3 Batch copies {self.batched:,} objects, for about ${dollars:,.2f} and S3's price of a copy"
         )
 
 
 def cost_of(plan: Iterable[Planned]) -> Cost:
     """What a plan costs. Directories cost no requests, but are counted as if they did."""
-    copied = reads = writes = 0
+    copied = reads = writes = batched = 0
     read: dict[str, int] = {}
     for each in plan:
         if each.refused:
@@ -50,10 +66,11 @@ def cost_of(plan: Iterable[Planned]) -> Cost:
         for bucket in (each.good, each.damaged):
             read[bucket] = read.get(bucket, 0) + each.size
         reads += 8  # each copy is listed twice and read once; attributes and tags of the good one
-        writes += _requests(each.size)
+        writes += 1 if each.by_batch else _requests(each.size)
+        batched += each.by_batch
         if each.bad_bytes == "quarantine":
             reads, writes = reads + 2, writes + 1
-    return Cost(copied, read, reads, writes)
+    return Cost(copied, read, reads, writes, batched)
 
 
 def _requests(size: int) -> int:
@@ -77,7 +94,13 @@ def row_of(planned: Planned, result: str) -> dict[str, object]:
 def _way(planned: Planned) -> str:
     if planned.is_other:
         return "is looked at: it has changed since it was found to be bad, perhaps by a repair"
-    return "the store copies it" if planned.by_store else "copied through this platform"
+    if planned.by_batch:
+        return (
+            "a job of S3 Batch copies it, without a precondition: what is written there meanwhile stays as "
+            "an older version"
+        )
+    why = f" (not by S3 Batch: {planned.not_by_batch})" if planned.not_by_batch else ""
+    return f"{'the store copies it' if planned.by_store else 'copied through this platform'}{why}"
 
 
 def planned_row(planned: Planned) -> dict[str, object]:
@@ -89,6 +112,10 @@ def done_row(repaired: Repair, done: Done) -> dict[str, object]:
     """An object after a repair."""
     if done.refused:
         return row_of(done.planned, f"refused: {done.refused}")
+    if done.job:
+        return row_of(
+            done.planned, f"the S3 Batch job {done.job} copies it; at its end it is read and checked"
+        )
     right = repaired.is_right(done)
     return row_of(
         done.planned, f"{done.detail}; {'read and right' if right else 'NOT right when it was read'}"

@@ -48,7 +48,7 @@ class Head:
     if it is an MD5 of the bytes, as far as is known. checksums: those stored at upload, in base64 as in S3's
     answer, if they are known to be of the whole object, not of its parts. restore_ongoing: None if no restore
     was ever requested; restored_until: in UTC. parts: of a multipart upload, None if the store does not say.
-    tags: how many it has, 0 also if the store does not say.
+    tags: how many it has, 0 also if the store does not say. version_id: None where the bucket gives none.
     """
 
     size: int | None
@@ -63,6 +63,7 @@ class Head:
     checksums: Mapping[Algorithm, str]
     parts: int | None
     tags: int = 0
+    version_id: str | None = None
 
 
 class Unanswered(ObjectUnreadable):
@@ -234,6 +235,7 @@ def _head(answer: Mapping[str, Any], etag_is_md5: bool) -> Head:
         },
         parts=answer.get("PartsCount"),
         tags=answer.get("TagCount", 0),
+        version_id=answer.get("VersionId"),
     )
 
 

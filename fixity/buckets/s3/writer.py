@@ -1,7 +1,7 @@
 """Writes objects of an S3 bucket: whole, with all that they have, and only in the place of what is expected.
 
 Each write has a precondition (`If-Match`, `If-None-Match`). AWS compares it with the object in the same
-moment as it writes; the docstring of `S3Writer` says what other stores do. Listing and reading are in
+moment as it writes; whether another store does is found out in `conditions`. Listing and reading are in
 `reader`.
 """
 
@@ -17,9 +17,10 @@ from urllib.parse import urlencode
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fixity.buckets.base import ListedObject, ObjectSkipped, ObjectUnreadable
+from fixity.buckets.base import CHANGED, ListedObject, ObjectSkipped, ObjectUnreadable
 from fixity.buckets.s3.attributes import Attributes
-from fixity.buckets.s3.upload import NewObject, Parts, Sending, part_size_for
+from fixity.buckets.s3.conditions import Conditions, Way
+from fixity.buckets.s3.upload import MOST_AT_ONCE, NewObject, Parts, Sending, part_size_for
 from fixity.buckets.writing import NotAsExpected, NotWritten, Upload
 from fixity.catalog import Bucket, Catalog
 from fixity.catalog.clients import s3_client
@@ -50,9 +51,8 @@ _IN_PARTS = re.compile(r"-[0-9]+$")
 class S3Writer(Attributes):
     """The objects of a bucket. May be used by several threads at once.
 
-    Stores other than AWS may not know preconditions: look at the object right before writing it. sends_crc:
-    whether the store is sent checksums, and keeps a CRC64NVME. begun: takes the bucket, the key and the id of
-    each multipart upload that has begun.
+    sends_crc: whether the store is sent checksums, and keeps a CRC64NVME. conditions: whether it obeys
+    preconditions. begun: takes the bucket, the key and the id of each multipart upload that has begun.
     """
 
     sends_crc = False
@@ -60,6 +60,20 @@ class S3Writer(Attributes):
     def __init__(self, client: S3Client, bucket: str, prefix: str = "", etag_is_md5: bool = True) -> None:
         super().__init__(client, bucket, prefix, etag_is_md5)
         self.begun: Callable[[dict[str, str]], None] = lambda upload: None
+        self.conditions = Conditions(client, bucket)
+
+    def loses_nothing(self, size: int, attributes: Mapping[str, Any], by_store: bool) -> bool:
+        """Whether nothing that is newer is lost by writing an object of `size` bytes: the store obeys the
+        precondition, or keeps what it replaces as a version.
+
+        Arguments: `attributes`, as `attributes` gives them; `by_store`, whether the store copies it. Raises
+        NotWritten, BucketUnreachable.
+        """
+        most = _MOST_COPIED if by_store else MOST_AT_ONCE
+        in_parts = part_size_for(size, attributes.get("part_size"), most) < size
+        with self._writing(""):
+            way: Way = "parts" if in_parts else "copy" if by_store else "put"
+            return self.conditions.obeyed(way) or self.keeps_versions()
 
     def keeps_versions(self) -> bool:
         """Whether a replaced object stays as an older version. False if the store does not say."""
@@ -93,6 +107,18 @@ class S3Writer(Attributes):
             if first.size and first.parts == -(-item.size // first.size):
                 kept["part_size"] = first.size
         return kept
+
+    def version_of(self, item: ListedObject) -> str | None:
+        """The version id of a current object, which listings of current objects do not tell; None if it has
+        none of its own.
+
+        Raises ObjectSkipped if it is no longer as it was listed, ObjectUnreadable, BucketUnreachable.
+        """
+        head = self.head(item.key, None, item.etag)
+        times = [each and each.replace(microsecond=0) for each in (head.last_modified, item.last_modified)]
+        if times[0] != times[1] or head.size != item.size:
+            raise ObjectSkipped(CHANGED, "the object was overwritten since it was listed")
+        return None if head.version_id == "null" else head.version_id
 
     def upload(
         self,
@@ -190,6 +216,7 @@ def open_writer(catalog: Catalog, bucket: Bucket, threads: int) -> S3Writer:
         raise BucketUnreachable(f"the store '{bucket.store}' cannot be opened: {error}") from error
     writer = S3Writer(client, bucket.real_name, bucket.prefix, bucket.etag_is_md5 is not False)
     writer.sends_crc = store.endpoint_url is None  # other vendors refuse checksums that they do not know
+    writer.conditions = Conditions(client, bucket.real_name, known=store.endpoint_url is None)
     return writer
 
 

@@ -69,6 +69,11 @@ def report_prefix(bucket: Bucket) -> str:
     return f"batch/reports/checksum/{bucket.real_name}"
 
 
+def copy_report_prefix(bucket: Bucket) -> str:
+    """The prefix of the completion reports of the jobs that copy to a bucket."""
+    return f"batch/reports/copy/{bucket.real_name}"
+
+
 @dataclass(frozen=True)
 class JobManifest:
     """A manifest of our own: its key in the report bucket, its ETag, and the fields of its rows."""
@@ -85,46 +90,23 @@ def job_request(
 
     It is the same for every attempt, because S3 refuses a token that was used with another request.
     """
-    report_bucket = f"arn:aws:s3:::{settings.report_bucket}"
-    request: dict[str, Any] = {
-        "AccountId": settings.account_id,
-        "ConfirmationRequired": False,
-        "Priority": settings.priority,
-        "RoleArn": settings.role_arn,
-        "ClientRequestToken": token,
-        "Description": f"Checksums of {bucket.real_name}, for fixity"[:256],
-        "Tags": [
-            {"Key": "fixity-bucket", "Value": bucket.name},
-            {"Key": "fixity-request", "Value": token},
-        ],
-        "Operation": {
-            "S3ComputeObjectChecksum": {
-                "ChecksumAlgorithm": bucket.algorithm,
-                "ChecksumType": settings.checksum_type,
-            }
-        },
-        "Report": {
-            "Enabled": True,
-            "Bucket": report_bucket,
-            "Format": "Report_CSV_20180820",
-            "Prefix": report_prefix(bucket),
-            "ReportScope": "AllTasks",
-            "ExpectedBucketOwner": settings.account_id,
-        },
-    }
-    if manifest:
-        request["Manifest"] = {
-            "Spec": {"Format": "S3BatchOperations_CSV_20180820", "Fields": list(manifest.fields)},
-            "Location": {"ObjectArn": f"{report_bucket}/{manifest.key}", "ETag": manifest.etag},
+    operation = {
+        "S3ComputeObjectChecksum": {
+            "ChecksumAlgorithm": bucket.algorithm,
+            "ChecksumType": settings.checksum_type,
         }
-        return request
+    }
+    request = _request(bucket, settings, token, operation, report_prefix(bucket))
+    request["Description"] = f"Checksums of {bucket.real_name}, for fixity"[:256]
+    if manifest:
+        return request | {"Manifest": _manifest(settings, manifest)}
     generator: dict[str, Any] = {
         "ExpectedBucketOwner": settings.account_id,
         "SourceBucket": f"arn:aws:s3:::{bucket.real_name}",
         "EnableManifestOutput": True,
         "ManifestOutputLocation": {
             "ExpectedManifestBucketOwner": settings.account_id,
-            "Bucket": report_bucket,
+            "Bucket": f"arn:aws:s3:::{settings.report_bucket}",
             "ManifestPrefix": "batch/manifests/checksum",
             "ManifestFormat": "S3InventoryReport_CSV_20211130",
             "ManifestEncryption": {"SSES3": {}},
@@ -132,8 +114,59 @@ def job_request(
     }
     if bucket.prefix:
         generator["Filter"] = {"KeyNameConstraint": {"MatchAnyPrefix": [bucket.prefix]}}
-    request["ManifestGenerator"] = {"S3JobManifestGenerator": generator}
-    return request
+    return request | {"ManifestGenerator": {"S3JobManifestGenerator": generator}}
+
+
+def copy_request(
+    target: Bucket, settings: S3Batch, token: str, manifest: JobManifest, storage_class: str | None
+) -> dict[str, Any]:
+    """The CreateJob request that has S3 copy the objects in a manifest to the same keys of another bucket.
+
+    Metadata and tags are copied with them. Arguments: `settings`, of the target, in whose region such jobs
+    run; `storage_class` of the new objects, None for S3's default.
+    """
+    copy = {"TargetResource": f"arn:aws:s3:::{target.real_name}"}
+    if storage_class is not None:
+        copy["StorageClass"] = storage_class
+    request = _request(target, settings, token, {"S3PutObjectCopy": copy}, copy_report_prefix(target))
+    request["Description"] = f"Repair of {target.real_name}, by fixity"[:256]
+    return request | {"Manifest": _manifest(settings, manifest)}
+
+
+def _request(
+    bucket: Bucket, settings: S3Batch, token: str, operation: dict[str, Any], prefix: str
+) -> dict[str, Any]:
+    """What the requests of all jobs have."""
+    return {
+        "AccountId": settings.account_id,
+        "ConfirmationRequired": False,
+        "Priority": settings.priority,
+        "RoleArn": settings.role_arn,
+        "ClientRequestToken": token,
+        "Tags": [
+            {"Key": "fixity-bucket", "Value": bucket.name},
+            {"Key": "fixity-request", "Value": token},
+        ],
+        "Operation": operation,
+        "Report": {
+            "Enabled": True,
+            "Bucket": f"arn:aws:s3:::{settings.report_bucket}",
+            "Format": "Report_CSV_20180820",
+            "Prefix": prefix,
+            "ReportScope": "AllTasks",
+            "ExpectedBucketOwner": settings.account_id,
+        },
+    }
+
+
+def _manifest(settings: S3Batch, manifest: JobManifest) -> dict[str, Any]:
+    return {
+        "Spec": {"Format": "S3BatchOperations_CSV_20180820", "Fields": list(manifest.fields)},
+        "Location": {
+            "ObjectArn": f"arn:aws:s3:::{settings.report_bucket}/{manifest.key}",
+            "ETag": manifest.etag,
+        },
+    }
 
 
 def open_s3_control(bucket: Bucket, store: Store, settings: S3Batch) -> S3ControlClient:

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 _YOUNG = 3600.0  # seconds: S3 may not know a new job yet
 
 
-def has_ended(record: JobRecord, state: JobState) -> bool:
-    """Whether a job has ended, by its state as S3 describes it now."""
-    return state.ended and not (state.status == VANISHED and record.age < _YOUNG)
+def has_ended(age: float, state: JobState) -> bool:
+    """Whether a job has ended, by its age in seconds and its state as S3 describes it now."""
+    return state.ended and not (state.status == VANISHED and age < _YOUNG)
 
 
 def finished_job(
@@ -73,7 +73,7 @@ def finished_job(
         if earlier and earlier.run_id != run_id:
             raise NothingToIngest(f"the run {earlier.run_id} already handled the job {job_id}")
     state = describe(client, bucket.s3_batch.account_id, record.job_id)
-    if not has_ended(record, state):
+    if not has_ended(record.age, state):
         status = "not known to S3 yet" if state.ended else f"{state.status}: {state.progress}"
         raise NothingToIngest(
             f"the job {record.job_id} of '{bucket.name}' is {status}. When it ends, the sensors "

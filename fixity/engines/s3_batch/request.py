@@ -7,7 +7,8 @@ The request is kept in the lake before S3 is called, until the job's id and rece
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -52,7 +53,7 @@ def note_request(
             return earlier
     manifest, objects = None, None
     if keys is not None:
-        manifest, objects = _put_manifest(lake, reports, bucket, inventory, token, set(keys)), len(set(keys))
+        manifest, objects = _manifest_of(lake, reports, bucket, inventory, token, set(keys)), len(set(keys))
     waiting = Waiting(bucket.name, token, utc_now().isoformat(), inventory, manifest, objects)
     keep_waiting(lake, waiting)
     return waiting
@@ -90,10 +91,10 @@ def submit_request(
     return record
 
 
-def _put_manifest(
+def _manifest_of(
     lake: Lake, reports: Lake, bucket: Bucket, inventory: str, token: str, keys: set[str]
 ) -> JobManifest:
-    """Put a manifest of some listed objects: keys URL-encoded, versions on all rows or on none."""
+    """Put a manifest of some listed objects."""
     with lake.workspace() as workspace:
         listed = pq.read_table(
             lake.fetch(inventory, workspace), columns=["key", "version_id"], filters=[("key", "in", keys)]
@@ -104,20 +105,37 @@ def _put_manifest(
                 f"{len(missing):,} of {len(keys):,} requested objects are not in the newest inventory of "
                 f"'{bucket.name}', such as {min(missing, default='')!r}: nothing was requested"
             )
-        versioned = all(row["version_id"] for row in listed)
-        file = workspace / "manifest.csv"
-        with file.open("w", encoding="ascii", newline="") as out:
-            for row in listed:
-                cells = [bucket.real_name, quote(bucket.prefix + row["key"], safe="/")]
-                out.write(",".join([*cells, row["version_id"]] if versioned else cells) + "\n")
-        etag = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
         name = f"batch/manifests/checksum/{bucket.real_name}/{token}.csv"
-        try:
-            reports.put(name, file)
-        except FileExistsError:
-            # An earlier attempt put it, from an older inventory; a job may be reading it.
-            existing = reports.fetch(name, workspace).read_bytes()
-            etag = hashlib.md5(existing, usedforsecurity=False).hexdigest()
-            versioned = existing.partition(b"\n")[0].count(b",") == 2
+        return put_manifest(
+            reports, bucket, name, ((row["key"], row["version_id"]) for row in listed), workspace
+        )
+
+
+def put_manifest(
+    reports: Lake,
+    bucket: Bucket,
+    name: str,
+    objects: Iterable[tuple[str, str | None]],
+    workspace: Path,
+) -> JobManifest:
+    """Put a manifest of objects (key, version) of a bucket into its report bucket, as `name`.
+
+    Keys are URL-encoded; versions are given for all objects, or for none if one has none. A manifest that is
+    there stays: an earlier attempt put it, and a job may be reading it. Raises LakeError.
+    """
+    rows = list(objects)
+    versioned = all(version_id for _, version_id in rows)
+    file = workspace / "manifest.csv"
+    with file.open("w", encoding="ascii", newline="") as out:
+        for key, version_id in rows:
+            cells = [bucket.real_name, quote(bucket.prefix + key, safe="/")]
+            out.write(",".join([*cells, str(version_id)] if versioned else cells) + "\n")
+    etag = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+    try:
+        reports.put(name, file)
+    except FileExistsError:
+        existing = reports.fetch(name, workspace).read_bytes()
+        etag = hashlib.md5(existing, usedforsecurity=False).hexdigest()
+        versioned = existing.partition(b"\n")[0].count(b",") == 2
     fields = ("Bucket", "Key", "VersionId") if versioned else ("Bucket", "Key")
     return JobManifest(name, etag, fields)

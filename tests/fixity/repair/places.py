@@ -5,7 +5,7 @@ damaged.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -32,7 +32,7 @@ from fixity.ledger.damage import known_damage
 from fixity.ledger.expected import expected_by_ledger
 from fixity.ledger.fold import settings_of
 from fixity.repair import Order, Planned, Repair, RepairRun, make_plan, repair
-from fixity.repair.sides import open_side
+from fixity.repair.sides import Account, open_side
 from tests.conftest import MakeBucket
 from tests.fixity.support import sha256, take_inventory
 
@@ -55,6 +55,7 @@ class Places:
     kinds: dict[str, str]
     pair: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    account: Callable[[str], Account] | None = None
 
     def __post_init__(self) -> None:
         self.runs = count(1)
@@ -196,7 +197,7 @@ class Places:
                 name: opened.enter_context(open_side(catalog, catalog.buckets[name], 2))
                 for name in ("a", "b")
             }
-            yield RepairRun(self.lake, f"repair-{next(self.runs)}", sides)
+            yield RepairRun(self.lake, f"repair-{next(self.runs)}", sides, account=self.account)
 
     def order(self, **more: Any) -> Order:  # noqa: ANN401
         return Order(self.catalog.pairs["p"], **more)

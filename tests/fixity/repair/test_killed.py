@@ -25,7 +25,7 @@ class Killed(BaseException):
 
 STEPS = [
     ("fixity.repair.run.append", "after"),  # asked
-    ("fixity.repair.copy._proved", "after"),
+    ("fixity.repair.copy.proved", "after"),
     ("fixity.repair.copy._keep_bad_bytes", "after"),
     ("fixity.repair.run.repair_object", "after"),
     ("fixity.repair.run._Told.repaired", "after"),
