@@ -177,10 +177,11 @@ class Places:
         found: str | None = None,
         diagnosis: str | None = None,
         confirmed: bool = True,
+        version: str | None = None,
     ) -> None:
         """Open an incident for an object, as a pair's report does. Arguments: `found`, its bad checksum."""
         run_id = f"report{next(self.runs)}"
-        known = {"run_id": run_id, "pair": "p", "bucket": bucket, "key": key}
+        known = {"run_id": run_id, "pair": "p", "bucket": bucket, "key": key, "version_id": version}
         bad = found and f"SHA256:{found}"
         events = [Event(run_id, OPENED, utc_now(), found=bad, expected=f"SHA256:{sha256(GOOD)}", **known)]
         if confirmed:

@@ -323,13 +323,34 @@ def test_where_most_objects_are_wrong_nothing_is_repaired_without_a_person_s_rea
     assert {each.refused for each in pair.plan() if each.key != "k0"} == {None}  # few enough to be seen
 
 
-def test_versions_cannot_be_repaired_by_a_copy(places: MakePlaces) -> None:
+def test_a_version_is_not_repaired_by_a_copy_and_what_helps_is_said(places: MakePlaces) -> None:
     pair = places("versions", "versions", settings={"versions": "all"})
     pair.both("k")
     pair.corrupt("b", "k")
     pair.check("b")
     (planned,) = pair.plan()
-    assert "S3 Batch Replication" in str(planned.refused)
+    assert "copy its object onto itself there" in str(planned.refused)
+    pair.opened("missing", version="v1")
+    assert "have S3 Batch Replication copy this version" in str(pair.plan()[1].refused)
+
+
+@pytest.mark.parametrize("replica", ["s3", "versions"])
+def test_in_a_pair_that_matches_versions_objects_without_version_ids_are_repaired_as_long_as_they_get_none(
+    places: MakePlaces, replica: str
+) -> None:
+    pair = places("s3", "s3", settings={"versions": "all"}, pair={"match": "version"})
+    pair.both("k")
+    bad = pair.corrupt("b", "k")
+    pair.check("b")
+    if replica == "versions":
+        versions: Any = {"Status": "Enabled"}
+        pair.s3.put_bucket_versioning(Bucket=pair.real["b"], VersioningConfiguration=versions)
+        assert "a copy has an id of its own" in str(pair.repair().done[0].refused)
+        assert pair.get("b", "k") == bad
+        return
+    repaired = pair.repair()
+    assert [repaired.is_right(each) for each in repaired.done] == [True]
+    assert (pair.get("b", "k"), pair.open_incidents) == (GOOD, [])
 
 
 def test_what_was_set_aside_is_in_no_listing(places: MakePlaces) -> None:
