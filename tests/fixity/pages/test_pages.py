@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import lxml.html
 import pytest
@@ -15,10 +16,14 @@ from fixity.catalog import load_catalog
 from fixity.lake import Lake, LocalLake
 from fixity.lake.base import Seen
 from fixity.lake.paths import report_file, stats_file, status_file
+from fixity.lake.s3 import S3Lake
 from fixity.pages import INDEX, make_pages
 from fixity.status import Check
 from tests.fixity.pages.archive import compare, keep_checked
 from tests.fixity.repair.places import Places
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 PAIR, BUCKET = "pages/pair-p.html", "pages/bucket-b.html"
 
@@ -193,9 +198,25 @@ def test_the_commands_on_a_page_verify_what_it_was_made_from(places: Places) -> 
     assert subprocess.run(["bash", "-ec", commands.text_content()], capture_output=True).returncode == 1
 
 
-def test_pages_are_made_in_a_lake_on_s3_as_html(lake: Lake, tmp_path: Path) -> None:
+def test_an_incident_whose_events_are_rotten_stays_open_and_names_the_file(places: Places) -> None:
+    places.opened("two.txt")
+    (file,) = (places.folder / "lake/incidents").glob("*/*.parquet")
+    _spoil(file)
+    make_pages(places.lake, places.catalog)
+    assert answer(places, INDEX) == ("problem", "3 things need you")
+    (name,) = [each.name for each in places.lake.list("pages/") if "/incident-" in each.name]
+    assert answer(places, name)[0] == "problem"
+    assert f"lost or damaged: incidents/{file.parent.name}/{file.name}" in text(places, name)
+
+
+def test_pages_are_made_in_any_lake_and_s3_serves_them_as_html(
+    lake: Lake, tmp_path: Path, s3: S3Client, lake_bucket: str
+) -> None:
     file = tmp_path / "fixity.yaml"
     file.write_text("lake: ./lake\nbuckets: {a: {path: ./a}}\n")
     make_pages(lake, load_catalog(file))
     assert b"1 thing is not known" in lake.read_bytes(INDEX)
     assert re.fullmatch(r"([0-9a-f]{64}  (bucket-a|index)\.html\n){2}", lake.read_text("pages/SHA256SUMS"))
+    if isinstance(lake, S3Lake):
+        head = s3.head_object(Bucket=lake_bucket, Key=f"{tmp_path.name}/{INDEX}")
+        assert head["ContentType"] == "text/html; charset=utf-8"
