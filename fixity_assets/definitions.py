@@ -23,6 +23,7 @@ from fixity_assets.incidents import incidents_asset
 from fixity_assets.ingest_report import ingest_report_asset
 from fixity_assets.inventory import inventory_asset
 from fixity_assets.map_results import map_results_asset
+from fixity_assets.pages import pages_asset
 from fixity_assets.partitions import Partitions
 from fixity_assets.premis_events import premis_asset
 from fixity_assets.repairs import repairs_asset
@@ -87,6 +88,7 @@ def build_definitions(
             *([drills_asset(catalog.drills, owners)] if catalog.drills else []),
             coverage_asset(owners),
             status_asset(["checksums", "fixity_report", "incidents", "coverage"], owners),
+            pages_asset(owners),
         ],
         schedules=rolling_schedules(catalog),
         jobs=all_jobs(catalog),

@@ -13,8 +13,8 @@ from jobs import names
 _ALL = (
     dg.define_asset_job(
         names.STATUS_JOB,
-        [names.STATUS_ASSET],
-        description="Puts the newest results of all checks together: is everything verified?",
+        [names.STATUS_ASSET, names.PAGES_ASSET],
+        description="Puts the newest results of all checks together (all verified?) and makes the pages.",
         tags={"dagster/priority": "10"},
     ),
     dg.define_asset_job(

@@ -28,6 +28,7 @@ DRILL_JOB = "drill"
 STATUS_JOB = "make_status"
 
 STATUS_ASSET = "fixity_status"
+PAGES_ASSET = "pages"
 REPORT_ASSET = "fixity_report"
 REPAIR_ASSET = "repairs"
 DRILLS_ASSET = "drills"

@@ -1,4 +1,4 @@
-"""Makes `fixity_status` anew after every report, check, batch, coverage and incident.
+"""Makes `fixity_status` and the pages anew after every report, check, batch, coverage and incident.
 
 Every 30 seconds it looks whether a result of asset checks or an event of an incident was added to the lake,
 by the daemon, the command or a person. If so, it starts one run for all of them. It starts none while one has

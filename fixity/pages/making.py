@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from fixity.lake import Lake, LakeFile
 from fixity.lake.paths import page_file
 from fixity.pages.ages import LastRead
 from fixity.pages.sources import Sources
-from fixity.status import UNKNOWN, VERIFIED, WARNING, Status, StatusRow
+from fixity.status import UNKNOWN, VERIFIED, WARNING, Status, StatusRow, advice
 from fixity.status.rows import RUN
 from fixity.words import to_do
 
@@ -100,25 +100,26 @@ def findings(making: Making, row: StatusRow, lost: Iterable[str]) -> list[Shown]
     pairs = [row.name] if row.kind == "pair" else [pair.name for pair in making.catalog.pairs_of(row.name)]
     names = {"PAIR": pairs[0]} if len(pairs) == 1 else {}
     names |= {"BUCKET": row.name} if row.kind == "bucket" else {}
+    again = "" if row.open_incidents else advice.to_do(row, making.catalog)
     told: set[str] = set()
     shown = []
     for each in (*row.red, *row.warnings):
         incident = each.text.partition(":")[0]
         of_it = incident if incident in row.open_incidents else ""
+        text = each.text or f"{each.check} of {each.asset} did not pass"
+        remedy = to_do(each.check, names | ({"ID": of_it} if of_it else {}))
+        if each.check == RUN:
+            text, remedy = f"The last run of {each.asset} had no result: {each.text}", again
+        since = each.since.date() if each.since else None
+        page = link("incident", of_it)["page"] if of_it else ""
         shown.append(
-            Shown(
-                f"The last run of {each.asset} had no result: {each.text}"
-                if each.check == RUN
-                else each.text or f"{each.check} of {each.asset} did not pass",
-                each.since.date() if each.since else None,
-                ""
-                if to_do(each.check) in told
-                else to_do(each.check, names | ({"ID": of_it} if of_it else {})),
-                link("incident", of_it)["page"] if of_it else "",
-            )
+            Shown(text, since, "" if each.check in told or to_do(each.check) in told else remedy, page)
         )
-        told.add(to_do(each.check))
-    return [*shown, *(Shown(text) for text in (*row.unknown, *lost))]
+        told |= {each.check, to_do(each.check)} - {""}
+    unknown = [Shown(text) for text in (*row.unknown, *lost)]
+    if row.unknown and not row.red:
+        unknown[0] = replace(unknown[0], to_do=again)
+    return [*shown, *unknown]
 
 
 def link(kind: str, name: str) -> dict[str, str]:

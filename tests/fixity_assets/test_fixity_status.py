@@ -12,7 +12,7 @@ from fixity.clock import utc_now
 from fixity.lake import open_lake
 from fixity.status import Check, Failure, Result, keep_failure, keep_result, place_of_pair
 from fixity_assets.definitions import build_definitions
-from jobs.names import STATUS_JOB
+from jobs.names import PAGES_ASSET, STATUS_ASSET, STATUS_JOB
 
 CHECKS = ("all_buckets_verified", "all_pairs_verified", "all_known", "platform_works", "no_warnings")
 
@@ -37,11 +37,11 @@ def _status(catalog: Catalog, instance: dg.DagsterInstance) -> tuple[set[str], d
     done = build_definitions(catalog).resolve_job_def(STATUS_JOB).execute_in_process(instance=instance)
     checks = done.get_asset_check_evaluations()
     assert {check.check_name for check in checks} == set(CHECKS)
-    (made,) = done.get_asset_materialization_events()
+    (made,) = done.asset_materializations_for_node(STATUS_ASSET)
     texts = "\n".join(check.description or "" for check in checks)
     return (
         {check.check_name for check in checks if not check.passed},
-        dict(made.step_materialization_data.materialization.metadata),
+        dict(made.metadata),
         texts,
     )
 
@@ -72,3 +72,14 @@ def test_each_way_to_be_wrong_has_its_check_and_all_are_green_where_nothing_is(
     assert "<img" not in words and "![" not in words  # a key is no markup
     Path(lake.location("status/checksums/a.json")).unlink()
     assert "all_known" in _status(catalog, instance)[0]
+
+
+def test_the_run_that_makes_the_status_makes_the_pages_too(
+    catalog: Catalog, instance: dg.DagsterInstance
+) -> None:
+    done = build_definitions(catalog).resolve_job_def(STATUS_JOB).execute_in_process(instance=instance)
+    (made,) = done.asset_materializations_for_node(PAGES_ASSET)
+    first = Path(str(made.metadata["first_page"].value))
+    assert first == catalog.file.parent / "lake/pages/index.html"
+    assert "3 things are not known" in first.read_text()  # there are results, but no inventory and no report
+    assert made.metadata["pages_made"].value == 4
