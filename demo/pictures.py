@@ -15,7 +15,7 @@ from demo.__main__ import CATALOG, REPLICA, SOURCE
 from demo.collection import make_collection
 from demo.spoiling import fill, spoil
 from devstack.browser import CHROMIUM, chromium
-from devstack.dagster_dev import dagster_dev
+from devstack.dagster_dev import DagsterDev, dagster_dev
 from devstack.seaweedfs import SeaweedFS
 from fixity.catalog import load_catalog
 from fixity.incidents.state import incidents_now
@@ -51,13 +51,24 @@ def main() -> None:
         incident = incidents_now(open_lake(load_catalog(file)))[0].id
         pages = (home / "lake/pages").as_uri()
         with dagster_dev(home, file) as dev:
+            dev.wait_for(lambda: _materialized(dev), "status")
             report = f"{dev.url}/assets/fixity_report?view=partitions&partition={SOURCE}"
             _take(
                 Picture("report", report, "missing_replica", (1700, 1300)),
-                Picture("status", f"{dev.url}/assets/fixity_status", SOURCE, (1700, 1000)),
+                Picture("status", f"{dev.url}/assets/fixity_status", "3 problems", (1700, 1600)),
                 Picture("page", f"{pages}/index.html", SOURCE, (1050, 1200)),
                 Picture("incident", f"{pages}/incident-{incident}.html", incident, (1050, 1050)),
             )
+
+
+def _materialized(dev: DagsterDev) -> bool:
+    """Whether the daemon has made the status."""
+    asked = dev.ask(
+        "query ($asset: AssetKeyInput!) { assetOrError(assetKey: $asset) "
+        "{ ... on Asset { assetMaterializations(limit: 1) { runId } } } }",
+        asset={"path": ["fixity_status"]},
+    )
+    return bool(asked["assetOrError"].get("assetMaterializations"))
 
 
 def _take(*pictures: Picture) -> None:
