@@ -1,4 +1,4 @@
-"""Starts the runs of the daemon: each is a copy of a process that has loaded the definitions already.
+"""Starts the runs of the daemon: each is a copy of a process that has imported the definitions already.
 
 Dagster's own launcher starts a new Python for each run, and to import Dagster and the definitions costs it
 three seconds. The process that is copied is `run_server`. What a run does does not belong here.
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, get_type_hints
 
 import dagster as dg
 
@@ -20,9 +20,12 @@ from fixity_cli.run_process import PROCESS_TAG, interrupt, is_executed, process_
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext
-    from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
-    from dagster._serdes import ConfigurableClassData
+Unnamed = Any
+"""An object of a class that Dagster does not export."""
+
+# Dagster's launchers name these two.
+_Health = get_type_hints(dg.DefaultRunLauncher.check_run_worker_health)["return"]
+_WorkerStatus = get_type_hints(_Health)["status"]
 
 
 class _RunServer:
@@ -57,40 +60,50 @@ class _RunServer:
         self._answers.close()
 
 
+def arguments_of(run_id: str, origin: object, instance: dg.DagsterInstance) -> str:
+    """What `dagster api execute_run` is told of a run, as JSON. Arguments: `origin`, of the job's code."""
+    return json.dumps(
+        {
+            "__class__": "ExecuteRunArgs",
+            "pipeline_origin": json.loads(dg.serialize_value(origin)),  # type: ignore[arg-type]
+            "pipeline_run_id": run_id,
+            "instance_ref": json.loads(dg.serialize_value(instance.get_ref())),
+            "set_exit_code_on_failure": None,
+        }
+    )
+
+
 class WarmRunLauncher(dg.DefaultRunLauncher):
     """Hands runs to a `run_server` for each loading of the code location.
 
-    So a run has the code and the catalog that the code location was loaded with. Runs of a code location on
+    So a run has the code that the code location was loaded with. Runs of a code location on
     another machine are started by Dagster's own launcher. It also notices runs whose process is gone, also
     after the machine was switched off; Dagster then calls them failed.
     """
 
-    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+    def __init__(self, inst_data: Unnamed = None) -> None:
         super().__init__(inst_data)
         self._servers: dict[str, _RunServer] = {}
         self._starting = threading.Lock()
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:
+    def from_config_value(cls, inst_data: Unnamed, config_value: Mapping[str, Any]) -> Self:
         """See Dagster's ConfigurableClass."""
         return cls(inst_data)
 
-    def launch_run(self, context: LaunchRunContext) -> None:
+    def launch_run(self, context: Unnamed) -> None:
         """See Dagster's RunLauncher."""
-        from dagster._grpc.types import ExecuteRunArgs
-
         run, origin = context.dagster_run, context.job_code_origin
         assert run.remote_job_origin is not None and context.workspace is not None
         name = run.remote_job_origin.repository_origin.code_location_origin.location_name
-        location = cast("GrpcServerCodeLocation", context.workspace.get_code_location(name))
+        location = context.workspace.get_code_location(name)
         if origin is None or location.client.socket is None:  # a socket is always of this machine
             super().launch_run(context)
             return
         file = process_file(self._instance.root_directory, run.run_id)
         self._instance.add_run_tags(run.run_id, {PROCESS_TAG: str(file)})
-        arguments = ExecuteRunArgs(origin, run.run_id, self._instance.get_ref())
         with self._starting:
-            self._start(location.server_id, dg.serialize_value(arguments), file)
+            self._start(location.server_id, arguments_of(run.run_id, origin, self._instance), file)
 
     def _start(self, loading: str, arguments: str, file: Path) -> None:
         """Start a run in the server of a loading of the code location; those of older loadings end."""
@@ -113,13 +126,11 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
         """See Dagster's RunLauncher."""
         return True
 
-    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+    def check_run_worker_health(self, run: dg.DagsterRun) -> Unnamed:
         """See Dagster's RunLauncher. Nothing is known of runs that somebody else started."""
-        from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
-
         if PROCESS_TAG not in run.tags or is_executed(Path(run.tags[PROCESS_TAG])):
-            return CheckRunHealthResult(WorkerStatus.RUNNING)
-        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "the run's process is gone")
+            return _Health(_WorkerStatus.RUNNING)
+        return _Health(_WorkerStatus.NOT_FOUND, "the run's process is gone")
 
     def dispose(self) -> None:
         """See Dagster's RunLauncher. Runs that were started go on."""

@@ -1,8 +1,9 @@
-"""A process that has loaded the definitions, and copies itself for each run that it is handed.
+"""A process that has imported the definitions, and copies itself for each run that it is handed.
 
-`python -m fixity_cli.run_server` reads a request from each line of stdin: what Dagster says of a run, and the
-file of its process. It answers each with the copy's process id on stdout. It ends when stdin does and all
-copies have ended. It has no threads, because a copy would lack them. When runs start does not belong here.
+`python -m fixity_cli.run_server` reads a request from each line of stdin: what `dagster api execute_run` is
+told of a run, and the file of its process. It answers each with the copy's process id on stdout. It ends when
+stdin does and all copies have ended. It has no threads, because a copy would lack them. When runs start does
+not belong here.
 """
 
 from __future__ import annotations
@@ -10,22 +11,24 @@ from __future__ import annotations
 import gc
 import json
 import os
+import runpy
 import select
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from dagster import DagsterInstance, deserialize_value
-from dagster._cli.api import execute_run_command
-from dagster._grpc.types import ExecuteRunArgs
-from dagster._utils.hosted_user_process import recon_repository_from_origin
+import dagster as dg
 
+from fixity_cli.launcher import Unnamed
 from fixity_cli.run_process import executing
+
+Arguments = Mapping[str, Any]
+"""What `dagster api execute_run` is told of a run, read from JSON; see `fixity_cli.launcher.arguments_of`."""
 
 _LOOK = 1.0  # seconds between two looks for copies that have ended
 
@@ -35,7 +38,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runs and for who started this
     answers = os.dup(1)
     os.dup2(2, 1)  # what a run prints is no answer
-    copies: dict[int, ExecuteRunArgs] = {}
+    copies: dict[int, Arguments] = {}
     loaded = False
     while True:
         bury(copies)
@@ -45,7 +48,7 @@ def main() -> None:
         if not line:
             break
         text, file = json.loads(line)
-        arguments = deserialize_value(text, ExecuteRunArgs)
+        arguments = json.loads(text)
         loaded = loaded or _load(arguments)
         pid = copy(partial(_execute, text, Path(file), answers))
         copies[pid] = arguments
@@ -54,17 +57,21 @@ def main() -> None:
         bury(copies, wait=True)
 
 
-def _load(arguments: ExecuteRunArgs) -> bool:
-    """Load the definitions. Returns whether they can be loaded; the run says why not."""
+def _load(arguments: Arguments) -> bool:
+    """Import the definitions. Returns whether they can be; the run says why not."""
     with suppress(Exception):
-        recon_repository_from_origin(arguments.job_origin.repository_origin).get_definition()
+        _value(arguments["pipeline_origin"]).repository_origin.code_pointer.load_target()
         gc.collect()
         gc.freeze()  # so that copies share what is loaded
         return True
     return False
 
 
-def bury(copies: dict[int, ExecuteRunArgs], wait: bool = False) -> None:
+def _value(said: object) -> Unnamed:
+    return dg.deserialize_value(json.dumps(said))
+
+
+def bury(copies: dict[int, Arguments], wait: bool = False) -> None:
     """Forget the copies that have ended. The run of one that did not end in order is called failed."""
     while copies:
         pid, status = os.waitpid(-1, 0 if wait else os.WNOHANG)
@@ -89,6 +96,8 @@ def _in_copy(work: Callable[[], None]) -> NoReturn:
         os.dup2(nothing, 0)
         work()
         status = 0
+    except SystemExit as ended:
+        status = int(ended.code or 0)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -100,13 +109,13 @@ def _in_copy(work: Callable[[], None]) -> NoReturn:
 def _execute(arguments: str, file: Path, answers: int) -> None:
     os.close(answers)  # whoever waits for an answer must see that nobody is left to give it
     with executing(file):
-        execute_run_command.main([arguments], standalone_mode=False)
+        sys.argv = ["dagster", "api", "execute_run", arguments]
+        runpy.run_module("dagster", run_name="__main__")
 
 
-def _fail(arguments: ExecuteRunArgs, status: int) -> None:
-    assert arguments.instance_ref is not None  # the launcher sets it
-    with DagsterInstance.from_ref(arguments.instance_ref) as instance:
-        run = instance.get_run_by_id(arguments.run_id)
+def _fail(arguments: Arguments, status: int) -> None:
+    with dg.DagsterInstance.from_ref(_value(arguments["instance_ref"])) as instance:
+        run = instance.get_run_by_id(arguments["pipeline_run_id"])
         if run is not None and not run.is_finished:
             how = f"signal {-status}" if status < 0 else f"status {status}"
             instance.report_run_failed(run, f"The run's process ended before the run did ({how}).")

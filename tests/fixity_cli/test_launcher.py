@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
 
 from fixity_cli import run_server
-from fixity_cli.launcher import WarmRunLauncher
+from fixity_cli.launcher import WarmRunLauncher, arguments_of
 from fixity_cli.run_process import PROCESS_TAG, executing, interrupt, is_executed, process_file
-
-if TYPE_CHECKING:
-    from dagster._grpc.types import ExecuteRunArgs
 
 _EXECUTES = """
 import sys, time
@@ -31,7 +28,7 @@ with executing(Path(sys.argv[1])):
 
 def _status_of(file: Path, **tags: str) -> str:
     run = dg.DagsterRun("check_bucket", run_id=file.name, tags={PROCESS_TAG: str(file), **tags})
-    return WarmRunLauncher().check_run_worker_health(run).status.value
+    return str(WarmRunLauncher().check_run_worker_health(run).status.value)
 
 
 def test_a_run_whose_process_is_gone_is_noticed(tmp_path: Path) -> None:
@@ -73,7 +70,7 @@ def test_stopping_a_run_interrupts_its_process(tmp_path: Path) -> None:
 def test_the_run_of_a_process_that_was_killed_is_called_failed(tmp_path: Path) -> None:
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         run = instance.create_run_for_job(_job())
-        arguments = _arguments(run.run_id, instance)
+        arguments = json.loads(arguments_of(run.run_id, None, instance))
 
         def die() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -96,14 +93,3 @@ def _job() -> dg.JobDefinition:
         nothing()
 
     return job
-
-
-def _arguments(run_id: str, instance: dg.DagsterInstance) -> ExecuteRunArgs:
-    from dagster._core.code_pointer import ModuleCodePointer
-    from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
-    from dagster._grpc.types import ExecuteRunArgs
-
-    repository = RepositoryPythonOrigin(
-        sys.executable, ModuleCodePointer("fixity_assets.definitions", "defs")
-    )
-    return ExecuteRunArgs(JobPythonOrigin("job", repository), run_id, instance.get_ref())
