@@ -77,11 +77,14 @@ def build_definitions(
             inventory_asset(partitions.buckets, owners),
             checksums_asset(partitions.buckets, owners),
             *([checksum_job_asset(partitions.buckets, owners)] if by_s3 else []),
-            report_asset(partitions, owners),
-            repairs_asset(partitions.pairs, owners),
+            *(
+                [report_asset(partitions, owners), repairs_asset(partitions.pairs, owners)]
+                if catalog.pairs
+                else []
+            ),
             baselines_asset(partitions.buckets, owners),
             ingest_report_asset(partitions.buckets, owners),
-            restored_asset(partitions.buckets, owners),
+            *([restored_asset(catalog.restoring, owners)] if catalog.restoring else []),
             *([map_results_asset(owners)] if catalog.map_results else []),
             premis_asset(partitions.buckets, owners),
             incidents_asset(partitions.buckets, owners),
@@ -93,9 +96,17 @@ def build_definitions(
         schedules=rolling_schedules(catalog),
         jobs=all_jobs(catalog),
         sensors=all_sensors(catalog),
-        resources={**resources, **(resource_overrides or {})},
+        resources=_without_config({**resources, **(resource_overrides or {})}),
         executor=executor,
     )
+
+
+def _without_config(resources: Mapping[str, object]) -> dict[str, dg.ResourceDefinition]:
+    """The resources as they are: what they need stands in the catalog, so no launchpad shows them."""
+    return {
+        name: dg.ResourceDefinition.hardcoded_resource(resource, type(resource).__doc__)
+        for name, resource in resources.items()
+    }
 
 
 def _executor(name: str) -> tuple[dg.ExecutorDefinition, int]:

@@ -24,8 +24,9 @@ warnings.filterwarnings("ignore", message="Specifying a partitions_def", categor
 
 GROUP = "fixity"
 
-RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
-"""For a lake or service that is unavailable for a moment. Errors that are `final` are not retried."""
+RETRIES = dg.RetryPolicy(max_retries=3, delay=12, backoff=dg.Backoff.LINEAR)
+"""For a bucket, lake or service that is unavailable for about a minute: waits of 12, 24 and 36 seconds.
+Errors that are `final` are not retried."""
 
 
 def column_schema(schema: pa.Schema) -> dg.TableSchema:

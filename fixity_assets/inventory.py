@@ -9,7 +9,7 @@ import dagster as dg
 from fixity.clock import utc_now
 from fixity.ledger.inventory import take_inventory
 from fixity.tables import INVENTORY
-from fixity_assets.describe import GROUP, column_schema, failures_in_plain_words, inventory_metadata
+from fixity_assets.describe import GROUP, RETRIES, column_schema, failures_in_plain_words, inventory_metadata
 from fixity_assets.keep_status import keep_status
 from resources import LakeResource, ProgressResource, StoresResource
 
@@ -25,6 +25,7 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         owners=owners,
         partitions_def=buckets,
         metadata={"dagster/column_schema": column_schema(INVENTORY)},
+        retry_policy=RETRIES,
     )
     def inventory(
         context: dg.AssetExecutionContext,

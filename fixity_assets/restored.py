@@ -2,11 +2,12 @@
 
 Each materialization requests as many restores as there is room for, looks at the state of the others, and
 sets the time of the next look. It never waits. The sensor `restore_completion` starts the next look, and a
-run that checks the restored objects. The lake keeps the table as `restored/<bucket>/<run id>.parquet`. Only
-buckets with `archived: restore` are restored.
+run that checks the restored objects. The lake keeps the table as `restored/<bucket>/<run id>.parquet`. One
+partition for each bucket with `archived: restore`.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import get_args
 
 import dagster as dg
@@ -28,8 +29,9 @@ from resources import LakeResource, StoresResource
 _CHECK = "no_failed_restores"
 
 
-def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
-    """The asset `restored`, one partition for each bucket."""
+def restored_asset(names: Sequence[str], owners: list[str]) -> dg.AssetsDefinition:
+    """The asset `restored`. Arguments: `names`, of the buckets with `archived: restore`."""
+    buckets = dg.StaticPartitionsDefinition(names)
 
     @dg.asset(
         name=RESTORED_ASSET,
@@ -38,7 +40,8 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
         kinds={"s3", "parquet"},
         owners=owners,
         partitions_def=buckets,
-        deps=["inventory"],
+        # By default it would depend on all buckets: these are fewer.
+        deps=[dg.AssetDep("inventory", partition_mapping=dg.IdentityPartitionMapping())],
         check_specs=check_specs(
             RESTORED_ASSET,
             {_CHECK: "Every restore could be requested, and its object was checked in time"},
@@ -52,8 +55,6 @@ def restored_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> 
     ) -> dg.MaterializeResult:
         name, began = context.partition_key, utc_now()
         bucket = stores.catalog.bucket(name)
-        if bucket.archived != "restore":
-            raise dg.Failure(f"{name} is not to be restored: its catalog entry lacks `archived: restore`")
         with failures_in_plain_words():
             kept_in = lake.open()
             threads = stores.threads(name)

@@ -152,6 +152,8 @@ def restore(
     say_estimate(loaded, bucket)
     if dry_run:
         return
+    if bucket not in loaded.restoring:
+        end(Exit.WRONG_USE, f"{bucket} is not to be restored: its catalog entry lacks `archived: restore`")
     with runner(loaded, verbose) as runs:
         ended = runs.run(RESTORE_JOB, bucket)
     stop_unless_done(ended)

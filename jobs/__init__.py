@@ -10,6 +10,9 @@ import dagster as dg
 from fixity.catalog import Catalog
 from jobs import names
 
+_BEFORE_CHECKS = {"dagster/priority": "1"}
+"""What is known is said before more is read: these runs are the first in the queue."""
+
 _ALL = (
     dg.define_asset_job(
         names.STATUS_JOB,
@@ -30,6 +33,7 @@ _ALL = (
     dg.define_asset_job(
         names.REPORT_JOB,
         ["fixity_report"],
+        tags=_BEFORE_CHECKS,
         description="Compares the two buckets of a pair by their newest checksums. Reads again what differs.",
     ),
     dg.define_asset_job(
@@ -56,11 +60,13 @@ _ALL = (
     dg.define_asset_job(
         names.COVERAGE_JOB,
         ["coverage"],
+        tags=_BEFORE_CHECKS,
         description="Counts, for each bucket with `fixity_every`, which objects were checked in that time.",
     ),
     dg.define_asset_job(
         names.INCIDENTS_JOB,
         ["incidents"],
+        tags=_BEFORE_CHECKS,
         description="Lists a bucket's incidents that are not over.",
     ),
     dg.define_asset_job(
@@ -100,6 +106,8 @@ _ALL = (
 def all_jobs(catalog: Catalog) -> list:
     """The jobs that a catalog needs."""
     unused = set() if catalog.checked_by_s3 else {names.REQUEST_JOB, names.INGEST_JOB}
+    unused |= set() if catalog.pairs else {names.REPORT_JOB, names.REPAIR_JOB}
+    unused |= set() if catalog.restoring else {names.RESTORE_JOB}
     unused |= set() if catalog.map_results else {names.MAP_RESULTS_JOB}
     unused |= set() if catalog.drills else {names.DRILL_JOB}
     return [job for job in _ALL if job.name not in unused]

@@ -26,7 +26,7 @@ def all_sensors(catalog: Catalog) -> list[dg.SensorDefinition]:
         sensors.append(batch_reconciliation_sensor(catalog))
         if queues.batch_completion:
             sensors.append(batch_completion_sensor(catalog, queues.batch_completion))
-    if any(bucket.archived == "restore" for bucket in catalog.buckets.values()):
+    if catalog.restoring:
         sensors.append(restore_completion_sensor(catalog))
     if queues.new_objects:
         sensors.append(new_objects_sensor(catalog, queues.new_objects))

@@ -29,7 +29,7 @@ READING = "fixity/reading"
 
 def restore_completion_sensor(catalog: Catalog) -> dg.SensorDefinition:
     """The sensor `restore_completion`, over the buckets with `archived: restore`."""
-    buckets = [bucket.name for bucket in catalog.buckets.values() if bucket.archived == "restore"]
+    buckets = catalog.restoring
 
     @dg.sensor(
         name="restore_completion",

@@ -90,6 +90,11 @@ class Catalog(Part):
             if any(self.buckets[name].s3_batch for name in (pair.source, pair.replica))
         ]
 
+    @property
+    def restoring(self) -> list[str]:
+        """The buckets whose archived objects are restored, in the catalog's order."""
+        return [bucket.name for bucket in self.buckets.values() if bucket.archived == "restore"]
+
     @model_validator(mode="before")
     @classmethod
     def _with_common_settings(cls, content: object) -> object:
