@@ -70,7 +70,7 @@ def _given_by_the_environment(store: StoreEntry) -> Keys | None:
 
 
 def _resolved_by_botocore(store: StoreEntry, bucket: str, timeout: float) -> Address:
-    from botocore.exceptions import BotoCoreError
+    from botocore import exceptions
 
     try:
         session = store_session(store)
@@ -85,8 +85,10 @@ def _resolved_by_botocore(store: StoreEntry, bucket: str, timeout: float) -> Add
             )
         if endpoint is None:
             endpoint, region = _aws_endpoint(session, region, bucket, store)
-    except BotoCoreError as error:
-        raise BucketUnreachable(f"the store '{store.name}' cannot be opened: {error}") from error
+    except exceptions.BotoCoreError as error:
+        broken = isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError)
+        is_final = not broken or isinstance(error, exceptions.SSLError)
+        raise BucketUnreachable(f"the store '{store.name}' cannot be opened: {error}", is_final) from error
     return _address(endpoint, region, bucket, store, credentials.get_frozen_credentials, timeout)
 
 
@@ -109,7 +111,7 @@ def _aws_endpoint(session: boto3.Session, region: str, bucket: str, store: Store
             "`requester_pays: true` of its store in the catalog)",
             401: "the credentials are not accepted",
         }.get(status, str(error))
-        raise BucketUnreachable(f"s3://{bucket} cannot be reached: {why}") from error
+        raise BucketUnreachable(f"s3://{bucket} cannot be reached: {why}", final=status < 500) from error
     if found != region:
         client = aws_s3_client(session, store, found)
     return client.meta.endpoint_url, found
