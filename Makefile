@@ -19,8 +19,8 @@ $(READY): requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-demo: $(READY) ## verify and repair a source and its replica, damaged on purpose; DIR=folder uses copies of your own files
-	.venv/bin/python -m demo $(if $(DIR),--files "$(DIR)")
+demo: $(READY) ## verify and repair a source and its replica, damaged on purpose, and show the UI until Ctrl-C; DIR=folder uses copies of your own files
+	.venv/bin/python -m demo --port $(PORT) $(if $(DIR),--files "$(DIR)")
 
 demo-batch: $(READY) ## show checksums computed by S3, from the job to the report, on this machine
 	.venv/bin/python -m demo.batch

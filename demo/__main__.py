@@ -1,13 +1,15 @@
 """`make demo`: a source and its replica on a real S3 server, damaged on purpose, the report, and the repair.
 
-Everything is in .demo/. The server's data is made anew each time. The catalog, the lake and the Dagster
-instance stay, so the UI shows the reports of earlier runs too.
+At the end it starts the UI, and goes on until Ctrl-C, so that everything in the UI can be tried. Without a
+terminal, or with `--exit`, it ends by itself. Everything is in .demo/. The server's data is made anew each
+time. The catalog, the lake and the Dagster instance stay, so the UI shows the reports of earlier runs too.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -17,6 +19,7 @@ import typer
 
 from demo.collection import make_collection
 from demo.spoiling import fill, spoil
+from devstack.dagster_dev import dagster_dev
 from devstack.seaweedfs import SeaweedFS
 from fixity.catalog import load_catalog
 from fixity.incidents.state import incidents_now
@@ -42,6 +45,11 @@ pairs:
 
 def demo(
     files: Annotated[Path | None, typer.Option(help="Use copies of the files in this folder.")] = None,
+    stay: Annotated[
+        bool | None,
+        typer.Option("--stay/--exit", help="Show the UI until Ctrl-C, or not. By default, on a terminal."),
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The UI's port on 127.0.0.1.")] = 3000,
 ) -> None:
     """Verify and repair a small collection, or copies of the files in a folder, after damaging some."""
     began = time.monotonic()
@@ -53,7 +61,7 @@ def demo(
         make_collection(files)
     print("Starting SeaweedFS, a real S3 server, on this machine …", flush=True)
     with SeaweedFS(HOME / "server") as server:
-        os.environ.update(server.environment, DAGSTER_HOME=str(HOME / "dagster"))
+        os.environ.update(server.environment, DAGSTER_HOME=str(HOME / "home"))
         FILE.write_text(CATALOG.format(endpoint=server.endpoint_url))
         (HOME / "server.env").write_text(server.shell_environment)
         keys = fill(server.client(), files, SOURCE, REPLICA)
@@ -69,11 +77,31 @@ def demo(
         said = "problems found" if status else "all objects match"
         print(f"\nVerified in {took:.1f} s. Status {status}: {said}.")
         _repair()
+        if sys.stdout.isatty() if stay is None else stay:
+            _show_ui(port)
+            return
     relative = HOME.relative_to(Path.cwd())
     print(
-        "\nTo see these results in the Dagster UI (http://127.0.0.1:3000, asset fixity_report), run:\n"
-        f"  FIXITY_CATALOG={relative}/fixity.yaml DAGSTER_HOME=$PWD/{relative}/dagster make dev"
+        f"\nTo see these results in the Dagster UI (http://127.0.0.1:{port}, asset fixity_report), run:\n"
+        f"  FIXITY_CATALOG={relative}/fixity.yaml DAGSTER_HOME=$PWD/{relative}/home make dev PORT={port}\n"
+        "To materialize assets there, the S3 server must run: use make demo on a terminal."
     )
+
+
+def _show_ui(port: int) -> None:
+    """Show the UI until Ctrl-C."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell ignores the first one with `&`
+        signal.signal(number, signal.default_int_handler)
+    print("\nStarting the Dagster UI …", flush=True)
+    try:
+        with dagster_dev(HOME, FILE, port) as dev:
+            print(
+                f"The UI: {dev.url}/assets  Everything in it works until you end it here with Ctrl-C.",
+                flush=True,
+            )
+            signal.pause()
+    except KeyboardInterrupt:
+        print(f"\nEnded. To begin anew: make demo. All data is in {HOME}; make clean removes it.")
 
 
 def _repair() -> None:

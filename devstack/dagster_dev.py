@@ -56,9 +56,13 @@ class DagsterDev:
 
 
 @contextlib.contextmanager
-def dagster_dev(folder: Path, catalog: Path) -> Iterator[DagsterDev]:
-    """Run `fixity dev` for the length of a `with` block; `folder` holds its instance and log."""
-    (port,) = free_ports(1)
+def dagster_dev(folder: Path, catalog: Path, port: int | None = None) -> Iterator[DagsterDev]:
+    """Run `fixity dev` for the length of a `with` block; `folder` holds its instance and log.
+
+    Arguments: `port` of the UI, by default any that is free.
+    """
+    if port is None:
+        (port,) = free_ports(1)
     log = folder / "dagster-dev.log"
     environment = {**os.environ, "DAGSTER_HOME": str(folder / "home")}
     words = ["dev", "--port", str(port), "--catalog", str(catalog)]

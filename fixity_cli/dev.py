@@ -32,7 +32,9 @@ def dev(
     os.environ[ENVIRONMENT] = str(loaded.file)  # the code server reads it too
     typer.echo(f"catalog {loaded.file}, instance {home}: http://127.0.0.1:{port}", err=True)
     sys.stderr.flush()
-    words = ["-m", "dagster", "dev", "-w", str(_workspace(home)), "-h", "127.0.0.1", "-p", str(port)]
+    # Dagster would have people use a command of another package instead.
+    quiet = ["-W", "ignore:Function `dev_command` is superseded"]
+    words = [*quiet, "-m", "dagster", "dev", "-w", str(_workspace(home)), "-h", "127.0.0.1", "-p", str(port)]
     os.execv(sys.executable, [sys.executable, *words])
 
 

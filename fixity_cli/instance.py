@@ -1,12 +1,21 @@
-"""The Dagster instance of the command line and of `fixity dev`: its folder and its settings."""
+"""The Dagster instance of the command line and of `fixity dev`: its folder, its settings, whose its runs are.
+
+What a run does, and when it may start, does not belong here.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 _SETTINGS = Path(__file__).with_name("dagster.yaml")
+_LOCATION = "fixity"
+"""The code location that the UI loads, as workspace.yaml names it."""
 
 
 def prepare_home(catalog_file: Path) -> Path:
@@ -29,3 +38,22 @@ def prepare_home(catalog_file: Path) -> Path:
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"  # also where the folder has settings of its own
     return home
+
+
+def runs_belong_to_the_location(instance: dg.DagsterInstance) -> None:
+    """Have the runs that this process executes belong to the code location of the UI.
+
+    Without it, Dagster can neither re-execute such a run nor show it in the timeline and the history of its
+    job.
+    """
+    from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+    from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
+
+    ours = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(_LOCATION), SINGLETON_REPOSITORY_NAME)
+    create = instance.create_run_for_job
+
+    def create_in_location(job_def: dg.JobDefinition, **said: object) -> dg.DagsterRun:
+        origin = ours.get_job_origin(job_def.name)
+        return create(job_def, **said, remote_job_origin=origin)  # type: ignore[arg-type]
+
+    instance.create_run_for_job = create_in_location  # type: ignore[method-assign,assignment]

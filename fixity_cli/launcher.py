@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, get_type_hints
 
 import dagster as dg
 
-from fixity_cli.run_process import PROCESS_TAG, interrupt, is_executed, process_file
+from fixity_cli.run_process import PROCESS_TAG, interrupt, is_executed, process_file, process_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,10 +116,11 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
     def terminate(self, run_id: str) -> bool:
         """See Dagster's RunLauncher."""
         run = self._instance.get_run_by_id(run_id)
-        if run is None or run.is_finished or PROCESS_TAG not in run.tags:
+        file = process_of(run_id, run.tags) if run is not None else None
+        if run is None or run.is_finished or file is None:
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
         self._instance.report_run_canceling(run)
-        return interrupt(Path(run.tags[PROCESS_TAG]))
+        return interrupt(file)
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -128,7 +129,8 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> Unnamed:
         """See Dagster's RunLauncher. Nothing is known of runs that somebody else started."""
-        if PROCESS_TAG not in run.tags or is_executed(Path(run.tags[PROCESS_TAG])):
+        file = process_of(run.run_id, run.tags)
+        if file is None or is_executed(file):
             return _Health(_WorkerStatus.RUNNING)
         return _Health(_WorkerStatus.NOT_FOUND, "the run's process is gone")
 

@@ -8,17 +8,27 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PROCESS_TAG = "fixity/process"  # not in `jobs.names`: the daemon would import a jobs.py of the user's
-"""A run's tag: the file of its process."""
+# Not in `jobs.names`: the daemon would import a jobs.py of the user's.
+PROCESS_TAG = ".dagster/fixity_process"
+"""A run's tag, which the UI does not show: the file of its process."""
 
 
 def process_file(home: str | Path, run_id: str) -> Path:
     """The file of a run's process, in the folder of the Dagster instance."""
     return Path(home) / "processes" / run_id
+
+
+def process_of(run_id: str, tags: Mapping[str, str]) -> Path | None:
+    """The file of a run's process by the run's tags; None if nothing is known of the process.
+
+    A re-execution has the tags of the first run until it is started.
+    """
+    file = Path(tags.get(PROCESS_TAG, ""))
+    return file if file.name == run_id else None
 
 
 @contextmanager

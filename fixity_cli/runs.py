@@ -16,9 +16,11 @@ from fixity.errors import plain_words
 from fixity.lake import open_lake
 from fixity_assets.definitions import build_definitions
 from fixity_cli.bar import CommandLineProgress
-from fixity_cli.instance import prepare_home
+from fixity_cli.instance import prepare_home, runs_belong_to_the_location
 from fixity_cli.interrupts import interrupts
 from fixity_cli.output import output
+from fixity_cli.run_process import PROCESS_TAG, executing, process_file
+from fixity_cli.turns import wait_for_turn
 from jobs import names
 from jobs.names import WRONG_USAGE
 from jobs.runs import failure_text
@@ -91,16 +93,19 @@ class Runner:
     ) -> Ended:
         """Run a job for a partition, and wait for its end. `config`: of its assets, as Dagster writes it.
 
-        What is odd about a bucket's listing, and how many checks are of interrupted runs, is printed on
-        stderr.
+        It starts when no other run on the partition is in progress. What is odd about a bucket's listing, and
+        how many checks are of interrupted runs, is printed on stderr.
         """
+        wait_for_turn(self._instance, partition, output.note)
         run_id = str(uuid.uuid4())
+        file = process_file(self._instance.root_directory, run_id)
         output.interrupted = _KEPT.get(job, _FINISHED).format(partition=partition, run_id=run_id)
-        with self._canceled_when_interrupted(run_id):
+        with executing(file), self._canceled_when_interrupted(run_id, partition):
             result = self._definitions.resolve_job_def(job).execute_in_process(
                 instance=self._instance,
                 partition_key=partition,
-                tags=tags,
+                # A person typed the command, and types it again: no daemon goes on with it by itself.
+                tags={**(tags or {}), PROCESS_TAG: str(file), "dagster/max_retries": "0"},
                 raise_on_error=False,
                 run_config={
                     **(config or {}),
@@ -152,12 +157,12 @@ class Runner:
             output.warn(f"fixity status does not know that this run failed: {text}")
 
     @contextmanager
-    def _canceled_when_interrupted(self, run_id: str) -> Iterator[None]:
-        """Cancel a run at Ctrl-C and SIGTERM. Raises KeyboardInterrupt.
+    def _canceled_when_interrupted(self, run_id: str, partition: str) -> Iterator[None]:
+        """Cancel a run at Ctrl-C and SIGTERM, and say what it waits for. Raises KeyboardInterrupt.
 
         Dagster would retry the interrupted step, or call the run failed.
         """
-        canceling = threading.RLock()  # its event comes back to `leave`
+        canceling = threading.RLock()  # its event comes back to `look`
 
         def cancel() -> None:
             with canceling:
@@ -165,13 +170,16 @@ class Runner:
                 if run is not None and run.status not in _OVER:
                     self._instance.report_run_canceled(run, "The command was interrupted.")
 
-        def leave(_: dg.EventLogEntry) -> None:
+        def look(entry: dg.EventLogEntry) -> None:
+            event = entry.dagster_event
+            if event is not None and event.is_step_up_for_retry:
+                output.note(f"{partition}: {_retry(event)}")
             if interrupts.received and threading.current_thread() is threading.main_thread():
                 cancel()
                 raise KeyboardInterrupt
 
         interrupts.cancel = cancel
-        self._instance.add_event_listener(run_id, leave)
+        self._instance.add_event_listener(run_id, look)
         try:
             yield
         finally:
@@ -208,6 +216,13 @@ def _damaged(result: dg.ExecuteInProcessResult) -> list[dict[str, Any]]:
     ]
 
 
+def _retry(event: dg.DagsterEvent) -> str:
+    """Why a step is tried again, and when."""
+    error, seconds = event.step_retry_data.error, event.step_retry_data.seconds_to_wait
+    why = (error.cause or error).message.strip().partition(": ")[2] if error else "it failed"
+    return f"{why}: tried again in {seconds or 0:.0f} s"
+
+
 @contextmanager
 def runner(catalog: Catalog, verbose: bool) -> Iterator[Runner]:
     """A runner over the instance, with progress on the terminal for the length of the block."""
@@ -216,5 +231,6 @@ def runner(catalog: Catalog, verbose: bool) -> Iterator[Runner]:
     # Ctrl-C would reach too.
     instance_of_home = dg.DagsterInstance.local_temp(str(home), {"compute_logs": _NO_COMPUTE_LOGS})
     with instance_of_home as instance, CommandLineProgress(output.quiet).shown() as progress:
+        runs_belong_to_the_location(instance)
         definitions = build_definitions(catalog, {"progress": progress}, "in_process")
         yield Runner(catalog, definitions, instance, "INFO" if verbose else "CRITICAL")

@@ -193,6 +193,34 @@ def test_the_report_is_made_once_for_one_pair_of_tables(dev: DagsterDev, report:
     assert len(_reports(dev)) == 1
 
 
+def test_a_run_of_the_command_is_in_the_history_of_its_job_and_can_be_re_executed(
+    dev: DagsterDev, report: dict[str, Any]
+) -> None:
+    home, catalog = dev.log.with_name("home"), dev.log.with_name("fixity.yaml")
+    command = [str(Path(sys.executable).with_name("fixity")), "inventory", PAIR, "--catalog", str(catalog)]
+    done = subprocess.run(command, env={**os.environ, "DAGSTER_HOME": str(home)}, check=False)
+    assert done.returncode == 0
+    history = """
+    {
+      pipelineOrError(params: {
+        pipelineName: "take_inventory", repositoryName: "__repository__", repositoryLocationName: "fixity"
+      }) { ... on Pipeline { runs(limit: 5) { runId status } } }
+    }"""
+    (run,) = dev.ask(history)["pipelineOrError"]["runs"]
+    again = """
+    mutation ($run: String!) {
+      launchRunReexecution(reexecutionParams: {parentRunId: $run, strategy: ALL_STEPS}) { __typename }
+    }"""
+    launched = dev.ask(again, run=run["runId"])["launchRunReexecution"]
+    assert launched["__typename"] == "LaunchRunSuccess"
+
+    def both() -> bool:
+        runs = dev.ask(history)["pipelineOrError"]["runs"]
+        return [each["status"] for each in runs] == ["SUCCESS", "SUCCESS"]
+
+    dev.wait_for(both, "success of the re-execution")
+
+
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed (apt-get install chromium)")
 def test_the_report_s_page_shows_counts_chart_problems_and_the_csv(

@@ -1,13 +1,18 @@
-"""`make demo`: it finds exactly what it spoiled, repairs it, ends by itself, and can be run again."""
+"""`make demo`: it finds exactly what it spoiled, repairs it, shows the UI or ends, and can be run again."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import urllib.request
+from itertools import takewhile
 from pathlib import Path
 
 import psutil
+
+from devstack.seaweedfs import free_ports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -57,15 +62,36 @@ def test_the_demo_finds_exactly_what_it_spoiled_repairs_it_and_leaves_no_process
     assert not _processes_of(tmp_path)
 
 
-def test_a_second_run_takes_one_s_own_files_however_few(tmp_path: Path) -> None:
+def test_a_second_run_takes_one_s_own_files_however_few_and_shows_the_ui_until_ctrl_c(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     (mine / "sub").mkdir(parents=True)
     (mine / "sub" / "a note.txt").write_text("kept")
     (mine / "b.txt").write_text("kept too")
-    for _ in range(2):
-        done = run_demo(tmp_path, "--files", str(mine))
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert _figure(done.stdout, "Total objects") == 2
-        assert (_figure(done.stdout, "Mismatches"), _figure(done.stdout, "Missing replica")) == (1, 1)
-        assert "2 repaired and right, 0 refused\nclosed: " in done.stdout
+    done = run_demo(tmp_path, "--files", str(mine))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for output in (done.stdout, _stayed(tmp_path, "--files", str(mine))):
+        assert _figure(output, "Total objects") == 2
+        assert (_figure(output, "Mismatches"), _figure(output, "Missing replica")) == (1, 1)
+        assert "2 repaired and right, 0 refused\nclosed: " in output
     assert (mine / "b.txt").read_text() == "kept too"  # only copies are spoiled
+    assert "Warning" not in (tmp_path / ".demo/dagster-dev.log").read_text()
+    assert not _processes_of(tmp_path)
+
+
+def _stayed(folder: Path, *words: str) -> str:
+    """What the demonstration prints that shows the UI, until Ctrl-C."""
+    (port,) = free_ports(1)
+    with subprocess.Popen(
+        [sys.executable, "-m", "demo", *words, "--stay", "--port", str(port)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        assert demo.stdout is not None
+        shown = list(takewhile(lambda line: not line.startswith("The UI: "), demo.stdout))
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=30) as answer:
+            assert answer.status == 200
+        demo.send_signal(signal.SIGINT)
+        assert "make clean removes it" in demo.communicate()[0] and demo.returncode == 0
+    return "".join(shown)

@@ -53,7 +53,8 @@ def test_it_listens_on_loopback_only(
 ) -> None:
     became = _become(monkeypatch, archive, *words)
     workspace = str(archive / ".dagster/fixity-workspace.yaml")
-    assert became[1:] == ["-m", "dagster", "dev", "-w", workspace, "-h", "127.0.0.1", "-p", port]
+    assert became[1:3] == ["-W", "ignore:Function `dev_command` is superseded"]
+    assert became[3:] == ["-m", "dagster", "dev", "-w", workspace, "-h", "127.0.0.1", "-p", port]
     assert os.environ["FIXITY_CATALOG"] == str(archive / "fixity.yaml")
 
 
