@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # Not in `jobs.names`: the daemon would import a jobs.py of the user's.
-PROCESS_TAG = ".dagster/fixity_process"
-"""A run's tag, which the UI does not show: the file of its process."""
+PROCESS_TAG = "dagster/fixity_process"
+"""A run's tag, which the UI shows among those of Dagster: the file of its process."""
 
 
 def process_file(home: str | Path, run_id: str) -> Path:
