@@ -29,6 +29,7 @@ from fixity_assets.premis_events import premis_asset
 from fixity_assets.repairs import repairs_asset
 from fixity_assets.restored import restored_asset
 from jobs import all_jobs
+from jobs.names import REPORT_ASSET
 from jobs.rolling import rolling_schedules
 from resources import (
     CatalogResource,
@@ -72,16 +73,15 @@ def build_definitions(
         "s3_control": S3ControlResource(catalog=of_catalog),
         "map_results": MapResultsResource(catalog=of_catalog),
     }
+    of_pairs = [report_asset(partitions, owners), repairs_asset(partitions.pairs, owners)]
+    if not catalog.pairs:
+        of_pairs = []
     return dg.Definitions(
         assets=[
             inventory_asset(partitions.buckets, owners),
             checksums_asset(partitions.buckets, owners),
             *([checksum_job_asset(partitions.buckets, owners)] if by_s3 else []),
-            *(
-                [report_asset(partitions, owners), repairs_asset(partitions.pairs, owners)]
-                if catalog.pairs
-                else []
-            ),
+            *of_pairs,
             baselines_asset(partitions.buckets, owners),
             ingest_report_asset(partitions.buckets, owners),
             *([restored_asset(catalog.restoring, owners)] if catalog.restoring else []),
@@ -90,7 +90,9 @@ def build_definitions(
             incidents_asset(partitions.buckets, owners),
             *([drills_asset(catalog.drills, owners)] if catalog.drills else []),
             coverage_asset(owners),
-            status_asset(["checksums", "fixity_report", "incidents", "coverage"], owners),
+            status_asset(
+                ["checksums", *([REPORT_ASSET] if of_pairs else []), "incidents", "coverage"], owners
+            ),
             pages_asset(owners),
         ],
         schedules=rolling_schedules(catalog),

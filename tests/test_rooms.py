@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 INSTALLED = ("fixity", "resources", "jobs", "sensors", "fixity_assets", "fixity_cli")
 
-# How a run is started, and to which code location it belongs, has no public name. Tests run all of it with the
-# version of Dagster that the lock pins.
+# How a run is started, and to which code location it belongs, has no public name. Tests run all of it with
+# the version of Dagster that the lock pins.
 MAY_IMPORT_PRIVATE = {"fixity_cli/launcher.py", "fixity_cli/run_server.py", "fixity_cli/instance.py"}
 
 

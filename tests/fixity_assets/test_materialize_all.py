@@ -34,7 +34,8 @@ def materialize_all(definitions: dg.Definitions, instance: dg.DagsterInstance) -
     for key in graph.toposorted_asset_keys:
         together[graph.get(key).partitions_def].append(key)
     red = []
-    for partitions, assets in together.items():
+    over_all = {None: together.pop(None)}  # they rest on the others
+    for partitions, assets in (*together.items(), *over_all.items()):
         for partition in partitions.get_partition_keys() if partitions else [None]:
             done = job.execute_in_process(
                 instance=instance, partition_key=partition, asset_selection=assets, raise_on_error=False
