@@ -5,6 +5,7 @@ What a run does, and when it may start, does not belong here.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -46,14 +47,27 @@ def runs_belong_to_the_location(instance: dg.DagsterInstance) -> None:
     Without it, Dagster can neither re-execute such a run nor show it in the timeline and the history of its
     job.
     """
-    from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
-    from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
+    import dagster as dg
 
-    ours = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(_LOCATION), SINGLETON_REPOSITORY_NAME)
     create = instance.create_run_for_job
 
     def create_in_location(job_def: dg.JobDefinition, **said: object) -> dg.DagsterRun:
-        origin = ours.get_job_origin(job_def.name)
+        origin = dg.deserialize_value(json.dumps(_origin(job_def.name)))
         return create(job_def, **said, remote_job_origin=origin)  # type: ignore[arg-type]
 
     instance.create_run_for_job = create_in_location  # type: ignore[method-assign,assignment]
+
+
+def _origin(job: str) -> dict[str, object]:
+    """Where the UI has a job from, as Dagster keeps it with a run."""
+    location = {"__class__": "RegisteredRepositoryLocationOrigin", "location_name": _LOCATION}
+    repository = {
+        "__class__": "ExternalRepositoryOrigin",
+        "repository_location_origin": location,
+        "repository_name": "__repository__",  # what Dagster calls the only one of a location
+    }
+    return {
+        "__class__": "ExternalPipelineOrigin",
+        "external_repository_origin": repository,
+        "pipeline_name": job,
+    }

@@ -12,10 +12,6 @@ import pytest
 ROOT = Path(__file__).parent.parent
 INSTALLED = ("fixity", "resources", "jobs", "sensors", "fixity_assets", "fixity_cli")
 
-# How a run is started, and to which code location it belongs, has no public name. Tests run all of it with
-# the version of Dagster that the lock pins.
-MAY_IMPORT_PRIVATE = {"fixity_cli/launcher.py", "fixity_cli/run_server.py", "fixity_cli/instance.py"}
-
 
 def _imported(file: Path) -> set[str]:
     """The modules that a file imports, anywhere in it."""
@@ -34,7 +30,6 @@ def test_no_private_module_of_dagster_is_imported(room: str) -> None:
     private = {
         f"{file.relative_to(ROOT)}: {name}"
         for file in files
-        if str(file.relative_to(ROOT)) not in MAY_IMPORT_PRIVATE
         for name in _imported(file)
         if name.startswith("dagster_shared") or (name.startswith("dagster") and "._" in name)
     }
