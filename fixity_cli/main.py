@@ -12,6 +12,7 @@ import typer
 from fixity.errors import bug_text
 from fixity_cli import (
     accept,
+    alert,
     batch,
     dev,
     drill,
@@ -57,6 +58,7 @@ for _module in (
     premis,
     rolling,
     sql,
+    alert,
     accept,
     explain,
     dev,

@@ -44,6 +44,8 @@ def status(
     output.say(summary_line(found))
     for finding in found.platform:
         output.red(finding_text(finding))
+    for note in found.notes:
+        output.warn(note)
     for row in found.rows:
         next_step = to_do(row, loaded)
         lines = [f"{row.state:<9} {row.kind:<7} {row.name:<24} {facts(row, found.at)}"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from fixity.catalog import Catalog
+from sensors.alerts import alerts_sensor
 from sensors.batch_completion import batch_completion_sensor
 from sensors.batch_reconciliation import batch_reconciliation_sensor
 from sensors.both_sides import both_sides_sensor
@@ -19,7 +20,7 @@ from sensors.results_manifest import map_results_sensors
 def all_sensors(catalog: Catalog) -> list[dg.SensorDefinition]:
     """The sensors that a catalog needs."""
     queues = catalog.queues
-    sensors = [failed_runs_sensor(), fixity_status_sensor()]
+    sensors = [failed_runs_sensor(), fixity_status_sensor(), alerts_sensor(catalog)]
     if catalog.pairs:
         sensors.append(both_sides_sensor(catalog))
     if catalog.checked_by_s3 or catalog.copied_by_s3:

@@ -32,7 +32,7 @@ def fixity_status_sensor() -> dg.SensorDefinition:
         running = dg.RunsFilter(job_name=STATUS_JOB, statuses=UNFINISHED)
         if context.instance.get_run_records(running, limit=1):
             return dg.SkipReason("the last run goes on")
-        state = _state(lake.open())
+        state = state_of_results(lake.open())
         if state in (context.cursor, None):
             return dg.SkipReason("no new results")
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=state)], cursor=state)
@@ -40,7 +40,7 @@ def fixity_status_sensor() -> dg.SensorDefinition:
     return status_when_results_change
 
 
-def _state(lake: Lake) -> str | None:
+def state_of_results(lake: Lake) -> str | None:
     """A text that is another one after each change; None where there are no results yet."""
     files = [file for file in lake.list(STATUS) if file.name.count("/") == 2] + lake.list(INCIDENTS)
     told = "\n".join(f"{file.name} {file.size} {file.appeared.timestamp()}" for file in files)

@@ -5,6 +5,7 @@ is filled in, or raises a `CatalogError` that lists every problem of the file. U
 listing, hashing, comparing) does not belong here, nor do credentials.
 """
 
+from fixity.catalog.alerts import WHAT, Alerts, Target, What
 from fixity.catalog.catalog import Catalog
 from fixity.catalog.errors import CatalogError
 from fixity.catalog.load import ENVIRONMENT, FILE_NAME, load_catalog
@@ -20,6 +21,8 @@ __all__ = [
     "CHUNK_SIZE",
     "ENVIRONMENT",
     "FILE_NAME",
+    "WHAT",
+    "Alerts",
     "Algorithm",
     "Bucket",
     "Catalog",
@@ -33,6 +36,8 @@ __all__ = [
     "S3Batch",
     "SecondLook",
     "Store",
+    "Target",
     "Tier",
+    "What",
     "load_catalog",
 ]

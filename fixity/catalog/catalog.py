@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from fixity.catalog.alerts import Alerts
 from fixity.catalog.base import Part
 from fixity.catalog.fields import LakeRoot, Name, Owner
 from fixity.catalog.locations import place_of, place_problems
@@ -59,6 +60,8 @@ class Catalog(Part):
     """How much of what differs a run reads a second time, before it is called damaged."""
     drills: tuple[str, ...] = ()
     """Buckets that are made for drills, such as `[fire]`: objects there are damaged on purpose."""
+    alerts: Alerts | None = None
+    """Who is told when something goes wrong; by default nobody."""
 
     def store_of(self, bucket: Bucket) -> Store:
         """The store of a bucket. The bucket must not be a local directory."""

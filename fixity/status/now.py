@@ -14,6 +14,7 @@ from fixity.catalog import Bucket, Catalog, Pair
 from fixity.clock import CLOCKS_DIFFER
 from fixity.lake import Lake
 from fixity.lake.paths import INCIDENTS
+from fixity.status.daemon import daemon_notes
 from fixity.status.kept import Kept, Unreadable, read_all
 from fixity.status.rows import (
     NO_OPEN_INCIDENTS,
@@ -64,7 +65,8 @@ def status_of(lake: Lake, catalog: Catalog, now: datetime) -> Status:
     by_name = {row.name: row for row in buckets}
     pairs = [_pair(catalog, each, kept, incidents, by_name, now) for each in catalog.pairs.values()]
     rows = sorted([*pairs, *buckets], key=lambda row: STATES.index(row.state))
-    return Status(now, tuple(rows), tuple(_of_platform(kept, now)))
+    notes = tuple(daemon_notes(lake, catalog, now))
+    return Status(now, tuple(rows), tuple(_of_platform(kept, now)), notes)
 
 
 @dataclass

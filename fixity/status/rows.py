@@ -69,16 +69,21 @@ class StatusRow:
 
 @dataclass(frozen=True)
 class Status:
-    """The status at a time (UTC): the rows, the worst first; and what is wrong with the platform itself."""
+    """The status at a time (UTC): the rows, the worst first; and what is wrong with the platform itself.
+
+    notes: warnings about the daemon and the targets of alerts, for people.
+    """
 
     at: datetime
     rows: tuple[StatusRow, ...]
     platform: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
         """The worst state of all."""
         there = {row.state for row in self.rows} | ({PROBLEM} if self.platform else set())
+        there |= {WARNING} if self.notes and self.rows else set()
         return next((state for state in STATES if state in there), UNKNOWN)
 
     @property
@@ -93,4 +98,6 @@ class Status:
     def only(self, names: Iterable[str]) -> Status:
         """Only the rows of these buckets and pairs."""
         wanted = set(names)
-        return Status(self.at, tuple(row for row in self.rows if row.name in wanted), self.platform)
+        return Status(
+            self.at, tuple(row for row in self.rows if row.name in wanted), self.platform, self.notes
+        )
