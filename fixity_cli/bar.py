@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import dagster as dg
@@ -17,16 +18,25 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from fixity.catalog import Pair
 from fixity.engines.stream import shards
 from fixity.humanize import bytes_text
+from fixity_cli.interrupts import interrupts
 from resources import ProgressResource
 
 
 class CommandLineProgress(ProgressResource):
-    """Shows what a run does, bucket by bucket, while it is `shown`. Arguments: `quiet`, shows nothing."""
+    """Shows what runs do, bucket by bucket, while it is `shown`.
 
-    def __init__(self, quiet: bool = False) -> None:
+    Arguments: `quiet`, shows nothing; `pairs`, each of which has one bar for its buckets.
+    """
+
+    def __init__(self, quiet: bool = False, pairs: Iterable[Pair] = ()) -> None:
         super().__init__()
+        self._pair_of = {bucket: pair.name for pair in pairs for bucket in (pair.source, pair.replica)}
+        self._plans: dict[str, dict[str, shards.Plan]] = {}  # of each bar, by bucket
+        self._hashed: dict[str, tuple[int, int]] = {}  # objects and bytes of each bucket
+        self._changing = threading.Lock()
         self._quiet = quiet
         self._console = Console(stderr=True)
         self._bar = Progress(
@@ -57,6 +67,7 @@ class CommandLineProgress(ProgressResource):
         due = self._due()
 
         def listed(objects: int) -> None:
+            interrupts.leave_if_received()
             self._bar.update(task, objects=f"{objects:,} objects")
             if due():
                 self._line(f"{bucket}: {objects:,} objects listed")
@@ -66,17 +77,29 @@ class CommandLineProgress(ProgressResource):
     def hashing(
         self, context: dg.OpExecutionContext, bucket: str, plan: shards.Plan, shard: shards.Shard
     ) -> Callable[[shards.Progress], None]:
-        """See ProgressResource: one bar for all shards of a bucket."""
+        """See ProgressResource: one bar for all shards of a bucket, or of both buckets of a pair."""
         before = [earlier for earlier in plan.shards if earlier.first < shard.first]
         objects_before = sum(earlier.objects for earlier in before)
         size_before = sum(earlier.size for earlier in before)
-        task = self._task(bucket, plan)
+        bar = self._pair_of.get(bucket, bucket)
+        with self._changing:
+            plans = self._plans.setdefault(bar, {})
+            plans[bucket] = plan
+            task = self._task(bar, bucket)
         due = self._due()
 
         def hashed(progress: shards.Progress) -> None:
+            interrupts.leave_if_received()
             objects, size = objects_before + progress.objects, size_before + progress.size
+            self._hashed[bucket] = objects, size
+            done = [self._hashed.get(each, (0, 0)) for each in list(plans)]
+            total = sum(each.objects for each in list(plans.values()))
             self._bar.update(
-                task, completed=size, objects=f"{objects:,}/{plan.objects:,}", refresh=objects == plan.objects
+                task,
+                completed=sum(size for _, size in done),
+                total=sum(each.size for each in list(plans.values())),
+                objects=f"{sum(objects for objects, _ in done):,}/{total:,}",
+                refresh=objects == plan.objects,
             )
             if due() or objects == plan.objects:
                 self._line(
@@ -86,11 +109,11 @@ class CommandLineProgress(ProgressResource):
 
         return hashed
 
-    def _task(self, bucket: str, plan: shards.Plan) -> TaskID:
-        for task in self._bar.tasks:
-            if task.description == f"{bucket}: hashing":
-                return task.id
+    def _task(self, bar: str, bucket: str) -> TaskID:
         for task in self._bar.tasks:
             if task.description == f"{bucket}: listing":
                 self._bar.update(task.id, visible=False)
-        return self._bar.add_task(f"{bucket}: hashing", total=plan.size, objects="")
+        for task in self._bar.tasks:
+            if task.description == f"{bar}: hashing":
+                return task.id
+        return self._bar.add_task(f"{bar}: hashing", total=None, objects="")

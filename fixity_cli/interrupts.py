@@ -27,8 +27,8 @@ class Interrupts:
     """Whether the command was interrupted, and what is done then."""
 
     def __init__(self) -> None:
-        self.cancel: Callable[[], None] = lambda: None
-        """Cancels the run that is in progress. Called in a thread of its own."""
+        self.cancel: set[Callable[[], None]] = set()
+        """Cancel the runs that are in progress. Called in threads of their own."""
         self._signals: socket.socket | None = None
         self._received = False
 
@@ -51,6 +51,11 @@ class Interrupts:
             signal.signal(number, signal.default_int_handler)
         threading.Thread(target=self._hear, args=(last_words,), daemon=True).start()
 
+    def leave_if_received(self) -> None:
+        """Raise KeyboardInterrupt if a signal came. Python does so by itself only in the main thread."""
+        if self.received:
+            raise KeyboardInterrupt
+
     def end_if_received(self) -> None:
         """End the process if it was interrupted. Python's own end waits for threads, and takes a second."""
         if self.received:
@@ -70,7 +75,8 @@ class Interrupts:
             self._signals.recv(1)
         self._received = True  # before it is taken out: `received` looks at both
         self._signals.recv(1)
-        threading.Thread(target=self.cancel, daemon=True).start()
+        for cancel in list(self.cancel):
+            threading.Thread(target=cancel, daemon=True).start()
         self._signals.settimeout(_GRACE)
         try:
             while self._signals.recv(1)[0] not in _SIGNALS:

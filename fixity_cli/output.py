@@ -110,6 +110,10 @@ class Output:
     def place(self, name: str, place: object) -> None:
         """Print where something of the last result is. Arguments: `name`, such as "CSV"."""
         self.say(f"{name}: {place}")
+        self.add_place(name, place)
+
+    def add_place(self, name: str, place: object) -> None:
+        """Add to the document where something of the last result is; prints nothing."""
         self._last_result()[_field(name)] = str(place)
 
     def figures(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
-from fixity.catalog import Catalog
+from fixity.catalog import Catalog, Pair
 from fixity.errors import plain_words
 from fixity.lake import open_lake
 from fixity_assets.definitions import build_definitions
@@ -36,6 +36,7 @@ _PARTS_ARE_KEPT = (
     "command again, or re-execute the run {run_id} from failure in the UI (fixity dev)"
 )
 _FINISHED = "what was finished is kept; to go on, type the command again"
+_FINISHED_OF = "what was finished of {partitions} is kept; to go on, type the command again"
 _KEPT = {
     names.INVENTORY_JOB: "nothing was changed; to list {partition}, type the command again",
     names.CHECKSUMS_JOB: _PARTS_ARE_KEPT,
@@ -83,6 +84,8 @@ class Runner:
         self._definitions = definitions
         self._instance = instance
         self._log_level = log_level
+        self._starting = threading.Lock()
+        self._going_on: dict[str, tuple[str, str]] = {}  # job and partition of each run
 
     def run(
         self,
@@ -99,9 +102,12 @@ class Runner:
         wait_for_turn(self._instance, partition, output.note)
         run_id = str(uuid.uuid4())
         file = process_file(self._instance.root_directory, run_id)
-        output.interrupted = _KEPT.get(job, _FINISHED).format(partition=partition, run_id=run_id)
+        with self._starting:
+            definition = self._definitions.resolve_job_def(job)
+            self._going_on[run_id] = job, partition
+            output.interrupted = self._kept()
         with executing(file), self._canceled_when_interrupted(run_id, partition):
-            result = self._definitions.resolve_job_def(job).execute_in_process(
+            result = definition.execute_in_process(
                 instance=self._instance,
                 partition_key=partition,
                 # A person typed the command, and types it again: no daemon goes on with it by itself.
@@ -113,7 +119,9 @@ class Runner:
                 },
                 run_id=run_id,
             )
-        output.interrupted = _FINISHED
+        with self._starting:
+            del self._going_on[run_id]
+            output.interrupted = self._kept()
         if not result.success:
             self._keep_failure(run_id)
         output.add("runs", job=job, partition=partition, run_id=run_id, success=result.success)
@@ -145,6 +153,15 @@ class Runner:
             damaged=_damaged(result),
         )
 
+    def _kept(self) -> str:
+        """What is kept if the command is interrupted now, and how to go on."""
+        if len(self._going_on) > 1:
+            runs = sorted({partition for _, partition in self._going_on.values()})
+            return _FINISHED_OF.format(partitions=", ".join(runs))
+        for run_id, (job, partition) in self._going_on.items():
+            return _KEPT.get(job, _FINISHED).format(partition=partition, run_id=run_id)
+        return _FINISHED
+
     def _keep_failure(self, run_id: str) -> None:
         """Keep for the status that a run failed. Where the lake cannot be written, the run says so too."""
         try:
@@ -163,6 +180,7 @@ class Runner:
         Dagster would retry the interrupted step, or call the run failed.
         """
         canceling = threading.RLock()  # its event comes back to `look`
+        own = threading.current_thread()
 
         def cancel() -> None:
             with canceling:
@@ -174,11 +192,11 @@ class Runner:
             event = entry.dagster_event
             if event is not None and event.is_step_up_for_retry:
                 output.note(f"{partition}: {_retry(event)}")
-            if interrupts.received and threading.current_thread() is threading.main_thread():
+            if interrupts.received and threading.current_thread() is own:
                 cancel()
                 raise KeyboardInterrupt
 
-        interrupts.cancel = cancel
+        interrupts.cancel.add(cancel)
         self._instance.add_event_listener(run_id, look)
         try:
             yield
@@ -186,6 +204,7 @@ class Runner:
             if interrupts.received:
                 cancel()
                 raise KeyboardInterrupt
+            interrupts.cancel.discard(cancel)
 
 
 def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
@@ -224,13 +243,20 @@ def _retry(event: dg.DagsterEvent) -> str:
 
 
 @contextmanager
-def runner(catalog: Catalog, verbose: bool) -> Iterator[Runner]:
-    """A runner over the instance, with progress on the terminal for the length of the block."""
+def runner(catalog: Catalog, verbose: bool, pairs: Iterable[Pair] = ()) -> Iterator[Runner]:
+    """A runner over the instance, with progress on the terminal for the length of the block.
+
+    Arguments: `pairs`, each of which has one bar for its buckets.
+    """
     home = prepare_home(catalog.file)
     # The public way to override a setting. To keep the output of a run, Dagster starts four processes, which
     # Ctrl-C would reach too.
     instance_of_home = dg.DagsterInstance.local_temp(str(home), {"compute_logs": _NO_COMPUTE_LOGS})
-    with instance_of_home as instance, CommandLineProgress(output.quiet).shown() as progress:
+    with instance_of_home as instance, CommandLineProgress(output.quiet, pairs).shown() as progress:
         runs_belong_to_the_location(instance)
         definitions = build_definitions(catalog, {"progress": progress}, "in_process")
+        # Dagster configures logging anew for each run: that closes the handlers of runs in other threads, and
+        # the threads wait for each other for ever.
+        handlers = instance.get_yaml_python_handlers()
+        instance.get_yaml_python_handlers = lambda: handlers  # type: ignore[method-assign]
         yield Runner(catalog, definitions, instance, "INFO" if verbose else "CRITICAL")

@@ -82,10 +82,11 @@ def _names_in(section: str) -> Callable[[typer.Context, str], list[str]]:
     return complete
 
 
-PairArgument = Annotated[
-    str,
-    typer.Argument(metavar="PAIR", help="A pair of the catalog.", autocompletion=_names_in("pairs")),
+PairsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="PAIR...", help="Pairs of the catalog.", autocompletion=_names_in("pairs")),
 ]
+AllOption = Annotated[bool, typer.Option("--all", help="All pairs of the catalog.")]
 BucketArgument = Annotated[
     str,
     typer.Argument(metavar="BUCKET", help="A bucket of the catalog.", autocompletion=_names_in("buckets")),

@@ -13,11 +13,12 @@ from fixity.humanize import printable, reasons_text
 from fixity_cli.output import output
 from fixity_cli.shared import (
     STATUS_HELP,
+    AllOption,
     BucketArgument,
     CatalogOption,
     Exit,
     ForExcelOption,
-    PairArgument,
+    PairsArgument,
     VerboseOption,
     end,
     known,
@@ -32,6 +33,8 @@ from fixity_cli.shared import (
 )
 
 if TYPE_CHECKING:
+    from fixity.catalog import Catalog, Pair
+    from fixity_cli.pairs import PairEnded
     from fixity_cli.runs import Ended
 
 verbs = typer.Typer()
@@ -41,24 +44,26 @@ verbs.add_typer(catalog_verbs, name="catalog")
 
 @verbs.command(epilog=STATUS_HELP)
 def verify(
-    pair: PairArgument,
+    pairs: PairsArgument = None,
+    every: AllOption = False,
     for_excel: ForExcelOption = None,
     catalog: CatalogOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Check every object in both buckets of a pair, then compare the buckets."""
-    _compare(pair, for_excel, catalog, verbose, read=True)
+    """Check every object in both buckets of pairs, then compare the buckets."""
+    _compare(_wanted(pairs, every, for_excel, catalog), for_excel, verbose, read=True)
 
 
 @verbs.command(epilog=STATUS_HELP)
 def report(
-    pair: PairArgument,
+    pairs: PairsArgument = None,
+    every: AllOption = False,
     for_excel: ForExcelOption = None,
     catalog: CatalogOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Compare both buckets of a pair by their newest checksums. Reads only objects that differ or failed."""
-    _compare(pair, for_excel, catalog, verbose, read=False)
+    """Compare both buckets of pairs by their newest checksums. Reads only objects that differ or failed."""
+    _compare(_wanted(pairs, every, for_excel, catalog), for_excel, verbose, read=False)
 
 
 @verbs.command(epilog=STATUS_HELP)
@@ -126,34 +131,85 @@ def _ran(job: str, bucket: str, catalog: Path | None, verbose: bool) -> Ended:
     return ended
 
 
-def _compare(pair: str, for_excel: Path | None, catalog: Path | None, verbose: bool, read: bool) -> NoReturn:
-    """Compare a pair, print the report and all red checks. Arguments: `read`, whether to check it first."""
-    from fixity.reports import Counts, stats, summary_text
-    from fixity_cli.runs import runner
-    from jobs.names import CHECKSUMS_JOB, REPORT_JOB
-
+def _wanted(
+    names: list[str] | None, every: bool, for_excel: Path | None, catalog: Path | None
+) -> tuple[Catalog, list[Pair]]:
+    """The catalog, and the pairs of it that the user wants. Ends the command if that is not clear."""
     loaded = load(catalog)
-    known(pair, loaded.pairs, "pair")
-    buckets = (loaded.pairs[pair].source, loaded.pairs[pair].replica) if read else ()
-    with runner(loaded, verbose) as runs:
-        # If one side cannot be reached, the other is still checked.
-        sides = [runs.run(CHECKSUMS_JOB, bucket) for bucket in buckets]
-        for ended in sides:
-            say_errors(ended)
-        if not all(ended.success for ended in sides):
-            say_red(*sides)
-            end(Exit.NOT_DONE, f"{pair}: no report, because a bucket could not be checked")
-        reported = runs.run(REPORT_JOB, pair)
-    stop_unless_done(reported)
-    said = reported.metadata["fixity_report"]
+    if bool(names) is every:
+        end(Exit.WRONG_USE, "name one or more pairs, or all of them with --all")
+    for name in names or ():
+        known(name, loaded.pairs, "pair")
+    pairs = [loaded.pairs[name] for name in dict.fromkeys(loaded.pairs if every else names or ())]
+    if not pairs:
+        end(Exit.WRONG_USE, "the catalog has no pairs")
+    if for_excel and len(pairs) > 1:
+        end(Exit.WRONG_USE, "--for-excel writes the report of one pair: name one pair")
+    return loaded, pairs
+
+
+def _compare(
+    wanted: tuple[Catalog, list[Pair]], for_excel: Path | None, verbose: bool, read: bool
+) -> NoReturn:
+    """Compare pairs, print the reports and all red checks. Arguments: `read`, whether to check them first.
+
+    Of several pairs each has a line as it ends; the reports that are not green follow.
+    """
+    from fixity_cli.pairs import run_pairs
+    from fixity_cli.runs import runner
+
+    catalog, pairs = wanted
+    several = len(pairs) > 1
+    with runner(catalog, verbose, pairs) as runs:
+        ended = []
+        for pair in run_pairs(runs, pairs, read):
+            ended.append(pair)
+            if several:
+                output.say(_line(pair))
+    runs_of_all = {run.run_id: run for pair in ended for run in pair.runs}  # a bucket may be in several pairs
+    for run in runs_of_all.values():
+        say_errors(run)
+    for pair in ended:
+        if pair.report is None:
+            output.fail(f"{pair.name}: no report, because a bucket could not be checked")
+        elif pair.is_done:
+            _say_report(catalog, pair, for_excel, several)
+    say_red(*runs_of_all.values())
+    raise typer.Exit(max(map(_status, ended)))
+
+
+def _status(pair: PairEnded) -> Exit:
+    if not pair.is_done:
+        wrong = pair.report is not None and pair.report.wrong_usage
+        return Exit.WRONG_USE if wrong else Exit.NOT_DONE
+    return Exit.NOT_VERIFIED if any(run.failed_checks for run in pair.runs) else Exit.VERIFIED
+
+
+def _line(pair: PairEnded) -> str:
+    """What is said of a pair where there are several."""
+    if pair.report is None or not pair.is_done:
+        return f"{pair.name}: could not be compared"
+    said = pair.report.metadata["fixity_report"]
+    state = "verified" if _status(pair) is Exit.VERIFIED else "NOT verified"
+    return f"{pair.name}: {state}, {said['matches']:,} of {said['total_objects']:,} objects match"
+
+
+def _say_report(catalog: Catalog, pair: PairEnded, for_excel: Path | None, several: bool) -> None:
+    """Print the report of a pair; one that is green only where it is the only one."""
+    from fixity.reports import Counts, stats, summary_text
+
+    assert pair.report is not None
+    said = pair.report.metadata["fixity_report"]
     counts = replace(Counts.from_stats(said), rows=said["dagster/row_count"])
-    output.say(summary_text(counts))
+    output.add("results", of=pair.name, **stats(counts), rows=counts.rows, reasons=said["reasons"])
+    if several and _status(pair) is Exit.VERIFIED:
+        output.add_place("CSV", said["csv"])
+        return
+    output.say(f"{pair.name}: {summary_text(counts)}" if several else summary_text(counts))
     if said["reasons"]:
         output.say(f"        {'Reasons:':<20}{reasons_text(said['reasons'])}")
-    output.add("results", of=pair, **stats(counts), rows=counts.rows, reasons=said["reasons"])
     _say_suspects(said)
-    say_csv(loaded, said["csv"], for_excel)
-    stop_verified(*sides, reported)
+    say_csv(catalog, said["csv"], for_excel)
 
 
 def _say_suspects(said: Mapping[str, Any]) -> None:

@@ -106,7 +106,7 @@ def test_while_it_hashes_small_objects_it_ends_and_the_run_is_canceled(archive: 
     command.wait_until(lambda: scratch(archive, "*/checksums/plan.json"))
     output, errors = command.interrupt(signal.SIGINT)
     (line,) = [line for line in errors.splitlines() if line.startswith("interrupted: ")]
-    assert "what was read of a is kept" in line and output == ""
+    assert "of a" in line and "is kept" in line and output == ""  # both buckets are read at once
     assert command.statuses() == [dg.DagsterRunStatus.CANCELED]
     assert not scratch(archive, "work-*")
 
