@@ -70,7 +70,7 @@ def test_an_error_is_a_document_as_well(run: Run) -> None:
     unknown = document(run("report", "nothing", "--json"))
     assert (unknown["status"], unknown["verb"]) == (2, "report")
     assert unknown["errors"] == ["the catalog has no pair 'nothing'. It has: a"]
-    assert document(run("report", "--json"))["errors"] == ["Missing argument 'PAIR'."]
+    assert document(run("checksums", "--json"))["errors"] == ["Missing argument 'BUCKET'."]
     too_early = document(run("report", "a", "--json"))
     assert too_early["status"] == 3 and "no checksums" in too_early["errors"][0]
 
