@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from fixity_cli.interrupts import interrupts
 from fixity_cli.run_process import is_executed, process_of
 
 _IN_PROGRESS = [
@@ -41,6 +42,7 @@ def wait_for_turn(
                 )
                 noted.add(run.run_id)
         sleep(_LOOK_EVERY)
+        interrupts.leave_if_received()
 
 
 def _in_progress(instance: dg.DagsterInstance, partition: str) -> list[dg.DagsterRun]:

@@ -22,8 +22,8 @@ from fixity_assets.describe import failures_in_plain_words
 from fixity_cli import main
 from jobs.names import WRONG_USAGE
 
-INSIDE = {"Retry", "BrokenConnection", "TooSlow", "NoProof"}
-"""Exceptions by which parts of the reader or of the lake speak to each other: none of them leaves it."""
+INSIDE = {"Retry", "BrokenConnection", "TooSlow", "NoProof", "Unreadable", "Unusable"}
+"""Exceptions by which parts of the reader, the lake, the status or the pages speak to each other."""
 
 
 def modules(of: ModuleType) -> Iterator[ModuleType]:

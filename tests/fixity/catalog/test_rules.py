@@ -36,7 +36,7 @@ def test_the_longest_name_fits_into_every_file_name_of_the_lake() -> None:
     arguments = {"bucket": name, "pair": name, "run_id": f"{run_id}-10", "root_run_id": run_id, "day": day}
     arguments |= {"attempt": 10, "name": "f" * 64, "at": datetime.now(UTC), "asset": None, "digest": "f" * 64}
     arguments |= {"folder": paths.checksums_folder(name), "incident_id": "20260131-3f2a9c1b"}
-    arguments |= {"drill_id": "20260131-3f2a9c1b"}
+    arguments |= {"drill_id": "20260131-3f2a9c1b", "partition": name, "kind": "bucket"}
     made = []
     for _, function in inspect.getmembers(paths, inspect.isfunction):
         made.append(function(**{each: arguments[each] for each in inspect.signature(function).parameters}))
