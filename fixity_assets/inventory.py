@@ -4,11 +4,14 @@ One row for each object version, sorted by key. The lake keeps the table as
 `inventory/<bucket>/<run id>.parquet`. If the listing fails, nothing is kept.
 """
 
+from collections.abc import Callable
+
 import dagster as dg
 
 from fixity.clock import utc_now
 from fixity.ledger.inventory import take_inventory
 from fixity.tables import INVENTORY
+from fixity_assets.checksums_run import refuse_over
 from fixity_assets.describe import GROUP, RETRIES, column_schema, failures_in_plain_words, inventory_metadata
 from fixity_assets.keep_status import keep_status
 from resources import LakeResource, ProgressResource, StoresResource
@@ -37,7 +40,7 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         with failures_in_plain_words(), stores.open(bucket) as store:
             kept_in = lake.open()
             run = stores.catalog.run_over(kept_in, bucket, context.run.run_id)
-            taken = take_inventory(store, run, progress.listing(context.op_execution_context, bucket))
+            taken = take_inventory(store, run, _listed(context.op_execution_context, progress))
             for note in taken.notes:
                 context.log.warning(f"{bucket}: {note}")
         owned_by = ", ".join(run.bucket.owners) or "-"
@@ -47,3 +50,14 @@ def inventory_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         return keep_status(context, kept_in, began, result)
 
     return inventory
+
+
+def _listed(context: dg.OpExecutionContext, progress: ProgressResource) -> Callable[[int], None]:
+    """What is told after each page: how many objects are listed. Raises RunOver."""
+    show = progress.listing(context, context.partition_key)
+
+    def listed(objects: int) -> None:
+        show(objects)
+        refuse_over(context)
+
+    return listed

@@ -22,7 +22,8 @@ from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
 
 from devstack.faults import Overwrite
 from devstack.faulty_proxy import FaultyProxy
-from jobs.names import CHECKSUMS_JOB
+from jobs.names import CHECKSUMS_JOB, INVENTORY_JOB
+from resources import ProgressResource
 from tests.fixity.support import sha256
 from tests.fixity_assets.test_spine import job_of_environment
 from tests.platform import PAIR, Platform
@@ -242,3 +243,21 @@ def test_a_run_that_is_cancelled_keeps_no_more_parts_and_no_table(
     assert len(faulty_proxy.gets()) <= SHARD
     assert not list((platform.folder / "lake" / "scratch").rglob("parts"))
     assert not (platform.folder / "lake" / "checksums").exists()
+
+
+def test_a_run_that_is_cancelled_while_it_lists_keeps_no_inventory(
+    platform: Platform, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.put("a")
+
+    def listing(_: ProgressResource, context: dg.OpExecutionContext, bucket: str) -> Callable[[int], None]:
+        def listed(objects: int) -> None:
+            instance.report_run_canceled(context.run)
+
+        return listed
+
+    monkeypatch.setattr(ProgressResource, "listing", listing)
+    result = platform.run(instance, INVENTORY_JOB, PAIR)
+    (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert "has ended: this step reads and keeps no more of it" in str(failure.user_failure_data)
+    assert not (platform.folder / "lake" / "inventory").exists()
