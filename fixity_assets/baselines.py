@@ -22,9 +22,9 @@ from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import baselines_file, baselines_folder
 from fixity.ledger.selection import is_excluded
 from fixity.tables import BASELINES, Provenance
-from fixity_assets.checksums_run import refuse_over
 from fixity_assets.describe import GROUP, RETRIES, column_schema, failures_in_plain_words
 from fixity_assets.selected import SelectedObjects
+from jobs.runs import refuse_over
 from resources import LakeResource, ProgressResource, StoresResource
 
 NAME = "baselines"
@@ -53,7 +53,7 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
         name = context.partition_key
         bucket = stores.catalog.bucket(name)
         with failures_in_plain_words(), stores.open(name) as store:
-            refuse_over(context.op_execution_context)
+            refuse_over(context)
             kept_in = lake.open()
             run = stores.catalog.run_over(kept_in, name, context.run.run_id)
             selected = SelectedObjects(context.op_execution_context, run)
@@ -80,7 +80,7 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
                 root = context.run.root_run_id or context.run.run_id
                 table = baselines_file(name, root)
                 provenance = Provenance.read(taken.file)
-                refuse_over(context.op_execution_context)
+                refuse_over(context)
                 kept_in.put(table, taken.file, replace=True)  # an attempt before may have kept it
                 if selected.everything and not taken.last_look_lost:
                     point_to_latest(

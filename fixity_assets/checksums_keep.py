@@ -41,12 +41,13 @@ from fixity_assets.bucket_checks import (
     reads_evaluation,
 )
 from fixity_assets.checksums_read import read_shards
-from fixity_assets.checksums_run import plan_of_run, refuse_over, scratch_of
+from fixity_assets.checksums_run import plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, checksums_metadata, failures_in_plain_words
 from fixity_assets.due_batch import batch_metadata, batch_result
 from fixity_assets.incidents import log_open_incidents, record_checks
 from fixity_assets.keep_status import checks_of, counts_of, keep_of_bucket
 from jobs.names import SELECTION, TAKEN_OVER
+from jobs.runs import refuse_over
 from resources import LakeResource, ProgressResource, S3ControlResource, StoresResource
 
 

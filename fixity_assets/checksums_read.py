@@ -28,12 +28,12 @@ from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import newest_inventory
 from fixity.tables import Provenance
 from fixity_assets.batch_report import find_job
-from fixity_assets.checksums_run import ChecksumsConfig, plan_of_run, refuse_over, scratch_of
+from fixity_assets.checksums_run import ChecksumsConfig, plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, failures_in_plain_words
 from fixity_assets.due_batch import check_batch
 from fixity_assets.selected import SelectedObjects
 from jobs.names import SELECTION
-from jobs.runs import UNFINISHED
+from jobs.runs import UNFINISHED, refuse_over
 from resources import LakeResource, ProgressResource, S3ControlResource, StoresResource
 
 _BATCH = "batch"  # the mapping key of the one step that checks what is due

@@ -10,21 +10,13 @@ import dagster as dg
 from pydantic import Field
 
 from fixity.engines.stream.shards import Plan, plan_file
-from fixity.errors import RunOver
 from fixity.lake import Lake
 from fixity.lake.paths import scratch_folder
 from fixity.lake.sweep import SCRATCH_DAYS
 from fixity.ledger.inventory import TableMissing
 from fixity.tables import TableUnreadable
 from fixity_assets.bucket_checks import ASSET
-from jobs.runs import is_over
 from resources import StoresResource
-
-
-def refuse_over(context: dg.OpExecutionContext) -> None:
-    """Raise RunOver if the run has ended or is being cancelled. Ask before anything is begun or kept."""
-    if is_over(context.instance, context.run.run_id):
-        raise RunOver(f"the run {context.run.run_id} has ended: this step reads and keeps no more of it")
 
 
 class Which(Enum):

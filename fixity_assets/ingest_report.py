@@ -22,7 +22,6 @@ from fixity.lake import Lake
 from fixity.lake.paths import baselines_file, checksums_file
 from fixity.ledger.inventory import TableMissing
 from fixity.tables import INGEST
-from fixity_assets.checksums_run import refuse_over
 from fixity_assets.describe import (
     GROUP,
     RETRIES,
@@ -35,6 +34,7 @@ from fixity_assets.describe import (
 from fixity_assets.keep_status import keep_status
 from fixity_assets.selected import selected_scratch
 from jobs.names import SELECTION
+from jobs.runs import refuse_over
 from resources import LakeResource, StoresResource
 
 NAME = "ingest_report"
@@ -64,7 +64,7 @@ def ingest_report_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]
             kept_in = lake.open()
             with kept_in.workspace() as workspace:
                 run = _run(context, kept_in, workspace)
-                refuse_over(context.op_execution_context)
+                refuse_over(context)
                 report = make_ingest_report(kept_in, run, workspace, _tag_writer(stores, bucket))
                 of_bucket = (
                     report.counts if run.everything else counts_of_bucket(kept_in, bucket.name, workspace)

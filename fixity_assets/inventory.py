@@ -11,9 +11,9 @@ import dagster as dg
 from fixity.clock import utc_now
 from fixity.ledger.inventory import take_inventory
 from fixity.tables import INVENTORY
-from fixity_assets.checksums_run import refuse_over
 from fixity_assets.describe import GROUP, RETRIES, column_schema, failures_in_plain_words, inventory_metadata
 from fixity_assets.keep_status import keep_status
+from jobs.runs import refuse_over
 from resources import LakeResource, ProgressResource, StoresResource
 
 

@@ -60,12 +60,12 @@ class _RunServer:
         self._answers.close()
 
 
-def arguments_of(run_id: str, origin: object, instance: dg.DagsterInstance) -> str:
+def arguments_of(run_id: str, origin: Unnamed, instance: dg.DagsterInstance) -> str:
     """What `dagster api execute_run` is told of a run, as JSON. Arguments: `origin`, of the job's code."""
     return json.dumps(
         {
             "__class__": "ExecuteRunArgs",
-            "pipeline_origin": json.loads(dg.serialize_value(origin)),  # type: ignore[arg-type]
+            "pipeline_origin": json.loads(dg.serialize_value(origin)),
             "pipeline_run_id": run_id,
             "instance_ref": json.loads(dg.serialize_value(instance.get_ref())),
             "set_exit_code_on_failure": None,
@@ -118,7 +118,7 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
         run = self._instance.get_run_by_id(run_id)
         file = process_of(run_id, run.tags) if run is not None else None
         if run is None or run.is_finished or file is None:
-            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
+            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]  # Dagster's has no types
         self._instance.report_run_canceling(run)
         return interrupt(file)
 

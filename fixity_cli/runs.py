@@ -258,5 +258,5 @@ def runner(catalog: Catalog, verbose: bool, pairs: Iterable[Pair] = ()) -> Itera
         # Dagster configures logging anew for each run: that closes the handlers of runs in other threads, and
         # the threads wait for each other for ever.
         handlers = instance.get_yaml_python_handlers()
-        instance.get_yaml_python_handlers = lambda: handlers  # type: ignore[method-assign]
+        instance.get_yaml_python_handlers = lambda: handlers  # type: ignore[method-assign]  # as above
         yield Runner(catalog, definitions, instance, "INFO" if verbose else "CRITICAL")

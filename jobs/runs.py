@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from fixity.errors import bug_text
+from fixity.errors import RunOver, bug_text
 
 UNSUCCESSFUL = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 """The statuses of runs that ended without success."""
@@ -21,6 +21,12 @@ def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Whether a run has ended or is being cancelled. A run that the instance does not know may go on."""
     run = instance.get_run_by_id(run_id)
     return run is not None and (run.status not in UNFINISHED or run.status is dg.DagsterRunStatus.CANCELING)
+
+
+def refuse_over(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> None:
+    """Raise RunOver if the run has ended or is being cancelled. Ask before anything is begun or kept."""
+    if is_over(context.instance, context.run.run_id):
+        raise RunOver(f"the run {context.run.run_id} has ended: this step reads and keeps no more of it")
 
 
 def due_again(failed: Sequence[dg.RunRecord]) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from fixity.alerts.plan import Alert, Known, Wrong
-from fixity.catalog import Catalog
+from fixity.catalog import Catalog, What
 from fixity.humanize import printable
 from fixity.incidents.state import Incident
 from fixity.incidents.summary import what
@@ -127,8 +127,8 @@ def _of_finding(finding: Finding, row: StatusRow | None) -> Wrong:
     told = f"The check {subject} is red{f': {text}' if text else ''}. To do: fixity status{name}"
     if finding.asset != COVERAGE:
         return Wrong(subject, _key(subject, finding), "check_red", "check_green", told, _row(row))
-    kind = "silence" if finding.check == ALIVE else "coverage"
-    return Wrong(subject, _key(subject, finding), kind, kind, told, _row(row))  # type: ignore[arg-type]
+    kind: What = "silence" if finding.check == ALIVE else "coverage"
+    return Wrong(subject, _key(subject, finding), kind, kind, told, _row(row))
 
 
 def _key(subject: str, finding: Finding) -> str:

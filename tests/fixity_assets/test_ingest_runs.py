@@ -89,7 +89,7 @@ def test_a_re_execution_makes_the_report_of_the_checks_that_are_kept_and_counts_
     monkeypatch.setenv("FIXITY_CATALOG", str(platform.file))
     job, tags = dg.reconstructable(ingest_bucket_job), {"dagster/partition": PAIR}
 
-    def broken(*arguments: Any, **more: Any) -> None:  # noqa: ANN401
+    def broken(*arguments: Any, **more: Any) -> None:
         raise WrongUsage("what no retry helps")
 
     with dg.DagsterInstance.local_temp(str(tmp_path)) as local:

@@ -160,7 +160,7 @@ def test_a_failure_on_the_second_bucket_leaves_the_first_one_s_table_announced(
     _checked(written, platform, {"a": b"one"}, bucket=platform.replica)
     keep = ledger.keep_checks
 
-    def away_for_the_second(run: BucketRun, *more: Any) -> ledger.KeptChecks:  # noqa: ANN401
+    def away_for_the_second(run: BucketRun, *more: Any) -> ledger.KeptChecks:
         if run.bucket.name != PAIR:
             raise LakeError("the lake is away")
         return keep(run, *more)

@@ -111,7 +111,7 @@ def test_a_listing_goes_on_after_an_outage_of_a_minute(
     assert 60 <= sum(waits) <= 90
     listings: list[int] = []
 
-    def listed(*arguments: Any) -> object:  # noqa: ANN401
+    def listed(*arguments: Any) -> object:
         listings.append(1)
         if len(listings) <= RETRIES.max_retries:
             raise BucketUnreachable("connection refused", final=False)

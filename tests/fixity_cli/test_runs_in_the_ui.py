@@ -78,7 +78,7 @@ def test_the_command_says_that_it_tries_again_and_why(
 ) -> None:
     outages = iter([BucketUnreachable("no answer of the store", final=False)])
 
-    def listed(*arguments: Any) -> object:  # noqa: ANN401
+    def listed(*arguments: Any) -> object:
         for outage in outages:
             raise outage
         return take_inventory(*arguments)

@@ -48,7 +48,7 @@ def test_no_action_is_a_wildcard_and_only_listing_is_allowed_everywhere() -> Non
 def test_the_rule_takes_the_events_of_jobs_that_have_ended_and_no_others() -> None:
     pattern = load(str(TEMPLATE))["Resources"]["JobEnded"]["Properties"]["EventPattern"]
 
-    def matches(wanted: Any, said: Any) -> bool:  # noqa: ANN401 - JSON
+    def matches(wanted: Any, said: Any) -> bool:
         if isinstance(wanted, list):
             return said in wanted
         return all(name in said and matches(each, said[name]) for name, each in wanted.items())

@@ -227,9 +227,10 @@ def _copy(new: NewObject, source: dict[str, Any], size: int, part_size: int | No
     """
     parts_of = part_size_for(size, part_size, _MOST_COPIED)
     if parts_of >= size:
-        wanted: Any = {name: new.attributes[name] for name in ("StorageClass",) if name in new.attributes}
+        wanted = {name: new.attributes[name] for name in ("StorageClass",) if name in new.attributes}
+        whole: Any = {**new.place, **source, **wanted, **new.precondition}
         with new.errors():
-            new.client.copy_object(**new.place, **source, **wanted, **new.precondition)  # type: ignore[arg-type]
+            new.client.copy_object(**whole)
         return
     parts = Parts(new)
     try:

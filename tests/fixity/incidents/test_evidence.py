@@ -296,7 +296,7 @@ def test_a_missing_object_has_no_diagnosis_but_what_is_known_of_it(local: Archiv
 # --- records --------------------------------------------------------------------------------------
 
 
-def record(bucket: str, source: str, checksum: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def record(bucket: str, source: str, checksum: str, **more: Any) -> dict[str, Any]:
     return {
         "key": "letter",
         "listed": True,
@@ -378,7 +378,7 @@ def test_a_rotten_table_of_records_does_not_count(different: Archive) -> None:
     assert again.diagnose()["letter"]["diagnosis"] == "cannot_tell"
 
 
-def add_check(archive: Archive, bucket: str, run_id: str, key: str = "letter", **values: Any) -> None:  # noqa: ANN401
+def add_check(archive: Archive, bucket: str, run_id: str, key: str = "letter", **values: Any) -> None:
     """Keep one more check of an object, like that of the run 1, a minute later."""
     before = archive.checks(bucket, "1")[key]
     row = before | {"checked_at": before["checked_at"] + timedelta(minutes=1), "run_id": run_id} | values

@@ -74,7 +74,7 @@ class Place:
         self,
         prefix: str = "",
         read: bool = False,
-        **more: Any,  # noqa: ANN401
+        **more: Any,
     ) -> tuple[dict[str, dict[str, str]], Summary]:
         self.read_back = []
         target = _Recording(self)

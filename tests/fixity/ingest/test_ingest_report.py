@@ -59,9 +59,9 @@ def report(
     given: str = "",
     run_id: str = "r",
     preferred: Algorithm = "SHA256",
-    attributes: Any = None,  # noqa: ANN401
+    attributes: Any = None,
     selected: dict[str, Any] | None = None,
-    **more: Any,  # noqa: ANN401
+    **more: Any,
 ) -> IngestReport:
     """A run over the whole bucket, by the stream engine: list, gather records, read, judge, keep, report."""
     if given:
@@ -92,7 +92,7 @@ def report_again(
     run_id: str,
     checks: str,
     workspace: Path,
-    **more: Any,  # noqa: ANN401
+    **more: Any,
 ) -> IngestReport:
     records = lake.fetch(baselines_file("b", run_id), workspace)
     run = IngestRun("b", run_id, checks, lake.fetch(checks, workspace), records)

@@ -28,7 +28,7 @@ class Tagged(Attributes):
         self.puts = 0
         self.trouble: ObjectError | None = None
 
-    def head(self, *args: Any, **more: Any) -> Head:  # noqa: ANN401
+    def head(self, *args: Any, **more: Any) -> Head:
         if self.trouble is not None:
             raise self.trouble
         return head()

@@ -31,7 +31,7 @@ MD5, SHA256 = hashlib.md5(b"abc").hexdigest(), hashlib.sha256(b"abc").hexdigest(
 ITEM = ListedObject("a", "v1", True, 3, MD5, NOON, "STANDARD")
 
 
-def said(records: Any) -> list[tuple[str, str | None, str | None]]:  # noqa: ANN401
+def said(records: Any) -> list[tuple[str, str | None, str | None]]:
     return [(record.source, record.algorithm, record.checksum) for record in records]
 
 

@@ -29,7 +29,7 @@ from tests.fixity.support import s3_store, take_inventory
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
-def head(**said: Any) -> Head:  # noqa: ANN401
+def head(**said: Any) -> Head:
     nothing: dict[str, Any] = {
         "size": 3, "etag": None, "last_modified": None, "storage_class": None, "archive_status": None,
         "restore_ongoing": None, "restored_until": None, "metadata": {}, "md5": None, "checksums": {},
@@ -51,10 +51,10 @@ class Site:
         self._looks = 0
         self.inventory = ""
 
-    def put(self, key: str, storage_class: Any = "GLACIER") -> None:  # noqa: ANN401
+    def put(self, key: str, storage_class: Any = "GLACIER") -> None:
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=b"abc", StorageClass=storage_class)
 
-    def look(self, hours: float = 0.0, **settings: Any) -> Look:  # noqa: ANN401
+    def look(self, hours: float = 0.0, **settings: Any) -> Look:
         self._looks += 1
         if not self.inventory:
             self.inventory = take_inventory(self.store, self.lake, "b", "listed").file
@@ -129,7 +129,7 @@ class Scripted(Attributes):
             raise said
         return said
 
-    def restore(self, key: str, version_id: str | None, tier: Any, days: int | None) -> str:  # noqa: ANN401
+    def restore(self, key: str, version_id: str | None, tier: Any, days: int | None) -> str:
         self.asked.append((tier, days))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 class MakePlaces(Protocol):
     """Makes a pair of two kinds of places."""
 
-    def __call__(self, source: str, replica: str, **more: Any) -> Places: ...  # noqa: ANN401
+    def __call__(self, source: str, replica: str, **more: Any) -> Places: ...
 
 
 @pytest.fixture
 def places(tmp_path: Path, s3: S3Client, seaweedfs: SeaweedFS, make_bucket: MakeBucket) -> MakePlaces:
-    def make(source: str, replica: str, **more: Any) -> Places:  # noqa: ANN401
+    def make(source: str, replica: str, **more: Any) -> Places:
         return Places(tmp_path, s3, seaweedfs, make_bucket, {"a": source, "b": replica}, **more)
 
     return make

@@ -52,7 +52,7 @@ class Effects:
     def watch(self) -> None:
         send, update = URLLib3Session.send, local_writer._FileUpload.update
 
-        def sending(session: URLLib3Session, request: Any) -> Any:  # noqa: ANN401
+        def sending(session: URLLib3Session, request: Any) -> Any:
             if request.method not in ("GET", "HEAD"):
                 self.one()
                 answer = send(session, request)

@@ -97,7 +97,7 @@ class Places:
     def lake(self) -> Lake:
         return LocalLake(self.folder / "lake")
 
-    def put(self, bucket: str, key: str, body: bytes = GOOD, **more: Any) -> None:  # noqa: ANN401
+    def put(self, bucket: str, key: str, body: bytes = GOOD, **more: Any) -> None:
         if self.kinds[bucket] == "directory":
             path = self.folder / bucket / key
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -200,14 +200,14 @@ class Places:
             }
             yield RepairRun(self.lake, f"repair-{next(self.runs)}", sides, account=self.account)
 
-    def order(self, **more: Any) -> Order:  # noqa: ANN401
+    def order(self, **more: Any) -> Order:
         return Order(self.catalog.pairs["p"], **more)
 
-    def plan(self, **more: Any) -> list[Planned]:  # noqa: ANN401
+    def plan(self, **more: Any) -> list[Planned]:
         with self.run() as run:
             return make_plan(self.order(**more), run, incidents_now(self.lake))
 
-    def repair(self, **more: Any) -> Repair:  # noqa: ANN401
+    def repair(self, **more: Any) -> Repair:
         with self.run() as run:
             return repair(self.order(**more), run)
 

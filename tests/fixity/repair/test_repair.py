@@ -100,14 +100,14 @@ def test_a_good_copy_that_is_newer_than_its_check_proves_nothing(places: MakePla
 class Meanwhile:
     """A bucket in which something happens after an object is read."""
 
-    def __init__(self, reader: Any, happens: Any) -> None:  # noqa: ANN401
+    def __init__(self, reader: Any, happens: Any) -> None:
         self._reader, self._happens = reader, happens
 
     def read(self, item: ListedObject, sink: Sink) -> None:
         self._reader.read(item, sink)
         self._happens()
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._reader, name)
 
 
@@ -144,7 +144,7 @@ def test_what_is_newer_is_never_overwritten(
 class Flips:
     """A bucket of which the first read gives a wrong byte."""
 
-    def __init__(self, reader: Any) -> None:  # noqa: ANN401
+    def __init__(self, reader: Any) -> None:
         self._reader, self.flips = reader, 1
 
     def read(self, item: ListedObject, sink: Sink) -> None:
@@ -154,7 +154,7 @@ class Flips:
         else:
             self._reader.read(item, sink)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._reader, name)
 
 

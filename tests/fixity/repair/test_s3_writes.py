@@ -102,7 +102,7 @@ def test_the_etag_of_parts_stays_the_same_and_checksums_are_sent_where_the_store
 ) -> None:
     sent: list[str] = []
 
-    def note(request: Any, **_: object) -> None:  # noqa: ANN401
+    def note(request: Any, **_: object) -> None:
         sent.extend(name.lower() for name in request.headers if "crc64nvme" in name.lower())
 
     before = parted.s3.head_object(Bucket=parted.real["a"], Key="k")["ETag"]

@@ -130,7 +130,7 @@ def test_a_store_that_goes_away_ends_the_run_and_what_was_checked_is_kept(tmp_pa
     bucket.take_inventory()
     read = bucket.store.read
 
-    def refusing(item, sink) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def refusing(item, sink) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - as the reader's own
         if item.key == "b":
             raise BucketUnreachable("the credentials have expired")
         read(item, sink)

@@ -23,11 +23,11 @@ from tests.fixity.rolling.support import BEGIN, BUCKET, Rolling
 DAY = timedelta(days=1)
 
 
-def of_catalog(**more: Any) -> Bucket:  # noqa: ANN401 - fields of the catalog
+def of_catalog(**more: Any) -> Bucket:
     return Bucket(name=BUCKET, path=Path("/nowhere"), fixity_every=timedelta(days=90), **more)
 
 
-def lost(bucket: Rolling, **more: Any) -> dict[str, tuple[datetime, datetime | None]]:  # noqa: ANN401
+def lost(bucket: Rolling, **more: Any) -> dict[str, tuple[datetime, datetime | None]]:
     """The lost objects, with when they were last seen and last right."""
     rows = lost_now(bucket.lake, of_catalog(**more), bucket.snapshot()).to_pylist()
     return {row["key"]: (row["last_seen"], row["good_at"]) for row in rows}

@@ -56,7 +56,7 @@ def etag(key: str) -> str:
     return hashlib.md5(key.encode()).hexdigest()
 
 
-def row(key: str, version: str = "", bucket: str = BUCKET, **other: Any) -> str:  # noqa: ANN401
+def row(key: str, version: str = "", bucket: str = BUCKET, **other: Any) -> str:
     """A succeeded task's row; `other` replaces members of its message, or removes them (None)."""
     digest = hashlib.sha256(key.encode()).digest()
     said = {

@@ -39,7 +39,7 @@ def told(
     began: datetime | None = READ,
     ended: datetime | None = None,
     buckets: list[Bucket] | None = None,
-    **mapping: Any,  # noqa: ANN401 - as a catalog has them
+    **mapping: Any,
 ) -> MapChecks:
     mapped = LedgerMapping(**{**MAPPING, **mapping})
     taker = MapChecksWriter(mapped, buckets or [Bucket(name="b")], tmp_path / "told.parquet")

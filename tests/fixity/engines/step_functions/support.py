@@ -93,7 +93,7 @@ class WrittenRun:
         self.s3.put_object(Bucket=self.bucket, Key=self.key, Body=body)
         return self
 
-    def gather(self, **settings: Any) -> dict[str, str]:  # noqa: ANN401 - settings of several types
+    def gather(self, **settings: Any) -> dict[str, str]:
         """Gather the results; returns what the next step is told."""
         bucket = ResultsBucket(self.s3, self.bucket, backoff=0)
         return gather(bucket, self.run, self.results_key, **settings).message

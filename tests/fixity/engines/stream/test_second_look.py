@@ -42,7 +42,7 @@ def run(
     store: BucketReader,
     run_id: str,
     resumes: bool = False,
-    **reading: Any,  # noqa: ANN401 - as `Reading` has them
+    **reading: Any,
 ) -> dict[str, dict[str, Any]]:
     """Check all objects, as a run does that knows the ledger; its rows by key."""
     scratch = f"scratch/{run_id}/"

@@ -46,7 +46,7 @@ class Bucket:
     def run(
         self,
         expected: dict[str, list[dict[str, Any]]] | None = None,
-        **chosen: Any,  # noqa: ANN401
+        **chosen: Any,
     ) -> list[str]:
         """A run over the whole bucket; the keys that it read. A killed one leaves its scratch.
 
