@@ -17,6 +17,7 @@ from fixity.ledger.inventory import take_inventory
 from fixity_assets import inventory
 from fixity_assets.definitions import build_definitions
 from fixity_cli.instance import prepare_home, runs_belong_to_the_location
+from fixity_cli.output import output
 from fixity_cli.run_process import PROCESS_TAG, executing, process_file
 from fixity_cli.runs import runner
 from fixity_cli.turns import wait_for_turn
@@ -34,6 +35,7 @@ def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalog:
     (tmp_path / "fixity.yaml").write_text("lake: ./lake\nbuckets: {a: {path: a}}\n")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "yes")
+    output.begin()  # a verb of a test before may have been told to be quiet
     return load_catalog(tmp_path / "fixity.yaml")
 
 
