@@ -49,6 +49,7 @@ class Interrupts:
         signal.set_wakeup_fd(wakeup.detach(), warn_on_full_buffer=False)
         for number in _SIGNALS:
             signal.signal(number, signal.default_int_handler)
+        sys.unraisablehook = self._show_ignored
         threading.Thread(target=self._hear, args=(last_words,), daemon=True).start()
 
     def leave_if_received(self) -> None:
@@ -60,6 +61,14 @@ class Interrupts:
         """End the process if it was interrupted. Python's own end waits for threads, and takes a second."""
         if self.received:
             _end()
+
+    def _show_ignored(self, ignored: sys.UnraisableHookArgs) -> None:
+        """Print an exception that cannot be raised where it strikes, unless it is the interruption.
+
+        A signal may strike while Python cleans up. The thread that hears of it ends the command then.
+        """
+        if issubclass(ignored.exc_type, Exception) or not self.received:
+            sys.__unraisablehook__(ignored)
 
     def _next(self, flags: int = 0) -> bool:
         """Whether the next signal is one of ours; it stays there."""

@@ -39,6 +39,17 @@ def compare(source, replica, match, csv, *rest, **more):
 pair.compare = compare
 main()
 """
+_CLEANS_UP = """
+import signal, sys, weakref
+from fixity_cli.interrupts import interrupts
+interrupts.listen(lambda: print("interrupted", file=sys.stderr))
+class Thing: ...
+thing = Thing()
+kept = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
+del thing
+while True:
+    signal.pause()
+"""
 
 
 class Command:
@@ -137,6 +148,13 @@ def test_a_rolling_run_keeps_its_checks(archive: Path) -> None:
     # If it is cut off before they are in the ledger, the next run finds them.
     assert lake.list("checksums/a/") or scratch(archive, "rolling/a/*/checks/*")
     assert command.statuses()[0] == dg.DagsterRunStatus.CANCELED
+
+
+def test_a_signal_that_strikes_while_python_cleans_up_ends_it_without_a_trace() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _CLEANS_UP], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "interrupted\n")
 
 
 def test_while_a_query_makes_the_report_it_ends(archive: Path) -> None:
