@@ -9,7 +9,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 import xxhash
@@ -166,7 +166,8 @@ class Digests(Together):
         return {algorithm: digest.hexdigest() for algorithm, digest in self._others.items()}
 
 
-def digest_by(algorithm: Algorithm, others: Iterable[Algorithm] = ()) -> Digest:
+def digest_by(algorithm: Algorithm, others: Collection[Algorithm] = ()) -> Digest:
     """A digest by one algorithm, and by the `others` in the same pass."""
-    more = {each: Digest(each) for each in others if each != algorithm}
-    return Digests(Digest(algorithm), more) if more else Digest(algorithm)
+    own = Digest(algorithm)
+    more = {each: Digest(each) for each in others if each != algorithm} if others else None
+    return Digests(own, more) if more else own

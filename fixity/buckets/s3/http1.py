@@ -18,6 +18,7 @@ from fixity.buckets.throttle import Pace
 
 _MAX_HEADERS = 200
 _MAX_INTERIM = 10
+_BLANK = " \t\r\n\v\f"
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK = re.compile(rb"[0-9A-Fa-f]{1,15}")
 
@@ -229,10 +230,7 @@ def _read_head(stream: Incoming) -> Response:
 
 def _read_headers(stream: Incoming) -> dict[str, str]:
     headers: dict[str, str] = {}
-    for _ in range(_MAX_HEADERS):
-        line = stream.line()
-        if not line:
-            return headers
-        name, _, value = line.partition(b":")
-        headers[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
-    raise BrokenConnection("a response with too many headers")
+    for line in stream.header_lines(_MAX_HEADERS):
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip(_BLANK)
+    return headers

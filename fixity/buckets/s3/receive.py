@@ -64,6 +64,25 @@ class Incoming:
         self._start = end + 1
         return line.rstrip(b"\r")
 
+    def header_lines(self, limit: int) -> list[str]:
+        """The lines up to an empty one, which is read too.
+
+        Raises BrokenConnection for more than `limit` lines, and what `line` raises.
+        """
+        end = self._buffer.find(b"\r\n\r\n", self._start, self._end)
+        if end >= 0 and not self._buffer.startswith((b"\r\n", b"\n"), self._start):
+            # They came all at once, as nearly always: one search instead of one a line.
+            lines = self._view[self._start : end].tobytes().decode("latin-1").split("\r\n")
+            if len(lines) <= limit and not any("\n" in line for line in lines):
+                self._start = end + 4
+                return lines
+        lines = []
+        while line := self.line():
+            if len(lines) == limit:
+                raise BrokenConnection("a response with too many headers")
+            lines.append(line.decode("latin-1"))
+        return lines
+
     def readinto(self, target: memoryview) -> int:
         """Fill `target`, with fewer bytes if the connection ends, breaks or pauses.
 

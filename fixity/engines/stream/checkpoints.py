@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 
 from fixity.buckets import ListedObject
 from fixity.catalog import CHUNK_SIZE, Algorithm
@@ -40,11 +40,13 @@ class Checkpoints:
         self._log = log
         self._kept = {file.name for file in lake.list(folder)}
 
-    def digest(self, item: ListedObject, algorithm: Algorithm, others: Iterable[Algorithm] = ()) -> Digest:
+    def digest(self, item: ListedObject, algorithm: Algorithm, others: Collection[Algorithm] = ()) -> Digest:
         """A digest for one object, by several algorithms in one pass. For a large object, it keeps its state
         after each chunk, and continues from a state that was kept. Raises LakeError."""
+        if item.size <= self._chunk_size:
+            return digest_by(algorithm, others)
         wanted = [algorithm, *(each for each in others if each != algorithm)]
-        if item.size <= self._chunk_size or not RESUMABLE.issuperset(wanted):
+        if not RESUMABLE.issuperset(wanted):
             return digest_by(algorithm, others)
         names = {each: self._name(item, each) for each in wanted}
         states = {

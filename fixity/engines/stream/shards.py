@@ -255,7 +255,7 @@ def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Sh
                         yield position, item
 
         def digest_of(position: int, item: ListedObject) -> Digest:
-            return checkpoints.digest(item, plan.algorithm, others.pop(position))
+            return checkpoints.digest(item, plan.algorithm, others.pop(position, ()))
 
         reading.progress(Progress(objects, size, shard.objects, shard.size))
         try:
