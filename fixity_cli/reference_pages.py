@@ -94,7 +94,8 @@ def _default(field: FieldInfo) -> str:
             )
             return f"`{size}`"
         case timedelta() as value:
-            return f"`{value // timedelta(minutes=1)}m`"
+            days = value // timedelta(days=1)
+            return f"`{days}d`" if value == timedelta(days=days) else f"`{value // timedelta(minutes=1)}m`"
         case str(value) if value:
             return f"`{value}`"
     return ""

@@ -9,6 +9,7 @@ from fixity.catalog.alerts import WHAT, Alerts, Target, What
 from fixity.catalog.catalog import Catalog
 from fixity.catalog.errors import CatalogError
 from fixity.catalog.load import ENVIRONMENT, FILE_NAME, load_catalog
+from fixity.catalog.log import Log
 from fixity.catalog.map_results import LedgerMapping, MapResults
 from fixity.catalog.model import ALGORITHMS, CHUNK_SIZE, Algorithm, Bucket, Pair, Store
 from fixity.catalog.queues import Queue, Queues
@@ -28,6 +29,7 @@ __all__ = [
     "Catalog",
     "CatalogError",
     "LedgerMapping",
+    "Log",
     "MapResults",
     "Pair",
     "Queue",

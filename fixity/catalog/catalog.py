@@ -20,7 +20,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from fixity.catalog.alerts import Alerts
 from fixity.catalog.base import Part
 from fixity.catalog.fields import LakeRoot, Name, Owner
-from fixity.catalog.locations import place_of, place_problems
+from fixity.catalog.locations import log_place_problems, place_of, place_problems
+from fixity.catalog.log import Log, stores_of_log
 from fixity.catalog.map_results import MapResults, map_engine_problems, stores_of_map_results
 from fixity.catalog.model import Bucket, Pair, Store
 from fixity.catalog.queues import Queues, stores_of_queues
@@ -62,6 +63,8 @@ class Catalog(Part):
     """Buckets that are made for drills, such as `[fire]`: objects there are damaged on purpose."""
     alerts: Alerts | None = None
     """Who is told when something goes wrong; by default nobody."""
+    log: Log | None = None
+    """How the log over all evidence of the lake is sealed, and who witnesses it; by default there is none."""
 
     def store_of(self, bucket: Bucket) -> Store:
         """The store of a bucket. The bucket must not be a local directory."""
@@ -118,11 +121,12 @@ class Catalog(Part):
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         used_stores = {("lake_store",): self.lake_store, **dict(stores_of_queues(self.queues))}
-        used_stores |= dict(stores_of_map_results(self.map_results))
+        used_stores |= {**dict(stores_of_map_results(self.map_results)), **dict(stores_of_log(self.log))}
         problems = reference_problems(used_stores, self.stores, self.buckets, self.pairs)
         problems += map_engine_problems(self.map_results, self.buckets)
         problems += drill_problems(self.drills, self.buckets, self.pairs)
         problems += place_problems(self.lake, self.lake_store, self.stores, self.buckets)
+        problems += log_place_problems(self.log, self.lake, self.lake_store, self.stores, self.buckets)
         if problems:
             raise ValidationError.from_exception_data(
                 "Catalog",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -62,7 +63,7 @@ def _check_endpoint(url: str) -> str:
     return url.rstrip("/?#")
 
 
-def _local_path(value: object, info: ValidationInfo) -> object:
+def local_path(value: object, info: ValidationInfo) -> object:
     """An absolute path. `~` is expanded; a relative path starts at the catalog's folder."""
     if not isinstance(value, str | Path):
         return value
@@ -81,27 +82,33 @@ def _local_path(value: object, info: ValidationInfo) -> object:
     return (folder / path).absolute()
 
 
-def _lake(value: object, info: ValidationInfo) -> object:
-    if not isinstance(value, str):
-        return value
-    if not value.startswith("s3://"):
-        if "://" in value:
-            raise ValueError(
-                f"{shown(value)} cannot hold the lake: a local directory or s3://bucket/prefix can"
-            )
-        path = _local_path(value, info)
-        real = Path(os.path.realpath(str(path)))
-        if real == real.parent:
-            raise ValueError(
-                f"{shown(value)} is the whole file system: name a directory of its own, such as ./lake"
-            )
-        return str(path)
-    if "@" in value:
-        raise PydanticCustomError("secret", "{why}", {"why": f"the URL has a user in it; {NO_SECRETS}"})
-    bucket, _, prefix = value.removeprefix("s3://").partition("/")
-    if not bucket or prefix.startswith("/") or re.search(r"[\s?#]", value):
-        raise ValueError(f"{shown(value)} is not a place for the lake: write s3://bucket/prefix")
-    return value.rstrip("/")
+def _place_of(what: str) -> Callable[[object, ValidationInfo], object]:
+    """A validator of the place where something is kept, such as "the lake"."""
+
+    def place(value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        if not value.startswith("s3://"):
+            if "://" in value:
+                raise ValueError(
+                    f"{shown(value)} cannot hold {what}: a local directory or s3://bucket/prefix can"
+                )
+            path = local_path(value, info)
+            real = Path(os.path.realpath(str(path)))
+            if real == real.parent:
+                raise ValueError(
+                    f"{shown(value)} is the whole file system: name a directory of its own, such as "
+                    f"./{what.removeprefix('the ')}"
+                )
+            return str(path)
+        if "@" in value:
+            raise PydanticCustomError("secret", "{why}", {"why": f"the URL has a user in it; {NO_SECRETS}"})
+        bucket, _, prefix = value.removeprefix("s3://").partition("/")
+        if not bucket or prefix.startswith("/") or re.search(r"[\s?#]", value):
+            raise ValueError(f"{shown(value)} is not a place for {what}: write s3://bucket/prefix")
+        return value.rstrip("/")
+
+    return place
 
 
 def _check_real_name(bucket: str) -> str:
@@ -139,8 +146,11 @@ RealName = Annotated[Text, AfterValidator(_check_real_name)]
 Prefix = Annotated[str, AfterValidator(_check_prefix)]
 """The beginning of the keys that belong to a part of a bucket."""
 
-LocalPath = Annotated[Path, BeforeValidator(_local_path)]
+LocalPath = Annotated[Path, BeforeValidator(local_path)]
 """An absolute local path, written relative to the catalog's folder (`folder` in the context) or with `~`."""
 
-LakeRoot = Annotated[str, BeforeValidator(_lake)]
+LakeRoot = Annotated[str, BeforeValidator(_place_of("the lake"))]
 """Where the lake is: an absolute local path as text, or `s3://bucket/prefix`."""
+
+WitnessPlace = Annotated[str, BeforeValidator(_place_of("the witness"))]
+"""Where the witness of the log is, as in `LakeRoot`."""

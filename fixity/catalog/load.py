@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from fixity.catalog.catalog import Catalog, with_name
 from fixity.catalog.errors import CatalogError, describe, unknown_key
 from fixity.catalog.locations import place_problems
+from fixity.catalog.log import stores_of_log
 from fixity.catalog.map_results import stores_of_map_results
 from fixity.catalog.messages import key_path
 from fixity.catalog.model import Bucket, Pair, Store
@@ -109,7 +110,8 @@ def _references(content: Mapping[str, object], folder: Path) -> list[str]:
     known_buckets = _parts(Bucket, buckets, folder)
     problems = reference_problems(
         {("lake_store",): lake_store, **dict(stores_of_queues(content.get("queues")))}
-        | dict(stores_of_map_results(content.get("map_results"))),
+        | dict(stores_of_map_results(content.get("map_results")))
+        | dict(stores_of_log(content.get("log"))),
         known_stores,
         known_buckets,
         _parts(Pair, pairs, folder),

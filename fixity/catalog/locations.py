@@ -1,7 +1,8 @@
-"""Where buckets and the lake are; checks that no bucket contains another bucket or the lake.
+"""Where buckets, the lake and the log's witness are; checks that none contains another one.
 
 One place under two names would be hashed twice and could be compared with itself. A lake within a bucket
-would be listed with it, and each run would change the listing. Other rules between the parts of a catalog
+would be listed with it, and each run would change the listing. A witness within the lake would be no
+witness. Other rules between the parts of a catalog
 do not belong here; they are in `references`.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from fixity.catalog.log import FROM_ENVIRONMENT, Log
 from fixity.catalog.model import Bucket, Store
 from fixity.catalog.references import Problem
 
@@ -62,13 +64,50 @@ def place_problems(
             f"{'' if same else f' and {_shown(places[name])}'}): its objects would be hashed twice, and "
             "could be compared with themselves: name the place once, and use that name in all pairs",
         )
-    lake_place = None if lake is None else _of_lake(lake, stores.get(lake_store))
+    lake_place = None if lake is None else _of_root(lake, stores.get(lake_store))
     for name, place in places.items():
         if lake_place is not None and place.holds(lake_place):
             yield (
                 ("lake",),
                 f"the lake ({_shown(lake_place)}) is within the bucket {name} ({_shown(place)}): the lake's "
                 "tables would be listed with the bucket and change with every run: move the lake elsewhere",
+            )
+
+
+def log_place_problems(
+    log: Log | None,
+    lake: str,
+    lake_store: str,
+    stores: Mapping[str, Store],
+    buckets: Mapping[str, Bucket],
+) -> Iterator[Problem]:
+    """A key or a witness of the log that whoever rewrites the lake has too; a witness within a bucket."""
+    lake_place = _of_root(lake, stores.get(lake_store))
+    if log is None or lake_place is None:
+        return
+    if not log.key.startswith(FROM_ENVIRONMENT) and lake_place.holds(_of_directory(Path(log.key))):
+        yield (
+            ("log", "key"),
+            f"{log.key} is within the lake, and whoever may write there could sign anything: keep the key "
+            "elsewhere",
+        )
+    witness = None if log.witness is None else _of_root(log.witness, stores.get(log.witness_store))
+    if witness is None:
+        return
+    keys = ("log", "witness")
+    if lake_place.holds(witness):
+        yield (
+            keys,
+            f"the witness ({_shown(witness)}) is within the lake ({_shown(lake_place)}), and whoever "
+            "rewrites the one could rewrite the other: name another place",
+        )
+    for name, bucket in buckets.items():
+        place = _of_bucket(bucket, stores)
+        if place is not None and place.holds(witness):
+            yield (
+                keys,
+                f"the witness ({_shown(witness)}) is within the bucket {name} ({_shown(place)}): the seals "
+                "would be listed with the bucket: name another place",
             )
 
 
@@ -90,12 +129,12 @@ def _of_bucket(bucket: Bucket, stores: Mapping[str, Store | None]) -> _Place | N
     return None if store is None else _Place((*_of_store(store), bucket.real_name), bucket.prefix)
 
 
-def _of_lake(lake: str, store: Store | None) -> _Place | None:
-    if not lake.startswith("s3://"):
-        return _of_directory(Path(lake))
+def _of_root(root: str, store: Store | None) -> _Place | None:
+    if not root.startswith("s3://"):
+        return _of_directory(Path(root))
     if store is None:
         return None
-    name, _, prefix = lake.removeprefix("s3://").partition("/")
+    name, _, prefix = root.removeprefix("s3://").partition("/")
     return _Place((*_of_store(store), name), f"{prefix}/" if prefix else "")
 
 
