@@ -54,7 +54,7 @@ def demo() -> None:
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir()
     with SeaweedFS(HOME / "server") as server, MotoServer() as moto:
-        os.environ.update(server.environment)
+        os.environ.update(server.environment, DAGSTER_HOME=str(HOME / "home"))
         queue = moto.make_queue()
         with S3ControlServer(server.client(), moto.sqs(), queue.url) as control:
             catalog = HOME / "fixity.yaml"
@@ -104,7 +104,6 @@ def _fill(server: SeaweedFS) -> int:
 def _fixity(catalog: Path, *words: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "fixity_cli", *words, "--catalog", str(catalog)],
-        env={**os.environ, "DAGSTER_HOME": str(HOME / "home")},
         check=False,
     )
     if done.returncode:

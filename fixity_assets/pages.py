@@ -6,7 +6,6 @@ everything was read; and from which files each page was made. A page is made aga
 
 import dagster as dg
 
-from fixity.pages import INDEX, make_pages
 from fixity_assets.describe import RETRIES, failures_in_plain_words
 from fixity_assets.fixity_status import GROUP
 from jobs.names import PAGES_ASSET, STATUS_ASSET
@@ -28,6 +27,8 @@ def pages_asset(owners: list[str]) -> dg.AssetsDefinition:
     def pages(
         context: dg.AssetExecutionContext, catalog: CatalogResource, lake: LakeResource
     ) -> dg.MaterializeResult:
+        from fixity.pages import INDEX, make_pages  # the library of templates takes long to import
+
         with failures_in_plain_words():
             kept_in = lake.open()
             made = make_pages(kept_in, catalog.catalog, run_id=context.run.run_id)

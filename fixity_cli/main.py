@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-import traceback
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -33,6 +32,8 @@ from fixity_cli.failures import Verbs
 from fixity_cli.interrupts import interrupts
 from fixity_cli.output import output
 from fixity_cli.shared import STATUS_HELP, Exit
+
+_FEW_COLLECTIONS = 50_000  # new objects. While much is imported, Python looks for garbage in vain
 
 app = typer.Typer(
     name="fixity",
@@ -68,6 +69,8 @@ for _module in (
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"fixity {version('fixity-platform')}")
         raise typer.Exit
 
@@ -83,6 +86,7 @@ def _options(
 
 def main() -> None:
     """The entry point of the `fixity` command."""
+    gc.set_threshold(_FEW_COLLECTIONS)
     try:
         import fixity_assets  # noqa: F401 - refuses modules of the user's that have the names of ours
     except ImportError as error:
@@ -95,6 +99,8 @@ def main() -> None:
         interrupts.end_if_received()
         raise
     except Exception as error:
+        import traceback
+
         # Status 1 would say that damage was found.
         typer.echo(bug_text(f"{type(error).__name__}: {error}", traceback.format_exc()), err=True)
         sys.exit(Exit.NOT_DONE)

@@ -10,9 +10,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
+from unittest.mock import patch
+
+import dagster as dg
 
 _FORKS = get_context("forkserver")
 _FORKS.set_forkserver_preload(["fixity_cli.main", "fixity_assets.definitions", "fixity_cli.runs"])
@@ -34,6 +38,16 @@ def run_command(
             process.join()
         outputs = [Path(files, number).read_bytes().decode() for number in "12"]
     return subprocess.CompletedProcess(["fixity", *words], process.exitcode or 0, *outputs)
+
+
+@contextmanager
+def instance_of(home: Path) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance that the command made in a folder."""
+    with (
+        patch.dict(os.environ, {"DAGSTER_HOME": str(home)}),
+        dg.DagsterInstance.from_config(str(home)) as instance,
+    ):
+        yield instance
 
 
 def _be_the_command(words: list[str], folder: Path, environment: dict[str, str], files: str) -> None:

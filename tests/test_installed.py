@@ -10,8 +10,9 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-import dagster as dg
 import pytest
+
+from tests.command import instance_of
 
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
@@ -105,7 +106,7 @@ def test_a_pair_is_verified_with_all_guards_and_state_beside_the_catalog(
     assert verified.returncode == 0, verified.stderr
     assert "Matches:            1\n" in verified.stdout
     assert list(elsewhere.iterdir()) == []
-    with dg.DagsterInstance.from_config(str(archive / ".dagster")) as instance:
+    with instance_of(archive / ".dagster") as instance:
         assert len(instance.get_runs()) == 3
         queue = instance.get_concurrency_config().run_queue_config
         assert queue is not None

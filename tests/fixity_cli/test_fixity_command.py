@@ -18,7 +18,7 @@ import pytest
 from devstack.faults import Refuse
 from devstack.faulty_proxy import FaultyProxy
 from fixity.buckets.base import NOT_UTF8
-from tests.command import run_command
+from tests.command import instance_of, run_command
 from tests.platform import PAIR, Platform
 
 FIXITY = Path(sys.executable).with_name("fixity")
@@ -52,7 +52,7 @@ def test_verify_prints_the_summary_exactly_and_the_run_shows_in_the_instance(pla
     assert summary == SUMMARY
     assert Path(csv.strip()).is_file()
     assert f"{PAIR}: 2 of 2 objects" in done.stderr  # progress as plain lines
-    with dg.DagsterInstance.from_config(str(platform.folder / "home")) as instance:
+    with instance_of(platform.folder / "home") as instance:
         runs = instance.get_runs()
         assert sorted(run.job_name for run in runs) == ["check_bucket", "check_bucket", "report_pair"]
         assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}

@@ -22,6 +22,7 @@ from fixity.catalog import load_catalog
 from fixity.lake import LocalLake
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.inventory import take_inventory
+from tests.command import instance_of
 from tests.fixity_cli.test_fixity_command import FIXITY
 from tests.platform import PAIR, Platform
 
@@ -89,7 +90,7 @@ class Command:
 
     def statuses(self) -> list[dg.DagsterRunStatus]:
         """The statuses of its runs, the newest first."""
-        with dg.DagsterInstance.from_config(str(self.folder / "home")) as instance:
+        with instance_of(self.folder / "home") as instance:
             return [run.status for run in instance.get_runs()]
 
 

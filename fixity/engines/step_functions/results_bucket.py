@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from boto3.exceptions import Boto3Error
-from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
@@ -130,6 +128,8 @@ class ResultsBucket:
 
         Arguments: `expected`, the approximate number of bytes; it sets the size of the upload's parts.
         """
+        from boto3.s3.transfer import TransferConfig  # boto3 takes a third of a second to import
+
         config = TransferConfig(
             multipart_threshold=PIECE,
             multipart_chunksize=max(PIECE, 2 * expected // _MOST_PARTS),
@@ -145,6 +145,8 @@ class ResultsBucket:
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:
+        from boto3.exceptions import Boto3Error
+
         try:
             yield
         except (ClientError, BotoCoreError, Boto3Error) as error:

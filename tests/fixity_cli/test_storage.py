@@ -1,0 +1,107 @@
+"""The databases of runs and events, kept open: the same as Dagster's own, and read by it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from fixity_cli.storage import OpenStorage
+
+_OPEN = {"module": "fixity_cli.storage", "class": "OpenStorage"}
+
+
+@dg.asset
+def something() -> None:
+    """An asset."""
+
+
+@dg.job
+def nothing() -> None:
+    """A job without a step."""
+
+
+def _instance(home: Path) -> dg.DagsterInstance:
+    storage = {"custom": {**_OPEN, "config": {"base_dir": str(home)}}}
+    return dg.DagsterInstance.local_temp(str(home), {"storage": storage})
+
+
+def _database(file: Path) -> tuple[set[tuple[str, ...]], list[tuple[str]], str]:
+    with closing(sqlite3.connect(file)) as opened:
+        tables = set(opened.execute("select type, name, sql from sqlite_master"))
+        version = opened.execute("select version_num from alembic_version").fetchall()
+        return tables, version, opened.execute("pragma journal_mode").fetchone()[0]
+
+
+def test_the_database_of_a_run_is_as_dagster_makes_it(tmp_path: Path) -> None:
+    made = []
+    for name in ("open", "own"):
+        (tmp_path / name).mkdir()
+    for instance in (_instance(tmp_path / "open"), dg.DagsterInstance.local_temp(str(tmp_path / "own"))):
+        with instance:
+            run_id = nothing.execute_in_process(instance=instance).run_id
+            made.append(_database(Path(instance.root_directory, "history", "runs", f"{run_id}.db")))
+    assert made[0] == made[1]
+
+
+def test_dagster_reads_what_was_kept_and_goes_on_with_it(tmp_path: Path) -> None:
+    def materialize() -> str:
+        return dg.materialize([something], instance=instance).run_id
+
+    with _instance(tmp_path) as instance:
+        runs = [materialize()]
+        kept = instance.all_logs(runs[0])
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        assert instance.all_logs(runs[0]) == kept and len(kept) > 5
+        runs.append(materialize())
+    with _instance(tmp_path) as instance:
+        runs.append(materialize())
+        records = instance.fetch_materializations(something.key, limit=5).records
+        assert [record.run_id for record in records] == runs[::-1]
+        assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
+
+
+def test_whoever_watches_a_run_hears_of_its_events_while_it_goes_on(tmp_path: Path) -> None:
+    heard = threading.Event()
+    with _instance(tmp_path) as instance, _instance(tmp_path) as watching:
+        run = instance.create_run_for_job(nothing)
+        instance.report_engine_event("first", run)
+        watching.watch_event_logs(run.run_id, None, lambda entry, _: heard.set())
+        instance.report_engine_event("second", run)
+        assert heard.wait(20)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_two_that_open_a_new_database_at_once_find_the_same_tables(tmp_path: Path, number: int) -> None:
+    storages = [OpenStorage(str(tmp_path)) for _ in range(2)]
+    ready, found = threading.Barrier(2), []
+
+    def look(storage: OpenStorage) -> None:
+        ready.wait()
+        found.append(storage.event_log_storage.get_logs_for_run(f"run-{number}"))
+
+    threads = [threading.Thread(target=look, args=[storage]) for storage in storages]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for storage in storages:
+        storage.dispose()
+    assert found == [[], []]
+
+
+def test_few_databases_stay_open_and_none_in_the_end(tmp_path: Path) -> None:
+    def opened() -> int:
+        links = Path("/proc/self/fd").iterdir()
+        return sum(str(tmp_path) in str(link.readlink()) for link in links if link.is_symlink())
+
+    storage = OpenStorage(str(tmp_path))
+    for number in range(50):
+        storage.event_log_storage.get_logs_for_run(f"run-{number}")
+    assert 0 < opened() <= 3 * 32  # a database, what was written last, and an index of that
+    storage.dispose()
+    assert opened() == 0
