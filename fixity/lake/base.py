@@ -1,7 +1,7 @@
 """The interface of the lake, which is a directory or a prefix of an S3 bucket.
 
-Here every table gets its proof before it is put, and is compared with it when it is fetched. Names of files
-do not belong here; they are in `paths`.
+Here every table and report gets its proof before it is put, and is compared with it when it is fetched. Names
+of files do not belong here; they are in `paths`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from fixity.errors import FixityError, is_full
 from fixity.lake.paths import records_folder
@@ -23,6 +24,7 @@ from fixity.lake.proof import (
     accepted_file,
     check_unproved,
     has_proof,
+    is_evidence,
     is_recorded,
     proof_file,
 )
@@ -52,12 +54,27 @@ class LakeFile:
     appeared: datetime
 
 
+class Keeper(Protocol):
+    """Who keeps evidence: a run, or a command. What it keeps is noted outside of the lake."""
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+
+    def note(self, proof: Proof) -> None:
+        """Note a file that is going to be put."""
+
+
 class Lake(ABC):
     """A place for files that appear whole or not at all, and never change.
 
-    The exceptions are the reports of a day and of LATEST, which are replaced as a whole. There are no
-    locks, so runs never wait for each other; where one of several may go on, `put_if` decides.
+    The exceptions are the copies of reports under the names of a day and of LATEST, which are replaced as a
+    whole. There are no locks, so runs never wait for each other; where one of several may go on, `put_if`
+    decides.
     """
+
+    keeper: Keeper | None = None
+    """Who keeps evidence here, where the lake has a log."""
 
     def __init__(self) -> None:
         self._proved: set[tuple[Path, int, int]] = set()
@@ -124,10 +141,13 @@ class Lake(ABC):
         if not has_proof(name):
             self._put(name, file, replace, keep)
             return
-        proof = Proof.of(name, file)
+        keeper = self.keeper if is_evidence(name) else None
+        proof = Proof.of(name, file, keeper and keeper.run_id)
         there = self._exists(name)
         if there and not replace:
             self._put(name, file, replace, keep)  # raises unless it is equal
+        if keeper:
+            keeper.note(proof)
         before = self._proof_before(name) if there and replace else None
         if before is not None and before.sha256 != proof.sha256:
             self._put_proof(dataclasses.replace(proof, replaces=(before.size, before.sha256)))
@@ -155,6 +175,18 @@ class Lake(ABC):
         self._put_proof(dataclasses.replace(Proof.of(name, file), accepted_at=now.isoformat()))
         return True
 
+    def take_in(self, name: str, workspace: Path, now: datetime) -> bool:
+        """Write the record of a file of a version that wrote none, from the file as it is now. It says so.
+
+        Returns whether it was written: the record of a file that was written with one is lost.
+        Raises FileNotFoundError, LakeError.
+        """
+        file = self._fetch(name, workspace)
+        if is_recorded(file):
+            return False
+        self._put_proof(dataclasses.replace(Proof.of(name, file), accepted_at=now.isoformat()))
+        return True
+
     def _proof_before(self, name: str) -> Proof | None:
         try:
             return self.proof(name)
@@ -178,6 +210,10 @@ class Lake(ABC):
 
         Raises FileNotFoundError, LakeError.
         """
+
+    @abstractmethod
+    def discard(self, name: str) -> None:
+        """Remove one file. Its proof stays. A missing file is no error. Raises LakeError."""
 
     def remove(self, folder: str) -> None:
         """Remove a folder and everything below it, with its proofs. A missing folder is no error."""
@@ -224,10 +260,13 @@ class Lake(ABC):
         """Read a small text. Raises FileNotFoundError, LakeError; UnicodeDecodeError if it was damaged."""
         return self.read_bytes(name).decode()
 
+    @abstractmethod
     def read_bytes(self, name: str) -> bytes:
-        """Read a small file. Raises FileNotFoundError, LakeError."""
-        with self.workspace() as workspace:
-            return self._fetch(name, workspace).read_bytes()
+        """Read a small file, without a right to write. Raises FileNotFoundError, LakeError."""
+
+    @abstractmethod
+    def sha256(self, name: str) -> str:
+        """The SHA-256 of a file, in hex, without a right to write. Raises FileNotFoundError, LakeError."""
 
 
 @contextmanager

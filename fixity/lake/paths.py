@@ -27,6 +27,9 @@ GIVEN = "expected/"
 INCIDENTS = "incidents/"
 """The folder of all events of incidents, with a folder for each incident."""
 
+SET_ASIDE = "set-aside/"
+"""The folder of all unusable files that were kept for people to look at."""
+
 STATUS = "status/"
 """The folder of the newest results of all asset checks, with a folder for each asset."""
 
@@ -41,6 +44,13 @@ ALERTS_FILE, DAEMON_FILE = f"{STATUS}alerts.json", f"{STATUS}daemon.json"
 
 LATEST = "0000-00-00-LATEST"
 """Replaces the date in the path of the newest report."""
+
+_COPY = re.compile(rf"(reports|metadata)/({LATEST}/.*|[^/]+/checksums/(stats/)?[^/]+)")
+
+
+def is_report(name: str) -> bool:
+    """Whether a run's report or its counts have this name, which is never replaced; copies of it are."""
+    return name.startswith(("reports/", "metadata/")) and not _COPY.fullmatch(name)
 
 
 def inventory_file(bucket: str, run_id: str) -> str:
@@ -63,14 +73,19 @@ def checksums_folder(bucket: str) -> str:
     return f"checksums/{bucket}/"
 
 
-def report_file(pair: str, day: date | None) -> str:
-    """The CSV of a pair's report of a day (UTC), or of its newest report if `day` is None."""
-    return f"reports/{day or LATEST}/checksums/{pair}_checksum-report.csv"
+def report_file(pair: str, day: date | None, run_id: str | None = None) -> str:
+    """The CSV of a pair's report: of a run on a day (UTC); a copy of the newest of the day, without a run; a
+    copy of the newest of all, without a day."""
+    return f"reports/{day or LATEST}/checksums/{_of(run_id)}{pair}_checksum-report.csv"
 
 
-def stats_file(pair: str, day: date | None) -> str:
-    """The counts of a pair's report as JSON; `day` as in `report_file`."""
-    return f"metadata/{day or LATEST}/checksums/stats/{pair}_checksum-report.json"
+def stats_file(pair: str, day: date | None, run_id: str | None = None) -> str:
+    """The counts of a pair's report as JSON; see `report_file`."""
+    return f"metadata/{day or LATEST}/checksums/stats/{_of(run_id)}{pair}_checksum-report.json"
+
+
+def _of(run_id: str | None) -> str:
+    return f"{run_id}/" if run_id else ""
 
 
 def baselines_file(bucket: str, run_id: str) -> str:
@@ -162,7 +177,7 @@ def leases_folder(bucket: str) -> str:
 
 def set_aside_folder(bucket: str, run_id: str) -> str:
     """Unusable files that a rolling run left behind, kept for people to look at."""
-    return f"set-aside/{bucket}/{run_id}/"
+    return f"{SET_ASIDE}{bucket}/{run_id}/"
 
 
 def premis_folder(bucket: str) -> str:

@@ -1,7 +1,7 @@
-"""Proofs: the size and SHA-256 of each table of the lake, kept apart from it in `log/records/<name>.json`.
+"""Proofs: the size and SHA-256 of tables and reports of the lake, kept apart in `log/records/<name>.json`.
 
-A bit that flips in a table is often read without an error. So a table's proof is made from the local file and
-put before it, and each table that is fetched is compared with its proof first. Files of earlier versions have
+A bit that flips in a table is often read without an error. So a file's proof is made from the local file and
+put before it, and each file that is fetched is compared with its proof first. Files of earlier versions have
 none. Putting and fetching do not belong here; they are in `base`.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.lake.paths import GIVEN, SNAPSHOTS, records_folder
+from fixity.lake.paths import GIVEN, SET_ASIDE, SNAPSHOTS, is_report, records_folder
 from fixity.tables import PROVENANCE, RECORDED
 
 _SEAL = "sha256_of_this"
@@ -40,9 +40,21 @@ def accepted_on(note: str) -> str | None:
     return note.rpartition(_ACCEPTED)[2] if _ACCEPTED in note else None
 
 
+def proved_file(record: str) -> str | None:
+    """The name of the file that a proof is of, from the name of the proof; None for another file."""
+    name = record.removeprefix(records_folder("")).removesuffix(".json")
+    return name if proof_file(name) == record else None
+
+
 def has_proof(name: str) -> bool:
-    """Whether files of this name have a proof: tables, and checksums that were given by hand."""
-    return name.endswith(".parquet") or name.startswith(GIVEN)
+    """Whether files of this name have a proof: tables, reports, PREMIS, and checksums given by hand."""
+    premis = name.startswith("premis/") and name.endswith(".xml")
+    return name.endswith(".parquet") or name.startswith(GIVEN) or premis or is_report(name)
+
+
+def is_evidence(name: str) -> bool:
+    """Whether files of this name are evidence, put once and never changed, and so belong in the log."""
+    return has_proof(name) and not name.startswith((SNAPSHOTS, SET_ASIDE, "scratch/"))
 
 
 class NoProof(ValueError):
@@ -53,7 +65,7 @@ class NoProof(ValueError):
 class Proof:
     """What is known of a file apart from it.
 
-    size: bytes. kind: the first folder of its name. run: the run that wrote it, as its name says. rows and
+    size: bytes. kind: the first folder of its name. run: the run that wrote it. rows and
     provenance (see `fixity.tables`): of a table. replaces: size and SHA-256 of the file before, until the new
     one is there. accepted_at: when a person accepted the file as it was, because its proof was lost (ISO,
     UTC): before that, nothing proves it.
@@ -70,8 +82,8 @@ class Proof:
     accepted_at: str | None = None
 
     @classmethod
-    def of(cls, name: str, file: Path) -> Proof:
-        """The proof of a local file that is to be put as `name`."""
+    def of(cls, name: str, file: Path, run: str | None = None) -> Proof:
+        """The proof of a local file that is to be put as `name`. Without a `run`, its name says it."""
         rows, provenance = None, None
         try:
             metadata = pq.read_metadata(file)
@@ -80,7 +92,8 @@ class Proof:
         except (pa.ArrowException, OSError, KeyError):
             pass  # not a table, or not one of a bucket
         path = PurePosixPath(name)
-        return cls(name, file.stat().st_size, _sha256(file), path.parts[0], path.stem, rows, provenance)
+        size, sha256, run = file.stat().st_size, _sha256(file), run or path.stem
+        return cls(name, size, sha256, path.parts[0], run, rows, provenance)
 
     @classmethod
     def read(cls, name: str, text: str) -> Proof:

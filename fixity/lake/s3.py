@@ -6,6 +6,7 @@ What both kinds of lake share does not belong here; it is in `base`.
 from __future__ import annotations
 
 import filecmp
+import hashlib
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 
+_CHUNK = 1 << 20  # bytes
 _CONDITION_FAILED = (409, 412)  # 409: another request was under way
 _NO_CONDITIONS = (400, 501)  # what stores say that know no conditions, if they do not ignore them
 
@@ -67,6 +69,20 @@ class S3Lake(Lake):
             with self._errors(name):
                 self._client.download_file(self._bucket, self._prefix + name, str(local))
         return local
+
+    def read_bytes(self, name: str) -> bytes:
+        """See Lake."""
+        with self._errors(name):
+            return self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"].read()
+
+    def sha256(self, name: str) -> str:
+        """See Lake. The bytes are not kept."""
+        digest = hashlib.sha256()
+        with self._errors(name):
+            body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"]
+            for chunk in body.iter_chunks(_CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
 
     def tail(self, name: str, size: int) -> bytes:
         """See Lake. Downloads only this range."""
@@ -153,6 +169,11 @@ class S3Lake(Lake):
         with self._errors(name):
             source: CopySourceTypeDef = {"Bucket": self._bucket, "Key": self._prefix + name}
             self._client.copy(source, self._bucket, self._prefix + to)
+
+    def discard(self, name: str) -> None:
+        """See Lake."""
+        with self._errors(name):
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name)
 
     def _remove(self, folder: str) -> None:
         """See Lake."""
