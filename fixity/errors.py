@@ -27,6 +27,7 @@
     ├── NotInInventory
     ├── LakeError                  fixity.lake.base (not final)
     │   └── PartsMissing           fixity.engines.stream.parts
+    ├── LogError                   fixity.log.errors
     ├── TableMissing               fixity.ledger.inventory
     ├── TableNotConsistent         fixity.reports.compare
     ├── TableNotSorted             fixity.lake.ranges

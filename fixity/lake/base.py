@@ -142,7 +142,7 @@ class Lake(ABC):
             self._put(name, file, replace, keep)
             return
         keeper = self.keeper if is_evidence(name) else None
-        proof = Proof.of(name, file, keeper and keeper.run_id)
+        proof = Proof.of(name, file, keeper.run_id if keeper else None)
         there = self._exists(name)
         if there and not replace:
             self._put(name, file, replace, keep)  # raises unless it is equal

@@ -79,7 +79,7 @@ def read_chain(lake: Lake, anchor: PublicKey | None, heads: Iterable[Head] = ())
     numbers = {number: name for name in names if (number := seal_number(name)) and number <= most}
     with ThreadPoolExecutor(FETCHES) as pool:
         texts = dict(zip(numbers, pool.map(lake.read_bytes, numbers.values()), strict=True))
-    chain = _judge(texts, _keys(lake, anchor), anchor and anchor.fingerprint)
+    chain = _judge(texts, _keys(lake, anchor), anchor.fingerprint if anchor else None)
     is_known = _compare_with_heads(chain, heads)
     if texts and anchor and not is_known and anchor.fingerprint not in chain.lineage:
         signers = ", ".join(each[:16] for each in chain.lineage) or "none that is known"
@@ -119,12 +119,13 @@ def _judge(texts: Mapping[int, bytes], keys: Mapping[str, PublicKey], anchor: st
             read.pop(number, None)
             wrong[number] = Problem(name, "edited", str(error))
             continue
-        if not in_force or (seal.note(LOST_KEY) and seal.key not in in_force):
-            in_force, chain.lineage, chain.since = (seal.key,), [seal.key], number
-        why = _why_not(seal, number, signature, {*in_force, anchor}, keys)
+        is_first = not in_force or (seal.note(LOST_KEY) is not None and seal.key not in in_force)
+        why = _why_not(seal, number, signature, {seal.key} if is_first else {*in_force, anchor}, keys)
         if why:
             wrong[number] = Problem(name, "edited", why)
             continue
+        if is_first:
+            chain.lineage, chain.since = [], number
         in_force = (seal.note(NEXT_KEY) or seal.key,)
         chain.lineage += [key for key in (seal.key, *in_force) if key not in chain.lineage]
     _follow(chain, read, wrong)

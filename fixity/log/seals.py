@@ -129,7 +129,7 @@ class Sealer:
             newest, number = chain.newest, chain.last + 1
             if newest is None:
                 entries = {**self._keep(self.key.public), **entries}
-            before = newest and newest.sha256
+            before = newest.sha256 if newest else None
             text = seal_text(number, self.now().isoformat(), self.key, before, entries, notes)
             if self.lake.put_if(seal_file(number), text.decode(), None):
                 return Sealed(read_seal(text), waiting.files, waiting)
@@ -144,7 +144,8 @@ class Sealer:
                 f"nothing is added to a log that is broken: {first.name}: {first.text}. "
                 "fixity log verify says what else; restore log/seals/ from a copy, or from the witness"
             )
-        in_force = chain.newest and (chain.newest.note(NEXT_KEY) or chain.newest.key)
+        newest = chain.newest
+        in_force = (newest.note(NEXT_KEY) or newest.key) if newest else None
         if not lost and in_force not in (None, own.fingerprint):
             raise LogError(f"the log is signed with the key {in_force}, and this one is {own.fingerprint}")
         return chain
