@@ -36,6 +36,7 @@
     │   └── AccountFull
     ├── NoReport                   fixity.engines.s3_batch.errors (not final)
     ├── NothingToIngest            fixity.engines.s3_batch.errors
+    │   └── NothingYet
     ├── JobRecordUnusable          fixity.engines.s3_batch.errors
     ├── ReportUnusable             fixity.engines.s3_batch.errors
     ├── ResultsRefused             fixity.engines.step_functions.errors

@@ -31,11 +31,10 @@ from fixity.ledger.unread import EMPTIED, all_unread, unread, unstable
 from fixity.ledger.write import Checksums
 from fixity.status import Result
 from fixity.tables import CHECKSUMS, Provenance
-from fixity_assets.batch_report import keep_job_report
+from fixity_assets.batch_report import keep_job_report, nothing_yet
 from fixity_assets.bucket_checks import (
     ASSET,
     CLAIMS,
-    NOTHING_LOST,
     evaluations,
     lost_evaluation,
     reads_evaluation,
@@ -55,8 +54,9 @@ from resources import LakeResource, ProgressResource, S3ControlResource, StoresR
     ins={"hashed": dg.In(dg.Nothing)},
     out={
         "result": dg.Out(dg.Nothing, is_required=False),
-        # Only runs over all or over what is due of a bucket with a term say whether objects are lost.
-        **{name: dg.Out(dg.Nothing, is_required=name != NOTHING_LOST) for name in CLAIMS},
+        # While S3 works, nothing is said. Whether objects are lost is said only by runs over all or over what
+        # is due, of a bucket with a term.
+        **{name: dg.Out(dg.Nothing, is_required=False) for name in CLAIMS},
     },
     retry_policy=RETRIES,
 )
@@ -72,6 +72,12 @@ def keep_table(
     with failures_in_plain_words():
         refuse_over(context)
         kept_in = lake.open()
+        if s3_control.checks(context.partition_key) and (waits := nothing_yet(kept_in, scratch)):
+            kept_in.remove(scratch)
+            context.log.warning(f"nothing is checked yet: {waits}")
+            metadata = {"nothing_yet": waits}
+            context.log_event(dg.AssetObservation(ASSET, partition=context.partition_key, metadata=metadata))
+            return
         with kept_in.workspace() as workspace:
             batch = batch_result(kept_in, scratch)
             if batch is not None:

@@ -27,7 +27,7 @@ from fixity.ledger.expected import with_expectations
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import newest_inventory
 from fixity.tables import Provenance
-from fixity_assets.batch_report import find_job
+from fixity_assets.batch_report import find_job, submits_job
 from fixity_assets.checksums_run import ChecksumsConfig, plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, failures_in_plain_words
 from fixity_assets.due_batch import check_batch
@@ -175,7 +175,7 @@ def plan_shards(
         with kept_in.workspace() as workspace:
             records = _records(context, kept_in, workspace)
             streamed = records is not None or SELECTION in context.run.tags
-            if s3_control.checks(bucket.name) and not streamed:
+            if s3_control.checks(bucket.name) and (not streamed or submits_job(context.run)):
                 kept_in.remove(scratch)
                 find_job(context, kept_in, s3_control, scratch)
                 return

@@ -38,6 +38,7 @@ from jobs.runs import refuse_over
 from resources import LakeResource, StoresResource
 
 NAME = "ingest_report"
+_TOGETHER = ("baselines", "checksums", NAME)
 _SHOWN = ("result", "key", "version_id", "compared_with", "expected", "checksum", "detail", "tags_written")
 
 
@@ -51,7 +52,7 @@ def ingest_report_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]
         kinds={"duckdb", "csv"},
         owners=owners,
         partitions_def=buckets,
-        deps=["baselines", "checksums"],
+        deps=_TOGETHER[:2],
         check_specs=check_specs(NAME, check_names(), buckets),
         metadata={"dagster/column_schema": column_schema(INGEST)},
         retry_policy=RETRIES,
@@ -86,7 +87,7 @@ def _run(context: dg.AssetExecutionContext, lake: Lake, workspace: Path) -> Inge
     Raises TableMissing, LakeError.
     """
     bucket, run = context.partition_key, context.run
-    remedy = f"run fixity ingest {bucket}, or the run's job from its start"
+    remedy = f"materialize {', '.join(_TOGETHER)} of '{bucket}' in one run, or run `fixity ingest {bucket}`"
     try:
         records = lake.fetch(baselines_file(bucket, run.root_run_id or run.run_id), workspace)
     except FileNotFoundError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,9 @@ from fixity.ledger.inventory import take_inventory
 from fixity_assets import inventory
 from fixity_assets.definitions import build_definitions
 from fixity_assets.describe import RETRIES
-from jobs.names import INVENTORY_JOB
+from fixity_cli.instance import prepare_home, runs_belong_to_the_location
+from jobs.names import CHECKSUM_JOB_ASSET, INVENTORY_JOB, REPORT_JOB
+from tests.batch_platform import BatchPlatform, failures
 from tests.platform import PAIR, Platform
 
 if TYPE_CHECKING:
@@ -79,6 +82,37 @@ def test_no_asset_fails_where_there_is_nothing_to_do(
     materialize_all(definitions, instance)
 
 
+def test_of_a_bucket_that_s3_checks_a_job_is_submitted_and_nothing_is_read(
+    batch: BatchPlatform, instance: dg.DagsterInstance
+) -> None:
+    batch.put("a")
+    batch.control.behaviour.hold = threading.Event()
+    job = batch.definitions().resolve_implicit_global_asset_job_def()
+    graph = job.asset_layer.asset_graph
+    of_a_bucket = graph.get(dg.AssetKey("checksums")).partitions_def
+    assets = [key for key in graph.get_all_asset_keys() if graph.get(key).partitions_def == of_a_bucket]
+    done = job.execute_in_process(instance=instance, partition_key=PAIR, asset_selection=assets)
+    made = {event.asset_key.to_user_string() for event in done.get_asset_materialization_events()}  # type: ignore[union-attr]
+    assert {"inventory", CHECKSUM_JOB_ASSET} <= made and not {"checksums", "ingest_report"} & made
+    assert done.get_asset_check_evaluations() == []  # nothing is called right that nobody has read
+    observed = done.filter_events(lambda event: event.is_asset_observation)
+    (said,) = (event.asset_observation_data.asset_observation.metadata for event in observed)
+    assert f"'{PAIR}'" in str(said["nothing_yet"].value)
+
+
+def test_an_ingest_report_alone_says_what_to_materialize_with_it(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    assert platform.run(instance, INVENTORY_JOB, PAIR).success
+    job = platform.definitions().resolve_implicit_global_asset_job_def()
+    alone = [dg.AssetKey("ingest_report")]
+    done = job.execute_in_process(
+        instance=instance, partition_key=PAIR, asset_selection=alone, raise_on_error=False
+    )
+    together = f"materialize baselines, checksums, ingest_report of '{PAIR}' in one run"
+    assert not done.success and together in failures(done)
+
+
 def test_launchpads_show_only_what_is_a_user_s_to_set(everything: Platform) -> None:
     for job in everything.definitions().resolve_all_job_defs():
         snapshot = job.get_job_snapshot()
@@ -94,6 +128,22 @@ def test_reports_come_before_checks_in_the_queue(platform: Platform) -> None:
         for job in platform.definitions().resolve_all_job_defs()
     }
     assert jobs["report_pair"] > jobs["check_bucket"]
+
+
+def test_a_backfill_s_reports_come_before_its_checks_too(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    definitions = platform.definitions()
+    job = definitions.resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.from_config(str(prepare_home(platform.file))) as instance:
+        runs_belong_to_the_location(instance)  # as a run of the daemon does
+        for asset in ("fixity_report", "checksums"):
+            run = instance.create_run_for_job(job, asset_selection=frozenset([dg.AssetKey(asset)]))
+            instance.run_coordinator.submit_run(dg.SubmitRunContext(run, workspace=None))  # type: ignore[arg-type]
+        queued = {run.run_id: run.tags.get("dagster/priority") for run in instance.get_runs()}
+    priority = definitions.resolve_job_def(REPORT_JOB).tags["dagster/priority"]
+    assert list(queued.values()) == [None, priority]  # the newest first
 
 
 def test_a_catalog_without_pairs_has_no_assets_of_pairs(tmp_path: Path) -> None:

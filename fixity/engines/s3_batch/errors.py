@@ -22,6 +22,10 @@ class NothingToIngest(FixityError):
     """There is no report to ingest. The message says why, and what happens next or what to do."""
 
 
+class NothingYet(NothingToIngest):
+    """No job was submitted for the bucket yet, or S3 still works on it."""
+
+
 class NoReport(FixityError):
     """There is no completion report at the expected place. The message names the place."""
 

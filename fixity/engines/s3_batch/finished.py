@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fixity.catalog import Bucket
 from fixity.engines.s3_batch.batch_jobs import CANCELLED, COMPLETE, VANISHED, JobState, describe
-from fixity.engines.s3_batch.errors import JobRecordUnusable, NoReport, NothingToIngest
+from fixity.engines.s3_batch.errors import JobRecordUnusable, NoReport, NothingToIngest, NothingYet
 from fixity.engines.s3_batch.job_records import (
     JobOutcome,
     JobRecord,
@@ -64,7 +64,7 @@ def finished_job(
     if damaged:
         raise JobRecordUnusable(f"which job of '{bucket.name}' is the newest is not known: {damaged[0]}")
     if record is None:
-        raise NothingToIngest(
+        raise NothingYet(
             f"no job was submitted for '{bucket.name}' yet: materialize checksum_job[{bucket.name}], "
             f"or run `fixity request {bucket.name}`"
         )
@@ -75,7 +75,7 @@ def finished_job(
     state = describe(client, bucket.s3_batch.account_id, record.job_id)
     if not has_ended(record.age, state):
         status = "not known to S3 yet" if state.ended else f"{state.status}: {state.progress}"
-        raise NothingToIngest(
+        raise NothingYet(
             f"the job {record.job_id} of '{bucket.name}' is {status}. When it ends, the sensors "
             "batch_completion or batch_reconciliation will ingest its report"
         )
