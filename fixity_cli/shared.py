@@ -87,6 +87,11 @@ PairsArgument = Annotated[
     typer.Argument(metavar="PAIR...", help="Pairs of the catalog.", autocompletion=_names_in("pairs")),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="All pairs of the catalog.")]
+BucketsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="BUCKET...", help="Buckets of the catalog.", autocompletion=_names_in("buckets")),
+]
+AllBucketsOption = Annotated[bool, typer.Option("--all", help="All buckets of the catalog.")]
 BucketArgument = Annotated[
     str,
     typer.Argument(metavar="BUCKET", help="A bucket of the catalog.", autocompletion=_names_in("buckets")),
@@ -219,12 +224,19 @@ def stop_unless_done(ended: Ended) -> None:
 def stop_verified(*runs: Ended) -> NoReturn:
     """Print the red checks of runs that succeeded, and end the command with status 1 if there are any."""
     say_red(*runs)
-    raise typer.Exit(Exit.NOT_VERIFIED if any(ended.failed_checks for ended in runs) else Exit.VERIFIED)
+    raise typer.Exit(max(map(status_of, runs), default=Exit.VERIFIED))
+
+
+def status_of(ended: Ended) -> Exit:
+    """The exit status that a run gives."""
+    if not ended.success:
+        return Exit.WRONG_USE if ended.wrong_usage else Exit.NOT_DONE
+    return Exit.NOT_VERIFIED if ended.failed_checks else Exit.VERIFIED
 
 
 def stop(ended: Ended) -> NoReturn:
     """End the command with the status of a run that failed."""
-    raise typer.Exit(Exit.WRONG_USE if ended.wrong_usage else Exit.NOT_DONE)
+    raise typer.Exit(status_of(ended))
 
 
 def end(status: Exit, message: str) -> NoReturn:

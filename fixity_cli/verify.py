@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,8 +13,10 @@ from fixity.humanize import printable, reasons_text
 from fixity_cli.output import output
 from fixity_cli.shared import (
     STATUS_HELP,
+    AllBucketsOption,
     AllOption,
     BucketArgument,
+    BucketsArgument,
     CatalogOption,
     Exit,
     ForExcelOption,
@@ -28,6 +30,7 @@ from fixity_cli.shared import (
     say_csv,
     say_errors,
     say_red,
+    status_of,
     stop_unless_done,
     stop_verified,
 )
@@ -67,11 +70,29 @@ def report(
 
 
 @verbs.command(epilog=STATUS_HELP)
-def checksums(bucket: BucketArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
-    """Check every object in a bucket. Status 1 if any is damaged or could not be read."""
+def checksums(
+    buckets: BucketsArgument = None,
+    every: AllBucketsOption = False,
+    catalog: CatalogOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Check every object in buckets. Status 1 if any is damaged or could not be read."""
+    from fixity_cli.runs import runner
     from jobs.names import CHECKSUMS_JOB
 
-    ended = _ran(CHECKSUMS_JOB, bucket, catalog, verbose)
+    loaded = load(catalog)
+    wanted = _named(buckets, every, loaded.buckets, "bucket")
+    with runner(loaded, verbose) as runs:
+        ended = {bucket: runs.run(CHECKSUMS_JOB, bucket) for bucket in wanted}
+    for bucket, run in ended.items():
+        say_errors(run)
+        if run.success:
+            _say_checksums(bucket, run)
+    say_red(*ended.values())
+    raise typer.Exit(max(map(status_of, ended.values())))
+
+
+def _say_checksums(bucket: str, ended: Ended) -> None:
     said = ended.metadata["checksums"]
     print_figures(
         f"Checksums of {bucket} complete:",
@@ -86,15 +107,18 @@ def checksums(bucket: BucketArgument, catalog: CatalogOption = None, verbose: Ve
         of=bucket,
     )
     output.place("Table", said["table"])
-    stop_verified(ended)
 
 
 @verbs.command(epilog=STATUS_HELP)
 def inventory(bucket: BucketArgument, catalog: CatalogOption = None, verbose: VerboseOption = False) -> None:
     """List what a bucket holds, and keep the list as a table."""
+    from fixity_cli.runs import runner
     from jobs.names import INVENTORY_JOB
 
-    ended = _ran(INVENTORY_JOB, bucket, catalog, verbose)
+    loaded, _ = load_bucket(catalog, bucket)
+    with runner(loaded, verbose) as runs:
+        ended = runs.run(INVENTORY_JOB, bucket)
+    stop_unless_done(ended)
     said = ended.metadata["inventory"]
     print_figures(
         f"Inventory of {bucket} complete:",
@@ -120,15 +144,16 @@ def catalog_check(catalog: CatalogOption = None) -> None:
         output.row(text, pair=pair.name, source=pair.source, replica=pair.replica, match=pair.match)
 
 
-def _ran(job: str, bucket: str, catalog: Path | None, verbose: bool) -> Ended:
-    """Run a job of a bucket. Ends the command where the run failed."""
-    from fixity_cli.runs import runner
-
-    loaded, _ = load_bucket(catalog, bucket)
-    with runner(loaded, verbose) as runs:
-        ended = runs.run(job, bucket)
-    stop_unless_done(ended)
-    return ended
+def _named(names: list[str] | None, every: bool, known_names: Iterable[str], kind: str) -> list[str]:
+    """The buckets or pairs that the user wants, each once. Ends the command if that is not clear."""
+    if bool(names) is every:
+        end(Exit.WRONG_USE, f"name one or more {kind}s, or all of them with --all")
+    for name in names or ():
+        known(name, known_names, kind)
+    wanted = list(dict.fromkeys(known_names if every else names or ()))
+    if not wanted:
+        end(Exit.WRONG_USE, f"the catalog has no {kind}s")
+    return wanted
 
 
 def _wanted(
@@ -136,13 +161,7 @@ def _wanted(
 ) -> tuple[Catalog, list[Pair]]:
     """The catalog, and the pairs of it that the user wants. Ends the command if that is not clear."""
     loaded = load(catalog)
-    if bool(names) is every:
-        end(Exit.WRONG_USE, "name one or more pairs, or all of them with --all")
-    for name in names or ():
-        known(name, loaded.pairs, "pair")
-    pairs = [loaded.pairs[name] for name in dict.fromkeys(loaded.pairs if every else names or ())]
-    if not pairs:
-        end(Exit.WRONG_USE, "the catalog has no pairs")
+    pairs = [loaded.pairs[name] for name in _named(names, every, loaded.pairs, "pair")]
     if for_excel and len(pairs) > 1:
         end(Exit.WRONG_USE, "--for-excel writes the report of one pair: name one pair")
     return loaded, pairs
@@ -179,10 +198,9 @@ def _compare(
 
 
 def _status(pair: PairEnded) -> Exit:
-    if not pair.is_done:
-        wrong = pair.report is not None and pair.report.wrong_usage
-        return Exit.WRONG_USE if wrong else Exit.NOT_DONE
-    return Exit.NOT_VERIFIED if any(run.failed_checks for run in pair.runs) else Exit.VERIFIED
+    if pair.report is None:
+        return Exit.NOT_DONE
+    return max(map(status_of, pair.runs))
 
 
 def _line(pair: PairEnded) -> str:

@@ -125,7 +125,7 @@ def test_a_bucket_that_cannot_be_reached_is_status_3_and_said_plainly(platform: 
     [
         (["verify", "deposti"], "Did you mean 'deposit'?"),
         (["checksums", "nothing"], "the catalog has no bucket 'nothing'"),
-        (["checksums"], "Missing argument"),
+        (["inventory"], "Missing argument"),
         (["frobnicate"], "No such command"),
     ],
 )

@@ -123,6 +123,24 @@ def test_while_it_hashes_small_objects_it_ends_and_both_runs_are_canceled(archiv
     assert not scratch(archive, "work-*")
 
 
+def test_of_several_pairs_all_runs_are_canceled(archive: Path) -> None:
+    buckets = ("a", "b", "c", "d")
+    for bucket in buckets:
+        (archive / bucket).mkdir(exist_ok=True)
+        for name in range(100):
+            (archive / bucket / str(name)).write_bytes(bytes(1024))
+    slow = ", ".join(f"{bucket}: {{path: {bucket}, max_bandwidth: 1KiB}}" for bucket in buckets)
+    (archive / "fixity.yaml").write_text(
+        f"lake: lake\nbuckets: {{{slow}}}\npairs: {{a: {{replica: b}}, c: {{replica: d}}}}\n"
+    )
+    command = Command(archive, str(FIXITY), "verify", "a", "c")
+    command.wait_until(lambda: len(scratch(archive, "*/checksums/plan.json")) == len(buckets))
+    _, errors = command.interrupt(signal.SIGINT)
+    assert "interrupted: what was finished of a, b, c, d is kept; to go on, type the command again" in errors
+    assert command.statuses() == [dg.DagsterRunStatus.CANCELED] * len(buckets)
+    assert not scratch(archive, "work-*")
+
+
 def test_sigterm_does_the_same_while_it_hashes_a_large_object_and_json_stays_a_document(
     archive: Path,
 ) -> None:

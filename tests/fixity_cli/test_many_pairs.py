@@ -1,4 +1,4 @@
-"""`fixity verify` of several pairs: each is checked and told of, whatever happens to the others."""
+"""Several pairs, or several buckets, in one command: each is told of, whatever happens to the others."""
 
 from __future__ import annotations
 
@@ -56,9 +56,21 @@ def test_each_pair_has_a_line_and_details_only_where_it_is_red(archive: Path) ->
     assert "red: no_mismatches of fixity_report[bad]" in ended.stderr
 
 
+def test_all_buckets_are_checked_each_once_and_one_that_fails_stops_no_other(archive: Path) -> None:
+    ended = _fixity(archive, "checksums", "--all", "--json")
+    document = json.loads(ended.stdout)
+    assert ended.exit_code == document["status"] == 3
+    assert {each["of"]: each["succeeded"] for each in document["results"]} == dict.fromkeys(
+        ("source", "good", "bad"), 3
+    )
+    assert [run["partition"] for run in document["runs"]] == ["bad", "gone", "good", "source"]
+    assert any("gone" in error for error in document["errors"])
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
+        (["checksums"], "name one or more buckets, or all of them with --all"),
         (["verify"], "--all"),
         (["verify", "good", "--all"], "--all"),
         (["verify", "good", "bad", "--for-excel", "x.csv"], "one pair"),
