@@ -7,11 +7,15 @@ from typing import Any
 
 import dagster as dg
 
-from fixity.engines.s3_batch.batch_jobs import JobState
+from fixity.engines.s3_batch.batch_jobs import COMPLETE, JobState
 from fixity.engines.s3_batch.errors import NothingYet
 from fixity.engines.s3_batch.finished import finished_job, ingest_job
+from fixity.engines.s3_batch.job_records import JobOutcome, JobRecord, job_record, keep_outcome
+from fixity.engines.s3_batch.second_job import first_checks, note_second_look
+from fixity.engines.stream.reported import settle_reported
 from fixity.lake import Lake
 from fixity.lake.proof import sealed, unsealed
+from fixity.ledger.judge import LookAgain
 from fixity.tables import TableUnreadable
 from fixity_assets.describe import checksums_metadata
 from jobs.names import CHECKSUM_JOB_ASSET, COMPUTE_TAG, JOB_TAG
@@ -78,19 +82,45 @@ def keep_job_report(
 
     Raises ReportUnusable, NothingToIngest, TableMissing, AnotherPlace, BucketUnreachable, LakeError.
     """
-    bucket = s3_control.catalog.bucket(context.partition_key)
+    name = context.partition_key
     note = _found_file(scratch)
     try:
         found = JobState(**unsealed(lake.read_text(note)))
     except (ValueError, TypeError) as error:
         raise TableUnreadable(lake.location(note), error) from error
-    with stores.open(bucket.name) as store:
-        run = stores.catalog.run_over(lake, bucket.name, context.run.run_id)
-        reports, look_again = partial(s3_control.reports, bucket.name), stores.look_again(bucket.name, store)
-        record, kept = ingest_job(run, reports, found, store.find, look_again)
+    record = job_record(lake, name, found.job_id)
+    assert record is not None  # `find_job` found it
+    reports = partial(s3_control.reports, name)
+    with stores.open(name) as store:
+        run = stores.catalog.run_over(lake, name, context.run.run_id)
+        look_again = _settling(context, lake, record) or stores.look_again(name, store)
+        kept = ingest_job(run, reports, record, found, store.find, look_again)
+    wanted = note_second_look(lake, s3_control.reports(name), run.bucket, record, kept.file)
     return {
         **checksums_metadata(lake, kept, record.algorithm, record.inventory),
         "job_id": record.job_id,
         "tasks": found.tasks,
         "tasks_failed": found.failed,
+        **({"to_be_read_again_by_s3": wanted.objects} if wanted else {}),
     }, kept.file
+
+
+def keep_job_outcome(context: dg.OpExecutionContext, lake: Lake, metadata: dict[str, Any]) -> None:
+    """Keep that a job was handled, last of all: a run that is killed before it is done again.
+
+    Arguments: `metadata` of the run's table, which names the job if it is from a report. Raises LakeError.
+    """
+    if job_id := metadata.get("job_id"):
+        keep_outcome(lake, context.partition_key, JobOutcome(job_id, COMPLETE, context.run.run_id))
+
+
+def _settling(context: dg.OpExecutionContext, lake: Lake, job: JobRecord) -> LookAgain | None:
+    """How the checks of a job that is a second look are settled with the first ones; None for other jobs."""
+    try:
+        first = first_checks(lake, job)
+    except (FileNotFoundError, TableUnreadable) as error:
+        context.log.warning(
+            f"the job {job.job_id} counts as a first look, because {job.first} is gone: {error}"
+        )
+        return None
+    return None if first is None else partial(settle_reported, first)

@@ -31,7 +31,7 @@ from fixity.ledger.unread import EMPTIED, all_unread, unread, unstable
 from fixity.ledger.write import Checksums
 from fixity.status import Result
 from fixity.tables import CHECKSUMS, Provenance
-from fixity_assets.batch_report import keep_job_report, nothing_yet
+from fixity_assets.batch_report import keep_job_outcome, keep_job_report, nothing_yet
 from fixity_assets.bucket_checks import (
     ASSET,
     CLAIMS,
@@ -119,14 +119,15 @@ def keep_table(
                 ),
                 run_file,
             )
+        if file:
+            context.add_output_metadata(metadata, output_name="result")
+            yield dg.Output(None, "result")
+        else:  # nothing was due, so there is nothing new about the bucket
+            context.log_event(dg.AssetObservation(ASSET, partition=context.partition_key, metadata=metadata))
+        yield from results
+        log_open_incidents(context, incidents, catalog, [context.partition_key])
+        keep_job_outcome(context, kept_in, metadata)
         kept_in.remove(scratch)
-    if file:
-        context.add_output_metadata(metadata, output_name="result")
-        yield dg.Output(None, "result")
-    else:  # nothing was due, so there is nothing new about the bucket
-        context.log_event(dg.AssetObservation(ASSET, partition=context.partition_key, metadata=metadata))
-    yield from results
-    log_open_incidents(context, incidents, catalog, [context.partition_key])
 
 
 def _lost(context: dg.OpExecutionContext, lake: Lake, stores: StoresResource) -> pa.Table | None:

@@ -119,11 +119,10 @@ def _log_checks(
         ]
         for result in results:
             log_evaluation(context, result, bucket)
-        run_id = context.run.run_id
+        run_id, catalog = context.run.run_id, stores.catalog.catalog
+        incidents = record_checks(run_id, lake, catalog, bucket, damaged, run_file)
         found = Result(ASSET, bucket, run_id, began, checks_of(results), counts, all_checks=False)
         keep_of_bucket(stores, lake, found, run_file)
-        catalog = stores.catalog.catalog
-        incidents = record_checks(run_id, lake, catalog, bucket, damaged, run_file)
         log_open_incidents(context, incidents, catalog, [bucket])
 
 

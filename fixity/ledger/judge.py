@@ -52,6 +52,9 @@ UNSTABLE_READ = "UnstableRead"
 NOT_TWICE = "suspect, not looked at twice"
 """The beginning of the message of a check that differs, whose object was not read a second time."""
 
+BEYOND_LIMITS = f"{NOT_TWICE}: `second_look` or `monthly_egress` allows no more in this run"
+"""That message, where the object could be read."""
+
 MANIFEST = "manifest"
 """The source of records in manifests. One object may be in several, which may contradict each other."""
 

@@ -11,8 +11,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from devstack.seaweedfs import SeaweedFS
+from devstack.seaweedfs_damage import corrupt_object
 from fixity.engines.step_functions import keep_checks as ledger
-from fixity.lake import LakeError
+from fixity.incidents.state import incidents_now
+from fixity.lake import LakeError, open_lake
 from fixity.lake.database import open_database
 from fixity.ledger.bucket_run import BucketRun
 from fixity_assets import map_results as assets
@@ -101,6 +104,24 @@ def test_results_become_an_object_and_their_checks_a_report(
     statuses = {row["key"]: row["status"] for row in read_report(report_metadata(reported)["csv"])}
     # The map read other bytes of b than there are; the platform read what the replica has.
     assert statuses == {"a": "ok", "b": "ok", "c": "mismatch"}
+
+
+def test_damage_that_a_map_found_opens_an_incident(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun, seaweedfs: SeaweedFS
+) -> None:
+    for key in ("a", "b"):
+        platform.put(key, key.encode())
+    assert platform.run(instance, CHECKSUMS_JOB, PAIR).success
+    corrupt_object(seaweedfs, platform.source, "b")
+    bad = platform.s3.get_object(Bucket=platform.source, Key="b")["Body"].read()
+    _checked(written, platform, {"a": b"a", "b": bad})
+    result = _run(platform, instance, written)
+    red = {each.check_name for each in result.get_asset_check_evaluations() if not each.passed}
+    assert result.success and red == {"no_damage", "no_open_incidents"}
+    (incident,) = incidents_now(open_lake(platform.catalog))
+    (found,) = incident.objects
+    assert (found.bucket, found.key, found.state, found.confirmed) == (PAIR, "b", "open", True)
+    assert found.found == {f"SHA256:{hashlib.sha256(bad).hexdigest()}"}
 
 
 def test_a_run_that_failed_in_part_is_refused_and_neither_object_nor_check_is_kept(

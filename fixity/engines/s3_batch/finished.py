@@ -87,9 +87,14 @@ def finished_job(
 
 
 def ingest_job(
-    run: BucketRun, reports: Callable[[str], Lake], state: JobState, find: Find, look_again: LookAgain
-) -> tuple[JobRecord, Checksums]:
-    """Keep the checks of a finished job, and its outcome. Returns the job and the checks.
+    run: BucketRun,
+    reports: Callable[[str], Lake],
+    record: JobRecord,
+    state: JobState,
+    find: Find,
+    look_again: LookAgain,
+) -> Checksums:
+    """Keep the checks of a finished job. Its outcome is kept once all that follows from them is.
 
     Arguments: `reports` opens a report bucket by its name; `state`, from `finished_job`; `find` looks for
     objects that the report does not name; `look_again` reads objects that differ.
@@ -99,19 +104,15 @@ def ingest_job(
     from fixity.engines.s3_batch.keep import ingest_report  # here: it imports DuckDB
 
     lake, name = run.lake, run.bucket.name
-    record = job_record(lake, name, state.job_id)
-    assert record is not None  # `finished_job` found it
     try:
         # The report bucket of the job's request; the catalog may have changed since.
-        kept = ingest_report(run, reports(record.report_bucket), record, state, find, look_again)
+        return ingest_report(run, reports(record.report_bucket), record, state, find, look_again)
     except NoReport as error:
         if state.status == VANISHED:
             keep_outcome(lake, name, JobOutcome(record.job_id, VANISHED, run.run_id))
         raise NothingToIngest(
             f"the job {record.job_id} of '{name}' has no completion report: {error}"
         ) from error
-    keep_outcome(lake, name, JobOutcome(record.job_id, COMPLETE, run.run_id))
-    return record, kept
 
 
 def _computed(lake: Lake, bucket: Bucket, state: JobState, run_id: str) -> tuple[JobRecord, JobState]:

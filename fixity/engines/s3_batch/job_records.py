@@ -45,6 +45,7 @@ class JobRecord:
     inventory: the name of the table that its report is compared with. algorithm, checksum_type: as
     requested. report_bucket, report_prefix: where the report will be, below `job-<id>/`. objects: how many
     were requested, None if S3 makes the manifest. token: of the request; None for a job submitted by others.
+    first: the file of the ledger with the checks of which this job is the second look.
     """
 
     bucket: str
@@ -58,6 +59,7 @@ class JobRecord:
     report_prefix: str
     objects: int | None = None
     token: str | None = None
+    first: str | None = None
 
     __pydantic_config__ = _NO_MORE
 
@@ -81,7 +83,7 @@ class Waiting:
     """A request without a job yet.
 
     token: keeps S3 from creating two jobs. inventory: the newest table at the time of the request.
-    manifest, objects: of a selection of objects; None for all.
+    manifest, objects: of a selection of objects; None for all. first: as in JobRecord.
     """
 
     bucket: str
@@ -90,6 +92,7 @@ class Waiting:
     inventory: str
     manifest: JobManifest | None = None
     objects: int | None = None
+    first: str | None = None
 
     __pydantic_config__ = _NO_MORE
 
@@ -128,6 +131,7 @@ def new_record(bucket: Bucket, job_id: str, run_id: str, inventory: str, of: Wai
         report_prefix=report_prefix(bucket),
         objects=of.objects if of else None,
         token=of.token if of else None,
+        first=of.first if of else None,
     )
 
 

@@ -105,10 +105,13 @@ def _manifest_of(
                 f"{len(missing):,} of {len(keys):,} requested objects are not in the newest inventory of "
                 f"'{bucket.name}', such as {min(missing, default='')!r}: nothing was requested"
             )
-        name = f"batch/manifests/checksum/{bucket.real_name}/{token}.csv"
-        return put_manifest(
-            reports, bucket, name, ((row["key"], row["version_id"]) for row in listed), workspace
-        )
+        objects = ((row["key"], row["version_id"]) for row in listed)
+        return put_manifest(reports, bucket, manifest_name(bucket, token), objects, workspace)
+
+
+def manifest_name(bucket: Bucket, token: str) -> str:
+    """The key of the manifest of a request, in the report bucket."""
+    return f"batch/manifests/checksum/{bucket.real_name}/{token}.csv"
 
 
 def put_manifest(

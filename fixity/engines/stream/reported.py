@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from fixity.buckets import CHANGED, DELETED, listed_objects
 from fixity.engines.stream.engine import Check
-from fixity.engines.stream.second_look import Allowance, SecondReader, Suspect
+from fixity.engines.stream.second_look import Allowance, SecondReader, Suspect, settled
 from fixity.errors import BucketUnreachable
 from fixity.humanize import printable
 from fixity.ledger.judge import NOT_TWICE, UNSTABLE_READ, judged
@@ -39,14 +39,50 @@ def look_at_reported(
     expected = expectations.take(positions)
     rows = run_checks.take(positions)
     found, why = _read(second, allowance, rows, expected.to_pylist())
-    settled = [_row(row, found.get(number), why) for number, row in enumerate(rows.to_pylist())]
-    # Its verdict is no longer that of the row as it was reported.
-    unjudged = pa.Table.from_pylist(settled, CHECKSUMS).drop_columns(list(_OF_VERDICT))
-    again = judged(unjudged, expected)
+    looked = [_row(row, found.get(number), why) for number, row in enumerate(rows.to_pylist())]
+    again = _judged(looked, expected)
     order = list(range(run_checks.num_rows))
     for number, position in enumerate(positions.to_pylist(), run_checks.num_rows):
         order[position] = number
     return pa.concat_tables([run_checks, again]).take(pa.array(order, pa.int64()))
+
+
+def settle_reported(first: pa.Table, run_checks: pa.Table, expectations: pa.ChunkedArray | None) -> pa.Table:
+    """Rows of the ledger of a job that read again what another one had found to differ.
+
+    A row without a result is left out, unless the object was deleted or overwritten: it would hide the first.
+    Arguments: `first`, the rows that differed; the others as for `look_at_reported`.
+    """
+    before = {(row["key"], row["version_id"], row["algorithm"]): row for row in first.to_pylist()}
+    says_something = pc.or_(
+        pc.equal(run_checks.column("status"), SUCCEEDED),
+        pc.fill_null(pc.is_in(run_checks.column("error_code"), pa.array([CHANGED, DELETED])), False),
+    )
+    rows = run_checks.filter(says_something)
+    if expectations is None:
+        return rows
+    expected = expectations.filter(says_something)
+    both: list[dict[str, Any]] = []
+    for item, row, listed in zip(listed_objects(rows), rows.to_pylist(), expected.to_pylist(), strict=True):
+        was = before.get((row["key"], row["version_id"], row["algorithm"]))
+        if was is None or not listed or row["status"] != SUCCEEDED:
+            both.append(row)
+            continue
+        check = settled(Suspect(item, _check(0, was), listed), _check(0, row), row["algorithm"])
+        both.append(_row(row, check, "") | {"evidence": row["evidence"]})
+    return _judged(both, expected)
+
+
+def _judged(rows: list[dict[str, Any]], expectations: pa.ChunkedArray) -> pa.Table:
+    """Rows that were settled; their verdict is no longer that of the rows as they were reported."""
+    return judged(pa.Table.from_pylist(rows, CHECKSUMS).drop_columns(list(_OF_VERDICT)), expectations)
+
+
+def _check(number: int, row: dict[str, Any]) -> Check:
+    """A row of the ledger that succeeded, as the first check of an object."""
+    others = dict(row["other_checksums"] or ())
+    read = row["bytes_read"], row["checked_at"]
+    return Check(number, SUCCEEDED, row["checksum"], None, None, *read, others)
 
 
 def _read(
@@ -56,17 +92,8 @@ def _read(
     found: dict[int, Check] = {}
     suspects: dict[Any, list[Suspect]] = {}
     for number, (item, row) in enumerate(zip(listed_objects(rows), rows.to_pylist(), strict=True)):
-        first = Check(
-            number,
-            SUCCEEDED,
-            row["checksum"],
-            None,
-            None,
-            row["bytes_read"],
-            row["checked_at"],
-            dict(row["other_checksums"] or ()),
-        )
-        suspects.setdefault(row["algorithm"], []).append(Suspect(item, first, expectations[number]))
+        suspect = Suspect(item, _check(number, row), expectations[number])
+        suspects.setdefault(row["algorithm"], []).append(suspect)
     try:
         for algorithm, of_algorithm in suspects.items():
             for check in second.look_again(of_algorithm, algorithm, allowance):

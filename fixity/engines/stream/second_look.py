@@ -22,7 +22,7 @@ from fixity.digests.algorithms import Digest, digest_by
 from fixity.engines.stream.engine import Check, check_objects
 from fixity.humanize import printable
 from fixity.lake import Lake
-from fixity.ledger.judge import NOT_TWICE, UNSTABLE_READ, is_differing
+from fixity.ledger.judge import BEYOND_LIMITS, UNSTABLE_READ, is_differing
 from fixity.tables import FAILED, SUCCEEDED
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -99,8 +99,7 @@ class SecondReader:
             if allowance.take(suspect.item):
                 chosen[suspect.check.position] = suspect
             else:
-                why = f"{NOT_TWICE}: `second_look` or `monthly_egress` allows no more in this run"
-                yield suspect.check._replace(error_message=why)
+                yield suspect.check._replace(error_message=BEYOND_LIMITS)
         if chosen:
             items = [(position, suspect.item) for position, suspect in chosen.items()]
             others = {
@@ -108,7 +107,7 @@ class SecondReader:
                 for position, suspect in chosen.items()
             }
             for check in self.read_again(items, algorithm, others):
-                yield _settled(chosen[check.position], check, algorithm)
+                yield settled(chosen[check.position], check, algorithm)
 
     def read_again(
         self,
@@ -138,8 +137,8 @@ class Afresh:
         self.read = store.read_afresh
 
 
-def _settled(suspect: Suspect, again: Check, algorithm: Algorithm) -> Check:
-    """The check that counts, from both reads of an object."""
+def settled(suspect: Suspect, again: Check, algorithm: Algorithm) -> Check:
+    """The check that counts, from both reads of an object. Arguments: `again`, the second one."""
     first = suspect.check
     both = again._replace(reads=first.reads + 1, bytes_read=first.bytes_read + again.bytes_read)
     if again.status != SUCCEEDED:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from fixity.buckets import BucketUnreachable, ListedObject, ObjectSkipped, ObjectUnreadable
-from fixity.engines.stream.reported import look_at_reported
+from fixity.engines.stream.reported import look_at_reported, settle_reported
 from fixity.engines.stream.second_look import Allowance, SecondReader
 from fixity.ledger import ready
 from fixity.ledger.damage import damaged_now
 from fixity.ledger.fold import settings_of
-from tests.fixity.engines.s3_batch.reports import BUCKET, NOON, Ingest, etag, listed, row
+from tests.fixity.engines.s3_batch.reports import BUCKET, NOON, Ingest, etag, failed_row, listed, row
 from tests.fixity.engines.s3_batch.test_verdicts import OTHER, later
 from tests.fixity.support import Unsteady, sha256
 
@@ -111,3 +114,36 @@ def test_a_report_that_is_right_has_nothing_read(checked: Ingest) -> None:
     again.result("succeeded", "".join(map(row, KEYS)))
     again.run("second")
     assert store.read_keys == [] and {each["verdict"] for each in checked.table("second")} == {"matched"}
+
+
+def test_two_jobs_of_s3_settle_what_the_platform_cannot_read(checked: Ingest) -> None:
+    third = {
+        "checksum_base64": base64.b64encode(hashlib.sha256(b"a third").digest()).decode(),
+        "checksum_hex": sha256(b"a third"),
+    }
+    again = later(checked)
+    again.result("succeeded", row("a") + "".join(row(key, **OTHER) for key in KEYS[1:]))
+    again.run("second")
+    last = Ingest(checked.folder / "last", objects=5)
+    last.lake = checked.lake
+    last.manifest["ReportCreationDate"] = "2026-02-25T01:26:27Z"
+    last.result("succeeded", row("b") + row("c", **OTHER) + row("d", **third) + row("f", ETag="new"))
+    last.result("failed", failed_row("e", "SSE-C encryption type is not supported"))
+    with checked.lake.workspace() as workspace:
+        first = pq.read_table(checked.lake.fetch(f"checksums/{BUCKET}/second.parquet", workspace))
+    last.look_again = partial(settle_reported, first)
+    last.run("third")
+    names = ("status", "verdict", "evidence", "reads", "error_code")
+    assert {each["key"]: tuple(each[name] for name in names) for each in checked.table("third")} == {
+        "b": ("succeeded", "matched", "s3_batch", 2, "UnstableRead"),
+        "c": ("succeeded", "differs", "s3_batch", 2, None),
+        "d": ("failed", "not_compared", "s3_batch", 2, "UnstableRead"),
+        "f": ("skipped", "not_compared", "s3_batch", None, "ChangedSinceListed"),
+    }  # that of `e` would hide that it differs
+    table = {each["key"]: each for each in checked.table("third")}
+    assert (table["c"]["error_message"], table["c"]["bytes_read"]) == (None, 2)
+    assert sha256(b"a third") in table["d"]["error_message"] and table["d"]["checksum"] is None
+    snapshot = ready(checked.lake, BUCKET, settings_of(checked.bucket), "look")
+    assert [(each.key, each.reads) for each in damaged_now(checked.lake, snapshot)] == [
+        ("c", 2), ("d", 0), ("e", 0), ("f", 0), ("g", 0)
+    ]  # fmt: skip
