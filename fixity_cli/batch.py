@@ -1,4 +1,4 @@
-"""The verbs for buckets whose checksums S3 computes: to request jobs, and to see them."""
+"""The verbs for jobs of S3 Batch: to request those that compute checksums, and to see all."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from fixity_cli.shared import (
 
 if TYPE_CHECKING:
     from fixity.catalog import Catalog
+    from fixity.engines.s3_batch.job_records import JobRecord, Waiting
     from fixity.lake import Lake
 
 verbs = typer.Typer()
@@ -82,14 +83,19 @@ def _buckets(catalog: Catalog, name: str, keys: Path | None) -> list[str]:
 
 @verbs.command(epilog=STATUS_HELP)
 def jobs(catalog: CatalogOption = None) -> None:
-    """Show the newest S3 Batch job of each bucket, and the requests that wait."""
+    """Show the newest S3 Batch jobs of each bucket, and the requests that wait.
+
+    KIND: checksums; second look, at what an earlier job found to differ; or copy, of a repair that is not
+    checked yet.
+    """
     from fixity.lake import open_lake
 
     loaded = load(catalog)
-    rows = [("BUCKET", "JOB", "STATUS", "TASKS DONE", "FAILED", "AGE")]
+    rows = [("BUCKET", "JOB", "KIND", "STATUS", "TASKS DONE", "FAILED", "AGE")]
     lake = open_lake(loaded)
     for bucket in loaded.checked_by_s3:
         rows += _rows(loaded, lake, bucket)
+    rows += _copies(loaded, lake)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -98,23 +104,50 @@ def jobs(catalog: CatalogOption = None) -> None:
         output.row(**dict(zip((name.lower().replace(" ", "_") for name in rows[0]), row, strict=True)))
 
 
-def _rows(catalog: Catalog, lake: Lake, bucket: str) -> list[tuple[str, str, str, str, str, str]]:
-    from fixity.engines.s3_batch.batch_jobs import describe, open_s3_control
+_Row = tuple[str, str, str, str, str, str, str]
+
+
+def _rows(catalog: Catalog, lake: Lake, bucket: str) -> list[_Row]:
+    """The waiting requests of a bucket, and its newest job of each kind."""
     from fixity.engines.s3_batch.job_records import jobs_of, outcome_of, waiting_requests
 
-    said = catalog.buckets[bucket]
-    assert said.s3_batch is not None  # the catalog sees to it
-    rows = [
-        (bucket, "-", "waiting to be submitted", "", "", "")
-        for _ in waiting_requests(lake, bucket, output.warn)
-    ]
+    def kind(of: JobRecord | Waiting) -> str:
+        return "second look" if of.first else "checksums"
+
+    rows = [_waits(bucket, kind(each)) for each in waiting_requests(lake, bucket, output.warn)]
     # Jobs of AWS Batch were not submitted here.
-    record = next((each for each in reversed(jobs_of(lake, bucket, log=output.warn)) if each.run_id), None)
-    if record:
-        client = open_s3_control(said, catalog.store_of(said), said.s3_batch)
-        state = describe(client, said.s3_batch.account_id, record.job_id)
-        done = f"{state.succeeded + state.failed:,} of {state.tasks:,}"
+    newest = {kind(each): each for each in jobs_of(lake, bucket, log=output.warn) if each.run_id}
+    for name, record in newest.items():
         outcome = outcome_of(lake, bucket, record.job_id)
-        status = f"{state.status}, loaded" if outcome and outcome.status == "Complete" else state.status
-        rows.append((bucket, record.job_id, status, done, f"{state.failed:,}", seconds_text(record.age)))
-    return rows or [(bucket, "-", "never requested", "", "", "")]
+        loaded = ", loaded" if outcome and outcome.status == "Complete" else ""
+        rows.append(_described(catalog, bucket, record.job_id, name, record.age, loaded))
+    return rows or [(bucket, "-", "checksums", "never requested", "", "", "")]
+
+
+def _copies(catalog: Catalog, lake: Lake) -> list[_Row]:
+    """The jobs of repairs whose copies are not checked yet."""
+    from fixity.engines.s3_batch.copy_jobs import open_copies
+
+    return [
+        _described(catalog, job.target, job.job_id, "copy", job.age)
+        if job.job_id
+        else _waits(job.target, "copy")
+        for job in open_copies(lake, log=output.warn)
+        if job.target in catalog.buckets and catalog.buckets[job.target].s3_batch
+    ]
+
+
+def _waits(bucket: str, kind: str) -> _Row:
+    return (bucket, "-", kind, "waiting to be submitted", "", "", "")
+
+
+def _described(catalog: Catalog, name: str, job_id: str, kind: str, age: float, loaded: str = "") -> _Row:
+    """A job as S3 describes it now. Arguments: `age`, in seconds; `loaded`, said after its status."""
+    from fixity.engines.s3_batch.batch_jobs import describe, open_s3_control
+
+    bucket = catalog.buckets[name]
+    assert bucket.s3_batch is not None  # the caller and the catalog see to it
+    client = open_s3_control(bucket, catalog.store_of(bucket), bucket.s3_batch)
+    state = describe(client, bucket.s3_batch.account_id, job_id)
+    done = f"{state.succeeded + state.failed:,} of {state.tasks:,}"
+    return (name, job_id, kind, f"{state.status}{loaded}", done, f"{state.failed:,}", seconds_text(age))
