@@ -143,7 +143,7 @@ class BucketReader(Protocol):
         """
 
     def read_afresh(self, item: ListedObject, sink: Sink) -> None:
-        """The same, with nothing of an earlier read: on a new connection, and not from a disk's cache."""
+        """The same, with nothing of an earlier read: on another connection, and not from a disk's cache."""
 
     def close(self) -> None:
         """Close all connections."""

@@ -212,6 +212,9 @@ class Connection:
             self._socket.close()
         self._socket = self._stream = self._last = None
 
+    def __del__(self) -> None:
+        self.close()
+
 
 def _read_head(stream: Incoming) -> Response:
     for _ in range(_MAX_INTERIM):

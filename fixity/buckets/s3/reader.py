@@ -158,8 +158,8 @@ class S3Reader:
             self._skip_unless_as_listed(item)
 
     def read_afresh(self, item: ListedObject, sink: Sink) -> None:
-        """The same, on a new connection."""
-        with self._requests.on_new_connection():
+        """The same, on a connection that this thread keeps for such reads alone."""
+        with self._requests.on_fresh_connection():
             self.read(item, sink)
 
     def _ask(self, item: ListedObject, sink: Sink, if_match: bool, packed: bool) -> Response:

@@ -162,15 +162,19 @@ class Requests:
         return connection
 
     @contextmanager
-    def on_new_connection(self) -> Iterator[None]:
-        """This thread's requests in the block use a new connection, which is closed at its end."""
-        kept_alive = getattr(self._thread, "connection", None)
-        self._thread.connection = Connection(self._origin, self._throttle.pace())
+    def on_fresh_connection(self) -> Iterator[None]:
+        """This thread's requests in the block use a connection of their own, which is closed with the thread.
+
+        No first read is made on it. No object is read on it twice: each pass over objects has new threads.
+        """
+        of_first_reads = getattr(self._thread, "connection", None)
+        fresh: Connection | None = getattr(self._thread, "fresh", None)
+        self._thread.connection = fresh or Connection(self._origin, self._throttle.pace())
         try:
             yield
         finally:
-            self._thread.connection.close()
-            self._thread.connection = kept_alive
+            self._thread.fresh = self._thread.connection
+            self._thread.connection = of_first_reads
 
     def buffer(self) -> memoryview:
         """This thread's buffer, to read bodies into."""

@@ -14,8 +14,11 @@ from devstack.loopback import S3Request
 from devstack.seaweedfs import SeaweedFS
 from devstack.stub_s3 import StubS3, _StubHandler
 from fixity.buckets import Throttle
+from fixity.buckets.s3.http1 import Connection, Response
 from fixity.buckets.s3.reader import S3Reader
+from fixity.digests.algorithms import Digest
 from fixity.engines.stream.engine import check_objects
+from fixity.engines.stream.second_look import Afresh
 from tests.conftest import MakeBucket
 from tests.fixity.buckets.conftest import PIECE, RIGHT
 from tests.fixity.support import by_sha256, check, listed, only, outcome, s3_store, sha256
@@ -207,3 +210,34 @@ def test_a_multipart_object_is_hashed_over_all_its_parts(
     item = only(store, "mp")
     assert (item.etag or "").endswith("-2")
     assert outcome(store, item) == ("succeeded", sha256(b"".join(parts)))
+
+
+def test_no_object_is_read_again_on_the_connection_of_an_earlier_read_of_it(
+    stub_s3: StubS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither of a first read nor of the second look before; within a look, a thread keeps its connection."""
+    for number in range(40):
+        stub_s3.put("b", f"{number:02d}", b"x")
+    store = s3_store(stub_s3.endpoint_url, "b")
+    items = list(enumerate(listed(store)))
+    used: list[tuple[str, Connection]] = []
+    request = Connection.request
+
+    def noted(self: Connection, method: str, target: str, headers: dict[str, str]) -> Response:
+        used.append((target, self))
+        return request(self, method, target, headers)
+
+    monkeypatch.setattr(Connection, "request", noted)
+    for reads in (store, Afresh(store), Afresh(store)):
+        assert all(done.checksum for done in check_objects(reads, items, by_sha256, threads=3))
+    for target, _ in used:
+        assert len({id(connection) for where, connection in used if where == target}) == 3
+    assert len({id(connection) for _, connection in used}) <= 9
+    one = s3_store(stub_s3.endpoint_url, "b")  # and where one thread does all of it
+    used.clear()
+    for _, item in items[:2]:
+        check(one, item)
+        one.read_afresh(item, Digest("SHA256"))
+    connections = [connection for _, connection in used]
+    assert connections[::2] == [connections[0]] * 2 and connections[1::2] == [connections[1]] * 2
+    assert connections[0] is not connections[1]
