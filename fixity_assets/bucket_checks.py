@@ -50,14 +50,8 @@ def evaluations(
     Arguments: `damaged`, all damaged objects of the bucket; `not_read`, of this run, by reason; `ledger`, the
     state of its files.
     """
-    suspects = sum(each.suspect for each in damaged)
-    not_twice = f", {suspects:,} of them not looked at twice" if suspects else ""
     files = "; ".join(f"{file.name} {file.why}" for file in ledger.left_out[:5])
     wrong: dict[str, tuple[str, dict[str, Any]]] = {
-        NO_DAMAGE: (
-            f"{len(damaged):,} damaged{not_twice}" if damaged else "",
-            {"damaged": len(damaged), "objects": damage_table({bucket: damaged})},
-        ),
         ALL_READ: (reasons_text(not_read), {"failed": sum(not_read.values()), "reasons": not_read}),
         LEDGER_READABLE: (
             files,
@@ -68,10 +62,24 @@ def evaluations(
             },
         ),
     }
+    yield damage_evaluation(bucket, damaged)
     for name, (text, metadata) in wrong.items():
-        yield dg.AssetCheckResult(
-            asset_key=ASSET, check_name=name, passed=not text, description=text or None, metadata=metadata
-        )
+        yield _evaluation(name, text, metadata)
+
+
+def damage_evaluation(bucket: str, damaged: Sequence[Damage]) -> dg.AssetCheckResult:
+    """The result of `no_damage`. Arguments: `damaged`, all damaged objects of the bucket."""
+    suspects = sum(each.suspect for each in damaged)
+    not_twice = f", {suspects:,} of them not looked at twice" if suspects else ""
+    text = f"{len(damaged):,} damaged{not_twice}" if damaged else ""
+    found = {"damaged": len(damaged), "objects": damage_table({bucket: damaged})}
+    return _evaluation(NO_DAMAGE, text, found)
+
+
+def _evaluation(name: str, text: str, metadata: dict[str, Any]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=ASSET, check_name=name, passed=not text, description=text or None, metadata=metadata
+    )
 
 
 def lost_evaluation(lost: pa.Table) -> dg.AssetCheckResult:

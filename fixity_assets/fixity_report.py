@@ -9,7 +9,7 @@ This page is about the report that was made last. Whether all pairs are verified
 the counts of one pair changed, the chart `trend` of its newest report.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from fixity.catalog import Pair
 from fixity.clock import utc_now
 from fixity.errors import FixityError
-from fixity.humanize import reasons_text
+from fixity.humanize import printable, reasons_text
 from fixity.incidents.closing import note_same
 from fixity.incidents.opening import record_findings
 from fixity.incidents.second_look import SecondLook
@@ -30,11 +30,11 @@ from fixity.ledger.inventory import take_inventory
 from fixity.reports import Verdict, check_names, stats, verdict
 from fixity.reports.ages import oldest_check
 from fixity.reports.pair import PairReport, make_report
-from fixity.status import Day, history_with, place_of_pair
-from fixity_assets.bucket_checks import damage_table, log_evaluation
+from fixity.status import Day, history_with, keep_check, place_of_pair
+from fixity_assets.bucket_checks import ASSET, damage_evaluation, damage_table, log_evaluation
 from fixity_assets.describe import GROUP, RETRIES, check_results, check_specs, failures_in_plain_words
 from fixity_assets.incidents import log_open_incidents, record_checks
-from fixity_assets.keep_status import keep_status
+from fixity_assets.keep_status import checks_of, keep_status
 from fixity_assets.partitions import Partitions
 from fixity_assets.report_page import problems_table, report_schema, summary_chart, trend_chart
 from jobs.names import (
@@ -80,9 +80,16 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
 
 
 def _report(
-    context: dg.AssetExecutionContext, stores: StoresResource, lake: Lake, pair: Pair
+    context: dg.AssetExecutionContext,
+    stores: StoresResource,
+    lake: Lake,
+    pair: Pair,
+    repaired: Collection[str] = (),
 ) -> dg.MaterializeResult:
-    """Make a pair's report, and tell the incidents and the status. Raises LakeError, TableMissing."""
+    """Make a pair's report, and tell the incidents and the status. Raises LakeError, TableMissing.
+
+    Arguments: `repaired`, the buckets that this run has repaired: whether they are damaged is told as well.
+    """
     began, run_id, catalog = utc_now(), context.run.run_id, stores.catalog.catalog
     cautions = catalog.cautions(pair)
     for caution in cautions:
@@ -96,6 +103,10 @@ def _report(
     note_same(lake, pair.name, report.csv, run_id)
     for bucket, damaged in report.damaged.items():
         record_checks(run_id, lake, catalog, bucket, damaged, None)
+        if bucket in repaired:
+            (check,) = checks_of([found := damage_evaluation(bucket, damaged)])
+            log_evaluation(context, found, bucket)
+            keep_check(lake, ASSET, bucket, check, began)
     log_open_incidents(context, incidents_now(lake), catalog, (pair.source, pair.replica))
     today = Day(began, run_id, stats(report.outcome.counts))
     days = history_with(lake, REPORT_ASSET, pair.name, today)
@@ -123,25 +134,31 @@ def _report(
 
 
 def report_after_repair(
-    context: dg.AssetExecutionContext, stores: StoresResource, lake: Lake, pair: Pair, repaired: Iterable[str]
-) -> None:
+    context: dg.AssetExecutionContext,
+    stores: StoresResource,
+    lake: Lake,
+    pair: Pair,
+    repaired: Collection[str],
+) -> str | None:
     """List the repaired buckets, and report the pair anew, from the run of its repair.
 
-    Where that cannot be done, the repair is done all the same: a warning says so.
+    Where that cannot be done, the repair is done all the same. Returns why not, for people.
     """
     try:
         for bucket in repaired:
             with stores.open(bucket) as store:
                 take_inventory(store, stores.catalog.run_over(lake, bucket, context.run.run_id))
-        result = _report(context, stores, lake, pair)
+        result = _report(context, stores, lake, pair, repaired)
     except FixityError as error:
-        context.log.warning(f"{pair.name}: repaired, but not reported anew, so run fixity verify: {error}")
-        return
+        why = f"{pair.name} is repaired, but not reported anew, so run fixity verify {pair.name}: {error}"
+        context.log.warning(printable(why, 2000))
+        return why
     context.log_event(
         dg.AssetMaterialization(REPORT_ASSET, partition=pair.name, metadata=dict(result.metadata or {}))
     )
     for each in result.check_results or ():
         log_evaluation(context, each._replace(asset_key=dg.AssetKey(REPORT_ASSET)), pair.name)
+    return None
 
 
 def _made_from(pair: Pair, report: PairReport) -> dict[str, dg.MetadataValue]:

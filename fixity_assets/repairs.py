@@ -28,7 +28,7 @@ from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, 
 from fixity_assets.fixity_report import report_after_repair
 from fixity_assets.incidents import log_open_incidents
 from fixity_assets.keep_status import keep_status
-from jobs.names import REPAIR_ASSET
+from jobs.names import NOT_REPORTED, REPAIR_ASSET
 from resources import CatalogResource, LakeResource, S3ControlResource, StoresResource
 
 _CHECK = "all_repaired"
@@ -119,9 +119,10 @@ def repairs_asset(pairs: dg.PartitionsDefinition[str], owners: list[str]) -> dg.
                 return keep_status(context, kept_in, began, _planned(order, run))
             repaired = repair(order, run)
             log_open_incidents(context, incidents_now(kept_in), catalog.catalog, sides)
+            not_reported = None
             if changed := {each.planned.damaged for each in repaired.done if each.item is not None}:
-                report_after_repair(context, stores, kept_in, pair, sorted(changed))
-        return keep_status(context, kept_in, began, _repaired(repaired, kept_in))
+                not_reported = report_after_repair(context, stores, kept_in, pair, sorted(changed))
+        return keep_status(context, kept_in, began, _repaired(repaired, kept_in, not_reported))
 
     return repairs
 
@@ -142,7 +143,7 @@ def _planned(order: Order, run: RepairRun) -> dg.MaterializeResult:
     )
 
 
-def _repaired(repaired: Repair, lake: Lake) -> dg.MaterializeResult:
+def _repaired(repaired: Repair, lake: Lake, not_reported: str | None) -> dg.MaterializeResult:
     right = sum(map(repaired.is_right, repaired.done))
     refused = sum(each.refused is not None for each in repaired.done)
     copying = sum(each.job is not None for each in repaired.done)
@@ -158,6 +159,7 @@ def _repaired(repaired: Repair, lake: Lake) -> dg.MaterializeResult:
             **({"copying": copying} if copying else {}),
             "closed_incidents": list(repaired.closed),
             "checks": [lake.location(file) for file in repaired.checks],
+            **({NOT_REPORTED: not_reported} if not_reported else {}),
             "objects": _table([done_row(repaired, each) for each in repaired.done[:_SHOWN]]),
         },
         check_results=[

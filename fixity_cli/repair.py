@@ -10,11 +10,20 @@ import typer
 
 from fixity.humanize import bytes_text, printable
 from fixity_cli.output import output
-from fixity_cli.shared import STATUS_HELP, CatalogOption, VerboseOption, load, stop_unless_done, stop_verified
+from fixity_cli.shared import (
+    STATUS_HELP,
+    CatalogOption,
+    Exit,
+    VerboseOption,
+    load,
+    stop_unless_done,
+    stop_verified,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fixity.catalog import Catalog
-    from fixity_cli.runs import Ended
 
 verbs = typer.Typer()
 
@@ -75,11 +84,11 @@ def repair(
     """Replace bad copies by good ones: show the plan, or carry it out with --apply.
 
     Only good copies that are proved by reading them are copied, and each new copy is read and checked.
-    Status 1 if a bad copy is left. What S3 Batch copies is checked when its job has ended: `fixity dev` does
-    it, or this command once more.
+    Status 1 if a bad copy is left, 3 if all are repaired but the pair could not be reported anew. What S3
+    Batch copies is checked when its job has ended: `fixity dev` does it, or this command once more.
     """
     from fixity_cli.runs import runner
-    from jobs.names import REPAIR_ASSET, REPAIR_JOB
+    from jobs.names import NOT_REPORTED, REPAIR_ASSET, REPAIR_JOB
 
     loaded = load(catalog)
     pairs, incident = _of(loaded, name)
@@ -97,7 +106,12 @@ def repair(
         for pair in pairs:
             ended.append(runs.run(REPAIR_JOB, pair, {"ops": {REPAIR_ASSET: {"config": config}}}))
             stop_unless_done(ended[-1])
-            _say(pair, ended[-1], REPAIR_ASSET)
+            _say(pair, ended[-1].metadata[REPAIR_ASSET])
+    not_reported = [each.metadata[REPAIR_ASSET].get(NOT_REPORTED) for each in ended]
+    for text in filter(None, not_reported):
+        output.warn(text)
+    if any(not_reported) and not any(each.failed_checks for each in ended):
+        raise typer.Exit(Exit.NOT_DONE)
     stop_verified(*ended)
 
 
@@ -119,8 +133,7 @@ def _of(catalog: Catalog, name: str) -> tuple[list[str], str | None]:
     return pairs, name
 
 
-def _say(pair: str, ended: Ended, asset: str) -> None:
-    said = ended.metadata[asset]
+def _say(pair: str, said: Mapping[str, Any]) -> None:
     for record in said["objects"].records:
         row = record.data
         size = f", {bytes_text(row['bytes'])}" if row["how"] else ""  # of a refused one nobody looked it up

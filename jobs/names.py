@@ -43,6 +43,7 @@ SOURCE_RUN, REPLICA_RUN = "source_run_id", "replica_run_id"
 FIRST_SUSPECTS = 10
 """How many rows that say that something is wrong a report's metadata and the command show."""
 
+NOT_REPORTED = "not_reported"  # metadata of a repair: why the pair was not reported after it
 LOOKED_AGAIN, TURNED_OUT_RIGHT, SUSPECTS = "looked_again", "turned_out_right", "suspects"
 """Metadata of a report: how many rows were looked at again, how many of them are ok now, and the first rows
 that still say that something is wrong."""

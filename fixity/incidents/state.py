@@ -97,8 +97,11 @@ class Incident:
 
     @property
     def diagnoses(self) -> dict[str, int]:
-        """How many objects have which diagnosis; '' for none."""
-        return dict(sorted(Counter(each.diagnosis or "" for each in self.objects).items()))
+        """How many objects have which diagnosis; '' for none. Those that were found right since do not count,
+        unless all were.
+        """
+        left = [each for each in self.objects if each.right_since is None] or self.objects
+        return dict(sorted(Counter(each.diagnosis or "" for each in left).items()))
 
     def concerns(self, bucket: str, pairs: Iterable[str]) -> bool:
         """Whether an object that is not over may be bad in a bucket. Arguments: `pairs` of the bucket."""

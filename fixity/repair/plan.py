@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from fixity.buckets import ListedObject
 from fixity.buckets.local_writer import LocalWriter
-from fixity.incidents.events import CLOSED, DISMISSED
+from fixity.incidents.events import DISMISSED
 from fixity.incidents.incident_object import IncidentObject
 from fixity.incidents.state import Incident
 from fixity.lake.paths import stats_file
@@ -53,7 +53,7 @@ def make_plan(order: Order, run: RepairRun, incidents: Iterable[Incident]) -> li
         (each.bucket, each.key, each.version_id): incident.id
         for incident in incidents
         for each in incident.objects
-        if each.state != CLOSED and (each.state == DISMISSED or not each.is_right)
+        if each.state == DISMISSED or not (each.is_over or each.right_since)
     }
     wanted = {
         (each.key, each.version_id, each.bucket): each

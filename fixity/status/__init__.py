@@ -12,6 +12,7 @@ from fixity.status.kept import (
     Result,
     history_of,
     history_with,
+    keep_check,
     keep_failure,
     keep_result,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "StatusRow",
     "history_of",
     "history_with",
+    "keep_check",
     "keep_failure",
     "keep_result",
     "place_of_pair",

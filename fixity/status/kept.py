@@ -145,6 +145,23 @@ def keep_result(lake: Lake, result: Result) -> None:
         )
 
 
+def keep_check(lake: Lake, asset: str, partition: str, check: Check, at: datetime) -> None:
+    """Keep a newer result of one check; all else that was kept stays. Raises LakeError.
+
+    Arguments: `at`, when the run began to look at the ledger (UTC).
+    """
+    checks = (replace(check, description=_cut(check.description)),)
+    newer = Result(asset, partition, "", at, checks, all_checks=False)
+
+    def change(before: Kept | None) -> Kept | None:
+        if before is None or before.at is None or _is_newer(before.at, at):
+            return None
+        changed = _with_result(before, newer)
+        return replace(before, checks=changed.checks, since=changed.since)
+
+    _replace(lake, status_file(asset, partition), _KEPT, Kept(), change)
+
+
 def keep_failure(lake: Lake, asset: str, partition: str | None, failure: Failure) -> None:
     """Keep that a run ended without a result, unless it or a later run has one. Raises LakeError."""
     failed = replace(failure, text=_cut(failure.text))

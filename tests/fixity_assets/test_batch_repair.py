@@ -10,6 +10,8 @@ import pytest
 from devstack.seaweedfs import SeaweedFS
 from devstack.seaweedfs_damage import corrupt_object
 from fixity.incidents.state import incidents_now
+from fixity.status import Kept
+from fixity.status.kept import read_all
 from jobs.names import CHECKSUMS_JOB, REPAIR_ASSET, REPAIR_JOB
 from sensors import batch_reconciliation
 from tests.batch_platform import ACCOUNT, REPLICA, BatchPlatform, reason
@@ -82,6 +84,11 @@ def test_a_job_that_repairs_is_heard_of_and_its_copies_are_checked_by_a_run(
     ]
     (checked,) = batch.follow(instance, heard)
     assert checked.success and red([checked]) == set()
+    evaluations = checked.get_asset_check_evaluations()
+    of_buckets = [each for each in evaluations if each.asset_key == dg.AssetKey("checksums")]
+    assert [(each.check_name, each.partition) for each in of_buckets] == [("no_damage", REPLICA)]
+    kept = read_all(batch.lake)["checksums", REPLICA]
+    assert isinstance(kept, Kept) and {each.name for each in kept.checks if each.is_red} == set()
     assert batch.s3.get_object(Bucket=batch.replica, Key="k")["Body"].read() == GOOD
     assert [each.state for each in incidents_now(batch.lake)] == ["closed"]
     for sensor in ("batch_completion", "batch_reconciliation"):

@@ -9,11 +9,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fixity.clock import utc_now
+from fixity.incidents.closing import close_right
 from fixity.incidents.opening import record_damage
 from fixity.incidents.state import incidents_now
 from fixity.lake import Lake, LocalLake
 from fixity.ledger.damage import Damage
 from fixity_cli.main import app
+from tests.fixity.incidents.test_opening import checked
 from tests.fixity_cli.test_rolling_verbs import fixity
 
 
@@ -57,6 +59,14 @@ def test_incidents_are_listed_for_people_and_as_json_and_the_status_says_whether
     assert run(lake, "incidents", "--bucket", "c").exit_code == 2
     wrong = run(lake, "incident", first[:-1] + "0")
     assert wrong.exit_code == 2
+
+
+def test_an_object_that_was_found_right_since_is_shown_so(lake: Lake, tmp_path: Path) -> None:
+    incident = opened(lake, "a", "k", "3f2a9c1b-1")
+    close_right(lake, "a", checked(tmp_path, "k", "good", utc_now()), "run-2")
+    shown = run(lake, "incident", incident)
+    assert shown.exit_code == 1 and "k of a: open; since then found right at 20" in shown.stdout
+    assert " UTC by the checksum that was expected; never right before" in shown.stdout
 
 
 def test_a_person_closes_or_dismisses_an_incident_with_a_reason_and_the_ui_says_the_same(

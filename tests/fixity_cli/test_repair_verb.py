@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from devstack.seaweedfs import SeaweedFS
 from fixity.incidents.state import incidents_now
+from fixity.lake import LakeError
 from fixity.lake.paths import report_file
+from fixity_assets import fixity_report
 from fixity_cli.main import app
 from tests.conftest import MakeBucket
 from tests.fixity.repair.places import GOOD, Places
@@ -47,6 +49,37 @@ def test_a_bad_copy_is_planned_then_repaired_and_its_incident_closed(
     (line,) = pair.lake.read_text(report_file("p", None)).splitlines()[1:]  # the pair is reported anew
     assert line.startswith("a,k,,ok,")
     assert [each.state for each in incidents_now(pair.lake)] == ["closed"]
+
+
+def test_a_repair_whose_report_fails_stays_done_and_the_report_can_be_made_again(
+    tmp_path: Path,
+    s3: S3Client,
+    seaweedfs: SeaweedFS,
+    make_bucket: MakeBucket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    pair = Places(tmp_path, s3, seaweedfs, make_bucket, {"a": "directory", "b": "directory"})
+    pair.both("k")
+    pair.corrupt("b", "k")
+    pair.check("b")
+
+    def away(*_: object) -> None:
+        raise LakeError("the lake is away")
+
+    def fixity_(*words: str) -> Result:
+        return CliRunner().invoke(app, [*words, "--catalog", str(tmp_path / "fixity.yaml")])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fixity_report, "make_report", away)
+        repaired = fixity_("repair", "p", "--apply")
+    assert repaired.exit_code == 3 and "p: 1 repaired and right, 0 refused" in repaired.stdout
+    told = "warning: p is repaired, but not reported anew, so run fixity verify p: the lake is away"
+    assert told in repaired.stderr
+    assert (pair.get("b", "k"), pair.open_incidents) == (GOOD, [])
+    assert fixity_("verify", "p").exit_code == 0
+    (line,) = pair.lake.read_text(report_file("p", None)).splitlines()[1:]
+    assert line.startswith("a,k,,ok,")
 
 
 def test_an_object_of_which_no_copy_is_known_to_be_bad_is_refused_without_a_direction(

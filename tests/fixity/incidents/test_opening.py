@@ -274,6 +274,30 @@ def test_two_bad_copies_are_two_objects_of_one_incident(lake: LocalLake) -> None
     ]
 
 
+def test_of_two_bad_copies_the_one_that_is_right_again_is_told_and_the_other_has_its_own_diagnosis(
+    lake: LocalLake, tmp_path: Path
+) -> None:
+    record_rows(lake, [row(diagnosis="both_damaged", damaged=["a", "b"], checksum_source="rot")], "run-1")
+    by_manifest = {"verdict": "matched", "expected_algorithm": "SHA256", "expected": "good"}
+    restored = checked(tmp_path, "k", "good", utc_now(), **by_manifest, expected_from="manifest")
+    close_right(lake, "a", restored, "run-2")
+    record_rows(lake, [row()], "run-3")
+    incident = only(lake)
+    assert {each.bucket: (each.state, each.right_since is not None) for each in incident.objects} == {
+        "a": ("open", True),
+        "b": ("open", False),
+    }
+    assert incident.diagnoses == {"replica_damaged": 1}
+    assert note(incident).startswith("1 of 2 objects were found right at 2")
+    (bad,) = (each for each in incident.objects if each.bucket == "b")
+    append(lake, [bad.event(REPAIRED, incident.next_at(utc_now()), expected="SHA256:good")])
+    incident, *_ = close_right(
+        lake, "b", checked(tmp_path, "k", "good", only(lake).next_at(utc_now())), "run-4"
+    )
+    assert incident.state == "open"  # nobody knows here how the source's copy became right
+    assert "if that is enough: fixity incident close" in note(incident)
+
+
 def test_a_file_of_events_that_is_gone_is_named_and_turns_nothing_green(lake: LocalLake) -> None:
     record_damage(lake, "b", [damage()], "run-1")
     (name,) = [file.name for file in lake.list(INCIDENTS)]

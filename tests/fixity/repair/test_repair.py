@@ -4,12 +4,14 @@ lost.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fixity.buckets import ListedObject, Sink, open_bucket
 from fixity.catalog.exclude import QUARANTINE
+from fixity.incidents.closing import close_right
 from fixity.incidents.state import incidents_now
 from fixity.lake.paths import stats_file
 from fixity.ledger.fold import settings_of
@@ -84,6 +86,24 @@ def test_a_good_copy_that_is_bad_too_is_not_copied(places: MakePlaces) -> None:
     (done,) = pair.repair().done
     assert "the copy of a is not as expected either" in str(done.refused)
     assert (pair.get("b", "k"), len(pair.open_incidents)) == (bad, 1)
+
+
+def test_a_copy_that_was_bad_too_is_the_good_one_once_a_check_has_found_it_right_again(
+    places: MakePlaces,
+) -> None:
+    pair = places("directory", "directory")
+    pair.both("k")
+    for bucket in ("a", "b"):
+        pair.corrupt(bucket, "k")
+    pair.check()
+    (done,) = (each for each in pair.repair().done if each.planned.damaged == "b")
+    assert "the copy of a was found to be bad too" in str(done.refused)
+    pair.corrupt("a", "k")  # the same bits again: somebody has put it back
+    pair.check("a")
+    newest = max(pair.lake.list("checksums/a/"), key=lambda file: file.name).name
+    close_right(pair.lake, "a", Path(pair.lake.location(newest)), "check")
+    (done,) = (each for each in pair.repair().done if each.planned.damaged == "b")
+    assert (done.refused, pair.get("b", "k")) == (None, GOOD)
 
 
 def test_a_good_copy_that_is_newer_than_its_check_proves_nothing(places: MakePlaces) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from fixity.lake import Lake, LocalLake
 from fixity.lake.proof import proof_file
-from fixity.status import Check, Failure, Kept, Result, history_of, keep_failure, keep_result
+from fixity.status import Check, Failure, Kept, Result, history_of, keep_check, keep_failure, keep_result
 from fixity.status.kept import Unreadable, read_all
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -67,6 +68,19 @@ def test_a_run_over_a_few_objects_leaves_the_checks_that_it_did_not_make(lake: L
     now = kept(lake)
     assert {check.name: check.passed for check in now.checks} == {"no_damage": True, "nothing_lost": True}
     assert (now.at, now.whole_at, now.oldest) == (NOON + HOUR, NOON, NOON - HOUR)
+
+
+def test_one_check_that_another_run_made_changes_nothing_else_and_none_that_is_newer(lake: LocalLake) -> None:
+    keep_check(lake, "checksums", "a", green(), NOON)  # no run had a result yet
+    assert ("checksums", "a") not in read_all(lake)
+    keep_result(lake, result("all", NOON, red(), red("all_read")))
+    keep_failure(lake, "checksums", "a", Failure("failed", NOON + HOUR, "away"))
+    before = kept(lake)
+    keep_check(lake, "checksums", "a", green(), NOON - HOUR)
+    assert kept(lake) == before
+    keep_check(lake, "checksums", "a", green(), NOON + 2 * HOUR)
+    since = {"all_read": NOON}
+    assert kept(lake) == replace(before, checks=(green(), red("all_read")), since=since)
 
 
 def test_checks_that_a_whole_run_no_longer_makes_are_gone(lake: LocalLake) -> None:
