@@ -31,7 +31,7 @@ from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import checksums_file, inventory_file, inventory_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.ledger import Settings, ready
-from fixity.reports.premis import export_events
+from fixity.reports.premis import Subject, export_events
 from fixity.rolling import Limits, Order, RollingRun, choose, roll
 from fixity.tables import CHECKSUMS, INVENTORY, Provenance
 
@@ -120,7 +120,7 @@ def premis(folder: Path) -> None:
     """Export the events of all of a ledger."""
     bucket = Bucket(name=BUCKET, fixity_every=SETTINGS.every)
     shutil.rmtree(folder / "premis", ignore_errors=True)
-    assert export_events(LocalLake(folder), bucket, "bench", now=lambda: NOW).events
+    assert export_events(LocalLake(folder), Subject(bucket), "bench", now=lambda: NOW).events
 
 
 def measure(objects: int, events: int, directory: Path = ROOT) -> list[Row]:

@@ -1,12 +1,13 @@
-"""A PREMIS 3 event for each check of a bucket. Events are never changed or deleted.
+"""A PREMIS 3 event for each check of a bucket, and for each object that was deleted, repaired or replicated.
 
-Each run writes the events of new checks, as `premis/<bucket>/<run id>.xml` and
-`.parquet`. Their identifiers are made from the checks, so a second export gives the same ones.
+Each run writes the new events as `premis/<bucket>/<run id>.xml` and `.parquet`; what does not fit into
+one document goes into `<run id>-000002.xml`, and so on. Each document is valid by itself. Events are never
+changed or deleted, and a second export gives them the same identifiers.
 """
 
 import dagster as dg
 
-from fixity.reports.premis import export_events
+from fixity.reports.premis import Subject, export_events
 from fixity_assets.describe import GROUP, failures_in_plain_words
 from resources import CatalogResource, LakeResource
 
@@ -31,13 +32,14 @@ def premis_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg
         with failures_in_plain_words():
             bucket = catalog.bucket(context.partition_key)
             kept_in = lake.open()
-            pairs = catalog.catalog.pairs_of(bucket.name)
-            exported = export_events(kept_in, bucket, context.run.run_id, pairs, context.log.warning)
-        files = {"xml": exported.xml, "parquet_table": exported.parquet}
+            subject = Subject.of(catalog.catalog, bucket.name)
+            exported = export_events(kept_in, subject, context.run.run_id, context.log.warning)
+        files = {"xml": next(iter(exported.xml), None), "parquet_table": exported.parquet}
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": exported.events,
                 "ledger_files": exported.ledger_files,
+                "documents": len(exported.xml),
                 **{
                     name: dg.MetadataValue.path(kept_in.location(file))
                     for name, file in files.items()

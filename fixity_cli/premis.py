@@ -25,13 +25,16 @@ def premis(
     ] = None,
     catalog: CatalogOption = None,
 ) -> None:
-    """Print an event for each check of a bucket, as one PREMIS 3 document in XML."""
+    """Print the events of a bucket as one PREMIS 3 document in XML.
+
+    One for each check, and for each object that was deleted, repaired or replicated.
+    """
     from datetime import UTC, datetime
 
     from fixity.lake import open_lake
-    from fixity.reports.premis import Choice, print_events
+    from fixity.reports.premis import Choice, Subject, print_events
 
-    loaded, wanted = load_bucket(catalog, bucket)
+    loaded, _ = load_bucket(catalog, bucket)
     try:
         first = datetime.fromisoformat(since) if since else None
     except ValueError:
@@ -39,6 +42,5 @@ def premis(
     if first and first.tzinfo is None:
         first = first.replace(tzinfo=UTC)
     out = sys.stdout.buffer
-    choice = Choice(key, first, tuple(loaded.pairs_of(bucket)))
-    print_events(open_lake(loaded), wanted, out, choice, output.warn)
+    print_events(open_lake(loaded), Subject.of(loaded, bucket), out, Choice(key, first), output.warn)
     out.flush()

@@ -181,7 +181,7 @@ def set_aside_folder(bucket: str, run_id: str) -> str:
 
 
 def premis_folder(bucket: str) -> str:
-    """The PREMIS events of a bucket's checks, two files for each file of its ledger."""
+    """The PREMIS events of a bucket: for each export a table and its documents."""
     return f"premis/{bucket}/"
 
 

@@ -5,39 +5,18 @@ Which objects vanished is in `fixity.ledger.lost`; events of checks are in `even
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fixity.catalog import Bucket
 from fixity.lake import Lake
 from fixity.ledger.lost import lost_now
 from fixity.ledger.snapshot import Snapshot
-from fixity.tables import naming_the_unreadable, this_software
-
-NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://id.fixity/premis/event")
-"""The namespace of the identifiers of all events; another one would change them."""
-
-DELETION = "deletion"
-_TIME = pa.timestamp("us", tz="UTC")
-EVENTS = pa.schema(
-    [
-        *((name, pa.string()) for name in ("event_id", "event_type", "outcome", "outcome_note", "bucket")),
-        *(
-            (name, pa.string())
-            for name in ("key", "version_id", "object_uri", "etag", "algorithm", "expected")
-        ),
-        *((name, pa.string()) for name in ("expected_from", "actual", "evidence", "run_id", "agent")),
-        *((name, pa.int64()) for name in ("size", "bytes_read")),
-        *((name, _TIME) for name in ("event_datetime", "expected_at")),
-    ]
-)
-"""The columns of an export."""
+from fixity.reports.premis.columns import DELETION, EVENTS, event_id, exported_ids, uri
+from fixity.tables import this_software
 
 
 def deletions(
@@ -49,17 +28,10 @@ def deletions(
     TableUnreadable.
     """
     lost = lost_now(lake, bucket, snapshot).to_pylist()
-    exported = set(_exported(exports)) if lost else set()
+    exported = set(exported_ids(exports, "event_type", [DELETION])) if lost else set()
     events = [_event(row, bucket.name, snapshot, place) for row in lost]
     new = [event for event in events if event["event_id"] not in exported]
     return pa.Table.from_pylist(new, EVENTS)
-
-
-def _exported(exports: Iterable[Path]) -> Iterator[str]:
-    for file in exports:
-        with naming_the_unreadable(file):
-            ids = pq.read_table(file, columns=["event_id"], filters=[("event_type", "==", DELETION)])
-        yield from ids.column("event_id").to_pylist()
 
 
 def _event(row: dict[str, Any], bucket: str, snapshot: Snapshot, place: str) -> dict[str, Any]:
@@ -72,14 +44,14 @@ def _event(row: dict[str, Any], bucket: str, snapshot: Snapshot, place: str) -> 
     same = ("key", "version_id", "etag", "size")
     return {
         **{name: row[name] for name in same},
-        "event_id": str(uuid.uuid5(NAMESPACE, "\n".join(map(str, of)))),
+        "event_id": event_id(*of),
         "event_type": DELETION,
         # A listing did not have it; or the read of a listed object found that it was deleted.
         "event_datetime": row["checked_at"] if row["listed"] else snapshot.provenance.listed_at,
         "outcome": "warning",
         "outcome_note": f"the object is gone: last seen {seen}, last right {right}{damaged}",
         "bucket": bucket,
-        "object_uri": place + quote(row["key"]) + (f"?versionId={quote(version, '')}" if version else ""),
+        "object_uri": uri(place, row["key"], version),
         "algorithm": row["baseline_algorithm"],
         "expected": row["baseline"],
         "expected_from": row["baseline_from"],

@@ -1,5 +1,6 @@
--- One event for each check. In: the views `checks`, `made` (the software that made the checks of each file) and `now`
--- (the objects with their baselines). Out: the columns of an export. A check that did not read the bytes is a warning.
+-- One event for each check. In: the views `checks`, `made` (the software that made the checks of each file, and whether
+-- they are second looks) and `now` (the objects with their baselines). Out: the columns of an export. A check that did
+-- not read the bytes is a warning.
 --
 -- A check's row has the checksum that it was compared with. Two kinds of checks need the snapshot instead: those of
 -- earlier versions, which have no verdict, and those that registered a checksum, because another run may have
@@ -8,6 +9,7 @@ WITH found AS (
     SELECT
         c.*,
         made.agent,
+        made.second_look,
         c.verdict IN ('matched', 'differs') AS is_compared,
         b.baseline,
         b.baseline_algorithm,
@@ -61,11 +63,7 @@ compared AS (
 )
 
 SELECT
-    -- RFC 9562, version 5: a name's SHA-1 with the version's and the variant's bits set.
-    concat_ws(
-        '-', h[1:8], h[9:12], '5' || h[14:16],
-        substr('89ab89ab89ab89ab', instr('0123456789abcdef', h[17]), 1) || h[18:20], h[21:32]
-    ) AS event_id,
+    uuid5(h) AS event_id,
     'fixity check' AS event_type,
     checked_at AS event_datetime,
     CASE
@@ -83,8 +81,7 @@ SELECT
     $bucket AS bucket,
     key,
     version_id,
-    $place || replace(url_encode(key), '%2F', '/') || coalesce('?versionId=' || url_encode(version_id), '')
-        AS object_uri,
+    uri($place, key, version_id) AS object_uri,
     size,
     etag,
     algorithm,
@@ -95,5 +92,7 @@ SELECT
     bytes_read,
     evidence,
     run_id,
-    agent
+    agent,
+    reads,
+    second_look
 FROM compared

@@ -1,75 +1,61 @@
-"""Exports of PREMIS events: for each check and each lost object once, and of a choice of events on demand.
+"""Exports of PREMIS events: of each check and each lost, repaired or replicated object once; some on demand.
 
-    premis/<bucket>/<run id>.parquet    the events of the ledger's files and lost objects that had none before
-    premis/<bucket>/<run id>.xml        the same, as PREMIS 3
+    premis/<bucket>/<run id>.parquet    the events of the ledger's files and of objects that had none before
+    premis/<bucket>/<run id>.xml        the same, as PREMIS 3; more than fit go into <run id>-000002.xml, …
     premis/<bucket>/EXPORTED.json       which files of the ledger each export has the events of
 
 A Parquet file of events never changes. Its footer names the files of the ledger whose events it has, so a
-check has one event, however often an export was killed. The XML is made from the Parquet file, and
-EXPORTED.json only saves reading the footers.
-
-DuckDB writes the XML elements, about a hundred thousand a second.
+check has one event, however often an export was killed. The XML is made from the Parquet file, the first
+document last, and EXPORTED.json only saves reading the footers.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
-from urllib.parse import quote
-from xml.sax.saxutils import escape
+from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.catalog import Bucket, Pair
+from fixity.catalog import Bucket, Catalog, Pair
 from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake
 from fixity.lake.base import LakeFile
-from fixity.lake.database import open_database, quoted, view
-from fixity.lake.paths import premis_folder
+from fixity.lake.database import open_database, own_table, quoted, view
+from fixity.lake.paths import LOOKED_AGAIN, premis_folder
 from fixity.lake.proof import sealed, unsealed
 from fixity.ledger import Snapshot, ready, usable_files
 from fixity.ledger.files import ledger_files, run_of
 from fixity.ledger.fold import settings_of
 from fixity.ledger.views import view_now
-from fixity.reports.premis.comparisons import comparisons
-from fixity.reports.premis.deletions import NAMESPACE, deletions
+from fixity.reports.premis.columns import EVENTS, NAMESPACE, place_of
+from fixity.reports.premis.deletions import deletions
+from fixity.reports.premis.documents import ALL, Choice, write_document, write_documents
+from fixity.reports.premis.of_incidents import of_incidents
+from fixity.reports.premis.replications import newest_report, replications
 from fixity.tables import CHECKSUMS, SOFTWARE, TableUnreadable, naming_the_unreadable
 
+if TYPE_CHECKING:
+    import duckdb
+
 _EVENTS = Path(__file__).with_name("events.sql")
-_XML = Path(__file__).with_name("xml.sql")
-_ESCAPED = """
-    CREATE TEMP MACRO escaped(text) AS replace(replace(replace(
-        regexp_replace(text, '[\\x00-\\x08\\x0B\\x0C\\x0E-\\x1F\\x{FFFE}\\x{FFFF}]', '?', 'g'),
-        '&', '&amp;'), '<', '&lt;'), '>', '&gt;')
-"""
-_HEAD = (
-    '<?xml version="1.0" encoding="UTF-8"?>\n'
-    '<premis xmlns="http://www.loc.gov/premis/v3" '
-    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
-    'xsi:schemaLocation="http://www.loc.gov/premis/v3 http://www.loc.gov/standards/premis/premis.xsd" '
-    'version="3.0">\n'
-)
-_AGENT = (
-    "<agent><agentIdentifier>"
-    "<agentIdentifierType>local</agentIdentifierType>"
-    "<agentIdentifierValue>{agent}</agentIdentifierValue></agentIdentifier>"
-    "<agentName>fixity-platform</agentName><agentType>software</agentType>{version}</agent>\n"
-)
-_AGENTS = """
-    SELECT DISTINCT agent FROM read_parquet($events, union_by_name = true)
-    WHERE ($key IS NULL OR key = $key) AND ($since IS NULL OR event_datetime >= $since)
-    ORDER BY agent
-"""
 _NOT_RECORDED = f"{SOFTWARE}, version not recorded"
 _LEDGER_FILES = b"ledger_files"
 _NOTE = "EXPORTED.json"
+_MACROS = """
+    -- RFC 9562, version 5: a name's SHA-1 with the version's and the variant's bits set.
+    CREATE TEMP MACRO uuid5(h) AS concat_ws(
+        '-', h[1:8], h[9:12], '5' || h[14:16],
+        substr('89ab89ab89ab89ab', instr('0123456789abcdef', h[17]), 1) || h[18:20], h[21:32]
+    );
+    CREATE TEMP MACRO uri(place, name, version) AS
+        place || replace(url_encode(name), '%2F', '/') || coalesce('?versionId=' || url_encode(version), '');
+"""
 # DuckDB itself writes the events: with another Parquet writer they take twice as long.
 _COPY = """
     COPY (({events}) UNION ALL BY NAME FROM others) TO {file} (
@@ -79,53 +65,46 @@ _COPY = """
 """
 _MEMORY = "1GB"  # row groups of each thread, beside the baselines
 _ROWS_OF_PARQUET = 40_960
-_ROWS_OF_XML = 3_000  # about 5 MB: above 32 MB, the C library frees and allocates the memory each time
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The bucket whose events are written, the pairs that have it, and the pairs' buckets by name."""
+
+    bucket: Bucket
+    pairs: tuple[Pair, ...] = ()
+    buckets: Mapping[str, Bucket] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, catalog: Catalog, bucket: str) -> Subject:
+        """A bucket of the catalog."""
+        return cls(catalog.buckets[bucket], tuple(catalog.pairs_of(bucket)), catalog.buckets)
 
 
 @dataclass(frozen=True)
 class Exported:
-    """An export: its number of events and of files of the ledger, and its two files; None without events."""
+    """An export: its number of events and of files of the ledger, its documents in order, and its table; ()
+    and None without events.
+    """
 
     events: int
     ledger_files: int
-    xml: str | None = None
+    xml: tuple[str, ...] = ()
     parquet: str | None = None
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which events to write: those of the object `key`, those not before `since` (UTC); None: of all. pairs:
-    those that have the bucket; what their reports found out is written too.
-    """
-
-    key: str | None = None
-    since: datetime | None = None
-    pairs: tuple[Pair, ...] = ()
-
-
-_ALL = Choice()
-
-
-class _Of(NamedTuple):
-    """The bucket whose events are written, and the pairs that have it."""
-
-    bucket: Bucket
-    pairs: tuple[Pair, ...]
 
 
 def export_events(
     lake: Lake,
-    bucket: Bucket,
+    subject: Subject,
     run_id: str,
-    pairs: Iterable[Pair] = (),
     log: Callable[[str], None] = lambda text: None,
     now: Callable[[], datetime] = utc_now,
 ) -> Exported:
-    """Export the events of all files of the ledger that were not exported yet.
+    """Export the events that were not exported yet.
 
-    Arguments: `pairs`, those that have the bucket.
     Raises TableMissing, TableUnreadable (an earlier export is damaged), LakeError.
     """
+    bucket = subject.bucket
     folder = premis_folder(bucket.name)
     with lake.workspace() as workspace:
         exports = _exports(lake, folder, workspace)
@@ -133,30 +112,28 @@ def export_events(
         if not ledger_files(lake, bucket.name):
             return Exported(0, 0)
         snapshot = ready(lake, bucket.name, settings_of(bucket), run_id, now, log)
-        parquet, usable = _events(lake, _Of(bucket, tuple(pairs)), snapshot, exports, workspace, now())
+        new = _New(lake, subject, snapshot, exports, workspace)
+        parquet, usable = new.write(now(), log)
         events = int(pq.read_metadata(parquet).num_rows)
         if not (usable or events):
             return Exported(0, 0)
-        xml = workspace / "events.xml"
-        with xml.open("wb") as out:
-            _write_xml([parquet], out, workspace)
+        documents = write_documents([parquet], workspace / "documents", workspace)
         # Another export, started by hand or by the schedule, may have exported them in the meantime.
         others = _exports(lake, folder, workspace)
         if any(run in runs for runs in others.values() for run in usable):
             log("another run exported these events in the meantime: nothing is exported twice")
             return Exported(0, 0)
-        exported = Exported(events, len(usable), f"{folder}{run_id}.xml", f"{folder}{run_id}.parquet")
         lake.put(f"{folder}{run_id}.parquet", parquet)
-        lake.put(f"{folder}{run_id}.xml", xml, replace=True)
+        names = _put(lake, f"{folder}{run_id}", documents)
     lake.put_text(f"{folder}{_NOTE}", sealed(exports | {run_id: usable}), replace=True)
-    return exported
+    return Exported(events, len(usable), names, f"{folder}{run_id}.parquet")
 
 
 def print_events(
     lake: Lake,
-    bucket: Bucket,
+    subject: Subject,
     out: BinaryIO,
-    choice: Choice = _ALL,
+    choice: Choice = ALL,
     log: Callable[[str], None] = lambda text: None,
     now: Callable[[], datetime] = utc_now,
 ) -> None:
@@ -165,14 +142,28 @@ def print_events(
     Events that were exported before are written as they were then.
     Raises TableMissing, TableUnreadable, LakeError.
     """
-    folder = premis_folder(bucket.name)
-    snapshot = ready(lake, bucket.name, settings_of(bucket), str(uuid.uuid4()), now, log)
     with lake.workspace() as workspace:
-        exports = _exports(lake, folder, workspace)
-        kept = [lake.fetch(f"{folder}{name}.parquet", workspace) for name in exports]
-        new, _ = _events(lake, _Of(bucket, choice.pairs), snapshot, exports, workspace, now())
-        with naming_the_unreadable(*kept):
-            _write_xml([*kept, new], out, workspace, choice)
+        tables = event_tables(lake, subject, workspace, log, now)
+        with naming_the_unreadable(*tables):
+            write_document(tables, out, place_of(subject.bucket), workspace, choice)
+
+
+def event_tables(
+    lake: Lake,
+    subject: Subject,
+    workspace: Path,
+    log: Callable[[str], None] = lambda text: None,
+    now: Callable[[], datetime] = utc_now,
+) -> list[Path]:
+    """Local tables of all events: those that were exported, as they were then, and the others.
+
+    Raises TableMissing, TableUnreadable, LakeError.
+    """
+    bucket = subject.bucket
+    snapshot = ready(lake, bucket.name, settings_of(bucket), str(uuid.uuid4()), now, log)
+    exports = _exports(lake, premis_folder(bucket.name), workspace)
+    new = _New(lake, subject, snapshot, exports, workspace)
+    return [*new.kept, new.write(now(), log)[0]]
 
 
 def _exports(lake: Lake, folder: str, workspace: Path) -> dict[str, list[str]]:
@@ -202,100 +193,91 @@ def _complete(lake: Lake, folder: str, exports: Iterable[str], workspace: Path) 
     there = {file.name for file in lake.list(folder)}
     for name in exports:
         if f"{folder}{name}.xml" not in there:
-            xml = workspace / f"{name}.xml"
-            with xml.open("wb") as out:
-                _write_xml([lake.fetch(f"{folder}{name}.parquet", workspace)], out, workspace)
-            lake.put(f"{folder}{name}.xml", xml, replace=True)
+            table = lake.fetch(f"{folder}{name}.parquet", workspace)
+            _put(lake, f"{folder}{name}", write_documents([table], workspace / name, workspace))
 
 
-def _without_events(lake: Lake, bucket: str, exports: dict[str, list[str]]) -> list[LakeFile]:
-    done = {run for runs in exports.values() for run in runs}
-    return [file for file in ledger_files(lake, bucket) if run_of(file.name) not in done]
+def _put(lake: Lake, name: str, documents: list[Path]) -> tuple[str, ...]:
+    """Put documents. The first comes last: where it is, all are."""
+    names = [f"{name}.xml", *(f"{name}-{file.stem}.xml" for file in documents[1:])][: len(documents)]
+    for each, file in reversed(list(zip(names, documents, strict=True))):
+        lake.put(each, file, replace=True)
+    return tuple(names)
 
 
-def _events(
-    lake: Lake,
-    of: _Of,
-    snapshot: Snapshot,
-    exports: dict[str, list[str]],
-    workspace: Path,
-    now: datetime,
-) -> tuple[Path, list[str]]:
-    """The events that no export has as a local Parquet file, and the runs whose checks they are of."""
-    bucket = of.bucket
-    files = _without_events(lake, bucket.name, exports)
-    kept = [lake.fetch(f"{premis_folder(bucket.name)}{name}.parquet", workspace) for name in exports]
-    others = [
-        deletions(lake, bucket, snapshot, kept, _place(bucket)),
-        comparisons(lake, bucket.name, of.pairs, kept, _place(bucket)),
-    ]
-    usable, _ = usable_files(lake, bucket.name, files, workspace, doubted=snapshot.left_out)
-    runs = [run_of(each.name) for each in usable]
-    made = pa.table(
-        {
-            "filename": pa.array([str(each.path) for each in usable], pa.string()),
-            "agent": pa.array([each.software or _NOT_RECORDED for each in usable], pa.string()),
-        }
-    )
-    file = workspace / "events.parquet"
-    with open_database(workspace, _MEMORY) as database:
-        view_now(database, lake, snapshot, "objects", workspace)
-        view(database, "checks", [each.path for each in usable], CHECKSUMS)
-        database.register("made", made)
-        database.register("others", pa.concat_tables(others))
-        database.execute(
-            _COPY.format(
-                events=_EVENTS.read_text(encoding="utf-8"),
-                file=quoted(file),
-                row_group=_ROWS_OF_PARQUET,
-                ledger_files=quoted(json.dumps(runs)),
-            ),
-            {
-                "namespace": NAMESPACE.hex,
-                "bucket": bucket.name,
-                "place": _place(bucket),
-                "horizon": now + CLOCKS_DIFFER,
-            },
+class _New:
+    """The events of a bucket that no export has. kept: local copies of the exports."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        subject: Subject,
+        snapshot: Snapshot,
+        exports: dict[str, list[str]],
+        workspace: Path,
+    ) -> None:
+        self._lake, self._subject, self._snapshot, self._workspace = lake, subject, snapshot, workspace
+        folder = premis_folder(subject.bucket.name)
+        self.kept = [lake.fetch(f"{folder}{name}.parquet", workspace) for name in exports]
+        self._done = {run for runs in exports.values() for run in runs}
+
+    def write(self, now: datetime, log: Callable[[str], None]) -> tuple[Path, list[str]]:
+        """Write them into a local table. Returns it, and the runs whose checks they are of."""
+        bucket, lake, workspace = self._subject.bucket, self._lake, self._workspace
+        usable, _ = usable_files(
+            lake, bucket.name, self._not_exported(), workspace, doubted=self._snapshot.left_out
         )
-    return file, runs
+        runs = [run_of(each.name) for each in usable]
+        made = pa.table(
+            {
+                "filename": pa.array([str(each.path) for each in usable], pa.string()),
+                "agent": pa.array([each.software or _NOT_RECORDED for each in usable], pa.string()),
+                "second_look": pa.array([LOOKED_AGAIN in each.name for each in usable], pa.bool_()),
+            }
+        )
+        file = workspace / "events.parquet"
+        with open_database(workspace, _MEMORY) as database:
+            database.execute(_MACROS)
+            view_now(database, lake, self._snapshot, "objects", workspace)
+            view(database, "checks", [each.path for each in usable], CHECKSUMS)
+            view(database, "exported", self.kept, EVENTS)
+            database.register("made", made)
+            self._others(database, log)
+            database.execute(
+                _COPY.format(
+                    events=_EVENTS.read_text(encoding="utf-8"),
+                    file=quoted(file),
+                    row_group=_ROWS_OF_PARQUET,
+                    ledger_files=quoted(json.dumps(runs)),
+                ),
+                {
+                    "namespace": NAMESPACE.hex,
+                    "bucket": bucket.name,
+                    "place": place_of(bucket),
+                    "horizon": now + CLOCKS_DIFFER,
+                },
+            )
+        return file, runs
 
+    def _not_exported(self) -> list[LakeFile]:
+        files = ledger_files(self._lake, self._subject.bucket.name)
+        return [file for file in files if run_of(file.name) not in self._done]
 
-def _write_xml(events: list[Path], out: BinaryIO, workspace: Path, choice: Choice = _ALL) -> None:
-    parameters = {"events": [str(file) for file in events], "key": choice.key, "since": choice.since}
-    out.write(_HEAD.encode())
-    with open_database(workspace) as database:
-        database.execute(_ESCAPED)
-        reader = database.execute(_XML.read_text(encoding="utf-8"), parameters).to_arrow_reader(_ROWS_OF_XML)
-        _beside(lambda batch: out.write(_text_of(batch)), reader)
-        agents = database.execute(_AGENTS, parameters).fetchall()
-    for (agent,) in agents:
-        name, _, version = agent.partition(" ")
-        element = f"<agentVersion>{escape(version)}</agentVersion>" if name == SOFTWARE else ""
-        out.write(_AGENT.format(agent=escape(agent), version=element).encode())
-    out.write(b"</premis>\n")
-
-
-def _text_of(batch: pa.RecordBatch) -> pa.Buffer:
-    # Arrow's buffer has the texts one after the other, just as the file needs them.
-    texts = batch.column(0)
-    assert texts.offset == 0
-    return texts.buffers()[2]
-
-
-def _beside(use: Callable[[pa.RecordBatch], object], reader: pa.RecordBatchReader) -> None:
-    """Call `use` on each batch in a thread, while the next batch is made."""
-    with ThreadPoolExecutor(1) as pool:
-        using = None
-        for batch in reader:
-            if using is not None:
-                using.result()
-            using = pool.submit(use, batch)
-        if using is not None:
-            using.result()
-
-
-def _place(bucket: Bucket) -> str:
-    """The beginning of the URI of each object of a bucket."""
-    if bucket.path is not None:
-        return f"{bucket.path.as_uri()}/"
-    return f"s3://{bucket.real_name}/{quote(bucket.prefix)}"
+    def _others(self, database: duckdb.DuckDBPyConnection, log: Callable[[str], None]) -> None:
+        """Make the table `others`: events that are of no check."""
+        bucket, pairs = self._subject.bucket, self._subject.pairs
+        places = {name: place_of(each) for name, each in self._subject.buckets.items()}
+        places[bucket.name] = place_of(bucket)
+        of_objects = [
+            deletions(self._lake, bucket, self._snapshot, self.kept, places[bucket.name]),
+            of_incidents(self._lake, bucket.name, pairs, self.kept, places),
+        ]
+        own_table(database, "others", pa.concat_tables(of_objects))
+        for pair in pairs:
+            if pair.replica == bucket.name:
+                report, problem = newest_report(self._lake, pair, self._workspace)
+                if problem:
+                    log(problem)
+                if report:
+                    query, parameters = replications(report, pair, bucket, self._subject.buckets[pair.source])
+                    database.execute(f"INSERT INTO others BY NAME {query}", parameters)

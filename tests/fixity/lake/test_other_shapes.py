@@ -16,7 +16,7 @@ from fixity.engines.stream.shards import Plan, Shard, plan_file
 from fixity.lake import LocalLake
 from fixity.lake.proof import sealed, unsealed
 from fixity.ledger.snapshot import Snapshot, in_force
-from fixity.reports.premis import export_events
+from fixity.reports.premis import Subject, export_events
 from fixity.rolling.lease import Lease, leases
 from fixity.tables import PROVENANCE, Provenance, TableUnreadable
 from fixity_assets.checksums_run import plan_of_run
@@ -88,7 +88,7 @@ def rolled(tmp_path_factory: pytest.TempPathFactory) -> Rolled:
     bucket.put("a", "b")
     bucket.take_inventory()
     bucket.roll()
-    export_events(bucket.lake, Bucket(name=BUCKET), "x1")
+    export_events(bucket.lake, Subject(Bucket(name=BUCKET)), "x1")
     return bucket
 
 
@@ -107,7 +107,7 @@ def test_a_note_of_exports_of_another_shape_has_nothing_exported_twice(
 ) -> None:
     file, whole = rolled.note("premis/b/EXPORTED.json")
     file.write_bytes(data.draw(spoilt(whole)))
-    assert export_events(rolled.lake, Bucket(name=BUCKET), "x2").events == 0
+    assert export_events(rolled.lake, Subject(Bucket(name=BUCKET)), "x2").events == 0
 
 
 PROVENANCE_TEXT = json.dumps(
@@ -138,8 +138,10 @@ def test_an_export_that_does_not_say_what_it_has_is_refused_by_name(tmp_path: Pa
     bucket.put("a")
     bucket.take_inventory()
     bucket.roll()
-    events = pq.read_table(bucket.folder / str(export_events(bucket.lake, Bucket(name=BUCKET), "x1").parquet))
+    events = pq.read_table(
+        bucket.folder / str(export_events(bucket.lake, Subject(Bucket(name=BUCKET)), "x1").parquet)
+    )
     file = bucket.folder / "premis/b/earlier.parquet"  # of an earlier version: it has no proof
     pq.write_table(events.replace_schema_metadata({b"ledger_files": files}), file)
     with pytest.raises(TableUnreadable, match=r"earlier\.parquet"):
-        export_events(bucket.lake, Bucket(name=BUCKET), "x2")
+        export_events(bucket.lake, Subject(Bucket(name=BUCKET)), "x2")

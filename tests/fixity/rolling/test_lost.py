@@ -15,8 +15,7 @@ from fixity.buckets import ListedObject
 from fixity.catalog import Bucket
 from fixity.errors import NotInInventory
 from fixity.ledger.lost import lost_now
-from fixity.reports.premis import export_events
-from fixity.reports.premis.export import print_events
+from fixity.reports.premis import Subject, export_events, print_events
 from fixity.rolling import bucket_coverage
 from tests.fixity.rolling.support import BEGIN, BUCKET, Rolling
 
@@ -90,7 +89,7 @@ def test_what_vanished_is_known_though_the_snapshot_is_lost_on_that_day(bucket: 
     bucket.take_inventory()
     shutil.rmtree(bucket.folder / "standing")
     assert lost(bucket) == {"a": (listed, BEGIN), "new": (listed, None)}
-    exported = export_events(bucket.lake, of_catalog(), "x1")
+    exported = export_events(bucket.lake, Subject(of_catalog()), "x1")
     events = pq.read_table(bucket.folder / str(exported.parquet)).to_pylist()
     assert {each["key"] for each in events if each["event_type"] == "deletion"} == {"a", "new"}
 
@@ -164,17 +163,19 @@ def test_a_check_of_a_key_that_is_gone_says_when_it_was_last_seen_and_right(buck
 def test_a_lost_object_has_one_event_that_says_so(bucket: Rolling) -> None:
     delete(bucket, "a")
     bucket.take_inventory()
-    exported = export_events(bucket.lake, of_catalog(), "e1", now=bucket.now)
+    exported = export_events(bucket.lake, Subject(of_catalog()), "e1", now=bucket.now)
     assert exported.events == 5  # four checks
     bucket.time += DAY
     bucket.take_inventory()
-    assert export_events(bucket.lake, of_catalog(), "e2", now=bucket.now).events == 0
+    assert export_events(bucket.lake, Subject(of_catalog()), "e2", now=bucket.now).events == 0
     delete(bucket, "b")
     bucket.time += DAY
     bucket.take_inventory()
-    assert export_events(bucket.lake, of_catalog(), "e3", now=bucket.now).events == 1  # without a new check
+    assert (
+        export_events(bucket.lake, Subject(of_catalog()), "e3", now=bucket.now).events == 1
+    )  # without a new check
     out = io.BytesIO()
-    print_events(bucket.lake, of_catalog(), out, now=bucket.now)
+    print_events(bucket.lake, Subject(of_catalog()), out, now=bucket.now)
     events = [line for line in out.getvalue().decode().splitlines() if ">deletion</eventType>" in line]
     for key, event in zip("ab", events, strict=True):
         assert 'valueURI="http://id.loc.gov/vocabulary/preservation/eventType/del"' in event

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import uuid
 from dataclasses import replace
@@ -19,62 +18,32 @@ import pyarrow.parquet as pq
 import pytest
 from lxml import etree
 
-from fixity.buckets import ListedObject, ObjectUnreadable, Sink
-from fixity.catalog import Bucket, Pair
+from fixity.catalog import Pair
 from fixity.incidents.events import Event, append
-from fixity.reports.premis import Choice, export_events, print_events
-from fixity.reports.premis.comparisons import comparisons
-from fixity.reports.premis.deletions import NAMESPACE
+from fixity.reports.premis import export_events
+from fixity.reports.premis.columns import NAMESPACE
+from fixity.reports.premis.of_incidents import of_incidents
 from fixity.tables import Provenance
-from tests.fixity.rolling.support import Archive, Rolling, keep_ingest
+from tests.fixity.reports.premis.support import (
+    NAMES,
+    ODD,
+    events_of,
+    of_catalog,
+    printed,
+    texts,
+    valid,
+)
+from tests.fixity.rolling.support import Rolling, keep_ingest
 from tests.fixity.support import inventory_and_checks, keep_table, sha256
-
-NAMES = {"p": "http://www.loc.gov/premis/v3"}
-ODD = ["plain", "a b&c<d>\"e'.txt", "é/😀%2F+?#", "tab\tnewline\n\x01", "folder//twice"]
-SCHEMA = etree.XMLSchema(etree.parse(str(Path(__file__).with_name("premis-v3-events.xsd"))))
-
-
-class Refusing(Archive):
-    """What cannot be read is refused with words that XML cannot hold."""
-
-    def read(self, item: ListedObject, sink: Sink) -> None:
-        if item.key in self.unreadable:
-            raise ObjectUnreadable("ReadError", "<a> & \x00\x0b broken \ufffe disk")
-        super().read(item, sink)
-
-
-@pytest.fixture
-def bucket(tmp_path: Path) -> Rolling:
-    rolling = Rolling(tmp_path)
-    rolling.store = Refusing()
-    rolling.put(*ODD)
-    rolling.take_inventory()
-    return rolling
-
-
-def _of_catalog() -> Bucket:
-    return Bucket(name="b", bucket="real", prefix="pre fix/", fixity_every=timedelta(days=90))
-
-
-def _printed(bucket: Rolling, **choice: object) -> etree._Element:
-    out = io.BytesIO()
-    print_events(bucket.lake, _of_catalog(), out, Choice(**choice))  # type: ignore[arg-type]
-    document = etree.fromstring(out.getvalue())
-    SCHEMA.assertValid(document)
-    return document
-
-
-def _texts(document: etree._Element, name: str) -> list[str]:
-    return [str(each.text) for each in document.iterfind(f".//p:{name}", NAMES)]
 
 
 def test_each_check_is_an_event_that_names_the_object_whatever_its_key(bucket: Rolling) -> None:
     bucket.roll()
-    document = _printed(bucket)
-    places = _texts(document, "linkingObjectIdentifierValue")
+    document = printed(bucket)
+    places = texts(document, "linkingObjectIdentifierValue")
     assert sorted(unquote(place) for place in places) == sorted(f"s3://real/pre fix/{key}" for key in ODD)
-    assert set(_texts(document, "eventOutcome")) == {"success"}
-    assert _texts(document, "agentVersion") == [version("fixity-platform")]
+    assert set(texts(document, "eventOutcome")) == {"success"}
+    assert texts(document, "agentVersion") == [version("fixity-platform")]
     types = document.iterfind(".//p:eventType", NAMES)
     assert {each.get("valueURI") for each in types} == {
         "http://id.loc.gov/vocabulary/preservation/eventType/fix"
@@ -88,36 +57,36 @@ def test_damage_fails_a_read_that_failed_is_a_warning_and_both_say_why(bucket: R
     bucket.store.unreadable = {"folder//twice"}
     bucket.time += timedelta(days=91)
     bucket.roll()
-    later = _printed(bucket, since=first + timedelta(days=1))
-    assert sorted(_texts(later, "eventOutcome")) == ["fail", "success", "success", "success", "warning"]
-    notes = dict(zip(_texts(later, "eventOutcome"), _texts(later, "eventOutcomeDetailNote"), strict=True))
+    later = printed(bucket, since=first + timedelta(days=1))
+    assert sorted(texts(later, "eventOutcome")) == ["fail", "success", "success", "success", "warning"]
+    notes = dict(zip(texts(later, "eventOutcome"), texts(later, "eventOutcomeDetailNote"), strict=True))
     assert notes["warning"].startswith(r"failed: ReadError: <a> & \x00\x0b broken \ufffe disk")
     assert notes["fail"].startswith("differs from the baseline; actual sha256:")
     assert "expected sha256:" in notes["fail"] and "(first_seen 2026-01-01T00:00:00.000000Z)" in notes["fail"]
-    outcomes = _texts(_printed(bucket, key="plain"), "eventOutcome")
+    outcomes = texts(printed(bucket, key="plain"), "eventOutcome")
     assert sorted(outcomes) == ["fail", "success"]
 
 
 def test_identifiers_are_uuids_of_the_check_itself_and_a_second_export_has_the_same(bucket: Rolling) -> None:
     bucket.roll()
-    exported = export_events(bucket.lake, _of_catalog(), "e1", now=bucket.now)
+    exported = export_events(bucket.lake, of_catalog(), "e1", now=bucket.now)
     assert (exported.events, exported.ledger_files) == (len(ODD), 1)
-    assert exported.xml is not None and exported.parquet is not None
-    SCHEMA.assertValid(etree.parse(str(bucket.folder / exported.xml)))
+    assert exported.xml == ("premis/b/e1.xml",) and exported.parquet is not None
+    valid(etree.parse(str(bucket.folder / "premis/b/e1.xml")).getroot())
     rows = pq.read_table(bucket.folder / exported.parquet).to_pylist()
     for row in rows:
         parts = ["b", row["key"], "", row["etag"], "SHA256", row["run_id"]]
         moment = str(round(row["event_datetime"].timestamp() * 1_000_000))
         assert row["event_id"] == str(uuid.uuid5(NAMESPACE, "\n".join([*parts, moment])))
-    identifiers = set(_texts(_printed(bucket), "eventIdentifierValue"))
+    identifiers = set(texts(printed(bucket), "eventIdentifierValue"))
     assert identifiers == {row["event_id"] for row in rows}
-    assert export_events(bucket.lake, _of_catalog(), "e2", now=bucket.now).events == 0
+    assert export_events(bucket.lake, of_catalog(), "e2", now=bucket.now).events == 0
     bucket.time += timedelta(days=91)
     bucket.take_inventory()
     bucket.roll(2)
-    again = export_events(bucket.lake, _of_catalog(), "e3", now=bucket.now)
+    again = export_events(bucket.lake, of_catalog(), "e3", now=bucket.now)
     assert (again.events, again.ledger_files) == (2, 1)
-    assert identifiers < set(_texts(_printed(bucket), "eventIdentifierValue"))
+    assert identifiers < set(texts(printed(bucket), "eventIdentifierValue"))
 
 
 def test_an_event_says_of_which_record_its_expectation_is(bucket: Rolling) -> None:
@@ -125,10 +94,10 @@ def test_an_event_says_of_which_record_its_expectation_is(bucket: Rolling) -> No
     keep_ingest(bucket, "ingest", plain=recorded)
     bucket.time += timedelta(days=1)
     bucket.roll(keys=["plain"])
-    (note,) = _texts(_printed(bucket, key="plain"), "eventOutcomeDetailNote")
+    (note,) = texts(printed(bucket, key="plain"), "eventOutcomeDetailNote")
     assert note.startswith("differs from the baseline; actual sha256:")
     assert note.endswith(f"expected sha256:{recorded} (manifest 2026-01-01T00:00:00.000000Z)")
-    assert _texts(_printed(bucket, key="plain"), "eventOutcome") == ["fail"]
+    assert texts(printed(bucket, key="plain"), "eventOutcome") == ["fail"]
 
 
 def test_a_record_of_another_algorithm_is_named_with_it(bucket: Rolling) -> None:
@@ -136,10 +105,10 @@ def test_a_record_of_another_algorithm_is_named_with_it(bucket: Rolling) -> None
     keep_ingest(bucket, "ingest", "MD5", plain=recorded)
     bucket.time += timedelta(days=1)
     bucket.roll(keys=["plain"])
-    (note,) = _texts(_printed(bucket, key="plain"), "eventOutcomeDetailNote")
+    (note,) = texts(printed(bucket, key="plain"), "eventOutcomeDetailNote")
     actual = hashlib.md5(b"plain").hexdigest()
     assert note == f"differs from the baseline; actual md5:{actual}; expected md5:{recorded} (manifest)"
-    assert _texts(_printed(bucket, key="plain"), "eventOutcome") == ["fail"]
+    assert texts(printed(bucket, key="plain"), "eventOutcome") == ["fail"]
 
 
 def test_checks_of_earlier_versions_have_the_same_events_by_the_baseline(bucket: Rolling) -> None:
@@ -148,13 +117,13 @@ def test_checks_of_earlier_versions_have_the_same_events_by_the_baseline(bucket:
     bucket.store.damage("plain")
     bucket.time += timedelta(days=91)
     files.append(bucket.roll().file)
-    events = _events(bucket)
+    events = events_of(bucket)
     for file in files:
         path = bucket.folder / str(file)
-        without = ["expected", "expected_algorithm", "expected_from", "verdict", "reads", "other_checksums"]
+        without = ["expected", "expected_algorithm", "expected_from", "verdict", "other_checksums"]
         keep_table(bucket.lake, str(file), pq.read_table(path).drop_columns(without))
     bucket.lake.remove("standing/")
-    assert _events(bucket) == events and len(events) == 2 * len(ODD)
+    assert events_of(bucket) == events and len(events) == 2 * len(ODD)
 
 
 def test_what_a_run_registered_that_did_not_know_of_the_first_is_held_against_that(bucket: Rolling) -> None:
@@ -168,7 +137,7 @@ def test_what_a_run_registered_that_did_not_know_of_the_first_is_held_against_th
     row |= {"expected": None, "expected_algorithm": None, "expected_from": None, "verdict": "registered"}
     keep_table(bucket.lake, str(second.file), pa.Table.from_pylist([row], table.schema))
     bucket.lake.remove("standing/")
-    assert sorted(_texts(_printed(bucket), "eventOutcome")) == ["fail", "success"]
+    assert sorted(texts(printed(bucket), "eventOutcome")) == ["fail", "success"]
 
 
 def test_a_copy_that_a_comparison_finds_to_be_bad_has_an_event_of_its_own(bucket: Rolling) -> None:
@@ -214,12 +183,12 @@ def test_where_nobody_can_tell_which_copy_is_bad_both_buckets_have_a_warning(buc
         Pair(name="p", source="b", replica="c"),
         Pair(name="p", source="c", replica="b", match="key"),
     ):
-        (event,) = comparisons(bucket.lake, "b", [pair], [], "s3://b/").to_pylist()
+        (event,) = of_incidents(bucket.lake, "b", [pair], [], {"b": "s3://b/"}).to_pylist()
         assert (event["outcome"], event["bucket"], event["expected"]) == ("warning", "b", None)
         found[pair.source] = event["actual"], event["object_uri"]
     assert found == {"b": ("aa", "s3://b/plain?versionId=v1"), "c": ("bb", "s3://b/plain")}
-    assert comparisons(bucket.lake, "b", [], [], "s3://b/").num_rows == 0
-    told = _texts(_printed(bucket, key="plain", pairs=(pair,)), "eventOutcomeDetailNote")
+    assert of_incidents(bucket.lake, "b", [], [], {"b": "s3://b/"}).num_rows == 0
+    told = texts(printed(bucket, pair, key="plain"), "eventOutcomeDetailNote")
     assert "cannot_tell: no record; incident 20260101-ab; actual sha256:bb" in told
 
 
@@ -228,24 +197,14 @@ def test_the_event_of_a_comparison_is_exported_once(bucket: Rolling) -> None:
     place: dict[str, Any] = {"incident_id": "20260101-ab", "pair": "b", "bucket": "b", "key": "plain"}
     at = datetime(2026, 1, 2, tzinfo=UTC)
     append(bucket.lake, [Event(event="diagnosed", happened_at=at, diagnosis="replica_stale", **place)])
-    first = export_events(bucket.lake, _of_catalog(), "export-1")
+    first = export_events(bucket.lake, of_catalog(), "export-1")
     assert first.events == len(ODD) + 1
-    assert export_events(bucket.lake, _of_catalog(), "export-2").events == 0
+    assert export_events(bucket.lake, of_catalog(), "export-2").events == 0
     assert len(_of_checks(bucket)) == len(ODD) + 1
 
 
 def _of_checks(bucket: Rolling) -> list[etree._Element]:
-    return _printed(bucket).findall("p:event", NAMES)
-
-
-def _events(bucket: Rolling) -> dict[str, bytes]:
-    """All events as XML, by identifier."""
-    found = {}
-    for event in _printed(bucket).iterfind("p:event", NAMES):
-        name = event.findtext("p:eventIdentifier/p:eventIdentifierValue", namespaces=NAMES)
-        assert name is not None and name not in found
-        found[name] = etree.tostring(event)
-    return found
+    return printed(bucket).findall("p:event", NAMES)
 
 
 def test_the_agent_is_the_version_that_checked_whichever_version_exports(
@@ -256,12 +215,12 @@ def test_the_agent_is_the_version_that_checked_whichever_version_exports(
         bucket.roll(keys=["plain"])
         inventory_and_checks(bucket.store, bucket.lake, "whole")
     bucket.roll(keys=["plain"])
-    document = _printed(bucket)
-    assert _texts(document, "agentVersion") == ["0.0.7", version("fixity-platform")]
-    agents = _texts(document, "linkingAgentIdentifierValue")
+    document = printed(bucket)
+    assert texts(document, "agentVersion") == ["0.0.7", version("fixity-platform")]
+    agents = texts(document, "linkingAgentIdentifierValue")
     assert agents.count("fixity-platform 0.0.7") == 1 + len(ODD)
     assert agents.count(f"fixity-platform {version('fixity-platform')}") == 1
-    assert set(agents) == set(_texts(document, "agentIdentifierValue"))
+    assert set(agents) == set(texts(document, "agentIdentifierValue"))
 
 
 def test_what_a_killed_run_checked_names_its_version_though_a_newer_one_keeps_it(
@@ -276,7 +235,7 @@ def test_what_a_killed_run_checked_names_its_version_though_a_newer_one_keeps_it
         bucket.roll(keys=["plain"])
     bucket.time += timedelta(hours=1)
     bucket.roll(keys=["folder//twice"])
-    assert _texts(_printed(bucket, key="plain"), "agentVersion") == ["0.0.7"]
+    assert texts(printed(bucket, key="plain"), "agentVersion") == ["0.0.7"]
 
 
 def test_a_file_of_the_ledger_that_does_not_say_its_version_has_events_that_say_so(bucket: Rolling) -> None:
@@ -288,25 +247,25 @@ def test_a_file_of_the_ledger_that_does_not_say_its_version_has_events_that_say_
     table = table.replace_schema_metadata({b"fixity": json.dumps(said).encode()})
     keep_table(bucket.lake, str(rolled.file), table)
     assert Provenance.read(file).software is None
-    document = _printed(bucket)
+    document = printed(bucket)
     agents = {"fixity-platform, version not recorded"}
-    assert set(_texts(document, "linkingAgentIdentifierValue")) == agents
-    assert _texts(document, "agentIdentifierValue") == [*agents]
-    assert _texts(document, "agentVersion") == []
+    assert set(texts(document, "linkingAgentIdentifierValue")) == agents
+    assert texts(document, "agentIdentifierValue") == [*agents]
+    assert texts(document, "agentVersion") == []
 
 
 def test_an_event_is_the_same_whatever_is_checked_and_found_later(bucket: Rolling) -> None:
     bucket.store.unreadable = {"plain"}
     bucket.roll()
-    printed = _events(bucket)
-    export_events(bucket.lake, _of_catalog(), "e1", now=bucket.now)
-    exported = _events(bucket)
+    printed = events_of(bucket)
+    export_events(bucket.lake, of_catalog(), "e1", now=bucket.now)
+    exported = events_of(bucket)
     bucket.store.unreadable = set()
     for _ in range(2):
         bucket.time += timedelta(days=91)
         bucket.roll()
         bucket.store.damage("folder//twice")
-    now = _events(bucket)
+    now = events_of(bucket)
     assert len(now) == 3 * len(ODD)
     assert exported == printed == {name: now[name] for name in printed}
 
@@ -319,31 +278,31 @@ def test_an_exported_event_stays_though_the_ledger_says_otherwise_by_now(bucket:
     (bucket.folder / str(first.file)).unlink()
     bucket.lake.remove("standing/")
     bucket.roll(keys=["plain"])  # as the ledger is now, the first check of it
-    export_events(bucket.lake, _of_catalog(), "e1", now=bucket.now)
-    exported = _events(bucket)
+    export_events(bucket.lake, of_catalog(), "e1", now=bucket.now)
+    exported = events_of(bucket)
     (bucket.folder / str(first.file)).write_bytes(kept)
     bucket.lake.remove("standing/")
     assert len(bucket.damaged()) == 1
-    assert exported.items() < _events(bucket).items()
-    export_events(bucket.lake, _of_catalog(), "e2", now=bucket.now)
-    assert exported.items() < _events(bucket).items()
+    assert exported.items() < events_of(bucket).items()
+    export_events(bucket.lake, of_catalog(), "e2", now=bucket.now)
+    assert exported.items() < events_of(bucket).items()
 
 
 def test_two_exports_at_once_keep_each_event_once(bucket: Rolling, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket.roll()
     export = import_module("fixity.reports.premis.export")
-    write = export._write_xml
+    write = export.write_documents
 
-    def while_another_exports(*given: object) -> None:
-        monkeypatch.setattr(export, "_write_xml", write)
-        assert export_events(bucket.lake, _of_catalog(), "other", now=bucket.now).events
-        write(*given)
+    def while_another_exports(*given: object) -> list[Path]:
+        monkeypatch.setattr(export, "write_documents", write)
+        assert export_events(bucket.lake, of_catalog(), "other", now=bucket.now).events
+        return list(write(*given))
 
-    monkeypatch.setattr(export, "_write_xml", while_another_exports)
-    assert export_events(bucket.lake, _of_catalog(), "mine", now=bucket.now).events == 0
+    monkeypatch.setattr(export, "write_documents", while_another_exports)
+    assert export_events(bucket.lake, of_catalog(), "mine", now=bucket.now).events == 0
     kept = sorted(file.name for file in (bucket.folder / "premis/b").iterdir())
     assert kept == ["EXPORTED.json", "other.parquet", "other.xml"]
-    identifiers = _texts(_printed(bucket), "eventIdentifierValue")
+    identifiers = texts(printed(bucket), "eventIdentifierValue")
     assert len(identifiers) == len(set(identifiers)) > 0
 
 
@@ -361,15 +320,15 @@ def test_an_export_that_is_killed_has_each_event_once(
 
     with monkeypatch.context() as killing, pytest.raises(KeyboardInterrupt):
         killing.setattr(type(bucket.lake), "put", killed)
-        export_events(bucket.lake, _of_catalog(), "e1", now=bucket.now)
-    assert export_events(bucket.lake, _of_catalog(), "e2", now=bucket.now).events == 0
+        export_events(bucket.lake, of_catalog(), "e1", now=bucket.now)
+    assert export_events(bucket.lake, of_catalog(), "e2", now=bucket.now).events == 0
     bucket.time += timedelta(days=91)
     bucket.roll()
-    assert export_events(bucket.lake, _of_catalog(), "e3", now=bucket.now).events == len(ODD)
+    assert export_events(bucket.lake, of_catalog(), "e3", now=bucket.now).events == len(ODD)
     folder = bucket.folder / "premis/b"
     assert {file.name for file in folder.iterdir()} == {
         "e1.parquet", "e1.xml", "e3.parquet", "e3.xml", "EXPORTED.json"
     }  # fmt: skip
     documents = [etree.parse(str(file)).getroot() for file in folder.glob("*.xml")]
-    names = [name for document in documents for name in _texts(document, "eventIdentifierValue")]
+    names = [name for document in documents for name in texts(document, "eventIdentifierValue")]
     assert len(names) == len(set(names)) == 2 * len(ODD)

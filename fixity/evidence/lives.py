@@ -1,0 +1,133 @@
+"""The whole life of objects: when they were written, listed and checked, what was expected of them, what went
+wrong and what became of it, from all that the lake holds of them. Nothing is read from a bucket.
+
+A file that cannot be read or proved does not count, and is named. Judging objects does not belong here.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.catalog import Catalog
+from fixity.incidents.events import read_events
+from fixity.lake import Lake
+from fixity.lake.database import open_database, own_table, view
+from fixity.lake.paths import baselines_folder
+from fixity.ledger.files import ingest_tables, ledger_files, usable_files
+from fixity.ledger.fold import settings_of
+from fixity.ledger.inventory import TableMissing
+from fixity.ledger.lost import LOST, lost_now
+from fixity.ledger.refresh import ready
+from fixity.ledger.snapshot import SNAPSHOT, Snapshot
+from fixity.ledger.views import view_now
+from fixity.tables import BASELINES, CHECKSUMS, INCIDENT_EVENTS, INGEST, Provenance, TableUnreadable
+
+_SQL = Path(__file__).with_suffix(".sql")
+_TIME = SNAPSHOT.field("verified_at").type
+
+
+@dataclass(frozen=True)
+class Lives:
+    """What is known of some keys of a bucket: their moments in order, and how they stand now.
+
+    moments: by key, then time (UTC); `what` is written, listed, record, check, gone, or an incident's event.
+    now: rows of the snapshot, one a version or content. not_read: files that do not count, and why.
+    """
+
+    moments: pa.Table
+    now: list[dict[str, Any]]
+    lost: list[dict[str, Any]]
+    not_read: list[str] = field(default_factory=list)
+
+
+def lives_of(lake: Lake, catalog: Catalog, bucket: str, keys: Iterable[str]) -> Lives:
+    """The whole life of some keys of a bucket. Raises LakeError."""
+    not_read: list[str] = []
+    snapshot = _snapshot(lake, catalog, bucket, not_read)
+    with lake.workspace() as workspace, open_database(workspace) as database:
+        checks, unread = usable_files(lake, bucket, ledger_files(lake, bucket), workspace, thoroughly=True)
+        ingested, more = usable_files(lake, bucket, ingest_tables(lake, bucket), workspace, thoroughly=True)
+        not_read += [f"{lake.location(each.name)} {each.why}" for each in unread + more]
+        records = _tables_of_records(lake, bucket, workspace, not_read)
+        view(database, "checks", [each.path for each in checks], CHECKSUMS)
+        view(database, "ingested", [each.path for each in ingested], INGEST)
+        view(database, "records", [file for file, _ in records], BASELINES)
+        view_now(database, lake, snapshot, "objects", workspace)
+        lost = _lost(lake, catalog, bucket, snapshot)
+        for name, table in {
+            "keys": pa.table({"key": pa.array(sorted(set(keys)), pa.string())}),
+            "looks": pa.table(
+                {
+                    "filename": pa.array([str(file) for file, _ in records], pa.string()),
+                    "listed_at": pa.array([listed_at for _, listed_at in records], _TIME),
+                }
+            ),
+            "events": _events(lake, catalog, bucket, not_read),
+            "lost": lost,
+        }.items():
+            own_table(database, name, table)
+        moments = database.execute(_SQL.read_text(encoding="utf-8")).to_arrow_table()
+        now = database.execute(
+            f"SELECT {', '.join(SNAPSHOT.names)} FROM now SEMI JOIN keys USING (key) "
+            "ORDER BY key, is_latest DESC, last_modified DESC"
+        ).to_arrow_table()
+        gone = database.execute("FROM lost SEMI JOIN keys USING (key)").to_arrow_table()
+    said = dict.fromkeys(each.removeprefix("left out: ") for each in not_read)
+    return Lives(moments, now.to_pylist(), gone.to_pylist(), list(said))
+
+
+def _snapshot(lake: Lake, catalog: Catalog, bucket: str, not_read: list[str]) -> Snapshot | None:
+    try:
+        return ready(
+            lake, bucket, settings_of(catalog.buckets[bucket]), str(uuid.uuid4()), log=not_read.append
+        )
+    except TableMissing:  # it was never listed
+        return None
+
+
+def _lost(lake: Lake, catalog: Catalog, bucket: str, snapshot: Snapshot | None) -> pa.Table:
+    """The objects that vanished, each with when that was found."""
+    if snapshot is None:
+        return LOST.append(pa.field("gone_at", _TIME)).empty_table()
+    lost = lost_now(lake, catalog.buckets[bucket], snapshot)
+    listed_at = datetime.fromisoformat(snapshot.listed_at)
+    gone_at = [row["checked_at"] if row["listed"] else listed_at for row in lost.to_pylist()]
+    return lost.append_column("gone_at", pa.array(gone_at, _TIME))
+
+
+def _events(lake: Lake, catalog: Catalog, bucket: str, not_read: list[str]) -> pa.Table:
+    """The events of incidents that may be about a bucket's objects."""
+    events, unreadable = read_events(lake)
+    not_read += [f"{lake.location(each.name)} {each.why}" for each in unreadable]
+    pairs = {pair.name for pair in catalog.pairs_of(bucket)}
+    of_bucket = [
+        each
+        for each in events
+        if each.key is None or each.bucket == bucket or (each.bucket is None and each.pair in pairs)
+    ]
+    columns = {name: [getattr(each, name) for each in of_bucket] for name in INCIDENT_EVENTS.names}
+    return pa.table(columns, INCIDENT_EVENTS)
+
+
+def _tables_of_records(
+    lake: Lake, bucket: str, workspace: Path, not_read: list[str]
+) -> list[tuple[Path, datetime]]:
+    """Local copies of a bucket's tables of records, and when the bucket was listed for each (UTC)."""
+    found: list[tuple[Path, datetime]] = []
+    for each in lake.list(baselines_folder(bucket)):
+        if each.name.endswith(".parquet"):
+            try:
+                file = lake.fetch(each.name, workspace)
+                pq.read_table(file, columns=["key"])
+                found.append((file, Provenance.read(file).listed_at))
+            except (pa.ArrowException, OSError, TableUnreadable) as error:
+                not_read.append(f"{lake.location(each.name)} cannot be used: {error}")
+    return found
