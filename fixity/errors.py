@@ -28,6 +28,8 @@
     ├── LakeError                  fixity.lake.base (not final)
     │   └── PartsMissing           fixity.engines.stream.parts
     ├── LogError                   fixity.log.errors
+    ├── NotStamped                 fixity.log.stamps (not final)
+    ├── WitnessUnreachable         fixity.log.witness (not final)
     ├── TableMissing               fixity.ledger.inventory
     ├── TableNotConsistent         fixity.reports.compare
     ├── TableNotSorted             fixity.lake.ranges

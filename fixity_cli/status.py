@@ -28,12 +28,13 @@ def status(
 ) -> None:
     """Show whether all buckets and pairs are verified, and what to do where they are not.
 
-    Status 1 if any is a `problem` or `unknown`; a `warning` is status 0. Reads no object, starts no run.
+    Status 1 if any is a `problem` or `unknown`, or if the log is broken; a `warning` is status 0. Reads no
+    object, starts no run.
     """
     from fixity.clock import utc_now
     from fixity.lake import open_lake
     from fixity.status import COLOURS, VERIFIED, status_of
-    from fixity.status.advice import facts, finding_text, summary_line, to_do, wrong_with
+    from fixity.status.advice import facts, finding_text, log_facts, summary_line, to_do, wrong_with
 
     loaded = load(catalog)
     for name in names or ():
@@ -46,6 +47,9 @@ def status(
         output.red(finding_text(finding))
     for note in found.notes:
         output.warn(note)
+    if found.log is not None:
+        text = f"{found.log.state:<9} log     {log_facts(found.log, found.at)}"
+        output.row(text, kind="log", name="log", **asdict(found.log), colour=COLOURS[found.log.state])
     for row in found.rows:
         next_step = to_do(row, loaded)
         lines = [f"{row.state:<9} {row.kind:<7} {row.name:<24} {facts(row, found.at)}"]

@@ -17,6 +17,7 @@ from devstack.moto_server import MotoServer, TestQueue
 from devstack.s3_control import S3ControlServer
 from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, SeaweedFS
 from devstack.stub_s3 import StubS3
+from devstack.tsa import TimeStampAuthority
 from tests.batch_platform import BatchPlatform
 from tests.platform import Platform
 
@@ -140,6 +141,19 @@ def moto_server() -> Iterator[MotoServer]:
     """One moto server for all tests of the session, for queues."""
     with MotoServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def _tsa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TimeStampAuthority]:
+    with TimeStampAuthority(tmp_path_factory.mktemp("tsa")) as authority:
+        yield authority
+
+
+@pytest.fixture
+def tsa(_tsa: TimeStampAuthority) -> TimeStampAuthority:
+    """A time stamping authority that tells the truth, until a test has it lie."""
+    _tsa.lie = None
+    return _tsa
 
 
 @pytest.fixture

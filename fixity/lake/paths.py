@@ -39,8 +39,13 @@ PAGES = "pages/"
 REPAIRS = "repairs/"
 """The folder of repairs by jobs of S3 Batch, with a folder for each pair."""
 
-ALERTS_FILE, DAEMON_FILE = f"{STATUS}alerts.json", f"{STATUS}daemon.json"
-"""What was told to the targets of alerts, and when the daemon last ticked."""
+ALERTS_FILE, DAEMON_FILE, OUTSIDE_FILE = (
+    f"{STATUS}alerts.json",
+    f"{STATUS}daemon.json",
+    f"{STATUS}outside.json",
+)
+"""What was told to the targets of alerts, when the daemon last ticked, and how far the log is proved from
+outside."""
 
 LATEST = "0000-00-00-LATEST"
 """Replaces the date in the path of the newest report."""

@@ -169,7 +169,7 @@ def _compare_with_heads(chain: Chain, heads: Iterable[Head]) -> bool:
         seal = chain.seals.get(head.number)
         if head.number > last:
             text = f"{head.seen_by} knows seal {head.number}, but the last one here is seal {chain.last}"
-            numbers = range(last + 1, head.number + 1)
+            numbers = range(last + 1, head.number + 1)[:_MOST_MISSING]
             chain.problems += [Problem(seal_file(number), "deleted", text) for number in numbers]
             last = head.number
         elif seal is not None and seal.sha256 != head.sha256:

@@ -25,6 +25,7 @@ from fixity.status.rows import (
     VERIFIED,
     WARNING,
     Finding,
+    LogStatus,
     Status,
     StatusRow,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Failure",
     "Finding",
     "Kept",
+    "LogStatus",
     "Result",
     "Status",
     "StatusRow",

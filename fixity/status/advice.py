@@ -17,6 +17,7 @@ from fixity.status.rows import (
     VERIFIED,
     WARNING,
     Finding,
+    LogStatus,
     Status,
     StatusRow,
 )
@@ -63,6 +64,22 @@ def facts(row: StatusRow, now: datetime) -> str:
         f"waiting: {', '.join(row.waiting)}" if row.waiting else "",
     ]
     return ", ".join(filter(None, said))
+
+
+def log_facts(log: LogStatus, now: datetime) -> str:
+    """How far the log is sealed, what waited then, and how old the newest proofs from outside are."""
+    return ", ".join(
+        [
+            f"sealed {age(log.sealed_at, now)} (seal {log.seal})" if log.sealed_at else "never sealed",
+            *(
+                [f"{log.waiting:,} files waited" if log.waiting != 1 else "1 file waited"]
+                if log.waiting
+                else []
+            ),
+            *([f"time stamp {age(log.stamped_at, now)}"] if log.stamped_at else []),
+            *([f"copy at the witness {age(log.copied_at, now)}"] if log.copied_at else []),
+        ]
+    )
 
 
 def age(time: datetime, now: datetime) -> str:

@@ -65,8 +65,17 @@ def status_of(lake: Lake, catalog: Catalog, now: datetime) -> Status:
     by_name = {row.name: row for row in buckets}
     pairs = [_pair(catalog, each, kept, incidents, by_name, now) for each in catalog.pairs.values()]
     rows = sorted([*pairs, *buckets], key=lambda row: STATES.index(row.state))
-    notes = tuple(daemon_notes(lake, catalog, now))
-    return Status(now, tuple(rows), tuple(_of_platform(kept, now)), notes)
+    platform, notes = _of_platform(kept, now), list(daemon_notes(lake, catalog, now))
+    log = None
+    if catalog.log is not None:
+        from fixity.status.log import LOG, log_status  # takes time to import
+
+        found = _Row()
+        found.take(LOG, kept.get((LOG, None)), now)
+        red = [*found.red, *(Finding(LOG, RUN, text) for text in found.unknown)]
+        log, problems, warnings = log_status(lake, catalog.log, _result(kept.get((LOG, None))), red, now)
+        platform, notes = [*platform, *problems], [*notes, *warnings]
+    return Status(now, tuple(rows), tuple(platform), tuple(notes), log)
 
 
 @dataclass

@@ -10,7 +10,7 @@ The states, the worst first:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -68,16 +68,33 @@ class StatusRow:
 
 
 @dataclass(frozen=True)
+class LogStatus:
+    """How far the log of the lake is. Times are in UTC; None: never, or not known.
+
+    seal: the number of the newest seal. sealed_at: when all that was there was sealed, but for `waiting`
+    files. stamped_at, copied_at: when the newest seal that has one was stamped, or copied to the witness.
+    """
+
+    state: str
+    seal: int | None
+    sealed_at: datetime | None
+    waiting: int | None
+    stamped_at: datetime | None
+    copied_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Status:
     """The status at a time (UTC): the rows, the worst first; and what is wrong with the platform itself.
 
-    notes: warnings about the daemon and the targets of alerts, for people.
+    notes: warnings about the daemon, the targets of alerts and the log, for people. log: None without one.
     """
 
     at: datetime
     rows: tuple[StatusRow, ...]
     platform: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    log: LogStatus | None = None
 
     @property
     def state(self) -> str:
@@ -98,6 +115,4 @@ class Status:
     def only(self, names: Iterable[str]) -> Status:
         """Only the rows of these buckets and pairs."""
         wanted = set(names)
-        return Status(
-            self.at, tuple(row for row in self.rows if row.name in wanted), self.platform, self.notes
-        )
+        return replace(self, rows=tuple(row for row in self.rows if row.name in wanted))

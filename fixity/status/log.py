@@ -1,0 +1,50 @@
+"""What the status says of the log: how far it is sealed, and how old the newest proofs from outside are.
+
+Whether the log is whole is said by the checks of the asset `log`, as they are kept. The ages are counted
+anew, because a schedule that does not run keeps nothing. Verifying the log does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from fixity.catalog import Log
+from fixity.lake import Lake
+from fixity.log.outside import level_of, outside_now, verdict
+from fixity.status.kept import Kept
+from fixity.status.rows import PROBLEM, RUN, VERIFIED, WARNING, Finding, LogStatus
+
+LOG, WITNESS_RECENT = "log", "witness_recent"
+"""The asset of the log, and its check of the proofs from outside."""
+
+
+def log_status(
+    lake: Lake, log: Log, kept: Kept | None, red: Sequence[Finding], now: datetime
+) -> tuple[LogStatus, list[Finding], list[str]]:
+    """The log at a time (UTC), everything that is wrong with it, and warnings for people.
+
+    Arguments: `kept`, the newest result of the asset; `red`, what is red as it was kept. Raises LakeError.
+    """
+    outside = outside_now(lake)
+    problems = [each for each in red if each.check != WITNESS_RECENT]
+    warnings: list[str] = []
+    if kept is None or kept.at is None:
+        problems.append(Finding(LOG, RUN, "nothing was sealed yet: fixity log init, then fixity log seal"))
+    else:
+        text = f"nothing was sealed since {kept.at:%Y-%m-%d %H:%M} UTC: start the daemon (fixity dev)"
+        level = level_of(kept.at, now) if kept.at <= now else None
+        problems += [Finding(LOG, RUN, text)] if level == "ERROR" else []
+        warnings += [text] if level == "WARN" else []
+        level, text = verdict(log, outside, now)
+        problems += [Finding(LOG, WITNESS_RECENT, text)] if level == "ERROR" else []
+        warnings += [f"{WITNESS_RECENT} of {LOG}: {text}"] if level == "WARN" else []
+    status = LogStatus(
+        state=PROBLEM if problems else WARNING if warnings else VERIFIED,
+        seal=kept.counts.get("seals") if kept else None,
+        sealed_at=kept.at if kept else None,
+        waiting=kept.counts.get("waiting") if kept else None,
+        stamped_at=outside.stamp.at if outside.stamp else None,
+        copied_at=outside.copy.at if outside.copy else None,
+    )
+    return status, problems, warnings
