@@ -148,3 +148,14 @@ def test_a_witness_that_is_not_there_is_told_and_never_taken_for_an_empty_one(
         with pytest.raises(WitnessUnreachable, match="the witness"):
             add_copies(witness, SEALS, NOW)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_number_that_somebody_made_up_at_the_witness_is_named_and_costs_nothing(
+    tmp_path: Path, local: LocalLake
+) -> None:
+    (tmp_path / "witness").mkdir()
+    (tmp_path / "witness/99999999.sha256").write_text("made up")
+    witness = open_witness(catalog(tmp_path, ", witness: ./witness"))
+    assert witness is not None
+    found = problems(local, witness)
+    assert found[0] == ("00000007.sha256", "deleted") and len(found) <= 10_000
