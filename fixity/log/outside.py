@@ -98,8 +98,8 @@ def verdict(log: Log, outside: Outside, now: datetime) -> tuple[Literal["ERROR",
     if outside.alarm:
         found.append(("ERROR", outside.alarm))
     texts = [text for _, text in found if text] + list(outside.wrong)
-    worst = next((level for level in ("ERROR", "WARN") if level in (each for each, _ in found)), None)
-    return worst, "; ".join(texts)
+    levels = {level for level, _ in found}
+    return "ERROR" if "ERROR" in levels else "WARN" if "WARN" in levels else None, "; ".join(texts)
 
 
 def level_of(at: datetime, now: datetime) -> Literal["ERROR", "WARN"] | None:

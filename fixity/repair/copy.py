@@ -126,7 +126,7 @@ def proved(
     reads: list[Reads] = [good.reader, Afresh(good.reader)]
     for number, reader in enumerate(reads, 1):  # nothing is believed at one look
         part = PartOfShard(planned.rows)
-        digest = digest_by(algorithm, part.others(algorithm)[0])
+        digest = digest_by(algorithm, next(iter(part.others(algorithm)), ()))
         sink: Sink | None = _Tee(digest, upload) if upload is not None else None
         if sink is not None:
             sink.restart()
