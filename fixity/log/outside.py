@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import TypeAdapter
 
@@ -23,6 +23,9 @@ from fixity.log.chain import Head
 from fixity.log.manifest import Seal, seal_file
 from fixity.log.stamps import NotStamped, Stamp, certificates_of, check_stamps, stamp
 from fixity.log.witness import WitnessUnreachable, add_copies, heads, open_witness
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 WARN_AFTER, ERROR_AFTER = timedelta(days=2), timedelta(days=7)
 """How old the newest proof from outside may be: one is made each day."""
@@ -81,6 +84,23 @@ def outside_now(lake: Lake) -> Outside:
         return _KEPT.validate_python(unsealed(seen.text)) if seen else Outside()
     except ValueError:
         return Outside()  # the next step writes it anew
+
+
+def heads_outside(lake: Lake, catalog: Catalog) -> tuple[list[Head], str]:
+    """The seals that the witness knows, see `heads`; and why it could not be asked. Raises LakeError."""
+    try:
+        witness = open_witness(catalog)
+        return ([] if witness is None else heads(witness, lake)), ""
+    except WitnessUnreachable as error:
+        return [], str(error)
+
+
+def certificates_outside(log: Log | None) -> tuple[list[Certificate], str]:
+    """The certificates for time stamps that the catalog names; and why they cannot be used."""
+    try:
+        return (certificates_of(log.tsa_root) if log is not None and log.tsa_root is not None else []), ""
+    except NotStamped as error:
+        return [], str(error)
 
 
 def verdict(log: Log, outside: Outside, now: datetime) -> tuple[Literal["ERROR", "WARN"] | None, str]:
@@ -158,10 +178,9 @@ def _stamped(
     """The newest time stamp that proves its seal, made now if the newest seal has none; and why not."""
     if log is None or log.tsa is None or log.tsa_root is None:
         return None, ""
-    try:
-        trusted = certificates_of(log.tsa_root)
-    except NotStamped as error:
-        return None, str(error)
+    trusted, unusable = certificates_outside(log)
+    if unusable:
+        return None, unusable
     stamps = (each for each in check_stamps(lake, seals, trusted) if isinstance(each, Stamp))
     known, why = next((each for each in stamps if each.is_trusted), None), ""
     newest = max(seals, default=0)

@@ -21,7 +21,7 @@ from fixity.errors import FixityError
 from fixity.humanize import printable
 from fixity.lake import Lake
 from fixity.log.chain import Problem
-from fixity.log.manifest import Seal
+from fixity.log.manifest import Seal, seal_file
 from fixity.log.records import STAMPS, sha256_of
 
 if TYPE_CHECKING:
@@ -97,8 +97,10 @@ def check_stamps(
             continue
         number = int(found[1])
         if number not in seals:
-            yield Problem(name, "added", f"there is no genuine seal {number} that it could be of")
-            continue
+            if number > max(seals, default=0) and not _is_there(lake, seal_file(number)):
+                text = f"there is a time stamp of seal {number}, and no such seal"
+                yield Problem(seal_file(number), "deleted", text)
+            continue  # else the chain says what is wrong with the seal
         answer = lake.read_bytes(name)
         for certificates in (trusted, kept):
             try:
@@ -148,6 +150,14 @@ def certificates_of(file: Path) -> list[Certificate]:
 
 
 _STAMP = re.compile(r"/([0-9]{8})\.tsr$")
+
+
+def _is_there(lake: Lake, name: str) -> bool:
+    """Whether a seal is there now: another sealer may have put it, and stamped it, since all were read."""
+    try:
+        return bool(lake.sha256(name))
+    except FileNotFoundError:
+        return False
 
 
 class _Refuted(ValueError):

@@ -70,7 +70,7 @@ def log_facts(log: LogStatus, now: datetime) -> str:
     """How far the log is sealed, what waited then, and how old the newest proofs from outside are."""
     return ", ".join(
         [
-            f"sealed {age(log.sealed_at, now)} (seal {log.seal})" if log.sealed_at else "never sealed",
+            f"sealed {age(log.sealed_at, now)} (seal {log.seal})" if log.sealed_at else "not sealed",
             *(
                 [f"{log.waiting:,} files waited" if log.waiting != 1 else "1 file waited"]
                 if log.waiting

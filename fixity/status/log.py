@@ -42,7 +42,7 @@ def log_status(
     status = LogStatus(
         state=PROBLEM if problems else WARNING if warnings else VERIFIED,
         seal=kept.counts.get("seals") if kept else None,
-        sealed_at=kept.at if kept else None,
+        sealed_at=kept.at if kept and "seals" in kept.counts else None,
         waiting=kept.counts.get("waiting") if kept else None,
         stamped_at=outside.stamp.at if outside.stamp else None,
         copied_at=outside.copy.at if outside.copy else None,

@@ -69,10 +69,11 @@ class StatusRow:
 
 @dataclass(frozen=True)
 class LogStatus:
-    """How far the log of the lake is. Times are in UTC; None: never, or not known.
+    """How far the log of the lake is. Times are in UTC; None: not known, or never.
 
-    seal: the number of the newest seal. sealed_at: when all that was there was sealed, but for `waiting`
-    files. stamped_at, copied_at: when the newest seal that has one was stamped, or copied to the witness.
+    seal: the number of the newest seal. sealed_at: when the last run sealed all that was there, but for
+    `waiting` files; None if it sealed nothing. stamped_at, copied_at: when the newest seal that has one was
+    stamped, or copied to the witness.
     """
 
     state: str

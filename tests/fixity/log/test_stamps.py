@@ -13,8 +13,9 @@ import pytest
 from devstack.tsa import Lie, TimeStampAuthority
 from fixity.lake import Lake, LocalLake
 from fixity.log.chain import Problem
+from fixity.log.manifest import seal_file
 from fixity.log.stamps import NotStamped, Stamp, certificates_of, check_stamps, stamp, stamp_file, wrong_times
-from tests.fixity.log.outside_support import DAY, NOW, chain
+from tests.fixity.log.outside_support import DAY, NOW, chain, put
 
 SEALS = chain(3)
 SEAL = SEALS[1].text
@@ -85,7 +86,9 @@ def test_a_stamp_of_another_seal_or_of_none_is_named(local: LocalLake, tsa: Time
     (found,) = check_stamps(local, others, certificates_of(tsa.root))
     assert found == Problem(stamp_file(1), "edited", "it does not prove seal 1: Mismatch between messages")
     (found,) = check_stamps(local, {}, certificates_of(tsa.root))
-    assert isinstance(found, Problem) and (found.name, found.what) == (stamp_file(1), "added")
+    assert found == Problem(seal_file(1), "deleted", "there is a time stamp of seal 1, and no such seal")
+    put(local, SEALS)  # by another sealer, since the seals were read
+    assert not list(check_stamps(local, {}, certificates_of(tsa.root)))
 
 
 def test_a_root_that_only_the_lake_knows_is_said_to_be_one(local: LocalLake, tsa: TimeStampAuthority) -> None:

@@ -54,7 +54,7 @@ def test_a_log_that_was_never_sealed_is_a_problem_and_no_log_is_none(lake: Lake,
     now = status(lake, catalog)
     assert now.state == "problem" and now.log and now.log.state == "problem"
     assert now.platform[0].text == "nothing was sealed yet: fixity log init, then fixity log seal"
-    assert log_facts(now.log, NOW) == "never sealed"
+    assert log_facts(now.log, NOW) == "not sealed"
     without = status(lake, catalog.model_copy(update={"log": None}))
     assert without.log is None and without.is_verified
 
@@ -84,6 +84,9 @@ def test_a_broken_log_a_failed_run_and_a_lost_result_are_problems(lake: Lake, ca
     broken = Check("log_unbroken", False, "ERROR", "a.parquet: edited")
     sealed(lake, catalog, replace(SEALED, checks=(broken,)))
     assert [each.text for each in status(lake, catalog).platform] == ["a.parquet: edited"]
+    keep_result(lake, replace(SEALED, checks=(broken,), counts={}))  # it refused to seal
+    refused = status(lake, catalog).log
+    assert refused and log_facts(refused, NOW).startswith("not sealed")
     keep_result(lake, replace(SEALED, at=NOW + timedelta(minutes=1)))
     assert status(lake, catalog).is_verified
     keep_failure(lake, "log", None, Failure("late", NOW + timedelta(hours=1), "no key"))
