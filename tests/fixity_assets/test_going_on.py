@@ -1,4 +1,4 @@
-"""Runs of ten shards that are killed: whoever goes on reads only what is missing, whatever had not begun."""
+"""Runs of shards that are killed: whoever goes on reads only what is missing, whatever had not begun."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from devstack.faulty_proxy import FaultyProxy
 from jobs.names import CHECKSUMS_JOB, INVENTORY_JOB
 from resources import ProgressResource
 from tests.fixity.support import sha256
-from tests.fixity_assets.test_spine import job_of_environment
+from tests.fixity_assets.elsewhere import four_shards_job, in_shards
 from tests.platform import PAIR, Platform
 
 KEYS = [f"key-{number:02d}" for number in range(20)]
@@ -39,11 +39,8 @@ defs = build_definitions(load_catalog())
 
 
 def ten_shards_job() -> dg.JobDefinition:
-    """The job in shards of two objects, in whatever process it is built."""
-    import fixity.engines.stream.pace
-
-    fixity.engines.stream.pace.SHARD_OBJECTS = SHARD
-    return job_of_environment(CHECKSUMS_JOB)
+    """The job in shards of two objects."""
+    return in_shards(SHARD)
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +60,8 @@ class Going:
         self.platform = platform
         self.proxy = proxy
         self.home = home
+        self.shard = SHARD
+        self.job = ten_shards_job
         self.home.mkdir()
         for key in KEYS:
             platform.put(key, key.encode())
@@ -87,7 +86,7 @@ class Going:
         def kill() -> None:
             nonlocal asked
             asked += 1
-            if asked == SHARD * shards + SHARD:
+            if asked == self.shard * shards + self.shard:
                 os.killpg(process.pid or 0, signal.SIGKILL)
 
         self.proxy.fault(Overwrite(kill, times=None))
@@ -118,7 +117,7 @@ class Going:
         self, instance: dg.DagsterInstance, again: dg.ReexecutionOptions | None = None
     ) -> dg.JobExecutionResult:
         """Run the job in this process."""
-        job, tags = dg.reconstructable(ten_shards_job), {"dagster/partition": PAIR}
+        job, tags = dg.reconstructable(self.job), {"dagster/partition": PAIR}
         with dg.execute_job(job, instance, tags=tags, reexecution_options=again) as result:
             return result
 
@@ -211,13 +210,14 @@ def test_so_it_does_when_several_processes_hash_the_shards(
     monkeypatch.setenv("FIXITY_EXECUTOR", "multiprocess")
     going.platform.bucket_settings["max_concurrency"] = 2
     assert going.platform.file.exists()
-    _all_is_there(going, going.run(from_failure, going.killed_after(0)), at_once=2)
+    going.shard, going.job = 5, four_shards_job  # each step is a process, and a slow start
+    _all_is_there(going, going.run(from_failure, going.killed_after(2)), at_once=2)
 
 
 def _all_is_there(going: Going, run_id: str, at_once: int = 1) -> None:
     reads = going.reads()
     assert set(reads) == set(KEYS)
-    assert len(reads) <= len(KEYS) + at_once * SHARD
+    assert len(reads) <= len(KEYS) + at_once * going.shard
     rows = going.table(run_id)
     assert [(row["key"], row["checksum"], row["verdict"]) for row in rows] == [
         (key, sha256(key.encode()), "registered") for key in KEYS

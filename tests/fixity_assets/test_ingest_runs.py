@@ -12,8 +12,8 @@ from fixity.errors import WrongUsage
 from fixity.ledger.selection import keep_selection
 from fixity_assets import checksums_read, ingest_report
 from jobs.names import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB, INVENTORY_JOB, SELECTION
+from tests.fixity_assets.elsewhere import job_of_environment
 from tests.fixity_assets.test_ingest import MD5, WRONG, ingest, lake_of, put, shown
-from tests.fixity_assets.test_spine import job_of_environment
 from tests.platform import PAIR, Platform
 
 

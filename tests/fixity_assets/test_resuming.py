@@ -15,45 +15,32 @@ from fixity.buckets import Throttle
 from fixity_assets.checksums_read import hash_objects
 from jobs.names import CHECKSUMS_JOB, INGEST_BUCKET_JOB, REPORT_JOB
 from tests.conftest import MakeBucket
-from tests.fixity_assets.test_spine import job_of_environment
+from tests.fixity_assets.elsewhere import in_shards, two_shards_job
 from tests.platform import PAIR, Platform, read_report, report_metadata
 
 KEYS = [f"key-{number:02d}" for number in range(12)]
 EXPIRED = Refuse(403, code="ExpiredToken", times=None)
 
 
-def _in_small_pieces(job: str = CHECKSUMS_JOB) -> dg.JobDefinition:
-    """A job in shards of six objects and parts of four, in whatever process it is built."""
-    import fixity.engines.stream.pace
-    import fixity.engines.stream.shards
-
-    fixity.engines.stream.pace.SHARD_OBJECTS, fixity.engines.stream.shards.PART_OBJECTS = 6, 4
-    return job_of_environment(job)
-
-
 # Dagster keeps a reconstructed job by its name for the whole process: each test has one of its own.
-def multiprocess_shards_job() -> dg.JobDefinition:
-    return _in_small_pieces()
-
-
 def all_again_job() -> dg.JobDefinition:
-    return _in_small_pieces()
+    return in_shards(6, 4)
 
 
 def another_place_job() -> dg.JobDefinition:
-    return _in_small_pieces()
+    return in_shards(6, 4)
 
 
 def lost_rights_job() -> dg.JobDefinition:
-    return _in_small_pieces()
+    return in_shards(6, 4)
 
 
 def gathering_job() -> dg.JobDefinition:
-    return _in_small_pieces(INGEST_BUCKET_JOB)
+    return in_shards(6, 4, INGEST_BUCKET_JOB)
 
 
 def swept_job() -> dg.JobDefinition:
-    return _in_small_pieces()
+    return in_shards(6, 4)
 
 
 @pytest.fixture(autouse=True)
@@ -116,11 +103,11 @@ def test_a_bucket_of_several_shards_gives_one_table_in_the_order_of_keys(
     assert [(row["key"], row["status"]) for row in read_report(said["csv"])] == [(key, "ok") for key in KEYS]
 
 
-def test_the_shards_may_be_hashed_by_several_processes(
+def test_the_shards_may_be_hashed_by_several_processes_and_the_report_is_the_same(
     platform: Platform, local: dg.DagsterInstance, faulty: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIXITY_EXECUTOR", "multiprocess")
-    result, steps, told = _run(multiprocess_shards_job, local)
+    result, steps, told = _run(two_shards_job, local)
     assert result.success, told
     assert {step for step in steps if "hash_objects" in step} == {
         "checksums.hash_objects[0]", "checksums.hash_objects[1]"
@@ -128,6 +115,8 @@ def test_the_shards_may_be_hashed_by_several_processes(
     assert sorted(_read(faulty)) == KEYS
     (table,) = (platform.folder / "lake" / "checksums" / PAIR).glob("*.parquet")
     assert table.stem == result.run_id
+    assert platform.run(local, CHECKSUMS_JOB, f"{PAIR}-repl").success  # by one process
+    assert report_metadata(platform.run(local, REPORT_JOB, PAIR))["matches"] == len(KEYS)
 
 
 def test_a_shard_is_tried_again_when_the_store_was_away_and_goes_on_after_its_last_part(

@@ -18,6 +18,7 @@ from fixity.errors import WrongUsage
 from fixity.lake.paths import stats_file
 from jobs.names import CHECKSUMS_JOB, REPORT_JOB
 from tests.conftest import MakeBucket
+from tests.fixity_assets.elsewhere import job_of_environment
 from tests.platform import PAIR, Platform, read_report, report_metadata
 
 
@@ -296,14 +297,6 @@ def reconstructed_job() -> dg.JobDefinition:
     return job_of_environment(CHECKSUMS_JOB)
 
 
-def job_of_environment(job: str) -> dg.JobDefinition:
-    """A job, as another process builds it: from the catalog that the environment names."""
-    from fixity.catalog import load_catalog
-    from fixity_assets.definitions import build_definitions
-
-    return build_definitions(load_catalog()).resolve_job_def(job)
-
-
 def test_a_connection_cut_again_and_again_gives_the_right_checksum_in_the_end(
     platform: Platform, instance: dg.DagsterInstance, faulty_proxy: FaultyProxy
 ) -> None:
@@ -333,25 +326,6 @@ def test_the_definitions_load_and_describe_themselves(platform: Platform) -> Non
     assert graph.get(dg.AssetKey("inventory")).partitions_def == dg.StaticPartitionsDefinition(
         [PAIR, f"{PAIR}-repl"]
     )
-
-
-def test_the_multiprocess_executor_gives_the_same_report(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("FIXITY_EXECUTOR", "multiprocess")
-    monkeypatch.setenv("FIXITY_CATALOG", str(platform.file))
-    platform.put("a")
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as local:
-        job = dg.reconstructable(multiprocess_job)
-        for bucket in (PAIR, f"{PAIR}-repl"):
-            with dg.execute_job(job, local, tags={"dagster/partition": bucket}) as result:
-                assert result.success
-        assert report_metadata(platform.run(local, REPORT_JOB, PAIR))["matches"] == 1
-
-
-def multiprocess_job() -> dg.JobDefinition:
-    """The same under another name: Dagster keeps what a name once gave for the whole process."""
-    return reconstructed_job()
 
 
 def test_an_unknown_executor_is_refused_with_what_would_be_right(

@@ -1,0 +1,38 @@
+"""Jobs as another process builds them: a step of the multiprocess executor imports this, and no test.
+
+Dagster keeps a reconstructed job by its name for the whole process: a test that needs other settings has a
+function of its own.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from jobs.names import CHECKSUMS_JOB
+
+
+def job_of_environment(job: str) -> dg.JobDefinition:
+    """A job of the catalog that the environment names."""
+    from fixity.catalog import load_catalog
+    from fixity_assets.definitions import build_definitions
+
+    return build_definitions(load_catalog()).resolve_job_def(job)
+
+
+def in_shards(shard: int, part: int = 2_000, job: str = CHECKSUMS_JOB) -> dg.JobDefinition:
+    """A job in shards and parts of so many objects, in whatever process it is built."""
+    import fixity.engines.stream.pace
+    import fixity.engines.stream.shards
+
+    fixity.engines.stream.pace.SHARD_OBJECTS, fixity.engines.stream.shards.PART_OBJECTS = shard, part
+    return job_of_environment(job)
+
+
+def two_shards_job() -> dg.JobDefinition:
+    """Twelve objects in two shards. Dagster wants a function without arguments."""
+    return in_shards(shard=6, part=4)
+
+
+def four_shards_job() -> dg.JobDefinition:
+    """Twenty objects in four shards."""
+    return in_shards(shard=5)
