@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from tests.fixity.rolling.support import BEGIN, Rolling
 
 TERM = timedelta(days=90)
-STEP = timedelta(days=4)  # between two runs
-STOP = range(45, 48)  # runs that do not happen: more than two weeks between the one before and the one after
-STEPS = 92
-OBJECTS, FIRST_BATCHES, BATCH = 240, 16, 30  # the first round is spread, and there is room to catch up
+STEP = timedelta(days=7)  # between two runs
+STOP = range(26, 28)  # runs that do not happen: more than two weeks between the one before and the one after
+STEPS = 53
+OBJECTS, FIRST_BATCHES, BATCH = 240, 28, 52  # the first round is spread, and there is room to catch up
 
 
 def test_a_year_with_growth_changes_failures_damage_and_a_stop_of_two_weeks(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_a_year_with_growth_changes_failures_damage_and_a_stop_of_two_weeks(tmp_
         bucket.time = BEGIN + step * STEP
         if step in STOP:
             continue
-        if step % 3 == 0:
+        if step % 2 == 0:
             key = f"new/{step:04d}"
             bucket.put(key)
             written[key] = [bucket.time]
@@ -37,12 +37,12 @@ def test_a_year_with_growth_changes_failures_damage_and_a_stop_of_two_weeks(tmp_
             bucket.store.rewrite(changed, b"version of step %d" % step, bucket.time)
             written[changed].append(bucket.time)
             bucket.take_inventory()
-        if step in (30, 50, 65):
+        if step in (17, 29, 37):
             damaged = chance.choice(sorted(written.keys() - injected.keys() - _young(written, bucket.time)))
             bucket.store.damage(damaged)
             injected[damaged] = bucket.time
         bucket.store.unreadable = set(chance.sample(sorted(written), 3))
-        items = FIRST_BATCHES if step < 22 else BATCH
+        items = FIRST_BATCHES if step < 12 else BATCH
         assert bucket.roll(items).objects <= items
 
     history = _history(bucket)
