@@ -23,21 +23,49 @@ _FORKS.set_forkserver_preload(["fixity_cli.main", "fixity_assets.definitions", "
 _MINUTES = 5
 
 
+class Command:
+    """`fixity WORDS`, running in a folder, with this environment and no other; it answers as a Popen does.
+
+    It is in a process group of its own, as a terminal makes it.
+    """
+
+    def __init__(
+        self, words: Sequence[str], folder: Path, environment: Mapping[str, str], stdin: str = ""
+    ) -> None:
+        self._files = tempfile.TemporaryDirectory()
+        Path(self._files.name, "0").write_text(stdin)
+        arguments = (list(words), folder, dict(environment), self._files.name)
+        self._process = _FORKS.Process(target=_be_the_command, args=arguments)
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        """What it printed by its end. It is killed if it goes on for longer than `timeout` seconds."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        with self._files as files:
+            return Path(files, "1").read_bytes().decode(), Path(files, "2").read_bytes().decode()
+
+
 def run_command(
     words: Sequence[str], folder: Path, environment: Mapping[str, str], stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run `fixity WORDS` in a folder, with this environment and no other."""
-    with tempfile.TemporaryDirectory() as files:
-        inputs = Path(files, "0")
-        inputs.write_text(stdin)
-        process = _FORKS.Process(target=_be_the_command, args=(list(words), folder, dict(environment), files))
-        process.start()
-        process.join(60 * _MINUTES)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-        outputs = [Path(files, number).read_bytes().decode() for number in "12"]
-    return subprocess.CompletedProcess(["fixity", *words], process.exitcode or 0, *outputs)
+    command = Command(words, folder, environment, stdin)
+    output, errors = command.communicate(60 * _MINUTES)
+    return subprocess.CompletedProcess(["fixity", *words], command.returncode or 0, output, errors)
 
 
 @contextmanager
@@ -51,6 +79,7 @@ def instance_of(home: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def _be_the_command(words: list[str], folder: Path, environment: dict[str, str], files: str) -> None:
+    os.setsid()
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -22,7 +22,7 @@ from fixity.catalog import load_catalog
 from fixity.lake import LocalLake
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.inventory import take_inventory
-from tests.command import instance_of
+from tests.command import Command, instance_of
 from tests.fixity_cli.test_fixity_command import FIXITY
 from tests.platform import PAIR, Platform
 
@@ -53,26 +53,31 @@ while True:
 """
 
 
-class Command:
-    """The command, running in a folder, in a process group of its own as a terminal makes it."""
+class Running:
+    """The command, running in a folder: a copy of a process that has imported all, or a program's."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
+    def __init__(self, folder: Path, *words: str, program: tuple[str, ...] = ()) -> None:
         self.folder = folder
-        self._process = subprocess.Popen(
-            words,
-            cwd=folder,
-            env={**os.environ, "DAGSTER_HOME": str(folder / "home"), "TMPDIR": str(folder)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
+        environment = {**os.environ, "DAGSTER_HOME": str(folder / "home"), "TMPDIR": str(folder)}
+        self._process = (
+            subprocess.Popen(
+                [*program, *words],
+                cwd=folder,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            if program
+            else Command(words, folder, environment)
         )
 
     def wait_until(self, ready: Callable[[], object]) -> None:
         """Wait until the command has come so far."""
         until = time.monotonic() + 60
         while not ready():
-            assert self._process.poll() is None, self._process.communicate()
+            assert self._process.poll() is None, self._process.communicate(timeout=20)
             assert time.monotonic() < until, "the command does not come so far"
             time.sleep(0.01)
 
@@ -114,7 +119,7 @@ def scratch(folder: Path, pattern: str) -> list[Path]:
 def test_while_it_hashes_small_objects_it_ends_and_both_runs_are_canceled(archive: Path) -> None:
     for name in range(100):
         (archive / f"a/{name}").write_bytes(bytes(1024))
-    command = Command(archive, str(FIXITY), "verify", "a")
+    command = Running(archive, "verify", "a")
     command.wait_until(lambda: scratch(archive, "*/checksums/plan.json"))
     output, errors = command.interrupt(signal.SIGINT)
     (line,) = [line for line in errors.splitlines() if line.startswith("interrupted: ")]
@@ -133,7 +138,7 @@ def test_of_several_pairs_all_runs_are_canceled(archive: Path) -> None:
     (archive / "fixity.yaml").write_text(
         f"lake: lake\nbuckets: {{{slow}}}\npairs: {{a: {{replica: b}}, c: {{replica: d}}}}\n"
     )
-    command = Command(archive, str(FIXITY), "verify", "a", "c")
+    command = Running(archive, "verify", "a", "c")
     command.wait_until(lambda: len(scratch(archive, "*/checksums/plan.json")) == len(buckets))
     _, errors = command.interrupt(signal.SIGINT)
     assert "interrupted: what was finished of a, b, c, d is kept; to go on, type the command again" in errors
@@ -145,7 +150,7 @@ def test_sigterm_does_the_same_while_it_hashes_a_large_object_and_json_stays_a_d
     archive: Path,
 ) -> None:
     (archive / "a/large").write_bytes(bytes(4 * 1024 * 1024))
-    command = Command(archive, str(FIXITY), "checksums", "a", "--json")
+    command = Running(archive, "checksums", "a", "--json", program=(str(FIXITY),))
     command.wait_until(lambda: scratch(archive, "*/checksums/plan.json"))
     output, errors = command.interrupt(signal.SIGTERM)
     said = json.loads(output)
@@ -160,7 +165,7 @@ def test_a_rolling_run_keeps_its_checks(archive: Path) -> None:
     lake = LocalLake(archive / "lake")
     bucket = load_catalog(archive / "fixity.yaml").buckets["a"]
     take_inventory(LocalReader(archive / "a", Throttle(1)), BucketRun(lake, bucket, "i"))
-    command = Command(archive, str(FIXITY), "roll", "a")
+    command = Running(archive, "roll", "a")
     command.wait_until(lambda: scratch(archive, "rolling/a/*/checks/*"))
     _, errors = command.interrupt(signal.SIGINT)
     assert "interrupted: the checks that were made of a are kept; to go on, type the command again" in errors
@@ -180,7 +185,7 @@ def test_while_a_query_makes_the_report_it_ends(archive: Path) -> None:
     for bucket in ("a", "b"):
         (archive / bucket / "x").write_text("x")
     mark = archive / "reporting"
-    command = Command(archive, sys.executable, "-c", _SLOW_REPORT, "verify", "a", str(mark))
+    command = Running(archive, "verify", "a", str(mark), program=(sys.executable, "-c", _SLOW_REPORT))
     command.wait_until(mark.exists)
     _, errors = command.interrupt(signal.SIGINT)
     assert "interrupted: the checks of both buckets are kept; to compare them, type fixity report a" in errors
@@ -198,7 +203,7 @@ def test_while_a_store_does_not_answer_it_ends(
     stall = faults.Stall(times=None)
     faulty_proxy.fault(stall, listing=listing)
     assert platform.file.exists()
-    command = Command(platform.folder, str(FIXITY), "checksums", PAIR)
+    command = Running(platform.folder, "checksums", PAIR)
     command.wait_until(stall.reached.is_set)
     _, errors = command.interrupt(signal.SIGINT)
     assert "interrupted: " in errors
@@ -212,7 +217,7 @@ def test_a_second_signal_ends_it_at_once(platform: Platform, faulty_proxy: Fault
     stall = faults.Stall(times=None)
     faulty_proxy.fault(stall)
     assert platform.file.exists()
-    command = Command(platform.folder, str(FIXITY), "checksums", PAIR)
+    command = Running(platform.folder, "checksums", PAIR)
     command.wait_until(stall.reached.is_set)
     _, errors = command.interrupt(signal.SIGINT, signal.SIGTERM)
     assert "interrupted" not in errors  # it ended before it could say so
