@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 
 import dagster as dg
 
@@ -120,6 +121,7 @@ def _executor(name: str) -> tuple[dg.ExecutorDefinition, int]:
 
 
 @dg.definitions
+@cache  # Dagster asks more than once in a process, and `fixity_cli.run_server` before it copies itself
 def defs() -> dg.Definitions:
     """The definitions of the catalog that FIXITY_CATALOG names, else of fixity.yaml here."""
     return build_definitions(load_catalog())

@@ -19,6 +19,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,6 +31,9 @@ from fixity_cli.run_process import executing
 
 Arguments = Mapping[str, Any]
 """What `dagster api execute_run` is told of a run, read from JSON; see `fixity_cli.launcher.arguments_of`."""
+
+_ALSO_NEEDED = ("fixity_cli.storage", "pyarrow.dataset", "upath.implementations.local")
+"""What runs import by themselves: the rest of what takes them long."""
 
 _LOOK = 1.0  # seconds between two looks for copies that have ended
 
@@ -60,7 +65,13 @@ def main() -> None:
 def _load(arguments: Arguments) -> bool:
     """Import the definitions. Returns whether they can be; the run says why not."""
     with suppress(Exception):
-        _value(arguments["pipeline_origin"]).repository_origin.code_pointer.load_target()
+        target = _value(arguments["pipeline_origin"]).repository_origin.code_pointer.load_target()
+        if callable(target):
+            target()
+        (dagster,) = entry_points(group="console_scripts", name="dagster")
+        dagster.load()
+        for name in _ALSO_NEEDED:
+            import_module(name)
         gc.collect()
         gc.freeze()  # so that copies share what is loaded
         return True

@@ -19,9 +19,12 @@ from typing import Any, Self
 
 import dagster as dg
 import sqlalchemy as sql
-from dagster._core.storage.sqlite_storage import (
-    DagsterSqliteStorage,
-)  # the settings name storages by such paths
+
+# The settings of Dagster name its storages by such paths.
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.schedules import SqliteScheduleStorage
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
 _MOST_OPEN = 32
 _WAIT = 30  # seconds for another process that writes
@@ -31,14 +34,25 @@ class OpenStorage(DagsterSqliteStorage):
     """Dagster's SQLite storage, over databases that stay open."""
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:  # noqa: ANN401 - Dagster exports no class
-        super().__init__(base_dir, inst_data)
+        runs_file = Path(base_dir, "history", "runs.db")
+        schedules_file = Path(base_dir, "schedules", "schedules.db")
+        if _is_made(runs_file) and _is_made(schedules_file):
+            # Dagster would read all its migrations, to see that the tables are there.
+            super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
+            self.base_dir = base_dir
+            self._inst_data = inst_data
+            self._run_storage = SqliteRunStorage(f"sqlite:///{runs_file}")
+            self._event_log_storage = SqliteEventLogStorage(str(runs_file.with_name("runs")))
+            self._schedule_storage = SqliteScheduleStorage(f"sqlite:///{schedules_file}")
+        else:
+            super().__init__(base_dir, inst_data)
         self._databases = _Databases()
         # Dagster asks these methods for each connection, and has no setting for them.
         connect = self._databases.connect
         runs: Any = self.run_storage
-        runs.connect = partial(connect, Path(base_dir, "history", "runs.db"))
+        runs.connect = partial(connect, runs_file)
         schedules: Any = self.schedule_storage
-        schedules.connect = partial(connect, Path(base_dir, "schedules", "schedules.db"))
+        schedules.connect = partial(connect, schedules_file)
         events: Any = self.event_log_storage
         store_event = events.store_event
         index = Path(events.path_for_shard("index"))
@@ -123,6 +137,13 @@ def _make_tables(file: Path, like: Path) -> None:
                 made.execute(table)
             made.executemany("insert into alembic_version values (?)", versions)
         made.execute("commit")
+
+
+def _is_made(file: Path) -> bool:
+    if not file.exists():
+        return False
+    with closing(sqlite3.connect(file, _WAIT)) as database:
+        return any("alembic_version" in table for table in _tables(database))
 
 
 def _tables(database: sqlite3.Connection) -> list[str]:
