@@ -43,7 +43,7 @@ docs: $(READY) ## build the documentation as a site in .site/; a broken link is 
 bench: $(READY) ## compare our speed with rclone, boto3 and others; writes bench/RESULTS.md
 	.venv/bin/python -m bench
 
-bench-large: $(READY) ## compare 100 million rows a side (needs about 60 GB of disk)
+bench-large: $(READY) ## compare 100 million rows a side (needs about 60 GB of disk), and check 300 buckets
 	.venv/bin/python -m bench --large
 
 lock: ## make requirements.lock again from pyproject.toml

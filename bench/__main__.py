@@ -15,6 +15,7 @@ from bench import (
     http,
     ingest,
     listing,
+    many,
     map_results,
     memory,
     reading,
@@ -40,11 +41,13 @@ PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
     "rolling": rolling.rows,
     "repair": repair.rows,
     "second-look": second_look.rows,
+    "many": many.rows,
     "report-large": comparing.large_rows,
+    "many-large": many.large_rows,
 }
 """What can be measured, by its name in the results."""
 
-LARGE = {"report-large"}
+LARGE = {"report-large", "many-large"}
 """What only `--large` measures."""
 
 
@@ -75,7 +78,11 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--large", action="store_true", help="the report over 100 million rows a side, alone")
+    parser.add_argument(
+        "--large",
+        action="store_true",
+        help="the report over 100 million rows a side, and a backfill of 300 buckets",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each comparison (5)")
     parser.add_argument("--only", action="append", choices=list(PARTS), help="this part only")
     parser.add_argument("--quick", action="store_true", help="little data, one round: does everything run?")

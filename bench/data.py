@@ -35,6 +35,7 @@ class Collection:
 class Collections:
     """What is read, listed and compared. `synthetic`: objects whose listing, or whose bytes, are made up;
     `compared`: rows a side of a report. `gathered`: bytes of a map run's results. `repaired`: one object.
+    `pairs`: of a backfill.
     """
 
     small: Collection
@@ -45,6 +46,7 @@ class Collections:
     compared: int
     gathered: int
     repaired: Collection
+    pairs: int
 
 
 FULL = Collections(
@@ -56,6 +58,7 @@ FULL = Collections(
     compared=10_000_000,
     gathered=5_000_000_000,
     repaired=Collection("bench-1g", 1, GIB),
+    pairs=10,
 )
 QUICK = Collections(
     small=Collection("quick-64k", 1_000, 64 * KIB),
@@ -66,6 +69,7 @@ QUICK = Collections(
     compared=1_000_000,
     gathered=50_000_000,
     repaired=Collection("quick-256m", 1, 256 * MIB),
+    pairs=2,
 )
 """A look at whether everything runs: the figures mean little."""
 

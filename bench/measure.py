@@ -10,7 +10,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -87,6 +89,22 @@ def run(
             said = Path(errors.name).read_text(encoding="utf-8", errors="replace")[-3000:]
             raise RunFailed(f"{' '.join(map(str, command))} ended with {launched.returncode}:\n{said}")
     return Usage(**json.loads(launched.stdout))
+
+
+def cpu_so_far(process: int) -> float:
+    """Seconds that a process has used, with those it has started and all that these have started."""
+    started = defaultdict[int, list[int]](list)
+    used = dict[int, int]()
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            # After the name, which may hold anything: the state, the parent, …, four times in ticks.
+            said = file.read_text().rpartition(")")[2].split()
+            started[int(said[1])].append(int(file.parent.name))
+            used[int(file.parent.name)] = sum(map(int, said[11:15]))
+    found = [process]
+    for each in found:
+        found += started[each]
+    return sum(used.get(each, 0) for each in found) / os.sysconf("SC_CLK_TCK")
 
 
 def in_turn(rounds: int, contestants: Mapping[str, Callable[[], Usage]]) -> dict[str, list[Usage]]:

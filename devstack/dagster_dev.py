@@ -24,11 +24,12 @@ _Found = TypeVar("_Found")
 
 
 class DagsterDev:
-    """A running Dagster, with its GraphQL interface."""
+    """A running Dagster, with its GraphQL interface. Arguments: `pid`, of the process that started all."""
 
-    def __init__(self, url: str, log: Path) -> None:
+    def __init__(self, url: str, log: Path, pid: int) -> None:
         self.url = url
         self.log = log
+        self.pid = pid
 
     def ask(self, query: str, **variables: object) -> dict[str, Any]:
         """Send a GraphQL query, and return its data. Raises AssertionError with the server's errors."""
@@ -77,7 +78,7 @@ def dagster_dev(folder: Path, catalog: Path, port: int | None = None) -> Iterato
             # If the parent shell ignores SIGINT, the process would ignore it too.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-    dev = DagsterDev(f"http://127.0.0.1:{port}", log)
+    dev = DagsterDev(f"http://127.0.0.1:{port}", log, process.pid)
     try:
         dev.wait_for(
             lambda: dev.ask("{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }")[
