@@ -41,7 +41,7 @@ _CLAIMS = {
     "report was made.",
     _KNOWN: "Each bucket was checked as a whole, each pair was compared, and what is known of them can be "
     "read.",
-    _PLATFORM: "Runs that are of all buckets had a result.",
+    _PLATFORM: "The newest runs of `coverage` and of `map_results` had a result.",
     _NO_WARNINGS: "No check of a bucket or a pair warns.",
 }
 _TOLD = 20

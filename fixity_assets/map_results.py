@@ -22,7 +22,7 @@ from fixity.ledger.inventory import Inventory, newest_inventory
 from fixity.ledger.refresh import state_of_files
 from fixity.ledger.unread import unread, unstable
 from fixity.ledger.write import Checksums
-from fixity.status import Result
+from fixity.status import Result, keep_result
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 from fixity_assets.bucket_checks import ASSET, evaluations, log_evaluation, reads_evaluation
 from fixity_assets.describe import (
@@ -67,6 +67,7 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
         stores: StoresResource,
         lake: LakeResource,
     ) -> dg.MaterializeResult:
+        began = utc_now()
         with failures_in_plain_words(), _tagged_if_refused(context):
             settings, bucket = map_results.settings, map_results.open()
             run = find_run(bucket, settings, context.partition_key)
@@ -85,6 +86,7 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
                 kept_in, stores.catalog.catalog, stores.open, context.run.run_id, stores.look_again
             )
             kept = keep_run(bucket, run, settings, ledgers, announce)
+            keep_result(kept_in, Result(MAP_RESULTS_ASSET, None, context.run.run_id, began))
         if kept.left_out or any(checks.left_out for checks in kept.checks):
             context.log.warning(f"results that do not count as checks: {_left_out(kept)}")
         gathered = kept.gathered

@@ -7,8 +7,10 @@ changed or deleted, and a second export gives them the same identifiers.
 
 import dagster as dg
 
+from fixity.clock import utc_now
 from fixity.reports.premis import Subject, export_events
 from fixity_assets.describe import GROUP, failures_in_plain_words
+from fixity_assets.keep_status import keep_status
 from resources import CatalogResource, LakeResource
 
 NAME = "premis_events"
@@ -29,13 +31,14 @@ def premis_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg
     def premis_events(
         context: dg.AssetExecutionContext, catalog: CatalogResource, lake: LakeResource
     ) -> dg.MaterializeResult:
+        began = utc_now()
         with failures_in_plain_words():
             bucket = catalog.bucket(context.partition_key)
             kept_in = lake.open()
             subject = Subject.of(catalog.catalog, bucket.name)
             exported = export_events(kept_in, subject, context.run.run_id, context.log.warning)
         files = {"xml": next(iter(exported.xml), None), "parquet_table": exported.parquet}
-        return dg.MaterializeResult(
+        result: dg.MaterializeResult = dg.MaterializeResult(
             metadata={
                 "dagster/row_count": exported.events,
                 "ledger_files": exported.ledger_files,
@@ -47,5 +50,6 @@ def premis_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg
                 },
             }
         )
+        return keep_status(context, kept_in, began, result)
 
     return premis_events

@@ -11,7 +11,7 @@ import dagster as dg
 
 from fixity.clock import utc_now
 from fixity.lake import Lake
-from fixity.status import OF_BUCKETS, OF_PAIRS, Failure, keep_failure
+from fixity.status import OF_BUCKETS, OF_PAIRS, OF_PLATFORM, Failure, keep_failure
 from jobs.runs import failure_text
 from resources import LakeResource
 from sensors.cursors import read_cursor
@@ -66,7 +66,8 @@ def keep_failed_run(instance: dg.DagsterInstance, record: dg.RunRecord, lake: La
         for event in instance.all_logs(run_id, of_type=_PLANNED)
         if event.dagster_event is not None and event.dagster_event.asset_key is not None
     }
-    known = {each for each in planned if each[0] in (*OF_BUCKETS, *OF_PAIRS)}
+    of_platform = {(asset, None) for asset, _ in planned if asset in OF_PLATFORM}
+    known = of_platform | {each for each in planned if each[0] in (*OF_BUCKETS, *OF_PAIRS)}
     if not known:
         return
     failures = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)

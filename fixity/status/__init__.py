@@ -16,7 +16,7 @@ from fixity.status.kept import (
     keep_failure,
     keep_result,
 )
-from fixity.status.now import OF_BUCKETS, OF_PAIRS, place_of_pair, status_of
+from fixity.status.now import OF_BUCKETS, OF_PAIRS, OF_PLATFORM, place_of_pair, status_of
 from fixity.status.rows import (
     COLOURS,
     PROBLEM,
@@ -34,6 +34,7 @@ __all__ = [
     "COLOURS",
     "OF_BUCKETS",
     "OF_PAIRS",
+    "OF_PLATFORM",
     "PROBLEM",
     "STATES",
     "UNKNOWN",

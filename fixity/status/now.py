@@ -48,10 +48,13 @@ OF_BUCKETS = (
     "drills",
     "restored",
     "checksum_job",
+    "premis_events",
 )
 """The assets of which the status of a bucket is made."""
 OF_PAIRS = (REPORT, REPAIRS)
 """The assets of which the status of a pair is made."""
+OF_PLATFORM = (COVERAGE, "map_results")
+"""The assets of which the newest run counts, whatever it was of."""
 _COUNTED_WITHIN = timedelta(days=1)  # coverage is counted every six hours
 
 _AllKept = Mapping[tuple[str, str | None], Kept | Unreadable]
@@ -176,10 +179,13 @@ def _open_incidents(lake: Lake) -> list[Incident]:
 
 
 def _of_platform(kept: _AllKept, now: datetime) -> list[Finding]:
-    """What is wrong with runs that are of all buckets."""
-    found = _Row()
-    found.take(COVERAGE, kept.get((COVERAGE, None)), now, checks=False)  # they are kept of each bucket
-    return [*found.red, *(Finding(COVERAGE, RUN, text) for text in found.unknown)]
+    """What is wrong with runs that are of no bucket and no pair."""
+    findings = []
+    for asset in OF_PLATFORM:
+        found = _Row()
+        found.take(asset, kept.get((asset, None)), now, checks=False)  # they are kept of each bucket
+        findings += [*found.red, *(Finding(asset, RUN, text) for text in found.unknown)]
+    return findings
 
 
 def _bucket(

@@ -18,6 +18,7 @@ from fixity.incidents.state import incidents_now
 from fixity.lake import LakeError, open_lake
 from fixity.lake.database import open_database
 from fixity.ledger.bucket_run import BucketRun
+from fixity.status.kept import read_all
 from fixity_assets import map_results as assets
 from jobs.names import CHECKSUMS_JOB, MAP_RESULTS_JOB, MAP_RUNS, REFUSED, REPORT_JOB
 from tests.conftest import MakeBucket
@@ -244,6 +245,7 @@ def test_a_bucket_whose_checksums_a_map_computes_is_not_read_by_the_platform(
     _checked(written, platform, {"a": b"one"})
     said = _metadata(_run(platform, instance, written))
     assert said["map_results"]["checks"]["kept"] == {PAIR: {"succeeded": 1, "failed": 0, "skipped": 0}}
+    assert ("map_results", None) in read_all(open_lake(platform.catalog))
 
 
 def test_a_catalog_without_map_results_has_no_such_asset(platform: Platform) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 import pytest
 
@@ -9,8 +11,8 @@ import fixity_assets.coverage
 from fixity.clock import utc_now
 from fixity.errors import FixityError
 from fixity.lake import LakeError, open_lake
-from fixity.status import Status, StatusRow, status_of
-from jobs.names import CHECKSUMS_JOB, COVERAGE_JOB
+from fixity.status import Result, Status, StatusRow, keep_result, status_of
+from jobs.names import CHECKSUMS_JOB, COVERAGE_JOB, MAP_RESULTS_JOB, MAP_RUNS, PREMIS_JOB
 from resources import CatalogResource, LakeResource
 from sensors.failed_runs import failed_runs_sensor
 from tests.platform import PAIR, Platform
@@ -77,6 +79,45 @@ def test_coverage_is_kept_for_each_bucket_and_a_run_of_it_that_fails_is_a_proble
     (finding,) = status.platform
     assert not done and finding.text.endswith("no coverage today")
     assert coverage()[1].platform == ()
+
+
+@pytest.mark.parametrize(
+    ("asset", "name", "needs"),
+    [
+        ("premis_events", "export_events", {}),
+        ("map_results", "find_run", {"map_results": {"bucket": "maps"}}),
+    ],
+)
+def test_an_export_or_a_map_that_failed_is_red_until_a_later_one_has_a_result(
+    platform: Platform,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    asset: str,
+    name: str,
+    needs: dict[str, Any],
+) -> None:
+    def fail(*_: object) -> None:
+        raise FixityError("not today")
+
+    def red() -> list[str]:
+        status = status_of(open_lake(platform.catalog), platform.catalog, utc_now())
+        found = [*status.platform, *(finding for row in status.rows for finding in row.red)]
+        return [finding.text.rpartition(": ")[2] for finding in found if finding.asset == asset]
+
+    platform.more = needs
+    instance.add_dynamic_partitions(str(MAP_RUNS.name), ["a/run"])
+    partition = PAIR if asset == "premis_events" else "a/run"
+    with monkeypatch.context() as patch:
+        patch.setattr(f"fixity_assets.{asset}.{name}", fail)
+        job = MAP_RESULTS_JOB if needs else PREMIS_JOB
+        assert not platform.run(instance, job, partition).success
+    _tick(platform, instance)
+    assert red() == ["not today"]
+    if needs:  # that a map which is gathered keeps it is shown in test_map_results
+        keep_result(open_lake(platform.catalog), Result(asset, None, "a-later-run", utc_now()))
+    else:
+        assert platform.run(instance, job, partition).success
+    assert red() == []
 
 
 def test_a_lake_that_cannot_be_written_is_tried_again_by_the_next_tick(
