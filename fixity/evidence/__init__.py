@@ -1,4 +1,5 @@
 """Evidence for an auditor: one object's whole life, and the package of all that the lake holds.
 
-What the lake holds is read here, never written. Judging objects does not belong here.
+What the lake holds is read here, and only a snapshot, which is derived, may be folded anew. Judging objects
+does not belong here.
 """

@@ -48,8 +48,13 @@ class Lives:
     not_read: list[str] = field(default_factory=list)
 
 
-def lives_of(lake: Lake, catalog: Catalog, bucket: str, keys: Iterable[str]) -> Lives:
-    """The whole life of some keys of a bucket. Raises LakeError."""
+def lives_of(
+    lake: Lake, catalog: Catalog, bucket: str, keys: Iterable[str], with_wrong: bool = False
+) -> Lives:
+    """The whole life of some keys of a bucket, `with_wrong` also of those that are damaged or lost now.
+
+    Raises LakeError.
+    """
     not_read: list[str] = []
     snapshot = _snapshot(lake, catalog, bucket, not_read)
     with lake.workspace() as workspace, open_database(workspace) as database:
@@ -62,8 +67,14 @@ def lives_of(lake: Lake, catalog: Catalog, bucket: str, keys: Iterable[str]) -> 
         view(database, "records", [file for file, _ in records], BASELINES)
         view_now(database, lake, snapshot, "objects", workspace)
         lost = _lost(lake, catalog, bucket, snapshot)
+        wanted = set(keys)
+        if with_wrong:
+            damaged = database.execute(
+                "SELECT key FROM now WHERE listed AND damaged_at IS NOT NULL"
+            ).fetchall()
+            wanted |= {key for (key,) in damaged} | set(lost.column("key").to_pylist())
         for name, table in {
-            "keys": pa.table({"key": pa.array(sorted(set(keys)), pa.string())}),
+            "keys": pa.table({"key": pa.array(sorted(wanted), pa.string())}),
             "looks": pa.table(
                 {
                     "filename": pa.array([str(file) for file, _ in records], pa.string()),

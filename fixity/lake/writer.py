@@ -5,9 +5,10 @@ Putting the file into the lake does not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -115,9 +116,11 @@ class TableWriter:
             self._writer.write_table(table.cast(self._schema), row_group_size=ROW_GROUP_ROWS)
         self._waiting, self._waiting_rows = [], 0
 
-    def close(self) -> Written:
-        """Write the waiting rows, sort if necessary, and finish the file."""
+    def close(self, more: Mapping[str, str] = MappingProxyType({})) -> Written:
+        """Write the waiting rows, sort if necessary, and finish the file. Arguments: `more` metadata."""
         self._flush()
+        self._schema = self._schema.with_metadata({**(self._schema.metadata or {}), **more})
+        self._writer.add_key_value_metadata(dict(more))
         self._writer.close()
         if not self._sorted:
             self._sort()

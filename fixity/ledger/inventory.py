@@ -23,6 +23,9 @@ from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.oddities import Oddities
 from fixity.tables import INVENTORY, Provenance
 
+EXCLUDED = "fixity-excluded"
+"""The key of an inventory's metadata with the number of objects that the catalog left out."""
+
 Wanted = tuple[str, str | None]
 """A key below the bucket's prefix, and a version; None for the current one."""
 
@@ -75,7 +78,7 @@ def take_inventory(
         except BaseException:
             writer.abandon()
             raise
-        written = writer.close()
+        written = writer.close({EXCLUDED: str(excluded)})
         lake.put(name, file)
         point_to_latest(lake, inventory_folder(bucket), provenance)
     return Inventory(name, written.rows, written.size, excluded, listed_at, odd.notes())

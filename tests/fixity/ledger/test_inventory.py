@@ -15,6 +15,7 @@ from devstack.seaweedfs import SeaweedFS
 from devstack.stub_s3 import StubS3
 from fixity.buckets import BucketReader, BucketUnreachable
 from fixity.lake import Lake
+from fixity.ledger.inventory import EXCLUDED
 from fixity.tables import INVENTORY, Provenance
 from tests.conftest import MakeBucket
 from tests.fixity.support import NOON, MemoryStore, s3_store, take_inventory
@@ -50,8 +51,9 @@ def test_excluded_keys_are_left_out_by_pattern_and_counted(lake: Lake) -> None:
         store.put(key, b"12")
     taken = take_inventory(store, lake, "b", "r1", exclude=("*.tmp", "x[[]1]"))
     assert (taken.objects, taken.size, taken.excluded) == (5, 10, 4)
-    kept = table(lake, taken.file).column("key").to_pylist()
-    assert kept == [".tmp/x", "A.TMP", "a.tmp2", "keep.txt", "x1"]
+    kept = table(lake, taken.file)
+    assert kept.column("key").to_pylist() == [".tmp/x", "A.TMP", "a.tmp2", "keep.txt", "x1"]
+    assert kept.schema.metadata[EXCLUDED.encode()] == b"4"
     assert take_inventory(store, lake, "b", "r2").excluded == 0
 
 

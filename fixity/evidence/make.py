@@ -1,0 +1,212 @@
+"""Makes the package for an auditor: raw files, figures, tables, PREMIS, a summary, and how to verify them.
+
+What could not be used is said in the package, in problems.csv and in the summary. What a part has is in the
+part's own module.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fixity.catalog import Catalog
+from fixity.clock import utc_now
+from fixity.evidence.bag import bag
+from fixity.evidence.crate import write_crate
+from fixity.evidence.figures import count_figures, exceptions_of
+from fixity.evidence.order import Order
+from fixity.evidence.raw import Raw
+from fixity.evidence.tables import Tables
+from fixity.incidents.state import incidents_now
+from fixity.lake import Lake
+from fixity.lake.csv_files import read_rows
+from fixity.ledger.inventory import TableMissing
+from fixity.pages.render import render
+from fixity.reports.premis import Choice, Subject, event_tables
+from fixity.reports.premis.documents import write_documents
+from fixity.status import PROBLEM, VERIFIED, WARNING
+from fixity.tables import TableUnreadable, this_software
+
+_TEXTS = Path(__file__).with_name("texts")
+_MOST_INCIDENTS = 50
+_PARTS = {
+    "README.txt": "What is in the package, and how to verify it",
+    "summary.html": "The package on one page",
+    "index.csv": "Which part answers which requirement of ISO 16363, NDSA and CoreTrustSeal",
+    "figures/": "What queries.sql counts: coverage, checks, exceptions, incidents, drills, reports",
+    "queries.sql": "The SQL behind the figures",
+    "verify.sh": "Verifies the signed log with coreutils and openssl",
+    "exceptions/": "The whole lives of objects that were not right, and the objects that are gone",
+    "coverage/": "What the platform itself said of each bucket's coverage, day by day",
+    "policy/": "The catalogs and the settings of the buckets",
+    "premis/": "PREMIS 3 events",
+    "lake/": "The raw files, under their names in the lake, with the signed log",
+    "empty/": "Tables without rows, for queries.sql",
+    "software.csv": "The software that made the package",
+    "problems.csv": "Files that could not be used",
+}
+Figures = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Package:
+    """What a package says: its figures by name, how many objects are damaged now and lost, what could not be
+    used (file, reason), and the buckets that were not listed before the end of the period.
+    """
+
+    figures: Figures
+    damaged: int
+    lost: int
+    problems: Sequence[tuple[str, str]]
+    unlisted: Sequence[str]
+
+    @property
+    def open_incidents(self) -> int:
+        """How many incidents are not over."""
+        return sum(row["state"] == "open" for row in self.figures["incidents"])
+
+    @property
+    def last_coverage(self) -> list[Mapping[str, Any]]:
+        """The coverage of each bucket at the end of the period."""
+        return list({row["bucket"]: row for row in self.figures["coverage"]}.values())
+
+    @property
+    def wrong(self) -> list[str]:
+        """What is wrong, for people."""
+        unreadable = sum(row["unreadable"] for row in self.last_coverage)
+        counts = {
+            "objects are damaged": self.damaged,
+            "objects are gone": self.lost,
+            "objects could not be read": unreadable,
+            "incidents are open": self.open_incidents,
+            "files of the lake could not be used": len(self.problems),
+        }
+        never = [
+            f"the bucket {bucket} was not listed before the end of the period" for bucket in self.unlisted
+        ]
+        return [*(f"{count:,} {text}" for text, count in counts.items() if count), *never]
+
+    @property
+    def late(self) -> int:
+        """How many objects were not read within their term."""
+        return sum(row["read_longer_ago"] + row["never_read"] for row in self.last_coverage)
+
+
+def make_package(
+    lake: Lake,
+    catalog: Catalog,
+    order: Order,
+    out: Path,
+    log: Callable[[str], None] = lambda text: None,
+    now: Callable[[], datetime] = utc_now,
+) -> Package:
+    """Make the package `out`, a folder or a .zip file, which appears whole or not at all.
+
+    Raises WrongUsage, LakeError, OSError.
+    """
+    info = {
+        "Bagging-Date": f"{now():%Y-%m-%d}",
+        "External-Description": f"Evidence of fixity from {order.since:%Y-%m-%d} to {order.until:%Y-%m-%d}",
+        "Bag-Software-Agent": this_software(),
+    }
+    with bag(out.absolute(), info) as data, lake.workspace() as workspace:
+        log("copying the raw files")
+        raw = Raw(lake, catalog, order, data / "lake", workspace)
+        raw.copy_all()
+        tables = Tables(lake, catalog, order, data, raw.problems)
+        tables.write_policy()
+        tables.write_told()
+        log("counting the figures")
+        figures = count_figures(data, workspace)
+        log("writing the lives of the objects that were not right")
+        damaged, lost = tables.write_exceptions(
+            (bucket, exceptions_of(data, bucket, workspace) | _in_incidents(lake, catalog, bucket, figures))
+            for bucket in order.buckets
+        )
+        log("writing the PREMIS events")
+        for bucket in order.buckets:
+            _premis(lake, Subject.of(catalog, bucket), order, data / "premis" / bucket, raw.problems)
+        tables.write_about()
+        listed = {row["bucket"] for row in figures["coverage"]}
+        unlisted = [bucket for bucket in order.buckets if bucket not in listed]
+        package = Package(figures, damaged, lost, sorted(raw.problems.items()), unlisted)
+        witness = catalog.log.witness if catalog.log else None
+        _write_texts(data, order, package, witness, now())
+    return package
+
+
+def _in_incidents(lake: Lake, catalog: Catalog, bucket: str, figures: Figures) -> set[str]:
+    """The keys of a bucket, or of its pairs, in the incidents of the period."""
+    wanted = {row["incident_id"] for row in figures["incidents"]}
+    pairs = {pair.name for pair in catalog.pairs_of(bucket)}
+    return {
+        each.key
+        for incident in incidents_now(lake)
+        if incident.id in wanted
+        for each in incident.objects
+        if each.bucket == bucket or (each.bucket is None and each.pair in pairs)
+    }
+
+
+def _premis(lake: Lake, subject: Subject, order: Order, folder: Path, problems: dict[str, str]) -> None:
+    with lake.workspace() as workspace:
+        try:
+            events = event_tables(lake, subject, workspace)
+            write_documents(events, folder, workspace, Choice(since=order.since, until=order.until))
+        except TableUnreadable as error:
+            problems[f"PREMIS events of {subject.bucket.name}"] = str(error)
+        except TableMissing:
+            pass  # it was never listed, which the summary says
+
+
+def _write_texts(data: Path, order: Order, package: Package, witness: str | None, now: datetime) -> None:
+    for name in ("verify.sh", "index.csv"):
+        shutil.copyfile(_TEXTS / name, data / name)
+    problems = f"\n{len(package.problems):,} files of the lake could not be used: problems.csv names them.\n"
+    readme = (_TEXTS / "README.txt").read_text(encoding="utf-8")
+    values = {
+        "since": f"{order.since:%Y-%m-%d %H:%M}",
+        "until": f"{order.until:%Y-%m-%d %H:%M}",
+        "buckets": ", ".join(order.buckets),
+        "made_at": f"{now:%Y-%m-%d %H:%M} UTC",
+        "software": this_software(),
+        "problems": problems if package.problems else "",
+        "witness": f"\n   The archive keeps copies of its seals in {witness}." if witness else "",
+    }
+    (data / "README.txt").write_text(readme.format(**values), encoding="utf-8")
+    (data / "summary.html").write_text(_summary(order, package, now), encoding="utf-8")
+    write_crate(data, order, _PARTS, this_software(), now)
+
+
+def _summary(order: Order, package: Package, now: datetime) -> str:
+    if package.wrong:
+        state, said = PROBLEM, "Something is wrong"
+    elif package.late:
+        state, said = WARNING, "No object is wrong, but not all were read within their term"
+    else:
+        state, said = VERIFIED, "Every object was read within its term, and is right"
+    incidents = package.figures["incidents"]
+    with (_TEXTS / "index.csv").open(encoding="utf-8", newline="") as text:
+        index = [row.cells for row in read_rows(text)[1]]
+    return render(
+        "evidence.html",
+        now,
+        since=order.since,
+        until=order.until,
+        state=state,
+        said=said,
+        more=[
+            *package.wrong,
+            *([f"{package.late:,} objects were not read within their term"] if package.late else []),
+        ],
+        problems=package.problems,
+        coverage=package.last_coverage,
+        incidents=incidents[:_MOST_INCIDENTS],
+        more_incidents=max(0, len(incidents) - _MOST_INCIDENTS),
+        drills=package.figures["drills"],
+        index=index,
+    )

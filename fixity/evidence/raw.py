@@ -1,0 +1,183 @@
+"""The raw files of the lake that a package rests on: chosen, proved, and copied under their names.
+
+A file that cannot be used, or is gone, is named with the reason. What is counted from them does not belong
+here.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.catalog import Catalog
+from fixity.clock import CLOCKS_DIFFER
+from fixity.evidence.order import Order
+from fixity.lake import Lake, LakeFile
+from fixity.lake.footer import read_footer
+from fixity.lake.paths import (
+    INCIDENTS,
+    checksums_folder,
+    drills_folder,
+    inventory_folder,
+    is_report,
+    records_folder,
+)
+from fixity.lake.proof import proof_file
+from fixity.log.records import recorded_in
+from fixity.tables import TableUnreadable
+
+_FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
+_RECORDS = records_folder("")
+_DAY = timedelta(days=1)
+
+
+@dataclass
+class Raw:
+    """Copies files of the lake into the folder `into`. problems: the files that cannot be used, with why."""
+
+    lake: Lake
+    catalog: Catalog
+    order: Order
+    into: Path
+    workspace: Path
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def copy_all(self) -> None:
+        """Copy the raw files of the order. Raises LakeError."""
+        of_log = {file.name for file in self.lake.list("log/")}
+        recorded = recorded_in(of_log)
+        wanted = [
+            *(name for bucket in self.order.buckets for name in self._of_bucket(bucket, recorded)),
+            *self._incidents(recorded),
+            *self._reports(recorded),
+        ]
+        self._copy(wanted)
+        records = [name for name in map(proof_file, wanted) if name in of_log]
+        self._copy([*records, *(name for name in of_log if not name.startswith(_RECORDS))])
+
+    def _copy(self, names: Iterable[str]) -> None:
+        with ThreadPoolExecutor(_FETCHES) as pool:
+            list(pool.map(self._copy_one, dict.fromkeys(names)))
+
+    def _copy_one(self, name: str) -> None:
+        file = self._fetched(name)
+        if file is not None:
+            to = self.into / name
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, to)
+
+    def _fetched(self, name: str) -> Path | None:
+        """A local copy of a file that its record proves; None, with the reason, where there is none."""
+        try:
+            return self.lake.fetch(name, self.workspace)
+        except FileNotFoundError:
+            self.problems[name] = "it is gone, and only its record is left"
+        except TableUnreadable as error:
+            self.problems[name] = str(error)
+        return None
+
+    def _there(self, folder: str, recorded: Iterable[str]) -> list[LakeFile]:
+        """The files of a folder. Those of which only the record is left are named."""
+        files = self.lake.list(folder)
+        there = {file.name for file in files}
+        for name in recorded:
+            if name.startswith(folder) and name not in there:
+                self.problems[name] = "it is gone, and only its record is left"
+        return files
+
+    def _of_bucket(self, bucket: str, recorded: set[str]) -> Iterator[str]:
+        term = self.catalog.buckets[bucket].fixity_every or timedelta(0)
+        since = self.order.since - term - CLOCKS_DIFFER
+        for file in self._there(checksums_folder(bucket), recorded):
+            # Without a term, coverage rests on all checks before.
+            is_wanted = not term or file.appeared >= since
+            if file.name.endswith(".parquet") and is_wanted and self._begins_in_time(file.name):
+                yield file.name
+        yield from self._inventories(bucket, recorded)
+        for file in self._there(drills_folder(bucket), recorded):
+            yield file.name
+
+    def _begins_in_time(self, name: str) -> bool:
+        """Whether a file of the ledger has checks before the end of the period."""
+        file = self._fetched(name)
+        if file is None:
+            return False
+        try:
+            with pq.ParquetFile(file) as table:
+                place = table.schema_arrow.names.index("checked_at")
+                groups = [table.metadata.row_group(each) for each in range(table.num_row_groups)]
+                first = [each.column(place).statistics for each in groups]
+        except (pa.ArrowException, OSError, ValueError) as error:
+            self.problems[name] = f"it cannot be used: {error}"
+            return False
+        until = self.order.until
+        return any(
+            each is None or not each.has_min_max or each.min.replace(tzinfo=UTC) < until for each in first
+        )
+
+    def _inventories(self, bucket: str, recorded: set[str]) -> Iterator[str]:
+        """The newest inventory before each moment of which coverage is told."""
+        listed: list[tuple[datetime, str]] = []
+        for file in self._there(inventory_folder(bucket), recorded):
+            if file.name.endswith(".parquet"):
+                try:
+                    listed.append((read_footer(self.lake, file.name).provenance.listed_at, file.name))
+                except (TableUnreadable, FileNotFoundError) as error:
+                    self.problems[file.name] = str(error)
+        for moment in self.order.moments():
+            before = [each for each in listed if each[0] < moment]
+            if before:
+                yield max(before)[1]
+
+    def _incidents(self, recorded: set[str]) -> Iterator[str]:
+        """The files of incidents that are about one of the buckets."""
+        of_incident: dict[str, list[str]] = {}
+        concerned: set[str] = set()
+        for file in self._there(INCIDENTS, recorded):
+            incident = PurePosixPath(file.name).parts[1]
+            of_incident.setdefault(incident, []).append(file.name)
+            local = self._fetched(file.name)
+            if local is not None and self._concerns(local):
+                concerned.add(incident)
+        yield from (name for incident in sorted(concerned) for name in of_incident[incident])
+
+    def _concerns(self, file: Path) -> bool:
+        rows = pq.read_table(file, columns=["bucket", "pair"]).to_pylist()
+        return any(row["bucket"] in self.order.buckets or row["pair"] in self.order.pairs for row in rows)
+
+    def _reports(self, recorded: set[str]) -> Iterator[str]:
+        """The reports of the period. Of a day's report, its copy counts only where no run's is there."""
+        for folder in ("reports/", "metadata/"):
+            names = [
+                file.name
+                for file in self._there(folder, recorded)
+                if self._is_of_period(PurePosixPath(file.name))
+            ]
+            of_runs = {_of_day(name) for name in names if _of_day(name) != name}
+            yield from (name for name in names if name not in of_runs)
+
+    def _is_of_period(self, name: PurePosixPath) -> bool:
+        try:
+            day = datetime.fromisoformat(f"{name.parts[1]}T00:00:00+00:00")
+        except ValueError:  # LATEST
+            return False
+        if not self.order.since - _DAY < day < self.order.until:
+            return False
+        if "checksums" in name.parts:
+            return name.name.removesuffix(name.suffix).removesuffix("_checksum-report") in self.order.pairs
+        # `<bucket>_<run or time>_….csv`: a bucket's name may begin with that of another.
+        owners = [bucket for bucket in self.catalog.buckets if name.name.startswith(f"{bucket}_")]
+        return max(owners, key=len, default="") in self.order.buckets
+
+
+def _of_day(name: str) -> str:
+    """The name of the day's copy of a pair's report."""
+    path = PurePosixPath(name)
+    return str(path.parent.parent / path.name) if is_report(name) and path.parts[2] == "checksums" else name
