@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.lake.csv_files import reading_with_duckdb, write_with_duckdb
+from fixity.lake.csv_files import reading_with_duckdb
 from fixity.lake.database import open_database, quoted
 from fixity.tables import CHECKSUMS, DRILLS, INCIDENT_EVENTS, INVENTORY
 
@@ -62,7 +62,9 @@ def count_figures(data: Path, workspace: Path) -> dict[str, list[dict[str, Any]]
         database.execute(queries)
         for name in FIGURES:
             database.execute(f"CREATE TEMP TABLE counted AS FROM {name}")
-            write_with_duckdb(database, "counted", data / "figures" / f"{name}.csv")
+            database.execute(
+                f"COPY counted TO {quoted(data / 'figures' / f'{name}.csv')} (FORMAT csv, HEADER)"
+            )
             columns = [row[0] for row in database.execute("DESCRIBE counted").fetchall()]
             if name != "exceptions":
                 found[name] = database.execute("FROM counted").to_arrow_table().to_pylist()
