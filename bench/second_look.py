@@ -143,7 +143,7 @@ class _Pair:
         """Report the pair. Arguments: `look`, whether suspects are looked at again."""
         pair = self._catalog.pairs["a"]
         examine = SecondLook(lake, self._catalog, pair, self, "look") if look else None
-        report = make_report(lake, pair, _SETTINGS, examine)
+        report = make_report(lake, pair, _SETTINGS, "run", examine)
         assert report.outcome.counts.mismatches == (self._objects if self._more else 0)
         assert all(report.findings["looked"].to_pylist())
         return report

@@ -77,16 +77,16 @@ def baselines_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
                     workspace,
                     progress.listing(context.op_execution_context, name),
                 )
-                root = context.run.root_run_id or context.run.run_id
-                table = baselines_file(name, root)
+                run_id = context.run.run_id
+                table = baselines_file(name, run_id)
                 provenance = Provenance.read(taken.file)
                 refuse_over(context)
-                kept_in.put(table, taken.file, replace=True)  # an attempt before may have kept it
+                kept_in.put(table, taken.file, replace=True)  # a step that is tried again replaces its own
                 if selected.everything and not taken.last_look_lost:
                     point_to_latest(
                         kept_in,
                         baselines_folder(name),
-                        replace(provenance, run_id=root),
+                        replace(provenance, run_id=run_id),
                         whole_looks(kept_in, name),
                     )
                 kept_in.remove(gathered_scratch(selected.scratch))

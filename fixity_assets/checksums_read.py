@@ -54,7 +54,7 @@ def _sweep(context: dg.OpExecutionContext, lake: Lake) -> None:
 
 def _records(context: dg.OpExecutionContext, lake: Lake, workspace: Path) -> Path | None:
     """The recorded checksums that this run gathered, if it did."""
-    for run_id in (context.run.run_id, context.run.root_run_id):
+    for run_id in (context.run.run_id, context.run.parent_run_id, context.run.root_run_id):
         if run_id:
             try:
                 return lake.fetch(baselines_file(context.partition_key, run_id), workspace)

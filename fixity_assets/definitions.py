@@ -23,15 +23,15 @@ from fixity_assets.fixity_status import status_asset
 from fixity_assets.incidents import incidents_asset
 from fixity_assets.ingest_report import ingest_report_asset
 from fixity_assets.inventory import inventory_asset
+from fixity_assets.log import log_asset
 from fixity_assets.map_results import map_results_asset
 from fixity_assets.pages import pages_asset
 from fixity_assets.partitions import Partitions
 from fixity_assets.premis_events import premis_asset
 from fixity_assets.repairs import repairs_asset
 from fixity_assets.restored import restored_asset
-from jobs import all_jobs
+from jobs import all_jobs, all_schedules
 from jobs.names import REPORT_ASSET
-from jobs.rolling import rolling_schedules
 from resources import (
     CatalogResource,
     LakeResource,
@@ -91,12 +91,13 @@ def build_definitions(
             incidents_asset(partitions.buckets, owners),
             *([drills_asset(catalog.drills, owners)] if catalog.drills else []),
             coverage_asset(owners),
+            *([log_asset(owners)] if catalog.log else []),
             status_asset(
                 ["checksums", *([REPORT_ASSET] if of_pairs else []), "incidents", "coverage"], owners
             ),
             pages_asset(owners),
         ],
-        schedules=rolling_schedules(catalog),
+        schedules=all_schedules(catalog),
         jobs=all_jobs(catalog),
         sensors=all_sensors(catalog),
         resources=_without_config({**resources, **(resource_overrides or {})}),

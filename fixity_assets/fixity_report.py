@@ -3,7 +3,8 @@
 One row for each object version, sorted by key: `ok`, `mismatch`, `missing_replica`, `missing_source`,
 `failed_source`, `failed_replication`, `incomparable`, `not_checked` or `pending`. What differs, is missing or
 could not be read is looked at again, on both sides, before it is reported. The lake keeps the report as
-`reports/<date>/checksums/<pair>_checksum-report.csv`, and the newest under `0000-00-00-LATEST`.
+`reports/<date>/checksums/<run id>/<pair>_checksum-report.csv`. A copy of the newest one of the day is
+`reports/<date>/checksums/<pair>_checksum-report.csv`, and of the newest of all under `0000-00-00-LATEST`.
 
 This page is about the report that was made last. Whether all pairs are verified says `fixity_status`; how
 the counts of one pair changed, the chart `trend` of its newest report.
@@ -95,12 +96,12 @@ def _report(
     for caution in cautions:
         context.log.warning(f"{pair.name}: {caution}")
     look = SecondLook(lake, catalog, pair, stores, run_id, context.log.info)
-    report = make_report(lake, pair, settings_of(catalog.buckets[pair.source]), look)
+    report = make_report(lake, pair, settings_of(catalog.buckets[pair.source]), run_id, look)
     for text in report.all_left_out:
         context.log.warning(f"{pair.name}: left out: {text}")
     if not look.one_finding:
         record_findings(lake, pair, report.suspects, report.findings, run_id)
-    note_same(lake, pair.name, report.csv, run_id)
+    note_same(lake, pair.name, report.evidence, run_id)
     for bucket, damaged in report.damaged.items():
         record_checks(run_id, lake, catalog, bucket, damaged, None)
         if bucket in repaired:
@@ -121,6 +122,7 @@ def _report(
             "reasons": report.unread,
             "csv": dg.MetadataValue.path(lake.location(report.csv)),
             "latest_csv": dg.MetadataValue.path(lake.location(report.latest_csv)),
+            "evidence": dg.MetadataValue.path(lake.location(report.evidence)),
             **_made_from(pair, report),
             **({"caution": "; ".join(cautions)} if cautions else {}),
             **({LEFT_OUT: "; ".join(report.all_left_out)} if report.all_left_out else {}),

@@ -7,6 +7,7 @@ the catalog says `write_tags: true`, the checksum is written to the tag `compute
 always cover the whole bucket, using each object's newest result, even after a run over a few objects.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -87,23 +88,27 @@ def _run(context: dg.AssetExecutionContext, lake: Lake, workspace: Path) -> Inge
     Raises TableMissing, LakeError.
     """
     bucket, run = context.partition_key, context.run
-    remedy = f"materialize {', '.join(_TOGETHER)} of '{bucket}' in one run, or run `fixity ingest {bucket}`"
-    try:
-        records = lake.fetch(baselines_file(bucket, run.root_run_id or run.run_id), workspace)
-    except FileNotFoundError as error:
-        raise TableMissing(f"{error}: {remedy}") from error
-    attempt = run
+    _, records = _of_last_attempt(context, lake, workspace, baselines_file)
+    name, checks = _of_last_attempt(context, lake, workspace, checksums_file)
+    return IngestRun(bucket, run.run_id, name, checks, records, SELECTION not in run.tags)
+
+
+def _of_last_attempt(
+    context: dg.AssetExecutionContext, lake: Lake, workspace: Path, named: Callable[[str, str], str]
+) -> tuple[str, Path]:
+    """The table that the run kept, or the last attempt before it: its name, and a local copy."""
+    bucket, attempt = context.partition_key, context.run
     while True:
-        name = checksums_file(bucket, attempt.run_id)
+        name = named(bucket, attempt.run_id)
         try:
-            checks = lake.fetch(name, workspace)
+            return name, lake.fetch(name, workspace)
         except FileNotFoundError as error:
             before = context.instance.get_run_by_id(attempt.parent_run_id) if attempt.parent_run_id else None
             if before is None:
+                together = ", ".join(_TOGETHER)
+                remedy = f"materialize {together} of '{bucket}' in one run, or run `fixity ingest {bucket}`"
                 raise TableMissing(f"{error}: {remedy}") from error
             attempt = before
-        else:
-            return IngestRun(bucket, run.run_id, name, checks, records, SELECTION not in run.tags)
 
 
 def _tag_writer(stores: StoresResource, bucket: Bucket) -> TagWriter | None:

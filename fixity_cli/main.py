@@ -21,6 +21,7 @@ from fixity_cli import (
     incidents,
     ingest,
     init,
+    log,
     map_results,
     page,
     premis,
@@ -65,6 +66,7 @@ for _module in (
     sql,
     alert,
     accept,
+    log,
     explain,
     dev,
 ):

@@ -92,23 +92,26 @@ class Runner:
     def run(
         self,
         job: str,
-        partition: str,
+        partition: str | None,
         config: dict[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Ended:
-        """Run a job for a partition, and wait for its end. `config`: of its assets, as Dagster writes it.
+        """Run a job, for a partition if it has any, and wait for its end. `config`: of its assets, as Dagster
+        writes it.
 
         It starts when no other run on the partition is in progress. What is odd about a bucket's listing, and
         how many checks are of interrupted runs, is printed on stderr.
         """
-        wait_for_turn(self._instance, partition, output.note)
+        of = partition or job
+        if partition is not None:
+            wait_for_turn(self._instance, partition, output.note)
         run_id = str(uuid.uuid4())
         file = process_file(self._instance.root_directory, run_id)
         with self._starting:
             definition = self._definitions.resolve_job_def(job)
-            self._going_on[run_id] = job, partition
+            self._going_on[run_id] = job, of
             output.interrupted = self._kept()
-        with executing(file), self._canceled_when_interrupted(run_id, partition):
+        with executing(file), self._canceled_when_interrupted(run_id, of):
             result = definition.execute_in_process(
                 instance=self._instance,
                 partition_key=partition,
@@ -130,18 +133,16 @@ class Runner:
         failures = result.filter_events(lambda event: event.is_step_failure)
         metadata = _metadata(result)
         for note in metadata.get("inventory", {}).get("notes", ()):
-            output.warn(f"{partition}: {note}")
+            output.warn(f"{of}: {note}")
         if taken := metadata.get("checksums", {}).get(names.TAKEN_OVER):
-            output.note(
-                f"{partition}: {taken:,} objects were checked by interrupted runs; those checks count"
-            )
+            output.note(f"{of}: {taken:,} objects were checked by interrupted runs; those checks count")
         return Ended(
             run_id=result.run_id,
             success=result.success,
             metadata=metadata,
             failed_checks=[
                 f"{evaluation.check_name} of {evaluation.asset_key.to_user_string()}"
-                f"[{evaluation.partition or partition}]: "
+                f"[{evaluation.partition or of}]: "
                 f"{evaluation.description or 'see the run'}"
                 for evaluation in result.get_asset_check_evaluations()
                 if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR

@@ -9,6 +9,7 @@ import dagster as dg
 
 from fixity.catalog import Catalog
 from jobs import names
+from jobs.rolling import rolling_schedules
 
 _BEFORE_CHECKS = {"dagster/priority": "1"}
 """What is known is said before more is read: these runs are the first in the queue."""
@@ -70,6 +71,11 @@ _ALL = (
         description="Lists a bucket's incidents that are not over.",
     ),
     dg.define_asset_job(
+        names.SEAL_JOB,
+        [names.LOG_ASSET],
+        description="Verifies all evidence that was sealed in the log, and seals what was kept since.",
+    ),
+    dg.define_asset_job(
         names.REQUEST_JOB,
         ["inventory", "checksum_job"],
         description="Lists a bucket and submits an S3 Batch job that computes the checksum of every object.",
@@ -102,6 +108,15 @@ _ALL = (
 )
 
 
+_SEALING = dg.ScheduleDefinition(
+    name="seal_log_daily",
+    job_name=names.SEAL_JOB,
+    cron_schedule="45 2 * * *",
+    description="Verifies the log once a day, and seals the evidence that was kept since.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+
+
 # The results are bare lists: Dagster's type for a job over assets is not public.
 def all_jobs(catalog: Catalog) -> list:
     """The jobs that a catalog needs."""
@@ -110,7 +125,13 @@ def all_jobs(catalog: Catalog) -> list:
     unused |= set() if catalog.restoring else {names.RESTORE_JOB}
     unused |= set() if catalog.map_results else {names.MAP_RESULTS_JOB}
     unused |= set() if catalog.drills else {names.DRILL_JOB}
+    unused |= set() if catalog.log else {names.SEAL_JOB}
     return [job for job in _ALL if job.name not in unused]
+
+
+def all_schedules(catalog: Catalog) -> list[dg.ScheduleDefinition]:
+    """The schedules that a catalog needs."""
+    return [*rolling_schedules(catalog), *([_SEALING] if catalog.log else [])]
 
 
 def jobs_named(catalog: Catalog, *wanted: str) -> list:

@@ -19,6 +19,7 @@ from fixity.engines.stream.second_look import Allowance, SecondReader
 from fixity.lake import Lake, open_lake
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.judge import LookAgain
+from resources.kept import keeper_of_step
 
 if TYPE_CHECKING:
     from fixity.buckets.s3.attributes import Attributes
@@ -129,5 +130,8 @@ class LakeResource(dg.ConfigurableResource):
     catalog: dg.ResourceDependency[CatalogResource]
 
     def open(self) -> Lake:
-        """The catalog's lake. Raises LakeError."""
-        return open_lake(self.catalog.catalog)
+        """The catalog's lake. Where it has a log, what a step keeps is noted. Raises LakeError."""
+        catalog = self.catalog.catalog
+        lake = open_lake(catalog)
+        lake.keeper = keeper_of_step(lake, catalog) if catalog.log is not None else None
+        return lake

@@ -94,7 +94,7 @@ def _of(run_id: str | None) -> str:
 
 
 def baselines_file(bucket: str, run_id: str) -> str:
-    """The recorded checksums that a run and its re-executions found for a bucket."""
+    """The recorded checksums that a run found for a bucket."""
     return f"{baselines_folder(bucket)}{run_id}.parquet"
 
 

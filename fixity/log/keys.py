@@ -153,4 +153,7 @@ def _in_file(file: Path) -> bytes:
     try:
         return file.expanduser().read_bytes()
     except OSError as error:
-        raise WrongUsage(f"the log's key {file} cannot be read: {error.strerror}") from error
+        raise WrongUsage(
+            f"the log's key {file} cannot be read ({error.strerror}): where there is no log yet, "
+            "fixity log init makes one"
+        ) from error

@@ -34,12 +34,11 @@ class Sealed:
 
     @property
     def head(self) -> Head:
-        """The seal, for witnesses."""
-        return Head(self.seal.number, self.seal.sha256, "this command")
+        """The seal, as it is told outside of the lake."""
+        return Head(self.seal.number, self.seal.sha256, "whoever sealed it")
 
 
-Notes = list[tuple[str, str]]
-"""Comments of a seal: names and what they say."""
+_More = tuple[dict[str, str], list[tuple[str, str]], Waiting]  # entries and notes of a seal, and why
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,16 @@ class Sealer:
             with self.lake.workspace() as workspace:
                 self.lake.take_in(name, workspace, now)
         as_found = Run("", "", "", None, now.isoformat(), "found", "", "")
-        taking = replace(self, trust=lambda kept: dict.fromkeys(kept, as_found))
         text = "all files as they were found; nothing proves that they had not changed before"
-        return taking.seal([(AS_FOUND, text)])
+
+        def more(chain: Chain) -> _More:
+            if chain.newest is not None:
+                raise LogError("another command has just made the first seal")
+            waiting = look(self.lake, chain, lambda kept: dict.fromkeys(kept, as_found), {}, now)
+            return waiting.entries, [(AS_FOUND, text), *waiting.notes], waiting
+
+        # A witness may still know a log that was lost, and this is another one.
+        return replace(self, heads=tuple)._append(more)
 
     def seal(self, notes: Iterable[tuple[str, str]] = (), accept: Mapping[str, str] | None = None) -> Sealed:
         """Seal all that waits. A seal is made even if nothing does.
@@ -77,7 +83,9 @@ class Sealer:
         Raises LogError if the chain is broken, or a witness knows another one; LakeError.
         """
 
-        def more(chain: Chain) -> tuple[dict[str, str], Notes, Waiting]:
+        def more(chain: Chain) -> _More:
+            if chain.newest is None:
+                raise LogError("this lake has no log yet: fixity log init begins one")
             waiting = look(self.lake, chain, self.trust, accept or {}, self.now())
             return waiting.entries, [*notes, *waiting.notes], waiting
 
@@ -90,7 +98,7 @@ class Sealer:
         """
         files: dict[str, str] = {}
 
-        def more(chain: Chain) -> tuple[dict[str, str], Notes, Waiting]:
+        def more(chain: Chain) -> _More:
             has = {name: sha256 for seal in chain.seals.values() for name, sha256 in seal.entries.items()}
             for name in names:
                 if name.startswith("log/") or name not in has:
@@ -119,9 +127,7 @@ class Sealer:
         own = self.key.public
         return self._append(lambda _: (self._keep(own), [(LOST_KEY, reason)], Waiting()), lost=True)
 
-    def _append(
-        self, more: Callable[[Chain], tuple[dict[str, str], Notes, Waiting]], lost: bool = False
-    ) -> Sealed:
+    def _append(self, more: Callable[[Chain], _More], lost: bool = False) -> Sealed:
         """Write the next seal, with what `more` says of the chain as it is then."""
         for _ in range(_MOST_TRIES):
             chain = self._chain(lost)

@@ -62,7 +62,8 @@ class Examine(Protocol):
 
 @dataclass(frozen=True)
 class PairReport:
-    """A report that was kept: its outcome, the two tables and their ages, and its files' names in the lake.
+    """A report that was kept: its outcome, the two tables and their ages, and its files' names in the lake;
+    csv and latest_csv are copies of evidence, which is never replaced.
     left_out: files of a side's ledger that could not be read, with the reason, for people. damaged: the
     objects of each bucket that are known to be damaged. unread: how many could not be read, by reason.
     suspects: the first rows that say that something is wrong (SUSPECTS), and findings: what is known of each
@@ -74,6 +75,7 @@ class PairReport:
     replica: Provenance
     csv: str
     latest_csv: str
+    evidence: str
     stats: str
     ages: dict[str, datetime | None]
     left_out: dict[str, list[str]]
@@ -92,20 +94,20 @@ def make_report(
     lake: Lake,
     pair: Pair,
     settings: Settings,
+    run_id: str,
     examine: Examine | None = None,
     now: Callable[[], datetime] = utc_now,
 ) -> PairReport:
-    """Compare the newest tables of a pair's two buckets, and keep the report of today (UTC).
+    """Compare the newest tables of a pair's two buckets, and keep the run's report of today (UTC).
 
     Arguments: `settings`, by which checks of the source are folded; the replica has the same algorithm.
     `examine`, asked only where rows are suspect; None: they are reported as they are.
-    Replaces the report of the same day, and the one under LATEST.
+    Replaces the copies of the newest report of the day, and under LATEST.
     Leaves out a file of a ledger that cannot be read, and names it in the report; the verdict is red then.
     Raises TableMissing if a side was not checked yet, TableUnreadable, LakeError.
     """
     today = now().date()
-    csv, latest_csv = report_file(pair.name, today), report_file(pair.name, None)
-    stats_name = stats_file(pair.name, today)
+    csv, stats_name = report_file(pair.name, today, run_id), stats_file(pair.name, today, run_id)
     with lake.workspace() as workspace:
         compared = _compare_newest(lake, pair, workspace, now)
         while examine and compared.outcome.suspects and examine.look_again(compared):
@@ -126,21 +128,23 @@ def make_report(
             reasons += Counter(unread(source_table)) + Counter(unread(replica_table))
         suspects = pq.read_table(outcome.suspects) if outcome.suspects else SUSPECTS.empty_table()
         found = pq.read_table(findings) if findings else FINDINGS.empty_table()
-        lake.put(csv, outcome.csv, replace=True)
+        lake.put(csv, outcome.csv, replace=True)  # a step that is tried again replaces its own
         figures = {
             **stats(outcome.counts),
             **{name: time and time.isoformat() for name, time in ages.items()},
             **left_out,
         }
         lake.put_text(stats_name, json.dumps(figures, indent=2) + "\n", replace=True)
-    lake.copy(csv, latest_csv)
-    lake.copy(stats_name, stats_file(pair.name, None))
+    for day in (today, None):
+        lake.copy(csv, report_file(pair.name, day))
+        lake.copy(stats_name, stats_file(pair.name, day))
     return PairReport(
         outcome=outcome,
         source=source,
         replica=replica,
-        csv=csv,
-        latest_csv=latest_csv,
+        csv=report_file(pair.name, today),
+        latest_csv=report_file(pair.name, None),
+        evidence=csv,
         stats=stats_name,
         ages=ages,
         left_out=left_out,

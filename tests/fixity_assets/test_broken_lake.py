@@ -127,11 +127,13 @@ def test_a_lake_that_is_away_for_a_moment_is_waited_for_by_the_report(
     monkeypatch.setattr(fixity_report, "RETRIES", dg.RetryPolicy(max_retries=1, delay=0))
     attempts: list[str] = []
 
-    def away_at_first(lake: Lake, pair: Pair, settings: Settings, examine: Examine) -> PairReport:
+    def away_at_first(
+        lake: Lake, pair: Pair, settings: Settings, run_id: str, examine: Examine
+    ) -> PairReport:
         attempts.append(pair.name)
         if len(attempts) == 1:
             raise LakeError("the lake is away")
-        return make_report(lake, pair, settings, examine)
+        return make_report(lake, pair, settings, run_id, examine)
 
     monkeypatch.setattr(fixity_report, "make_report", away_at_first)
     again = build_definitions(load_catalog(tmp_path / "fixity.yaml"))

@@ -150,12 +150,15 @@ def test_the_report_of_the_day_and_the_latest_and_their_counts_stand_at_duraclou
     platform: Platform, instance: dg.DagsterInstance
 ) -> None:
     platform.put("a")
-    platform.verify(instance)
+    result = platform.verify(instance)
     lake = platform.folder / "lake"
     reports = sorted(path.relative_to(lake).as_posix() for path in (lake / "reports").rglob("*.csv"))
     assert reports[0] == f"reports/0000-00-00-LATEST/checksums/{PAIR}_checksum-report.csv"
-    assert len(reports) == 2 and reports[1].endswith(f"/checksums/{PAIR}_checksum-report.csv")
-    assert (lake / reports[0]).read_bytes() == (lake / reports[1]).read_bytes()
+    run, of_the_day = sorted(reports[1:])
+    day = of_the_day.split("/")[1]
+    assert of_the_day == f"reports/{day}/checksums/{PAIR}_checksum-report.csv"
+    assert run == f"reports/{day}/checksums/{result.run_id}/{PAIR}_checksum-report.csv"
+    assert len({(lake / report).read_bytes() for report in reports}) == 1
     stats = lake / f"metadata/0000-00-00-LATEST/checksums/stats/{PAIR}_checksum-report.json"
     assert json.loads(stats.read_text())["matches"] == 1
     assert not list((lake / "scratch").iterdir())  # nothing of the run is left behind

@@ -118,16 +118,17 @@ def keep_given(
 ) -> str:
     """Keep given records with the bucket's others, as CSV. Returns the file's name in the lake.
 
-    The same records given again replace their file, with the new time. Raises LakeError.
+    Records that are given again are kept again, and the new time counts. Raises LakeError.
     """
     rows = [
         [record.key, record.version_id, record.algorithm, record.checksum, record.recorded_in]
         for record in records
     ]
-    given_at = now().isoformat()
+    moment = now()
+    given_at = moment.isoformat()
     lines = [csv_line([*_COLUMNS, "recorded_in", "given_at"]), *(csv_line([*row, given_at]) for row in rows)]
-    name = f"{expected_folder(bucket)}{hashlib.sha256(repr(rows).encode()).hexdigest()[:40]}.csv"
-    lake.put_text(name, "".join(lines), replace=True)
+    name = f"{expected_folder(bucket)}{hashlib.sha256(''.join(lines).encode()).hexdigest()[:40]}.csv"
+    lake.put_text(name, "".join(lines))
     return name
 
 
@@ -137,16 +138,18 @@ def given_records(lake: Lake, bucket: str, workspace: Path) -> Iterator[Record]:
     It has the key of its object where that can be read, else the name and line of its file. A file that has
     changed since it was kept is one such record. Raises LakeError.
     """
-    for file in lake.list(expected_folder(bucket)):
+    names = sorted((file.name for file in lake.list(expected_folder(bucket))), key=lambda name: name[:-4])
+    newest = {name[:-4].partition("-")[0]: name for name in names}  # of each that was given again
+    for name in newest.values():
         try:
-            kept = lake.fetch(file.name, workspace)
+            kept = lake.fetch(name, workspace)
         except TableUnreadable as error:
-            yield Record(file.name, None, None, None, "api", file.name, str(error))
+            yield Record(name, None, None, None, "api", name, str(error))
             continue
         # Earlier versions ended lines in LF as well, but did not quote a CR.
         with kept.open(newline="\n", encoding="utf-8") as text:
             for row in read_rows(text, cr_is_text=True)[1]:
-                where = f"{file.name}, line {row.line}"
+                where = f"{name}, line {row.line}"
                 try:
                     record = _record(row, where)
                     at = row.cells.get("given_at")

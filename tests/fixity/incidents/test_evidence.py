@@ -72,7 +72,7 @@ class Archive:
     def diagnose(self) -> dict[str, dict[str, Any]]:
         """The findings of the pair's suspect rows, by key."""
         pair = self.catalog.pairs[PAIR]
-        report = make_report(self.lake, pair, settings_of(self.catalog.buckets[pair.source]))
+        report = make_report(self.lake, pair, settings_of(self.catalog.buckets[pair.source]), "run")
         suspects = self.folder / "suspects.parquet"
         pq.write_table(report.suspects, suspects)
         found = findings(self.lake, self.catalog, pair, suspects, self.folder)

@@ -63,7 +63,7 @@ class Two:
             self.lake, self.catalog, self.catalog.pairs["a"], self, f"report-{self.reports}"
         )
         return make_report(
-            self.lake, self.catalog.pairs["a"], settings_of(self.catalog.buckets["a"]), self.look
+            self.lake, self.catalog.pairs["a"], settings_of(self.catalog.buckets["a"]), "run", self.look
         )
 
     def rows(self, report: PairReport) -> dict[str, tuple[str, str]]:

@@ -189,8 +189,8 @@ def test_given_records_are_kept_and_read_back(tmp_path: Path) -> None:
         ("b,c", "v1", "SHA256", SHA256),
         ("d", None, "MD5", MD5),
     ]
-    keep_given(lake, "b", records)
-    keep_given(lake, "b", records, lambda: NOON)
+    first = keep_given(lake, "b", records, lambda: NOON - timedelta(days=1))
+    assert keep_given(lake, "b", records, lambda: NOON) != first  # what was given is never replaced
     assert list(given_records(lake, "b", tmp_path)) == [
         record._replace(recorded_at=NOON) for record in records
     ]

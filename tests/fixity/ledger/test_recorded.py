@@ -170,7 +170,7 @@ def test_what_ingest_read_by_another_algorithm_displaces_no_check_in_what_a_pair
     keep_ingest(bucket, "ingest", "MD5", a=hashlib.md5(b"a").hexdigest(), b=hashlib.md5(b"b").hexdigest())
     assert [each.actual for each in bucket.damaged()] == [hashlib.md5(b"damaged a").hexdigest()]
     pair = Pair(name="p", source=BUCKET, replica="replica", match="key")
-    report = make_report(bucket.lake, pair, bucket.settings, now=lambda: bucket.time + 30 * DAY)
+    report = make_report(bucket.lake, pair, bucket.settings, "run", now=lambda: bucket.time + 30 * DAY)
     counts = report.outcome.counts
     assert {name: [each.key for each in rows] for name, rows in report.damaged.items()} == {
         BUCKET: ["a"],

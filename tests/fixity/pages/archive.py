@@ -39,7 +39,7 @@ def keep_checked(places: Places, bucket: str, *checks: Check, at: datetime | Non
 def compare(places: Places, at: datetime | None = None) -> PairReport:
     """Make the report of the pair `p`, and keep its verdict."""
     pair = places.catalog.pairs["p"]
-    report = make_report(places.lake, pair, settings_of(places.catalog.buckets["a"]))
+    report = make_report(places.lake, pair, settings_of(places.catalog.buckets["a"]), "run")
     keep_compared(places, asdict(report.outcome.counts), verdict_of(report), at)
     return report
 

@@ -326,7 +326,7 @@ def test_where_most_objects_are_wrong_nothing_is_repaired_without_a_person_s_rea
         pair.delete("b", key)
         pair.opened(key)
     pair.check()
-    make_report(pair.lake, pair.catalog.pairs["p"], settings_of(pair.catalog.buckets["a"]))
+    make_report(pair.lake, pair.catalog.pairs["p"], settings_of(pair.catalog.buckets["a"]), "run")
     refused = {each.refused for each in pair.plan()}
     assert refused == {each.refused for each in pair.repair().done}
     (why,) = refused
@@ -339,7 +339,7 @@ def test_where_most_objects_are_wrong_nothing_is_repaired_without_a_person_s_rea
     assert "cannot be read: run fixity verify" in str(pair.plan()[0].refused)
     pair.put("b", "k0")
     pair.check("b")
-    make_report(pair.lake, pair.catalog.pairs["p"], settings_of(pair.catalog.buckets["a"]))
+    make_report(pair.lake, pair.catalog.pairs["p"], settings_of(pair.catalog.buckets["a"]), "run")
     assert {each.refused for each in pair.plan() if each.key != "k0"} == {None}  # few enough to be seen
 
 

@@ -1,0 +1,117 @@
+"""Is the evidence still as it was kept? Verifies all that was sealed, and seals what was kept since.
+
+Every table, report and event of the lake is evidence. A seal in `log/seals/` is a signed list of their
+SHA-256, with that of the seal before. A file that is edited, deleted, added or put back is found and named.
+Only what Dagster's event log knows to be kept by a run is sealed: these notes are this asset's observations.
+`fixity log verify` verifies by hand, and needs no right to write.
+"""
+
+from collections.abc import Mapping
+
+import dagster as dg
+from pydantic import Field
+
+from fixity.clock import utc_now
+from fixity.log.errors import LogError
+from fixity.log.keys import signing_key
+from fixity.log.seals import Sealed, Sealer
+from fixity.log.verify import Verified, verify
+from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
+from fixity_assets.keep_status import keep_status
+from jobs.names import LOG_ASSET
+from resources import CatalogResource, LakeResource
+from resources.kept import EventLog, heads_in
+
+UNBROKEN = "log_unbroken"
+_CLAIMS = {
+    UNBROKEN: "Every file that was sealed is as it was, no seal is missing or changed, and no file was added "
+    "that no run kept. Restore what it names from a copy of the lake."
+}
+_SHOWN = 1000
+_FIRST = 5
+
+
+class SealConfig(dg.Config):
+    """What a person vouches for."""
+
+    accept: list[str] = Field(
+        default=[], description="Runs, or names of files, that Dagster's event log does not have any more."
+    )
+    reason: str = Field(default="", description="Who vouches for them, and why.")
+
+
+def log_asset(owners: list[str]) -> dg.AssetsDefinition:
+    """The asset `log`."""
+
+    @dg.asset(
+        name=LOG_ASSET,
+        description=__doc__,
+        group_name=GROUP,
+        kinds={"json"},
+        owners=owners,
+        check_specs=check_specs(LOG_ASSET, _CLAIMS),
+    )
+    def log(
+        context: dg.AssetExecutionContext, config: SealConfig, catalog: CatalogResource, lake: LakeResource
+    ) -> dg.MaterializeResult:
+        began = utc_now()
+        with failures_in_plain_words():
+            kept_in, settings = lake.open(), catalog.catalog.log
+            assert settings is not None  # else there is no such asset
+            key = signing_key(settings.key)
+            heads = heads_in(context.instance)
+            verified = verify(kept_in, key.public, heads)
+            sealer = Sealer(kept_in, key, EventLog(context.instance), utc_now, lambda: heads)
+            sealed, why_not = _seal(sealer, verified, dict.fromkeys(config.accept, config.reason))
+        if why_not is not None:
+            context.log.error(why_not)
+        wrong = [
+            *(_row(each.name, each.what, each.text, each.when) for each in verified.findings),
+            *(_row(name, "not read", why) for name, why in verified.unread.items()),
+            *(
+                _row(name, "not sealed", why)
+                for name, why in (sealed.waiting.refused if sealed else {}).items()
+            ),
+        ]
+        result: dg.MaterializeResult = dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": verified.entries,
+                **({"seal": sealed.seal.number, "sha256": sealed.seal.sha256} if sealed else {}),
+                "sealed": sealed.files if sealed else 0,
+                "waiting": len(sealed.waiting.later) if sealed else verified.waiting,
+                "withdrawn": verified.withdrawn,
+                "wrong": _table(wrong),
+                "notes": verified.notes,
+            },
+            check_results=[_evaluation(wrong, why_not)],
+        )
+        return keep_status(context, kept_in, began, result)
+
+    return log
+
+
+def _seal(sealer: Sealer, verified: Verified, accept: Mapping[str, str]) -> tuple[Sealed | None, str | None]:
+    """Seal what waits; or why nothing is sealed."""
+    try:
+        return sealer.seal([verified.note], accept), None
+    except LogError as error:
+        return None, str(error)
+
+
+def _row(name: str, what: str, text: str, when: str = "") -> dict[str, str]:
+    return {"file": name, "what": what, "text": text, "when": when}
+
+
+def _evaluation(wrong: list[dict[str, str]], why_not: str | None) -> dg.AssetCheckResult:
+    first = "; ".join(f"{each['file']}: {each['what']}: {each['text']}" for each in wrong[:_FIRST])
+    texts = [f"{len(wrong):,} wrong: {first}"] if wrong else []
+    return dg.AssetCheckResult(
+        check_name=UNBROKEN,
+        passed=not wrong and why_not is None,
+        description="; ".join([*texts, *([why_not] if why_not else [])]) or None,
+        metadata={"wrong": len(wrong)},
+    )
+
+
+def _table(wrong: list[dict[str, str]]) -> dg.TableMetadataValue:
+    return rows_table(wrong[:_SHOWN], [dg.TableColumn(name) for name in ("file", "what", "text", "when")])

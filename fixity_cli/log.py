@@ -1,0 +1,238 @@
+"""The verbs of the log: `fixity log init`, `seal`, `verify`, `withdraw` and `rotate`."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fixity_cli.output import output
+from fixity_cli.shared import (
+    STATUS_HELP,
+    CatalogOption,
+    Exit,
+    VerboseOption,
+    end,
+    load,
+    stop_unless_done,
+    stop_verified,
+)
+
+if TYPE_CHECKING:
+    from fixity.catalog import Catalog
+    from fixity.log.chain import Head
+    from fixity.log.keys import SigningKey
+    from fixity.log.seals import Sealer
+    from fixity.log.verify import Verified
+
+verbs = typer.Typer()
+log_verbs = typer.Typer(
+    help="Prove that the evidence in the lake was not edited: seal it, and verify the seals.",
+    no_args_is_help=True,
+)
+verbs.add_typer(log_verbs, name="log")
+
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why. It is kept for ever.")]
+ByOption = Annotated[str | None, typer.Option("--by", help="Who. Default: the user of this machine.")]
+
+
+@log_verbs.command("init", epilog=STATUS_HELP)
+def init(catalog: CatalogOption = None) -> None:
+    """Begin the log: make the key that the catalog's `log` names, and seal all that is in the lake as it is.
+
+    A key that is there is used as it is. Run it once, while nothing else runs. Keep a copy of the key in a
+    safe place, and its public half with someone else: `fixity log verify --key` takes it.
+    """
+    from fixity.log.keys import make_key
+
+    loaded, where = _with_log(catalog)
+    if not where.startswith("env:") and not Path(where).exists():
+        make_key(Path(where))
+        output.say(f"{where}: a new key, for its owner alone; {where}.pub is its public half")
+    sealer = _sealer(loaded)
+    done = sealer.begin()
+    output.say(f"key {sealer.key.public.fingerprint}")
+    output.say(f"seal {done.seal.number} has {done.files:,} files as found: sha256 {done.seal.sha256}")
+    output.add("results", of="log", seal=done.seal.number, sha256=done.seal.sha256, files=done.files)
+    for name, why in done.waiting.refused.items():
+        output.fail(f"{name}: {why}")
+    raise typer.Exit(Exit.NOT_VERIFIED if done.waiting.refused else Exit.VERIFIED)
+
+
+@log_verbs.command("seal", epilog=STATUS_HELP)
+def seal(
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept",
+            metavar="RUN",
+            help="Also seal what this run kept (its id, or the name of a file), though Dagster's event log "
+            "does not have it any more. The seal says so. May be given several times.",
+        ),
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why what is accepted is believed.")] = "",
+    catalog: CatalogOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Verify the log, and seal what was kept since; a schedule does it once a day.
+
+    Files are sealed once their run is over, and only if Dagster's event log has their SHA-256.
+    """
+    from fixity_cli.runs import runner
+    from jobs.names import LOG_ASSET, SEAL_JOB
+
+    loaded, _ = _with_log(catalog)
+    if accept and not reason:
+        end(Exit.WRONG_USE, "--accept needs --reason: the seal says for ever why these files were believed")
+    config = {"accept": accept or [], "reason": f"{getpass.getuser()}: {reason}" if accept else ""}
+    with runner(loaded, verbose) as runs:
+        ended = runs.run(SEAL_JOB, None, {"ops": {LOG_ASSET: {"config": config}}})
+    stop_unless_done(ended)
+    said = ended.metadata[LOG_ASSET]
+    if "seal" in said:
+        output.say(f"seal {said['seal']} has {said['sealed']:,} files more: sha256 {said['sha256']}")
+        output.add("results", of="log", seal=said["seal"], sha256=said["sha256"], files=said["sealed"])
+    if said["waiting"]:
+        output.note(f"{said['waiting']:,} files wait until their runs are over")
+    stop_verified(ended)
+
+
+@log_verbs.command("verify", epilog=STATUS_HELP)
+def verify(
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key",
+            metavar="FILE",
+            help="The public key that you trust. Default: that of the catalog's `log`.",
+        ),
+    ] = None,
+    head: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--head",
+            metavar="'NUMBER SHA256'",
+            help="A seal that you know, as `fixity log seal` printed it: the lake must have it still.",
+        ),
+    ] = None,
+    catalog: CatalogOption = None,
+) -> None:
+    """Verify every file that was sealed, and name each that was edited, deleted, added or put back.
+
+    Needs no right to write, and no private key. Status 1 if anything is wrong, 3 if a file could not be read.
+    """
+    from fixity.lake import open_lake
+    from fixity.log.keys import public_key
+    from fixity.log.verify import verify as verify_lake
+
+    loaded = load(catalog)
+    if key is None and loaded.log is None:
+        end(Exit.WRONG_USE, "the catalog has no `log`: add it, or name the public key: --key FILE")
+    anchor = public_key(str(key) if key is not None else _with_log(catalog)[1])
+    found = verify_lake(open_lake(loaded), anchor, [_head(text) for text in head or []])
+    _say(found)
+    if not found.newest:
+        end(Exit.NOT_DONE, "this lake has no log yet: fixity log init begins one")
+    raise typer.Exit(
+        Exit.NOT_VERIFIED if found.findings else Exit.NOT_DONE if found.unread else Exit.VERIFIED
+    )
+
+
+def _say(found: Verified) -> None:
+    for each in found.findings:
+        when = f" ({each.when})" if each.when else ""
+        output.red(f"{each.name}: {each.what}: {each.text}{when}")
+        output.add(
+            "rows", file=each.name, what=each.what, text=each.text, after=each.after, before=each.before
+        )
+    for name, why in found.unread.items():
+        output.fail(f"{name} could not be read: {why}")
+    for note in found.notes:
+        output.note(note)
+    at = found.at[:16].replace("T", " ")
+    output.say(
+        f"{found.entries:,} files in {found.newest:,} seals, the last of {at} UTC: "
+        + (f"{len(found.findings):,} wrong" if found.findings else "all as they were sealed")
+        + (f"; {found.waiting:,} files wait to be sealed" if found.waiting else "")
+        + (f"; {found.withdrawn:,} withdrawn" if found.withdrawn else "")
+    )
+
+
+@log_verbs.command("withdraw", epilog=STATUS_HELP)
+def withdraw(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="Files of the lake, as the seals name them.")
+    ],
+    reason: ReasonOption,
+    by: ByOption = None,
+    catalog: CatalogOption = None,
+) -> None:
+    """Remove files from the lake on purpose, as their retention is over: a seal says who did it, and why.
+
+    Their SHA-256 stay in the log. Any other way to remove a sealed file looks as if somebody had tampered.
+    """
+    loaded, _ = _with_log(catalog)
+    done = _sealer(loaded).withdraw(names, reason, by or getpass.getuser())
+    output.say(
+        f"{done.files:,} files are withdrawn; seal {done.seal.number} says so: sha256 {done.seal.sha256}"
+    )
+    output.add("results", of="log", seal=done.seal.number, sha256=done.seal.sha256, files=done.files)
+
+
+@log_verbs.command("rotate", epilog=STATUS_HELP)
+def rotate(
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="The new key: a file, made if it is not there, or env:NAME.")
+    ],
+    lost: Annotated[
+        str | None,
+        typer.Option(
+            "--lost", metavar="REASON", help="The key in force is lost: go on without it, and say why."
+        ),
+    ] = None,
+    catalog: CatalogOption = None,
+) -> None:
+    """Sign with a new key from the next seal on. The key in force names it in a seal; then change `log.key`.
+
+    With --lost, the new key signs at once, and `fixity log verify` needs it: the old key does not prove it.
+    """
+    from fixity.log.keys import make_key, signing_key
+
+    loaded, where = _with_log(catalog)
+    if key == where:
+        end(Exit.WRONG_USE, f"{key} is the key in force: name another one")
+    new = signing_key(key) if key.startswith("env:") or Path(key).exists() else make_key(Path(key))
+    done = _sealer(loaded, new).go_on_without(lost) if lost else _sealer(loaded).rotate(new.public)
+    output.say(f"seal {done.seal.number}: from now on, {new.public.fingerprint} signs")
+    output.say(f"Now write `key: {key}` below `log` in {loaded.file}")
+    output.add("results", of="log", seal=done.seal.number, sha256=done.seal.sha256)
+
+
+def _with_log(file: Path | None) -> tuple[Catalog, str]:
+    """The catalog, and where its log's key is. Ends the command if it has no log."""
+    loaded = load(file)
+    if loaded.log is None:
+        end(Exit.WRONG_USE, f"the catalog has no `log`: write `log: {{key: log-key.pem}}` in {loaded.file}")
+    return loaded, loaded.log.key
+
+
+def _sealer(loaded: Catalog, key: SigningKey | None = None) -> Sealer:
+    """A sealer that trusts nobody: it seals only what this command writes."""
+    from fixity.clock import utc_now
+    from fixity.lake import open_lake
+    from fixity.log.keys import signing_key
+    from fixity.log.seals import Sealer
+
+    assert loaded.log is not None  # see _with_log
+    return Sealer(open_lake(loaded), key or signing_key(loaded.log.key), lambda kept: {}, utc_now)
+
+
+def _head(text: str) -> Head:
+    from fixity.log.chain import Head
+
+    number, _, sha256 = text.partition(" ")
+    if not number.isdigit() or len(sha256) != 64:
+        raise typer.BadParameter(f"{text!r} is not the number of a seal and its SHA-256")
+    return Head(int(number), sha256, "you")
