@@ -11,11 +11,15 @@ from collections.abc import Mapping
 import dagster as dg
 from pydantic import Field
 
+from fixity.catalog import Log
 from fixity.clock import utc_now
 from fixity.log.errors import LogError
 from fixity.log.keys import signing_key
+from fixity.log.known import verify_all
+from fixity.log.outside import Outside, prove, verdict
 from fixity.log.seals import Sealed, Sealer
-from fixity.log.verify import Verified, verify
+from fixity.log.verify import Verified
+from fixity.status.log import WITNESS_RECENT
 from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
 from fixity_assets.keep_status import keep_status
 from jobs.names import LOG_ASSET
@@ -24,8 +28,10 @@ from resources.kept import EventLog, heads_in
 
 UNBROKEN = "log_unbroken"
 _CLAIMS = {
+    WITNESS_RECENT: "The newest time stamp and the newest copy at the witness are younger than two days "
+    "(else a warning), and than a week.",
     UNBROKEN: "Every file that was sealed is as it was, no seal is missing or changed, and no file was added "
-    "that no run kept. Restore what it names from a copy of the lake."
+    "that no run kept. Restore what it names from a copy of the lake.",
 }
 _SHOWN = 1000
 _FIRST = 5
@@ -59,10 +65,11 @@ def log_asset(owners: list[str]) -> dg.AssetsDefinition:
             kept_in, settings = lake.open(), catalog.catalog.log
             assert settings is not None  # else there is no such asset
             key = signing_key(settings.key)
-            heads = heads_in(context.instance)
-            verified = verify(kept_in, key.public, heads)
+            verified, heads = verify_all(kept_in, catalog.catalog, key.public, heads_in(context.instance))
             sealer = Sealer(kept_in, key, EventLog(context.instance), utc_now, lambda: heads)
             sealed, why_not = _seal(sealer, verified, dict.fromkeys(config.accept, config.reason))
+            seals = {**verified.seals, sealed.seal.number: sealed.seal} if sealed else verified.seals
+            outside = prove(kept_in, catalog.catalog, seals, utc_now())
         if why_not is not None:
             context.log.error(why_not)
         wrong = [
@@ -76,14 +83,14 @@ def log_asset(owners: list[str]) -> dg.AssetsDefinition:
         result: dg.MaterializeResult = dg.MaterializeResult(
             metadata={
                 "dagster/row_count": verified.entries,
-                **({"seal": sealed.seal.number, "sha256": sealed.seal.sha256} if sealed else {}),
+                **({"seals": sealed.seal.number, "sha256": sealed.seal.sha256} if sealed else {}),
                 "sealed": sealed.files if sealed else 0,
                 "waiting": len(sealed.waiting.later) if sealed else verified.waiting,
                 "withdrawn": verified.withdrawn,
                 "wrong": _table(wrong),
                 "notes": verified.notes,
             },
-            check_results=[_evaluation(wrong, why_not)],
+            check_results=[_evaluation(wrong, why_not), _witnessed(settings, outside)],
         )
         return keep_status(context, kept_in, began, result)
 
@@ -110,6 +117,16 @@ def _evaluation(wrong: list[dict[str, str]], why_not: str | None) -> dg.AssetChe
         passed=not wrong and why_not is None,
         description="; ".join([*texts, *([why_not] if why_not else [])]) or None,
         metadata={"wrong": len(wrong)},
+    )
+
+
+def _witnessed(settings: Log, outside: Outside) -> dg.AssetCheckResult:
+    level, text = verdict(settings, outside, utc_now())
+    return dg.AssetCheckResult(
+        check_name=WITNESS_RECENT,
+        passed=level is None,
+        severity=dg.AssetCheckSeverity.ERROR if level == "ERROR" else dg.AssetCheckSeverity.WARN,
+        description=text or None,
     )
 
 

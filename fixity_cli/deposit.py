@@ -17,6 +17,7 @@ from fixity.ingest.deposit import Deposit, NothingToVerify, Summary, verify_depo
 from fixity.lake import open_lake
 from fixity.lake.database import processors
 from fixity.lake.paths import deposit_report_file
+from fixity_cli.instance import lake_of_command
 from fixity_cli.output import output
 
 if TYPE_CHECKING:
@@ -73,5 +74,6 @@ def run_deposit(
         except NothingToVerify as error:
             raise NothingToVerify(f"{directory}: {error}") from error
         name = deposit_report_file(bucket, datetime.now(UTC))
-        lake.put(name, file)
+        with lake_of_command(catalog, "deposit") as keeping:
+            keeping.put(name, file)
     return summary, lake.location(name)

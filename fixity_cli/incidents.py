@@ -139,12 +139,13 @@ def dismiss(
 
 def _end(event: str, incident_id: str, reason: str, by: str | None, catalog: Path | None) -> None:
     from fixity.incidents.closing import end_by_person
-    from fixity.lake import open_lake
+    from fixity_cli.instance import lake_of_command
     from fixity_cli.runs import runner
     from jobs.names import INCIDENTS_JOB
 
     loaded = load(catalog)
-    incident = end_by_person(open_lake(loaded), incident_id, event, by or _user(), reason)
+    with lake_of_command(loaded, f"incident {'close' if event == 'closed' else 'dismiss'}") as lake:
+        incident = end_by_person(lake, incident_id, event, by or _user(), reason)
     output.say(f"{incident.id} is {event}")
     output.row(incident=incident.id, event=event)
     with runner(loaded, verbose=False) as runs:  # so that the UI says the same

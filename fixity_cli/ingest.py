@@ -60,19 +60,20 @@ def ingest(
     from fixity.ingest.records import keep_given
     from fixity.lake import open_lake
     from fixity.ledger.selection import keep_selection
+    from fixity_cli.instance import lake_of_command
     from fixity_cli.runs import runner
     from jobs.names import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB, SELECTION
 
     loaded, entry = load_bucket(catalog, bucket)
-    lake = open_lake(loaded)
     wanted: list[Wanted] = [(key, None) for key in keys or []]
     records = _fitting(entry, _given(expected, keys or []))
     if records:
-        keep_given(lake, bucket, records)
+        with lake_of_command(loaded, "ingest") as lake:
+            keep_given(lake, bucket, records)
     selected = wanted or [(record.key, record.version_id) for record in records]
     job, tags = INGEST_BUCKET_JOB, {}
     if selected:
-        job, tags = INGEST_SELECTED_JOB, {SELECTION: keep_selection(lake, bucket, selected)}
+        job, tags = INGEST_SELECTED_JOB, {SELECTION: keep_selection(open_lake(loaded), bucket, selected)}
     with runner(loaded, verbose) as runs:
         ended = runs.run(job, bucket, tags=tags)
     stop_unless_done(ended)

@@ -5,14 +5,21 @@ What a run does, and when it may start, does not belong here.
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fixity.lake import Lake, open_lake
+
 if TYPE_CHECKING:
     import dagster as dg
+
+    from fixity.catalog import Catalog
 
 _SETTINGS = Path(__file__).with_name("dagster.yaml")
 _LOCATION = "fixity"
@@ -39,6 +46,25 @@ def prepare_home(catalog_file: Path) -> Path:
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"  # also where the folder has settings of its own
     return home
+
+
+@contextmanager
+def lake_of_command(catalog: Catalog, verb: str) -> Iterator[Lake]:
+    """The lake for a verb that keeps evidence without a run: where it has a log, what is kept is noted.
+
+    Arguments: `verb`, for people. Raises LakeError, OSError.
+    """
+    lake = open_lake(catalog)
+    if catalog.log is None:
+        yield lake
+        return
+    import dagster as dg
+
+    from resources.kept import keeper_of_command
+
+    with dg.DagsterInstance.local_temp(str(prepare_home(catalog.file))) as instance:
+        lake.keeper = keeper_of_command(lake, catalog, instance, f"{getpass.getuser()}, fixity {verb}")
+        yield lake
 
 
 def runs_belong_to_the_location(instance: dg.DagsterInstance) -> None:

@@ -91,9 +91,9 @@ def seal(
         ended = runs.run(SEAL_JOB, None, {"ops": {LOG_ASSET: {"config": config}}})
     stop_unless_done(ended)
     said = ended.metadata[LOG_ASSET]
-    if "seal" in said:
-        output.say(f"seal {said['seal']} has {said['sealed']:,} files more: sha256 {said['sha256']}")
-        output.add("results", of="log", seal=said["seal"], sha256=said["sha256"], files=said["sealed"])
+    if "sha256" in said:
+        output.say(f"seal {said['seals']} has {said['sealed']:,} files more: sha256 {said['sha256']}")
+        output.add("results", of="log", seal=said["seals"], sha256=said["sha256"], files=said["sealed"])
     if said["waiting"]:
         output.note(f"{said['waiting']:,} files wait until their runs are over")
     stop_verified(ended)
@@ -125,13 +125,13 @@ def verify(
     """
     from fixity.lake import open_lake
     from fixity.log.keys import public_key
-    from fixity.log.verify import verify as verify_lake
+    from fixity.log.known import verify_all
 
     loaded = load(catalog)
     if key is None and loaded.log is None:
         end(Exit.WRONG_USE, "the catalog has no `log`: add it, or name the public key: --key FILE")
     anchor = public_key(str(key) if key is not None else _with_log(catalog)[1])
-    found = verify_lake(open_lake(loaded), anchor, [_head(text) for text in head or []])
+    found, _ = verify_all(open_lake(loaded), loaded, anchor, [_head(text) for text in head or []])
     _say(found)
     if not found.newest:
         end(Exit.NOT_DONE, "this lake has no log yet: fixity log init begins one")

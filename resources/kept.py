@@ -154,7 +154,7 @@ def heads_in(instance: dg.DagsterInstance) -> list[Head]:
     event = instance.get_latest_materialization_event(_LOG_ASSET)
     materialization = event.asset_materialization if event else None
     said = {name: value.value for name, value in materialization.metadata.items()} if materialization else {}
-    number, sha256 = said.get("seal"), said.get("sha256")
+    number, sha256 = said.get("seals"), said.get("sha256")
     if not isinstance(number, int) or not isinstance(sha256, str):
         return []
     return [Head(number, sha256, "Dagster's event log")]

@@ -14,7 +14,7 @@ from fixity.lake.paths import records_folder
 from fixity.lake.proof import NoProof, Proof, proof_file, unsealed
 from fixity.log.chain import FETCHES, KEYS, Chain, Head, key_file, read_chain
 from fixity.log.keys import PublicKey
-from fixity.log.manifest import SEALS
+from fixity.log.manifest import SEALS, Seal
 from fixity.log.records import CATALOGS, RUNS, WITHDRAWN, catalog_file, evidence_in, recorded_in, withdrawn_in
 
 FOUND = "found"
@@ -51,8 +51,8 @@ class Verified:
 
     newest: the number of the last seal, and at: when it was made (ISO, UTC); 0 and "" without one. entries:
     how many files the seals have. waiting: how many files no seal has yet, which only their records prove.
-    withdrawn: how many a record says were removed on purpose. unread: files that could not be read, with the
-    reason: nothing is known of them. notes: for people.
+    withdrawn: how many a record says were removed on purpose. seals: the genuine ones, by number. unread:
+    files that could not be read, with the reason: nothing is known of them. notes: for people.
     """
 
     newest: int = 0
@@ -60,6 +60,7 @@ class Verified:
     entries: int = 0
     waiting: int = 0
     withdrawn: int = 0
+    seals: Mapping[int, Seal] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -87,14 +88,13 @@ def verify(lake: Lake, anchor: PublicKey | None, heads: Iterable[Head] = ()) -> 
     of_log = [file.name for file in lake.list("log/")]
     there.update(of_log)
     recorded = recorded_in(of_log)
-    found = Verified(chain.last, chain.newest.at if chain.newest else "")
+    found = Verified(chain.last, chain.newest.at if chain.newest else "", seals=chain.seals)
     found.findings += [Finding(each.name, each.what, each.text) for each in chain.problems]
     sealed_in = {name: number for number in sorted(chain.seals) for name in chain.seals[number].entries}
     found.entries = len(sealed_in)
     unsealed = sorted(name for name in (there | recorded) - sealed_in.keys() if not name.startswith("log/"))
     catalogs = (name for name in there - sealed_in.keys() if name.startswith(CATALOGS))
-    to_read = [name for name in (*sealed_in, *unsealed, *catalogs) if name in there]
-    digests = _digests(lake, to_read, found.unread)
+    digests = _digests(lake, [*sealed_in, *unsealed, *catalogs], found.unread)
     looking = _Looking(lake, chain, sealed_in, there, digests, found)
     looking.at_sealed()
     for name in unsealed:
@@ -173,6 +173,8 @@ class _Looking:
                 self._find(name, "added", "its record was sealed without it", self.sealed_in[record])
         elif name not in recorded:
             self._find(name, "added", "no seal and no record has it", None)
+        elif name not in self.digests and self.chain.problems:
+            self._find(name, "deleted", "it is gone, and perhaps a seal that is wrong had it", None)
         else:
             self.found.waiting += 1
             try:

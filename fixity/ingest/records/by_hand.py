@@ -16,7 +16,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fixity.catalog import Algorithm
 from fixity.clock import utc_now
@@ -127,7 +127,8 @@ def keep_given(
     moment = now()
     given_at = moment.isoformat()
     lines = [csv_line([*_COLUMNS, "recorded_in", "given_at"]), *(csv_line([*row, given_at]) for row in rows)]
-    name = f"{expected_folder(bucket)}{hashlib.sha256(''.join(lines).encode()).hexdigest()[:40]}.csv"
+    digest = hashlib.sha256(repr(rows).encode()).hexdigest()[:40]
+    name = f"{expected_folder(bucket)}{digest}-{moment:%Y%m%dT%H%M%S%fZ}.csv"
     lake.put_text(name, "".join(lines))
     return name
 
@@ -139,8 +140,8 @@ def given_records(lake: Lake, bucket: str, workspace: Path) -> Iterator[Record]:
     changed since it was kept is one such record. Raises LakeError.
     """
     names = sorted((file.name for file in lake.list(expected_folder(bucket))), key=lambda name: name[:-4])
-    newest = {name[:-4].partition("-")[0]: name for name in names}  # of each that was given again
-    for name in newest.values():
+    # Of records that were given again, the newest.
+    for name in {PurePosixPath(name).stem.partition("-")[0]: name for name in names}.values():
         try:
             kept = lake.fetch(name, workspace)
         except TableUnreadable as error:
