@@ -235,4 +235,4 @@ def _head(text: str) -> Head:
     number, _, sha256 = text.partition(" ")
     if not number.isdigit() or len(sha256) != 64:
         raise typer.BadParameter(f"{text!r} is not the number of a seal and its SHA-256")
-    return Head(int(number), sha256, "you")
+    return Head(int(number), sha256, "whoever gave --head")

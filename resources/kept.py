@@ -49,7 +49,7 @@ class EventLogKeeper:
 
     def note(self, proof: Proof) -> None:
         """Note a file that is going to be put. Raises LakeError."""
-        metadata = {
+        metadata: dict[str, str | int] = {
             "file": proof.name,
             "sha256": proof.sha256,
             "bytes": proof.size,
