@@ -106,6 +106,7 @@ def all_definitions() -> dg.Definitions:
                 "by-s3": {"engine": "s3_batch", "s3_batch": by_s3},
             },
             "drills": ["c"],
+            "log": {"key": "log-key.pem"},
             "pairs": {"a": {"replica": "b"}},
             "map_results": {"bucket": "results"},
             "queues": {name: f"{queue}{name}" for name in Queues.model_fields},

@@ -11,10 +11,9 @@ from fixity.catalog import Catalog
 from fixity.lake import Lake
 from fixity.log.chain import Head, Problem
 from fixity.log.keys import PublicKey
-from fixity.log.stamps import NotStamped, certificates_of, check_stamps
+from fixity.log.outside import certificates_outside, heads_outside
+from fixity.log.stamps import Stamp, check_stamps, wrong_times
 from fixity.log.verify import Finding, Verified, verify
-from fixity.log.witness import WitnessUnreachable, open_witness
-from fixity.log.witness import heads as told_by
 
 
 def verify_all(
@@ -24,18 +23,16 @@ def verify_all(
 
     Arguments: as of `verify`. Returns also all heads that are known. Raises LakeError.
     """
-    known, notes = list(heads), []
-    try:
-        if witness := open_witness(catalog):
-            known += told_by(witness, lake)
-    except WitnessUnreachable as error:
-        notes.append(f"what the witness knows was not looked at: {error}")
+    told, no_witness = heads_outside(lake, catalog)
+    known = [*heads, *told]
     found = verify(lake, anchor, known)
-    if catalog.log is not None and catalog.log.tsa_root is not None:
-        try:
-            stamps = list(check_stamps(lake, found.seals, certificates_of(catalog.log.tsa_root)))
-            found.findings += [Finding(*each) for each in stamps if isinstance(each, Problem)]
-        except NotStamped as error:
-            notes.append(f"the time stamps were not looked at: {error}")
-    found.notes += notes
+    trusted, no_authority = certificates_outside(catalog.log)
+    stamps: list[Stamp] = []
+    if trusted:
+        for each in check_stamps(lake, found.seals, trusted):
+            if isinstance(each, Problem):
+                found.findings.append(Finding(*each))
+            else:
+                stamps.append(each)
+    found.notes += [text for text in (no_witness, no_authority, *wrong_times(found.seals, stamps)) if text]
     return found, known
