@@ -7,9 +7,10 @@ that it is checked with. Both are sealed the next day. Copies of seals elsewhere
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 _TIMEOUT = 20.0  # seconds
+_LATE = timedelta(days=7)  # a stamp is made each day, unless the authority is down
 _LARGEST = 100_000  # bytes of an answer; usual ones have some thousand
 
 
@@ -131,6 +133,26 @@ def wrong_times(seals: Mapping[int, Seal], stamps: Iterable[Stamp]) -> Iterator[
         after = min(filter(None, (after, times.get(number))), default=None)
         if after is not None and at > after + CLOCKS_DIFFER:
             yield f"seal {number} says {_time(at)}, but a time stamp of {_time(after)} proves it"
+
+
+def late_stamps(seals: Mapping[int, Seal], stamps: Iterable[Stamp]) -> Iterator[str]:
+    """Seals that were stamped long after the time that they say, so that they may have been made later.
+
+    Yields a text for people for all those that one stamp proves first.
+    """
+    numbers = sorted(seals)
+    begin = 0
+    for each in sorted(stamps, key=lambda each: each.number):
+        end = bisect_right(numbers, each.number)
+        said = {number: datetime.fromisoformat(seals[number].at) for number in numbers[begin:end]}
+        late = [number for number, at in said.items() if at < each.at - _LATE]
+        begin = end
+        if late:
+            first, last = late[0], late[-1]
+            yield (
+                f"seals {first} to {last} say {_time(said[first])} to {_time(said[last])}, but the first "
+                f"time stamp that proves them is of {_time(each.at)}: nothing proves them before"
+            )
 
 
 def stamp_file(number: int) -> str:

@@ -14,7 +14,16 @@ from devstack.tsa import Lie, TimeStampAuthority
 from fixity.lake import Lake, LocalLake
 from fixity.log.chain import Problem
 from fixity.log.manifest import seal_file
-from fixity.log.stamps import NotStamped, Stamp, certificates_of, check_stamps, stamp, stamp_file, wrong_times
+from fixity.log.stamps import (
+    NotStamped,
+    Stamp,
+    certificates_of,
+    check_stamps,
+    late_stamps,
+    stamp,
+    stamp_file,
+    wrong_times,
+)
 from tests.fixity.log.outside_support import DAY, NOW, chain, put
 
 SEALS = chain(3)
@@ -155,3 +164,13 @@ def test_seals_whose_clock_had_jumped_are_named_by_the_stamps_around_them() -> N
     assert [text.split(" says")[0] for text in texts] == ["seal 5", "seal 3"]
     assert "was made after a time stamp of" in texts[0] and "proves it" in texts[1]
     assert not list(wrong_times(seals, []))
+
+
+def test_seals_that_were_stamped_long_after_the_time_that_they_say_are_named() -> None:
+    seals = {number: chain(number, at=NOW + number * DAY)[number] for number in range(1, 31)}
+    daily = [Stamp(number, NOW + number * DAY, True) for number in seals]
+    assert not list(late_stamps(seals, daily))
+    (text,) = late_stamps(seals, [each for each in daily if each.number in (2, 20, 25)])
+    assert text.startswith("seals 3 to 12 say") and f"{NOW + 20 * DAY:%Y-%m-%d}" in text
+    (text,) = late_stamps(seals, daily[-1:])  # as if all had been written today
+    assert text.startswith("seals 1 to 22 say") and text.endswith("nothing proves them before")
