@@ -158,6 +158,12 @@ def _say(found: Verified) -> None:
         + (f"; {found.waiting:,} files wait to be sealed" if found.waiting else "")
         + (f"; {found.withdrawn:,} withdrawn" if found.withdrawn else "")
     )
+    if found.stamps:
+        newest = found.stamps[0]
+        output.say(
+            f"time stamps that prove their seals: {len(found.stamps):,}, the newest of seal {newest.number} "
+            f"on {newest.at:%Y-%m-%d %H:%M} UTC"
+        )
 
 
 @log_verbs.command("withdraw", epilog=STATUS_HELP)
@@ -219,14 +225,23 @@ def _with_log(file: Path | None) -> tuple[Catalog, str]:
 
 
 def _sealer(loaded: Catalog, key: SigningKey | None = None) -> Sealer:
-    """A sealer that trusts nobody: it seals only what this command writes."""
+    """A sealer that trusts nobody: it seals only what this command writes. The witness must agree."""
     from fixity.clock import utc_now
     from fixity.lake import open_lake
     from fixity.log.keys import signing_key
+    from fixity.log.outside import heads_outside
     from fixity.log.seals import Sealer
 
     assert loaded.log is not None  # see _with_log
-    return Sealer(open_lake(loaded), key or signing_key(loaded.log.key), lambda kept: {}, utc_now)
+    lake = open_lake(loaded)
+
+    def heads() -> list[Head]:
+        known, why_not = heads_outside(lake, loaded)
+        if why_not:
+            output.warn(f"what the witness knows was not looked at: {why_not}")
+        return known
+
+    return Sealer(lake, key or signing_key(loaded.log.key), lambda kept: {}, utc_now, heads)
 
 
 def _head(text: str) -> Head:

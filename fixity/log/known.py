@@ -12,7 +12,7 @@ from fixity.lake import Lake
 from fixity.log.chain import Head, Problem
 from fixity.log.keys import PublicKey
 from fixity.log.outside import certificates_outside, heads_outside
-from fixity.log.stamps import Stamp, check_stamps, wrong_times
+from fixity.log.stamps import Stamp, check_stamps, late_stamps, wrong_times
 from fixity.log.verify import Finding, Verified, verify
 
 
@@ -27,12 +27,18 @@ def verify_all(
     known = [*heads, *told]
     found = verify(lake, anchor, known)
     trusted, no_authority = certificates_outside(catalog.log)
-    stamps: list[Stamp] = []
-    if trusted:
-        for each in check_stamps(lake, found.seals, trusted):
-            if isinstance(each, Problem):
-                found.findings.append(Finding(*each))
-            else:
-                stamps.append(each)
-    found.notes += [text for text in (no_witness, no_authority, *wrong_times(found.seals, stamps)) if text]
+    stamps = list(check_stamps(lake, found.seals, trusted))
+    named = {(each.name, each.what) for each in found.findings}
+    wrong = [each for each in stamps if isinstance(each, Problem) and (each.name, each.what) not in named]
+    found.findings += [Finding(*each) for each in wrong]
+    found.stamps = [each for each in stamps if isinstance(each, Stamp)]
+    notes = [*wrong_times(found.seals, found.stamps), *late_stamps(found.seals, found.stamps)]
+    if only_here := sum(not each.is_trusted for each in found.stamps):
+        notes.append(
+            f"{only_here:,} time stamps are proved by certificates in log/stamps/ alone: compare these with "
+            "what the authority publishes, or name its root in the catalog: `log.tsa_root`"
+        )
+    if no_witness:
+        notes.append(f"what the witness knows was not looked at: {no_witness}")
+    found.notes += [*notes, *filter(None, [no_authority])]
     return found, known

@@ -72,8 +72,7 @@ class Sealer:
             waiting = look(self.lake, chain, lambda kept: dict.fromkeys(kept, as_found), {}, now)
             return waiting.entries, [(AS_FOUND, text), *waiting.notes], waiting
 
-        # A witness may still know a log that was lost, and this is another one.
-        return replace(self, heads=tuple)._append(more)
+        return self._append(more)  # not if a witness knows a log that was lost: it must not know two
 
     def seal(self, notes: Iterable[tuple[str, str]] = (), accept: Mapping[str, str] | None = None) -> Sealed:
         """Seal all that waits. A seal is made even if nothing does.

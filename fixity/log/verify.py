@@ -16,6 +16,7 @@ from fixity.log.chain import FETCHES, KEYS, Chain, Head, key_file, read_chain
 from fixity.log.keys import PublicKey
 from fixity.log.manifest import SEALS, Seal
 from fixity.log.records import CATALOGS, RUNS, WITHDRAWN, catalog_file, evidence_in, recorded_in, withdrawn_in
+from fixity.log.stamps import Stamp
 
 FOUND = "found"
 """The note of a seal about the verification just before: up to which seal, and how much was wrong."""
@@ -51,8 +52,9 @@ class Verified:
 
     newest: the number of the last seal, and at: when it was made (ISO, UTC); 0 and "" without one. entries:
     how many files the seals have. waiting: how many files no seal has yet, which only their records prove.
-    withdrawn: how many a record says were removed on purpose. seals: the genuine ones, by number. unread:
-    files that could not be read, with the reason: nothing is known of them. notes: for people.
+    withdrawn: how many a record says were removed on purpose. seals: the genuine ones, by number. stamps: the
+    time stamps that prove their seals, the newest first. unread: files that could not be read, with the
+    reason: nothing is known of them. notes: for people.
     """
 
     newest: int = 0
@@ -61,6 +63,7 @@ class Verified:
     waiting: int = 0
     withdrawn: int = 0
     seals: Mapping[int, Seal] = field(default_factory=dict)
+    stamps: list[Stamp] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
