@@ -85,10 +85,13 @@ for stamp in log/stamps/*.tsr; do
     [ -n "$root" ] || cat log/stamps/*.pem > "$work/root.pem"
     number=${stamp#log/stamps/}
     seal=log/seals/${number%.tsr}.sha256
-    if openssl ts -verify -data "$seal" -in "$stamp" -CAfile "${root:-$work/root.pem}" > /dev/null 2>&1; then
-        openssl ts -reply -in "$stamp" -text 2> /dev/null | while read -r what rest; do
-            [ "$what" != "Time" ] || echo "$seal was there at: ${rest#stamp: }"
-        done
+    at=$(openssl ts -reply -in "$stamp" -text 2> /dev/null | while read -r what rest; do
+        [ "$what" != "Time" ] || echo "${rest#stamp: }"
+    done)
+    # The authority's certificate must have been valid then; today it may have expired.
+    if openssl ts -verify -data "$seal" -in "$stamp" -CAfile "${root:-$work/root.pem}" \
+        -attime "$(date -u -d "$at" +%s)" > /dev/null 2>&1; then
+        echo "$seal was there at: $at"
     else
         say_wrong "the time stamp $stamp is not of $seal"
     fi

@@ -33,8 +33,8 @@ from tests.fixity.rolling.support import BEGIN, BUCKET, Rolling
 
 ODD = "a b&\"e',\r\n\x1b[31mé"
 TOOLS = (
-    *("base64", "cat", "comm", "cut", "dirname", "head", "mktemp", "realpath", "rm", "sha256sum", "sort"),
-    *("tail", "wc", "sh", "openssl"),
+    *("base64", "cat", "comm", "cut", "date", "dirname", "head", "mktemp", "realpath", "rm", "sha256sum"),
+    *("sort", "tail", "wc", "sh", "openssl"),
 )
 _DUCKDB = """#!{python}
 import sys

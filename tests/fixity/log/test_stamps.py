@@ -61,10 +61,16 @@ def test_a_stamp_proves_its_seal_without_a_network_to_us_and_to_openssl(
     files[".pem"] = lake.read_bytes(pem)
     for ending, content in files.items():
         (tmp_path / f"seal{ending}").write_bytes(content)
-    words = "openssl ts -verify -data seal.sha256 -in seal.tsr -CAfile seal.pem"
-    assert subprocess.run(words.split(), cwd=tmp_path, capture_output=True).returncode == 0
+
+    def openssl(at: datetime) -> int:
+        text = "openssl ts -verify -data seal.sha256 -in seal.tsr -CAfile seal.pem -attime"
+        words = [*text.split(), str(int(at.timestamp()))]
+        return subprocess.run(words, cwd=tmp_path, capture_output=True).returncode
+
+    assert openssl(made.at) == 0
+    assert openssl(made.at + 400 * DAY) == 1  # its certificate has expired by then: so the time is given
     (tmp_path / "seal.sha256").write_bytes(SEAL + b"\n")
-    assert subprocess.run(words.split(), cwd=tmp_path, capture_output=True).returncode == 1
+    assert openssl(made.at) == 1
 
 
 @pytest.mark.parametrize("lie", get_args(Lie))
