@@ -26,7 +26,8 @@ CLAIMS = {
     "versions, same ETag, time and size). Stays red until a check finds the right bytes again, or the object "
     "is replaced.",
     ALL_READ: "This run could read every object that it had to read. A run over the whole bucket that read "
-    "nothing, because all objects were skipped, or because nothing is listed any more, is red too.",
+    "nothing, because all objects were skipped, or because nothing is listed any more, is red too. A run "
+    "over a few objects of a bucket without `fixity_every` leaves it red while others are unread.",
     LEDGER_READABLE: "Every file of the bucket's ledger can be read. Without one of them, damage that it "
     "proves may be missing: restore it from a copy of the lake.",
     NOTHING_LOST: "No object that was listed or checked before vanished (buckets with `fixity_every`). Only "

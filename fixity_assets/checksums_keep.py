@@ -27,12 +27,13 @@ from fixity.ledger.listing import inventory_in_force
 from fixity.ledger.lost import lost_now
 from fixity.ledger.refresh import state_of_files
 from fixity.ledger.snapshot import in_force
-from fixity.ledger.unread import EMPTIED, all_unread, unread, unstable
+from fixity.ledger.unread import EMPTIED, UNREAD_BEFORE, all_unread, unread, unread_now, unstable
 from fixity.ledger.write import Checksums
-from fixity.status import Result
+from fixity.status import Result, is_red
 from fixity.tables import CHECKSUMS, Provenance
 from fixity_assets.batch_report import keep_job_outcome, keep_job_report, nothing_yet
 from fixity_assets.bucket_checks import (
+    ALL_READ,
     ASSET,
     CLAIMS,
     evaluations,
@@ -95,6 +96,8 @@ def keep_table(
             if look is all_unread and (listing := inventory_in_force(kept_in, context.partition_key)).refused:
                 context.log.warning(listing.refused)
                 not_read[EMPTIED] = listing.rows
+            if look is unread and not not_read:
+                not_read = _unread_before(context, kept_in, stores)
             twice = unstable(run_file) if run_file else CHECKSUMS.empty_table()
             ledger = state_of_files(kept_in, context.partition_key, workspace)
             lost = _lost(context, kept_in, stores)
@@ -128,6 +131,19 @@ def keep_table(
         log_open_incidents(context, incidents, catalog, [context.partition_key])
         keep_job_outcome(context, kept_in, metadata)
         kept_in.remove(scratch)
+
+
+def _unread_before(context: dg.OpExecutionContext, lake: Lake, stores: StoresResource) -> dict[str, int]:
+    """The objects that earlier runs could not read, and that a run over a few others has not read either.
+
+    Not of a bucket with a term: its next batches read them again, and `coverage` says when they are overdue.
+    """
+    bucket = stores.catalog.bucket(context.partition_key)
+    if bucket.fixity_every is not None or not is_red(lake, ASSET, bucket.name, ALL_READ):
+        return {}
+    log = context.log.warning
+    count = unread_now(lake, ready(lake, bucket.name, settings_of(bucket), context.run.run_id, log=log))
+    return {UNREAD_BEFORE: count} if count else {}
 
 
 def _lost(context: dg.OpExecutionContext, lake: Lake, stores: StoresResource) -> pa.Table | None:

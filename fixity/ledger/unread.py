@@ -12,11 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.buckets.base import CHANGED, DELETED
+from fixity.lake import Lake
+from fixity.lake.database import open_database
 from fixity.ledger.judge import UNSTABLE_READ
+from fixity.ledger.snapshot import Snapshot
+from fixity.ledger.views import view_now
 from fixity.tables import FAILED, SKIPPED
 
 EMPTIED = "EmptiedSinceListed"
 """The reason of objects that are no longer listed, where no object is, and nobody confirmed that."""
+
+UNREAD_BEFORE = "could not be read before"
+"""The reason of objects that an earlier run could not read, and that nobody has read since."""
 
 UNSTABLE_COLUMNS = ("key", "version_id", "status", "error_message")
 """What is shown of objects whose two reads gave different bytes."""
@@ -37,6 +44,14 @@ def all_unread(table: Path) -> dict[str, int]:
     if sum(skipped.values()) + sum(found.values()) < pq.read_metadata(table).num_rows:
         return found
     return found | {reason: count for reason, count in skipped.items() if reason not in (CHANGED, DELETED)}
+
+
+def unread_now(lake: Lake, snapshot: Snapshot) -> int:
+    """How many listed objects could not be read when they were last checked. Raises LakeError."""
+    with lake.workspace() as workspace, open_database(workspace) as database:
+        view_now(database, lake, snapshot, "objects", workspace)
+        row = database.execute("SELECT count(*) FROM now WHERE listed AND failures > 0").fetchone()
+    return row[0] if row else 0
 
 
 def unstable(table: Path) -> pa.Table:

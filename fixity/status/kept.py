@@ -177,6 +177,18 @@ def keep_failure(lake: Lake, asset: str, partition: str | None, failure: Failure
     _replace(lake, status_file(asset, partition), _KEPT, Kept(), change)
 
 
+def is_red(lake: Lake, asset: str, partition: str, check: str) -> bool:
+    """Whether a check is red by the newest result that is kept, or may be because that is lost.
+
+    Raises LakeError.
+    """
+    name = status_file(asset, partition)
+    if not any(_see(lake, name)):
+        return False
+    kept = _read(lake, name)
+    return isinstance(kept, Unreadable) or kept.lost or any(e.name == check and e.is_red for e in kept.checks)
+
+
 def read_all(lake: Lake) -> dict[tuple[str, str | None], Kept | Unreadable]:
     """All kept results by asset and partition, also those that are lost. Raises LakeError."""
     folders = (STATUS, records_folder(STATUS))

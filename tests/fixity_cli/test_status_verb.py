@@ -56,6 +56,21 @@ def test_nothing_is_verified_before_it_was_checked_and_a_failed_run_is_told_with
     assert fixity(catalog, "status").exit_code == 0
 
 
+def test_an_object_that_could_not_be_read_is_not_forgotten_when_another_one_is_checked(catalog: Path) -> None:
+    link = catalog.parent / "b" / "link"
+    link.symlink_to(catalog.parent / "nowhere")
+    assert fixity(catalog, "checksums", "b").exit_code == 1
+    checked = fixity(catalog, "check", "b", "letter")
+    assert checked.exit_code == 1 and "all_read of checksums[b]: could not be read before" in checked.stderr
+    assert fixity(catalog, "status", "b").exit_code == 1
+    (catalog.parent / "nowhere").write_text("x")
+    link.unlink()
+    (catalog.parent / "nowhere").rename(link)
+    assert fixity(catalog, "inventory", "b").exit_code == 0
+    assert fixity(catalog, "check", "b", "link").exit_code == 0
+    assert fixity(catalog, "status", "b").exit_code == 0
+
+
 def test_only_what_is_named_counts_and_a_warning_is_status_0(catalog: Path) -> None:
     loaded = load_catalog(catalog)
     for name, severity in (("a", "ERROR"), ("b", "WARN")):
