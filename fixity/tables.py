@@ -266,9 +266,11 @@ class TableUnreadable(FixityError):
 
     def __init__(self, file: Path | str, why: object) -> None:
         reason = " ".join(str(why).split())
+        self.fault = f"{file} is not a whole table written by this platform ({reason})"
+        """The message without what to do."""
         super().__init__(
-            f"{file} is not a whole table written by this platform ({reason}): restore it from a copy of the "
-            "lake, or move it away and materialize the bucket again"
+            f"{self.fault}: restore it from a copy of the lake, or move it away and materialize the bucket "
+            "again"
         )
 
 

@@ -10,6 +10,7 @@ From a thousand objects on, a job of S3 Batch copies what it can, where both buc
 versions, and the target has `s3_batch` in the catalog. Its end starts a run that reads and checks the copies.
 """
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from enum import Enum
 from typing import Any
@@ -19,7 +20,7 @@ from pydantic import Field
 
 from fixity.catalog import Pair
 from fixity.clock import utc_now
-from fixity.incidents.state import incidents_now
+from fixity.incidents.state import Incident, incidents_now
 from fixity.lake import Lake
 from fixity.repair import Order, Repair, RepairRun, make_plan, repair
 from fixity.repair.batch_way import MANY
@@ -122,15 +123,16 @@ def repairs_asset(pairs: dg.PartitionsDefinition[str], owners: list[str]) -> dg.
             not_reported = None
             if changed := {each.planned.damaged for each in repaired.done if each.item is not None}:
                 not_reported = report_after_repair(context, stores, kept_in, pair, sorted(changed))
-        return keep_status(context, kept_in, began, _repaired(repaired, kept_in, not_reported))
+        return keep_status(context, kept_in, began, _repaired(order, repaired, kept_in, not_reported))
 
     return repairs
 
 
 def _planned(order: Order, run: RepairRun) -> dg.MaterializeResult:
-    plan = make_plan(order, run, incidents_now(run.lake))
+    incidents = incidents_now(run.lake)
+    plan = make_plan(order, run, incidents)
     refused = sum(each.refused is not None for each in plan)
-    text = f"{len(plan) - refused:,} to repair, {refused:,} refused: this was only the plan" if plan else None
+    text = f"{len(plan) - refused:,} to repair, {refused:,} refused: this was only the plan" if plan else ""
     return dg.MaterializeResult(
         metadata={
             "applied": False,
@@ -139,11 +141,11 @@ def _planned(order: Order, run: RepairRun) -> dg.MaterializeResult:
             "cost": cost_of(plan).text,
             "objects": _table([planned_row(each) for each in plan[:_SHOWN]]),
         },
-        check_results=[dg.AssetCheckResult(check_name=_CHECK, passed=not plan, description=text)],
+        check_results=[_evaluation(text, incidents, order)],
     )
 
 
-def _repaired(repaired: Repair, lake: Lake, not_reported: str | None) -> dg.MaterializeResult:
+def _repaired(order: Order, repaired: Repair, lake: Lake, not_reported: str | None) -> dg.MaterializeResult:
     right = sum(map(repaired.is_right, repaired.done))
     refused = sum(each.refused is not None for each in repaired.done)
     copying = sum(each.job is not None for each in repaired.done)
@@ -162,14 +164,17 @@ def _repaired(repaired: Repair, lake: Lake, not_reported: str | None) -> dg.Mate
             **({NOT_REPORTED: not_reported} if not_reported else {}),
             "objects": _table([done_row(repaired, each) for each in repaired.done[:_SHOWN]]),
         },
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=_CHECK,
-                passed=right == len(repaired.done),
-                description=None if right == len(repaired.done) else text,
-            )
-        ],
+        check_results=[_evaluation("" if right == len(repaired.done) else text, incidents_now(lake), order)],
     )
+
+
+def _evaluation(text: str, incidents: Iterable[Incident], order: Order) -> dg.AssetCheckResult:
+    """The result of the check. Arguments: `text`, what is not repaired; '' for nothing."""
+    unknown = [each.id for each in incidents if each.unknown and order.incident_id in (None, each.id)]
+    ids = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
+    why = f"it is not known which objects these incidents have, because their files cannot be read: {ids}"
+    wrong = "; ".join(filter(None, (text, why if unknown else "")))
+    return dg.AssetCheckResult(check_name=_CHECK, passed=not wrong, description=wrong or None)
 
 
 def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:

@@ -126,6 +126,8 @@ def _of(catalog: Catalog, name: str) -> tuple[list[str], str | None]:
     incident = find_incident(incidents_now(open_lake(catalog)), name)
     of_buckets = [pair.name for bucket in incident.buckets for pair in catalog.pairs_of(bucket)]
     pairs = [pair for pair in dict.fromkeys([*incident.pairs, *of_buckets]) if pair in catalog.pairs]
+    if not pairs and incident.unknown:
+        raise NoIncident(f"it is not known which objects the incident {name} has: see fixity incident {name}")
     if not pairs:
         raise NoIncident(
             f"no pair of the catalog has a bucket of the incident {name}: there is no second copy"

@@ -136,7 +136,8 @@ def _read(lake: Lake, name: str, workspace: Path) -> list[Event] | UnreadableEve
                     f"it has the event '{event.event}' of '{event.incident_id}' at {event.happened_at}"
                 )
     except (pa.ArrowException, OSError, TableUnreadable, ValueError, TypeError, AttributeError) as error:
-        why = str(error).replace(str(path), "it").replace(lake.location(name), "it")
+        fault = error.fault if isinstance(error, TableUnreadable) else str(error)
+        why = fault.replace(str(path), "it").replace(lake.location(name), "it")
         return UnreadableEvents(name, incident_id, _time_in(name), why)
     return events
 

@@ -103,3 +103,23 @@ def test_a_name_that_is_neither_a_pair_nor_an_incident_is_refused(tmp_path: Path
     file.write_text("lake: ./lake\nbuckets: {a: {path: a}, b: {path: b}}\npairs: {a: {replica: b}}\n")
     said = CliRunner().invoke(app, ["repair", "c", "--catalog", str(file)])
     assert said.exit_code == 2 and "there is no incident 'c'" in said.stderr
+
+
+def test_while_the_files_of_an_incident_cannot_be_read_nothing_says_that_all_is_repaired(
+    tmp_path: Path, s3: S3Client, seaweedfs: SeaweedFS, make_bucket: MakeBucket
+) -> None:
+    pair = Places(tmp_path, s3, seaweedfs, make_bucket, {"a": "directory", "b": "directory"})
+    pair.both("k")
+    pair.corrupt("b", "k")
+    pair.check("b")
+    (incident,) = pair.open_incidents
+    for file in pair.lake.list("incidents/"):
+        Path(pair.lake.location(file.name)).write_bytes(b"rotten")
+    for words in (("p",), ("p", "--apply")):
+        done = fixity(tmp_path, "repair", *words)
+        assert done.returncode == 1 and "0 refused" in done.stdout, done.stderr
+        assert f"because their files cannot be read: {incident.id}" in done.stderr
+    named = fixity(tmp_path, "repair", incident.id)
+    assert named.returncode == 2 and f"see fixity incident {incident.id}" in named.stderr
+    shown = fixity(tmp_path, "incident", incident.id)
+    assert shown.stdout.count("restore it from a copy of the lake") == len(pair.lake.list("incidents/"))
