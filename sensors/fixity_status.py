@@ -9,6 +9,8 @@ import hashlib
 
 import dagster as dg
 
+from fixity.alerts import note_tick
+from fixity.clock import utc_now
 from fixity.lake import Lake
 from fixity.lake.paths import INCIDENTS, STATUS
 from jobs.names import STATUS_JOB
@@ -32,9 +34,11 @@ def fixity_status_sensor() -> dg.SensorDefinition:
         running = dg.RunsFilter(job_name=STATUS_JOB, statuses=UNFINISHED)
         if context.instance.get_run_records(running, limit=1):
             return dg.SkipReason("the last run goes on")
-        state = state_of_results(lake.open())
+        kept_in = lake.open()
+        state = state_of_results(kept_in)
         if state in (context.cursor, None):
             return dg.SkipReason("no new results")
+        note_tick(kept_in, utc_now())  # else the run may say that the daemon, which starts it, does not tick
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=state)], cursor=state)
 
     return status_when_results_change

@@ -7,6 +7,7 @@ import hashlib
 from fixity.alerts.plan import Alert, Message
 from fixity.humanize import printable
 from fixity.status import VERIFIED, Status
+from fixity.status.advice import finding_text
 
 _LONGEST = 3_000  # characters: what chats still take
 _LONGEST_ALERT = 800
@@ -71,10 +72,11 @@ def _digest(status: Status) -> list[str]:
         why = next(iter([*(each.text or each.check for each in (*row.red, *row.warnings)), *row.unknown]), "")
         lines.append(f"- {row.kind} {row.name}: {row.state}{f': {printable(why, 150)}' if why else ''}")
     lines += [f"- … and {len(rows) - _ROWS:,} more"] if len(rows) > _ROWS else []
+    lines += [f"- {text}" for text in (*map(finding_text, status.platform), *status.notes)]
     incidents = {each for row in status.rows for each in row.open_incidents}
-    lines.append(
-        f"Open incidents: {len(incidents):,}. To do: {'fixity incidents' if incidents else 'nothing'}"
-    )
+    next_step = "nothing" if status.state == VERIFIED else "fixity status"
+    next_step = "fixity incidents" if incidents else next_step
+    lines.append(f"Open incidents: {len(incidents):,}. To do: {next_step}")
     return lines
 
 

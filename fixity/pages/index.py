@@ -26,6 +26,7 @@ def index_page(making: Making, made: Mapping[str, Made]) -> str:
     )
     states = Counter(state_of(row, page.lost) for row, page in listed)
     states[PROBLEM] += len(making.status.platform)
+    states[WARNING] += len(making.status.notes)
     needing = [(row, page) for row, page in listed if state_of(row, page.lost) != VERIFIED]
     pairs = [(row, page) for row, page in listed if row.kind == "pair"]
     buckets = [(row, page) for row, page in listed if row.kind == "bucket"]
@@ -43,6 +44,7 @@ def index_page(making: Making, made: Mapping[str, Made]) -> str:
         platform=[
             Shown(each.text, each.since.date() if each.since else None) for each in making.status.platform
         ],
+        notes=[Shown(text) for text in making.status.notes],
         cards=[
             {
                 **link(row.kind, row.name),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from fixity.catalog import Bucket, Catalog, Pair
 from fixity.clock import CLOCKS_DIFFER
 from fixity.lake import Lake
-from fixity.lake.paths import INCIDENTS
+from fixity.lake.paths import INCIDENTS, records_folder
 from fixity.status.daemon import daemon_notes
 from fixity.status.kept import Kept, Unreadable, read_all
 from fixity.status.rows import (
@@ -68,7 +68,7 @@ def status_of(lake: Lake, catalog: Catalog, now: datetime) -> Status:
     by_name = {row.name: row for row in buckets}
     pairs = [_pair(catalog, each, kept, incidents, by_name, now) for each in catalog.pairs.values()]
     rows = sorted([*pairs, *buckets], key=lambda row: STATES.index(row.state))
-    platform, notes = _of_platform(kept, now), list(daemon_notes(lake, catalog, now))
+    platform, notes = _of_platform(kept, now), [*incidents.notes(), *daemon_notes(lake, catalog, now)]
     log = None
     if catalog.log is not None:
         from fixity.status.log import LOG, log_status  # takes time to import
@@ -149,11 +149,14 @@ class _Open:
 
     of_buckets: dict[str, list[Incident]]
     of_pairs: dict[str, list[Incident]]
+    of_others: list[Incident]
+    """Those that concern nothing that the catalog has now."""
 
     @classmethod
     def of(cls, catalog: Catalog, incidents: Iterable[Incident]) -> _Open:
         of_buckets: dict[str, list[Incident]] = {name: [] for name in catalog.buckets}
         of_pairs: dict[str, list[Incident]] = {name: [] for name in catalog.pairs}
+        of_others: list[Incident] = []
         for incident in incidents:
             left = {(each.bucket, each.pair) for each in incident.objects if not each.is_over}
             bad = {bucket for bucket, _ in left if bucket}
@@ -167,11 +170,24 @@ class _Open:
                     of_pairs[pair.name].append(incident)
             for name in concerned & of_buckets.keys():
                 of_buckets[name].append(incident)
-        return cls(of_buckets, of_pairs)
+            if not concerned & of_buckets.keys():
+                of_others.append(incident)
+        return cls(of_buckets, of_pairs, of_others)
+
+    def notes(self) -> Iterable[str]:
+        """What is to be said of those that no row shows."""
+        ids = [each.id for each in self.of_others]
+        if ids:
+            which = "1 open incident is" if len(ids) == 1 else f"{len(ids):,} open incidents are"
+            more = ", …" if len(ids) > 3 else ""
+            yield (
+                f"{which} of no bucket that the catalog has now ({', '.join(ids[:3])}{more}): "
+                "see fixity incidents --open"
+            )
 
 
 def _open_incidents(lake: Lake) -> list[Incident]:
-    if not lake.list(INCIDENTS):
+    if not lake.list(INCIDENTS) and not lake.list(records_folder(INCIDENTS)):
         return []  # what reads them takes time to import
     from fixity.incidents.state import incidents_now
 
@@ -259,6 +275,11 @@ def _pair(
         if report.place != place_of_pair(catalog, pair):
             found.unknown.append("the catalog names other places than those that were compared")
         _wait(found, report.counts, {"pending": "pending", "not_checked": "not checked"})
+        found.unknown += [
+            f"its bucket {side.name} could not be checked since"
+            for side in sides
+            if any(each.check == RUN and each.asset in ("inventory", CHECKSUMS) for each in side.red)
+        ]
         if all(side.checked_at and report.at and side.checked_at > report.at for side in sides):
             found.waiting.append("a report: both buckets were checked since")
     elif not isinstance(kept[REPORT], Unreadable):

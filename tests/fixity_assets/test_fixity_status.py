@@ -9,6 +9,7 @@ import pytest
 
 from fixity.catalog import Catalog, load_catalog
 from fixity.clock import utc_now
+from fixity.incidents.events import OPENED, Event, append
 from fixity.lake import open_lake
 from fixity.status import Check, Failure, Result, keep_failure, keep_result, place_of_pair
 from fixity_assets.definitions import build_definitions
@@ -51,6 +52,9 @@ def test_each_way_to_be_wrong_has_its_check_and_all_are_green_where_nothing_is(
 ) -> None:
     lake = open_lake(catalog)
     assert _status(catalog, instance)[0] == set()
+    append(lake, [Event("inc-1", OPENED, utc_now(), run_id="r", bucket="old", key="k")])
+    noted, _, said = _status(catalog, instance)
+    assert noted == {"no_warnings"} and "of no bucket that the catalog has now (inc-1)" in said
     damaged = Check("no_damage", False, "ERROR", "1 damaged: <img src=x> ![a](b)")
     keep_result(lake, Result("ingest_report", "b", "r", utc_now(), (damaged,)))
     keep_result(lake, Result("drills", "a", "r", utc_now(), (Check("all_found", False, "WARN", "no drill"),)))

@@ -13,6 +13,8 @@ import lxml.html
 import pytest
 
 from fixity.catalog import load_catalog
+from fixity.clock import utc_now
+from fixity.incidents.events import OPENED, Event, append
 from fixity.lake import Lake, LocalLake
 from fixity.lake.base import Seen
 from fixity.lake.paths import report_file, stats_file, status_file
@@ -48,6 +50,13 @@ def test_the_first_page_says_that_everything_is_verified(places: Places) -> None
     assert answer(places, PAIR) == ("verified", "The copy is the same as its source")
     assert "What needs you" not in text(places, INDEX)
     assert "6 objects in 2 buckets, 1 pair." in text(places, INDEX)
+
+
+def test_what_no_bucket_or_pair_shows_is_told_on_the_first_page(places: Places) -> None:
+    append(places.lake, [Event("inc-1", OPENED, utc_now(), run_id="r", bucket="old", key="k")])
+    make_pages(places.lake, places.catalog)
+    assert answer(places, INDEX) == ("warning", "Nothing is wrong, with 1 warning")
+    assert "1 open incident is of no bucket that the catalog has now (inc-1)" in text(places, INDEX)
 
 
 def test_a_bucket_that_was_never_checked_is_unknown(unchecked: Places) -> None:

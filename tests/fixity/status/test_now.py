@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -200,3 +202,38 @@ def test_only_the_rows_that_are_asked_for(lake: LocalLake, catalog: Catalog) -> 
     check_bucket(lake, catalog, "a", Check("no_damage", False, "ERROR"))
     assert status(lake, catalog).only(["b"]).state == UNKNOWN
     assert [each.name for each in status(lake, catalog).only(["a"]).rows] == ["a", "a"]
+
+
+def test_incidents_of_which_all_files_are_lost_are_still_open(lake: LocalLake, catalog: Catalog) -> None:
+    verify_all(lake, catalog)
+    append(lake, [Event("inc-1", OPENED, NOW - HOUR, run_id="r", bucket="b", key="k", found="SHA256:00")])
+    shutil.rmtree(lake.location("incidents"))
+    for record in Path(lake.location("log/records/incidents/inc-1")).iterdir():
+        os.utime(record, (0, 0))  # long ago, so that no run is just putting the file
+    assert row(lake, catalog, "b").open_incidents == ("inc-1",)
+    assert status(lake, catalog).state == PROBLEM
+
+
+def test_an_open_incident_of_a_bucket_that_the_catalog_no_longer_has_is_a_warning(
+    lake: LocalLake, catalog: Catalog
+) -> None:
+    verify_all(lake, catalog)
+    append(lake, [Event(f"inc-{n}", OPENED, NOW, run_id="r", bucket="old", key=str(n)) for n in range(4)])
+    now = status(lake, catalog)
+    assert now.state == WARNING and {each.state for each in now.rows} == {VERIFIED}
+    (note,) = now.notes
+    assert note == (
+        "4 open incidents are of no bucket that the catalog has now (inc-0, inc-1, inc-2, …): see fixity "
+        "incidents --open"
+    )
+
+
+def test_a_pair_is_not_verified_while_one_of_its_buckets_cannot_be_reached(
+    lake: LocalLake, catalog: Catalog
+) -> None:
+    verify_all(lake, catalog)
+    keep_failure(lake, "checksums", "b", Failure("dead", NOW, "unreachable"))
+    pair = row(lake, catalog, "a", "pair")
+    assert pair.state == UNKNOWN and pair.unknown == ("its bucket b could not be checked since",)
+    check_bucket(lake, catalog, "b", at=NOW)
+    assert row(lake, catalog, "a", "pair").state == VERIFIED
