@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -85,6 +85,20 @@ def _finding(row: Row, diagnosis: Diagnosis) -> dict[str, Any]:
     }
 
 
+class _Side(NamedTuple):
+    """What is kept of one side of a row: its content, None where it is missing; what the ledger says of that;
+    and the bytes that were under the key."""
+
+    content: Content | None
+    history: ObjectHistory
+    spans: list[Span]
+
+    def is_replaced(self, name: SideName, agreed: Agreement) -> bool:
+        """Whether the object is not the one that this side had when both were the same."""
+        then = agreed.source if name == "source" else agreed.replica
+        return self.content not in (None, then.content)
+
+
 class _Gathered:
     """What is kept of the rows' keys, on both sides and in the buckets with other copies."""
 
@@ -116,12 +130,13 @@ class _Gathered:
 
     def evidence(self, row: Row, of_parts: Digests | None = None) -> Evidence:
         """All that is known of a row. Arguments: `of_parts`, the multipart ETags of both sides' bytes."""
-        histories = {name: self._history(row, name) for name in SIDES}
+        sides = {name: self._side(row, name) for name in SIDES}
         digests = {
-            name: digests_of(row, name, histories[name]) | (of_parts or {}).get(name, {}) for name in SIDES
+            name: digests_of(row, name, sides[name].history) | (of_parts or {}).get(name, {})
+            for name in SIDES
         }
-        copies = {name: self._copy(row, name, histories, digests) for name in SIDES}
-        agreed = last_agreement(self._spans(row, "source"), self._spans(row, "replica"))
+        copies = {name: self._copy(row, name, sides, digests) for name in SIDES}
+        agreed = last_agreement(sides["source"].spans, sides["replica"].spans)
         return Evidence(
             copies["source"],
             copies["replica"],
@@ -130,37 +145,24 @@ class _Gathered:
             self._by_version and named(row["version_id"]) is not None,
             agreed and agreed.at,
             agreed.source.digests if agreed else {},
-            tuple(name for name in SIDES if agreed and self._is_replaced(row, name, agreed)),
+            tuple(name for name in SIDES if agreed and sides[name].is_replaced(name, agreed)),
         )
 
-    def _spans(self, row: Row, name: SideName) -> list[Span]:
-        return spans(self._sides[name].objects.get(row["key"], {}), row["version_id"], self._by_version)
-
-    def _is_replaced(self, row: Row, name: SideName, agreed: Agreement) -> bool:
-        """Whether a side's object is not the one that it had when both were the same."""
-        then = agreed.source if name == "source" else agreed.replica
-        return row[f"{name}_size"] is not None and Content.of(row, f"{name}_") != then.content
-
-    def _history(self, row: Row, name: SideName) -> ObjectHistory:
+    def _side(self, row: Row, name: SideName) -> _Side:
         of_key = self._sides[name].objects.get(row["key"], {})
-        is_there = row[f"{name}_size"] is not None
-        return of_key.get(Content.of(row, f"{name}_"), _NEVER_READ) if is_there else _NEVER_READ
+        content = Content.of(row, f"{name}_") if row[f"{name}_size"] is not None else None
+        history = of_key.get(content, _NEVER_READ) if content else _NEVER_READ
+        return _Side(content, history, spans(of_key, row["version_id"], self._by_version))
 
-    def _copy(
-        self,
-        row: Row,
-        name: SideName,
-        histories: Mapping[SideName, ObjectHistory],
-        digests: Digests,
-    ) -> Copy:
+    def _copy(self, row: Row, name: SideName, sides: Mapping[SideName, _Side], digests: Digests) -> Copy:
         bucket, changed = self.buckets[name].name, self._changed(row, name)
-        if row[f"{name}_size"] is None:
+        side, other = sides[name], sides["replica" if name == "source" else "source"]
+        if side.content is None:
             return self._missing(row, name, changed)
         state: Any = "read" if row[f"{name}_status"] == SUCCEEDED else FAILED
-        other = histories["replica" if name == "source" else "source"]
         expected = (
-            *baselines(histories[name], digests[name], other),
-            *self._records(row, name, histories[name].told),
+            *baselines(side.history, digests[name], other.history),
+            *self._records(row, name, side.history.told),
             *self._etag(row, name, digests),
         )
         return Copy(
@@ -170,7 +172,7 @@ class _Gathered:
             digests[name],
             row[f"{name}_last_modified"],
             expected,
-            before=had_before(Content.of(row, f"{name}_"), self._spans(row, name)),
+            before=had_before(side.content, side.spans),
         )
 
     def _missing(self, row: Row, name: SideName, changed: str | None) -> Copy:

@@ -41,8 +41,9 @@ class Content(NamedTuple):
     @classmethod
     def of(cls, row: dict[str, Any], prefix: str = "") -> Content:
         """The content that a row of a table is of."""
-        version, etag, modified, size = (row[prefix + name] for name in cls._fields)
-        return cls(version, None, None, None) if named(version) else cls(None, etag, modified, size)
+        if version := named(row[prefix + "version_id"]):
+            return cls(version, None, None, None)
+        return cls(None, row[prefix + "etag"], row[prefix + "last_modified"], row[prefix + "size"])
 
 
 class Read(NamedTuple):
@@ -142,8 +143,11 @@ def history_of(lake: Lake, bucket: Bucket, keys: Iterable[str], now: datetime, w
 
 
 def _object(objects: dict[str, dict[Content, ObjectHistory]], row: dict[str, Any]) -> ObjectHistory:
-    history = ObjectHistory(row["version_id"], row["last_modified"])
-    return objects[row["key"]].setdefault(Content.of(row), history)
+    of_key, content = objects[row["key"]], Content.of(row)
+    found = of_key.get(content)
+    if found is None:
+        found = of_key[content] = ObjectHistory(row["version_id"], row["last_modified"])
+    return found
 
 
 def _counts(bucket: Bucket, source: str) -> bool:

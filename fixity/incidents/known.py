@@ -94,5 +94,10 @@ class Evidence:
 
 def same_bytes(one: Mapping[str, str], other: Mapping[str, str]) -> bool | None:
     """Whether two sets of checksums, by algorithm, are of the same bytes; None if they cannot be compared."""
-    common = one.keys() & other.keys()
-    return all(one[each] == other[each] for each in common) if common else None
+    found: bool | None = None
+    for algorithm, checksum in one.items():
+        if algorithm in other:
+            if other[algorithm] != checksum:
+                return False
+            found = True
+    return found

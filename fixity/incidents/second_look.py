@@ -118,7 +118,13 @@ class SecondLook:
         if compared.outcome.suspects is None:
             return None
         suspects = pq.read_table(compared.outcome.suspects)
-        notes = {each.row: self._note(each) for each in suspects_of(self.catalog, self.pair, compared)}
+        rows_of_all = zip(suspects["key"].to_pylist(), suspects["version_id"].to_pylist(), strict=True)
+        notes: dict[Row, str | None] = dict.fromkeys(rows_of_all, NOT_TWICE if self.one_finding else None)
+        if not self.one_finding:
+            for each in suspects_of(self.catalog, self.pair, compared):
+                if not (each.is_missing and each.row in self.looked):
+                    notes[each.row] = NOT_TWICE
+        notes |= {row: f"{NOT_TWICE}: {why}" for row, why in self.left.items() if row in notes}
         looked = suspects.filter(pa.array([note is None for note in notes.values()], pa.bool_()))
         confirmed = workspace / "confirmed.parquet"
         pq.write_table(looked.slice(0, self.catalog.second_look.objects), confirmed)
@@ -145,21 +151,11 @@ class SecondLook:
         """How many rows are ok by the second look. Arguments: `counts`, of the report as it is kept."""
         return max(0, counts.matches - self._before.matches) if self._before and self.looked else 0
 
-    def _note(self, suspect: Suspect) -> str | None:
-        """Why a row that is still suspect was not looked at twice; None if it was, or need not be."""
-        if self.one_finding:
-            return NOT_TWICE
-        if suspect.row in self.left:
-            return f"{NOT_TWICE}: {self.left[suspect.row]}"
-        if not suspect.needs_a_look or (suspect.is_missing and suspect.row in self.looked):
-            return None
-        return NOT_TWICE
-
     def _choose(self, compared: Compared) -> Iterator[Suspect]:
         """The suspects to look at in this round, as far as the limits allow. Notes them as looked at."""
         for suspect in suspects_of(self.catalog, self.pair, compared):
             row, again = suspect.row, suspect.row in self.looked
-            if not suspect.needs_a_look or row in self.left or (again and suspect.is_missing):
+            if row in self.left or (again and suspect.is_missing):
                 continue
             if suspect.size > self._allowance.size or not (again or self._allowance.objects):
                 continue

@@ -40,11 +40,6 @@ class Suspect(NamedTuple):
     read: dict[str, bool]
 
     @property
-    def needs_a_look(self) -> bool:
-        """Whether a side's check is not confirmed, or the object is missing on a side."""
-        return self.is_missing or any(self.read.values())
-
-    @property
     def size(self) -> int:
         """Bytes to read."""
         return sum(map(self.size_on, SIDES))
@@ -94,7 +89,9 @@ def same_bytes_elsewhere(suspects: pa.Table) -> dict[Row, str]:
 
 
 def suspects_of(catalog: Catalog, pair: Pair, compared: Compared) -> Iterator[Suspect]:
-    """All suspect rows of a comparison, in its order."""
+    """The suspect rows of a comparison that need a look, in its order: the object is missing on a side, or a
+    side's check is not confirmed.
+    """
     if compared.outcome.suspects is None:
         return
     with open_database(compared.outcome.suspects.parent) as database:

@@ -1,4 +1,4 @@
--- What a second look has to do about each suspect row of a comparison, in the order of the report. In: $suspects, a
+-- What a second look has to do about the suspect rows of a comparison that need one, in the order of the report. In: $suspects, a
 -- file of SUSPECTS; for each side, when its bucket was listed; $algorithm, of both buckets. Out: a row each, with both
 -- sides' objects as they are listed and were checked, NULL where a side has none.
 --
@@ -37,4 +37,5 @@ SELECT
     NOT is_missing AND (status = 'mismatch' OR replica.status = 'failed')
         AND NOT is_confirmed(replica, $algorithm, $replica_listed_at) AS read_replica
 FROM sides
+WHERE is_missing OR read_source OR read_replica
 ORDER BY key, version_id NULLS FIRST;

@@ -7,6 +7,7 @@ of one object are combined is in `fold`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -72,6 +73,7 @@ STRENGTH_SQL = f"""
 """Defines `strength(source, algorithm)` for DuckDB; see the function of that name."""
 
 
+@cache
 def strength(source: str, algorithm: str) -> int:
     """How much an expected checksum counts: the strongest that can be compared decides.
 
