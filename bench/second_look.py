@@ -29,7 +29,7 @@ from fixity.ledger import known_so_far
 from fixity.ledger.fold import Settings
 from fixity.reports.pair import PairReport, make_report
 
-_SETTINGS = Settings(timedelta(days=365), "SHA256")
+_SETTINGS = Settings(timedelta(days=365), "SHA256")  # of the catalog's buckets, else the look folds again
 _THREADS = 16
 _REPORTS = 5  # a round: each takes a tenth of a second
 
@@ -78,7 +78,8 @@ def _catalog(scratch: Path, url: str, small: Collection) -> Catalog:
     file = scratch / "fixity.yaml"
     file.write_text(
         f"lake: {scratch / 'lake'}\nstores:\n  one: {store}\n  other: {store}\n"
-        f"buckets:\n  a: {{store: one, bucket: {small.bucket}}}\n  b: {{store: other, bucket: no-bucket}}\n"
+        f"buckets:\n  a: {{store: one, bucket: {small.bucket}, fixity_every: 365d}}\n"
+        "  b: {store: other, bucket: no-bucket, fixity_every: 365d}\n"
         "pairs:\n  a: {replica: b, replication_lag: 0s}\n",
         encoding="utf-8",
     )
@@ -135,7 +136,7 @@ class _Pair:
             lake.remove(scratch_folder(ours.RUN_ID))  # else the other bucket would take the parts of this one
 
     def fold(self, lake: Lake) -> None:
-        """Fold both ledgers, as the runs do that check the buckets."""
+        """Fold both ledgers, as the runs do that check buckets with a term."""
         for bucket in "ab":
             known_so_far(lake, bucket, _SETTINGS, "fold")
 
