@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from devstack.browser import CHROMIUM, chromium
 from devstack.dagster_dev import DagsterDev, dagster_dev
 from devstack.seaweedfs import SeaweedFS
 from fixity_cli.run_process import PROCESS_TAG
+from tests.command import run_command
 from tests.platform import PAIR, Platform
 
 if TYPE_CHECKING:
@@ -133,16 +133,14 @@ def test_the_asset_checks_are_green_or_red_per_pair(dev: DagsterDev, report: dic
 
 def _run_a_clean_pair(dev: DagsterDev) -> None:
     """Not in a test of its own, since it changes what ran last."""
-    folder = dev.log.parent
-    verified = subprocess.run(
-        [str(Path(sys.executable).with_name("fixity")), "verify", "clean"],
-        cwd=folder,
-        env={**os.environ, "DAGSTER_HOME": str(folder / "home")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    verified = _command(dev, "verify", "clean")
     assert verified.returncode == 0, verified.stderr
+
+
+def _command(dev: DagsterDev, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `fixity WORDS` over the same catalog and instance."""
+    folder = dev.log.parent
+    return run_command(words, folder, {**os.environ, "DAGSTER_HOME": str(folder / "home")})
 
 
 def _look_at_the_status(dev: DagsterDev) -> None:
@@ -196,10 +194,7 @@ def test_the_report_is_made_once_for_one_pair_of_tables(dev: DagsterDev, report:
 def test_a_run_of_the_command_is_in_the_history_of_its_job_and_can_be_re_executed(
     dev: DagsterDev, report: dict[str, Any]
 ) -> None:
-    home, catalog = dev.log.with_name("home"), dev.log.with_name("fixity.yaml")
-    command = [str(Path(sys.executable).with_name("fixity")), "inventory", PAIR, "--catalog", str(catalog)]
-    done = subprocess.run(command, env={**os.environ, "DAGSTER_HOME": str(home)}, check=False)
-    assert done.returncode == 0
+    assert _command(dev, "inventory", PAIR).returncode == 0
     history = """
     {
       pipelineOrError(params: {
