@@ -8,6 +8,7 @@ its errors mean for an object, do not belong here.
 from __future__ import annotations
 
 import random
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import boto3
     from botocore.awsrequest import AWSPreparedRequest
     from botocore.client import BaseClient
+    from botocore.loaders import Loader
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3control import S3ControlClient
     from mypy_boto3_sqs import SQSClient
@@ -34,8 +36,25 @@ _PASSING = {"RequestTimeout", "RequestTimeoutException", "InternalError", "Opera
 def store_session(store: Store) -> boto3.Session:
     """A session with a store's profile and its credentials. Raises BotoCoreError."""
     import boto3
+    from botocore.session import get_session
 
-    return boto3.Session(profile_name=store.profile)
+    session = get_session()
+    if store.profile is not None:
+        session.set_config_variable("profile", store.profile)
+    models = _models(session.get_config_variable("data_path"))
+    session.register_component("data_loader", models)
+    made = boto3.Session(botocore_session=session)
+    while models.search_paths.count(models.search_paths[-1]) > 1:  # boto3 adds a folder for each session
+        models.search_paths.pop()
+    return made
+
+
+@cache
+def _models(data_path: str | None) -> Loader:
+    """botocore's descriptions of services. Reading them is most of what a client costs: all share them."""
+    from botocore.loaders import create_loader
+
+    return create_loader(data_path)
 
 
 def s3_client(store: Store, connections: int = 10) -> S3Client:
