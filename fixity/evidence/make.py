@@ -48,6 +48,7 @@ _PARTS = {
     "empty/": "Tables without rows, for queries.sql",
     "software.csv": "The software that made the package",
     "problems.csv": "Files that could not be used",
+    "withdrawn.csv": "Files that were removed from the lake on purpose",
 }
 Figures = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -79,16 +80,16 @@ class Package:
         """What is wrong, for people."""
         unreadable = sum(row["unreadable"] for row in self.last_coverage)
         counts = {
-            "objects are damaged": self.damaged,
-            "objects are gone": self.lost,
-            "objects could not be read": unreadable,
-            "incidents are open": self.open_incidents,
-            "files of the lake could not be used": len(self.problems),
+            "damaged objects": self.damaged,
+            "lost objects": self.lost,
+            "unreadable objects": unreadable,
+            "open incidents": self.open_incidents,
+            "files of the lake that could not be used": len(self.problems),
         }
         never = [
             f"the bucket {bucket} was not listed before the end of the period" for bucket in self.unlisted
         ]
-        return [*(f"{count:,} {text}" for text, count in counts.items() if count), *never]
+        return [*(f"{text}: {count:,}" for text, count in counts.items() if count), *never]
 
     @property
     def late(self) -> int:
@@ -115,7 +116,7 @@ def make_package(
     }
     with bag(out.absolute(), info) as data, lake.workspace() as workspace:
         log("copying the raw files")
-        raw = Raw(lake, catalog, order, data / "lake", workspace)
+        raw = Raw(lake, catalog, order, data / "lake", workspace, now())
         raw.copy_all()
         tables = Tables(lake, catalog, order, data, raw.problems)
         tables.write_policy()
@@ -130,7 +131,7 @@ def make_package(
         log("writing the PREMIS events")
         for bucket in order.buckets:
             _premis(lake, Subject.of(catalog, bucket), order, data / "premis" / bucket, raw.problems)
-        tables.write_about()
+        tables.write_about(raw.withdrawn)
         listed = {row["bucket"] for row in figures["coverage"]}
         unlisted = [bucket for bucket in order.buckets if bucket not in listed]
         package = Package(figures, damaged, lost, sorted(raw.problems.items()), unlisted)
@@ -166,7 +167,9 @@ def _premis(lake: Lake, subject: Subject, order: Order, folder: Path, problems: 
 def _write_texts(data: Path, order: Order, package: Package, witness: str | None, now: datetime) -> None:
     for name in ("verify.sh", "index.csv"):
         shutil.copyfile(_TEXTS / name, data / name)
-    problems = f"\n{len(package.problems):,} files of the lake could not be used: problems.csv names them.\n"
+    problems = (
+        f"\nFiles of the lake that could not be used: {len(package.problems):,}. problems.csv names them.\n"
+    )
     readme = (_TEXTS / "README.txt").read_text(encoding="utf-8")
     values = {
         "since": f"{order.since:%Y-%m-%d %H:%M}",
@@ -201,7 +204,7 @@ def _summary(order: Order, package: Package, now: datetime) -> str:
         said=said,
         more=[
             *package.wrong,
-            *([f"{package.late:,} objects were not read within their term"] if package.late else []),
+            *([f"objects that were not read within their term: {package.late:,}"] if package.late else []),
         ],
         problems=package.problems,
         coverage=package.last_coverage,

@@ -7,7 +7,7 @@ here.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,29 +30,36 @@ from fixity.lake.paths import (
     records_folder,
 )
 from fixity.lake.proof import proof_file
-from fixity.log.records import recorded_in
+from fixity.log.manifest import SEALS, read_seal
+from fixity.log.records import WITHDRAWN, recorded_in, withdrawn_in
+from fixity.log.waiting import WITHOUT_FILE
 from fixity.tables import TableUnreadable
 
 _FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
 _RECORDS = records_folder("")
-_DAY = timedelta(days=1)
+_DAY, _BEING_PUT = timedelta(days=1), timedelta(minutes=10)
 
 
 @dataclass
 class Raw:
-    """Copies files of the lake into the folder `into`. problems: the files that cannot be used, with why."""
+    """Copies files of the lake into the folder `into`. problems: the files that cannot be used, with why;
+    withdrawn: those that were removed on purpose, with why. now: in UTC.
+    """
 
     lake: Lake
     catalog: Catalog
     order: Order
     into: Path
     workspace: Path
+    now: datetime
     problems: dict[str, str] = field(default_factory=dict)
+    withdrawn: dict[str, str] = field(default_factory=dict)
 
     def copy_all(self) -> None:
         """Copy the raw files of the order. Raises LakeError."""
-        of_log = {file.name for file in self.lake.list("log/")}
-        recorded = recorded_in(of_log)
+        files = {file.name: file for file in self.lake.list("log/")}
+        of_log = files.keys()
+        recorded = self._recorded(files)
         wanted = [
             *(name for bucket in self.order.buckets for name in self._of_bucket(bucket, recorded)),
             *self._incidents(recorded),
@@ -61,6 +68,30 @@ class Raw:
         self._copy(wanted)
         records = [name for name in map(proof_file, wanted) if name in of_log]
         self._copy([*records, *(name for name in of_log if not name.startswith(_RECORDS))])
+
+    def _recorded(self, of_log: Mapping[str, LakeFile]) -> set[str]:
+        """The files that should be there: by their records, and not withdrawn.
+
+        A record is put before its file, so a new one may wait for it. That of a run that was killed has none,
+        which a seal says.
+        """
+        sealed: set[str] = set()
+        without: set[str] = set()
+        for name in of_log:
+            try:
+                if name.startswith(SEALS):
+                    seal = read_seal(self.lake.read_bytes(name))
+                    sealed.update(seal.entries)
+                    without.update(seal.notes.get(WITHOUT_FILE, ()))
+                elif name.startswith(WITHDRAWN):
+                    self.withdrawn |= withdrawn_in(self.lake.read_text(name))
+            except ValueError as error:
+                self.problems[name] = str(error)
+        return {
+            name
+            for name in recorded_in(of_log) - without - self.withdrawn.keys()
+            if name in sealed or of_log[proof_file(name)].appeared < self.now - _BEING_PUT
+        }
 
     def _copy(self, names: Iterable[str]) -> None:
         with ThreadPoolExecutor(_FETCHES) as pool:

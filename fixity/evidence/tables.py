@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -111,8 +111,9 @@ class Tables:
             lives += [_row(_LIFE, row | {"bucket": bucket}) for row in life.moments.to_pylist()]
             lost += [_row(_LOST, row | {"bucket": bucket}) for row in life.lost]
             damaged += sum(bool(row["listed"] and row["damaged_at"]) for row in life.now)
-            for text in life.not_read:
-                self.problems.setdefault(f"the lives of objects in {bucket}", text)
+            more = [text for text in life.not_read if not any(name in text for name in self.problems)]
+            if more:
+                self.problems[f"the lives of objects in {bucket}"] = "; ".join(more)
         self._write("exceptions/history.csv", _LIFE, lives)
         self._write("exceptions/lost.csv", _LOST, lost)
         return damaged, len(lost)
@@ -128,11 +129,12 @@ class Tables:
         ]
         self._write("coverage/told.csv", columns, rows)
 
-    def write_about(self) -> None:
-        """The software that makes the package, and the files that could not be used."""
+    def write_about(self, withdrawn: Mapping[str, str]) -> None:
+        """The software that makes the package, and the files that could not be used or were withdrawn."""
         versions = [("Python", platform.python_version()), *((name, version(name)) for name in _PACKAGES)]
         self._write("software.csv", ("software", "version"), versions)
         self._write("problems.csv", ("file", "problem"), sorted(self.problems.items()))
+        self._write("withdrawn.csv", ("file", "reason"), sorted(withdrawn.items()))
 
     def _write(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         file = self.data / name

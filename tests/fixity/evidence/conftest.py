@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from fixity.reports.counts import Counts
 from tests.fixity.rolling.support import BEGIN, BUCKET, Rolling
 
 ODD = "a b&\"e',\r\n\x1b[31mé"
+WITHDRAWN = "reports/2026-04-01/ingest/b_r1_ingest-report.csv"
 TOOLS = (
     *("base64", "cat", "comm", "cut", "date", "dirname", "head", "mktemp", "realpath", "rm", "sha256sum"),
     *("sort", "tail", "wc", "sh", "openssl"),
@@ -96,7 +97,10 @@ def auditor(tmp_path_factory: pytest.TempPathFactory) -> Auditor:
 
 @pytest.fixture(scope="package")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    """Three objects, of which one is damaged and one gone in April; incidents, a drill, reports, a log."""
+    """In April one object is damaged, one gone, one unreadable, one archived and one new.
+
+    There are incidents, a drill, reports, and a log whose key was rotated.
+    """
     folder = tmp_path_factory.mktemp("archive")
     bucket = Rolling(folder)
     file = folder / "fixity.yaml"
@@ -107,7 +111,10 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     key = make_key(folder / "key.pem")
     sealer = Sealer(bucket.lake, key, _trusts, bucket.now)
     sealer.begin()
-    bucket.put("plain", ODD, "gone")
+    bucket.put("plain", ODD, "gone", "unread", "cold")
+    bucket.store.unreadable = {"unread"}
+    item, body = bucket.store.objects["cold", None]
+    bucket.store.objects["cold", None] = replace(item, storage_class="GLACIER"), body
     bucket.take_inventory()
     bucket.roll()
     sealed = sealer.seal().seal
@@ -119,6 +126,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     bucket.roll()
     del bucket.store.objects["gone", None]
     bucket.time += timedelta(days=1)
+    bucket.put("new")
     bucket.take_inventory()
     _incidents(bucket)
     _drill(bucket)
@@ -126,7 +134,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
         name = f"metadata/{day}/checksums/stats/{run}/b_checksum-report.json"
         bucket.lake.put_text(name, json.dumps(stats(Counts(total_objects=3, matches=2, mismatches=1))))
     bucket.lake.put_text("reports/2026-04-01/ingest/b_2_r1_ingest-report.csv", "of another bucket\n")
+    bucket.lake.put_text(WITHDRAWN, "its term is over soon\n")
     sealer.seal()
+    new = make_key(folder / "new.pem")
+    sealer.rotate(new.public)
+    replace(sealer, key=new).withdraw([WITHDRAWN], "its term is over", "Ann")
     bucket.time += timedelta(days=5)
     return Archive(bucket, file, folder / "key.pem.pub")
 

@@ -21,7 +21,7 @@ from fixity.evidence.order import Order
 from fixity.log.keys import make_key
 from fixity.log.manifest import seal_text
 from fixity_cli.main import app
-from tests.fixity.evidence.conftest import ODD, Archive, Auditor
+from tests.fixity.evidence.conftest import ODD, WITHDRAWN, Archive, Auditor
 from tests.fixity.reports.premis.support import SCHEMA
 from tests.fixity.support import sha256
 
@@ -40,14 +40,14 @@ def test_an_auditor_follows_the_readme_with_sha256sum_openssl_and_duckdb_alone(
     whole, tags, log, figures = auditor.follow(bag[0], archive.key)
     assert (whole, tags) == ((0, ""), (0, ""))
     others, stamped, end = log[1].splitlines()
-    assert (log[0], end) == (0, "3 seals: nothing is wrong.")
-    assert others == "6 files that seals have are not in this package: of other times or buckets"
+    assert (log[0], end) == (0, "5 seals: nothing is wrong.")
+    assert others == "8 files that seals have are not in this package: of other times or buckets"
     assert stamped.startswith("log/seals/00000002.sha256 was there at: ")
     assert figures[0] == 0
     assert [line.split() for line in figures[1].splitlines()] == [
         ["coverage", "4", "same"],
         ["checks_by_month", "2", "same"],
-        ["exceptions", "1", "same"],
+        ["exceptions", "2", "same"],
         ["incidents", "2", "same"],
         ["drills", "1", "same"],
         ["reports", "1", "same"],
@@ -57,20 +57,30 @@ def test_an_auditor_follows_the_readme_with_sha256sum_openssl_and_duckdb_alone(
 
 def test_the_figures_are_right(bag: Bag) -> None:
     last = _rows(bag[0], "figures/coverage.csv")[-2:]
-    names = ("objects", "read_within_term", "read_longer_ago", "never_read", "differs", "excluded")
+    names = (
+        "objects",
+        "read_within_term",
+        "read_longer_ago",
+        "never_read",
+        "unreadable",
+        "archived",
+        "differs",
+    )
     assert [[row[name] for name in names] for row in last] == [
-        ["3", "0", "3", "0", "0", "0"],  # at the end of March: read on 1 January, every 90 days
-        ["2", "2", "0", "0", "1", "0"],
+        ["5", "0", "3", "0", "1", "1", "0"],  # at the end of March: read on 1 January, every 90 days
+        ["5", "2", "0", "1", "1", "1", "1"],
     ]
     months = _rows(bag[0], "figures/checks_by_month.csv")
-    assert [
-        (row["month"], row["checks"], row["registered"], row["matched"], row["differs"]) for row in months
-    ] == [
-        ("2026-01", "3", "3", "0", "0"),
-        ("2026-04", "3", "0", "2", "1"),
+    of_month = ("month", "checks", "registered", "matched", "differs", "failed")
+    assert [[row[name] for name in of_month] for row in months] == [
+        ["2026-01", "4", "3", "0", "0", "1"],
+        ["2026-04", "4", "0", "2", "1", "1"],
     ]
-    (exception,) = _rows(bag[0], "figures/exceptions.csv")
-    assert (exception["key"], exception["differed"], exception["failed"]) == ("plain", "1", "0")
+    exceptions = _rows(bag[0], "figures/exceptions.csv")
+    assert [(row["key"], row["differed"], row["failed"]) for row in exceptions] == [
+        ("plain", "1", "0"),
+        ("unread", "0", "2"),
+    ]
     closed, still_open = _rows(bag[0], "figures/incidents.csv")
     assert [closed[name] for name in ("incident_id", "state", "ended_by", "reason", "objects")] == [
         "closed-one", "closed", "Ann", "restored, by hand", "1"
@@ -88,7 +98,7 @@ def test_the_figures_are_right(bag: Bag) -> None:
 
 def test_the_lives_of_all_that_were_not_right_are_there_whatever_their_keys(bag: Bag) -> None:
     lives = _rows(bag[0], "exceptions/history.csv")
-    assert {row["key"] for row in lives} == {"plain", "gone", ODD}
+    assert {row["key"] for row in lives} == {"plain", "gone", "unread", ODD}
     assert [row["what"] for row in lives if row["key"] == "gone"] == [
         "written",
         "listed",
@@ -100,7 +110,12 @@ def test_the_lives_of_all_that_were_not_right_are_there_whatever_their_keys(bag:
 
 
 def test_the_summary_says_what_is_wrong_and_loads_nothing(bag: Bag) -> None:
-    assert bag[1].wrong == ["1 objects are damaged", "1 objects are gone", "1 incidents are open"]
+    assert bag[1].wrong == [
+        "damaged objects: 1",
+        "lost objects: 1",
+        "unreadable objects: 1",
+        "open incidents: 1",
+    ]
     page = html.parse(str(bag[0] / "data/summary.html")).getroot()
     assert page.findtext(".//h1") == "Something is wrong"
     assert "restored, by hand" in page.text_content() and "4.4.1.2" in page.text_content()
@@ -123,6 +138,11 @@ def test_what_is_of_other_buckets_or_times_is_not_in_it(bag: Bag) -> None:
     names = {str(file.relative_to(bag[0] / "data/lake")) for file in (bag[0] / "data/lake").rglob("*.*")}
     assert not any("elsewhere" in name or "b_2" in name or "2025-12-31" in name for name in names)
     assert "metadata/2026-04-01/checksums/stats/r1/b_checksum-report.json" in names
+
+
+def test_what_was_withdrawn_is_no_problem_and_said_with_its_reason(bag: Bag) -> None:
+    assert _rows(bag[0], "withdrawn.csv") == [{"file": WITHDRAWN, "reason": "its term is over"}]
+    assert bag[1].problems == []
 
 
 @pytest.mark.parametrize(
@@ -175,13 +195,13 @@ def test_a_seal_that_somebody_adds_with_a_key_of_his_own_is_found(
     copy = tmp_path / "copy"
     shutil.copytree(bag[0], copy)
     log = copy / "data/lake/log"
-    last = sha256((log / "seals/00000003.sha256").read_bytes())
+    last = sha256((log / "seals/00000005.sha256").read_bytes())
     for reason in ("", "of a reason"):
         key = make_key(tmp_path / f"{len(reason)}.pem")
         notes = [("key lost", reason)] if reason else []
         (log / f"keys/{key.public.fingerprint}.pem").write_text(key.public.pem)
-        (log / "seals/00000004.sha256").write_bytes(
-            seal_text(4, "2026-05-01", key, last, {"a": "0" * 64}, notes)
+        (log / "seals/00000006.sha256").write_bytes(
+            seal_text(6, "2026-05-01", key, last, {"a": "0" * 64}, notes)
         )
         status, said = auditor.follow(copy, archive.key)[2]
         assert status == 1
@@ -198,11 +218,8 @@ def test_a_zip_has_the_same_and_a_period_has_only_its_own(archive: Archive, tmp_
     assert [row["at_time"][:10] for row in _rows(tmp_path / "e", "figures/coverage.csv")] == [
         "2026-02-01", "2026-03-01"
     ]  # fmt: skip
-    assert (
-        _rows(tmp_path / "e", "figures/incidents.csv")
-        == _rows(tmp_path / "e", "figures/exceptions.csv")
-        == []
-    )
+    assert [row["key"] for row in _rows(tmp_path / "e", "figures/exceptions.csv")] == ["unread"]
+    assert _rows(tmp_path / "e", "figures/incidents.csv") == []
 
 
 def test_a_package_appears_whole_or_not_at_all(
@@ -246,7 +263,7 @@ def test_files_that_are_damaged_or_gone_are_said_in_the_package_and_the_status_i
         assert name in (tmp_path / "e/data/summary.html").read_text() and name in done.output
         assert not (tmp_path / "e/data/lake/checksums/b" / name).exists()
     assert "the bucket c was not listed before the end of the period" in done.output
-    assert "files of the lake could not be used" in (tmp_path / "e/data/README.txt").read_text()
+    assert "Files of the lake that could not be used: 2" in (tmp_path / "e/data/README.txt").read_text()
 
 
 def test_a_period_is_whole_days_in_utc_and_never_empty(archive: Archive) -> None:
