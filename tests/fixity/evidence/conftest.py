@@ -23,6 +23,7 @@ from fixity.drills.kept import Drill, DrillObject
 from fixity.evidence.make import Package, make_package
 from fixity.evidence.order import Order
 from fixity.incidents.events import Event, append
+from fixity.lake import Lake
 from fixity.log.keys import make_key
 from fixity.log.records import Kept, Run
 from fixity.log.seals import Sealer
@@ -52,6 +53,7 @@ class Archive:
     bucket: Rolling
     file: Path
     key: Path
+    lake: Lake
 
     @property
     def catalog(self) -> Catalog:
@@ -59,7 +61,11 @@ class Archive:
 
     def package(self, out: Path, since: str = "2026-01-01", until: str | None = None) -> Package:
         order = Order.of(self.catalog, since, until, (BUCKET,), self.bucket.time)
-        return make_package(self.bucket.lake, self.catalog, order, out, now=self.bucket.now)
+        return make_package(self.lake, self.catalog, order, out, now=self.bucket.now)
+
+    def of_lake(self, lake: Lake) -> Archive:
+        """The same with a copy of its lake."""
+        return replace(self, lake=lake)
 
 
 @dataclass
@@ -140,7 +146,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     sealer.rotate(new.public)
     replace(sealer, key=new).withdraw([WITHDRAWN], "its term is over", "Ann")
     bucket.time += timedelta(days=5)
-    return Archive(bucket, file, folder / "key.pem.pub")
+    return Archive(bucket, file, folder / "key.pem.pub", bucket.lake)
 
 
 @pytest.fixture(scope="package")

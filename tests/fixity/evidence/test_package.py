@@ -8,22 +8,28 @@ import shutil
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import bagit
 import pytest
 from lxml import etree, html
 from typer.testing import CliRunner
 
-from fixity.catalog import load_catalog
+from devstack.seaweedfs import REGION, SeaweedFS
+from fixity.catalog import Store, load_catalog
 from fixity.errors import WrongUsage
 from fixity.evidence.make import Package
 from fixity.evidence.order import Order
+from fixity.lake.s3 import S3Lake
 from fixity.log.keys import make_key
 from fixity.log.manifest import seal_text
 from fixity_cli.main import app
 from tests.fixity.evidence.conftest import ODD, WITHDRAWN, Archive, Auditor
 from tests.fixity.reports.premis.support import SCHEMA
 from tests.fixity.support import sha256
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 Bag = tuple[Path, Package]
 
@@ -220,6 +226,20 @@ def test_a_zip_has_the_same_and_a_period_has_only_its_own(archive: Archive, tmp_
     ]  # fmt: skip
     assert [row["key"] for row in _rows(tmp_path / "e", "figures/exceptions.csv")] == ["unread"]
     assert _rows(tmp_path / "e", "figures/incidents.csv") == []
+
+
+def test_a_lake_on_s3_gives_the_same_package(
+    archive: Archive, bag: Bag, lake_bucket: str, seaweedfs: SeaweedFS, s3: S3Client, tmp_path: Path
+) -> None:
+    for file in archive.bucket.folder.rglob("*.*"):
+        s3.upload_file(str(file), lake_bucket, f"evidence/{file.relative_to(archive.bucket.folder)}")
+    store = Store(name="loopback", endpoint_url=seaweedfs.endpoint_url, region=REGION)
+    moved = archive.of_lake(S3Lake(lake_bucket, "evidence/", store))
+    assert moved.package(tmp_path / "e").figures == bag[1].figures
+    names = [
+        sorted(str(file.relative_to(each)) for file in each.rglob("*")) for each in (tmp_path / "e", bag[0])
+    ]
+    assert names[0] == names[1]
 
 
 def test_a_package_appears_whole_or_not_at_all(
