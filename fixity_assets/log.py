@@ -19,14 +19,13 @@ from fixity.log.known import verify_all
 from fixity.log.outside import Outside, prove, verdict
 from fixity.log.seals import Sealed, Sealer
 from fixity.log.verify import Verified
-from fixity.status.log import WITNESS_RECENT
+from fixity.status.log import UNBROKEN, WITNESS_RECENT
 from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
 from fixity_assets.keep_status import keep_status
 from jobs.names import LOG_ASSET
 from resources import CatalogResource, LakeResource
 from resources.kept import EventLog, heads_in
 
-UNBROKEN = "log_unbroken"
 _CLAIMS = {
     WITNESS_RECENT: "The newest time stamp and the newest copy at the witness are younger than two days "
     "(else a warning), and than a week.",

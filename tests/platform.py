@@ -75,7 +75,7 @@ class Platform:
         """The definitions of the catalog."""
         return build_definitions(self.catalog, overrides)
 
-    def run(self, instance: dg.DagsterInstance, job: str, partition: str) -> dg.ExecuteInProcessResult:
+    def run(self, instance: dg.DagsterInstance, job: str, partition: str | None) -> dg.ExecuteInProcessResult:
         """Run a job on the instance; a failed run is a result, not an exception."""
         return (
             self.definitions()

@@ -13,10 +13,10 @@ from fixity.catalog import Log
 from fixity.lake import Lake
 from fixity.log.outside import level_of, outside_now, verdict
 from fixity.status.kept import Kept
-from fixity.status.rows import PROBLEM, RUN, VERIFIED, WARNING, Finding, LogStatus
+from fixity.status.rows import LOG, PROBLEM, VERIFIED, WARNING, Finding, LogStatus
 
-LOG, WITNESS_RECENT = "log", "witness_recent"
-"""The asset of the log, and its check of the proofs from outside."""
+UNBROKEN, WITNESS_RECENT = "log_unbroken", "witness_recent"
+"""The checks of the asset `log`: of all that was sealed, and of the proofs from outside."""
 
 
 def log_status(
@@ -30,11 +30,13 @@ def log_status(
     problems = [each for each in red if each.check != WITNESS_RECENT]
     warnings: list[str] = []
     if kept is None or kept.at is None:
-        problems.append(Finding(LOG, RUN, "nothing was sealed yet: fixity log init, then fixity log seal"))
+        problems.append(
+            Finding(LOG, UNBROKEN, "nothing was sealed yet: fixity log init, then fixity log seal")
+        )
     else:
         text = f"nothing was sealed since {kept.at:%Y-%m-%d %H:%M} UTC: start the daemon (fixity dev)"
         level = level_of(kept.at, now) if kept.at <= now else None
-        problems += [Finding(LOG, RUN, text)] if level == "ERROR" else []
+        problems += [Finding(LOG, UNBROKEN, text)] if level == "ERROR" else []
         warnings += [text] if level == "WARN" else []
         level, text = verdict(log, outside, now)
         problems += [Finding(LOG, WITNESS_RECENT, text)] if level == "ERROR" else []

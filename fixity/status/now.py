@@ -17,6 +17,7 @@ from fixity.lake.paths import INCIDENTS, records_folder
 from fixity.status.daemon import daemon_notes
 from fixity.status.kept import Kept, Unreadable, read_all
 from fixity.status.rows import (
+    LOG,
     NO_OPEN_INCIDENTS,
     PROBLEM,
     RUN,
@@ -53,7 +54,7 @@ OF_BUCKETS = (
 """The assets of which the status of a bucket is made."""
 OF_PAIRS = (REPORT, REPAIRS)
 """The assets of which the status of a pair is made."""
-OF_PLATFORM = (COVERAGE, "map_results")
+OF_PLATFORM = (COVERAGE, "map_results", LOG)
 """The assets of which the newest run counts, whatever it was of."""
 _COUNTED_WITHIN = timedelta(days=1)  # coverage is counted every six hours
 
@@ -68,16 +69,18 @@ def status_of(lake: Lake, catalog: Catalog, now: datetime) -> Status:
     by_name = {row.name: row for row in buckets}
     pairs = [_pair(catalog, each, kept, incidents, by_name, now) for each in catalog.pairs.values()]
     rows = sorted([*pairs, *buckets], key=lambda row: STATES.index(row.state))
-    platform, notes = _of_platform(kept, now), [*incidents.notes(), *daemon_notes(lake, catalog, now)]
+    platform, notes = (
+        _of_platform(catalog, kept, now),
+        [*incidents.notes(), *daemon_notes(lake, catalog, now)],
+    )
     log = None
     if catalog.log is not None:
-        from fixity.status.log import LOG, log_status  # takes time to import
+        from fixity.status.log import log_status  # takes time to import
 
-        found = _Row()
-        found.take(LOG, kept.get((LOG, None)), now)
-        red = [*found.red, *(Finding(LOG, RUN, text) for text in found.unknown)]
+        red = [each for each in platform if each.asset == LOG]
         log, problems, warnings = log_status(lake, catalog.log, _result(kept.get((LOG, None))), red, now)
-        platform, notes = [*platform, *problems], [*notes, *warnings]
+        platform = [*(each for each in platform if each.asset != LOG), *problems]
+        notes += warnings
     return Status(now, tuple(rows), tuple(platform), tuple(notes), log)
 
 
@@ -194,12 +197,15 @@ def _open_incidents(lake: Lake) -> list[Incident]:
     return [each for each in incidents_now(lake) if not each.is_over]
 
 
-def _of_platform(kept: _AllKept, now: datetime) -> list[Finding]:
+def _of_platform(catalog: Catalog, kept: _AllKept, now: datetime) -> list[Finding]:
     """What is wrong with runs that are of no bucket and no pair."""
     findings = []
     for asset in OF_PLATFORM:
+        if asset == LOG and catalog.log is None:
+            continue
         found = _Row()
-        found.take(asset, kept.get((asset, None)), now, checks=False)  # they are kept of each bucket
+        # The checks of the others are kept of each bucket.
+        found.take(asset, kept.get((asset, None)), now, checks=asset == LOG)
         findings += [*found.red, *(Finding(asset, RUN, text) for text in found.unknown)]
     return findings
 

@@ -22,6 +22,8 @@ COLOURS = {PROBLEM: "red", UNKNOWN: "grey", WARNING: "yellow", VERIFIED: "green"
 
 RUN = "run"
 """The check of a finding that is none: the last run ended without a result."""
+LOG = "log"
+"""The asset of the log."""
 NO_OPEN_INCIDENTS = "no_open_incidents"
 """The check of the findings about incidents that are open now."""
 

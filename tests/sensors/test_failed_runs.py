@@ -12,7 +12,7 @@ from fixity.clock import utc_now
 from fixity.errors import FixityError
 from fixity.lake import LakeError, open_lake
 from fixity.status import Result, Status, StatusRow, keep_result, status_of
-from jobs.names import CHECKSUMS_JOB, COVERAGE_JOB, MAP_RESULTS_JOB, MAP_RUNS, PREMIS_JOB
+from jobs.names import CHECKSUMS_JOB, COVERAGE_JOB, MAP_RESULTS_JOB, MAP_RUNS, PREMIS_JOB, SEAL_JOB
 from resources import CatalogResource, LakeResource
 from sensors.failed_runs import failed_runs_sensor
 from tests.platform import PAIR, Platform
@@ -118,6 +118,15 @@ def test_an_export_or_a_map_that_failed_is_red_until_a_later_one_has_a_result(
     else:
         assert platform.run(instance, job, partition).success
     assert red() == []
+
+
+def test_a_sealing_that_failed_is_red(platform: Platform, instance: dg.DagsterInstance) -> None:
+    platform.more = {"log": {"key": str(platform.folder / "no-key.pem")}}
+    assert not platform.run(instance, SEAL_JOB, None).success
+    _tick(platform, instance)
+    status = status_of(open_lake(platform.catalog), platform.catalog, utc_now())
+    failed = [each.text for each in status.platform if (each.asset, each.check) == ("log", "run")]
+    assert len(failed) == 1 and "no-key.pem cannot be read" in failed[0]
 
 
 def test_a_lake_that_cannot_be_written_is_tried_again_by_the_next_tick(

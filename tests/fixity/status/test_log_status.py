@@ -77,7 +77,7 @@ def test_a_log_that_is_not_sealed_any_more_warns_and_then_is_a_problem(lake: Lak
     assert len(warned.notes) == 2 and "nothing was sealed since" in warned.notes[0]
     assert "copy at the witness is of seal 2, 3 d 0 h ago" in warned.notes[1]
     red = status(lake, catalog, 8 * DAY)
-    assert [each.check for each in red.platform] == ["run", "witness_recent"] and not red.is_verified
+    assert [each.check for each in red.platform] == ["log_unbroken", "witness_recent"] and not red.is_verified
 
 
 def test_a_broken_log_a_failed_run_and_a_lost_result_are_problems(lake: Lake, catalog: Catalog) -> None:
