@@ -56,6 +56,7 @@ class S3ControlServer:
     ) -> None:
         if self.behaviour.hold:
             self.behaviour.hold.set()
+        self.jobs.wait()  # the buckets that they read may be gone soon
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
