@@ -18,7 +18,7 @@ from fixity.lake.proof import sealed, unsealed
 from fixity.ledger.judge import LookAgain
 from fixity.tables import TableUnreadable
 from fixity_assets.describe import checksums_metadata
-from jobs.names import CHECKSUM_JOB_ASSET, COMPUTE_TAG, JOB_TAG
+from jobs.names import CHECKSUM_JOB_ASSET, COMPUTE_TAG, JOB_TAG, READ_BY_S3
 from resources import S3ControlResource, StoresResource
 
 _WAITS = "waits"
@@ -101,7 +101,7 @@ def keep_job_report(
         "job_id": record.job_id,
         "tasks": found.tasks,
         "tasks_failed": found.failed,
-        **({"to_be_read_again_by_s3": wanted.objects} if wanted else {}),
+        **({READ_BY_S3: wanted.objects} if wanted else {}),
     }, kept.file
 
 

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from fixity.catalog import Pair
 from fixity.clock import utc_now
+from fixity.engines.s3_batch.second_job import note_look_at
 from fixity.errors import FixityError
 from fixity.humanize import printable, reasons_text
 from fixity.incidents.closing import note_same
@@ -41,13 +42,14 @@ from fixity_assets.report_page import problems_table, report_schema, summary_cha
 from jobs.names import (
     FIRST_SUSPECTS,
     LOOKED_AGAIN,
+    READ_BY_S3,
     REPLICA_RUN,
     REPORT_ASSET,
     SOURCE_RUN,
     SUSPECTS,
     TURNED_OUT_RIGHT,
 )
-from resources import CatalogResource, LakeResource, StoresResource
+from resources import CatalogResource, LakeResource, S3ControlResource, StoresResource
 
 LEFT_OUT = "left_out"
 """Metadata that names the files of the ledgers that could not be read."""
@@ -119,6 +121,7 @@ def _report(
             "trend": trend_chart(pair.name, days),
             "not_ok": problems_table(report.outcome.problems),
             **_looked_again(report, look),
+            **_left_to_s3(context, stores, lake, look),
             "reasons": report.unread,
             "csv": dg.MetadataValue.path(lake.location(report.csv)),
             "latest_csv": dg.MetadataValue.path(lake.location(report.latest_csv)),
@@ -188,6 +191,25 @@ def _looked_again(report: PairReport, look: SecondLook) -> dict[str, Any]:
         **({"one_finding": look.one_finding} if look.one_finding else {}),
         SUSPECTS: problems_table(report.suspects.slice(0, FIRST_SUSPECTS).to_pylist()),
     }
+
+
+def _left_to_s3(
+    context: dg.AssetExecutionContext, stores: StoresResource, lake: Lake, look: SecondLook
+) -> dict[str, Any]:
+    """Have S3 read what could not be read on a side that S3 checks; returns how many objects, as metadata."""
+    control, objects = S3ControlResource(catalog=stores.catalog), 0
+    for name, unread in (
+        (look.pair.source, look.unread["source"]),
+        (look.pair.replica, look.unread["replica"]),
+    ):
+        if unread and control.checks(name):
+            try:
+                waiting = note_look_at(lake, control.reports(name), stores.catalog.bucket(name), unread)
+                objects += (waiting.objects or 0) if waiting else 0
+            except FixityError as error:
+                text = f"{name}: S3 was not asked to read what could not be read twice: {error}"
+                context.log.warning(printable(text, 2000))
+    return {READ_BY_S3: objects} if objects else {}
 
 
 def _verdict(report: PairReport, one_finding: str | None) -> list[Verdict]:

@@ -45,6 +45,7 @@ SOURCE_RUN, REPLICA_RUN = "source_run_id", "replica_run_id"
 FIRST_SUSPECTS = 10
 """How many rows that say that something is wrong a report's metadata and the command show."""
 
+READ_BY_S3 = "to_be_read_again_by_s3"  # metadata: how many objects S3 is to read, since the platform cannot
 NOT_REPORTED = "not_reported"  # metadata of a repair: why the pair was not reported after it
 LOOKED_AGAIN, TURNED_OUT_RIGHT, SUSPECTS = "looked_again", "turned_out_right", "suspects"
 """Metadata of a report: how many rows were looked at again, how many of them are ok now, and the first rows

@@ -61,7 +61,8 @@ class SecondLook:
 
     run_id: of the new checks. log: gets messages for people. now: the time in UTC. one_finding: what all
     suspects together say, if they are too many to be damage of single objects; nothing is read then. looked:
-    the rows that were chosen to be looked at again. left: why some of them could not be.
+    the rows that were chosen to be looked at again. left: why some of them could not be. unread: for each
+    side, the checksums of those that could not be read there, by row.
     """
 
     lake: Lake
@@ -74,6 +75,7 @@ class SecondLook:
     one_finding: str | None = None
     looked: set[Row] = field(default_factory=set)
     left: dict[Row, str] = field(default_factory=dict)
+    unread: dict[str, dict[Row, str | None]] = field(default_factory=lambda: {name: {} for name in SIDES})
     _rounds: int = 0
     _before: Counts | None = None
 
@@ -213,6 +215,7 @@ class SecondLook:
                 continue
             if _says_less(check, before):
                 self.left[suspect.row] = f"{check['error_code']}: {check['error_message']}"
+                self.unread[name][suspect.row] = before["checksum"] if before else None
                 continue
             if before and (check["status"], check["checksum"]) == (before["status"], before["checksum"]):
                 check["reads"] = max(check["reads"], 1 + (before["reads"] or 1))

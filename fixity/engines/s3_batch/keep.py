@@ -53,7 +53,13 @@ def ingest_report(
         report = Report([], utc_now()) if is_empty else fetch_report(reports, job.report, workspace)
         inventory = _inventory(run, job, workspace)
         listed = Provenance.read(inventory)
-        provenance = replace(listed, bucket=run.bucket.name, run_id=run.run_id, software=this_software())
+        provenance = replace(
+            listed,
+            bucket=run.bucket.name,
+            run_id=run.run_id,
+            partial=job.objects is not None,
+            software=this_software(),
+        )
         if before := kept_before(run.lake, provenance, workspace):
             return before
         inventory = expected_by_ledger(run.lake, run.bucket, inventory, run.run_id, workspace)

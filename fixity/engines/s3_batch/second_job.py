@@ -7,6 +7,7 @@ belong here.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +17,7 @@ from fixity.catalog import Bucket
 from fixity.clock import utc_now
 from fixity.engines.s3_batch.batch_jobs import request_token
 from fixity.engines.s3_batch.job_records import JobRecord, Waiting, job_of_request, keep_waiting
-from fixity.engines.s3_batch.request import manifest_name, put_manifest
+from fixity.engines.s3_batch.request import manifest_name, note_request, put_manifest, requested_job
 from fixity.lake import Lake
 from fixity.ledger.judge import BEYOND_LIMITS, NOT_TWICE
 from fixity.tables import CHECKSUMS, DIFFERS, naming_the_unreadable
@@ -45,8 +46,8 @@ def note_second_look(
             ).to_pylist()
         if not rows:
             return None
-        which = hashlib.sha256(repr([tuple(row.values()) for row in rows]).encode()).hexdigest()
-        token = request_token(bucket.name, f"second look at {job.job_id}: {which}")
+        which = [tuple(row.values()) for row in rows]
+        token = request_token(bucket.name, f"second look at {job.job_id}: {_hash_of(which)}")
         if job_of_request(lake, bucket.name, token):
             return None
         objects = ((row["key"], row["version_id"]) for row in rows)
@@ -55,6 +56,25 @@ def note_second_look(
     waiting = Waiting(bucket.name, token, now, job.inventory, manifest, len(rows), checks)
     keep_waiting(lake, waiting)
     return waiting
+
+
+def note_look_at(
+    lake: Lake, reports: Lake, bucket: Bucket, unread: Mapping[tuple[str, str | None], str | None]
+) -> Waiting | None:
+    """Keep a request to read again what a pair's report found to differ, if the platform could not read it.
+
+    Arguments: `reports`, the report bucket; `unread`, the objects (key, version) with the checksums that they
+    had. None if there are none, or if the same was requested before.
+    Raises TableMissing, NotInInventory, LakeError.
+    """
+    request_id = f"second look: {_hash_of(sorted(map(repr, unread.items())))}"
+    if not unread or requested_job(lake, bucket, request_id):
+        return None
+    return note_request(lake, reports, bucket, request_id, {key for key, _ in unread})
+
+
+def _hash_of(what: object) -> str:
+    return hashlib.sha256(repr(what).encode()).hexdigest()
 
 
 def first_checks(lake: Lake, job: JobRecord) -> pa.Table | None:

@@ -9,7 +9,7 @@ import pytest
 
 from fixity.buckets import ListedObject, ObjectSkipped
 from fixity.engines.s3_batch.job_records import JobRecord, Waiting, keep_record, new_record, waiting_requests
-from fixity.engines.s3_batch.second_job import first_checks, note_second_look
+from fixity.engines.s3_batch.second_job import first_checks, note_look_at, note_second_look
 from fixity.engines.stream.reported import look_at_reported
 from fixity.engines.stream.second_look import Allowance, SecondReader
 from tests.fixity.engines.s3_batch.reports import BUCKET, NOON, Ingest, etag, listed, row
@@ -75,3 +75,15 @@ def test_nothing_is_requested_a_third_time_nor_for_a_job_of_others_nor_where_not
     assert noted(differing, replace(JOB, token=None)) is None
     assert noted(differing, checks=f"checksums/{BUCKET}/first.parquet") is None
     assert waiting_requests(differing.lake, BUCKET) == [] and first_checks(differing.lake, JOB) is None
+
+
+def test_what_a_pair_s_report_could_not_read_is_requested_once_for_each_finding(differing: Ingest) -> None:
+    def asked(checksum: str) -> Waiting | None:
+        unread: dict[tuple[str, str | None], str | None] = {("b", None): checksum, ("d", None): None}
+        return note_look_at(differing.lake, differing.reports, differing.bucket, unread)
+
+    first, again = asked("x"), asked("x")
+    assert first is not None and first == again and (first.objects, first.first) == (2, None)
+    keep_record(differing.lake, new_record(differing.bucket, "j2", "run", first.inventory, first))
+    assert asked("x") is None and asked("y") is not None
+    assert note_look_at(differing.lake, differing.reports, differing.bucket, {}) is None

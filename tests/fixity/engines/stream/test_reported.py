@@ -17,6 +17,7 @@ from fixity.engines.stream.second_look import Allowance, SecondReader
 from fixity.ledger import ready
 from fixity.ledger.damage import damaged_now
 from fixity.ledger.fold import settings_of
+from fixity.tables import Provenance
 from tests.fixity.engines.s3_batch.reports import BUCKET, NOON, Ingest, etag, failed_row, listed, row
 from tests.fixity.engines.s3_batch.test_verdicts import OTHER, later
 from tests.fixity.support import Unsteady, sha256
@@ -133,6 +134,11 @@ def test_two_jobs_of_s3_settle_what_the_platform_cannot_read(checked: Ingest) ->
         first = pq.read_table(checked.lake.fetch(f"checksums/{BUCKET}/second.parquet", workspace))
     last.look_again = partial(settle_reported, first)
     last.run("third")
+    of_some, of_all = (
+        Provenance.read(Path(checked.lake.location(f"checksums/{BUCKET}/{run}.parquet")))
+        for run in ("third", "second")
+    )
+    assert (of_some.partial, of_all.partial) == (True, False)
     names = ("status", "verdict", "evidence", "reads", "error_code")
     assert {each["key"]: tuple(each[name] for name in names) for each in checked.table("third")} == {
         "b": ("succeeded", "matched", "s3_batch", 2, "UnstableRead"),
