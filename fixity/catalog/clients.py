@@ -57,9 +57,10 @@ def _models(data_path: str | None) -> Loader:
     return create_loader(data_path)
 
 
-def s3_client(store: Store, connections: int = 10) -> S3Client:
+def s3_client(store: Store, connections: int = 10, is_patient: bool = True) -> S3Client:
     """A client of a store's endpoint, with the store's region and profile, for `connections` threads.
 
+    Arguments: `is_patient`, whether it tries for minutes to reach a store that does not answer.
     Raises BotoCoreError.
     """
     from botocore.config import Config
@@ -72,7 +73,8 @@ def s3_client(store: Store, connections: int = 10) -> S3Client:
         endpoint_url=store.endpoint_url,
         verify=_certificates(store),
         config=Config(
-            retries={"mode": "adaptive", "total_max_attempts": 8},
+            retries={"mode": "adaptive", "total_max_attempts": 8 if is_patient else 2},
+            connect_timeout=60 if is_patient else 10,
             max_pool_connections=max(10, connections),
             s3={"addressing_style": style},
             # Other vendors refuse the checksums that newer SDKs add by default.

@@ -140,8 +140,10 @@ def test_a_bucket_without_object_lock_is_refused_before_anything_is_put(
 def test_a_witness_that_is_not_there_is_told_and_never_taken_for_an_empty_one(
     tmp_path: Path, seaweedfs: SeaweedFS, local: LocalLake
 ) -> None:
-    for keys in (", witness: ./none", ", witness: 's3://no-such-bucket', witness_store: far"):
-        witness = open_witness(catalog(tmp_path, keys, seaweedfs.endpoint_url))
+    on_s3 = ", witness: 's3://no-such-bucket', witness_store: far"
+    down = "http://127.0.0.1:9"
+    for keys, url in ((", witness: ./none", down), (on_s3, seaweedfs.endpoint_url), (on_s3, down)):
+        witness = open_witness(catalog(tmp_path, keys, url))
         assert witness is not None
         with pytest.raises(WitnessUnreachable, match="the witness"):
             heads(witness, local)
