@@ -6,7 +6,7 @@ documents are kept, does not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -91,11 +91,16 @@ ALL = Choice()
 
 
 def write_documents(
-    events: Sequence[Path], folder: Path, workspace: Path, choice: Choice = ALL
+    events: Sequence[Path],
+    folder: Path,
+    workspace: Path,
+    choice: Choice = ALL,
+    use: Callable[[Path], None] = lambda file: None,
 ) -> list[Path]:
     """Write events as documents of a bounded size, with numbered names. Without events, there are none.
 
-    Arguments: `events`, local tables of them.
+    Arguments: `events`, local tables of them; `use` is given each document in order, in another thread, while
+    the next one is made.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
@@ -106,7 +111,7 @@ def write_documents(
             if writing is not None:
                 writing.result()
             written.append(folder / f"{len(written) + 1:06d}.xml")
-            writing = pool.submit(_write, rows, written[-1])  # while DuckDB makes the next
+            writing = pool.submit(_write, rows, written[-1], use)  # while DuckDB makes the next
         if writing is not None:
             writing.result()
     return written
@@ -174,8 +179,8 @@ def _how_many(batch: pa.RecordBatch, room_for: int, room: int, at_least_one: boo
     return fit, sizes[fit - 1].as_py() if fit else 0
 
 
-def _write(rows: list[pa.RecordBatch], file: Path) -> None:
-    """Write a document."""
+def _write(rows: list[pa.RecordBatch], file: Path, use: Callable[[Path], None]) -> None:
+    """Write a document, and use it."""
     table = pa.Table.from_batches(rows)
     agents = pc.unique(table.column("agent")).to_pylist()
     with file.open("wb") as out:
@@ -183,6 +188,7 @@ def _write(rows: list[pa.RecordBatch], file: Path) -> None:
         out.writelines(_objects(rows, table))
         out.writelines(_text_of(batch.column("event")) for batch in rows)
         out.write(_agents(agents))
+    use(file)
 
 
 def _objects(rows: list[pa.RecordBatch], table: pa.Table) -> Iterable[pa.Buffer | bytes]:

@@ -117,14 +117,13 @@ def export_events(
         events = int(pq.read_metadata(parquet).num_rows)
         if not (usable or events):
             return Exported(0, 0)
-        documents = write_documents([parquet], workspace / "documents", workspace)
         # Another export, started by hand or by the schedule, may have exported them in the meantime.
         others = _exports(lake, folder, workspace)
         if any(run in runs for runs in others.values() for run in usable):
             log("another run exported these events in the meantime: nothing is exported twice")
             return Exported(0, 0)
-        lake.put(f"{folder}{run_id}.parquet", parquet)
-        names = _put(lake, f"{folder}{run_id}", documents)
+        lake.put(f"{folder}{run_id}.parquet", parquet, keep=True)
+        names = _put_documents(lake, f"{folder}{run_id}", parquet, workspace)
     lake.put_text(f"{folder}{_NOTE}", sealed(exports | {run_id: usable}), replace=True)
     return Exported(events, len(usable), names, f"{folder}{run_id}.parquet")
 
@@ -194,15 +193,29 @@ def _complete(lake: Lake, folder: str, exports: Iterable[str], workspace: Path) 
     for name in exports:
         if f"{folder}{name}.xml" not in there:
             table = lake.fetch(f"{folder}{name}.parquet", workspace)
-            _put(lake, f"{folder}{name}", write_documents([table], workspace / name, workspace))
+            _put_documents(lake, f"{folder}{name}", table, workspace)
 
 
-def _put(lake: Lake, name: str, documents: list[Path]) -> tuple[str, ...]:
-    """Put documents. The first comes last: where it is, all are."""
-    names = [f"{name}.xml", *(f"{name}-{file.stem}.xml" for file in documents[1:])][: len(documents)]
-    for each, file in reversed(list(zip(names, documents, strict=True))):
-        lake.put(each, file, replace=True)
-    return tuple(names)
+def _put_documents(lake: Lake, name: str, table: Path, workspace: Path) -> tuple[str, ...]:
+    """Put the documents of a table as they are made, the first last: where it is, all are.
+
+    Returns their names in order.
+    """
+    first: list[Path] = []
+    others: list[str] = []
+
+    def put(file: Path) -> None:
+        if not first:
+            first.append(file)
+            return
+        others.append(f"{name}-{file.stem}.xml")
+        lake.put(others[-1], file, replace=True)
+
+    write_documents([table], workspace / "documents" / table.stem, workspace, use=put)
+    if not first:
+        return ()
+    lake.put(f"{name}.xml", first[0], replace=True)
+    return (f"{name}.xml", *others)
 
 
 class _New:

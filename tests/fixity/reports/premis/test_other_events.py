@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,6 +13,7 @@ from lxml import etree
 
 from fixity.catalog import Pair
 from fixity.incidents.events import Event, append
+from fixity.lake import LocalLake
 from fixity.lake.csv_files import csv_line
 from fixity.reports.columns import COLUMNS
 from fixity.reports.premis import export_events
@@ -126,3 +128,26 @@ def test_an_object_has_the_checksum_that_is_expected_of_it_and_its_size(bucket: 
     assert texts(found, "messageDigestAlgorithm") == ["SHA-256"]
     assert texts(found, "messageDigest") == [sha256(b"plain")]
     assert texts(found, "size") == ["5"]
+
+
+def test_an_export_that_is_killed_between_its_documents_has_them_all_in_the_end(
+    bucket: Rolling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.roll()
+    monkeypatch.setattr("fixity.reports.premis.documents.MOST_EVENTS", 2)
+    put = LocalLake.put
+
+    def killed(lake: LocalLake, name: str, file: Path, replace: bool = False, keep: bool = False) -> None:
+        if name.endswith("-000003.xml"):
+            raise KeyboardInterrupt
+        put(lake, name, file, replace, keep)
+
+    with monkeypatch.context() as killing, pytest.raises(KeyboardInterrupt):
+        killing.setattr(LocalLake, "put", killed)
+        export_events(bucket.lake, of_catalog(), "e1", now=bucket.now)
+    assert not (bucket.folder / "premis/b/e1.xml").exists()
+    assert export_events(bucket.lake, of_catalog(), "e2", now=bucket.now).events == 0
+    documents = sorted((bucket.folder / "premis/b").glob("*.xml"))
+    assert [file.name for file in documents] == ["e1-000002.xml", "e1-000003.xml", "e1.xml"]
+    found = [texts(valid(etree.parse(str(file)).getroot()), "eventIdentifierValue") for file in documents]
+    assert sorted(each for names in found for each in names) == sorted(events_of(bucket))

@@ -291,14 +291,14 @@ def test_an_exported_event_stays_though_the_ledger_says_otherwise_by_now(bucket:
 def test_two_exports_at_once_keep_each_event_once(bucket: Rolling, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket.roll()
     export = import_module("fixity.reports.premis.export")
-    write = export.write_documents
+    usable = export.usable_files
 
-    def while_another_exports(*given: object) -> list[Path]:
-        monkeypatch.setattr(export, "write_documents", write)
+    def while_another_exports(*given: object, **more: object) -> object:
+        monkeypatch.setattr(export, "usable_files", usable)
         assert export_events(bucket.lake, of_catalog(), "other", now=bucket.now).events
-        return list(write(*given))
+        return usable(*given, **more)
 
-    monkeypatch.setattr(export, "write_documents", while_another_exports)
+    monkeypatch.setattr(export, "usable_files", while_another_exports)
     assert export_events(bucket.lake, of_catalog(), "mine", now=bucket.now).events == 0
     kept = sorted(file.name for file in (bucket.folder / "premis/b").iterdir())
     assert kept == ["EXPORTED.json", "other.parquet", "other.xml"]
@@ -313,10 +313,10 @@ def test_an_export_that_is_killed_has_each_event_once(
     bucket.roll()
     put = type(bucket.lake).put
 
-    def killed(lake: object, name: str, file: Path, replace: bool = False) -> None:
+    def killed(lake: object, name: str, file: Path, replace: bool = False, keep: bool = False) -> None:
         if name.startswith("premis/") and name.endswith(killed_at):
             raise KeyboardInterrupt
-        put(bucket.lake, name, file, replace)
+        put(bucket.lake, name, file, replace, keep)
 
     with monkeypatch.context() as killing, pytest.raises(KeyboardInterrupt):
         killing.setattr(type(bucket.lake), "put", killed)
