@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -54,7 +54,10 @@ class PublicKey:
     @classmethod
     def read(cls, pem: bytes) -> PublicKey:
         """Read a key from PEM. Raises ValueError for anything else."""
-        key = load_pem_public_key(pem)
+        try:
+            key = load_pem_public_key(pem)
+        except UnsupportedAlgorithm as error:
+            raise ValueError(str(error)) from error
         if not isinstance(key, Ed25519PublicKey):
             raise ValueError("it is not a key of Ed25519")
         return cls(key)
@@ -82,8 +85,11 @@ class SigningKey:
 
     @classmethod
     def read(cls, pem: bytes) -> SigningKey:
-        """Read a key from PEM. Raises ValueError, TypeError for anything else."""
-        key = load_pem_private_key(pem, None)
+        """Read a key from PEM. Raises ValueError for anything else."""
+        try:
+            key = load_pem_private_key(pem, None)
+        except (UnsupportedAlgorithm, TypeError) as error:  # TypeError: it has a password
+            raise ValueError(str(error)) from error
         if not isinstance(key, Ed25519PrivateKey):
             raise ValueError("it is not a key of Ed25519")
         return cls(key)
@@ -115,7 +121,7 @@ def signing_key(where: str) -> SigningKey:
     pem = _in_environment(where) if where.startswith(_VARIABLE) else _in_file(Path(where))
     try:
         return SigningKey.read(pem)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise WrongUsage(f"the log's key {where} is no private key of Ed25519 in PEM: {error}") from error
 
 
@@ -132,7 +138,7 @@ def public_key(where: str) -> PublicKey:
     pem = _in_environment(where) if where.startswith(_VARIABLE) else _in_file(Path(where))
     try:
         return PublicKey.read(pem) if b"PUBLIC KEY" in pem else SigningKey.read(pem).public
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise WrongUsage(f"the log's key {where} is no key of Ed25519 in PEM: {error}") from error
 
 

@@ -17,7 +17,7 @@ from fixity.lake import Lake, LakeError, LocalLake
 from fixity.lake.proof import Proof, proof_file
 from fixity.log.chain import Head
 from fixity.log.errors import LogError
-from fixity.log.keys import make_key, public_key, signing_key
+from fixity.log.keys import PublicKey, make_key, public_key, signing_key
 from fixity.log.manifest import SEALS, read_seal, seal_file, seal_text
 from fixity.log.records import RUNS, catalog_file, sha256_of
 from fixity.log.seals import AS_FOUND
@@ -259,6 +259,19 @@ def test_a_key_is_for_its_owner_alone_and_never_replaced(tmp_path: Path) -> None
     (tmp_path / "away").rename(file)
     with pytest.raises(WrongUsage, match="never replaced"):
         make_key(file)
+
+
+def test_a_key_with_a_flipped_bit_is_a_wrong_file_and_no_bug(tmp_path: Path) -> None:
+    pem = make_key(tmp_path / "key.pem").public.pem.encode()
+    wrong = 0
+    for place in range(len(pem) * 8):
+        flipped = bytearray(pem)
+        flipped[place // 8] ^= 1 << place % 8
+        try:
+            PublicKey.read(bytes(flipped))
+        except ValueError:
+            wrong += 1
+    assert wrong > len(pem)  # many others are keys of somebody else
 
 
 def test_a_key_may_be_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
