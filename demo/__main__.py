@@ -1,4 +1,4 @@
-"""`make demo`: a source and its replica on a real S3 server, damaged on purpose, the report, and the repair.
+"""`make demo`: a source and its replica on a real S3 server, damaged on purpose; report, repair, the log.
 
 At the end it starts the UI, and goes on until Ctrl-C, so that everything in the UI can be tried. Without a
 terminal, or with `--exit`, it ends by itself. Everything is in .demo/. The server's data is made anew each
@@ -31,6 +31,7 @@ FILE = HOME / "fixity.yaml"
 SOURCE, REPLICA = "collection", "collection-repl"
 CATALOG = """\
 lake: ./lake
+log: {{key: log-key.pem}}
 stores:
   loopback: {{endpoint_url: {endpoint}, region: us-east-1}}
 buckets:
@@ -68,6 +69,9 @@ def demo(
         print(f"Copied {len(keys)} files from {files} into two buckets. Damage on purpose:")
         for what in spoil(server, keys, SOURCE, REPLICA):
             print(f"  - {what}")
+        if not list((HOME / "lake/log/seals").glob("*")):
+            print("\nBeginning the log, which proves that the evidence is not edited:")
+            _fixity("log", "init")
         print(f"\nVerifying ({time.monotonic() - began:.0f} s after the start):")
         began_verifying = time.monotonic()
         status = _fixity("verify", SOURCE)
@@ -77,6 +81,7 @@ def demo(
         said = "problems found" if status else "all objects match"
         print(f"\nVerified in {took:.1f} s. Status {status}: {said}.")
         _repair()
+        _verify_log()
         if sys.stdout.isatty() if stay is None else stay:
             _show_ui(port)
             return
@@ -116,6 +121,20 @@ def _repair() -> None:
     _fixity("repair", SOURCE, "--apply")
     print("\nThe incident, from detection to its end:")
     _fixity("incident", found[0].id)
+
+
+def _verify_log() -> None:
+    """Seal what the runs kept, verify it, and say how to break it."""
+    print("\nAll that these runs kept is sealed, and verified:")
+    _fixity("log", "seal")
+    _fixity("log", "verify")
+    ledger = max((HOME / "lake/checksums" / SOURCE).glob("*.parquet"), key=lambda file: file.stat().st_mtime)
+    here = Path.cwd()
+    print(
+        "\nBreak it and see: change a file of the ledger, and the log names it.\n"
+        f"  printf x >> {ledger.relative_to(here)}\n"
+        f"  .venv/bin/fixity log verify --catalog {FILE.relative_to(here)}"
+    )
 
 
 def _fixity(*words: str) -> int:

@@ -59,12 +59,20 @@ def test_the_demo_finds_exactly_what_it_spoiled_repairs_it_and_leaves_no_process
     for name in ("Mismatches", "Missing replica", "Missing source", "Failed source", "Failed replication"):
         assert _figure(output, name) == 1
     assert _figure(output, "Matches") == _figure(output, "Total objects") - 4
-    found, plan, repaired, incident = output.split("\n$ fixity ")[1:]
+    begun, found, plan, repaired, incident, sealed, verified = output.split("\n$ fixity ")[1:]
     assert "\nmismatch: data/catalogue.sqlite: replica_damaged\n" in found
     assert "data/catalogue.sqlite: collection -> collection-repl, 144.0 KiB: would be repaired\n" in plan
     assert "collection: 3 to repair, 0 refused\n" in plan
     assert "collection: 3 repaired and right, 0 refused\nclosed: " in repaired
     assert "Incident " in incident and ": closed\n" in incident and "  closed by run " in incident
+    assert begun.startswith("log init") and "\nseal 1 has 0 files as found: sha256 " in begun
+    assert sealed.startswith("log seal") and "\nseal 2 has " in sealed
+    assert "files in 2 seals" in verified and ": all as they were sealed\n" in verified
+    breaking, verifying, *_ = (line.strip() for line in verified.splitlines() if line.startswith("  "))
+    subprocess.run(["sh", "-c", breaking], cwd=folder, check=True)
+    command = [sys.executable, "-m", "fixity_cli", *verifying.split()[1:]]
+    named = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert named.returncode == 1 and breaking.split("/lake/")[1] in named.stderr
     assert "FIXITY_CATALOG=.demo/fixity.yaml" in output
     assert (folder / ".demo/lake/reports/0000-00-00-LATEST/checksums").is_dir()
 
