@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.lake.paths import GIVEN, SET_ASIDE, SNAPSHOTS, is_report, records_folder
+from fixity.lake.paths import GIVEN, REPAIRS, SET_ASIDE, SNAPSHOTS, is_report, records_folder
 from fixity.tables import PROVENANCE, RECORDED
 
 _SEAL = "sha256_of_this"
@@ -47,9 +47,9 @@ def proved_file(record: str) -> str | None:
 
 
 def has_proof(name: str) -> bool:
-    """Whether files of this name have a proof: tables, reports, PREMIS, and checksums given by hand."""
-    premis = name.startswith("premis/") and name.endswith(".xml")
-    return name.endswith(".parquet") or name.startswith(GIVEN) or premis or is_report(name)
+    """Whether files of this name have a proof: tables, reports, PREMIS, repairs, checksums given by hand."""
+    other = name.startswith((GIVEN, REPAIRS)) or (name.startswith("premis/") and name.endswith(".xml"))
+    return name.endswith(".parquet") or other or is_report(name)
 
 
 def is_evidence(name: str) -> bool:
