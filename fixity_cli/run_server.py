@@ -28,11 +28,12 @@ import dagster as dg
 
 from fixity_cli.launcher import Unnamed
 from fixity_cli.run_process import executing
+from fixity_cli.storage import keep_all_open
 
 Arguments = Mapping[str, Any]
 """What `dagster api execute_run` is told of a run, read from JSON; see `fixity_cli.launcher.arguments_of`."""
 
-_ALSO_NEEDED = ("fixity_cli.storage", "pyarrow.dataset", "upath.implementations.local")
+_ALSO_NEEDED = ("pyarrow.dataset", "upath.implementations.local")
 """What runs import by themselves: the rest of what takes them long."""
 
 _LOOK = 1.0  # seconds between two looks for copies that have ended
@@ -119,6 +120,7 @@ def _in_copy(work: Callable[[], None]) -> NoReturn:
 
 def _execute(arguments: str, file: Path, answers: int) -> None:
     os.close(answers)  # whoever waits for an answer must see that nobody is left to give it
+    keep_all_open()
     with executing(file):
         sys.argv = ["dagster", "api", "execute_run", arguments]
         runpy.run_module("dagster", run_name="__main__")

@@ -21,6 +21,7 @@ from fixity_cli.instance import prepare_home, runs_belong_to_the_location
 from fixity_cli.interrupts import interrupts
 from fixity_cli.output import output
 from fixity_cli.run_process import PROCESS_TAG, executing, process_file
+from fixity_cli.storage import keep_open
 from fixity_cli.turns import wait_for_turn
 from jobs import names
 from jobs.names import WRONG_USAGE
@@ -256,6 +257,7 @@ def runner(catalog: Catalog, verbose: bool, pairs: Iterable[Pair] = ()) -> Itera
     # Ctrl-C would reach too.
     instance_of_home = dg.DagsterInstance.local_temp(str(home), {"compute_logs": _NO_COMPUTE_LOGS})
     with instance_of_home as instance, CommandLineProgress(output.quiet, pairs).shown() as progress:
+        keep_open(instance)
         runs_belong_to_the_location(instance)
         definitions = build_definitions(catalog, {"progress": progress}, "in_process")
         # Dagster configures logging anew for each run: that closes the handlers of runs in other threads, and

@@ -1,7 +1,7 @@
 """The SQLite databases in which Dagster keeps its runs and events, kept open.
 
 Dagster opens and closes a database for each event, waits for the disk each time, and makes the tables of each
-run anew: half of what a run over a small bucket costs. The files are the same as Dagster's own storage makes.
+run anew: half of what a run over a small bucket costs. The files are the same as Dagster makes.
 What is kept of checks is in the lake, and does not belong here.
 """
 
@@ -15,69 +15,61 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import dagster as dg
 import sqlalchemy as sql
 
-# The settings of Dagster name its storages by such paths.
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.runs import SqliteRunStorage
-from dagster._core.storage.schedules import SqliteScheduleStorage
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
-
 _MOST_OPEN = 32
 _WAIT = 30  # seconds for another process that writes
+_OF_DAGSTER = ("SqliteEventLogStorage", "SqliteRunStorage", "SqliteScheduleStorage")
 
 
-class OpenStorage(DagsterSqliteStorage):
-    """Dagster's SQLite storage, over databases that stay open."""
+def keep_open(instance: dg.DagsterInstance) -> None:
+    """Have an instance keep its databases open until it is disposed of, if they are SQLite files of Dagster.
 
-    def __init__(self, base_dir: str, inst_data: Any = None) -> None:  # noqa: ANN401 - Dagster exports no class
-        runs_file = Path(base_dir, "history", "runs.db")
-        schedules_file = Path(base_dir, "schedules", "schedules.db")
-        if _is_made(runs_file) and _is_made(schedules_file):
-            # Dagster would read all its migrations, to see that the tables are there.
-            super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
-            self.base_dir = base_dir
-            self._inst_data = inst_data
-            self._run_storage = SqliteRunStorage(f"sqlite:///{runs_file}")
-            self._event_log_storage = SqliteEventLogStorage(str(runs_file.with_name("runs")))
-            self._schedule_storage = SqliteScheduleStorage(f"sqlite:///{schedules_file}")
-        else:
-            super().__init__(base_dir, inst_data)
-        self._databases = _Databases()
-        # Dagster asks these methods for each connection, and has no setting for them.
-        connect = self._databases.connect
-        runs: Any = self.run_storage
-        runs.connect = partial(connect, runs_file)
-        schedules: Any = self.schedule_storage
-        schedules.connect = partial(connect, schedules_file)
-        events: Any = self.event_log_storage
-        store_event = events.store_event
-        index = Path(events.path_for_shard("index"))
+    Instances on other databases stay as they are.
+    """
+    storages: list[Any] = [instance.event_log_storage, instance.run_storage, instance.schedule_storage]
+    if tuple(type(each).__name__ for each in storages) != _OF_DAGSTER:
+        return  # Postgres, for example
+    events, runs, schedules = storages
+    index = Path(events.path_for_shard("index"))
+    home = index.parents[2]
+    databases = _Databases()
+    # Dagster asks these methods for each connection, and has no setting for them.
+    runs.connect = partial(databases.connect, home / "history" / "runs.db")
+    schedules.connect = partial(databases.connect, home / "schedules" / "schedules.db")
+    events.index_connection = partial(databases.connect, index)
+    store_event, dispose = events.store_event, instance.dispose
 
-        def run_connection(run_id: str | None = None) -> Any:  # noqa: ANN401 - Dagster's own says so
-            return connect(Path(events.path_for_shard(run_id)), index)
+    def run_connection(run_id: str | None = None) -> Any:  # noqa: ANN401 - Dagster's own says so
+        return databases.connect(Path(events.path_for_shard(run_id)), index)
 
-        def store_and_touch(event: dg.EventLogEntry) -> None:
-            store_event(event)
-            # The UI watches this file. Events are written to another one, beside it, until that is full.
-            os.utime(events.path_for_shard(event.run_id))
+    def store_and_touch(event: dg.EventLogEntry) -> None:
+        store_event(event)
+        # The UI watches this file. Events are written to another one, beside it, until that is full.
+        os.utime(events.path_for_shard(event.run_id))
 
-        events.run_connection = run_connection
-        events.index_connection = partial(connect, index)
-        events.store_event = store_and_touch
+    def close_too() -> None:
+        dispose()
+        databases.close()
 
-    @classmethod
-    def from_config_value(cls, inst_data: Any, config_value: Any) -> Self:  # noqa: ANN401 - as above
-        """See Dagster's ConfigurableClass."""
-        return cls(config_value["base_dir"], inst_data)
+    events.run_connection = run_connection
+    events.store_event = store_and_touch
+    instance.dispose = close_too  # type: ignore[method-assign]
 
-    def dispose(self) -> None:
-        """See Dagster's DagsterStorage."""
-        super().dispose()
-        self._databases.close()
+
+def keep_all_open() -> None:
+    """Have all instances that this process makes from now on keep their databases open."""
+    make = dg.DagsterInstance.from_ref
+
+    def make_and_keep_open(ref: Any) -> dg.DagsterInstance:  # noqa: ANN401 - Dagster exports no class
+        instance = make(ref)
+        keep_open(instance)
+        return instance
+
+    dg.DagsterInstance.from_ref = make_and_keep_open  # type: ignore[method-assign,assignment]
 
 
 class _Databases:
@@ -137,13 +129,6 @@ def _make_tables(file: Path, like: Path) -> None:
                 made.execute(table)
             made.executemany("insert into alembic_version values (?)", versions)
         made.execute("commit")
-
-
-def _is_made(file: Path) -> bool:
-    if not file.exists():
-        return False
-    with closing(sqlite3.connect(file, _WAIT)) as database:
-        return any("alembic_version" in table for table in _tables(database))
 
 
 def _tables(database: sqlite3.Connection) -> list[str]:

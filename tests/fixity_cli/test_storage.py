@@ -10,9 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from fixity_cli.storage import OpenStorage
-
-_OPEN = {"module": "fixity_cli.storage", "class": "OpenStorage"}
+from fixity_cli.storage import keep_open
 
 
 @dg.asset
@@ -26,8 +24,9 @@ def nothing() -> None:
 
 
 def _instance(home: Path) -> dg.DagsterInstance:
-    storage = {"custom": {**_OPEN, "config": {"base_dir": str(home)}}}
-    return dg.DagsterInstance.local_temp(str(home), {"storage": storage})
+    instance = dg.DagsterInstance.local_temp(str(home))
+    keep_open(instance)
+    return instance
 
 
 def _database(file: Path) -> tuple[set[tuple[str, ...]], list[tuple[str]], str]:
@@ -77,20 +76,20 @@ def test_whoever_watches_a_run_hears_of_its_events_while_it_goes_on(tmp_path: Pa
 
 @pytest.mark.parametrize("number", range(3))
 def test_two_that_open_a_new_database_at_once_find_the_same_tables(tmp_path: Path, number: int) -> None:
-    storages = [OpenStorage(str(tmp_path)) for _ in range(2)]
+    instances = [_instance(tmp_path) for _ in range(2)]
     ready, found = threading.Barrier(2), []
 
-    def look(storage: OpenStorage) -> None:
+    def look(instance: dg.DagsterInstance) -> None:
         ready.wait()
-        found.append(storage.event_log_storage.get_logs_for_run(f"run-{number}"))
+        found.append(instance.all_logs(f"run-{number}"))
 
-    threads = [threading.Thread(target=look, args=[storage]) for storage in storages]
+    threads = [threading.Thread(target=look, args=[instance]) for instance in instances]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for storage in storages:
-        storage.dispose()
+    for instance in instances:
+        instance.dispose()
     assert found == [[], []]
 
 
@@ -99,9 +98,9 @@ def test_few_databases_stay_open_and_none_in_the_end(tmp_path: Path) -> None:
         links = Path("/proc/self/fd").iterdir()
         return sum(str(tmp_path) in str(link.readlink()) for link in links if link.is_symlink())
 
-    storage = OpenStorage(str(tmp_path))
+    instance = _instance(tmp_path)
     for number in range(50):
-        storage.event_log_storage.get_logs_for_run(f"run-{number}")
+        instance.all_logs(f"run-{number}")
     assert 0 < opened() <= 3 * 32  # a database, what was written last, and an index of that
-    storage.dispose()
+    instance.dispose()
     assert opened() == 0
