@@ -73,9 +73,10 @@ def _buckets(catalog: Catalog, name: str, keys: Path | None) -> list[str]:
     pair = catalog.pairs.get(name)
     named = [pair.source, pair.replica] if pair and not keys else [pair.source if pair else name]
     by_s3 = [bucket for bucket in named if bucket in catalog.checked_by_s3]
+    say = output.note if by_s3 else output.fail
     for bucket in named:
         if bucket not in by_s3:
-            output.note(f"{bucket}: has no `engine: s3_batch`; run `fixity checksums {bucket}`")
+            say(f"{bucket}: has no `engine: s3_batch`; run `fixity checksums {bucket}`")
     if not by_s3:
         raise typer.Exit(Exit.WRONG_USE)
     return by_s3

@@ -6,6 +6,7 @@ A verb catches only errors after which it goes on.
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import typer
@@ -25,6 +26,11 @@ class Verbs(TyperGroup):
         super().__init__(**settings)
         with_common_options(self.commands)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - as above
+        """Remember the words of the command, for `invoke`."""
+        self._words = list(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer keeps the type of a context to itself
         """Run a verb. Ends the command at an error that can happen in use; raises every other."""
         output.begin()
@@ -37,6 +43,9 @@ class Verbs(TyperGroup):
                 output.say_interrupted()
                 raise typer.Exit(Exit.INTERRUPTED) from None
             status = _status(error)
+            if "--json" in self._words and isinstance(error, typer.TyperException) and not output.as_json:
+                output.use_json(sys.stdout)  # where an option is wrong, no other one is looked at
+                output.verb = error.ctx.command_path.partition(" ")[2] if error.ctx else ""
             if isinstance(error, Exception) and (text := _words(error)):
                 output.fail(text)
                 raise typer.Exit(status) from error
@@ -52,7 +61,7 @@ def _words(error: Exception) -> str | None:
     if isinstance(error, typer.Abort):  # also the end of input
         return "stopped, because a question was not answered"
     text = plain_words(error)
-    if text is None and type(error).__module__.startswith("sqlalchemy."):
+    if text is None and type(error).__module__.startswith(("sqlalchemy.", "sqlite3")):
         home = os.environ.get("DAGSTER_HOME")
         text = f"Dagster cannot keep its runs in {home}: {getattr(error, 'orig', error)}"
     return text

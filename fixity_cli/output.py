@@ -6,6 +6,7 @@ Results go to stdout, all else to stderr. What a verb finds does not belong here
 from __future__ import annotations
 
 import json
+import math
 import sys
 import threading
 from collections.abc import Mapping
@@ -146,8 +147,20 @@ class Output:
     def _print(self, status: int) -> None:
         if self._stdout is not None:
             self._document.update(verb=self.verb, status=status)
-            self._stdout.write(json.dumps(self._document, indent=1, default=str) + "\n")
+            self._stdout.write(json.dumps(_plain(self._document), indent=1, default=str) + "\n")
             self._stdout.flush()
+
+
+def _plain(value: object) -> object:
+    """A value as JSON knows it: numbers that are none, such as NaN, and all keys become texts."""
+    match value:
+        case dict():
+            return {str(key): _plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case float() if not math.isfinite(value):
+            return str(value)
+    return value
 
 
 def _field(name: str) -> str:

@@ -118,7 +118,7 @@ def load_bucket(file: Path | None, name: str) -> tuple[Catalog, Bucket]:
 
 def known(name: str, names: Iterable[str], kind: str) -> None:
     """End the command, and suggest a similar name, if the catalog does not have the name."""
-    names = list(names)
+    names = list(dict.fromkeys(names))
     if name in names:
         return
     near = difflib.get_close_matches(name, names, n=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
@@ -105,7 +106,19 @@ def _answer(explorer: Explorer, statement: str, for_excel: Path | None = None) -
     if for_excel is not None:
         write_for_excel(rows, for_excel)
     elif output.as_json:
+        names = _distinct(relation.columns)
         for row in found:
-            output.row(**dict(zip(relation.columns, row, strict=True)))
+            output.row(**dict(zip(names, row, strict=True)))
     else:
         sys.stdout.writelines(map(csv_line, rows))
+
+
+def _distinct(columns: Iterable[str]) -> list[str]:
+    """Names of columns of which no two are the same, as an object in JSON needs them: `a`, `a_2`."""
+    names: dict[str, None] = {}
+    for column in columns:
+        name, number = column, 2
+        while name in names:
+            name, number = f"{column}_{number}", number + 1
+        names[name] = None
+    return list(names)

@@ -70,9 +70,18 @@ def test_an_error_is_a_document_as_well(run: Run) -> None:
     unknown = document(run("report", "nothing", "--json"))
     assert (unknown["status"], unknown["verb"]) == (2, "report")
     assert unknown["errors"] == ["the catalog has no pair 'nothing'. It has: a"]
-    assert document(run("checksums", "--json"))["errors"] == ["Missing argument 'BUCKET'."]
+    assert document(run("inventory", "--json"))["errors"] == ["Missing argument 'BUCKET'."]
+    for words in (("verify", "--json", "--nonsense"), ("verify", "--nonsense", "--json")):
+        wrong = document(run(*words))
+        assert wrong["verb"] == "verify" and wrong["errors"] == ["No such option: --nonsense"]
     too_early = document(run("report", "a", "--json"))
     assert too_early["status"] == 3 and "no checksums" in too_early["errors"][0]
+
+
+def test_what_json_does_not_know_is_a_text_and_no_column_is_lost(run: Run) -> None:
+    query = "select 'nan'::float as a, [1, '-inf'::double] as a, map {date '2026-01-02': 3} as b"
+    (row,) = document(run("sql", query, "--json"))["rows"]
+    assert row == {"a": "nan", "a_2": [1, "-inf"], "b": {"2026-01-02": 3}}
 
 
 def test_quiet_prints_only_what_is_wrong(run: Run, tmp_path: Path) -> None:
