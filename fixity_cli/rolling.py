@@ -56,11 +56,14 @@ def due(
     from fixity.rolling.lease import leases
 
     loaded, wanted = load_bucket(catalog, bucket)
-    if wanted.fixity_every is None:
-        end(Exit.WRONG_USE, f"'{bucket}' has no `fixity_every`: give it one in the catalog, such as 90d")
     lake = open_lake(loaded)
     if confirm:
         confirm_empty(lake, bucket)
+    if confirm and wanted.fixity_every is None:
+        output.say(f"confirmed: '{bucket}' is rightly empty. Check it again: fixity checksums {bucket}")
+        raise typer.Exit(Exit.VERIFIED)
+    if wanted.fixity_every is None:
+        end(Exit.WRONG_USE, f"'{bucket}' has no `fixity_every`: give it one in the catalog, such as 90d")
     run_id = str(uuid.uuid4())
     covered = bucket_coverage(lake, wanted, run_id)
     for text in covered.ledger:

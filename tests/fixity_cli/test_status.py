@@ -89,6 +89,9 @@ def test_a_bucket_that_is_empty_now_is_not_verified_until_a_person_confirms_it(p
     emptied = fixity(pair, "checksums", "b")
     assert emptied.returncode == 1
     assert "red: all_read of checksums[b]: EmptiedSinceListed: 2\n" in emptied.stderr
+    confirmed = fixity(pair, "due", "b", "--confirm-empty")  # also where the bucket has no term
+    assert confirmed.returncode == 0 and "fixity checksums b" in confirmed.stdout
+    assert fixity(pair, "checksums", "b").returncode == 0
 
 
 def test_coverage_of_no_bucket_is_wrong_usage(pair: Path) -> None:
