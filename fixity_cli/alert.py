@@ -47,8 +47,9 @@ def alert(
         why = dict(zip(names, sent, strict=True))
     for name in names:
         waiting = len(states[name].waiting) + states[name].left_out
-        right = "the test was sent" if test else f"{waiting:,} waiting"
-        output.row(f"{name}: {why[name] or right}", target=name, why=why[name] or None, waiting=waiting)
+        waits = "" if test else f"{waiting:,} waiting"
+        said = "; ".join(filter(None, (waits, why[name]))) or "the test was sent"
+        output.row(f"{name}: {said}", target=name, why=why[name] or None, waiting=waiting)
         if why[name]:
             output.add_error(f"{name}: {why[name]}")
     raise typer.Exit(Exit.NOT_DONE if any(why.values()) else Exit.VERIFIED)

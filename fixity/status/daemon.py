@@ -46,6 +46,8 @@ def daemon_notes(lake: Lake, catalog: Catalog, now: datetime) -> Iterator[str]:
     if alerts is None and not any(bucket.fixity_every for bucket in catalog.buckets.values()):
         return  # nobody needs the daemon
     ticked = _values(lake, DAEMON_FILE).get("ticked_at")
+    if ticked is None and alerts is not None:
+        yield "no daemon has ticked yet, so no alert is sent: start it (fixity dev)"
     if ticked is not None and abs(now - (at := datetime.fromisoformat(ticked))) > SILENT_AFTER:
         yield f"the daemon has not ticked since {_time(at)}: start it (fixity dev)"
 

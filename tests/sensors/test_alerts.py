@@ -35,6 +35,7 @@ from fixity.incidents.events import DISMISSED, OPENED, Event, append
 from fixity.lake import Lake, open_lake
 from fixity.lake.paths import ALERTS_FILE
 from fixity.status import Check, Failure, Result, keep_failure, keep_result, status_of
+from fixity.status.coverage import ALIVE, WITHIN_TERM
 from fixity_assets.definitions import build_definitions
 from fixity_cli.main import app
 from resources import CatalogResource, LakeResource
@@ -105,8 +106,9 @@ class Tool:
 
     cursor: str | None
 
-    def set(self, alerts: str) -> None:
-        self.file.write_text(f"lake: ./lake\nbuckets: {{a: {{path: a}}}}\nalerts: {{{alerts}}}\n")
+    def set(self, alerts: str, more: str = "") -> None:
+        """Write the catalog. Arguments: `more` keys of the bucket."""
+        self.file.write_text(f"lake: ./lake\nbuckets: {{a: {{path: a{more}}}}}\nalerts: {{{alerts}}}\n")
 
     @property
     def catalog(self) -> Catalog:
@@ -249,6 +251,49 @@ def test_a_red_check_without_an_incident_a_failed_run_and_what_ended_between_two
     assert "all_read of checksums of the bucket a. Its status is now: problem" in sink.take()[0]["message"]
 
 
+def test_a_bucket_that_is_late_and_a_schedule_that_is_silent_are_told_once_and_so_is_their_end(
+    tool: Tool, sink: Sink
+) -> None:
+    late = "staff: {url_from: STAFF, what: [coverage]}"
+    silent = "night: {url_from: STAFF, what: [silence]}, checks: {url_from: STAFF, what: [check_red]}"
+    tool.set(f"targets: {{{late}, {silent}}}", ", fixity_every: 90d")
+    tool.check(Check("no_damage", True, "ERROR"))
+
+    def count(overdue: str = "", silence: str = "") -> None:
+        checks = [
+            Check(WITHIN_TERM, not overdue, "ERROR", overdue),
+            Check(ALIVE, not silence, "ERROR", silence),
+        ]
+        counts = {"objects": 4, "within_term": 2 if overdue else 4}
+        keep_result(tool.lake, Result("coverage", "a", "count", tool.now, tuple(checks), counts))
+
+    count()
+    tool.tick()
+    assert not sink.take()
+    count("2 objects overdue", "no rolling run has ended for 5 hours")
+    tool.tick(minutes=1)
+    told = sorted(each["message"] for each in sink.take())
+    assert len(told) == 2 and "[" in told[0]
+    assert told[0].startswith(
+        "The check schedule_runs of coverage of the bucket a is red: no rolling run has"
+    )
+    assert told[1].startswith("The check within_term of coverage of the bucket a is red: 2 objects overdue.")
+    tool.tick(hours=2)
+    assert not sink.take()
+    count()
+    tool.tick(minutes=1)
+    assert sorted(each["message"].partition(" of ")[0] for each in sink.take()) == [
+        "No longer wrong: schedule_runs",
+        "No longer wrong: within_term",
+    ]
+    tool.tick(hours=25)
+    (nobody,) = sink.take()
+    assert nobody["message"].startswith("Nobody counted in the last day how much of a was checked.")
+    count()
+    tool.tick(hours=2)
+    assert sink.take()[0]["message"].startswith("No longer wrong: coverage is not counted.")
+
+
 def test_the_digest_comes_once_a_day_and_says_how_all_stands(tool: Tool, sink: Sink) -> None:
     tool.set("targets: {staff: {url_from: STAFF, what: [daily_digest]}}")
     tool.check(Check("no_damage", True, "ERROR"))
@@ -256,7 +301,11 @@ def test_the_digest_comes_once_a_day_and_says_how_all_stands(tool: Tool, sink: S
         tool.tick(hours=1)
     first, second = sink.take()
     assert first["title"] == "fixity: daily digest, 1 verified"
-    assert "Open incidents: 0" in second["message"]
+    assert "Open incidents: 0. To do: nothing" in second["message"]
+    tool.check(Check("all_read", False, "ERROR", "2 not read"))
+    tool.tick(hours=24)
+    (third,) = sink.take()
+    assert "bucket a: problem: 2 not read\nOpen incidents: 0. To do: fixity status" in third["message"]
 
 
 def test_the_heartbeat_is_asked_only_while_all_targets_work(tool: Tool, sink: Sink) -> None:
@@ -274,7 +323,8 @@ def test_the_heartbeat_is_asked_only_while_all_targets_work(tool: Tool, sink: Si
 
 
 def test_the_status_says_when_the_daemon_does_not_tick(tool: Tool) -> None:
-    assert status_of(tool.lake, tool.catalog, NOON).notes == ()  # it never did: nobody has started it
+    (never,) = status_of(tool.lake, tool.catalog, NOON).notes
+    assert never == "no daemon has ticked yet, so no alert is sent: start it (fixity dev)"
     tool.tick()
     assert status_of(tool.lake, tool.catalog, NOON + timedelta(minutes=10)).notes == ()
     (note,) = status_of(tool.lake, tool.catalog, NOON + timedelta(hours=1)).notes
@@ -324,7 +374,11 @@ def test_the_command_sends_a_test_and_says_which_target_is_down_without_its_url(
         "other: no connection",
         "unset: the environment variable NO_SUCH is not set",
     ]
-    assert alert("staff") == (0, "staff: 0 waiting\n") and alert("stuff")[0] == 2
+    assert alert("staff") == (0, "staff: 0 waiting\n")
+    tool.damage(1)
+    tool.set("targets: {other: OTHER}")
+    tool.tick()
+    assert alert() == (3, "other: 1 waiting; no connection\n") and alert("stuff")[0] == 2
 
 
 def test_a_sensor_whose_ticks_fail_or_stopped_long_ago_is_late(tool: Tool, tmp_path: Path) -> None:
