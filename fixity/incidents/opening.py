@@ -114,7 +114,7 @@ def record_findings(
 
 def _of_damage(bucket: str, damage: Damage, pairs: Sequence[str]) -> _Found:
     key, version = damage.key, damage.version_id
-    last = f"last right {damage.good_at}" if damage.good_at else "never right before"
+    last = f"last right {_time(damage.good_at)}" if damage.good_at else "never right before"
     return _Found(
         [identity(None, bucket, key, version), *(identity(pair, None, key, version) for pair in pairs)],
         None,
@@ -127,8 +127,12 @@ def _of_damage(bucket: str, damage: Damage, pairs: Sequence[str]) -> _Found:
         damage.reads >= 2,
         None,
         None,
-        f"{last}, wrong since {damage.damaged_at}",
+        f"{last}, wrong since {_time(damage.damaged_at)}",
     )
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _of_row(pair: Pair, row: Mapping[str, Any], now: datetime) -> Iterator[_Found]:

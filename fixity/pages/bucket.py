@@ -54,7 +54,7 @@ def bucket_page(making: Making, bucket: Bucket, row: StatusRow) -> Page:
         making.now,
         name=bucket.name,
         state=state,
-        said=_SAID[state],
+        said="This bucket is empty" if state == VERIFIED and read and not read.objects else _SAID[state],
         more=[bucket.description] if bucket.description else [],
         found=findings(making, row, lost),
         place=making.catalog.place_of(bucket),

@@ -11,6 +11,7 @@ from fixity.incidents.summary import note, what
 from fixity.lake.paths import incident_file
 from fixity.pages.making import Making, Page, Shown
 from fixity.pages.render import render, rows
+from fixity.pages.visible import sentence
 from fixity.status import PROBLEM, UNKNOWN, VERIFIED, WARNING
 from fixity.words import to_do
 
@@ -61,8 +62,8 @@ def _shown(each: IncidentObject) -> dict[str, object]:
         "state": each.state,
         "place": f"The copy in {each.bucket}" if each.bucket else f"A copy of the pair {each.pair}",
         "diagnosis": DIAGNOSES.get(each.diagnosis or "", each.diagnosis),
-        "rests_on": each.rests_on,
-        "detail": each.detail,
+        "rests_on": sentence(each.rests_on or ""),
+        "detail": sentence(each.detail or ""),
     }
 
 

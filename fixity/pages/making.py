@@ -100,7 +100,7 @@ def findings(making: Making, row: StatusRow, lost: Iterable[str]) -> list[Shown]
     pairs = [row.name] if row.kind == "pair" else [pair.name for pair in making.catalog.pairs_of(row.name)]
     names = {"PAIR": pairs[0]} if len(pairs) == 1 else {}
     names |= {"BUCKET": row.name} if row.kind == "bucket" else {}
-    again = "" if row.open_incidents else advice.to_do(row, making.catalog)
+    again = advice.to_do(row, making.catalog)
     told: set[str] = set()
     shown = []
     for each in (*row.red, *row.warnings):

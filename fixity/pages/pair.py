@@ -12,6 +12,7 @@ from fixity.pages.charts import trend
 from fixity.pages.making import Making, Page, by_day, findings, link, state_of
 from fixity.pages.render import render, rows
 from fixity.pages.report import Report, Unusable, read_report
+from fixity.pages.visible import sentence
 from fixity.reports import STATUSES
 from fixity.status import OF_PAIRS, PROBLEM, UNKNOWN, VERIFIED, WARNING, StatusRow, history_of
 
@@ -45,7 +46,9 @@ def pair_page(making: Making, pair: Pair, row: StatusRow) -> Page:
         making.now,
         name=pair.name,
         state=state,
-        said=_SAID[state],
+        said="Both buckets are empty"
+        if state == VERIFIED and report and not report.by_status
+        else _SAID[state],
         more=_more(report, pair),
         found=findings(making, row, lost),
         source=link("bucket", pair.source),
@@ -84,7 +87,7 @@ def _shown(row: dict[str, str | None]) -> dict[str, object]:
         **row,
         "means": STATUSES[row["status"] or ""],
         "diagnosis": DIAGNOSES.get(word, word),
-        "diagnosis_rests_on": rests_on[:1].upper() + rests_on[1:],
+        "diagnosis_rests_on": sentence(rests_on),
         "last_agreed_at": _time(agreed),
     }
 

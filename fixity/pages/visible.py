@@ -42,6 +42,11 @@ def key(text: str) -> Markup:
     return Markup('<span class="key">{}{}{}</span>').format(ends[0], visible(inner), ends[1])
 
 
+def sentence(text: str) -> str:
+    """A text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def advice(text: str) -> Markup:
     """What to do, as HTML: what is between backticks is code."""
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(visible(text))))

@@ -133,7 +133,8 @@ def _why_not(order: Order, plan: Planned, asked: str | None, is_known: bool) -> 
     if pair.repair == "never":
         return f"the catalog forbids it: pairs.{pair.name}.repair is `never`"
     if not plan.object.confirmed:
-        return "it was not looked at twice yet: run fixity verify again"
+        found = f" ({plan.object.detail})" if plan.object.detail else ""
+        return f"it was not looked at twice yet{found}: run fixity verify again"
     if not is_known and not (asked and order.reason):
         said = plan.object.diagnosis or "no diagnosis"
         return (

@@ -89,6 +89,11 @@ def age(time: datetime, now: datetime) -> str:
 
 def to_do(row: StatusRow, catalog: Catalog) -> str:
     """What a person does next about a row; '' for nothing."""
+    if any(
+        each.check == RUN and each.asset != "repairs" for each in row.red
+    ):  # before it, nothing can be mended
+        then = f"; then fixity incident {row.open_incidents[0]}" if row.open_incidents else ""
+        return f"remove the cause, then {_check_again(row, catalog)}{then}"
     if row.open_incidents:
         first = row.open_incidents[0]
         in_pair = row.kind == "pair" or bool(catalog.pairs_of(row.name))

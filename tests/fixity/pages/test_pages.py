@@ -66,6 +66,16 @@ def test_a_bucket_that_was_never_checked_is_unknown(unchecked: Places) -> None:
     assert "it was never checkedWhat to do: fixity checksums b" in text(unchecked, BUCKET)
 
 
+def test_two_empty_buckets_are_called_empty_not_the_same(unchecked: Places) -> None:
+    for bucket in "ab":
+        unchecked.check(bucket)
+        keep_checked(unchecked, bucket)
+    compare(unchecked)
+    make_pages(unchecked.lake, unchecked.catalog)
+    assert answer(unchecked, PAIR) == ("verified", "Both buckets are empty")
+    assert answer(unchecked, BUCKET) == ("verified", "This bucket is empty")
+
+
 def test_damage_is_told_with_the_object_the_copy_and_what_to_do(places: Places) -> None:
     places.corrupt("b", "two.txt")
     places.check("b")

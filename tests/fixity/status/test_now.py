@@ -27,6 +27,7 @@ from fixity.status import (
     place_of_pair,
     status_of,
 )
+from fixity.status.advice import to_do
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -237,3 +238,14 @@ def test_a_pair_is_not_verified_while_one_of_its_buckets_cannot_be_reached(
     assert pair.state == UNKNOWN and pair.unknown == ("its bucket b could not be checked since",)
     check_bucket(lake, catalog, "b", at=NOW)
     assert row(lake, catalog, "a", "pair").state == VERIFIED
+
+
+def test_what_could_not_be_reached_is_mended_before_its_incidents(lake: LocalLake, catalog: Catalog) -> None:
+    verify_all(lake, catalog)
+    append(lake, [Event("inc-1", OPENED, NOW - HOUR, run_id="r", bucket="b", key="k", found="SHA256:00")])
+    first = "fixity incident inc-1"
+    assert to_do(row(lake, catalog, "b"), catalog) == f"{first}, then fixity repair inc-1"
+    keep_failure(lake, "checksums", "b", Failure("dead", NOW, "unreachable"))
+    assert (
+        to_do(row(lake, catalog, "b"), catalog) == f"remove the cause, then fixity checksums b; then {first}"
+    )
