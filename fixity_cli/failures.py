@@ -45,7 +45,8 @@ class Verbs(TyperGroup):
             status = _status(error)
             if "--json" in self._words and isinstance(error, typer.TyperException) and not output.as_json:
                 output.use_json(sys.stdout)  # where an option is wrong, no other one is looked at
-                output.verb = error.ctx.command_path.partition(" ")[2] if error.ctx else ""
+                within = getattr(error, "ctx", None)  # only errors of usage have it
+                output.verb = within.command_path.partition(" ")[2] if within else ""
             if isinstance(error, Exception) and (text := _words(error)):
                 output.fail(text)
                 raise typer.Exit(status) from error
