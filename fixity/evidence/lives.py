@@ -7,11 +7,12 @@ A file that cannot be read or proved does not count, and is named. Judging objec
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 from fixity.catalog import Catalog
 from fixity.incidents.events import read_events
 from fixity.lake import Lake
-from fixity.lake.database import open_database, own_table, view
+from fixity.lake.database import open_database, own_table, quoted, view
 from fixity.lake.paths import baselines_folder
 from fixity.ledger.files import ingest_tables, ledger_files, usable_files
 from fixity.ledger.fold import settings_of
@@ -30,8 +31,25 @@ from fixity.ledger.snapshot import SNAPSHOT, Snapshot
 from fixity.ledger.views import view_now
 from fixity.tables import BASELINES, CHECKSUMS, INCIDENT_EVENTS, INGEST, Provenance, TableUnreadable
 
+if TYPE_CHECKING:
+    import duckdb
+
 _SQL = Path(__file__).with_suffix(".sql")
 _TIME = SNAPSHOT.field("verified_at").type
+_DAMAGED = "listed AND damaged_at IS NOT NULL"
+_IN_WORDS = """
+    CREATE TEMP MACRO in_words(moment) AS strftime(make_timestamp(epoch_us(moment)), '%Y-%m-%dT%H:%M:%S.%fZ')
+"""
+_HISTORY = 'SELECT * REPLACE (in_words("at") AS "at") FROM life'
+_LOST = """
+    SELECT
+        key, version_id, size, in_words(last_seen) AS last_seen, in_words(gone_at) AS gone_at,
+        in_words(good_at) AS last_right_at, in_words(damaged_at) AS damaged_at,
+        baseline_algorithm || ':' || baseline AS expected
+    FROM lost
+    ORDER BY key, version_id NULLS FIRST
+"""
+_MEMORY = "1GB"
 
 
 @dataclass(frozen=True)
@@ -48,16 +66,51 @@ class Lives:
     not_read: list[str] = field(default_factory=list)
 
 
-def lives_of(
-    lake: Lake, catalog: Catalog, bucket: str, keys: Iterable[str], with_wrong: bool = False
-) -> Lives:
-    """The whole life of some keys of a bucket, `with_wrong` also of those that are damaged or lost now.
+@dataclass(frozen=True)
+class Wrong:
+    """How many objects of a bucket are damaged now, and lost; and the files that do not count, with why."""
 
-    Raises LakeError.
+    damaged: int
+    lost: int
+    not_read: list[str]
+
+
+def lives_of(lake: Lake, catalog: Catalog, bucket: str, keys: Iterable[str]) -> Lives:
+    """The whole life of some keys of a bucket. Raises LakeError."""
+    with _opened(lake, catalog, bucket, keys) as (database, not_read):
+        moments = database.execute("FROM life").to_arrow_table()
+        now = database.execute(
+            f"SELECT {', '.join(SNAPSHOT.names)} FROM now SEMI JOIN keys USING (key) "
+            "ORDER BY key, is_latest DESC, last_modified DESC"
+        ).to_arrow_table()
+        gone = database.execute("FROM lost SEMI JOIN keys USING (key)").to_arrow_table()
+    return Lives(moments, now.to_pylist(), gone.to_pylist(), not_read)
+
+
+def write_lives(lake: Lake, catalog: Catalog, bucket: str, keys: Iterable[str], folder: Path) -> Wrong:
+    """Write `history.csv`, the whole lives of some keys and of what is damaged or lost now, and `lost.csv`.
+
+    However many they are, they are not held in memory. Raises LakeError.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _opened(lake, catalog, bucket, keys, with_wrong=True) as (database, not_read):
+        database.execute(_IN_WORDS)
+        for query, name in ((_HISTORY, "history.csv"), (_LOST, "lost.csv")):
+            database.execute(f"COPY ({query}) TO {quoted(folder / name)} (FORMAT csv, HEADER)")
+        damaged, lost = database.execute(
+            f"SELECT (SELECT count(*) FROM now WHERE {_DAMAGED}), (SELECT count(*) FROM lost)"
+        ).fetchall()[0]
+    return Wrong(damaged, lost, not_read)
+
+
+@contextmanager
+def _opened(
+    lake: Lake, catalog: Catalog, bucket: str, keys: Iterable[str], with_wrong: bool = False
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[str]]]:
+    """A database with the views `life` and `now`, and the tables `keys` and `lost`; and what was not read."""
     not_read: list[str] = []
     snapshot = _snapshot(lake, catalog, bucket, not_read)
-    with lake.workspace() as workspace, open_database(workspace) as database:
+    with lake.workspace() as workspace, open_database(workspace, _MEMORY) as database:
         checks, unread = usable_files(lake, bucket, ledger_files(lake, bucket), workspace, thoroughly=True)
         ingested, more = usable_files(lake, bucket, ingest_tables(lake, bucket), workspace, thoroughly=True)
         not_read += [f"{lake.location(each.name)} {each.why}" for each in unread + more]
@@ -66,33 +119,20 @@ def lives_of(
         view(database, "ingested", [each.path for each in ingested], INGEST)
         view(database, "records", [file for file, _ in records], BASELINES)
         view_now(database, lake, snapshot, "objects", workspace)
-        lost = _lost(lake, catalog, bucket, snapshot)
-        wanted = set(keys)
+        looks = {
+            "filename": pa.array([str(file) for file, _ in records], pa.string()),
+            "listed_at": pa.array([listed_at for _, listed_at in records], _TIME),
+        }
+        own_table(database, "looks", pa.table(looks))
+        own_table(database, "events", _events(lake, catalog, bucket, not_read))
+        own_table(database, "lost", _lost(lake, catalog, bucket, snapshot))
+        own_table(database, "keys", pa.table({"key": pa.array(sorted(set(keys)), pa.string())}))
         if with_wrong:
-            damaged = database.execute(
-                "SELECT key FROM now WHERE listed AND damaged_at IS NOT NULL"
-            ).fetchall()
-            wanted |= {key for (key,) in damaged} | set(lost.column("key").to_pylist())
-        for name, table in {
-            "keys": pa.table({"key": pa.array(sorted(wanted), pa.string())}),
-            "looks": pa.table(
-                {
-                    "filename": pa.array([str(file) for file, _ in records], pa.string()),
-                    "listed_at": pa.array([listed_at for _, listed_at in records], _TIME),
-                }
-            ),
-            "events": _events(lake, catalog, bucket, not_read),
-            "lost": lost,
-        }.items():
-            own_table(database, name, table)
-        moments = database.execute(_SQL.read_text(encoding="utf-8")).to_arrow_table()
-        now = database.execute(
-            f"SELECT {', '.join(SNAPSHOT.names)} FROM now SEMI JOIN keys USING (key) "
-            "ORDER BY key, is_latest DESC, last_modified DESC"
-        ).to_arrow_table()
-        gone = database.execute("FROM lost SEMI JOIN keys USING (key)").to_arrow_table()
-    said = dict.fromkeys(each.removeprefix("left out: ") for each in not_read)
-    return Lives(moments, now.to_pylist(), gone.to_pylist(), list(said))
+            wrong = f"SELECT key FROM now WHERE {_DAMAGED} UNION SELECT key FROM lost"
+            database.execute(f"INSERT INTO keys ({wrong} EXCEPT FROM keys)")
+        database.execute(f"CREATE TEMP VIEW life AS {_SQL.read_text(encoding='utf-8')}")
+        said = dict.fromkeys(each.removeprefix("left out: ") for each in not_read)
+        yield database, list(said)
 
 
 def _snapshot(lake: Lake, catalog: Catalog, bucket: str, not_read: list[str]) -> Snapshot | None:

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from fixity.catalog import Catalog
-from fixity.evidence.lives import lives_of
+from fixity.evidence.lives import write_lives
 from fixity.evidence.order import Order
 from fixity.lake import Lake
 from fixity.lake.csv_files import csv_line
@@ -23,22 +22,6 @@ from fixity.rolling.coverage import COUNTS
 from fixity.status import history_of
 
 _PACKAGES = ("fixity-platform", "dagster", "duckdb", "pyarrow", "bagit", "cryptography")
-_LIFE = (
-    "bucket",
-    "key",
-    "at",
-    "what",
-    "version_id",
-    "outcome",
-    "found",
-    "expected",
-    "expected_from",
-    "detail",
-    "run_id",
-    "person",
-    "incident_id",
-)
-_LOST = ("bucket", "key", "version_id", "size", "last_seen", "gone_at", "good_at", "damaged_at", "baseline")
 
 
 @dataclass
@@ -103,20 +86,15 @@ class Tables:
 
         Returns how many are damaged, and how many are lost.
         """
-        lives: list[Sequence[object]] = []
-        damaged = 0
-        lost: list[Sequence[object]] = []
+        damaged = lost = 0
         for bucket, of_bucket in keys:
-            life = lives_of(self.lake, self.catalog, bucket, of_bucket, with_wrong=True)
-            lives += [_row(_LIFE, row | {"bucket": bucket}) for row in life.moments.to_pylist()]
-            lost += [_row(_LOST, row | {"bucket": bucket}) for row in life.lost]
-            damaged += sum(bool(row["listed"] and row["damaged_at"]) for row in life.now)
-            more = [text for text in life.not_read if not any(name in text for name in self.problems)]
+            folder = self.data / "exceptions" / bucket
+            wrong = write_lives(self.lake, self.catalog, bucket, of_bucket, folder)
+            damaged, lost = damaged + wrong.damaged, lost + wrong.lost
+            more = [text for text in wrong.not_read if not any(name in text for name in self.problems)]
             if more:
                 self.problems[f"the lives of objects in {bucket}"] = "; ".join(more)
-        self._write("exceptions/history.csv", _LIFE, lives)
-        self._write("exceptions/lost.csv", _LOST, lost)
-        return damaged, len(lost)
+        return damaged, lost
 
     def write_told(self) -> None:
         """What the platform itself said of each bucket's coverage, day by day."""
@@ -142,10 +120,6 @@ class Tables:
         with file.open("w", encoding="utf-8", newline="") as out:
             out.write(csv_line(columns))
             out.writelines(csv_line(map(_cell, row)) for row in rows)
-
-
-def _row(columns: Sequence[str], row: dict[str, Any]) -> Sequence[object]:
-    return [row[name] for name in columns]
 
 
 def _cell(value: object) -> object:

@@ -141,7 +141,7 @@ GROUP BY ALL
 ORDER BY ALL;
 
 
--- Each object whose bytes differed or could not be read in the period. exceptions/history.csv has their whole lives.
+-- Each object whose bytes differed or could not be read in the period. exceptions/ has their whole lives.
 CREATE OR REPLACE TEMP VIEW exceptions AS
 SELECT
     bucket,

@@ -33,6 +33,7 @@ from fixity.reports.counts import Counts
 from tests.fixity.rolling.support import BEGIN, BUCKET, Rolling
 
 ODD = "a b&\"e',\r\n\x1b[31mé"
+UNREAD = "un,\"\r\n#read'"
 WITHDRAWN = "reports/2026-04-01/ingest/b_r1_ingest-report.csv"
 TOOLS = (
     *("base64", "cat", "comm", "cut", "date", "dirname", "head", "mktemp", "realpath", "rm", "sha256sum"),
@@ -117,8 +118,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     key = make_key(folder / "key.pem")
     sealer = Sealer(bucket.lake, key, _trusts, bucket.now)
     sealer.begin()
-    bucket.put("plain", ODD, "gone", "unread", "cold")
-    bucket.store.unreadable = {"unread"}
+    bucket.put("plain", ODD, "gone", UNREAD, "cold")
+    bucket.store.unreadable = {UNREAD}
     item, body = bucket.store.objects["cold", None]
     bucket.store.objects["cold", None] = replace(item, storage_class="GLACIER"), body
     bucket.take_inventory()

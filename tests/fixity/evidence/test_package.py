@@ -24,7 +24,7 @@ from fixity.lake.s3 import S3Lake
 from fixity.log.keys import make_key
 from fixity.log.manifest import seal_text
 from fixity_cli.main import app
-from tests.fixity.evidence.conftest import ODD, WITHDRAWN, Archive, Auditor
+from tests.fixity.evidence.conftest import ODD, UNREAD, WITHDRAWN, Archive, Auditor
 from tests.fixity.reports.premis.support import SCHEMA
 from tests.fixity.support import sha256
 
@@ -85,7 +85,7 @@ def test_the_figures_are_right(bag: Bag) -> None:
     exceptions = _rows(bag[0], "figures/exceptions.csv")
     assert [(row["key"], row["differed"], row["failed"]) for row in exceptions] == [
         ("plain", "1", "0"),
-        ("unread", "0", "2"),
+        (UNREAD, "0", "2"),
     ]
     closed, still_open = _rows(bag[0], "figures/incidents.csv")
     assert [closed[name] for name in ("incident_id", "state", "ended_by", "reason", "objects")] == [
@@ -103,8 +103,8 @@ def test_the_figures_are_right(bag: Bag) -> None:
 
 
 def test_the_lives_of_all_that_were_not_right_are_there_whatever_their_keys(bag: Bag) -> None:
-    lives = _rows(bag[0], "exceptions/history.csv")
-    assert {row["key"] for row in lives} == {"plain", "gone", "unread", ODD}
+    lives = _rows(bag[0], "exceptions/b/history.csv")
+    assert {row["key"] for row in lives} == {"plain", "gone", UNREAD, ODD}
     assert [row["what"] for row in lives if row["key"] == "gone"] == [
         "written",
         "listed",
@@ -112,7 +112,7 @@ def test_the_lives_of_all_that_were_not_right_are_there_whatever_their_keys(bag:
         "check",
         "gone",
     ]
-    assert [row["key"] for row in _rows(bag[0], "exceptions/lost.csv")] == ["gone"]
+    assert [row["key"] for row in _rows(bag[0], "exceptions/b/lost.csv")] == ["gone"]
 
 
 def test_the_summary_says_what_is_wrong_and_loads_nothing(bag: Bag) -> None:
@@ -224,7 +224,7 @@ def test_a_zip_has_the_same_and_a_period_has_only_its_own(archive: Archive, tmp_
     assert [row["at_time"][:10] for row in _rows(tmp_path / "e", "figures/coverage.csv")] == [
         "2026-02-01", "2026-03-01"
     ]  # fmt: skip
-    assert [row["key"] for row in _rows(tmp_path / "e", "figures/exceptions.csv")] == ["unread"]
+    assert [row["key"] for row in _rows(tmp_path / "e", "figures/exceptions.csv")] == [UNREAD]
     assert _rows(tmp_path / "e", "figures/incidents.csv") == []
 
 
