@@ -21,7 +21,7 @@ from fixity.log.stamps import Stamp
 FOUND = "found"
 """The note of a seal about the verification just before: up to which seal, and how much was wrong."""
 
-_AT_ONCE = 256  # files that one thread reads one after the other
+_MOST_AT_ONCE = 256  # files that one thread reads one after the other: each task has a cost of its own
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,10 @@ def _digests(lake: Lake, names: Collection[str], unread: dict[str, str]) -> dict
     ordered = list(names)
     found: dict[str, str] = {}
 
+    at_once = max(1, min(_MOST_AT_ONCE, len(ordered) // (4 * FETCHES)))
+
     def read(start: int) -> None:
-        for name in ordered[start : start + _AT_ONCE]:
+        for name in ordered[start : start + at_once]:
             try:
                 found[name] = lake.sha256(name)
             except FileNotFoundError:
@@ -122,7 +124,7 @@ def _digests(lake: Lake, names: Collection[str], unread: dict[str, str]) -> dict
                 unread[name] = str(error)
 
     with ThreadPoolExecutor(FETCHES) as pool:
-        list(pool.map(read, range(0, len(ordered), _AT_ONCE)))
+        list(pool.map(read, range(0, len(ordered), at_once)))
     return found
 
 
