@@ -25,8 +25,9 @@ demo: $(READY) ## verify and repair a source and its replica, damaged on purpose
 demo-batch: $(READY) ## show checksums computed by S3, from the job to the report, on this machine
 	.venv/bin/python -m demo.batch
 
+# Four processes: more waits than there is to compute. Bytecode is written, since dozens of processes start.
 test: $(READY) ## run all tests, in random order; a warning is an error
-	.venv/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder  # more waits than there is to compute
+	PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) ## run ruff, the type checker and the import contracts
 	.venv/bin/ruff check .

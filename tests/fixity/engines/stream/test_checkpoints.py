@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 MIB = 1024**2
 REPOSITORY = Path(__file__).resolve().parents[4]
-BODY = b"".join(number.to_bytes(4, "big") for number in range(8 * MIB // 4)) + b"and a rest"
+BODY = array("I", range(8 * MIB // 4)).tobytes() + b"and a rest"
 
 # Hashes the one object of a bucket as a step does, so slowly that it can be killed in the middle.
 CHILD = """
