@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +17,7 @@ from fixity_cli.shared import (
     load_bucket,
     stop_unless_done,
     stop_verified,
+    user_name,
 )
 
 verbs = typer.Typer()
@@ -50,7 +50,7 @@ def drill(
             Exit.WRONG_USE,
             f"'{bucket}' is not among `drills` of the catalog: a drill damages only a bucket made for it",
         )
-    config: dict[str, Any] = {"begin": True, "objects": objects, "person": getpass.getuser()}
+    config: dict[str, Any] = {"begin": True, "objects": objects, "person": user_name()}
     if seed is not None:
         config["seed"] = seed
     with runner(loaded, verbose) as runs:

@@ -11,7 +11,16 @@ from typer.core import TyperGroup
 
 from fixity.humanize import printable
 from fixity_cli.output import output
-from fixity_cli.shared import STATUS_HELP, CatalogOption, Exit, end, known, load, print_figures, say_errors
+from fixity_cli.shared import (
+    STATUS_HELP,
+    CatalogOption,
+    Exit,
+    known,
+    load,
+    print_figures,
+    say_errors,
+    user_name,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -145,7 +154,7 @@ def _end(event: str, incident_id: str, reason: str, by: str | None, catalog: Pat
 
     loaded = load(catalog)
     with lake_of_command(loaded, f"incident {'close' if event == 'closed' else 'dismiss'}") as lake:
-        incident = end_by_person(lake, incident_id, event, by or _user(), reason)
+        incident = end_by_person(lake, incident_id, event, by or user_name(), reason)
     output.say(f"{incident.id} is {event}")
     output.row(incident=incident.id, event=event)
     with runner(loaded, verbose=False) as runs:  # so that the UI says the same
@@ -154,15 +163,6 @@ def _end(event: str, incident_id: str, reason: str, by: str | None, catalog: Pat
         say_errors(each)
     if not all(each.success for each in ended):
         raise typer.Exit(Exit.NOT_DONE)
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        end(Exit.WRONG_USE, "your user of this system has no name: say who you are with --by")
 
 
 def _buckets(catalog: Catalog, incident: Incident) -> list[str]:

@@ -5,7 +5,6 @@ What a run does, and when it may start, does not belong here.
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fixity.lake import Lake, open_lake
+from fixity_cli.shared import user_name
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -63,7 +63,7 @@ def lake_of_command(catalog: Catalog, verb: str) -> Iterator[Lake]:
     from resources.kept import keeper_of_command
 
     with dg.DagsterInstance.local_temp(str(prepare_home(catalog.file))) as instance:
-        lake.keeper = keeper_of_command(lake, catalog, instance, f"{getpass.getuser()}, fixity {verb}")
+        lake.keeper = keeper_of_command(lake, catalog, instance, f"{user_name()}, fixity {verb}")
         yield lake
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +17,7 @@ from fixity_cli.shared import (
     load,
     stop_unless_done,
     stop_verified,
+    user_name,
 )
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def seal(
     loaded, _ = _with_log(catalog)
     if accept and not reason:
         end(Exit.WRONG_USE, "--accept needs --reason: the seal says for ever why these files were believed")
-    config = {"accept": accept or [], "reason": f"{getpass.getuser()}: {reason}" if accept else ""}
+    config = {"accept": accept or [], "reason": f"{user_name()}: {reason}" if accept else ""}
     with runner(loaded, verbose) as runs:
         ended = runs.run(SEAL_JOB, None, {"ops": {LOG_ASSET: {"config": config}}})
     stop_unless_done(ended)
@@ -180,7 +180,7 @@ def withdraw(
     Their SHA-256 stay in the log. Any other way to remove a sealed file looks as if somebody had tampered.
     """
     loaded, _ = _with_log(catalog)
-    done = _sealer(loaded).withdraw(names, reason, by or getpass.getuser())
+    done = _sealer(loaded).withdraw(names, reason, by or user_name())
     output.say(
         f"{done.files:,} files are withdrawn; seal {done.seal.number} says so: sha256 {done.seal.sha256}"
     )

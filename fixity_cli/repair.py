@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ from fixity_cli.shared import (
     load,
     stop_unless_done,
     stop_verified,
+    user_name,
 )
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def repair(
         "apply": apply,
         "quarantine": not no_quarantine,
         "good_copy": take_from.value if take_from else "as_diagnosed",
-        "person": getpass.getuser(),
+        "person": user_name(),
         **({"by": by.value} if by else {}),
         **({"reason": reason} if reason else {}),
         **({"incident": incident} if incident else {}),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from fixity.incidents.state import incidents_now
 from fixity.lake import Lake, LocalLake
 from fixity.ledger.damage import Damage
 from fixity_cli.main import app
+from fixity_cli.shared import user_name
 from tests.fixity.incidents.test_opening import checked
 from tests.fixity_cli.test_rolling_verbs import fixity
 
@@ -89,3 +92,11 @@ def test_a_person_closes_or_dismisses_an_incident_with_a_reason_and_the_ui_says_
         lake, "sql", "select event, reason from incidents where reason is not null order by happened_at"
     )
     assert asked.stdout == "event,reason\nclosed,copied back\ndismissed,a test\n"
+
+
+def test_a_user_of_the_system_who_has_no_name_is_told_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    assert user_name() == f"user {os.getuid()}"
