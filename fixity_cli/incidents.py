@@ -19,8 +19,8 @@ from fixity_cli.shared import (
     load,
     print_figures,
     say_errors,
-    user_name,
 )
+from fixity_cli.user import user_name
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fixity.lake import Lake, open_lake
-from fixity_cli.shared import user_name
+from fixity_cli.user import user_name
 
 if TYPE_CHECKING:
     import dagster as dg

@@ -17,8 +17,8 @@ from fixity_cli.shared import (
     load,
     stop_unless_done,
     stop_verified,
-    user_name,
 )
+from fixity_cli.user import user_name
 
 if TYPE_CHECKING:
     from fixity.catalog import Catalog

@@ -6,8 +6,6 @@ A verb itself does not belong here.
 from __future__ import annotations
 
 import difflib
-import getpass
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import IntEnum
 from pathlib import Path
@@ -98,14 +96,6 @@ BucketArgument = Annotated[
     str,
     typer.Argument(metavar="BUCKET", help="A bucket of the catalog.", autocompletion=_names_in("buckets")),
 ]
-
-
-def user_name() -> str:
-    """Who gives the command: the user of this system, by its number if it has no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # as in containers
-        return f"user {os.getuid()}"
 
 
 def load(file: Path | None) -> Catalog:

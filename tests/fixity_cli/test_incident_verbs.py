@@ -17,7 +17,7 @@ from fixity.incidents.state import incidents_now
 from fixity.lake import Lake, LocalLake
 from fixity.ledger.damage import Damage
 from fixity_cli.main import app
-from fixity_cli.shared import user_name
+from fixity_cli.user import user_name
 from tests.fixity.incidents.test_opening import checked
 from tests.fixity_cli.test_rolling_verbs import fixity
 
