@@ -36,8 +36,8 @@ def history(
 ) -> None:
     """Show an object's whole life: versions, records, checks, verdicts, incidents, repairs, deletion.
 
-    By what the lake holds; nothing is read from the bucket. Status 1 if the object is not right now, or a
-    file of the lake that may tell of it cannot be used.
+    By what the lake holds; nothing is read from the bucket. Status 1 if the object is not right now, is in an
+    incident that is not over, or a file of the lake that may tell of it cannot be used.
     """
     from fixity.evidence.lives import lives_of
     from fixity.lake import open_lake
@@ -65,6 +65,8 @@ def _state(life: Lives) -> tuple[str, bool]:
         return f"damaged since {_time(damaged[0]['damaged_at'])}", False
     if life.lost:
         return f"gone, last seen {_time(life.lost[0]['last_seen'])}", False
+    if life.open_incidents:
+        return f"in an incident that is not over: {', '.join(life.open_incidents)}", False
     if not listed:
         return "not listed any more", True
     if any(row["failures"] for row in listed):

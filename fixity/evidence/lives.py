@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from fixity.catalog import Catalog
 from fixity.incidents.events import read_events
+from fixity.incidents.state import incidents_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database, own_table, quoted, view
 from fixity.lake.paths import baselines_folder
@@ -57,13 +58,15 @@ class Lives:
     """What is known of some keys of a bucket: their moments in order, and how they stand now.
 
     moments: by key, then time (UTC); `what` is written, listed, record, check, gone, or an incident's event.
-    now: rows of the snapshot, one a version or content. not_read: files that do not count, and why.
+    now: rows of the snapshot, one a version or content. open_incidents: those of the keys that are not over.
+    not_read: files that do not count, and why.
     """
 
     moments: pa.Table
     now: list[dict[str, Any]]
     lost: list[dict[str, Any]]
-    not_read: list[str] = field(default_factory=list)
+    open_incidents: list[str]
+    not_read: list[str]
 
 
 @dataclass(frozen=True)
@@ -77,14 +80,24 @@ class Wrong:
 
 def lives_of(lake: Lake, catalog: Catalog, bucket: str, keys: Iterable[str]) -> Lives:
     """The whole life of some keys of a bucket. Raises LakeError."""
-    with _opened(lake, catalog, bucket, keys) as (database, not_read):
+    wanted = set(keys)
+    with _opened(lake, catalog, bucket, wanted) as (database, not_read):
         moments = database.execute("FROM life").to_arrow_table()
         now = database.execute(
             f"SELECT {', '.join(SNAPSHOT.names)} FROM now SEMI JOIN keys USING (key) "
             "ORDER BY key, is_latest DESC, last_modified DESC"
         ).to_arrow_table()
         gone = database.execute("FROM lost SEMI JOIN keys USING (key)").to_arrow_table()
-    return Lives(moments, now.to_pylist(), gone.to_pylist(), not_read)
+    pairs = {pair.name for pair in catalog.pairs_of(bucket)}
+    open_incidents = {
+        each.incident_id
+        for incident in incidents_now(lake)
+        for each in incident.objects
+        if each.key in wanted
+        and not each.is_over
+        and (each.bucket == bucket or (each.bucket is None and each.pair in pairs))
+    }
+    return Lives(moments, now.to_pylist(), gone.to_pylist(), sorted(open_incidents), not_read)
 
 
 def write_lives(lake: Lake, catalog: Catalog, bucket: str, keys: Iterable[str], folder: Path) -> Wrong:

@@ -80,8 +80,8 @@ class Package:
         """What is wrong, for people."""
         unreadable = sum(row["unreadable"] for row in self.last_coverage)
         counts = {
-            "damaged objects": self.damaged,
-            "lost objects": self.lost,
+            "damaged objects, as of today": self.damaged,
+            "lost objects, as of today": self.lost,
             "unreadable objects": unreadable,
             "open incidents": self.open_incidents,
             "files of the lake that could not be used": len(self.problems),

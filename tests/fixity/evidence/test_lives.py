@@ -47,8 +47,9 @@ def known(tmp_path: Path) -> Known:
     bucket.put("plain", ODD, "gone")
     file = tmp_path / "fixity.yaml"
     (tmp_path / "b").mkdir()
-    content = {"lake": str(bucket.folder), "buckets": {BUCKET: {"path": "b", "fixity_every": "90d"}}}
-    file.write_text(yaml.safe_dump(content))
+    buckets = {BUCKET: {"path": "b", "fixity_every": "90d"}, "c": {"path": "c"}}
+    pairs = {"p": {"source": BUCKET, "replica": "c"}}
+    file.write_text(yaml.safe_dump({"lake": str(bucket.folder), "buckets": buckets, "pairs": pairs}))
     bucket.take_inventory()
     bucket.roll()
     bucket.time += timedelta(days=1)
@@ -123,6 +124,17 @@ def test_the_command_prints_a_life_that_no_key_can_disturb(known: Known) -> None
     assert (status, said["status"], said["results"][0]["of"]) == (0, 0, ODD)
     assert [row["what"] for row in said["rows"]] == ["written", "listed", "check"]
     assert said["rows"][2]["found"] == f"SHA256:{sha256(ODD.encode())}"
+
+
+def test_an_object_in_an_incident_that_is_not_over_is_not_called_right(known: Known) -> None:
+    """Its own bytes are as expected, but nobody can tell which copy of the pair is bad."""
+    at = known.bucket.time
+    append(known.bucket.lake, [Event("open-one", "opened", at, pair="p", key="plain")])
+    assert known.life("plain").open_incidents == ["open-one"]
+    status, text = known.say(BUCKET, "plain")
+    assert status == 1 and text.startswith("plain of b: in an incident that is not over: open-one\n")
+    append(known.bucket.lake, [Event("open-one", "dismissed", at + timedelta(1), person="Ann", reason="so")])
+    assert known.say(BUCKET, "plain")[0] == 0
 
 
 def test_a_key_that_nobody_knows_is_refused(known: Known) -> None:

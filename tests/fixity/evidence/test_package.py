@@ -117,8 +117,8 @@ def test_the_lives_of_all_that_were_not_right_are_there_whatever_their_keys(bag:
 
 def test_the_summary_says_what_is_wrong_and_loads_nothing(bag: Bag) -> None:
     assert bag[1].wrong == [
-        "damaged objects: 1",
-        "lost objects: 1",
+        "damaged objects, as of today: 1",
+        "lost objects, as of today: 1",
         "unreadable objects: 1",
         "open incidents: 1",
     ]
