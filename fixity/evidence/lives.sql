@@ -113,5 +113,15 @@ SELECT
     at_time AS at, what, key, version_id, outcome, found, expected, expected_from, detail, run_id, person, incident_id
 FROM moments
 ORDER BY
-    key, at_time NULLS FIRST, list_position(['written', 'listed', 'record', 'check', 'gone'], what) NULLS LAST,
-    version_id NULLS FIRST, what, incident_id, run_id
+    key,
+    at_time NULLS FIRST,
+    list_position(
+        [
+            'written', 'listed', 'record', 'check', 'gone', 'opened', 'confirmed', 'diagnosed', 'repair_asked',
+            'repaired', 'verified', 'closed', 'dismissed'
+        ],
+        what
+    ),
+    version_id NULLS FIRST,
+    incident_id,
+    run_id

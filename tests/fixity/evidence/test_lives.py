@@ -71,6 +71,7 @@ def test_a_life_has_all_that_happened_to_an_object_in_order(known: Known) -> Non
     append(
         bucket.lake,
         [
+            Event(event="confirmed", happened_at=at, run_id="r", **place),
             Event(event="opened", happened_at=at, run_id="r", found="SHA256:bad", **place),
             Event(event="opened", happened_at=at, incident_id="other", bucket=BUCKET, key=ODD),
             Event(event="opened", happened_at=at, incident_id="elsewhere", bucket="c", key="plain"),
@@ -86,12 +87,13 @@ def test_a_life_has_all_that_happened_to_an_object_in_order(known: Known) -> Non
         ("check", "matched"),
         ("check", "differs"),
         ("opened", None),
+        ("confirmed", None),
         ("closed", None),
     ]
     rows = life.moments.to_pylist()
     assert rows[4]["expected"] == f"SHA256:{sha256(b'plain')}" != rows[4]["found"]
     assert (rows[4]["expected_from"], rows[4]["detail"]) == ("manifest", "streamed; read 2 times")
-    assert (rows[6]["person"], rows[6]["detail"], rows[6]["incident_id"]) == ("Ann", "restored by hand", "x")
+    assert (rows[7]["person"], rows[7]["detail"], rows[7]["incident_id"]) == ("Ann", "restored by hand", "x")
     assert life.not_read == []
 
 
