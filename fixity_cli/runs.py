@@ -17,7 +17,7 @@ from fixity.errors import plain_words
 from fixity.lake import open_lake
 from fixity_assets.definitions import build_definitions
 from fixity_cli.bar import CommandLineProgress
-from fixity_cli.instance import prepare_home, runs_belong_to_the_location
+from fixity_cli.instance import prepare_home, runs_belong_to_the_location, user_name
 from fixity_cli.interrupts import interrupts
 from fixity_cli.output import output
 from fixity_cli.run_process import PROCESS_TAG, executing, process_file
@@ -117,7 +117,12 @@ class Runner:
                 instance=self._instance,
                 partition_key=partition,
                 # A person typed the command, and types it again: no daemon goes on with it by itself.
-                tags={**(tags or {}), PROCESS_TAG: str(file), "dagster/max_retries": "0"},
+                tags={
+                    **(tags or {}),
+                    PROCESS_TAG: str(file),
+                    "dagster/max_retries": "0",
+                    "user": user_name(),
+                },
                 raise_on_error=False,
                 run_config={
                     **(config or {}),

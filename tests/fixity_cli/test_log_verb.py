@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fixity.lake.proof import Proof, proof_file
+from fixity_cli.instance import user_name
 from fixity_cli.main import app
 
 _CATALOG = """
@@ -49,7 +50,8 @@ def test_what_runs_and_commands_keep_is_sealed_and_each_change_is_named(folder: 
     runs = [json.loads(file.read_text()) for file in (folder / "lake/log/runs").iterdir()]
     assert {run["job"]: run["status"] for run in runs} == {"check_bucket": "SUCCESS", "": "noted"}
     (command,) = (run for run in runs if not run["job"])
-    assert command["started_by"].endswith("fixity deposit")
+    assert command["started_by"] == f"{user_name()}, fixity deposit"
+    assert {run["started_by"] for run in runs if run["job"]} == {f"user: {user_name()}"}
     assert {run["catalog"] for run in runs} == {
         file.stem for file in (folder / "lake/log/catalogs").iterdir()
     }
