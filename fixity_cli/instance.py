@@ -48,14 +48,6 @@ def prepare_home(catalog_file: Path) -> Path:
     return home
 
 
-def user_name() -> str:
-    """Who types the command, for people: a number in a container that has no name for it."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
-
-
 @contextmanager
 def lake_of_command(catalog: Catalog, verb: str) -> Iterator[Lake]:
     """The lake for a verb that keeps evidence without a run: where it has a log, what is kept is noted.

@@ -80,7 +80,6 @@ def seal(
 
     Files are sealed once their run is over, and only if Dagster's event log has their SHA-256.
     """
-    from fixity_cli.instance import user_name
     from fixity_cli.runs import runner
     from jobs.names import LOG_ASSET, SEAL_JOB
 
@@ -180,8 +179,6 @@ def withdraw(
 
     Their SHA-256 stay in the log. Any other way to remove a sealed file looks as if somebody had tampered.
     """
-    from fixity_cli.instance import user_name
-
     loaded, _ = _with_log(catalog)
     done = _sealer(loaded).withdraw(names, reason, by or user_name())
     output.say(

@@ -17,12 +17,13 @@ from fixity.errors import plain_words
 from fixity.lake import open_lake
 from fixity_assets.definitions import build_definitions
 from fixity_cli.bar import CommandLineProgress
-from fixity_cli.instance import prepare_home, runs_belong_to_the_location, user_name
+from fixity_cli.instance import prepare_home, runs_belong_to_the_location
 from fixity_cli.interrupts import interrupts
 from fixity_cli.output import output
 from fixity_cli.run_process import PROCESS_TAG, executing, process_file
 from fixity_cli.storage import keep_open
 from fixity_cli.turns import wait_for_turn
+from fixity_cli.user import user_name
 from jobs import names
 from jobs.names import WRONG_USAGE
 from jobs.runs import failure_text

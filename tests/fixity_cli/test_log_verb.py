@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fixity.lake.proof import Proof, proof_file
-from fixity_cli.instance import user_name
 from fixity_cli.main import app
+from fixity_cli.user import user_name
 
 _CATALOG = """
 lake: ./lake
