@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, get_type_hints
 import dagster as dg
 
 from fixity_cli.run_process import PROCESS_TAG, interrupt, is_executed, process_file, process_of
+from fixity_cli.storage import keep_open
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,6 +91,11 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
     def from_config_value(cls, inst_data: Unnamed, config_value: Mapping[str, Any]) -> Self:
         """See Dagster's ConfigurableClass."""
         return cls(inst_data)
+
+    def register_instance(self, instance: dg.DagsterInstance) -> None:
+        """See Dagster's RunLauncher. The daemon asks for runs and events all the time."""
+        super().register_instance(instance)
+        keep_open(instance)
 
     def launch_run(self, context: Unnamed) -> None:
         """See Dagster's RunLauncher."""

@@ -71,6 +71,7 @@ def _load(arguments: Arguments) -> bool:
             target()
         (dagster,) = entry_points(group="console_scripts", name="dagster")
         dagster.load()
+        dg.DagsterInstance.ephemeral().dispose()  # imports what keeps runs and events
         for name in _ALSO_NEEDED:
             import_module(name)
         gc.collect()
