@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier, local
 
 import pytest
 
@@ -20,7 +21,7 @@ from fixity.log.errors import LogError
 from fixity.log.keys import PublicKey, make_key, public_key, signing_key
 from fixity.log.manifest import SEALS, read_seal, seal_file, seal_text
 from fixity.log.records import RUNS, catalog_file, sha256_of
-from fixity.log.seals import AS_FOUND
+from fixity.log.seals import AS_FOUND, Sealed
 from fixity.log.verify import verify
 from tests.fixity.log.archive import CATALOG, Archive, files_of, grown_archive, new_archive
 
@@ -183,13 +184,34 @@ def test_a_sealer_that_is_killed_at_any_step_loses_nothing_and_seals_nothing_twi
     assert found.unbroken and not found.notes
 
 
-def test_of_sealers_that_seal_at_once_each_file_is_in_one_seal_of_one_chain(archive: Archive) -> None:
-    for number in range(12):
+def test_of_sealers_that_seal_at_once_each_file_is_in_one_seal_of_one_chain(
+    lake: Lake, tmp_path: Path
+) -> None:
+    """In a directory and in a bucket: all four look at the same chain, and one of them is first."""
+    archive, together = new_archive(lake, tmp_path), Barrier(4)
+    for number in range(4):
         archive.run(f"run-{number}", {f"expected/letters/{number}.csv": str(number)})
+    archive.sealer.begin()
+    for number in range(4, 8):
+        archive.run(f"run-{number}", {f"expected/letters/{number}.csv": str(number)})
+    waited = local()
+
+    def when() -> datetime:
+        if not hasattr(waited, "once"):  # the chain is read, and the seal is about to be put
+            waited.once = True
+            together.wait(60)
+        return archive.clock()
+
+    def seal() -> Sealed:
+        return replace(archive.sealer, now=when).seal()
+
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: archive.sealer.seal(), range(4)))
+        sealed = [each.result() for each in [pool.submit(seal) for _ in range(4)]]
+    assert sorted(each.seal.number for each in sealed) == [2, 3, 4, 5]
     names = entries(archive)
-    assert len(names) == len(set(names)) and len(archive.lake.list(SEALS)) == 5
+    assert len(names) == len(set(names)) and {f"expected/letters/{number}.csv" for number in range(8)} <= set(
+        names
+    )
     found = archive.verify()
     assert found.unbroken and not found.notes and found.waiting == 0
 
