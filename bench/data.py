@@ -35,7 +35,7 @@ class Collection:
 class Collections:
     """What is read, listed and compared. `synthetic`: objects whose listing, or whose bytes, are made up;
     `compared`: rows a side of a report. `gathered`: bytes of a map run's results. `repaired`: one object.
-    `pairs`: of a backfill.
+    `pairs`: of a backfill. `seals`: of a log.
     """
 
     small: Collection
@@ -47,6 +47,7 @@ class Collections:
     gathered: int
     repaired: Collection
     pairs: int
+    seals: int
 
 
 FULL = Collections(
@@ -59,6 +60,7 @@ FULL = Collections(
     gathered=5_000_000_000,
     repaired=Collection("bench-1g", 1, GIB),
     pairs=10,
+    seals=365,
 )
 QUICK = Collections(
     small=Collection("quick-64k", 1_000, 64 * KIB),
@@ -70,6 +72,7 @@ QUICK = Collections(
     gathered=50_000_000,
     repaired=Collection("quick-256m", 1, 256 * MIB),
     pairs=2,
+    seals=10,
 )
 """A look at whether everything runs: the figures mean little."""
 
