@@ -161,7 +161,7 @@ def test_a_name_that_is_not_utf8_fails_and_is_never_hashed_as_another_file(tmp_p
     assert outcome(reader, only(reader, raw_key)) == ("failed", "KeyNotUtf8")
     # A file that bears the escaped name is another object.
     twin = fill(tmp_path, **{r"d\xff/f\xfe": b"the twin on"}) / r"d\xff/f\xfe"
-    os.utime(twin, ns=(0, os.stat(raw).st_mtime_ns))  # noqa: PTH116
+    os.utime(twin, ns=(0, os.stat(raw).st_mtime_ns))  # noqa: PTH116 - a path of bytes
     assert {item.key: outcome(reader, item) for item in listed(reader)} == {
         raw_key: ("failed", "KeyNotUtf8"),
         r"d\xff/f\xfe": ("succeeded", sha256(b"the twin on")),
