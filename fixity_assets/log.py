@@ -14,7 +14,7 @@ from pydantic import Field
 from fixity.catalog import Log
 from fixity.clock import utc_now
 from fixity.log.errors import LogError
-from fixity.log.keys import signing_key
+from fixity.log.kms import signer
 from fixity.log.known import verify_all
 from fixity.log.outside import Outside, prove, verdict
 from fixity.log.seals import Sealed, Sealer
@@ -63,7 +63,7 @@ def log_asset(owners: list[str]) -> dg.AssetsDefinition:
         with failures_in_plain_words():
             kept_in, settings = lake.open(), catalog.catalog.log
             assert settings is not None  # else there is no such asset
-            key = signing_key(settings.key)
+            key = signer(settings.key, catalog.catalog.stores["aws"])
             verified, heads = verify_all(kept_in, catalog.catalog, key.public, heads_in(context.instance))
             sealer = Sealer(kept_in, key, EventLog(context.instance), utc_now, lambda: heads)
             sealed, why_not = _seal(sealer, verified, dict.fromkeys(config.accept, config.reason))

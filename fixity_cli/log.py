@@ -23,7 +23,7 @@ from fixity_cli.user import user_name
 if TYPE_CHECKING:
     from fixity.catalog import Catalog
     from fixity.log.chain import Head
-    from fixity.log.keys import SigningKey
+    from fixity.log.keys import Signer
     from fixity.log.seals import Sealer
     from fixity.log.verify import Verified
 
@@ -42,13 +42,14 @@ ByOption = Annotated[str | None, typer.Option("--by", help="Who. Default: the us
 def init(catalog: CatalogOption = None) -> None:
     """Begin the log: make the key that the catalog's `log` names, and seal all that is in the lake as it is.
 
-    A key that is there is used as it is. Run it once, while nothing else runs. Keep a copy of the key in a
-    safe place, and its public half with someone else: `fixity log verify --key` takes it.
+    A key that is there, or in AWS KMS, is used as it is. Run it once, while nothing else runs. Keep a copy of
+    the key in a safe place, and its public half with someone else: `fixity log verify --key` takes it.
     """
     from fixity.log.keys import make_key
+    from fixity.log.kms import is_file
 
     loaded, where = _with_log(catalog)
-    if not where.startswith("env:") and not Path(where).exists():
+    if is_file(where) and not Path(where).exists():
         make_key(Path(where))
         output.say(f"{where}: a new key, for its owner alone; {where}.pub is its public half")
     sealer = _sealer(loaded)
@@ -124,13 +125,13 @@ def verify(
     Needs no right to write, and no private key. Status 1 if anything is wrong, 3 if a file could not be read.
     """
     from fixity.lake import open_lake
-    from fixity.log.keys import public_key
+    from fixity.log.kms import verifier
     from fixity.log.known import verify_all
 
     loaded = load(catalog)
     if key is None and loaded.log is None:
         end(Exit.WRONG_USE, "the catalog has no `log`: add it, or name the public key: --key FILE")
-    anchor = public_key(str(key) if key is not None else _with_log(catalog)[1])
+    anchor = verifier(str(key) if key is not None else _with_log(catalog)[1], loaded.stores["aws"])
     found, _ = verify_all(open_lake(loaded), loaded, anchor, [_head(text) for text in head or []])
     _say(found)
     if not found.newest:
@@ -190,7 +191,10 @@ def withdraw(
 @log_verbs.command("rotate", epilog=STATUS_HELP)
 def rotate(
     key: Annotated[
-        str, typer.Argument(metavar="KEY", help="The new key: a file, made if it is not there, or env:NAME.")
+        str,
+        typer.Argument(
+            metavar="KEY", help="The new key: a file, made if it is not there; env:NAME, or kms:ID."
+        ),
     ],
     lost: Annotated[
         str | None,
@@ -204,12 +208,15 @@ def rotate(
 
     With --lost, the new key signs at once, and `fixity log verify` needs it: the old key does not prove it.
     """
-    from fixity.log.keys import make_key, signing_key
+    from fixity.log.keys import make_key
+    from fixity.log.kms import is_file, signer
 
     loaded, where = _with_log(catalog)
     if key == where:
         end(Exit.WRONG_USE, f"{key} is the key in force: name another one")
-    new = signing_key(key) if key.startswith("env:") or Path(key).exists() else make_key(Path(key))
+    if is_file(key) and not Path(key).exists():
+        make_key(Path(key))
+    new = signer(key, loaded.stores["aws"])
     done = _sealer(loaded, new).go_on_without(lost) if lost else _sealer(loaded).rotate(new.public)
     output.say(f"seal {done.seal.number}: from now on, {new.public.fingerprint} signs")
     output.say(f"Now write `key: {key}` below `log` in {loaded.file}")
@@ -224,11 +231,11 @@ def _with_log(file: Path | None) -> tuple[Catalog, str]:
     return loaded, loaded.log.key
 
 
-def _sealer(loaded: Catalog, key: SigningKey | None = None) -> Sealer:
+def _sealer(loaded: Catalog, key: Signer | None = None) -> Sealer:
     """A sealer that trusts nobody: it seals only what this command writes. The witness must agree."""
     from fixity.clock import utc_now
     from fixity.lake import open_lake
-    from fixity.log.keys import signing_key
+    from fixity.log.kms import signer
     from fixity.log.outside import heads_outside
     from fixity.log.seals import Sealer
 
@@ -241,7 +248,7 @@ def _sealer(loaded: Catalog, key: SigningKey | None = None) -> Sealer:
             output.warn(f"what the witness knows was not looked at: {why_not}")
         return known
 
-    return Sealer(lake, key or signing_key(loaded.log.key), lambda kept: {}, utc_now, heads)
+    return Sealer(lake, key or signer(loaded.log.key, loaded.stores["aws"]), lambda kept: {}, utc_now, heads)
 
 
 def _head(text: str) -> Head:

@@ -164,6 +164,15 @@ def sqs_client(store: Store, queue: Queue) -> SQSClient:
     return client
 
 
+def kms_client(store: Store, key: str) -> Any:  # noqa: ANN401 - its stubs are not installed
+    """A client of AWS KMS, in the region of the key's ARN or else of the store. Raises BotoCoreError."""
+    session = store_session(store)
+    of_arn = key.split(":")[3] if key.startswith("arn:") else None
+    client = session.client("kms", region_name=of_arn or store.region or session.region_name or "us-east-1")
+    _watch(client)
+    return client
+
+
 def passes(status: int, code: str = "") -> bool:
     """Whether an error of this HTTP status or with this code may pass, so that the request is sent again."""
     return (

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from fixity.catalog.log import FROM_ENVIRONMENT, Log
+from fixity.catalog.log import FROM_ENVIRONMENT, FROM_KMS, Log
 from fixity.catalog.model import Bucket, Store
 from fixity.catalog.references import Problem
 
@@ -85,7 +85,9 @@ def log_place_problems(
     lake_place = _of_root(lake, stores.get(lake_store))
     if log is None or lake_place is None:
         return
-    if not log.key.startswith(FROM_ENVIRONMENT) and lake_place.holds(_of_directory(Path(log.key))):
+    if not log.key.startswith((FROM_ENVIRONMENT, FROM_KMS)) and lake_place.holds(
+        _of_directory(Path(log.key))
+    ):
         yield (
             ("log", "key"),
             f"{log.key} is within the lake, and whoever may write there could sign anything: keep the key "

@@ -21,10 +21,13 @@ from fixity.catalog.units import Term
 
 FROM_ENVIRONMENT = "env:"
 """How `key` begins where an environment variable holds the key."""
+FROM_KMS = "kms:"
+"""How `key` begins where AWS KMS holds the key."""
+_KMS_KEY = re.compile(r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/|alias/)?[A-Za-z0-9/_-]{1,256}")
 
 
 def _key(value: object, info: ValidationInfo) -> object:
-    """The name of a variable, or an absolute path as text."""
+    """The name of a variable, that of a key in KMS, or an absolute path as text."""
     if not isinstance(value, str):
         return value
     if "PRIVATE KEY" in value or "\n" in value:
@@ -33,6 +36,11 @@ def _key(value: object, info: ValidationInfo) -> object:
             "holds it, such as env:FIXITY_LOG_KEY (the value is not shown here)"
         )
         raise PydanticCustomError("secret", "{why}", {"why": why})
+    if value.startswith(FROM_KMS):
+        if not _KMS_KEY.fullmatch(value.removeprefix(FROM_KMS)):
+            example = "kms:arn:aws:kms:us-east-1:111122223333:key/1234abcd-…"
+            raise ValueError(f"{shown(value)} names no key in AWS KMS: write it like {example}")
+        return value
     if not value.startswith(FROM_ENVIRONMENT):
         return str(local_path(value, info))
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", value.removeprefix(FROM_ENVIRONMENT)):
@@ -59,8 +67,9 @@ class Log(Part):
     """How the log is sealed, and who proves from outside of the lake that it was not rewritten."""
 
     key: Annotated[str, BeforeValidator(_key)]
-    """The private key that signs the seals: a file, or `env:NAME` for an environment variable that holds
-    it. `fixity log init` makes one."""
+    """The private key that signs the seals: a file, which `fixity log init` makes; `env:NAME` for an
+    environment variable that holds it; or `kms:` and the id or ARN of a key in AWS KMS
+    (ECC_NIST_EDWARDS25519), which is asked with the credentials of the store `aws`."""
     tsa: Annotated[str, AfterValidator(_check_tsa)] | None = None
     """The URL of a time stamping authority (RFC 3161), which proves once a day when the newest seal was
     there; by default none."""

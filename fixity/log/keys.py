@@ -1,6 +1,6 @@
 """The keys of the log: Ed25519, in files that `openssl` reads, or in a variable of the environment.
 
-Which key a seal must be signed with does not belong here; that is in `chain`.
+Which key a seal must be signed with does not belong here; that is in `chain`. Keys in AWS KMS are in `kms`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -21,9 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from fixity.catalog.log import FROM_ENVIRONMENT
 from fixity.errors import WrongUsage
-
-_VARIABLE = "env:"
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,20 @@ class PublicKey:
         return cls(key)
 
 
+class Signer(Protocol):
+    """What signs seals."""
+
+    @property
+    def public(self) -> PublicKey:
+        """The key that verifies. Raises LogError."""
+
+    def sign(self, text: bytes) -> bytes:
+        """The signature of a short text. Raises LogError."""
+
+
 @dataclass(frozen=True)
 class SigningKey:
-    """A key that signs seals."""
+    """A key that signs seals, in the memory of this process."""
 
     key: Ed25519PrivateKey
 
@@ -118,7 +129,7 @@ def make_key(file: Path) -> SigningKey:
 
 def signing_key(where: str) -> SigningKey:
     """The key that signs. Arguments: `where`, a path, or `env:NAME`. Raises WrongUsage."""
-    pem = _in_environment(where) if where.startswith(_VARIABLE) else _in_file(Path(where))
+    pem = _in_environment(where) if where.startswith(FROM_ENVIRONMENT) else _in_file(Path(where))
     try:
         return SigningKey.read(pem)
     except ValueError as error:
@@ -131,11 +142,11 @@ def public_key(where: str) -> PublicKey:
     Arguments: `where`, a path, or `env:NAME`; beside a private key, `<path>.pub` is enough.
     Raises WrongUsage.
     """
-    if not where.startswith(_VARIABLE):
+    if not where.startswith(FROM_ENVIRONMENT):
         beside = _public_file(Path(where))
         if beside.is_file():
             where = str(beside)
-    pem = _in_environment(where) if where.startswith(_VARIABLE) else _in_file(Path(where))
+    pem = _in_environment(where) if where.startswith(FROM_ENVIRONMENT) else _in_file(Path(where))
     try:
         return PublicKey.read(pem) if b"PUBLIC KEY" in pem else SigningKey.read(pem).public
     except ValueError as error:
@@ -147,7 +158,7 @@ def _public_file(file: Path) -> Path:
 
 
 def _in_environment(where: str) -> bytes:
-    name = where.removeprefix(_VARIABLE)
+    name = where.removeprefix(FROM_ENVIRONMENT)
     if not os.environ.get(name):
         raise WrongUsage(
             f"the log's key is to be in the variable {name} of the environment, which is not set"

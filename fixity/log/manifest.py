@@ -7,7 +7,9 @@
     <sha256>  log/seals/00000041.sha256
     <sha256>  log/records/checksums/letters/….parquet.json
     <sha256>  checksums/letters/….parquet
-    # ed25519 <base64 of the signature over all bytes before this line>
+    # ed25519 <base64 of the signature over `fixity seal <SHA-256 of all bytes before this line>`, as a line>
+
+What is signed is short, so that a key may also be in a place that signs only small texts.
 
 Which seals are believed does not belong here; that is in `chain`.
 """
@@ -23,7 +25,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from fixity.humanize import printable
-from fixity.log.keys import SigningKey
+from fixity.log.keys import Signer
 
 SEALS = "log/seals/"
 _HEAD = "# fixity seal 1"
@@ -68,13 +70,17 @@ class Seal:
     @property
     def signed(self) -> bytes:
         """What is signed."""
-        return self.text[: self.text.rindex(_SIGNATURE.encode())]
+        return _signed(self.text[: self._end])
+
+    @property
+    def _end(self) -> int:
+        return self.text.rindex(_SIGNATURE.encode())
 
     @property
     def signature(self) -> bytes:
         """The signature. Raises ValueError if it is none."""
         try:
-            return base64.b64decode(self.text[len(self.signed) + len(_SIGNATURE) :].strip(), validate=True)
+            return base64.b64decode(self.text[self._end + len(_SIGNATURE) :].strip(), validate=True)
         except binascii.Error as error:
             raise ValueError("its signature is damaged") from error
 
@@ -86,7 +92,7 @@ class Seal:
 def seal_text(
     number: int,
     at: str,
-    key: SigningKey,
+    key: Signer,
     before: str | None,
     entries: Mapping[str, str],
     notes: Iterable[tuple[str, str]] = (),
@@ -97,8 +103,8 @@ def seal_text(
     if before is not None:
         lines.append(_line(seal_file(number - 1), before))
     lines += [_line(name, entries[name]) for name in entries]
-    signed = "\n".join([*lines, ""]).encode()
-    return signed + _SIGNATURE.encode() + base64.b64encode(key.sign(signed)) + b"\n"
+    said = "\n".join([*lines, ""]).encode()
+    return said + _SIGNATURE.encode() + base64.b64encode(key.sign(_signed(said))) + b"\n"
 
 
 def read_seal(text: bytes) -> Seal:
@@ -123,6 +129,10 @@ def read_seal(text: bytes) -> Seal:
     except KeyError as error:
         raise ValueError(f"it does not say its {error.args[0]}") from error
     return Seal(text, number, at, key, entries.pop(seal_file(number - 1), None), entries, notes)
+
+
+def _signed(said: bytes) -> bytes:
+    return f"fixity seal {hashlib.sha256(said).hexdigest()}\n".encode()
 
 
 def _line(name: str, sha256: str) -> str:

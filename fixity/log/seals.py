@@ -14,7 +14,7 @@ from datetime import datetime
 from fixity.lake import Lake
 from fixity.log.chain import LOST_KEY, NEXT_KEY, Chain, Head, key_file, read_chain
 from fixity.log.errors import LogError
-from fixity.log.keys import PublicKey, SigningKey
+from fixity.log.keys import PublicKey, Signer
 from fixity.log.manifest import SEALS, Seal, read_seal, seal_file, seal_text
 from fixity.log.records import Run, Trust, evidence_in, recorded_in, sha256_of, withdrawal
 from fixity.log.waiting import Waiting, look
@@ -49,7 +49,7 @@ class Sealer:
     """
 
     lake: Lake
-    key: SigningKey
+    key: Signer
     trust: Trust
     now: Callable[[], datetime]
     heads: Callable[[], Iterable[Head]] = tuple

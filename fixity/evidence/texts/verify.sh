@@ -22,8 +22,8 @@ for seal in log/seals/*.sha256; do
     [ -f "$seal" ] || break
     seals=$((seals + 1))
     [ "$seal" = "$(printf 'log/seals/%08d.sha256' $seals)" ] || say_wrong "a seal before $seal is missing"
-    # The last line is the signature of all lines before it, by the key that the seal names: that of the seal before,
-    # or the next key that this one names.
+    # The last line is the signature of the SHA-256 of all lines before it, by the key that the seal names: that of the
+    # seal before, or the next key that this one names.
     signer= named= next= lost=
     while read -r sum name; do
         case "$sum $name" in
@@ -35,7 +35,7 @@ for seal in log/seals/*.sha256; do
             *) echo "$name" >&3 ;;
         esac
     done < "$seal" 3>> "$work/sealed"
-    head -n -1 "$seal" > "$work/signed"
+    echo "fixity seal $(head -n -1 "$seal" | sha256sum | cut -c-64)" > "$work/signed"
     tail -n 1 "$seal" | cut -d' ' -f3 | base64 -d > "$work/signature"
     openssl pkeyutl -verify -pubin -inkey "log/keys/$signer.pem" -rawin -in "$work/signed" \
         -sigfile "$work/signature" > /dev/null 2>&1 || say_wrong "the signature of $seal"

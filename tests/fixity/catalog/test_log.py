@@ -26,6 +26,9 @@ def test_paths_begin_at_the_catalog_and_a_variable_stays_a_variable(load: Load, 
     assert log and (log.key, log.witness) == (str(folder / "keys/log.pem"), str(folder / "../witness"))
     assert (log.tsa, log.tsa_root) == ("https://tsa.example/tsr", folder / "tsa.pem")
     assert log.witness_lock == timedelta(days=3650)
+    for key in ("1234abcd-12ab", "alias/log", "arn:aws:kms:us-east-1:111122223333:alias/of/log"):
+        in_kms = load(with_log(f"key: 'kms:{key}'")).log
+        assert in_kms and in_kms.key == f"kms:{key}"
     named = load(with_log("key: env:LOG_KEY, witness: s3://w/p/, witness_store: far, witness_lock: 90d")).log
     assert named and (named.key, named.witness) == ("env:LOG_KEY", "s3://w/p")
     assert (named.witness_store, named.witness_lock) == ("far", timedelta(days=90))
@@ -36,6 +39,8 @@ def test_paths_begin_at_the_catalog_and_a_variable_stays_a_variable(load: Load, 
     [
         ("key: 'env:'", "write it like env:FIXITY_LOG_KEY"),
         ("key: 'env:A B'", "write it like env:FIXITY_LOG_KEY"),
+        ("key: 'kms:'", "names no key in AWS KMS"),
+        ("key: 'kms:arn:aws:s3:::bucket'", "names no key in AWS KMS"),
         ("key: 's3://a/b'", "is not a local path"),
         ("key: ./lake/log.pem", "is within the lake"),
         ("key: k, tsa: 'https://tsa.example'", "`tsa` needs `tsa_root`"),

@@ -60,7 +60,7 @@ def test_coreutils_and_openssl_verify_a_lake_without_this_software(archive: Arch
             set -e
             for seal in log/seals/*.sha256; do
                 sha256sum --strict --quiet -c "$seal"
-                head -n -1 "$seal" > ../signed
+                echo "fixity seal $(head -n -1 "$seal" | sha256sum | cut -c-64)" > ../signed
                 tail -n 1 "$seal" | cut -d' ' -f3 | base64 -d > ../signature
                 openssl pkeyutl -verify -pubin -inkey {key} -rawin -in ../signed -sigfile ../signature
             done
