@@ -81,7 +81,9 @@ def read_chain(lake: Lake, anchor: PublicKey | None, heads: Iterable[Head] = ())
         texts = dict(zip(numbers, pool.map(lake.read_bytes, numbers.values()), strict=True))
     chain = _judge(texts, _keys(lake, anchor), anchor.fingerprint if anchor else None)
     is_known = _compare_with_heads(chain, heads)
-    if texts and anchor and not is_known and anchor.fingerprint not in chain.lineage:
+    # Where seals are missing or wrong, those of the key may be among them: then a known one is believed.
+    is_believed = is_known and bool(chain.problems)
+    if texts and anchor and not is_believed and anchor.fingerprint not in chain.lineage:
         signers = ", ".join(each[:16] for each in chain.lineage) or "none that is known"
         text = f"from here on the log is signed with another key ({signers}) than {anchor.fingerprint[:16]}"
         chain.problems.append(Problem(seal_file(chain.since), "rewritten", text))

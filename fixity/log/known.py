@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fixity.catalog import Catalog
+from fixity.errors import WrongUsage
 from fixity.lake import Lake
-from fixity.log.chain import Head, Problem
-from fixity.log.keys import PublicKey
+from fixity.log.chain import Chain, Head, Problem, read_chain
+from fixity.log.keys import PublicKey, public_key
 from fixity.log.outside import certificates_outside, heads_outside
 from fixity.log.stamps import Stamp, check_stamps, late_stamps, wrong_times
 from fixity.log.verify import Finding, Verified, verify
@@ -42,3 +43,16 @@ def verify_all(
         notes.append(f"what the witness knows was not looked at: {no_witness}")
     found.notes += [*notes, *filter(None, [no_authority])]
     return found, known
+
+
+def chain_as_known(lake: Lake, catalog: Catalog) -> Chain:
+    """The seals, compared with the witness, and with the catalog's key where that can be read here.
+
+    Raises LakeError.
+    """
+    heads, _ = heads_outside(lake, catalog)
+    try:
+        anchor = public_key(catalog.log.key) if catalog.log else None
+    except WrongUsage:
+        anchor = None  # only the machine that seals may have it: then the seals only agree with each other
+    return read_chain(lake, anchor, heads)

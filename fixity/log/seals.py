@@ -143,16 +143,17 @@ class Sealer:
     def _chain(self, lost: bool) -> Chain:
         own = self.key.public
         chain = read_chain(self.lake, None if lost else own, self.heads())
+        newest = chain.newest
+        in_force = (newest.note(NEXT_KEY) or newest.key) if newest else None
+        is_key_alone = all(each.what == "rewritten" for each in chain.problems)
+        if not lost and is_key_alone and in_force not in (None, own.fingerprint):
+            raise LogError(f"the log is signed with the key {in_force}, and this one is {own.fingerprint}")
         if chain.problems:
             first = chain.problems[0]
             raise LogError(
                 f"nothing is added to a log that is broken: {first.name}: {first.text}. "
                 "fixity log verify says what else; restore log/seals/ from a copy, or from the witness"
             )
-        newest = chain.newest
-        in_force = (newest.note(NEXT_KEY) or newest.key) if newest else None
-        if not lost and in_force not in (None, own.fingerprint):
-            raise LogError(f"the log is signed with the key {in_force}, and this one is {own.fingerprint}")
         return chain
 
     def _keep(self, key: PublicKey) -> dict[str, str]:
