@@ -91,7 +91,9 @@ def _figures(life: Lives) -> dict[str, object]:
 
 def _line(moment: Mapping[str, Any]) -> str:
     found, expected = moment["found"], moment["expected"]
-    compared = f"{'as expected' if expected == found else f'expected {expected}'} ({moment['expected_from']})"
+    compared = "as expected" if expected == found else f"expected {expected}"
+    if moment["expected_from"]:
+        compared += f" ({moment['expected_from']})"
     by = moment["person"] or (f"run {moment['run_id']}" if moment["run_id"] else None)
     facts = (
         moment["outcome"],

@@ -6,6 +6,7 @@ here.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -30,13 +31,17 @@ from fixity.lake.paths import (
     records_folder,
 )
 from fixity.lake.proof import proof_file
-from fixity.log.manifest import SEALS, read_seal
+from fixity.log.chain import Chain
+from fixity.log.known import chain_as_known
+from fixity.log.manifest import SEALS
 from fixity.log.records import WITHDRAWN, recorded_in, withdrawn_in
 from fixity.log.waiting import WITHOUT_FILE
 from fixity.tables import TableUnreadable
 
 _FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
 _RECORDS = records_folder("")
+_ONLY_RECORD = "it is gone, and only its record is left"
+_ONLY_SEALED = "it is gone, and only a seal has it: nobody withdrew it"
 _DAY, _BEING_PUT = timedelta(days=1), timedelta(minutes=10)
 
 
@@ -54,12 +59,21 @@ class Raw:
     now: datetime
     problems: dict[str, str] = field(default_factory=dict)
     withdrawn: dict[str, str] = field(default_factory=dict)
+    _sealed: dict[str, str] = field(default_factory=dict)  # the SHA-256 that the seals have, by file
 
     def copy_all(self) -> None:
         """Copy the raw files of the order. Raises LakeError."""
+        chain = chain_as_known(self.lake, self.catalog)
+        for problem in chain.problems:
+            self.problems[problem.name] = f"{problem.what}: {problem.text}"
+        for seal in chain.seals.values():
+            self._sealed |= seal.entries
         files = {file.name: file for file in self.lake.list("log/")}
         of_log = files.keys()
-        recorded = self._recorded(files)
+        for name in self._sealed:
+            if name.startswith("log/") and name not in files and not name.startswith(SEALS):
+                self.problems[name] = _ONLY_SEALED
+        recorded = self._recorded(files, chain)
         wanted = [
             *(name for bucket in self.order.buckets for name in self._of_bucket(bucket, recorded)),
             *self._incidents(recorded),
@@ -69,29 +83,26 @@ class Raw:
         records = [name for name in map(proof_file, wanted) if name in of_log]
         self._copy([*records, *(name for name in of_log if not name.startswith(_RECORDS))])
 
-    def _recorded(self, of_log: Mapping[str, LakeFile]) -> set[str]:
-        """The files that should be there: by their records, and not withdrawn.
+    def _recorded(self, of_log: Mapping[str, LakeFile], chain: Chain) -> set[str]:
+        """The files that should be there: by the seals or by their records, and not withdrawn.
 
         A record is put before its file, so a new one may wait for it. That of a run that was killed has none,
         which a seal says.
         """
-        sealed: set[str] = set()
-        without: set[str] = set()
+        without = {name for seal in chain.seals.values() for name in seal.notes.get(WITHOUT_FILE, ())}
         for name in of_log:
-            try:
-                if name.startswith(SEALS):
-                    seal = read_seal(self.lake.read_bytes(name))
-                    sealed.update(seal.entries)
-                    without.update(seal.notes.get(WITHOUT_FILE, ()))
-                elif name.startswith(WITHDRAWN):
+            if name.startswith(WITHDRAWN):
+                try:
                     self.withdrawn |= withdrawn_in(self.lake.read_text(name))
-            except ValueError as error:
-                self.problems[name] = str(error)
-        return {
+                except ValueError as error:
+                    self.problems[name] = str(error)
+        by_seals = {name for name in self._sealed if not name.startswith("log/")}
+        by_records = {
             name
-            for name in recorded_in(of_log) - without - self.withdrawn.keys()
-            if name in sealed or of_log[proof_file(name)].appeared < self.now - _BEING_PUT
+            for name in recorded_in(of_log) - without
+            if name in by_seals or of_log[proof_file(name)].appeared < self.now - _BEING_PUT
         }
+        return (by_seals | by_records) - self.withdrawn.keys()
 
     def _copy(self, names: Iterable[str]) -> None:
         with ThreadPoolExecutor(_FETCHES) as pool:
@@ -103,13 +114,17 @@ class Raw:
             to = self.into / name
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, to)
+            sealed = self._sealed.get(name)
+            # A record that was lost may have been written anew; its file is compared.
+            if sealed and not name.startswith(_RECORDS) and _sha256(to) != sealed:
+                self.problems[name] = "edited: its SHA-256 is not the one that a seal has"
 
     def _fetched(self, name: str) -> Path | None:
         """A local copy of a file that its record proves; None, with the reason, where there is none."""
         try:
             return self.lake.fetch(name, self.workspace)
         except FileNotFoundError:
-            self.problems[name] = "it is gone, and only its record is left"
+            self.problems[name] = _ONLY_RECORD
         except TableUnreadable as error:
             self.problems[name] = str(error)
         return None
@@ -120,7 +135,8 @@ class Raw:
         there = {file.name for file in files}
         for name in recorded:
             if name.startswith(folder) and name not in there:
-                self.problems[name] = "it is gone, and only its record is left"
+                is_record_gone = self.problems.get(proof_file(name)) == _ONLY_SEALED
+                self.problems[name] = _ONLY_SEALED if is_record_gone else _ONLY_RECORD
         return files
 
     def _of_bucket(self, bucket: str, recorded: set[str]) -> Iterator[str]:
@@ -212,3 +228,8 @@ def _of_day(name: str) -> str:
     """The name of the day's copy of a pair's report."""
     path = PurePosixPath(name)
     return str(path.parent.parent / path.name) if is_report(name) and path.parts[2] == "checksums" else name
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

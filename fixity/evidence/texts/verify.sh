@@ -77,7 +77,7 @@ else
     while read -r name; do
         echo "no seal has it yet: $name"
     done < "$work/not-sealed"
-    echo "$(comm -23 "$work/names" "$work/there" | wc -l) files that seals have are not in this package: of other times or buckets"
+    echo "$(comm -23 "$work/names" "$work/there" | wc -l) files that seals have are not in this package: of other times or buckets, withdrawn, or gone (data/problems.csv)"
 fi
 
 for stamp in log/stamps/*.tsr; do

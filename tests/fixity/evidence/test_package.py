@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ from fixity.catalog import Store, load_catalog
 from fixity.errors import WrongUsage
 from fixity.evidence.make import Package
 from fixity.evidence.order import Order
+from fixity.lake import open_lake
+from fixity.lake.proof import proof_file, sealed, unsealed
 from fixity.lake.s3 import S3Lake
 from fixity.log.keys import make_key
 from fixity.log.manifest import seal_text
@@ -32,6 +35,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Bag = tuple[Path, Package]
+
+
+def _copied(archive: Archive, tmp_path: Path) -> Archive:
+    folder = tmp_path / "archive"
+    shutil.copytree(archive.file.parent, folder)
+    file = folder / "fixity.yaml"
+    file.write_text(file.read_text().replace(str(archive.file.parent), str(folder)))
+    return replace(archive, file=file, lake=open_lake(load_catalog(file)))
 
 
 def _rows(bag: Path, name: str) -> list[dict[str, str]]:
@@ -47,7 +58,10 @@ def test_an_auditor_follows_the_readme_with_sha256sum_openssl_and_duckdb_alone(
     assert (whole, tags) == ((0, ""), (0, ""))
     others, stamped, end = log[1].splitlines()
     assert (log[0], end) == (0, "5 seals: nothing is wrong.")
-    assert others == "8 files that seals have are not in this package: of other times or buckets"
+    assert others == (
+        "8 files that seals have are not in this package: of other times or buckets, withdrawn, or gone "
+        "(data/problems.csv)"
+    )
     assert stamped.startswith("log/seals/00000002.sha256 was there at: ")
     assert figures[0] == 0
     assert [line.split() for line in figures[1].splitlines()] == [
@@ -264,11 +278,8 @@ def test_a_package_appears_whole_or_not_at_all(
 def test_files_that_are_damaged_or_gone_are_said_in_the_package_and_the_status_is_1(
     archive: Archive, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "archive"
-    shutil.copytree(archive.file.parent, folder)
-    file = folder / "fixity.yaml"
-    file.write_text(file.read_text().replace(str(archive.file.parent), str(folder)))
-    first, second = sorted((folder / "lake/checksums/b").glob("*.parquet"))
+    file = _copied(archive, tmp_path).file
+    first, second = sorted((file.parent / "lake/checksums/b").glob("*.parquet"))
     body = bytearray(first.read_bytes())
     body[len(body) // 2] ^= 1
     first.write_bytes(body)
@@ -304,3 +315,52 @@ def test_a_period_is_whole_days_in_utc_and_never_empty(archive: Archive) -> None
     ):
         with pytest.raises(WrongUsage):
             order(*wrong)
+
+
+def test_damage_that_was_deleted_with_its_records_is_missed_because_seals_have_it(
+    archive: Archive, tmp_path: Path
+) -> None:
+    forged = _copied(archive, tmp_path)
+    lake = forged.file.parent / "lake"
+    ledger = f"checksums/b/{min(file.name for file in (lake / 'checksums/b').glob('*.parquet'))}"
+    for folder in ("incidents", "log/records/incidents"):
+        shutil.rmtree(lake / folder)
+    for name in (ledger, proof_file(ledger)):
+        (lake / name).unlink()
+    problems = dict(forged.package(tmp_path / "e").problems)
+    assert {problems[name] for name in (ledger, proof_file(ledger))} == {
+        "it is gone, and only a seal has it: nobody withdrew it"
+    }
+    assert any(name.startswith("incidents/closed-one/") for name in problems)
+    assert WITHDRAWN not in problems
+
+
+def test_a_file_that_was_edited_with_its_record_is_not_what_its_seal_has(
+    archive: Archive, tmp_path: Path
+) -> None:
+    forged = _copied(archive, tmp_path)
+    lake = forged.file.parent / "lake"
+    first, second = sorted((lake / "checksums/b").glob("*.parquet"))
+    name = f"checksums/b/{first.name}"
+    shutil.copyfile(second, first)
+    record = lake / proof_file(name)
+    values = unsealed(record.read_text()) | {
+        "sha256": sha256(first.read_bytes()),
+        "size": first.stat().st_size,
+    }
+    record.write_text(sealed(values))
+    assert dict(forged.package(tmp_path / "e").problems) == {
+        name: "edited: its SHA-256 is not the one that a seal has"
+    }
+
+
+def test_a_log_of_another_key_than_the_catalogs_is_said_in_the_package(
+    archive: Archive, tmp_path: Path
+) -> None:
+    forged = _copied(archive, tmp_path)
+    own = make_key(tmp_path / "own.pem").public.fingerprint
+    with forged.file.open("a") as text:
+        text.write(f"log: {{key: {tmp_path / 'own.pem'}}}\n")
+    problems = dict(forged.package(tmp_path / "e").problems)
+    assert list(problems) == ["log/seals/00000001.sha256"]
+    assert own[:16] in problems["log/seals/00000001.sha256"]
