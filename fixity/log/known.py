@@ -11,7 +11,9 @@ from fixity.catalog import Catalog
 from fixity.errors import WrongUsage
 from fixity.lake import Lake
 from fixity.log.chain import Chain, Head, Problem, read_chain
-from fixity.log.keys import PublicKey, public_key
+from fixity.log.errors import LogError
+from fixity.log.keys import PublicKey
+from fixity.log.kms import verifier
 from fixity.log.outside import certificates_outside, heads_outside
 from fixity.log.stamps import Stamp, check_stamps, late_stamps, wrong_times
 from fixity.log.verify import Finding, Verified, verify
@@ -52,7 +54,7 @@ def chain_as_known(lake: Lake, catalog: Catalog) -> Chain:
     """
     heads, _ = heads_outside(lake, catalog)
     try:
-        anchor = public_key(catalog.log.key) if catalog.log else None
-    except WrongUsage:
+        anchor = verifier(catalog.log.key, catalog.stores["aws"]) if catalog.log else None
+    except (WrongUsage, LogError):
         anchor = None  # only the machine that seals may have it: then the seals only agree with each other
     return read_chain(lake, anchor, heads)
