@@ -151,15 +151,15 @@ def _copied(
     told = heads(witness, lake)
     if other := [head.number for head in told if not _is_same(lake, head)]:
         return before, (
-            f"the witness {witness.name} knows another seal {other[0]} than the lake, and was not added to: "
-            "fixity log verify says what was done"
+            f"the witness {witness.name} knows a seal {other[0]} that the lake does not have, or has "
+            "with other bytes, and was not added to: fixity log verify says what was done"
         )
     copies = add_copies(witness, seals, now)
     there, alarm = max((head.number for head in told), default=0), ""
     if before is not None and before.where == witness.name and there < before.seal:
         alarm = (
             f"the witness {witness.name} had the seals up to {before.seal}, and then only up to {there}: see "
-            "who removed the others; they were copied again"
+            "who removed the others; those that the lake has were copied again"
         )
     newest = max(copies, default=0)
     return (Proved(newest, copies[newest].at, witness.name) if newest else None), alarm

@@ -24,7 +24,7 @@ from fixity.status.rows import (
 
 
 def summary_line(status: Status) -> str:
-    """All in one line: `1 problem, 2 unknown, 0 warnings, 7 verified`."""
+    """All in one line: `1 problem, 2 unknown, 0 warnings, 7 verified`; and the log, if it is not verified."""
     counts = {state: len(rows) for state, rows in status.by_state().items()}
     words = {
         PROBLEM: ("problem", "problems"),
@@ -35,7 +35,8 @@ def summary_line(status: Status) -> str:
     said = [
         f"{counts[state]:,} {one if counts[state] == 1 else more}" for state, (one, more) in words.items()
     ]
-    return ", ".join(said)
+    log = f"; the log: {status.log.state}" if status.log and status.log.state != VERIFIED else ""
+    return ", ".join(said) + log
 
 
 def wrong_with(row: StatusRow) -> list[str]:

@@ -72,7 +72,14 @@ def test_a_life_has_all_that_happened_to_an_object_in_order(known: Known) -> Non
         bucket.lake,
         [
             Event(event="confirmed", happened_at=at, run_id="r", **place),
-            Event(event="opened", happened_at=at, run_id="r", found="SHA256:bad", **place),
+            Event(
+                event="opened",
+                happened_at=at,
+                run_id="r",
+                found="SHA256:bad",
+                expected="SHA256:good",
+                **place,
+            ),
             Event(event="opened", happened_at=at, incident_id="other", bucket=BUCKET, key=ODD),
             Event(event="opened", happened_at=at, incident_id="elsewhere", bucket="c", key="plain"),
             Event("x", "closed", at + timedelta(hours=1), person="Ann", reason="restored by hand"),
@@ -95,6 +102,8 @@ def test_a_life_has_all_that_happened_to_an_object_in_order(known: Known) -> Non
     assert (rows[4]["expected_from"], rows[4]["detail"]) == ("manifest", "streamed; read 2 times")
     assert (rows[7]["person"], rows[7]["detail"], rows[7]["incident_id"]) == ("Ann", "restored by hand", "x")
     assert life.not_read == []
+    _, text = known.say(BUCKET, "plain")
+    assert "expected SHA256:good" in text and "(None)" not in text
 
 
 def test_an_object_that_vanished_has_its_life_and_the_moment_when_that_was_found(known: Known) -> None:

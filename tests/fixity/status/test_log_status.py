@@ -14,7 +14,7 @@ from fixity.catalog import Catalog, load_catalog
 from fixity.lake import Lake, open_lake
 from fixity.log.outside import prove
 from fixity.status import Check, Failure, Result, Status, keep_failure, keep_result, status_of
-from fixity.status.advice import log_facts
+from fixity.status.advice import log_facts, summary_line
 from fixity_cli.main import app
 from tests.fixity.log.outside_support import chain, put
 
@@ -55,8 +55,9 @@ def test_a_log_that_was_never_sealed_is_a_problem_and_no_log_is_none(lake: Lake,
     assert now.state == "problem" and now.log and now.log.state == "problem"
     assert now.platform[0].text == "nothing was sealed yet: fixity log init, then fixity log seal"
     assert log_facts(now.log, NOW) == "not sealed"
+    assert summary_line(now).endswith("; the log: problem")
     without = status(lake, catalog.model_copy(update={"log": None}))
-    assert without.log is None and without.is_verified
+    assert without.log is None and without.is_verified and "log" not in summary_line(without)
 
 
 def test_the_line_says_up_to_when_what_waited_and_how_old_the_witness_is(
