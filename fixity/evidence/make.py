@@ -56,7 +56,8 @@ Figures = Mapping[str, Sequence[Mapping[str, Any]]]
 @dataclass(frozen=True)
 class Package:
     """What a package says: its figures by name, how many objects are damaged now and lost, what could not be
-    used (file, reason), and the buckets that were not listed before the end of the period.
+    used (file, reason), the buckets that were not listed before the end of the period, and how many files
+    were withdrawn from the lake.
     """
 
     figures: Figures
@@ -64,6 +65,7 @@ class Package:
     lost: int
     problems: Sequence[tuple[str, str]]
     unlisted: Sequence[str]
+    withdrawn: int
 
     @property
     def open_incidents(self) -> int:
@@ -78,8 +80,11 @@ class Package:
     @property
     def wrong(self) -> list[str]:
         """What is wrong, for people."""
-        unreadable = sum(row["unreadable"] for row in self.last_coverage)
+        differs, unreadable = (
+            sum(row[column] for row in self.last_coverage) for column in ("differs", "unreadable")
+        )
         counts = {
+            "objects with other bytes than expected when they were last read in the period": differs,
             "damaged objects, as of today": self.damaged,
             "lost objects, as of today": self.lost,
             "unreadable objects": unreadable,
@@ -134,7 +139,7 @@ def make_package(
         tables.write_about(raw.withdrawn)
         listed = {row["bucket"] for row in figures["coverage"]}
         unlisted = [bucket for bucket in order.buckets if bucket not in listed]
-        package = Package(figures, damaged, lost, sorted(raw.problems.items()), unlisted)
+        package = Package(figures, damaged, lost, sorted(raw.problems.items()), unlisted, len(raw.withdrawn))
         witness = catalog.log.witness if catalog.log else None
         _write_texts(data, order, package, witness, now())
     return package
@@ -192,6 +197,10 @@ def _summary(order: Order, package: Package, now: datetime) -> str:
         state, said = WARNING, "No object is wrong, but not all were read within their term"
     else:
         state, said = VERIFIED, "Every object was read within its term, and is right"
+    asides = {
+        "objects that were not read within their term": package.late,
+        "files that were removed from the lake on purpose (withdrawn.csv says why)": package.withdrawn,
+    }
     incidents = package.figures["incidents"]
     with (_TEXTS / "index.csv").open(encoding="utf-8", newline="") as text:
         index = [row.cells for row in read_rows(text)[1]]
@@ -202,10 +211,7 @@ def _summary(order: Order, package: Package, now: datetime) -> str:
         until=order.until,
         state=state,
         said=said,
-        more=[
-            *package.wrong,
-            *([f"objects that were not read within their term: {package.late:,}"] if package.late else []),
-        ],
+        more=[*package.wrong, *(f"{text}: {count:,}" for text, count in asides.items() if count)],
         problems=package.problems,
         coverage=package.last_coverage,
         incidents=incidents[:_MOST_INCIDENTS],

@@ -131,6 +131,7 @@ def test_the_lives_of_all_that_were_not_right_are_there_whatever_their_keys(bag:
 
 def test_the_summary_says_what_is_wrong_and_loads_nothing(bag: Bag) -> None:
     assert bag[1].wrong == [
+        "objects with other bytes than expected when they were last read in the period: 1",
         "damaged objects, as of today: 1",
         "lost objects, as of today: 1",
         "unreadable objects: 1",
@@ -163,6 +164,8 @@ def test_what_is_of_other_buckets_or_times_is_not_in_it(bag: Bag) -> None:
 def test_what_was_withdrawn_is_no_problem_and_said_with_its_reason(bag: Bag) -> None:
     assert _rows(bag[0], "withdrawn.csv") == [{"file": WITHDRAWN, "reason": "its term is over"}]
     assert bag[1].problems == []
+    said = "files that were removed from the lake on purpose (withdrawn.csv says why): 1"
+    assert said in (bag[0] / "data/summary.html").read_text()
 
 
 @pytest.mark.parametrize(
