@@ -78,6 +78,7 @@ class Lake(ABC):
 
     def __init__(self) -> None:
         self._proved: set[tuple[Path, int, int]] = set()
+        self._fetched: dict[str, str] = {}  # for the keeper: SHA-256 of proved files, by name
 
     @abstractmethod
     def list(self, folder: str) -> builtins.list[LakeFile]:
@@ -99,8 +100,10 @@ class Lake(ABC):
                 if proof is None:
                     check_unproved(name, file)
                 else:
-                    proof.check(file)
+                    sha256 = proof.check(file)
                     self._proved.add(_state(file))
+                    if self.keeper and not name.startswith("scratch/"):
+                        self._fetched[name] = sha256
             except NoProof as error:
                 raise TableUnreadable(self.location(name), error) from error
         return file
@@ -147,6 +150,7 @@ class Lake(ABC):
         if there and not replace:
             self._put(name, file, replace, keep)  # raises unless it is equal
         if keeper:
+            proof = dataclasses.replace(proof, fetched=dict(self._fetched))
             keeper.note(proof)
         before = self._proof_before(name) if there and replace else None
         if before is not None and before.sha256 != proof.sha256:

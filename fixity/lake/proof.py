@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -68,7 +68,8 @@ class Proof:
     size: bytes. kind: the first folder of its name. run: the run that wrote it. rows and
     provenance (see `fixity.tables`): of a table. replaces: size and SHA-256 of the file before, until the new
     one is there. accepted_at: when a person accepted the file as it was, because its proof was lost (ISO,
-    UTC): before that, nothing proves it.
+    UTC): before that, nothing proves it. fetched: where the lake has a log, the SHA-256 of the tables and
+    reports that the step or command that put the file had fetched from the lake by then, by name.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Proof:
     provenance: str | None
     replaces: tuple[int, str] | None = None
     accepted_at: str | None = None
+    fetched: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @classmethod
     def of(cls, name: str, file: Path, run: str | None = None) -> Proof:
@@ -110,14 +112,16 @@ class Proof:
         """The content of its file."""
         return sealed(asdict(self))
 
-    def check(self, file: Path) -> None:
-        """Compare a local copy of the file. Raises NoProof, OSError."""
+    def check(self, file: Path) -> str:
+        """Compare a local copy of the file. Returns its SHA-256. Raises NoProof, OSError."""
         size = file.stat().st_size
         states = [state for state in ((self.size, self.sha256), self.replaces) if state]
         if size not in (known for known, _ in states):
             raise NoProof(f"it has {size:,} bytes, and had {self.size:,} when it was written")
-        if (size, _sha256(file)) not in states:
+        sha256 = _sha256(file)
+        if (size, sha256) not in states:
             raise NoProof("its bytes have changed since it was written: their SHA-256 is another one")
+        return sha256
 
 
 def check_unproved(name: str, file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -57,6 +58,10 @@ def test_what_runs_and_commands_keep_is_sealed_and_each_change_is_named(folder: 
     }
 
     (ledger,) = (folder / "lake/checksums/letters").glob("*.parquet")
+    (inventory,) = (folder / "lake/inventory/letters").glob("*.parquet")
+    record = folder / "lake" / proof_file(f"checksums/letters/{ledger.name}")
+    listed = {f"inventory/letters/{inventory.name}": hashlib.sha256(inventory.read_bytes()).hexdigest()}
+    assert json.loads(record.read_text())["fetched"] == listed  # what was checked, as it was listed
     before = ledger.read_bytes()
     ledger.write_bytes(before[:-1])
     name = ledger.relative_to(folder / "lake").as_posix()
