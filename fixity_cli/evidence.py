@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fixity.humanize import printable
 from fixity_cli.output import output
 from fixity_cli.shared import STATUS_HELP, CatalogOption, Exit, end, known, load, print_figures
 
@@ -61,7 +62,7 @@ def evidence(
     )
     output.place("Package", out)
     for file, problem in package.problems:
-        output.warn(f"{file}: {problem}")
+        output.warn(printable(f"{file}: {problem}"))
     for text in package.wrong:
         output.red(text)
     raise typer.Exit(Exit.NOT_VERIFIED if package.wrong else Exit.VERIFIED)

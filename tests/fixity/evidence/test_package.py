@@ -287,6 +287,7 @@ def test_files_that_are_damaged_or_gone_are_said_in_the_package_and_the_status_i
     body[len(body) // 2] ^= 1
     first.write_bytes(body)
     second.unlink()
+    (first.parent / "x\nred: forged.parquet").write_bytes(b"")
     words = ["evidence", str(tmp_path / "e"), "--since", "2026-01-01", "--catalog", str(file)]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 1
@@ -297,7 +298,8 @@ def test_files_that_are_damaged_or_gone_are_said_in_the_package_and_the_status_i
         assert name in (tmp_path / "e/data/summary.html").read_text() and name in done.output
         assert not (tmp_path / "e/data/lake/checksums/b" / name).exists()
     assert "the bucket c was not listed before the end of the period" in done.output
-    assert "Files of the lake that could not be used: 2" in (tmp_path / "e/data/README.txt").read_text()
+    assert "red: forged" in done.output and "\nred: forged" not in done.output
+    assert "Files of the lake that could not be used: 3" in (tmp_path / "e/data/README.txt").read_text()
 
 
 def test_a_period_is_whole_days_in_utc_and_never_empty(archive: Archive) -> None:
