@@ -127,6 +127,7 @@ def verify(
     from fixity.lake import open_lake
     from fixity.log.kms import verifier
     from fixity.log.known import verify_all
+    from fixity.log.manifest import SEALS
 
     loaded = load(catalog)
     if key is None and loaded.log is None:
@@ -134,7 +135,7 @@ def verify(
     anchor = verifier(str(key) if key is not None else _with_log(catalog)[1], loaded.stores["aws"])
     found, _ = verify_all(open_lake(loaded), loaded, anchor, [_head(text) for text in head or []])
     _say(found)
-    if not found.newest:
+    if not found.newest and not any(each.name.startswith(SEALS) for each in found.findings):
         end(Exit.NOT_DONE, "this lake has no log yet: fixity log init begins one")
     raise typer.Exit(
         Exit.NOT_VERIFIED if found.findings else Exit.NOT_DONE if found.unread else Exit.VERIFIED
@@ -152,9 +153,9 @@ def _say(found: Verified) -> None:
         output.fail(f"{name} could not be read: {why}")
     for note in found.notes:
         output.note(note)
-    at = found.at[:16].replace("T", " ")
+    last = f", the last of {found.at[:16].replace('T', ' ')} UTC" if found.at else ""
     output.say(
-        f"{found.entries:,} files in {found.newest:,} seals, the last of {at} UTC: "
+        f"{found.entries:,} files in {found.newest:,} seals{last}: "
         + (f"{len(found.findings):,} wrong" if found.findings else "all as they were sealed")
         + (f"; {found.waiting:,} files wait to be sealed" if found.waiting else "")
         + (f"; {found.withdrawn:,} withdrawn" if found.withdrawn else "")

@@ -56,6 +56,9 @@ def test_a_lake_that_is_put_back_or_begun_anew_is_named_by_the_witness_and_nothi
     anew = fixity(tmp_path, "log", "init")
     assert anew.exit_code == 3 and f"the witness {witness} knows seal 2" in anew.output
     assert not list((tmp_path / "lake").glob("log/seals/*"))
+    gone = fixity(tmp_path, "log", "verify")
+    assert gone.exit_code == 1 and f"deleted: the witness {witness} knows seal 2" in gone.stderr
+    assert "no log yet" not in gone.stderr and "in 0 seals: 2 wrong" in gone.stdout
     assert sorted(file.name for file in witness.iterdir()) == ["00000001.sha256", "00000002.sha256"]
 
     witness.rename(tmp_path / "away")
