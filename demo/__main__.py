@@ -31,7 +31,7 @@ FILE = HOME / "fixity.yaml"
 SOURCE, REPLICA = "collection", "collection-repl"
 CATALOG = """\
 lake: ./lake
-log: {{key: log-key.pem}}
+log: {{key: log-key.pem, witness: ./witness}}  # a witness of your own is on another machine
 stores:
   loopback: {{endpoint_url: {endpoint}, region: us-east-1}}
 buckets:
@@ -64,6 +64,7 @@ def demo(
     with SeaweedFS(HOME / "server") as server:
         os.environ.update(server.environment, DAGSTER_HOME=str(HOME / "home"))
         FILE.write_text(CATALOG.format(endpoint=server.endpoint_url))
+        (HOME / "witness").mkdir(exist_ok=True)
         (HOME / "server.env").write_text(server.shell_environment)
         keys = fill(server.client(), files, SOURCE, REPLICA)
         print(f"Copied {len(keys)} files from {files} into two buckets. Damage on purpose:")

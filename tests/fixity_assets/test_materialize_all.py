@@ -15,8 +15,12 @@ from dagster._core.snap.snap_to_yaml import default_values_yaml_from_type_snap
 from demo.__main__ import CATALOG, REPLICA, SOURCE
 from devstack.seaweedfs import SeaweedFS
 from fixity.catalog import load_catalog
+from fixity.clock import utc_now
 from fixity.errors import BucketUnreachable
+from fixity.lake import LocalLake
 from fixity.ledger.inventory import take_inventory
+from fixity.log.keys import make_key
+from fixity.log.seals import Sealer
 from fixity_assets import inventory
 from fixity_assets.definitions import build_definitions
 from fixity_assets.describe import RETRIES
@@ -55,6 +59,8 @@ def test_of_the_demo_s_catalog_all_is_green(
     for bucket in (SOURCE, REPLICA):
         s3.create_bucket(Bucket=bucket)
         s3.put_object(Bucket=bucket, Key="a letter.txt", Body=b"My dear friend")
+    (tmp_path / "witness").mkdir()
+    Sealer(LocalLake(tmp_path / "lake"), make_key(tmp_path / "log-key.pem"), lambda _: {}, utc_now).begin()
     try:
         assert materialize_all(build_definitions(load_catalog(tmp_path / "fixity.yaml")), instance) == []
     finally:

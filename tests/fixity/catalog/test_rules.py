@@ -39,7 +39,10 @@ def test_the_longest_name_fits_into_every_file_name_of_the_lake() -> None:
     arguments |= {"drill_id": "20260131-3f2a9c1b", "partition": name, "kind": "bucket"}
     made = []
     for _, function in inspect.getmembers(paths, inspect.isfunction):
-        made.append(function(**{each: arguments[each] for each in inspect.signature(function).parameters}))
+        if inspect.signature(function).return_annotation == "str":
+            made.append(
+                function(**{each: arguments[each] for each in inspect.signature(function).parameters})
+            )
     assert len(made) > 20 and max(len(part) for path in made for part in path.split("/")) <= 255
 
 
