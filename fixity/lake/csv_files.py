@@ -1,7 +1,7 @@
 """CSV files: the one writer and the one reader of the platform, after RFC 4180.
 
 A field with a comma, a quote, CR or LF is quoted. NULL is empty, an empty text is `""`. Lines end in LF.
-Large tables go through Arrow, single rows through Python; both write the same bytes. Files in S3's own CSV
+Large tables go through DuckDB, single rows through Python; both write the same bytes. Files in S3's own CSV
 (manifests, completion reports) do not belong here.
 """
 
@@ -13,16 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from fixity.lake.database import quoted
 
 if TYPE_CHECKING:
     from _csv import Reader as _Reader
 
+    import duckdb
+
 _TO_QUOTE = re.compile(r'[",#\r\n]|^$')  # '#', because DuckDB quotes it, too
-_ODD = (b'"', b",", b"#", b"\r", b"\n")
 _FORMULA = r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]"  # the last four are the full-width ones
 _UNSAFE = re.compile(
     rf"""^(?=[\t\r\n])  # a spreadsheet may drop it, and take what follows for a formula
@@ -50,46 +48,11 @@ def _field(value: object) -> str:
     return '"' + text.replace('"', '""') + '"' if _TO_QUOTE.search(text) else text
 
 
-def csv_lines(columns: Sequence[pa.Array | str]) -> pa.StringArray:
-    """The lines of a CSV, each with its end, from its columns.
-
-    Arguments: `columns`, of texts, integers or times (UTC); a text stands for a column that has only this one
-    value.
-    """
-    fields: list[pa.Array | str] = []
-    for column in columns:
-        fields += [",", *([_field(column)] if isinstance(column, str) else _fields(column))]
-    fields = [*fields[1:], "\n"]
-    joined: list[pa.Array | str] = []
-    for field in fields:
-        if isinstance(field, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += field  # fewer pieces are joined faster
-        else:
-            joined.append(field)
-    return pc.binary_join_element_wise(*joined, "", null_handling="replace")
-
-
-def _fields(column: pa.Array) -> list[pa.Array | str]:
-    """A column as pieces of a line."""
-    if pa.types.is_timestamp(column.type):
-        # Without their zone, times become text thirty times faster.
-        naive = column.cast(pa.timestamp("us")).cast(pa.string())
-        text = pc.binary_replace_slice(naive, 10, 11, "T")
-        return [text, "Z"] if not column.null_count else [pc.binary_join_element_wise(text, "Z", "")]
-    text = column.cast(pa.string())
-    if pa.types.is_string(column.type) and _may_need_quotes(text):
-        doubled = pc.replace_substring(text, '"', '""')
-        is_odd = pc.match_substring_regex(text, _TO_QUOTE.pattern)
-        text = pc.if_else(is_odd, pc.binary_join_element_wise('"', doubled, '"', ""), text)
-    return [text]
-
-
-def _may_need_quotes(texts: pa.StringArray) -> bool:
-    """Whether a text may need quotes. All are searched at once, in a tenth of the time of a search each."""
-    shortest = pc.min(pc.binary_length(texts)).as_py()
-    data = texts.buffers()[2]
-    held = data.to_pybytes() if data is not None else b""
-    return shortest == 0 or any(each in held for each in _ODD)
+def write_with_duckdb(
+    database: duckdb.DuckDBPyConnection, relation: str, file: Path, header: bool = True
+) -> None:
+    """Write a table or a view to a file. Raises duckdb.Error."""
+    database.execute(f"COPY (FROM {relation}) TO {quoted(file)} (FORMAT csv, HEADER {header})")
 
 
 def reading_with_duckdb(file: Path, columns: Sequence[str]) -> str:

@@ -159,9 +159,8 @@ def _whole_keys(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     yield from held
 
 
-def rows_of(table: pq.ParquetFile, first: int, count: int, columns: list[str] | None = None) -> pa.Table:
-    """`count` rows of a table, starting at row `first`, all columns or these. Reads only the row groups that
-    contain them."""
+def rows_of(table: pq.ParquetFile, first: int, count: int) -> pa.Table:
+    """`count` rows of a table, starting at row `first`. Reads only the row groups that contain them."""
     groups: list[int] = []
     before = start = 0
     for group in range(table.num_row_groups):
@@ -170,4 +169,4 @@ def rows_of(table: pq.ParquetFile, first: int, count: int, columns: list[str] | 
             start = start if groups else before
             groups.append(group)
         before += rows
-    return table.read_row_groups(groups, columns=columns).slice(first - start, count)
+    return table.read_row_groups(groups).slice(first - start, count)

@@ -1,9 +1,8 @@
 """Compares a source's table of checksums with its replica's, and writes the report's CSV.
 
 Both tables are sorted by key. They are compared in ranges of keys, several at a time, so memory does not
-grow with the bucket. `plain` tells the objects that are plainly right, `compare.sql` decides the status of
-all others; `suspects.sql` collects the rows that say that something is wrong; `fixity.lake.ranges` cuts the
-ranges.
+grow with the bucket. `compare.sql` decides the status of an object; `suspects.sql` collects the rows that say
+that something is wrong; `fixity.lake.ranges` cuts the ranges.
 Where tables come from and where reports go does not belong here.
 """
 
@@ -27,14 +26,13 @@ import pyarrow.parquet as pq
 from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
 from fixity.in_order import in_order
-from fixity.lake.database import open_database, processors
+from fixity.lake.csv_files import write_with_duckdb
+from fixity.lake.database import open_database, processors, view
 from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.ledger.judge import NOT_TWICE
 from fixity.reports.columns import COLUMNS, SUSPECT, SUSPECTS
 from fixity.reports.counts import Counts
-from fixity.reports.csv_part import write_csv_part
-from fixity.reports.plain import Parted, part_plain
-from fixity.reports.range_rows import rows_of_range, whole_checks
+from fixity.tables import CHECKSUMS
 
 RANGE_BYTES = 64 * 1024 * 1024
 """The most bytes of a range, both sides together, before compression: about 130,000 objects. Smaller ranges
@@ -44,7 +42,6 @@ PROBLEMS = 100
 SUSPECTS_KEPT = 100_000
 """How many suspect rows an outcome has, the first in key order. All may be in memory at once, which must not
 grow with a bucket of which everything differs."""
-_LINES_AT_ONCE = 50_000
 _MEMORY_OF_A_RANGE = 3
 """DuckDB needs this many times the bytes of a range to join and sort it."""
 
@@ -114,6 +111,8 @@ def compare(
     """
     ranges = key_ranges(source.table, replica.table, range_bytes)
     parameters = {
+        "source": str(source.table),
+        "replica": str(replica.table),
         "by_version": match == "version",
         "due_in_replica": _utc(replica.listed_at) - lag,
         "due_in_source": _utc(source.listed_at) - lag,
@@ -135,9 +134,7 @@ def compare(
         database.execute("SET GLOBAL parquet_metadata_cache = true")
         expected = [_rows_that_take_part(database, side, match) for side in (source, replica)]
         threads = _that_fit(database, processors(), range_bytes)
-        comparer = _Comparer(
-            database, (source.table, replica.table), source.bucket, parameters, Path(parts_dir)
-        )
+        comparer = _Comparer(database, source.bucket, parameters, Path(parts_dir))
         counts, replica_rows, suspect_rows, found = Counts(), 0, 0, list[dict[str, Any]]()
         suspects = _Suspects(Path(parts_dir))
         with closing(in_order(comparer.run, enumerate(ranges), threads)) as parts:
@@ -163,10 +160,9 @@ def compare(
 
 @dataclass
 class _Comparer:
-    """Compares ranges, each by a cursor of its own. tables: of both sides. bucket: the source."""
+    """Compares ranges, each by a cursor of its own."""
 
     database: duckdb.DuckDBPyConnection
-    tables: tuple[Path, Path]
     bucket: str
     parameters: dict[str, Any]
     parts_dir: Path
@@ -175,25 +171,17 @@ class _Comparer:
 
     def run(self, numbered: tuple[int, KeyRange]) -> _RangeReport:
         """Compare one range, and write its part of the CSV."""
-        # Freed pieces of the ranges before would stay with the process: half of its memory.
-        pa.default_memory_pool().release_unused()
         number, keys = numbered
-        file = self.parts_dir / f"{number}.csv"
-        source, replica = self.tables
-        part = part_plain(
-            rows_of_range(source, keys.source_rows, keys),
-            rows_of_range(replica, keys.replica_rows, keys),
-            self.parameters["by_version"],
-        )
-        plain = part.right.num_rows
-        counts = Counts(total_objects=plain, matches=plain, rows=plain)
-        if not part.source.num_rows and not part.replica.num_rows:
-            write_csv_part(file, self.bucket, part.right, [], header=number == 0)
-            return _RangeReport(file, counts, plain, [], 0, None)
-        parameters = self.parameters | {"lower": keys.lower, "upper": keys.upper}
+        part = self.parts_dir / f"{number}.csv"
+        parameters = self.parameters | {
+            "lower": keys.lower,
+            "upper": keys.upper,
+            "source_first": keys.source_rows[0],
+            "source_last": keys.source_rows[1],
+            "replica_first": keys.replica_rows[0],
+            "replica_last": keys.replica_rows[1],
+        }
         with self.database.cursor() as cursor:  # it has temporary tables and variables of its own
-            cursor.register("source_rows", part.source)
-            cursor.register("replica_rows", part.replica)
             cursor.execute("SET VARIABLE bucket = $bucket", {"bucket": self.bucket})
             *judge, count, list_problems = cursor.extract_statements(_SQL)
             for statement in judge:
@@ -201,26 +189,22 @@ class _Comparer:
             if parameters["findings"]:
                 _execute(cursor, cursor.extract_statements(_SUSPECTS_SQL)[0], parameters)
             if parameters["knows_damage"]:
-                self._give_checks(cursor, part)
+                self._view_checks(cursor)
                 _execute(cursor, cursor.extract_statements(_SUSPECTS_SQL)[1], parameters)
-            others = cursor.execute("FROM report_rows").to_arrow_reader(_LINES_AT_ONCE)
-            write_csv_part(file, self.bucket, part.right, others, header=number == 0)
+            write_with_duckdb(cursor, "report", part, header=number == 0)
             *figures, replica_rows, suspect_rows = _execute(cursor, count, parameters).fetchall()[0]
             rows = _execute(cursor, list_problems, parameters).fetchall() if self.wants_problems else []
             suspects = None
             if suspect_rows and self.wants_suspects:
-                self._give_checks(cursor, part)
+                self._view_checks(cursor)
                 list_suspects = cursor.extract_statements(_SUSPECTS_SQL)[2]
                 suspects = _execute(cursor, list_suspects, parameters).to_arrow_table()
         problems = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-        counts += Counts(*figures)
-        return _RangeReport(file, counts, plain + replica_rows, problems, suspect_rows, suspects)
+        return _RangeReport(part, Counts(*figures), replica_rows, problems, suspect_rows, suspects)
 
-    def _give_checks(self, cursor: duckdb.DuckDBPyConnection, part: Parted) -> None:
-        """Make `source_checks` and `replica_checks` for suspects.sql."""
-        source, replica = self.tables
-        cursor.register("source_checks", whole_checks(source, part.source))
-        cursor.register("replica_checks", whole_checks(replica, part.replica))
+    def _view_checks(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        for side in ("source", "replica"):
+            view(cursor, f"{side}_checks", [Path(self.parameters[side])], CHECKSUMS)
 
 
 class _Suspects:

@@ -1,6 +1,5 @@
 -- The comparison of a pair within one range of keys. compare.py runs these statements in order for each
--- range. Only this file decides the status and the detail of a row, those that are plainly right aside.
--- In: source_rows and replica_rows, each side's rows of the range that plain.py does not tell to be right.
+-- range. Only this file decides the status and the detail of a row.
 
 
 -- A version's name on both sides: a store without versions has none, and objects from before versioning
@@ -8,8 +7,8 @@
 CREATE OR REPLACE TEMP MACRO version_named(id) AS CASE WHEN id NOT IN ('', 'null') THEN id END;
 
 
--- One side's objects within the range, from the relation of that name.
-CREATE OR REPLACE TEMP MACRO objects(side_rows, by_version) AS TABLE
+-- One side's objects within the range. With row numbers, DuckDB skips row groups outside of it without reading them.
+CREATE OR REPLACE TEMP MACRO objects(file, first, last, lower, upper, by_version) AS TABLE
 SELECT
     key,
     version_id,
@@ -24,8 +23,9 @@ SELECT
     status,
     CASE WHEN status = 'skipped' THEN error_code IN ('DeletedSinceListed', 'ChangedSinceListed') END AS changed,
     CASE WHEN status <> 'succeeded' THEN concat_ws(': ', error_code, error_message) END AS why
-FROM query_table(side_rows)
-WHERE is_latest OR by_version;
+FROM read_parquet(file)
+WHERE file_row_number BETWEEN first AND last AND key >= lower AND (upper IS NULL OR key < upper)
+  AND (is_latest OR by_version);
 
 
 -- Every object of either side within the range with its status, in no order. Sorting is another statement:
@@ -34,11 +34,11 @@ CREATE OR REPLACE TEMP TABLE compared AS
 WITH
 source AS (
     SELECT COLUMNS(*) AS 'source_\0'
-    FROM objects('source_rows', $by_version)
+    FROM objects($source, $source_first, $source_last, $lower, $upper, $by_version)
 ),
 replica AS (
     SELECT COLUMNS(*) AS 'replica_\0'
-    FROM objects('replica_rows', $by_version)
+    FROM objects($replica, $replica_first, $replica_last, $lower, $upper, $by_version)
 ),
 -- Older versions of the source, if only current versions are compared.
 older AS (
@@ -47,8 +47,10 @@ older AS (
         checksum AS older_checksum,
         algorithm AS older_algorithm,
         max_by(version_id, (last_modified, version_id)) AS older_version
-    FROM source_rows
-    WHERE NOT is_latest AND NOT $by_version AND checksum IS NOT NULL
+    FROM read_parquet($source)
+    WHERE file_row_number BETWEEN $source_first AND $source_last
+      AND key >= $lower AND ($upper IS NULL OR key < $upper)
+      AND NOT is_latest AND NOT $by_version AND checksum IS NOT NULL
     GROUP BY ALL
 ),
 judged AS (
@@ -199,8 +201,12 @@ SELECT
 FROM judged;
 
 
--- The rows of the CSV, in order.
-CREATE OR REPLACE TEMP VIEW report_rows AS
+-- A time (UTC) as text.
+CREATE OR REPLACE TEMP MACRO in_words(moment) AS strftime(make_timestamp(epoch_us(moment)), '%Y-%m-%dT%H:%M:%S.%fZ');
+
+
+-- The rows of the CSV, in order. They are sorted before they are turned into text.
+CREATE OR REPLACE TEMP VIEW report AS
 SELECT
     getvariable('bucket') AS bucket,
     key,
@@ -213,27 +219,13 @@ SELECT
     size_replication,
     etag_source,
     CASE WHEN same_etag THEN etag_source ELSE etag_replication END AS etag_replication,
-    checked_source,
-    checked_replication,
+    in_words(checked_source) AS checked_source,
+    in_words(checked_replication) AS checked_replication,
     detail,
     diagnosis,
     diagnosis_rests_on,
-    last_agreed_at
-FROM (FROM compared ORDER BY key, version_id NULLS FIRST);
-
-
--- A time (UTC) as text.
-CREATE OR REPLACE TEMP MACRO in_words(moment) AS strftime(make_timestamp(epoch_us(moment)), '%Y-%m-%dT%H:%M:%S.%fZ');
-
-
--- The same, with times as text, as in the CSV.
-CREATE OR REPLACE TEMP VIEW report AS
-SELECT * REPLACE (
-    in_words(checked_source) AS checked_source,
-    in_words(checked_replication) AS checked_replication,
     in_words(last_agreed_at) AS last_agreed_at
-)
-FROM report_rows;
+FROM (FROM compared ORDER BY key, version_id NULLS FIRST);
 
 
 -- The figures, in the order of `Counts`. An object that could not be read counts in the figure of its side,

@@ -1,6 +1,6 @@
 -- The suspect rows of a comparison within one range of keys: what was found out about them, and what both sides know.
 -- compare.py runs a statement only where there is something to say. In: the table `compared` and the view `report` of
--- compare.sql, `source_checks` and `replica_checks`, source_rows and replica_rows of compare.sql with all columns; $suspect, the suspect statuses.
+-- compare.sql, the views `source_checks` and `replica_checks` of both sides' tables; $suspect, the suspect statuses.
 
 
 -- What was found out about a suspect row. Those without a finding are beyond the rows that were examined.
@@ -45,6 +45,7 @@ FROM (
        AND CASE WHEN $by_version THEN version_named(damaged.version_id) END
            IS NOT DISTINCT FROM CASE WHEN $by_version THEN version_named(ok.version_id) END
     WHERE ok.status = 'ok' AND damaged.verdict = 'differs'
+      AND damaged.key >= $lower AND ($upper IS NULL OR damaged.key < $upper)
       AND (damaged.is_latest OR $by_version)
     GROUP BY ok.rowid
 ) AS known
@@ -56,12 +57,12 @@ WITH
 source AS (
     SELECT COLUMNS(*) AS 'source_\0'
     FROM source_checks
-    WHERE is_latest OR $by_version
+    WHERE key >= $lower AND ($upper IS NULL OR key < $upper) AND (is_latest OR $by_version)
 ),
 replica AS (
     SELECT COLUMNS(*) AS 'replica_\0'
     FROM replica_checks
-    WHERE is_latest OR $by_version
+    WHERE key >= $lower AND ($upper IS NULL OR key < $upper) AND (is_latest OR $by_version)
 )
 SELECT *
 FROM (FROM report WHERE list_contains($suspect, status)) AS suspect

@@ -237,26 +237,6 @@ def test_versions_are_compared_each_with_its_own(tmp_path: Path) -> None:
     ]
 
 
-def test_a_key_that_holds_a_zero_byte_is_not_taken_for_a_key_and_its_version(tmp_path: Path) -> None:
-    source, replica = [row("a\0b")], [row("a", version_id="b")]
-    lines = read_csv(report(tmp_path, source, replica, "version").csv)
-    assert [(line["key"], line["status"]) for line in lines] == [
-        ("a", "missing_source"),
-        ("a\0b", "missing_replica"),
-    ]
-
-
-def test_objects_that_are_right_and_others_stand_in_one_order(tmp_path: Path) -> None:
-    keys = [f"{number:03d}" for number in range(300)]
-    source = [row(key, "cc" if key.endswith("7") else "aa") for key in keys if not key.endswith("3")]
-    replica = [row(key) for key in keys if not key.endswith("5")]
-    lines = read_csv(report(tmp_path, source, replica).csv)
-    words = {"3": "missing_source", "5": "missing_replica", "7": "mismatch"}
-    assert [(line["key"], line["status"]) for line in lines] == [
-        (key, words.get(key[-1], "ok")) for key in keys
-    ]
-
-
 def test_a_version_that_differs_is_damaged_however_young(tmp_path: Path) -> None:
     rows = [row("a", checksum, version_id="1", last_modified=YOUNG) for checksum in ("aa", "bb")]
     (line,) = read_csv(report(tmp_path, rows[:1], rows[1:], "version").csv)
