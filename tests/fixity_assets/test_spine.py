@@ -154,7 +154,7 @@ def test_the_report_of_the_day_and_the_latest_and_their_counts_stand_at_duraclou
     lake = platform.folder / "lake"
     reports = sorted(path.relative_to(lake).as_posix() for path in (lake / "reports").rglob("*.csv"))
     assert reports[0] == f"reports/0000-00-00-LATEST/checksums/{PAIR}_checksum-report.csv"
-    run, of_the_day = sorted(reports[1:])
+    of_the_day, run = sorted(reports[1:], key=len)
     day = of_the_day.split("/")[1]
     assert of_the_day == f"reports/{day}/checksums/{PAIR}_checksum-report.csv"
     assert run == f"reports/{day}/checksums/{result.run_id}/{PAIR}_checksum-report.csv"
