@@ -65,7 +65,7 @@ def nothing_yet(lake: Lake, scratch: str) -> str | None:
 
     Raises LakeError.
     """
-    with suppress(FileNotFoundError, ValueError):
+    with suppress(FileNotFoundError, ValueError):  # `keep_job_report` refuses a note that is damaged
         found: str | None = unsealed(lake.read_text(_found_file(scratch))).get(_WAITS)
         return found
     return None

@@ -57,7 +57,7 @@ def keep_open(instance: dg.DagsterInstance) -> None:
 
     events.run_connection = run_connection
     events.store_event = store_and_touch
-    instance.dispose = close_too  # type: ignore[method-assign]
+    instance.dispose = close_too  # type: ignore[method-assign]  # as above
 
 
 def keep_all_open() -> None:
@@ -69,6 +69,7 @@ def keep_all_open() -> None:
         keep_open(instance)
         return instance
 
+    # Dagster's own commands make their instances, and nobody can hand them one.
     dg.DagsterInstance.from_ref = make_and_keep_open  # type: ignore[method-assign,assignment]
 
 

@@ -100,20 +100,27 @@ def write_documents(
     """Write events as documents of a bounded size, with numbered names. Without events, there are none.
 
     Arguments: `events`, local tables of them; `use` is given each document in order, in another thread, while
-    the next one is made.
+    the next ones are made.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    with open_database(workspace) as database, ThreadPoolExecutor(1) as pool:
+    with open_database(workspace) as database, ThreadPoolExecutor(1) as writer, ThreadPoolExecutor(1) as user:
         _view(database, events, choice)
         writing: Future[None] | None = None
+        using: Future[None] | None = None
         for rows in _that_fit(database.execute("FROM xml").to_arrow_reader(_ROWS)):
             if writing is not None:
                 writing.result()
+                if using is not None:
+                    using.result()
+                using = user.submit(use, written[-1])
             written.append(folder / f"{len(written) + 1:06d}.xml")
-            writing = pool.submit(_write, rows, written[-1], use)  # while DuckDB makes the next
+            writing = writer.submit(_write, rows, written[-1])  # while DuckDB makes the next
         if writing is not None:
             writing.result()
+            if using is not None:
+                using.result()
+            use(written[-1])
     return written
 
 
@@ -179,8 +186,8 @@ def _how_many(batch: pa.RecordBatch, room_for: int, room: int, at_least_one: boo
     return fit, sizes[fit - 1].as_py() if fit else 0
 
 
-def _write(rows: list[pa.RecordBatch], file: Path, use: Callable[[Path], None]) -> None:
-    """Write a document, and use it."""
+def _write(rows: list[pa.RecordBatch], file: Path) -> None:
+    """Write a document."""
     table = pa.Table.from_batches(rows)
     agents = pc.unique(table.column("agent")).to_pylist()
     with file.open("wb") as out:
@@ -188,7 +195,6 @@ def _write(rows: list[pa.RecordBatch], file: Path, use: Callable[[Path], None]) 
         out.writelines(_objects(rows, table))
         out.writelines(_text_of(batch.column("event")) for batch in rows)
         out.write(_agents(agents))
-    use(file)
 
 
 def _objects(rows: list[pa.RecordBatch], table: pa.Table) -> Iterable[pa.Buffer | bytes]:
