@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from fixity_cli.main import app
 from tests.fixity.log.outside_support import chain, put
 
 NOW = datetime.now(UTC)
-DAY = timedelta(days=1, minutes=9)  # and somewhat more: the witness has a clock of its own
+DAY = timedelta(days=1, minutes=9)
 SEALED = Result("log", None, "run", NOW, (Check("log_unbroken", True, "ERROR"),), {"seals": 2, "waiting": 3})
 
 
@@ -42,6 +43,9 @@ def lake(catalog: Catalog) -> Lake:
 
 def sealed(lake: Lake, catalog: Catalog, result: Result = SEALED) -> None:
     put(lake, chain(2))
+    prove(lake, catalog, chain(2), NOW)
+    for copy in (catalog.file.parent / "witness").rglob("*"):
+        os.utime(copy, (NOW.timestamp(), NOW.timestamp()))  # the test's clock, not that of the file system
     prove(lake, catalog, chain(2), NOW)
     keep_result(lake, result)
 
