@@ -63,6 +63,8 @@ def evidence(
     output.place("Package", out)
     for file, problem in package.problems:
         output.warn(printable(f"{file}: {problem}"))
+    for text in package.unasked:
+        output.warn(printable(text))
     for text in package.wrong:
         output.red(text)
     raise typer.Exit(Exit.NOT_VERIFIED if package.wrong else Exit.VERIFIED)

@@ -56,8 +56,8 @@ Figures = Mapping[str, Sequence[Mapping[str, Any]]]
 @dataclass(frozen=True)
 class Package:
     """What a package says: its figures by name, how many objects are damaged now and lost, what could not be
-    used (file, reason), the buckets that were not listed before the end of the period, and how many files
-    were withdrawn from the lake.
+    used (file, reason), the buckets that were not listed before the end of the period, how many files were
+    withdrawn from the lake, and what outside of the lake could not be asked about the log.
     """
 
     figures: Figures
@@ -66,6 +66,7 @@ class Package:
     problems: Sequence[tuple[str, str]]
     unlisted: Sequence[str]
     withdrawn: int
+    unasked: Sequence[str]
 
     @property
     def open_incidents(self) -> int:
@@ -139,7 +140,8 @@ def make_package(
         tables.write_about(raw.withdrawn)
         listed = {row["bucket"] for row in figures["coverage"]}
         unlisted = [bucket for bucket in order.buckets if bucket not in listed]
-        package = Package(figures, damaged, lost, sorted(raw.problems.items()), unlisted, len(raw.withdrawn))
+        problems = sorted(raw.problems.items())
+        package = Package(figures, damaged, lost, problems, unlisted, len(raw.withdrawn), raw.unasked)
         witness = catalog.log.witness if catalog.log else None
         _write_texts(data, order, package, witness, now())
     return package
@@ -183,6 +185,7 @@ def _write_texts(data: Path, order: Order, package: Package, witness: str | None
         "made_at": f"{now:%Y-%m-%d %H:%M} UTC",
         "software": this_software(),
         "problems": problems if package.problems else "",
+        "unasked": "".join(f"\nNot proved when this was made: {text}.\n" for text in package.unasked),
         "witness": f"\n   The archive keeps copies of its seals in {witness}." if witness else "",
     }
     (data / "README.txt").write_text(readme.format(**values), encoding="utf-8")
@@ -195,6 +198,8 @@ def _summary(order: Order, package: Package, now: datetime) -> str:
         state, said = PROBLEM, "Something is wrong"
     elif package.late:
         state, said = WARNING, "No object is wrong, but not all were read within their term"
+    elif package.unasked:
+        state, said = WARNING, "No object is wrong, but not all that proves it could be asked"
     else:
         state, said = VERIFIED, "Every object was read within its term, and is right"
     asides = {
@@ -211,7 +216,11 @@ def _summary(order: Order, package: Package, now: datetime) -> str:
         until=order.until,
         state=state,
         said=said,
-        more=[*package.wrong, *(f"{text}: {count:,}" for text, count in asides.items() if count)],
+        more=[
+            *package.wrong,
+            *(f"{text}: {count:,}" for text, count in asides.items() if count),
+            *package.unasked,
+        ],
         problems=package.problems,
         coverage=package.last_coverage,
         incidents=incidents[:_MOST_INCIDENTS],

@@ -48,7 +48,8 @@ _DAY, _BEING_PUT = timedelta(days=1), timedelta(minutes=10)
 @dataclass
 class Raw:
     """Copies files of the lake into the folder `into`. problems: the files that cannot be used, with why;
-    withdrawn: those that were removed on purpose, with why. now: in UTC.
+    withdrawn: those that were removed on purpose, with why. unasked: what outside of the lake could not be
+    asked about the log. now: in UTC.
     """
 
     lake: Lake
@@ -59,11 +60,12 @@ class Raw:
     now: datetime
     problems: dict[str, str] = field(default_factory=dict)
     withdrawn: dict[str, str] = field(default_factory=dict)
+    unasked: list[str] = field(default_factory=list)
     _sealed: dict[str, str] = field(default_factory=dict)  # the SHA-256 that the seals have, by file
 
     def copy_all(self) -> None:
         """Copy the raw files of the order. Raises LakeError."""
-        chain = chain_as_known(self.lake, self.catalog)
+        chain, self.unasked = chain_as_known(self.lake, self.catalog)
         for problem in chain.problems:
             self.problems[problem.name] = f"{problem.what}: {problem.text}"
         for seal in chain.seals.values():

@@ -18,6 +18,8 @@ from fixity.log.outside import certificates_outside, heads_outside
 from fixity.log.stamps import Stamp, check_stamps, late_stamps, wrong_times
 from fixity.log.verify import Finding, Verified, verify
 
+_NO_WITNESS = "what the witness knows was not looked at"
+
 
 def verify_all(
     lake: Lake, catalog: Catalog, anchor: PublicKey, heads: Iterable[Head] = ()
@@ -42,19 +44,21 @@ def verify_all(
             "what the authority publishes, or name its root in the catalog: `log.tsa_root`"
         )
     if no_witness:
-        notes.append(f"what the witness knows was not looked at: {no_witness}")
+        notes.append(f"{_NO_WITNESS}: {no_witness}")
     found.notes += [*notes, *filter(None, [no_authority])]
     return found, known
 
 
-def chain_as_known(lake: Lake, catalog: Catalog) -> Chain:
-    """The seals, compared with the witness, and with the catalog's key where that can be read here.
+def chain_as_known(lake: Lake, catalog: Catalog) -> tuple[Chain, list[str]]:
+    """The seals, compared with the witness and with the catalog's key; and what of these could not be asked.
 
     Raises LakeError.
     """
-    heads, _ = heads_outside(lake, catalog)
+    heads, no_witness = heads_outside(lake, catalog)
+    unasked = [f"{_NO_WITNESS}: {no_witness}"] if no_witness else []
+    anchor = None
     try:
         anchor = verifier(catalog.log.key, catalog.stores["aws"]) if catalog.log else None
-    except (WrongUsage, LogError):
-        anchor = None  # only the machine that seals may have it: then the seals only agree with each other
-    return read_chain(lake, anchor, heads)
+    except (WrongUsage, LogError) as error:  # maybe only the machine that seals has it
+        unasked.append(f"the log's key could not be read, so the seals only agree with each other: {error}")
+    return read_chain(lake, anchor, heads), unasked

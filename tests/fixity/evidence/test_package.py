@@ -141,6 +141,7 @@ def test_the_summary_says_what_is_wrong_and_loads_nothing(bag: Bag) -> None:
     assert page.findtext(".//h1") == "Something is wrong"
     assert "restored, by hand" in page.text_content() and "4.4.1.2" in page.text_content()
     assert page.xpath("//script | //img | //link | //*[@src]") == []
+    assert bag[1].unasked == []
 
 
 def test_premis_of_the_period_is_valid_and_the_contents_are_named_for_machines(bag: Bag) -> None:
@@ -357,6 +358,21 @@ def test_a_file_that_was_edited_with_its_record_is_not_what_its_seal_has(
     assert dict(forged.package(tmp_path / "e").problems) == {
         name: "edited: its SHA-256 is not the one that a seal has"
     }
+
+
+def test_a_witness_or_a_key_that_cannot_be_asked_is_said_and_nothing_is_green(
+    archive: Archive, tmp_path: Path
+) -> None:
+    forged = _copied(archive, tmp_path)
+    with forged.file.open("a") as text:
+        text.write(f"log: {{key: {tmp_path / 'none.pem'}, witness: {tmp_path / 'nowhere'}}}\n")
+    package = forged.package(tmp_path / "e")
+    witness, key = package.unasked
+    assert str(tmp_path / "nowhere") in witness and str(tmp_path / "none.pem") in key
+    assert not package.problems
+    for name in ("README.txt", "summary.html"):
+        said = " ".join((tmp_path / "e/data" / name).read_text().split())
+        assert str(tmp_path / "nowhere") in said and str(tmp_path / "none.pem") in said
 
 
 def test_a_log_of_another_key_than_the_catalogs_is_said_in_the_package(
