@@ -63,7 +63,7 @@ def evidence(
     output.place("Package", out)
     for file, problem in package.problems:
         output.warn(printable(f"{file}: {problem}"))
-    for text in package.unasked:
+    for text in package.notes:
         output.warn(printable(text))
     for text in package.wrong:
         output.red(text)

@@ -57,7 +57,8 @@ Figures = Mapping[str, Sequence[Mapping[str, Any]]]
 class Package:
     """What a package says: its figures by name, how many objects are damaged now and lost, what could not be
     used (file, reason), the buckets that were not listed before the end of the period, how many files were
-    withdrawn from the lake, and what outside of the lake could not be asked about the log.
+    withdrawn from the lake, what outside of the lake could not be asked about the log, and the buckets that
+    have checks in the lake, but are neither in the catalog any more nor in the package.
     """
 
     figures: Figures
@@ -67,6 +68,7 @@ class Package:
     unlisted: Sequence[str]
     withdrawn: int
     unasked: Sequence[str]
+    gone: Sequence[str]
 
     @property
     def open_incidents(self) -> int:
@@ -96,6 +98,16 @@ class Package:
             f"the bucket {bucket} was not listed before the end of the period" for bucket in self.unlisted
         ]
         return [*(f"{text}: {count:,}" for text, count in counts.items() if count), *never]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the package does not have, for people."""
+        gone = (
+            f"the bucket {bucket} has checks in the lake, but the catalog does not name it any more: it is not "
+            "in this package; make one with a catalog that has it (policy/catalogs.csv)"
+            for bucket in self.gone
+        )
+        return [*self.unasked, *gone]
 
     @property
     def late(self) -> int:
@@ -141,7 +153,9 @@ def make_package(
         listed = {row["bucket"] for row in figures["coverage"]}
         unlisted = [bucket for bucket in order.buckets if bucket not in listed]
         problems = sorted(raw.problems.items())
-        package = Package(figures, damaged, lost, problems, unlisted, len(raw.withdrawn), raw.unasked)
+        package = Package(
+            figures, damaged, lost, problems, unlisted, len(raw.withdrawn), raw.unasked, raw.gone
+        )
         witness = catalog.log.witness if catalog.log else None
         _write_texts(data, order, package, witness, now())
     return package
@@ -185,7 +199,7 @@ def _write_texts(data: Path, order: Order, package: Package, witness: str | None
         "made_at": f"{now:%Y-%m-%d %H:%M} UTC",
         "software": this_software(),
         "problems": problems if package.problems else "",
-        "unasked": "".join(f"\nNot proved when this was made: {text}.\n" for text in package.unasked),
+        "notes": "".join(f"\nNote: {text}.\n" for text in package.notes),
         "witness": f"\n   The archive keeps copies of its seals in {witness}." if witness else "",
     }
     (data / "README.txt").write_text(readme.format(**values), encoding="utf-8")
@@ -198,8 +212,8 @@ def _summary(order: Order, package: Package, now: datetime) -> str:
         state, said = PROBLEM, "Something is wrong"
     elif package.late:
         state, said = WARNING, "No object is wrong, but not all were read within their term"
-    elif package.unasked:
-        state, said = WARNING, "No object is wrong, but not all that proves it could be asked"
+    elif package.notes:
+        state, said = WARNING, "No object is wrong, but the package does not have all that it could"
     else:
         state, said = VERIFIED, "Every object was read within its term, and is right"
     asides = {
@@ -219,7 +233,7 @@ def _summary(order: Order, package: Package, now: datetime) -> str:
         more=[
             *package.wrong,
             *(f"{text}: {count:,}" for text, count in asides.items() if count),
-            *package.unasked,
+            *package.notes,
         ],
         problems=package.problems,
         coverage=package.last_coverage,

@@ -40,6 +40,7 @@ from fixity.tables import TableUnreadable
 
 _FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
 _RECORDS = records_folder("")
+_LEDGER = PurePosixPath(checksums_folder("a-bucket"))
 _ONLY_RECORD = "it is gone, and only its record is left"
 _ONLY_SEALED = "it is gone, and only a seal has it: nobody withdrew it"
 _DAY, _BEING_PUT = timedelta(days=1), timedelta(minutes=10)
@@ -49,7 +50,7 @@ _DAY, _BEING_PUT = timedelta(days=1), timedelta(minutes=10)
 class Raw:
     """Copies files of the lake into the folder `into`. problems: the files that cannot be used, with why;
     withdrawn: those that were removed on purpose, with why. unasked: what outside of the lake could not be
-    asked about the log. now: in UTC.
+    asked about the log. gone: buckets in the lake that the catalog does not name any more. now: in UTC.
     """
 
     lake: Lake
@@ -61,6 +62,7 @@ class Raw:
     problems: dict[str, str] = field(default_factory=dict)
     withdrawn: dict[str, str] = field(default_factory=dict)
     unasked: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
     _sealed: dict[str, str] = field(default_factory=dict)  # the SHA-256 that the seals have, by file
 
     def copy_all(self) -> None:
@@ -76,6 +78,11 @@ class Raw:
             if name.startswith("log/") and name not in files and not name.startswith(SEALS):
                 self.problems[name] = _ONLY_SEALED
         recorded = self._recorded(files, chain)
+        if set(self.order.buckets) == self.catalog.buckets.keys():
+            checked = {
+                path.parts[1] for path in map(PurePosixPath, recorded) if path.parts[0] == _LEDGER.parts[0]
+            }
+            self.gone = sorted(checked - self.catalog.buckets.keys())
         wanted = [
             *(name for bucket in self.order.buckets for name in self._of_bucket(bucket, recorded)),
             *self._incidents(recorded),

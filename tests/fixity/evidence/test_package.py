@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from devstack.seaweedfs import REGION, SeaweedFS
 from fixity.catalog import Store, load_catalog
 from fixity.errors import WrongUsage
-from fixity.evidence.make import Package
+from fixity.evidence.make import Package, make_package
 from fixity.evidence.order import Order
 from fixity.lake import open_lake
 from fixity.lake.proof import proof_file, sealed, unsealed
@@ -141,7 +141,7 @@ def test_the_summary_says_what_is_wrong_and_loads_nothing(bag: Bag) -> None:
     assert page.findtext(".//h1") == "Something is wrong"
     assert "restored, by hand" in page.text_content() and "4.4.1.2" in page.text_content()
     assert page.xpath("//script | //img | //link | //*[@src]") == []
-    assert bag[1].unasked == []
+    assert bag[1].notes == []
 
 
 def test_premis_of_the_period_is_valid_and_the_contents_are_named_for_machines(bag: Bag) -> None:
@@ -367,12 +367,24 @@ def test_a_witness_or_a_key_that_cannot_be_asked_is_said_and_nothing_is_green(
     with forged.file.open("a") as text:
         text.write(f"log: {{key: {tmp_path / 'none.pem'}, witness: {tmp_path / 'nowhere'}}}\n")
     package = forged.package(tmp_path / "e")
-    witness, key = package.unasked
+    witness, key = package.notes
     assert str(tmp_path / "nowhere") in witness and str(tmp_path / "none.pem") in key
     assert not package.problems
     for name in ("README.txt", "summary.html"):
         said = " ".join((tmp_path / "e/data" / name).read_text().split())
         assert str(tmp_path / "nowhere") in said and str(tmp_path / "none.pem") in said
+
+
+def test_a_bucket_that_left_the_catalog_is_said_unless_others_were_asked_for(
+    archive: Archive, tmp_path: Path
+) -> None:
+    left = _copied(archive, tmp_path)
+    left.file.write_text(f"lake: {left.file.parent / 'lake'}\nbuckets: {{c: {{path: c}}, d: {{path: d}}}}\n")
+    left.file.with_name("c").mkdir()
+    for buckets, notes in (("c", "d"), 1), (("c",), 0):
+        order = Order.of(left.catalog, "2026-01-01", None, buckets, archive.bucket.time)
+        package = make_package(left.lake, left.catalog, order, tmp_path / f"e{notes}", now=archive.bucket.now)
+        assert ["the bucket b has checks in the lake" in note for note in package.notes] == [True] * notes
 
 
 def test_a_log_of_another_key_than_the_catalogs_is_said_in_the_package(
