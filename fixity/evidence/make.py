@@ -103,8 +103,8 @@ class Package:
     def notes(self) -> list[str]:
         """What the package does not have, for people."""
         gone = (
-            f"the bucket {bucket} has checks in the lake, but the catalog does not name it any more: it is not "
-            "in this package; make one with a catalog that has it (policy/catalogs.csv)"
+            f"the bucket {bucket} has checks in the lake, but the catalog does not name it any more: it is "
+            "not in this package; make one with a catalog that has it (policy/catalogs.csv)"
             for bucket in self.gone
         )
         return [*self.unasked, *gone]
