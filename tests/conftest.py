@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import dagster as dg
 import pytest
@@ -17,8 +17,11 @@ from hypothesis import HealthCheck, settings
 
 from devstack.faulty_proxy import FaultyProxy
 from devstack.moto_server import MotoServer, TestQueue
+from devstack.postgres import PostgresServer
+from devstack.redis import RedisServer
 from devstack.s3_control import S3ControlServer
 from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, SeaweedFS
+from devstack.server_process import NotInstalled, ServerProcess
 from devstack.stub_s3 import StubS3
 from devstack.tsa import TimeStampAuthority
 from tests.batch_platform import BatchPlatform
@@ -26,6 +29,8 @@ from tests.platform import Platform
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+ServerT = TypeVar("ServerT", bound=ServerProcess)
 
 settings.register_profile(
     "fixity",
@@ -165,6 +170,28 @@ def stub_s3() -> Iterator[StubS3]:
 def moto_server() -> Iterator[MotoServer]:
     """One moto server for all tests of the session, for queues."""
     with MotoServer() as server:
+        yield server
+
+
+def or_skip(kind: Callable[[], ServerT]) -> ServerT:
+    """A server that was not started yet; skips the test where Debian's package is absent."""
+    try:
+        return kind()
+    except NotInstalled as absent:
+        pytest.skip(str(absent))
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One broker for all tests of the session; skips where Debian's package is absent."""
+    with or_skip(RedisServer) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One database server for all tests of the session; skips where Debian's package is absent."""
+    with or_skip(PostgresServer) as server:
         yield server
 
 

@@ -8,6 +8,8 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+import redis
+import sqlalchemy
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -16,10 +18,12 @@ from botocore.exceptions import ClientError
 from devstack import faults
 from devstack.faulty_proxy import FaultyProxy
 from devstack.loopback import LoopbackServer
+from devstack.postgres import USER, PostgresServer
+from devstack.redis import RedisServer
 from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, SeaweedFS, s3_client
 from devstack.seaweedfs_damage import corrupt_object, damage_object
 from devstack.stub_s3 import StubS3
-from tests.conftest import MakeBucket
+from tests.conftest import MakeBucket, or_skip
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -244,3 +248,27 @@ def test_a_version_is_damaged_alone(seaweedfs: SeaweedFS, s3: S3Client, make_buc
     corrupt_object(seaweedfs, name, "k é", version_id=old)
     read = [s3.get_object(Bucket=name, Key="k é", VersionId=each)["Body"].read() for each in (old, new)]
     assert [each == b"same bytes" for each in read] == [False, True]
+
+
+def test_a_broker_keeps_what_it_was_told_over_a_kill_and_leaves_nothing_behind() -> None:
+    with or_skip(RedisServer) as server:
+        assert redis.Redis.from_url(server.url()).set("told", "kept")
+        server.kill()
+        assert not server.answers()
+        server.start()
+        assert redis.Redis.from_url(server.url()).get("told") == b"kept"
+    assert not server.folder.exists() and not server.answers()
+
+
+def test_a_database_keeps_what_it_was_told_over_a_kill_and_leaves_nothing_behind() -> None:
+    with or_skip(PostgresServer) as server:
+        address = f"postgresql+psycopg2://{USER}@127.0.0.1:{server.port}/{server.make_database()}"
+        engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.NullPool)
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text("CREATE TABLE told AS SELECT 'kept' AS word"))
+        server.kill()
+        assert not server.answers()
+        server.start()
+        with engine.begin() as connection:
+            assert connection.execute(sqlalchemy.text("SELECT word FROM told")).scalar() == "kept"
+    assert not server.folder.exists() and not server.answers()
