@@ -78,14 +78,15 @@ class ServerError(Fault):
 
 @dataclass(frozen=True)
 class Refuse(Fault):
-    """The store refuses: 403 AccessDenied, 404 NoSuchKey, or the given `code`."""
+    """The store refuses: 403 AccessDenied, 404 NoSuchKey, or the given `code`, with a `message`."""
 
     status: int = 403
     code: str = ""
+    message: str = "The test asked the proxy to refuse."
 
     def answer(self) -> Answer:
         code = self.code or {403: "AccessDenied", 404: "NoSuchKey"}[self.status]
-        return Answer(self.status, [], s3_error(code, "The test asked the proxy to refuse."))
+        return Answer(self.status, [], s3_error(code, self.message))
 
 
 @dataclass(frozen=True)

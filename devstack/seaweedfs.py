@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 ACCESS_KEY = "fixity-loopback"
 SECRET_KEY = "fixity-loopback-secret"  # known to everyone: the server listens on loopback only
+LISTER_KEY = "fixity-may-only-list"
 REGION = "us-east-1"
 
 _IDENTITIES = {
@@ -37,7 +38,12 @@ _IDENTITIES = {
             "name": "admin",
             "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
             "actions": ["Admin", "Read", "List", "Tagging", "Write"],
-        }
+        },
+        {
+            "name": "lister",
+            "credentials": [{"accessKey": LISTER_KEY, "secretKey": SECRET_KEY}],
+            "actions": ["List"],
+        },
     ]
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cache
+from importlib.metadata import version
 
 import dagster as dg
 
@@ -43,6 +44,7 @@ from resources import (
 from resources.map_results import MapResultsResource
 from sensors import all_sensors
 
+_PACKAGE = "fixity-platform"
 EXECUTOR_VARIABLE = "FIXITY_EXECUTOR"
 PROCESSES = 2
 """Steps at once under the multiprocess executor: they share a bucket's limits."""
@@ -125,4 +127,7 @@ def _executor(name: str) -> tuple[dg.ExecutorDefinition, int]:
 @cache  # Dagster asks more than once in a process, and `fixity_cli.run_server` before it copies itself
 def defs() -> dg.Definitions:
     """The definitions of the catalog that FIXITY_CATALOG names, else of fixity.yaml here."""
+    # The webserver tells it, so that `fixity doctor` can compare.
+    registry = dg.DagsterLibraryRegistry  # type: ignore[attr-defined]  # public, but not marked so
+    registry.register(_PACKAGE, version(_PACKAGE), is_dagster_package=False)
     return build_definitions(load_catalog())

@@ -26,6 +26,11 @@ _LOCATION = "fixity"
 """The code location that the UI loads, as workspace.yaml names it."""
 
 
+def home_of(catalog_file: Path) -> Path:
+    """The folder of the Dagster instance: DAGSTER_HOME, else `.dagster` beside the catalog."""
+    return Path(os.environ.get("DAGSTER_HOME") or catalog_file.with_name(".dagster")).expanduser().absolute()
+
+
 def prepare_home(catalog_file: Path) -> Path:
     """Make the folder of the Dagster instance, with this project's settings, and set DAGSTER_HOME to it.
 
@@ -33,7 +38,7 @@ def prepare_home(catalog_file: Path) -> Path:
     Returns: the folder. Settings that are there already stay as they are.
     Raises: OSError, saying what to do, when the folder cannot be made or written.
     """
-    home = Path(os.environ.get("DAGSTER_HOME") or catalog_file.with_name(".dagster")).expanduser().absolute()
+    home = home_of(catalog_file)
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)  # runs' logs name objects
         if not (home / "dagster.yaml").exists():

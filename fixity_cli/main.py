@@ -14,6 +14,7 @@ from fixity_cli import (
     alert,
     batch,
     dev,
+    doctor,
     drill,
     evidence,
     explain,
@@ -23,6 +24,7 @@ from fixity_cli import (
     init,
     log,
     map_results,
+    metrics,
     page,
     premis,
     repair,
@@ -68,6 +70,8 @@ for _module in (
     accept,
     log,
     explain,
+    doctor,
+    metrics,
     dev,
 ):
     app.add_typer(_module.verbs)

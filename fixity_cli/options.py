@@ -16,6 +16,7 @@ WITHOUT = {
     "dev": "becomes Dagster's own command",
     "shell": "answers a person",
     "premis": "prints XML",
+    "metrics": "prints the text of Prometheus",
 }
 """The verbs without them, and why."""
 

@@ -14,6 +14,8 @@ import yaml
 from devstack.browser import CHROMIUM, chromium
 from devstack.dagster_dev import DagsterDev, dagster_dev
 from devstack.seaweedfs import SeaweedFS
+from fixity.doctor import OK
+from fixity_cli.deployment import look_at_webserver
 from fixity_cli.run_process import PROCESS_TAG
 from tests.command import run_command
 from tests.platform import PAIR, Platform
@@ -99,6 +101,11 @@ def report(dev: DagsterDev) -> dict[str, Any]:
 def test_materializing_both_buckets_makes_the_report_follow_by_itself(report: dict[str, Any]) -> None:
     counts = {entry["label"]: entry.get("intValue") for entry in report["metadataEntries"]}
     assert (counts["total_objects"], counts["matches"], counts["mismatches"]) == (6, 5, 1)
+
+
+def test_the_doctor_finds_the_servers_all_right(dev: DagsterDev) -> None:
+    found = [(each.about, each.state) for each in look_at_webserver(dev.url)]
+    assert found == [("webserver", OK), ("code server fixity", OK)]
 
 
 def test_runs_are_copies_of_a_process_that_has_loaded_all(dev: DagsterDev, report: dict[str, Any]) -> None:

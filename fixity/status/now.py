@@ -226,6 +226,8 @@ def _bucket(
         coverage = None
     if inventory := _result(kept["inventory"]):
         found.counts["objects"] = inventory.counts.get("rows", 0)
+        if "bytes" in inventory.counts:
+            found.counts["bytes"] = inventory.counts["bytes"]
     if checked:
         found.counts |= checked.counts
         found.checked_at, found.oldest = checked.at, checked.oldest

@@ -1,0 +1,165 @@
+"""`fixity doctor`: its status and lines; and what Dagster's database, daemon and servers say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from typer.testing import CliRunner
+
+from devstack.loopback import LoopbackServer, S3Handler, S3Request
+from fixity.clock import utc_now
+from fixity.doctor import WRONG, Finding
+from fixity_cli.deployment import look_at_instance, look_at_webserver
+from fixity_cli.main import app
+
+SETTINGS = Path(__file__).parents[2] / "fixity_cli" / "dagster.yaml"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The folder of a Dagster instance, with the settings of `fixity dev`."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    shutil.copyfile(SETTINGS, folder / "dagster.yaml")
+    return folder
+
+
+def beat(home: Path, error: str | None = None) -> None:
+    """Have all daemons of an instance say that they are there. Arguments: `error`, of the first one."""
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        for number, kind in enumerate(instance.get_required_daemon_types()):
+            info: dict[str, object] = {
+                "__class__": "SerializableErrorInfo",
+                "message": error,
+                "stack": [],
+                "cls_name": "E",
+            }
+            said = {
+                "__class__": "DaemonHeartbeat",
+                "timestamp": utc_now().timestamp(),
+                "daemon_type": kind,
+                "daemon_id": "one",
+                "errors": [info] if error and not number else [],
+            }
+            heartbeat: Any = dg.deserialize_value(json.dumps(said))
+            instance.add_daemon_heartbeat(heartbeat)
+
+
+def wrong(findings: Any) -> list[Finding]:
+    return [each for each in findings if each.state == WRONG]
+
+
+def test_the_status_is_0_where_all_is_right_and_1_where_one_part_is_wrong(tmp_path: Path, home: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "lake").mkdir()
+    file = tmp_path / "fixity.yaml"
+    file.write_text("lake: ./lake\nbuckets: {a: {path: a}}\n")
+    beat(home)
+
+    def ask(*words: str) -> Any:
+        return CliRunner().invoke(
+            app, ["doctor", *words, "--catalog", str(file)], env={"DAGSTER_HOME": str(home)}
+        )
+
+    right = ask()
+    assert right.exit_code == 0, right.output
+    assert "ok       database: Sqlite, for one machine, with the tables of this version\n" in right.stdout
+    assert "ok       daemon: it runs\n" in right.stdout
+    (tmp_path / "a").rmdir()
+    gone = ask("--json", "a")
+    rows = [row for row in json.loads(gone.stdout)["rows"] if row["state"] != "ok"]
+    assert gone.exit_code == 1 and [row["about"] for row in rows] == ["bucket a"]
+    assert rows[0]["to_do"] == "mount it, or let this user read all of it"
+    assert ask("b").exit_code == 2
+
+
+def test_a_daemon_that_was_never_there_is_silent_or_fails_is_told(home: Path) -> None:
+    (never,) = wrong(look_at_instance(home, utc_now()))
+    assert never.text == "it does not run: never seen" and "dagster-daemon run" in never.to_do
+    beat(home, error="the code server is gone")
+    (fails,) = wrong(look_at_instance(home, utc_now()))
+    assert fails.text.endswith(": the code server is gone")
+    beat(home)
+    assert wrong(look_at_instance(home, utc_now())) == []
+    (silent,) = wrong(look_at_instance(home, utc_now() + timedelta(minutes=6)))
+    assert silent.text == "it does not run: last seen 6 min 0 s ago"
+
+
+def test_a_folder_that_is_no_instance_stays_as_it_is(tmp_path: Path) -> None:
+    (found,) = look_at_instance(tmp_path, utc_now())
+    assert found.state == WRONG and list(tmp_path.iterdir()) == []
+
+
+def test_tables_of_another_version_of_dagster_are_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        kind = type(instance.run_storage)
+    monkeypatch.setattr(kind, "alembic_version", lambda _: ("old", "new"))
+    (found, _) = wrong(look_at_instance(home, utc_now()))
+    assert found.about == "database" and found.to_do == "back it up, then: dagster instance migrate"
+
+
+def test_a_database_that_does_not_answer_is_told_without_its_password(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: str) -> None:
+        cause = OSError("connection to postgresql://fixity:hunter2-hunter2@db refused")
+        raise RuntimeError("wrapped by Dagster") from cause
+
+    monkeypatch.setenv("FIXITY_POSTGRES_PASSWORD", "hunter2-hunter2")
+    monkeypatch.setattr(dg.DagsterInstance, "from_config", refuse)
+    (found,) = look_at_instance(home, utc_now())
+    assert found.about == "database" and found.state == WRONG
+    assert found.text.startswith("it cannot be used: OSError: connection to postgresql://fixity:")
+    assert "hunter2" not in found.text + found.to_do
+
+
+class _Webserver(LoopbackServer):
+    """Answers each GraphQL query with `data`."""
+
+    def __init__(self) -> None:
+        super().__init__(_Answering)
+        self.data: dict[str, Any] = {}
+
+
+class _Answering(S3Handler):
+    server: _Webserver
+
+    def handle_request(self, request: S3Request, body: bytes) -> None:
+        assert request.path == "/graphql" and json.loads(body)["query"].startswith("{")  # no mutation
+        self.send_whole(200, [], json.dumps({"data": self.server.data}).encode())
+
+
+@pytest.fixture
+def webserver() -> Iterator[_Webserver]:
+    with _Webserver() as server:
+        yield server
+
+
+def test_servers_of_another_version_and_code_that_did_not_load_are_told(webserver: _Webserver) -> None:
+    ours = [{"name": name, "version": version(name)} for name in ("fixity-platform", "dagster")]
+    entry: dict[str, Any] = {"name": "fixity", "loadStatus": "LOADED"}
+    loaded = {"dagsterLibraryVersions": ours}
+    webserver.data = {
+        "version": version("dagster-webserver"),
+        "workspaceOrError": {"locationEntries": [{**entry, "locationOrLoadError": loaded}]},
+    }
+    assert wrong(look_at_webserver(webserver.endpoint_url)) == []
+    ours[0]["version"] = "0.0.9"
+    (older,) = wrong(look_at_webserver(webserver.endpoint_url))
+    assert older.about == "code server fixity" and "fixity-platform 0.0.9" in older.text
+    failed = {**entry, "locationOrLoadError": {"message": "fixity.yaml: `lake` is missing"}}
+    webserver.data = {"version": "1.0", "workspaceOrError": {"locationEntries": [failed]}}
+    other, broken = wrong(look_at_webserver(webserver.endpoint_url))
+    assert other.about == "webserver" and "dagster-webserver 1.0" in other.text
+    assert broken.text == "it did not load: fixity.yaml: `lake` is missing"
+    webserver.data = {}
+    (nothing,) = look_at_webserver(webserver.endpoint_url)
+    assert nothing.state == WRONG and nothing.text.startswith("it gives no answer")
