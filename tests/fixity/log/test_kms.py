@@ -15,6 +15,7 @@ from botocore.compat import HTTPHeaders
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as other_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from typer.testing import CliRunner, Result
 
 from fixity.catalog import Store
 from fixity.catalog.clients import kms_client
@@ -24,6 +25,7 @@ from fixity.log.errors import LogError
 from fixity.log.keys import SigningKey, make_key
 from fixity.log.kms import signer, verifier
 from fixity.log.verify import verify
+from fixity_cli.main import app
 from tests.fixity.log.archive import files_of, new_archive
 
 ARN = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -100,6 +102,29 @@ def test_a_key_in_kms_signs_long_seals_and_anybody_with_the_public_half_verifies
     assert set(in_kms.asked) == {
         f"{each} https://kms.eu-central-1.amazonaws.com/" for each in ("GetPublicKey", "Sign")
     }
+
+
+def test_the_command_begins_a_log_with_a_key_in_kms_and_goes_on_with_one_in_a_file(
+    in_kms: Kms, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    file = tmp_path / "fixity.yaml"
+    text = f"lake: ./lake\nbuckets: {{a: {{path: a}}}}\nlog: {{key: 'kms:{ARN}'}}\n"
+    file.write_text(text)
+
+    def fixity(*words: str) -> Result:
+        return CliRunner().invoke(app, ["log", *words, "--catalog", str(file)])
+
+    begun = fixity("init")
+    assert begun.exit_code == 0 and in_kms.key.public.fingerprint in begun.output
+    assert not list(tmp_path.glob("*kms:*"))  # no file of that name was made
+    assert fixity("verify").exit_code == 0
+    new = tmp_path / "new.pem"
+    rotated = fixity("rotate", str(new))
+    assert rotated.exit_code == 0 and f"Now write `key: {new}`" in rotated.output
+    file.write_text(text.replace(f"kms:{ARN}", str(new)))
+    assert fixity("verify").exit_code == 0
+    assert [each.split()[0] for each in in_kms.asked].count("Sign") == 2
 
 
 def test_a_signature_that_is_not_of_the_key_is_not_put_into_the_lake(in_kms: Kms, tmp_path: Path) -> None:
