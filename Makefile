@@ -17,6 +17,8 @@ $(READY): requirements.lock
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# As an installed wheel has it: where Python may not write bytecode, each start would compile all modules again.
+	.venv/bin/python -m compileall -q fixity fixity_assets fixity_cli jobs resources sensors
 	@touch $(READY)
 
 demo: $(READY) ## verify and repair a source and its replica, damaged on purpose, and show the UI until Ctrl-C; DIR=folder uses copies of your own files
