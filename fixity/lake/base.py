@@ -28,7 +28,6 @@ from fixity.lake.proof import (
     is_recorded,
     proof_file,
 )
-from fixity.tables import TableUnreadable, read_through
 
 
 class LakeError(FixityError):
@@ -105,6 +104,8 @@ class Lake(ABC):
                     if self.keeper and not name.startswith("scratch/"):
                         self._fetched[name] = sha256
             except NoProof as error:
+                from fixity.tables import TableUnreadable  # with Arrow: not all who read the lake read tables
+
                 raise TableUnreadable(self.location(name), error) from error
         return file
 
@@ -168,6 +169,8 @@ class Lake(ABC):
         Returns whether it was lost or damaged. A table that has a proof is left as it is.
         Raises TableUnreadable if the table is not whole, LakeError.
         """
+        from fixity.tables import read_through
+
         if self._proof_before(name) is not None:
             return False
         file = self._fetch(name, workspace)

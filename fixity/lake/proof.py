@@ -15,11 +15,7 @@ from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from fixity.lake.paths import GIVEN, REPAIRS, SET_ASIDE, SNAPSHOTS, is_report, records_folder
-from fixity.tables import PROVENANCE, RECORDED
 
 _SEAL = "sha256_of_this"
 _ACCEPTED = ".accepted-"
@@ -86,13 +82,10 @@ class Proof:
     @classmethod
     def of(cls, name: str, file: Path, run: str | None = None) -> Proof:
         """The proof of a local file that is to be put as `name`. Without a `run`, its name says it."""
-        rows, provenance = None, None
-        try:
-            metadata = pq.read_metadata(file)
-            rows = metadata.num_rows
-            provenance = (metadata.metadata or {})[PROVENANCE].decode()
-        except (pa.ArrowException, OSError, KeyError):
-            pass  # not a table, or not one of a bucket
+        from fixity.tables import PROVENANCE
+
+        rows, metadata = _footer(file)
+        provenance = metadata[PROVENANCE].decode() if PROVENANCE in metadata else None
         path = PurePosixPath(name)
         size, sha256, run = file.stat().st_size, _sha256(file), run or path.stem
         return cls(name, size, sha256, path.parts[0], run, rows, provenance)
@@ -132,10 +125,22 @@ def check_unproved(name: str, file: Path) -> None:
 
 def is_recorded(file: Path) -> bool:
     """Whether a table was written with a proof. A file that is no table was not."""
+    from fixity.tables import RECORDED
+
+    _, metadata = _footer(file)
+    return RECORDED in metadata
+
+
+def _footer(file: Path) -> tuple[int | None, Mapping[bytes, bytes]]:
+    """A table's number of rows and its metadata; neither of a file that is no table."""
+    import pyarrow as pa  # what is read as text, such as all that the status needs, needs no Arrow
+    import pyarrow.parquet as pq
+
     try:
-        return RECORDED in (pq.read_schema(file).metadata or {})
+        footer = pq.read_metadata(file)
     except (pa.ArrowException, OSError):
-        return False
+        return None, {}
+    return footer.num_rows, footer.metadata or {}
 
 
 def lost(name: str) -> NoProof:
