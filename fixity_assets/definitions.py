@@ -14,25 +14,8 @@ import dagster as dg
 
 from fixity.catalog import Catalog, load_catalog
 from fixity.errors import WrongUsage
-from fixity_assets.baselines import baselines_asset
-from fixity_assets.checksum_job import checksum_job_asset
-from fixity_assets.checksums import checksums_asset
-from fixity_assets.coverage import coverage_asset
-from fixity_assets.drills import drills_asset
-from fixity_assets.fixity_report import report_asset
-from fixity_assets.fixity_status import status_asset
-from fixity_assets.incidents import incidents_asset
-from fixity_assets.ingest_report import ingest_report_asset
-from fixity_assets.inventory import inventory_asset
-from fixity_assets.log import log_asset
-from fixity_assets.map_results import map_results_asset
-from fixity_assets.pages import pages_asset
-from fixity_assets.partitions import Partitions
-from fixity_assets.premis_events import premis_asset
-from fixity_assets.repairs import repairs_asset
-from fixity_assets.restored import restored_asset
-from jobs import all_jobs, all_schedules
-from jobs.names import REPORT_ASSET
+from fixity_assets.by_name import assets_of
+from jobs import all_jobs, all_schedules, assets_of_job, jobs_named
 from resources import (
     CatalogResource,
     LakeResource,
@@ -41,8 +24,6 @@ from resources import (
     S3ControlResource,
     StoresResource,
 )
-from resources.map_results import MapResultsResource
-from sensors import all_sensors
 
 _PACKAGE = "fixity-platform"
 EXECUTOR_VARIABLE = "FIXITY_EXECUTOR"
@@ -54,18 +35,37 @@ def build_definitions(
     catalog: Catalog,
     resource_overrides: Mapping[str, object] | None = None,
     executor_name: str | None = None,
+    job: str | None = None,
 ) -> dg.Definitions:
-    """All definitions of a catalog.
+    """All definitions of a catalog, or what one job needs.
 
     Arguments: `resource_overrides` replace resources by name: `catalog`, `stores`, `lake`,
     `progress`, `queues`, `s3_control`, `map_results`. `executor_name` is in_process or multiprocess,
-    by default what FIXITY_EXECUTOR says.
+    by default what FIXITY_EXECUTOR says. `job`, the name of the only job that is going to run.
     Raises WrongUsage for an unknown executor.
     """
-    partitions = Partitions.of(catalog)
-    owners = sorted({owner for bucket in catalog.buckets.values() for owner in bucket.owners})
-    by_s3 = bool(catalog.checked_by_s3)
     executor, processes = _executor(executor_name or os.environ.get(EXECUTOR_VARIABLE, "in_process"))
+    resources = _without_config({**_resources(catalog, processes), **(resource_overrides or {})})
+    if job is not None:
+        return dg.Definitions(
+            assets=assets_of(catalog, assets_of_job(job)),
+            jobs=jobs_named(catalog, job),
+            resources=resources,
+            executor=executor,
+        )
+    from sensors import all_sensors  # no run needs them, and what they import is much
+
+    return dg.Definitions(
+        assets=assets_of(catalog),
+        schedules=all_schedules(catalog),
+        jobs=all_jobs(catalog),
+        sensors=all_sensors(catalog),
+        resources=resources,
+        executor=executor,
+    )
+
+
+def _resources(catalog: Catalog, processes: int) -> dict[str, object]:
     of_catalog = CatalogResource(file=str(catalog.file))
     resources: dict[str, object] = {
         "catalog": of_catalog,
@@ -74,37 +74,12 @@ def build_definitions(
         "progress": ProgressResource(),
         "queues": QueuesResource(catalog=of_catalog),
         "s3_control": S3ControlResource(catalog=of_catalog),
-        "map_results": MapResultsResource(catalog=of_catalog),
     }
-    of_pairs = [report_asset(partitions, owners), repairs_asset(partitions.pairs, owners)]
-    if not catalog.pairs:
-        of_pairs = []
-    return dg.Definitions(
-        assets=[
-            inventory_asset(partitions.buckets, owners),
-            checksums_asset(partitions.buckets, owners),
-            *([checksum_job_asset(partitions.buckets, owners)] if by_s3 else []),
-            *of_pairs,
-            baselines_asset(partitions.buckets, owners),
-            ingest_report_asset(partitions.buckets, owners),
-            *([restored_asset(catalog.restoring, owners)] if catalog.restoring else []),
-            *([map_results_asset(owners)] if catalog.map_results else []),
-            premis_asset(partitions.buckets, owners),
-            incidents_asset(partitions.buckets, owners),
-            *([drills_asset(catalog.drills, owners)] if catalog.drills else []),
-            coverage_asset(owners),
-            *([log_asset(owners)] if catalog.log else []),
-            status_asset(
-                ["checksums", *([REPORT_ASSET] if of_pairs else []), "incidents", "coverage"], owners
-            ),
-            pages_asset(owners),
-        ],
-        schedules=all_schedules(catalog),
-        jobs=all_jobs(catalog),
-        sensors=all_sensors(catalog),
-        resources=_without_config({**resources, **(resource_overrides or {})}),
-        executor=executor,
-    )
+    if catalog.map_results:
+        from resources.map_results import MapResultsResource
+
+        resources["map_results"] = MapResultsResource(catalog=of_catalog)
+    return resources
 
 
 def _without_config(resources: Mapping[str, object]) -> dict[str, dg.ResourceDefinition]:

@@ -21,13 +21,13 @@ from fixity_cli.instance import prepare_home, runs_belong_to_the_location
 from fixity_cli.interrupts import interrupts
 from fixity_cli.output import output
 from fixity_cli.run_process import PROCESS_TAG, executing, process_file
-from fixity_cli.storage import keep_open
+from fixity_cli.storage import keep_open, opened_at_once
 from fixity_cli.turns import wait_for_turn
 from fixity_cli.user import user_name
 from jobs import names
 from jobs.names import WRONG_USAGE
 from jobs.runs import failure_text
-from sensors.failed_runs import keep_failed_run
+from resources import ProgressResource
 
 _NO_COMPUTE_LOGS = {
     "module": "dagster._core.storage.noop_compute_log_manager",
@@ -80,12 +80,13 @@ class Runner:
     def __init__(
         self,
         catalog: Catalog,
-        definitions: dg.Definitions,
+        progress: ProgressResource,
         instance: dg.DagsterInstance,
         log_level: str = "CRITICAL",
     ) -> None:
         self._catalog = catalog
-        self._definitions = definitions
+        self._progress = progress
+        self._definitions: dict[str, dg.Definitions] = {}  # what each job needs
         self._instance = instance
         self._log_level = log_level
         self._starting = threading.Lock()
@@ -110,7 +111,7 @@ class Runner:
         run_id = str(uuid.uuid4())
         file = process_file(self._instance.root_directory, run_id)
         with self._starting:
-            definition = self._definitions.resolve_job_def(job)
+            definition = self._definitions_of(job).resolve_job_def(job)
             self._going_on[run_id] = job, of
             output.interrupted = self._kept()
         with executing(file), self._canceled_when_interrupted(run_id, of):
@@ -163,6 +164,15 @@ class Runner:
             damaged=_damaged(result),
         )
 
+    def _definitions_of(self, job: str) -> dg.Definitions:
+        if job not in self._definitions:
+            self._definitions[job] = build_definitions(
+                self._catalog, {"progress": self._progress}, "in_process", job
+            )
+            gc.freeze()  # what is loaded stays: Python need not look through it for garbage
+            gc.set_threshold(*_COLLECTIONS)
+        return self._definitions[job]
+
     def _kept(self) -> str:
         """What is kept if the command is interrupted now, and how to go on."""
         if len(self._going_on) > 1:
@@ -174,6 +184,10 @@ class Runner:
 
     def _keep_failure(self, run_id: str) -> None:
         """Keep for the status that a run failed. Where the lake cannot be written, the run says so too."""
+        from sensors.failed_runs import (
+            keep_failed_run,
+        )  # with all sensors, which a run that succeeds needs not
+
         try:
             record = self._instance.get_run_record_by_id(run_id)
             assert record is not None  # it has just run
@@ -261,15 +275,13 @@ def runner(catalog: Catalog, verbose: bool, pairs: Iterable[Pair] = ()) -> Itera
     home = prepare_home(catalog.file)
     # The public way to override a setting. To keep the output of a run, Dagster starts four processes, which
     # Ctrl-C would reach too.
-    instance_of_home = dg.DagsterInstance.local_temp(str(home), {"compute_logs": _NO_COMPUTE_LOGS})
+    with opened_at_once():
+        instance_of_home = dg.DagsterInstance.local_temp(str(home), {"compute_logs": _NO_COMPUTE_LOGS})
     with instance_of_home as instance, CommandLineProgress(output.quiet, pairs).shown() as progress:
         keep_open(instance)
         runs_belong_to_the_location(instance)
-        definitions = build_definitions(catalog, {"progress": progress}, "in_process")
         # Dagster configures logging anew for each run: that closes the handlers of runs in other threads, and
         # the threads wait for each other for ever.
         handlers = instance.get_yaml_python_handlers()
         instance.get_yaml_python_handlers = lambda: handlers  # type: ignore[method-assign]  # as above
-        gc.freeze()  # what is loaded stays: Python need not look through it for garbage
-        gc.set_threshold(*_COLLECTIONS)
-        yield Runner(catalog, definitions, instance, "INFO" if verbose else "CRITICAL")
+        yield Runner(catalog, progress, instance, "INFO" if verbose else "CRITICAL")

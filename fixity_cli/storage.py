@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,10 +19,27 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as sql
+from alembic.script import ScriptDirectory
 
 _MOST_OPEN = 32
 _WAIT = 30  # seconds for another process that writes
 _OF_DAGSTER = ("SqliteEventLogStorage", "SqliteRunStorage", "SqliteScheduleStorage")
+
+
+@contextmanager
+def opened_at_once() -> Iterator[None]:
+    """Dagster opens its SQLite files without reading its migrations, for the length of a `with` block.
+
+    It looks whether a file has the version of any of them, and also for the newest of some eighty, each a
+    module of Python. A file that has no version yet is made as before.
+    """
+    newest = ScriptDirectory.as_revision_number
+    # Dagster has no setting for it. All that it asks here is whether there is a newest one.
+    ScriptDirectory.as_revision_number = lambda scripts, name: name  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        ScriptDirectory.as_revision_number = newest  # type: ignore[method-assign]
 
 
 def keep_open(instance: dg.DagsterInstance) -> None:
@@ -42,6 +59,8 @@ def keep_open(instance: dg.DagsterInstance) -> None:
     schedules.connect = partial(databases.connect, home / "schedules" / "schedules.db")
     events.index_connection = partial(databases.connect, index)
     store_event, dispose = events.store_event, instance.dispose
+    events.has_table = _asked_once(events.has_table)
+    events._has_asset_key_col_on_connection = _asked_once(events._has_asset_key_col_on_connection)
 
     def run_connection(run_id: str | None = None) -> Any:  # noqa: ANN401 - Dagster's own says so
         return databases.connect(Path(events.path_for_shard(run_id)), index)
@@ -71,6 +90,21 @@ def keep_all_open() -> None:
 
     # Dagster's own commands make their instances, and nobody can hand them one.
     dg.DagsterInstance.from_ref = make_and_keep_open  # type: ignore[method-assign,assignment]
+
+
+def _asked_once(has: Callable[..., bool]) -> Callable[..., bool]:
+    """The same question, to which yes stays the answer. Arguments: `has`, whose last argument is a name.
+
+    Dagster asks for each event, by an engine of its own, whether its tables and columns are there.
+    """
+    there = set[str]()
+
+    def has_still(*arguments: Any) -> bool:  # noqa: ANN401 - Dagster's own
+        if arguments[-1] not in there and has(*arguments):
+            there.add(arguments[-1])
+        return arguments[-1] in there
+
+    return has_still
 
 
 class _Databases:

@@ -17,92 +17,92 @@ _BEFORE_CHECKS = {"dagster/priority": "1"}
 _ALL = (
     dg.define_asset_job(
         names.STATUS_JOB,
-        [names.STATUS_ASSET, names.PAGES_ASSET],
+        dg.AssetSelection.assets(names.STATUS_ASSET, names.PAGES_ASSET),
         description="Puts the newest results of all checks together (all verified?) and makes the pages.",
         tags={"dagster/priority": "10"},
     ),
     dg.define_asset_job(
         names.INVENTORY_JOB,
-        ["inventory"],
+        dg.AssetSelection.assets("inventory"),
         description="Lists what a bucket holds.",
     ),
     dg.define_asset_job(
         names.CHECKSUMS_JOB,
-        ["inventory", "checksums"],
+        dg.AssetSelection.assets("inventory", "checksums"),
         description="Lists a bucket, reads every object in it, and compares it with what is expected of it.",
     ),
     dg.define_asset_job(
         names.REPORT_JOB,
-        ["fixity_report"],
+        dg.AssetSelection.assets("fixity_report"),
         tags=_BEFORE_CHECKS,
         description="Compares the two buckets of a pair by their newest checksums. Reads again what differs.",
     ),
     dg.define_asset_job(
         names.REPAIR_JOB,
-        ["repairs"],
+        dg.AssetSelection.assets("repairs"),
         description="Shows how the bad copies of a pair would be repaired; with `apply`, repairs them.",
     ),
     dg.define_asset_job(
         names.DRILL_JOB,
-        ["drills"],
+        dg.AssetSelection.assets("drills"),
         description="Looks how far the drill of a bucket is; with `begin`, begins one where none goes on.",
     ),
     dg.define_asset_job(
         names.ROLL_JOB,
-        ["checksums"],
+        dg.AssetSelection.assets("checksums"),
         config=names.roll_config(),
         description="Checks a batch of a bucket's objects: those never checked, then those longest due.",
     ),
     dg.define_asset_job(
         names.PREMIS_JOB,
-        ["premis_events"],
+        dg.AssetSelection.assets("premis_events"),
         description="Writes PREMIS events for those checks of a bucket that have none yet.",
     ),
     dg.define_asset_job(
         names.COVERAGE_JOB,
-        ["coverage"],
+        dg.AssetSelection.assets("coverage"),
         tags=_BEFORE_CHECKS,
         description="Counts, for each bucket with `fixity_every`, which objects were checked in that time.",
     ),
     dg.define_asset_job(
         names.INCIDENTS_JOB,
-        ["incidents"],
+        dg.AssetSelection.assets("incidents"),
         tags=_BEFORE_CHECKS,
         description="Lists a bucket's incidents that are not over.",
     ),
     dg.define_asset_job(
         names.SEAL_JOB,
-        [names.LOG_ASSET],
+        dg.AssetSelection.assets(names.LOG_ASSET),
         description="Verifies all evidence that was sealed in the log, and seals what was kept since.",
     ),
     dg.define_asset_job(
         names.REQUEST_JOB,
-        ["inventory", "checksum_job"],
+        dg.AssetSelection.assets("inventory", "checksum_job"),
         description="Lists a bucket and submits an S3 Batch job that computes the checksum of every object.",
     ),
     dg.define_asset_job(
         names.INGEST_JOB,
-        ["checksums"],
+        dg.AssetSelection.assets("checksums"),
         description="Loads the completion report of a bucket's finished S3 Batch job into `checksums`.",
     ),
     dg.define_asset_job(
         names.INGEST_BUCKET_JOB,
-        ["inventory", "baselines", "checksums", "ingest_report"],
+        dg.AssetSelection.assets("inventory", "baselines", "checksums", "ingest_report"),
         description="Lists a bucket, reads every object, and compares it with its recorded checksums.",
     ),
     dg.define_asset_job(
         names.INGEST_SELECTED_JOB,
-        ["baselines", "checksums", "ingest_report"],
+        dg.AssetSelection.assets("baselines", "checksums", "ingest_report"),
         description="Reads the objects in the run's tag fixity/selection, and compares them with records.",
     ),
     dg.define_asset_job(
         names.RESTORE_JOB,
-        ["restored"],
+        dg.AssetSelection.assets("restored"),
         description="Looks at a bucket's archived objects and requests the restore of the next ones.",
     ),
     dg.define_asset_job(
         names.MAP_RESULTS_JOB,
-        ["map_results"],
+        dg.AssetSelection.assets("map_results"),
         description="Gathers the results of a Distributed Map into one object, and keeps its checks.",
     ),
 )
@@ -137,3 +137,10 @@ def all_schedules(catalog: Catalog) -> list[dg.ScheduleDefinition]:
 def jobs_named(catalog: Catalog, *wanted: str) -> list:
     """The jobs of these names that a catalog needs, for a sensor that starts several."""
     return [job for job in all_jobs(catalog) if job.name in wanted]
+
+
+def assets_of_job(name: str) -> list[str]:
+    """The names of the assets that a job materializes."""
+    (job,) = (job for job in _ALL if job.name == name)
+    keys = job.selection.selected_keys  # type: ignore[attr-defined]  # Dagster's type has no public name
+    return [key.to_user_string() for key in keys]

@@ -19,7 +19,6 @@ from fixity.engines.stream.second_look import Allowance, SecondReader
 from fixity.lake import Lake, open_lake
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.judge import LookAgain
-from resources.kept import keeper_of_step
 
 if TYPE_CHECKING:
     from fixity.buckets.s3.attributes import Attributes
@@ -133,5 +132,8 @@ class LakeResource(dg.ConfigurableResource):
         """The catalog's lake. Where it has a log, what a step keeps is noted. Raises LakeError."""
         catalog = self.catalog.catalog
         lake = open_lake(catalog)
-        lake.keeper = keeper_of_step(lake, catalog) if catalog.log is not None else None
+        if catalog.log is not None:
+            from resources.kept import keeper_of_step  # with all that the log needs, such as cryptography
+
+            lake.keeper = keeper_of_step(lake, catalog)
         return lake

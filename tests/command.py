@@ -14,12 +14,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
+from pkgutil import iter_modules
 from unittest.mock import patch
 
 import dagster as dg
 
+import fixity_assets
+import fixity_cli
+
 _FORKS = get_context("forkserver")
-_FORKS.set_forkserver_preload(["fixity_cli.main", "fixity_assets.definitions", "fixity_cli.runs"])
+_FORKS.set_forkserver_preload(
+    [
+        "sensors",
+        *(
+            each.name
+            for package in (fixity_cli, fixity_assets)
+            for each in iter_modules(package.__path__, f"{package.__name__}.")
+            if not each.name.endswith("__main__")
+        ),
+    ]
+)
 _MINUTES = 5
 
 

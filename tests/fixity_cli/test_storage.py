@@ -9,8 +9,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from alembic.script import ScriptDirectory
 
-from fixity_cli.storage import keep_open
+from fixity_cli.storage import keep_open, opened_at_once
 
 
 @dg.asset
@@ -24,7 +25,8 @@ def nothing() -> None:
 
 
 def _instance(home: Path) -> dg.DagsterInstance:
-    instance = dg.DagsterInstance.local_temp(str(home))
+    with opened_at_once():
+        instance = dg.DagsterInstance.local_temp(str(home))
     keep_open(instance)
     return instance
 
@@ -72,6 +74,16 @@ def test_whoever_watches_a_run_hears_of_its_events_while_it_goes_on(tmp_path: Pa
         watching.watch_event_logs(run.run_id, None, lambda entry, _: heard.set())
         instance.report_engine_event("second", run)
         assert heard.wait(20)
+
+
+def test_a_home_that_is_there_is_opened_without_reading_migrations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _instance(tmp_path).dispose()
+    read: list[object] = []
+    monkeypatch.setattr(ScriptDirectory, "_load_revisions", read.append)
+    _instance(tmp_path).dispose()
+    assert not read
 
 
 @pytest.mark.parametrize("number", range(3))
