@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer import Typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from fixity_cli.main import app
+from fixity_cli.main import VERBS, app, app_with
 from fixity_cli.options import WITHOUT
 from fixity_cli.reference import FILES
 from jobs import names
@@ -45,6 +46,19 @@ def test_every_verb_has_json_and_quiet_and_tells_what_its_status_means() -> None
         has = name.removeprefix("fixity ") not in WITHOUT
         assert (options.count("--json"), options.count("--quiet")) == (has, has), name
         assert "Exit status: " in (verb.epilog or "") or name == "fixity dev"
+
+
+def test_a_verb_is_found_in_its_module_and_nothing_else_is_imported_for_it() -> None:
+    def verbs_of(app: Typer) -> set[str]:
+        command = get_command(app)
+        assert isinstance(command, TyperGroup)
+        return set(command.commands)
+
+    for module in VERBS.values():
+        for verb in module:
+            assert verbs_of(app_with(verb)) == set(module)
+    everything = {verb for module in VERBS.values() for verb in module}
+    assert verbs_of(app) == verbs_of(app_with("--help")) == everything
 
 
 def test_the_shell_completes_verbs_and_names_of_the_catalog(tmp_path: Path) -> None:
