@@ -34,16 +34,16 @@ class LocalLake(Lake):
             if not isinstance(error, FileNotFoundError):
                 raise LakeError(f"{error.filename} cannot be listed: {error.strerror}") from error
 
-        found = []
+        found, before_names = [], len(str(self._root / "-")) - 1
         for directory, _, names in os.walk(self._root / folder, onerror=refuse):
             for name in names:
-                file = Path(directory, name)
+                file = os.path.join(directory, name)  # noqa: PTH118 - a run lists much: a Path takes five times as long
                 try:
-                    status = file.stat()
+                    status = os.stat(file)  # noqa: PTH116 - as above
                 except FileNotFoundError:  # another run has just removed it
                     continue
                 appeared = datetime.fromtimestamp(status.st_mtime, UTC)
-                found.append(LakeFile(file.relative_to(self._root).as_posix(), status.st_size, appeared))
+                found.append(LakeFile(file[before_names:], status.st_size, appeared))
         return sorted(found, key=lambda file: file.name)
 
     def _fetch(self, name: str, workspace: Path) -> Path:
