@@ -14,6 +14,7 @@
     ├── BucketUnreachable          (final, unless it says otherwise)
     ├── ListingError               fixity.buckets.s3.listing (not final)
     │   └── NoContinuation
+    ├── ListRefused                fixity.inventories.folder
     ├── ObjectError                fixity.buckets.base
     │   ├── NotAsExpected          fixity.buckets.writing
     │   ├── NotWritten             fixity.buckets.writing

@@ -54,6 +54,7 @@ def inventory_metadata(lake: Lake, taken: Inventory) -> dict[str, Any]:
         "listed_at": dg.MetadataValue.timestamp(taken.listed_at),
         "table": dg.MetadataValue.path(lake.location(taken.file)),
         "notes": list(taken.notes),
+        **({"taken_from": taken.taken_from} if taken.taken_from else {}),
     }
 
 

@@ -103,6 +103,7 @@ def all_definitions() -> dg.Definitions:
                 "b": {"path": "b"},
                 "c": {"path": "c", "fixity_every": "90d"},
                 "archived": {"archived": "restore"},
+                "listed": {"inventory": {"from": "s3_inventory", "at": "s3://reports/lists"}},
                 "by-s3": {"engine": "s3_batch", "s3_batch": by_s3},
             },
             "drills": ["c"],

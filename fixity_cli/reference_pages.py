@@ -46,12 +46,13 @@ def catalog() -> str:
 
 def _parts(title: str, part: type[BaseModel], seen: set[type]) -> Iterator[tuple[str, type[BaseModel]]]:
     """A part of the catalog and all parts that its keys hold, each with its title."""
-    from fixity.catalog.errors import meanings, part_in
+    from fixity.catalog.errors import fields_by_key, meanings, part_in
 
     seen.add(part)
     yield title, part
+    fields = fields_by_key(part)
     for name in meanings(part):
-        within = part_in(part.model_fields[name].annotation)
+        within = part_in(fields[name].annotation)
         if within and within not in seen:
             yield from _parts(_title(name, within), within, seen)
 
@@ -61,10 +62,11 @@ def _title(key: str, part: type[BaseModel]) -> str:
 
 
 def _keys(part: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
-    from fixity.catalog.errors import meanings, part_in
+    from fixity.catalog.errors import fields_by_key, meanings, part_in
 
+    fields = fields_by_key(part)
     for name, meaning in meanings(part).items():
-        field = part.model_fields[name]
+        field = fields[name]
         within, choices = part_in(field.annotation), _choices(field.annotation)
         if choices:
             meaning += f" One of {', '.join(f'`{each}`' for each in choices)}."

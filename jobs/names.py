@@ -87,5 +87,8 @@ JOB_TAG = "fixity/job_id"
 COMPUTE_TAG = "fixity/compute_job_id"
 """A run's tag: the AWS Batch job whose report it loads."""
 
+LIST_TAG = "fixity/list"
+"""A run's tag: the name of the provider's list that it takes. Without it, the newest."""
+
 SELECTION = "fixity/selection"
 """The tag of a run that names its list of objects."""

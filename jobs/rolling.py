@@ -20,15 +20,11 @@ def rolling_schedules(catalog: Catalog) -> list[dg.ScheduleDefinition]:
     buckets = [bucket for bucket in catalog.buckets.values() if bucket.fixity_every]
     if not buckets:
         return []
+    listed = [bucket for bucket in buckets if bucket.inventory is None]  # a sensor takes the others' lists
+    text = "Lists each bucket with `fixity_every`, once a day, unless it has `inventory`."
     return [
         _batches(buckets),
-        _daily(
-            "list_for_rolling_fixity",
-            INVENTORY_JOB,
-            "0 0 * * *",
-            buckets,
-            "Lists each bucket with `fixity_every`, once a day.",
-        ),
+        *([_daily("list_for_rolling_fixity", INVENTORY_JOB, "0 0 * * *", listed, text)] if listed else []),
         _daily(
             "premis_of_rolling_fixity",
             PREMIS_JOB,

@@ -13,6 +13,7 @@ from sensors.event_reconciliation import event_reconciliation_sensor
 from sensors.failed_runs import failed_runs_sensor
 from sensors.fixity_status import fixity_status_sensor
 from sensors.new_objects import new_objects_sensor
+from sensors.provided_lists import provided_lists_sensor
 from sensors.restore_completion import restore_completion_sensor
 from sensors.results_manifest import map_results_sensors
 
@@ -23,6 +24,8 @@ def all_sensors(catalog: Catalog) -> list[dg.SensorDefinition]:
     sensors = [failed_runs_sensor(), fixity_status_sensor(), alerts_sensor(catalog)]
     if catalog.pairs:
         sensors.append(both_sides_sensor(catalog))
+    if any(bucket.inventory for bucket in catalog.buckets.values()):
+        sensors.append(provided_lists_sensor(catalog))
     if catalog.checked_by_s3 or catalog.copied_by_s3:
         sensors.append(batch_reconciliation_sensor(catalog))
         if queues.batch_completion:

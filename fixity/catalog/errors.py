@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from fixity.catalog.catalog import Catalog
@@ -51,7 +52,7 @@ def unknown_key(keys: Sequence[str | int]) -> str:
     """The error text for a key that the catalog does not know."""
     if is_secret_key(keys[-1]):
         return NO_SECRETS
-    allowed = [field for field in _model_at(keys).model_fields if field not in _FILLED_IN]
+    allowed = [key for key in fields_by_key(_model_at(keys)) if key not in _FILLED_IN]
     return f"there is no such key{did_you_mean(keys[-1], allowed)} (keys here: {', '.join(allowed)})"
 
 
@@ -126,7 +127,13 @@ def meanings(part: type[BaseModel]) -> dict[str, str]:
         match stated, below:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                 found[name] = " ".join(text.split())
-    return {name: text for name, text in found.items() if name not in _FILLED_IN}
+    fields = part.model_fields
+    return {fields[name].alias or name: text for name, text in found.items() if name not in _FILLED_IN}
+
+
+def fields_by_key(part: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a part by the keys that users write: `from` is no name of a field."""
+    return {field.alias or name: field for name, field in part.model_fields.items()}
 
 
 def _meaning(keys: Sequence[str | int]) -> str:
@@ -139,7 +146,7 @@ def _model_at(keys: Sequence[str | int]) -> type[BaseModel]:
     model: type[BaseModel] = Catalog
     path = list(keys[:-1])
     while path:
-        field = model.model_fields.get(str(path.pop(0)))
+        field = fields_by_key(model).get(str(path.pop(0)))
         annotation = field.annotation if field else None
         if get_origin(annotation) is dict:
             path = path[1:]  # the part's own name

@@ -19,6 +19,7 @@ from pydantic import (
 
 from fixity.catalog.base import Part
 from fixity.catalog.fields import Endpoint, LocalPath, Name, Owner, Prefix, RealName, Text
+from fixity.catalog.inventory import ProvidedInventory
 from fixity.catalog.messages import shown
 from fixity.catalog.real_names import what_cannot_be_read
 from fixity.catalog.restore import Restore
@@ -94,6 +95,9 @@ class Bucket(Part):
     missing there."""
     versions: Literal["current", "all"] = "current"
     """Whether only current versions are listed, or all."""
+    inventory: ProvidedInventory | None = None
+    """A list that the provider writes, to be read instead of listing the bucket; by default the bucket is
+    listed."""
     algorithm: Algorithm = "SHA256"
     """The algorithm of its checksums; the same for both buckets of a pair. If you change it, baselines are
     kept."""
@@ -175,6 +179,12 @@ class Bucket(Part):
                 f"`engine: {self.engine}` needs the name of a bucket, and {shown(self.real_name)} is an "
                 "access point: name its bucket, or leave `engine` out"
             )
+        if self.is_access_point and self.inventory:
+            raise ValueError(
+                f"`inventory` needs the name of a bucket, and {shown(self.real_name)} is an access point: "
+                "name "
+                "its bucket, or leave `inventory` out"
+            )
         return self
 
     @model_validator(mode="after")
@@ -186,6 +196,7 @@ class Bucket(Part):
             "bucket": self.bucket is not None,
             "prefix": self.prefix != "",
             "versions: all": self.versions == "all",
+            "inventory": self.inventory is not None,
             "min_bandwidth": "min_bandwidth" in self.model_fields_set,
             "archived: restore": self.archived == "restore",
             "records_in": self.records_in is not None,

@@ -49,6 +49,9 @@ def reference_problems(
             problems.append((("buckets", name, "store"), _unknown("store", bucket.store, stores)))
         elif not bucket.is_local and (of := stores[bucket.store]) is not None:
             problems += [(("buckets", name), why) for why in _of_name(bucket, of)]
+        if bucket.inventory and bucket.inventory.store not in (None, *stores):
+            keys = ("buckets", name, "inventory", "store")
+            problems.append((keys, _unknown("store", str(bucket.inventory.store), stores)))
     for name, pair in pairs.items():
         if pair is not None:
             problems += [(("pairs", name, *keys), text) for keys, text in _of_pair(pair, buckets)]

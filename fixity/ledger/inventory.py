@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +28,9 @@ from fixity.tables import INVENTORY, Provenance
 EXCLUDED = "fixity-excluded"
 """The key of an inventory's metadata with the number of objects that the catalog left out."""
 
+TAKEN_FROM = "fixity-taken-from"
+"""The key of an inventory's metadata with the provider's list that it was taken from."""
+
 Wanted = tuple[str, str | None]
 """A key below the bucket's prefix, and a version; None for the current one."""
 
@@ -34,7 +39,7 @@ Wanted = tuple[str, str | None]
 class Inventory:
     """An inventory in the lake: its file's name, rows, bytes of all objects, how many objects the
     bucket's `exclude` left out, and when the listing began (UTC). notes: what is odd about the listing, for
-    people.
+    people. taken_from: the provider's list, if the bucket was not listed.
     """
 
     file: str
@@ -43,19 +48,28 @@ class Inventory:
     excluded: int
     listed_at: datetime
     notes: tuple[str, ...] = ()
+    taken_from: str | None = None
+
+
+class Objects(Protocol):
+    """A bucket, or a list of it."""
+
+    def list_objects(self) -> Iterator[pa.RecordBatch]:
+        """All objects as batches of the inventory's schema."""
 
 
 def take_inventory(
-    store: BucketReader,
+    store: Objects,
     run: BucketRun,
     progress: Callable[[int], None] = lambda objects: None,
     now: Callable[[], datetime] = utc_now,
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> Inventory:
     """List a bucket into `inventory/<bucket>/<run_id>.parquet`.
 
-    Arguments: `progress` takes the number of objects listed so far. Keys that the bucket's `exclude`
-    matches are left out and counted. An object that is listed more than once is one row. If the listing
-    fails, nothing is kept: with half an inventory the other objects would look missing.
+    Arguments: `progress` takes the number of objects listed so far; `more`, of the table's metadata. Keys
+    that the bucket's `exclude` matches are left out and counted. An object that is listed more than once is
+    one row. If the listing fails, nothing is kept: with half an inventory the others would look missing.
     Raises BucketUnreachable, LakeError.
     """
     listed_at = now()
@@ -78,10 +92,24 @@ def take_inventory(
         except BaseException:
             writer.abandon()
             raise
-        written = writer.close({EXCLUDED: str(excluded)})
+        written = writer.close({EXCLUDED: str(excluded), **more})
         lake.put(name, file)
         point_to_latest(lake, inventory_folder(bucket), provenance)
     return Inventory(name, written.rows, written.size, excluded, listed_at, odd.notes())
+
+
+def kept_inventory(lake: Lake, name: str, workspace: Path) -> Inventory:
+    """An inventory that is in the lake. Arguments: its file's `name`. Raises TableUnreadable, LakeError."""
+    file = lake.fetch(name, workspace)
+    provenance = Provenance.read(file)
+    with pq.ParquetFile(file) as table:
+        said = table.metadata.metadata
+        size = sum(pc.sum(batch["size"]).as_py() for batch in table.iter_batches(columns=["size"]))
+        rows, taken_from = table.metadata.num_rows, said.get(TAKEN_FROM.encode())
+        excluded = int(said.get(EXCLUDED.encode(), b"0"))
+    return Inventory(
+        name, rows, size, excluded, provenance.listed_at, (), taken_from.decode() if taken_from else None
+    )
 
 
 def list_selection(store: BucketReader, run: BucketRun, wanted: Iterable[Wanted], file: Path) -> list[Wanted]:

@@ -86,7 +86,7 @@ def bucket_coverage(
     moment = now()
     snapshot = ready(lake, bucket.name, settings, run_id, now, ledger.append)
     age = moment - datetime.fromisoformat(snapshot.listed_at)
-    if age > _LISTED_WITHIN:
+    if age > max(_LISTED_WITHIN, bucket.inventory.max_age if bucket.inventory else _LISTED_WITHIN):
         ledger.append(f"the inventory of '{bucket.name}' is {age.days} days old: newer objects are not known")
     with lake.workspace() as workspace, open_database(workspace) as database:
         view_now(database, lake, snapshot, "objects", workspace)

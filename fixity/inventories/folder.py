@@ -1,0 +1,102 @@
+"""The folder of a provider's lists: finds the newest one, reads small files, and downloads large ones proved.
+
+What the files mean does not belong here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
+
+from fixity.catalog import Bucket, Catalog
+from fixity.catalog.clients import s3_client
+from fixity.errors import BucketUnreachable, FixityError
+
+_CHUNK = 1 << 20  # bytes
+_ATTEMPTS = 4
+
+
+class ListRefused(FixityError):
+    """A provider's list cannot be believed or read. Nothing of it is kept, and the inventory before stays."""
+
+
+class ListFolder:
+    """A prefix of a bucket. Names of files are keys below it.
+
+    Every method raises BucketUnreachable.
+    Arguments: `backoff`, the first wait before a download is repeated, in seconds.
+    """
+
+    def __init__(self, catalog: Catalog, bucket: Bucket, backoff: float = 0.5) -> None:
+        assert bucket.inventory is not None  # the caller asks only for buckets that have one
+        self._bucket, self.prefix = bucket.inventory.folder
+        self._backoff = backoff
+        with self._errors(""):
+            self._client = s3_client(catalog.stores[bucket.inventory.store or bucket.store])
+
+    def url(self, name: str) -> str:
+        """A file's URL, for people."""
+        return f"s3://{self._bucket}/{self.prefix}{name}"
+
+    def names(self, beginning: str) -> list[str]:
+        """The names that begin so, in order."""
+        with self._errors(beginning):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self.prefix + beginning
+            )
+            return [each["Key"][len(self.prefix) :] for page in pages for each in page.get("Contents", [])]
+
+    def read(self, name: str) -> bytes:
+        """A small file. Raises ListRefused if it is not there."""
+        with self._errors(name):
+            return self._client.get_object(Bucket=self._bucket, Key=self.prefix + name)["Body"].read()
+
+    def download(self, name: str, file: Path, size: int, md5: str) -> None:
+        """Download a file. Raises ListRefused if it is gone, or not of this size (in bytes) and MD5."""
+        for attempt in range(_ATTEMPTS):
+            digest, count = hashlib.md5(usedforsecurity=False), 0
+            try:
+                with self._errors(name), file.open("wb") as out:
+                    answer = self._client.get_object(Bucket=self._bucket, Key=self.prefix + name)
+                    for chunk in answer["Body"].iter_chunks(_CHUNK):
+                        digest.update(chunk)
+                        count += out.write(chunk)
+                break
+            except BucketUnreachable as error:
+                if error.final or attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(self._backoff * 2**attempt)
+        if count != size:
+            raise ListRefused(
+                f"{self.url(name)} has {count:,} bytes, but its manifest says {size:,}: it is truncated or "
+                "was "
+                "replaced. Wait for the next list, or put the file back"
+            )
+        if digest.hexdigest() != md5:
+            raise ListRefused(
+                f"{self.url(name)} has the MD5 {digest.hexdigest()}, but its manifest says {md5}: it was "
+                "changed. Wait for the next list, or put the file back"
+            )
+
+    @contextmanager
+    def _errors(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            code, status = (
+                error.response["Error"]["Code"],
+                error.response["ResponseMetadata"]["HTTPStatusCode"],
+            )
+            if code == "NoSuchKey" or (status == 404 and code != "NoSuchBucket"):
+                raise ListRefused(
+                    f"{self.url(name)} is not there: wait for the next list, or put the file back"
+                ) from error
+            raise BucketUnreachable(f"{self.url(name)}: {error}", final=status in (403, 404)) from error
+        except (BotoCoreError, HTTPError) as error:  # also in the middle of the body
+            raise BucketUnreachable(f"{self.url(name)}: {error}", final=False) from error

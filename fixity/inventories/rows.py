@@ -1,0 +1,161 @@
+"""Reads the data files of a provider's list into one table of the inventory's columns, sorted by key.
+
+`rows.sql` says what a row means. Files are in no order, nor are their rows: DuckDB sorts, and spills. Finding
+lists does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import orc
+
+from fixity.catalog import Bucket
+from fixity.humanize import printable
+from fixity.inventories.folder import ListFolder, ListRefused
+from fixity.inventories.s3_inventory import DataFile, ProvidedList
+from fixity.lake.database import open_database, quoted
+from fixity.lake.writer import ROW_GROUP_ROWS
+from fixity.tables import INVENTORY
+
+_SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+_MEMORY = "1GB"
+_AT_ONCE = 4  # downloads
+_MAGIC = {"CSV": b"\x1f\x8b", "ORC": b"ORC", "Parquet": b"PAR1"}
+_COLUMNS = (
+    "bucket",
+    "key",
+    "version_id",
+    "is_latest",
+    "is_delete_marker",
+    "size",
+    "last_modified_date",
+    "e_tag",
+    "storage_class",
+    "checksum_algorithm",
+)
+_MARK = "refused: "
+
+
+def sorted_rows(folder: ListFolder, provided: ProvidedList, bucket: Bucket, workspace: Path) -> Path:
+    """A table in `workspace` with what a list says of a bucket, sorted by key and version.
+
+    Objects may be in it more than once, as the list has them. Raises ListRefused, BucketUnreachable.
+    """
+    table = workspace / "listed.parquet"
+    if not provided.files:
+        pq.write_table(INVENTORY.empty_table(), table)
+        return table
+
+    def fetch(numbered: tuple[int, DataFile]) -> Path:
+        number, file = numbered
+        local = workspace / f"{number}.data"
+        folder.download(file.name, local, file.size, file.md5)
+        return _as_parquet(local, folder.url(file.name), provided)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        files = list(pool.map(fetch, enumerate(provided.files)))
+    parameters = {
+        "bucket": bucket.real_name,
+        "prefix": bucket.prefix,
+        "all": bucket.versions == "all",
+        "versions": provided.has_versions,
+        "encoded": provided.format == "CSV",
+        "mark": _MARK,
+    }
+    urls = {str(path): folder.url(file.name) for path, file in zip(files, provided.files, strict=True)}
+    with open_database(workspace, _MEMORY) as database, _refusing(provided, urls):
+        database.execute("SET TimeZone = 'UTC'")  # of the times that do not say theirs
+        database.execute("SET preserve_insertion_order = false")
+        columns = ", ".join(
+            name if name in provided.columns else f"NULL::VARCHAR AS {name}" for name in _COLUMNS
+        )
+        database.execute(f"CREATE TEMP VIEW rows AS SELECT {columns}, filename FROM {_scan(provided, files)}")
+        database.execute(
+            f"COPY ({_SQL}) TO {quoted(table)} "
+            f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS})",
+            parameters,
+        )
+    for file in files:
+        file.unlink()
+    return table
+
+
+def _scan(provided: ProvidedList, files: list[Path]) -> str:
+    paths = f"[{', '.join(map(quoted, files))}]"
+    if provided.format != "CSV":
+        return f"read_parquet({paths}, filename = true)"
+    columns = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in provided.columns)
+    return (
+        f"read_csv({paths}, filename = true, columns = {{{columns}}}, header = false, delim = ',', quote = "
+        "'\"', "
+        "escape = '\"', compression = 'gzip', auto_detect = false)"
+    )
+
+
+def _as_parquet(file: Path, url: str, provided: ProvidedList) -> Path:
+    """A data file as DuckDB can read it, if it has the form and the columns that the manifest says."""
+    with file.open("rb") as content:
+        begins = content.read(4)
+    if not begins.startswith(_MAGIC[provided.format]):
+        is_like = next((kind for kind, magic in _MAGIC.items() if begins.startswith(magic)), "another form")
+        raise ListRefused(
+            f"{url} is {is_like}, but the manifest says {provided.format}: wait for the next list"
+        )
+    if provided.format == "CSV":
+        return file
+    try:
+        if provided.format == "Parquet":
+            _refuse_other_columns(pq.read_schema(file), url, provided)
+            return file
+        with pa.OSFile(str(file)) as source:
+            rows = orc.ORCFile(source)
+            _refuse_other_columns(rows.schema, url, provided)
+            wanted = [name for name in _COLUMNS if name in provided.columns]
+            table = file.with_suffix(".parquet")
+            schema = pa.schema([rows.schema.field(name) for name in wanted])
+            with pq.ParquetWriter(table, schema) as writer:
+                for number in range(rows.nstripes):
+                    writer.write_batch(rows.read_stripe(number, wanted).select(wanted))
+    except (pa.ArrowException, OSError) as error:
+        raise ListRefused(f"{url} cannot be read: {printable(error)}: wait for the next list") from error
+    file.unlink()
+    return table
+
+
+def _refuse_other_columns(schema: pa.Schema, url: str, provided: ProvidedList) -> None:
+    if sorted(schema.names) != sorted(provided.columns):
+        raise ListRefused(
+            f"{url} has the columns {printable(', '.join(schema.names))}, but the manifest says "
+            f"{printable(', '.join(provided.columns))}: wait for the next list"
+        )
+    for name in ("bucket", "key", "version_id", "e_tag", "storage_class", "checksum_algorithm"):
+        if name in schema.names and schema.field(name).type not in (pa.string(), pa.large_string()):
+            raise ListRefused(f"{url} has the column {name}, which is not text: wait for the next list")
+
+
+@contextmanager
+def _refusing(provided: ProvidedList, urls: dict[str, str]) -> Iterator[None]:
+    """Turn DuckDB's errors into refusals that name the file in the store."""
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException):
+        raise
+    except duckdb.Error as error:
+        text = str(error)
+        _, is_ours, reason = text.partition(_MARK)
+        said = reason if is_ours else " ".join(text.partition("Possible")[0].split())
+        for path, url in sorted(urls.items(), key=lambda each: -len(each[0])):
+            said = said.replace(path, url)
+        place = said if is_ours else f"{provided.url}: its rows cannot be read: {said}"
+        raise ListRefused(
+            f"{printable(place)}. Nothing of this list is used: wait for the next one, or list the bucket "
+            "without "
+            "`inventory`"
+        ) from error

@@ -1,0 +1,164 @@
+"""S3 Inventory: which list is the newest, and what its manifest says, proved.
+
+The form: `<date>/manifest.json`, `<date>/manifest.checksum` (written last), and data files that the manifest
+names, with the size and the MD5 of each. The rows of data files do not belong here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from fixity.catalog import Bucket
+from fixity.clock import CLOCKS_DIFFER, EPOCH
+from fixity.humanize import printable
+from fixity.inventories.folder import ListFolder, ListRefused
+
+Format = Literal["CSV", "ORC", "Parquet"]
+
+_LIST = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\dZ)/manifest\.checksum")
+_MILLENNIUM = "2"  # how the folders of lists begin; those of their data files, `data/`, are not listed
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_SCHEMAS: dict[Format, re.Pattern[str]] = {
+    "CSV": re.compile(r"(\w+)\s*(?:,|$)"),
+    "ORC": re.compile(r"[<,]\s*(\w+)\s*:"),
+    "Parquet": re.compile(r"(?:required|optional)\s+\w+\s+(\w+)"),
+}
+_VERSIONS = ("version_id", "is_latest", "is_delete_marker")
+_NEEDED = {
+    "bucket": "Bucket",
+    "key": "Key",
+    "size": "Size",
+    "last_modified_date": "LastModifiedDate",
+    "e_tag": "ETag",
+    "storage_class": "StorageClass",
+}
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file with rows of a list: its name in the folder of lists, its size in bytes, its MD5 in hex."""
+
+    name: str
+    size: int
+    md5: str
+
+
+@dataclass(frozen=True)
+class ProvidedList:
+    """A list as its manifest describes it. name: of its folder. url: of its manifest, for people. listed_at:
+    when its scan began (UTC). columns: in their order, spelled as in ORC and Parquet. files: with its
+    rows."""
+
+    name: str
+    url: str
+    listed_at: datetime
+    format: Format
+    columns: tuple[str, ...]
+    files: tuple[DataFile, ...]
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether it lists all versions, not only current ones."""
+        return set(_VERSIONS) <= set(self.columns)
+
+
+def complete_lists(folder: ListFolder) -> list[str]:
+    """The names of all lists that are complete, the oldest first. Raises BucketUnreachable."""
+    return [found[1] for name in folder.names(_MILLENNIUM) if (found := _LIST.fullmatch(name))]
+
+
+def read_manifest(folder: ListFolder, name: str, bucket: Bucket, now: datetime) -> ProvidedList:
+    """What the manifest of a list says, proved by its checksum and held against the catalog.
+
+    Raises ListRefused, BucketUnreachable.
+    """
+    place = f"{name}/manifest.json"
+    url = folder.url(place)
+    content = folder.read(place)
+    said = folder.read(f"{name}/manifest.checksum").decode(errors="replace").strip().lower()
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if said != found:
+        raise ListRefused(
+            f"{url} has the MD5 {found}, but manifest.checksum beside it says '{printable(said, 64)}': one "
+            "of the "
+            "two was changed. Wait for the next list"
+        )
+    try:
+        manifest = json.loads(content)
+        listed_at = EPOCH + timedelta(milliseconds=int(manifest["creationTimestamp"]))
+        kind: Format = manifest["fileFormat"]
+        provided = ProvidedList(
+            name, url, listed_at, kind, _columns(kind, manifest["fileSchema"]), _files(folder, manifest)
+        )
+        source = manifest["sourceBucket"]
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ListRefused(
+            f"{url} is no manifest of S3 Inventory ({printable(repr(error), 200)}): name the folder of its "
+            "lists "
+            "in `inventory.at`"
+        ) from error
+    _refuse_unless_fitting(provided, source, bucket, now)
+    return provided
+
+
+def _columns(kind: Format, schema: str) -> tuple[str, ...]:
+    """The columns that a schema names, in its order."""
+    names = _SCHEMAS[kind].findall(schema)
+    return tuple(re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for name in names)
+
+
+def _files(folder: ListFolder, manifest: dict[str, Any]) -> tuple[DataFile, ...]:
+    files = []
+    for each in manifest["files"]:
+        key, md5 = str(each["key"]), str(each["MD5checksum"]).lower()
+        if not key.startswith(folder.prefix) or not _MD5.fullmatch(md5):
+            raise ValueError(f"the file {key} with the MD5 {md5}, in the folder {folder.prefix}")
+        files.append(DataFile(key.removeprefix(folder.prefix), int(each["size"]), md5))
+    if len({file.name for file in files}) < len(files):
+        raise ValueError("a file is named twice")
+    return tuple(files)
+
+
+def _refuse_unless_fitting(provided: ProvidedList, source: str, bucket: Bucket, now: datetime) -> None:
+    """Refuse a list of another bucket, of another age, or without what an inventory needs."""
+    assert bucket.inventory is not None
+    url, columns = provided.url, provided.columns
+    if source != bucket.real_name:
+        raise ListRefused(
+            f"{url} lists the bucket '{printable(str(source), 200)}', but '{bucket.name}' is the bucket "
+            f"'{bucket.real_name}': name the folder of its own lists in `inventory.at`"
+        )
+    lacks = [said for name, said in _NEEDED.items() if name not in columns]
+    if lacks or len(set(columns)) < len(columns):
+        raise ListRefused(
+            f"{url} lists the columns {printable(', '.join(columns), 500)}"
+            + (
+                f" and lacks {', '.join(lacks)}: add them to the inventory's configuration"
+                if lacks
+                else " twice"
+            )
+        )
+    if bucket.versions == "all" and not provided.has_versions:
+        raise ListRefused(
+            f"{url} lists current versions only, but '{bucket.name}' has `versions: all`: let the "
+            "inventory's "
+            "configuration include all versions, or leave `versions` out"
+        )
+    age = now - provided.listed_at
+    if age > bucket.inventory.max_age:
+        raise ListRefused(
+            f"{url} is of {provided.listed_at:%Y-%m-%d %H:%M} UTC, older than `inventory.max_age`: see "
+            "whether the "
+            "provider still writes lists there"
+        )
+    if -age > CLOCKS_DIFFER:
+        raise ListRefused(
+            f"{url} is of {provided.listed_at:%Y-%m-%d %H:%M} UTC, which is in the future: look at this "
+            "machine's "
+            "clock"
+        )

@@ -1,0 +1,130 @@
+"""Takes the newest list of a bucket's provider as the bucket's inventory.
+
+A list is proved before it is believed, and completed by what was asked for. How an inventory is kept does not
+belong here; that is in `fixity.ledger.inventory`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from fixity.buckets import BucketReader, ListedObject
+from fixity.clock import utc_now
+from fixity.inventories.absent import absent, merged, refuse_a_part, refuse_encoded, still_there
+from fixity.inventories.folder import ListFolder, ListRefused
+from fixity.inventories.rows import sorted_rows
+from fixity.inventories.s3_inventory import ProvidedList, complete_lists, read_manifest
+from fixity.ledger.bucket_run import BucketRun
+from fixity.ledger.inventory import TAKEN_FROM, Inventory, TableMissing, kept_inventory, take_inventory
+from fixity.ledger.listing import Listing, inventory_in_force
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How what a list lacks is asked for: the open bucket, so many requests at once, for so many objects at
+    most."""
+
+    store: BucketReader
+    threads: int
+    objects: int
+
+
+def take_list(
+    folder: ListFolder,
+    run: BucketRun,
+    asking: Asking,
+    name: str | None = None,
+    progress: Callable[[int], None] = lambda objects: None,
+    now: Callable[[], datetime] = utc_now,
+) -> Inventory:
+    """Keep a provider's list as `inventory/<bucket>/<run_id>.parquet`.
+
+    A list that is the inventory in force already is not kept a second time.
+    Arguments: `name`, of the list; by default the newest that is complete. `progress`, as of
+    `take_inventory`.
+    Raises ListRefused, BucketUnreachable, LakeError; nothing is kept then.
+    """
+    name = name or _newest(folder)
+    provided = read_manifest(folder, name, run.bucket, now())
+    before = _in_force(run)
+    if before is not None and before.provenance.listed_at == provided.listed_at:
+        with run.lake.workspace() as workspace:
+            return kept_inventory(run.lake, before.name, workspace)
+    of_list = _OfList(folder, run, asking, provided, before, [])
+    taken = take_inventory(of_list, run, progress, lambda: provided.listed_at, {TAKEN_FROM: provided.url})
+    if before is not None and before.provenance.listed_at > provided.listed_at:
+        of_list.notes.append(
+            f"{provided.url} is older than the inventory in force, of "
+            f"{before.provenance.listed_at:%Y-%m-%d %H:%M} UTC, which stays in force"
+        )
+    return replace(taken, notes=(*taken.notes, *of_list.notes), taken_from=provided.url)
+
+
+def _newest(folder: ListFolder) -> str:
+    names = complete_lists(folder)
+    if not names:
+        raise ListRefused(
+            f"there is no complete list in {folder.url('')} yet: a provider writes the first one up to 48 "
+            "hours "
+            "after it was configured, and `manifest.checksum` last. See whether `inventory.at` names the "
+            "folder "
+            "that has the folders named by date"
+        )
+    return names[-1]
+
+
+def _in_force(run: BucketRun) -> Listing | None:
+    """The bucket's inventory in force, of the same place; None if there is none."""
+    try:
+        listing = inventory_in_force(run.lake, run.bucket.name)
+    except TableMissing:
+        return None
+    return listing if listing.provenance.place == run.place else None
+
+
+@dataclass(frozen=True)
+class _OfList:
+    """A bucket whose objects are those of a list. notes: what is odd about it, for people."""
+
+    folder: ListFolder
+    run: BucketRun
+    asking: Asking
+    provided: ProvidedList
+    before: Listing | None
+    notes: list[str]
+
+    def list_objects(self) -> Iterator[pa.RecordBatch]:
+        """As of a `BucketReader`."""
+        with self.run.lake.workspace() as workspace:
+            listed = sorted_rows(self.folder, self.provided, self.run.bucket, workspace)
+            if self.provided.format != "CSV":
+                refuse_encoded(self.asking.store, listed, self.provided.url)
+            yield from merged(listed, self._lacking(listed, workspace))
+
+    def _lacking(self, listed: Path, workspace: Path) -> list[ListedObject]:
+        """What the list lacks of the inventory before, and the bucket has."""
+        before, url = self.before, self.provided.url
+        if before is None or before.provenance.listed_at > self.provided.listed_at:
+            return []
+        file = self.run.lake.fetch(before.name, workspace)
+        gone = absent(file, listed, self.asking.objects, workspace)
+        found = still_there(self.asking.store, gone.known, self.asking.threads) if gone.known else []
+        refuse_a_part(found, listed, self.provided)
+        if found:
+            self.notes.append(
+                f"{url} lacks {len(found):,} objects that the bucket has: they were asked for, and are in "
+                "the "
+                "inventory"
+            )
+        if gone.count > len(gone.known):
+            self.notes.append(
+                f"{url} lacks {gone.count:,} objects of the inventory before: only the first "
+                f"{len(gone.known):,} were "
+                "asked for, since `second_look.objects` allows no more"
+            )
+        return found

@@ -1,0 +1,310 @@
+"""Lists that a provider wrote: as the listing of the same bucket, proved, completed, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from fixity.buckets import open_bucket
+from fixity.catalog import Catalog, load_catalog
+from fixity.inventories.folder import ListFolder, ListRefused
+from fixity.inventories.take import Asking, take_list
+from fixity.lake import Lake, LocalLake
+from fixity.ledger.bucket_run import BucketRun
+from fixity.ledger.inventory import Inventory, newest_inventory, take_inventory
+from fixity.tables import Provenance
+from tests.fixity.inventories.lists import FORMATS, LISTED_AT, PREFIX, Lists, rows_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from devstack.seaweedfs import SeaweedFS
+    from tests.conftest import MakeBucket
+
+ODD_KEYS = (
+    "a b",
+    "a+b",
+    "a%20b",
+    "100%",
+    "ä/€😀",
+    'quo"te,comma',
+    "tab\tand\nline",
+    "z/%2F",
+    "z/~*",
+    "plain.txt",
+)
+
+
+@dataclass
+class Archive:
+    """A bucket, a bucket with its lists, and a lake."""
+
+    s3: S3Client
+    endpoint_url: str
+    name: str
+    lists: Lists
+    folder: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+    objects: int = 100
+    now: datetime = LISTED_AT + timedelta(hours=12)
+
+    def put(self, *keys: str, body: bytes = b"bytes") -> None:
+        for key in keys:
+            self.s3.put_object(Bucket=self.name, Key=key, Body=body)
+
+    @property
+    def catalog(self) -> Catalog:
+        inventory = {"from": "s3_inventory", "at": self.lists.place}
+        said = {
+            "lake": "./lake",
+            "stores": {"real": {"endpoint_url": self.endpoint_url, "region": "us-east-1"}},
+            "buckets": {"b": {"store": "real", "bucket": self.name, "inventory": inventory, **self.settings}},
+        }
+        file = self.folder / "fixity.yaml"
+        file.write_text(yaml.safe_dump(said))
+        return load_catalog(file)
+
+    def take(self, run_id: str = "list", name: str | None = None) -> Inventory:
+        catalog = self.catalog
+        with closing(open_bucket(catalog, catalog.buckets["b"])) as store:
+            asking = Asking(store, 4, self.objects)
+            folder = ListFolder(catalog, catalog.buckets["b"])
+            return take_list(folder, self.run(run_id), asking, name, now=lambda: self.now)
+
+    def list_now(self, run_id: str = "listing", **more: Any) -> Inventory:
+        catalog = self.catalog
+        with closing(open_bucket(catalog, catalog.buckets["b"])) as store:
+            return take_inventory(store, self.run(run_id), **more)
+
+    def run(self, run_id: str) -> BucketRun:
+        catalog = self.catalog
+        bucket = catalog.buckets["b"]
+        return BucketRun(self.lake, bucket, run_id, catalog.place_of(bucket))
+
+    @property
+    def lake(self) -> Lake:
+        return LocalLake(self.folder / "lake")
+
+    def keys(self) -> list[str]:
+        return [row["key"] for row in self.rows(newest_inventory(self.lake, "b"))]
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = pq.read_table(self.folder / "lake" / name).to_pylist()
+        return rows
+
+
+@pytest.fixture
+def make_archive(
+    tmp_path: Path, s3: S3Client, seaweedfs: SeaweedFS, make_bucket: MakeBucket
+) -> Callable[..., Archive]:
+    def make(*, versioned: bool = False) -> Archive:
+        name = make_bucket(versioned=False)
+        if versioned:  # with an object from before
+            s3.put_object(Bucket=name, Key="before", Body=b"versioning")
+            s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        return Archive(s3, seaweedfs.endpoint_url, name, Lists(s3, make_bucket()), tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def archive(make_archive: Callable[..., Archive]) -> Archive:
+    return make_archive()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_list_of_current_versions_is_row_by_row_the_listing_of_the_bucket(
+    archive: Archive, form: str
+) -> None:
+    archive.put(*ODD_KEYS)
+    archive.lists.write(archive.name, rows_of(archive.s3, archive.name), form)
+    taken, listed = archive.take(), archive.list_now()
+    assert archive.rows(taken.file) == archive.rows(listed.file)
+    assert taken.objects == len(ODD_KEYS) and not taken.notes
+    assert Provenance.read(archive.folder / "lake" / taken.file).listed_at == LISTED_AT == taken.listed_at
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_list_of_all_versions_is_the_listing_of_all_or_of_the_current_ones(
+    make_archive: Callable[..., Archive], form: str
+) -> None:
+    archive = make_archive(versioned=True)
+    archive.put("twice", "deleted", "in/once")
+    archive.put("twice", body=b"other")
+    archive.s3.delete_object(Bucket=archive.name, Key="deleted")
+    archive.lists.write(archive.name, rows_of(archive.s3, archive.name, versions=True), form)
+    for settings, count in (({"versions": "all"}, 5), ({}, 3), ({"prefix": "in/"}, 1)):
+        archive.settings = settings
+        which = "-".join(settings) or "none"
+        taken, listed = archive.take(f"list-{which}"), archive.list_now(f"listing-{which}")
+        assert archive.rows(taken.file) == archive.rows(listed.file)
+        assert taken.objects == count
+
+
+def _write(archive: Archive, form: str = "CSV", **wrong: Any) -> str:
+    for attribute, value in wrong.items():
+        setattr(archive.lists, attribute, value)
+    return archive.lists.write(archive.name, rows_of(archive.s3, archive.name), form)
+
+
+def _data(change: Callable[[bytes], bytes | None]) -> Callable[[Archive], None]:
+    """Writes a list, and then changes its first data file; None: it is deleted."""
+
+    def spoil(archive: Archive) -> None:
+        key = f"{PREFIX}data/{_write(archive)}-0.csv"
+        body = change(archive.s3.get_object(Bucket=archive.lists.bucket, Key=key)["Body"].read())
+        if body is None:
+            archive.s3.delete_object(Bucket=archive.lists.bucket, Key=key)
+        else:
+            archive.s3.put_object(Bucket=archive.lists.bucket, Key=key, Body=body)
+
+    return spoil
+
+
+def _changed_manifest(archive: Archive) -> None:
+    key = f"{PREFIX}{_write(archive)}/manifest.json"
+    archive.s3.put_object(Bucket=archive.lists.bucket, Key=key, Body=b"{}")
+
+
+def _with(change: dict[str, Any]) -> Callable[[Archive], None]:
+    def write(archive: Archive) -> None:
+        rows = rows_of(archive.s3, archive.name)
+        rows[0] |= change
+        archive.lists.write(archive.name, rows)
+
+    return write
+
+
+def _wrong(form: str = "CSV", **wrong: Any) -> Callable[[Archive], None]:
+    def write(archive: Archive) -> None:
+        _write(archive, form, **wrong)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_data(lambda body: None), r"-0\.csv is not there: wait"),
+        (_data(lambda body: body[:-5]), r"-0\.csv has \d+ bytes, but its manifest says \d+: it is truncated"),
+        (
+            _data(lambda body: body[:-1] + bytes([body[-1] ^ 1])),
+            r"-0\.csv has the MD5 .*, but its manifest says",
+        ),
+        (_changed_manifest, r"manifest\.json has the MD5 .*, but manifest\.checksum beside it says"),
+        (_wrong(written_as="ORC"), r"-0\.csv is ORC, but the manifest says CSV"),
+        (_wrong(manifest={"sourceBucket": "other"}), r"lists the bucket 'other', but 'b' is the bucket"),
+        (_wrong(manifest={"creationTimestamp": "1700000000000"}), r"is of 2023-11-14 22:13 UTC, older than"),
+        (_wrong(manifest={"creationTimestamp": "4100000000000"}), r"is in the future"),
+        (_wrong(manifest={"fileFormat": "JSON"}), r"is no manifest of S3 Inventory"),
+        (_wrong(leave_out=("ETag",)), r"and lacks ETag: add them"),
+        (_wrong("Parquet", manifest={"fileSchema": "required binary key (UTF8);"}), r"lacks Bucket, Size"),
+        (_wrong(encode=False), r"-[01]\.csv has a key that is not URL-encoded, as all of its keys .*'a b'"),
+        (
+            _wrong("Parquet", encode=True),
+            r"URL-encoded keys, though its form has none: 'a\+b' is in the bucket",
+        ),
+        (_with({"Bucket": "other"}), r"-0\.csv has a row of the bucket 'other': 'plain"),
+        (_with({"Size": -1}), r"-0\.csv has 'plain' with the size '-1', which is no number of bytes"),
+        (_with({"Key": ""}), r"-0\.csv has a row without a key"),
+    ],
+)
+def test_a_list_that_is_not_whole_or_not_of_this_bucket_is_refused_and_the_inventory_before_stays(
+    archive: Archive, spoil: Callable[[Archive], None], said: str
+) -> None:
+    archive.put("a b", "plain")
+    before = archive.list_now()
+    spoil(archive)
+    with pytest.raises(ListRefused, match=said):
+        archive.take()
+    assert newest_inventory(archive.lake, "b") == before.file
+    assert [file.name for file in archive.lake.list("inventory/b/")][1:] == [before.file]
+
+
+def test_a_file_of_other_columns_than_the_manifest_says_is_refused(archive: Archive) -> None:
+    archive.put("a")
+    rows = rows_of(archive.s3, archive.name)
+    schema = ("bucket", "key", "size", "last_modified_date", "e_tag", "storage_class", "object_owner")
+    archive.lists.manifest = {"fileSchema": " ".join(f"optional binary {name};" for name in schema)}
+    archive.lists.write(archive.name, rows, "Parquet")
+    with pytest.raises(
+        ListRefused, match=r"-0\.parquet has the columns bucket, key, .*, but the manifest says"
+    ):
+        archive.take()
+
+
+def test_without_a_list_the_error_says_when_one_comes(archive: Archive) -> None:
+    with pytest.raises(ListRefused, match=r"no complete list in s3://.*up to 48 hours"):
+        archive.take()
+
+
+def test_a_list_of_current_versions_is_no_list_of_all(archive: Archive) -> None:
+    archive.put("a")
+    _write(archive)
+    archive.settings = {"versions": "all"}
+    with pytest.raises(ListRefused, match="lists current versions only"):
+        archive.take()
+
+
+def test_what_a_list_lacks_is_asked_for_before_it_counts_as_gone(archive: Archive) -> None:
+    archive.put("a", "is/there", "is/gone", "z")
+    archive.list_now(now=lambda: LISTED_AT - timedelta(days=1))
+    archive.s3.delete_object(Bucket=archive.name, Key="is/gone")
+    rows = [row for row in rows_of(archive.s3, archive.name) if row["Key"] in "az"]
+    archive.lists.write(archive.name, rows)
+    taken = archive.take()
+    assert archive.keys() == ["a", "is/there", "z"]
+    (note,) = taken.notes
+    assert "lacks 1 objects that the bucket has: they were asked for" in note
+
+
+def test_no_more_than_so_many_are_asked_for_and_a_note_says_so(archive: Archive) -> None:
+    archive.put("a", "b", "c")
+    archive.list_now(now=lambda: LISTED_AT - timedelta(days=1))
+    archive.lists.write(archive.name, [])
+    archive.objects = 2
+    taken = archive.take()
+    assert archive.keys() == ["a", "b"]
+    assert "lacks 3 objects of the inventory before: only the first 2 were asked for" in taken.notes[-1]
+
+
+def test_a_list_of_a_part_of_the_bucket_is_refused(archive: Archive) -> None:
+    archive.put("photos/1", "photos/2", "papers/1")
+    archive.list_now(now=lambda: LISTED_AT - timedelta(days=1))
+    rows = [row for row in rows_of(archive.s3, archive.name) if row["Key"].startswith("photos/")]
+    archive.now = max(row["LastModifiedDate"] for row in rows) + timedelta(days=2)
+    archive.lists.write(archive.name, rows, at=archive.now)
+    with pytest.raises(ListRefused, match=r"only keys that begin with 'photos/', .*'papers/1' since"):
+        archive.take()
+
+
+def test_rows_that_two_files_have_are_one_if_they_say_the_same(archive: Archive) -> None:
+    archive.put("same", "other")
+    rows = rows_of(archive.s3, archive.name)
+    other = next(row for row in rows if row["Key"] == "other")
+    archive.lists.write(archive.name, [*rows, *rows, other | {"Size": 99}])
+    taken = archive.take()
+    by_key = {row["key"]: row for row in archive.rows(taken.file)}
+    assert taken.objects == len(by_key) == 2
+    assert by_key["same"]["size"] == 5
+    assert by_key["other"]["etag"].startswith("listed more than once: ")  # nobody guesses which is right
+    assert any("contradict" in note or "different data" in note for note in taken.notes)
+
+
+def test_a_list_is_kept_once_and_an_older_one_does_not_take_its_place(archive: Archive) -> None:
+    archive.put("a")
+    older = archive.lists.write(archive.name, [], at=LISTED_AT - timedelta(days=1))
+    _write(archive)
+    first = archive.take("first")
+    assert archive.take("again") == first and first.taken_from and first.taken_from.endswith("/manifest.json")
+    late = archive.take("late", older)
+    assert "which stays in force" in late.notes[-1]
+    assert newest_inventory(archive.lake, "b") == first.file

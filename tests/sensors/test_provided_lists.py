@@ -1,0 +1,94 @@
+"""The sensor that takes a provider's list, once, when its last file has arrived."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from jobs.names import CHECKSUMS_JOB, INVENTORY_JOB, LIST_TAG, REPORT_JOB
+from sensors.provided_lists import provided_lists_sensor
+from tests.conftest import MakeBucket
+from tests.fixity.inventories.lists import PREFIX, Lists, rows_of
+from tests.platform import PAIR, Platform, read_report, report_metadata
+
+REPLICA = f"{PAIR}-repl"
+NOW = datetime.now(UTC).replace(second=0, microsecond=0)
+
+
+def _with_lists(platform: Platform, bucket: str) -> Lists:
+    """The platform, whose replica is not listed but has lists in a bucket."""
+    lists = Lists(platform.s3, bucket)
+    common: dict[str, Any] = {"store": "real"}
+    inventory = {"from": "s3_inventory", "at": lists.place}
+    platform.more["buckets"] = {
+        PAIR: {**common, "bucket": platform.source},
+        REPLICA: {**common, "bucket": platform.replica, "inventory": inventory},
+    }
+    return lists
+
+
+def _tick(platform: Platform, instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult:
+    with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+        result = provided_lists_sensor(platform.catalog)(context)
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def test_a_list_is_taken_once_when_its_last_file_has_arrived(
+    platform: Platform, instance: dg.DagsterInstance, make_bucket: MakeBucket
+) -> None:
+    lists = _with_lists(platform, make_bucket())
+    platform.put("a")
+    rows = rows_of(platform.s3, platform.replica)
+    nothing = _tick(platform, instance, None)
+    first = lists.write(platform.replica, rows, at=NOW - timedelta(hours=3))
+    last = f"{PREFIX}{first}/manifest.checksum"
+    body = platform.s3.get_object(Bucket=lists.bucket, Key=last)["Body"].read()
+    platform.s3.delete_object(Bucket=lists.bucket, Key=last)
+    assert not nothing.run_requests and not _tick(platform, instance, nothing.cursor).run_requests
+    platform.s3.put_object(Bucket=lists.bucket, Key=last, Body=body)
+    arrived = _tick(platform, instance, nothing.cursor)
+    (request,) = arrived.run_requests or []
+    assert (request.partition_key, request.tags) == (REPLICA, {LIST_TAG: first})
+    assert not _tick(platform, instance, arrived.cursor).run_requests
+    # A cursor that was lost asks again with the same run key, which Dagster starts once only.
+    assert [each.run_key for each in _tick(platform, instance, None).run_requests or []] == [request.run_key]
+    lists.write(platform.replica, rows, "Parquet", at=NOW - timedelta(hours=2))
+    assert len(_tick(platform, instance, arrived.cursor).run_requests or []) == 1
+    job = platform.definitions().resolve_job_def(INVENTORY_JOB)
+    done = job.execute_in_process(instance=instance, partition_key=REPLICA, tags=request.tags)
+    assert report_metadata(done)["taken_from"].endswith(f"{first}/manifest.json")
+
+
+def test_what_is_newer_than_a_list_is_pending_and_what_it_lacks_is_asked_for_before_it_is_missing(
+    platform: Platform, instance: dg.DagsterInstance, make_bucket: MakeBucket
+) -> None:
+    lists = _with_lists(platform, make_bucket())
+    platform.put("same")
+    rows = rows_of(platform.s3, platform.replica)
+    platform.put("late")
+    platform.s3.put_object(Bucket=platform.source, Key="gone", Body=b"only here")
+
+    def reported() -> dict[str, str]:
+        platform.check_both(instance)
+        metadata = report_metadata(platform.run(instance, REPORT_JOB, PAIR))
+        return {row["key"]: row["status"] for row in read_report(metadata["csv"])}
+
+    lists.write(platform.replica, rows, at=NOW - timedelta(hours=1))
+    assert reported() == {"same": "ok", "late": "pending", "gone": "pending"}
+    lists.write(platform.replica, rows, "ORC", at=NOW + timedelta(minutes=30))
+    assert reported() == {"same": "ok", "late": "ok", "gone": "missing_replica"}
+
+
+def test_a_bucket_whose_list_is_refused_is_not_checked_by_it(
+    platform: Platform, instance: dg.DagsterInstance, make_bucket: MakeBucket
+) -> None:
+    lists = _with_lists(platform, make_bucket())
+    platform.put("a")
+    lists.write(platform.source, rows_of(platform.s3, platform.source), at=NOW)
+    failed = platform.run(instance, CHECKSUMS_JOB, REPLICA)
+    (failure,) = [event for event in failed.all_events if event.is_step_failure]
+    said = failure.step_failure_data.user_failure_data
+    assert said is not None and "lists the bucket" in (said.description or "")
