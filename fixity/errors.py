@@ -8,6 +8,7 @@
     │   ├── UnreadableError        fixity.catalog.strict_yaml
     │   ├── GivenWrong             fixity.ingest.records.by_hand
     │   ├── NoIncident             fixity.incidents.closing
+    │   ├── NoPoolLimit            resources.pool
     │   ├── NoTerm
     │   ├── NothingToConfirm       fixity.ledger.listing
     │   └── NothingToVerify        fixity.ingest.deposit
@@ -48,6 +49,9 @@
     ├── LeaseLost                  fixity.rolling.lease
     ├── RunOver
     ├── QueueUnreachable           resources.queues (not final)
+    ├── AnotherWorker              fixity_assets.workers.steps
+    ├── BrokerSilent               fixity_assets.workers.broker (not final)
+    ├── WorkersDied                fixity_assets.workers.watch
     ├── ObjectsNotRead             sensors.event_reconciliation (not final)
     └── UnknownMessage             sensors.events
 

@@ -14,18 +14,24 @@ from fixity_assets.partitions import Partitions
 from jobs import names
 
 
-def assets_of(catalog: Catalog, wanted: Iterable[str] | None = None) -> list[dg.AssetsDefinition]:
+def assets_of(
+    catalog: Catalog, wanted: Iterable[str] | None = None, on_workers: bool = False
+) -> list[dg.AssetsDefinition]:
     """The assets that a catalog has a use for.
 
     Arguments: `wanted`, the names of those that are materialized. Then only they are made, and the assets
     that they depend on: Dagster keeps with a materialization which of their versions it was made from.
+    `on_workers`, whether other machines execute steps.
     """
     used = _used(catalog)
     if wanted is None:
-        return [_make(name, catalog) for name in used]
-    made = {name: _make(name, catalog) for name in wanted if name in used}
+        return [_make(name, catalog, on_workers) for name in used]
+    made = {name: _make(name, catalog, on_workers) for name in wanted if name in used}
     needed = {key.to_user_string() for asset in made.values() for key in asset.dependency_keys}
-    return [*made.values(), *(_make(name, catalog) for name in sorted(needed - made.keys()) if name in used)]
+    return [
+        *made.values(),
+        *(_make(name, catalog, on_workers) for name in sorted(needed - made.keys()) if name in used),
+    ]
 
 
 def _used(catalog: Catalog) -> list[str]:
@@ -48,7 +54,7 @@ def _used(catalog: Catalog) -> list[str]:
     ]
 
 
-def _make(name: str, catalog: Catalog) -> dg.AssetsDefinition:
+def _make(name: str, catalog: Catalog, on_workers: bool) -> dg.AssetsDefinition:
     owners = sorted({owner for bucket in catalog.buckets.values() for owner in bucket.owners})
     partitions = Partitions.of(catalog)
     buckets, pairs = partitions.buckets, partitions.pairs
@@ -60,7 +66,7 @@ def _make(name: str, catalog: Catalog) -> dg.AssetsDefinition:
         case "checksums":
             from fixity_assets.checksums import checksums_asset
 
-            return checksums_asset(buckets, owners)
+            return checksums_asset(buckets, owners, on_workers)
         case names.CHECKSUM_JOB_ASSET:
             from fixity_assets.checksum_job import checksum_job_asset
 

@@ -23,7 +23,7 @@ import dagster as dg
 from fixity.tables import CHECKSUMS
 from fixity_assets.bucket_checks import ASSET, CLAIMS
 from fixity_assets.checksums_keep import keep_table
-from fixity_assets.checksums_read import hash_objects, plan_shards
+from fixity_assets.checksums_read import hash_objects, hash_objects_in_pool, plan_shards
 from fixity_assets.checksums_run import ChecksumsConfig
 from fixity_assets.describe import GROUP, check_specs, column_schema
 
@@ -34,8 +34,14 @@ def _for_the_steps(config: ChecksumsConfig) -> dict[str, Any]:
     return {"plan_shards": config_of_step, "hash_objects": config_of_step}
 
 
-def checksums_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
-    """The asset `checksums`, one partition for each bucket: plan shards, hash each, keep the table."""
+def checksums_asset(
+    buckets: dg.PartitionsDefinition[str], owners: list[str], on_workers: bool = False
+) -> dg.AssetsDefinition:
+    """The asset `checksums`, one partition for each bucket: plan shards, hash each, keep the table.
+
+    Arguments: `on_workers`, whether other machines execute steps, and a pool says how many at once.
+    """
+    hash_each = hash_objects_in_pool if on_workers else hash_objects
 
     @dg.graph_asset(
         name=ASSET,
@@ -55,7 +61,7 @@ def checksums_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) ->
     def checksums(inventory: None, baselines: None) -> dict[str, object]:
         # Dagster calls this to lay out the steps.
         planned = plan_shards(inventory=inventory, baselines=baselines)
-        made = keep_table(planned.map(hash_objects).collect())
+        made = keep_table(planned.map(hash_each).collect())
         return {"result": made.result, **{f"{ASSET}_{name}": getattr(made, name) for name in CLAIMS}}
 
     return checksums

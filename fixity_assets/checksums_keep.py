@@ -7,6 +7,7 @@ Which objects are damaged is in `fixity.ledger.damage`; the asset checks are in 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +193,7 @@ def _whole(
         return keep_checksums(*arguments)
     except PartsMissing:
         context.log.info("not all shards were read before the run was interrupted: the others are read now")
-    read_shards(context, lake, stores, progress, plan, plan.shards)
+    read_shards(context, lake, stores, progress, replace(plan, steps=1), plan.shards)
     refuse_over(context)
     return keep_checksums(*arguments)
 

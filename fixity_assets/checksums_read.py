@@ -35,6 +35,7 @@ from fixity_assets.selected import SelectedObjects
 from jobs.names import SELECTION
 from jobs.runs import UNFINISHED, refuse_over
 from resources import LakeResource, ProgressResource, S3ControlResource, StoresResource
+from resources.pool import POOL
 
 _BATCH = "batch"  # the mapping key of the one step that checks what is due
 
@@ -111,7 +112,7 @@ def _plan(
 ) -> Plan:
     """The objects cut into shards. Arguments: `inventory`, their name in the lake; `objects`, a local one."""
     bucket, selection = stores.catalog.bucket(context.partition_key), context.run.tags.get(SELECTION)
-    limits = shard_limits(lake, bucket, stores.processes, workspace)
+    limits = shard_limits(lake, bucket, stores.steps_at_once(context.instance), workspace)
     plan = make_plan(inventory, objects, bucket.algorithm, limits)
     context.log.info(
         f"{bucket.name}: {plan.objects:,} objects, {bytes_text(plan.size)}, in {len(plan.shards)} shards of "
@@ -195,16 +196,14 @@ def plan_shards(
             inventory = name if name and expected == objects else own
             plan = _plan(context, kept_in, stores, inventory, expected, workspace)
             plan = _keep_plan(context, kept_in, replace(plan, rests_on=rests_on), expected, workspace)
+    if plan.steps > 1:
+        # Else a retry of the run would leave out shards that had not begun, and one step would read them all.
+        context.instance.add_run_tags(context.run.run_id, {"dagster/retry_strategy": "ALL_STEPS"})
     for number in range(len(plan.shards)):
         yield dg.DynamicOutput(None, mapping_key=str(number))
 
 
-@dg.op(
-    ins={"planned": dg.In(dg.Nothing)},
-    out=dg.Out(dg.Nothing),
-    retry_policy=RETRIES,
-)
-def hash_objects(
+def _hash_objects(
     context: dg.OpExecutionContext,
     config: ChecksumsConfig,
     lake: LakeResource,
@@ -221,7 +220,25 @@ def hash_objects(
             return
         plan = plan_of_run(kept_in, scratch, stores, bucket)
         shard = plan.shards[int(context.get_mapping_key() or 0)]
+        # The pool may have grown since: then more steps share the bucket's limits.
+        at_once = min(stores.steps_at_once(context.instance), len(plan.shards))
+        plan = replace(plan, steps=max(plan.steps, at_once))
         read_shards(context, kept_in, stores, progress, plan, [shard])
+
+
+def _hashing(pool: str | None) -> dg.OpDefinition:
+    made = dg.op(
+        name="hash_objects",
+        ins={"planned": dg.In(dg.Nothing)},
+        out=dg.Out(dg.Nothing),
+        retry_policy=RETRIES,
+        pool=pool,
+    )(_hash_objects)
+    return made
+
+
+hash_objects, hash_objects_in_pool = _hashing(None), _hashing(POOL)
+"""The step that reads a shard. On several machines a pool limits how many of them there are at once."""
 
 
 def read_shards(
@@ -237,11 +254,11 @@ def read_shards(
     Raises BucketUnreachable, RunOver, LakeError; what was read stays.
     """
     bucket = context.partition_key
-    with stores.open(bucket) as store:
+    with stores.open(bucket, plan.steps) as store:
         for shard in shards:
             reading = Reading(
                 store,
-                stores.threads(bucket),
+                stores.threads(bucket, plan.steps),
                 stores.catalog.bucket(bucket).chunk_size,
                 progress.hashing(context, bucket, plan, shard),
                 context.log.info,

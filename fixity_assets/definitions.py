@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
@@ -13,8 +12,8 @@ from importlib.metadata import version
 import dagster as dg
 
 from fixity.catalog import Catalog, load_catalog
-from fixity.errors import WrongUsage
 from fixity_assets.by_name import assets_of
+from fixity_assets.executors import Chosen, executor_of
 from jobs import all_jobs, all_schedules, assets_of_job, jobs_named
 from resources import (
     CatalogResource,
@@ -26,9 +25,6 @@ from resources import (
 )
 
 _PACKAGE = "fixity-platform"
-EXECUTOR_VARIABLE = "FIXITY_EXECUTOR"
-PROCESSES = 2
-"""Steps at once under the multiprocess executor: they share a bucket's limits."""
 
 
 def build_definitions(
@@ -40,36 +36,36 @@ def build_definitions(
     """All definitions of a catalog, or what one job needs.
 
     Arguments: `resource_overrides` replace resources by name: `catalog`, `stores`, `lake`,
-    `progress`, `queues`, `s3_control`, `map_results`. `executor_name` is in_process or multiprocess,
-    by default what FIXITY_EXECUTOR says. `job`, the name of the only job that is going to run.
-    Raises WrongUsage for an unknown executor.
+    `progress`, `queues`, `s3_control`, `map_results`. `executor_name`: by default what FIXITY_EXECUTOR
+    says, else the catalog. `job`, the name of the only job that is going to run.
+    Raises WrongUsage for an executor that cannot be used.
     """
-    executor, processes = _executor(executor_name or os.environ.get(EXECUTOR_VARIABLE, "in_process"))
-    resources = _without_config({**_resources(catalog, processes), **(resource_overrides or {})})
+    executor = executor_of(catalog.executor, executor_name)
+    resources = _without_config({**_resources(catalog, executor), **(resource_overrides or {})})
     if job is not None:
         return dg.Definitions(
-            assets=assets_of(catalog, assets_of_job(job)),
+            assets=assets_of(catalog, assets_of_job(job), on_workers=executor.steps is None),
             jobs=jobs_named(catalog, job),
             resources=resources,
-            executor=executor,
+            executor=executor.definition,
         )
     from sensors import all_sensors  # no run needs them, and what they import is much
 
     return dg.Definitions(
-        assets=assets_of(catalog),
+        assets=assets_of(catalog, on_workers=executor.steps is None),
         schedules=all_schedules(catalog),
         jobs=all_jobs(catalog),
         sensors=all_sensors(catalog),
         resources=resources,
-        executor=executor,
+        executor=executor.definition,
     )
 
 
-def _resources(catalog: Catalog, processes: int) -> dict[str, object]:
+def _resources(catalog: Catalog, executor: Chosen) -> dict[str, object]:
     of_catalog = CatalogResource(file=str(catalog.file))
     resources: dict[str, object] = {
         "catalog": of_catalog,
-        "stores": StoresResource(catalog=of_catalog, processes=processes),
+        "stores": StoresResource(catalog=of_catalog, steps=executor.steps),
         "lake": LakeResource(catalog=of_catalog),
         "progress": ProgressResource(),
         "queues": QueuesResource(catalog=of_catalog),
@@ -88,14 +84,6 @@ def _without_config(resources: Mapping[str, object]) -> dict[str, dg.ResourceDef
         name: dg.ResourceDefinition.hardcoded_resource(resource, type(resource).__doc__)
         for name, resource in resources.items()
     }
-
-
-def _executor(name: str) -> tuple[dg.ExecutorDefinition, int]:
-    if name == "in_process":
-        return dg.in_process_executor, 1
-    if name == "multiprocess":
-        return dg.multiprocess_executor.configured({"max_concurrent": PROCESSES}), PROCESSES
-    raise WrongUsage(f"{EXECUTOR_VARIABLE} is '{name}'; it must be in_process or multiprocess")
 
 
 @dg.definitions

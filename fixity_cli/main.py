@@ -39,6 +39,7 @@ VERBS = {
     "doctor": ["doctor"],
     "metrics": ["metrics"],
     "dev": ["dev"],
+    "worker": ["worker"],
 }
 """The modules of this package that have verbs, and these, in the order of the help."""
 # New objects: more than are made while all is imported, and Python looks in vain for garbage among them.

@@ -14,6 +14,7 @@ from fixity_cli.output import output
 
 WITHOUT = {
     "dev": "becomes Dagster's own command",
+    "worker": "becomes Celery's own command",
     "shell": "answers a person",
     "premis": "prints XML",
     "metrics": "prints the text of Prometheus",

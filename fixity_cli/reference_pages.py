@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MADE = "<!-- Made by `python -m fixity_cli.reference`. -->"
 _BY_NAME = {"Store": "a store", "Bucket": "a bucket", "Pair": "a pair", "Queue": "a queue"}
+_TIMES = (("d", timedelta(days=1)), ("m", timedelta(minutes=1)), ("s", timedelta(seconds=1)))
 _UNITS = (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 
 
@@ -96,8 +97,8 @@ def _default(field: FieldInfo) -> str:
             )
             return f"`{size}`"
         case timedelta() as value:
-            days = value // timedelta(days=1)
-            return f"`{days}d`" if value == timedelta(days=days) else f"`{value // timedelta(minutes=1)}m`"
+            unit = next(each for each, size in _TIMES if not value % size)
+            return f"`{value // dict(_TIMES)[unit]}{unit}`"
         case str(value) if value:
             return f"`{value}`"
     return ""

@@ -19,6 +19,7 @@ from fixity.engines.stream.second_look import Allowance, SecondReader
 from fixity.lake import Lake, open_lake
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.judge import LookAgain
+from resources.pool import steps_at_once
 
 if TYPE_CHECKING:
     from fixity.buckets.s3.attributes import Attributes
@@ -66,17 +67,23 @@ class StoresResource(dg.ConfigurableResource):
     """Opens the catalog's buckets for reading."""
 
     catalog: dg.ResourceDependency[CatalogResource]
-    processes: int = Field(
+    steps: int | None = Field(
         default=1,
-        description="How many steps read a bucket at once. They share its max_concurrency and max_bandwidth.",
+        description="How many steps read a bucket at once, at most; by default the limit of their pool.",
     )
 
+    def steps_at_once(self, instance: dg.DagsterInstance) -> int:
+        """How many steps read a bucket at once, at most. Raises NoPoolLimit, WrongUsage."""
+        return steps_at_once(instance, self.steps)
+
     @contextmanager
-    def open(self, bucket: str) -> Iterator[BucketReader]:
-        """An open bucket for the length of a `with` block. Raises BucketUnreachable."""
-        with closing(
-            open_bucket(self.catalog.catalog, self.catalog.bucket(bucket), share=self.processes)
-        ) as store:
+    def open(self, bucket: str, share: int = 1) -> Iterator[BucketReader]:
+        """An open bucket for the length of a `with` block.
+
+        Arguments: `share`, how many steps read it at once: each has its part of the bucket's limits.
+        Raises BucketUnreachable.
+        """
+        with closing(open_bucket(self.catalog.catalog, self.catalog.bucket(bucket), share=share)) as store:
             yield store
 
     @contextmanager
@@ -117,10 +124,10 @@ class StoresResource(dg.ConfigurableResource):
         second = SecondReader(store, self.threads(bucket), plain)
         return partial(look_at_reported, second, Allowance(limits.objects, limits.bytes))
 
-    def threads(self, bucket: str) -> int:
-        """How many objects of a bucket one process reads at once."""
+    def threads(self, bucket: str, share: int = 1) -> int:
+        """How many objects of a bucket one step reads at once. Arguments: `share` as for `open`."""
         limit = self.catalog.bucket(bucket).max_concurrency or DEFAULT_CONCURRENCY
-        return max(1, limit // self.processes)
+        return max(1, limit // share)
 
 
 class LakeResource(dg.ConfigurableResource):

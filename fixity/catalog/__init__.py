@@ -8,7 +8,8 @@ listing, hashing, comparing) does not belong here, nor do credentials.
 from fixity.catalog.alerts import WHAT, Alerts, Target, What
 from fixity.catalog.catalog import Catalog
 from fixity.catalog.errors import CatalogError
-from fixity.catalog.load import ENVIRONMENT, FILE_NAME, load_catalog
+from fixity.catalog.executor import EXECUTORS, Executor, ExecutorName
+from fixity.catalog.load import ENVIRONMENT, FILE_NAME, find_catalog, load_catalog
 from fixity.catalog.log import Log
 from fixity.catalog.map_results import LedgerMapping, MapResults
 from fixity.catalog.model import ALGORITHMS, CHUNK_SIZE, Algorithm, Bucket, Pair, Store
@@ -21,6 +22,7 @@ __all__ = [
     "ALGORITHMS",
     "CHUNK_SIZE",
     "ENVIRONMENT",
+    "EXECUTORS",
     "FILE_NAME",
     "WHAT",
     "Alerts",
@@ -28,6 +30,8 @@ __all__ = [
     "Bucket",
     "Catalog",
     "CatalogError",
+    "Executor",
+    "ExecutorName",
     "LedgerMapping",
     "Log",
     "MapResults",
@@ -41,5 +45,6 @@ __all__ = [
     "Target",
     "Tier",
     "What",
+    "find_catalog",
     "load_catalog",
 ]

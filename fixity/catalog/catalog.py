@@ -19,6 +19,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fixity.catalog.alerts import Alerts
 from fixity.catalog.base import Part
+from fixity.catalog.executor import Executor
 from fixity.catalog.fields import LakeRoot, Name, Owner
 from fixity.catalog.locations import log_place_problems, place_of, place_problems
 from fixity.catalog.log import Log, stores_of_log
@@ -63,6 +64,8 @@ class Catalog(Part):
     """Buckets that are made for drills, such as `[fire]`: objects there are damaged on purpose."""
     alerts: Alerts | None = None
     """Who is told when something goes wrong; by default nobody."""
+    executor: Executor = Executor()
+    """Who executes the steps of runs: a name, or more."""
     log: Log | None = None
     """How the log over all evidence of the lake is sealed, and who witnesses it; by default there is none."""
 

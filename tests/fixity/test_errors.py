@@ -4,6 +4,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from types import ModuleType
 
 import dagster as dg
@@ -19,6 +20,7 @@ from fixity.digests.state import StateUnusable
 from fixity.errors import BucketUnreachable, FixityError, WrongUsage, plain_words
 from fixity.lake import LakeError
 from fixity_assets.describe import failures_in_plain_words
+from fixity_assets.workers import broker, steps, watch
 from fixity_cli import main
 from jobs.names import WRONG_USAGE
 
@@ -33,13 +35,13 @@ def modules(of: ModuleType) -> Iterator[ModuleType]:
 
 
 def exceptions() -> Iterator[type[Exception]]:
-    for room in (fixity, resources, sensors):
-        for module in modules(room):
-            for name, found in vars(module).items():
-                if name.startswith("_") or not inspect.isclass(found) or found.__module__ != module.__name__:
-                    continue
-                if issubclass(found, Exception):
-                    yield found
+    of_rooms = chain.from_iterable(modules(room) for room in (fixity, resources, sensors))
+    for module in (*of_rooms, broker, steps, watch):
+        for name, found in vars(module).items():
+            if name.startswith("_") or not inspect.isclass(found) or found.__module__ != module.__name__:
+                continue
+            if issubclass(found, Exception):
+                yield found
 
 
 ALL = sorted(exceptions(), key=lambda each: each.__name__)

@@ -36,3 +36,23 @@ def two_shards_job() -> dg.JobDefinition:
 def four_shards_job() -> dg.JobDefinition:
     """Twenty objects in four shards."""
     return in_shards(shard=5)
+
+
+def shards_of_forty_job() -> dg.JobDefinition:
+    """Shards of forty objects, in parts of ten."""
+    return in_shards(shard=40, part=10)
+
+
+def docker_job() -> dg.JobDefinition:
+    """A job whose steps are containers."""
+    return job_of_environment(CHECKSUMS_JOB)
+
+
+def k8s_job() -> dg.JobDefinition:
+    """A job whose steps are jobs of Kubernetes."""
+    return job_of_environment(CHECKSUMS_JOB)
+
+
+def silent_broker_job() -> dg.JobDefinition:
+    """A job whose broker does not answer."""
+    return job_of_environment(CHECKSUMS_JOB)

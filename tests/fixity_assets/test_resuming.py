@@ -107,6 +107,8 @@ def test_the_shards_may_be_hashed_by_several_processes_and_the_report_is_the_sam
     platform: Platform, local: dg.DagsterInstance, faulty: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIXITY_EXECUTOR", "multiprocess")
+    platform.bucket_settings["max_concurrency"] = 2  # else there would be one shard
+    assert platform.file.exists()
     result, steps, told = _run(two_shards_job, local)
     assert result.success, told
     assert {step for step in steps if "hash_objects" in step} == {

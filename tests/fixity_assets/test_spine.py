@@ -334,6 +334,6 @@ def test_the_definitions_load_and_describe_themselves(platform: Platform) -> Non
 def test_an_unknown_executor_is_refused_with_what_would_be_right(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FIXITY_EXECUTOR", "celery")
-    with pytest.raises(WrongUsage, match="must be in_process or multiprocess"):
+    monkeypatch.setenv("FIXITY_EXECUTOR", "dask")
+    with pytest.raises(WrongUsage, match="must be one of in_process, multiprocess, celery, k8s, ecs, docker"):
         platform.definitions()

@@ -7,7 +7,7 @@ The rate is measured from the checks of the bucket's newest table. Cutting belon
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity.buckets import DEFAULT_CONCURRENCY
 from fixity.catalog import Bucket
 from fixity.humanize import bytes_text
 from fixity.lake import Lake
@@ -24,31 +25,44 @@ from fixity.tables import TableUnreadable
 
 SHARD_SECONDS = 20 * 60
 SHARD_OBJECTS = 100_000  # where no rate was measured yet
+MOST_SHARDS = 1_000  # Dagster becomes slow with more steps
 _ENOUGH_SECONDS = 60.0  # a shorter run says little of a rate
 _USUAL_BYTES = 50 * 1024**2  # a second, there
 
 
 @dataclass(frozen=True)
 class ShardLimits:
-    """What a shard may hold: objects, bytes; and why, for people."""
+    """What a shard may hold: objects, bytes; and why, for people.
+
+    steps: how many steps may read at once, so that there is a shard for each. most: shards of a plan.
+    """
 
     objects: int
     size: int
     why: str
+    steps: int = 1
+    most: int = MOST_SHARDS
 
 
 def usual_limits(steps: int = 1, bandwidth: int | None = None) -> ShardLimits:
     """The limits for a bucket whose rate was never measured. Arguments: as below, and its bytes a second."""
     size = min(_USUAL_BYTES, bandwidth or _USUAL_BYTES) * SHARD_SECONDS // steps
     why = f"at most {SHARD_OBJECTS:,} objects or {bytes_text(size)} each, as no rate was measured yet"
-    return ShardLimits(SHARD_OBJECTS, size, why)
+    return ShardLimits(SHARD_OBJECTS, size, why, steps)
 
 
 def shard_limits(lake: Lake, bucket: Bucket, steps: int, workspace: Path) -> ShardLimits:
     """What one step reads of a bucket in 20 minutes.
 
-    Arguments: `steps` that read at once, and share the rate. Raises LakeError.
+    Arguments: `steps` that may read at once, and share the rate and the limits of the bucket: where it allows
+    fewer requests than there are steps, there are no more shards than requests. Raises LakeError.
     """
+    at_once = bucket.max_concurrency or DEFAULT_CONCURRENCY
+    limits = _limits(lake, bucket, min(steps, at_once), workspace)
+    return replace(limits, most=at_once) if steps > at_once else limits
+
+
+def _limits(lake: Lake, bucket: Bucket, steps: int, workspace: Path) -> ShardLimits:
     rate: tuple[float, float] | None = None
     name = pointed_table(lake, checksums_folder(bucket.name))
     with suppress(pa.ArrowException, OSError, KeyError, TableUnreadable):  # others report it
@@ -60,7 +74,7 @@ def shard_limits(lake: Lake, bucket: Bucket, steps: int, workspace: Path) -> Sha
         f"at most {objects:,} objects or {bytes_text(size)} each: {SHARD_SECONDS // 60} minutes at the "
         f"measured {rate[0]:,.1f} objects and {bytes_text(rate[1])} a second"
     )
-    return ShardLimits(objects, size, why)
+    return ShardLimits(objects, size, why, steps)
 
 
 def _measured(file: Path) -> tuple[float, float] | None:

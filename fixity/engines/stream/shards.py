@@ -34,7 +34,8 @@ from fixity.lake.proof import sealed, unsealed_or_old
 from fixity.lake.writer import rows_of
 from fixity.tables import Provenance, naming_the_unreadable
 
-MOST_SHARDS = 1_000  # Dagster becomes slow with more steps
+LEAST_OBJECTS, LEAST_BYTES = 10_000, 1024**3
+"""What a shard has at least, unless limits say less: a smaller one costs more as a step than it saves."""
 PART_OBJECTS, PART_BYTES = 2_000, 4 * 1024**3
 
 
@@ -53,7 +54,7 @@ class Plan:
     `place`, where the bucket was when it was listed, None if unknown; `rests_on`, what was known of a whole
     bucket (`fixity.ledger.carried`), None for a plan of a few objects; `bucket`; `selection`, the name of the
     list of objects, None for all; `run_id`, the run that made the plan; `taken`, how many checks it took over
-    from interrupted runs.
+    from interrupted runs; `steps`, how many steps read its shards at once, and share the bucket's limits.
     """
 
     inventory: str
@@ -65,6 +66,7 @@ class Plan:
     selection: str | None = None
     run_id: str | None = None
     taken: int = 0
+    steps: int = 1
 
     @property
     def objects(self) -> int:
@@ -121,24 +123,27 @@ def cut(sizes: Iterator[int], objects: int, size: int, first: int = 0) -> Iterat
 def make_plan(inventory: str, file: Path, algorithm: Algorithm, limits: ShardLimits | None = None) -> Plan:
     """Cut an inventory (its name in the lake, and a local path of it) into shards.
 
-    Arguments: `limits` of a shard. They are exceeded if there would be more than MOST_SHARDS.
+    Arguments: `limits` of a shard. They are exceeded if there would be more shards than they say.
     """
+    limits = limits or usual_limits()
     with naming_the_unreadable(file), pq.ParquetFile(file) as table:
 
         def sizes() -> Iterator[int]:
             for batch in table.iter_batches(columns=["size"]):
                 yield from batch.column("size").to_pylist()
 
-        limits = limits or usual_limits()
         objects, size = limits.objects, limits.size
-        shards = list(cut(sizes(), objects, size))
-        if len(shards) > MOST_SHARDS:
-            # Greedy cutting makes at most twice as many pieces as each limit alone asks for.
-            objects = max(objects, 4 * sum(shard.objects for shard in shards) // MOST_SHARDS)
-            size = max(size, 4 * sum(shard.size for shard in shards) // MOST_SHARDS)
-            shards = list(cut(sizes(), objects, size))
-    listed = Provenance.read(file)
-    return Plan(inventory, algorithm, shards, listed.place, bucket=listed.bucket)
+        if limits.steps > 1:
+            objects = min(objects, max(LEAST_OBJECTS, -(-table.metadata.num_rows // limits.steps)))
+            size = min(size, max(LEAST_BYTES, -(-sum(sizes()) // limits.steps)))
+        eighths = 8  # of an even part; both limits together may cut more pieces than each alone
+        while len(shards := list(cut(sizes(), objects, size))) > limits.most:
+            of_one = 8 * limits.most
+            objects = max(limits.objects, -(-eighths * sum(shard.objects for shard in shards) // of_one))
+            size = max(limits.size, -(-eighths * sum(shard.size for shard in shards) // of_one))
+            eighths += 1
+    listed, steps = Provenance.read(file), max(1, min(limits.steps, len(shards)))
+    return Plan(inventory, algorithm, shards, listed.place, bucket=listed.bucket, steps=steps)
 
 
 @dataclass(frozen=True)

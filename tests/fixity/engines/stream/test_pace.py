@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixity.catalog import Bucket
-from fixity.engines.stream.pace import SHARD_SECONDS, ShardLimits, shard_limits
-from fixity.engines.stream.shards import make_plan
+from fixity.engines.stream.pace import MOST_SHARDS, SHARD_SECONDS, ShardLimits, shard_limits
+from fixity.engines.stream.shards import Plan, make_plan
 from fixity.lake import LocalLake
 from fixity.lake.latest import point_to_latest
 from fixity.tables import CHECKSUMS, INVENTORY, Provenance
@@ -62,6 +63,7 @@ def test_a_shard_is_what_a_step_read_in_twenty_minutes(tmp_path: Path) -> None:
     assert (found.objects, found.size) == (5 * SHARD_SECONDS, 5 * SHARD_SECONDS * MIB)
     assert found.why.endswith("20 minutes at the measured 5.0 objects and 5.0 MiB a second")
     assert limits_of(lake, steps=2).objects == found.objects // 2
+    assert limits_of(lake, steps=2).most == found.most == MOST_SHARDS
 
 
 def test_the_pause_between_an_interrupted_run_and_the_next_does_not_count(tmp_path: Path) -> None:
@@ -88,20 +90,49 @@ def test_without_a_rate_a_usual_one_is_taken(tmp_path: Path, what: str) -> None:
     assert limits_of(lake, bucket=slow).size == MIB * SHARD_SECONDS
 
 
+def planned(folder: Path, sizes: list[int], limits: ShardLimits) -> Plan:
+    """The plan of an inventory of objects of these sizes."""
+    file, provenance = folder / "inventory.parquet", Provenance("b", "i", "i", NOON)
+    columns = {name: pa.nulls(len(sizes), INVENTORY.field(name).type) for name in INVENTORY.names}
+    columns |= {
+        "key": pa.array([f"{number:06}" for number in range(len(sizes))]),
+        "is_latest": pa.array([True] * len(sizes)),
+        "size": pa.array(sizes, pa.int64()),
+    }
+    pq.write_table(pa.table(columns, provenance.attach(INVENTORY)), file)
+    return make_plan("inventory/b/i.parquet", file, "SHA256", limits)
+
+
 @given(st.lists(st.integers(0, 100), max_size=300), st.integers(1, 20), st.integers(1, 150))
 def test_there_are_never_more_shards_than_dagster_carries_and_all_rows_are_in_one(
     sizes: list[int], objects: int, size: int
 ) -> None:
     import tempfile
 
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fixity.engines.stream.shards.MOST_SHARDS", 20)
-        file = Path(folder) / "inventory.parquet"
-        rows = [
-            {**dict.fromkeys(INVENTORY.names), "key": f"{number:03}", "is_latest": True, "size": each}
-            for number, each in enumerate(sizes)
-        ]
-        pq.write_table(pa.Table.from_pylist(rows, Provenance("b", "i", "i", NOON).attach(INVENTORY)), file)
-        plan = make_plan("inventory/b/i.parquet", file, "SHA256", ShardLimits(objects, size, ""))
+    with tempfile.TemporaryDirectory() as folder:
+        plan = planned(Path(folder), sizes, ShardLimits(objects, size, "", most=20))
     assert len(plan.shards) <= 20
     assert (plan.objects, plan.size, plan.bucket) == (len(sizes), sum(sizes), "b")
+
+
+def test_there_are_no_more_shards_than_a_bucket_allows_requests_where_steps_are_more(tmp_path: Path) -> None:
+    narrow = Bucket(name="b", max_concurrency=3)
+    found = limits_of(LocalLake(tmp_path), 8, narrow)
+    assert (found.steps, found.most) == (3, 3)
+    assert limits_of(LocalLake(tmp_path), 8, Bucket(name="b")).most == MOST_SHARDS  # 16 requests
+    plan = planned(tmp_path, [MIB] * 100, replace(found, objects=10))
+    assert (len(plan.shards), plan.steps) == (3, 3)
+
+
+def test_each_step_gets_a_shard_of_its_own_if_it_is_worth_it(tmp_path: Path) -> None:
+    for steps, objects, shards in [
+        (1, 30_000, 1),
+        (2, 30_000, 2),
+        (3, 30_000, 3),
+        (8, 30_000, 3),
+        (8, 9_000, 1),
+    ]:
+        plan = planned(tmp_path, [1] * objects, ShardLimits(100_000, MIB, "", steps))
+        assert (len(plan.shards), plan.steps) == (shards, shards)
+    large = planned(tmp_path, [1024 * MIB] * 4, ShardLimits(100_000, 10_000 * MIB, "", 2))
+    assert [shard.objects for shard in large.shards] == [2, 2]

@@ -1,0 +1,25 @@
+"""What a worker runs: `celery -A fixity_assets.workers.app worker`, or `fixity worker`.
+
+The definitions are loaded once, before Celery makes its processes, so that a step begins at once. A worker
+keeps those that it has loaded: after a change of the catalog it is started again.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+
+from dagster_celery.make_app import make_app
+from dagster_celery.tasks import create_task
+
+from fixity_assets import definitions
+from fixity_assets.executors import EXECUTOR_VARIABLE
+from fixity_assets.workers.broker import broker_url, settings
+from fixity_assets.workers.steps import StepTask
+
+os.environ[EXECUTOR_VARIABLE] = "celery"  # runs may have it from their environment
+definitions.defs()
+app = make_app({"broker": broker_url(), "backend": broker_url(), "task_cls": StepTask})
+app.conf.update(settings())
+execute_plan = create_task(app)
+gc.freeze()  # so that the processes share what is loaded

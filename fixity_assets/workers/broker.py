@@ -1,0 +1,51 @@
+"""The broker: Redis at the URL in FIXITY_BROKER. It holds the steps to execute, their results and leases."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+from fixity.errors import FixityError, WrongUsage
+
+BROKER_VARIABLE = "FIXITY_BROKER"
+_DAY = 24 * 60 * 60  # seconds
+
+
+class BrokerSilent(FixityError):
+    """The broker does not answer. The message says where it is looked for, and what to do."""
+
+    final = False
+
+
+def broker_url() -> str:
+    """The broker's URL. It may hold a password, so it is never shown. Raises WrongUsage."""
+    url = os.environ.get(BROKER_VARIABLE, "")
+    if not url:
+        raise WrongUsage(f"workers need a broker: set {BROKER_VARIABLE} to its URL, redis://host:6379/0")
+    if urlsplit(url).scheme not in ("redis", "rediss"):
+        raise WrongUsage(f"{BROKER_VARIABLE} must be the URL of a Redis: redis://host:6379/0, or rediss://…")
+    return url
+
+
+def place(url: str) -> str:
+    """Where the broker is, for people: without user and password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or 6379}"
+
+
+def settings() -> dict[str, Any]:
+    """What Celery is told, in runs and in workers."""
+    return {
+        "worker_prefetch_multiplier": 1,
+        "broker_connection_retry_on_startup": True,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "broker_transport_options": {
+            # Leases tell whether a worker is dead. What Redis thinks of it only cleans up.
+            "visibility_timeout": _DAY,
+            "socket_connect_timeout": 5,
+            "max_retries": 3,
+        },
+        "result_expires": 7 * _DAY,
+        "redis_socket_connect_timeout": 5,
+    }

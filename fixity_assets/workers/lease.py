@@ -1,0 +1,99 @@
+"""The lease of a step: a key of Redis that the worker which executes it keeps alive.
+
+Whoever takes it may execute the step. A key that is gone means that its worker died, lost the network, or has
+not begun. What is done then does not belong here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Literal
+
+from redis.exceptions import RedisError
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+_DONE = "done"
+_KEPT = 7 * 24 * 60 * 60  # seconds for which it is known that a step is done
+
+State = Literal["free", "taken", "done"]
+
+
+def _end_this_process() -> None:
+    """Without a word: an error would count as the step's, which goes on elsewhere."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Lease:
+    """The lease of one sending of a step.
+
+    Arguments: `sending`, its id; `seconds` of silence after which its worker counts as dead; `lost` is called
+    in another thread when somebody else has taken it.
+    """
+
+    def __init__(
+        self, redis: Redis, sending: str, seconds: float, lost: Callable[[], Any] = _end_this_process
+    ) -> None:
+        self._redis = redis
+        self._key = f"fixity:step:{sending}"
+        self._seconds = seconds
+        self._lost = lost
+        self._owner = str(uuid.uuid4())
+
+    def state(self) -> State:
+        """Who has it. Raises RedisError."""
+        value = self._value()
+        return "free" if value is None else "done" if value == _DONE else "taken"
+
+    def take(self) -> bool:
+        """Take it if nobody has it, and the step is not done. Raises RedisError."""
+        return bool(self._redis.set(self._key, self._owner, nx=True, px=int(self._seconds * 1000)))
+
+    def close(self) -> bool:
+        """Have nobody begin the step any more; whether nobody had. Raises RedisError."""
+        return bool(self._redis.set(self._key, _DONE, nx=True, ex=_KEPT))
+
+    def forget(self) -> None:
+        """Have the step executed again. Raises RedisError."""
+        self._redis.delete(self._key)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep a lease that was taken for the length of a `with` block. Then the step is done."""
+        ended = threading.Event()
+        keeper = threading.Thread(target=self._keep, args=(ended,), name="lease", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            keeper.join()
+            with suppress(RedisError):  # the result, too, waits for it to come back
+                self._redis.set(self._key, _DONE, ex=_KEPT)
+
+    def _keep(self, ended: threading.Event) -> None:
+        while not ended.wait(self._seconds / 4):
+            try:
+                is_ours = self.beat()
+            except RedisError:  # it may come back; meanwhile nobody can take the lease
+                continue
+            if not is_ours:
+                self._lost()
+                return
+
+    def beat(self) -> bool:
+        """Keep the lease alive, also if Redis forgot it; False if somebody else has it. Raises RedisError."""
+        value = self._value()
+        if value == self._owner and self._redis.pexpire(self._key, int(self._seconds * 1000)):
+            return True
+        return value in (None, self._owner) and self.take()
+
+    def _value(self) -> str | None:
+        value: Any = self._redis.get(self._key)
+        return value.decode() if value is not None else None

@@ -1,0 +1,80 @@
+"""A step as Celery carries it: what the worker does before it executes one, and the run's watch over it.
+
+The base class of Celery's tasks on both sides. What is executed is Dagster's own task.
+"""
+
+from __future__ import annotations
+
+import uuid
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import celery
+from celery.exceptions import Ignore
+
+from fixity.catalog import find_catalog
+from fixity.errors import FixityError
+from fixity.log.records import sha256_of
+from fixity.tables import this_software
+from fixity_assets.workers.lease import Lease
+from fixity_assets.workers.watch import WatchedStep
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+_MADE_WITH, _SENDING, _DEAD_AFTER = "fixity_made_with", "fixity_sending", "fixity_dead_after"
+
+
+class AnotherWorker(FixityError):
+    """A worker has another version or another catalog than the run. The message says which."""
+
+
+def made_with() -> dict[str, str]:
+    """The software and the catalog of this process: runs and their workers must have the same."""
+    return {"software": this_software(), "catalog": sha256_of(find_catalog().read_bytes())}
+
+
+def refuse_another(theirs: dict[str, str], worker: str) -> None:
+    """Raise AnotherWorker unless a run's software and catalog are those of this worker."""
+    ours = made_with()
+    if theirs["software"] != ours["software"]:
+        raise AnotherWorker(
+            f"the worker {worker} is {ours['software']}, and the run is of {theirs['software']}: install the "
+            "same version on all machines, and start the worker again"
+        )
+    if theirs["catalog"] != ours["catalog"]:
+        raise AnotherWorker(
+            f"the worker {worker} has another catalog ({ours['catalog'][:12]}…) than the run "
+            f"({theirs['catalog'][:12]}…): give it the same file, and start it again"
+        )
+
+
+class StepTask(celery.Task):  # type: ignore[misc]  # Celery has no types
+    """One step of a run. Sending it returns its watch; a worker executes it only if it gets the lease."""
+
+    acks_late = True  # a worker takes no step that it does not execute now
+    reject_on_worker_lost = True
+    dead_after = 45.0
+    """Seconds of silence after which a worker counts as dead."""
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> WatchedStep:  # noqa: ANN401
+        """See Celery's Task."""
+        sending = str(uuid.uuid4())
+        headers = {_MADE_WITH: made_with(), _SENDING: sending, _DEAD_AFTER: self.dead_after}
+        send = partial(super().apply_async, args, kwargs, headers=headers, **options)
+        return WatchedStep(send, Lease(self._redis, sending, self.dead_after), self.dead_after)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Dagster's
+        """Execute the step in a worker. Raises Ignore where another has it or it is done, AnotherWorker."""
+        sent = self.request
+        lease = Lease(self._redis, getattr(sent, _SENDING), getattr(sent, _DEAD_AFTER))
+        if not lease.take():
+            raise Ignore
+        with lease.kept():
+            refuse_another(getattr(sent, _MADE_WITH), sent.hostname)
+            return super().__call__(*args, **kwargs)
+
+    @property
+    def _redis(self) -> Redis:
+        client: Redis = self.app.backend.client
+        return client

@@ -1,0 +1,199 @@
+"""Of all who are told to execute a step one does, and a run never waits for a worker that is dead."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+import redis
+from celery.exceptions import TaskRevokedError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from devstack.redis import RedisServer
+from fixity_assets.workers.broker import BrokerSilent
+from fixity_assets.workers.lease import Lease
+from fixity_assets.workers.watch import WatchedStep, WorkersDied
+
+DEAD_AFTER = 45.0
+MINUTE = 60.0
+
+
+@dataclass
+class Result:
+    """What Celery gives for a message."""
+
+    value: str | None = None
+
+    def ready(self) -> bool:
+        return self.value is not None
+
+    def get(self) -> str | None:
+        return self.value
+
+
+@dataclass
+class Watched:
+    """A step, its messages, and a clock."""
+
+    leases: Callable[[], Lease]
+    sent: list[Result] = field(default_factory=list)
+    now: float = 0.0
+    is_away: bool = False
+
+    def __post_init__(self) -> None:
+        self.step = WatchedStep(self._send, self.leases(), DEAD_AFTER, lambda: self.now)
+
+    def _send(self) -> Result:
+        if self.is_away:
+            raise RedisConnectionError("refused")
+        self.sent.append(Result())
+        return self.sent[-1]
+
+    def after(self, seconds: float) -> bool:
+        """Whether the step has ended after so many seconds."""
+        self.now += seconds
+        return self.step.ready()
+
+    def begin(self) -> Lease:
+        """A worker begins the step."""
+        worker = self.leases()
+        assert worker.take()
+        assert not self.step.ready()
+        return worker
+
+
+@pytest.fixture
+def leases(redis_server: RedisServer) -> Callable[[], Lease]:
+    """Leases of one step, each for another worker, or the run."""
+    client, sending = redis.Redis.from_url(redis_server.url()), str(uuid.uuid4())
+    return lambda: Lease(client, sending, DEAD_AFTER)
+
+
+def test_of_many_who_take_a_lease_at_once_one_has_it(leases: Callable[[], Lease]) -> None:
+    start, won = threading.Barrier(8), list[bool]()
+
+    def take() -> None:
+        lease = leases()
+        start.wait()
+        won.append(lease.take())
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(won) == [False] * 7 + [True]
+
+
+def test_a_worker_whose_lease_another_has_stops_and_one_whose_lease_was_forgotten_goes_on(
+    redis_server: RedisServer,
+) -> None:
+    client, sending = redis.Redis.from_url(redis_server.url()), str(uuid.uuid4())
+    lost = threading.Event()
+    slow, other = Lease(client, sending, 0.2, lost.set), Lease(client, sending, DEAD_AFTER)
+    assert slow.take()
+    slow.forget()  # as a broker that lost what it knew
+    assert slow.beat()
+    slow.forget()
+    assert other.take()
+    with slow.kept():
+        assert lost.wait(30)
+
+
+def test_a_step_that_is_done_is_executed_by_nobody_again(leases: Callable[[], Lease]) -> None:
+    worker = leases()
+    assert worker.take()
+    with worker.kept():
+        assert leases().state() == "taken"
+    assert leases().state() == "done"
+    assert not leases().take()
+
+
+def test_a_step_is_sent_again_as_soon_as_its_worker_is_dead_and_any_result_of_it_counts(
+    leases: Callable[[], Lease],
+) -> None:
+    watched = Watched(leases)
+    worker = watched.begin()
+    assert not watched.after(60 * MINUTE)
+    assert len(watched.sent) == 1
+    worker.forget()  # its silence has lasted too long
+    assert not watched.after(3)
+    assert len(watched.sent) == 2
+    watched.sent[1].value = "events"
+    assert watched.after(1)
+    assert watched.step.get() == "events"
+
+
+def test_a_step_that_kills_each_worker_fails_after_three(leases: Callable[[], Lease]) -> None:
+    watched = Watched(leases)
+    ended = False
+    for _ in range(3):
+        assert not ended
+        watched.begin().forget()
+        ended = watched.after(3)
+    assert ended
+    with pytest.raises(WorkersDied, match="3 workers died while they executed this step"):
+        watched.step.get()
+
+
+def test_a_step_that_waits_is_sent_again_ever_more_rarely(leases: Callable[[], Lease]) -> None:
+    watched = Watched(leases)
+    sent = []
+    for _ in range(75):
+        assert not watched.after(MINUTE)
+        sent.append(len(watched.sent))
+    assert [sent.index(number) for number in (1, 2, 3, 4)] == [0, 10, 31, 72]
+
+
+def test_a_result_that_never_came_is_made_again(leases: Callable[[], Lease]) -> None:
+    watched = Watched(leases)
+    worker = watched.begin()
+    with worker.kept():
+        pass  # and it dies before it has given its result
+    assert not watched.after(DEAD_AFTER + 1)
+    assert len(watched.sent) == 2
+    watched.begin()
+
+
+def test_a_broker_that_is_away_for_a_while_is_waited_for_and_one_that_stays_away_is_told(
+    leases: Callable[[], Lease],
+) -> None:
+    watched = Watched(leases, is_away=True)
+    assert not watched.after(9 * MINUTE)
+    assert watched.step.is_silent and not watched.sent
+    watched.is_away = False
+    assert not watched.after(1)
+    assert len(watched.sent) == 1 and not watched.step.is_silent
+    assert not watched.after(DEAD_AFTER + 1)  # it may have lost what waited there
+    assert len(watched.sent) == 2
+    gone = Watched(leases, is_away=True)
+    assert not gone.after(1)
+    assert gone.after(11 * MINUTE)
+    with pytest.raises(BrokerSilent, match=r"has not answered for 10 minutes .*start Redis again"):
+        gone.step.get()
+
+
+def test_a_step_that_was_not_begun_when_the_run_ended_is_begun_by_nobody(
+    leases: Callable[[], Lease],
+) -> None:
+    watched = Watched(leases)
+    watched.step.revoke()
+    assert watched.after(0)
+    assert not leases().take()
+    with pytest.raises(TaskRevokedError):
+        watched.step.get()
+
+
+def test_of_a_run_that_ended_a_dead_workers_step_is_not_sent_again(leases: Callable[[], Lease]) -> None:
+    watched = Watched(leases)
+    worker = watched.begin()
+    watched.step.revoke()
+    assert not watched.after(1)
+    worker.forget()
+    assert watched.after(3)
+    assert len(watched.sent) == 1
+    with pytest.raises(TaskRevokedError):
+        watched.step.get()

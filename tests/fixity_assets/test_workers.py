@@ -1,0 +1,244 @@
+"""Runs whose steps are executed by workers: real ones, with Redis, PostgreSQL, and a lake on S3."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from devstack.faults import Overwrite
+from devstack.faulty_proxy import FaultyProxy
+from devstack.postgres import PostgresServer
+from devstack.redis import RedisServer
+from devstack.seaweedfs import SeaweedFS
+from devstack.worker import Worker
+from fixity_assets.workers import steps
+from fixity_assets.workers.watch import WatchedStep
+from resources.pool import POOL
+from tests.fixity.support import sha256
+from tests.fixity_assets.elsewhere import shards_of_forty_job
+from tests.platform import PAIR
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+KEYS = [f"key-{number:03d}" for number in range(120)]
+SHARD = 40
+BUCKET, LAKE = "spread", "lake-of-workers"
+RIGHT = [(key, sha256(key.encode()), "registered") for key in KEYS]
+
+
+@dataclass
+class Crew:
+    """Three workers of one catalog, and the instance that runs use."""
+
+    folder: Path
+    proxy: FaultyProxy
+    redis: RedisServer
+    postgres: PostgresServer
+    s3: S3Client
+    instance: dg.DagsterInstance
+    workers: list[Worker] = field(default_factory=list)
+    _lakes: Iterator[int] = field(default_factory=lambda: count(1))
+    lake: str = ""
+
+    def write_catalog(self, **bucket: object) -> None:
+        """The catalog, with a lake of its own for each test."""
+        self.lake = f"{next(self._lakes)}"
+        stores = {"real": self.proxy.target, "proxy": self.proxy.endpoint_url.removeprefix("http://")}
+        said = {
+            "lake": f"s3://{LAKE}/{self.lake}",
+            "lake_store": "real",
+            "executor": {"kind": "celery", "dead_after": "3s"},
+            "stores": {
+                name: {"endpoint_url": f"http://{place}", "region": "us-east-1"}
+                for name, place in stores.items()
+            },
+            "buckets": {PAIR: {"store": "proxy", "bucket": BUCKET, **bucket}},
+        }
+        (self.folder / "fixity.yaml").write_text(yaml.safe_dump(said))
+
+    def all_ready(self) -> None:
+        """Start again who was killed."""
+        dead = [worker for worker in self.workers if not worker.is_running]
+        for worker in dead:
+            worker.start()
+        for worker in dead:
+            worker.wait_until_ready()
+
+    def run(self) -> dg.JobExecutionResult:
+        """Run the job in this process, which sends the steps to the workers."""
+        job = dg.reconstructable(shards_of_forty_job)
+        with dg.execute_job(job, self.instance, tags={"dagster/partition": PAIR}) as result:
+            return result
+
+    def executed_by(self, step: str) -> list[Worker]:
+        """The workers that were given a step of the newest run, in order."""
+        (run,) = self.instance.get_runs(limit=1)
+        said = [
+            entry.dagster_event.engine_event_data.metadata["Celery worker"].text
+            for entry in self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+            if entry.dagster_event
+            and entry.dagster_event.step_key == step
+            and "Celery worker" in entry.dagster_event.engine_event_data.metadata
+        ]
+        return [worker for text in said for worker in self.workers if str(text).startswith(worker.host)]
+
+    def table(self, run_id: str) -> list[tuple[object, ...]]:
+        """The run's rows of the ledger: key, checksum, and verdict."""
+        file = self.folder / "table.parquet"
+        self.s3.download_file(LAKE, f"{self.lake}/checksums/{PAIR}/{run_id}.parquet", str(file))
+        return [(row["key"], row["checksum"], row["verdict"]) for row in pq.read_table(file).to_pylist()]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A run: whether it succeeded, how many workers hashed, how many objects were read at once, whether it
+    noticed that the broker was away, and the rows of its table."""
+
+    success: bool
+    workers: int
+    at_once: int
+    noticed: bool
+    rows: list[tuple[object, ...]]
+
+
+@pytest.fixture(scope="module")
+def _crew(
+    tmp_path_factory: pytest.TempPathFactory,
+    seaweedfs: SeaweedFS,
+    s3: S3Client,
+    redis_server: RedisServer,
+    postgres_server: PostgresServer,
+) -> Iterator[Crew]:
+    folder = tmp_path_factory.mktemp("workers")
+    storage = {
+        "storage": postgres_server.storage(postgres_server.make_database()),
+        "concurrency": {"pools": {"default_limit": 1, "granularity": "op"}},
+    }
+    for bucket in (BUCKET, LAKE):
+        s3.create_bucket(Bucket=bucket)
+    for key in KEYS:
+        s3.put_object(Bucket=BUCKET, Key=key, Body=key.encode())
+    with FaultyProxy(seaweedfs.endpoint_url) as proxy, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIXITY_CATALOG", str(folder / "fixity.yaml"))
+        patch.setenv("FIXITY_BROKER", redis_server.url())
+        (folder / "home").mkdir()
+        with dg.DagsterInstance.local_temp(str(folder / "home"), storage) as instance:
+            instance.event_log_storage.set_concurrency_slots(POOL, 3)
+            crew = Crew(folder, proxy, redis_server, postgres_server, s3, instance)
+            crew.write_catalog()
+            crew.workers = [Worker(folder, f"worker-{number}") for number in range(3)]
+            try:
+                yield crew
+            finally:
+                for worker in crew.workers:
+                    worker.kill()
+                for bucket in (BUCKET, LAKE):
+                    s3.delete_bucket(Bucket=bucket)
+
+
+@pytest.fixture
+def crew(_crew: Crew) -> Crew:
+    """All three workers."""
+    _crew.proxy.forget()
+    _crew.all_ready()
+    return _crew
+
+
+@pytest.fixture(scope="module")
+def spread(_crew: Crew) -> Spread:
+    """A run over all three workers, in which broker and database are restarted."""
+    _crew.proxy.forget()
+    _crew.all_ready()
+    _crew.write_catalog(max_concurrency=4)
+    _crew.proxy.fault(Overwrite(_restart(_crew, noticed := threading.Event())), key="key-100")
+    _crew.proxy.fault(Overwrite(_all_at_once(_crew.proxy, 3), times=None))
+    ready = WatchedStep.ready
+
+    def look(step: WatchedStep) -> bool:
+        ended = ready(step)
+        if step.is_silent:
+            noticed.set()
+        return ended
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WatchedStep, "ready", look)
+        result = _crew.run()
+    by = {worker.host for shard in range(3) for worker in _crew.executed_by(_hashing(shard))}
+    rows = _crew.table(result.run_id) if result.success else []
+    return Spread(result.success, len(by), _crew.proxy.max_concurrent, noticed.is_set(), rows)
+
+
+def _all_at_once(proxy: FaultyProxy, steps: int) -> Callable[[], None]:
+    """Holds each read until so many shards are read at once."""
+    met = threading.Event()
+
+    def meet() -> None:
+        if len({KEYS.index(str(request.key)) // SHARD for request in proxy.gets()}) == steps:
+            met.set()
+        assert met.wait(120)
+
+    return meet
+
+
+def _restart(crew: Crew, noticed: threading.Event) -> Callable[[], None]:
+    def restart() -> None:
+        crew.redis.kill()
+        crew.postgres.kill()
+        crew.postgres.start()
+        assert noticed.wait(120)  # by the run
+        crew.redis.start()
+
+    return restart
+
+
+def test_a_bucket_is_spread_over_workers_which_keep_its_limit_together(spread: Spread) -> None:
+    assert spread.workers == 3
+    assert 3 <= spread.at_once <= 4
+
+
+def test_a_run_goes_on_when_the_broker_and_the_database_were_restarted(spread: Spread) -> None:
+    assert spread.noticed
+    assert spread.success
+    assert spread.rows == RIGHT
+
+
+def test_the_shard_of_a_killed_worker_is_read_by_another_and_no_row_comes_twice(crew: Crew) -> None:
+    crew.write_catalog(max_concurrency=2)  # fewer than there are steps: so there are two
+    killed: list[str] = []
+
+    def kill() -> None:
+        (worker,) = crew.executed_by(_hashing(1))
+        killed.append(worker.host)
+        worker.kill()
+
+    crew.proxy.fault(Overwrite(kill), key="key-095")
+    result = crew.run()
+    assert result.success
+    assert crew.proxy.max_concurrent <= 2
+    assert killed
+    assert len(crew.proxy.gets()) <= len(KEYS) + 60  # one shard
+    assert crew.table(result.run_id) == RIGHT
+
+
+def test_a_worker_of_another_catalog_is_refused(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = steps.made_with()
+    monkeypatch.setattr(steps, "made_with", lambda: {**ours, "catalog": "another"})
+    result = crew.run()
+    (failure,) = [event for event in result.all_events if event.is_run_failure]
+    told = str(failure.job_failure_data.error)
+    assert f"has another catalog ({ours['catalog'][:12]}…) than the run (another…)" in told
+    assert "give it the same file, and start it again" in told
+
+
+def _hashing(shard: int) -> str:
+    return f"checksums.hash_objects[{shard}]"
