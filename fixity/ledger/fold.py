@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.catalog import Algorithm, Bucket
@@ -91,7 +92,7 @@ def folded(
 ) -> Iterator[pa.RecordBatch]:
     """The rows of the snapshot for the keys from `lower` up to `upper`, by the views that fold.sql names."""
     define_content(database)
-    reader = database.execute(
+    rows = database.execute(
         _SQL,
         {
             "lower": lower,
@@ -102,6 +103,7 @@ def folded(
             "listed_at": listed_at,
             "horizon": now + CLOCKS_DIFFER,
         },
-    ).to_arrow_reader(ROW_GROUP_ROWS)
-    for batch in reader:
-        yield from pa.Table.from_batches([batch]).cast(SNAPSHOT).to_batches()
+    ).to_arrow_table()
+    # DuckDB would take a quarter of the time for this: it moves all columns of a row at each step.
+    in_order = pc.sort_indices(rows, [(name, "ascending", "at_start") for name in ("key", "version_id")])
+    yield from rows.combine_chunks().take(in_order).cast(SNAPSHOT).to_batches(ROW_GROUP_ROWS)

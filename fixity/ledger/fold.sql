@@ -1,6 +1,6 @@
 -- Folds new checks into the rows of the snapshot before: one row for each object version of one range of keys.
 -- In: the views `listing` (an inventory), `prior` (the snapshot before) and `news` (checks that are not in it, those
--- of ingest tables of earlier versions among them, with `only_verdict`). Out: rows of the snapshot, by key and version.
+-- of ingest tables of earlier versions among them, with `only_verdict`). Out: rows of the snapshot, in any order.
 -- Three files are one statement (`fixity.ledger.fold`): `fold_checks` says what each check means, `fold_damage` which
 -- objects are damaged, and this makes a row of the snapshot from both and the listing.
 --
@@ -146,4 +146,3 @@ FULL JOIN (
 ) AS f USING (key, content)
 LEFT JOIN damaged AS d USING (key, content)
 LEFT JOIN last_right AS g USING (key, content)
-ORDER BY key, version_id NULLS FIRST

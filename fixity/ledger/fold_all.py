@@ -241,7 +241,7 @@ def _ranges(tables: list[Path]) -> Iterator[tuple[str, str | None]]:
     lower = ""
     held = 0
     for piece in pieces:
-        if held + piece.rows > _RANGE_ROWS and piece.first > lower:
+        if held >= _RANGE_ROWS and piece.first > lower:
             lower, held = piece.first, 0
             edges.append(lower)
         held += piece.rows
