@@ -10,7 +10,7 @@ This page is about the report that was made last. Whether all pairs are verified
 the counts of one pair changed, the chart `trend` of its newest report.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +37,7 @@ from fixity_assets.bucket_checks import ASSET, damage_evaluation, damage_table, 
 from fixity_assets.describe import GROUP, RETRIES, check_results, check_specs, failures_in_plain_words
 from fixity_assets.incidents import log_open_incidents, record_checks
 from fixity_assets.keep_status import checks_of, keep_status
+from fixity_assets.left_to_s3 import left_to_s3
 from fixity_assets.partitions import Partitions
 from fixity_assets.report_page import problems_table, report_schema, summary_chart, trend_chart
 from jobs.names import (
@@ -49,7 +50,7 @@ from jobs.names import (
     SUSPECTS,
     TURNED_OUT_RIGHT,
 )
-from resources import CatalogResource, LakeResource, S3ControlResource, StoresResource
+from resources import CatalogResource, LakeResource, StoresResource
 
 LEFT_OUT = "left_out"
 """Metadata that names the files of the ledgers that could not be read."""
@@ -197,18 +198,14 @@ def _left_to_s3(
     context: dg.AssetExecutionContext, stores: StoresResource, lake: Lake, look: SecondLook
 ) -> dict[str, Any]:
     """Have S3 read what could not be read on a side that S3 checks; returns how many objects, as metadata."""
-    control, objects = S3ControlResource(catalog=stores.catalog), 0
-    for name, unread in (
-        (look.pair.source, look.unread["source"]),
-        (look.pair.replica, look.unread["replica"]),
-    ):
-        if unread and control.checks(name):
-            try:
-                waiting = note_look_at(lake, control.reports(name), stores.catalog.bucket(name), unread)
-                objects += (waiting.objects or 0) if waiting else 0
-            except FixityError as error:
-                text = f"{name}: S3 was not asked to read what could not be read twice: {error}"
-                context.log.warning(printable(text, 2000))
+
+    def asked(name: str, unread: Mapping[tuple[str, str | None], str | None]) -> int:
+        return left_to_s3(
+            context, stores, name, lambda reports, bucket: note_look_at(lake, reports, bucket, unread)
+        )
+
+    objects = asked(look.pair.source, look.unread["source"])
+    objects += asked(look.pair.replica, look.unread["replica"])
     return {READ_BY_S3: objects} if objects else {}
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from fixity.clock import utc_now
+from fixity.engines.s3_batch.second_job import note_second_look_at_map
 from fixity.engines.step_functions import MapRun, ResultsRefused
 from fixity.engines.step_functions.keep import Kept, Ledgers, find_run, keep_run
 from fixity.engines.step_functions.keep_checks import KeptChecks
@@ -34,7 +35,8 @@ from fixity_assets.describe import (
 )
 from fixity_assets.incidents import log_open_incidents, record_checks
 from fixity_assets.keep_status import checks_of, counts_of, keep_of_bucket
-from jobs.names import MAP_RESULTS_ASSET, MAP_RUNS, REFUSED
+from fixity_assets.left_to_s3 import left_to_s3
+from jobs.names import MAP_RESULTS_ASSET, MAP_RUNS, READ_BY_S3, REFUSED
 from resources import LakeResource, StoresResource
 from resources.map_results import MapResultsResource
 
@@ -79,8 +81,15 @@ def map_results_asset(owners: list[str]) -> dg.AssetsDefinition:
                     metadata = inventory_metadata(kept_in, table)
                     context.log_event(dg.AssetMaterialization("inventory", partition=name, metadata=metadata))
                 elif table.table:
-                    context.log_event(_checksums_event(kept_in, name, table.table, run))
-                    _log_checks(context, kept_in, stores, name, table.table)
+                    checks = table.table
+                    asked = left_to_s3(
+                        context,
+                        stores,
+                        name,
+                        lambda reports, of: note_second_look_at_map(kept_in, reports, of, checks.file),
+                    )
+                    context.log_event(_checksums_event(kept_in, name, checks, run, asked))
+                    _log_checks(context, kept_in, stores, name, checks)
 
             ledgers = Ledgers(
                 kept_in, stores.catalog.catalog, stores.open, context.run.run_id, stores.look_again
@@ -128,7 +137,9 @@ def _log_checks(
         log_open_incidents(context, incidents, catalog, [bucket])
 
 
-def _checksums_event(lake: Lake, bucket: str, kept: Checksums, run: MapRun) -> dg.AssetMaterialization:
+def _checksums_event(
+    lake: Lake, bucket: str, kept: Checksums, run: MapRun, asked: int
+) -> dg.AssetMaterialization:
     return dg.AssetMaterialization(
         "checksums",
         partition=bucket,
@@ -136,6 +147,7 @@ def _checksums_event(lake: Lake, bucket: str, kept: Checksums, run: MapRun) -> d
             **counts_metadata(kept),
             "table": dg.MetadataValue.path(lake.location(kept.file)),
             "map_run": run.url,
+            **({READ_BY_S3: asked} if asked else {}),
         },
     )
 

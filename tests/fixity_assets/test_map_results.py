@@ -13,6 +13,9 @@ import pytest
 
 from devstack.seaweedfs import SeaweedFS
 from devstack.seaweedfs_damage import corrupt_object
+from fixity.buckets import ListedObject, ObjectSkipped, Sink
+from fixity.buckets.s3.reader import S3Reader
+from fixity.engines.s3_batch.job_records import waiting_requests
 from fixity.engines.step_functions import keep_checks as ledger
 from fixity.incidents.state import incidents_now
 from fixity.lake import LakeError, open_lake
@@ -123,6 +126,32 @@ def test_damage_that_a_map_found_opens_an_incident(
     (found,) = incident.objects
     assert (found.bucket, found.key, found.state, found.confirmed) == (PAIR, "b", "open", True)
     assert found.found == {f"SHA256:{hashlib.sha256(bad).hexdigest()}"}
+
+
+def test_damage_that_a_map_found_where_only_s3_can_read_is_left_to_a_job_of_s3(
+    platform: Platform,
+    instance: dg.DagsterInstance,
+    written: WrittenRun,
+    make_bucket: MakeBucket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(self: S3Reader, item: ListedObject, sink: Sink) -> None:
+        raise ObjectSkipped("Archived", "it has to be restored")
+
+    monkeypatch.setattr(S3Reader, "read_afresh", refuse)
+    for key in ("a", "b"):
+        platform.put(key, key.encode())
+    assert platform.run(instance, CHECKSUMS_JOB, PAIR).success
+    role = "arn:aws:iam::111122223333:role/fixity-jobs"
+    platform.more["s3_batch"] = {
+        "account_id": "111122223333", "role_arn": role, "report_bucket": make_bucket()
+    }  # fmt: skip
+    platform.bucket_settings = {"engine": "s3_batch"}
+    _checked(written, platform, {"a": b"a", "b": b"B"})
+    result = _run(platform, instance, written)
+    assert result.success and _metadata(result)["checksums"]["to_be_read_again_by_s3"] == 1
+    (waiting,) = waiting_requests(open_lake(platform.catalog), PAIR)
+    assert (waiting.objects, waiting.first) == (1, f"checksums/{PAIR}/{result.run_id}.parquet")
 
 
 def test_a_run_that_failed_in_part_is_refused_and_neither_object_nor_check_is_kept(

@@ -128,17 +128,15 @@ class Ingest:
         said = {"name": BUCKET, "engine": "s3_batch", "s3_batch": settings, **self.bucket_settings}
         return Bucket(**said)
 
-    def listing(self, *objects: dict[str, Any]) -> None:
+    def listing(self, *objects: dict[str, Any], name: str = "listing") -> None:
         """Keep an inventory."""
         rows = sorted(objects, key=lambda each: (each["key"], each["version_id"] or ""))
         with self.lake.workspace() as workspace:
             file = workspace / "inventory.parquet"
-            writer = TableWriter(
-                file, INVENTORY, Provenance(BUCKET, "listing", "listing", NOON, "s3://deposit/")
-            )
+            writer = TableWriter(file, INVENTORY, Provenance(BUCKET, name, name, NOON, "s3://deposit/"))
             writer.write(pa.RecordBatch.from_pylist(rows, schema=INVENTORY))
             writer.close()
-            self.lake.put(f"inventory/{BUCKET}/listing.parquet", file)
+            self.lake.put(f"inventory/{BUCKET}/{name}.parquet", file)
 
     def result(self, kind: str, text: str | bytes) -> None:
         """Add a result file to the report."""

@@ -9,7 +9,12 @@ import pytest
 
 from fixity.buckets import ListedObject, ObjectSkipped
 from fixity.engines.s3_batch.job_records import JobRecord, Waiting, keep_record, new_record, waiting_requests
-from fixity.engines.s3_batch.second_job import first_checks, note_look_at, note_second_look
+from fixity.engines.s3_batch.second_job import (
+    first_checks,
+    note_look_at,
+    note_second_look,
+    note_second_look_at_map,
+)
 from fixity.engines.stream.reported import look_at_reported
 from fixity.engines.stream.second_look import Allowance, SecondReader
 from tests.fixity.engines.s3_batch.reports import BUCKET, NOON, Ingest, etag, listed, row
@@ -87,3 +92,20 @@ def test_what_a_pair_s_report_could_not_read_is_requested_once_for_each_finding(
     keep_record(differing.lake, new_record(differing.bucket, "j2", "run", first.inventory, first))
     assert asked("x") is None and asked("y") is not None
     assert note_look_at(differing.lake, differing.reports, differing.bucket, {}) is None
+
+
+def test_what_a_map_found_to_differ_is_requested_once_if_it_is_as_the_newest_inventory_lists_it(
+    differing: Ingest,
+) -> None:
+    def asked() -> Waiting | None:
+        return note_second_look_at_map(differing.lake, differing.reports, differing.bucket, SECOND)
+
+    overwritten = listed("b", tag=etag("another one"))
+    differing.listing(listed("a"), overwritten, listed("c é"), listed("d"), name="newer")
+    waiting, again = asked(), asked()
+    assert waiting is not None and again is not None and waiting.manifest is not None
+    assert differing.reports.read_text(waiting.manifest.key) == "deposit,c%20%C3%A9\n"
+    assert (waiting.inventory, waiting.first) == (f"inventory/{BUCKET}/newer.parquet", SECOND)
+    assert [each.token for each in waiting_requests(differing.lake, BUCKET)] == [waiting.token]
+    keep_record(differing.lake, new_record(differing.bucket, "j2", "run", waiting.inventory, waiting))
+    assert asked() is None
