@@ -10,13 +10,15 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fixity.clock import EPOCH
 from fixity.errors import FixityError
 
 # Arrow's own allocator keeps freed memory: hashing a million objects peaked at 225 MB with it, and peaks
@@ -272,6 +274,19 @@ class TableUnreadable(FixityError):
             f"{self.fault}: restore it from a copy of the lake, or move it away and materialize the bucket "
             "again"
         )
+
+
+def columns_of(rows: pa.RecordBatch | pa.Table) -> Iterator[list[Any]]:
+    """The columns as lists of Python objects.
+
+    Arrow's `to_pylist` takes six times as long for times, as long as for all other columns.
+    """
+    for column in rows.columns:
+        if pa.types.is_timestamp(column.type):
+            since = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
+            yield [None if each is None else EPOCH + timedelta(microseconds=each) for each in since]
+        else:
+            yield column.to_pylist()
 
 
 @contextmanager

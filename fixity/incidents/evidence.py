@@ -35,10 +35,15 @@ from fixity.incidents.known import (
 from fixity.lake import Lake
 from fixity.ledger.judge import ETAG
 from fixity.rolling.egress import egress_budget
-from fixity.tables import FAILED, FINDINGS, OTHER_COPY, SUCCEEDED
+from fixity.tables import FAILED, FINDINGS, OTHER_COPY, SUCCEEDED, columns_of
 
 _CHANGES = {CHANGED: "was overwritten since it was listed", DELETED: "was deleted since it was listed"}
 _NEVER_READ = ObjectHistory(None, None)
+_OF_SIDE = (
+    "version_id", "is_latest", "size", "etag", "last_modified", "storage_class", "status", "error_code",
+    "algorithm", "checksum", "checksum_type", "checked_at",
+)  # fmt: skip
+_NEEDED = ["key", "version_id", "status", *(f"{side}_{name}" for side in SIDES for name in _OF_SIDE)]
 
 
 def findings(
@@ -54,7 +59,8 @@ def findings(
     Arguments: `suspects`, a local table (SUSPECTS) of rows that were looked at twice; all are in memory.
     Raises LakeError; a store that does not answer is no error.
     """
-    rows = pq.read_table(suspects).to_pylist()
+    table = pq.read_table(suspects, columns=_NEEDED)
+    rows = [dict(zip(_NEEDED, row, strict=True)) for row in zip(*columns_of(table), strict=True)]
     gathered = _Gathered(lake, catalog, pair, rows, now(), workspace)
     found = [diagnose(gathered.evidence(row)) for row in rows]
     undecided = {
@@ -83,6 +89,10 @@ def _finding(row: Row, diagnosis: Diagnosis) -> dict[str, Any]:
         "last_agreed_at": diagnosis.last_agreed_at,
         "damaged": list(diagnosis.damaged),
     }
+
+
+def _content(row: Row, name: SideName) -> Content:
+    return Content.of(*(row[f"{name}_{each}"] for each in ("version_id", "etag", "last_modified", "size")))
 
 
 class _Side(NamedTuple):
@@ -150,7 +160,7 @@ class _Gathered:
 
     def _side(self, row: Row, name: SideName) -> _Side:
         of_key = self._sides[name].objects.get(row["key"], {})
-        content = Content.of(row, f"{name}_") if row[f"{name}_size"] is not None else None
+        content = _content(row, name) if row[f"{name}_size"] is not None else None
         history = of_key.get(content, _NEVER_READ) if content else _NEVER_READ
         return _Side(content, history, spans(of_key, row["version_id"], self._by_version))
 
@@ -236,14 +246,15 @@ class _Gathered:
     def _other_copies(self, row: Row) -> Iterator[OtherCopy]:
         for name, history in self._others.items():
             for listed in history.listed.get(row["key"], ()):
-                if self._by_version and named(listed["version_id"]) != named(row["version_id"]):
+                if self._by_version and named(listed.version_id) != named(row["version_id"]):
                     continue
-                if not self._by_version and not listed["is_latest"]:
+                if not self._by_version and not listed.is_latest:
                     continue
-                reads = history.objects.get(row["key"], {}).get(Content.of(listed), _NEVER_READ).reads
+                content = Content.of(listed.version_id, listed.etag, listed.last_modified, listed.size)
+                reads = history.objects.get(row["key"], {}).get(content, _NEVER_READ).reads
                 if reads:
                     newest = max(reads, key=lambda read: read.last_at)
-                    yield OtherCopy(name, newest.digests, listed["last_modified"])
+                    yield OtherCopy(name, newest.digests, listed.last_modified)
 
     def _older(self, row: Row, digests: Mapping[str, str]) -> OlderVersion | None:
         """The newest older version of the source that has the replica's bytes."""
@@ -258,9 +269,9 @@ class _Gathered:
         ]
         if self.buckets["source"].etag_is_md5 is not False and "MD5" in digests:
             same += [
-                OlderVersion(named(each["version_id"]), each["last_modified"])
+                OlderVersion(named(each.version_id), each.last_modified)
                 for each in history.listed.get(row["key"], ())
-                if (each["etag"] or "").lower() == digests["MD5"]
+                if (each.etag or "").lower() == digests["MD5"]
             ]
         # Versions may be written within one second; the current one is the newest of them.
         is_newest, version = row["source_is_latest"], named(row["source_version_id"])

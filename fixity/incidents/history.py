@@ -6,7 +6,7 @@ A file that cannot be read or proved does not count. What follows from it does n
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from fixity.lake.paths import baselines_folder
 from fixity.ledger.files import ledger_files, usable_files
 from fixity.ledger.inventory import TableMissing, newest_inventory
 from fixity.ledger.judge import ETAG
-from fixity.tables import BASELINES, CHECKSUMS, INVENTORY, Provenance, TableUnreadable
+from fixity.tables import BASELINES, CHECKSUMS, INVENTORY, Provenance, TableUnreadable, columns_of
 
 _SQL = Path(__file__).with_suffix(".sql")
 _UNUSABLE = (pa.ArrowException, OSError, TableUnreadable, TableMissing)
@@ -39,11 +39,12 @@ class Content(NamedTuple):
     size: int | None
 
     @classmethod
-    def of(cls, row: dict[str, Any], prefix: str = "") -> Content:
-        """The content that a row of a table is of."""
-        if version := named(row[prefix + "version_id"]):
-            return cls(version, None, None, None)
-        return cls(None, row[prefix + "etag"], row[prefix + "last_modified"], row[prefix + "size"])
+    def of(
+        cls, version_id: str | None, etag: str | None, last_modified: datetime | None, size: int | None
+    ) -> Content:
+        """The content that a row of a table with these columns is of."""
+        version = named(version_id)
+        return cls(version, None, None, None) if version else cls(None, etag, last_modified, size)
 
 
 class Read(NamedTuple):
@@ -67,6 +68,17 @@ class Recorded(NamedTuple):
     listed_at: datetime
 
 
+class Listed(NamedTuple):
+    """A row of an inventory."""
+
+    key: str
+    version_id: str | None
+    etag: str | None
+    last_modified: datetime | None
+    size: int
+    is_latest: bool
+
+
 @dataclass
 class ObjectHistory:
     """What the ledger says of one content. told: the records that checks were compared with, oldest first."""
@@ -84,7 +96,7 @@ class History:
 
     objects: dict[str, dict[Content, ObjectHistory]]
     records: dict[str, list[Recorded]]
-    listed: dict[str, list[dict[str, Any]]]
+    listed: dict[str, list[Listed]]
 
 
 def named(version_id: str | None) -> str | None:
@@ -96,7 +108,7 @@ def history_of(lake: Lake, bucket: Bucket, keys: Iterable[str], now: datetime, w
     """What is kept of some keys of a bucket, in files that can be read and proved. Raises LakeError."""
     objects: dict[str, dict[Content, ObjectHistory]] = defaultdict(dict)
     records: dict[str, list[Recorded]] = defaultdict(list)
-    listed: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    listed: dict[str, list[Listed]] = defaultdict(list)
     checks, _ = usable_files(lake, bucket.name, ledger_files(lake, bucket.name), workspace, thoroughly=True)
     tables = _tables_of_records(lake, bucket.name, workspace)
     with open_database(workspace) as database:
@@ -119,34 +131,38 @@ def history_of(lake: Lake, bucket: Bucket, keys: Iterable[str], now: datetime, w
         )
         database.execute(keep, {"horizon": now + CLOCKS_DIFFER})
 
-        def rows(statement: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - duckdb is imported late
-            found: list[dict[str, Any]] = database.execute(statement).to_arrow_table().to_pylist()
-            return found
+        def rows(statement: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - duckdb is imported late
+            return zip(*columns_of(database.execute(statement).to_arrow_table()), strict=True)
 
-        for row in rows(reads):
-            history = _object(objects, row)
-            digests = {**dict(row["other_checksums"] or ()), row["algorithm"]: row["checksum"]}
-            current = (row["current_from"], row["current_until"])
-            history.reads.append(Read(digests, row["first_at"], row["last_at"], int(row["reads"]), *current))
-            history.is_latest = row["is_latest"]
-        for row in rows(told):
-            expected = Expected(row["algorithm"], row["checksum"], row["source"], row["since"], row["until"])
-            if _counts(bucket, expected.source):
-                _object(objects, row).told.append(expected)
-        for row in rows(recorded):
-            expected = Expected(row["algorithm"], row["checksum"], row["source"])
-            if _counts(bucket, expected.source):
-                records[row["key"]].append(Recorded(row["version_id"], expected, row["listed_at"]))
-        for row in rows(of_inventory):
-            listed[row["key"]].append(row)
+        for key, *of, algorithm, checksum, others, first, last, begin, end, count, is_latest in rows(reads):
+            history = _object(objects[key], *of)
+            digests = {**dict(others or ()), algorithm: checksum}
+            history.reads.append(Read(digests, first, last, count, begin, end))
+            history.is_latest = is_latest
+        for key, *of, source, algorithm, checksum, since, until, _ in rows(told):
+            if _counts(bucket, source):
+                expected = Expected(algorithm, checksum, source, since, until)
+                _object(objects[key], *of).told.append(expected)
+        for key, version_id, source, algorithm, checksum, listed_at in rows(recorded):
+            if _counts(bucket, source):
+                expected = Expected(algorithm, checksum, source)
+                records[key].append(Recorded(version_id, expected, listed_at))
+        for each in map(Listed._make, rows(of_inventory)):
+            listed[each.key].append(each)
     return History(objects, records, listed)
 
 
-def _object(objects: dict[str, dict[Content, ObjectHistory]], row: dict[str, Any]) -> ObjectHistory:
-    of_key, content = objects[row["key"]], Content.of(row)
+def _object(
+    of_key: dict[Content, ObjectHistory],
+    version_id: str | None,
+    etag: str | None,
+    last_modified: datetime | None,
+    size: int | None,
+) -> ObjectHistory:
+    content = Content.of(version_id, etag, last_modified, size)
     found = of_key.get(content)
     if found is None:
-        found = of_key[content] = ObjectHistory(row["version_id"], row["last_modified"])
+        found = of_key[content] = ObjectHistory(version_id, last_modified)
     return found
 
 

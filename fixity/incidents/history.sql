@@ -30,7 +30,7 @@ SELECT
     max(checked_at) AS last_at,
     min(checked_at) FILTER (coalesce(is_latest, true)) AS current_from,
     max(checked_at) FILTER (coalesce(is_latest, true)) AS current_until,
-    sum(coalesce(reads, 1)) AS reads,
+    sum(coalesce(reads, 1))::BIGINT AS reads,
     arg_max(is_latest, checked_at) AS is_latest
 FROM kept
 WHERE read

@@ -6,7 +6,7 @@ looked at, and what both sides together say, does not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -23,10 +23,11 @@ from fixity.engines.stream.engine import Check
 from fixity.engines.stream.parts import PartOfShard
 from fixity.engines.stream.second_look import Allowance, SecondReader
 from fixity.lake import Lake
-from fixity.ledger.expected import expected_by_ledger
+from fixity.ledger.expected import expected_of_some
+from fixity.ledger.fold_some import rows_of_some
 from fixity.ledger.inventory import write_objects
 from fixity.ledger.selection import is_excluded
-from fixity.tables import SKIPPED, Provenance
+from fixity.tables import CHECKSUMS, SKIPPED, Provenance
 
 if TYPE_CHECKING:
     from fixity.buckets.s3.attributes import Attributes
@@ -59,13 +60,31 @@ class Task(NamedTuple):
     is_read: bool
 
 
+SETTLED = (
+    "algorithm", "checksum", "status", "error_code", "error_message", "expected", "expected_from", "verdict",
+    "reads",
+)  # fmt: skip
+"""The columns of a check by which it is settled whether it counts, and which that may change."""
+
+
 @dataclass
 class Seen:
-    """What was seen. checks: new rows of the ledger (CHECKSUMS), by the report's row. left: why rows were not
-    looked at."""
+    """What was seen. table: new rows of the ledger (CHECKSUMS). checks: for each of them, by the report's
+    row, the columns SETTLED. left: why rows were not looked at."""
 
+    table: pa.Table = field(default_factory=CHECKSUMS.empty_table)
     checks: dict[Row, dict[str, Any]] = field(default_factory=dict)
     left: dict[Row, str] = field(default_factory=dict)
+
+    def rows(self, checks: Mapping[Row, Mapping[str, Any]]) -> pa.Table:
+        """The rows of the ledger for some of the checks, as these say now."""
+        places = {row: place for place, row in enumerate(self.checks)}
+        table = self.table.take(pa.array([places[row] for row in checks], pa.int64()))
+        for name in SETTLED:
+            column = CHECKSUMS.field(name)
+            values = pa.array([check[name] for check in checks.values()], column.type)
+            table = table.set_column(CHECKSUMS.get_field_index(name), column, values)
+        return table
 
 
 @dataclass(frozen=True)
@@ -189,16 +208,17 @@ class OneSide:
             done = [position for position, check in enumerate(part.checks) if check is not None]
             whole = PartOfShard(part.rows.take(pa.array(done, pa.int64())))
             whole.checks = [part.checks[position] for position in done]
-            for position, check in zip(done, self._table(whole).to_pylist(), strict=True):
-                seen.checks[rows[position]] = check
+            seen.table = self._table(whole)
+            settled = seen.table.select(SETTLED).to_pylist()
+            seen.checks = {rows[position]: check for position, check in zip(done, settled, strict=True)}
 
     def _part_of(self, objects: list[ListedObject]) -> PartOfShard:
         """Objects with what the ledger expects of them, sorted."""
         with self.lake.workspace() as workspace:
             file = workspace / "suspects.parquet"
             write_objects(objects, self.listed, file)
-            expected = expected_by_ledger(self.lake, self.bucket, file, self.run_id, workspace)
-            return PartOfShard(pq.read_table(expected))
+            known = rows_of_some(self.lake, self.bucket, file, workspace)
+            return PartOfShard(pq.read_table(expected_of_some(file, known, workspace)))
 
     def _check(self, store: BucketReader, part: PartOfShard, allowance: Allowance) -> None:
         """Read the objects of a part that have no check yet; those that differ once more."""

@@ -37,7 +37,6 @@ from fixity.reports.counts import Counts
 from fixity.reports.pair import Compared
 from fixity.rolling.egress import egress_budget, egress_left
 from fixity.tables import (
-    CHECKSUMS,
     DIFFERS,
     FAILED,
     FINDINGS,
@@ -109,7 +108,7 @@ class SecondLook:
         for suspect in chosen:
             _believe_the_other_copy(suspect, kept)
         for name, checks in kept.items():
-            self._keep(self._side(name, compared), list(checks.values()))
+            self._keep(self._side(name, compared), seen[name].rows(checks))
         return any(kept.values())
 
     def findings(self, compared: Compared, workspace: Path) -> Path | None:
@@ -132,16 +131,20 @@ class SecondLook:
         pq.write_table(looked.slice(0, self.catalog.second_look.objects), confirmed)
         diagnosed = findings(self.lake, self.catalog, self.pair, confirmed, workspace, self.now)
         elsewhere = same_bytes_elsewhere(suspects)
-        of_row = {(each["key"], each["version_id"]): each for each in diagnosed.to_pylist()}
-        rows = [
-            dict.fromkeys(FINDINGS.names)
-            | {"key": row[0], "version_id": row[1], "looked": note is None}
-            | of_row.get(row, {})
-            | {"note": "; ".join(filter(None, (note, elsewhere.get(row)))) or None}
-            for row, note in notes.items()
-        ]
+        # `diagnosed` has the first of those that were looked at, in their order.
+        place = iter(range(diagnosed.num_rows))
+        places = [next(place, None) if note is None else None for note in notes.values()]
+        known = diagnosed.take(pa.array(places, pa.int64()))
+        texts = ["; ".join(filter(None, (notes[row], elsewhere.get(row)))) or None for row in notes]
+        columns = {
+            "key": suspects["key"],
+            "version_id": suspects["version_id"],
+            "looked": pa.array([note is None for note in notes.values()], pa.bool_()),
+            "note": pa.array(texts, pa.string()),
+        }
+        found = pa.table([columns.get(name, known[name]) for name in FINDINGS.names], schema=FINDINGS)
         file = workspace / "findings.parquet"
-        pq.write_table(pa.Table.from_pylist(rows, FINDINGS), file)
+        pq.write_table(found, file)
         return file
 
     @property
@@ -222,9 +225,9 @@ class SecondLook:
             kept[suspect.row] = check
         return kept
 
-    def _keep(self, side: OneSide, checks: list[dict[str, Any]]) -> None:
+    def _keep(self, side: OneSide, checks: pa.Table) -> None:
         """Keep a side's new checks as a file of the ledger, under a name that no other run has."""
-        if not checks:
+        if not checks.num_rows:
             return
         name = f"{self.run_id}{LOOKED_AGAIN}{uuid4().hex[:8]}"
         provenance = replace(
@@ -237,10 +240,11 @@ class SecondLook:
         )
         with self.lake.workspace() as workspace:
             with ChecksWriter(self.lake, provenance, workspace) as writer:
-                writer.write(pa.Table.from_pylist(checks, CHECKSUMS))
+                writer.write(checks)
             file = self.lake.fetch(writer.keep().file, workspace)
-            snapshot = in_force(self.lake, side.bucket.name)  # it takes them in, and need not be rebuilt
-            damage_after_some(self.lake, snapshot, settings_of(side.bucket), file, workspace)
+            snapshot = in_force(self.lake, side.bucket.name)
+            if snapshot is not None:  # it takes them in, and need not be rebuilt
+                damage_after_some(self.lake, snapshot, settings_of(side.bucket), file, workspace)
 
 
 def _tasks(chosen: list[Suspect], name: str) -> list[Task]:

@@ -5,14 +5,14 @@ Which checks are confirmed is in `suspects.sql`. Looking at objects does not bel
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fixity.buckets import ListedObject
+from fixity.buckets import ListedObject, listed_objects
 from fixity.catalog import Catalog, Pair
 from fixity.humanize import printable
 from fixity.incidents.baselines import is_strong
@@ -22,6 +22,8 @@ from fixity.reports.pair import Compared
 from fixity.tables import SUCCEEDED
 
 SIDES = ("source", "replica")
+CHECKED = ("algorithm", "checksum", "status", "verdict", "reads")
+"""What a suspect knows of each side's check: columns of the ledger."""
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _BATCH = 1_000
@@ -31,11 +33,12 @@ _CONTENTS = [f"{side}_{name}" for side in SIDES for name in _CONTENT]
 
 
 class Suspect(NamedTuple):
-    """A row of a report: what each side lists and has checked, None where it has no such object; which sides
-    are to be read."""
+    """A row of a report: what each side lists, and what its check says (the columns CHECKED), None where it
+    has no such object; which sides are to be read."""
 
     row: Row
     is_missing: bool
+    listed: dict[str, ListedObject | None]
     sides: dict[str, dict[str, Any] | None]
     read: dict[str, bool]
 
@@ -46,17 +49,13 @@ class Suspect(NamedTuple):
 
     def size_on(self, name: str) -> int:
         """Bytes to read on a side."""
-        side = self.sides[name]
-        return side["size"] if side and self.read[name] else 0
+        listed = self.listed[name]
+        return listed.size if listed and self.read[name] else 0
 
     def task(self, name: str) -> Task | None:
         """What to look at on a side; None if it need not be."""
-        if not (self.is_missing or self.read[name]):
-            return None
-        side, listed = self.sides[name], None
-        if side is not None:
-            listed = ListedObject(self.row[0], *(side[column] for column in ListedObject.__slots__[1:]))
-        return Task(self.row, listed, self.read[name])
+        is_read = self.read[name]
+        return Task(self.row, self.listed[name], is_read) if self.is_missing or is_read else None
 
 
 def same_bytes_elsewhere(suspects: pa.Table) -> dict[Row, str]:
@@ -105,10 +104,34 @@ def suspects_of(catalog: Catalog, pair: Pair, compared: Compared) -> Iterator[Su
             "replica_listed_at": compared.replica[1].listed_at,
         }
         for batch in database.execute(select, parameters).to_arrow_reader(_BATCH):
-            for each in batch.to_pylist():
-                yield Suspect(
-                    (each["key"], each["version_id"]),
-                    each["is_missing"],
-                    {name: each[name] for name in SIDES},
-                    {name: each[f"read_{name}"] for name in SIDES},
-                )
+            yield from _suspects_in(batch)
+
+
+def _suspects_in(rows: pa.RecordBatch) -> Iterator[Suspect]:
+    """Turned into columns: the dictionaries of whole rows would take longer than reading the objects."""
+    found = (rows.column(name).to_pylist() for name in ("key", "version_id", "is_missing"))
+    sides = zip(*(_side_of(rows, name) for name in SIDES), strict=True)
+    for key, version_id, is_missing, (source, replica) in zip(*found, sides, strict=True):
+        listed, checked, read = (
+            dict(zip(SIDES, of_both, strict=True)) for of_both in zip(source, replica, strict=True)
+        )
+        yield Suspect((key, version_id), is_missing, listed, checked, read)
+
+
+def _side_of(
+    rows: pa.RecordBatch, name: str
+) -> Iterator[tuple[ListedObject | None, dict[str, Any] | None, bool]]:
+    """For each row, what a side lists, what its check says, and whether it is to be read."""
+    there = rows.column(f"{name}_size").is_valid().to_pylist()
+    objects = listed_objects(_columns(rows, name, ListedObject.__slots__[1:], "key"))
+    checks = _columns(rows, name, CHECKED).to_pylist()
+    for is_there, item, check, read in zip(
+        there, objects, checks, rows.column(f"read_{name}").to_pylist(), strict=True
+    ):
+        yield (item, check, read) if is_there else (None, None, read)
+
+
+def _columns(rows: pa.RecordBatch, side: str, names: Sequence[str], *of_row: str) -> pa.RecordBatch:
+    """Some columns of the rows, and of a side under their names in the ledger."""
+    columns = [rows.column(name) for name in of_row] + [rows.column(f"{side}_{name}") for name in names]
+    return pa.RecordBatch.from_arrays(columns, [*of_row, *names])

@@ -18,9 +18,8 @@ import pyarrow.parquet as pq
 from fixity.clock import EPOCH, utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database, view
-from fixity.ledger.files import ledger_files, run_of, usable_files
 from fixity.ledger.fold import Settings, keep_since
-from fixity.ledger.fold_some import define_known, fold_keys
+from fixity.ledger.fold_some import define_known, fold_keys, unfolded
 from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.judge import NOT_TWICE
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
@@ -80,7 +79,7 @@ def damage_after(
     """
     run = Provenance.read(run_file)
     snapshot = in_force(lake, run.bucket)
-    files = [*_unfolded(lake, snapshot, run.bucket, workspace, own=run.run_id), run_file]
+    files = [*unfolded(lake, snapshot, run.bucket, workspace, own=run.run_id), run_file]
     return _folded(lake, settings, snapshot, files, inventory, workspace)
 
 
@@ -92,10 +91,10 @@ def known_damage(lake: Lake, bucket: str, settings: Settings, workspace: Path) -
     snapshot = in_force(lake, bucket)
     inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
     try:
-        files = _unfolded(lake, snapshot, bucket, workspace)
+        files = unfolded(lake, snapshot, bucket, workspace)
         return _folded(lake, settings, snapshot, files, inventory, workspace)
     except TableUnreadable:  # damaged inside, though its footer is whole
-        files = _unfolded(lake, snapshot, bucket, workspace, thoroughly=True)
+        files = unfolded(lake, snapshot, bucket, workspace, thoroughly=True)
         return _folded(lake, settings, snapshot, files, inventory, workspace)
 
 
@@ -134,22 +133,6 @@ def damage_after_some(
         keep_since(lake, snapshot, changed, run_id, utc_now())
     listed_at = snapshot.provenance.listed_at if snapshot else EPOCH
     return damages(_there(pa.concat_tables([rows, others]).sort_by("key"), listed_at))
-
-
-def _unfolded(
-    lake: Lake,
-    snapshot: Snapshot | None,
-    bucket: str,
-    workspace: Path,
-    own: str = "",
-    thoroughly: bool = False,
-) -> list[Path]:
-    """Local files of the ledger that are not in the snapshot, without that of the run `own`."""
-    known = {own}
-    if snapshot is not None:
-        known |= {*snapshot.folded, *(each.run_id for each in snapshot.since(lake))}
-    files = [file for file in ledger_files(lake, bucket) if run_of(file.name) not in known]
-    return [file.path for file in usable_files(lake, bucket, files, workspace, thoroughly)[0]]
 
 
 def _knows_damage(lake: Lake, snapshot: Snapshot | None, workspace: Path) -> bool:

@@ -5,14 +5,16 @@ How bytes are compared with them is in `judge`; how records are found is in `fix
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from fixity.catalog import Bucket
 from fixity.lake import Lake
-from fixity.lake.database import open_database, view
-from fixity.lake.ranges import key_ranges
+from fixity.lake.database import open_database, own_table, view
+from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.lake.writer import ROW_GROUP_ROWS, parquet_writer
 from fixity.ledger.files import ledger_files
 from fixity.ledger.fold import settings_of
@@ -21,6 +23,9 @@ from fixity.ledger.refresh import ready
 from fixity.ledger.snapshot import Snapshot
 from fixity.ledger.views import define_content, view_now
 from fixity.tables import BASELINES, INVENTORY, Provenance
+
+if TYPE_CHECKING:
+    import duckdb
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _MACROS = """
@@ -68,19 +73,26 @@ def with_expectations(
     """
     if snapshot is None and records is None:
         return inventory
-    file = workspace / "expected.parquet"
-    provenance = Provenance.read(inventory)
-    schema = provenance.attach(INVENTORY.append(EXPECTATIONS))
     with open_database(workspace, _MEMORY) as database:
         known = view_now(database, lake, snapshot, "objects", workspace)
         view(database, "records", [records] if records else [], BASELINES)
-        database.execute(_MACROS)
-        with parquet_writer(file, schema) as writer:
-            for keys in key_ranges(inventory, known or inventory, _RANGE_BYTES):
-                given = {"inventory": str(inventory), "lower": keys.lower, "upper": keys.upper}
-                for batch in database.execute(_SQL, given).to_arrow_reader(ROW_GROUP_ROWS):
-                    table = pa.Table.from_batches([batch]).cast(schema)
-                    writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        ranges = key_ranges(inventory, known or inventory, _RANGE_BYTES)
+        return _joined(database, inventory, ranges, workspace)
+
+
+def _joined(
+    database: duckdb.DuckDBPyConnection, inventory: Path, ranges: Iterable[KeyRange], workspace: Path
+) -> Path:
+    """Join an inventory with the views `now` and `records`, range by range."""
+    file = workspace / "expected.parquet"
+    schema = Provenance.read(inventory).attach(INVENTORY.append(EXPECTATIONS))
+    database.execute(_MACROS)
+    with parquet_writer(file, schema) as writer:
+        for keys in ranges:
+            given = {"inventory": str(inventory), "lower": keys.lower, "upper": keys.upper}
+            for batch in database.execute(_SQL, given).to_arrow_reader(ROW_GROUP_ROWS):
+                table = pa.Table.from_batches([batch]).cast(schema)
+                writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
     return file
 
 
@@ -95,6 +107,23 @@ def expected_by_ledger(lake: Lake, bucket: Bucket, inventory: Path, run_id: str,
         return inventory
     snapshot = ready(lake, bucket.name, settings_of(bucket), run_id)
     return with_expectations(lake, snapshot, inventory, None, workspace)
+
+
+def expected_of_some(inventory: Path, rows: pa.Table, workspace: Path) -> Path:
+    """The same for a few objects, whose rows of the snapshot are known.
+
+    Arguments: `inventory`, a local file of these objects; `rows`, as from `rows_of_some`.
+    """
+    with open_database(workspace) as database:
+        define_content(database)
+        own_table(database, "of_some", rows)
+        database.execute(
+            "CREATE TEMP VIEW now AS "
+            "SELECT *, content(version_id, etag, last_modified, size) AS content FROM of_some"
+        )
+        view(database, "records", [], BASELINES)
+        ranges = key_ranges(inventory, inventory, _RANGE_BYTES)
+        return _joined(database, inventory, ranges, workspace)
 
 
 def expectations_of(rows: pa.Table, workspace: Path) -> pa.ChunkedArray:

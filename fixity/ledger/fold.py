@@ -33,6 +33,25 @@ _SQL = "WITH " + ",\n".join(
     for name in ("fold_checks", "fold_damage", "fold")
 )
 _NO_TERM = timedelta(days=36_500)
+# Earlier versions kept the checks of ingest in tables of their own.
+NEWS = """
+    SELECT *, false AS only_verdict FROM checks
+    UNION ALL BY NAME
+    SELECT
+        key, version_id, size, etag, last_modified, storage_class, algorithm, checksum, checked_at, run_id,
+        expected,
+        'FULL_OBJECT' AS checksum_type,
+        'succeeded' AS status,
+        size AS bytes_read,
+        'streamed' AS evidence,
+        algorithm AS expected_algorithm,
+        compared_with AS expected_from,
+        CASE WHEN checksum = expected THEN 'matched' ELSE 'differs' END AS verdict,
+        true AS only_verdict
+    FROM ingested
+    WHERE checksum IS NOT NULL AND expected IS NOT NULL
+"""
+"""New checks, from the views `checks` and `ingested`, as `folded` wants them."""
 
 
 @dataclass(frozen=True)

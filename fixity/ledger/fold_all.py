@@ -31,7 +31,7 @@ from fixity.ledger.files import (
     run_of,
     usable_files,
 )
-from fixity.ledger.fold import Settings, folded
+from fixity.ledger.fold import NEWS, Settings, folded
 from fixity.ledger.listing import Listing, inventory_before
 from fixity.ledger.lost import lost_among
 from fixity.ledger.snapshot import FORMAT, SNAPSHOT, Snapshot, in_force
@@ -47,25 +47,6 @@ QUEUE_ROWS = 250_000
 """The rows of the queue: half of them are what a day of batches at the default rate checks, and then the
 snapshot is made anew anyway, because the bucket is listed each day."""
 _DAYS_KEPT = 40
-# Earlier versions kept the checks of ingest in tables of their own.
-_NEWS = """
-    CREATE TEMP VIEW news AS
-    SELECT *, false AS only_verdict FROM (FROM large UNION ALL BY NAME FROM small)
-    UNION ALL BY NAME
-    SELECT
-        key, version_id, size, etag, last_modified, storage_class, algorithm, checksum, checked_at, run_id,
-        expected,
-        'FULL_OBJECT' AS checksum_type,
-        'succeeded' AS status,
-        size AS bytes_read,
-        'streamed' AS evidence,
-        algorithm AS expected_algorithm,
-        compared_with AS expected_from,
-        CASE WHEN checksum = expected THEN 'matched' ELSE 'differs' END AS verdict,
-        true AS only_verdict
-    FROM ingested
-    WHERE checksum IS NOT NULL AND expected IS NOT NULL
-"""
 _KEPT_FOR = timedelta(days=1)
 _CHOSEN = {
     "queue": "FROM objects WHERE listed AND left_out IS NULL",
@@ -229,7 +210,8 @@ def _open_views(
         )
         view(database, "small", [], CHECKSUMS)
     view(database, "large", large, CHECKSUMS)
-    database.execute(_NEWS)
+    database.execute("CREATE TEMP VIEW checks AS FROM large UNION ALL BY NAME FROM small")
+    database.execute(f"CREATE TEMP VIEW news AS {NEWS}")
     return large
 
 

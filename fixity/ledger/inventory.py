@@ -132,11 +132,10 @@ def list_selection(store: BucketReader, run: BucketRun, wanted: Iterable[Wanted]
 def write_objects(items: Iterable[ListedObject], provenance: Provenance, file: Path) -> None:
     """Write some objects as an inventory, sorted, each once."""
     found = {(item.key, item.version_id): item for item in items}
-    rows = [
-        {"checksum_algorithm": None, **{name: getattr(found[place], name) for name in ListedObject.__slots__}}
-        for place in sorted(found, key=lambda place: (place[0].encode(), place[1] or ""))
-    ]
-    pq.write_table(pa.Table.from_pylist(rows, provenance.attach(INVENTORY)), file)
+    objects = [found[place] for place in sorted(found, key=lambda place: (place[0].encode(), place[1] or ""))]
+    columns = {name: [getattr(each, name) for each in objects] for name in ListedObject.__slots__}
+    columns["checksum_algorithm"] = [None] * len(objects)
+    pq.write_table(pa.table(columns, provenance.attach(INVENTORY)), file)
 
 
 def _without(batch: pa.RecordBatch, exclude: tuple[str, ...]) -> pa.RecordBatch:

@@ -21,7 +21,7 @@ from fixity.lake.paths import stats_file
 from fixity.lake.proof import json_object
 from fixity.repair.batch_way import being_copied, chosen_for_batch
 from fixity.repair.order import Order, Planned
-from fixity.repair.sides import Known, RepairRun, Side
+from fixity.repair.sides import RepairRun, Side, expected, has_found
 from fixity.reports.counts import Counts
 
 _OF_VERSION = "the pair matches versions, and a copy has an id of its own, so the pair would still differ: "
@@ -156,15 +156,15 @@ def _looked_up(order: Order, run: RepairRun, plans: list[Planned]) -> list[Plann
     """Plans of one direction, with what is listed and known of both copies now."""
     good, damaged = run.sides[plans[0].good], run.sides[plans[0].damaged]
     sources, targets = _found(good, plans), _found(damaged, plans)
-    expected = Known(run, good).expected(sources.values())
-    found = Known(run, damaged).has_found(targets.values())
+    known = expected(run, good, sources.values())
+    found = has_found(run, damaged, targets.values())
     is_local = isinstance(damaged.writer, LocalWriter)
     keeps_versions = not isinstance(damaged.writer, LocalWriter) and damaged.writer.keeps_versions()
     by_store = not is_local and not good.bucket.is_local and good.bucket.store == damaged.bucket.store
     gets_an_id = order.pair.match == "version" and keeps_versions
     looked_up = []
     for each in plans:
-        source, target, rows = sources.get(each.key), targets.get(each.key), expected.get(each.key)
+        source, target, rows = sources.get(each.key), targets.get(each.key), known.get(each.key)
         plan = replace(each, source=source, target=target, rows=rows, by_store=by_store)
         plan = replace(plan, evidence=_evidence(rows), is_other=not _is_bad(each.object, target, found))
         if target is not None and not plan.is_other:

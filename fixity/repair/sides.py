@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
@@ -18,12 +19,9 @@ from fixity.buckets.local_writer import LocalWriter
 from fixity.catalog import Bucket, Catalog
 from fixity.clock import utc_now
 from fixity.lake import Lake
-from fixity.lake.database import open_database
-from fixity.ledger import known_so_far
-from fixity.ledger.expected import with_expectations
-from fixity.ledger.fold import settings_of
+from fixity.ledger.expected import expected_of_some
+from fixity.ledger.fold_some import rows_of_some
 from fixity.ledger.inventory import write_objects
-from fixity.ledger.views import view_now
 from fixity.tables import Provenance
 
 if TYPE_CHECKING:
@@ -95,48 +93,40 @@ class RepairRun:
     account: Callable[[str], Account] | None = None
 
 
-class Known:
-    """What a bucket's ledger knows of some objects.
+def expected(run: RepairRun, side: Side, items: Iterable[ListedObject]) -> dict[str, pa.Table]:
+    """What a bucket's ledger expects of some objects: one row for each, by key, as a part of a shard has it.
 
     Raises LakeError.
     """
+    with run.lake.workspace() as workspace:
+        file, known = _known(run, side, items, workspace)
+        rows = pq.read_table(expected_of_some(file, known, workspace))
+    return {key: rows.slice(row, 1) for row, key in enumerate(rows.column("key").to_pylist())}
 
-    def __init__(self, run: RepairRun, side: Side) -> None:
-        self._run, self._side = run, side
-        self._snapshot = known_so_far(run.lake, side.name, settings_of(side.bucket), run.run_id, run.log)
 
-    def expected(self, items: Iterable[ListedObject]) -> dict[str, pa.Table]:
-        """One row for each object, by key, as a part of a shard has it: with what is expected of its
-        bytes.
-        """
-        run, side = self._run, self._side
-        with run.lake.workspace() as workspace:
-            file = workspace / "objects.parquet"
-            write_objects(items, Provenance(side.name, run.run_id, run.run_id, run.now(), side.place), file)
-            rows = pq.read_table(with_expectations(run.lake, self._snapshot, file, None, workspace))
-        return {key: rows.slice(row, 1) for row, key in enumerate(rows.column("key").to_pylist())}
+def has_found(run: RepairRun, side: Side, items: Iterable[ListedObject]) -> dict[str, str | None]:
+    """What the newest check of each object found, by key, as ALGORITHM:hex; None if it failed.
 
-    def has_found(self, items: Iterable[ListedObject]) -> dict[str, str | None]:
-        """What the newest check of each object found, by key, as ALGORITHM:hex; None if it failed.
+    An object that was written since its newest check, or was never checked, is not among them. Raises
+    LakeError.
+    """
+    wanted = {item.key: item for item in items}
+    with run.lake.workspace() as workspace:
+        _, known = _known(run, side, wanted.values(), workspace)
+    return {
+        row["key"]: f"{row['algorithm']}:{row['checksum']}" if row["checksum"] else None
+        for row in known.to_pylist()
+        if row["checked_at"] is not None and _is_same(row, wanted[row["key"]])
+    }
 
-        An object that was written since its newest check, or was never checked, is not among them.
-        """
-        wanted = {item.key: item for item in items}
-        if self._snapshot is None or not wanted:
-            return {}
-        keys = pa.table({"key": list(wanted)})
-        with self._run.lake.workspace() as workspace, open_database(workspace) as database:
-            view_now(database, self._run.lake, self._snapshot, "objects", workspace)
-            database.register("wanted", keys)
-            rows = database.execute(
-                "SELECT key, version_id, etag, last_modified, size, algorithm, checksum "
-                "FROM now SEMI JOIN wanted USING (key) WHERE checked_at IS NOT NULL"
-            ).to_arrow_table()
-        return {
-            row["key"]: f"{row['algorithm']}:{row['checksum']}" if row["checksum"] else None
-            for row in rows.to_pylist()
-            if _is_same(row, wanted[row["key"]])
-        }
+
+def _known(
+    run: RepairRun, side: Side, items: Iterable[ListedObject], workspace: Path
+) -> tuple[Path, pa.Table]:
+    """A file of some objects as they are listed, and the rows of their keys in the bucket's snapshot."""
+    file = workspace / "objects.parquet"
+    write_objects(items, Provenance(side.name, run.run_id, run.run_id, run.now(), side.place), file)
+    return file, rows_of_some(run.lake, side.bucket, file, workspace, run.log)
 
 
 def _is_same(row: Mapping[str, object], item: ListedObject) -> bool:

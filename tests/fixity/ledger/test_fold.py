@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,10 +15,12 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fixity import catalog
 from fixity.lake import LocalLake
 from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import checksums_file, inventory_file, inventory_folder
 from fixity.ledger import Settings, ready
+from fixity.ledger.fold_some import rows_of_some
 from fixity.ledger.judge import strength
 from fixity.tables import CHECKSUMS, INVENTORY, Provenance
 from tests.fixity.support import keep_table
@@ -145,6 +148,16 @@ class Bucket:
         rows: list[dict[str, Any]] = pq.read_table(self.lake.location(snapshot.name("objects"))).to_pylist()
         return rows
 
+    def some(self, places: Iterable[int]) -> list[dict[str, Any]]:
+        """The rows of some objects, folded by themselves."""
+        with self.lake.workspace() as workspace:
+            file = workspace / "some.parquet"
+            schema = Provenance(BUCKET, "i", "i", BEGIN).attach(INVENTORY)
+            pq.write_table(pa.Table.from_pylist([listed(f"k{place:03d}") for place in places], schema), file)
+            entry = catalog.Bucket(name=BUCKET, fixity_every=SETTINGS.every)
+            rows: list[dict[str, Any]] = rows_of_some(self.lake, entry, file, workspace).to_pylist()
+        return rows
+
 
 @settings(max_examples=12, deadline=None)
 @given(st.lists(HISTORY, min_size=1, max_size=25))
@@ -161,7 +174,7 @@ def test_damage_and_failures_are_what_the_history_says(histories: list[list[Chec
 
 @settings(max_examples=8, deadline=None)
 @given(st.lists(HISTORY, min_size=1, max_size=25), st.randoms(use_true_random=False))
-def test_folded_round_by_round_and_at_once_the_same_objects_are_damaged(
+def test_folded_round_by_round_at_once_and_a_few_by_themselves_the_same_objects_are_damaged(
     histories: list[list[Check]], random: Random
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -170,9 +183,13 @@ def test_folded_round_by_round_and_at_once_the_same_objects_are_damaged(
             bucket.keep(number)
             if random.random() < 0.5:
                 bucket.folded(f"after{number}")
+        chosen = random.sample(range(len(histories)), random.randint(1, len(histories)))
+        some = bucket.some(sorted(chosen))
         little_by_little = bucket.folded("last")
         bucket.lake.remove("standing/")
+        some_at_once = bucket.some(range(len(histories)))
         at_once = bucket.folded("once")
+    assert (some, some_at_once) == ([little_by_little[place] for place in sorted(chosen)], at_once)
     for one, other in zip(little_by_little, at_once, strict=True):
         for name in (
             "key",
