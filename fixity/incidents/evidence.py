@@ -6,7 +6,8 @@ is asked when a missing object was deleted. What follows from the evidence is in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ from fixity.incidents.known import (
     SideName,
     same_bytes,
 )
+from fixity.incidents.patterns import Facts, Kinds, kinds_of, pattern_of
 from fixity.lake import Lake
 from fixity.ledger.judge import ETAG
 from fixity.rolling.egress import egress_budget
@@ -43,6 +45,7 @@ _OF_SIDE = (
     "version_id", "is_latest", "size", "etag", "last_modified", "storage_class", "status", "error_code",
     "algorithm", "checksum", "checksum_type", "checked_at",
 )  # fmt: skip
+_OF_DELETION = kinds_of(("deleted_at", "minute"))
 _NEEDED = ["key", "version_id", "status", *(f"{side}_{name}" for side in SIDES for name in _OF_SIDE)]
 
 
@@ -62,7 +65,7 @@ def findings(
     table = pq.read_table(suspects, columns=_NEEDED)
     rows = [dict(zip(_NEEDED, row, strict=True)) for row in zip(*columns_of(table), strict=True)]
     gathered = _Gathered(lake, catalog, pair, rows, now(), workspace)
-    found = [diagnose(gathered.evidence(row)) for row in rows]
+    found = gathered.diagnoses(rows)
     undecided = {
         (row["key"], row["version_id"]): place
         for place, (row, diagnosis) in enumerate(zip(rows, found, strict=True))
@@ -75,20 +78,17 @@ def findings(
     of_parts = part_digests(catalog, gathered.buckets, (rows[place] for place in undecided.values()))
     for row, digests in of_parts:
         found[undecided[row["key"], row["version_id"]]] = diagnose(gathered.evidence(row, digests))
-    return pa.Table.from_pylist([_finding(*each) for each in zip(rows, found, strict=True)], FINDINGS)
-
-
-def _finding(row: Row, diagnosis: Diagnosis) -> dict[str, Any]:
-    return {
-        "key": row["key"],
-        "version_id": row["version_id"],
-        "looked": True,
-        "note": None,
-        "diagnosis": diagnosis.word,
-        "diagnosis_rests_on": diagnosis.rests_on or None,
-        "last_agreed_at": diagnosis.last_agreed_at,
-        "damaged": list(diagnosis.damaged),
+    columns = {
+        "key": table["key"],
+        "version_id": table["version_id"],
+        "looked": pa.repeat(True, len(rows)),
+        "note": pa.nulls(len(rows), pa.string()),
+        "diagnosis": [each.word for each in found],
+        "diagnosis_rests_on": [each.rests_on or None for each in found],
+        "last_agreed_at": [each.last_agreed_at for each in found],
+        "damaged": [each.damaged for each in found],
     }
+    return pa.table(columns, FINDINGS)
 
 
 def _content(row: Row, name: SideName) -> Content:
@@ -138,6 +138,36 @@ class _Gathered:
             for name, bucket in self.buckets.items()
         }
 
+    def diagnoses(self, rows: Iterable[Row]) -> list[Diagnosis]:
+        """The diagnosis of each row. It is found once for all rows that are alike."""
+        kinds = kinds_of(name.removeprefix("source_").removeprefix("replica_") for name in _NEEDED)
+        of_pattern: dict[Hashable, tuple[Diagnosis, int]] = {}
+        found = []
+        for row in rows:
+            pattern, times = pattern_of(self._facts(row, kinds))
+            diagnosis, agreed = of_pattern.get(pattern, (None, 0))
+            if diagnosis is None:
+                evidence = self.evidence(row)
+                diagnosis = diagnose(evidence)
+                if evidence.older is None or evidence.older.version_id is None:  # else the words name it
+                    at = diagnosis.last_agreed_at
+                    of_pattern[pattern] = diagnosis, -1 if at is None else times.index(at)
+            elif agreed >= 0:
+                diagnosis = replace(diagnosis, last_agreed_at=times[agreed])
+            found.append(diagnosis)
+        return found
+
+    def _facts(self, row: Row, kinds: Kinds) -> Iterator[Facts]:
+        """All that the evidence of a row comes from."""
+        yield "row", kinds, list(row.values())
+        for name, deleted in self._deleted.items():
+            if at := deleted.get(row["key"]):  # the words name the minute
+                yield name, _OF_DELETION, (at, f"{at:%Y-%m-%d %H:%M}")
+        for place, history in enumerate([*self._sides.values(), *self._others.values()]):
+            for number, of_statement in enumerate(history.rows(row["key"])):
+                for values in of_statement:
+                    yield (place, number), history.kinds[number], values
+
     def evidence(self, row: Row, of_parts: Digests | None = None) -> Evidence:
         """All that is known of a row. Arguments: `of_parts`, the multipart ETags of both sides' bytes."""
         sides = {name: self._side(row, name) for name in SIDES}
@@ -159,7 +189,7 @@ class _Gathered:
         )
 
     def _side(self, row: Row, name: SideName) -> _Side:
-        of_key = self._sides[name].objects.get(row["key"], {})
+        of_key = self._sides[name].of(row["key"]).objects
         content = _content(row, name) if row[f"{name}_size"] is not None else None
         history = of_key.get(content, _NEVER_READ) if content else _NEVER_READ
         return _Side(content, history, spans(of_key, row["version_id"], self._by_version))
@@ -189,7 +219,7 @@ class _Gathered:
         other = "replica" if name == "source" else "source"
         reads = [
             read.last_at
-            for each in self._sides[name].objects.get(row["key"], {}).values()
+            for each in self._sides[name].of(row["key"]).objects.values()
             if not self._by_version or named(each.version_id) == named(row["version_id"])
             for read in each.reads
         ]
@@ -211,7 +241,7 @@ class _Gathered:
             return None
         newer = [
             read.last_at
-            for each in self._sides[name].objects.get(row["key"], {}).values()
+            for each in self._sides[name].of(row["key"]).objects.values()
             if each.is_latest and each.last_modified and each.last_modified > written_at
             for read in each.reads
             if read.last_at > checked_at
@@ -224,7 +254,7 @@ class _Gathered:
         written_at = row[f"{name}_last_modified"]
         found = {
             (each.expected.source, each.expected.algorithm, each.expected.checksum): each.expected
-            for each in self._sides[name].records.get(row["key"], ())
+            for each in self._sides[name].of(row["key"]).records
             if named(each.version_id) == named(row[f"{name}_version_id"])
             # Without a version, an older look was perhaps at another object of this key.
             and (named(each.version_id) or (written_at is not None and each.listed_at >= written_at))
@@ -245,13 +275,14 @@ class _Gathered:
 
     def _other_copies(self, row: Row) -> Iterator[OtherCopy]:
         for name, history in self._others.items():
-            for listed in history.listed.get(row["key"], ()):
+            of_key = history.of(row["key"])
+            for listed in of_key.listed:
                 if self._by_version and named(listed.version_id) != named(row["version_id"]):
                     continue
                 if not self._by_version and not listed.is_latest:
                     continue
                 content = Content.of(listed.version_id, listed.etag, listed.last_modified, listed.size)
-                reads = history.objects.get(row["key"], {}).get(content, _NEVER_READ).reads
+                reads = of_key.objects.get(content, _NEVER_READ).reads
                 if reads:
                     newest = max(reads, key=lambda read: read.last_at)
                     yield OtherCopy(name, newest.digests, listed.last_modified)
@@ -261,16 +292,16 @@ class _Gathered:
         written_at = row["source_last_modified"]
         if row["source_size"] is None or written_at is None:
             return None
-        history = self._sides["source"]
+        of_key = self._sides["source"].of(row["key"])
         same = [
             OlderVersion(named(each.version_id), each.last_modified)
-            for each in history.objects.get(row["key"], {}).values()
+            for each in of_key.objects.values()
             if any(same_bytes(read.digests, digests) for read in each.reads)
         ]
         if self.buckets["source"].etag_is_md5 is not False and "MD5" in digests:
             same += [
                 OlderVersion(named(each.version_id), each.last_modified)
-                for each in history.listed.get(row["key"], ())
+                for each in of_key.listed
                 if (each.etag or "").lower() == digests["MD5"]
             ]
         # Versions may be written within one second; the current one is the newest of them.

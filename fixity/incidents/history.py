@@ -6,7 +6,7 @@ A file that cannot be read or proved does not count. What follows from it does n
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from fixity.catalog import Bucket
 from fixity.clock import CLOCKS_DIFFER
 from fixity.incidents.known import Expected
+from fixity.incidents.patterns import kinds_of
 from fixity.lake import Lake
 from fixity.lake.database import open_database, view
 from fixity.lake.paths import baselines_folder
@@ -27,6 +28,7 @@ from fixity.ledger.judge import ETAG
 from fixity.tables import BASELINES, CHECKSUMS, INVENTORY, Provenance, TableUnreadable, columns_of
 
 _SQL = Path(__file__).with_suffix(".sql")
+_Rows = dict[str, list[tuple[Any, ...]]]
 _UNUSABLE = (pa.ArrowException, OSError, TableUnreadable, TableMissing)
 
 
@@ -90,13 +92,60 @@ class ObjectHistory:
     told: list[Expected] = field(default_factory=list)
 
 
-@dataclass
-class History:
-    """What is kept of some keys of a bucket, by key. listed: rows of the newest inventory."""
+class OfKey(NamedTuple):
+    """What is kept of a key of a bucket. listed: its rows of the newest inventory."""
 
-    objects: dict[str, dict[Content, ObjectHistory]]
-    records: dict[str, list[Recorded]]
-    listed: dict[str, list[Listed]]
+    objects: dict[Content, ObjectHistory]
+    records: list[Recorded]
+    listed: list[Listed]
+
+
+class History:
+    """What is kept of some keys of a bucket.
+
+    kinds: of the columns of each statement of history.sql. Arguments: `rows`, what these give, by key.
+    """
+
+    def __init__(self, bucket: Bucket, columns: list[list[str]], rows: list[_Rows]) -> None:
+        self.kinds = [kinds_of(names) for names in columns]
+        self._rows, self._bucket = rows, bucket
+        self._made: dict[str, OfKey] = {}
+
+    def rows(self, key: str) -> list[Sequence[tuple[Any, ...]]]:
+        """The rows of a key, of each statement."""
+        return [of_statement.get(key, ()) for of_statement in self._rows]
+
+    def of(self, key: str) -> OfKey:
+        """What is kept of a key."""
+        if key not in self._made:
+            self._made[key] = self._make(*self.rows(key))
+        return self._made[key]
+
+    def _make(
+        self,
+        reads: Iterable[tuple[Any, ...]],
+        told: Iterable[tuple[Any, ...]],
+        recorded: Iterable[tuple[Any, ...]],
+        listed: Iterable[tuple[Any, ...]],
+    ) -> OfKey:
+        objects: dict[Content, ObjectHistory] = {}
+        for _, *of, algorithm, checksum, others, first, last, begin, end, count, is_latest in reads:
+            history = _object(objects, *of)
+            digests = {**dict(others or ()), algorithm: checksum}
+            history.reads.append(Read(digests, first, last, count, begin, end))
+            history.is_latest = is_latest
+        for _, *of, source, algorithm, checksum, since, until, _ in told:
+            if self._counts(source):
+                _object(objects, *of).told.append(Expected(algorithm, checksum, source, since, until))
+        records = [
+            Recorded(version_id, Expected(algorithm, checksum, source), listed_at)
+            for _, version_id, source, algorithm, checksum, listed_at in recorded
+            if self._counts(source)
+        ]
+        return OfKey(objects, records, [Listed(*row) for row in listed])
+
+    def _counts(self, source: str) -> bool:
+        return source != ETAG or self._bucket.etag_is_md5 is not False
 
 
 def named(version_id: str | None) -> str | None:
@@ -106,9 +155,6 @@ def named(version_id: str | None) -> str | None:
 
 def history_of(lake: Lake, bucket: Bucket, keys: Iterable[str], now: datetime, workspace: Path) -> History:
     """What is kept of some keys of a bucket, in files that can be read and proved. Raises LakeError."""
-    objects: dict[str, dict[Content, ObjectHistory]] = defaultdict(dict)
-    records: dict[str, list[Recorded]] = defaultdict(list)
-    listed: dict[str, list[Listed]] = defaultdict(list)
     checks, _ = usable_files(lake, bucket.name, ledger_files(lake, bucket.name), workspace, thoroughly=True)
     tables = _tables_of_records(lake, bucket.name, workspace)
     with open_database(workspace) as database:
@@ -126,30 +172,16 @@ def history_of(lake: Lake, bucket: Bucket, keys: Iterable[str], now: datetime, w
                 }
             ),
         )
-        keep, reads, told, recorded, of_inventory = database.extract_statements(
-            _SQL.read_text(encoding="utf-8")
-        )
+        keep, *statements = database.extract_statements(_SQL.read_text(encoding="utf-8"))
         database.execute(keep, {"horizon": now + CLOCKS_DIFFER})
-
-        def rows(statement: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - duckdb is imported late
-            return zip(*columns_of(database.execute(statement).to_arrow_table()), strict=True)
-
-        for key, *of, algorithm, checksum, others, first, last, begin, end, count, is_latest in rows(reads):
-            history = _object(objects[key], *of)
-            digests = {**dict(others or ()), algorithm: checksum}
-            history.reads.append(Read(digests, first, last, count, begin, end))
-            history.is_latest = is_latest
-        for key, *of, source, algorithm, checksum, since, until, _ in rows(told):
-            if _counts(bucket, source):
-                expected = Expected(algorithm, checksum, source, since, until)
-                _object(objects[key], *of).told.append(expected)
-        for key, version_id, source, algorithm, checksum, listed_at in rows(recorded):
-            if _counts(bucket, source):
-                expected = Expected(algorithm, checksum, source)
-                records[key].append(Recorded(version_id, expected, listed_at))
-        for each in map(Listed._make, rows(of_inventory)):
-            listed[each.key].append(each)
-    return History(objects, records, listed)
+        found = [database.execute(statement).to_arrow_table() for statement in statements]
+    by_key = []
+    for table in found:
+        rows: _Rows = defaultdict(list)
+        for row in zip(*columns_of(table), strict=True):
+            rows[row[0]].append(row)
+        by_key.append(rows)
+    return History(bucket, [table.column_names for table in found], by_key)
 
 
 def _object(
@@ -164,10 +196,6 @@ def _object(
     if found is None:
         found = of_key[content] = ObjectHistory(version_id, last_modified)
     return found
-
-
-def _counts(bucket: Bucket, source: str) -> bool:
-    return source != ETAG or bucket.etag_is_md5 is not False
 
 
 def _inventory(lake: Lake, bucket: str, workspace: Path) -> list[Path]:

@@ -1,5 +1,5 @@
 -- What a bucket's ledger, its inventory and its tables of records say of some keys. history.py runs these statements
--- in order. In: the table `keys`; the views `checks` (the usable files of the ledger), `inventory` (the newest) and
+-- in order; the key comes first in each. In: the table `keys`; the views `checks` (the usable files of the ledger), `inventory` (the newest) and
 -- `records` (the usable tables of records), the table `looks` (when the bucket was listed for each of these tables).
 -- $horizon: a check with a later time comes from a wrong clock, and says nothing of the order of checks.
 CREATE OR REPLACE TEMP TABLE kept AS
@@ -34,7 +34,8 @@ SELECT
     arg_max(is_latest, checked_at) AS is_latest
 FROM kept
 WHERE read
-GROUP BY key, version_id, etag, last_modified, size, algorithm, checksum, other_checksums;
+GROUP BY key, version_id, etag, last_modified, size, algorithm, checksum, other_checksums
+ORDER BY first_at, last_at, checksum;
 
 
 -- The records that checks were compared with, and when they found them to be right.
@@ -49,7 +50,7 @@ SELECT
 FROM kept
 WHERE expected IS NOT NULL AND expected_from <> 'first_seen' AND verdict IN ('matched', 'differs')
 GROUP BY key, version_id, etag, last_modified, size, expected_from, expected_algorithm, expected
-ORDER BY told_at;
+ORDER BY told_at, source, algorithm, checksum;
 
 
 -- The records of the newest look at each object. Of several of one kind and algorithm, only the strongest: a newer one

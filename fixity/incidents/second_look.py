@@ -27,10 +27,8 @@ from fixity.incidents.one_side import OneSide, Row, Seen, Stores, Task
 from fixity.incidents.suspects import SIDES, Suspect, same_bytes_elsewhere, suspects_of
 from fixity.lake import Lake
 from fixity.lake.paths import LOOKED_AGAIN
-from fixity.ledger.damage import damage_after_some
-from fixity.ledger.fold import settings_of
+from fixity.ledger.damage import keep_with_snapshot
 from fixity.ledger.judge import NOT_TWICE, UNSTABLE_READ
-from fixity.ledger.snapshot import in_force
 from fixity.ledger.write import ChecksWriter
 from fixity.reports.columns import SUSPECT
 from fixity.reports.counts import Counts
@@ -242,9 +240,7 @@ class SecondLook:
             with ChecksWriter(self.lake, provenance, workspace) as writer:
                 writer.write(checks)
             file = self.lake.fetch(writer.keep().file, workspace)
-            snapshot = in_force(self.lake, side.bucket.name)
-            if snapshot is not None:  # it takes them in, and need not be rebuilt
-                damage_after_some(self.lake, snapshot, settings_of(side.bucket), file, workspace)
+            keep_with_snapshot(self.lake, side.bucket, file, workspace)
 
 
 def _tasks(chosen: list[Suspect], name: str) -> list[Task]:

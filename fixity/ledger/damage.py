@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity.catalog import Bucket
 from fixity.clock import EPOCH, utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database, view
-from fixity.ledger.fold import Settings, keep_since
+from fixity.ledger.fold import Settings, keep_since, settings_of
 from fixity.ledger.fold_some import define_known, fold_keys, unfolded
 from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.judge import NOT_TWICE
@@ -122,17 +123,39 @@ def damage_after_some(
 
     So the next run does not have to fold the whole bucket. Raises LakeError.
     """
-    run_id = Provenance.read(run_file).run_id
     with open_database(workspace) as database:
         _define_suspects(database, lake, snapshot, [run_file], workspace)
-        rows = fold_keys(database, settings, None, "FROM checks")
+        rows = _of_run(database, settings)
         others = fold_keys(database, settings, None, "FROM suspects ANTI JOIN checks USING (key)")
-    if snapshot is not None and _is_in_force(lake, snapshot):
-        changed = workspace / "changed.parquet"
-        pq.write_table(rows, changed)
-        keep_since(lake, snapshot, changed, run_id, utc_now())
+    if snapshot is not None:
+        _keep_with(lake, snapshot, rows, run_file, workspace)
     listed_at = snapshot.provenance.listed_at if snapshot else EPOCH
     return damages(_there(pa.concat_tables([rows, others]).sort_by("key"), listed_at))
+
+
+def keep_with_snapshot(lake: Lake, bucket: Bucket, run_file: Path, workspace: Path) -> None:
+    """Keep the new rows of a run over a few objects with the bucket's snapshot, if it has one.
+
+    So the next run does not have to fold the whole bucket. Raises LakeError.
+    """
+    snapshot = in_force(lake, bucket.name)
+    if snapshot is None:
+        return
+    with open_database(workspace) as database:
+        define_known(database, lake, snapshot, [run_file], workspace)
+        rows = _of_run(database, settings_of(bucket))
+    _keep_with(lake, snapshot, rows, run_file, workspace)
+
+
+def _of_run(database: duckdb.DuckDBPyConnection, settings: Settings) -> pa.Table:
+    return fold_keys(database, settings, None, "FROM checks")
+
+
+def _keep_with(lake: Lake, snapshot: Snapshot, rows: pa.Table, run_file: Path, workspace: Path) -> None:
+    if _is_in_force(lake, snapshot):
+        changed = workspace / "changed.parquet"
+        pq.write_table(rows, changed)
+        keep_since(lake, snapshot, changed, Provenance.read(run_file).run_id, utc_now())
 
 
 def _knows_damage(lake: Lake, snapshot: Snapshot | None, workspace: Path) -> bool:
@@ -140,7 +163,10 @@ def _knows_damage(lake: Lake, snapshot: Snapshot | None, workspace: Path) -> boo
     if snapshot is None:
         return False
     damaged = pq.read_metadata(lake.fetch(snapshot.name("damaged"), workspace))
-    return bool(damaged.num_rows or snapshot.since(lake))
+    return bool(damaged.num_rows) or any(
+        pq.read_table(file, columns=["damaged_at"])["damaged_at"].null_count < pq.read_metadata(file).num_rows
+        for file in [lake.fetch(each.name, workspace) for each in snapshot.since(lake)]
+    )
 
 
 def _may_differ(file: Path) -> bool:

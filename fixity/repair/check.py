@@ -16,11 +16,9 @@ from fixity.digests.algorithms import Digest, digest_by
 from fixity.engines.stream.engine import check_objects
 from fixity.engines.stream.parts import PartOfShard
 from fixity.engines.stream.second_look import Allowance, SecondReader
-from fixity.ledger.damage import damage_after_some
-from fixity.ledger.fold import settings_of
+from fixity.ledger.damage import keep_with_snapshot
 from fixity.ledger.inventory import write_objects
 from fixity.ledger.judge import ETAG, EXPECTATIONS
-from fixity.ledger.snapshot import in_force
 from fixity.ledger.write import Checksums, ChecksWriter
 from fixity.repair.copy import Done
 from fixity.repair.sides import RepairRun, Side
@@ -121,9 +119,7 @@ def keep_checks(run: RepairRun, side: Side, checks: pa.Table, run_id: str) -> Ch
         kept = writer.keep()
     with run.lake.workspace() as workspace:
         # So that the next run need not fold the whole ledger.
-        file = run.lake.fetch(kept.file, workspace)
-        settings = settings_of(side.bucket)
-        damage_after_some(run.lake, in_force(run.lake, side.name), settings, file, workspace)
+        keep_with_snapshot(run.lake, side.bucket, run.lake.fetch(kept.file, workspace), workspace)
     return kept
 
 
