@@ -27,27 +27,22 @@ def keep_status(
     lake: Lake,
     at: datetime,
     result: dg.MaterializeResult,
-    asset: str | None = None,
     **more: Any,  # noqa: ANN401 - the fields of Result
 ) -> dg.MaterializeResult:
     """Keep the checks and counts of an asset's result; returns the result as it is.
 
-    Arguments: `at`, when the asset began to look at the ledger (UTC); `asset`, its name, unless it is the one
-    that runs; `more`, other fields of `Result`.
+    Arguments: `at`, when the asset began to look at the ledger (UTC); `more`, other fields of `Result`: also
+    `asset` and `partition`, where they are not those that run.
     Raises dagster.Failure if the lake cannot be written.
     """
+    own = {
+        "asset": context.asset_key.to_user_string(),
+        "partition": context.partition_key if context.has_partition_key else None,
+    }
+    checks, counts = checks_of(result.check_results or ()), counts_of(result.metadata or {})
     with failures_in_plain_words():
         keep_result(
-            lake,
-            Result(
-                asset or context.asset_key.to_user_string(),
-                context.partition_key if context.has_partition_key else None,
-                context.run.run_id,
-                at,
-                checks_of(result.check_results or ()),
-                counts_of(result.metadata or {}),
-                **more,
-            ),
+            lake, Result(run_id=context.run.run_id, at=at, checks=checks, counts=counts, **own | more)
         )
     return result
 

@@ -1,4 +1,4 @@
-"""The partitions (buckets and pairs), and which pair depends on which buckets."""
+"""The partitions (buckets, pairs and reports), and which report depends on which buckets."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ from fixity.catalog import Catalog
 
 @dataclass(frozen=True)
 class Partitions:
-    """The partitions of a catalog, and the mapping from buckets to the pairs that contain them."""
+    """The partitions of a catalog, and the mapping from buckets to the reports that contain them.
+
+    reports: the pairs, and all copies of a pair together where it has several replicas.
+    """
 
     buckets: dg.StaticPartitionsDefinition
     pairs: dg.StaticPartitionsDefinition
-    buckets_to_pairs: dg.StaticPartitionMapping
+    reports: dg.StaticPartitionsDefinition
+    buckets_to_reports: dg.StaticPartitionMapping
 
     @classmethod
     def of(cls, catalog: Catalog) -> Partitions:
         """The partitions of a catalog, in its own order."""
-        members = {
-            bucket: [pair.name for pair in catalog.pairs_of(bucket)]
-            for bucket in catalog.buckets
-            if catalog.pairs_of(bucket)
-        }
+        members: dict[str, list[str]] = {}
+        for report, buckets in catalog.compared.items():
+            for bucket in buckets:
+                members.setdefault(bucket, []).append(report)
         return cls(
             dg.StaticPartitionsDefinition(list(catalog.buckets)),
             dg.StaticPartitionsDefinition(list(catalog.pairs)),
+            dg.StaticPartitionsDefinition(list(catalog.compared)),
             dg.StaticPartitionMapping(members),
         )

@@ -40,6 +40,7 @@ _SHOWN = (
     "checksum_source",
     "checksum_replication",
 )
+_OF_COPIES = ("status", "key", "version_id", "diagnosis", "last_agreed_at", "detail")
 
 
 def report_schema() -> dg.TableSchema:
@@ -50,6 +51,24 @@ def report_schema() -> dg.TableSchema:
 def problems_table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
     """Rows that are not ok as a table of the UI; the CSV has all columns."""
     return rows_table(rows, [_column(name) for name in _SHOWN])
+
+
+def copies_table(rows: Iterable[Mapping[str, Any]], replicas: Sequence[str]) -> dg.TableMetadataValue:
+    """Rows of a report of all copies that are not ok, as a table of the UI with the columns of a pair's."""
+    return rows_table([_in_short(row, replicas) for row in rows], [_column(name) for name in _OF_COPIES])
+
+
+def _in_short(row: Mapping[str, Any], replicas: Sequence[str]) -> dict[str, Any]:
+    """What a row of a report of all copies says, in the columns of a pair's report."""
+    states = ", ".join(f"{each}: {row[f'{each}:status'] or 'not there'}" for each in replicas)
+    agreed = [row[f"{each}:last_agreed_at"] for each in replicas if row[f"{each}:last_agreed_at"]]
+    words = dict.fromkeys(filter(None, (row[f"{each}:diagnosis"] for each in replicas)))
+    return {
+        **{name: row[name] for name in ("status", "key", "version_id")},
+        "diagnosis": f"bad: {row['bad_copies']}" if row["bad_copies"] else ", ".join(words),
+        "last_agreed_at": min(agreed, default=None),
+        "detail": "; ".join(filter(None, (states, row["detail"]))),
+    }
 
 
 def _column(name: str) -> dg.TableColumn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import dagster as dg
@@ -18,7 +18,6 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from fixity.catalog import Pair
 from fixity.engines.stream import shards
 from fixity.humanize import bytes_text
 from fixity_cli.interrupts import interrupts
@@ -28,12 +27,12 @@ from resources import ProgressResource
 class CommandLineProgress(ProgressResource):
     """Shows what runs do, bucket by bucket, while it is `shown`.
 
-    Arguments: `quiet`, shows nothing; `pairs`, each of which has one bar for its buckets.
+    Arguments: `quiet`, shows nothing; `pairs`, the buckets of each by its name: they have one bar.
     """
 
-    def __init__(self, quiet: bool = False, pairs: Iterable[Pair] = ()) -> None:
+    def __init__(self, quiet: bool = False, pairs: Mapping[str, Sequence[str]] | None = None) -> None:
         super().__init__()
-        self._pair_of = {bucket: pair.name for pair in pairs for bucket in (pair.source, pair.replica)}
+        self._pair_of = {bucket: name for name, buckets in (pairs or {}).items() for bucket in buckets}
         self._plans: dict[str, dict[str, shards.Plan]] = {}  # of each bar, by bucket
         self._hashed: dict[str, tuple[int, int]] = {}  # objects and bytes of each bucket
         self._changing = threading.Lock()

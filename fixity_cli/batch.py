@@ -52,7 +52,7 @@ def request(
     from jobs.names import REQUEST_JOB
 
     loaded = load(catalog)
-    known(name, [*loaded.pairs, *loaded.buckets], "bucket or pair")
+    known(name, [*loaded.compared, *loaded.buckets], "bucket or pair")
     buckets = _buckets(loaded, name, keys)
     if keys and not keys.is_file():
         end(Exit.WRONG_USE, f"{keys}: there is no such file")
@@ -70,8 +70,7 @@ def request(
 
 
 def _buckets(catalog: Catalog, name: str, keys: Path | None) -> list[str]:
-    pair = catalog.pairs.get(name)
-    named = [pair.source, pair.replica] if pair and not keys else [pair.source if pair else name]
+    named = list(catalog.compared.get(name, (name,)))[: 1 if keys else None]
     by_s3 = [bucket for bucket in named if bucket in catalog.checked_by_s3]
     say = output.note if by_s3 else output.fail
     for bucket in named:

@@ -32,7 +32,7 @@ def page(
 
     loaded = load(catalog)
     for name in names or ():
-        known(name, [*loaded.buckets, *loaded.pairs], "bucket or pair")
+        known(name, [*loaded.buckets, *loaded.compared], "bucket or pair")
     lake = open_lake(loaded)
     made = make_pages(lake, loaded, names or ())
     for each in made:

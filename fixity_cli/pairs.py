@@ -5,11 +5,10 @@ A bucket that is in several pairs is checked once. What is printed of a pair doe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from fixity.catalog import Pair
 from fixity_cli.runs import Ended, Runner
 from jobs.names import CHECKSUMS_JOB, REPORT_JOB
 
@@ -36,15 +35,15 @@ class PairEnded:
         return self.report is not None and all(ended.success for ended in self.runs)
 
 
-def run_pairs(runs: Runner, pairs: Iterable[Pair], read: bool) -> Iterator[PairEnded]:
+def run_pairs(runs: Runner, pairs: Mapping[str, Sequence[str]], read: bool) -> Iterator[PairEnded]:
     """Compare pairs; yields each as it ends. A pair that fails does not stop the others.
 
-    Arguments: `read`, whether to check the buckets first.
+    Arguments: `pairs`, the buckets of each by its name; `read`, whether to check the buckets first.
     """
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
         sides: dict[str, Future[Ended]] = {}
-        waiting = {pair.name: (pair.source, pair.replica) if read else () for pair in pairs}
+        waiting = {name: tuple(buckets) if read else () for name, buckets in pairs.items()}
         for bucket in (bucket for buckets in waiting.values() for bucket in buckets):
             if bucket not in sides:
                 sides[bucket] = pool.submit(runs.run, CHECKSUMS_JOB, bucket)

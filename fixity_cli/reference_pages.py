@@ -122,7 +122,7 @@ def words_and_checks() -> str:
 def tables() -> str:
     """The columns of the lake's tables."""
     from fixity import tables as known
-    from fixity.reports.columns import COLUMNS
+    from fixity.reports.columns import COLUMNS, COPIES_COLUMNS, OF_A_COPY, OF_THE_SOURCE
 
     schemas: list[tuple[str, str, pa.Schema]] = [
         ("Inventory", "`inventory/<bucket>/<run id>.parquet`: one row an object as listed.", known.INVENTORY),
@@ -145,6 +145,13 @@ def tables() -> str:
     lines += ["`<pair>_checksum-report.csv`: one row an object, sorted by key. The first seven columns and"]
     lines += ["the first six status words are those of DuraCloud's checksum report.", ""]
     lines += _table(titles, ((f"`{name}`", *each) for name, each in COLUMNS.items()))
+    lines += ["", "## The report of all copies", ""]
+    lines += ["`<pair>_copies-report.csv`, of a pair with `replicas`: one row an object, sorted by key."]
+    lines += ["Below, `S` is the name of the source bucket, and `R` that of each replica, in the catalog's"]
+    lines += ["order: the column of the checksum of `wasabi` is `wasabi:checksum`.", ""]
+    of_all = [*COPIES_COLUMNS.items(), *((f"S:{name}", text) for name, text in OF_THE_SOURCE.items())]
+    of_all += [(f"R:{name}", text) for name, (_, text) in OF_A_COPY.items()]
+    lines += _table(("column", "meaning"), ((f"`{name}`", text) for name, text in of_all))
     for title, what, schema in schemas:
         columns = ((f"`{field.name}`", str(field.type), _described(field)) for field in schema)
         lines += ["", f"## {title}", "", what, "", *_table(titles, columns)]

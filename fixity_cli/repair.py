@@ -117,8 +117,9 @@ def repair(
 
 def _of(catalog: Catalog, name: str) -> tuple[list[str], str | None]:
     """The pairs to repair, and the incident if it is one. Ends the command for an unknown name."""
-    if name in catalog.pairs:
-        return [name], None
+    if name in catalog.compared:
+        copies = catalog.copies.get(name)
+        return [pair.name for pair in copies.pairs] if copies else [name], None
     from fixity.incidents.closing import NoIncident, find_incident
     from fixity.incidents.state import incidents_now
     from fixity.lake import open_lake

@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
-from fixity.catalog import Catalog, Pair
+from fixity.catalog import Catalog
 from fixity.errors import plain_words
 from fixity.lake import open_lake
 from fixity_assets.definitions import build_definitions
@@ -267,10 +267,12 @@ def _retry(event: dg.DagsterEvent) -> str:
 
 
 @contextmanager
-def runner(catalog: Catalog, verbose: bool, pairs: Iterable[Pair] = ()) -> Iterator[Runner]:
+def runner(
+    catalog: Catalog, verbose: bool, pairs: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[Runner]:
     """A runner over the instance, with progress on the terminal for the length of the block.
 
-    Arguments: `pairs`, each of which has one bar for its buckets.
+    Arguments: `pairs`, the buckets of each by its name: they have one bar.
     """
     home = prepare_home(catalog.file)
     # The public way to override a setting. To keep the output of a run, Dagster starts four processes, which

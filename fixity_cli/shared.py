@@ -84,7 +84,7 @@ def _names_in(section: str) -> Callable[[typer.Context, str], list[str]]:
 
 PairsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PAIR...", help="Pairs of the catalog.", autocompletion=_names_in("pairs")),
+    typer.Argument(metavar="PAIR...", help="Pairs of the catalog.", autocompletion=_names_in("compared")),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="All pairs of the catalog.")]
 BucketsArgument = Annotated[

@@ -38,7 +38,7 @@ def status(
 
     loaded = load(catalog)
     for name in names or ():
-        known(name, [*loaded.buckets, *loaded.pairs], "bucket or pair")
+        known(name, [*loaded.buckets, *loaded.compared], "bucket or pair")
     found = status_of(open_lake(loaded), loaded, utc_now())
     if names:
         found = found.only(names)

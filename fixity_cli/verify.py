@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -36,7 +36,7 @@ from fixity_cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from fixity.catalog import Catalog, Pair
+    from fixity.catalog import Catalog
     from fixity_cli.pairs import PairEnded
     from fixity_cli.runs import Ended
 
@@ -53,7 +53,7 @@ def verify(
     catalog: CatalogOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Check every object in both buckets of pairs, then compare the buckets."""
+    """Check every object in all buckets of pairs, then compare the buckets."""
     _compare(_wanted(pairs, every, for_excel, catalog), for_excel, verbose, read=True)
 
 
@@ -65,7 +65,7 @@ def report(
     catalog: CatalogOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Compare both buckets of pairs by their newest checksums. Reads only objects that differ or failed."""
+    """Compare the buckets of pairs by their newest checksums. Reads only objects that differ or failed."""
     _compare(_wanted(pairs, every, for_excel, catalog), for_excel, verbose, read=False)
 
 
@@ -142,6 +142,9 @@ def catalog_check(catalog: CatalogOption = None) -> None:
     for pair in loaded.pairs.values():
         text = f"pair {pair.name}: {pair.source} -> {pair.replica}, by {pair.match}"
         output.row(text, pair=pair.name, source=pair.source, replica=pair.replica, match=pair.match)
+    for copies in loaded.copies.values():
+        text = f"pair {copies.name}: all of {', '.join(pair.name for pair in copies.pairs)}"
+        output.row(text, pair=copies.name, source=copies.source, replicas=list(copies.buckets[1:]))
 
 
 def _named(names: list[str] | None, every: bool, known_names: Iterable[str], kind: str) -> list[str]:
@@ -158,17 +161,20 @@ def _named(names: list[str] | None, every: bool, known_names: Iterable[str], kin
 
 def _wanted(
     names: list[str] | None, every: bool, for_excel: Path | None, catalog: Path | None
-) -> tuple[Catalog, list[Pair]]:
-    """The catalog, and the pairs of it that the user wants. Ends the command if that is not clear."""
+) -> tuple[Catalog, Mapping[str, Sequence[str]]]:
+    """The catalog, and the buckets of each pair that the user wants, by its name. Ends the command if that is
+    not clear.
+    """
     loaded = load(catalog)
-    pairs = [loaded.pairs[name] for name in _named(names, every, loaded.pairs, "pair")]
+    known_names = loaded.reported if every else loaded.compared
+    pairs = {name: loaded.buckets_of(name) for name in _named(names, every, known_names, "pair")}
     if for_excel and len(pairs) > 1:
         end(Exit.WRONG_USE, "--for-excel writes the report of one pair: name one pair")
     return loaded, pairs
 
 
 def _compare(
-    wanted: tuple[Catalog, list[Pair]], for_excel: Path | None, verbose: bool, read: bool
+    wanted: tuple[Catalog, Mapping[str, Sequence[str]]], for_excel: Path | None, verbose: bool, read: bool
 ) -> NoReturn:
     """Compare pairs, print the reports and all red checks. Arguments: `read`, whether to check them first.
 
@@ -226,8 +232,19 @@ def _say_report(catalog: Catalog, pair: PairEnded, for_excel: Path | None, sever
     output.say(f"{pair.name}: {summary_text(counts)}" if several else summary_text(counts))
     if said["reasons"]:
         output.say(f"        {'Reasons:':<20}{reasons_text(said['reasons'])}")
+    _say_copies(said)
     _say_suspects(said)
     say_csv(catalog, said["csv"], for_excel)
+
+
+def _say_copies(said: Mapping[str, Any]) -> None:
+    """Print a line for each copy, if there are several. Arguments: `said`, the report's metadata."""
+    for record in said["copies"].records if "copies" in said else ():
+        row = record.data
+        found = [f"{count:,} {name}" for name, count in row.items() if isinstance(count, int) and count]
+        state = "verified" if row["verified"] == "yes" else "NOT verified"
+        output.say(f"        {row['replica'] + ':':<20}{state}, {', '.join(found) or 'no objects'}")
+        output.add("copies", **row)
 
 
 def _say_suspects(said: Mapping[str, Any]) -> None:

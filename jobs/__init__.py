@@ -35,7 +35,7 @@ _ALL = (
         names.REPORT_JOB,
         dg.AssetSelection.assets("fixity_report"),
         tags=_BEFORE_CHECKS,
-        description="Compares the two buckets of a pair by their newest checksums. Reads again what differs.",
+        description="Compares the buckets of a pair by their newest checksums. Reads again what differs.",
     ),
     dg.define_asset_job(
         names.REPAIR_JOB,

@@ -40,7 +40,15 @@ INCIDENTS_ASSET = "incidents"
 LOG_ASSET = "log"
 
 SOURCE_RUN, REPLICA_RUN = "source_run_id", "replica_run_id"
-"""Metadata of a report: the runs whose tables it compares."""
+"""Metadata of a pair's report: the runs whose tables it compares."""
+
+
+def runs_compared(buckets: Sequence[str]) -> list[str]:
+    """Metadata of a report of these buckets: the run whose table it compares, of each."""
+    _, *replicas = buckets
+    names = [REPLICA_RUN] if len(replicas) == 1 else [f"{REPLICA_RUN}_{each}" for each in replicas]
+    return [SOURCE_RUN, *names]
+
 
 FIRST_SUSPECTS = 10
 """How many rows that say that something is wrong a report's metadata and the command show."""

@@ -1,20 +1,21 @@
-"""Starts a pair's report when both of its buckets have new checksums.
+"""Starts a pair's report when both of its buckets have new checksums, or all, if it has several replicas.
 
-Every 15 seconds it looks for new materializations of `checksums`, and starts `report_pair` once both
+Every 15 seconds it looks for new materializations of `checksums`, and starts `report_pair` once all
 buckets of a pair have one. It starts nothing if the pair's newest report already used them, as after a
 backfill or `fixity verify`. It does not start a failed report again: re-execute it, or wait for the next
-checksums of both buckets. Batches of rolling fixity lead to one report a day at most.
+checksums of all buckets. Batches of rolling fixity lead to one report a day at most.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 
 import dagster as dg
 
-from fixity.catalog import Catalog, Pair
-from jobs.names import REPLICA_RUN, REPORT_ASSET, REPORT_JOB, ROLLING, SOURCE_RUN
+from fixity.catalog import Catalog
+from jobs.names import REPORT_ASSET, REPORT_JOB, ROLLING, runs_compared
 from sensors.cursors import read_cursor
 
 _CHECKSUMS = dg.AssetKey("checksums")
@@ -35,23 +36,26 @@ def both_sides_sensor(catalog: Catalog) -> dg.SensorDefinition:
     )
     def both_sides(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         newest = context.instance.get_latest_storage_id_by_partition(_CHECKSUMS, _MATERIALIZED)
-        seen = read_cursor(context.cursor, dict[str, tuple[int, int]], {})
+        seen = read_cursor(context.cursor, dict[str, tuple[int, ...]], {})
         requests: list[dg.RunRequest] = []
         waiting: list[str] = []
-        for pair in catalog.pairs.values():
-            tables = newest.get(pair.source, 0), newest.get(pair.replica, 0)
-            new = [table > before for table, before in zip(tables, seen.get(pair.name, (0, 0)), strict=True)]
-            if all(new) and _is_soon(context.instance, pair):
-                waiting.append(
-                    f"{pair.name}: only rolling checks are new, and its report is younger than a day"
-                )
-            elif all(new):
-                seen[pair.name] = tables
-                if not _reported_already(context.instance, pair):
-                    run_key = f"{pair.name}:{tables[0]}:{tables[1]}"
-                    requests.append(dg.RunRequest(run_key=run_key, partition_key=pair.name))
-            elif any(new):
-                waiting.append(f"{pair.name} waits for {pair.replica if new[0] else pair.source}")
+        for name, buckets in catalog.reported.items():
+            tables = tuple(newest.get(bucket, 0) for bucket in buckets)
+            before = seen.get(name, ())
+            if len(before) != len(buckets):  # the catalog has changed
+                before = (0,) * len(buckets)
+            late = [
+                bucket for bucket, table, old in zip(buckets, tables, before, strict=True) if table <= old
+            ]
+            if not late and _is_soon(context.instance, name, buckets):
+                waiting.append(f"{name}: only rolling checks are new, and its report is younger than a day")
+            elif not late:
+                seen[name] = tables
+                if not _reported_already(context.instance, name, buckets):
+                    run_key = ":".join(map(str, (name, *tables)))
+                    requests.append(dg.RunRequest(run_key=run_key, partition_key=name))
+            elif len(late) < len(buckets):
+                waiting.append(f"{name} waits for {', '.join(late)}")
         return dg.SensorResult(
             run_requests=requests,
             cursor=json.dumps(seen),
@@ -61,12 +65,12 @@ def both_sides_sensor(catalog: Catalog) -> dg.SensorDefinition:
     return both_sides
 
 
-def _is_soon(instance: dg.DagsterInstance, pair: Pair) -> bool:
+def _is_soon(instance: dg.DagsterInstance, name: str, buckets: Sequence[str]) -> bool:
     """Whether only rolling checks are new, and the last report is less than a day old."""
-    report = _newest(instance, _REPORT, pair.name)
+    report = _newest(instance, _REPORT, name)
     if report is None or time.time() - report.timestamp > _BETWEEN_ROLLING_REPORTS:
         return False
-    tables = [_newest(instance, _CHECKSUMS, bucket) for bucket in (pair.source, pair.replica)]
+    tables = [_newest(instance, _CHECKSUMS, bucket) for bucket in buckets]
     return all(
         table is not None
         and table.asset_materialization is not None
@@ -75,16 +79,13 @@ def _is_soon(instance: dg.DagsterInstance, pair: Pair) -> bool:
     )
 
 
-def _reported_already(instance: dg.DagsterInstance, pair: Pair) -> bool:
-    report = _newest(instance, _REPORT, pair.name)
+def _reported_already(instance: dg.DagsterInstance, name: str, buckets: Sequence[str]) -> bool:
+    report = _newest(instance, _REPORT, name)
     if report is None or report.asset_materialization is None:
         return False
     made_from = report.asset_materialization.metadata
-    tables = [
-        _newest(instance, _CHECKSUMS, pair.source),
-        _newest(instance, _CHECKSUMS, pair.replica),
-    ]
-    said = [made_from[name].value if name in made_from else None for name in (SOURCE_RUN, REPLICA_RUN)]
+    tables = [_newest(instance, _CHECKSUMS, bucket) for bucket in buckets]
+    said = [made_from[each].value if each in made_from else None for each in runs_compared(buckets)]
     return said == [table.run_id if table else None for table in tables]
 
 

@@ -7,6 +7,7 @@ listing, hashing, comparing) does not belong here, nor do credentials.
 
 from fixity.catalog.alerts import WHAT, Alerts, Target, What
 from fixity.catalog.catalog import Catalog
+from fixity.catalog.copies import Copies
 from fixity.catalog.errors import CatalogError
 from fixity.catalog.executor import EXECUTORS, Executor, ExecutorName
 from fixity.catalog.load import ENVIRONMENT, FILE_NAME, find_catalog, load_catalog
@@ -30,6 +31,7 @@ __all__ = [
     "Bucket",
     "Catalog",
     "CatalogError",
+    "Copies",
     "Executor",
     "ExecutorName",
     "LedgerMapping",

@@ -5,11 +5,13 @@ The keys of one store, bucket or pair do not belong here; they are in `model`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 from pydantic import (
     Field,
+    PrivateAttr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -19,6 +21,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fixity.catalog.alerts import Alerts
 from fixity.catalog.base import Part
+from fixity.catalog.copies import Copies, split
 from fixity.catalog.executor import Executor
 from fixity.catalog.fields import LakeRoot, Name, Owner
 from fixity.catalog.locations import log_place_problems, place_of, place_problems
@@ -69,6 +72,10 @@ class Catalog(Part):
     log: Log | None = None
     """How the log over all evidence of the lake is sealed, and who witnesses it; by default there is none."""
 
+    # No docstrings: these are no keys of the file.
+    _copies: dict[str, Copies] = PrivateAttr(default_factory=dict)
+    _with_others: dict[str, Copies] = PrivateAttr(default_factory=dict)  # by the names of their pairs
+
     def store_of(self, bucket: Bucket) -> Store:
         """The store of a bucket. The bucket must not be a local directory."""
         return self.stores[bucket.store]
@@ -84,6 +91,35 @@ class Catalog(Part):
     def pairs_of(self, bucket_name: str) -> list[Pair]:
         """The pairs in which a bucket is source or replica, in the catalog's order."""
         return [pair for pair in self.pairs.values() if bucket_name in (pair.source, pair.replica)]
+
+    @property
+    def copies(self) -> Mapping[str, Copies]:
+        """The pairs with several replicas, by name. `pairs` has a pair for each of their copies instead."""
+        return self._copies
+
+    def copies_with(self, pair_name: str) -> Copies | None:
+        """All copies together, one of which a pair has; None for a pair that is alone."""
+        return self._with_others.get(pair_name)
+
+    def buckets_of(self, report: str) -> tuple[str, ...]:
+        """The buckets of a report, the source first: of a pair, or of all copies together."""
+        if (pair := self.pairs.get(report)) is not None:
+            return (pair.source, pair.replica)
+        return self._copies[report].buckets
+
+    @property
+    def compared(self) -> dict[str, tuple[str, ...]]:
+        """The buckets of each report by its name; see `buckets_of`. Made anew each time."""
+        names: dict[str, None] = {}
+        for name in self.pairs:
+            together = self.copies_with(name)
+            names |= dict.fromkeys([together.name, name] if together else [name])
+        return {name: self.buckets_of(name) for name in names}
+
+    @property
+    def reported(self) -> dict[str, tuple[str, ...]]:
+        """`compared` without the pairs of copies, which are reported with the report of all copies."""
+        return {name: buckets for name, buckets in self.compared.items() if not self.copies_with(name)}
 
     @property
     def checked_by_s3(self) -> list[str]:
@@ -147,10 +183,16 @@ class Catalog(Part):
             if bucket.etag_is_md5 is None:
                 filled["etag_is_md5"] = self.store_of(bucket).etag_is_md5
             self.buckets[name] = bucket.model_copy(update=filled)
-        for name, pair in self.pairs.items():
-            both = {self.buckets[pair.source].versions, self.buckets[pair.replica].versions}
-            match = pair.match or ("version" if both == {"all"} else "key")
-            self.pairs[name] = pair.model_copy(update={"match": match})
+        written = dict(self.pairs)
+        self.pairs.clear()
+        for name, pair in written.items():
+            versions = {self.buckets[each].versions for each in (pair.source, pair.replica, *pair.replicas)}
+            match = pair.match or ("version" if versions == {"all"} else "key")
+            pairs = split(pair.model_copy(update={"match": match}))
+            self.pairs.update({each.name: each for each in pairs})
+            if len(pairs) > 1:
+                self._copies[name] = Copies(name, pairs)
+                self._with_others.update({each.name: self._copies[name] for each in pairs})
         return self
 
 

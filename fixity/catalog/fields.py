@@ -25,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,189}")
 _EMAIL = re.compile(r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Z|a-z]{2,7}\b")
 
 
-def _check_name(name: str) -> str:
+def check_name(name: str) -> str:
     """Names are partition keys and parts of file names: Dagster and file systems must accept them."""
     if not _NAME.fullmatch(name) or "..." in name:
         raise ValueError(
@@ -128,7 +128,7 @@ def _check_prefix(prefix: str) -> str:
     return prefix
 
 
-Name = Annotated[str, AfterValidator(_check_name)]
+Name = Annotated[str, AfterValidator(check_name)]
 """The name of a store, bucket or pair."""
 
 Text = Annotated[str, Field(min_length=1)]

@@ -221,14 +221,18 @@ class Bucket(Part):
 
 
 class Pair(Part):
-    """A source bucket and the replica that should hold the same objects."""
+    """A source bucket and the replica, or several, that should hold the same objects."""
 
     name: Name
     """The pair's key in the catalog, and its partition key."""
     source: str = Field(default_factory=lambda pair: str(pair.get("name", "")))
     """The name of the source bucket; by default the pair's own name."""
     replica: str
-    """The name of the bucket that holds the copy."""
+    """The name of the bucket that holds the copy. A pair with several copies has `replicas` instead."""
+    replicas: tuple[str, ...] = ()  # a loaded catalog has pairs of two instead
+    """The names of the buckets that hold copies, such as `[wasabi, deep-archive, tape]`. Each is compared
+    with the source as a pair of its own, `<pair>-to-<replica>`, and one report has a row an object with the
+    state of each copy. From three copies on, the source among them, a majority shows which one is bad."""
     match: Literal["key", "version"] | None = None  # a loaded catalog never has None
     """What makes two objects the same: their key, or their version, if replication keeps version ids. By
     default version if both buckets list all versions, else key."""
@@ -236,3 +240,16 @@ class Pair(Part):
     """How long a new object may take to reach the replica before it counts as missing."""
     repair: Literal["replica", "both", "never"] = "replica"
     """Where `fixity repair --apply` may write: to the replica, to both buckets, or nowhere."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_one_replica_or_several(cls, content: object) -> object:
+        if not isinstance(content, dict) or "replicas" not in content:
+            return content
+        if "replica" in content:
+            raise ValueError("has both `replica` and `replicas`: keep one of them")
+        several = content["replicas"]
+        if several == []:
+            raise ValueError("has empty `replicas`: name the buckets that hold copies")
+        first = several[0] if isinstance(several, list | tuple) and several else ""
+        return content | {"replica": first if isinstance(first, str) else ""}

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from fixity.catalog.copies import split
+from fixity.catalog.fields import check_name
 from fixity.catalog.messages import did_you_mean, shown
 from fixity.catalog.model import Bucket, Pair, Store
 
-Problem = tuple[tuple[str, ...], str]
+Problem = tuple[tuple[str | int, ...], str]
 """A path of keys, and the problem there."""
 
 
@@ -52,10 +54,44 @@ def reference_problems(
         if bucket.inventory and bucket.inventory.store not in (None, *stores):
             keys = ("buckets", name, "inventory", "store")
             problems.append((keys, _unknown("store", str(bucket.inventory.store), stores)))
+    problems += _of_names_of_copies(pairs)
     for name, pair in pairs.items():
         if pair is not None:
-            problems += [(("pairs", name, *keys), text) for keys, text in _of_pair(pair, buckets)]
+            problems += dict.fromkeys(
+                (("pairs", name, *_written(pair, place, keys)), text)
+                for place, each in enumerate(split(pair))
+                for keys, text in _of_pair(each, buckets)
+            )
     return problems
+
+
+def _written(pair: Pair, place: int, keys: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """The path of keys of a problem with one of a pair's replicas, as it is in the file."""
+    return ("replicas", place) if pair.replicas and keys == ("replica",) else keys
+
+
+def _of_names_of_copies(pairs: Mapping[str, Pair | None]) -> Iterator[Problem]:
+    """Replicas that a pair names twice, and pairs of copies without a name of their own."""
+    taken = {name.lower(): name for name in pairs}
+    for name, pair in pairs.items():
+        if pair is None or len(pair.replicas) < 2:
+            continue
+        for place, each in enumerate(split(pair)):
+            keys = ("pairs", name, "replicas", place)
+            if each.replica in pair.replicas[:place]:
+                yield keys, f"{shown(each.replica)} is named twice: name each copy once"
+                continue
+            try:
+                check_name(each.name)
+            except ValueError as error:
+                yield keys, f"this copy would be the pair {shown(each.name)}: {error}"
+            other = taken.setdefault(each.name.lower(), each.name)
+            if other != each.name or each.name in pairs:
+                yield (
+                    keys,
+                    f"this copy is the pair {shown(each.name)}, but the catalog has a pair {shown(other)}: "
+                    "rename that one",
+                )
 
 
 def _alike(section: str, names: Iterable[str]) -> Iterator[Problem]:
@@ -135,7 +171,9 @@ def drill_problems(
         if name in named:
             yield keys, f"{shown(name)} is named twice: name it once"
         named.add(name)
-        if used := [pair.name for pair in pairs.values() if name in (pair.source, pair.replica)]:
+        if used := [
+            pair.name for pair in pairs.values() if name in (pair.source, pair.replica, *pair.replicas)
+        ]:
             yield (
                 keys,
                 f"{shown(name)} is in the pair {shown(used[0])}, and a drill damages objects: name a "

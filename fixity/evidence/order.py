@@ -31,7 +31,7 @@ class Order:
         if begin >= end:
             raise WrongUsage(f"the period from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC is empty")
         chosen = buckets or tuple(catalog.buckets)
-        pairs = tuple(dict.fromkeys(pair.name for bucket in chosen for pair in catalog.pairs_of(bucket)))
+        pairs = tuple(name for name, buckets in catalog.compared.items() if {*buckets} & {*chosen})
         return cls(begin, end, chosen, pairs)
 
     def moments(self) -> list[datetime]:

@@ -227,7 +227,7 @@ class Raw:
         if not self.order.since - _DAY < day < self.order.until:
             return False
         if "checksums" in name.parts:
-            return name.name.removesuffix(name.suffix).removesuffix("_checksum-report") in self.order.pairs
+            return name.stem.rpartition("_")[0] in self.order.pairs
         # `<bucket>_<run or time>_….csv`: a bucket's name may begin with that of another.
         owners = [bucket for bucket in self.catalog.buckets if name.name.startswith(f"{bucket}_")]
         return max(owners, key=len, default="") in self.order.buckets

@@ -47,7 +47,7 @@ def absent(before: Path, listed: Path, most: int, workspace: Path) -> Absent:
     known: list[Wanted] = []
     count = 0
     with open_database(workspace) as database:
-        for keys in key_ranges(before, listed, _RANGE_BYTES):
+        for keys in key_ranges(before, listed, most=_RANGE_BYTES):
             rows = database.execute(
                 _SQL,
                 {
@@ -55,10 +55,10 @@ def absent(before: Path, listed: Path, most: int, workspace: Path) -> Absent:
                     "listed": str(listed),
                     "lower": keys.lower,
                     "upper": keys.upper,
-                    "before_first": keys.source_rows[0],
-                    "before_last": keys.source_rows[1],
-                    "listed_first": keys.replica_rows[0],
-                    "listed_last": keys.replica_rows[1],
+                    "before_first": keys.rows[0][0],
+                    "before_last": keys.rows[0][1],
+                    "listed_first": keys.rows[1][0],
+                    "listed_last": keys.rows[1][1],
                 },
             ).fetchall()
             count += len(rows)

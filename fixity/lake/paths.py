@@ -89,6 +89,16 @@ def stats_file(pair: str, day: date | None, run_id: str | None = None) -> str:
     return f"metadata/{day or LATEST}/checksums/stats/{_of(run_id)}{pair}_checksum-report.json"
 
 
+def copies_file(pair: str, day: date | None, run_id: str | None = None) -> str:
+    """The CSV of all copies of a pair with several replicas; see `report_file`."""
+    return f"reports/{day or LATEST}/checksums/{_of(run_id)}{pair}_copies-report.csv"
+
+
+def copies_stats_file(pair: str, day: date | None, run_id: str | None = None) -> str:
+    """The counts of a report of all copies as JSON; see `report_file`."""
+    return f"metadata/{day or LATEST}/checksums/stats/{_of(run_id)}{pair}_copies-report.json"
+
+
 def _of(run_id: str | None) -> str:
     return f"{run_id}/" if run_id else ""
 

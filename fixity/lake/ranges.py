@@ -1,4 +1,4 @@
-"""Cuts two sorted tables into ranges of keys that are small enough to compare in memory.
+"""Cuts sorted tables into ranges of keys that are small enough to compare in memory.
 
 Only the footers of the tables are read, if these suffice. Comparing a range does not belong here.
 """
@@ -6,7 +6,7 @@ Only the footers of the tables are read, if these suffice. Comparing a range doe
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -42,47 +42,47 @@ class Piece:
 class KeyRange:
     """The keys from `lower` to `upper` (exclusive; None: to the end), and the rows that may have them.
 
-    source_rows, replica_rows: numbers of the first and the last row of each table that may have such a
-    key; the last is less than the first if there is no such row.
+    rows: for each table, the numbers of the first and the last row that may have such a key; the last is less
+    than the first if there is no such row.
     """
 
     lower: str
     upper: str | None
-    source_rows: tuple[int, int]
-    replica_rows: tuple[int, int]
+    rows: tuple[tuple[int, int], ...]
 
 
-def key_ranges(source: Path, replica: Path, most: int) -> list[KeyRange]:
-    """The ranges of both tables, in order. They cover all keys; versions of a key stay together.
+def key_ranges(*tables: Path, most: int) -> list[KeyRange]:
+    """The ranges of all tables, in order. They cover all keys; versions of a key stay together.
 
-    Arguments: `most`, the intended bytes of a range, both sides together, according to the footers. A range
-    may exceed it by a row group of each side whose edges do not meet, and without limit if all rows have the
+    Arguments: `most`, the intended bytes of a range, all tables together, according to the footers. A range
+    may exceed it by a row group of each table whose edges do not meet, and without limit if all rows have the
     same key.
     Raises TableNotSorted.
     """
-    pieces = [pieces_of(source, most // 2), pieces_of(replica, most // 2)]
+    pieces = [pieces_of(table, most // len(tables)) for table in tables]
     edges: list[str | None] = ["", *_cuts(pieces, most), None]
-    of_source, of_replica = (_Finder(side) for side in pieces)
+    finders = [_Finder(table) for table in pieces]
     return [
-        KeyRange(lower or "", upper, of_source.rows(lower or "", upper), of_replica.rows(lower or "", upper))
+        KeyRange(lower or "", upper, tuple(finder.rows(lower or "", upper) for finder in finders))
         for lower, upper in pairwise(edges)
     ]
 
 
-def _cuts(sides: list[list[Piece]], most: int) -> Iterator[str]:
+def _cuts(tables: Sequence[list[Piece]], most: int) -> Iterator[str]:
     """The keys to cut at: the start of each piece that no longer fits into the range before it."""
     order = sorted(
-        ((side, piece) for side in (0, 1) for piece in sides[side]), key=lambda begins: begins[1].first
+        ((table, piece) for table, pieces in enumerate(tables) for piece in pieces),
+        key=lambda begins: begins[1].first,
     )
-    begun: list[Piece | None] = [None, None]
+    begun: list[Piece | None] = [None] * len(tables)
     held, lower = 0, order[0][1].first if order else ""
-    for side, piece in order:
+    for table, piece in order:
         if held + piece.size > most and piece.first > lower:
             yield piece.first
             lower = piece.first
             held = sum(other.size for other in begun if other and other.last >= lower)
         held += piece.size
-        begun[side] = piece
+        begun[table] = piece
 
 
 class _Finder:

@@ -76,7 +76,7 @@ def with_expectations(
     with open_database(workspace, _MEMORY) as database:
         known = view_now(database, lake, snapshot, "objects", workspace)
         view(database, "records", [records] if records else [], BASELINES)
-        ranges = key_ranges(inventory, known or inventory, _RANGE_BYTES)
+        ranges = key_ranges(inventory, known or inventory, most=_RANGE_BYTES)
         return _joined(database, inventory, ranges, workspace)
 
 
@@ -122,7 +122,7 @@ def expected_of_some(inventory: Path, rows: pa.Table, workspace: Path) -> Path:
             "SELECT *, content(version_id, etag, last_modified, size) AS content FROM of_some"
         )
         view(database, "records", [], BASELINES)
-        ranges = key_ranges(inventory, inventory, _RANGE_BYTES)
+        ranges = key_ranges(inventory, most=_RANGE_BYTES)
         return _joined(database, inventory, ranges, workspace)
 
 

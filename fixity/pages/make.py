@@ -33,12 +33,15 @@ from fixity.lake.paths import (
     PAGES,
     SNAPSHOTS,
     STATUS,
+    copies_file,
+    copies_stats_file,
     page_file,
     report_file,
     stats_file,
 )
 from fixity.lake.proof import sealed, unsealed
 from fixity.pages.bucket import bucket_page
+from fixity.pages.copies import copies_page
 from fixity.pages.incident import incident_page
 from fixity.pages.index import index_page
 from fixity.pages.making import Made, Making, Page
@@ -154,17 +157,31 @@ class _Pages:
             if file.name.startswith(SNAPSHOTS):
                 snapshots[file.name.split("/")[1]].append(file)
         for row in making.status.rows:
-            part: Bucket | Pair
+            parts: list[Bucket] | list[Pair]
+            rows_shown = [row]
             if row.kind == "bucket":
                 part = catalog.buckets[row.name]
+                parts = [part]
                 files, make = snapshots[row.name], partial(bucket_page, bucket=part, row=row)
+            elif copies := catalog.copies.get(row.name):
+                parts = [*copies.pairs]
+                rows_shown += [
+                    each
+                    for each in making.status.rows
+                    if each.kind == "pair" and catalog.copies_with(each.name) is copies
+                ]
+                names_of_report = (copies_file(row.name, None), copies_stats_file(row.name, None))
+                files = [making.files[name] for name in names_of_report if name in making.files]
+                make = partial(copies_page, copies=copies, row=row)
             else:
-                part = catalog.pairs[row.name]
+                pair = catalog.pairs[row.name]
+                parts = [pair]
                 names_of_report = (report_file(row.name, None), stats_file(row.name, None))
                 files = [making.files[name] for name in names_of_report if name in making.files]
-                make = partial(pair_page, pair=part, row=row)
+                make = partial(pair_page, pair=pair, row=row)
             forced = uuid.uuid4().hex if row.name in names else ""
-            of = self._of(part.model_dump(mode="json"), asdict(row), files, making.now.date(), forced)
+            shown = [each.model_dump(mode="json") for each in parts], list(map(asdict, rows_shown))
+            of = self._of(*shown, files, making.now.date(), forced)
             wanted[page_file(row.kind, row.name)] = _Wanted(of, make)
         for each in making.incidents.values():
             of = self._of(each.state, each.last_at, len(each.events), [file.name for file in each.unreadable])

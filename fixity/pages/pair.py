@@ -37,7 +37,7 @@ def pair_page(making: Making, pair: Pair, row: StatusRow) -> Page:
         if row.checked_at is not None:  # else there may be none yet
             lost.append(str(error))
     history = history_of(making.lake, "fixity_report", pair.name)
-    wrong = {day.at.date().isoformat(): _wrong(day.counts) for day in history}
+    wrong = {day.at.date().isoformat(): wrong_of(day.counts) for day in history}
     red = {day.at.date().isoformat(): len(day.red) for day in history}
     state = state_of(row, lost)
     shown, count = rows("report", map(_shown, report.first)) if report else ("", 0)
@@ -100,7 +100,7 @@ def _time(text: str) -> datetime | str:
         return text
 
 
-def _wrong(counts: Mapping[str, int]) -> int:
+def wrong_of(counts: Mapping[str, int]) -> int:
     """How many objects were not right, by the counts of a kept result."""
     return sum(
         counts.get(name, 0)

@@ -1,4 +1,5 @@
-"""The columns and status words of a pair's report, with their meanings, in order; its suspect rows.
+"""The columns and status words of a pair's report, with their meanings, in order; its suspect rows; and the
+columns of the report of all copies of a pair with several replicas.
 
 The first seven columns and the first six words are those of DuraCloud's checksum report. `compare.sql`
 decides the status of a row.
@@ -44,6 +45,60 @@ STATUSES: dict[str, str] = {
     "pending": "Newer than the replication lag, or written while the buckets were listed",
 }
 """Status word: its meaning."""
+
+WORST_FIRST = (
+    "mismatch",
+    "missing_source",
+    "missing_replica",
+    "failed_source",
+    "failed_replication",
+    "incomparable",
+    "not_checked",
+    "pending",
+    "ok",
+)
+"""The status words from the worst on: an object has the worst one of its copies."""
+
+COPIES_COLUMNS: dict[str, str] = {
+    "bucket": "The source bucket's name in the catalog",
+    "key": "The object's key",
+    "version_id": "The source's version, or that of a replica if the source does not have the object",
+    "status": "The worst status of all copies: one of the status words of a pair's report",
+    "checksum_algorithm": "Algorithm of the checksums, in S3's spelling",
+    "copies_compared": "How many copies were read and compared, the source among them",
+    "majority": "The checksum that more than half of them have, where they are at least three",
+    "differing": "The buckets that have another checksum than the majority, separated by spaces",
+    "bad_copies": "The buckets whose copy is bad by the diagnosis, separated by spaces",
+    "detail": "More details: no majority, or reports that rest on different checks of the source",
+}
+"""The first columns of the report of all copies, with their meanings."""
+
+OF_THE_SOURCE: dict[str, str] = {
+    "checksum": "The source's checksum, lower-case hex",
+    "size": "Bytes, as the source lists them",
+    "etag": "ETag as the source lists it",
+    "checked": "When the source's check ended (UTC)",
+}
+"""The columns of the source in the report of all copies, each after the bucket's name and a colon."""
+
+OF_A_COPY: dict[str, tuple[str, str]] = {
+    "status": (
+        "status",
+        "The status of this copy's own report; empty: neither it nor the source has the object",
+    ),
+    "checksum": ("checksum_replication", "The copy's checksum, lower-case hex"),
+    "size": ("size_replication", "Bytes, as this replica lists them"),
+    "etag": ("etag_replication", "ETag as this replica lists it"),
+    "checked": ("checked_replication", "When this copy's check ended (UTC)"),
+    "detail": ("detail", COLUMNS["detail"][1]),
+    "diagnosis": ("diagnosis", COLUMNS["diagnosis"][1]),
+    "diagnosis_rests_on": ("diagnosis_rests_on", COLUMNS["diagnosis_rests_on"][1]),
+    "last_agreed_at": (
+        "last_agreed_at",
+        "When this copy and the source were last known to be the same (UTC)",
+    ),
+}
+"""The columns of each replica: its column in the replica's own report, and its meaning."""
 
 SUSPECT = ("mismatch", "missing_replica", "missing_source", "failed_source", "failed_replication")
 """The statuses of rows that say that something is wrong. They are looked at twice."""

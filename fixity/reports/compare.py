@@ -8,16 +8,12 @@ Where tables come from and where reports go does not belong here.
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, Literal
-from uuid import uuid4
+from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
@@ -30,20 +26,16 @@ from fixity.lake.csv_files import write_with_duckdb
 from fixity.lake.database import open_database, processors, view
 from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.ledger.judge import NOT_TWICE
+from fixity.reports.by_range import RANGE_BYTES, append, run_statement, threads_that_fit, whole_file
 from fixity.reports.columns import COLUMNS, SUSPECT, SUSPECTS
 from fixity.reports.counts import Counts
 from fixity.tables import CHECKSUMS
 
-RANGE_BYTES = 64 * 1024 * 1024
-"""The most bytes of a range, both sides together, before compression: about 130,000 objects. Smaller ranges
-mean more work at the edges; larger ones sort more slowly and take more memory."""
 PROBLEMS = 100
 """How many rows that are not ok an outcome has."""
 SUSPECTS_KEPT = 100_000
 """How many suspect rows an outcome has, the first in key order. All may be in memory at once, which must not
 grow with a bucket of which everything differs."""
-_MEMORY_OF_A_RANGE = 3
-"""DuckDB needs this many times the bytes of a range to join and sort it."""
 
 _SQL = Path(__file__).with_name("compare.sql").read_text(encoding="utf-8")
 _SUSPECTS_SQL = Path(__file__).with_name("suspects.sql").read_text(encoding="utf-8")
@@ -109,7 +101,7 @@ def compare(
     which both sides have the same bytes then say so.
     Raises TableNotSorted, TableNotConsistent, duckdb.Error, OSError.
     """
-    ranges = key_ranges(source.table, replica.table, range_bytes)
+    ranges = key_ranges(source.table, replica.table, most=range_bytes)
     parameters = {
         "source": str(source.table),
         "replica": str(replica.table),
@@ -129,17 +121,17 @@ def compare(
         # writes rows in order as it gets them; on several, it first holds all rows a second time.
         open_database(csv.parent, threads=1) as database,
         TemporaryDirectory(prefix="report-", dir=csv.parent) as parts_dir,
-        _whole_file(csv) as out,
+        whole_file(csv) as out,
     ):
         database.execute("SET GLOBAL parquet_metadata_cache = true")
         expected = [_rows_that_take_part(database, side, match) for side in (source, replica)]
-        threads = _that_fit(database, processors(), range_bytes)
+        threads = threads_that_fit(database, processors(), range_bytes)
         comparer = _Comparer(database, source.bucket, parameters, Path(parts_dir))
         counts, replica_rows, suspect_rows, found = Counts(), 0, 0, list[dict[str, Any]]()
         suspects = _Suspects(Path(parts_dir))
         with closing(in_order(comparer.run, enumerate(ranges), threads)) as parts:
             for part in parts:
-                _append(part.csv, out)
+                append(part.csv, out)
                 counts, replica_rows = counts + part.counts, replica_rows + part.replica_rows
                 suspect_rows += part.suspect_rows
                 found += part.problems[: PROBLEMS - len(found)]
@@ -176,29 +168,29 @@ class _Comparer:
         parameters = self.parameters | {
             "lower": keys.lower,
             "upper": keys.upper,
-            "source_first": keys.source_rows[0],
-            "source_last": keys.source_rows[1],
-            "replica_first": keys.replica_rows[0],
-            "replica_last": keys.replica_rows[1],
+            "source_first": keys.rows[0][0],
+            "source_last": keys.rows[0][1],
+            "replica_first": keys.rows[1][0],
+            "replica_last": keys.rows[1][1],
         }
         with self.database.cursor() as cursor:  # it has temporary tables and variables of its own
             cursor.execute("SET VARIABLE bucket = $bucket", {"bucket": self.bucket})
             *judge, count, list_problems = cursor.extract_statements(_SQL)
             for statement in judge:
-                _execute(cursor, statement, parameters)
+                run_statement(cursor, statement, parameters)
             if parameters["findings"]:
-                _execute(cursor, cursor.extract_statements(_SUSPECTS_SQL)[0], parameters)
+                run_statement(cursor, cursor.extract_statements(_SUSPECTS_SQL)[0], parameters)
             if parameters["knows_damage"]:
                 self._view_checks(cursor)
-                _execute(cursor, cursor.extract_statements(_SUSPECTS_SQL)[1], parameters)
+                run_statement(cursor, cursor.extract_statements(_SUSPECTS_SQL)[1], parameters)
             write_with_duckdb(cursor, "report", part, header=number == 0)
-            *figures, replica_rows, suspect_rows = _execute(cursor, count, parameters).fetchall()[0]
-            rows = _execute(cursor, list_problems, parameters).fetchall() if self.wants_problems else []
+            *figures, replica_rows, suspect_rows = run_statement(cursor, count, parameters).fetchall()[0]
+            rows = run_statement(cursor, list_problems, parameters).fetchall() if self.wants_problems else []
             suspects = None
             if suspect_rows and self.wants_suspects:
                 self._view_checks(cursor)
                 list_suspects = cursor.extract_statements(_SUSPECTS_SQL)[2]
-                suspects = _execute(cursor, list_suspects, parameters).to_arrow_table()
+                suspects = run_statement(cursor, list_suspects, parameters).to_arrow_table()
         problems = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
         return _RangeReport(part, Counts(*figures), replica_rows, problems, suspect_rows, suspects)
 
@@ -231,42 +223,10 @@ class _Suspects:
         return self._file.replace(file)
 
 
-def _execute(
-    cursor: duckdb.DuckDBPyConnection, statement: duckdb.Statement, parameters: dict[str, Any]
-) -> duckdb.DuckDBPyConnection:
-    return cursor.execute(statement, {name: parameters[name] for name in statement.named_parameters})
-
-
-def _that_fit(database: duckdb.DuckDBPyConnection, threads: int, range_bytes: int) -> int:
-    """How many threads the memory limit allows, at most `threads`, at least one; each holds a range."""
-    limit = database.execute("SELECT parse_formatted_bytes(current_setting('memory_limit'))").fetchall()
-    return max(1, min(threads, int(limit[0][0]) // (_MEMORY_OF_A_RANGE * range_bytes)))
-
-
 def _rows_that_take_part(database: duckdb.DuckDBPyConnection, side: Side, match: str) -> int:
     only = "" if match == "version" else " WHERE is_latest"
     rows = database.execute(f"SELECT count(*) FROM read_parquet(?){only}", [str(side.table)]).fetchall()
     return int(rows[0][0])
-
-
-def _append(part: Path, out: BinaryIO) -> None:
-    with part.open("rb") as written:
-        shutil.copyfileobj(written, out, 1 << 20)
-    part.unlink()
-
-
-@contextmanager
-def _whole_file(file: Path) -> Iterator[BinaryIO]:
-    """A file to write. It gets its name only when it is complete and on the disk."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.{uuid4().hex}")
-    try:
-        with unfinished.open("xb", buffering=0) as out:
-            yield out
-            os.fsync(out.fileno())
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _utc(moment: datetime) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from fixity.errors import WrongUsage
 from fixity.lake import Lake, LocalLake
 from fixity.lake.csv_files import read_rows, reading_with_duckdb
 from fixity.lake.database import open_database, own_table, quoted, view
-from fixity.lake.paths import INCIDENTS, report_file
+from fixity.lake.paths import INCIDENTS, copies_file, report_file
 from fixity.ledger import SNAPSHOT, LeftOut, ready, usable_files
 from fixity.ledger.current import current_checksums
 from fixity.ledger.files import ledger_files
@@ -26,15 +26,17 @@ from fixity.ledger.inventory import TableMissing, newest_inventory
 from fixity.ledger.snapshot import in_force
 from fixity.ledger.views import view_now
 from fixity.reports import COLUMNS
+from fixity.reports.columns import COPIES_COLUMNS
 from fixity.tables import CHECKSUMS, INCIDENT_EVENTS, INVENTORY, TableUnreadable
 
 if TYPE_CHECKING:
     import duckdb
 
-VIEWS = ("inventory", "checksums", "checks", "reports", "due", "incidents")
+VIEWS = ("inventory", "checksums", "checks", "reports", "copies", "due", "incidents")
 """inventory and checksums: the newest of each bucket. checks: every check ever made. reports: the newest
-of each pair. due: the objects that are due, of buckets with `fixity_every`, in the order of their checks.
-incidents: every event of each incident."""
+of each pair. copies: the newest report of all copies of each pair with several replicas. due: the objects
+that are due, of buckets with `fixity_every`, in the order of their checks. incidents: every event of each
+incident."""
 
 
 class Explorer:
@@ -133,17 +135,25 @@ class Explorer:
         )
 
     def _reports(self) -> None:
-        parts = [f"SELECT {', '.join(f'NULL::VARCHAR AS {name}' for name in ('pair', *COLUMNS))} LIMIT 0"]
-        for pair in self._catalog.pairs:
+        self._of_pairs("reports", {pair: report_file(pair, None) for pair in self._catalog.pairs}, COLUMNS)
+
+    def _copies(self) -> None:
+        files = {name: copies_file(name, None) for name in self._catalog.copies}
+        self._of_pairs("copies", files, COPIES_COLUMNS)
+
+    def _of_pairs(self, name: str, files: Mapping[str, str], least: Iterable[str]) -> None:
+        """A view over the CSVs of pairs. Arguments: `least`, the columns that it has without any."""
+        parts = [f"SELECT {', '.join(f'NULL::VARCHAR AS {each}' for each in ('pair', *least))} LIMIT 0"]
+        for pair, report in files.items():
             try:
-                file = self._lake.fetch(report_file(pair, None), self._workspace)
+                file = self._lake.fetch(report, self._workspace)
             except FileNotFoundError:
                 continue
             with file.open(encoding="utf-8", newline="") as text:
                 columns, _ = read_rows(text)  # a report of an earlier version has fewer
             parts.append(f"SELECT {quoted(pair)} AS pair, * FROM {reading_with_duckdb(file, columns)}")
         self._database.execute(
-            f"CREATE TEMP VIEW reports AS {' UNION ALL BY NAME '.join(f'({part})' for part in parts)}"
+            f"CREATE TEMP VIEW {name} AS {' UNION ALL BY NAME '.join(f'({part})' for part in parts)}"
         )
 
     def _incidents(self) -> None:

@@ -89,6 +89,35 @@ def verdict(
     ]
 
 
+def verdict_of_copies(
+    verdicts: Mapping[str, Sequence[Verdict]], left_out: Sequence[str], damaged: Mapping[str, int]
+) -> list[Verdict]:
+    """The checks of all copies together: each passed if it passed for every copy, and says for which not.
+
+    Arguments: `verdicts`, the checks of each copy's report, by its bucket; `left_out` and `damaged`, of all
+    buckets, as in `verdict`.
+    """
+    together = [
+        _together(dict(zip(verdicts, checks, strict=True))) for checks in zip(*verdicts.values(), strict=True)
+    ]
+    of_buckets = {each.name: each for each in (_no_damage(damaged), _ledger_readable(left_out))}
+    return [of_buckets.get(each.name, each) for each in together]
+
+
+def _together(checks: Mapping[str, Verdict]) -> Verdict:
+    """One check of all copies."""
+    first = next(iter(checks.values()))
+    told = {
+        copy: each.description for copy, each in checks.items() if each.description != _MEANINGS[each.name]
+    }
+    return replace(
+        first,
+        passed=all(each.passed for each in checks.values()),
+        description="; ".join(f"{copy}: {text}" for copy, text in told.items()) or _MEANINGS[first.name],
+        rows=sum(each.rows for each in checks.values()),
+    )
+
+
 def _something_compared(counts: Counts) -> Verdict:
     """Red where either side has objects and not one was compared: such a report proves nothing."""
     name = "something_compared"

@@ -17,7 +17,7 @@ from fixity.status.kept import (
     keep_failure,
     keep_result,
 )
-from fixity.status.now import OF_BUCKETS, OF_PAIRS, OF_PLATFORM, place_of_pair, status_of
+from fixity.status.now import OF_BUCKETS, OF_PAIRS, OF_PLATFORM, places_of, status_of
 from fixity.status.rows import (
     COLOURS,
     PROBLEM,
@@ -56,6 +56,6 @@ __all__ = [
     "keep_check",
     "keep_failure",
     "keep_result",
-    "place_of_pair",
+    "places_of",
     "status_of",
 ]

@@ -113,13 +113,9 @@ def to_do(row: StatusRow, catalog: Catalog) -> str:
 def _check_again(row: StatusRow, catalog: Catalog) -> str:
     """The command that checks a row as a whole."""
     if row.kind == "pair":
-        engines = {catalog.buckets[name].engine for name in _sides(row, catalog)}
+        engines = {catalog.buckets[name].engine for name in catalog.buckets_of(row.name)}
         return f"fixity {'verify' if engines == {'stream'} else 'report'} {row.name}"
     if any("ingest_report" in text for text in row.unknown):
         return f"fixity ingest {row.name}"
     by_s3 = catalog.buckets[row.name].engine == "s3_batch"
     return f"fixity {'request' if by_s3 else 'checksums'} {row.name}"
-
-
-def _sides(row: StatusRow, catalog: Catalog) -> tuple[str, str]:
-    return catalog.pairs[row.name].source, catalog.pairs[row.name].replica

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from fixity.catalog import Bucket, Catalog, Pair
+from fixity.catalog import Bucket, Catalog
 from fixity.clock import CLOCKS_DIFFER
 from fixity.lake import Lake
 from fixity.lake.paths import INCIDENTS, records_folder
@@ -67,7 +67,7 @@ def status_of(lake: Lake, catalog: Catalog, now: datetime) -> Status:
     incidents = _Open.of(catalog, _open_incidents(lake))
     buckets = [_bucket(catalog, each, kept, incidents, now) for each in catalog.buckets.values()]
     by_name = {row.name: row for row in buckets}
-    pairs = [_pair(catalog, each, kept, incidents, by_name, now) for each in catalog.pairs.values()]
+    pairs = [_pair(catalog, each, kept, incidents, by_name, now) for each in catalog.compared]
     rows = sorted([*pairs, *buckets], key=lambda row: STATES.index(row.state))
     platform, notes = (
         _of_platform(catalog, kept, now),
@@ -158,19 +158,20 @@ class _Open:
     @classmethod
     def of(cls, catalog: Catalog, incidents: Iterable[Incident]) -> _Open:
         of_buckets: dict[str, list[Incident]] = {name: [] for name in catalog.buckets}
-        of_pairs: dict[str, list[Incident]] = {name: [] for name in catalog.pairs}
         of_others: list[Incident] = []
+        compared = catalog.compared
+        of_pairs: dict[str, list[Incident]] = {name: [] for name in compared}
         for incident in incidents:
             left = {(each.bucket, each.pair) for each in incident.objects if not each.is_over}
             bad = {bucket for bucket, _ in left if bucket}
-            unclear = {pair for bucket, pair in left if not bucket}
+            unclear = {pair for bucket, pair in left if pair and not bucket}
             concerned = set(catalog.buckets) if incident.unknown else set(bad)
-            for pair in catalog.pairs.values():
-                sides = {pair.source, pair.replica}
-                if pair.name in unclear:  # either copy may be the bad one
-                    concerned |= sides
-                if incident.unknown or pair.name in unclear or bad & sides:
-                    of_pairs[pair.name].append(incident)
+            for name in unclear & catalog.pairs.keys():  # either copy may be the bad one
+                concerned |= set(catalog.buckets_of(name))
+                unclear |= {together.name} if (together := catalog.copies_with(name)) else set()
+            for name, buckets in compared.items():
+                if incident.unknown or name in unclear or bad & set(buckets):
+                    of_pairs[name].append(incident)
             for name in concerned & of_buckets.keys():
                 of_buckets[name].append(incident)
             if not concerned & of_buckets.keys():
@@ -262,25 +263,26 @@ def _take_completeness(
 
 def _pair(
     catalog: Catalog,
-    pair: Pair,
+    name: str,
     all_kept: _AllKept,
     incidents: _Open,
     buckets: Mapping[str, StatusRow],
     now: datetime,
 ) -> StatusRow:
-    kept = {asset: all_kept.get((asset, pair.name)) for asset in OF_PAIRS}
-    of_it = incidents.of_pairs[pair.name]
+    """The row of a pair, or of all copies of a pair with several replicas."""
+    kept = {asset: all_kept.get((asset, name)) for asset in OF_PAIRS}
+    of_it = incidents.of_pairs[name]
     if not of_it:
         kept[REPAIRS] = None  # nothing is left to repair
     found = _Row()
     for asset, each in kept.items():
         found.take(asset, each, now)
     found.take_incidents(of_it)
-    sides = [buckets[pair.source], buckets[pair.replica]]
+    sides = [buckets[each] for each in catalog.buckets_of(name)]
     if report := _result(kept[REPORT]):
         found.counts |= report.counts
         found.checked_at, found.oldest = report.at, report.oldest
-        if report.place != place_of_pair(catalog, pair):
+        if report.place != places_of(catalog, catalog.buckets_of(name)):
             found.unknown.append("the catalog names other places than those that were compared")
         _wait(found, report.counts, {"pending": "pending", "not_checked": "not checked"})
         found.unknown += [
@@ -288,17 +290,23 @@ def _pair(
             for side in sides
             if any(each.check == RUN and each.asset in ("inventory", CHECKSUMS) for each in side.red)
         ]
-        if all(side.checked_at and report.at and side.checked_at > report.at for side in sides):
-            found.waiting.append("a report: both buckets were checked since")
+        newer = {side.name for side in sides if side.checked_at and report.at and side.checked_at > report.at}
+        if len(newer) == len(sides):
+            found.waiting.append(
+                f"a report: {'both' if len(sides) == 2 else 'all'} buckets were checked since"
+            )
+        elif newer and len(sides) > 2:
+            stale = ", ".join(side.name for side in sides if side.name not in newer)
+            found.waiting.append(f"a check of {stale}: the other buckets were checked since the report")
     elif not isinstance(kept[REPORT], Unreadable):
         found.unknown.append("its buckets were never compared")
     found.coverage = min((side.coverage for side in sides if side.coverage is not None), default=None)
-    return found.row("pair", pair.name, of_it)
+    return found.row("pair", name, of_it)
 
 
-def place_of_pair(catalog: Catalog, pair: Pair) -> str:
-    """Where both buckets of a pair are, as one text."""
-    return " and ".join(catalog.place_of(catalog.buckets[name]) for name in (pair.source, pair.replica))
+def places_of(catalog: Catalog, buckets: Iterable[str]) -> str:
+    """Where the buckets of a pair are, as one text."""
+    return " and ".join(catalog.place_of(catalog.buckets[name]) for name in buckets)
 
 
 def _result(kept: Kept | Unreadable | None) -> Kept | None:

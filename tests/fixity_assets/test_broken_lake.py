@@ -20,7 +20,7 @@ from fixity.ledger import ready
 from fixity.ledger.fold import Settings, settings_of
 from fixity.reports.pair import Examine, PairReport, make_report
 from fixity.tables import Provenance
-from fixity_assets import fixity_report
+from fixity_assets import fixity_report, pair_report
 from fixity_assets.checksums_keep import keep_table
 from fixity_assets.checksums_read import plan_shards
 from fixity_assets.definitions import build_definitions
@@ -135,7 +135,7 @@ def test_a_lake_that_is_away_for_a_moment_is_waited_for_by_the_report(
             raise LakeError("the lake is away")
         return make_report(lake, pair, settings, run_id, examine)
 
-    monkeypatch.setattr(fixity_report, "make_report", away_at_first)
+    monkeypatch.setattr(pair_report, "make_report", away_at_first)
     again = build_definitions(load_catalog(tmp_path / "fixity.yaml"))
     result = again.resolve_job_def(REPORT_JOB).execute_in_process(instance=instance, partition_key="here")
     assert result.success and attempts == ["here", "here"]

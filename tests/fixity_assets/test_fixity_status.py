@@ -11,7 +11,7 @@ from fixity.catalog import Catalog, load_catalog
 from fixity.clock import utc_now
 from fixity.incidents.events import OPENED, Event, append
 from fixity.lake import open_lake
-from fixity.status import Check, Failure, Result, keep_failure, keep_result, place_of_pair
+from fixity.status import Check, Failure, Result, keep_failure, keep_result, places_of
 from fixity_assets.definitions import build_definitions
 from jobs.names import PAGES_ASSET, STATUS_ASSET, STATUS_JOB
 
@@ -28,7 +28,7 @@ def catalog(tmp_path: Path) -> Catalog:
     for name, bucket in catalog.buckets.items():
         keep_result(lake, Result("checksums", name, "r", now, place=catalog.place_of(bucket)))
     keep_result(
-        lake, Result("fixity_report", "a", "r", now, place=place_of_pair(catalog, catalog.pairs["a"]))
+        lake, Result("fixity_report", "a", "r", now, place=places_of(catalog, catalog.buckets_of("a")))
     )
     return catalog
 

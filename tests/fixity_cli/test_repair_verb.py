@@ -12,7 +12,7 @@ from devstack.seaweedfs import SeaweedFS
 from fixity.incidents.state import incidents_now
 from fixity.lake import LakeError
 from fixity.lake.paths import report_file
-from fixity_assets import fixity_report
+from fixity_assets import pair_report
 from fixity_cli.main import app
 from tests.conftest import MakeBucket
 from tests.fixity.repair.places import GOOD, Places
@@ -71,7 +71,7 @@ def test_a_repair_whose_report_fails_stays_done_and_the_report_can_be_made_again
         return CliRunner().invoke(app, [*words, "--catalog", str(tmp_path / "fixity.yaml")])
 
     with monkeypatch.context() as patched:
-        patched.setattr(fixity_report, "make_report", away)
+        patched.setattr(pair_report, "make_report", away)
         repaired = fixity_("repair", "p", "--apply")
     assert repaired.exit_code == 3 and "p: 1 repaired and right, 0 refused" in repaired.stdout
     told = "warning: p is repaired, but not reported anew, so run fixity verify p: the lake is away"

@@ -132,3 +132,27 @@ def test_batches_of_rolling_checks_bring_a_report_a_day_and_a_whole_check_brings
     assert not second.run_requests and "only rolling checks are new" in _reason(second)
     platform.run(instance, CHECKSUMS_JOB, PAIR)
     assert len(_tick(platform, instance, second.cursor).run_requests or []) == 1
+
+
+def test_a_pair_with_several_replicas_waits_for_all_and_says_for_which(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    buckets = {name: {"path": f"./{name}"} for name in ("a", "b", "c", "d")}
+    platform.more = {"buckets": buckets, "pairs": {"a": {"replicas": ["b", "c", "d"]}}}
+
+    def checked(*names: str) -> None:
+        for name in names:
+            instance.report_runless_asset_event(dg.AssetMaterialization("checksums", partition=name))
+
+    checked("a", "c")
+    waiting = _tick(platform, instance)
+    assert not waiting.run_requests and _reason(waiting) == "a waits for b, d"
+    checked("b", "d")
+    first = _tick(platform, instance, waiting.cursor)
+    assert [request.partition_key for request in first.run_requests or []] == ["a"]
+    checked("a", "b", "c")
+    assert _reason(_tick(platform, instance, first.cursor)) == "a waits for d"
+    platform.more["pairs"]["a"]["replicas"] = ["b", "c"]  # the cursor is of three replicas
+    assert [
+        request.partition_key for request in _tick(platform, instance, first.cursor).run_requests or []
+    ] == ["a"]

@@ -87,7 +87,7 @@ def _join(
     common: dict[str, Any],
     check: Callable[[pa.Table, pa.Table], Joined],
 ) -> Joined:
-    first, last = keys.source_rows
+    ((first, last),) = keys.rows
     parameters = common | {
         "lower": keys.lower,
         "upper": keys.upper,

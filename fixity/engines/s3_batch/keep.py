@@ -65,7 +65,7 @@ def ingest_report(
         inventory = expected_by_ledger(run.lake, run.bucket, inventory, run.run_id, workspace)
         absentees = Absentees(find)
         with ChecksWriter(run.lake, provenance, workspace) as checks:
-            ranges = key_ranges(inventory, inventory, 2 * _RANGE_BYTES)
+            ranges = key_ranges(inventory, most=_RANGE_BYTES)
             folder = staged(report, run.bucket, job, [each.lower for each in ranges[1:]], workspace, state)
             sides = Sides(inventory, folder, ranges)
             with closing(joined(sides, run, job, report.created_at, workspace)) as tables:

@@ -18,26 +18,26 @@ def tables(directory: Path, source: str, replica: str, group_rows: int = 1) -> t
 
 
 def test_tables_that_fit_are_one_range(tmp_path: Path) -> None:
-    assert key_ranges(*tables(tmp_path, "abc", "ab"), most=10**9) == [KeyRange("", None, (0, 2), (0, 1))]
+    assert key_ranges(*tables(tmp_path, "abc", "ab"), most=10**9) == [KeyRange("", None, ((0, 2), (0, 1)))]
 
 
 def test_no_tables_are_one_range_too(tmp_path: Path) -> None:
-    assert key_ranges(*tables(tmp_path, "", ""), most=1) == [KeyRange("", None, (0, -1), (0, -1))]
+    assert key_ranges(*tables(tmp_path, "", ""), most=1) == [KeyRange("", None, ((0, -1), (0, -1)))]
 
 
 def test_cuts_are_where_row_groups_begin_on_either_side(tmp_path: Path) -> None:
     assert key_ranges(*tables(tmp_path, "ac", "bd"), most=1) == [
-        KeyRange("", "b", (0, 0), (0, -1)),
-        KeyRange("b", "c", (0, -1), (0, 0)),
-        KeyRange("c", "d", (1, 1), (0, -1)),
-        KeyRange("d", None, (0, -1), (1, 1)),
+        KeyRange("", "b", ((0, 0), (0, -1))),
+        KeyRange("b", "c", ((0, -1), (0, 0))),
+        KeyRange("c", "d", ((1, 1), (0, -1))),
+        KeyRange("d", None, ((0, -1), (1, 1))),
     ]
 
 
 def test_a_key_is_never_cut_between_its_versions(tmp_path: Path) -> None:
     ranges = key_ranges(*tables(tmp_path, "aabbb", "b"), most=1)
     assert [(keys.lower, keys.upper) for keys in ranges] == [("", "b"), ("b", None)]
-    assert ranges[1].source_rows == (2, 4)
+    assert ranges[1].rows[0] == (2, 4)
 
 
 def test_a_large_row_group_is_cut_by_its_keys(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_large_row_group_is_cut_by_its_keys(tmp_path: Path) -> None:
     size = pq.ParquetFile(source).metadata.row_group(0).total_byte_size
     ranges = key_ranges(source, replica, most=size // 2)
     assert len(ranges) > 2
-    assert max(last - first + 1 for first, last in (keys.source_rows for keys in ranges)) <= 4
+    assert max(last - first + 1 for first, last in (keys.rows[0] for keys in ranges)) <= 4
 
 
 @pytest.mark.parametrize("statistics", [True, False])

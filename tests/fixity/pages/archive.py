@@ -12,7 +12,7 @@ from fixity.clock import utc_now
 from fixity.ledger.fold import settings_of
 from fixity.reports import verdict
 from fixity.reports.pair import PairReport, make_report
-from fixity.status import Check, Result, keep_result, place_of_pair
+from fixity.status import Check, Result, keep_result, places_of
 from tests.fixity.repair.places import Places
 
 CLEAN = Check("no_damage", passed=True, severity="ERROR")
@@ -67,7 +67,7 @@ def keep_compared(
             at or utc_now(),
             checks,
             counts=counts,
-            place=place_of_pair(catalog, catalog.pairs["p"]),
+            place=places_of(catalog, catalog.buckets_of("p")),
             oldest=utc_now(),
         ),
     )

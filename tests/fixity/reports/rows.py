@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.reports import Outcome, Side, compare
-from fixity.reports.compare import RANGE_BYTES
+from fixity.reports.by_range import RANGE_BYTES
 from fixity.tables import CHECKSUMS, Provenance
 
 Row = dict[str, Any]

@@ -254,7 +254,7 @@ def test_a_comparison_that_breaks_off_leaves_the_report_of_before(
     def interrupt(part: Path, out: BinaryIO) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_MODULE, "_append", interrupt)
+    monkeypatch.setattr(_MODULE, "append", interrupt)
     with pytest.raises(KeyboardInterrupt):
         report(tmp_path, [row(f"{n}") for n in range(9)], [failed_row("a")], range_bytes=1)
     assert (tmp_path / "report.csv").read_bytes() == before

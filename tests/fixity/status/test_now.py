@@ -24,7 +24,7 @@ from fixity.status import (
     StatusRow,
     keep_failure,
     keep_result,
-    place_of_pair,
+    places_of,
     status_of,
 )
 from fixity.status.advice import to_do
@@ -70,7 +70,7 @@ def check_bucket(
 def verify_all(lake: LocalLake, catalog: Catalog, at: datetime = NOW - HOUR) -> None:
     for name in catalog.buckets:
         check_bucket(lake, catalog, name, Check("no_damage", True, "ERROR"), at=at)
-    place = place_of_pair(catalog, catalog.pairs["a"])
+    place = places_of(catalog, catalog.buckets_of("a"))
     keep_result(lake, Result("fixity_report", "a", "r", at, (), {"matches": 3, "pending": 2}, place, at))
 
 
