@@ -5,7 +5,7 @@ READY := .venv/.ready
 DIR ?=
 PORT ?= 3000
 
-.PHONY: help setup demo demo-batch docs test lint dev bench bench-large lock clean
+.PHONY: help setup demo demo-batch scale-demo docs test lint dev bench bench-large lock clean
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -26,6 +26,9 @@ demo: $(READY) ## verify and repair a source and its replica, damaged on purpose
 
 demo-batch: $(READY) ## show checksums computed by S3, from the job to the report, on this machine
 	.venv/bin/python -m demo.batch
+
+scale-demo: $(READY) ## show a bucket spread over three workers, one of which is killed (needs redis-server, postgresql)
+	.venv/bin/python -m demo.scale
 
 # Four processes: more waits than there is to compute. Bytecode is written, since dozens of processes start.
 test: $(READY) ## run all tests, in random order; a warning is an error
@@ -53,4 +56,4 @@ lock: ## make requirements.lock again from pyproject.toml
 	.venv/bin/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --no-emit-index-url --generate-hashes --extra dev pyproject.toml -o requirements.lock
 
 clean: ## remove the virtual environment and the data of demos and benchmarks; never your lake or runs
-	rm -rf .venv .demo .demo-batch .bench .site
+	rm -rf .venv .demo .demo-batch .demo-scale .bench .site

@@ -25,6 +25,7 @@ from bench import (
     rolling,
     second_look,
     signer,
+    workers,
 )
 from bench.measure import Row, table
 
@@ -44,6 +45,7 @@ PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
     "second-look": second_look.rows,
     "log": log.rows,
     "many": many.rows,
+    "workers": workers.rows,
     "report-large": comparing.large_rows,
     "many-large": many.large_rows,
 }

@@ -45,6 +45,7 @@ settings.load_profile("fixity")
 # Files with long tests: started last, they would keep one process busy while all others wait.
 _LONGEST = (
     "test_demo_batch.py",
+    "test_workers.py",
     "test_killed_daemon.py",
     "test_a_year.py",
     "test_demo.py",

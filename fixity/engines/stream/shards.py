@@ -34,7 +34,7 @@ from fixity.lake.proof import sealed, unsealed_or_old
 from fixity.lake.writer import rows_of
 from fixity.tables import Provenance, naming_the_unreadable
 
-LEAST_OBJECTS, LEAST_BYTES = 10_000, 1024**3
+LEAST_OBJECTS, LEAST_BYTES = 5_000, 256 * 1024**2
 """What a shard has at least, unless limits say less: a smaller one costs more as a step than it saves."""
 PART_OBJECTS, PART_BYTES = 2_000, 4 * 1024**3
 
@@ -135,7 +135,8 @@ def make_plan(inventory: str, file: Path, algorithm: Algorithm, limits: ShardLim
         objects, size = limits.objects, limits.size
         if limits.steps > 1:
             objects = min(objects, max(LEAST_OBJECTS, -(-table.metadata.num_rows // limits.steps)))
-            size = min(size, max(LEAST_BYTES, -(-sum(sizes()) // limits.steps)))
+            # A little more than an even part: else equal objects would leave a last shard of a few.
+            size = min(size, max(LEAST_BYTES, -(-21 * sum(sizes()) // (20 * limits.steps))))
         eighths = 8  # of an even part; both limits together may cut more pieces than each alone
         while len(shards := list(cut(sizes(), objects, size))) > limits.most:
             of_one = 8 * limits.most

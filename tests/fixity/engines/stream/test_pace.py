@@ -125,13 +125,8 @@ def test_there_are_no_more_shards_than_a_bucket_allows_requests_where_steps_are_
 
 
 def test_each_step_gets_a_shard_of_its_own_if_it_is_worth_it(tmp_path: Path) -> None:
-    for steps, objects, shards in [
-        (1, 30_000, 1),
-        (2, 30_000, 2),
-        (3, 30_000, 3),
-        (8, 30_000, 3),
-        (8, 9_000, 1),
-    ]:
+    cuts = [(1, 30_000, 1), (2, 30_000, 2), (3, 30_000, 3), (8, 30_000, 6), (8, 4_000, 1)]
+    for steps, objects, shards in cuts:
         plan = planned(tmp_path, [1] * objects, ShardLimits(100_000, MIB, "", steps))
         assert (len(plan.shards), plan.steps) == (shards, shards)
     large = planned(tmp_path, [1024 * MIB] * 4, ShardLimits(100_000, 10_000 * MIB, "", 2))
