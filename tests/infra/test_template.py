@@ -1,4 +1,4 @@
-"""The CloudFormation template: valid, and no more is allowed than is needed."""
+"""The CloudFormation templates: valid, and no more is allowed than is needed."""
 
 from __future__ import annotations
 
@@ -8,32 +8,37 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cfnlint.decode.cfn_yaml import load  # type: ignore[import-untyped]
 
 from devstack.s3_control_jobs import job_event
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "infra" / "s3-batch.yaml"
+INFRA = Path(__file__).resolve().parents[2] / "infra"
+TEMPLATE = INFRA / "s3-batch.yaml"
+TEMPLATES = pytest.mark.parametrize("template", sorted(INFRA.glob("*.yaml")), ids=lambda file: file.name)
 
 
-def statements() -> list[dict[str, Any]]:
+def statements(template: Path) -> list[dict[str, Any]]:
     """All statements of all policies."""
-    resources: dict[str, Any] = load(str(TEMPLATE))["Resources"]
+    resources: dict[str, Any] = load(str(template))["Resources"]
     found: list[dict[str, Any]] = []
     for resource in resources.values():
-        said = resource["Properties"]
+        said = resource.get("Properties", {})
         for policy in [said, *said.get("Policies", [])]:
             found += policy.get("PolicyDocument", {}).get("Statement", [])
     return found
 
 
-def test_the_template_is_valid() -> None:
+@TEMPLATES
+def test_the_template_is_valid(template: Path) -> None:
     linter = Path(sys.executable).with_name("cfn-lint")
-    done = subprocess.run([linter, str(TEMPLATE)], capture_output=True, text=True, check=False)
+    done = subprocess.run([linter, str(template)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
-def test_no_action_is_a_wildcard_and_only_listing_is_allowed_everywhere() -> None:
-    for statement in statements():
+@TEMPLATES
+def test_no_action_is_a_wildcard_and_only_listing_is_allowed_everywhere(template: Path) -> None:
+    for statement in statements(template):
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         assert not any("*" in action for action in actions)
         if statement["Resource"] == "*":
@@ -42,6 +47,8 @@ def test_no_action_is_a_wildcard_and_only_listing_is_allowed_everywhere() -> Non
                 "s3:ListJobs",
                 "s3:ListAllMyBuckets",
                 "batch:DescribeJobs",
+                "ecs:DescribeTaskDefinition",
+                "ec2:DescribeNetworkInterfaces",
             }
 
 
