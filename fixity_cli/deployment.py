@@ -16,22 +16,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fixity.doctor import OK, WARNING, WRONG, Finding
+from fixity.errors import WrongUsage
 from fixity.humanize import error_text, printable, seconds_text
 
 if TYPE_CHECKING:
     import dagster as dg
 
+    from fixity.catalog import Executor
+
 _SILENT_AFTER = timedelta(minutes=5)  # the daemon says every 30 seconds that it is there
 _WAITS_LONG = timedelta(hours=24)
 _WAIT = 10  # seconds
+_WAIT_FOR_WORKERS = 2.0  # seconds; all answer within them
 _SECRETS = ("PASSWORD", "SECRET", "TOKEN", "KEY", "URL")
 _QUERY = """{ version workspaceOrError { ... on PythonError { message } ... on Workspace { locationEntries {
   name loadStatus locationOrLoadError { ... on PythonError { message }
     ... on RepositoryLocation { dagsterLibraryVersions { name version } } } } } } }"""
 
 
-def look_at_instance(home: Path, now: datetime) -> Iterator[Finding]:
-    """What is right and wrong with the Dagster instance of a folder, at a time (UTC)."""
+def look_at_instance(home: Path, now: datetime, of_executor: int | None = 1) -> Iterator[Finding]:
+    """What is right and wrong with the Dagster instance of a folder, at a time (UTC).
+
+    Arguments: `of_executor`, how many steps the executor executes at once; None: a pool of the instance says.
+    """
     if not (home / "dagster.yaml").is_file():
         text = f"{home} has no dagster.yaml, so that it is not the folder of a Dagster instance"
         yield Finding("database", WRONG, text, "set DAGSTER_HOME as the daemon has it, or start: fixity dev")
@@ -43,6 +50,8 @@ def look_at_instance(home: Path, now: datetime) -> Iterator[Finding]:
             yield _of_database(instance)
             yield from _of_daemon(instance, now)
             yield from _of_queue(instance, now)
+            if of_executor is None:
+                yield _of_pool(instance)
     except Exception as error:  # of any library that dagster.yaml names
         text = f"it cannot be used: {_cause_text(error)}"
         to_do = (
@@ -95,6 +104,54 @@ def _of_queue(instance: dg.DagsterInstance, now: datetime) -> Iterator[Finding]:
         yield Finding("queue of runs", WARNING, text, to_do)
     else:
         yield Finding("queue of runs", OK, text)
+
+
+def _of_pool(instance: dg.DagsterInstance) -> Finding:
+    from resources.pool import POOL, steps_at_once
+
+    try:
+        steps = steps_at_once(instance, None)
+    except WrongUsage as error:
+        return Finding("pool of steps", WRONG, str(error), f"dagster instance concurrency set {POOL} N")
+    return Finding("pool of steps", OK, f"{steps} steps read at once, over all workers")
+
+
+def look_at_executor(executor: Executor) -> tuple[list[Finding], int | None]:
+    """What is right and wrong with the executor that a catalog and FIXITY_EXECUTOR name.
+
+    Returns also how many steps it executes at once; None: a pool of the instance says.
+    """
+    from fixity_assets.executors import EXECUTOR_VARIABLE, executor_of
+
+    name = os.environ.get(EXECUTOR_VARIABLE) or executor.kind
+    try:
+        chosen = executor_of(executor)
+    except WrongUsage as error:
+        return [Finding("executor", WRONG, str(error), "then start all parts again")], 1
+    found = [Finding("executor", OK, f"{name} is installed")]
+    return [*found, *([_of_broker()] if name == "celery" else [])], chosen.steps
+
+
+def _of_broker() -> Finding:
+    from celery import Celery
+    from redis.exceptions import RedisError
+
+    from fixity_assets.workers.broker import BROKER_VARIABLE, broker_url, place, settings
+
+    url = broker_url()
+    with Celery("doctor", broker=url, backend=url) as app:
+        app.conf.update(settings())
+        try:
+            app.backend.client.ping()
+            workers = app.control.ping(timeout=_WAIT_FOR_WORKERS)
+        except (RedisError, OSError) as error:
+            to_do = f"start Redis there, or correct {BROKER_VARIABLE}"
+            return Finding("broker", WRONG, f"{place(url)} does not answer: {_short(str(error))}", to_do)
+    if not workers:
+        return Finding(
+            "broker", WRONG, f"{place(url)} answers, but no worker does", "start one: fixity worker"
+        )
+    return Finding("broker", OK, f"{place(url)} and {len(workers):,} workers answer")
 
 
 def unfinished_runs(home: Path) -> dict[str, int]:

@@ -41,9 +41,9 @@ def doctor(
 ) -> None:
     """Check that a deployment can do its work, and say what to do where it cannot.
 
-    Looks at the lake, the buckets (default: all), queues, clocks, disks, installed versions, and Dagster's
-    database, daemon and servers. Reads a byte of each bucket, and puts small files below scratch/ of the
-    lake, which it removes. Status 1 if anything is wrong; a warning is status 0.
+    Looks at the lake, the buckets (default: all), queues, clocks, disks, installed versions, workers, and
+    Dagster's database, daemon and servers. Reads a byte of each bucket, and puts small files below scratch/
+    of the lake, which it removes. Status 1 if anything is wrong; a warning is status 0.
     """
     from fixity.doctor import WRONG
 
@@ -73,7 +73,7 @@ def _findings(catalog: Catalog, buckets: list[str], webserver: str | None) -> It
         look_at_queues,
     )
     from fixity.lake import LakeError, open_lake
-    from fixity_cli.deployment import look_at_instance, look_at_webserver
+    from fixity_cli.deployment import look_at_executor, look_at_instance, look_at_webserver
     from fixity_cli.instance import home_of
 
     yield from look_at_packages()
@@ -92,6 +92,8 @@ def _findings(catalog: Catalog, buckets: list[str], webserver: str | None) -> It
     yield from look_at_queues(catalog)
     home = home_of(catalog.file)
     yield look_at_disk("disk of DAGSTER_HOME", home)
-    yield from look_at_instance(home, utc_now())
+    executor, steps = look_at_executor(catalog.executor)
+    yield from executor
+    yield from look_at_instance(home, utc_now(), steps)
     if webserver is not None:
         yield from look_at_webserver(webserver)

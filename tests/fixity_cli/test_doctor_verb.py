@@ -12,12 +12,15 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from devstack.loopback import LoopbackServer, S3Handler, S3Request
+from devstack.redis import RedisServer
+from fixity.catalog import Executor
 from fixity.clock import utc_now
 from fixity.doctor import WRONG, Finding
-from fixity_cli.deployment import look_at_instance, look_at_webserver
+from fixity_cli.deployment import look_at_executor, look_at_instance, look_at_webserver
 from fixity_cli.main import app
 
 SETTINGS = Path(__file__).parents[2] / "fixity_cli" / "dagster.yaml"
@@ -119,6 +122,30 @@ def test_a_database_that_does_not_answer_is_told_without_its_password(
     assert found.about == "database" and found.state == WRONG
     assert found.text.startswith("it cannot be used: OSError: connection to postgresql://fixity:")
     assert "hunter2" not in found.text + found.to_do
+
+
+def test_workers_need_a_broker_that_answers_a_worker_and_a_limit_of_their_pool(
+    home: Path, monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer
+) -> None:
+    celery = Executor(kind="celery")
+    monkeypatch.delenv("FIXITY_BROKER", raising=False)
+    (found,), steps = look_at_executor(celery)
+    assert (found.about, found.state, steps) == ("executor", WRONG, 1) and "FIXITY_BROKER" in found.text
+    monkeypatch.setenv("FIXITY_BROKER", "redis://:hunter2@127.0.0.1:9/0")
+    (_, silent), steps = look_at_executor(celery)
+    assert silent.state == WRONG and silent.text.startswith("127.0.0.1:9 does not answer") and steps is None
+    monkeypatch.setenv("FIXITY_BROKER", redis_server.url(15))
+    (_, alone), steps = look_at_executor(celery)
+    assert alone.text.endswith("answers, but no worker does") and alone.to_do == "start one: fixity worker"
+    beat(home)
+    (pool,) = wrong(look_at_instance(home, utc_now(), steps))
+    assert pool.about == "pool of steps" and "dagster instance concurrency set" in pool.to_do
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.event_log_storage.set_concurrency_slots("hash_objects", 3)
+    settings = yaml.safe_load((home / "dagster.yaml").read_text())
+    settings["concurrency"]["pools"]["granularity"] = "op"
+    (home / "dagster.yaml").write_text(yaml.safe_dump(settings))
+    assert wrong(look_at_instance(home, utc_now(), steps)) == []
 
 
 class _Webserver(LoopbackServer):
