@@ -244,7 +244,7 @@ def _say_copies(said: Mapping[str, Any]) -> None:
         found = [f"{count:,} {name}" for name, count in row.items() if isinstance(count, int) and count]
         state = "verified" if row["verified"] == "yes" else "NOT verified"
         output.say(f"        {row['replica'] + ':':<20}{state}, {', '.join(found) or 'no objects'}")
-        output.add("copies", **row)
+        output.add("results", of=row["pair"], **{key: each for key, each in row.items() if key != "pair"})
 
 
 def _say_suspects(said: Mapping[str, Any]) -> None:

@@ -34,7 +34,8 @@ def wrong_now(
     """All that is wrong now. Arguments: `incidents`, all of them."""
     found = [_of_incident(each) for each in incidents if not each.is_over]
     for row in status.rows:
-        found += _of_row(row, is_final)
+        of_copies = row.kind == "pair" and row.name in catalog.copies  # what is red there, each copy tells
+        found += (each for each in _of_row(row, is_final) if not of_copies or each.opened == "run_failed")
     found += [_of_finding(each, None) for each in status.platform]
     found += _not_counted(status, catalog)
     return found

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal
 from fixity.catalog import Bucket, Catalog
 from fixity.clock import CLOCKS_DIFFER
 from fixity.lake import Lake
-from fixity.lake.paths import INCIDENTS, records_folder
 from fixity.status.daemon import daemon_notes
 from fixity.status.kept import Kept, Unreadable, read_all
+from fixity.status.open_incidents import OpenIncidents, open_incidents
 from fixity.status.rows import (
     LOG,
     NO_OPEN_INCIDENTS,
@@ -64,7 +64,7 @@ _AllKept = Mapping[tuple[str, str | None], Kept | Unreadable]
 def status_of(lake: Lake, catalog: Catalog, now: datetime) -> Status:
     """The status of a catalog's buckets and pairs, at a time (UTC). Raises LakeError."""
     kept = read_all(lake)
-    incidents = _Open.of(catalog, _open_incidents(lake))
+    incidents = OpenIncidents.of(catalog, open_incidents(lake))
     buckets = [_bucket(catalog, each, kept, incidents, now) for each in catalog.buckets.values()]
     by_name = {row.name: row for row in buckets}
     pairs = [_pair(catalog, each, kept, incidents, by_name, now) for each in catalog.compared]
@@ -111,10 +111,16 @@ class _Row:
         if kept.failed:
             self.failed_run = kept.failed.run_id
             self.red.append(Finding(asset, RUN, kept.failed.text, kept.failed.at))
-        for check in kept.checks if checks else ():
+        if checks:
+            self.take_checks(asset, kept)
+
+    def take_checks(self, asset: str, kept: Kept, of: str = "") -> None:
+        """Take what is kept of an asset's checks. Arguments: `of`, whose checks they are, for people."""
+        for check in kept.checks:
             if not check.passed:
                 found = self.red if check.is_red else self.warnings
-                found.append(Finding(asset, check.name, check.description, kept.since.get(check.name)))
+                text = f"{of}: {check.description}" if of else check.description
+                found.append(Finding(asset, check.name, text, kept.since.get(check.name)))
 
     def take_incidents(self, incidents: Iterable[Incident]) -> None:
         """Take the open incidents that concern it."""
@@ -146,58 +152,6 @@ class _Row:
         )
 
 
-@dataclass(frozen=True)
-class _Open:
-    """The open incidents that concern each bucket and each pair."""
-
-    of_buckets: dict[str, list[Incident]]
-    of_pairs: dict[str, list[Incident]]
-    of_others: list[Incident]
-    """Those that concern nothing that the catalog has now."""
-
-    @classmethod
-    def of(cls, catalog: Catalog, incidents: Iterable[Incident]) -> _Open:
-        of_buckets: dict[str, list[Incident]] = {name: [] for name in catalog.buckets}
-        of_others: list[Incident] = []
-        compared = catalog.compared
-        of_pairs: dict[str, list[Incident]] = {name: [] for name in compared}
-        for incident in incidents:
-            left = {(each.bucket, each.pair) for each in incident.objects if not each.is_over}
-            bad = {bucket for bucket, _ in left if bucket}
-            unclear = {pair for bucket, pair in left if pair and not bucket}
-            concerned = set(catalog.buckets) if incident.unknown else set(bad)
-            for name in unclear & catalog.pairs.keys():  # either copy may be the bad one
-                concerned |= set(catalog.buckets_of(name))
-                unclear |= {together.name} if (together := catalog.copies_with(name)) else set()
-            for name, buckets in compared.items():
-                if incident.unknown or name in unclear or bad & set(buckets):
-                    of_pairs[name].append(incident)
-            for name in concerned & of_buckets.keys():
-                of_buckets[name].append(incident)
-            if not concerned & of_buckets.keys():
-                of_others.append(incident)
-        return cls(of_buckets, of_pairs, of_others)
-
-    def notes(self) -> Iterable[str]:
-        """What is to be said of those that no row shows."""
-        ids = [each.id for each in self.of_others]
-        if ids:
-            which = "1 open incident is" if len(ids) == 1 else f"{len(ids):,} open incidents are"
-            more = ", …" if len(ids) > 3 else ""
-            yield (
-                f"{which} of no bucket that the catalog has now ({', '.join(ids[:3])}{more}): "
-                "see fixity incidents --open"
-            )
-
-
-def _open_incidents(lake: Lake) -> list[Incident]:
-    if not lake.list(INCIDENTS) and not lake.list(records_folder(INCIDENTS)):
-        return []  # what reads them takes time to import
-    from fixity.incidents.state import incidents_now
-
-    return [each for each in incidents_now(lake) if not each.is_over]
-
-
 def _of_platform(catalog: Catalog, kept: _AllKept, now: datetime) -> list[Finding]:
     """What is wrong with runs that are of no bucket and no pair."""
     findings = []
@@ -212,7 +166,7 @@ def _of_platform(catalog: Catalog, kept: _AllKept, now: datetime) -> list[Findin
 
 
 def _bucket(
-    catalog: Catalog, bucket: Bucket, all_kept: _AllKept, incidents: _Open, now: datetime
+    catalog: Catalog, bucket: Bucket, all_kept: _AllKept, incidents: OpenIncidents, now: datetime
 ) -> StatusRow:
     kept = {asset: all_kept.get((asset, bucket.name)) for asset in OF_BUCKETS}
     if bucket.fixity_every is None:
@@ -265,7 +219,7 @@ def _pair(
     catalog: Catalog,
     name: str,
     all_kept: _AllKept,
-    incidents: _Open,
+    incidents: OpenIncidents,
     buckets: Mapping[str, StatusRow],
     now: datetime,
 ) -> StatusRow:
@@ -275,8 +229,14 @@ def _pair(
     if not of_it:
         kept[REPAIRS] = None  # nothing is left to repair
     found = _Row()
+    copies = catalog.copies.get(name)
     for asset, each in kept.items():
-        found.take(asset, each, now)
+        found.take(asset, each, now, checks=copies is None)
+    for pair in copies.pairs if copies else ():  # one that was reported alone since then may be red
+        if isinstance(of_copy := all_kept.get((REPORT, pair.name)), Kept):
+            found.take_checks(REPORT, of_copy, pair.replica)
+        elif kept[REPORT]:
+            found.unknown.append(f"what is known of {pair.replica} is lost")
     found.take_incidents(of_it)
     sides = [buckets[each] for each in catalog.buckets_of(name)]
     if report := _result(kept[REPORT]):

@@ -81,3 +81,19 @@ def test_what_is_not_clear_is_wrong_usage(archive: Path, words: list[str], text:
     ended = _fixity(archive, *words)
     assert ended.exit_code == 2 and text in ended.stderr
     assert not (archive / "lake").exists()
+
+
+def test_all_copies_of_a_pair_are_checked_and_reported_by_one_verb_with_a_line_each(archive: Path) -> None:
+    catalog = yaml.safe_load((archive / "fixity.yaml").read_text())
+    catalog["pairs"] = {"all": {"source": "source", "replicas": ["good", "bad"], "replication_lag": "0s"}}
+    (archive / "fixity.yaml").write_text(yaml.safe_dump(catalog))
+    ended = _fixity(archive, "verify", "--all")
+    assert ended.exit_code == 1
+    assert "        good:               verified, 3 matches\n" in ended.stdout
+    assert "        bad:                NOT verified, 2 matches, 1 mismatches\n" in ended.stdout
+    assert "mismatch: 1.txt: bad: bad; " in ended.stdout and "good: ok, bad: mismatch" in ended.stdout
+    assert "red: no_mismatches of fixity_report[all]: bad: 1 object different" in ended.stderr
+    asked = _fixity(
+        archive, "sql", "select key, status, differing, \"bad:status\" from copies where status <> 'ok'"
+    )
+    assert "1.txt" in asked.stdout and "mismatch" in asked.stdout

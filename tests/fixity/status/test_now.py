@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fixity.alerts.wrong import wrong_now
 from fixity.catalog import Catalog, load_catalog
 from fixity.incidents.events import DISMISSED, OPENED, Event, append
 from fixity.lake import LocalLake, open_lake
@@ -249,3 +250,34 @@ def test_what_could_not_be_reached_is_mended_before_its_incidents(lake: LocalLak
     assert (
         to_do(row(lake, catalog, "b"), catalog) == f"remove the cause, then fixity checksums b; then {first}"
     )
+
+
+def test_all_copies_are_as_red_as_the_worst_copy_and_say_which_also_where_it_was_reported_alone_since(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "fixity.yaml").write_text(
+        "lake: ./lake\nbuckets: {a: {path: a}, b: {path: b}, c: {path: c}}\npairs: {a: {replicas: [b, c]}}\n"
+    )
+    catalog = load_catalog(tmp_path / "fixity.yaml")
+    lake = open_lake(catalog)
+    assert isinstance(lake, LocalLake)
+
+    def report(name: str, at: datetime, *checks: Check) -> None:
+        place = places_of(catalog, catalog.buckets_of(name))
+        keep_result(lake, Result("fixity_report", name, "r", at, checks, place=place))
+
+    assert row(lake, catalog, "a", "pair").state == UNKNOWN
+    report("a", NOW - HOUR)
+    assert row(lake, catalog, "a", "pair").unknown == (
+        "what is known of b is lost",
+        "what is known of c is lost",
+    )
+    for name in ("a-to-b", "a-to-c"):
+        report(name, NOW - HOUR)
+    assert row(lake, catalog, "a", "pair").state == VERIFIED
+    report("a-to-c", NOW, Check("no_failures", passed=False, severity="ERROR", description="1 object"))
+    found = row(lake, catalog, "a", "pair")
+    assert (found.state, [each.text for each in found.red]) == (PROBLEM, ["c: 1 object"])
+    assert row(lake, catalog, "a-to-b", "pair").state == VERIFIED
+    told = [each.row for each in wrong_now(status(lake, catalog), [], catalog, lambda run_id: True)]
+    assert told == [("pair", "a-to-c")]  # the same is not told of all copies again
