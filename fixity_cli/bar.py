@@ -1,4 +1,4 @@
-"""Progress on the command line: a bar on a terminal, plain lines elsewhere, both to stderr."""
+"""Progress on a terminal: bars on stderr. Where there is none, `lines` shows it and imports less."""
 
 from __future__ import annotations
 
@@ -19,25 +19,23 @@ from rich.progress import (
 )
 
 from fixity.engines.stream import shards
-from fixity.humanize import bytes_text
 from fixity_cli.interrupts import interrupts
+from fixity_cli.lines import counted_before
 from resources import ProgressResource
 
 
-class CommandLineProgress(ProgressResource):
+class ProgressBars(ProgressResource):
     """Shows what runs do, bucket by bucket, while it is `shown`.
 
-    Arguments: `quiet`, shows nothing; `pairs`, the buckets of each by its name: they have one bar.
+    Arguments: `pairs`, the buckets of each by its name: they have one bar.
     """
 
-    def __init__(self, quiet: bool = False, pairs: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(self, pairs: Mapping[str, Sequence[str]]) -> None:
         super().__init__()
-        self._pair_of = {bucket: name for name, buckets in (pairs or {}).items() for bucket in buckets}
+        self._pair_of = {bucket: name for name, buckets in pairs.items() for bucket in buckets}
         self._plans: dict[str, dict[str, shards.Plan]] = {}  # of each bar, by bucket
         self._hashed: dict[str, tuple[int, int]] = {}  # objects and bytes of each bucket
         self._changing = threading.Lock()
-        self._quiet = quiet
-        self._console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -45,31 +43,22 @@ class CommandLineProgress(ProgressResource):
             DownloadColumn(binary_units=True),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
-            console=self._console,
-            disable=quiet or not self._console.is_terminal,
+            console=Console(stderr=True),
         )
 
     @contextmanager
-    def shown(self) -> Iterator[CommandLineProgress]:
+    def shown(self) -> Iterator[ProgressBars]:
         """Show it for the length of a `with` block."""
         with self._bar:
             yield self
 
-    def _line(self, text: str) -> None:
-        if not (self._quiet or self._console.is_terminal):
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
-
     def listing(self, context: dg.OpExecutionContext, bucket: str) -> Callable[[int], None]:
         """See ProgressResource."""
-        self._line(f"{bucket}: listing")
         task = self._bar.add_task(f"{bucket}: listing", total=None, objects="")
-        due = self._due()
 
         def listed(objects: int) -> None:
             interrupts.leave_if_received()
             self._bar.update(task, objects=f"{objects:,} objects")
-            if due():
-                self._line(f"{bucket}: {objects:,} objects listed")
 
         return listed
 
@@ -77,15 +66,12 @@ class CommandLineProgress(ProgressResource):
         self, context: dg.OpExecutionContext, bucket: str, plan: shards.Plan, shard: shards.Shard
     ) -> Callable[[shards.Progress], None]:
         """See ProgressResource: one bar for all shards of a bucket, or of both buckets of a pair."""
-        before = [earlier for earlier in plan.shards if earlier.first < shard.first]
-        objects_before = sum(earlier.objects for earlier in before)
-        size_before = sum(earlier.size for earlier in before)
+        objects_before, size_before = counted_before(plan, shard)
         bar = self._pair_of.get(bucket, bucket)
         with self._changing:
             plans = self._plans.setdefault(bar, {})
             plans[bucket] = plan
             task = self._task(bar, bucket)
-        due = self._due()
 
         def hashed(progress: shards.Progress) -> None:
             interrupts.leave_if_received()
@@ -100,11 +86,6 @@ class CommandLineProgress(ProgressResource):
                 objects=f"{sum(objects for objects, _ in done):,}/{total:,}",
                 refresh=objects == plan.objects,
             )
-            if due() or objects == plan.objects:
-                self._line(
-                    f"{bucket}: {objects:,} of {plan.objects:,} objects, "
-                    f"{bytes_text(size)} of {bytes_text(plan.size)}"
-                )
 
         return hashed
 

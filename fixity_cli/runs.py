@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,9 @@ from fixity.catalog import Catalog
 from fixity.errors import plain_words
 from fixity.lake import open_lake
 from fixity_assets.definitions import build_definitions
-from fixity_cli.bar import CommandLineProgress
 from fixity_cli.instance import prepare_home, runs_belong_to_the_location
 from fixity_cli.interrupts import interrupts
+from fixity_cli.lines import ProgressLines
 from fixity_cli.output import output
 from fixity_cli.run_process import PROCESS_TAG, executing, process_file
 from fixity_cli.storage import keep_open, opened_at_once
@@ -266,6 +267,14 @@ def _retry(event: dg.DagsterEvent) -> str:
     return f"{why}: tried again in {seconds or 0:.0f} s"
 
 
+def _progress(pairs: Mapping[str, Sequence[str]]) -> AbstractContextManager[ProgressResource]:
+    if output.quiet or not sys.stderr.isatty():
+        return nullcontext(ProgressLines())
+    from fixity_cli.bar import ProgressBars
+
+    return ProgressBars(pairs).shown()
+
+
 @contextmanager
 def runner(
     catalog: Catalog, verbose: bool, pairs: Mapping[str, Sequence[str]] | None = None
@@ -279,7 +288,7 @@ def runner(
     # Ctrl-C would reach too.
     with opened_at_once():
         instance_of_home = dg.DagsterInstance.local_temp(str(home), {"compute_logs": _NO_COMPUTE_LOGS})
-    with instance_of_home as instance, CommandLineProgress(output.quiet, pairs).shown() as progress:
+    with instance_of_home as instance, _progress(pairs or {}) as progress:
         keep_open(instance)
         runs_belong_to_the_location(instance)
         # Dagster configures logging anew for each run: that closes the handlers of runs in other threads, and
