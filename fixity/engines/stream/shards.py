@@ -265,9 +265,8 @@ def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Sh
 
         reading.progress(Progress(objects, size, shard.objects, shard.size))
         try:
-            with closing(
-                check_objects(reading.store, items(), digest_of, reading.threads, reading.now)
-            ) as checks:
+            threads = min(reading.threads, shard.objects)
+            with closing(check_objects(reading.store, items(), digest_of, threads, reading.now)) as checks:
                 for check in chain(taken_over(), checks):
                     while notices:  # left by the reading threads
                         reading.log(notices.popleft())
