@@ -71,12 +71,12 @@ def _take(
     if run.bucket.inventory is None:
         return take_inventory(store, run, listed)
     # DuckDB and botocore take a third of a second to import, and listing needs neither.
-    from fixity.inventories.folder import ListFolder
+    from fixity.inventories.provider import open_provider
     from fixity.inventories.take import Asking, take_list
 
     catalog = stores.catalog.catalog
     asking = Asking(store, stores.threads(run.bucket.name), catalog.second_look.objects)
-    return take_list(ListFolder(catalog, run.bucket), run, asking, context.run.tags.get(LIST_TAG), listed)
+    return take_list(open_provider(catalog, run.bucket), run, asking, context.run.tags.get(LIST_TAG), listed)
 
 
 def _listed(context: dg.OpExecutionContext, progress: ProgressResource) -> Callable[[int], None]:

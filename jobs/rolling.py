@@ -20,8 +20,8 @@ def rolling_schedules(catalog: Catalog) -> list[dg.ScheduleDefinition]:
     buckets = [bucket for bucket in catalog.buckets.values() if bucket.fixity_every]
     if not buckets:
         return []
-    listed = [bucket for bucket in buckets if bucket.inventory is None]  # a sensor takes the others' lists
-    text = "Lists each bucket with `fixity_every`, once a day, unless it has `inventory`."
+    listed = [bucket for bucket in buckets if not bucket.has_lists]  # a sensor takes the others' lists
+    text = "Lists each bucket with `fixity_every`, once a day, unless its provider writes lists."
     return [
         _batches(buckets),
         *([_daily("list_for_rolling_fixity", INVENTORY_JOB, "0 0 * * *", listed, text)] if listed else []),

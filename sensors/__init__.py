@@ -24,7 +24,7 @@ def all_sensors(catalog: Catalog) -> list[dg.SensorDefinition]:
     sensors = [failed_runs_sensor(), fixity_status_sensor(), alerts_sensor(catalog)]
     if catalog.pairs:
         sensors.append(both_sides_sensor(catalog))
-    if any(bucket.inventory for bucket in catalog.buckets.values()):
+    if any(bucket.has_lists for bucket in catalog.buckets.values()):
         sensors.append(provided_lists_sensor(catalog))
     if catalog.checked_by_s3 or catalog.copied_by_s3:
         sensors.append(batch_reconciliation_sensor(catalog))

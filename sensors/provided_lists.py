@@ -1,6 +1,6 @@
 """Takes the list that a bucket's provider has written, when its last file arrives, once for each list.
 
-Every five minutes it looks, for each bucket with `inventory` in the catalog, for lists that are complete
+Every five minutes it looks, for each bucket with `inventory: {from: s3_inventory}`, for complete lists
 (S3 writes `manifest.checksum` last), and starts `take_inventory` for the newest if it is newer than the last
 one that was taken. A list that is refused is not taken again: the inventory before stays until the next list.
 """
@@ -19,7 +19,7 @@ _CURSOR = TypeAdapter(dict[str, dict[str, str]])
 
 def provided_lists_sensor(catalog: Catalog) -> dg.SensorDefinition:
     """The sensor `provided_lists`, over all buckets of the catalog that have `inventory`."""
-    buckets = [bucket for bucket in catalog.buckets.values() if bucket.inventory]
+    buckets = [bucket for bucket in catalog.buckets.values() if bucket.has_lists]
 
     @dg.sensor(
         name="provided_lists",
@@ -38,7 +38,7 @@ def provided_lists_sensor(catalog: Catalog) -> dg.SensorDefinition:
         waiting: list[str] = []
         taken: dict[str, dict[str, str]] = {}
         for bucket in buckets:
-            assert bucket.inventory is not None
+            assert bucket.inventory and bucket.inventory.at
             before = seen.get(bucket.name, {}).get(bucket.inventory.at, "")  # of another folder: begun anew
             newest = before
             try:

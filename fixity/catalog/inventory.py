@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from fixity.catalog.base import Part
 from fixity.catalog.messages import shown
@@ -29,18 +29,36 @@ def _check_place(place: str) -> str:
 class ProvidedInventory(Part):
     """The list of its objects that a bucket's provider writes, to be read instead of listing the bucket."""
 
-    from_: Annotated[Literal["s3_inventory"], Field(alias="from")]
-    """Who writes the list: S3 Inventory, as CSV, ORC or Parquet."""
-    at: Annotated[str, AfterValidator(_check_place)]
-    """The folder with the lists: `s3://bucket/prefix/source-bucket/configuration`, which has a folder named
-    by date and time for each list."""
+    from_: Annotated[Literal["s3_inventory", "s3_metadata"], Field(alias="from")]
+    """What the list is: a file of S3 Inventory (CSV, ORC or Parquet), or the live inventory table of S3
+    Metadata (Iceberg), which is found by asking S3."""
+    at: Annotated[str, AfterValidator(_check_place)] | None = None
+    """The folder with the lists of S3 Inventory: `s3://bucket/prefix/source-bucket/configuration`. It has a
+    folder named by date and time for each list."""
     store: str | None = None
     """The store that holds this folder; by default that of the bucket."""
     max_age: Term = timedelta(hours=48)
     """How old a list may be that is read, counted from when its scan began. An older one is refused."""
 
     @property
-    def folder(self) -> tuple[str, str]:
-        """The bucket and the prefix of the lists; the prefix ends in '/'."""
+    def folder(self) -> tuple[str, str] | None:
+        """The bucket and the prefix of the lists; the prefix ends in '/'. None if they are in no folder."""
+        if self.at is None:
+            return None
         bucket, _, prefix = self.at.removeprefix("s3://").partition("/")
         return bucket, f"{prefix}/"
+
+    @model_validator(mode="after")
+    def _has_a_place(self) -> Self:
+        if self.from_ == "s3_inventory" and self.at is None:
+            raise ValueError(
+                "`from: s3_inventory` needs `at`, the folder with the lists, such as "
+                "s3://reports/lists/my-bucket/daily"
+            )
+        given = [key for key in ("at", "store") if getattr(self, key) is not None]
+        if self.from_ == "s3_metadata" and given:
+            raise ValueError(
+                f"`from: s3_metadata` has no `{given[0]}`: S3 says where the table of the bucket is. "
+                "Remove it"
+            )
+        return self

@@ -155,6 +155,11 @@ class Bucket(Part):
         return self.real_name.startswith("arn:")
 
     @property
+    def has_lists(self) -> bool:
+        """Whether its provider writes lists into a folder."""
+        return self.inventory is not None and self.inventory.folder is not None
+
+    @property
     def is_local(self) -> bool:
         """Whether the bucket is a local directory."""
         return self.path is not None

@@ -34,7 +34,7 @@ class ListFolder:
     """
 
     def __init__(self, catalog: Catalog, bucket: Bucket, backoff: float = 0.5) -> None:
-        assert bucket.inventory is not None  # the caller asks only for buckets that have one
+        assert bucket.inventory and bucket.inventory.folder  # the caller asks only for buckets that have one
         self._bucket, self.prefix = bucket.inventory.folder
         self._backoff = backoff
         with self._errors(""):

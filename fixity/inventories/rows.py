@@ -6,9 +6,11 @@ lists does not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -19,13 +21,13 @@ from pyarrow import orc
 from fixity.catalog import Bucket
 from fixity.humanize import printable
 from fixity.inventories.folder import ListFolder, ListRefused
-from fixity.inventories.s3_inventory import DataFile, ProvidedList
+from fixity.inventories.s3_inventory import DataFile, ProvidedList, newest_list, read_manifest
 from fixity.lake.database import open_database, quoted
 from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.tables import INVENTORY
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-_MEMORY = "1GB"
+_MEMORY = "700MB"
 _AT_ONCE = 4  # downloads
 _MAGIC = {"CSV": b"\x1f\x8b", "ORC": b"ORC", "Parquet": b"PAR1"}
 _COLUMNS = (
@@ -43,13 +45,28 @@ _COLUMNS = (
 _MARK = "refused: "
 
 
+@dataclass(frozen=True)
+class S3Inventory:
+    """The lists of S3 Inventory in a folder."""
+
+    folder: ListFolder
+
+    def describe(self, name: str | None, bucket: Bucket, now: datetime) -> ProvidedList:
+        """See `fixity.inventories.take.Provider`."""
+        return read_manifest(self.folder, name or newest_list(self.folder), bucket, now)
+
+    def rows(self, provided: ProvidedList, bucket: Bucket, workspace: Path) -> Path:
+        """See `fixity.inventories.take.Provider`."""
+        return sorted_rows(self.folder, provided, bucket, workspace)
+
+
 def sorted_rows(folder: ListFolder, provided: ProvidedList, bucket: Bucket, workspace: Path) -> Path:
     """A table in `workspace` with what a list says of a bucket, sorted by key and version.
 
     Objects may be in it more than once, as the list has them. Raises ListRefused, BucketUnreachable.
     """
-    table = workspace / "listed.parquet"
     if not provided.files:
+        table = workspace / "listed.parquet"
         pq.write_table(INVENTORY.empty_table(), table)
         return table
 
@@ -61,6 +78,19 @@ def sorted_rows(folder: ListFolder, provided: ProvidedList, bucket: Bucket, work
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         files = list(pool.map(fetch, enumerate(provided.files)))
+    urls = {str(path): folder.url(file.name) for path, file in zip(files, provided.files, strict=True)}
+    return sort_rows(_scan(provided, files), provided, bucket, workspace, urls)
+
+
+def sort_rows(
+    scan: str, provided: ProvidedList, bucket: Bucket, workspace: Path, urls: Mapping[str, str]
+) -> Path:
+    """As `sorted_rows`, from local files, which are removed.
+
+    Arguments: `scan`, SQL for their rows, with the columns of the list and `filename`; `urls`, the names of
+    the files for people. Raises ListRefused.
+    """
+    table = workspace / "listed.parquet"
     parameters = {
         "bucket": bucket.real_name,
         "prefix": bucket.prefix,
@@ -69,21 +99,20 @@ def sorted_rows(folder: ListFolder, provided: ProvidedList, bucket: Bucket, work
         "encoded": provided.format == "CSV",
         "mark": _MARK,
     }
-    urls = {str(path): folder.url(file.name) for path, file in zip(files, provided.files, strict=True)}
     with open_database(workspace, _MEMORY) as database, _refusing(provided, urls):
         database.execute("SET TimeZone = 'UTC'")  # of the times that do not say theirs
         database.execute("SET preserve_insertion_order = false")
         columns = ", ".join(
             name if name in provided.columns else f"NULL::VARCHAR AS {name}" for name in _COLUMNS
         )
-        database.execute(f"CREATE TEMP VIEW rows AS SELECT {columns}, filename FROM {_scan(provided, files)}")
+        database.execute(f"CREATE TEMP VIEW rows AS SELECT {columns}, filename FROM {scan}")
         database.execute(
             f"COPY ({_SQL}) TO {quoted(table)} "
             f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS})",
             parameters,
         )
-    for file in files:
-        file.unlink()
+    for file in urls:
+        Path(file).unlink()
     return table
 
 
@@ -141,7 +170,7 @@ def _refuse_other_columns(schema: pa.Schema, url: str, provided: ProvidedList) -
 
 
 @contextmanager
-def _refusing(provided: ProvidedList, urls: dict[str, str]) -> Iterator[None]:
+def _refusing(provided: ProvidedList, urls: Mapping[str, str]) -> Iterator[None]:
     """Turn DuckDB's errors into refusals that name the file in the store."""
     try:
         yield

@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from fixity.catalog import Bucket
+from fixity.catalog.inventory import ProvidedInventory
 from fixity.clock import CLOCKS_DIFFER, EPOCH
 from fixity.humanize import printable
 from fixity.inventories.folder import ListFolder, ListRefused
 
-Format = Literal["CSV", "ORC", "Parquet"]
+Format = Literal["CSV", "ORC", "Parquet", "Iceberg"]
 
 _LIST = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\dZ)/manifest\.checksum")
 _MILLENNIUM = "2"  # how the folders of lists begin; those of their data files, `data/`, are not listed
@@ -70,6 +71,20 @@ class ProvidedList:
 def complete_lists(folder: ListFolder) -> list[str]:
     """The names of all lists that are complete, the oldest first. Raises BucketUnreachable."""
     return [found[1] for name in folder.names(_MILLENNIUM) if (found := _LIST.fullmatch(name))]
+
+
+def newest_list(folder: ListFolder) -> str:
+    """The name of the newest list. Raises ListRefused if there is none, BucketUnreachable."""
+    names = complete_lists(folder)
+    if not names:
+        raise ListRefused(
+            f"there is no complete list in {folder.url('')} yet: a provider writes the first one up to 48 "
+            "hours "
+            "after it was configured, and `manifest.checksum` last. See whether `inventory.at` names the "
+            "folder "
+            "that has the folders named by date"
+        )
+    return names[-1]
 
 
 def read_manifest(folder: ListFolder, name: str, bucket: Bucket, now: datetime) -> ProvidedList:
@@ -149,8 +164,13 @@ def _refuse_unless_fitting(provided: ProvidedList, source: str, bucket: Bucket, 
             "inventory's "
             "configuration include all versions, or leave `versions` out"
         )
-    age = now - provided.listed_at
-    if age > bucket.inventory.max_age:
+    refuse_by_age(provided, bucket.inventory, now)
+
+
+def refuse_by_age(provided: ProvidedList, settings: ProvidedInventory, now: datetime) -> None:
+    """Refuse a list that is too old, or of the future. Raises ListRefused."""
+    url, age = provided.url, now - provided.listed_at
+    if age > settings.max_age:
         raise ListRefused(
             f"{url} is of {provided.listed_at:%Y-%m-%d %H:%M} UTC, older than `inventory.max_age`: see "
             "whether the "

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
 from fixity.buckets import BucketReader, ListedObject
+from fixity.catalog import Bucket
 from fixity.clock import utc_now
 from fixity.inventories.absent import absent, merged, refuse_a_part, refuse_encoded, still_there
-from fixity.inventories.folder import ListFolder, ListRefused
-from fixity.inventories.rows import sorted_rows
-from fixity.inventories.s3_inventory import ProvidedList, complete_lists, read_manifest
+from fixity.inventories.s3_inventory import ProvidedList
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.inventory import TAKEN_FROM, Inventory, TableMissing, kept_inventory, take_inventory
 from fixity.ledger.listing import Listing, inventory_in_force
@@ -34,8 +34,24 @@ class Asking:
     objects: int
 
 
+class Provider(Protocol):
+    """Who writes lists of a bucket."""
+
+    def describe(self, name: str | None, bucket: Bucket, now: datetime) -> ProvidedList:
+        """A list, proved and held against the catalog; by default the newest.
+
+        Raises ListRefused, BucketUnreachable.
+        """
+
+    def rows(self, provided: ProvidedList, bucket: Bucket, workspace: Path) -> Path:
+        """A table in `workspace` with what the list says of the bucket, sorted by key and version.
+
+        Objects may be in it more than once, as the list has them. Raises ListRefused, BucketUnreachable.
+        """
+
+
 def take_list(
-    folder: ListFolder,
+    provider: Provider,
     run: BucketRun,
     asking: Asking,
     name: str | None = None,
@@ -49,13 +65,12 @@ def take_list(
     `take_inventory`.
     Raises ListRefused, BucketUnreachable, LakeError; nothing is kept then.
     """
-    name = name or _newest(folder)
-    provided = read_manifest(folder, name, run.bucket, now())
+    provided = provider.describe(name, run.bucket, now())
     before = _in_force(run)
     if before is not None and before.provenance.listed_at == provided.listed_at:
         with run.lake.workspace() as workspace:
             return kept_inventory(run.lake, before.name, workspace)
-    of_list = _OfList(folder, run, asking, provided, before, [])
+    of_list = _OfList(provider, run, asking, provided, before, [])
     taken = take_inventory(of_list, run, progress, lambda: provided.listed_at, {TAKEN_FROM: provided.url})
     if before is not None and before.provenance.listed_at > provided.listed_at:
         of_list.notes.append(
@@ -63,19 +78,6 @@ def take_list(
             f"{before.provenance.listed_at:%Y-%m-%d %H:%M} UTC, which stays in force"
         )
     return replace(taken, notes=(*taken.notes, *of_list.notes), taken_from=provided.url)
-
-
-def _newest(folder: ListFolder) -> str:
-    names = complete_lists(folder)
-    if not names:
-        raise ListRefused(
-            f"there is no complete list in {folder.url('')} yet: a provider writes the first one up to 48 "
-            "hours "
-            "after it was configured, and `manifest.checksum` last. See whether `inventory.at` names the "
-            "folder "
-            "that has the folders named by date"
-        )
-    return names[-1]
 
 
 def _in_force(run: BucketRun) -> Listing | None:
@@ -91,7 +93,7 @@ def _in_force(run: BucketRun) -> Listing | None:
 class _OfList:
     """A bucket whose objects are those of a list. notes: what is odd about it, for people."""
 
-    folder: ListFolder
+    provider: Provider
     run: BucketRun
     asking: Asking
     provided: ProvidedList
@@ -101,7 +103,7 @@ class _OfList:
     def list_objects(self) -> Iterator[pa.RecordBatch]:
         """As of a `BucketReader`."""
         with self.run.lake.workspace() as workspace:
-            listed = sorted_rows(self.folder, self.provided, self.run.bucket, workspace)
+            listed = self.provider.rows(self.provided, self.run.bucket, workspace)
             if self.provided.format != "CSV":
                 refuse_encoded(self.asking.store, listed, self.provided.url)
             yield from merged(listed, self._lacking(listed, workspace))

@@ -3,121 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
-import yaml
 
-from fixity.buckets import open_bucket
-from fixity.catalog import Catalog, load_catalog
-from fixity.inventories.folder import ListFolder, ListRefused
-from fixity.inventories.take import Asking, take_list
-from fixity.lake import Lake, LocalLake
-from fixity.ledger.bucket_run import BucketRun
-from fixity.ledger.inventory import Inventory, newest_inventory, take_inventory
+from fixity.inventories.folder import ListRefused
+from fixity.ledger.inventory import newest_inventory
 from fixity.tables import Provenance
-from tests.fixity.inventories.lists import FORMATS, LISTED_AT, PREFIX, Lists, rows_of
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-    from devstack.seaweedfs import SeaweedFS
-    from tests.conftest import MakeBucket
-
-ODD_KEYS = (
-    "a b",
-    "a+b",
-    "a%20b",
-    "100%",
-    "ä/€😀",
-    'quo"te,comma',
-    "tab\tand\nline",
-    "z/%2F",
-    "z/~*",
-    "plain.txt",
-)
-
-
-@dataclass
-class Archive:
-    """A bucket, a bucket with its lists, and a lake."""
-
-    s3: S3Client
-    endpoint_url: str
-    name: str
-    lists: Lists
-    folder: Path
-    settings: dict[str, Any] = field(default_factory=dict)
-    objects: int = 100
-    now: datetime = LISTED_AT + timedelta(hours=12)
-
-    def put(self, *keys: str, body: bytes = b"bytes") -> None:
-        for key in keys:
-            self.s3.put_object(Bucket=self.name, Key=key, Body=body)
-
-    @property
-    def catalog(self) -> Catalog:
-        inventory = {"from": "s3_inventory", "at": self.lists.place}
-        said = {
-            "lake": "./lake",
-            "stores": {"real": {"endpoint_url": self.endpoint_url, "region": "us-east-1"}},
-            "buckets": {"b": {"store": "real", "bucket": self.name, "inventory": inventory, **self.settings}},
-        }
-        file = self.folder / "fixity.yaml"
-        file.write_text(yaml.safe_dump(said))
-        return load_catalog(file)
-
-    def take(self, run_id: str = "list", name: str | None = None) -> Inventory:
-        catalog = self.catalog
-        with closing(open_bucket(catalog, catalog.buckets["b"])) as store:
-            asking = Asking(store, 4, self.objects)
-            folder = ListFolder(catalog, catalog.buckets["b"])
-            return take_list(folder, self.run(run_id), asking, name, now=lambda: self.now)
-
-    def list_now(self, run_id: str = "listing", **more: Any) -> Inventory:
-        catalog = self.catalog
-        with closing(open_bucket(catalog, catalog.buckets["b"])) as store:
-            return take_inventory(store, self.run(run_id), **more)
-
-    def run(self, run_id: str) -> BucketRun:
-        catalog = self.catalog
-        bucket = catalog.buckets["b"]
-        return BucketRun(self.lake, bucket, run_id, catalog.place_of(bucket))
-
-    @property
-    def lake(self) -> Lake:
-        return LocalLake(self.folder / "lake")
-
-    def keys(self) -> list[str]:
-        return [row["key"] for row in self.rows(newest_inventory(self.lake, "b"))]
-
-    def rows(self, name: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = pq.read_table(self.folder / "lake" / name).to_pylist()
-        return rows
-
-
-@pytest.fixture
-def make_archive(
-    tmp_path: Path, s3: S3Client, seaweedfs: SeaweedFS, make_bucket: MakeBucket
-) -> Callable[..., Archive]:
-    def make(*, versioned: bool = False) -> Archive:
-        name = make_bucket(versioned=False)
-        if versioned:  # with an object from before
-            s3.put_object(Bucket=name, Key="before", Body=b"versioning")
-            s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-        return Archive(s3, seaweedfs.endpoint_url, name, Lists(s3, make_bucket()), tmp_path)
-
-    return make
-
-
-@pytest.fixture
-def archive(make_archive: Callable[..., Archive]) -> Archive:
-    return make_archive()
+from tests.fixity.inventories.archive import ODD_KEYS, Archive
+from tests.fixity.inventories.lists import FORMATS, LISTED_AT, PREFIX, rows_of
 
 
 @pytest.mark.parametrize("form", FORMATS)

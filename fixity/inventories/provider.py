@@ -1,0 +1,17 @@
+"""Opens who writes the lists of a bucket, as the catalog says. Taking a list does not belong here."""
+
+from __future__ import annotations
+
+from fixity.catalog import Bucket, Catalog
+from fixity.inventories.folder import ListFolder
+from fixity.inventories.rows import S3Inventory
+from fixity.inventories.s3_metadata import S3Metadata, live_table
+from fixity.inventories.take import Provider
+
+
+def open_provider(catalog: Catalog, bucket: Bucket) -> Provider:
+    """Who writes the lists of a bucket that has `inventory`. Raises ListRefused, BucketUnreachable."""
+    assert bucket.inventory is not None
+    if bucket.inventory.from_ == "s3_metadata":
+        return S3Metadata(live_table(catalog, bucket))
+    return S3Inventory(ListFolder(catalog, bucket))
