@@ -44,6 +44,7 @@
     ├── JobRecordUnusable          fixity.engines.s3_batch.errors
     ├── ReportUnusable             fixity.engines.s3_batch.errors
     ├── ResultsRefused             fixity.engines.step_functions.errors
+    ├── MapNotStarted              fixity.engines.step_functions.errors (not final)
     ├── BucketBusy                 fixity.rolling.lease
     ├── RepairBusy                 fixity.repair.lease
     ├── LeaseLost                  fixity.rolling.lease
@@ -80,7 +81,7 @@ class WrongUsage(FixityError):
 
 
 class NoTerm(WrongUsage):
-    """Rolling checks were requested for a bucket without `fixity_every`."""
+    """Rolling checks were requested for a bucket of which the platform itself has nothing to read."""
 
 
 class BucketUnreachable(FixityError):

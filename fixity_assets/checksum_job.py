@@ -1,9 +1,12 @@
-"""A job of S3 Batch Operations that computes the checksum of every object of a bucket.
+"""A job that computes the checksum of every object of a bucket: one of S3 Batch Operations, or your own map.
 
-S3 reads the objects, archived ones too. This may take a week, and no run waits for it. When the job ends,
-the sensor `batch_completion` starts a run of `checksums` that loads its report. A request is sent only once,
-also if its run is re-executed. If the account already has the maximum of active jobs, the request waits and
-nothing is materialized; the sensor `batch_reconciliation` sends it later.
+S3 Batch reads the objects, archived ones too. This may take a week, and no run waits for it. When the job
+ends, the sensor `batch_completion` starts a run of `checksums` that loads its report. A request is sent only
+once, also if its run is re-executed. If the account already has the maximum of active jobs, the request waits
+and nothing is materialized; the sensor `batch_reconciliation` sends it later.
+
+For a bucket with `engine: step_functions` the state machine of `map_results` is started, and the sensor
+`results_manifest` finds its results.
 """
 
 from collections.abc import Iterator
@@ -11,13 +14,16 @@ from pathlib import Path
 
 import dagster as dg
 
+from fixity.catalog.map_results import ENGINE as MAP_ENGINE
 from fixity.clock import utc_now
 from fixity.engines.s3_batch.job_records import waiting_requests
 from fixity.engines.s3_batch.request import note_request, requested_job, submit_request
+from fixity.rolling.lease import record_roll
 from fixity_assets.describe import GROUP, RETRIES, failures_in_plain_words
 from fixity_assets.keep_status import keep_status
 from jobs.names import CHECKSUM_JOB_ASSET, REQUEST_TAG
 from resources import CatalogResource, LakeResource, S3ControlResource
+from resources.map_results import MapResultsResource
 
 POOL = "s3_batch_submission"
 """One submission at a time, so that no two use the same free place in the account."""
@@ -37,7 +43,7 @@ class Selection(dg.Config):
 
 
 def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str]) -> dg.AssetsDefinition:
-    """The asset `checksum_job`, one partition for each bucket with `engine: s3_batch`."""
+    """The asset `checksum_job`, one partition for each bucket that jobs of others read."""
 
     @dg.asset(
         name=CHECKSUM_JOB_ASSET,
@@ -57,13 +63,21 @@ def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str])
         catalog: CatalogResource,
         lake: LakeResource,
         s3_control: S3ControlResource,
+        map_results: MapResultsResource,
     ) -> Iterator[dg.MaterializeResult]:
         began = utc_now()
+        request_id = context.run.root_run_id or context.run.run_id
         with failures_in_plain_words():
             bucket = catalog.bucket(context.partition_key)
+            if bucket.engine == MAP_ENGINE:
+                kept_in = lake.open()
+                execution = map_results.start(bucket, request_id)
+                record_roll(kept_in, bucket.name, utc_now())
+                metadata = {"execution": execution, "algorithm": bucket.algorithm}
+                yield keep_status(context, kept_in, began, dg.MaterializeResult(metadata=metadata))
+                return
             client, kept_in = s3_control.client(bucket.name), lake.open()
             token = context.run.tags.get(REQUEST_TAG)
-            request_id = context.run.root_run_id or context.run.run_id
             job = None if token else requested_job(kept_in, bucket, request_id)
             waiting = None
             if token:

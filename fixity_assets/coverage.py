@@ -1,7 +1,8 @@
-"""How much of each bucket with a term (`fixity_every`) was checked within it, and what was not.
+"""How much of each bucket was checked within its term, and what was not, whoever reads the bucket.
 
-One row for each bucket: objects, checked within the term, due, never checked, overdue, failing, damaged,
-lost, left out, the oldest check, and when all will be checked at the speed of the last seven days.
+One row for each bucket of the catalog: who reads it, its term, objects, checked within the term (without
+one: ever), due, never checked, overdue, failing, damaged, lost, left out, the oldest check, and when all will
+be checked at the speed of the last seven days.
 """
 
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from fixity.clock import utc_now
+from fixity.humanize import seconds_text
 from fixity.ledger.inventory import TableMissing
 from fixity.rolling import BucketCoverage, bucket_coverage
 from fixity.rolling.coverage import COUNTS
@@ -19,6 +21,7 @@ from fixity.status.coverage import (
     NO_DAMAGE,
     NOTHING_LOST,
     READABLE,
+    SUFFICES,
     WITHIN_TERM,
     keep_coverage,
     of_coverage,
@@ -38,13 +41,16 @@ _CHECKS = {
     NO_DAMAGE: "No object is known to be damaged. This includes damage that a run found before it failed.",
     NOTHING_LOST: "No object that was listed or checked before has vanished. Only a warning, unless one of "
     "them was known to be damaged.",
-    ALIVE: "Each bucket was listed, and had a rolling run within four of its intervals (two hours at least).",
+    ALIVE: "Each bucket with a policy was listed, and had a rolling run within four of its intervals (two "
+    "hours at least, and the hours in which its `window` is closed), or its job was requested in time.",
     READABLE: "Every file of the ledger can be read, and the newest inventory is recent and plausible.",
+    SUFFICES: "The limits of each bucket (`window`, `max_bandwidth`, `monthly_egress`, batches) allow as "
+    "much to be read as its policy wants. Only a warning: objects may not be overdue yet.",
 }
 
 
 def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
-    """The asset `coverage` over all buckets that have a term, with its checks."""
+    """The asset `coverage` over all buckets, with its checks."""
 
     @dg.asset(
         name=NAME,
@@ -64,13 +70,12 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
         with failures_in_plain_words():
             kept_in = lake.open()
             for bucket in catalog.catalog.buckets.values():
-                if bucket.fixity_every is None:
-                    continue
+                store = None if bucket.is_local else catalog.catalog.store_of(bucket)
                 try:
-                    rows.append(bucket_coverage(kept_in, bucket, run_id))
+                    rows.append(bucket_coverage(kept_in, bucket, run_id, store=store))
                     found.append(of_coverage(rows[-1], run_id, began))
                 except TableMissing as error:
-                    found.append(uncounted(bucket.name, str(error), run_id, began))
+                    found.append(uncounted(bucket, str(error), run_id, began))
             keep_coverage(kept_in, found)
         damage = {row.bucket: row.damage for row in rows}
         result: dg.MaterializeResult = dg.MaterializeResult(
@@ -108,11 +113,19 @@ def _of_all(name: str, found: list[Result], metadata: dict[str, Any]) -> dg.Asse
 
 
 def _table(rows: list[BucketCoverage]) -> dg.TableMetadataValue:
-    days = ["" if row.days_to_go is None else f"{row.days_to_go:.1f}" for row in rows]
     return rows_table(
-        ({**vars(row), "days_to_go": text} for row, text in zip(rows, days, strict=True)),
+        (
+            {
+                **vars(row),
+                "term": "" if row.term is None else seconds_text(row.term.total_seconds()),
+                "days_to_go": "" if row.days_to_go is None else f"{row.days_to_go:.1f}",
+            }
+            for row in rows
+        ),
         [
             dg.TableColumn("bucket"),
+            dg.TableColumn("engine"),
+            dg.TableColumn("term"),
             *(dg.TableColumn(name, "int") for name in COUNTS),
             dg.TableColumn("oldest"),
             dg.TableColumn("days_to_go"),

@@ -71,7 +71,7 @@ def _resources(catalog: Catalog, executor: Chosen) -> dict[str, object]:
         "queues": QueuesResource(catalog=of_catalog),
         "s3_control": S3ControlResource(catalog=of_catalog),
     }
-    if catalog.map_results:
+    if catalog.map_results or catalog.checked_by_jobs:
         from resources.map_results import MapResultsResource
 
         resources["map_results"] = MapResultsResource(catalog=of_catalog)

@@ -35,13 +35,13 @@ def check_batch(
     Raises NoTerm, BucketBusy, LeaseLost, NotInInventory, AnotherPlace, BucketUnreachable, TableMissing,
     LakeError.
     """
-    from fixity.rolling import RollingRun, egress_budget, order_for, roll  # most runs check no batch
+    from fixity.rolling import RollingRun, egress_budgets, order_for, roll  # most runs check no batch
 
     bucket = stores.catalog.bucket(context.partition_key)
     order = order_for(
         bucket,
         stores.catalog.place_of(bucket.name),
-        egress_budget(stores.catalog.catalog, bucket),
+        egress_budgets(stores.catalog.catalog, bucket),
         items,
         keys,
     )

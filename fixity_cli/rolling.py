@@ -177,8 +177,12 @@ def _say_lost(lake: Lake, bucket: Bucket) -> None:
 
 @verbs.command(epilog=STATUS_HELP)
 def coverage(catalog: CatalogOption = None) -> None:
-    """Count which objects were checked within `fixity_every`. Status 1 if any are overdue or damaged."""
+    """Count which objects of all buckets were checked within their term.
+
+    Status 1 if any are overdue or damaged.
+    """
     from fixity.clock import utc_now
+    from fixity.humanize import seconds_text
     from fixity.lake import open_lake
     from fixity.ledger.damage import damage_rows
     from fixity.ledger.inventory import TableMissing
@@ -187,26 +191,26 @@ def coverage(catalog: CatalogOption = None) -> None:
     from fixity.status.coverage import keep_coverage, of_coverage, uncounted
 
     loaded = load(catalog)
-    if not any(bucket.fixity_every for bucket in loaded.buckets.values()):
-        end(Exit.WRONG_USE, "no bucket has `fixity_every`: give one a term in the catalog, such as 90d")
     lake = open_lake(loaded)
     wrong = False
     run_id, began, kept = str(uuid.uuid4()), utc_now(), list[Result]()
     for bucket in loaded.buckets.values():
-        if bucket.fixity_every is None:
-            continue
+        store = None if bucket.is_local else loaded.store_of(bucket)
         try:
-            row = bucket_coverage(lake, bucket, run_id)
+            row = bucket_coverage(lake, bucket, run_id, store=store)
         except TableMissing as error:
-            output.fail(str(error))
-            kept.append(uncounted(bucket.name, str(error), run_id, began))
-            wrong = True
+            say = output.fail if bucket.schedule else output.warn
+            say(str(error))
+            kept.append(uncounted(bucket, str(error), run_id, began))
+            wrong = wrong or bucket.schedule is not None
             continue
         kept.append(of_coverage(row, run_id, began))
         wrong = wrong or not row.is_right
         print_figures(
             f"Coverage of {bucket.name}:",
             {
+                "Read by": row.engine,
+                "Term": "none" if row.term is None else seconds_text(row.term.total_seconds()),
                 "Objects": row.objects,
                 "Within term": row.within_term,
                 "Past term": row.due,
@@ -226,6 +230,8 @@ def coverage(catalog: CatalogOption = None) -> None:
         )
         for said in row.ledger:
             output.fail(said)
+        if row.shortfall:
+            output.warn(f"{bucket.name}: {row.shortfall}")
         say_damaged(damage_rows(bucket.name, row.damage))
         _say_lost(lake, bucket)
     keep_coverage(lake, kept)

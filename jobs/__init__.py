@@ -62,7 +62,7 @@ _ALL = (
         names.COVERAGE_JOB,
         dg.AssetSelection.assets("coverage"),
         tags=_BEFORE_CHECKS,
-        description="Counts, for each bucket with `fixity_every`, which objects were checked in that time.",
+        description="Counts, for each bucket, which objects were checked within its term.",
     ),
     dg.define_asset_job(
         names.INCIDENTS_JOB,
@@ -78,7 +78,7 @@ _ALL = (
     dg.define_asset_job(
         names.REQUEST_JOB,
         dg.AssetSelection.assets("inventory", "checksum_job"),
-        description="Lists a bucket and submits an S3 Batch job that computes the checksum of every object.",
+        description="Lists a bucket and requests a job that computes the checksum of every object.",
     ),
     dg.define_asset_job(
         names.INGEST_JOB,
@@ -120,7 +120,8 @@ _SEALING = dg.ScheduleDefinition(
 # The results are bare lists: Dagster's type for a job over assets is not public.
 def all_jobs(catalog: Catalog) -> list:
     """The jobs that a catalog needs."""
-    unused = set() if catalog.checked_by_s3 else {names.REQUEST_JOB, names.INGEST_JOB}
+    unused = set() if catalog.checked_by_jobs else {names.REQUEST_JOB}
+    unused |= set() if catalog.checked_by_s3 else {names.INGEST_JOB}
     unused |= set() if catalog.pairs else {names.REPORT_JOB, names.REPAIR_JOB}
     unused |= set() if catalog.restoring else {names.RESTORE_JOB}
     unused |= set() if catalog.map_results else {names.MAP_RESULTS_JOB}

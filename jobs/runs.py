@@ -31,6 +31,16 @@ def refuse_over(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> No
         raise RunOver(f"the run {context.run.run_id} has ended: this step reads and keeps no more of it")
 
 
+def newest_materialization(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str
+) -> dg.EventLogRecord | None:
+    """The newest materialization of a partition of an asset; None where there is none."""
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[partition]), limit=1
+    ).records
+    return records[0] if records else None
+
+
 def due_again(failed: Sequence[dg.RunRecord]) -> float:
     """When to retry what these runs failed to do.
 

@@ -9,6 +9,7 @@ from sensors.alerts import alerts_sensor
 from sensors.batch_completion import batch_completion_sensor
 from sensors.batch_reconciliation import batch_reconciliation_sensor
 from sensors.both_sides import both_sides_sensor
+from sensors.due_by_policy import due_by_policy_sensors
 from sensors.event_reconciliation import event_reconciliation_sensor
 from sensors.failed_runs import failed_runs_sensor
 from sensors.fixity_status import fixity_status_sensor
@@ -36,4 +37,4 @@ def all_sensors(catalog: Catalog) -> list[dg.SensorDefinition]:
         sensors.append(new_objects_sensor(catalog, queues.new_objects))
     if queues.new_objects or queues.restore_completion:
         sensors.append(event_reconciliation_sensor(catalog))
-    return sensors + map_results_sensors(catalog)
+    return [*sensors, *due_by_policy_sensors(catalog), *map_results_sensors(catalog)]

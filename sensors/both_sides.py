@@ -16,6 +16,7 @@ import dagster as dg
 
 from fixity.catalog import Catalog
 from jobs.names import REPORT_ASSET, REPORT_JOB, ROLLING, runs_compared
+from jobs.runs import newest_materialization
 from sensors.cursors import read_cursor
 
 _CHECKSUMS = dg.AssetKey("checksums")
@@ -67,10 +68,10 @@ def both_sides_sensor(catalog: Catalog) -> dg.SensorDefinition:
 
 def _is_soon(instance: dg.DagsterInstance, name: str, buckets: Sequence[str]) -> bool:
     """Whether only rolling checks are new, and the last report is less than a day old."""
-    report = _newest(instance, _REPORT, name)
+    report = newest_materialization(instance, _REPORT, name)
     if report is None or time.time() - report.timestamp > _BETWEEN_ROLLING_REPORTS:
         return False
-    tables = [_newest(instance, _CHECKSUMS, bucket) for bucket in buckets]
+    tables = [newest_materialization(instance, _CHECKSUMS, bucket) for bucket in buckets]
     return all(
         table is not None
         and table.asset_materialization is not None
@@ -80,17 +81,10 @@ def _is_soon(instance: dg.DagsterInstance, name: str, buckets: Sequence[str]) ->
 
 
 def _reported_already(instance: dg.DagsterInstance, name: str, buckets: Sequence[str]) -> bool:
-    report = _newest(instance, _REPORT, name)
+    report = newest_materialization(instance, _REPORT, name)
     if report is None or report.asset_materialization is None:
         return False
     made_from = report.asset_materialization.metadata
-    tables = [_newest(instance, _CHECKSUMS, bucket) for bucket in buckets]
+    tables = [newest_materialization(instance, _CHECKSUMS, bucket) for bucket in buckets]
     said = [made_from[each].value if each in made_from else None for each in runs_compared(buckets)]
     return said == [table.run_id if table else None for table in tables]
-
-
-def _newest(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str) -> dg.EventLogRecord | None:
-    records = instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[partition]), limit=1
-    ).records
-    return records[0] if records else None

@@ -14,10 +14,12 @@ from fixity.catalog.load import ENVIRONMENT, FILE_NAME, find_catalog, load_catal
 from fixity.catalog.log import Log
 from fixity.catalog.map_results import LedgerMapping, MapResults
 from fixity.catalog.model import ALGORITHMS, CHUNK_SIZE, Algorithm, Bucket, Pair, Store
+from fixity.catalog.policy import Policy
 from fixity.catalog.queues import Queue, Queues
 from fixity.catalog.restore import Restore, Tier
 from fixity.catalog.s3_batch import S3Batch
 from fixity.catalog.second_look import SecondLook
+from fixity.catalog.window import Window
 
 __all__ = [
     "ALGORITHMS",
@@ -38,6 +40,7 @@ __all__ = [
     "Log",
     "MapResults",
     "Pair",
+    "Policy",
     "Queue",
     "Queues",
     "Restore",
@@ -47,6 +50,7 @@ __all__ = [
     "Target",
     "Tier",
     "What",
+    "Window",
     "find_catalog",
     "load_catalog",
 ]

@@ -6,6 +6,8 @@ The keys of one store, bucket or pair do not belong here; they are in `model`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +23,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fixity.catalog.alerts import Alerts
 from fixity.catalog.base import Part
+from fixity.catalog.capacity import capacity_problems
 from fixity.catalog.copies import Copies, split
 from fixity.catalog.executor import Executor
 from fixity.catalog.fields import LakeRoot, Name, Owner
@@ -28,10 +31,12 @@ from fixity.catalog.locations import log_place_problems, place_of, place_problem
 from fixity.catalog.log import Log, stores_of_log
 from fixity.catalog.map_results import MapResults, map_engine_problems, stores_of_map_results
 from fixity.catalog.model import Bucket, Pair, Store
+from fixity.catalog.policy import Policy, with_policies
 from fixity.catalog.queues import Queues, stores_of_queues
 from fixity.catalog.references import cautions, drill_problems, reference_problems
 from fixity.catalog.s3_batch import with_common_settings
 from fixity.catalog.second_look import SecondLook
+from fixity.catalog.window import Zone
 
 
 class Catalog(Part):
@@ -61,6 +66,10 @@ class Catalog(Part):
     checks."""
     map_results: MapResults | None = None
     """Where a Step Functions Distributed Map writes its results."""
+    policies: dict[str, Policy] = Field(default={})
+    """Policies by name, for buckets to share."""
+    timezone: Zone = "UTC"
+    """The time zone of the policies' `window`, such as `Europe/Oslo`. All other times are UTC."""
     second_look: SecondLook = SecondLook()
     """How much of what differs a run reads a second time, before it is called damaged."""
     drills: tuple[str, ...] = ()
@@ -91,6 +100,19 @@ class Catalog(Part):
     def pairs_of(self, bucket_name: str) -> list[Pair]:
         """The pairs in which a bucket is source or replica, in the catalog's order."""
         return [pair for pair in self.pairs.values() if bucket_name in (pair.source, pair.replica)]
+
+    def term_of(self, report: str) -> timedelta | None:
+        """How old the newest report of a pair, or of all copies, may be; None where nothing says so."""
+        pair = self.pairs[report] if report in self.pairs else self._copies[report].pairs[0]
+        terms = (self.buckets[name].fixity_every for name in self.buckets_of(report))
+        return pair.fixity_every or min((term for term in terms if term), default=None)
+
+    @property
+    def checked_by_jobs(self) -> list[Bucket]:
+        """The buckets whose checksums are computed by jobs that the platform can request."""
+        asks_maps = self.map_results is not None and self.map_results.state_machine is not None
+        engines = {"s3_batch", *(["step_functions"] if asks_maps else [])}
+        return [bucket for bucket in self.buckets.values() if bucket.engine in engines]
 
     @property
     def copies(self) -> Mapping[str, Copies]:
@@ -143,7 +165,7 @@ class Catalog(Part):
     @model_validator(mode="before")
     @classmethod
     def _with_common_settings(cls, content: object) -> object:
-        return with_common_settings(content)
+        return with_common_settings(with_policies(content))
 
     @field_validator("stores", "buckets", "pairs", mode="before")
     @classmethod
@@ -166,6 +188,8 @@ class Catalog(Part):
         problems += drill_problems(self.drills, self.buckets, self.pairs)
         problems += place_problems(self.lake, self.lake_store, self.stores, self.buckets)
         problems += log_place_problems(self.log, self.lake, self.lake_store, self.stores, self.buckets)
+        if not problems:
+            problems = [*capacity_problems(self.buckets, self.stores)]
         if problems:
             raise ValidationError.from_exception_data(
                 "Catalog",
@@ -182,6 +206,9 @@ class Catalog(Part):
                 filled["owners"] = self.owners
             if bucket.etag_is_md5 is None:
                 filled["etag_is_md5"] = self.store_of(bucket).etag_is_md5
+            if bucket.policy is not None and bucket.policy.window is not None:
+                window = replace(bucket.policy.window, zone=self.timezone)
+                filled["policy"] = bucket.policy.model_copy(update={"window": window})
             self.buckets[name] = bucket.model_copy(update=filled)
         written = dict(self.pairs)
         self.pairs.clear()

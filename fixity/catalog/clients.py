@@ -148,6 +148,21 @@ def batch_client(store: Store, settings: S3Batch) -> Any:  # noqa: ANN401 - its 
     return client
 
 
+def step_functions_client(store: Store, state_machine: str) -> Any:  # noqa: ANN401 - its stubs are not installed
+    """A client of Step Functions, in the region of a state machine's ARN. Raises BotoCoreError."""
+    from botocore.config import Config
+
+    client = store_session(store).client(
+        "stepfunctions",
+        region_name=state_machine.split(":")[3],
+        endpoint_url=store.endpoint_url,
+        verify=_certificates(store),
+        config=Config(connect_timeout=10, read_timeout=30, retries={"mode": "standard"}),
+    )
+    _watch(client)
+    return client
+
+
 def sqs_client(store: Store, queue: Queue) -> SQSClient:
     """A client for a queue, in the region of its store or of its URL. Raises BotoCoreError."""
     from botocore.config import Config

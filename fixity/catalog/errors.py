@@ -45,7 +45,11 @@ def describe(error: ValidationError) -> list[str]:
 
     Values that are or could be credentials are left out.
     """
-    return [f"{key_path(_as_written(d['loc']))}: {_what(d)}" for d in error.errors(include_url=False)]
+    return [
+        f"{key_path(_as_written(d['loc']))}: {_what(d)}"
+        for d in error.errors(include_url=False)
+        if d["type"] != "default_factory_not_called"  # it only follows from another error
+    ]
 
 
 def unknown_key(keys: Sequence[str | int]) -> str:

@@ -20,6 +20,7 @@ from fixity.catalog.log import stores_of_log
 from fixity.catalog.map_results import stores_of_map_results
 from fixity.catalog.messages import key_path
 from fixity.catalog.model import Bucket, Pair, Store
+from fixity.catalog.policy import with_policies
 from fixity.catalog.queues import stores_of_queues
 from fixity.catalog.references import reference_problems
 from fixity.catalog.stacks import StacksUnknown, with_stacks
@@ -101,7 +102,9 @@ def _references(content: Mapping[str, object], folder: Path) -> list[str]:
 
     Pydantic stops before it checks these, but the author should see all problems at once.
     """
-    sections = [content.get(key) or {} for key in ("stores", "buckets", "pairs")]
+    with_names = with_policies(content)
+    assert isinstance(with_names, Mapping)
+    sections = [with_names.get(key) or {} for key in ("stores", "buckets", "pairs")]
     stores, buckets, pairs = (section if isinstance(section, dict) else None for section in sections)
     lake_store = content.get("lake_store", "aws")
     if stores is None or buckets is None or pairs is None or not isinstance(lake_store, str):

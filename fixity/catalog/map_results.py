@@ -90,6 +90,11 @@ class MapResults(Part):
     """The store of this bucket and of the buckets that the map checks."""
     prefix: Prefix = ""
     """The beginning of the keys of the map's results, before the consignment id."""
+    state_machine: (
+        Annotated[str, Field(pattern=r"^arn:[a-z-]+:states:[a-z0-9-]+:[0-9]{12}:stateMachine:\S+$")] | None
+    ) = None
+    """The state machine with the map: arn:aws:states:us-east-1:111122223333:stateMachine:name. With it, the
+    platform starts it for buckets with a policy; its input names the bucket. Without it, you start it."""
     results_key: Annotated[str, AfterValidator(_check_results_key)] = DEFAULT_RESULTS_KEY
     """The key of the results object, with {consignment_id} and {uuid} in it."""
     on_failed: Literal["refuse", "include"] = "refuse"

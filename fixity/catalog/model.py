@@ -8,7 +8,7 @@ wording pydantic's errors do not belong here.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     Field,
@@ -18,9 +18,11 @@ from pydantic import (
 )
 
 from fixity.catalog.base import Part
+from fixity.catalog.capacity import Holds
 from fixity.catalog.fields import Endpoint, LocalPath, Name, Owner, Prefix, RealName, Text
 from fixity.catalog.inventory import ProvidedInventory
 from fixity.catalog.messages import shown
+from fixity.catalog.policy import NamedPolicy, Policy, with_engine
 from fixity.catalog.real_names import what_cannot_be_read
 from fixity.catalog.restore import Restore
 from fixity.catalog.s3_batch import S3Batch, what_is_wrong
@@ -74,6 +76,11 @@ class Store(Part):
     etag_is_md5: StrictBool = True
     """Whether an ETag of 32 digits is the MD5 of the bytes, as on AWS. On some stores it is another digest,
     or the MD5s of a multipart upload without `-N`: say `false` there."""
+
+
+def _term_of_policy(bucket: dict[str, Any]) -> timedelta | None:
+    policy = bucket.get("policy")
+    return policy.bytes if isinstance(policy, Policy) else None
 
 
 class Bucket(Part):
@@ -130,8 +137,11 @@ class Bucket(Part):
     Functions."""
     s3_batch: S3Batch | None = None
     """The settings of S3 batch jobs; by default those of the catalog."""
-    fixity_every: Term | None = None
-    """How old an object's newest check may be. Rolling fixity checks a bucket that has this key."""
+    policy: NamedPolicy | None = None
+    """How often it is checked, by whom and within which limits: the name of a policy, or one written here."""
+    fixity_every: Term | None = Field(default_factory=_term_of_policy)
+    """How old an object's newest check may be; short for `policy: {bytes: …}`. The schedule checks a bucket
+    that has this key or a policy."""
     batch_interval: BatchInterval = timedelta(minutes=30)
     """How often rolling fixity starts a batch (whole minutes, 1m to 24h)."""
     batch_items: Annotated[StrictInt, Field(ge=1)] = 2500
@@ -139,6 +149,9 @@ class Bucket(Part):
     batch_bytes: Annotated[ByteSize, Field(gt=0)] | None = None
     """The largest number of bytes in a batch of rolling fixity; by default no limit. A larger object is a
     batch of its own."""
+    holds: Holds | None = None
+    """How much it holds, about: `{objects: 40000000, bytes: 1PB}`. A policy whose limits cannot do that is
+    refused, and `fixity plan` uses it until the bucket is listed."""
     owners: tuple[Owner, ...] = ()
     """Whom to contact: e-mail addresses and `team:name`; by default the catalog's owners."""
     description: str | None = None
@@ -215,14 +228,43 @@ class Bucket(Part):
             )
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_engine(cls, bucket: Any) -> Any:  # noqa: ANN401 - as it is in the file
+        return with_engine(bucket)
+
     @model_validator(mode="after")
-    def _is_rolled_only_where_it_is_read(self) -> Self:
-        if self.fixity_every is not None and self.engine != "stream":
+    def _has_one_policy(self) -> Self:
+        if self.policy is None:
+            return self
+        if "fixity_every" in self.model_fields_set:
+            raise ValueError("`fixity_every` is short for `policy: {bytes: …}`: remove one of the two")
+        if self.policy.by not in (None, self.engine):
             raise ValueError(
-                f"`fixity_every` needs `engine: stream`; this bucket has `engine: {self.engine}`: "
-                "remove one of the two"
+                f"`engine: {self.engine}` contradicts its policy, which says `by: {self.policy.by}`: remove "
+                "one of the two"
             )
         return self
+
+    @model_validator(mode="after")
+    def _has_checksums_that_prove(self) -> Self:
+        by_parts = self.s3_batch is not None and self.s3_batch.checksum_type == "COMPOSITE"
+        if self.fixity_every is not None and self.engine == "s3_batch" and by_parts:
+            raise ValueError(
+                "a COMPOSITE checksum is compared with nothing, so no object would ever count as checked in "
+                "time: choose `checksum_type: FULL_OBJECT`, or leave `policy` and `fixity_every` out"
+            )
+        return self
+
+    @property
+    def schedule(self) -> Policy | None:
+        """The policy by which it is checked all the time; None for a bucket that is checked by hand."""
+        return self.policy or (Policy(bytes=self.fixity_every) if self.fixity_every else None)
+
+    @property
+    def is_rolled(self) -> bool:
+        """Whether the platform itself reads what falls due by its term."""
+        return self.fixity_every is not None and self.engine == "stream"
 
 
 class Pair(Part):
@@ -243,6 +285,8 @@ class Pair(Part):
     default version if both buckets list all versions, else key."""
     replication_lag: Duration = timedelta(minutes=15)
     """How long a new object may take to reach the replica before it counts as missing."""
+    fixity_every: Term | None = None
+    """How old its newest report may be; by default the shorter of its buckets' terms, if any has one."""
     repair: Literal["replica", "both", "never"] = "replica"
     """Where `fixity repair --apply` may write: to the replica, to both buckets, or nowhere."""
 

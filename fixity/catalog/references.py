@@ -185,6 +185,12 @@ def drill_problems(
                 f"{shown(name)} has no `fixity_every`, within which the schedule must find what a drill "
                 "damages: give it the one of the buckets that it stands for",
             )
+        if buckets[name].engine != "stream":
+            yield (
+                keys,
+                f"{shown(name)} has `engine: {buckets[name].engine}`, and a drill shows whether the "
+                "platform's own reads find damage: leave `engine` out",
+            )
         if buckets[name].versions == "all":
             yield (
                 keys,

@@ -36,7 +36,7 @@ from fixity.incidents.known import (
 from fixity.incidents.patterns import Facts, Kinds, kinds_of, pattern_of
 from fixity.lake import Lake
 from fixity.ledger.judge import ETAG
-from fixity.rolling.egress import egress_budget
+from fixity.rolling.egress import egress_budgets
 from fixity.tables import FAILED, FINDINGS, OTHER_COPY, SUCCEEDED, columns_of
 
 _CHANGES = {CHANGED: "was overwritten since it was listed", DELETED: "was deleted since it was listed"}
@@ -73,7 +73,7 @@ def findings(
         and row["status"] == "mismatch"
         and has_parts(row, gathered.buckets)
         # These reads are no checks of the ledger, by which a budget of egress is counted.
-        and not any(egress_budget(catalog, bucket) for bucket in gathered.buckets.values())
+        and not any(egress_budgets(catalog, bucket) for bucket in gathered.buckets.values())
     }
     of_parts = part_digests(catalog, gathered.buckets, (rows[place] for place in undecided.values()))
     for row, digests in of_parts:

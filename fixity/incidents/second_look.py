@@ -202,7 +202,7 @@ class SecondLook:
             if not bucket.is_local
         }
         return {
-            store: egress_left(self.lake, budget, None, self.now()).share
+            store: egress_left(self.lake, [budget], None, self.now()).share
             for store, budget in budgets.items()
             if budget is not None
         }

@@ -52,23 +52,43 @@ NEWS = """
     WHERE checksum IS NOT NULL AND expected IS NOT NULL
 """
 """New checks, from the views `checks` and `ingested`, as `folded` wants them."""
+_DAY = timedelta(days=1) / timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
 class Settings:
     """A bucket's term (how old a check may be), and the algorithm of its checksums.
 
-    etag_is_md5: if not, no check that was compared with an ETag counts as that.
+    etag_is_md5: if not, no check that was compared with an ETag counts as that. sample: the share of the
+    objects that is read each day besides. seed: of that sample; another one draws others. is_rolled: whether
+    the platform reads what is due by the term; if not, only the sample is due.
     """
 
     every: timedelta
     algorithm: Algorithm
     etag_is_md5: bool = True
+    sample: float | None = None
+    seed: str = ""
+    is_rolled: bool = True
+
+    @property
+    def due_by(self) -> str:
+        """What besides the term says when an object is due, as one text; empty where nothing does."""
+        sample = f"sample {self.sample} {self.seed}" if self.sample else ""
+        return f"{sample}{'' if self.is_rolled else ' read by others'}".strip()
 
 
 def settings_of(bucket: Bucket) -> Settings:
     """A bucket's settings; for a bucket without a term, one by which nothing is chosen again."""
-    return Settings(bucket.fixity_every or _NO_TERM, bucket.algorithm, bucket.etag_is_md5 is not False)
+    policy = bucket.schedule
+    return Settings(
+        bucket.fixity_every or _NO_TERM,
+        bucket.algorithm,
+        bucket.etag_is_md5 is not False,
+        policy.sample if policy else None,
+        bucket.name,
+        bucket.engine == "stream" or policy is None,
+    )
 
 
 def fold_checks(
@@ -119,6 +139,9 @@ def folded(
             "algorithm": settings.algorithm,
             "etag_is_md5": settings.etag_is_md5,
             "every": settings.every // timedelta(microseconds=1),
+            "is_rolled": settings.is_rolled,
+            "sample": settings.sample and settings.sample / _DAY,
+            "seed": settings.seed,
             "listed_at": listed_at,
             "horizon": now + CLOCKS_DIFFER,
         },

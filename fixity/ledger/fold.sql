@@ -131,12 +131,24 @@ SELECT
     d.by.found_from AS found_from,
     coalesce(f.failures, 0)::INTEGER AS failures,
     CASE
+        -- Others read the bucket: the platform reads the sample alone.
+        WHEN NOT $is_rolled
+            THEN coalesce(
+                drawn_after($seed, $sample, $every, key, version_id, greatest(
+                    coalesce(f.made_at, f.listed_since, $listed_at), $horizon - to_microseconds($every::BIGINT)
+                )),
+                TIMESTAMPTZ '9999-01-01 00:00:00+00'
+            )
         -- A check without a result is repeated after a wait that grows from an hour to a day.
         WHEN f.failures > 0
             THEN f.made_at + to_microseconds(
                 least(3600000000 * (1::BIGINT << least(f.failures - 1, 5)), 86400000000, $every)::BIGINT
             )
-        WHEN f.read_at IS NOT NULL THEN f.read_at + to_microseconds($every::BIGINT)
+        WHEN f.read_at IS NOT NULL
+            THEN least(
+                f.read_at + to_microseconds($every::BIGINT),
+                drawn_after($seed, $sample, $every, key, version_id, f.read_at)
+            )
     END AS due_at
 FROM listed AS i
 FULL JOIN (

@@ -141,6 +141,7 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
         doubted=doubted,
         etag_is_md5=settings.etag_is_md5,
         not_proved=sorted(not_proved),
+        due_by=settings.due_by,
     )
     for name in TABLES:
         lake.put(snapshot.name(name), workspace / f"{name}.parquet", replace=True)

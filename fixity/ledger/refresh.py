@@ -97,6 +97,7 @@ def _is_behind(
         not there.issuperset(map(snapshot.name, TABLES))
         or snapshot.inventory_run_id != listing.provenance.run_id
         or snapshot.every != settings.every.total_seconds()
+        or snapshot.due_by != settings.due_by
         or snapshot.algorithm != settings.algorithm
         or snapshot.etag_is_md5 != settings.etag_is_md5
         or max(datetime.fromisoformat(snapshot.folded_at), *(each.at for each in since), EPOCH)

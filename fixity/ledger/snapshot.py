@@ -96,6 +96,7 @@ class Snapshot:
     be read, by name, with size and why. read_by_day: bytes read a day (UTC). place: where the bucket was
     when it was listed. doubted: rows with timestamps in the future; treated as 1970. etag_is_md5: whether
     checks that were compared with an ETag count as that.
+    due_by: what besides the term says when an object is due (`Settings.due_by`).
     not_proved: those of the folded files that had no proof, because an earlier version wrote them.
     """
 
@@ -118,6 +119,7 @@ class Snapshot:
     doubted: int = 0
     etag_is_md5: bool = True
     not_proved: list[str] = field(default_factory=list)
+    due_by: str = ""
 
     @property
     def folder(self) -> str:

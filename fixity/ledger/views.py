@@ -22,6 +22,7 @@ _CONTENT = """
 """
 
 
+_DRAWN = Path(__file__).with_name("sample.sql").read_text(encoding="utf-8")
 _TRUSTED = """
     CREATE OR REPLACE TEMP MACRO trusted(moment, horizon) AS
         CASE WHEN moment > horizon THEN TIMESTAMPTZ '1970-01-01 00:00:00+00' ELSE moment END
@@ -29,7 +30,7 @@ _TRUSTED = """
 
 
 def define_content(database: duckdb.DuckDBPyConnection) -> None:
-    """Define the macros `content`, `trusted` and `strength`.
+    """Define the macros `content`, `trusted`, `strength` and `drawn_after` (see sample.sql).
 
     `content(version_id, etag, last_modified, size)` is a number that differs for each object written under
     one key. It is never stored, because DuckDB's hash may change with its version.
@@ -39,6 +40,7 @@ def define_content(database: duckdb.DuckDBPyConnection) -> None:
     database.execute(_CONTENT)
     database.execute(_TRUSTED)
     database.execute(STRENGTH_SQL)
+    database.execute(_DRAWN)
 
 
 def view_now(

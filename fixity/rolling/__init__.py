@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from fixity.rolling.coverage import BucketCoverage, bucket_coverage
 from fixity.rolling.due import Limits, choose, due_now
-from fixity.rolling.egress import egress_budget
+from fixity.rolling.egress import egress_budgets
 from fixity.rolling.lease import BucketBusy, LeaseLost
-from fixity.rolling.roll import Order, RollingRun, order_for, roll
+from fixity.rolling.order import Order, order_for
+from fixity.rolling.roll import RollingRun, roll
 
 __all__ = [
     "BucketBusy",
@@ -23,7 +24,7 @@ __all__ = [
     "bucket_coverage",
     "choose",
     "due_now",
-    "egress_budget",
+    "egress_budgets",
     "order_for",
     "roll",
 ]

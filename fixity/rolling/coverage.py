@@ -1,4 +1,8 @@
-"""Coverage: how much of a bucket was checked within its term, what was not, and whether batches are taken."""
+"""Coverage: how much of a bucket was checked within its term, what was not, and whether its schedule runs.
+
+Whoever reads a bucket, the platform or the jobs of others, the ledger says what was checked. A bucket without
+a term is counted too: what was ever checked is within it, and nothing is overdue.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from fixity.catalog import Bucket
+from fixity.catalog import Bucket, Policy, Store
+from fixity.catalog.capacity import shortfall
 from fixity.clock import utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database
@@ -16,12 +21,13 @@ from fixity.ledger.damage import Damage, damaged_now
 from fixity.ledger.fold import settings_of
 from fixity.ledger.lost import known_damaged, lost_now
 from fixity.ledger.views import view_now
+from fixity.rolling.jobs import interval, last_asked
 from fixity.rolling.lease import last_roll, leases
 
 _SQL = Path(__file__).with_suffix(".sql")
 GRACE = timedelta(days=1)
 """How long after the term an object counts as overdue."""
-_LISTED_WITHIN = timedelta(days=3)
+_LISTED_LATE = timedelta(days=2)
 _WEEK = 7
 COUNTS = ("objects", "within_term", "due", "never", "overdue", "failing", "damaged", "archived", "lost")
 """The counts of a bucket's coverage, in the order in which they are shown."""
@@ -37,8 +43,10 @@ class BucketCoverage:
     damaged: those that are damaged. lost: objects that vanished, not among the others; lost_damaged: those of
     them that were known to be damaged. archived: left out. oldest, newest: the oldest and the
     newest last check. days_to_go: until all is checked at the speed of the last seven days; None without
-    one. silent: hours since the last rolling run, None where it is not too long. ledger: files of the
-    ledger that cannot be used, and other things that were left out, for people.
+    one. silent: hours since the last rolling run or request of a job, None where it is not too long.
+    ledger: files of the ledger that cannot be used, and other things that were left out, for people. size:
+    bytes of what is to be checked. term: None where it has none. engine: who reads it. shortfall: why its
+    limits cannot do what its policy wants, for people.
     """
 
     bucket: str
@@ -58,6 +66,10 @@ class BucketCoverage:
     lost_damaged: int
     ledger: list[str] = field(default_factory=list)
     damage: list[Damage] = field(default_factory=list)
+    size: int = 0
+    term: timedelta | None = None
+    engine: str = "stream"
+    shortfall: str | None = None
 
     @property
     def is_right(self) -> bool:
@@ -67,26 +79,32 @@ class BucketCoverage:
 
     @property
     def silence(self) -> str | None:
-        """How long rolling runs have been silent, for people; None where it is not too long."""
+        """How long nothing was run for it, for people; None where it is not too long."""
         if self.silent is None:
             return None
         since = "yet" if self.silent == float("inf") else f"for {self.silent:.0f} hours"
-        return f"no rolling run has ended {since}"
+        what = "rolling run has ended" if self.engine == "stream" else "job was requested"
+        return f"no {what} {since}"
 
 
 def bucket_coverage(
-    lake: Lake, bucket: Bucket, run_id: str, now: Callable[[], datetime] = utc_now
+    lake: Lake,
+    bucket: Bucket,
+    run_id: str,
+    now: Callable[[], datetime] = utc_now,
+    store: Store | None = None,
 ) -> BucketCoverage:
-    """The coverage of a bucket that has a term. `run_id` names the snapshot if it is rebuilt.
+    """The coverage of a bucket. `run_id` names the snapshot if it is rebuilt, `store` has a budget of egress.
 
     Raises TableMissing, LakeError.
     """
-    settings = settings_of(bucket)
+    settings, policy = settings_of(bucket), bucket.schedule
     ledger: list[str] = []
     moment = now()
     snapshot = ready(lake, bucket.name, settings, run_id, now, ledger.append)
     age = moment - datetime.fromisoformat(snapshot.listed_at)
-    if age > max(_LISTED_WITHIN, bucket.inventory.max_age if bucket.inventory else _LISTED_WITHIN):
+    older = bucket.inventory.max_age if bucket.inventory else timedelta(0)
+    if policy and age > max(policy.stored + _LISTED_LATE, older):
         ledger.append(f"the inventory of '{bucket.name}' is {age.days} days old: newer objects are not known")
     with lake.workspace() as workspace, open_database(workspace) as database:
         view_now(database, lake, snapshot, "objects", workspace)
@@ -96,38 +114,47 @@ def bucket_coverage(
                 "now": moment,
                 "every": settings.every // timedelta(microseconds=1),
                 "grace": GRACE // timedelta(microseconds=1),
+                "reads_archived": bucket.engine == "s3_batch",
             },
         ).fetchone()
     assert row is not None
-    *counts, oldest, newest, in_a_week = row
+    *counts, oldest, newest, in_a_week, size = row
     lost = lost_now(lake, bucket, snapshot)
     figures = dict(zip(COUNTS, [*counts, lost.num_rows], strict=True))
     # Objects that are newer than the inventory may be damaged too.
     damage = damaged_now(lake, snapshot)
     figures["damaged"] = max(figures["damaged"], len(damage))
-    due, never = figures["due"], figures["never"]
-    waiting = due + never
+    waiting = figures["due"] + figures["never"]
     return BucketCoverage(
         bucket=bucket.name,
         **figures,
         oldest=oldest,
         newest=newest,
         days_to_go=0.0 if not waiting else waiting * _WEEK / in_a_week if in_a_week else None,
-        silent=_silent(lake, bucket, moment),
+        silent=_silent(lake, bucket, policy, moment) if policy else None,
         lost_damaged=known_damaged(lost),
         ledger=ledger,
         damage=damage,
+        size=size,
+        term=bucket.fixity_every,
+        engine=bucket.engine,
+        shortfall=shortfall(bucket, store, figures["objects"] - figures["archived"], size),
     )
 
 
-def _silent(lake: Lake, bucket: Bucket, now: datetime) -> float | None:
-    """Hours since the last heartbeat or end of a rolling run; None if that is not too long ago."""
-    allowed = max(4 * bucket.batch_interval, timedelta(hours=2))
-    beats = [datetime.fromisoformat(each.beat) for each in leases(lake, bucket.name)]
-    ended = last_roll(lake, bucket.name)
-    if ended is not None:
-        beats.append(ended)
-    if not beats:
+def _silent(lake: Lake, bucket: Bucket, policy: Policy, now: datetime) -> float | None:
+    """Hours since the schedule last did something for a bucket; None if that is not too long ago."""
+    closed = timedelta(days=1) - policy.window.length if policy.window else timedelta(0)
+    if bucket.is_rolled:
+        allowed = max(4 * bucket.batch_interval, timedelta(hours=2)) + closed
+        seen = [datetime.fromisoformat(each.beat) for each in leases(lake, bucket.name)]
+        seen += [ended] if (ended := last_roll(lake, bucket.name)) else []
+    elif bucket.engine == "s3_batch":
+        allowed = interval(policy.bytes) + timedelta(days=2)
+        seen = [asked] if (asked := last_asked(lake, bucket, now)) else []
+    else:
+        return None  # the user may start the maps
+    if not seen:
         return float("inf")
-    since = abs(now - max(beats))
+    since = abs(now - max(seen))
     return since / timedelta(hours=1) if since > allowed else None

@@ -2,7 +2,8 @@
 WITH told AS (
     SELECT
         *,
-        left_out IS NULL AS to_check,
+        -- S3 reads archived objects in its own jobs.
+        left_out IS NULL OR $reads_archived AS to_check,
         verified_at IS NULL AS never,
         coalesce(verified_at > $now - to_microseconds($every::BIGINT), false) AS within_term,
         -- An object that has just fallen due waits for its batch; a new one has a term to be checked in.
@@ -22,8 +23,9 @@ SELECT
     count(*) FILTER (WHERE to_check AND beyond) AS overdue,
     count(*) FILTER (WHERE to_check AND failures > 0) AS failing,
     count(*) FILTER (WHERE damaged_at IS NOT NULL) AS damaged,
-    count(*) FILTER (WHERE left_out = 'archived') AS archived,
+    count(*) FILTER (WHERE NOT to_check) AS archived,
     min(verified_at) FILTER (WHERE to_check) AS oldest,
     max(verified_at) AS newest,
-    count(*) FILTER (WHERE to_check AND verified_at > $now - INTERVAL 7 DAYS) AS in_a_week
+    count(*) FILTER (WHERE to_check AND verified_at > $now - INTERVAL 7 DAYS) AS in_a_week,
+    coalesce(sum(size) FILTER (WHERE to_check), 0)::BIGINT AS size
 FROM told

@@ -1,7 +1,8 @@
-"""How much of a store's egress budget is left, by the ledger and by the runs in progress."""
+"""How much of the egress budgets of a store and a policy is left, by the ledger and the runs in progress."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +25,7 @@ _WINDOW = timedelta(days=30)
 
 @dataclass(frozen=True)
 class EgressBudget:
-    """Bytes that may be read from these buckets of one store, together, in any 30 days."""
+    """Bytes that may be read from these buckets, together, in any 30 days."""
 
     size: int
     buckets: tuple[str, ...]
@@ -45,7 +46,7 @@ class EgressLeft:
 
 
 def egress_budget(catalog: Catalog, bucket: Bucket) -> EgressBudget | None:
-    """The budget of a bucket's store; None where the catalog sets none."""
+    """The budget of a bucket's store, over all its buckets; None where the catalog sets none."""
     size = None if bucket.is_local else catalog.store_of(bucket).monthly_egress
     if size is None:
         return None
@@ -55,13 +56,25 @@ def egress_budget(catalog: Catalog, bucket: Bucket) -> EgressBudget | None:
     return EgressBudget(size, tuple(of_store))
 
 
-def egress_left(lake: Lake, budget: EgressBudget, mine: Lease | None, now: datetime) -> EgressLeft:
-    """What the ledger and the rolling runs leave of a budget, as the run of a lease sees it, or one without.
+def egress_budgets(catalog: Catalog, bucket: Bucket) -> tuple[EgressBudget, ...]:
+    """All budgets that hold for what the schedule reads of a bucket: its store's, and its policy's."""
+    of_store, policy = egress_budget(catalog, bucket), bucket.policy
+    size = policy.monthly_egress if policy else None
+    of_policy = None if size is None else EgressBudget(size, (bucket.name,))
+    return tuple(budget for budget in (of_store, of_policy) if budget is not None)
+
+
+def egress_left(lake: Lake, budgets: Sequence[EgressBudget], mine: Lease | None, now: datetime) -> EgressLeft:
+    """What is left of the budget that has the least left, as the run of a lease sees it, or one without.
 
     Counted are: all checks of the last 30 days (UTC days), also those of ingest; all objects that rolling
     runs in progress have taken, read or not; and what killed runs have read.
-    Raises LakeError.
+    Arguments: `budgets`, at least one. Raises LakeError.
     """
+    return min((_left(lake, budget, mine, now) for budget in budgets), key=lambda left: left.share)
+
+
+def _left(lake: Lake, budget: EgressBudget, mine: Lease | None, now: datetime) -> EgressLeft:
     first = (now - _WINDOW).date().isoformat()
     left, choosing = budget.size, 0
     for bucket in budget.buckets:

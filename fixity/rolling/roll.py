@@ -10,28 +10,29 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 
 import pyarrow as pa
 
 from fixity.buckets import BucketReader, ListedObject, listed_objects
-from fixity.catalog import Bucket, SecondLook
+from fixity.catalog import SecondLook
 from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest, digest_by
 from fixity.engines.stream.engine import Check, check_objects
 from fixity.engines.stream.second_look import Allowance, SecondReader
-from fixity.errors import AnotherPlace, NoTerm, RunOver
+from fixity.errors import AnotherPlace, RunOver
 from fixity.lake import Lake
-from fixity.ledger import Settings, Snapshot, ready
-from fixity.ledger.fold import settings_of
-from fixity.rolling.due import Batch, Limits, choose, find, within
-from fixity.rolling.egress import EgressBudget, egress_left
+from fixity.ledger import SNAPSHOT, Snapshot, ready
+from fixity.rolling.due import Batch, choose, find, within
+from fixity.rolling.egress import egress_left
 from fixity.rolling.finish import Rolled, finish
 from fixity.rolling.heartbeat import Heartbeat, kept_alive
 from fixity.rolling.lease import Lease, leases, record_roll, take_lease
+from fixity.rolling.order import Order
 from fixity.rolling.suspects import Expected
 from fixity.tables import FAILED, TableUnreadable
 
@@ -39,52 +40,6 @@ _Ended = queue.Queue[Check | BaseException | None]
 """What reading gives: checks, None at the end of a batch, and errors that end the run."""
 _DOUBTFUL = 4  # the last failed checks: dropped if the run then ends because its rights were lost
 _MOST_BATCHES = 8  # of one run: then it ends, so that its results are known, and the next run goes on
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a rolling run is to do.
-
-    `interval`: seconds after which the next batch starts, in parallel to one that is not finished. `keys`:
-    check these objects instead of those that are due. `place`: where the bucket is, by the catalog.
-    `budget`: of its store; batches stay within what is left of it.
-    """
-
-    bucket: str
-    settings: Settings
-    limits: Limits
-    interval: float
-    keys: tuple[str, ...] = ()
-    place: str | None = None
-    budget: EgressBudget | None = None
-
-
-def order_for(
-    bucket: Bucket,
-    place: str,
-    budget: EgressBudget | None,
-    items: int | None = None,
-    keys: Sequence[str] = (),
-) -> Order:
-    """The order that the catalog gives for a bucket.
-
-    Arguments: `place`, where the catalog says that it is; `budget`, of its store; `items` and `keys`
-    where they were asked for. Raises NoTerm for a bucket without `fixity_every`, unless keys were
-    asked for.
-    """
-    if bucket.fixity_every is None and not keys:
-        raise NoTerm(
-            f"'{bucket.name}' has no term: give it `fixity_every` in the catalog, such as fixity_every: 90d"
-        )
-    return Order(
-        bucket.name,
-        settings_of(bucket),
-        Limits(items or bucket.batch_items, bucket.batch_bytes),
-        bucket.batch_interval.total_seconds(),
-        tuple(keys),
-        place,
-        budget,
-    )
 
 
 @dataclass(frozen=True)
@@ -224,16 +179,18 @@ class _Batches:
     def _next(self) -> Batch:
         if self._order.keys:
             return find(self._lake, self._snapshot, self._order.keys, self._workspace)
-        budget, limits = self._order.budget, self._order.limits
-        if budget is not None:
-            left = egress_left(self._lake, budget, self._lease, self._run.now())
-            limits = replace(limits, egress=left.share, budget=budget.size)
+        if not self._order.may_read(self._run.now()):
+            return Batch(SNAPSHOT.empty_table(), f"the policy's window is {self._order.window}")
+        budgets, limits = self._order.budgets, self._order.limits
+        if budgets:
+            left = egress_left(self._lake, budgets, self._lease, self._run.now())
+            limits = replace(limits, egress=left.share, budget=min(budget.size for budget in budgets))
         batch = choose(self._lake, self._snapshot, self._taken, self._run.now(), limits, self._workspace)
-        if budget is None or not batch.rows.num_rows:
+        if not budgets or not batch.rows.num_rows:
             return batch
         # Other runs may have chosen at the same time. The run that writes its note later sees the other note.
         self._note(batch)
-        left = egress_left(self._lake, budget, self._lease, self._run.now())
+        left = egress_left(self._lake, budgets, self._lease, self._run.now())
         if left.size >= 0:
             return batch
         batch = within(batch.rows, replace(limits, egress=max(0, batch.size + left.size)))
@@ -259,9 +216,10 @@ class _Batches:
         def digest_of(position: int, item: ListedObject) -> Digest:
             return digest_by(self._order.settings.algorithm, expected.algorithms(position))
 
+        in_time = takewhile(lambda _: self._order.may_read(self._run.now()), items)
         held = []  # if the run is killed, these objects stay due: they were not looked at twice
         try:
-            for check in check_objects(self._run.store, items, digest_of, self._run.threads, self._run.now):
+            for check in check_objects(self._run.store, in_time, digest_of, self._run.threads, self._run.now):
                 if expected.is_contradicted(check):
                     held.append(check)
                 else:
@@ -279,8 +237,8 @@ class _Batches:
         if not suspects:
             return
         with self._looking:
-            if self._order.budget is not None:
-                left = egress_left(self._lake, self._order.budget, self._lease, self._run.now())
+            if self._order.budgets:
+                left = egress_left(self._lake, self._order.budgets, self._lease, self._run.now())
                 self._allowance.size = max(0, min(self._allowance.size, left.size))
             for check in self._second.look_again(suspects, self._order.settings.algorithm, self._allowance):
                 self._ended.put(check)

@@ -6,18 +6,20 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
+from fixity.catalog import Bucket
 from fixity.lake import Lake
 from fixity.rolling import BucketCoverage
 from fixity.rolling.coverage import COUNTS
 from fixity.status.kept import Check, Result, keep_result
 
-WITHIN_TERM, ALL_CHECKED, NO_DAMAGE, NOTHING_LOST, ALIVE, READABLE = (
+WITHIN_TERM, ALL_CHECKED, NO_DAMAGE, NOTHING_LOST, ALIVE, READABLE, SUFFICES = (
     "within_term",
     "all_ever_checked",
     "no_known_damage",
     "nothing_lost",
     "schedule_runs",
     "ledger_readable",
+    "limits_suffice",
 )
 _WRITES = 8  # at a time: a lake on S3 takes each in tens of milliseconds
 
@@ -31,8 +33,9 @@ def of_coverage(row: BucketCoverage, run_id: str, at: datetime) -> Result:
         NOTHING_LOST: f"{row.lost:,} objects lost" if row.lost else "",
         ALIVE: row.silence or "",
         READABLE: "; ".join(row.ledger),
+        SUFFICES: row.shortfall or "",
     }
-    warns = {ALL_CHECKED} | (set() if row.lost_damaged else {NOTHING_LOST})
+    warns = {ALL_CHECKED, SUFFICES} | (set() if row.lost_damaged else {NOTHING_LOST})
     return Result(
         "coverage",
         row.bucket,
@@ -46,9 +49,11 @@ def of_coverage(row: BucketCoverage, run_id: str, at: datetime) -> Result:
     )
 
 
-def uncounted(bucket: str, why: str, run_id: str, at: datetime) -> Result:
-    """What is kept of a bucket that was never listed."""
-    return Result("coverage", bucket, run_id, at, (Check(ALIVE, False, "ERROR", why),))
+def uncounted(bucket: Bucket, why: str, run_id: str, at: datetime) -> Result:
+    """What is kept of a bucket that was never listed: red where its schedule should have, else a warning."""
+    red, warning = Check(ALIVE, False, "ERROR", why), Check(ALL_CHECKED, False, "WARN", why)
+    check = red if bucket.schedule else warning
+    return Result("coverage", bucket.name, run_id, at, (check,))
 
 
 def keep_coverage(lake: Lake, results: Iterable[Result]) -> None:

@@ -33,9 +33,11 @@ def test_what_makes_no_sense_is_refused(problems: Problems, keys: str, problem: 
     assert problem in found
 
 
-def test_a_bucket_that_others_read_is_not_rolled(problems: Problems) -> None:
-    found = problems(with_bucket("fixity_every: 90d, engine: step_functions"))
-    assert any("this bucket has `engine: step_functions`" in problem for problem in found)
+def test_a_bucket_that_others_read_has_a_term_and_is_not_rolled(load: Load) -> None:
+    role = "arn:aws:iam::111122223333:role/x"
+    batch = f'{{account_id: "111122223333", role_arn: "{role}", report_bucket: r}}'
+    bucket = load(with_bucket(f"fixity_every: 90d, engine: s3_batch, s3_batch: {batch}")).buckets["a"]
+    assert bucket.fixity_every == timedelta(days=90) and not bucket.is_rolled
 
 
 def test_a_store_s_budget_is_a_size(load: Load, problems: Problems) -> None:

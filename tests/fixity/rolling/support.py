@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.buckets import DELETED, ListedObject, ObjectSkipped, ObjectUnreadable, Sink
+from fixity.catalog import Window
 from fixity.lake import LocalLake
 from fixity.ledger import Settings, Snapshot, ready
 from fixity.ledger.damage import Damage, damaged_now
@@ -66,6 +67,7 @@ class Rolling:
         self.settings = Settings(every, "SHA256")
         self.time = BEGIN
         self.said: list[str] = []
+        self.window: Window | None = None
         self._numbers = count(1)
 
     def now(self) -> datetime:
@@ -84,11 +86,14 @@ class Rolling:
         size: int | None = None,
         keys: Sequence[str] = (),
         budget: int | None = None,
+        threads: int = 2,
     ) -> Rolled:
-        of_store = EgressBudget(budget, (BUCKET, "another")) if budget is not None else None
-        order = Order(BUCKET, self.settings, Limits(items, size), 1800.0, tuple(keys), budget=of_store)
+        budgets = (EgressBudget(budget, (BUCKET, "another")),) if budget is not None else ()
+        order = Order(
+            BUCKET, self.settings, Limits(items, size), 1800.0, tuple(keys), None, budgets, self.window
+        )
         run_id = f"r{next(self._numbers):05d}"
-        return roll(order, RollingRun(self.store, self.lake, run_id, 2, self.said.append, self.now))
+        return roll(order, RollingRun(self.store, self.lake, run_id, threads, self.said.append, self.now))
 
     def rolled(self, items: int = 1000) -> list[str]:
         """The keys that a rolling run checks."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from fixity.clock import EPOCH
+from fixity.ledger import Settings
 from tests.fixity.rolling.support import BEGIN, Rolling
 
 TERM = timedelta(days=90)
@@ -94,3 +96,41 @@ def _latest_beyond_term(
         moments = sorted(at for at in {*times, *reads[key], until} if at <= until)
         latest = max([latest, *(after - before - TERM for before, after in pairwise(moments))])
     return latest
+
+
+def test_a_sample_reads_its_share_in_between_and_each_object_in_its_term(tmp_path: Path) -> None:
+    bucket = Rolling(tmp_path, TERM)
+    bucket.settings = Settings(TERM, "SHA256", sample=0.005, seed="b")
+    bucket.put(*(f"{number:03d}" for number in range(100)))
+    bucket.take_inventory()
+    step = timedelta(days=18)
+    for number in range(16):
+        bucket.time = BEGIN + number * step
+        bucket.roll()
+
+    reads = {key: [at for at, _ in checks] for (key, _), checks in _history(bucket).items()}
+    assert len(reads) == 100 and all(
+        after - before <= TERM + step for times in reads.values() for before, after in pairwise(times)
+    )
+    early = [
+        (key, (at - EPOCH) // TERM)
+        for key, times in reads.items()
+        for before, at in pairwise(times)
+        if at - before < TERM
+    ]
+    # 0.5 % a day, of 100 objects in 270 days. A draw at the end of a term is read by the run after it, in the
+    # next term, in which there may be another.
+    assert 90 <= len(early) <= 180 and max(Counter(early).values()) <= 2
+
+
+def test_a_bucket_that_others_read_has_only_its_sample_read(tmp_path: Path) -> None:
+    bucket = Rolling(tmp_path, TERM)
+    bucket.settings = Settings(TERM, "SHA256", is_rolled=False)
+    bucket.put(*(f"{number:03d}" for number in range(100)))
+    bucket.take_inventory()
+    bucket.time = BEGIN + TERM
+    assert bucket.due() == []
+    bucket.settings = Settings(TERM, "SHA256", sample=0.005, seed="b", is_rolled=False)
+    of_a_term = set(bucket.due())
+    assert 25 <= len(of_a_term) <= 65  # 0.5 % a day for 90 days
+    assert set(bucket.rolled()) == of_a_term and not bucket.due()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import time, timedelta
 from importlib import import_module
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from fixity.buckets import ListedObject, Sink
+from fixity.catalog import Window
+from fixity.engines.stream import engine
 from fixity.errors import NotInInventory
 from fixity.rolling import Limits, Order, RollingRun, roll
-from tests.fixity.rolling.support import BUCKET, Archive, Rolling, keys_of
+from tests.fixity.rolling.support import BEGIN, BUCKET, Archive, Rolling, keys_of
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -240,3 +242,33 @@ def test_one_identifier_is_checked_by_hand_whether_due_or_not(bucket: Rolling) -
     with pytest.raises(NotInInventory, match="the newest inventory of 'b' has no 'c': if it is new, list"):
         bucket.roll(keys=["c"])
     assert bucket.rolled() == []
+
+
+def test_outside_its_window_nothing_is_read_and_at_its_end_no_object_is_begun(
+    bucket: Rolling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.window = Window(time(20), time(6))
+    bucket.put(*"abcdef")
+    bucket.take_inventory()
+    bucket.time += 19 * HOUR + timedelta(minutes=59)
+    none = bucket.roll()
+    assert (none.objects, none.cut_short) == (0, "the policy's window is 20:00-06:00 UTC")
+    assert bucket.roll(keys=["a"]).objects == 1  # a person has named it
+    monkeypatch.setattr(bucket.store, "read", _taking(bucket, 4 * HOUR))
+    monkeypatch.setattr(engine, "_BATCH", 1)
+    bucket.time += timedelta(minutes=1)
+    # Of what the first two hours began, all is read to its end; what the window left is due the next evening.
+    checked = bucket.roll(threads=1).objects
+    assert 1 <= checked < 5 and not bucket.window.is_open(bucket.time)
+    bucket.time = BEGIN + 20 * HOUR + DAY
+    assert len(bucket.due()) == 5 - checked
+
+
+def _taking(bucket: Rolling, length: timedelta) -> Callable[[ListedObject, Sink], None]:
+    read = bucket.store.read
+
+    def slowly(item: ListedObject, sink: Sink) -> None:
+        bucket.time += length
+        read(item, sink)
+
+    return slowly

@@ -111,5 +111,5 @@ def test_what_ingest_has_read_is_taken_off_once_whether_it_is_folded_or_not(
         bucket.snapshot()
     mine = Lease(BUCKET, "mine", bucket.time.isoformat(), bucket.time.isoformat())
     budget = EgressBudget(1000, (BUCKET,))
-    assert egress_left(bucket.lake, budget, mine, bucket.time).size == 1000 - 400 - 200
-    assert egress_left(bucket.lake, budget, mine, bucket.time + 40 * DAY).size == 1000
+    assert egress_left(bucket.lake, [budget], mine, bucket.time).size == 1000 - 400 - 200
+    assert egress_left(bucket.lake, [budget], mine, bucket.time + 40 * DAY).size == 1000
