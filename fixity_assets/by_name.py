@@ -38,7 +38,7 @@ def _used(catalog: Catalog) -> list[str]:
     return [
         "inventory",
         "checksums",
-        *([names.CHECKSUM_JOB_ASSET] if catalog.checked_by_s3 else []),
+        *([names.CHECKSUM_JOB_ASSET] if catalog.checked_by_jobs else []),
         *([names.REPORT_ASSET, names.REPAIR_ASSET] if catalog.pairs else []),
         "baselines",
         "ingest_report",

@@ -183,7 +183,8 @@ def plan_shards(
             if bucket.engine == MAP_ENGINE and not streamed:
                 raise dg.Failure(
                     description=f"the checksums of '{bucket.name}' are computed by Step Functions: start its "
-                    "state machine; a sensor keeps the results when its map ends",
+                    f"state machine, or with `state_machine` in the catalog: fixity request {bucket.name}; a "
+                    "sensor keeps the results when its map ends",
                     allow_retries=False,
                 )
             name, objects = _objects(context, kept_in, stores, workspace)

@@ -43,10 +43,10 @@ def request(
     catalog: CatalogOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Submit an S3 Batch job that computes the checksums of a bucket, or of both buckets of a pair.
+    """Request a job that computes the checksums of a bucket, or of both buckets of a pair.
 
-    A name of both a pair and a bucket means the pair; with --keys, its source.
-    A job may take a week. `fixity dev` loads its report when it ends.
+    S3 Batch does it, or the state machine of `map_results`. A name of both a pair and a bucket means the
+    pair; with --keys, its source. A job may take a week. `fixity dev` loads what it found when it ends.
     """
     from fixity_cli.runs import runner
     from jobs.names import REQUEST_JOB
@@ -63,7 +63,8 @@ def request(
             stop_unless_done(ended)
             said = ended.metadata.get("checksum_job")
             if said:
-                output.row(f"{bucket}: job {said['job_id']}", bucket=bucket, job=said["job_id"])
+                job = said.get("job_id") or said["execution"]
+                output.row(f"{bucket}: job {job}", bucket=bucket, job=job)
             else:
                 text = f"{bucket}: waits, because the account has the most active jobs that S3 allows"
                 output.row(text, bucket=bucket, job=None)
@@ -71,14 +72,15 @@ def request(
 
 def _buckets(catalog: Catalog, name: str, keys: Path | None) -> list[str]:
     named = list(catalog.compared.get(name, (name,)))[: 1 if keys else None]
-    by_s3 = [bucket for bucket in named if bucket in catalog.checked_by_s3]
-    say = output.note if by_s3 else output.fail
+    by_jobs = [each.name for each in catalog.checked_by_jobs]
+    asked = [bucket for bucket in named if bucket in (catalog.checked_by_s3 if keys else by_jobs)]
+    say = output.note if asked else output.fail
     for bucket in named:
-        if bucket not in by_s3:
+        if bucket not in asked:
             say(f"{bucket}: has no `engine: s3_batch`; run `fixity checksums {bucket}`")
-    if not by_s3:
+    if not asked:
         raise typer.Exit(Exit.WRONG_USE)
-    return by_s3
+    return asked
 
 
 @verbs.command(epilog=STATUS_HELP)

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 MADE = "<!-- Made by `python -m fixity_cli.reference`. -->"
-_BY_NAME = {"Store": "a store", "Bucket": "a bucket", "Pair": "a pair", "Queue": "a queue"}
+_BY_NAME = {
+    "Store": "a store",
+    "Bucket": "a bucket",
+    "Pair": "a pair",
+    "Policy": "a policy",
+    "Queue": "a queue",
+}
 _TIMES = (("d", timedelta(days=1)), ("m", timedelta(minutes=1)), ("s", timedelta(seconds=1)))
 _UNITS = (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 

@@ -8,29 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, StrictInt
-
-from fixity.catalog.base import Part
-from fixity.catalog.units import ByteSize
+from fixity.catalog.model import Bucket, Store
+from fixity.catalog.policy import Policy
 from fixity.humanize import bytes_text
-
-if TYPE_CHECKING:
-    from fixity.catalog.model import Bucket, Store
-    from fixity.catalog.policy import Policy
 
 DAY = timedelta(days=1)
 _MONTH = 30  # days of a `monthly_egress`
-
-
-class Holds(Part):
-    """How much a bucket holds, about, before it is listed for the first time."""
-
-    objects: Annotated[StrictInt, Field(ge=0)]
-    """How many objects."""
-    bytes: ByteSize
-    """How many bytes, all together."""
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,10 @@ from pydantic import (
 )
 
 from fixity.catalog.base import Part
-from fixity.catalog.capacity import Holds
 from fixity.catalog.fields import Endpoint, LocalPath, Name, Owner, Prefix, RealName, Text
 from fixity.catalog.inventory import ProvidedInventory
 from fixity.catalog.messages import shown
-from fixity.catalog.policy import NamedPolicy, Policy, with_engine
+from fixity.catalog.policy import Holds, NamedPolicy, Policy, with_engine
 from fixity.catalog.real_names import what_cannot_be_read
 from fixity.catalog.restore import Restore
 from fixity.catalog.s3_batch import S3Batch, what_is_wrong

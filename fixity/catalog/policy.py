@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, ValidationError, model_validator
 
 from fixity.catalog.base import Part
 from fixity.catalog.messages import did_you_mean, shown
@@ -92,6 +92,15 @@ class Policy(Part):
 
 def _days(length: timedelta) -> str:
     return f"{length / _DAY:g}"
+
+
+class Holds(Part):
+    """How much a bucket holds, about, before it is listed for the first time."""
+
+    objects: Annotated[StrictInt, Field(ge=0)]
+    """How many objects."""
+    bytes: ByteSize
+    """How many bytes, all together."""
 
 
 class UnknownPolicy(str):

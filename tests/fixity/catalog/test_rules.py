@@ -70,7 +70,7 @@ def test_a_whole_file_system_is_no_lake(problems: Problems, folder: Path, lake: 
 def test_an_unknown_key_is_refused_with_the_closest_one_and_all_that_are_allowed(problems: Problems) -> None:
     assert problems(with_pair("replica: b, replication_lagg: 5m")) == [
         "fixity.yaml: pairs.a.replication_lagg: there is no such key; did you mean replication_lag? "
-        "(keys here: source, replica, replicas, match, replication_lag, repair)"
+        "(keys here: source, replica, replicas, match, replication_lag, fixity_every, repair)"
     ]
 
 
