@@ -102,7 +102,7 @@ def _listings(policies: _Scheduled) -> dg.ScheduleDefinition:
         name="list_for_rolling_fixity",
         job_name=INVENTORY_JOB,
         cron_schedule="0 0 * * *",
-        description="Lists each bucket with a policy once a day, or as its `stored` says, unless its provider "
+        description="Lists each bucket with a policy once a day, or as `stored` says, unless its provider "
         "writes lists.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
