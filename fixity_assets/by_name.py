@@ -82,7 +82,7 @@ def _make(name: str, catalog: Catalog, on_workers: bool) -> dg.AssetsDefinition:
         case "baselines":
             from fixity_assets.baselines import baselines_asset
 
-            return baselines_asset(buckets, owners)
+            return baselines_asset(buckets, owners, on_workers)
         case "ingest_report":
             from fixity_assets.ingest_report import ingest_report_asset
 

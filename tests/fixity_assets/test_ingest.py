@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import dagster as dg
 import pyarrow.parquet as pq
+import pytest
 from typer.testing import CliRunner
 
 from devstack.faults import CorruptBytes
@@ -23,6 +24,7 @@ from fixity.lake import Lake, open_lake
 from fixity.ledger.selection import keep_selection
 from fixity_cli.main import app
 from jobs.names import CHECKSUMS_JOB, INGEST_BUCKET_JOB, INGEST_SELECTED_JOB, SELECTION
+from resources.pool import POOL
 from tests.platform import PAIR, Platform, read_report
 from tests.sensors.archive import ArchivePlatform
 
@@ -330,3 +332,34 @@ def test_an_ingest_by_records_given_by_hand_costs_one_request_an_object(
     assert {shown(row) for key, row in rows.items() if key != "k00"} == {("SKIPPED", "none")}
     asked = sorted((seen.method, str(seen.key)) for seen in faulty_proxy.requests if seen.key)
     assert asked == [("GET", f"k{number:02}") for number in range(20)]
+
+
+def test_on_workers_several_steps_gather_the_records_of_a_bucket_and_ask_for_each_once(
+    platform: Platform, tmp_path: Path, faulty_proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("fixity_assets.baselines", "fixity.ingest.records.collect"):
+        monkeypatch.setattr(f"{place}.PART_OBJECTS", 2)
+    monkeypatch.setattr("fixity_assets.baselines.LEAST_PARTS", 1)
+    keys = [f"key-{number:02}" for number in range(11)]
+    for key in keys:
+        put(platform, key, tags=f"computed-md5={MD5}")
+    platform.endpoint_url = faulty_proxy.endpoint_url
+    platform.bucket_settings |= {"records_in": ["object-tagging"], "max_concurrency": 3}
+    platform.more["executor"] = "docker"  # its steps are executed here all the same
+    (tmp_path / "home").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
+        instance.event_log_storage.set_concurrency_slots(POOL, 8)
+        result = platform.run(instance, INGEST_BUCKET_JOB, PAIR)
+    assert result.success
+    steps = [str(event.step_key) for event in result.all_events if event.is_step_start]
+    gathered = sorted(step for step in steps if "gather_records" in step)
+    assert gathered == [f"baselines.gather_records[{first}_2_3]" for first in (0, 2, 4)]
+    asked = [request.key for request in faulty_proxy.gets() if request.path.endswith("?tagging")]
+    assert sorted(asked) == keys
+    assert faulty_proxy.max_concurrent <= 3
+    (table,) = (platform.folder / "lake" / "baselines" / PAIR).glob("*.parquet")
+    rows = pq.read_table(table).to_pylist()
+    assert [(row["key"], row["recorded_as"], row["checksum"]) for row in rows] == [
+        (key, "object-tagging", MD5) for key in keys
+    ]
+    assert not list((platform.folder / "lake" / "scratch").iterdir())

@@ -8,10 +8,19 @@ Comparing records with computed checksums belongs to `fixity.ledger.judge`.
 from __future__ import annotations
 
 from fixity.ingest.records.by_hand import GivenWrong, keep_given, read_given
-from fixity.ingest.records.collect import Baselines, Gathering, Objects, take_baselines, whole_looks
+from fixity.ingest.records.collect import (
+    Baselines,
+    Gathering,
+    Objects,
+    gather_own,
+    take_baselines,
+    whole_looks,
+)
+from fixity.ingest.records.parts import PART_OBJECTS
 from fixity.ingest.records.record import SOURCES, Record, Source
 
 __all__ = [
+    "PART_OBJECTS",
     "SOURCES",
     "Baselines",
     "Gathering",
@@ -19,6 +28,7 @@ __all__ = [
     "Objects",
     "Record",
     "Source",
+    "gather_own",
     "keep_given",
     "read_given",
     "take_baselines",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
@@ -147,6 +148,35 @@ def take_baselines(
         manifests = find_manifests(of_manifests)
         write(chain.from_iterable(manifest_records(store, manifest) for manifest in manifests))
     return replace(_table(found, objects, before, gathering, workspace), last_look_lost=damaged is not None)
+
+
+def gather_own(
+    gathering: Gathering,
+    objects: Objects,
+    lake: Lake,
+    scratch: str,
+    workspace: Path,
+    rows: range,
+    ask: Callable[[], None] = lambda: None,
+) -> None:
+    """Gather what some objects have recorded themselves, as parts that `take_baselines` finds.
+
+    Arguments: `rows` of the inventory, from a multiple of PART_OBJECTS on; `ask` is called before each part,
+    and raises if the run must not go on; the others as for `take_baselines`.
+    Raises BucketUnreachable, LakeError.
+    """
+    parts = GatheredParts(lake, scratch, objects.listed, gathering.algorithm, workspace)
+    before: Path | None = None
+    with suppress(TableUnreadable):  # `take_baselines` says so
+        before = _last_look(lake, gathering.name, objects, workspace)
+    done = 0
+    with ThreadPoolExecutor(gathering.threads) as pool:
+        look = _look(gathering, objects.listed, before, pool)
+        for items, stored in _items(objects.listed):
+            if look is not None and done in rows:
+                ask()
+                parts.records(partial(look, stored), done, items, pool)
+            done += len(items)
 
 
 def _look(gathering: Gathering, listed: Path, before: Path | None, threads: Executor) -> Look | None:
