@@ -8,19 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
-from urllib.parse import unquote_plus
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.buckets import BucketReader, ListedObject
-from fixity.clock import CLOCKS_DIFFER
-from fixity.humanize import printable
-from fixity.inventories.folder import ListRefused
-from fixity.inventories.s3_inventory import ProvidedList
 from fixity.lake.database import open_database
 from fixity.lake.ranges import key_ranges
 from fixity.lake.writer import ROW_GROUP_ROWS
@@ -29,9 +23,6 @@ from fixity.tables import INVENTORY
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _RANGE_BYTES = 64 * 1024 * 1024
-_AS_ENCODED = r"^(?:[A-Za-z0-9._~*/-]|%[0-9A-Fa-f]{2}|\+)*$"
-_ENCODED = r"%[0-9A-Fa-f]{2}|\+"
-_TRIED = 3  # keys
 
 
 @dataclass(frozen=True)
@@ -71,61 +62,6 @@ def still_there(store: BucketReader, wanted: list[Wanted], threads: int) -> list
     with ThreadPoolExecutor(threads) as pool:
         found = pool.map(lambda each: store.find(*each), wanted)
         return [item for item in found if item is not None]
-
-
-def refuse_a_part(found: list[ListedObject], listed: Path, provided: ProvidedList) -> None:
-    """Refuse a list whose keys all begin alike, if the bucket has had others since long before the list.
-
-    A configuration with a prefix lists a part of the bucket, and its manifest does not say so.
-    Arguments: `found`, what the list lacks and the bucket has. Raises ListRefused.
-    """
-    common = _common_folder(listed)
-    for item in found:
-        at = item.last_modified
-        if not item.key.startswith(common) and at is not None and at < provided.listed_at - CLOCKS_DIFFER:
-            raise ListRefused(
-                f"{provided.url} has only keys that begin with '{printable(common, 200)}', but the bucket "
-                "has had "
-                f"'{printable(item.key, 200)}' since {at:%Y-%m-%d}: the configuration of the list may have a "
-                "prefix. Let it list the whole bucket, or give the bucket this `prefix`"
-            )
-
-
-def _common_folder(table: Path) -> str:
-    """The folder that all keys of a sorted table have in common: '' if there is none, or no key."""
-    with pq.ParquetFile(table) as file:
-        groups = [group for group in range(file.num_row_groups) if file.metadata.row_group(group).num_rows]
-        if not groups:
-            return ""
-        first, last = (file.read_row_group(group, ["key"])["key"] for group in (groups[0], groups[-1]))
-    pairs = zip(first[0].as_py().split("/")[:-1], last[-1].as_py().split("/")[:-1], strict=False)
-    return "".join(f"{name}/" for name, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-
-def refuse_encoded(store: BucketReader, listed: Path, url: str) -> None:
-    """Refuse a list whose keys are URL-encoded although its form says not: the store knows only the decoded
-    ones.
-
-    Raises ListRefused, BucketUnreachable.
-    """
-    tried: list[str] = []
-    with pq.ParquetFile(listed) as file:
-        for batch in file.iter_batches(ROW_GROUP_ROWS, columns=["key"]):
-            keys = batch.column(0)
-            if not pc.all(pc.match_substring_regex(keys, _AS_ENCODED)).as_py():
-                return  # a key that no encoding gives
-            found = keys.filter(pc.match_substring_regex(keys, _ENCODED))
-            tried += found.slice(0, _TRIED - len(tried)).to_pylist()
-    for key in tried:
-        if store.find(key) is not None:
-            return
-        if store.find(unquote_plus(key)) is not None:
-            raise ListRefused(
-                f"{url} has URL-encoded keys, though its form has none: '{printable(key, 200)}' is in the "
-                "bucket as "
-                f"'{printable(unquote_plus(key), 200)}'. Nothing of it is used: list the bucket without "
-                "`inventory`"
-            )
 
 
 def merged(listed: Path, more: list[ListedObject]) -> Iterator[pa.RecordBatch]:

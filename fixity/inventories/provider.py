@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fixity.catalog import Bucket, Catalog
+from fixity.catalog.clients import s3_client
 from fixity.inventories.folder import ListFolder
 from fixity.inventories.rows import S3Inventory
 from fixity.inventories.s3_metadata import S3Metadata, live_table
@@ -14,4 +15,5 @@ def open_provider(catalog: Catalog, bucket: Bucket) -> Provider:
     assert bucket.inventory is not None
     if bucket.inventory.from_ == "s3_metadata":
         return S3Metadata(live_table(catalog, bucket))
-    return S3Inventory(ListFolder(catalog, bucket))
+    store = catalog.store_of(bucket)
+    return S3Inventory(ListFolder(catalog, bucket), None if store.endpoint_url else s3_client(store))

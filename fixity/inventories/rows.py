@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -21,10 +22,19 @@ from pyarrow import orc
 from fixity.catalog import Bucket
 from fixity.humanize import printable
 from fixity.inventories.folder import ListFolder, ListRefused
-from fixity.inventories.s3_inventory import DataFile, ProvidedList, newest_list, read_manifest
+from fixity.inventories.s3_inventory import (
+    DataFile,
+    ProvidedList,
+    newest_list,
+    read_manifest,
+    refuse_other_prefix,
+)
 from fixity.lake.database import open_database, quoted
 from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.tables import INVENTORY
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _MEMORY = "700MB"
@@ -47,13 +57,15 @@ _MARK = "refused: "
 
 @dataclass(frozen=True)
 class S3Inventory:
-    """The lists of S3 Inventory in a folder."""
+    """The lists of S3 Inventory in a folder. s3: asks AWS for their configuration; None elsewhere."""
 
     folder: ListFolder
+    s3: S3Client | None = None
 
     def describe(self, name: str | None, bucket: Bucket, now: datetime) -> ProvidedList:
         """See `fixity.inventories.take.Provider`."""
-        return read_manifest(self.folder, name or newest_list(self.folder), bucket, now)
+        provided = read_manifest(self.folder, name or newest_list(self.folder), bucket, now)
+        return replace(provided, notes=refuse_other_prefix(self.s3, bucket)) if self.s3 else provided
 
     def rows(self, provided: ProvidedList, bucket: Bucket, workspace: Path) -> Path:
         """See `fixity.inventories.take.Provider`."""

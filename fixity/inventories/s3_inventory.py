@@ -11,13 +11,19 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.catalog import Bucket
 from fixity.catalog.inventory import ProvidedInventory
 from fixity.clock import CLOCKS_DIFFER, EPOCH
 from fixity.humanize import printable
 from fixity.inventories.folder import ListFolder, ListRefused
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 Format = Literal["CSV", "ORC", "Parquet", "Iceberg"]
 
@@ -52,8 +58,8 @@ class DataFile:
 @dataclass(frozen=True)
 class ProvidedList:
     """A list as its manifest describes it. name: of its folder. url: of its manifest, for people. listed_at:
-    when its scan began (UTC). columns: in their order, spelled as in ORC and Parquet. files: with its
-    rows."""
+    when its scan began (UTC). columns: in their order, spelled as in ORC and Parquet. files: with its rows.
+    notes: what could not be proved, for people."""
 
     name: str
     url: str
@@ -61,6 +67,7 @@ class ProvidedList:
     format: Format
     columns: tuple[str, ...]
     files: tuple[DataFile, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def has_versions(self) -> bool:
@@ -182,3 +189,29 @@ def refuse_by_age(provided: ProvidedList, settings: ProvidedInventory, now: date
             "machine's "
             "clock"
         )
+
+
+def refuse_other_prefix(client: S3Client, bucket: Bucket) -> tuple[str, ...]:
+    """Refuse lists whose configuration has a prefix that leaves out a part of the bucket.
+
+    The manifest does not say so, but S3 does, if it may be asked. Returns notes for people if it may not.
+    Raises ListRefused.
+    """
+    assert bucket.inventory and bucket.inventory.at
+    name = PurePosixPath(bucket.inventory.at).name
+    try:
+        answer = client.get_bucket_inventory_configuration(Bucket=bucket.real_name, Id=name)
+    except (ClientError, BotoCoreError) as error:
+        return (
+            f"whether the list '{name}' is of the whole bucket is not proved, since S3 could not be asked "
+            "for "
+            f"its configuration: {error}",
+        )
+    prefix = answer["InventoryConfiguration"].get("Filter", {}).get("Prefix", "")
+    if not bucket.prefix.startswith(prefix):
+        raise ListRefused(
+            f"the inventory configuration '{printable(name, 64)}' of '{bucket.real_name}' lists only keys "
+            "that "
+            f"begin with '{printable(prefix, 200)}': take that out, or give the bucket this `prefix`"
+        )
+    return ()

@@ -17,7 +17,8 @@ import pyarrow as pa
 from fixity.buckets import BucketReader, ListedObject
 from fixity.catalog import Bucket
 from fixity.clock import utc_now
-from fixity.inventories.absent import absent, merged, refuse_a_part, refuse_encoded, still_there
+from fixity.inventories.absent import absent, merged, still_there
+from fixity.inventories.doubts import refuse_a_part, refuse_encoded, refuse_unlike
 from fixity.inventories.s3_inventory import ProvidedList
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.inventory import TAKEN_FROM, Inventory, TableMissing, kept_inventory, take_inventory
@@ -77,7 +78,7 @@ def take_list(
             f"{provided.url} is older than the inventory in force, of "
             f"{before.provenance.listed_at:%Y-%m-%d %H:%M} UTC, which stays in force"
         )
-    return replace(taken, notes=(*taken.notes, *of_list.notes), taken_from=provided.url)
+    return replace(taken, notes=(*taken.notes, *provided.notes, *of_list.notes), taken_from=provided.url)
 
 
 def _in_force(run: BucketRun) -> Listing | None:
@@ -104,6 +105,7 @@ class _OfList:
         """As of a `BucketReader`."""
         with self.run.lake.workspace() as workspace:
             listed = self.provider.rows(self.provided, self.run.bucket, workspace)
+            refuse_unlike(self.asking.store, listed, self.provided)
             if self.provided.format != "CSV":
                 refuse_encoded(self.asking.store, listed, self.provided.url)
             yield from merged(listed, self._lacking(listed, workspace))
@@ -126,7 +128,6 @@ class _OfList:
         if gone.count > len(gone.known):
             self.notes.append(
                 f"{url} lacks {gone.count:,} objects of the inventory before: only the first "
-                f"{len(gone.known):,} were "
-                "asked for, since `second_look.objects` allows no more"
+                f"{len(gone.known):,} were asked for, since `second_look.objects` allows no more"
             )
         return found

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.stub import Stubber
 
+from fixity.catalog import Bucket, Store
+from fixity.catalog.clients import s3_client
 from fixity.inventories.folder import ListRefused
+from fixity.inventories.s3_inventory import refuse_other_prefix
 from fixity.ledger.inventory import newest_inventory
 from fixity.tables import Provenance
 from tests.fixity.inventories.archive import ODD_KEYS, Archive
@@ -203,3 +208,50 @@ def test_a_list_is_kept_once_and_an_older_one_does_not_take_its_place(archive: A
     late = archive.take("late", older)
     assert "which stays in force" in late.notes[-1]
     assert newest_inventory(archive.lake, "b") == first.file
+
+
+def test_a_list_that_spells_times_otherwise_than_the_bucket_is_refused(archive: Archive) -> None:
+    archive.put("a", "b")
+    rows = rows_of(archive.s3, archive.name)
+    archive.now = rows[0]["LastModifiedDate"] + timedelta(days=2)
+    late = [row | {"LastModifiedDate": row["LastModifiedDate"] + timedelta(hours=1)} for row in rows]
+    archive.lists.write(archive.name, late, at=archive.now)
+    with pytest.raises(
+        ListRefused, match=r"has 'a' with the ETag .* but the bucket has had it with the ETag"
+    ):
+        archive.take()
+    # Written about the time of the scan, it may be a later one than the list has.
+    archive.lists.write(archive.name, late, at=archive.now - timedelta(days=1, hours=12))
+    assert archive.take(name=f"{archive.now - timedelta(days=1, hours=12):%Y-%m-%dT%H-%MZ}").objects == 2
+
+
+@pytest.mark.parametrize(
+    ("prefix", "refused"), [("", False), ("pap", False), ("papers/", False), ("x/", True)]
+)
+def test_a_configuration_with_a_prefix_that_leaves_out_a_part_is_refused(prefix: str, refused: bool) -> None:
+    bucket = Bucket.model_validate(
+        {
+            "name": "b",
+            "prefix": "papers/",
+            "inventory": {"from": "s3_inventory", "at": "s3://r/lists/b/daily"},
+        }
+    )
+    client = s3_client(Store(name="aws", region="us-east-1"))
+    configuration = {
+        "Destination": {"S3BucketDestination": {"Bucket": "arn:aws:s3:::r", "Format": "CSV"}},
+        "IsEnabled": True,
+        "Id": "daily",
+        "IncludedObjectVersions": "All",
+        "Schedule": {"Frequency": "Daily"},
+        **({"Filter": {"Prefix": prefix}} if prefix else {}),
+    }
+    asked = {"Bucket": "b", "Id": "daily"}
+    with Stubber(client) as s3:
+        s3.add_response(
+            "get_bucket_inventory_configuration", {"InventoryConfiguration": configuration}, asked
+        )
+        with pytest.raises(ListRefused, match="only keys that begin with 'x/'") if refused else nullcontext():
+            assert refuse_other_prefix(client, bucket) == ()
+        s3.add_client_error("get_bucket_inventory_configuration", "AccessDenied", http_status_code=403)
+        (note,) = refuse_other_prefix(client, bucket)
+        assert "is not proved" in note
