@@ -1,8 +1,9 @@
 """Takes the list that a bucket's provider has written, when its last file arrives, once for each list.
 
-Every five minutes it looks, for each bucket with `inventory: {from: s3_inventory}`, for complete lists
-(S3 writes `manifest.checksum` last), and starts `take_inventory` for the newest if it is newer than the last
-one that was taken. A list that is refused is not taken again: the inventory before stays until the next list.
+Every five minutes it looks, for each bucket with `inventory` and a folder of lists, for complete ones (S3
+writes `manifest.checksum` last, Google the manifest), and starts `take_inventory` for the newest if it is
+newer than the last one that was taken. A list that is refused is not taken again: the inventory before stays
+until the next list.
 """
 
 import dagster as dg
@@ -30,8 +31,7 @@ def provided_lists_sensor(catalog: Catalog) -> dg.SensorDefinition:
     )
     def provided_lists(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         # boto3 takes a third of a second to import, and most code locations load this for nothing.
-        from fixity.inventories.folder import ListFolder
-        from fixity.inventories.s3_inventory import complete_lists
+        from fixity.inventories.provider import complete
 
         seen = read_cursor(context.cursor, dict[str, dict[str, str]], {})
         requests: list[dg.RunRequest] = []
@@ -42,7 +42,7 @@ def provided_lists_sensor(catalog: Catalog) -> dg.SensorDefinition:
             before = seen.get(bucket.name, {}).get(bucket.inventory.at, "")  # of another folder: begun anew
             newest = before
             try:
-                names = complete_lists(ListFolder(catalog, bucket))
+                names = complete(catalog, bucket)
                 newest = max([*names, before])
             except BucketUnreachable as error:
                 waiting.append(f"{bucket.name}: {printable(error)}")

@@ -29,12 +29,13 @@ def _check_place(place: str) -> str:
 class ProvidedInventory(Part):
     """The list of its objects that a bucket's provider writes, to be read instead of listing the bucket."""
 
-    from_: Annotated[Literal["s3_inventory", "s3_metadata"], Field(alias="from")]
-    """What the list is: a file of S3 Inventory (CSV, ORC or Parquet), or the live inventory table of S3
-    Metadata (Iceberg), which is found by asking S3."""
+    from_: Annotated[Literal["s3_inventory", "s3_metadata", "gcs_inventory"], Field(alias="from")]
+    """What the list is: one of S3 Inventory (CSV, ORC or Parquet); the live inventory table of S3 Metadata
+    (Iceberg), which is found by asking S3; an inventory report of Google Cloud Storage (CSV or Parquet)."""
     at: Annotated[str, AfterValidator(_check_place)] | None = None
-    """The folder with the lists of S3 Inventory: `s3://bucket/prefix/source-bucket/configuration`. It has a
-    folder named by date and time for each list."""
+    """The folder with the lists. Of S3 Inventory: `s3://bucket/prefix/source-bucket/configuration`, which has
+    a folder named by date and time for each list. Of Google: the destination of the reports, written
+    `s3://bucket/path`."""
     store: str | None = None
     """The store that holds this folder; by default that of the bucket."""
     max_age: Term = timedelta(hours=48)
@@ -50,9 +51,9 @@ class ProvidedInventory(Part):
 
     @model_validator(mode="after")
     def _has_a_place(self) -> Self:
-        if self.from_ == "s3_inventory" and self.at is None:
+        if self.from_ != "s3_metadata" and self.at is None:
             raise ValueError(
-                "`from: s3_inventory` needs `at`, the folder with the lists, such as "
+                f"`from: {self.from_}` needs `at`, the folder with the lists, such as "
                 "s3://reports/lists/my-bucket/daily"
             )
         given = [key for key in ("at", "store") if getattr(self, key) is not None]

@@ -196,6 +196,10 @@ class Bucket(Part):
                 f"`engine: {self.engine}` needs the name of a bucket, and {shown(self.real_name)} is an "
                 "access point: name its bucket, or leave `engine` out"
             )
+        if self.versions == "all" and self.inventory and self.inventory.from_ == "gcs_inventory":
+            raise ValueError(
+                "`from: gcs_inventory` gives current versions only: leave `versions: all` out, or `inventory`"
+            )
         if self.is_access_point and self.inventory:
             raise ValueError(
                 f"`inventory` needs the name of a bucket, and {shown(self.real_name)} is an access point: "

@@ -57,8 +57,11 @@ class ListFolder:
         with self._errors(name):
             return self._client.get_object(Bucket=self._bucket, Key=self.prefix + name)["Body"].read()
 
-    def download(self, name: str, file: Path, size: int, md5: str) -> None:
-        """Download a file. Raises ListRefused if it is gone, or not of this size (in bytes) and MD5."""
+    def download(self, name: str, file: Path, size: int | None = None, md5: str | None = None) -> None:
+        """Download a file. Arguments: `size` in bytes and `md5`, if they are known.
+
+        Raises ListRefused if it is gone, or another one.
+        """
         for attempt in range(_ATTEMPTS):
             digest, count = hashlib.md5(usedforsecurity=False), 0
             try:
@@ -72,13 +75,13 @@ class ListFolder:
                 if error.final or attempt == _ATTEMPTS - 1:
                     raise
                 time.sleep(self._backoff * 2**attempt)
-        if count != size:
+        if size is not None and count != size:
             raise ListRefused(
                 f"{self.url(name)} has {count:,} bytes, but its manifest says {size:,}: it is truncated or "
                 "was "
                 "replaced. Wait for the next list, or put the file back"
             )
-        if digest.hexdigest() != md5:
+        if md5 is not None and digest.hexdigest() != md5:
             raise ListRefused(
                 f"{self.url(name)} has the MD5 {digest.hexdigest()}, but its manifest says {md5}: it was "
                 "changed. Wait for the next list, or put the file back"

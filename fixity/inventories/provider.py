@@ -5,7 +5,9 @@ from __future__ import annotations
 from fixity.catalog import Bucket, Catalog
 from fixity.catalog.clients import s3_client
 from fixity.inventories.folder import ListFolder
+from fixity.inventories.gcs import GoogleReports, complete_reports
 from fixity.inventories.rows import S3Inventory
+from fixity.inventories.s3_inventory import complete_lists
 from fixity.inventories.s3_metadata import S3Metadata, live_table
 from fixity.inventories.take import Provider
 
@@ -15,5 +17,17 @@ def open_provider(catalog: Catalog, bucket: Bucket) -> Provider:
     assert bucket.inventory is not None
     if bucket.inventory.from_ == "s3_metadata":
         return S3Metadata(live_table(catalog, bucket))
+    if bucket.inventory.from_ == "gcs_inventory":
+        return GoogleReports(ListFolder(catalog, bucket))
     store = catalog.store_of(bucket)
     return S3Inventory(ListFolder(catalog, bucket), None if store.endpoint_url else s3_client(store))
+
+
+def complete(catalog: Catalog, bucket: Bucket) -> list[str]:
+    """The names of the complete lists of a bucket that has them in a folder, the oldest first.
+
+    Raises BucketUnreachable.
+    """
+    assert bucket.inventory is not None
+    folder = ListFolder(catalog, bucket)
+    return complete_reports(folder) if bucket.inventory.from_ == "gcs_inventory" else complete_lists(folder)

@@ -77,10 +77,6 @@ def sorted_rows(folder: ListFolder, provided: ProvidedList, bucket: Bucket, work
 
     Objects may be in it more than once, as the list has them. Raises ListRefused, BucketUnreachable.
     """
-    if not provided.files:
-        table = workspace / "listed.parquet"
-        pq.write_table(INVENTORY.empty_table(), table)
-        return table
 
     def fetch(numbered: tuple[int, DataFile]) -> Path:
         number, file = numbered
@@ -103,6 +99,9 @@ def sort_rows(
     the files for people. Raises ListRefused.
     """
     table = workspace / "listed.parquet"
+    if not urls:
+        pq.write_table(INVENTORY.empty_table(), table)
+        return table
     parameters = {
         "bucket": bucket.real_name,
         "prefix": bucket.prefix,
@@ -118,6 +117,14 @@ def sort_rows(
             name if name in provided.columns else f"NULL::VARCHAR AS {name}" for name in _COLUMNS
         )
         database.execute(f"CREATE TEMP VIEW rows AS SELECT {columns}, filename FROM {scan}")
+        if provided.rows is not None:
+            ((count,),) = database.execute("SELECT count(*) FROM rows").fetchall()
+            if count != provided.rows:
+                raise ListRefused(
+                    f"the files of {provided.url} have {count:,} rows, but it says {provided.rows:,}: wait "
+                    "for the "
+                    "next list"
+                )
         database.execute(
             f"COPY ({_SQL}) TO {quoted(table)} "
             f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS})",

@@ -25,7 +25,7 @@ from fixity.inventories.folder import ListFolder, ListRefused
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-Format = Literal["CSV", "ORC", "Parquet", "Iceberg"]
+Format = Literal["CSV", "ORC", "Parquet", "Iceberg", "report"]
 
 _LIST = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\dZ)/manifest\.checksum")
 _MILLENNIUM = "2"  # how the folders of lists begin; those of their data files, `data/`, are not listed
@@ -59,7 +59,7 @@ class DataFile:
 class ProvidedList:
     """A list as its manifest describes it. name: of its folder. url: of its manifest, for people. listed_at:
     when its scan began (UTC). columns: in their order, spelled as in ORC and Parquet. files: with its rows.
-    notes: what could not be proved, for people."""
+    rows: how many it has; None if it does not say. notes: what could not be proved, for people."""
 
     name: str
     url: str
@@ -67,6 +67,7 @@ class ProvidedList:
     format: Format
     columns: tuple[str, ...]
     files: tuple[DataFile, ...]
+    rows: int | None = None
     notes: tuple[str, ...] = ()
 
     @property

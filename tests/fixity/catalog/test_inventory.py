@@ -24,6 +24,10 @@ def test_a_list_may_be_two_days_old_unless_the_catalog_says_otherwise(load: Load
         ("inventory: {from: list, at: 's3://r/lists'}", "buckets.a.inventory.from: 'list' is not possible"),
         ("inventory: {from: s3_inventory, at: 's3://r'}", "'s3://r' is not a folder of lists: write s3://"),
         ("inventory: {from: s3_inventory}", "`from: s3_inventory` needs `at`, the folder with the lists"),
+        (
+            "versions: all, inventory: {from: gcs_inventory, at: 's3://r/lists'}",
+            "`from: gcs_inventory` gives current versions only",
+        ),
         ("inventory: {from: s3_metadata, at: 's3://r/lists'}", "`from: s3_metadata` has no `at`"),
         ("inventory: {from: s3_inventory, at: ./here}", "'./here' is not a folder of lists: write s3://"),
         (f"inventory: {{{GOOD}, form: CSV}}", "did you mean from? (keys here: from, at, store, max_age)"),

@@ -48,6 +48,7 @@ class Archive:
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
     objects: int = 100
+    source: str = "s3_inventory"
     now: datetime = LISTED_AT + timedelta(hours=12)
 
     def put(self, *keys: str, body: bytes = b"bytes") -> None:
@@ -56,7 +57,7 @@ class Archive:
 
     @property
     def catalog(self) -> Catalog:
-        inventory = {"from": "s3_inventory", "at": self.lists.place}
+        inventory = {"from": self.source, "at": self.lists.place}
         said = {
             "lake": "./lake",
             "stores": {"real": {"endpoint_url": self.endpoint_url, "region": "us-east-1"}},
