@@ -38,6 +38,7 @@ def settings() -> dict[str, Any]:
     """What Celery is told, in runs and in workers."""
     return {
         "worker_prefetch_multiplier": 1,
+        "worker_redirect_stdouts": False,  # else Dagster cannot keep what a step prints
         "broker_connection_retry_on_startup": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "broker_transport_options": {

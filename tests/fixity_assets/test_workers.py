@@ -102,13 +102,14 @@ class Crew:
 @dataclass(frozen=True)
 class Spread:
     """A run: whether it succeeded, how many workers hashed, how many objects were read at once, whether it
-    noticed that the broker was away, and the rows of its table."""
+    noticed that the broker was away, the rows of its table, and what its steps printed."""
 
     success: bool
     workers: int
     at_once: int
     noticed: bool
     rows: list[tuple[object, ...]]
+    printed: str
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +176,9 @@ def spread(_crew: Crew) -> Spread:
         result = _crew.run()
     by = {worker.host for shard in range(3) for worker in _crew.executed_by(_hashing(shard))}
     rows = _crew.table(result.run_id) if result.success else []
-    return Spread(result.success, len(by), _crew.proxy.max_concurrent, noticed.is_set(), rows)
+    logs = (_crew.folder / "home").glob(f"storage/{result.run_id}/compute_logs/*.err")
+    printed = "".join(file.read_text() for file in logs)
+    return Spread(result.success, len(by), _crew.proxy.max_concurrent, noticed.is_set(), rows, printed)
 
 
 def _all_at_once(proxy: FaultyProxy, steps: int) -> Callable[[], None]:
@@ -204,6 +207,11 @@ def _restart(crew: Crew, noticed: threading.Event) -> Callable[[], None]:
 def test_a_bucket_is_spread_over_workers_which_keep_its_limit_together(spread: Spread) -> None:
     assert spread.workers == 3
     assert 3 <= spread.at_once <= 4
+
+
+def test_what_steps_print_in_a_worker_is_kept_with_the_run(spread: Spread) -> None:
+    for shard in range(3):
+        assert f"{_hashing(shard)} - STEP_SUCCESS" in spread.printed
 
 
 def test_a_run_goes_on_when_the_broker_and_the_database_were_restarted(spread: Spread) -> None:
