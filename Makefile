@@ -55,7 +55,7 @@ bench-large: $(READY) ## compare 100 million rows a side (needs about 60 GB of d
 # The second one is what an image needs: the same versions without the tools, and what builds our wheel.
 lock: ## make requirements.lock and deploy/requirements.lock again from pyproject.toml
 	.venv/bin/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --no-emit-index-url --generate-hashes --extra dev pyproject.toml -o requirements.lock
-	echo hatchling | .venv/bin/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --no-emit-index-url --generate-hashes --extra aws --extra celery --extra docker --extra k8s --extra postgres -c requirements.lock pyproject.toml - -o deploy/requirements.lock
+	echo hatchling | .venv/bin/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --no-emit-index-url --generate-hashes --extra aws --extra celery --extra docker --extra k8s --extra postgres --extra s3-metadata -c requirements.lock pyproject.toml - -o deploy/requirements.lock
 
 clean: ## remove the virtual environment and the data of demos and benchmarks; never your lake or runs
 	rm -rf .venv .demo .demo-batch .demo-scale .bench .site

@@ -49,12 +49,13 @@ def build_definitions(
             resources=resources,
             executor=executor.definition,
         )
-    from sensors import all_sensors  # no run needs them, and what they import is much
+    from fixity_assets.old_runs import delete_old_runs
+    from sensors import all_sensors  # no run of the command needs them, and what they import is much
 
     return dg.Definitions(
         assets=assets_of(catalog, on_workers=executor.steps is None),
         schedules=all_schedules(catalog),
-        jobs=all_jobs(catalog),
+        jobs=[*all_jobs(catalog), *([delete_old_runs] if catalog.keep_runs else [])],
         sensors=all_sensors(catalog),
         resources=resources,
         executor=executor.definition,

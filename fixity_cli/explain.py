@@ -107,6 +107,7 @@ def all_definitions() -> dg.Definitions:
                 "by-s3": {"engine": "s3_batch", "s3_batch": by_s3},
             },
             "drills": ["c"],
+            "keep_runs": "400d",
             "log": {"key": "log-key.pem"},
             "pairs": {"a": {"replica": "b"}},
             "map_results": {"bucket": "results"},

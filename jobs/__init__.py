@@ -117,6 +117,15 @@ _SEALING = dg.ScheduleDefinition(
 )
 
 
+_DELETING = dg.ScheduleDefinition(
+    name="delete_old_runs_daily",
+    job_name=names.DELETE_RUNS_JOB,
+    cron_schedule="15 4 * * *",
+    description="Deletes runs that ended longer ago than `keep_runs` once a day, after the log was sealed.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+
+
 # The results are bare lists: Dagster's type for a job over assets is not public.
 def all_jobs(catalog: Catalog) -> list:
     """The jobs that a catalog needs."""
@@ -132,7 +141,8 @@ def all_jobs(catalog: Catalog) -> list:
 
 def all_schedules(catalog: Catalog) -> list[dg.ScheduleDefinition]:
     """The schedules that a catalog needs."""
-    return [*rolling_schedules(catalog), *([_SEALING] if catalog.log else [])]
+    sealing, deleting = [_SEALING] if catalog.log else [], [_DELETING] if catalog.keep_runs else []
+    return [*rolling_schedules(catalog), *sealing, *deleting]
 
 
 def jobs_named(catalog: Catalog, *wanted: str) -> list:

@@ -27,6 +27,7 @@ REPAIR_JOB = "repair"
 DRILL_JOB = "drill"
 SEAL_JOB = "seal_log"
 STATUS_JOB = "make_status"
+DELETE_RUNS_JOB = "delete_old_runs"
 
 STATUS_ASSET = "fixity_status"
 PAGES_ASSET = "pages"

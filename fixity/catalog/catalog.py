@@ -36,6 +36,7 @@ from fixity.catalog.queues import Queues, stores_of_queues
 from fixity.catalog.references import cautions, drill_problems, reference_problems
 from fixity.catalog.s3_batch import with_common_settings
 from fixity.catalog.second_look import SecondLook
+from fixity.catalog.units import KeptRuns
 from fixity.catalog.window import Zone
 
 
@@ -78,6 +79,9 @@ class Catalog(Part):
     """Who is told when something goes wrong; by default nobody."""
     executor: Executor = Executor()
     """Who executes the steps of runs: a name, or more."""
+    keep_runs: KeptRuns | None = None
+    """How long Dagster keeps runs that ended, and their events, such as `400d`; by default for ever. The lake
+    keeps all evidence in any case."""
     log: Log | None = None
     """How the log over all evidence of the lake is sealed, and who witnesses it; by default there is none."""
 

@@ -109,8 +109,19 @@ def _check_interval(interval: timedelta) -> timedelta:
     return interval
 
 
+def _check_kept_runs(time: timedelta) -> timedelta:
+    if time < timedelta(days=30):
+        raise ValueError(
+            "that is too short: failed runs are retried and looked at for weeks; write 30d or more"
+        )
+    return time
+
+
 Term = Annotated[Duration, AfterValidator(_check_term)]
 """A length of time that is not 0."""
+
+KeptRuns = Annotated[Duration, AfterValidator(_check_kept_runs)]
+"""How long runs are kept: at least 30 days."""
 
 BatchInterval = Annotated[Duration, AfterValidator(_check_interval)]
 """How often a schedule starts something: whole minutes, up to a day."""
