@@ -5,6 +5,7 @@ Every 15 seconds it looks for runs that failed, and keeps each for the buckets a
 cannot be written, the next tick tries again.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -21,6 +22,7 @@ _FIRST_LOOK = timedelta(days=30)
 _AGAIN = timedelta(minutes=1)
 """How long before the last look a run's end counts as new: another process may have been slow to write it."""
 _FAILED = dg.DagsterRunStatus.FAILURE
+_CLASS = re.compile(r"\b(?:\w+\.)+[A-Z]\w*: ")  # what Python writes before the text of an error
 _PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 
 
@@ -72,9 +74,19 @@ def keep_failed_run(instance: dg.DagsterInstance, record: dg.RunRecord, lake: La
         return
     failures = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     texts = [failure_text(event.dagster_event) for event in failures if event.dagster_event is not None]
-    text = texts[0] if texts else "it ended before it could say why; see the run in the UI"
+    text = texts[0] if texts else _of_run(instance, run_id)
     for asset, partition in known:
         keep_failure(lake, asset, partition, Failure(run_id, at, f"the run {run_id} failed: {text}"))
+
+
+def _of_run(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Why a run failed none of whose steps did: its broker, a worker, or its own process."""
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
+        data = entry.dagster_event.job_failure_data if entry.dagster_event else None
+        if data is not None and data.error is not None:
+            text = data.error.message.partition("\nStack Trace:")[0]
+            return " ".join(_CLASS.sub("", text).split())
+    return "it ended before it could say why; see the run in the UI"
 
 
 def _utc(time: datetime) -> datetime:

@@ -15,10 +15,14 @@ import yaml
 
 from devstack.loopback import LoopbackServer, S3Handler, S3Request
 from fixity.catalog import CatalogError, Executor
+from fixity.clock import utc_now
 from fixity.errors import WrongUsage
+from fixity.lake import open_lake
+from fixity.status import status_of
 from fixity_assets.executors import executor_of
 from jobs.names import CHECKSUMS_JOB
 from resources import CatalogResource, StoresResource
+from sensors.failed_runs import keep_failed_run
 from tests.fixity_assets.elsewhere import docker_job, k8s_job, silent_broker_job
 from tests.platform import PAIR, Platform
 
@@ -202,10 +206,17 @@ def test_a_broker_that_does_not_answer_fails_the_run_before_anything_is_sent(
 ) -> None:
     monkeypatch.setenv("FIXITY_BROKER", "redis://:secret@127.0.0.1:1/0")
     choose(platform, monkeypatch, "celery")
-    told = failed(silent_broker_job, local)
-    assert "the broker at 127.0.0.1:1 does not answer" in told
-    assert "start Redis there, or correct FIXITY_BROKER" in told
-    assert "secret" not in told
+    assert "secret" not in failed(silent_broker_job, local)
+    (record,) = local.get_run_records()
+    keep_failed_run(local, record, lake := open_lake(platform.catalog))
+    (bucket,) = [
+        row
+        for row in status_of(lake, platform.catalog, utc_now()).rows
+        if (row.kind, row.name) == ("bucket", PAIR)
+    ]
+    told = f"the run {record.dagster_run.run_id} failed: the broker at 127.0.0.1:1 does not answer"
+    assert told in bucket.red[0].text
+    assert "start Redis there, or correct FIXITY_BROKER" in bucket.red[0].text
 
 
 @pytest.mark.parametrize(

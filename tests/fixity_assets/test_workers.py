@@ -20,9 +20,14 @@ from devstack.postgres import PostgresServer
 from devstack.redis import RedisServer
 from devstack.seaweedfs import SeaweedFS
 from devstack.worker import Worker
+from fixity.catalog import load_catalog
+from fixity.clock import utc_now
+from fixity.lake import open_lake
+from fixity.status import status_of
 from fixity_assets.workers import steps
 from fixity_assets.workers.watch import WatchedStep
 from resources.pool import POOL
+from sensors.failed_runs import keep_failed_run
 from tests.fixity.support import sha256
 from tests.fixity_assets.elsewhere import shards_of_forty_job
 from tests.platform import PAIR
@@ -238,14 +243,26 @@ def test_the_shard_of_a_killed_worker_is_read_by_another_and_no_row_comes_twice(
     assert crew.table(result.run_id) == RIGHT
 
 
-def test_a_worker_of_another_catalog_is_refused(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_of_another_version_is_refused(_crew: Crew) -> None:
+    older = {**steps.made_with(), "software": "fixity-platform 0.0.1"}
+    with pytest.raises(steps.AnotherWorker, match=r"the run is of fixity-platform 0\.0\.1: install the same"):
+        steps.refuse_another(older, "worker-1")
+
+
+def test_a_worker_of_another_catalog_is_refused_and_the_status_says_so(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ours = steps.made_with()
     monkeypatch.setattr(steps, "made_with", lambda: {**ours, "catalog": "another"})
     result = crew.run()
-    (failure,) = [event for event in result.all_events if event.is_run_failure]
-    told = str(failure.job_failure_data.error)
+    assert not result.success
+    (record,) = crew.instance.get_run_records(dg.RunsFilter([result.run_id]))
+    keep_failed_run(crew.instance, record, lake := open_lake(catalog := load_catalog()))
+    (bucket,) = [row for row in status_of(lake, catalog, utc_now()).rows if row.kind == "bucket"]
+    told = bucket.red[0].text
+    assert "During celery execution errors occurred in workers: [inventory]: the worker fixity-" in told
     assert f"has another catalog ({ours['catalog'][:12]}…) than the run (another…)" in told
-    assert "give it the same file, and start it again" in told
+    assert told.endswith("give it the same file, and start it again")
 
 
 def _hashing(shard: int) -> str:

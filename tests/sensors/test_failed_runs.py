@@ -70,7 +70,7 @@ def test_coverage_is_kept_for_each_bucket_and_a_run_of_it_that_fails_is_a_proble
     reds = [(row.name, [finding.check for finding in row.red]) for row in status.rows if row.kind == "bucket"]
     assert reds == [(name, ["schedule_runs"]) for name in (PAIR, f"{PAIR}-repl")]
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise FixityError("no coverage today")
 
     with monkeypatch.context() as patch:
