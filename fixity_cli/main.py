@@ -31,6 +31,7 @@ VERBS = {
     "premis": ["premis"],
     "evidence": ["evidence"],
     "rolling": ["due", "roll", "check", "coverage"],
+    "plan": ["plan"],
     "sql": ["sql", "shell"],
     "alert": ["alert"],
     "accept": ["lake"],

@@ -32,6 +32,7 @@ from fixity.catalog.log import Log, stores_of_log
 from fixity.catalog.map_results import MapResults, map_engine_problems, stores_of_map_results
 from fixity.catalog.model import Bucket, Pair, Store
 from fixity.catalog.policy import Policy, with_policies
+from fixity.catalog.prices import Prices
 from fixity.catalog.queues import Queues, stores_of_queues
 from fixity.catalog.references import cautions, drill_problems, reference_problems
 from fixity.catalog.s3_batch import with_common_settings
@@ -71,6 +72,8 @@ class Catalog(Part):
     """Policies by name, for buckets to share."""
     timezone: Zone = "UTC"
     """The time zone of the policies' `window`, such as `Europe/Oslo`. All other times are UTC."""
+    prices: dict[str, Prices] = Field(default={})
+    """What stores charge, by their names, where `fixity plan` is not to use list prices."""
     second_look: SecondLook = SecondLook()
     """How much of what differs a run reads a second time, before it is called damaged."""
     drills: tuple[str, ...] = ()
@@ -186,6 +189,7 @@ class Catalog(Part):
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         used_stores = {("lake_store",): self.lake_store, **dict(stores_of_queues(self.queues))}
+        used_stores |= {("prices", name): name for name in self.prices}
         used_stores |= {**dict(stores_of_map_results(self.map_results)), **dict(stores_of_log(self.log))}
         problems = reference_problems(used_stores, self.stores, self.buckets, self.pairs)
         problems += map_engine_problems(self.map_results, self.buckets)

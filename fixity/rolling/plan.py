@@ -1,0 +1,135 @@
+"""What the policies of a catalog will read, request and cost, and by when all is checked, before they run.
+
+Reckoning only, from how much each bucket holds. What is due now is in `due`; what was checked, in `coverage`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from fixity.catalog import Bucket, Catalog, Policy
+from fixity.catalog.capacity import DAY, limits, shortfall
+from fixity.catalog.prices import Prices, prices_of
+from fixity.lake import Lake
+from fixity.ledger.inventory import TableMissing, kept_inventory, newest_inventory
+from fixity.rolling.jobs import interval
+
+_MONTH = timedelta(days=365) / 12
+_PAGE = 1000  # objects in one answer of a listing
+_GB, _MILLION = 1e9, 1e6
+
+
+@dataclass(frozen=True)
+class Holding:
+    """How much a bucket holds: objects, bytes, and how that is known, for people."""
+
+    objects: int
+    size: int
+    known_by: str
+
+
+@dataclass(frozen=True)
+class BucketPlan:
+    """What a bucket's policy will do in a time.
+
+    reads, bytes_read: objects and bytes that the platform reads, at most. jobs: that are requested of others,
+    each over all objects. lists: LIST requests. cost: US dollars, None where a price is not known or how much
+    the bucket holds. covered_at: when all is checked if nothing was before, None where that is not known.
+    shortfall: why the limits cannot do it, for people.
+    """
+
+    bucket: str
+    policy: Policy | None
+    holding: Holding | None
+    reads: int = 0
+    bytes_read: int = 0
+    jobs: int = 0
+    lists: int = 0
+    cost: float | None = None
+    covered_at: datetime | None = None
+    shortfall: str | None = None
+
+
+def plan_of(lake: Lake, catalog: Catalog, begin: datetime, months: int) -> list[BucketPlan]:
+    """The plan of each bucket, from `begin` (UTC) on. Raises LakeError."""
+    with lake.workspace() as workspace:
+        return [
+            plan_bucket(catalog, bucket, holding_of(lake, bucket, workspace), begin, months * _MONTH)
+            for bucket in catalog.buckets.values()
+        ]
+
+
+def holding_of(lake: Lake, bucket: Bucket, workspace: Path) -> Holding | None:
+    """How much a bucket holds, by its newest inventory, else by the catalog; None where neither says so.
+
+    Raises LakeError.
+    """
+    try:
+        listed = kept_inventory(lake, newest_inventory(lake, bucket.name), workspace)
+    except TableMissing:
+        if bucket.holds is None:
+            return None
+        return Holding(bucket.holds.objects, bucket.holds.bytes, "`holds` of the catalog")
+    return Holding(listed.objects, listed.size, f"the inventory of {listed.listed_at:%Y-%m-%d}")
+
+
+def plan_bucket(
+    catalog: Catalog, bucket: Bucket, holding: Holding | None, begin: datetime, length: timedelta
+) -> BucketPlan:
+    """The plan of a bucket for a time, as if nothing was checked before and nothing is added."""
+    policy = bucket.schedule
+    if policy is None or holding is None:
+        return BucketPlan(bucket.name, policy, holding)
+    store = None if bucket.is_local else catalog.store_of(bucket)
+    share = (length / policy.bytes if bucket.is_rolled else 0.0) + (policy.sample or 0.0) * (length / DAY)
+    can_ask = bucket in catalog.checked_by_jobs
+    jobs = math.ceil(length / interval(policy.bytes)) if can_ask else 0
+    listings = jobs + (0 if bucket.has_lists else length // policy.stored)
+    lists = listings * max(1, math.ceil(holding.objects / _PAGE))
+    plan = BucketPlan(
+        bucket.name,
+        policy,
+        holding,
+        reads=math.ceil(holding.objects * share),
+        bytes_read=math.ceil(holding.size * share),
+        jobs=jobs,
+        lists=0 if bucket.is_local else lists,
+        shortfall=shortfall(bucket, store, holding.objects, holding.size),
+    )
+    by_us = max(
+        (
+            (holding.size if each.of_bytes else holding.objects) / each.amount
+            for each in limits(bucket, policy, store)
+        ),
+        default=0.0,
+    )
+    first = by_us * DAY if bucket.is_rolled else policy.bytes - interval(policy.bytes) if can_ask else None
+    return BucketPlan(
+        **{
+            **vars(plan),
+            "cost": _cost(plan, holding, bucket, prices_of(store, catalog.prices)),
+            "covered_at": None if first is None else begin + first,
+        }
+    )
+
+
+def _cost(plan: BucketPlan, holding: Holding, bucket: Bucket, prices: Prices) -> float | None:
+    by_s3 = plan.jobs if bucket.engine == "s3_batch" else 0
+    parts: list[tuple[float, float | None]] = [
+        (plan.bytes_read / _GB, prices.egress_gb),
+        (plan.reads / 1000, prices.get_1000),
+        (plan.lists / 1000, prices.list_1000),
+        (by_s3, prices.batch_job),
+        (by_s3 * holding.objects / _MILLION, prices.batch_million),
+        (by_s3 * holding.objects / _MILLION, prices.batch_million_listed),
+        (by_s3 * holding.size / _GB, prices.batch_gb),
+        # What a map of your own costs is not known here.
+        (plan.jobs - by_s3, None),
+    ]
+    used = [(amount, price) for amount, price in parts if amount]
+    if any(price is None for _, price in used):
+        return None
+    return sum(amount * price for amount, price in used if price is not None)

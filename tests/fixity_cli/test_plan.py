@@ -1,0 +1,36 @@
+"""`fixity plan` as a process: its figures, its JSON, and its status where a policy cannot be met."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.command import run_command
+
+
+def test_a_plan_says_what_is_read_and_paid_and_ends_red_where_the_limits_cannot_do_it(tmp_path: Path) -> None:
+    catalog = tmp_path / "fixity.yaml"
+    catalog.write_text(
+        "lake: ./lake\nbuckets:\n  a: {holds: {objects: 1000, bytes: 1TB}, fixity_every: 73d}\n"
+        "  b: {path: b}\n"
+    )
+    planned = run_command(["plan", "--months", "6"], tmp_path, os.environ)
+    assert planned.returncode == 0, planned.stderr
+    assert "Plan of a for 6 months:" in planned.stdout and "2,500 times an object" in planned.stdout
+    assert "none: it is checked by hand" in planned.stdout and "$" in planned.stderr
+    said = json.loads(run_command(["plan", "--json"], tmp_path, os.environ).stdout)
+    first, second = said["rows"]
+    assert (said["status"], first["bucket"], first["reads"], first["jobs"]) == (0, "a", 5000, 0)
+    assert first["dollars"] == pytest.approx(5000 * 0.09 + 5 * 0.0004 + 365 * 0.000005)
+    assert (second["bucket"], second["term_days"], second["dollars"]) == ("b", None, None)
+    (tmp_path / "b").mkdir()
+    for number in range(3):
+        (tmp_path / "b" / str(number)).write_text("content")
+    assert run_command(["inventory", "b"], tmp_path, os.environ).returncode == 0
+    limits = "{path: b, fixity_every: 1d, batch_items: 1, batch_interval: 24h}"
+    catalog.write_text(f"lake: ./lake\nbuckets:\n  b: {limits}\n")
+    red = run_command(["plan"], tmp_path, os.environ)
+    assert red.returncode == 1 and "needs 3 objects a day, but `batch_items`" in red.stderr
