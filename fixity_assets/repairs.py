@@ -18,8 +18,10 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from fixity.buckets import BucketUnreachable
 from fixity.catalog import Pair
 from fixity.clock import utc_now
+from fixity.humanize import printable
 from fixity.incidents.state import Incident, incidents_now
 from fixity.lake import Lake
 from fixity.repair import Order, Repair, RepairRun, make_plan, repair
@@ -112,14 +114,23 @@ def repairs_asset(pairs: dg.PartitionsDefinition[str], owners: list[str]) -> dg.
         with failures_in_plain_words(), ExitStack() as opened:
             pair = catalog.pair(context.partition_key)
             order, kept_in = config.order(pair), lake.open()
-            sides = {name: opened.enter_context(stores.side(name)) for name in (pair.source, pair.replica)}
+            both = (pair.source, pair.replica)
+            sides = {name: opened.enter_context(stores.side(name)) for name in both}
+            copies = catalog.catalog.copies_with(pair.name)
+            for name in copies.buckets if copies else ():
+                if name in both:
+                    continue
+                try:  # only a good copy may be taken from it
+                    sides[name] = opened.enter_context(stores.side(name))
+                except BucketUnreachable as error:
+                    context.log.warning(printable(f"nothing is taken from {name}: {error}", 2000))
             run = RepairRun(
                 kept_in, context.run.run_id, sides, context.log.info, account=s3_control.for_copies
             )
             if not config.apply:
                 return keep_status(context, kept_in, began, _planned(order, run))
             repaired = repair(order, run)
-            log_open_incidents(context, incidents_now(kept_in), catalog.catalog, sides)
+            log_open_incidents(context, incidents_now(kept_in), catalog.catalog, both)
             not_reported = None
             if changed := {each.planned.damaged for each in repaired.done if each.item is not None}:
                 not_reported = report_after_repair(context, stores, kept_in, pair, sorted(changed))

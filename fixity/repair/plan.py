@@ -12,8 +12,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-from fixity.buckets import ListedObject
+from fixity.buckets import BucketUnreachable, ListedObject
 from fixity.buckets.local_writer import LocalWriter
+from fixity.humanize import printable
 from fixity.incidents.events import DISMISSED
 from fixity.incidents.incident_object import IncidentObject
 from fixity.incidents.state import Incident
@@ -73,7 +74,8 @@ def make_plan(order: Order, run: RepairRun, incidents: Iterable[Incident]) -> li
     for damaged in both:
         plans = [each for each in directed if each.damaged == damaged and not each.refused]
         if plans:
-            planned += (_unless_bad_too(each, bad) for each in _looked_up(order, run, plans))
+            found = [_unless_bad_too(each, bad) for each in _looked_up(order, run, plans)]
+            planned += found if damaged == pair.source else _from_other_copies(order, run, found, bad)
     return sorted(planned, key=lambda each: (each.key.encode(), each.object.version_id or "", each.damaged))
 
 
@@ -114,6 +116,37 @@ def _unless_bad_too(plan: Planned, bad: Mapping[tuple[str | None, str, str | Non
         refused=f"the copy of {plan.good} was found to be bad too (incident {incident}), so no good copy is "
         "known: take an older version or a backup",
     )
+
+
+def _from_other_copies(
+    order: Order,
+    run: RepairRun,
+    plans: Iterable[Planned],
+    bad: Mapping[tuple[str | None, str, str | None], str],
+) -> list[Planned]:
+    """The plans of a replica. Where the source has no good copy, one of its other replicas may have it.
+
+    Such a copy is taken only if its ledger expects of it the very checksum that the incident expects.
+    """
+    plans = list(plans)
+    others = [name for name in run.sides if name not in (order.pair.source, order.pair.replica)]
+    for other in () if order.take_from else others:
+        without = [place for place, each in enumerate(plans) if each.refused and each.object.expected]
+        if not without:
+            break
+        tried = [replace(plans[place], good=other) for place in without]
+        try:
+            found = _looked_up(replace(order, by="stream"), run, tried)
+        except BucketUnreachable as error:
+            run.log(f"nothing is taken from {other}: {printable(str(error), 1000)}")
+            continue
+        for place, each in zip(without, found, strict=True):
+            algorithm, _, expected = (each.object.expected or "").partition(":")
+            sums = {known["algorithm"]: known["checksum"] for known in _expectations(each.rows)}
+            plan = _unless_bad_too(each, bad)
+            if not plan.refused and sums.get(algorithm) == expected:
+                plans[place] = plan
+    return plans
 
 
 def _directed(order: Order, found: IncidentObject) -> Planned:

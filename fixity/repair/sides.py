@@ -79,7 +79,8 @@ class Account(NamedTuple):
 
 @dataclass(frozen=True)
 class RepairRun:
-    """A run that repairs: the lake, its id, and both buckets of the pair by name.
+    """A run that repairs: the lake, its id, and by name both buckets of the pair, and the source's other
+    replicas, from which a good copy may be taken.
 
     log: gets messages for people. now: returns the time in UTC. account: opens what copies by S3 Batch to a
     bucket need, for buckets that have `s3_batch` in the catalog.

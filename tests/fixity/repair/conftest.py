@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 
 class MakePlaces(Protocol):
-    """Makes a pair of two kinds of places."""
+    """Makes a pair of two kinds of places; with `other`, one of several replicas."""
 
-    def __call__(self, source: str, replica: str, **more: Any) -> Places: ...
+    def __call__(self, source: str, replica: str, other: str | None = None, **more: Any) -> Places: ...
 
 
 @pytest.fixture
 def places(tmp_path: Path, s3: S3Client, seaweedfs: SeaweedFS, make_bucket: MakeBucket) -> MakePlaces:
-    def make(source: str, replica: str, **more: Any) -> Places:
-        return Places(tmp_path, s3, seaweedfs, make_bucket, {"a": source, "b": replica}, **more)
+    def make(source: str, replica: str, other: str | None = None, **more: Any) -> Places:
+        kinds = {"a": source, "b": replica, **({"c": other} if other else {})}
+        return Places(tmp_path, s3, seaweedfs, make_bucket, kinds, **more)
 
     return make

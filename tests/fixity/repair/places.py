@@ -44,8 +44,10 @@ GOOD = b"the right bytes " * 40
 
 @dataclass
 class Places:
-    """The pair `p` of the source `a` and the replica `b`. Kinds: `directory`, `s3` or `versions`; `elsewhere`
-    is a bucket of the same server under another store's name, so that the store cannot copy it.
+    """The pair `p` of the source `a` and the replica `b`, or of the replicas `b` and `c`.
+
+    Kinds: `directory`, `s3` or `versions`; `elsewhere` is a bucket of the same server under another store's
+    name, so that the store cannot copy it.
     """
 
     folder: Path
@@ -84,7 +86,14 @@ class Places:
             "lake": "./lake",
             "stores": {"real": store, "other": store},
             "buckets": buckets,
-            "pairs": {"p": {"source": "a", "replica": "b", "replication_lag": "0s", **self.pair}},
+            "pairs": {
+                "p": {
+                    "source": "a",
+                    "replication_lag": "0s",
+                    **({"replicas": ["b", "c"]} if "c" in self.kinds else {"replica": "b"}),
+                    **self.pair,
+                }
+            },
         }
         text = yaml.safe_dump(said)
         if self._loaded is None or self._loaded[0] != text:
@@ -196,12 +205,12 @@ class Places:
         with ExitStack() as opened:
             sides = {
                 name: opened.enter_context(open_side(catalog, catalog.buckets[name], 2))
-                for name in ("a", "b")
+                for name in self.kinds
             }
             yield RepairRun(self.lake, f"repair-{next(self.runs)}", sides, account=self.account)
 
     def order(self, **more: Any) -> Order:
-        return Order(self.catalog.pairs["p"], **more)
+        return Order(self.catalog.pairs["p-to-b" if "c" in self.kinds else "p"], **more)
 
     def plan(self, **more: Any) -> list[Planned]:
         with self.run() as run:

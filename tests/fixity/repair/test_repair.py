@@ -388,3 +388,31 @@ def test_what_was_set_aside_is_in_no_listing(places: MakePlaces) -> None:
         )
         rows = pair.ledger(bucket, newest.removeprefix(f"checksums/{bucket}/").removesuffix(".parquet"))
         assert [row["key"] for row in rows] == ["k"]
+
+
+def test_a_bad_copy_that_the_source_cannot_repair_is_taken_from_another_replica_that_is_as_expected(
+    places: MakePlaces,
+) -> None:
+    pair = places("directory", "s3", "directory")
+    for bucket in "abc":
+        for key in ("k", "other bytes there", "there too"):
+            pair.put(bucket, key)
+        if bucket == "c":
+            pair.put(bucket, "other bytes there", b"never the same")
+        pair.check(bucket)
+    for key in ("k", "other bytes there", "there too"):
+        pair.corrupt("b", key)
+    for key in ("k", "other bytes there"):
+        pair.delete("a", key)
+    pair.check("b")
+    plans = {each.key: each for each in pair.plan()}
+    assert {key: (each.good, each.refused is None) for key, each in plans.items()} == {
+        "k": ("c", True),
+        "other bytes there": ("a", False),
+        "there too": ("a", True),
+    }
+    assert plans["other bytes there"].refused == "a has no such object"
+    repaired = pair.repair()
+    assert {each.planned.key for each in repaired.done if repaired.is_right(each)} == {"k", "there too"}
+    assert pair.get("b", "k") == pair.get("b", "there too") == GOOD
+    assert pair.keys("c") == {"k", "other bytes there", "there too"}  # nothing was written there
