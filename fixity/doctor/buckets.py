@@ -87,6 +87,8 @@ class _Look:
 
     def look(self) -> _Look:
         """Send the requests, and find."""
+        if self._bucket.has_lists:
+            self._ask_for_lists()
         first = self._first()
         if first is not None:
             self._read(first)
@@ -143,6 +145,21 @@ class _Look:
         if self._bucket.write_tags or "object-tagging" in (self._bucket.records_in or ()):
             tagging = f"{action}Tagging"
             self._ask(tagging, of_objects, lambda: self._client.get_object_tagging(**which))
+
+    def _ask_for_lists(self) -> None:
+        inventory = self._bucket.inventory
+        assert inventory is not None and inventory.folder is not None
+        name, prefix = inventory.folder
+        store = self._catalog.stores[inventory.store] if inventory.store else None
+
+        def list_one() -> Any:  # noqa: ANN401 - boto3's answer
+            client = s3_client(store, is_patient=False) if store else self._client
+            return client.list_objects(Bucket=name, Prefix=prefix, MaxKeys=1)
+
+        listed = self._ask("s3:ListBucket", f"arn:aws:s3:::{name}", list_one)
+        if listed is not None and not listed.get("Contents"):
+            text = f"there is nothing in {inventory.at}, where the provider should write lists"
+            self._find(WARNING, text, "see `inventory.at`; the first list may take two days")
 
     def _ask_for_jobs(self) -> None:
         settings = self._bucket.s3_batch

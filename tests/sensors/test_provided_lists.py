@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -60,6 +61,16 @@ def test_a_list_is_taken_once_when_its_last_file_has_arrived(
     job = platform.definitions().resolve_job_def(INVENTORY_JOB)
     done = job.execute_in_process(instance=instance, partition_key=REPLICA, tags=request.tags)
     assert report_metadata(done)["taken_from"].endswith(f"{first}/manifest.json")
+
+
+def test_a_folder_that_cannot_be_listed_is_told_and_what_was_taken_stays_known(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    lists = _with_lists(platform, "not-there")
+    known = json.dumps({REPLICA: {lists.place.rstrip("/"): "2026-11-28T01-00Z"}})
+    result = _tick(platform, instance, known)
+    assert not result.run_requests and json.loads(result.cursor or "") == json.loads(known)
+    assert result.skip_reason and f"{REPLICA}: s3://not-there/" in (result.skip_reason.skip_message or "")
 
 
 def test_what_is_newer_than_a_list_is_pending_and_what_it_lacks_is_asked_for_before_it_is_missing(

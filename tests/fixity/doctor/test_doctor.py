@@ -97,6 +97,19 @@ def test_a_bucket_that_is_not_there_and_an_endpoint_that_does_not_answer_are_tol
     assert found.state == WRONG and found.text.startswith("the endpoint cannot be used: ")
 
 
+def test_a_folder_that_has_no_lists_is_told(platform: Platform) -> None:
+    platform.put("letter")
+
+    def found(bucket: str) -> list[Finding]:
+        platform.bucket_settings = {"inventory": {"from": "s3_inventory", "at": f"s3://{bucket}/let"}}
+        return not_ok(look_at_buckets(platform.catalog, [PAIR], utc_now))
+
+    (none_yet,) = found(platform.replica)
+    assert none_yet.state == WARNING and "there is nothing in s3://" in none_yet.text
+    (gone,) = found("not-there")
+    assert gone.state == WRONG and gone.text == "there is no arn:aws:s3:::not-there"
+
+
 def test_an_archived_object_is_no_missing_right(platform: Platform, faulty_proxy: FaultyProxy) -> None:
     platform.put("letter")
     faulty_proxy.fault(Refuse(code="InvalidObjectState"))
