@@ -53,6 +53,11 @@ def k8s_job() -> dg.JobDefinition:
     return job_of_environment(CHECKSUMS_JOB)
 
 
+def ecs_job() -> dg.JobDefinition:
+    """A job whose steps are tasks of ECS."""
+    return job_of_environment(CHECKSUMS_JOB)
+
+
 def silent_broker_job() -> dg.JobDefinition:
     """A job whose broker does not answer."""
     return job_of_environment(CHECKSUMS_JOB)

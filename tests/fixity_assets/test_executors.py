@@ -23,7 +23,7 @@ from fixity_assets.executors import executor_of
 from jobs.names import CHECKSUMS_JOB
 from resources import CatalogResource, StoresResource
 from sensors.failed_runs import keep_failed_run
-from tests.fixity_assets.elsewhere import docker_job, k8s_job, silent_broker_job
+from tests.fixity_assets.elsewhere import docker_job, ecs_job, k8s_job, silent_broker_job
 from tests.platform import PAIR, Platform
 
 IMAGE = "registry.example/fixity:1"
@@ -143,6 +143,66 @@ def test_a_step_of_kubernetes_is_a_job_with_the_image_the_variables_and_the_comm
         "/etc/fixity.yaml",
         "inventory",
     )
+
+
+class _Ecs(S3Handler):
+    server: Ecs
+
+    def handle_request(self, request: S3Request, body: bytes) -> None:
+        if request.method == "GET":  # what a task is told of itself
+            self._say(200, {"Cluster": "archive", "TaskARN": _TASK, "Name": "fixity"})
+            return
+        asked = str(request.headers["X-Amz-Target"]).rpartition(".")[2]
+        self.server.asked.append((asked, json.loads(body)))
+        if asked == "RunTask":
+            self._say(400, {"__type": "ClientException", "message": "here are no tasks"})
+        elif asked == "DescribeTasks":
+            task = {"taskArn": _TASK, "clusterArn": "archive", "taskDefinitionArn": _DEFINITION}
+            self._say(200, {"tasks": [task]})
+        else:
+            containers = {"containerDefinitions": [{"name": "fixity", "image": IMAGE}]}
+            self._say(200, {"taskDefinition": {"taskDefinitionArn": _DEFINITION, **containers}})
+
+    def _say(self, status: int, answer: object) -> None:
+        self.send_whole(status, [("Content-Type", "application/x-amz-json-1.1")], json.dumps(answer).encode())
+
+
+_TASK = "arn:aws:ecs:us-east-1:111122223333:task/archive/0123456789abcdef"
+_DEFINITION = "arn:aws:ecs:us-east-1:111122223333:task-definition/fixity:7"
+
+
+class Ecs(LoopbackServer):
+    """ECS, and what a task of it is told of itself. It keeps what it is asked for, and starts no task."""
+
+    def __init__(self) -> None:
+        super().__init__(_Ecs)
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+
+def test_a_step_of_ecs_is_a_task_of_the_runs_own_definition_with_the_command_and_its_settings(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with Ecs() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", server.endpoint_url)
+        monkeypatch.setenv("ECS_CONTAINER_METADATA_URI_V4", f"{server.endpoint_url}/v4/task-of-the-run")
+        choose(platform, monkeypatch, {"kind": "ecs", "settings": {"cpu": 1024, "memory": 2048}})
+        launcher = {
+            "task_definition": _DEFINITION,
+            "container_name": "fixity",
+            "use_current_ecs_task_config": False,
+            "run_task_kwargs": {"cluster": "archive", "launchType": "FARGATE"},
+        }
+        home = tmp_path / "ecs"
+        home.mkdir()
+        of_tasks = {"module": "dagster_aws.ecs", "class": "EcsRunLauncher", "config": launcher}
+        with dg.DagsterInstance.local_temp(str(home), {"run_launcher": of_tasks}) as instance:
+            assert "here are no tasks" in failed(ecs_job, instance)
+    step = next(body for asked, body in server.asked if asked == "RunTask")
+    assert (step["taskDefinition"], step["cluster"]) == (_DEFINITION, "archive")
+    assert (step["overrides"]["cpu"], step["overrides"]["memory"]) == ("1024", "2048")
+    (container,) = step["overrides"]["containerOverrides"]
+    assert container["name"] == "fixity"
+    assert container["command"][:3] == ["dagster", "api", "execute_step"]
 
 
 def test_a_step_in_a_container_that_knows_nothing_of_its_executor_reads_nothing(
