@@ -22,9 +22,15 @@ from fixity.in_order import in_order
 from fixity.lake.csv_files import reading_with_duckdb, write_with_duckdb
 from fixity.lake.database import open_database, processors, quoted
 from fixity.lake.ranges import KeyRange, key_ranges
-from fixity.reports.by_range import RANGE_BYTES, append, run_statement, threads_that_fit, whole_file
+from fixity.reports.by_range import append, run_statement, threads_that_fit, whole_file
 from fixity.reports.columns import COLUMNS, COPIES_COLUMNS, OF_A_COPY, OF_THE_SOURCE, WORST_FIRST
 from fixity.reports.counts import Counts
+
+RANGE_ROWS = 60_000
+"""The most rows of a range, of all reports together, about: in memory a row takes a kilobyte or two."""
+_RANGE_BYTES = 32 * 1024 * 1024
+"""The most bytes of a range before compression, however few rows that is: keys may be long."""
+_ROWS_AT_ONCE = 16_384  # of a report: ranges are cut where such a group begins
 
 PROBLEMS = 100
 """How many rows that are not ok are kept for people."""
@@ -70,13 +76,12 @@ def side_by_side(
     *,
     by_version: bool,
     csv: Path,
-    range_bytes: int = RANGE_BYTES,
+    range_rows: int = RANGE_ROWS,
 ) -> AllCopies:
     """Put reports side by side, and write `csv` as a whole, or not at all.
 
     Arguments: source: the name of the source bucket. by_version: whether the reports compare versions, not
-    keys. csv: a file in an existing directory, which also takes temporary files. range_bytes: see
-    RANGE_BYTES.
+    keys. csv: a file in an existing directory, which also takes temporary files. range_rows: see RANGE_ROWS.
     Raises ReportNotWhole, TableNotSorted, duckdb.Error, OSError.
     """
     with (
@@ -87,11 +92,10 @@ def side_by_side(
         tables = [_as_table(database, each, place, Path(folder)) for place, each in enumerate(reports, 1)]
         database.execute("SET GLOBAL parquet_metadata_cache = true")
         joiner = _Joiner(database, source, reports, tables, by_version)
-        threads = threads_that_fit(database, processors(), range_bytes)
+        threads = threads_that_fit(database, processors(), _RANGE_BYTES)
+        ranges = key_ranges(*tables, most=_bytes_of(tables, range_rows))
         counts, taken, problems = Counts(), 0, list[dict[str, Any]]()
-        with closing(
-            in_order(joiner.run, enumerate(key_ranges(*tables, most=range_bytes)), threads)
-        ) as parts:
+        with closing(in_order(joiner.run, enumerate(ranges), threads)) as parts:
             for part, figures, rows, found in parts:
                 append(part, out)
                 counts, taken = counts + figures, taken + rows
@@ -101,12 +105,22 @@ def side_by_side(
     return AllCopies(counts, problems, csv)
 
 
+def _bytes_of(tables: Iterable[Path], rows: int) -> int:
+    """How many bytes so many rows have, by the tables' footers."""
+    footers = [pq.read_metadata(table) for table in tables]
+    size = sum(
+        each.row_group(group).total_byte_size for each in footers for group in range(each.num_row_groups)
+    )
+    return max(1, min(_RANGE_BYTES, size * rows // max(1, sum(each.num_rows for each in footers))))
+
+
 def _as_table(database: duckdb.DuckDBPyConnection, report: OfCopy, place: int, folder: Path) -> Path:
     """A report as a Parquet file, of which ranges can be read. Raises ReportNotWhole."""
     file = folder / f"{place}.parquet"
     rows = reading_with_duckdb(report.csv, list(COLUMNS))
     database.execute(
-        f"COPY (SELECT {place} AS place, * EXCLUDE (bucket) FROM {rows}) TO {quoted(file)} (COMPRESSION zstd)"
+        f"COPY (SELECT {place} AS place, * EXCLUDE (bucket) FROM {rows}) TO {quoted(file)} "
+        f"(COMPRESSION zstd, ROW_GROUP_SIZE {_ROWS_AT_ONCE})"
     )
     if (there := pq.read_metadata(file).num_rows) != report.rows:
         raise ReportNotWhole(
