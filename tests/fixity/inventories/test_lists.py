@@ -141,6 +141,16 @@ def test_a_file_of_other_columns_than_the_manifest_says_is_refused(archive: Arch
         archive.take()
 
 
+def test_a_version_that_may_or_may_not_be_the_current_one_is_refused(
+    make_archive: Callable[..., Archive],
+) -> None:
+    archive = make_archive(versioned=True)
+    rows = rows_of(archive.s3, archive.name, versions=True)
+    archive.lists.write(archive.name, [row | {"IsLatest": None} for row in rows], "Parquet")
+    with pytest.raises(ListRefused, match=r"-0\.parquet does not say whether it is the current .*'before'"):
+        archive.take()
+
+
 def test_without_a_list_the_error_says_when_one_comes(archive: Archive) -> None:
     with pytest.raises(ListRefused, match=r"no complete list in s3://.*up to 48 hours"):
         archive.take()
