@@ -7,6 +7,7 @@ is asked when a missing object was deleted. What follows from the evidence is in
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -129,9 +130,12 @@ class _Gathered:
         keys = {row["key"] for row in rows}
 
         def history(bucket: Bucket) -> History:
-            return history_of(lake, bucket, keys, now, workspace)
+            folder = workspace / f"history-{bucket.name}"  # each database spills into its own
+            folder.mkdir(exist_ok=True)
+            return history_of(lake, bucket, keys, now, folder)
 
-        self._sides = {name: history(bucket) for name, bucket in self.buckets.items()}
+        with ThreadPoolExecutor(len(SIDES)) as pool:
+            self._sides = dict(zip(SIDES, pool.map(history, self.buckets.values()), strict=True))
         self._others = {name: history(catalog.buckets[name]) for name in _other_buckets(catalog, pair)}
         self._deleted = {
             name: deletions(catalog, bucket, (row["key"] for row in rows if row[f"{name}_size"] is None))

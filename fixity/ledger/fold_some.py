@@ -24,6 +24,9 @@ from fixity.tables import CHECKSUMS, INGEST, INVENTORY, Provenance
 if TYPE_CHECKING:
     import duckdb
 
+# DuckDB skips row groups by these bounds; those that it finds itself do not get through all views.
+_SOME = "WHERE key BETWEEN $least AND $most) SEMI JOIN keys USING (key)"
+
 
 def rows_of_some(
     lake: Lake,
@@ -35,7 +38,7 @@ def rows_of_some(
     """The rows of a bucket's snapshot, as it would be if it were rebuilt now, for the keys of some objects.
 
     Arguments: `inventory`, a local file of these objects; `log` takes what is left out, and why.
-    Nothing is kept. Raises LakeError.
+    Of an object that was never checked there may be no row. Nothing is kept. Raises LakeError.
     """
     settings, snapshot = settings_of(bucket), in_force(lake, bucket.name)
     if snapshot is not None and not _may_be_used(lake, snapshot, settings):
@@ -49,6 +52,10 @@ def rows_of_some(
     keys = f"SELECT key FROM read_parquet({quoted(inventory)})"
     with open_database(workspace) as database:
         define_known(database, lake, snapshot, files, workspace)
+        if not (files or ingested) and snapshot is not None and snapshot.algorithm == settings.algorithm:
+            bounds = _choose_keys(database, keys)  # there is nothing to fold
+            rows = f"FROM (FROM known {_SOME} ORDER BY key, version_id NULLS FIRST"
+            return database.execute(rows, bounds).to_arrow_table().cast(SNAPSHOT)
         view(database, "ingested", [file.path for file in ingested], INGEST)
         return fold_keys(database, settings, inventory, keys)
 
@@ -100,6 +107,13 @@ def define_known(
     view(database, "ingested", [], INGEST)
 
 
+def _choose_keys(database: duckdb.DuckDBPyConnection, keys: str) -> dict[str, str | None]:
+    """Make the table `keys`; returns the parameters of _SOME, None without any."""
+    database.execute(f"CREATE OR REPLACE TEMP TABLE keys AS SELECT DISTINCT key FROM ({keys})")
+    found = database.execute("SELECT min(key), max(key) FROM keys").fetchone()
+    return dict(zip(("least", "most"), found or (None, None), strict=True))
+
+
 def fold_keys(
     database: duckdb.DuckDBPyConnection, settings: Settings, inventory: Path | None, keys: str
 ) -> pa.Table:
@@ -107,22 +121,18 @@ def fold_keys(
 
     Arguments: `inventory`, a local file, None to use the one of the snapshot; `keys`, a query for them.
     """
-    database.execute(f"CREATE OR REPLACE TEMP TABLE keys AS SELECT DISTINCT key FROM ({keys})")
-    found = database.execute("SELECT min(key), max(key) FROM keys").fetchone()
-    if found is None or found[0] is None:
+    bounds = _choose_keys(database, keys)
+    if bounds["least"] is None:
         return SNAPSHOT.empty_table()
-    # DuckDB skips row groups by these bounds; those that it finds itself do not get through all views.
-    some = "WHERE key BETWEEN $least AND $most) SEMI JOIN keys USING (key)"
-    bounds = dict(zip(("least", "most"), found, strict=True))
     columns = ", ".join(name for name in INVENTORY.names if name in SNAPSHOT.names)
     listing = "(FROM known WHERE listed)"
     if inventory is not None:
         view(database, "listed_now", [inventory], INVENTORY)
         listing = "listed_now"
     for name, query in (
-        ("listing", f"SELECT {columns} FROM (FROM {listing} {some}"),
-        ("prior", f"FROM (FROM known {some}"),
-        ("news", f"FROM (FROM ({NEWS}) {some}"),
+        ("listing", f"SELECT {columns} FROM (FROM {listing} {_SOME}"),
+        ("prior", f"FROM (FROM known {_SOME}"),
+        ("news", f"FROM (FROM ({NEWS}) {_SOME}"),
     ):
         database.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}", bounds)
     now = utc_now()
