@@ -1,4 +1,4 @@
-"""Gathers what is known of the suspect rows of a pair's report, and finds out which copy is bad.
+"""Gathers what is known of the suspect rows of a pair's report.
 
 From the ledgers and records of both buckets, from other buckets that hold copies, and from the store, which
 is asked when a missing object was deleted. What follows from the evidence is in `diagnosis`.
@@ -6,23 +6,17 @@ is asked when a missing object was deleted. What follows from the evidence is in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from fixity.buckets import CHANGED, DELETED
 from fixity.catalog import Bucket, Catalog, Pair
-from fixity.clock import utc_now
 from fixity.incidents.agreement import Agreement, Span, had_before, last_agreement, spans
-from fixity.incidents.asking import Digests, Row, deletions, has_parts, part_digests
+from fixity.incidents.asking import Digests, Row, deletions
 from fixity.incidents.baselines import baselines, digests_of
-from fixity.incidents.diagnosis import Diagnosis, diagnose
 from fixity.incidents.history import Content, History, ObjectHistory, history_of, named
 from fixity.incidents.known import (
     SIDES,
@@ -34,11 +28,10 @@ from fixity.incidents.known import (
     SideName,
     same_bytes,
 )
-from fixity.incidents.patterns import Facts, Kinds, kinds_of, pattern_of
+from fixity.incidents.patterns import Facts, Kinds, kinds_of
 from fixity.lake import Lake
 from fixity.ledger.judge import ETAG
-from fixity.rolling.egress import egress_budgets
-from fixity.tables import FAILED, FINDINGS, OTHER_COPY, SUCCEEDED, columns_of
+from fixity.tables import FAILED, OTHER_COPY, SUCCEEDED
 
 _CHANGES = {CHANGED: "was overwritten since it was listed", DELETED: "was deleted since it was listed"}
 _NEVER_READ = ObjectHistory(None, None)
@@ -47,49 +40,8 @@ _OF_SIDE = (
     "algorithm", "checksum", "checksum_type", "checked_at",
 )  # fmt: skip
 _OF_DELETION = kinds_of(("deleted_at", "minute"))
-_NEEDED = ["key", "version_id", "status", *(f"{side}_{name}" for side in SIDES for name in _OF_SIDE)]
-
-
-def findings(
-    lake: Lake,
-    catalog: Catalog,
-    pair: Pair,
-    suspects: Path,
-    workspace: Path,
-    now: Callable[[], datetime] = utc_now,
-) -> pa.Table:
-    """What is known of the suspect rows of a pair, in their order, as FINDINGS.
-
-    Arguments: `suspects`, a local table (SUSPECTS) of rows that were looked at twice; all are in memory.
-    Raises LakeError; a store that does not answer is no error.
-    """
-    table = pq.read_table(suspects, columns=_NEEDED)
-    rows = [dict(zip(_NEEDED, row, strict=True)) for row in zip(*columns_of(table), strict=True)]
-    gathered = _Gathered(lake, catalog, pair, rows, now(), workspace)
-    found = gathered.diagnoses(rows)
-    undecided = {
-        (row["key"], row["version_id"]): place
-        for place, (row, diagnosis) in enumerate(zip(rows, found, strict=True))
-        if diagnosis.word == "cannot_tell"
-        and row["status"] == "mismatch"
-        and has_parts(row, gathered.buckets)
-        # These reads are no checks of the ledger, by which a budget of egress is counted.
-        and not any(egress_budgets(catalog, bucket) for bucket in gathered.buckets.values())
-    }
-    of_parts = part_digests(catalog, gathered.buckets, (rows[place] for place in undecided.values()))
-    for row, digests in of_parts:
-        found[undecided[row["key"], row["version_id"]]] = diagnose(gathered.evidence(row, digests))
-    columns = {
-        "key": table["key"],
-        "version_id": table["version_id"],
-        "looked": pa.repeat(True, len(rows)),
-        "note": pa.nulls(len(rows), pa.string()),
-        "diagnosis": [each.word for each in found],
-        "diagnosis_rests_on": [each.rests_on or None for each in found],
-        "last_agreed_at": [each.last_agreed_at for each in found],
-        "damaged": [each.damaged for each in found],
-    }
-    return pa.table(columns, FINDINGS)
+NEEDED = ["key", "version_id", "status", *(f"{side}_{name}" for side in SIDES for name in _OF_SIDE)]
+"""The columns of SUSPECTS that are needed of a row."""
 
 
 def _content(row: Row, name: SideName) -> Content:
@@ -110,7 +62,7 @@ class _Side(NamedTuple):
         return self.content not in (None, then.content)
 
 
-class _Gathered:
+class Gathered:
     """What is kept of the rows' keys, on both sides and in the buckets with other copies."""
 
     def __init__(
@@ -142,26 +94,7 @@ class _Gathered:
             for name, bucket in self.buckets.items()
         }
 
-    def diagnoses(self, rows: Iterable[Row]) -> list[Diagnosis]:
-        """The diagnosis of each row. It is found once for all rows that are alike."""
-        kinds = kinds_of(name.removeprefix("source_").removeprefix("replica_") for name in _NEEDED)
-        of_pattern: dict[Hashable, tuple[Diagnosis, int]] = {}
-        found = []
-        for row in rows:
-            pattern, times = pattern_of(self._facts(row, kinds))
-            diagnosis, agreed = of_pattern.get(pattern, (None, 0))
-            if diagnosis is None:
-                evidence = self.evidence(row)
-                diagnosis = diagnose(evidence)
-                if evidence.older is None or evidence.older.version_id is None:  # else the words name it
-                    at = diagnosis.last_agreed_at
-                    of_pattern[pattern] = diagnosis, -1 if at is None else times.index(at)
-            elif agreed >= 0:
-                diagnosis = replace(diagnosis, last_agreed_at=times[agreed])
-            found.append(diagnosis)
-        return found
-
-    def _facts(self, row: Row, kinds: Kinds) -> Iterator[Facts]:
+    def facts(self, row: Row, kinds: Kinds) -> Iterator[Facts]:
         """All that the evidence of a row comes from."""
         yield "row", kinds, list(row.values())
         for name, deleted in self._deleted.items():

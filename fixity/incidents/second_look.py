@@ -8,7 +8,8 @@ does not belong here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from fixity.buckets import CHANGED, DELETED
 from fixity.catalog import Catalog, Pair
 from fixity.clock import utc_now
 from fixity.engines.stream.second_look import Allowance
-from fixity.incidents.evidence import findings
+from fixity.incidents.findings import findings
 from fixity.incidents.one_side import OneSide, Row, Seen, Stores, Task
 from fixity.incidents.suspects import SIDES, Suspect, same_bytes_elsewhere, suspects_of
 from fixity.lake import Lake
@@ -105,9 +106,14 @@ class SecondLook:
         kept = {name: self._to_keep(chosen, name, seen[name]) for name in SIDES}
         for suspect in chosen:
             _believe_the_other_copy(suspect, kept)
-        for name, checks in kept.items():
-            self._keep(self._side(name, compared), seen[name].rows(checks))
-        return any(kept.values())
+        files = {
+            name: self._keep(self._side(name, compared), seen[name].rows(checks))
+            for name, checks in kept.items()
+            if checks
+        }
+        with ThreadPoolExecutor(len(SIDES)) as pool:
+            list(pool.map(self._take_in, files, files.values()))
+        return bool(files)
 
     def findings(self, compared: Compared, workspace: Path) -> Path | None:
         """What is known of the rows that are still suspect: a table of FINDINGS, in their order.
@@ -160,21 +166,29 @@ class SecondLook:
             row, again = suspect.row, suspect.row in self.looked
             if row in self.left or (again and suspect.is_missing):
                 continue
-            if suspect.size > self._allowance.size or not (again or self._allowance.objects):
+            sizes = [suspect.size_on(name) for name in SIDES]
+            if sum(sizes) > self._allowance.size or not (again or self._allowance.objects):
                 continue
-            needed = Counter[str]()
-            for name in SIDES:
-                needed[self._buckets[name].store] += suspect.size_on(name)
-            short = [store for store, size in needed.items() if size > self._egress.get(store, size)]
-            if short:
-                self.left[row] = f"`monthly_egress` of the store '{short[0]}' allows no more"
+            short = self._take_egress(sizes) if self._egress else None
+            if short is not None:
+                self.left[row] = f"`monthly_egress` of the store '{short}' allows no more"
                 continue
-            for store in needed.keys() & self._egress.keys():
-                self._egress[store] -= needed[store]
-            self._allowance.size -= suspect.size
+            self._allowance.size -= sum(sizes)
             self._allowance.objects -= not again
             self.looked.add(row)
             yield suspect
+
+    def _take_egress(self, sizes: Iterable[int]) -> str | None:
+        """Take bytes to read on both sides off what their stores allow; returns a store that does not."""
+        needed = Counter[str]()
+        for name, size in zip(SIDES, sizes, strict=True):
+            needed[self._buckets[name].store] += size
+        for store in needed.keys() & self._egress.keys():
+            if needed[store] > self._egress[store]:
+                return store
+        for store in needed.keys() & self._egress.keys():
+            self._egress[store] -= needed[store]
+        return None
 
     def _side(self, name: str, compared: Compared) -> OneSide:
         bucket = self._buckets[name]
@@ -223,10 +237,8 @@ class SecondLook:
             kept[suspect.row] = check
         return kept
 
-    def _keep(self, side: OneSide, checks: pa.Table) -> None:
+    def _keep(self, side: OneSide, checks: pa.Table) -> str:
         """Keep a side's new checks as a file of the ledger, under a name that no other run has."""
-        if not checks.num_rows:
-            return
         name = f"{self.run_id}{LOOKED_AGAIN}{uuid4().hex[:8]}"
         provenance = replace(
             side.listed,
@@ -239,8 +251,12 @@ class SecondLook:
         with self.lake.workspace() as workspace:
             with ChecksWriter(self.lake, provenance, workspace) as writer:
                 writer.write(checks)
-            file = self.lake.fetch(writer.keep().file, workspace)
-            keep_with_snapshot(self.lake, side.bucket, file, workspace)
+            return writer.keep().file
+
+    def _take_in(self, name: str, file: str) -> None:
+        """Have a side's snapshot take in the checks that were kept."""
+        with self.lake.workspace() as workspace:
+            keep_with_snapshot(self.lake, self._buckets[name], self.lake.fetch(file, workspace), workspace)
 
 
 def _tasks(chosen: list[Suspect], name: str) -> list[Task]:

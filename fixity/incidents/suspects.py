@@ -42,11 +42,6 @@ class Suspect(NamedTuple):
     sides: dict[str, dict[str, Any] | None]
     read: dict[str, bool]
 
-    @property
-    def size(self) -> int:
-        """Bytes to read."""
-        return sum(map(self.size_on, SIDES))
-
     def size_on(self, name: str) -> int:
         """Bytes to read on a side."""
         listed = self.listed[name]
@@ -110,12 +105,16 @@ def suspects_of(catalog: Catalog, pair: Pair, compared: Compared) -> Iterator[Su
 def _suspects_in(rows: pa.RecordBatch) -> Iterator[Suspect]:
     """Turned into columns: the dictionaries of whole rows would take longer than reading the objects."""
     found = (rows.column(name).to_pylist() for name in ("key", "version_id", "is_missing"))
-    sides = zip(*(_side_of(rows, name) for name in SIDES), strict=True)
-    for key, version_id, is_missing, (source, replica) in zip(*found, sides, strict=True):
-        listed, checked, read = (
-            dict(zip(SIDES, of_both, strict=True)) for of_both in zip(source, replica, strict=True)
+    sides = (_side_of(rows, name) for name in SIDES)
+    for key, version_id, is_missing, *of_both in zip(*found, *sides, strict=True):
+        (source, its_check, is_read), (replica, other_check, other_is_read) = of_both
+        yield Suspect(
+            (key, version_id),
+            is_missing,
+            {"source": source, "replica": replica},
+            {"source": its_check, "replica": other_check},
+            {"source": is_read, "replica": other_is_read},
         )
-        yield Suspect((key, version_id), is_missing, listed, checked, read)
 
 
 def _side_of(

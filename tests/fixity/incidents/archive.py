@@ -16,7 +16,7 @@ import yaml
 from devstack.seaweedfs import REGION
 from fixity.buckets import open_bucket
 from fixity.catalog import Catalog, load_catalog
-from fixity.incidents.evidence import findings
+from fixity.incidents.findings import findings
 from fixity.lake import Lake, open_lake
 from fixity.lake.paths import checksums_file
 from fixity.ledger.fold import settings_of

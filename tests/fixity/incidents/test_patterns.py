@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fixity.incidents import evidence
+from fixity.incidents import findings
 from fixity.incidents.patterns import kinds_of, pattern_of
 from fixity.lake.paths import checksums_file, inventory_file
 from fixity.reports.columns import SUSPECTS
@@ -124,7 +124,7 @@ def test_rows_that_are_alike_have_the_diagnosis_that_each_has_by_itself(
         )
         suspects = _suspects(archive, seed)
         pair = archive.catalog.pairs[PAIR]
-        found = evidence.findings(archive.lake, archive.catalog, pair, suspects, archive.folder)
+        found = findings.findings(archive.lake, archive.catalog, pair, suspects, archive.folder)
         asked: list[Any] = []
 
         def by_itself(facts: Any) -> tuple[Any, list[datetime]]:
@@ -132,8 +132,8 @@ def test_rows_that_are_alike_have_the_diagnosis_that_each_has_by_itself(
             asked.append(pattern)
             return (len(asked), pattern), times
 
-        monkeypatch.setattr(evidence, "pattern_of", by_itself)
-        alone = evidence.findings(archive.lake, archive.catalog, pair, suspects, archive.folder)
+        monkeypatch.setattr(findings, "pattern_of", by_itself)
+        alone = findings.findings(archive.lake, archive.catalog, pair, suspects, archive.folder)
     assert found.to_pylist() == alone.to_pylist()
     assert 12 < len(set(asked)) < len(asked) == KEYS
     assert len(set(found["diagnosis"].to_pylist())) > 2

@@ -1,0 +1,86 @@
+"""Finds out about the suspect rows of a pair's report which copy is bad, and what says so.
+
+What is known of a row is gathered in `evidence`; what follows from it is in `diagnosis`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fixity.catalog import Catalog, Pair
+from fixity.clock import utc_now
+from fixity.incidents.asking import Row, has_parts, part_digests
+from fixity.incidents.diagnosis import Diagnosis, diagnose
+from fixity.incidents.evidence import NEEDED, Gathered
+from fixity.incidents.patterns import kinds_of, pattern_of
+from fixity.lake import Lake
+from fixity.rolling.egress import egress_budgets
+from fixity.tables import FINDINGS, columns_of
+
+
+def findings(
+    lake: Lake,
+    catalog: Catalog,
+    pair: Pair,
+    suspects: Path,
+    workspace: Path,
+    now: Callable[[], datetime] = utc_now,
+) -> pa.Table:
+    """What is known of the suspect rows of a pair, in their order, as FINDINGS.
+
+    Arguments: `suspects`, a local table (SUSPECTS) of rows that were looked at twice; all are in memory.
+    Raises LakeError; a store that does not answer is no error.
+    """
+    table = pq.read_table(suspects, columns=NEEDED)
+    rows = [dict(zip(NEEDED, row, strict=True)) for row in zip(*columns_of(table), strict=True)]
+    gathered = Gathered(lake, catalog, pair, rows, now(), workspace)
+    found = _diagnoses(gathered, rows)
+    undecided = {
+        (row["key"], row["version_id"]): place
+        for place, (row, diagnosis) in enumerate(zip(rows, found, strict=True))
+        if diagnosis.word == "cannot_tell"
+        and row["status"] == "mismatch"
+        and has_parts(row, gathered.buckets)
+        # These reads are no checks of the ledger, by which a budget of egress is counted.
+        and not any(egress_budgets(catalog, bucket) for bucket in gathered.buckets.values())
+    }
+    of_parts = part_digests(catalog, gathered.buckets, (rows[place] for place in undecided.values()))
+    for row, digests in of_parts:
+        found[undecided[row["key"], row["version_id"]]] = diagnose(gathered.evidence(row, digests))
+    columns = {
+        "key": table["key"],
+        "version_id": table["version_id"],
+        "looked": pa.repeat(True, len(rows)),
+        "note": pa.nulls(len(rows), pa.string()),
+        "diagnosis": [each.word for each in found],
+        "diagnosis_rests_on": [each.rests_on or None for each in found],
+        "last_agreed_at": [each.last_agreed_at for each in found],
+        "damaged": [each.damaged for each in found],
+    }
+    return pa.table(columns, FINDINGS)
+
+
+def _diagnoses(gathered: Gathered, rows: Iterable[Row]) -> list[Diagnosis]:
+    """The diagnosis of each row. It is found once for all rows that are alike."""
+    kinds = kinds_of(name.removeprefix("source_").removeprefix("replica_") for name in NEEDED)
+    of_pattern: dict[Hashable, tuple[Diagnosis, int]] = {}
+    found = []
+    for row in rows:
+        pattern, times = pattern_of(gathered.facts(row, kinds))
+        diagnosis, agreed = of_pattern.get(pattern, (None, 0))
+        if diagnosis is None:
+            evidence = gathered.evidence(row)
+            diagnosis = diagnose(evidence)
+            if evidence.older is None or evidence.older.version_id is None:  # else the words name it
+                at = diagnosis.last_agreed_at
+                of_pattern[pattern] = diagnosis, -1 if at is None else times.index(at)
+        elif agreed >= 0:
+            diagnosis = replace(diagnosis, last_agreed_at=times[agreed])
+        found.append(diagnosis)
+    return found
