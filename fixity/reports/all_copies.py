@@ -107,11 +107,11 @@ def side_by_side(
 
 def _bytes_of(tables: Iterable[Path], rows: int) -> int:
     """How many bytes so many rows have, by the tables' footers."""
-    footers = [pq.read_metadata(table) for table in tables]
-    size = sum(
-        each.row_group(group).total_byte_size for each in footers for group in range(each.num_row_groups)
-    )
-    return max(1, min(_RANGE_BYTES, size * rows // max(1, sum(each.num_rows for each in footers))))
+    size = there = 0
+    for footer in map(pq.read_metadata, tables):
+        there += footer.num_rows
+        size += sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
+    return max(1, min(_RANGE_BYTES, size * rows // max(1, there)))
 
 
 def _as_table(database: duckdb.DuckDBPyConnection, report: OfCopy, place: int, folder: Path) -> Path:
