@@ -62,8 +62,12 @@ def due(
     if confirm and wanted.fixity_every is None:
         output.say(f"confirmed: '{bucket}' is rightly empty. Check it again: fixity checksums {bucket}")
         raise typer.Exit(Exit.VERIFIED)
-    if wanted.fixity_every is None:
+    if wanted.schedule is None:
         end(Exit.WRONG_USE, f"'{bucket}' has no `fixity_every`: give it one in the catalog, such as 90d")
+    if not wanted.is_rolled:
+        output.note(
+            f"'{bucket}' has `engine: {wanted.engine}`: only the policy's `sample` is due for the platform"
+        )
     run_id = str(uuid.uuid4())
     covered = bucket_coverage(lake, wanted, run_id)
     for text in covered.ledger:

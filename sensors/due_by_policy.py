@@ -1,9 +1,9 @@
 """Requests the jobs and reports that policies want, before the term ends.
 
-Every hour it requests a job (`request_checksums`) for each bucket with a policy that S3 Batch or a Step
-Functions map reads, if none was requested for most of the term; the requests of many buckets are spread over
-the term. It also makes a pair's report (`report_pair`) again before the newest one is older than the pair's
-term, though no side has new checksums. A failed run is tried again a day later.
+It looks every 15 minutes. It requests a job (`request_checksums`) for each bucket with a policy that S3 Batch
+or a Step Functions map reads, if none was requested for most of the term; the requests of many buckets are
+spread over the term. It also makes a pair's report (`report_pair`) again before the newest one is older than
+the pair's term, though no side has new checksums. A failed run is tried again a day later.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def due_by_policy_sensors(
         name="due_by_policy",
         description=__doc__,
         jobs=jobs_named(catalog, REQUEST_JOB, REPORT_JOB),
-        minimum_interval_seconds=3600,
+        minimum_interval_seconds=900,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def due_by_policy(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:

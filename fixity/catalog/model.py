@@ -247,6 +247,11 @@ class Bucket(Part):
                 f"`engine: {self.engine}` contradicts its policy, which says `by: {self.policy.by}`: remove "
                 "one of the two"
             )
+        if self.policy.window is not None and self.policy.window.length < self.batch_interval:
+            raise ValueError(
+                f"the policy's `window` ({self.policy.window.length}) is shorter than `batch_interval` "
+                f"({self.batch_interval}), so there may be days without a batch: write a shorter interval"
+            )
         return self
 
     @model_validator(mode="after")

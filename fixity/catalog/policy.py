@@ -30,8 +30,6 @@ _DAY = timedelta(days=1)
 
 
 def _parse_share(value: object) -> object:
-    if isinstance(value, float):
-        return value
     match = _SHARE.fullmatch(value.strip()) if isinstance(value, str) else None
     share = float(match[1]) / 100 if match else 0.0
     if not 0 < share <= 1:

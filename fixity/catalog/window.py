@@ -17,6 +17,7 @@ from fixity.catalog.messages import shown
 
 _WINDOW = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9]) ?- ?([01]?[0-9]|2[0-3]):([0-5][0-9])")
 _DAY = timedelta(days=1)
+_SHORTEST = timedelta(hours=1)  # what looks for something to do every quarter of an hour must not miss it
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ def parse_window(value: object) -> object:
     window = Window(time(hours[0], hours[1]), time(hours[2], hours[3]))
     if not window.length:
         raise ValueError(f"{shown(value)} begins where it ends: leave `window` out for the whole day")
+    if window.length < _SHORTEST:
+        raise ValueError(f"{shown(value)} is shorter than an hour: write a longer one")
     return window
 
 

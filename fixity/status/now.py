@@ -56,6 +56,7 @@ OF_PAIRS = (REPORT, REPAIRS)
 """The assets of which the status of a pair is made."""
 OF_PLATFORM = (COVERAGE, "map_results", LOG)
 """The assets of which the newest run counts, whatever it was of."""
+_LATE = timedelta(days=1)  # after the term, as of objects in `coverage`
 _COUNTED_WITHIN = timedelta(days=1)  # coverage is counted every six hours
 
 _AllKept = Mapping[tuple[str, str | None], Kept | Unreadable]
@@ -244,6 +245,8 @@ def _pair(
         found.checked_at, found.oldest = report.at, report.oldest
         if report.place != places_of(catalog, catalog.buckets_of(name)):
             found.unknown.append("the catalog names other places than those that were compared")
+        if (term := catalog.term_of(name)) and report.at and now - report.at > term + _LATE:
+            found.unknown.append(f"its report is {(now - report.at).days} days old, more than its term")
         _wait(found, report.counts, {"pending": "pending", "not_checked": "not checked"})
         found.unknown += [
             f"its bucket {side.name} could not be checked since"

@@ -44,6 +44,12 @@ def test_buckets_share_a_policy_by_its_name_or_write_their_own(load: Load) -> No
         ("policy: {bytes: 90d, sample: 1%}", "write percent a day, such as 1%/d"),
         ("policy: {bytes: 90d, window: 22-06}", 'such as "20:00-06:00"'),
         ('policy: {bytes: 90d, window: "06:00-06:00"}', "begins where it ends"),
+        ('policy: {bytes: 90d, window: "20:00-20:59"}', "is shorter than an hour"),
+        (
+            'policy: {bytes: 90d, window: "20:00-22:00"}, batch_interval: 3h',
+            "the policy's `window` (2:00:00) is shorter than `batch_interval` (3:00:00)",
+        ),
+        ("policy: {bytes: 90d, sample: 0.01}", "0.01 is no share of the objects"),
         ("policy: {bytes: 90d}, fixity_every: 90d", "`fixity_every` is short for `policy: {bytes: …}`"),
         ("policy: {bytes: 90d, by: step_functions}, engine: stream", "its policy, which says `by: step_func"),
     ],

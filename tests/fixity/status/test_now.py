@@ -194,6 +194,19 @@ def test_a_bucket_with_a_term_needs_coverage_that_was_counted_lately(
     assert row(lake, catalog, "c").state == PROBLEM
 
 
+def test_a_report_that_is_older_than_the_pair_s_term_is_not_known_to_be_true_any_more(
+    lake: LocalLake, catalog: Catalog
+) -> None:
+    verify_all(lake, catalog, at=NOW - timedelta(days=9))
+    assert row(lake, catalog, "a", "pair").state == VERIFIED  # nothing says how old it may be
+    text = catalog.file.read_text().replace("{replica: b}", "{replica: b, fixity_every: 8d}")
+    catalog.file.write_text(text)
+    assert row(lake, load_catalog(catalog.file), "a", "pair").state == VERIFIED  # a day's grace
+    catalog.file.write_text(text.replace("8d", "7d"))
+    late = row(lake, load_catalog(catalog.file), "a", "pair")
+    assert (late.state, late.unknown) == (UNKNOWN, ("its report is 9 days old, more than its term",))
+
+
 def test_what_a_wrong_clock_wrote_is_not_known(lake: LocalLake, catalog: Catalog) -> None:
     verify_all(lake, catalog)
     check_bucket(lake, catalog, "a", at=NOW + 48 * HOUR)
