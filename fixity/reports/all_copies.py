@@ -22,13 +22,13 @@ from fixity.in_order import in_order
 from fixity.lake.csv_files import reading_with_duckdb, write_with_duckdb
 from fixity.lake.database import open_database, processors, quoted
 from fixity.lake.ranges import KeyRange, key_ranges
-from fixity.reports.by_range import append, run_statement, threads_that_fit, whole_file
+from fixity.reports.by_range import RANGE_BYTES, append, run_statement, threads_that_fit, whole_file
 from fixity.reports.columns import COLUMNS, COPIES_COLUMNS, OF_A_COPY, OF_THE_SOURCE, WORST_FIRST
 from fixity.reports.counts import Counts
 
 RANGE_ROWS = 60_000
 """The most rows of a range, of all reports together, about: in memory a row takes a kilobyte or two."""
-_RANGE_BYTES = 32 * 1024 * 1024
+_RANGE_BYTES = 16 * 1024 * 1024
 """The most bytes of a range before compression, however few rows that is: keys may be long."""
 _ROWS_AT_ONCE = 16_384  # of a report: ranges are cut where such a group begins
 
@@ -92,7 +92,7 @@ def side_by_side(
         tables = [_as_table(database, each, place, Path(folder)) for place, each in enumerate(reports, 1)]
         database.execute("SET GLOBAL parquet_metadata_cache = true")
         joiner = _Joiner(database, source, reports, tables, by_version)
-        threads = threads_that_fit(database, processors(), _RANGE_BYTES)
+        threads = threads_that_fit(database, processors(), RANGE_BYTES)  # as many as compare a pair
         ranges = key_ranges(*tables, most=_bytes_of(tables, range_rows))
         counts, taken, problems = Counts(), 0, list[dict[str, Any]]()
         with closing(in_order(joiner.run, enumerate(ranges), threads)) as parts:
