@@ -9,6 +9,7 @@ import json
 import os
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from importlib.metadata import version
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _SILENT_AFTER = timedelta(minutes=5)  # the daemon says every 30 seconds that it is there
 _WAITS_LONG = timedelta(hours=24)
+_PROBES = "fixity_doctor"  # partitions that nobody uses
 _WAIT = 10  # seconds
 _WAIT_FOR_WORKERS = 2.0  # seconds; all answer within them
 _SECRETS = ("PASSWORD", "SECRET", "TOKEN", "KEY", "URL")
@@ -66,8 +68,12 @@ def _of_database(instance: dg.DagsterInstance) -> Finding:
     if at is not None and at[0] != at[1]:
         text = f"{kind}: its tables are those of another version of Dagster ({at[0]}, not {at[1]})"
         return Finding("database", WRONG, text, "back it up, then: dagster instance migrate")
+    probe = f"doctor-{uuid.uuid4()}"
+    instance.add_dynamic_partitions(_PROBES, [probe])  # raises where it is full, or may only be read
+    instance.delete_dynamic_partition(_PROBES, probe)
     for_one = ", for one machine" if kind == "Sqlite" else ""
-    return Finding("database", OK, f"{kind}{for_one}, with the tables of this version")
+    text = f"{kind}{for_one}, with the tables of this version; it can be written"
+    return Finding("database", OK, text)
 
 
 def _of_daemon(instance: dg.DagsterInstance, now: datetime) -> Iterator[Finding]:

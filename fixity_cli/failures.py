@@ -18,6 +18,9 @@ from fixity_cli.options import with_common_options
 from fixity_cli.output import output
 from fixity_cli.shared import Exit
 
+_OF_DATABASES = ("sqlalchemy.", "sqlite3", "dagster_postgres.")
+_DISK_FULL = "53100"  # of PostgreSQL
+
 
 class Verbs(TyperGroup):
     """The verbs, each of which may raise any `FixityError`, and has the options that all have in common."""
@@ -62,10 +65,20 @@ def _words(error: Exception) -> str | None:
     if isinstance(error, typer.Abort):  # also the end of input
         return "stopped, because a question was not answered"
     text = plain_words(error)
-    if text is None and type(error).__module__.startswith(("sqlalchemy.", "sqlite3")):
-        home = os.environ.get("DAGSTER_HOME")
-        text = f"Dagster cannot keep its runs in {home}: {getattr(error, 'orig', error)}"
+    if text is None and type(error).__module__.startswith(_OF_DATABASES):
+        text = _of_database(error)
     return text
+
+
+def _of_database(error: Exception) -> str:
+    """What Dagster's database says, and what to do where it is full or does not answer."""
+    home = os.environ.get("DAGSTER_HOME")
+    said = error.__cause__ if type(error).__module__.startswith("dagster_postgres.") else error
+    said = getattr(said, "orig", None) or said or error
+    text = f"Dagster cannot keep its runs in {home}: {said}"
+    if getattr(said, "pgcode", None) == _DISK_FULL or "disk is full" in str(said):
+        return f"{text}: make room on the database's disk, then type the command again"
+    return f"{text}: see fixity doctor" if said is not error and home else text
 
 
 def _status(error: BaseException) -> int:

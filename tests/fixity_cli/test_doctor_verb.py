@@ -74,7 +74,10 @@ def test_the_status_is_0_where_all_is_right_and_1_where_one_part_is_wrong(tmp_pa
 
     right = ask()
     assert right.exit_code == 0, right.output
-    assert "ok       database: Sqlite, for one machine, with the tables of this version\n" in right.stdout
+    assert (
+        "ok       database: Sqlite, for one machine, with the tables of this version; it can be written\n"
+        in right.stdout
+    )
     assert "ok       daemon: it runs\n" in right.stdout
     (tmp_path / "a").rmdir()
     gone = ask("--json", "a")
@@ -94,6 +97,12 @@ def test_a_daemon_that_was_never_there_is_silent_or_fails_is_told(home: Path) ->
     assert wrong(look_at_instance(home, utc_now())) == []
     (silent,) = wrong(look_at_instance(home, utc_now() + timedelta(minutes=6)))
     assert silent.text == "it does not run: last seen 6 min 0 s ago"
+
+
+def test_the_database_is_written_to_and_nothing_is_left_in_it(home: Path) -> None:
+    list(look_at_instance(home, utc_now()))
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert instance.get_dynamic_partitions("fixity_doctor") == []
 
 
 def test_a_folder_that_is_no_instance_stays_as_it_is(tmp_path: Path) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
+from dagster_postgres.utils import DagsterPostgresException
+from sqlalchemy.exc import OperationalError
 
+from fixity_cli.failures import _words
 from fixity_cli.runs import Ended
 from fixity_cli.shared import say_red
 from tests.fixity_cli.test_rolling_verbs import fixity
@@ -134,3 +138,20 @@ def test_a_key_that_is_gone_is_not_verified_and_what_a_bucket_lost_is_named(pair
     assert done.returncode == 3 and "'right' is gone from 'a': last seen 20" in done.stderr
     covered = fixity(pair, "coverage")
     assert "Lost:               1" in covered.stdout and lost in covered.stderr
+
+
+def test_a_database_that_is_full_or_away_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "/srv/home")
+
+    class Full(Exception):
+        pgcode = "53100"
+
+    of_postgres = OperationalError("INSERT", {}, Full("could not extend file"))
+    of_sqlite = OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+    for full in (of_postgres, of_sqlite):
+        words = _words(full) or ""
+        assert words.startswith("Dagster cannot keep its runs in /srv/home: ")
+        assert words.endswith(": make room on the database's disk, then type the command again")
+    away = DagsterPostgresException("too many retries for DB connection")
+    away.__cause__ = OperationalError("SELECT", {}, Exception("Connection refused"))
+    assert _words(away) == "Dagster cannot keep its runs in /srv/home: Connection refused: see fixity doctor"
