@@ -14,12 +14,13 @@ from dagster_celery.tasks import create_task
 
 from fixity_assets import definitions
 from fixity_assets.executors import EXECUTOR_VARIABLE
-from fixity_assets.workers.broker import broker_url, settings
+from fixity_assets.workers.broker import PATIENCE, broker_url, settings
 from fixity_assets.workers.steps import StepTask
 
 os.environ[EXECUTOR_VARIABLE] = "celery"  # runs may have it from their environment
 definitions.defs()
 app = make_app({"broker": broker_url(), "backend": broker_url(), "task_cls": StepTask})
-app.conf.update(settings())
+# The result of a step waits for a broker that is away. A run does not ask in this way: it watches.
+app.conf.update(settings(), result_backend_always_retry=True, result_backend_max_retries=PATIENCE // 10)
 execute_plan = create_task(app)
 gc.freeze()  # so that the processes share what is loaded

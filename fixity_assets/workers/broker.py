@@ -6,9 +6,17 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
+from kombu.exceptions import OperationalError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
 from fixity.errors import FixityError, WrongUsage
 
 BROKER_VARIABLE = "FIXITY_BROKER"
+SILENT = (OperationalError, RedisConnectionError, RedisTimeoutError, OSError)
+"""What is raised while the broker does not answer."""
+PATIENCE = 600
+"""For how many seconds it may be silent."""
 _DAY = 24 * 60 * 60  # seconds
 
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import celery
 from celery.exceptions import Ignore
+from kombu.utils.functional import retry_over_time
 
 from fixity.catalog import find_catalog
 from fixity.errors import FixityError
 from fixity.log.records import sha256_of
 from fixity.tables import this_software
+from fixity_assets.workers.broker import PATIENCE, SILENT
 from fixity_assets.workers.lease import Lease
 from fixity_assets.workers.watch import WatchedStep
 
@@ -68,7 +70,8 @@ class StepTask(celery.Task):  # type: ignore[misc]  # Celery has no types
         """Execute the step in a worker. Raises Ignore where another has it or it is done, AnotherWorker."""
         sent = self.request
         lease = Lease(self._redis, getattr(sent, _SENDING), getattr(sent, _DEAD_AFTER))
-        if not lease.take():
+        once_a_second: Any = partial(retry_over_time, max_retries=PATIENCE, interval_start=1, interval_max=1)
+        if not once_a_second(lease.take, SILENT):
             raise Ignore
         with lease.kept():
             refuse_another(getattr(sent, _MADE_WITH), sent.hostname)

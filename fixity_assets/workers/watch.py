@@ -13,17 +13,12 @@ from contextlib import suppress
 from typing import Any
 
 from celery.exceptions import TaskRevokedError
-from kombu.exceptions import OperationalError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from fixity.errors import FixityError
-from fixity_assets.workers.broker import BrokerSilent
+from fixity_assets.workers.broker import PATIENCE, SILENT, BrokerSilent
 from fixity_assets.workers.lease import Lease
 
-_SILENT = (OperationalError, RedisConnectionError, RedisTimeoutError, OSError)
 _WAITS = 600.0  # seconds; a step that nobody began is sent again then, and the next time after twice as long
-_PATIENCE = 600.0  # seconds for which the broker may be silent
 _MOST_DEATHS = 3
 _LATE = 2.0  # seconds; a worker that lived a moment ago may just have given its result
 
@@ -54,7 +49,7 @@ class WatchedStep:
         self._waits, self._deaths = _WAITS, 0
         self._seen = clock()  # when its worker was known to live, or when it was sent
         self._silent_since: float | None = None
-        with suppress(*_SILENT):
+        with suppress(*SILENT):
             self._results.append(send())
 
     @property
@@ -69,11 +64,11 @@ class WatchedStep:
         now = self._clock()
         try:
             ended = self._look(now)
-        except _SILENT as error:
+        except SILENT as error:
             self._silent_since = now if self._silent_since is None else self._silent_since
-            if now - self._silent_since > _PATIENCE:
+            if now - self._silent_since > PATIENCE:
                 self._failure = BrokerSilent(
-                    f"the broker has not answered for {_PATIENCE / 60:.0f} minutes ({error}): start Redis "
+                    f"the broker has not answered for {PATIENCE / 60:.0f} minutes ({error}): start Redis "
                     "again, then re-execute the run; it reads only what is missing"
                 )
             return self._failure is not None
@@ -125,6 +120,6 @@ class WatchedStep:
     def revoke(self) -> None:
         """Have it executed by nobody, unless somebody has begun. That one notices that the run has ended."""
         self._is_revoked = True
-        with suppress(*_SILENT):
+        with suppress(*SILENT):
             if self._lease.close():
                 self._failure = TaskRevokedError("the run was ended before a worker began")
