@@ -196,7 +196,7 @@ def coverage(catalog: CatalogOption = None) -> None:
 
     loaded = load(catalog)
     lake = open_lake(loaded)
-    wrong = False
+    wrong, counted = False, 0
     run_id, began, kept = str(uuid.uuid4()), utc_now(), list[Result]()
     for bucket in loaded.buckets.values():
         store = None if bucket.is_local else loaded.store_of(bucket)
@@ -209,6 +209,7 @@ def coverage(catalog: CatalogOption = None) -> None:
             wrong = wrong or bucket.schedule is not None
             continue
         kept.append(of_coverage(row, run_id, began))
+        counted += 1
         wrong = wrong or not row.is_right
         print_figures(
             f"Coverage of {bucket.name}:",
@@ -239,4 +240,5 @@ def coverage(catalog: CatalogOption = None) -> None:
         say_damaged(damage_rows(bucket.name, row.damage))
         _say_lost(lake, bucket)
     keep_coverage(lake, kept)
-    raise typer.Exit(Exit.NOT_VERIFIED if wrong else Exit.VERIFIED)
+    # Where no bucket was ever listed, nobody knows anything.
+    raise typer.Exit(Exit.NOT_VERIFIED if wrong or not counted else Exit.VERIFIED)

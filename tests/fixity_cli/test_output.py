@@ -62,8 +62,9 @@ def test_a_document_says_what_the_text_says(run: Run, tmp_path: Path) -> None:
     assert asked["rows"] == [{"bucket": "a", "n": 2}, {"bucket": "b", "n": 3}]
     (explained,) = document(run("explain", "mismatch", "--json"))["rows"]
     assert explained["word"] == "mismatch" and explained["to_do"]
-    (covered,) = document(run("coverage", "--json"))["results"]
+    covered, other = document(run("coverage", "--json"))["results"]
     assert (covered["of"], covered["objects"], covered["damaged"]) == ("a", 2, 1)
+    assert (other["of"], other["term"], other["objects"]) == ("b", "none", 3)
 
 
 def test_an_error_is_a_document_as_well(run: Run) -> None:
