@@ -42,8 +42,7 @@ def hash_bucket(catalog_file: Path, name: str) -> Checksums:
     catalog = load_catalog(catalog_file)
     bucket = catalog.buckets[name]
     store = open_bucket(catalog, bucket)
-    threads = bucket.max_concurrency or DEFAULT_CONCURRENCY
-    return verify(store, open_lake(catalog), name, bucket.algorithm, threads)
+    return verify(store, open_lake(catalog), name, bucket.algorithm)
 
 
 def repair_pair(catalog_file: Path, name: str) -> int:
@@ -61,14 +60,14 @@ def repair_pair(catalog_file: Path, name: str) -> int:
     return sum(map(repaired.is_right, repaired.done))
 
 
-def verify(store: BucketReader, lake: Lake, name: str, algorithm: Algorithm, threads: int) -> Checksums:
+def verify(store: BucketReader, lake: Lake, name: str, algorithm: Algorithm) -> Checksums:
     """Inventory, plan, shards, ledger."""
     inventory = take_inventory(store, BucketRun(lake, Bucket(name=name), RUN_ID))
     scratch = scratch_folder(RUN_ID)
     with lake.workspace() as workspace:
         plan = make_plan(inventory.file, lake.fetch(inventory.file, workspace), algorithm)
     for shard in plan.shards:
-        hash_shard(Reading(store, threads), lake, scratch, plan, shard, RUN_ID)
+        hash_shard(Reading(store, store.at_once), lake, scratch, plan, shard, RUN_ID)
     kept = keep_checksums(lake, scratch, plan, name, RUN_ID)
     store.close()
     if kept.succeeded != inventory.objects:
@@ -84,6 +83,10 @@ class MadeUpStore:
 
     def __init__(self, objects: int) -> None:
         self._objects = objects
+
+    def at_once(self) -> int:
+        """As many as of a store, to begin with."""
+        return DEFAULT_CONCURRENCY
 
     def list_objects(self) -> Iterator[pa.RecordBatch]:
         """Pages as an S3 store yields them."""
@@ -122,7 +125,7 @@ class MadeUpStore:
 
 def hash_made_up(lake: Path, objects: int) -> Checksums:
     """List and check objects that a store stubbed at the client makes up."""
-    return verify(MadeUpStore(objects), LocalLake(lake), "made-up", "SHA256", DEFAULT_CONCURRENCY)
+    return verify(MadeUpStore(objects), LocalLake(lake), "made-up", "SHA256")
 
 
 def main(work: str, where: str, what: str) -> None:

@@ -259,7 +259,7 @@ def read_shards(
         for shard in shards:
             reading = Reading(
                 store,
-                stores.threads(bucket, plan.steps),
+                store.at_once,
                 stores.catalog.bucket(bucket).chunk_size,
                 progress.hashing(context, bucket, plan, shard),
                 context.log.info,

@@ -58,7 +58,7 @@ def check_batch(
             store,
             lake,
             run_id,
-            stores.threads(bucket.name),
+            store.at_once,
             context.log.info,
             second_look=stores.catalog.catalog.second_look,
             is_over=has_ended,

@@ -16,6 +16,7 @@ from fixity.buckets.base import (
     Sink,
     listed_objects,
 )
+from fixity.buckets.finder import MOST, START, Finder
 from fixity.buckets.local import LocalReader
 from fixity.buckets.throttle import Throttle
 from fixity.catalog import Bucket, Catalog
@@ -37,20 +38,22 @@ __all__ = [
     "open_bucket",
 ]
 
-DEFAULT_CONCURRENCY = 16
-"""How many objects are read at once by default."""
+DEFAULT_CONCURRENCY = START
+"""How many requests are sent at once by default, where it is not found how many bring more."""
 
 
 def open_bucket(catalog: Catalog, bucket: Bucket, share: int = 1) -> BucketReader:
     """Open a bucket of the catalog for listing and reading. `exclude` is not applied.
 
+    Without `max_concurrency`, how many requests at once bring more from a store is found while it is read.
     Arguments: `share`, how many processes read the bucket at the same time; each gets its part of the
     bucket's limits. Raises BucketUnreachable.
     """
     bandwidth = bucket.max_bandwidth and max(1, bucket.max_bandwidth // share)
-    throttle = Throttle(
-        max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share), bandwidth, bucket.min_bandwidth
-    )
+    at_once: int | Finder = max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share)
+    if bucket.path is None and bucket.max_concurrency is None:
+        at_once = Finder(at_once, max(1, MOST // share))
+    throttle = Throttle(at_once, bandwidth, bucket.min_bandwidth)
     if bucket.path is not None:
         return LocalReader(bucket.path, throttle)
     # botocore takes a fifth of a second to import; local directories and `--help` do not need it.

@@ -120,6 +120,9 @@ DELETED = "DeletedSinceListed"
 class BucketReader(Protocol):
     """A bucket that can be listed and read, from several threads at once."""
 
+    def at_once(self) -> int:
+        """How many objects to read at once now. It may be another number later."""
+
     def list_objects(self) -> Iterator[pa.RecordBatch]:
         """All objects as batches of the inventory's schema, in the store's order.
 

@@ -50,6 +50,10 @@ class LocalReader:
         self._throttle = throttle
         self._thread = threading.local()
 
+    def at_once(self) -> int:
+        """See BucketReader."""
+        return self._throttle.concurrency
+
     def list_objects(self) -> Iterator[pa.RecordBatch]:
         """All files, in the binary order of their keys. Raises BucketUnreachable."""
         files = self.files()

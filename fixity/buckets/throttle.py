@@ -1,8 +1,8 @@
 """Limits reading from a store: requests at once, and bytes a second, at most and at least.
 
 When a store asks us to slow down, all threads obey: the number of requests allowed at once is halved, then
-grows by one for each round that succeeds (additive increase, multiplicative decrease, as in TCP). Deciding
-to retry a request does not belong here.
+grows by one for each round that succeeds (additive increase, multiplicative decrease, as in TCP). How many
+are worth sending is found by `Finder`. Deciding to retry a request does not belong here.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from fixity.buckets.finder import Finder
 from fixity.humanize import bytes_text
 
 _MINUTE = 60.0
+_AS_A_REQUEST = 256 * 1024
+"""So many bytes count as much as a request, where it is found how many at once bring more."""
 
 
 class TooSlow(TimeoutError):
@@ -77,30 +80,37 @@ class _Slot(AbstractContextManager[None]):
 class Throttle:
     """Shared by all threads that read one bucket.
 
-    Arguments: `concurrency` requests at once; `bandwidth` bytes a second, None for no limit; `floor`, bytes
-    a second that a connection must give at least; `clock` and `sleep` in seconds, replaced in tests.
+    Arguments: `concurrency` requests at once, or what finds how many; `bandwidth` bytes a second, None for no
+    limit; `floor`, bytes a second that a connection must give at least; `clock` and `sleep` in seconds,
+    replaced in tests.
     """
 
     def __init__(
         self,
-        concurrency: int,
+        concurrency: int | Finder,
         bandwidth: int | None = None,
         floor: int = 0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.concurrency = concurrency
+        self._finder = concurrency if isinstance(concurrency, Finder) else None
+        self._concurrency = concurrency.size if isinstance(concurrency, Finder) else concurrency
         self.bandwidth = bandwidth
         self._floor = floor
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
         self._freed = threading.Condition(self._lock)
-        self._allowed = float(concurrency)
+        self._allowed = float(self._concurrency)
         self._active = 0
         self._slowed_at = float("-inf")
         self._paid_until = clock()
         self._slot = _Slot(self)
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests are allowed at once if the store does not ask for fewer."""
+        return self._concurrency
 
     @property
     def allowed(self) -> int:
@@ -119,11 +129,21 @@ class Throttle:
 
     def _give_back(self, went_well: bool) -> None:
         with self._freed:
+            if went_well and self._finder is not None:
+                self._count(self._finder, 1.0)
             self._active -= 1
-            if went_well and self._allowed < self.concurrency:
-                self._allowed = min(self.concurrency, self._allowed + 1 / self._allowed)
+            if went_well and self._allowed < self._concurrency:
+                self._allowed = min(self._concurrency, self._allowed + 1 / self._allowed)
             # Several may start if the number allowed has just grown.
             self._freed.notify(max(0, self.allowed - self._active))
+
+    def _count(self, finder: Finder, work: float) -> None:
+        """Count what was done, which may change how many are allowed at once."""
+        finder.count(work, self._active, self._clock())
+        if finder.size != self._concurrency:
+            slowed = self._allowed < self._concurrency
+            self._concurrency = finder.size
+            self._allowed = min(self._allowed, self._concurrency) if slowed else float(self._concurrency)
 
     def pace(self) -> Pace:
         """The pace of a new connection."""
@@ -136,9 +156,16 @@ class Throttle:
             if now - self._slowed_at >= 1.0:
                 self._slowed_at = now
                 self._allowed = max(1.0, self._allowed / 2)
+                if self._finder is not None:
+                    self._finder.slow_down()
+                    self._concurrency = self._finder.size
+                    self._allowed = min(self._allowed, self._concurrency)
 
     def spend(self, count: int) -> None:
         """Count `count` bytes just read, and wait until the bandwidth allows more."""
+        if self._finder is not None:
+            with self._lock:
+                self._count(self._finder, count / _AS_A_REQUEST)
         if self.bandwidth is None:
             return
         with self._lock:

@@ -108,7 +108,8 @@ class Bucket(Part):
     """The algorithm of its checksums; the same for both buckets of a pair. If you change it, baselines are
     kept."""
     max_concurrency: Annotated[StrictInt, Field(ge=1, le=1024)] | None = None
-    """How many objects are read at once, at most (1 to 1024); by default 16."""
+    """How many objects are read at once, at most (1 to 1024). By default 16 files of a local directory; of a
+    store as many as bring more, from 16 to 256, which is found while it is read."""
     max_bandwidth: Annotated[ByteSize, Field(gt=0)] | None = None
     """How fast the bucket is read, at most, in bytes a second, such as `50MiB`; by default no limit."""
     min_bandwidth: ByteSize = MIN_BANDWIDTH

@@ -22,7 +22,7 @@ from fixity.buckets import BucketReader, ListedObject, listed_objects
 from fixity.catalog import SecondLook
 from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest, digest_by
-from fixity.engines.stream.engine import Check, check_objects
+from fixity.engines.stream.engine import Check, Threads, check_objects
 from fixity.engines.stream.second_look import Allowance, SecondReader
 from fixity.errors import AnotherPlace, RunOver
 from fixity.lake import Lake
@@ -54,7 +54,7 @@ class RollingRun:
     store: BucketReader
     lake: Lake
     run_id: str
-    threads: int
+    threads: Threads
     log: Callable[[str], None] = lambda text: None
     now: Callable[[], datetime] = utc_now
     second_look: SecondLook = field(default_factory=SecondLook)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from devstack import faults
+from devstack.delay_proxy import DelayProxy
 from devstack.faulty_proxy import FaultyProxy
 from devstack.loopback import LoopbackServer
 from devstack.postgres import USER, PostgresServer
@@ -58,6 +60,16 @@ def bucket(s3: S3Client, make_bucket: MakeBucket) -> str:
     name = make_bucket()
     s3.put_object(Bucket=name, Key="a/b", Body=BODY)
     return name
+
+
+def test_what_passes_the_delaying_proxy_comes_whole_and_later(seaweedfs: SeaweedFS, bucket: str) -> None:
+    with DelayProxy(seaweedfs.endpoint_url, 0.2) as proxy:
+        client = s3_client(proxy.endpoint_url, retries=1)
+        client.put_object(Bucket=bucket, Key="large", Body=BODY * 20)
+        begun = time.monotonic()
+        assert client.get_object(Bucket=bucket, Key="large")["Body"].read() == BODY * 20
+        assert time.monotonic() - begun >= 0.2
+        client.close()
 
 
 def test_boto3_works_through_the_proxy_unchanged(faulty_proxy: FaultyProxy, bucket: str) -> None:

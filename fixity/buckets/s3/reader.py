@@ -68,6 +68,10 @@ class S3Reader:
         self._if_match = True
         self._packed = False
 
+    def at_once(self) -> int:
+        """See BucketReader."""
+        return self._throttle.concurrency
+
     # --- listing -----------------------------------------------------------------------------
 
     def list_objects(self) -> Iterator[pa.RecordBatch]:

@@ -73,8 +73,7 @@ class Requests:
         self._signer = Signer(address.keys, address.region)
         self._headers = {"x-amz-request-payer": "requester"} if address.requester_pays else {}
         self._throttle = throttle
-        self._thread = threading.local()
-        self._connections: list[Connection] = []
+        self._thread = threading.local()  # a connection is closed with its thread, or by `close`
 
     def get(self, path: str, query: str, headers: dict[str, str]) -> Response:
         """Send one request. Returns a response with status 200 or 206; raises an error for any other.
@@ -158,7 +157,6 @@ class Requests:
         connection: Connection | None = getattr(self._thread, "connection", None)
         if connection is None or connection.origin is not origin:
             connection = self._thread.connection = Connection(origin, self._throttle.pace())
-            self._connections.append(connection)
         return connection
 
     @contextmanager
@@ -185,9 +183,6 @@ class Requests:
 
     def close(self) -> None:
         """Close all connections. No thread may be reading."""
-        for connection in self._connections:
-            connection.close()
-        self._connections.clear()
         self._thread = threading.local()
 
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from fixity.buckets import ListedObject, ObjectError, ObjectSkipped, ObjectUnreadable, Sink
@@ -22,6 +23,11 @@ from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 
 _AT_ONCE = 1024 * 1024  # bytes; smaller objects are not interrupted: checking for it costs more
 _BATCH = 8  # objects that a thread takes at a time, and checks that it gives back
+_ASK_AGAIN = 0.5  # seconds without a check, after which it is asked again how many objects to read at once
+
+
+Threads = int | Callable[[], int]
+"""How many objects to read at once: a number, or what says it, as `BucketReader.at_once`."""
 
 
 class Reads(Protocol):
@@ -108,33 +114,42 @@ def check_objects(
     store: Reads,
     items: Iterable[tuple[int, ListedObject]],
     digest_of: Callable[[int, ListedObject], Digest],
-    threads: int,
+    threads: Threads,
     now: Callable[[], datetime] = utc_now,
 ) -> Generator[Check]:
     """Check many objects, `threads` at once; yields each check as it ends.
 
     Arguments: `items`, positions and objects, consumed a little ahead of the reading; `digest_of`
-    makes the digest of the object at a position, in the thread that reads it.
+    makes the digest of the object at a position, in the thread that reads it; `threads`, a number, or what
+    says it and is asked again and again.
     Raises BucketUnreachable (the first one) and any error of `items`, after the checks that were done until
     then. After an error, and when the iterator is closed, the threads end after the piece, or the small
     object, that they are reading.
     """
     source = iter(items)
+    at_once = threads if callable(threads) else partial(int, threads)
     taking = threading.Lock()
+    reading = 0  # threads that read, or will
+    spent = threading.Event()  # all objects are taken
     stop = threading.Event()  # nothing more is read
     closed = threading.Event()  # and nobody takes checks
-    done: queue.Queue[list[Check] | BaseException | None] = queue.Queue(maxsize=threads * 4)
+    done: queue.Queue[list[Check] | BaseException | None] = queue.Queue(maxsize=at_once() * 4)
 
     def take() -> list[tuple[int, ListedObject]]:
-        # Large objects one by one, small ones in batches.
+        # Large objects one by one, small ones in batches. Nothing, if there are too many threads.
+        nonlocal reading
         with taking:
-            taken = []
+            taken: list[tuple[int, ListedObject]] = []
             volume = 0
+            if reading > at_once():
+                reading -= 1
+                return taken
             for position, item in source:
                 taken.append((position, item))
                 volume += item.size
                 if len(taken) == _BATCH or volume > 4 * 1024 * 1024:
-                    break
+                    return taken
+            spent.set()
             return taken
 
     def give(result: list[Check] | BaseException | None) -> None:
@@ -164,17 +179,34 @@ def check_objects(
         except BaseException as error:
             failure = error
         with suppress(_Stopped):
-            give(checks)
+            if checks:
+                give(checks)
             give(failure)
 
-    workers = [threading.Thread(target=work, name=f"hash-{n}", daemon=True) for n in range(threads)]
-    for worker in workers:
-        worker.start()
+    workers: list[threading.Thread] = []
+
+    def start(more: int) -> int:
+        nonlocal reading
+        if more <= 0 or spent.is_set() or stop.is_set():
+            return 0
+        with taking:
+            reading += more
+        for _ in range(more):
+            workers.append(threading.Thread(target=work, name=f"hash-{len(workers)}", daemon=True))
+            workers[-1].start()
+        return more
+
     failure: BaseException | None = None
+    running = 0
     try:
-        running = threads
-        while running:
-            result = done.get()
+        while True:
+            running += start(at_once() - running)
+            if not running:
+                break
+            try:
+                result = done.get(timeout=_ASK_AGAIN)
+            except queue.Empty:
+                continue
             if isinstance(result, list):
                 yield from result
                 continue

@@ -19,7 +19,7 @@ from fixity.buckets import BucketReader, ListedObject
 from fixity.catalog import Algorithm, SecondLook
 from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest, digest_by
-from fixity.engines.stream.engine import Check, check_objects
+from fixity.engines.stream.engine import Check, Threads, check_objects
 from fixity.humanize import printable
 from fixity.lake import Lake
 from fixity.ledger.judge import BEYOND_LIMITS, UNSTABLE_READ, is_differing
@@ -81,7 +81,7 @@ class SecondReader:
     """
 
     store: BucketReader
-    threads: int
+    threads: Threads
     etag_is_md5: bool = True
     now: Callable[[], datetime] = utc_now
 

@@ -24,7 +24,7 @@ from fixity.catalog import CHUNK_SIZE, Algorithm, SecondLook
 from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest
 from fixity.engines.stream.checkpoints import Checkpoints
-from fixity.engines.stream.engine import Check, check_objects
+from fixity.engines.stream.engine import Check, Threads, check_objects
 from fixity.engines.stream.pace import ShardLimits, usual_limits
 from fixity.engines.stream.parts import PartOfShard, kept_parts, part_file, taken_checks
 from fixity.engines.stream.second_look import SecondReader, allowance_of_run
@@ -170,7 +170,7 @@ class Reading:
     """
 
     store: BucketReader
-    threads: int
+    threads: Threads
     chunk_size: int = CHUNK_SIZE
     progress: Callable[[Progress], None] = lambda progress: None
     log: Callable[[str], None] = lambda text: None

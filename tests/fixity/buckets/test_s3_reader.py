@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from devstack.delay_proxy import DelayProxy
 from devstack.faulty_proxy import FaultyProxy
 from devstack.loopback import S3Request
 from devstack.seaweedfs import SeaweedFS
 from devstack.stub_s3 import StubS3, _StubHandler
 from fixity.buckets import Throttle
+from fixity.buckets.finder import Finder
 from fixity.buckets.s3.http1 import Connection, Response
 from fixity.buckets.s3.reader import S3Reader
 from fixity.digests.algorithms import Digest
@@ -171,6 +173,16 @@ def test_a_store_never_has_more_requests_at_once_than_its_pace_allows(
     checks = list(check_objects(store, enumerate(items), by_sha256, threads=8))
     assert {each.checksum for each in checks} == {sha256(b"x" * 100_000)}
     assert faulty_proxy.max_concurrent <= 3
+
+
+def test_a_store_that_is_far_away_is_asked_for_more_at_once(seaweedfs: SeaweedFS, bucket: str) -> None:
+    with DelayProxy(seaweedfs.endpoint_url, 0.06) as proxy:
+        store = s3_store(proxy.endpoint_url, bucket, throttle=Throttle(Finder(4, 64)))
+        item = only(store, "k")
+        checks = check_objects(store, enumerate([item] * 400), by_sha256, store.at_once)
+        assert {(each.status, each.checksum) for each in checks} == {RIGHT}
+        assert store.at_once() > 4
+        store.close()
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 9_000_000])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import cycle
 
 import pyarrow as pa
 import pytest
@@ -125,6 +126,27 @@ def test_as_many_objects_are_read_at_once_as_there_are_threads() -> None:
     # Large ones: small ones are taken by the handful.
     list(check_objects(FakeStore(read), items(10, size=5 * 1024 * 1024), by_sha256, 5))
     assert not together.broken
+
+
+def test_threads_come_and_go_with_the_number_that_is_said() -> None:
+    wanted = 2
+    checks = check_objects(FakeStore(), items(10**9), by_sha256, lambda: wanted)
+    for wanted in (2, 5, 1, 3):
+        for _ in range(100_000):
+            next(checks)
+            if len(hashing_threads()) == wanted:
+                break
+        assert len(hashing_threads()) == wanted
+    checks.close()
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=8), st.integers(0, 300))
+def test_every_object_is_checked_once_while_the_number_of_threads_changes(
+    said: list[int], count: int
+) -> None:
+    numbers = cycle(said)
+    checks = check_objects(FakeStore(), items(count), by_sha256, lambda: next(numbers))
+    assert sorted(check.position for check in checks) == list(range(count))
 
 
 @pytest.mark.parametrize("taken", [0, 1, 30])
