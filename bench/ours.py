@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from fixity.buckets import DEFAULT_CONCURRENCY, BucketReader, ListedObject, Sink, open_bucket
 from fixity.catalog import Algorithm, Bucket, load_catalog
+from fixity.engines.stream.engine import Threads
 from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Reading, hash_shard, make_plan
 from fixity.lake import Lake, LocalLake, open_lake
@@ -42,7 +43,7 @@ def hash_bucket(catalog_file: Path, name: str) -> Checksums:
     catalog = load_catalog(catalog_file)
     bucket = catalog.buckets[name]
     store = open_bucket(catalog, bucket)
-    return verify(store, open_lake(catalog), name, bucket.algorithm)
+    return verify(store, open_lake(catalog), name, bucket.algorithm, store.at_once)
 
 
 def repair_pair(catalog_file: Path, name: str) -> int:
@@ -60,14 +61,14 @@ def repair_pair(catalog_file: Path, name: str) -> int:
     return sum(map(repaired.is_right, repaired.done))
 
 
-def verify(store: BucketReader, lake: Lake, name: str, algorithm: Algorithm) -> Checksums:
+def verify(store: BucketReader, lake: Lake, name: str, algorithm: Algorithm, threads: Threads) -> Checksums:
     """Inventory, plan, shards, ledger."""
     inventory = take_inventory(store, BucketRun(lake, Bucket(name=name), RUN_ID))
     scratch = scratch_folder(RUN_ID)
     with lake.workspace() as workspace:
         plan = make_plan(inventory.file, lake.fetch(inventory.file, workspace), algorithm)
     for shard in plan.shards:
-        hash_shard(Reading(store, store.at_once), lake, scratch, plan, shard, RUN_ID)
+        hash_shard(Reading(store, threads), lake, scratch, plan, shard, RUN_ID)
     kept = keep_checksums(lake, scratch, plan, name, RUN_ID)
     store.close()
     if kept.succeeded != inventory.objects:
@@ -125,7 +126,7 @@ class MadeUpStore:
 
 def hash_made_up(lake: Path, objects: int) -> Checksums:
     """List and check objects that a store stubbed at the client makes up."""
-    return verify(MadeUpStore(objects), LocalLake(lake), "made-up", "SHA256")
+    return verify(MadeUpStore(objects), LocalLake(lake), "made-up", "SHA256", DEFAULT_CONCURRENCY)
 
 
 def main(work: str, where: str, what: str) -> None:

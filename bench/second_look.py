@@ -91,7 +91,7 @@ class _Some:
 
     def __init__(self, store: BucketReader, objects: int, more: bytes) -> None:
         self._store, self._objects, self._more = store, objects, more
-        self.find, self.close = store.find, store.close
+        self.at_once, self.find, self.close = store.at_once, store.find, store.close
 
     def list_objects(self) -> Iterator[pa.RecordBatch]:
         left = self._objects

@@ -91,6 +91,7 @@ class _Recording:
     def __init__(self, place: Place) -> None:
         self._place = place
         self.list_objects = place.store.list_objects
+        self.at_once = place.store.at_once
         self.find = place.store.find
         self.close = place.store.close
 

@@ -54,6 +54,7 @@ class Counting:
     def __init__(self, store: BucketReader) -> None:
         self._store = store
         self.list_objects = store.list_objects
+        self.at_once = store.at_once
         self.find = store.find
         self.close = store.close
         self.given = 0
