@@ -22,6 +22,7 @@ from fixity.lake.latest import latest_table, point_to_latest
 from fixity.lake.paths import inventory_file, inventory_folder
 from fixity.lake.writer import TableWriter
 from fixity.ledger.bucket_run import BucketRun
+from fixity.ledger.cuts import IN_ORDER, KeyOrder, ListsInRanges, cuts_of_last
 from fixity.ledger.oddities import Oddities
 from fixity.tables import INVENTORY, Provenance
 
@@ -78,11 +79,12 @@ def take_inventory(
     with lake.workspace() as workspace:
         file = workspace / "inventory.parquet"
         provenance = Provenance(bucket, run.run_id, run.run_id, listed_at, run.place)
-        odd = Oddities()
+        odd, order = Oddities(), KeyOrder()
         writer = TableWriter(file, INVENTORY, provenance, odd.merge)
         objects = excluded = 0
         try:
-            for batch in store.list_objects():
+            for batch in _listed(store, cuts_of_last(run, workspace)):
+                order.look_at(batch)
                 kept = _without(batch, run.bucket.exclude)
                 excluded += batch.num_rows - kept.num_rows
                 writer.write(kept)
@@ -92,10 +94,15 @@ def take_inventory(
         except BaseException:
             writer.abandon()
             raise
-        written = writer.close({EXCLUDED: str(excluded), **more})
+        in_order = {IN_ORDER: "yes"} if order.is_kept and TAKEN_FROM not in more else {}
+        written = writer.close({EXCLUDED: str(excluded), **in_order, **more})
         lake.put(name, file)
         point_to_latest(lake, inventory_folder(bucket), provenance)
     return Inventory(name, written.rows, written.size, excluded, listed_at, odd.notes())
+
+
+def _listed(store: Objects, cuts: list[str]) -> Iterator[pa.RecordBatch]:
+    return store.list_in_ranges(cuts) if isinstance(store, ListsInRanges) else store.list_objects()
 
 
 def kept_inventory(lake: Lake, name: str, workspace: Path) -> Inventory:

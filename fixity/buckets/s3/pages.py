@@ -26,6 +26,7 @@ from fixity.humanize import printable
 _IDLE_PAGES = 1000
 """How many pages in a row may be empty: stores answer with empty pages where much was deleted."""
 _REQUEST: dict[Kind, dict[str, str]] = {"v2": {"list-type": "2"}, "v1": {}, "versions": {"versions": ""}}
+_AFTER: dict[Kind, str] = {"v2": "start-after", "v1": "marker", "versions": "key-marker"}
 
 
 class Pages:
@@ -51,11 +52,11 @@ class Pages:
         self._answered = False
         self._coding_of_plus: Coding | None = None
 
-    def all_below(self, prefix: str) -> Iterator[Page]:
-        """All pages of the keys below a prefix. Raises BucketUnreachable."""
+    def all_below(self, prefix: str, after: str | None = None) -> Iterator[Page]:
+        """All pages of the keys below a prefix, or of those after a key. Raises BucketUnreachable."""
         seen: set[int] = set()
         idle = 0
-        parameters: dict[str, str] | None = {}
+        parameters: dict[str, str] | None = {} if after is None else {_AFTER[self._kind]: after}
         while parameters is not None:
             page = self.page(parameters, prefix)
             asked, ends = hash(tuple(parameters.items())), hash(page.last)

@@ -1,0 +1,82 @@
+"""Where a bucket is cut into ranges that are listed at the same time: keys of its last inventory.
+
+Cuts are only hints: any keys give the same inventory. Listing ranges does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fixity.buckets.base import NOT_UTF8
+from fixity.lake import LakeError
+from fixity.lake.latest import latest_table
+from fixity.lake.paths import inventory_folder
+from fixity.ledger.bucket_run import BucketRun
+from fixity.tables import Provenance, TableUnreadable
+
+IN_ORDER = "fixity-listed-in-order"
+"""The key of an inventory's metadata that is there if the store listed keys in the order of their bytes."""
+
+_EVERY = 9_999
+"""Rows of a range. In ten pages it also lists the first key of the next range, which it must."""
+
+
+@runtime_checkable
+class ListsInRanges(Protocol):
+    """A bucket that can be listed in ranges at the same time."""
+
+    def list_in_ranges(self, cuts: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """See `S3Reader`."""
+
+
+class KeyOrder:
+    """Whether all keys of a listing came in the order of their bytes."""
+
+    def __init__(self) -> None:
+        self.is_kept = True
+        self._last: str | None = None
+
+    def look_at(self, batch: pa.RecordBatch) -> None:
+        """Look at the next rows."""
+        keys = batch.column("key")
+        if not self.is_kept or not len(keys):
+            return
+        first = keys[0].as_py()
+        follows = self._last is None or self._last.encode() <= first.encode()
+        self.is_kept = follows and pc.all(pc.less_equal(keys[:-1], keys[1:]), min_count=0).as_py()
+        self._last = keys[-1].as_py()
+
+
+def cuts_of_last(run: BucketRun, workspace: Path) -> list[str]:
+    """Keys of a bucket's last inventory that cut it into ranges of ten pages, in order.
+
+    None of an inventory that cannot be read, of another place, or of a store that lists in another order.
+    """
+    cuts: list[str] = []
+    with suppress(pa.ArrowException, OSError, KeyError, LakeError, TableUnreadable):
+        name = latest_table(run.lake, inventory_folder(run.bucket.name))
+        if name is None:
+            return cuts
+        file = run.lake.fetch(name, workspace)
+        if Provenance.read(file).place != run.place:
+            return cuts
+        with pq.ParquetFile(file) as table:
+            if IN_ORDER.encode() not in (table.metadata.metadata or {}):
+                return cuts
+            wanted = _EVERY - 1
+            for batch in table.iter_batches(columns=["key"]):
+                keys = batch.column("key")
+                while wanted < len(keys):
+                    key = keys[wanted].as_py()
+                    if not key.endswith(NOT_UTF8) and (not cuts or cuts[-1] != key):
+                        cuts.append(key)
+                    wanted += _EVERY
+                wanted -= len(keys)
+    return cuts

@@ -1,0 +1,254 @@
+"""A listing in ranges at the same time is the listing that one range gives, whatever the store does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devstack.seaweedfs import SeaweedFS
+from devstack.stub_s3 import Lister, StubS3, as_s3_lists
+from devstack.stub_s3_bucket import Bucket, StoredVersion
+from fixity.buckets import BucketUnreachable, ListedObject, listed_objects
+from fixity.buckets.s3 import ranges
+from fixity.buckets.s3.ranges import Ranges
+from fixity.buckets.s3.reader import S3Reader
+from tests.conftest import MakeBucket
+from tests.fixity.buckets.test_s3_odd_listings import bucket_of, v1
+from tests.fixity.support import Naps, listed, s3_store
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+odd_keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6) | st.text(
+    "a-/.0 +%", min_size=1, max_size=4
+)
+key_sets = st.lists(odd_keys, min_size=1, max_size=30, unique=True)
+cut_sets = st.lists(odd_keys, max_size=8, unique=True).map(lambda keys: sorted(keys, key=str.encode))
+
+
+def reader(
+    server: StubS3, bucket: Bucket, lister: Lister = as_s3_lists, versions: bool = False, at_once: int = 4
+) -> S3Reader:
+    server.buckets["b"], server.lister = bucket, lister
+    return s3_store(server.endpoint_url, "b", versions=versions, throttle=Naps().throttle(at_once))
+
+
+def in_ranges(store: S3Reader, cuts: list[str]) -> list[ListedObject]:
+    return [item for batch in store.list_in_ranges(cuts) for item in listed_objects(batch)]
+
+
+@given(key_sets, cut_sets, st.booleans(), st.integers(2, 6))
+def test_any_keys_cut_anywhere_are_listed_as_in_one_range(
+    stub: StubS3, keys: list[str], cuts: list[str], versions: bool, at_once: int
+) -> None:
+    store = reader(stub, bucket_of(*keys, versions=2), versions=versions, at_once=at_once)
+    found = in_ranges(store, cuts)
+    assert found == listed(store)
+    assert len(found) == len(keys) * (2 if versions else 1)
+
+
+@given(key_sets, st.booleans())
+def test_keys_that_exist_cut_a_listing_too(stub: StubS3, keys: list[str], versions: bool) -> None:
+    store = reader(stub, bucket_of(*keys, versions=3), versions=versions)
+    assert in_ranges(store, sorted(keys, key=str.encode)[1::3]) == listed(store)
+
+
+def ignoring(name: str) -> Lister:
+    """A store that does not know a parameter."""
+
+    def lister(bucket_name: str, bucket: Bucket, query: Mapping[str, str]) -> bytes:
+        return as_s3_lists(bucket_name, bucket, {each: query[each] for each in query if each != name})
+
+    return lister
+
+
+def refusing(name: str) -> Lister:
+    def lister(bucket_name: str, bucket: Bucket, query: Mapping[str, str]) -> bytes:
+        if name in query:
+            raise ValueError
+        return as_s3_lists(bucket_name, bucket, query)
+
+    return lister
+
+
+@pytest.mark.parametrize("lister", [ignoring("start-after"), refusing("start-after"), v1])
+def test_a_store_that_cannot_begin_after_a_key_is_listed_in_one_range(odd: StubS3, lister: Lister) -> None:
+    keys = [f"{number:02d}" for number in range(40)]
+    assert [item.key for item in in_ranges(reader(odd, bucket_of(*keys), lister), ["05", "11", "30"])] == keys
+    assert len(odd.requests) <= 20 + 3 + 3 + 2
+
+
+class _ByFolder(Bucket):
+    """Keys in the order of a store that walks through folders: `a/x` comes before `a-b`."""
+
+    @classmethod
+    def lists(cls, name: str, bucket: Bucket, query: Mapping[str, str]) -> bytes:
+        """A page. The order is the stub's own, of keys that stand for others."""
+        after = query.get("start-after", "")
+        order = sorted(bucket.keys, key=lambda key: key.split("/"))
+        number = sum(key.split("/") <= after.split("/") for key in order) if after else 0
+        numbered = Bucket()
+        for at, key in enumerate(order):
+            numbered.put(f"{at:04d}", bucket.versions(key)[0])
+        asked = {each: query[each] for each in query if each != "start-after"}
+        if number:
+            asked["start-after"] = f"{number - 1:04d}"
+        page = as_s3_lists(name, numbered, asked)
+        for at, key in enumerate(order):
+            page = page.replace(f"<Key>{at:04d}<".encode(), f"<Key>{key}<".encode())
+        return page
+
+
+@given(
+    st.lists(st.text("ab-./", min_size=1, max_size=4), min_size=1, max_size=30, unique=True),
+    st.lists(st.text("ab-./", min_size=1, max_size=4), max_size=6, unique=True).map(sorted),
+)
+def test_a_store_with_an_order_of_its_own_loses_no_object(
+    stub: StubS3, keys: list[str], cuts: list[str]
+) -> None:
+    store = reader(stub, bucket_of(*keys), _ByFolder.lists)
+    assert in_ranges(store, cuts) == listed(store)
+
+
+def test_pages_that_lie_are_an_error_in_any_range(odd: StubS3) -> None:
+    def lister(name: str, bucket: Bucket, query: Mapping[str, str]) -> bytes:
+        page = as_s3_lists(name, bucket, query)
+        if b"<Key>31<" not in page:
+            return page
+        entry = b"<Contents><Key>31</Key><Size>1</Size></Contents>"
+        token = b"<NextContinuationToken>again</NextContinuationToken>"
+        return b"<ListBucketResult><IsTruncated>true</IsTruncated>" + token + entry + b"</ListBucketResult>"
+
+    def tokens(name: str, bucket: Bucket, query: Mapping[str, str]) -> bytes:
+        known = {each: query[each] for each in query if query[each] != "again"}
+        return lister(name, bucket, known if len(known) == len(query) else {**known, "start-after": "30"})
+
+    keys = [f"{number:02d}" for number in range(40)]
+    store = reader(odd, bucket_of(*keys), tokens)
+    with pytest.raises(BucketUnreachable, match="does not advance"):
+        in_ranges(store, ["10", "20"])
+
+
+@given(st.lists(st.integers(0, 59).map("{:02d}".format) | st.none(), max_size=30))
+def test_a_bucket_that_changes_while_it_is_listed_keeps_what_stays(
+    stub: StubS3, changes: list[str | None]
+) -> None:
+    keys = [f"{number:02d}" for number in range(0, 60, 2)]
+    bucket = bucket_of(*keys)
+    gone, come = set[str](), set[str]()
+
+    def lister(name: str, stored: Bucket, query: Mapping[str, str]) -> bytes:
+        assert isinstance(bucket.keys, list)
+        change = changes.pop() if changes else None
+        if change in bucket.keys:
+            bucket.keys.remove(change)
+            gone.add(change)
+        elif change is not None and change not in gone:
+            bucket.put(change, StoredVersion(b"x", '"e"', 1))
+            come.add(change)
+        return as_s3_lists(name, stored, query)
+
+    found = [item.key for item in in_ranges(reader(stub, bucket, lister, at_once=2), ["14", "27", "40"])]
+    assert found == sorted(set(found))
+    assert set(keys) - gone <= set(found) <= set(keys) | come
+
+
+def rows(*keys: str) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict({"key": list(keys)})
+
+
+def keys_of(batches: Iterator[pa.RecordBatch]) -> list[str]:
+    return [key for batch in batches for key in batch.column("key").to_pylist()]
+
+
+def pages_after(after: str | None, wait: Callable[[], object] = lambda: None) -> Iterator[pa.RecordBatch]:
+    """Pages of one key, 000 to 099."""
+    for number in range(int(after or "-1") + 1, 100):
+        wait()
+        yield rows(f"{number:03d}")
+
+
+def test_as_many_ranges_are_listed_at_once_as_may_be() -> None:
+    together = threading.Barrier(3)
+
+    def lists(after: str | None) -> Iterator[pa.RecordBatch]:
+        together.wait(timeout=10)  # breaks unless three are listed at once
+        return pages_after(after)
+
+    cuts = ["009", "019", "029", "039", "049"]
+    assert keys_of(Ranges(lists, cuts, lambda: 3).batches()) == [f"{number:03d}" for number in range(100)]
+    assert not together.broken
+
+
+def test_ranges_wait_rather_than_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "_MOST_HELD", 10)
+    asked, first_may_go_on = count(), threading.Event()
+    held = threading.Event()
+
+    def lists(after: str | None) -> Iterator[pa.RecordBatch]:
+        for page in pages_after(after):
+            if after is None:
+                first_may_go_on.wait(timeout=10)
+            elif next(asked) >= 9:
+                held.set()
+            yield page
+
+    batches = Ranges(lists, ["049", "079"], lambda: 3).batches()
+    released = threading.Thread(target=lambda: (held.wait(timeout=10), first_may_go_on.set()))
+    released.start()
+    found = [next(batches).column("key")[0].as_py()]
+    assert next(asked) <= 10 + 3
+    assert found + keys_of(batches) == [f"{number:03d}" for number in range(100)]
+    released.join()
+
+
+def test_a_range_that_cannot_be_listed_is_listed_by_the_one_before() -> None:
+    def lists(after: str | None) -> Iterator[pa.RecordBatch]:
+        if after == "019":
+            raise BucketUnreachable("refused")
+        return pages_after(after)
+
+    assert keys_of(Ranges(lists, ["009", "019", "029"], lambda: 2).batches()) == [
+        f"{n:03d}" for n in range(100)
+    ]
+
+
+def test_a_listing_that_breaks_off_in_a_range_is_no_listing() -> None:
+    def lists(after: str | None) -> Iterator[pa.RecordBatch]:
+        for page in pages_after(after):
+            if page.column("key")[0].as_py() == "025":
+                raise BucketUnreachable("gone")
+            yield page
+
+    with pytest.raises(BucketUnreachable, match="gone"):
+        keys_of(Ranges(lists, ["009", "019", "029"], lambda: 2).batches())
+
+
+@pytest.mark.parametrize("versions", [False, True])
+def test_a_real_server_is_listed_in_ranges_as_in_one(
+    seaweedfs: SeaweedFS,
+    s3: S3Client,
+    make_bucket: MakeBucket,
+    monkeypatch: pytest.MonkeyPatch,
+    versions: bool,
+) -> None:
+    monkeypatch.setattr("fixity.buckets.s3.reader._PAGE", 3)
+    bucket = make_bucket(versioned=versions)
+    keys = ["a-b", "a.b", "a0", "b c", "b+c", "b%20c", "é", "😀", "z", "z-z", "folder/x", "folder/y", "g/z"]
+    if not versions:  # this server itself loses versions of such neighbours from one page to the next
+        keys += ["a/x", "a/y", "z/z"]
+    for key in keys:
+        for body in (b"old", b"new"):
+            s3.put_object(Bucket=bucket, Key=key, Body=body)
+    store = s3_store(seaweedfs.endpoint_url, bucket, versions=versions)
+    whole = listed(store)
+    assert {item.key for item in whole} == set(keys)
+    for cuts in (["a/x", "b c", "z"], ["a.", "a/y", "é"], ["a-c", "a0", "b", "zz"]):
+        assert in_ranges(store, cuts) == whole
