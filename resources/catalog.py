@@ -124,9 +124,13 @@ class StoresResource(dg.ConfigurableResource):
         second = SecondReader(store, self.threads(bucket), plain)
         return partial(look_at_reported, second, Allowance(limits.objects, limits.bytes))
 
-    def threads(self, bucket: str) -> int:
-        """How many objects of a bucket are asked about at once. How many are read, the open bucket says."""
-        return self.catalog.bucket(bucket).max_concurrency or DEFAULT_CONCURRENCY
+    def threads(self, bucket: str, share: int = 1) -> int:
+        """How many objects of a bucket one step asks about at once. How many it reads, the open bucket says.
+
+        Arguments: `share` as for `open`.
+        """
+        limit = self.catalog.bucket(bucket).max_concurrency or DEFAULT_CONCURRENCY
+        return max(1, limit // share)
 
 
 class LakeResource(dg.ConfigurableResource):

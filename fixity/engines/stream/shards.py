@@ -263,9 +263,11 @@ def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Sh
         def digest_of(position: int, item: ListedObject) -> Digest:
             return checkpoints.digest(item, plan.algorithm, others.pop(position, ()))
 
+        def threads() -> int:
+            return min(shard.objects, reading.threads() if callable(reading.threads) else reading.threads)
+
         reading.progress(Progress(objects, size, shard.objects, shard.size))
         try:
-            threads = min(reading.threads, shard.objects)
             with closing(check_objects(reading.store, items(), digest_of, threads, reading.now)) as checks:
                 for check in chain(taken_over(), checks):
                     while notices:  # left by the reading threads
