@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,8 +15,9 @@ from devstack import faults
 from devstack.faulty_proxy import FaultyProxy
 from devstack.seaweedfs import SeaweedFS
 from devstack.stub_s3 import StubS3
+from devstack.stub_s3_bucket import Bucket
 from fixity.buckets import BucketReader, BucketUnreachable
-from fixity.lake import Lake
+from fixity.lake import Lake, LocalLake
 from fixity.ledger.inventory import EXCLUDED
 from fixity.tables import INVENTORY, Provenance
 from tests.conftest import MakeBucket
@@ -86,6 +89,56 @@ def test_versions_are_in_the_order_of_their_ids_below_each_key(stub_s3: StubS3, 
         ("j", "x"), ("k", "a"), ("k", "m"), ("k", "null"), ("k", "z")
     ]  # fmt: skip
     assert kept.column("is_latest").to_pylist() == [True, False, False, True, False]
+
+
+def _begun_after(server: StubS3) -> set[str]:
+    """The keys after which ranges of listings began, since the last call."""
+    queries = [parse_qs(request.query) for request in server.requests]
+    server.requests.clear()
+    return {query["start-after"][0] for query in queries if "start-after" in query}
+
+
+def test_the_second_listing_is_cut_where_the_first_was_long_and_gives_the_same_table(
+    stub_s3: StubS3, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fixity.buckets.s3.reader._PAGE", 2)
+    monkeypatch.setattr("fixity.ledger.cuts._EVERY", 4)
+    for number in range(19):
+        stub_s3.put("b", f"k{number:02d}", b"")
+    store = s3_store(stub_s3.endpoint_url, "b", prefix="k")
+    first = take_inventory(store, lake, "b", "r1", place="here")
+    assert _begun_after(stub_s3) == set()
+    second = take_inventory(store, lake, "b", "r2", place="here")
+    assert _begun_after(stub_s3) == {"k03", "k07", "k11", "k15"}
+    assert table(lake, second.file).equals(table(lake, first.file))
+    take_inventory(store, lake, "b", "r3", place="elsewhere")
+    assert _begun_after(stub_s3) == set()
+
+
+def test_a_store_that_did_not_list_in_order_is_not_cut(
+    stub_s3: StubS3, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fixity.ledger.cuts._EVERY", 1)
+    stub_s3.buckets["b"] = Bucket()
+    for key in "abcd":
+        stub_s3.put("b", key, b"")
+    stub_s3.buckets["b"].keys = ["a", "c", "b", "d"]
+    store = s3_store(stub_s3.endpoint_url, "b")
+    for run_id in ("r1", "r2"):
+        assert take_inventory(store, lake, "b", run_id).objects == 4
+        assert _begun_after(stub_s3) == set()
+
+
+def test_an_inventory_that_cannot_be_read_does_not_keep_the_bucket_from_being_listed(
+    stub_s3: StubS3, tmp_path: Path
+) -> None:
+    lake = LocalLake(tmp_path)
+    stub_s3.put("b", "k", b"")
+    store = s3_store(stub_s3.endpoint_url, "b")
+    file = tmp_path / take_inventory(store, lake, "b", "r1").file
+    file.chmod(0o600)
+    file.write_bytes(b"damaged")
+    assert take_inventory(store, lake, "b", "r2").objects == 1
 
 
 class _BreaksOff(MemoryStore):
