@@ -2,9 +2,9 @@
 
 A range lists what comes after its first key, up to and with its last one, and a little beyond: the first key
 beyond must be the one that the next range begins with. Then nothing lies between them, and nothing is in
-both, whatever the store's order is. Where it is another one (the store does not begin after a key, its order
-is not that of the keys, an object came or went just there), the range before lists on in the place of the
-next one. Asking for pages does not belong here.
+both, whatever the order in which the store goes on after a key. Where it is another one (the store does not
+begin after a key, its order is not that of the keys, an object came or went just there), the range before
+lists on in the place of the next one. Asking for pages does not belong here.
 """
 
 from __future__ import annotations
