@@ -249,7 +249,6 @@ def test_the_lake_may_be_a_prefix_of_a_bucket(
         "history",
         "metadata",
         "log",
-        "standing",
         "incidents",
     }  # fmt: skip - and no scratch
 
