@@ -32,6 +32,7 @@
     ├── LogError                   fixity.log.errors
     ├── NotStamped                 fixity.log.stamps (not final)
     ├── WitnessUnreachable         fixity.log.witness (not final)
+    ├── ReportNotWhole             fixity.reports.all_copies
     ├── TableMissing               fixity.ledger.inventory
     ├── TableNotConsistent         fixity.reports.compare
     ├── TableNotSorted             fixity.lake.ranges
