@@ -2,23 +2,34 @@
 
 Every five minutes it looks, for each bucket with `inventory` and a folder of lists, for complete ones (S3
 writes `manifest.checksum` last, Google the manifest), and starts `take_inventory` for the newest if it is
-newer than the last one that was taken. A list that is refused is not taken again: the inventory before stays
-until the next list.
+newer than the last one that was taken. If that run fails, it is tried again: 15 minutes later, then with
+delays that double, up to 12 hours; until then the inventory before stays. If a provider has written no list
+for `inventory.max_age`, the sensor's ticks fail and name the bucket.
 """
+
+from collections.abc import Callable
+from datetime import datetime
+from itertools import takewhile
 
 import dagster as dg
 from pydantic import TypeAdapter
 
-from fixity.catalog import Catalog
+from fixity.catalog import Bucket, Catalog
+from fixity.clock import utc_now
 from fixity.errors import BucketUnreachable
 from fixity.humanize import printable
 from jobs.names import INVENTORY_JOB, LIST_TAG
+from jobs.runs import UNSUCCESSFUL, due_again
 from sensors.cursors import read_cursor
 
 _CURSOR = TypeAdapter(dict[str, dict[str, str]])
+_NONE_SINCE = "0 {:%Y-%m-%dT%H-%M}"
+"""What the cursor has instead of the newest list where there is none: when the sensor first looked. It sorts
+before all lists."""
+_RUNS = 12  # of one list: from then on delays do not grow
 
 
-def provided_lists_sensor(catalog: Catalog) -> dg.SensorDefinition:
+def provided_lists_sensor(catalog: Catalog, clock: Callable[[], datetime] = utc_now) -> dg.SensorDefinition:
     """The sensor `provided_lists`, over all buckets of the catalog that have `inventory`."""
     buckets = [bucket for bucket in catalog.buckets.values() if bucket.has_lists]
 
@@ -31,32 +42,44 @@ def provided_lists_sensor(catalog: Catalog) -> dg.SensorDefinition:
     )
     def provided_lists(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         # boto3 takes a third of a second to import, and most code locations load this for nothing.
-        from fixity.inventories.provider import complete
+        from fixity.inventories.folder import ListRefused
+        from fixity.inventories.provider import complete, time_of
 
+        now = clock()
         seen = read_cursor(context.cursor, dict[str, dict[str, str]], {})
         requests: list[dg.RunRequest] = []
         waiting: list[str] = []
+        silent: list[str] = []
         taken: dict[str, dict[str, str]] = {}
         for bucket in buckets:
             assert bucket.inventory and bucket.inventory.at
             before = seen.get(bucket.name, {}).get(bucket.inventory.at, "")  # of another folder: begun anew
-            newest = before
+            names: list[str] = []
             try:
                 names = complete(catalog, bucket)
-                newest = max([*names, before])
             except BucketUnreachable as error:
                 waiting.append(f"{bucket.name}: {printable(error)}")
-            if newest > before:
+            newest = max([*names, before or _NONE_SINCE.format(now)])
+            since = time_of(newest.removeprefix("0 "))
+            is_late = now - since > bucket.inventory.max_age
+            run_key = f"{bucket.name}:{bucket.inventory.at}/{newest}"
+            if newest == before:
+                run_key = "" if is_late else _again(context.instance, bucket, newest, now)
+            if newest in names and run_key:
                 requests.append(
-                    dg.RunRequest(
-                        run_key=f"{bucket.name}:{bucket.inventory.at}/{newest}",
-                        partition_key=bucket.name,
-                        tags={LIST_TAG: newest},
-                    )
+                    dg.RunRequest(run_key=run_key, partition_key=bucket.name, tags={LIST_TAG: newest})
                 )
             taken[bucket.name] = {bucket.inventory.at: newest}
+            if is_late:
+                silent.append(f"'{bucket.name}' ({bucket.inventory.at}) since {since:%Y-%m-%d %H:%M} UTC")
         for text in waiting:
             context.log.warning(text)
+        if silent and not requests:
+            raise ListRefused(
+                f"no complete list has come for {'; '.join(silent)}, which is longer than "
+                "`inventory.max_age`: see whether the provider still writes lists there, or list the bucket "
+                "without `inventory`"
+            )
         return dg.SensorResult(
             run_requests=requests,
             cursor=_CURSOR.dump_json(taken).decode(),
@@ -64,3 +87,12 @@ def provided_lists_sensor(catalog: Catalog) -> dg.SensorDefinition:
         )
 
     return provided_lists
+
+
+def _again(instance: dg.DagsterInstance, bucket: Bucket, name: str, now: datetime) -> str:
+    """The key of a new run for a list whose runs all failed; '' if it is not due."""
+    tags = {"dagster/partition": bucket.name, LIST_TAG: name}
+    records = instance.get_run_records(dg.RunsFilter(job_name=INVENTORY_JOB, tags=tags), limit=_RUNS)
+    failed = list(takewhile(lambda record: record.dagster_run.status in UNSUCCESSFUL, records))
+    is_due = bool(failed) and due_again(failed) <= now.timestamp()
+    return f"again:{failed[0].dagster_run.run_id}" if is_due else ""

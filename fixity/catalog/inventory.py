@@ -39,7 +39,8 @@ class ProvidedInventory(Part):
     store: str | None = None
     """The store that holds this folder; by default that of the bucket."""
     max_age: Term = timedelta(hours=48)
-    """How old a list may be that is read, counted from when its scan began. An older one is refused."""
+    """How old a list may be that is read, counted from when its scan began. An older one is refused. A live
+    table is not: a note says that it did not change for so long."""
 
     @property
     def folder(self) -> tuple[str, str] | None:

@@ -18,7 +18,7 @@ from fixity.buckets import BucketReader, ListedObject
 from fixity.lake.database import open_database
 from fixity.lake.ranges import key_ranges
 from fixity.lake.writer import ROW_GROUP_ROWS
-from fixity.ledger.inventory import Wanted
+from fixity.ledger.inventory import Wanted, objects_table
 from fixity.tables import INVENTORY
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
@@ -66,14 +66,9 @@ def still_there(store: BucketReader, wanted: list[Wanted], threads: int) -> list
 
 def merged(listed: Path, more: list[ListedObject]) -> Iterator[pa.RecordBatch]:
     """The rows of a sorted table, with further objects in their place."""
-    rows = [
-        {"checksum_algorithm": None, **{name: getattr(each, name) for name in ListedObject.__slots__}}
-        for each in more
-    ]
-    rows.sort(key=lambda row: (row["key"].encode(), row["version_id"] or ""))
-    extra = pa.Table.from_pylist(rows, INVENTORY)
+    extra = objects_table(more)
     with pq.ParquetFile(listed) as file:
-        for batch in file.iter_batches(ROW_GROUP_ROWS):
+        for batch in file.iter_batches(ROW_GROUP_ROWS, columns=INVENTORY.names):
             here = batch.cast(INVENTORY)
             if extra.num_rows:
                 before = pc.sum(pc.less_equal(extra["key"], here["key"][-1])).as_py() or 0

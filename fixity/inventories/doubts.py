@@ -5,10 +5,13 @@ A few objects are asked for. What a list lacks is in `absent`.
 
 from __future__ import annotations
 
-from itertools import takewhile
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice, takewhile
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 from urllib.parse import unquote_plus
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -23,37 +26,94 @@ from fixity.tables import INVENTORY
 
 _AS_ENCODED = r"^(?:[A-Za-z0-9._~*/-]|%[0-9A-Fa-f]{2}|\+)*$"
 _ENCODED = r"%[0-9A-Fa-f]{2}|\+"
-_TRIED = 3  # keys
-_SAMPLE = 10  # objects
+_TRIED = 10  # keys
+_SAMPLE = 10  # objects that are as a list has them
+_ASKED = 100  # objects, until there are so many
 
 
-def refuse_a_part(found: list[ListedObject], listed: Path, provided: ProvidedList) -> None:
+@runtime_checkable
+class ListsAfter(Protocol):
+    """A bucket that can be listed from a key on."""
+
+    def list_after(self, key: str) -> Iterator[pa.RecordBatch]:
+        """See `S3Reader`."""
+
+
+def refuse_empty(store: BucketReader, listed: Path, url: str) -> None:
+    """Refuse a list with no object of a bucket that has some. Raises ListRefused, BucketUnreachable."""
+    if not pq.read_metadata(listed).num_rows and (found := next(iter(store.list_objects()), None)):
+        raise ListRefused(
+            f"{url} has no object, but the bucket has '{printable(found['key'][0].as_py(), 200)}'. Nothing "
+            "of it is used: wait for the next list, or list the bucket without `inventory`"
+        )
+
+
+def at_edges(store: BucketReader, listed: Path) -> Iterator[ListedObject]:
+    """The first objects of the bucket, and the first ones after the last key of a list, if all keys of the
+    list begin alike: a part of a bucket is a range of its keys. Raises BucketUnreachable."""
+    first, last = _edges(listed)
+    if _common(first, last) and isinstance(store, ListsAfter):
+        pages = chain(islice(store.list_objects(), 1), islice(store.list_after(last), 1))
+        yield from chain.from_iterable(map(listed_objects, pages))
+
+
+def refuse_a_part(found: Iterable[ListedObject], listed: Path, provided: ProvidedList) -> None:
     """Refuse a list whose keys all begin alike, if the bucket has had others since long before the list.
 
     A configuration with a prefix lists a part of the bucket, and its manifest does not say so.
-    Arguments: `found`, what the list lacks and the bucket has. Raises ListRefused.
+    Arguments: `found`, what the bucket has. Raises ListRefused.
     """
-    common = _common_folder(listed)
+    common = _common(*_edges(listed))
     for item in found:
         at = item.last_modified
         if not item.key.startswith(common) and at is not None and at < provided.listed_at - CLOCKS_DIFFER:
             raise ListRefused(
                 f"{provided.url} has only keys that begin with '{printable(common, 200)}', but the bucket "
-                "has had "
-                f"'{printable(item.key, 200)}' since {at:%Y-%m-%d}: the configuration of the list may have a "
-                "prefix. Let it list the whole bucket, or give the bucket this `prefix`"
+                f"has had '{printable(item.key, 200)}' since {at:%Y-%m-%d}: the configuration of the list "
+                "may have a prefix. Let it list the whole bucket, or give the bucket this `prefix`"
             )
 
 
-def _common_folder(table: Path) -> str:
-    """The folder that all keys of a sorted table have in common: '' if there is none, or no key."""
+def _common(first: str, last: str) -> str:
+    """How two keys begin alike."""
+    return "".join(one for one, _ in takewhile(lambda two: two[0] == two[1], zip(first, last, strict=False)))
+
+
+def _edges(table: Path) -> tuple[str, str]:
+    """The first and the last key of a sorted table; two empty ones if it has no rows."""
     with pq.ParquetFile(table) as file:
-        groups = [group for group in range(file.num_row_groups) if file.metadata.row_group(group).num_rows]
+        groups = _filled(file)
         if not groups:
-            return ""
+            return "", ""
         first, last = (file.read_row_group(group, ["key"])["key"] for group in (groups[0], groups[-1]))
-    pairs = zip(first[0].as_py().split("/")[:-1], last[-1].as_py().split("/")[:-1], strict=False)
-    return "".join(f"{name}/" for name, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return first[0].as_py(), last[-1].as_py()
+
+
+def _filled(file: pq.ParquetFile) -> list[int]:
+    return [group for group in range(file.num_row_groups) if file.metadata.row_group(group).num_rows]
+
+
+def refuse_not_encoded(store: BucketReader, listed: Path, url: str) -> None:
+    """Refuse a list whose keys are not URL-encoded although its form says so: `a+b` was read as `a b`.
+
+    Raises ListRefused, BucketUnreachable.
+    """
+    tried: list[tuple[str, str]] = []
+    with pq.ParquetFile(listed) as file:
+        for batch in file.iter_batches(ROW_GROUP_ROWS, columns=["key", "written"]):
+            other = batch.filter(pc.is_valid(batch.column("written"))).slice(0, _TRIED - len(tried))
+            tried += zip(*(column.to_pylist() for column in other.columns), strict=True)
+            if len(tried) == _TRIED:
+                break
+    for key, written in tried:
+        if store.find(key) is not None:
+            return
+        if store.find(written) is not None:
+            raise ListRefused(
+                f"{url} has keys that are not URL-encoded, though its form has encoded ones: the bucket has "
+                f"'{printable(written, 200)}', and no '{printable(key, 200)}'. Nothing of it is used: list "
+                "the bucket without `inventory`"
+            )
 
 
 def refuse_encoded(store: BucketReader, listed: Path, url: str) -> None:
@@ -76,32 +136,56 @@ def refuse_encoded(store: BucketReader, listed: Path, url: str) -> None:
         if store.find(unquote_plus(key)) is not None:
             raise ListRefused(
                 f"{url} has URL-encoded keys, though its form has none: '{printable(key, 200)}' is in the "
-                "bucket as "
-                f"'{printable(unquote_plus(key), 200)}'. Nothing of it is used: list the bucket without "
-                "`inventory`"
+                f"bucket as '{printable(unquote_plus(key), 200)}'. Nothing of it is used: list the bucket "
+                "without `inventory`"
             )
 
 
-def refuse_unlike(store: BucketReader, listed: Path, provided: ProvidedList) -> None:
+def refuse_unlike(store: BucketReader, listed: Path, provided: ProvidedList) -> tuple[str, ...]:
     """Refuse a list that spells ETags or times otherwise than the bucket's listing does.
 
     Where there are no versions, they tell an object from the one that replaced it: spelled in two ways, each
-    object would count as replaced, and what is known of it would be lost. Asks for a few objects.
+    object would count as replaced, and what is known of it would be lost. Asks for a few objects, until ten
+    are as the list has them. Returns a note for people if none is, which proves nothing.
     Raises ListRefused, BucketUnreachable.
     """
-    with pq.ParquetFile(listed) as file:
-        rows = next(file.iter_batches(_SAMPLE), None)
-    for item in listed_objects(rows.cast(INVENTORY)) if rows is not None else ():
+    asked = there = same = 0
+    for item in _spread(listed):
+        asked += 1
         now = store.find(item.key, item.version_id)
+        there += now is not None
         if now is None or now.size != item.size or now.last_modified is None:
             continue
         is_same = same_etag(now.etag or "", item.etag or "") and now.last_modified == item.last_modified
+        same += is_same
+        if same == _SAMPLE:
+            break
         # What was written about the time of the scan may be a later one than the list has.
         if not is_same and now.last_modified < provided.listed_at - CLOCKS_DIFFER:
             raise ListRefused(
                 f"{provided.url} has '{printable(item.key, 200)}' with the ETag {printable(item.etag, 64)} "
-                "of "
-                f"{item.last_modified}, but the bucket has had it with the ETag {printable(now.etag, 64)} "
-                "since "
-                f"{now.last_modified}: list this bucket without `inventory`"
+                f"of {item.last_modified}, but the bucket has had it with the ETag {printable(now.etag, 64)} "
+                f"since {now.last_modified}: list this bucket without `inventory`"
             )
+    if asked and not there:
+        raise ListRefused(
+            f"{asked:,} objects of {provided.url} were asked for, and none of them is in the bucket. Nothing "
+            "of it is used: wait for the next list, or list the bucket without `inventory`"
+        )
+    if asked and not same:
+        return (
+            f"whether {provided.url} spells ETags and times as the bucket does is not proved: none of the "
+            f"{asked:,} objects that were asked for is as the list has it",
+        )
+    return ()
+
+
+def _spread(table: Path) -> Iterator[ListedObject]:
+    """At most `_ASKED` objects of a list, from all over it, ten groups of rows at most."""
+    with pq.ParquetFile(table) as file:
+        groups = _filled(file)
+        some = groups[:: -(-len(groups) // _SAMPLE) or 1]
+        for group in some:
+            rows = file.read_row_group(group, INVENTORY.names).cast(INVENTORY)
+            step = -(-rows.num_rows * len(some) // _ASKED)
+            yield from listed_objects(rows.take(list(range(0, rows.num_rows, step))))

@@ -37,7 +37,7 @@ class ListFolder:
         assert bucket.inventory and bucket.inventory.folder  # the caller asks only for buckets that have one
         self._bucket, self.prefix = bucket.inventory.folder
         self._backoff = backoff
-        with self._errors(""):
+        with self._errors():
             self._client = s3_client(catalog.stores[bucket.inventory.store or bucket.store])
 
     def url(self, name: str) -> str:
@@ -46,7 +46,7 @@ class ListFolder:
 
     def names(self, beginning: str) -> list[str]:
         """The names that begin so, in order."""
-        with self._errors(beginning):
+        with self._errors():
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self.prefix + beginning
             )
@@ -88,7 +88,8 @@ class ListFolder:
             )
 
     @contextmanager
-    def _errors(self, name: str) -> Iterator[None]:
+    def _errors(self, name: str = "") -> Iterator[None]:
+        """Arguments: `name` of a file; that of none stands for the folder, which is there or not reached."""
         try:
             yield
         except ClientError as error:
@@ -96,7 +97,7 @@ class ListFolder:
                 error.response["Error"]["Code"],
                 error.response["ResponseMetadata"]["HTTPStatusCode"],
             )
-            if code == "NoSuchKey" or (status == 404 and code != "NoSuchBucket"):
+            if name and (code == "NoSuchKey" or (status == 404 and code != "NoSuchBucket")):
                 raise ListRefused(
                     f"{self.url(name)} is not there: wait for the next list, or put the file back"
                 ) from error

@@ -9,6 +9,7 @@ That this is so is asked of the bucket each time (`fixity.inventories.doubts`).
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -78,18 +79,22 @@ class GoogleReports:
         place = f"{configuration}_{at}_manifest.json"
         url = self.folder.url(place)
         try:
-            manifest = json.loads(self.folder.read(place))
+            content = self.folder.read(place)
+            manifest = json.loads(content)
             shards = tuple(DataFile(str(each), 0, "") for each in manifest["report_shards_file_names"])
             rows, count = int(manifest["records_processed"]), int(manifest.get("shard_count", len(shards)))
             listed_at = datetime.fromisoformat(manifest["snapshot_time"])
             if listed_at.tzinfo is None or count != len(shards):
                 raise ValueError(f"{len(shards)} of {count} shards, of {listed_at}")
+            if len(set(shards)) < count:
+                raise ValueError("a shard is named twice")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ListRefused(
                 f"{url} is no manifest of an inventory report ({printable(repr(error), 200)}): name the "
                 "destination of the reports in `inventory.at`"
             ) from error
-        provided = ProvidedList(names[-1], url, listed_at, "report", _COLUMNS, shards, rows=rows)
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        provided = ProvidedList(names[-1], url, listed_at, "report", _COLUMNS, shards, rows=rows, md5=md5)
         refuse_by_age(provided, bucket.inventory, now)
         return provided
 

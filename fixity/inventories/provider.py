@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from fixity.catalog import Bucket, Catalog
 from fixity.catalog.clients import s3_client
+from fixity.clock import EPOCH
 from fixity.inventories.folder import ListFolder
 from fixity.inventories.gcs import GoogleReports, complete_reports
 from fixity.inventories.rows import S3Inventory
@@ -31,3 +34,12 @@ def complete(catalog: Catalog, bucket: Bucket) -> list[str]:
     assert bucket.inventory is not None
     folder = ListFolder(catalog, bucket)
     return complete_reports(folder) if bucket.inventory.from_ == "gcs_inventory" else complete_lists(folder)
+
+
+def time_of(name: str) -> datetime:
+    """When a list was written, by its name: `2026-11-28T01-00Z`, or `2026-11-28T01:00` and more. Long ago for
+    a name that has no time."""
+    try:
+        return datetime.strptime(name[:16].replace(":", "-"), "%Y-%m-%dT%H-%M").replace(tzinfo=UTC)
+    except ValueError:
+        return EPOCH

@@ -54,6 +54,9 @@ _COLUMNS = (
 )
 _MARK = "refused: "
 
+LISTED = pa.schema([*INVENTORY, pa.field("written", pa.string())])
+"""The rows of a list. written: the key as it stands in a URL-encoded list, where that is another text."""
+
 
 @dataclass(frozen=True)
 class S3Inventory:
@@ -73,7 +76,7 @@ class S3Inventory:
 
 
 def sorted_rows(folder: ListFolder, provided: ProvidedList, bucket: Bucket, workspace: Path) -> Path:
-    """A table in `workspace` with what a list says of a bucket, sorted by key and version.
+    """A table in `workspace` with what a list says of a bucket (`LISTED`), sorted by key and version.
 
     Objects may be in it more than once, as the list has them. Raises ListRefused, BucketUnreachable.
     """
@@ -100,7 +103,8 @@ def sort_rows(
     """
     table = workspace / "listed.parquet"
     if not urls:
-        pq.write_table(INVENTORY.empty_table(), table)
+        _refuse_other_count(provided, 0)
+        pq.write_table(LISTED.empty_table(), table)
         return table
     parameters = {
         "bucket": bucket.real_name,
@@ -119,12 +123,7 @@ def sort_rows(
         database.execute(f"CREATE TEMP VIEW rows AS SELECT {columns}, filename FROM {scan}")
         if provided.rows is not None:
             ((count,),) = database.execute("SELECT count(*) FROM rows").fetchall()
-            if count != provided.rows:
-                raise ListRefused(
-                    f"the files of {provided.url} have {count:,} rows, but it says {provided.rows:,}: wait "
-                    "for the "
-                    "next list"
-                )
+            _refuse_other_count(provided, count)
         database.execute(
             f"COPY ({_SQL}) TO {quoted(table)} "
             f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS})",
@@ -133,6 +132,14 @@ def sort_rows(
     for file in urls:
         Path(file).unlink()
     return table
+
+
+def _refuse_other_count(provided: ProvidedList, count: int) -> None:
+    if provided.rows not in (None, count):
+        raise ListRefused(
+            f"the files of {provided.url} have {count:,} rows, but it says {provided.rows:,}: wait for the "
+            "next list"
+        )
 
 
 def _scan(provided: ProvidedList, files: list[Path]) -> str:

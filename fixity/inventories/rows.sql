@@ -4,12 +4,14 @@
 -- has not; and `filename`. Delete markers have no bytes, and are left out.
 --   $bucket      its real name         $prefix     of the keys; the rest of the bucket is left out
 --   $all         all versions          $versions   whether the list has versions at all
---   $encoded     whether keys are URL-encoded, with `+` for a blank
+--   $encoded     whether keys are URL-encoded, with `+` for a blank; `written` is then the key as it stands in the list,
+--                where it is another text
 --   $mark        how the text of an error begins
 WITH said AS (
     SELECT
         bucket,
         CASE WHEN $encoded THEN url_decode(replace(key, '+', ' ')) ELSE key END AS key,
+        CASE WHEN $encoded THEN key END AS written,
         CASE
             WHEN key IS NULL OR key = '' THEN 'has a row without a key'
             WHEN bucket IS DISTINCT FROM $bucket
@@ -23,6 +25,7 @@ WITH said AS (
         size AS said_size,
         CASE WHEN regexp_full_match(size::VARCHAR, '[0-9]{1,18}') THEN size::BIGINT END AS size,
         nullif(trim(e_tag, '"'), '') AS etag,
+        nullif(last_modified_date::VARCHAR, '') AS said_time,
         TRY_CAST(nullif(last_modified_date::VARCHAR, '') AS TIMESTAMPTZ) AS last_modified,
         nullif(storage_class, '') AS storage_class,
         nullif(checksum_algorithm, '') AS checksum_algorithm,
@@ -39,6 +42,8 @@ judged AS (
                 THEN concat('does not say whether it is the current version, or a delete marker: ''', key, '''')
             WHEN size IS NULL AND NOT coalesce(is_delete_marker, false)
                 THEN concat('has ''', key, ''' with the size ''', said_size, ''', which is no number of bytes')
+            WHEN last_modified IS NULL AND said_time IS NOT NULL
+                THEN concat('has ''', key, ''' with the LastModifiedDate ''', said_time, ''', which is no time')
         END AS reason
     FROM said
 )
@@ -54,7 +59,8 @@ SELECT
     etag,
     last_modified,
     storage_class,
-    checksum_algorithm
+    checksum_algorithm,
+    CASE WHEN written <> key AND starts_with(written, $prefix) THEN substr(written, length($prefix) + 1) END AS written
 FROM judged
 WHERE reason IS NOT NULL
    OR (

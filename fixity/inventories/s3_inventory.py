@@ -59,7 +59,8 @@ class DataFile:
 class ProvidedList:
     """A list as its manifest describes it. name: of its folder. url: of its manifest, for people. listed_at:
     when its scan began (UTC). columns: in their order, spelled as in ORC and Parquet. files: with its rows.
-    rows: how many it has; None if it does not say. notes: what could not be proved, for people."""
+    rows: how many it has; None if it does not say. notes: what could not be proved, for people. md5: of the
+    manifest; '' where the name alone says which list it is."""
 
     name: str
     url: str
@@ -69,6 +70,7 @@ class ProvidedList:
     files: tuple[DataFile, ...]
     rows: int | None = None
     notes: tuple[str, ...] = ()
+    md5: str = ""
 
     @property
     def has_versions(self) -> bool:
@@ -115,9 +117,8 @@ def read_manifest(folder: ListFolder, name: str, bucket: Bucket, now: datetime) 
         manifest = json.loads(content)
         listed_at = EPOCH + timedelta(milliseconds=int(manifest["creationTimestamp"]))
         kind: Format = manifest["fileFormat"]
-        provided = ProvidedList(
-            name, url, listed_at, kind, _columns(kind, manifest["fileSchema"]), _files(folder, manifest)
-        )
+        columns, files = _columns(kind, manifest["fileSchema"]), _files(folder, manifest)
+        provided = ProvidedList(name, url, listed_at, kind, columns, files, md5=found)
         source = manifest["sourceBucket"]
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ListRefused(
@@ -177,18 +178,20 @@ def _refuse_unless_fitting(provided: ProvidedList, source: str, bucket: Bucket, 
 
 def refuse_by_age(provided: ProvidedList, settings: ProvidedInventory, now: datetime) -> None:
     """Refuse a list that is too old, or of the future. Raises ListRefused."""
-    url, age = provided.url, now - provided.listed_at
-    if age > settings.max_age:
+    if now - provided.listed_at > settings.max_age:
         raise ListRefused(
-            f"{url} is of {provided.listed_at:%Y-%m-%d %H:%M} UTC, older than `inventory.max_age`: see "
-            "whether the "
-            "provider still writes lists there"
+            f"{provided.url} is of {provided.listed_at:%Y-%m-%d %H:%M} UTC, older than `inventory.max_age`: "
+            "see whether the provider still writes lists there"
         )
-    if -age > CLOCKS_DIFFER:
+    refuse_of_the_future(provided, now)
+
+
+def refuse_of_the_future(provided: ProvidedList, now: datetime) -> None:
+    """Refuse a list whose time has not come. Raises ListRefused."""
+    if provided.listed_at - now > CLOCKS_DIFFER:
         raise ListRefused(
-            f"{url} is of {provided.listed_at:%Y-%m-%d %H:%M} UTC, which is in the future: look at this "
-            "machine's "
-            "clock"
+            f"{provided.url} is of {provided.listed_at:%Y-%m-%d %H:%M} UTC, which is in the future: look at "
+            "this machine's clock"
         )
 
 

@@ -21,7 +21,7 @@ from fixity.errors import BucketUnreachable
 from fixity.humanize import printable
 from fixity.inventories.folder import ListRefused
 from fixity.inventories.rows import sort_rows
-from fixity.inventories.s3_inventory import ProvidedList, refuse_by_age
+from fixity.inventories.s3_inventory import ProvidedList, refuse_of_the_future
 from fixity.lake.database import quoted
 
 if TYPE_CHECKING:
@@ -70,17 +70,24 @@ class S3Metadata:
             raise ListRefused(
                 f"the table {url} has no {', '.join(sorted(lacks))}: it is no live inventory of S3 Metadata"
             )
-        written_at = EPOCH + timedelta(milliseconds=snapshot.timestamp_ms)
-        columns = (*_READ, "is_latest")
+        listed_at = EPOCH + timedelta(milliseconds=snapshot.timestamp_ms) - _LAGS
+        notes: tuple[str, ...] = ()
+        # That the table did not change is no reason to refuse it: nothing may have changed in the bucket.
+        if now - listed_at > bucket.inventory.max_age:
+            notes = (
+                f"the table {url} was last changed at {listed_at + _LAGS:%Y-%m-%d %H:%M} UTC: either nothing "
+                "changed in the bucket since, or S3 does not keep the table any more, which this cannot tell",
+            )
         provided = ProvidedList(
             str(snapshot.snapshot_id),
             f"{url}@{snapshot.snapshot_id}",
-            written_at - _LAGS,
+            listed_at,
             "Iceberg",
-            columns,
+            (*_READ, "is_latest"),
             (),
+            notes=notes,
         )
-        refuse_by_age(provided, bucket.inventory, now)
+        refuse_of_the_future(provided, now)
         return provided
 
     def rows(self, provided: ProvidedList, bucket: Bucket, workspace: Path) -> Path:

@@ -13,16 +13,29 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from fixity.buckets import BucketReader, ListedObject
 from fixity.catalog import Bucket
 from fixity.clock import utc_now
 from fixity.inventories.absent import absent, merged, still_there
-from fixity.inventories.doubts import refuse_a_part, refuse_encoded, refuse_unlike
+from fixity.inventories.doubts import (
+    at_edges,
+    refuse_a_part,
+    refuse_empty,
+    refuse_encoded,
+    refuse_not_encoded,
+    refuse_unlike,
+)
+from fixity.inventories.folder import ListRefused
 from fixity.inventories.s3_inventory import ProvidedList
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.inventory import TAKEN_FROM, Inventory, TableMissing, kept_inventory, take_inventory
 from fixity.ledger.listing import Listing, inventory_in_force
+
+_LIST_MD5 = "fixity-list-md5"
+"""The key of an inventory's metadata with the MD5 of the list's manifest, which tells it from one of the same
+time."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +83,12 @@ def take_list(
     before = _in_force(run)
     if before is not None and before.provenance.listed_at == provided.listed_at:
         with run.lake.workspace() as workspace:
-            return kept_inventory(run.lake, before.name, workspace)
+            said = pq.read_metadata(run.lake.fetch(before.name, workspace)).metadata
+            if said.get(_LIST_MD5.encode()) == provided.md5.encode():
+                return replace(kept_inventory(run.lake, before.name, workspace), notes=provided.notes)
     of_list = _OfList(provider, run, asking, provided, before, [])
-    taken = take_inventory(of_list, run, progress, lambda: provided.listed_at, {TAKEN_FROM: provided.url})
+    more = {TAKEN_FROM: provided.url, _LIST_MD5: provided.md5}
+    taken = take_inventory(of_list, run, progress, lambda: provided.listed_at, more)
     if before is not None and before.provenance.listed_at > provided.listed_at:
         of_list.notes.append(
             f"{provided.url} is older than the inventory in force, of "
@@ -105,13 +121,21 @@ class _OfList:
         """As of a `BucketReader`."""
         with self.run.lake.workspace() as workspace:
             listed = self.provider.rows(self.provided, self.run.bucket, workspace)
-            refuse_unlike(self.asking.store, listed, self.provided)
-            if self.provided.format != "CSV":
-                refuse_encoded(self.asking.store, listed, self.provided.url)
+            store, provided = self.asking.store, self.provided
+            if provided.format == "CSV":
+                refuse_not_encoded(store, listed, provided.url)
+            else:
+                refuse_encoded(store, listed, provided.url)
+            refuse_empty(store, listed, provided.url)
+            refuse_a_part(at_edges(store, listed), listed, provided)
+            self.notes.extend(refuse_unlike(store, listed, provided))
             yield from merged(listed, self._lacking(listed, workspace))
 
     def _lacking(self, listed: Path, workspace: Path) -> list[ListedObject]:
-        """What the list lacks of the inventory before, and the bucket has."""
+        """What the list lacks of the inventory before, and the bucket has.
+
+        Raises ListRefused if it lacks more than may be asked for: nobody knows whether the rest is gone.
+        """
         before, url = self.before, self.provided.url
         if before is None or before.provenance.listed_at > self.provided.listed_at:
             return []
@@ -119,15 +143,16 @@ class _OfList:
         gone = absent(file, listed, self.asking.objects, workspace)
         found = still_there(self.asking.store, gone.known, self.asking.threads) if gone.known else []
         refuse_a_part(found, listed, self.provided)
+        if gone.count > len(gone.known):
+            raise ListRefused(
+                f"{url} lacks {gone.count:,} objects of the inventory before. The first {len(gone.known):,} "
+                f"were asked for, and {len(found):,} of them are in the bucket. Nothing of this list is "
+                "used, since `second_look.objects` lets no more be asked for: if so many were deleted, raise "
+                "it, or list the bucket without `inventory`"
+            )
         if found:
             self.notes.append(
                 f"{url} lacks {len(found):,} objects that the bucket has: they were asked for, and are in "
-                "the "
-                "inventory"
-            )
-        if gone.count > len(gone.known):
-            self.notes.append(
-                f"{url} lacks {gone.count:,} objects of the inventory before: only the first "
-                f"{len(gone.known):,} were asked for, since `second_look.objects` allows no more"
+                "the inventory"
             )
         return found

@@ -138,11 +138,16 @@ def list_selection(store: BucketReader, run: BucketRun, wanted: Iterable[Wanted]
 
 def write_objects(items: Iterable[ListedObject], provenance: Provenance, file: Path) -> None:
     """Write some objects as an inventory, sorted, each once."""
+    pq.write_table(objects_table(items).replace_schema_metadata(provenance.attach(INVENTORY).metadata), file)
+
+
+def objects_table(items: Iterable[ListedObject]) -> pa.Table:
+    """Some objects as the rows of an inventory, sorted, each once."""
     found = {(item.key, item.version_id): item for item in items}
     objects = [found[place] for place in sorted(found, key=lambda place: (place[0].encode(), place[1] or ""))]
     columns = {name: [getattr(each, name) for each in objects] for name in ListedObject.__slots__}
     columns["checksum_algorithm"] = [None] * len(objects)
-    pq.write_table(pa.table(columns, provenance.attach(INVENTORY)), file)
+    return pa.table(columns, INVENTORY)
 
 
 def _without(batch: pa.RecordBatch, exclude: tuple[str, ...]) -> pa.RecordBatch:

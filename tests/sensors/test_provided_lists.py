@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import pytest
 
+from fixity.inventories.folder import ListRefused
 from jobs.names import CHECKSUMS_JOB, INVENTORY_JOB, LIST_TAG, REPORT_JOB
 from sensors.provided_lists import provided_lists_sensor
 from tests.conftest import MakeBucket
@@ -30,9 +32,11 @@ def _with_lists(platform: Platform, bucket: str) -> Lists:
     return lists
 
 
-def _tick(platform: Platform, instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult:
+def _tick(
+    platform: Platform, instance: dg.DagsterInstance, cursor: str | None, now: datetime = NOW
+) -> dg.SensorResult:
     with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
-        result = provided_lists_sensor(platform.catalog)(context)
+        result = provided_lists_sensor(platform.catalog, lambda: now)(context)
     assert isinstance(result, dg.SensorResult)
     return result
 
@@ -67,10 +71,45 @@ def test_a_folder_that_cannot_be_listed_is_told_and_what_was_taken_stays_known(
     platform: Platform, instance: dg.DagsterInstance
 ) -> None:
     lists = _with_lists(platform, "not-there")
-    known = json.dumps({REPLICA: {lists.place.rstrip("/"): "2026-11-28T01-00Z"}})
+    known = json.dumps({REPLICA: {lists.place.rstrip("/"): f"{NOW:%Y-%m-%dT%H-%MZ}"}})
     result = _tick(platform, instance, known)
     assert not result.run_requests and json.loads(result.cursor or "") == json.loads(known)
     assert result.skip_reason and f"{REPLICA}: s3://not-there/" in (result.skip_reason.skip_message or "")
+
+
+def test_a_list_whose_runs_failed_is_taken_again_until_it_is_too_old(
+    platform: Platform, instance: dg.DagsterInstance, make_bucket: MakeBucket
+) -> None:
+    lists = _with_lists(platform, make_bucket())
+    platform.put("a")
+    name = lists.write(platform.replica, rows_of(platform.s3, platform.replica), at=NOW - timedelta(hours=3))
+    first = _tick(platform, instance, None)
+    (request,) = first.run_requests or []
+    job = platform.definitions().resolve_job_def(INVENTORY_JOB)
+    of_list = {**request.tags, "dagster/partition": REPLICA}
+    failed = instance.create_run_for_job(job, tags=of_list, status=dg.DagsterRunStatus.FAILURE)
+    assert not _tick(platform, instance, first.cursor).run_requests
+    (again,) = _tick(platform, instance, first.cursor, NOW + timedelta(minutes=20)).run_requests or []
+    assert (again.run_key, again.partition_key, again.tags) == (
+        f"again:{failed.run_id}",
+        REPLICA,
+        {LIST_TAG: name},
+    )
+    with pytest.raises(ListRefused, match=f"no complete list has come for '{REPLICA}'"):
+        _tick(platform, instance, first.cursor, NOW + timedelta(hours=46))
+    instance.create_run_for_job(job, tags=of_list, status=dg.DagsterRunStatus.SUCCESS)
+    assert not _tick(platform, instance, first.cursor, NOW + timedelta(minutes=20)).run_requests
+
+
+def test_a_provider_that_writes_no_list_for_too_long_fails_the_tick(
+    platform: Platform, instance: dg.DagsterInstance, make_bucket: MakeBucket
+) -> None:
+    _with_lists(platform, make_bucket())
+    first = _tick(platform, instance, None)
+    waiting = _tick(platform, instance, first.cursor, NOW + timedelta(hours=47))
+    assert not waiting.run_requests and waiting.cursor == first.cursor
+    with pytest.raises(ListRefused, match=f"'{REPLICA}' .* since {NOW:%Y-%m-%d %H:%M} UTC"):
+        _tick(platform, instance, waiting.cursor, NOW + timedelta(hours=49))
 
 
 def test_what_is_newer_than_a_list_is_pending_and_what_it_lacks_is_asked_for_before_it_is_missing(

@@ -101,6 +101,11 @@ class S3Reader:
                 if batch.num_rows:
                     yield batch
 
+    def list_after(self, key: str) -> Iterator[pa.RecordBatch]:
+        """The objects after a key, page by page. Raises BucketUnreachable."""
+        pages = self._pages.all_below(self._prefix, self._prefix + key)
+        yield from filter(len, (self._relative(page.batch) for page in pages))
+
     def _relative(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         if self._prefix and batch.num_rows:
             full = batch.column("key")

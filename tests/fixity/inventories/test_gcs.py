@@ -84,6 +84,8 @@ def test_a_report_is_row_by_row_the_listing_of_the_bucket(
     [
         ({"records_processed": 4}, "have 3 rows, but it says 4"),
         ({"shard_count": 3}, "is no manifest of an inventory report .*2 of 3 shards"),
+        ({"shard_count": 0, "report_shards_file_names": []}, "have 0 rows, but it says 3"),
+        ({"report_shards_file_names": ["one.csv", "one.csv"]}, "a shard is named twice"),
         ({"report_shards_file_names": ["gone.csv", "also.csv"]}, r"gone\.csv is not there"),
         ({"snapshot_time": "2026-11-20T00:00:00+00:00"}, r"older than `inventory\.max_age`"),
         ({"header": False}, r"_0\.csv lacks the columns bucket, name, .*a header"),

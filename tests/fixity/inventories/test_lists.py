@@ -12,7 +12,8 @@ from botocore.stub import Stubber
 
 from fixity.catalog import Bucket, Store
 from fixity.catalog.clients import s3_client
-from fixity.inventories.folder import ListRefused
+from fixity.errors import BucketUnreachable
+from fixity.inventories.folder import ListFolder, ListRefused
 from fixity.inventories.s3_inventory import refuse_other_prefix
 from fixity.ledger.inventory import newest_inventory
 from fixity.tables import Provenance
@@ -115,6 +116,7 @@ def _wrong(form: str = "CSV", **wrong: Any) -> Callable[[Archive], None]:
         (_with({"Bucket": "other"}), r"-0\.csv has a row of the bucket 'other': 'plain"),
         (_with({"Size": -1}), r"-0\.csv has 'plain' with the size '-1', which is no number of bytes"),
         (_with({"Key": ""}), r"-0\.csv has a row without a key"),
+        (_with({"LastModifiedDate": "soon"}), r"'plain' with the LastModifiedDate 'soon', which is no time"),
     ],
 )
 def test_a_list_that_is_not_whole_or_not_of_this_bucket_is_refused_and_the_inventory_before_stays(
@@ -151,6 +153,16 @@ def test_a_version_that_may_or_may_not_be_the_current_one_is_refused(
         archive.take()
 
 
+def test_a_folder_that_is_not_found_is_a_bucket_that_is_not_reached(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = s3_client(Store(name="aws", region="us-east-1"))
+    monkeypatch.setattr("fixity.inventories.folder.s3_client", lambda store: client)
+    with Stubber(client) as s3, pytest.raises(BucketUnreachable, match=f"{PREFIX}: "):
+        s3.add_client_error("list_objects_v2", "404", http_status_code=404)
+        ListFolder(archive.catalog, archive.catalog.buckets["b"]).names("")
+
+
 def test_without_a_list_the_error_says_when_one_comes(archive: Archive) -> None:
     with pytest.raises(ListRefused, match=r"no complete list in s3://.*up to 48 hours"):
         archive.take()
@@ -176,23 +188,71 @@ def test_what_a_list_lacks_is_asked_for_before_it_counts_as_gone(archive: Archiv
     assert "lacks 1 objects that the bucket has: they were asked for" in note
 
 
-def test_no_more_than_so_many_are_asked_for_and_a_note_says_so(archive: Archive) -> None:
-    archive.put("a", "b", "c")
-    archive.list_now(now=lambda: LISTED_AT - timedelta(days=1))
-    archive.lists.write(archive.name, [])
+def test_a_list_that_lacks_more_than_may_be_asked_for_loses_nothing(archive: Archive) -> None:
+    archive.put("a", "b", "c", "z")
+    before = archive.list_now(now=lambda: LISTED_AT - timedelta(days=1))
+    archive.s3.delete_object(Bucket=archive.name, Key="a")
+    archive.lists.write(archive.name, [row for row in rows_of(archive.s3, archive.name) if row["Key"] == "z"])
     archive.objects = 2
-    taken = archive.take()
-    assert archive.keys() == ["a", "b"]
-    assert "lacks 3 objects of the inventory before: only the first 2 were asked for" in taken.notes[-1]
+    with pytest.raises(
+        ListRefused, match=r"lacks 3 objects .* The first 2 were asked for, and 1 of them are in"
+    ):
+        archive.take()
+    assert newest_inventory(archive.lake, "b") == before.file
+    archive.objects = 3
+    (note,) = archive.take().notes
+    assert "lacks 2 objects that the bucket has" in note
+    assert archive.keys() == ["b", "c", "z"]
 
 
-def test_a_list_of_a_part_of_the_bucket_is_refused(archive: Archive) -> None:
-    archive.put("photos/1", "photos/2", "papers/1")
-    archive.list_now(now=lambda: LISTED_AT - timedelta(days=1))
-    rows = [row for row in rows_of(archive.s3, archive.name) if row["Key"].startswith("photos/")]
+def test_a_list_without_objects_is_believed_only_of_a_bucket_that_has_none(archive: Archive) -> None:
+    archive.lists.write(archive.name, [])
+    assert archive.take("empty").objects == 0
+    archive.put("a")
+    later = archive.lists.write(archive.name, [], at=LISTED_AT + timedelta(hours=1))
+    with pytest.raises(ListRefused, match="has no object, but the bucket has 'a'"):
+        archive.take("later", later)
+
+
+def test_a_csv_whose_keys_are_not_encoded_is_refused(archive: Archive) -> None:
+    archive.put("a+b", "plain", "x")
+    archive.lists.encode = False
+    archive.lists.write(archive.name, rows_of(archive.s3, archive.name))
+    with pytest.raises(ListRefused, match=r"the bucket has 'a\+b', and no 'a b'"):
+        archive.take()
+
+
+def test_a_list_none_of_whose_objects_is_there_is_refused(archive: Archive) -> None:
+    archive.put("gone/1", "gone/2")
+    archive.lists.write(archive.name, rows_of(archive.s3, archive.name))
+    for key in ("gone/1", "gone/2"):
+        archive.s3.delete_object(Bucket=archive.name, Key=key)
+    archive.put("here")
+    with pytest.raises(
+        ListRefused, match=r"2 objects of .* were asked for, and none of them is in the bucket"
+    ):
+        archive.take()
+
+
+def test_another_list_of_the_same_time_is_read(archive: Archive) -> None:
+    archive.put("a", "z")
+    _write(archive)
+    archive.take("first")
+    archive.put("b")
+    _write(archive)
+    assert archive.take("other").objects == 3
+    assert archive.keys() == ["a", "b", "z"]
+
+
+@pytest.mark.parametrize(
+    ("part", "other"), [("photos/", "papers/1"), ("photos/2", "papers/1"), ("papers/", "photos/1")]
+)
+def test_a_first_list_of_a_part_of_the_bucket_is_refused(archive: Archive, part: str, other: str) -> None:
+    archive.put("photos/1", "photos/20", "photos/21", "papers/1", "papers/2")
+    rows = [row for row in rows_of(archive.s3, archive.name) if row["Key"].startswith(part)]
     archive.now = max(row["LastModifiedDate"] for row in rows) + timedelta(days=2)
     archive.lists.write(archive.name, rows, at=archive.now)
-    with pytest.raises(ListRefused, match=r"only keys that begin with 'photos/', .*'papers/1' since"):
+    with pytest.raises(ListRefused, match=rf"only keys that begin with '{part}', .*'{other}' since"):
         archive.take()
 
 
@@ -211,7 +271,8 @@ def test_rows_that_two_files_have_are_one_if_they_say_the_same(archive: Archive)
 
 def test_a_list_is_kept_once_and_an_older_one_does_not_take_its_place(archive: Archive) -> None:
     archive.put("a")
-    older = archive.lists.write(archive.name, [], at=LISTED_AT - timedelta(days=1))
+    rows = rows_of(archive.s3, archive.name)
+    older = archive.lists.write(archive.name, rows, at=LISTED_AT - timedelta(days=1))
     _write(archive)
     first = archive.take("first")
     assert archive.take("again") == first and first.taken_from and first.taken_from.endswith("/manifest.json")
@@ -232,7 +293,8 @@ def test_a_list_that_spells_times_otherwise_than_the_bucket_is_refused(archive: 
         archive.take()
     # Written about the time of the scan, it may be a later one than the list has.
     archive.lists.write(archive.name, late, at=archive.now - timedelta(days=1, hours=12))
-    assert archive.take(name=f"{archive.now - timedelta(days=1, hours=12):%Y-%m-%dT%H-%MZ}").objects == 2
+    unproved = archive.take(name=f"{archive.now - timedelta(days=1, hours=12):%Y-%m-%dT%H-%MZ}")
+    assert unproved.objects == 2 and "is not proved: none of the 2 objects" in unproved.notes[0]
 
 
 @pytest.mark.parametrize(
