@@ -102,7 +102,7 @@ def refuse_not_encoded(store: BucketReader, listed: Path, url: str) -> None:
     with pq.ParquetFile(listed) as file:
         for batch in file.iter_batches(ROW_GROUP_ROWS, columns=["key", "written"]):
             other = batch.filter(pc.is_valid(batch.column("written"))).slice(0, _TRIED - len(tried))
-            tried += zip(*(column.to_pylist() for column in other.columns), strict=True)
+            tried += zip(other["key"].to_pylist(), other["written"].to_pylist(), strict=True)
             if len(tried) == _TRIED:
                 break
     for key, written in tried:

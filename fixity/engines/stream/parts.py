@@ -2,13 +2,14 @@
 
 All parts in order are the table. A part is kept when it is complete, or as far as it came when the bucket
 became unreachable. Each attempt at a shard gives its parts names of their own, so two at once do no harm:
-where parts overlap, one of them counts. Which rows are read does not belong here.
+where parts overlap, one of them counts; rows of which they say different checksums are failed checks. Which
+rows are read does not belong here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
@@ -27,6 +28,7 @@ from fixity.tables import (
     DIFFERS,
     FAILED,
     LISTED_COLUMNS,
+    NOT_COMPARED,
     PROVENANCE,
     SUCCEEDED,
     TableUnreadable,
@@ -35,6 +37,14 @@ from fixity.tables import (
 )
 
 _SOFTWARE = b"software"
+_OF_BYTES = (
+    "checksum",
+    "checksum_type",
+    "other_checksums",
+    "expected",
+    "expected_algorithm",
+    "expected_from",
+)
 _OF_CHECKS = ("checksum", "status", "error_code", "error_message", "bytes_read", "checked_at", "reads")
 
 TAKEN = pa.schema([pa.field("row", pa.int64(), nullable=False), *CHECKSUMS])
@@ -48,17 +58,44 @@ class PartsMissing(LakeError):
 @dataclass(frozen=True)
 class KeptPart:
     """A part that was kept: a local file, and which of its rows count: `count` from `skip` on, which stand
-    in the inventory from row `first` on."""
+    in the inventory from row `first` on. doubles: checks of the same rows by other attempts."""
 
     file: Path
     first: int
     skip: int
     count: int
+    doubles: list[KeptPart] = field(default_factory=list)
 
     def checks(self) -> pa.Table:
-        """Its checks that count. Raises TableUnreadable."""
+        """Its checks that count, failed where an attempt read other bytes. Raises TableUnreadable."""
         with naming_the_unreadable(self.file):
-            return pq.read_table(self.file).cast(CHECKSUMS).slice(self.skip, self.count)
+            table = pq.read_table(self.file).cast(CHECKSUMS).slice(self.skip, self.count)
+        for double in self.doubles:
+            table = _held_against(table, double.checks(), double.first - self.first)
+        return table
+
+    def within(self, rows: range) -> KeptPart:
+        """Its part that is within some rows."""
+        first, stop = max(self.first, rows.start), min(self.first + self.count, rows.stop)
+        return KeptPart(self.file, first, self.skip + first - self.first, max(0, stop - first))
+
+
+def _held_against(table: pa.Table, double: pa.Table, at: int) -> pa.Table:
+    """Checks, held against those that another attempt made of their rows from `at` on."""
+    pairs = zip(table["checksum"].slice(at).to_pylist(), double["checksum"].to_pylist(), strict=False)
+    unlike = {at + row: two for row, two in enumerate(pairs) if None not in two and two[0] != two[1]}
+    if not unlike:
+        return table
+    rows = table.to_pylist()
+    for row, (one, other) in unlike.items():
+        rows[row] |= {
+            **dict.fromkeys(_OF_BYTES),
+            "status": FAILED,
+            "verdict": NOT_COMPARED,
+            "error_code": UNSTABLE_READ,
+            "error_message": f"two reads gave different bytes: {rows[row]['algorithm']} {one}, and {other}",
+        }
+    return pa.Table.from_pylist(rows, CHECKSUMS)
 
 
 class PartOfShard:
@@ -162,9 +199,14 @@ def kept_parts(
         except TableUnreadable as error:
             log(f"a part is damaged, and its objects are read again: {error}")
             continue
+        part = KeptPart(file, first, 0, end - first)
+        for before in reversed(kept):
+            if before.first + before.count <= first:
+                break
+            double = part.within(range(before.first, before.first + before.count))
+            before.doubles.extend([double] if double.count else [])
         if end > at:
-            begin = max(first, at)
-            kept.append(KeptPart(file, begin, begin - first, end - begin))
+            kept.append(part.within(range(at, end)))
             at = end
     return kept
 

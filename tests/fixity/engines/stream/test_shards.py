@@ -402,6 +402,29 @@ def test_a_shard_that_two_steps_hash_at_once_is_whole(tmp_path: Path, small_part
     assert keep_checksums(lake, "scratch/r/", plan, "b", "r") == kept  # and the last step twice
 
 
+def test_an_object_of_which_two_steps_read_other_bytes_at_once_is_no_check(
+    tmp_path: Path, small_parts: None
+) -> None:
+    lake = LocalLake(tmp_path)
+    store = MemoryStore()
+    filled(store, 30)
+    plan = plan_of(lake, take_inventory(store, lake, "b", "i"))
+    hash_shard(Reading(store, 1), lake, "scratch/r/", plan, plan.shards[0], "r")
+    (part,) = (tmp_path / "scratch/r/parts").rglob("000000000010-*")
+    table = pq.read_table(part)
+    other = ["0" * 64, *table["checksum"].to_pylist()[1:]]
+    at = table.schema.get_field_index("checksum")
+    # A part of another attempt that begins in the part before and ends in this one.
+    double = pa.concat_tables([table.slice(0, 1), table.set_column(at, table.schema.field(at), [other])])
+    keep_table(lake, f"{part.parent.relative_to(tmp_path)}/000000000009-other.parquet", double.slice(0, 3))
+    found = rows(lake, keep_checksums(lake, "scratch/r/", plan, "b", "r").file)
+    assert {row["key"] for row in found if row["error_code"] == "UnstableRead"} == {"k09", "k10"}
+    unstable = found[10]
+    assert (unstable["status"], unstable["verdict"], unstable["checksum"]) == ("failed", "not_compared", None)
+    assert f"SHA256 {'0' * 64}, and {table['checksum'][0]}" in unstable["error_message"]
+    assert [row["verdict"] for row in found].count("registered") == 28
+
+
 def test_a_part_that_was_damaged_since_is_read_again(tmp_path: Path, small_parts: None) -> None:
     lake = LocalLake(tmp_path)
     store = MemoryStore()
