@@ -421,7 +421,7 @@ def test_an_object_of_which_two_steps_read_other_bytes_at_once_is_no_check(
     assert {row["key"] for row in found if row["error_code"] == "UnstableRead"} == {"k09", "k10"}
     unstable = found[10]
     assert (unstable["status"], unstable["verdict"], unstable["checksum"]) == ("failed", "not_compared", None)
-    assert f"SHA256 {'0' * 64}, and {table['checksum'][0]}" in unstable["error_message"]
+    assert f"SHA256 {'0' * 64}, and {table['checksum'][0]}" in str(unstable["error_message"])
     assert [row["verdict"] for row in found].count("registered") == 28
 
 
