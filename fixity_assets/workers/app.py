@@ -15,9 +15,10 @@ from dagster_celery.tasks import create_task
 from fixity_assets import definitions
 from fixity_assets.executors import EXECUTOR_VARIABLE
 from fixity_assets.workers.broker import PATIENCE, broker_url, settings
-from fixity_assets.workers.steps import StepTask
+from fixity_assets.workers.steps import StepTask, made_with
 
 os.environ[EXECUTOR_VARIABLE] = "celery"  # runs may have it from their environment
+StepTask.made_with = made_with()  # of the file as it is loaded, not as it is later
 definitions.defs()
 app = make_app({"broker": broker_url(), "backend": broker_url(), "task_cls": StepTask})
 # The result of a step waits for a broker that is away. A run does not ask in this way: it watches.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from kombu.exceptions import OperationalError
+from kombu.utils.functional import retry_over_time
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -18,6 +20,7 @@ SILENT = (OperationalError, RedisConnectionError, RedisTimeoutError, OSError)
 PATIENCE = 600
 """For how many seconds it may be silent."""
 _DAY = 24 * 60 * 60  # seconds
+_Answer = TypeVar("_Answer")
 
 
 class BrokerSilent(FixityError):
@@ -31,15 +34,35 @@ def broker_url() -> str:
     url = os.environ.get(BROKER_VARIABLE, "")
     if not url:
         raise WrongUsage(f"workers need a broker: set {BROKER_VARIABLE} to its URL, redis://host:6379/0")
-    if urlsplit(url).scheme not in ("redis", "rediss"):
-        raise WrongUsage(f"{BROKER_VARIABLE} must be the URL of a Redis: redis://host:6379/0, or rediss://…")
+    if not _is_of_redis(url):
+        raise WrongUsage(
+            f"{BROKER_VARIABLE} must be the URL of a Redis: redis://:password@host:6379/0, or rediss://…; "
+            "write signs of the password such as / ? # [ ] @ % percent-encoded: %2F in place of /"
+        )
     return url
+
+
+def _is_of_redis(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # its text has a piece of the password
+        return False
+    database = parts.path.removeprefix("/")
+    is_complete = bool(parts.hostname) and port != 0 and not parts.fragment and "@" not in parts.query
+    return parts.scheme in ("redis", "rediss") and is_complete and (not database or database.isdecimal())
 
 
 def place(url: str) -> str:
     """Where the broker is, for people: without user and password."""
     parts = urlsplit(url)
     return f"{parts.hostname}:{parts.port or 6379}"
+
+
+def patiently(ask: Callable[[], _Answer]) -> _Answer:
+    """Ask the broker once a second until it answers. Raises one of SILENT after PATIENCE seconds."""
+    answer: _Answer = retry_over_time(ask, SILENT, max_retries=PATIENCE, interval_start=1, interval_max=1)
+    return answer
 
 
 def settings() -> dict[str, Any]:

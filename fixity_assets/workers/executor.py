@@ -16,7 +16,7 @@ from dagster_celery.make_app import make_app
 from redis.exceptions import RedisError
 
 from fixity_assets.workers.broker import BROKER_VARIABLE, BrokerSilent, broker_url, place, settings
-from fixity_assets.workers.steps import StepTask
+from fixity_assets.workers.steps import StepTask, made_with
 
 
 def on_workers(dead_after: float) -> dg.ExecutorDefinition:
@@ -31,7 +31,8 @@ def on_workers(dead_after: float) -> dg.ExecutorDefinition:
     )
     def celery(context: dg.InitExecutorContext) -> _OnWorkers:
         made = celery_executor.executor_creation_fn(context)
-        return _OnWorkers(made, type("StepTask", (StepTask,), {"dead_after": dead_after}))
+        of_run = {"dead_after": dead_after, "made_with": made_with()}
+        return _OnWorkers(made, type("StepTask", (StepTask,), of_run))
 
     config = {"broker": from_environment, "backend": from_environment, "config_source": settings()}
     return celery.configured(config, "celery")

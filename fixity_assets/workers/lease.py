@@ -16,11 +16,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from redis.exceptions import RedisError
 
+from fixity_assets.workers.broker import patiently
+
 if TYPE_CHECKING:
     from redis import Redis
 
 _DONE = "done"
 _KEPT = 7 * 24 * 60 * 60  # seconds for which it is known that a step is done
+_HOLD = """
+local owner = redis.call('GET', KEYS[1])
+if owner and owner ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1
+"""
 
 State = Literal["free", "taken", "done"]
 
@@ -51,6 +59,11 @@ class Lease:
         value = self._value()
         return "free" if value is None else "done" if value == _DONE else "taken"
 
+    def left(self) -> float:
+        """For how many seconds it stays taken if nobody keeps it. Raises RedisError."""
+        left: Any = self._redis.pttl(self._key)
+        return float(left) / 1000
+
     def take(self) -> bool:
         """Take it if nobody has it, and the step is not done. Raises RedisError."""
         return bool(self._redis.set(self._key, self._owner, nx=True, px=int(self._seconds * 1000)))
@@ -65,7 +78,10 @@ class Lease:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Keep a lease that was taken for the length of a `with` block. Then the step is done."""
+        """Keep a lease that was taken for the length of a `with` block. Then the step is done.
+
+        Where somebody else has taken it, `lost` is called in place of that: the step has no result here.
+        """
         ended = threading.Event()
         keeper = threading.Thread(target=self._keep, args=(ended,), name="lease", daemon=True)
         keeper.start()
@@ -74,25 +90,30 @@ class Lease:
         finally:
             ended.set()
             keeper.join()
-            with suppress(RedisError):  # the result, too, waits for it to come back
-                self._redis.set(self._key, _DONE, ex=_KEPT)
+            with suppress(RedisError):  # then the run, too, has given up
+                if not patiently(lambda: self._hold(_DONE, _KEPT)):
+                    self._lost()
 
     def _keep(self, ended: threading.Event) -> None:
-        while not ended.wait(self._seconds / 4):
+        pause = self._seconds / 4
+        while not ended.wait(pause):
             try:
                 is_ours = self.beat()
-            except RedisError:  # it may come back; meanwhile nobody can take the lease
+            except RedisError:  # meanwhile nobody can take the lease, but as soon as it is back
+                pause = self._seconds / 40
                 continue
+            pause = self._seconds / 4
             if not is_ours:
                 self._lost()
                 return
 
     def beat(self) -> bool:
         """Keep the lease alive, also if Redis forgot it; False if somebody else has it. Raises RedisError."""
-        value = self._value()
-        if value == self._owner and self._redis.pexpire(self._key, int(self._seconds * 1000)):
-            return True
-        return value in (None, self._owner) and self.take()
+        return self._hold(self._owner, self._seconds)
+
+    def _hold(self, value: str, seconds: float) -> bool:
+        """Write a value unless somebody else has the lease; whether it was written. Raises RedisError."""
+        return bool(self._redis.eval(_HOLD, 1, self._key, self._owner, value, int(seconds * 1000)))
 
     def _value(self) -> str | None:
         value: Any = self._redis.get(self._key)

@@ -6,18 +6,18 @@ The base class of Celery's tasks on both sides. What is executed is Dagster's ow
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import celery
 from celery.exceptions import Ignore
-from kombu.utils.functional import retry_over_time
 
 from fixity.catalog import find_catalog
 from fixity.errors import FixityError
 from fixity.log.records import sha256_of
 from fixity.tables import this_software
-from fixity_assets.workers.broker import PATIENCE, SILENT
+from fixity_assets.workers.broker import patiently
 from fixity_assets.workers.lease import Lease
 from fixity_assets.workers.watch import WatchedStep
 
@@ -32,13 +32,12 @@ class AnotherWorker(FixityError):
 
 
 def made_with() -> dict[str, str]:
-    """The software and the catalog of this process: runs and their workers must have the same."""
+    """This software, and the catalog as its file is now: runs and workers must have begun with the same."""
     return {"software": this_software(), "catalog": sha256_of(find_catalog().read_bytes())}
 
 
-def refuse_another(theirs: dict[str, str], worker: str) -> None:
-    """Raise AnotherWorker unless a run's software and catalog are those of this worker."""
-    ours = made_with()
+def refuse_another(theirs: Mapping[str, str], ours: Mapping[str, str], worker: str) -> None:
+    """Raise AnotherWorker unless a run's software and catalog are those that a worker has loaded."""
     if theirs["software"] != ours["software"]:
         raise AnotherWorker(
             f"the worker {worker} is {ours['software']}, and the run is of {theirs['software']}: install the "
@@ -58,11 +57,13 @@ class StepTask(celery.Task):  # type: ignore[misc]  # Celery has no types
     reject_on_worker_lost = True
     dead_after = 45.0
     """Seconds of silence after which a worker counts as dead."""
+    made_with: Mapping[str, str] = {}
+    """What the run began with, or what this worker has loaded."""
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> WatchedStep:  # noqa: ANN401
         """See Celery's Task."""
         sending = str(uuid.uuid4())
-        headers = {_MADE_WITH: made_with(), _SENDING: sending, _DEAD_AFTER: self.dead_after}
+        headers = {_MADE_WITH: self.made_with, _SENDING: sending, _DEAD_AFTER: self.dead_after}
         send = partial(super().apply_async, args, kwargs, headers=headers, **options)
         return WatchedStep(send, Lease(self._redis, sending, self.dead_after), self.dead_after)
 
@@ -70,11 +71,10 @@ class StepTask(celery.Task):  # type: ignore[misc]  # Celery has no types
         """Execute the step in a worker. Raises Ignore where another has it or it is done, AnotherWorker."""
         sent = self.request
         lease = Lease(self._redis, getattr(sent, _SENDING), getattr(sent, _DEAD_AFTER))
-        once_a_second: Any = partial(retry_over_time, max_retries=PATIENCE, interval_start=1, interval_max=1)
-        if not once_a_second(lease.take, SILENT):
+        if not patiently(lease.take):
             raise Ignore
         with lease.kept():
-            refuse_another(getattr(sent, _MADE_WITH), sent.hostname)
+            refuse_another(getattr(sent, _MADE_WITH), self.made_with, sent.hostname)
             return super().__call__(*args, **kwargs)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -250,7 +251,22 @@ def test_an_executor_that_is_not_installed_is_refused_with_what_to_install(
 
 @pytest.mark.parametrize(
     ("broker", "told"),
-    [("", "set FIXITY_BROKER to its URL"), ("amqp://user:secret@host", "must be the URL of a Redis")],
+    [
+        ("", "set FIXITY_BROKER to its URL"),
+        ("amqp://user:secret@host", "must be the URL of a Redis"),
+        *(
+            (f"redis://{wrong}", "percent-encoded: %2F in place of /")
+            for wrong in (
+                ":a/secret@host:6379/0",
+                ":1/secret@host:6379/0",
+                "a/secret@host:6379/0",
+                "a#secret@host:6379/0",
+                "a?secret@host:6379/0",
+                ":p[secret@host:6379/0",
+                ":secret@host:port/0",
+            )
+        ),
+    ],
 )
 def test_workers_without_a_usable_broker_are_refused_and_its_password_is_not_told(
     monkeypatch: pytest.MonkeyPatch, broker: str, told: str
@@ -258,7 +274,15 @@ def test_workers_without_a_usable_broker_are_refused_and_its_password_is_not_tol
     monkeypatch.setenv("FIXITY_BROKER", broker)
     with pytest.raises(WrongUsage, match=told) as refused:
         executor_of(Executor(kind="celery"))
-    assert "secret" not in str(refused.value)
+    assert "secret" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("broker", ["redis://host", "rediss://u:%2F%5B@[::1]:6379/1?ssl_cert_reqs=required"])
+def test_a_broker_with_an_encoded_password_or_without_port_and_database_is_accepted(
+    monkeypatch: pytest.MonkeyPatch, broker: str
+) -> None:
+    monkeypatch.setenv("FIXITY_BROKER", broker)
+    assert executor_of(Executor(kind="celery")).definition.name == "celery"
 
 
 def test_a_broker_that_does_not_answer_fails_the_run_before_anything_is_sent(

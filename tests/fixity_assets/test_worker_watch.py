@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import redis
@@ -21,13 +22,28 @@ DEAD_AFTER = 45.0
 MINUTE = 60.0
 
 
+class Leaving(redis.Redis):
+    """A client whose broker does not answer its next `away` requests."""
+
+    away = 0
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        if self.away:
+            self.away -= 1
+            raise RedisConnectionError("refused")
+        return super().execute_command(*args, **options)
+
+
 @dataclass
 class Result:
     """What Celery gives for a message."""
 
+    broker: Watched
     value: str | None = None
 
     def ready(self) -> bool:
+        if self.broker.is_away:
+            raise RedisConnectionError("refused")
         return self.value is not None
 
     def get(self) -> str | None:
@@ -49,7 +65,7 @@ class Watched:
     def _send(self) -> Result:
         if self.is_away:
             raise RedisConnectionError("refused")
-        self.sent.append(Result())
+        self.sent.append(Result(self))
         return self.sent[-1]
 
     def after(self, seconds: float) -> bool:
@@ -120,7 +136,7 @@ def test_a_step_is_sent_again_as_soon_as_its_worker_is_dead_and_any_result_of_it
     assert not watched.after(60 * MINUTE)
     assert len(watched.sent) == 1
     worker.forget()  # its silence has lasted too long
-    assert not watched.after(3)
+    assert not watched.after(DEAD_AFTER + 1)
     assert len(watched.sent) == 2
     watched.sent[1].value = "events"
     assert watched.after(1)
@@ -133,9 +149,9 @@ def test_a_step_that_kills_each_worker_fails_after_three(leases: Callable[[], Le
     for _ in range(3):
         assert not ended
         watched.begin().forget()
-        ended = watched.after(3)
+        ended = watched.after(DEAD_AFTER + 1)
     assert ended
-    with pytest.raises(WorkersDied, match="3 workers died while they executed this step"):
+    with pytest.raises(WorkersDied, match="3 workers died or were cut off while they executed this step"):
         watched.step.get()
 
 
@@ -158,15 +174,82 @@ def test_a_result_that_never_came_is_made_again(leases: Callable[[], Lease]) -> 
     watched.begin()
 
 
+def test_a_worker_has_time_to_say_that_it_lives_when_the_broker_is_back(
+    leases: Callable[[], Lease],
+) -> None:
+    watched = Watched(leases)
+    worker = watched.begin()
+    watched.is_away = True
+    assert not watched.after(DEAD_AFTER + 1)
+    worker.forget()  # it lapsed
+    watched.is_away = False
+    assert not watched.after(1)
+    assert not watched.after(DEAD_AFTER / 4)
+    assert worker.beat()
+    assert not watched.after(60 * MINUTE)
+    assert len(watched.sent) == 1
+
+
+def test_a_worker_that_stays_silent_when_the_broker_is_back_is_dead(leases: Callable[[], Lease]) -> None:
+    watched = Watched(leases)
+    worker = watched.begin()
+    watched.is_away = True
+    assert not watched.after(DEAD_AFTER + 1)
+    worker.forget()
+    watched.is_away = False
+    assert not watched.after(1)
+    assert not watched.after(DEAD_AFTER + 1)
+    assert len(watched.sent) == 2
+
+
+def test_a_broker_that_forgets_what_it_knew_is_no_death_of_a_worker(leases: Callable[[], Lease]) -> None:
+    watched = Watched(leases)
+    worker = watched.begin()
+    for _ in range(4):
+        worker.forget()
+        assert not watched.after(DEAD_AFTER / 4)
+        assert worker.beat()
+        assert not watched.after(1)
+    assert len(watched.sent) == 1
+
+
+def test_a_step_that_ends_while_the_broker_is_away_is_done_when_it_is_back(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda seconds: None)
+    client, sending = Leaving.from_url(redis_server.url()), str(uuid.uuid4())
+    worker = Lease(client, sending, DEAD_AFTER)
+    assert worker.take()
+    with worker.kept():
+        client.away = 300
+    assert client.away == 0
+    assert worker.state() == "done"
+
+
+def test_a_worker_that_was_cut_off_does_not_end_the_step_of_the_one_that_took_over(
+    redis_server: RedisServer,
+) -> None:
+    client, sending = redis.Redis.from_url(redis_server.url()), str(uuid.uuid4())
+    lost = threading.Event()
+    cut_off, heir = Lease(client, sending, DEAD_AFTER, lost.set), Lease(client, sending, DEAD_AFTER)
+    assert cut_off.take()
+    with cut_off.kept():
+        cut_off.forget()  # it lapsed
+        assert heir.take()
+    assert lost.is_set()  # so that what it found is no result
+    assert heir.state() == "taken"
+    assert heir.beat()
+
+
 def test_a_broker_that_is_away_for_a_while_is_waited_for_and_one_that_stays_away_is_told(
     leases: Callable[[], Lease],
 ) -> None:
     watched = Watched(leases, is_away=True)
     assert not watched.after(9 * MINUTE)
-    assert watched.step.is_silent and not watched.sent
+    assert not watched.sent
     watched.is_away = False
     assert not watched.after(1)
-    assert len(watched.sent) == 1 and not watched.step.is_silent
+    assert len(watched.sent) == 1
     assert not watched.after(DEAD_AFTER + 1)  # it may have lost what waited there
     assert len(watched.sent) == 2
     gone = Watched(leases, is_away=True)
@@ -187,13 +270,30 @@ def test_a_step_that_was_not_begun_when_the_run_ended_is_begun_by_nobody(
         watched.step.get()
 
 
+def test_a_step_of_a_run_that_ended_while_the_broker_was_away_is_begun_by_nobody(
+    redis_server: RedisServer,
+) -> None:
+    client, sending = Leaving.from_url(redis_server.url()), str(uuid.uuid4())
+    watched = Watched(lambda: Lease(client, sending, DEAD_AFTER))
+    watched.is_away, client.away = True, 1
+    watched.step.revoke()
+    assert not watched.after(1)
+    watched.is_away = False
+    assert watched.after(1)
+    assert len(watched.sent) == 1
+    assert not watched.leases().take()
+    with pytest.raises(TaskRevokedError):
+        watched.step.get()
+
+
 def test_of_a_run_that_ended_a_dead_workers_step_is_not_sent_again(leases: Callable[[], Lease]) -> None:
     watched = Watched(leases)
     worker = watched.begin()
     watched.step.revoke()
     assert not watched.after(1)
     worker.forget()
-    assert watched.after(3)
+    assert watched.after(DEAD_AFTER + 1)
     assert len(watched.sent) == 1
+    assert not leases().take()  # nor is it begun, where the broker gives its message to another
     with pytest.raises(TaskRevokedError):
         watched.step.get()

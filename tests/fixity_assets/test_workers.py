@@ -24,7 +24,7 @@ from fixity.catalog import load_catalog
 from fixity.clock import utc_now
 from fixity.lake import open_lake
 from fixity.status import status_of
-from fixity_assets.workers import steps
+from fixity_assets.workers.steps import AnotherWorker, made_with, refuse_another
 from fixity_assets.workers.watch import WatchedStep
 from resources.pool import POOL
 from sensors.failed_runs import keep_failed_run
@@ -51,12 +51,12 @@ class Crew:
     postgres: PostgresServer
     s3: S3Client
     instance: dg.DagsterInstance
-    workers: list[Worker] = field(default_factory=list)
+    workers: list[Worker]
     _lakes: Iterator[int] = field(default_factory=lambda: count(1))
     lake: str = ""
 
     def write_catalog(self, **bucket: object) -> None:
-        """The catalog, with a lake of its own for each test."""
+        """The catalog, with a lake of its own for each test, and workers that have loaded it."""
         self.lake = f"{next(self._lakes)}"
         stores = {"real": self.proxy.target, "proxy": self.proxy.endpoint_url.removeprefix("http://")}
         said = {
@@ -70,6 +70,9 @@ class Crew:
             "buckets": {PAIR: {"store": "proxy", "bucket": BUCKET, **bucket}},
         }
         (self.folder / "fixity.yaml").write_text(yaml.safe_dump(said))
+        for worker in self.workers:
+            worker.kill()
+        self.all_ready()
 
     def all_ready(self) -> None:
         """Start again who was killed."""
@@ -140,9 +143,8 @@ def _crew(
         (folder / "home").mkdir()
         with dg.DagsterInstance.local_temp(str(folder / "home"), storage) as instance:
             instance.event_log_storage.set_concurrency_slots(POOL, 3)
-            crew = Crew(folder, proxy, redis_server, postgres_server, s3, instance)
-            crew.write_catalog()
-            crew.workers = [Worker(folder, f"worker-{number}") for number in range(3)]
+            workers = [Worker(folder, f"worker-{number}") for number in range(3)]
+            crew = Crew(folder, proxy, redis_server, postgres_server, s3, instance, workers)
             try:
                 yield crew
             finally:
@@ -154,9 +156,8 @@ def _crew(
 
 @pytest.fixture
 def crew(_crew: Crew) -> Crew:
-    """All three workers."""
+    """All three workers, once there is a catalog."""
     _crew.proxy.forget()
-    _crew.all_ready()
     return _crew
 
 
@@ -164,15 +165,15 @@ def crew(_crew: Crew) -> Crew:
 def spread(_crew: Crew) -> Spread:
     """A run over all three workers, in which broker and database are restarted."""
     _crew.proxy.forget()
-    _crew.all_ready()
     _crew.write_catalog(max_concurrency=4)
     _crew.proxy.fault(Overwrite(_restart(_crew, noticed := threading.Event())), key="key-100")
     _crew.proxy.fault(Overwrite(_all_at_once(_crew.proxy, 3), times=None))
     ready = WatchedStep.ready
 
     def look(step: WatchedStep) -> bool:
+        was_away = not _crew.redis.answers()
         ended = ready(step)
-        if step.is_silent:
+        if was_away:
             noticed.set()
         return ended
 
@@ -243,17 +244,23 @@ def test_the_shard_of_a_killed_worker_is_read_by_another_and_no_row_comes_twice(
     assert crew.table(result.run_id) == RIGHT
 
 
-def test_a_worker_of_another_version_is_refused(_crew: Crew) -> None:
-    older = {**steps.made_with(), "software": "fixity-platform 0.0.1"}
-    with pytest.raises(steps.AnotherWorker, match=r"the run is of fixity-platform 0\.0\.1: install the same"):
-        steps.refuse_another(older, "worker-1")
+def test_a_worker_of_another_version_is_refused() -> None:
+    ours = {"software": "fixity-platform 0.0.2", "catalog": "ours"}
+    older = {**ours, "software": "fixity-platform 0.0.1"}
+    with pytest.raises(AnotherWorker, match=r"the run is of fixity-platform 0\.0\.1: install the same"):
+        refuse_another(older, ours, "worker-1")
 
 
-def test_a_worker_of_another_catalog_is_refused_and_the_status_says_so(
-    crew: Crew, monkeypatch: pytest.MonkeyPatch
+def test_a_worker_that_has_loaded_another_catalog_than_the_file_now_is_is_refused_and_the_status_says_so(
+    crew: Crew,
 ) -> None:
-    ours = steps.made_with()
-    monkeypatch.setattr(steps, "made_with", lambda: {**ours, "catalog": "another"})
+    if not crew.lake:
+        crew.write_catalog()
+    crew.all_ready()
+    loaded = made_with()["catalog"]
+    with (crew.folder / "fixity.yaml").open("a") as file:
+        file.write("# edited\n")
+    edited = made_with()["catalog"]
     result = crew.run()
     assert not result.success
     (record,) = crew.instance.get_run_records(dg.RunsFilter([result.run_id]))
@@ -261,7 +268,7 @@ def test_a_worker_of_another_catalog_is_refused_and_the_status_says_so(
     (bucket,) = [row for row in status_of(lake, catalog, utc_now()).rows if row.kind == "bucket"]
     told = bucket.red[0].text
     assert "During celery execution errors occurred in workers: [inventory]: the worker fixity-" in told
-    assert f"has another catalog ({ours['catalog'][:12]}…) than the run (another…)" in told
+    assert f"has another catalog ({loaded[:12]}…) than the run ({edited[:12]}…)" in told
     assert told.endswith("give it the same file, and start it again")
 
 
