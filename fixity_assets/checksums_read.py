@@ -131,23 +131,25 @@ def _keep_plan(
     scratch = scratch_of(context)
     taken = take_over(lake, plan, objects, workspace, context.log.warning)
     refuse_over(context)
-    with suppress(FileNotFoundError, ValueError, KeyError, TypeError):  # a damaged one is made again
-        before = Plan.from_json(lake.read_text(plan_file(scratch)))
-        if before.run_id == plan.run_id:
-            return before
-    lake.remove(scratch)  # of an earlier run, which this one repeats
+    if (seen := lake.see(plan_file(scratch))) is not None:
+        with suppress(ValueError, KeyError, TypeError):  # a damaged one is made again
+            before = Plan.from_json(seen.text)
+            if before.run_id == plan.run_id:
+                return before
+        lake.remove(scratch)  # of an earlier run, which this one repeats
     if plan.inventory.startswith(scratch):
         lake.put(plan.inventory, objects, replace=True, keep=True)
     if taken:
         plan = replace(plan, taken=taken.checks)
-        taken.keep(lake, scratch)
+        taken.keep(lake, scratch, plan)
         context.log.info(
             f"{plan.bucket}: {taken.checks:,} objects were checked by interrupted runs, and those checks "
             f"count, the first of {taken.oldest:%Y-%m-%d %H:%M} UTC"
             if taken.oldest
             else f"{plan.bucket}: {len(taken.states)} large objects go on where interrupted runs stopped"
         )
-    lake.put_text(plan_file(scratch), plan.to_json(), replace=True)
+    if not lake.put_if(plan_file(scratch), plan.to_json(), None):
+        return Plan.from_json(lake.read_text(plan_file(scratch)))
     return plan
 
 

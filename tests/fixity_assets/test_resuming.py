@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from devstack.faults import Overwrite, Refuse, ServerError
 from devstack.faulty_proxy import FaultyProxy
 from fixity.buckets import Throttle
+from fixity.engines.stream.shards import Plan, Shard
+from fixity.lake import LocalLake
+from fixity_assets import checksums_read
 from fixity_assets.checksums_read import hash_objects
+from fixity_assets.checksums_run import scratch_of
 from jobs.names import CHECKSUMS_JOB, INGEST_BUCKET_JOB, REPORT_JOB
 from tests.conftest import MakeBucket
 from tests.fixity_assets.elsewhere import in_shards, two_shards_job
@@ -239,3 +246,40 @@ def test_an_ingest_that_failed_among_the_records_asks_for_no_record_a_second_tim
     assert (resumed.success, steps[0]) == (True, "baselines"), told
     assert tags_asked_for() == KEYS[8:]
     assert not list((platform.folder / "lake" / "scratch").iterdir())
+
+
+class _Overtaken(LocalLake):
+    """Another attempt keeps its plan before this one keeps anything."""
+
+    plan_of_other: Plan | None = None
+
+    def __init__(self, root: Path, other: Callable[[], Plan]) -> None:
+        super().__init__(root)
+        self._other = other
+
+    def put(self, name: str, file: Path, replace: bool = False, keep: bool = False) -> None:
+        if self.plan_of_other is None:
+            self.plan_of_other = self._other()
+        super().put(name, file, replace, keep)
+
+
+def test_of_two_attempts_that_plan_at_once_the_plan_of_one_counts_for_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checksums_read, "refuse_over", lambda context: None)
+    context: Any = SimpleNamespace(
+        run=SimpleNamespace(run_id="r", root_run_id=None), log=SimpleNamespace(warning=print)
+    )
+    pq.write_table(pa.table({"key": ["k"]}), objects := tmp_path / "objects.parquet")
+    root, scratch = tmp_path / "lake", scratch_of(context)
+
+    def keep(lake: LocalLake, name: str) -> Plan:
+        plan = Plan(f"{scratch}{name}.parquet", "SHA256", [Shard(0, 1, 1)], bucket="b", run_id="r")
+        return checksums_read._keep_plan(context, lake, plan, objects, tmp_path)
+
+    overtaken = _Overtaken(root, lambda: keep(LocalLake(root), "other"))
+    plan = keep(overtaken, "late")
+    assert plan == overtaken.plan_of_other
+    assert plan.inventory == f"{scratch}other.parquet"
+    assert keep(LocalLake(root), "later") == plan
+    assert LocalLake(root).list(plan.inventory)

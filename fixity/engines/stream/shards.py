@@ -203,7 +203,7 @@ def hash_shard(reading: Reading, lake: Lake, scratch: str, plan: Plan, shard: Sh
         sizes = rows.column("size").to_pylist()
         of_shard = range(shard.first, shard.first + shard.objects)
         kept = kept_parts(lake, parts_to, of_shard, workspace, reading.log)
-        taken = taken_checks(lake.fetch(taken_file(scratch), workspace), of_shard) if plan.taken else {}
+        taken = taken_checks(lake.fetch(taken_file(scratch, plan), workspace), of_shard) if plan.taken else {}
         wanted: list[Shard] = []
         objects = size = at = 0
         for first, count in [*((part.first, part.count) for part in kept), (of_shard.stop, 0)]:
@@ -307,9 +307,9 @@ def states_folder(scratch: str) -> str:
     return f"{scratch}rehashes/"
 
 
-def taken_file(scratch: str) -> str:
-    """The name in the lake of the checks that were taken over."""
-    return f"{scratch}taken.parquet"
+def taken_file(scratch: str, plan: Plan) -> str:
+    """The name in the lake of the checks that were taken over: rows of this plan's inventory."""
+    return f"{scratch}taken-{PurePosixPath(plan.inventory).stem}-{plan.algorithm}.parquet"
 
 
 def parts_folder(scratch: str, plan: Plan) -> str:

@@ -54,10 +54,10 @@ class Taken:
     oldest: datetime | None
     states: dict[str, str]
 
-    def keep(self, lake: Lake, scratch: str) -> None:
-        """Put it into a run's scratch. Raises LakeError."""
+    def keep(self, lake: Lake, scratch: str, plan: Plan) -> None:
+        """Put it into a run's scratch, for its plan. Raises LakeError."""
         if self.checks:
-            lake.put(taken_file(scratch), self.file, replace=True)
+            lake.put(taken_file(scratch, plan), self.file, replace=True)
         for name, text in self.states.items():
             lake.put_text(states_folder(scratch) + name, text, replace=True)
 
@@ -106,7 +106,7 @@ def _left_behind(
     states: list[LakeFile] = []
     for scratch, before in _plans(lake, files, log):
         if before.is_over_the_same(plan):
-            of_checks = parts_folder(scratch, before), taken_file(scratch)
+            of_checks = parts_folder(scratch, before), taken_file(scratch, before)
             parts += [file for file in recent if file.name.startswith(of_checks)]
             states += [file for file in recent if file.name.startswith(states_folder(scratch))]
     return parts, states

@@ -68,7 +68,7 @@ class Bucket:
             self.lake.put(plan.inventory, objects, replace=True, keep=True)
             if found:
                 plan = replace(plan, taken=found.checks)
-                found.keep(self.lake, scratch)
+                found.keep(self.lake, scratch, plan)
             self.lake.put_text(plan_file(scratch), plan.to_json())
         try:
             for shard in plan.shards:
