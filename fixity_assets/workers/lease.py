@@ -65,8 +65,8 @@ class Lease:
         return float(left) / 1000
 
     def take(self) -> bool:
-        """Take it if nobody has it, and the step is not done. Raises RedisError."""
-        return bool(self._redis.set(self._key, self._owner, nx=True, px=int(self._seconds * 1000)))
+        """Take it, or keep it; False if somebody else has it, or the step is done. Raises RedisError."""
+        return self._hold(self._owner, self._seconds)
 
     def close(self) -> bool:
         """Have nobody begin the step any more; whether nobody had. Raises RedisError."""
@@ -98,7 +98,7 @@ class Lease:
         pause = self._seconds / 4
         while not ended.wait(pause):
             try:
-                is_ours = self.beat()
+                is_ours = self.take()  # also if Redis forgot it
             except RedisError:  # meanwhile nobody can take the lease, but as soon as it is back
                 pause = self._seconds / 40
                 continue
@@ -106,10 +106,6 @@ class Lease:
             if not is_ours:
                 self._lost()
                 return
-
-    def beat(self) -> bool:
-        """Keep the lease alive, also if Redis forgot it; False if somebody else has it. Raises RedisError."""
-        return self._hold(self._owner, self._seconds)
 
     def _hold(self, value: str, seconds: float) -> bool:
         """Write a value unless somebody else has the lease; whether it was written. Raises RedisError."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import celery
 from celery.exceptions import Ignore
 
+import fixity
 from fixity.catalog import find_catalog
 from fixity.errors import FixityError
 from fixity.log.records import sha256_of
@@ -24,6 +26,7 @@ from fixity_assets.workers.watch import WatchedStep
 if TYPE_CHECKING:
     from redis import Redis
 
+_PACKAGES, _SOURCES = ("fixity", "fixity_assets", "jobs", "resources", "sensors"), ("*.py", "*.sql")
 _MADE_WITH, _SENDING, _DEAD_AFTER = "fixity_made_with", "fixity_sending", "fixity_dead_after"
 
 
@@ -32,8 +35,15 @@ class AnotherWorker(FixityError):
 
 
 def made_with() -> dict[str, str]:
-    """This software, and the catalog as its file is now: runs and workers must have begun with the same."""
-    return {"software": this_software(), "catalog": sha256_of(find_catalog().read_bytes())}
+    """This software, its sources, and the catalog as they are now: runs and workers must have the same."""
+    root = Path(fixity.__file__).parents[1]
+    files = sorted(file for name in _PACKAGES for end in _SOURCES for file in (root / name).rglob(end))
+    code = [file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() for file in files]
+    return {
+        "software": this_software(),
+        "code": sha256_of(b"\0".join(code)),
+        "catalog": sha256_of(find_catalog().read_bytes()),
+    }
 
 
 def refuse_another(theirs: Mapping[str, str], ours: Mapping[str, str], worker: str) -> None:
@@ -42,6 +52,11 @@ def refuse_another(theirs: Mapping[str, str], ours: Mapping[str, str], worker: s
         raise AnotherWorker(
             f"the worker {worker} is {ours['software']}, and the run is of {theirs['software']}: install the "
             "same version on all machines, and start the worker again"
+        )
+    if theirs["code"] != ours["code"]:
+        raise AnotherWorker(
+            f"the worker {worker} has other source files than the run, though both are {ours['software']}: "
+            "install the same on all machines, and start the worker again"
         )
     if theirs["catalog"] != ours["catalog"]:
         raise AnotherWorker(

@@ -112,7 +112,7 @@ def test_a_worker_whose_lease_another_has_stops_and_one_whose_lease_was_forgotte
     slow, other = Lease(client, sending, 0.2, lost.set), Lease(client, sending, DEAD_AFTER)
     assert slow.take()
     slow.forget()  # as a broker that lost what it knew
-    assert slow.beat()
+    assert slow.take()
     slow.forget()
     assert other.take()
     with slow.kept():
@@ -185,7 +185,7 @@ def test_a_worker_has_time_to_say_that_it_lives_when_the_broker_is_back(
     watched.is_away = False
     assert not watched.after(1)
     assert not watched.after(DEAD_AFTER / 4)
-    assert worker.beat()
+    assert worker.take()
     assert not watched.after(60 * MINUTE)
     assert len(watched.sent) == 1
 
@@ -208,7 +208,7 @@ def test_a_broker_that_forgets_what_it_knew_is_no_death_of_a_worker(leases: Call
     for _ in range(4):
         worker.forget()
         assert not watched.after(DEAD_AFTER / 4)
-        assert worker.beat()
+        assert worker.take()
         assert not watched.after(1)
     assert len(watched.sent) == 1
 
@@ -238,7 +238,7 @@ def test_a_worker_that_was_cut_off_does_not_end_the_step_of_the_one_that_took_ov
         assert heir.take()
     assert lost.is_set()  # so that what it found is no result
     assert heir.state() == "taken"
-    assert heir.beat()
+    assert heir.take()
 
 
 def test_a_broker_that_is_away_for_a_while_is_waited_for_and_one_that_stays_away_is_told(

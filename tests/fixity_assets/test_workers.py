@@ -244,11 +244,31 @@ def test_the_shard_of_a_killed_worker_is_read_by_another_and_no_row_comes_twice(
     assert crew.table(result.run_id) == RIGHT
 
 
-def test_a_worker_of_another_version_is_refused() -> None:
-    ours = {"software": "fixity-platform 0.0.2", "catalog": "ours"}
+def test_a_worker_of_another_version_or_of_other_code_of_the_same_version_is_refused() -> None:
+    ours = {"software": "fixity-platform 0.0.2", "code": "ours", "catalog": "ours"}
     older = {**ours, "software": "fixity-platform 0.0.1"}
     with pytest.raises(AnotherWorker, match=r"the run is of fixity-platform 0\.0\.1: install the same"):
         refuse_another(older, ours, "worker-1")
+    with pytest.raises(
+        AnotherWorker, match=r"has other source files than the run, though both are .* 0\.0\.2"
+    ):
+        refuse_another({**ours, "code": "theirs"}, ours, "worker-1")
+    refuse_another(ours, ours, "worker-1")
+
+
+def test_other_code_has_another_digest_and_what_python_caches_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (package := tmp_path / "fixity").mkdir()
+    (source := package / "__init__.py").write_text("older = 1")
+    (catalog := tmp_path / "fixity.yaml").write_text("buckets: {}")
+    monkeypatch.setattr("fixity.__file__", str(source))
+    monkeypatch.setenv("FIXITY_CATALOG", str(catalog))
+    first = made_with()
+    (package / "__init__.pyc").write_bytes(b"compiled")
+    assert made_with() == first
+    source.write_text("newer = 2")
+    assert made_with() == {**first, "code": made_with()["code"]} != first
 
 
 def test_a_worker_that_has_loaded_another_catalog_than_the_file_now_is_is_refused_and_the_status_says_so(
