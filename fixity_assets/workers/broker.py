@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -61,7 +62,8 @@ def place(url: str) -> str:
 
 def patiently(ask: Callable[[], _Answer]) -> _Answer:
     """Ask the broker once a second until it answers. Raises one of SILENT after PATIENCE seconds."""
-    answer: _Answer = retry_over_time(ask, SILENT, max_retries=PATIENCE, interval_start=1, interval_max=1)
+    once_a_second: Any = partial(retry_over_time, max_retries=PATIENCE, interval_start=1, interval_max=1)
+    answer: _Answer = once_a_second(ask, SILENT)
     return answer
 
 

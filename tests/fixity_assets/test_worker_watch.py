@@ -31,7 +31,7 @@ class Leaving(redis.Redis):
         if self.away:
             self.away -= 1
             raise RedisConnectionError("refused")
-        return super().execute_command(*args, **options)
+        return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
 
 @dataclass
@@ -217,7 +217,8 @@ def test_a_step_that_ends_while_the_broker_is_away_is_done_when_it_is_back(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kombu.utils.functional.sleep", lambda seconds: None)
-    client, sending = Leaving.from_url(redis_server.url()), str(uuid.uuid4())
+    client: Any = Leaving.from_url(redis_server.url())
+    sending = str(uuid.uuid4())
     worker = Lease(client, sending, DEAD_AFTER)
     assert worker.take()
     with worker.kept():
@@ -273,7 +274,8 @@ def test_a_step_that_was_not_begun_when_the_run_ended_is_begun_by_nobody(
 def test_a_step_of_a_run_that_ended_while_the_broker_was_away_is_begun_by_nobody(
     redis_server: RedisServer,
 ) -> None:
-    client, sending = Leaving.from_url(redis_server.url()), str(uuid.uuid4())
+    client: Any = Leaving.from_url(redis_server.url())
+    sending = str(uuid.uuid4())
     watched = Watched(lambda: Lease(client, sending, DEAD_AFTER))
     watched.is_away, client.away = True, 1
     watched.step.revoke()
