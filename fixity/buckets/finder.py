@@ -2,12 +2,14 @@
 
 A pure calculation: whoever counts the requests says when they ended. It doubles the number while that brings
 more, then tries a little more or twice as many now and then. What brings nothing more is taken back, never
-below the last number that did. Counting and limiting requests does not belong here.
+below the last number that did. Where this machine has no time left, no more are tried: each thread would
+only cost. Counting and limiting requests does not belong here.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 START = 16
 """How many requests are sent at once, to begin with."""
@@ -20,17 +22,30 @@ _QUICK, _WINDOW = 0.25, 1.0  # seconds: nothing was tried in vain yet; something
 _REMEMBERED = 4  # windows that a try is held against: the best of them, so that noise is no gain
 _CHANGED = 0.7  # a rate so much below what was, or above it, is of another store, or of other objects
 _LONGEST_PAUSE = 64  # windows between two tries
+_BUSY = 0.9
+
+
+def has_time() -> bool:
+    """Whether the processors of this machine were idle for a tenth of the time since this was last asked."""
+    import psutil  # not needed for directories, nor where the catalog says how many requests
+
+    return psutil.cpu_percent() < 100 * _BUSY
 
 
 class Finder:
     """How many requests to send at once.
 
-    Arguments: `start` and `most` of them. `size`: how many now.
+    Arguments: `start` and `most` of them; `has_time`, whether the machine could do more than it did since it
+    was last asked. `size`: how many now.
     """
 
-    def __init__(self, start: int = START, most: int = MOST) -> None:
+    def __init__(
+        self, start: int = START, most: int = MOST, has_time: Callable[[], bool] = lambda: True
+    ) -> None:
         self.start = min(start, most)
         self.most = most
+        self._has_time = has_time
+        has_time()  # what is asked later begins now
         self.size = self.good = self.start
         self._rates: deque[float] = deque(maxlen=_REMEMBERED)
         self._quick = True
@@ -82,7 +97,7 @@ class Finder:
                 self.good = self.size
                 self._rates.clear()
                 self._rates.append(rate)
-                self._pause = 1
+                self._pause = self._left = 1
                 self._try_more()
             else:
                 self._take_back()
@@ -96,6 +111,8 @@ class Finder:
             self._try_more()
 
     def _try_more(self) -> None:
+        if not self._has_time():
+            return
         more = self.good if self._twice else max(1, self.good // 4)
         self._set(min(self.most, self.good + more))
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,6 +154,18 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     assert (done.returncode, ours) == (0, []), done.stderr
 
 
+@contextmanager
+def _may_be_ended() -> Iterator[None]:
+    """Dagster ends its `tail` by SIGTERM; a child of a process that ignores the signal ignores it, too."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    masked = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_the_settings_make_an_instance_on_postgres_that_keeps_its_logs_on_s3(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -178,7 +192,7 @@ def test_the_settings_make_an_instance_on_postgres_that_keeps_its_logs_on_s3(
         assert instance.run_monitoring_enabled and instance.run_retries_enabled
         assert not instance.telemetry_enabled
         steps = instance.compute_log_manager
-        with steps.capture_logs(["run", "compute_logs", "step"]):
+        with _may_be_ended(), steps.capture_logs(["run", "compute_logs", "step"]):
             sys.stdout.write("what a step printed\n")
             sys.stdout.flush()
         assert b"what a step printed\n" in (steps.get_log_data(["run", "compute_logs", "step"]).stdout or b"")

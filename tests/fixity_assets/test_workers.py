@@ -22,6 +22,7 @@ from devstack.seaweedfs import SeaweedFS
 from devstack.worker import Worker
 from fixity.catalog import load_catalog
 from fixity.clock import utc_now
+from fixity.engines.stream import pace, shards
 from fixity.lake import open_lake
 from fixity.status import status_of
 from fixity_assets.workers.steps import AnotherWorker, made_with, refuse_another
@@ -140,6 +141,9 @@ def _crew(
     with FaultyProxy(seaweedfs.endpoint_url) as proxy, pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIXITY_CATALOG", str(folder / "fixity.yaml"))
         patch.setenv("FIXITY_BROKER", redis_server.url())
+        # Loading the job sets these, also in this process: they are put back afterwards.
+        patch.setattr(pace, "SHARD_OBJECTS", pace.SHARD_OBJECTS)
+        patch.setattr(shards, "PART_OBJECTS", shards.PART_OBJECTS)
         (folder / "home").mkdir()
         with dg.DagsterInstance.local_temp(str(folder / "home"), storage) as instance:
             instance.event_log_storage.set_concurrency_slots(POOL, 3)

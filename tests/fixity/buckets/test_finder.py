@@ -69,6 +69,14 @@ latencies = st.floats(0.001, 0.5)
 capacities = st.floats(100, 5000)
 
 
+def test_where_the_machine_has_no_time_left_no_more_are_tried() -> None:
+    has_time = [False]
+    done = Simulated(Finder(16, 256, lambda: has_time[0]), up_to(5000, 0.1)).run(30)
+    assert set(done.sizes) == {16}
+    has_time[0] = True
+    assert done.run(60).share_of_best() >= 0.9
+
+
 @given(latencies, capacities, st.integers(0, 10**6))
 def test_nine_tenths_of_the_best_are_found_and_the_cap_is_kept(
     latency: float, capacity: float, seed: int
