@@ -50,10 +50,10 @@ def open_bucket(catalog: Catalog, bucket: Bucket, share: int = 1) -> BucketReade
     bucket's limits. Raises BucketUnreachable.
     """
     bandwidth = bucket.max_bandwidth and max(1, bucket.max_bandwidth // share)
-    at_once: int | Finder = max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share)
-    if bucket.path is None and bucket.max_concurrency is None:
-        at_once = Finder(at_once, max(1, MOST // share), has_time)
-    throttle = Throttle(at_once, bandwidth, bucket.min_bandwidth)
+    at_once = max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share)
+    finds = bucket.path is None and bucket.max_concurrency is None
+    concurrency = Finder(at_once, max(1, MOST // share), has_time) if finds else at_once
+    throttle = Throttle(concurrency, bandwidth, bucket.min_bandwidth)
     if bucket.path is not None:
         return LocalReader(bucket.path, throttle)
     # botocore takes a fifth of a second to import; local directories and `--help` do not need it.
