@@ -288,7 +288,7 @@ class Pair(Part):
     replicas: tuple[str, ...] = ()  # a loaded catalog has pairs of two instead
     """The names of the buckets that hold copies, such as `[wasabi, deep-archive, tape]`. Each is compared
     with the source as a pair of its own, `<pair>-to-<replica>`, and one report has a row an object with the
-    state of each copy. From three copies on, the source among them, a majority shows which one is bad."""
+    state of each copy. From three copies on, a majority with the source in it shows which one is bad."""
     match: Literal["key", "version"] | None = None  # a loaded catalog never has None
     """What makes two objects the same: their key, or their version, if replication keeps version ids. By
     default version if both buckets list all versions, else key."""

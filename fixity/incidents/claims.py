@@ -7,7 +7,8 @@ Only what is independent of the two copies' bytes counts:
     the replica's say what was written there, and that may have been a bad copy: where its bytes match, they
                   have not changed since, which makes neither side right
     a baseline    that was first seen says that bytes have changed or not, never that they were right
-    a majority    of three or more copies says which bytes are right
+    a majority    of three or more copies says which bytes are right, if the source is in it, or a bucket of
+                  which the source is a copy: copies of one source may all be wrong in the same way
     an agreement  of both sides, after which something else was written to the replica only, says that the
                   replica is no copy of the source any more
 
@@ -84,28 +85,60 @@ def by_expected(evidence: Evidence) -> Iterator[Claim]:
 def by_majority(evidence: Evidence) -> Iterator[Claim]:
     """What the majority of three or more copies says of both sides.
 
+    Nothing if only copies are in it: one cause may have made all of them what they are.
+    """
+    majority = _majority(evidence)
+    if majority is None or not majority.is_independent:
+        return
+    for name in SIDES:
+        copy = evidence.side(name)
+        if copy in majority.copies:
+            yield Claim(name, copy in majority.same, majority.text, own=False)
+
+
+def of_one_source(evidence: Evidence) -> Iterator[str]:
+    """The words for a majority that shows nothing, because only copies are in it."""
+    majority = _majority(evidence)
+    if majority is not None and not majority.is_independent:
+        yield f"{majority.text}, but only copies: one cause may have made all of them wrong"
+
+
+class _Majority(NamedTuple):
+    """The copies that could be compared, and those of them that have the bytes that more than half have."""
+
+    copies: list[Copy | OtherCopy]
+    same: list[Copy | OtherCopy]
+    is_independent: bool
+
+    @property
+    def text(self) -> str:
+        buckets = ", ".join(each.bucket for each in self.same)
+        return f"{len(self.same)} of {len(self.copies)} copies are the same ({buckets})"
+
+
+def _majority(evidence: Evidence) -> _Majority | None:
+    """The majority of three or more copies.
+
     Copies that are older than the source may be of an older version: they do not count against it.
     """
     of_sides = evidence.source.digests.keys() & evidence.replica.digests.keys()
     having = Counter(each for other in evidence.others for each in other.digests if each in of_sides)
     if not having:
-        return
+        return None
     ((algorithm, _),) = having.most_common(1)
     all_copies: list[Copy | OtherCopy] = [evidence.source, evidence.replica, *evidence.others]
     copies = [each for each in all_copies if algorithm in each.digests]
-    of_source = evidence.source.digests[algorithm]
     most = _most(copies, algorithm)
-    if most != of_source and not evidence.same_version:
+    if most != evidence.source.digests[algorithm] and not evidence.same_version:
         copies = [each for each in copies if not _before(each.written_at, evidence.source.written_at)]
         most = _most(copies, algorithm)
     if most is None:
-        return
-    same = [each.bucket for each in copies if each.digests[algorithm] == most]
-    text = f"{len(same)} of {len(copies)} copies are the same ({', '.join(same)})"
-    for name in SIDES:
-        copy = evidence.side(name)
-        if copy in copies:
-            yield Claim(name, copy.digests[algorithm] == most, text, own=False)
+        return None
+    same = [each for each in copies if each.digests[algorithm] == most]
+    is_independent = any(
+        each.is_original if isinstance(each, OtherCopy) else each is evidence.source for each in same
+    )
+    return _Majority(copies, same, is_independent)
 
 
 def by_agreement(evidence: Evidence) -> Iterator[Claim]:

@@ -18,6 +18,7 @@ from fixity.incidents.claims import (
     by_majority,
     is_older,
     may_be_older,
+    of_one_source,
     read_once,
     unchanged,
 )
@@ -124,7 +125,7 @@ def _of_two_copies(found: _Found) -> Diagnosis:
     if right["source"] and (changed or not hint):
         return _diagnosis(evidence, "replica_damaged", _texts(changed, right["source"], found.kept))
     texts = _texts(wrong["source"], right["source"], wrong["replica"], found.kept)
-    texts += [*found.older, *unchanged(evidence), *hint, *read_once(evidence)]
+    texts += [*found.older, *unchanged(evidence), *of_one_source(evidence), *hint, *read_once(evidence)]
     if wrong["source"]:
         texts.append("nothing shows that the replica's bytes are right")
     elif changed:

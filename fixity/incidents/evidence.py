@@ -89,6 +89,7 @@ class Gathered:
         with ThreadPoolExecutor(len(SIDES)) as pool:
             self._sides = dict(zip(SIDES, pool.map(history, self.buckets.values()), strict=True))
         self._others = {name: history(catalog.buckets[name]) for name in _other_buckets(catalog, pair)}
+        self._originals = _originals_of(catalog, pair.source)
         self._deleted = {
             name: deletions(catalog, bucket, (row["key"] for row in rows if row[f"{name}_size"] is None))
             for name, bucket in self.buckets.items()
@@ -222,7 +223,8 @@ class Gathered:
                 reads = of_key.objects.get(content, _NEVER_READ).reads
                 if reads:
                     newest = max(reads, key=lambda read: read.last_at)
-                    yield OtherCopy(name, newest.digests, listed.last_modified)
+                    is_original = name in self._originals
+                    yield OtherCopy(name, newest.digests, listed.last_modified, is_original)
 
     def _older(self, row: Row, digests: Mapping[str, str]) -> OlderVersion | None:
         """The newest older version of the source that has the replica's bytes."""
@@ -262,3 +264,15 @@ def _other_buckets(catalog: Catalog, pair: Pair) -> list[str]:
     return list(
         dict.fromkeys(name for each in pairs for name in (each.source, each.replica) if name not in both)
     )
+
+
+def _originals_of(catalog: Catalog, name: str) -> set[str]:
+    """The buckets of which a bucket is a copy by the catalog's pairs, or a copy of a copy."""
+    found: set[str] = set()
+    left = [name]
+    while left:
+        copy = left.pop()
+        sources = {pair.source for pair in catalog.pairs_of(copy) if pair.replica == copy}
+        left += sources - found
+        found |= sources
+    return found

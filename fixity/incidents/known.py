@@ -54,11 +54,15 @@ class Copy:
 
 @dataclass(frozen=True)
 class OtherCopy:
-    """A copy of the same object in a bucket of another pair, by its newest check."""
+    """A copy of the same object in a bucket of another pair, by its newest check.
+
+    is_original: by the catalog's pairs, the source itself is a copy of that bucket, or a copy of a copy.
+    """
 
     bucket: str
     digests: Mapping[str, str]
     written_at: datetime | None = None
+    is_original: bool = False
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,10 @@ def digests(sha256: str, md5: str | None = None) -> dict[str, str]:
     return {"SHA256": sha256} | ({"MD5": md5} if md5 else {})
 
 
-def third(*checksums: str, written: datetime = JUNE) -> tuple[OtherCopy, ...]:
-    return tuple(OtherCopy(f"copy{n}", digests(each), written) for n, each in enumerate(checksums, 3))
+def third(*checksums: str, written: datetime = JUNE, is_original: bool = False) -> tuple[OtherCopy, ...]:
+    return tuple(
+        OtherCopy(f"copy{n}", digests(each), written, is_original) for n, each in enumerate(checksums, 3)
+    )
 
 
 OLDER = OlderVersion("v1", MARCH)
@@ -257,14 +259,31 @@ CASES = {
         "replica_damaged",
         "2 of 3 copies are the same (here, copy3)",
     ),
-    "two of three are the replica's": Case(
+    "two of three are the replica's, and both are copies of the source": Case(
         Evidence(here(A), there(B), third(B)),
+        "cannot_tell",
+        "2 of 3 copies are the same (there, copy3), but only copies: one cause may "
+        "have made all of them wrong; nothing shows which side was right before",
+    ),
+    "all copies of the source are the same, and were checked before": Case(
+        Evidence(here(A), there(B, first(B)), third(B, B)), "cannot_tell"
+    ),
+    "all copies of the source changed, and the source did not": Case(
+        Evidence(here(A, first(A)), there(B, first(A)), third(B, B)), "replica_damaged"
+    ),
+    "two of three are the replica's, and the source is a copy of the third": Case(
+        Evidence(here(A), there(B), third(B, is_original=True)),
         "source_damaged",
         "2 of 3 copies are the same (there, copy3)",
     ),
     "three copies are three things": Case(Evidence(here(A), there(B), third(C)), "cannot_tell"),
     "two against two": Case(Evidence(here(A), there(B), third(A, B)), "cannot_tell"),
-    "three of five are neither's": Case(Evidence(here(A), there(B), third(C, C, C)), "both_damaged"),
+    "three of five are neither's": Case(
+        Evidence(here(A), there(B), third(C, C, C, is_original=True)), "both_damaged"
+    ),
+    "three of five are neither's, and are copies of the source": Case(
+        Evidence(here(A), there(B), third(C, C, C)), "cannot_tell"
+    ),
     "a third copy that was checked by another algorithm": Case(
         Evidence(here(A), there(B), (OtherCopy("copy3", {"MD5": "m5"}),)), "cannot_tell"
     ),
@@ -454,7 +473,8 @@ def copies(bucket: str, *sources: str, written: bool = True) -> st.SearchStrateg
     )
 
 
-OTHERS = st.lists(CHECKSUMS, max_size=3).map(lambda each: third(*each))
+ORIGINALS = st.lists(CHECKSUMS, max_size=3).map(lambda each: third(*each, is_original=True))
+OTHERS = ORIGINALS | st.lists(CHECKSUMS, max_size=3).map(lambda each: third(*each))
 EVIDENCE = st.builds(
     Evidence,
     copies(HERE, "first_seen", *CONTENT, *WRITTEN),
@@ -469,7 +489,7 @@ WITHOUT_DIRECTION = st.builds(
     Evidence,
     copies(HERE, "first_seen", *CONTENT, written=False),
     copies(THERE, "first_seen", *CONTENT, written=False),
-    OTHERS,
+    ORIGINALS,
 )
 """Evidence that does not depend on which of the two was copied from the other."""
 
@@ -520,6 +540,18 @@ def test_one_copy_is_called_damaged_only_where_the_other_is_shown_to_be_right(ev
     of_good = [each for each in expected if good.digests.get(each.algorithm) == each.checksum]
     others = [each.digests for each in evidence.others]
     assert of_good or any(same_bytes(each, good.digests) for each in [*others, evidence.agreed])
+
+
+@given(EVIDENCE)
+def test_copies_of_a_source_never_show_by_themselves_that_it_is_bad(evidence: Evidence) -> None:
+    bare = replace(
+        evidence,
+        source=replace(evidence.source, expected=()),
+        replica=replace(evidence.replica, expected=()),
+        others=tuple(replace(each, is_original=False) for each in evidence.others),
+        agreed={},
+    )
+    assert HERE not in diagnose(bare).damaged
 
 
 @given(EVIDENCE)

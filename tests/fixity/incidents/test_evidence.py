@@ -139,14 +139,36 @@ def test_a_check_of_a_wrong_clock_is_no_evidence(local: Archive) -> None:
     assert local.diagnose()["letter"]["diagnosis"] == "cannot_tell"
 
 
-@pytest.mark.parametrize(("rotten", "word"), [("a", "source_damaged"), ("b", "replica_damaged")])
-def test_a_third_copy_makes_a_majority(local: Archive, rotten: str, word: str) -> None:
-    write(local.folder / rotten / "letter", BAD)
+def test_the_source_and_a_third_copy_make_a_majority(local: Archive) -> None:
+    write(local.folder / "b" / "letter", BAD)
     local.check("1", "a", "b", "c")
     row = local.diagnose()["letter"]
-    same = "b, c" if rotten == "a" else "a, c"
-    assert (row["diagnosis"], row["damaged"]) == (word, [rotten])
-    assert row["diagnosis_rests_on"] == f"2 of 3 copies are the same ({same})"
+    assert (row["diagnosis"], row["damaged"]) == ("replica_damaged", ["b"])
+    assert row["diagnosis_rests_on"] == "2 of 3 copies are the same (a, c)"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_two_copies_of_one_source_are_no_majority_against_it_however_often_they_are_checked(
+    local: Archive, times: int
+) -> None:
+    for copy in ("b", "c"):
+        write(local.folder / copy / "letter", b"")
+    for number in range(times):
+        local.check(str(number), "a", "b", "c")
+    row = local.diagnose()["letter"]
+    assert (row["diagnosis"], row["damaged"]) == ("cannot_tell", [])
+    assert "2 of 3 copies are the same (b, c), but only copies" in (row["diagnosis_rests_on"])
+
+
+def test_a_bucket_of_which_the_source_is_a_copy_makes_a_majority_against_the_source(local: Archive) -> None:
+    buckets = {name: {"path": f"./{name}"} for name in ("a", "b", "c")}
+    pairs = {"a": {"replica": "b"}, "other": {"source": "c", "replica": "a"}}
+    chain = Archive.of(local.folder, buckets, pairs)
+    write(local.folder / "a" / "letter", BAD)
+    chain.check("1", "a", "b", "c")
+    row = chain.diagnose()["letter"]
+    assert (row["diagnosis"], row["damaged"]) == ("source_damaged", ["a"])
+    assert row["diagnosis_rests_on"] == "2 of 3 copies are the same (b, c)"
 
 
 def test_a_third_copy_that_was_replaced_since_its_check_makes_none(local: Archive) -> None:
