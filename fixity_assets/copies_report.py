@@ -18,7 +18,7 @@ from fixity.reports.ages import oldest_check
 from fixity.reports.columns import SUSPECT
 from fixity.reports.copies import CopiesReport, make_copies_report
 from fixity.reports.verdict import verdict_of_copies
-from fixity.status import Day, history_with, places_of
+from fixity.status import Day, Failure, history_with, keep_failure, places_of
 from fixity_assets.bucket_checks import damage_table
 from fixity_assets.describe import check_results, rows_table
 from fixity_assets.keep_status import keep_status
@@ -66,6 +66,9 @@ def report_copies(
         except FixityError as error:
             context.log.warning(printable(f"{pair.name} could not be reported: {error}", 2000))
             failures.append(error)
+            run_id = context.run.run_id
+            text = f"the run {run_id} failed: {error}"
+            keep_failure(lake, REPORT_ASSET, pair.name, Failure(run_id, utc_now(), text))
     if failures:
         raise failures[0]
     for name, each in made.items():

@@ -36,11 +36,15 @@ WITH grouped AS (
         ) FILTER (size_source IS NOT NULL) AS source,
         count(DISTINCT coalesce(checked_source, '')) FILTER (size_source IS NOT NULL) > 1 AS other_checks,
         any_value(checksum_algorithm) AS any_algorithm,
-        -- Checksums count where the bytes were read on both sides, and can be compared.
+        -- Checksums count where the bytes were read on both sides, and can be compared. Where the source has no bytes
+        -- to compare with, those of its copies are compared with each other.
         list(
             struct_pack(place := place, algorithm := checksum_algorithm, checksum := checksum_replication)
             ORDER BY place
-        ) FILTER (status IN ('ok', 'mismatch')) AS compared,
+        ) FILTER (
+            status IN ('ok', 'mismatch')
+            OR (status IN ('missing_source', 'failed_source') AND checksum_replication IS NOT NULL)
+        ) AS compared,
         list_concat(
             CASE WHEN bool_or(diagnosis IN ('source_damaged', 'both_damaged')) THEN [0] ELSE [] END,
             list(place ORDER BY place)
@@ -53,13 +57,24 @@ WITH grouped AS (
 counted AS (
     SELECT
         *,
-        CASE WHEN compared IS NULL THEN [] ELSE list_prepend(
-            struct_pack(place := 0, algorithm := source.algorithm, checksum := source.checksum),
-            list_filter(compared, lambda each: each.algorithm = source.algorithm)
-        ) END AS votes,
+        CASE
+            WHEN compared IS NULL OR (source.checksum IS NULL AND len(compared) < 2) THEN []
+            WHEN source.checksum IS NULL
+                THEN list_filter(compared, lambda each: each.algorithm = compared[1].algorithm)
+            ELSE list_prepend(
+                struct_pack(place := 0, algorithm := source.algorithm, checksum := source.checksum),
+                list_filter(compared, lambda each: each.algorithm = source.algorithm)
+            )
+        END AS votes,
         list_aggregate(list_transform(votes, lambda each: each.checksum), 'mode') AS most,
         len(list_filter(votes, lambda each: each.checksum = most)) AS same,
-        len(votes) >= 3 AND 2 * same > len(votes) AS is_majority
+        -- Copies of one source that agree with each other against it, or that have all changed, show nothing.
+        len(votes) >= 3 AND 2 * same > len(votes) AS is_most,
+        list_filter(votes, lambda each: each.checksum = most AND list_contains(bad, each.place)) AS bad_of_most,
+        is_most AND len(bad_of_most) = 0 AND (most = source.checksum OR list_contains(bad, 0)) AS is_majority,
+        in_source AND reports < len($names) - 1 AS is_partial,
+        -- All reports say that it is the same, but not as one and the same check of the source.
+        worst = list_position($order, 'ok') AND same <= reports AS is_of_other_checks
     FROM grouped
 )
 SELECT
@@ -67,7 +82,7 @@ SELECT
     key,
     version_id,
     -- An object of the source that a report does not have is not known to be in that copy.
-    CASE WHEN in_source AND reports < len($names) - 1
+    CASE WHEN is_partial OR is_of_other_checks
         THEN $order[least(worst, list_position($order, 'not_checked'))]
         ELSE $order[worst]
     END AS status,
@@ -80,9 +95,15 @@ SELECT
     nullif(array_to_string(list_transform(bad, lambda place: $names[place + 1]), ' '), '') AS bad_copies,
     nullif(concat_ws(
         '; ',
-        CASE WHEN in_source AND reports < len($names) - 1 THEN 'the report of a copy does not have it' END,
+        CASE WHEN is_partial THEN 'the report of a copy does not have it' END,
         CASE WHEN other_checks THEN 'copies were compared with different checks of the source' END,
-        CASE WHEN len(votes) >= 3 AND NOT is_majority THEN 'no checksum has a majority' END
+        CASE WHEN source.checksum IS NULL AND same < len(votes)
+            THEN 'nothing of the source to compare with, and the checksums of its copies differ' END,
+        CASE
+            WHEN is_majority OR source.checksum IS NULL OR len(votes) < 3 THEN NULL
+            WHEN is_most THEN 'most copies are the same, which does not show that they are right'
+            ELSE 'no checksum has a majority'
+        END
     ), '') AS detail,
     source.checksum AS source_checksum,
     source.size AS source_size,

@@ -65,8 +65,9 @@ COPIES_COLUMNS: dict[str, str] = {
     "version_id": "The source's version, or that of a replica if the source does not have the object",
     "status": "The worst status of all copies: one of the status words of a pair's report",
     "checksum_algorithm": "Algorithm of the checksums, in S3's spelling",
-    "copies_compared": "How many copies were read and compared, the source among them",
-    "majority": "The checksum that more than half of them have, where they are at least three",
+    "copies_compared": "How many copies were read and compared, the source among them if it has the object",
+    "majority": "The checksum that more than half of them have, where they are at least three, and the "
+    "source has it, or is bad by the diagnosis",
     "differing": "The buckets that have another checksum than the majority, separated by spaces",
     "bad_copies": "The buckets whose copy is bad by the diagnosis, separated by spaces",
     "detail": "More details: no majority, or reports that rest on different checks of the source",

@@ -54,12 +54,13 @@ def test_three_copies_are_one_report_whose_majority_names_the_bad_ones_and_each_
     for key in KEYS[:3]:
         (tape / key).write_bytes(b"the bytes of " + key.encode())
     corrupt_object(seaweedfs, platform.replica, "bad-copy")
-    corrupt_object(seaweedfs, platform.source, "bad-source")
     pair = {"replication_lag": "0s", "repair": "both"}
     platform.more = {
         "buckets": _settings(platform),
         "pairs": {PAIR: {"replicas": [REPL, TAPE], **pair}},
     }
+    assert platform.run(instance, CHECKSUMS_JOB, PAIR).success
+    corrupt_object(seaweedfs, platform.source, "bad-source")
     for bucket in (PAIR, REPL, TAPE):
         assert platform.run(instance, CHECKSUMS_JOB, bucket).success
     result = platform.run(instance, REPORT_JOB, PAIR)
@@ -133,5 +134,7 @@ def test_a_copy_is_reported_byte_for_byte_as_a_pair_is_also_where_another_copy_w
     platform.more = {"buckets": buckets, "pairs": {PAIR: {"replicas": ["new", REPL, TAPE], **alone}}}
     result = platform.run(instance, REPORT_JOB, PAIR)
     assert (tmp_path / "lake" / report_file(TO_REPL, None)).read_bytes() == of_pair
+    states = status_of(open_lake(platform.catalog), platform.catalog, utc_now()).rows
+    assert {row.name for row in states if row.failed_run} == {f"{PAIR}-to-new"}
     (failure,) = result.filter_events(lambda event: event.is_step_failure)
     assert "new" in str(failure.step_failure_data.error_display_string) and not result.success

@@ -36,6 +36,10 @@ def _identity(line: dict[str, str], match: Match) -> tuple[str, str]:
     return (line["key"], version)
 
 
+def _is_alone(line: dict[str, str]) -> bool:
+    return line["status"] in ("missing_source", "failed_source") and line["checksum_replication"] != ""
+
+
 def _expected(
     source: list[Row], replicas: list[list[Row]], match: Match
 ) -> dict[tuple[str, str], dict[str, str]]:
@@ -50,11 +54,20 @@ def _expected(
         compared = {
             name: line["checksum_replication"]
             for name, line in zip(REPLICAS, lines, strict=True)
-            if line and line["status"] in ("ok", "mismatch")
+            if line and (line["status"] in ("ok", "mismatch") or _is_alone(line))
         }
-        votes = {"photos": there[0]["checksum_source"], **compared} if compared else {}
+        if there[0]["checksum_source"]:
+            votes = {"photos": there[0]["checksum_source"], **compared} if compared else {}
+        else:  # its copies are compared with each other, and none of them is shown to be right
+            by = {
+                name: line["checksum_algorithm"] for name, line in zip(REPLICAS, lines, strict=True) if line
+            }
+            first = by[next(iter(compared))] if len(compared) > 1 else None
+            votes = {name: checksum for name, checksum in compared.items() if by[name] == first}
         most = Counter(votes.values()).most_common(1)
-        has_majority = len(votes) >= 3 and 2 * most[0][1] > len(votes)
+        has_majority = (
+            len(votes) >= 3 and 2 * most[0][1] > len(votes) and most[0][0] == there[0]["checksum_source"]
+        )
         found[identity] = {
             "status": min((line["status"] for line in there), key=WORST_FIRST.index),
             "copies_compared": str(len(votes)),
@@ -151,3 +164,52 @@ def test_copies_that_rest_on_different_checks_of_the_source_say_so_and_the_newes
     (line,) = read_csv(found.csv)
     assert line["detail"] == "copies were compared with different checks of the source"
     assert (line["photos:checksum"], line["status"], line["majority"]) == ("aa", "mismatch", "aa")
+
+
+def _together(folder: Path, *reports: tuple[list[Row], list[Row]]) -> dict[str, dict[str, str]]:
+    """The rows of all copies, by key. Arguments: `reports`, what each had of the source and its copy."""
+    made = []
+    for name, (source, copy) in zip(REPLICAS, reports, strict=False):
+        (folder / name).mkdir()
+        outcome = report(folder / name, source, copy)
+        made.append(OfCopy(name, outcome.csv, outcome.rows))
+    found = side_by_side("photos", made, by_version=False, csv=folder / "all.csv")
+    return {line["key"]: line for line in read_csv(found.csv)}
+
+
+def test_copies_that_were_the_same_as_the_source_at_different_times_are_no_match(tmp_path: Path) -> None:
+    later = row()["checked_at"].replace(hour=23)
+    lines = _together(
+        tmp_path,
+        ([row("k"), row("same")], [row("k"), row("same")]),
+        ([row("k", "bb", checked_at=later), row("same", checked_at=later)], [row("k", "bb"), row("same")]),
+    )
+    assert {key: line["status"] for key, line in lines.items()} == {"k": "not_checked", "same": "ok"}
+    assert lines["k"]["detail"] == "copies were compared with different checks of the source"
+
+
+ALONE = "nothing of the source to compare with, and the checksums of its copies differ"
+
+
+def test_copies_of_what_the_source_lacks_or_could_not_be_read_there_are_compared_with_each_other(
+    tmp_path: Path,
+) -> None:
+    lines = _together(
+        tmp_path,
+        ([failed_row("unread")], [row(key, "bb") for key in ("alike", "differ", "one", "unread")]),
+        ([failed_row("unread")], [row("alike", "bb"), row("differ", "cc"), row("unread", "cc")]),
+    )
+    said = ("status", "copies_compared", "majority", "detail")
+    assert {key: tuple(line[name] for name in said) for key, line in lines.items()} == {
+        "alike": ("missing_source", "2", "", ""),
+        "differ": ("missing_source", "2", "", ALONE),
+        "one": ("missing_source", "0", "", ""),
+        "unread": ("failed_source", "2", "", ALONE),
+    }
+
+
+def test_copies_that_agree_with_each_other_against_the_source_are_no_majority(tmp_path: Path) -> None:
+    lines = _together(tmp_path, ([row("k")], [row("k", "bb")]), ([row("k")], [row("k", "bb")]))
+    said = ("status", "copies_compared", "majority", "differing", "detail")
+    alike = "most copies are the same, which does not show that they are right"
+    assert tuple(lines["k"][name] for name in said) == ("mismatch", "3", "", "", alike)
