@@ -116,17 +116,17 @@ def repairs_asset(pairs: dg.PartitionsDefinition[str], owners: list[str]) -> dg.
             order, kept_in = config.order(pair), lake.open()
             both = (pair.source, pair.replica)
             sides = {name: opened.enter_context(stores.side(name)) for name in both}
-            copies = catalog.catalog.copies_with(pair.name)
+            copies, away = catalog.catalog.copies_with(pair.name), list[str]()
             for name in copies.buckets if copies else ():
                 if name in both:
                     continue
                 try:  # only a good copy may be taken from it
                     sides[name] = opened.enter_context(stores.side(name))
                 except BucketUnreachable as error:
+                    away.append(name)
                     context.log.warning(printable(f"nothing is taken from {name}: {error}", 2000))
-            run = RepairRun(
-                kept_in, context.run.run_id, sides, context.log.info, account=s3_control.for_copies
-            )
+            account = s3_control.for_copies
+            run = RepairRun(kept_in, context.run.run_id, sides, context.log.info, account=account, away=away)
             if not config.apply:
                 return keep_status(context, kept_in, began, _planned(order, run))
             repaired = repair(order, run)

@@ -14,8 +14,9 @@ from fixity_cli.shared import (
     CatalogOption,
     Exit,
     VerboseOption,
+    end,
     load,
-    stop_unless_done,
+    say_errors,
     stop_verified,
 )
 from fixity_cli.user import user_name
@@ -92,6 +93,12 @@ def repair(
 
     loaded = load(catalog)
     pairs, incident = _of(loaded, name)
+    if take_from is Side.replica and len(pairs) > 1:
+        end(
+            Exit.WRONG_USE,
+            f"{name} has several copies, and --from replica would mean another one for each: name the pair "
+            f"of the good copy, one of {', '.join(pairs)}",
+        )
     config: dict[str, Any] = {
         "apply": apply,
         "quarantine": not no_quarantine,
@@ -105,9 +112,10 @@ def repair(
     with runner(loaded, verbose) as runs:
         for pair in pairs:
             ended.append(runs.run(REPAIR_JOB, pair, {"ops": {REPAIR_ASSET: {"config": config}}}))
-            stop_unless_done(ended[-1])
-            _say(pair, ended[-1].metadata[REPAIR_ASSET])
-    not_reported = [each.metadata[REPAIR_ASSET].get(NOT_REPORTED) for each in ended]
+            say_errors(ended[-1])  # the other copies are repaired all the same
+            if ended[-1].success:
+                _say(pair, ended[-1].metadata[REPAIR_ASSET])
+    not_reported = [each.metadata[REPAIR_ASSET].get(NOT_REPORTED) for each in ended if each.success]
     for text in filter(None, not_reported):
         output.warn(text)
     if any(not_reported) and not any(each.failed_checks for each in ended):
@@ -129,6 +137,12 @@ def _of(catalog: Catalog, name: str) -> tuple[list[str], str | None]:
     pairs = [pair for pair in dict.fromkeys([*incident.pairs, *of_buckets]) if pair in catalog.pairs]
     if not pairs and incident.unknown:
         raise NoIncident(f"it is not known which objects the incident {name} has: see fixity incident {name}")
+    if not pairs and incident.pairs and not incident.buckets:
+        raise NoIncident(
+            f"the catalog has no pair {', '.join(incident.pairs)} any more, whose report found what the "
+            f"incident {name} has. Run fixity verify for the pair that has its buckets now: what is still "
+            f"wrong gets a new incident. Then end this one: fixity incident close {name} --reason …"
+        )
     if not pairs:
         raise NoIncident(
             f"no pair of the catalog has a bucket of the incident {name}: there is no second copy"

@@ -17,6 +17,7 @@ from fixity.buckets.local_writer import LocalWriter
 from fixity.humanize import printable
 from fixity.incidents.events import DISMISSED
 from fixity.incidents.incident_object import IncidentObject
+from fixity.incidents.known import same_bytes
 from fixity.incidents.state import Incident
 from fixity.lake.paths import stats_file
 from fixity.lake.proof import json_object
@@ -75,7 +76,11 @@ def make_plan(order: Order, run: RepairRun, incidents: Iterable[Incident]) -> li
         plans = [each for each in directed if each.damaged == damaged and not each.refused]
         if plans:
             found = [_unless_bad_too(each, bad) for each in _looked_up(order, run, plans)]
-            planned += found if damaged == pair.source else _from_other_copies(order, run, found, bad)
+            planned += (
+                _unless_copies_differ(order, run, found)
+                if damaged == pair.source
+                else _from_other_copies(order, run, found, bad)
+            )
     return sorted(planned, key=lambda each: (each.key.encode(), each.object.version_id or "", each.damaged))
 
 
@@ -116,6 +121,48 @@ def _unless_bad_too(plan: Planned, bad: Mapping[tuple[str | None, str, str | Non
         refused=f"the copy of {plan.good} was found to be bad too (incident {incident}), so no good copy is "
         "known: take an older version or a backup",
     )
+
+
+def _unless_copies_differ(order: Order, run: RepairRun, plans: Iterable[Planned]) -> list[Planned]:
+    """The plans of a source. An object that it lacks is taken from a replica only if all of its replicas that
+    have it have the same bytes, or if a person says which replica is the good one.
+    """
+    plans = list(plans)
+    is_said = order.take_from and order.reason
+    missing = [place for place, each in enumerate(plans) if each.target is None and not each.refused]
+    others = [name for name in run.sides if name not in (order.pair.source, order.pair.replica)]
+    for other in (*others, *run.away) if missing and not is_said else ():
+        rows = _of_copy(run, other, [plans[place] for place in missing])
+        for place in missing:
+            each = plans[place]
+            if rows is None or (each.key in rows and not _same(each.rows, rows[each.key])):
+                why = (
+                    f"{each.damaged} has no such object, and it is not known whether the copy of {other} is "
+                    f"the same as that of {each.good}: look at both. For the pair of the good one, say "
+                    "--from replica and --reason"
+                )
+                plans[place] = replace(each, refused=why)
+    return plans
+
+
+def _of_copy(run: RepairRun, other: str, plans: Iterable[Planned]) -> dict[str, pa.Table | None] | None:
+    """What is expected of the objects in another replica, by key, of those that it has; None if it cannot be
+    reached."""
+    if other in run.away:
+        return None
+    try:
+        listed = _found(run.sides[other], plans)
+    except BucketUnreachable as error:
+        run.log(f"{other} could not be asked: {printable(str(error), 1000)}")
+        return None
+    known = expected(run, run.sides[other], listed.values())
+    return {key: known.get(key) for key in listed}
+
+
+def _same(one: pa.Table | None, other: pa.Table | None) -> bool:
+    """Whether the same bytes are expected of two copies."""
+    sums = [{each["algorithm"]: each["checksum"] for each in _expectations(rows)} for rows in (one, other)]
+    return same_bytes(*sums) is True
 
 
 def _from_other_copies(

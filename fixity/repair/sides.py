@@ -4,7 +4,7 @@ here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,7 +83,8 @@ class RepairRun:
     replicas, from which a good copy may be taken.
 
     log: gets messages for people. now: returns the time in UTC. account: opens what copies by S3 Batch to a
-    bucket need, for buckets that have `s3_batch` in the catalog.
+    bucket need, for buckets that have `s3_batch` in the catalog. away: those of the other replicas that
+    could not be opened.
     """
 
     lake: Lake
@@ -92,6 +93,7 @@ class RepairRun:
     log: Callable[[str], None] = lambda text: None
     now: Callable[[], datetime] = utc_now
     account: Callable[[str], Account] | None = None
+    away: Sequence[str] = ()
 
 
 def expected(run: RepairRun, side: Side, items: Iterable[ListedObject]) -> dict[str, pa.Table]:

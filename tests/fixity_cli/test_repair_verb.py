@@ -9,9 +9,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from devstack.seaweedfs import SeaweedFS
+from fixity.buckets import BucketUnreachable
+from fixity.clock import utc_now
+from fixity.incidents.events import OPENED, Event, append
 from fixity.incidents.state import incidents_now
-from fixity.lake import LakeError
+from fixity.lake import LakeError, LocalLake
 from fixity.lake.paths import report_file
+from fixity.repair import Order, Planned
 from fixity_assets import pair_report
 from fixity_cli.main import app
 from tests.conftest import MakeBucket
@@ -123,3 +127,47 @@ def test_while_the_files_of_an_incident_cannot_be_read_nothing_says_that_all_is_
     assert named.returncode == 2 and f"see fixity incident {incident.id}" in named.stderr
     shown = fixity(tmp_path, "incident", incident.id)
     assert shown.stdout.count("restore it from a copy of the lake") == len(pair.lake.list("incidents/"))
+
+
+def _catalog(folder: Path, pairs: str) -> Path:
+    for name in "abc":
+        (folder / name).mkdir(exist_ok=True)
+    file = folder / "fixity.yaml"
+    file.write_text(
+        f"lake: ./lake\nbuckets: {{a: {{path: a}}, b: {{path: b}}, c: {{path: c}}}}\npairs: {pairs}\n"
+    )
+    return file
+
+
+def test_which_replica_is_the_good_one_is_said_for_the_pair_of_one_copy(tmp_path: Path) -> None:
+    file = _catalog(tmp_path, "{a: {replicas: [b, c]}}")
+    words = ["repair", "a", "--from", "replica", "--reason", "seen", "--catalog", str(file)]
+    said = CliRunner().invoke(app, words)
+    assert said.exit_code == 2 and "name the pair of the good copy, one of a-to-b, a-to-c" in said.stderr
+    assert not (tmp_path / "lake").exists()
+
+
+def test_an_incident_of_a_pair_that_is_gone_says_how_it_goes_on(tmp_path: Path) -> None:
+    file = _catalog(tmp_path, "{a: {replicas: [b, c]}}")
+    lake = LocalLake(tmp_path / "lake")
+    append(lake, [Event("inc-1", OPENED, utc_now(), run_id="r", pair="old", key="k", found="SHA256:00")])
+    said = CliRunner().invoke(app, ["repair", "inc-1", "--catalog", str(file)])
+    assert said.exit_code == 2 and "the catalog has no pair old any more" in said.stderr
+    assert "Run fixity verify" in said.stderr and "fixity incident close inc-1" in said.stderr
+
+
+def test_a_copy_whose_repair_fails_does_not_keep_the_others_from_being_repaired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    file = _catalog(tmp_path, "{a: {replicas: [b, c]}}")
+
+    def of_pair(order: Order, *_: object) -> list[Planned]:
+        if order.pair.name == "a-to-b":
+            raise BucketUnreachable("b is away")
+        return []
+
+    monkeypatch.setattr("fixity_assets.repairs.make_plan", of_pair)
+    said = CliRunner().invoke(app, ["repair", "a", "--catalog", str(file)])
+    assert said.exit_code == 3 and "b is away" in said.stderr
+    assert "a-to-c: 0 to repair, 0 refused" in said.stdout

@@ -4,6 +4,7 @@ lost.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from fixity.incidents.closing import close_right
 from fixity.incidents.state import incidents_now
 from fixity.lake.paths import stats_file
 from fixity.ledger.fold import settings_of
-from fixity.repair import repair
+from fixity.repair import make_plan, repair
 from fixity.repair.lease import RepairBusy, only_repair
 from fixity.reports.pair import make_report
 from tests.fixity.repair.conftest import MakePlaces
@@ -416,3 +417,35 @@ def test_a_bad_copy_that_the_source_cannot_repair_is_taken_from_another_replica_
     assert {each.planned.key for each in repaired.done if repaired.is_right(each)} == {"k", "there too"}
     assert pair.get("b", "k") == pair.get("b", "there too") == GOOD
     assert pair.keys("c") == {"k", "other bytes there", "there too"}  # nothing was written there
+
+
+def test_what_the_source_lacks_is_taken_from_a_replica_only_if_its_other_replicas_have_the_same(
+    places: MakePlaces,
+) -> None:
+    pair = places("directory", "directory", "directory", pair={"repair": "both"})
+    for bucket in "bc":
+        for key in ("alike", "differ", "unchecked"):
+            pair.put(bucket, key, b"other bytes" if (bucket, key) == ("c", "differ") else GOOD)
+        if bucket == "b":
+            pair.put("b", "one")
+        else:
+            (pair.folder / "c" / "unchecked").unlink()
+    for bucket in "abc":
+        pair.check(bucket)
+    pair.put("c", "unchecked")
+    for key in ("alike", "differ", "one", "unchecked"):
+        pair.opened(key, bucket="a")
+    plans = {each.key: each.refused for each in pair.plan()}
+    why = "a has no such object, and it is not known whether the copy of c is the same as that of b"
+    assert {key: refused and refused.partition(":")[0] for key, refused in plans.items()} == {
+        "alike": None,
+        "differ": why,
+        "one": None,
+        "unchecked": why,
+    }
+    with pair.run() as run:
+        kept = {name: side for name, side in run.sides.items() if name != "c"}
+        away = make_plan(pair.order(), replace(run, sides=kept, away=["c"]), incidents_now(pair.lake))
+    assert {each.refused and each.refused.partition(":")[0] for each in away} == {why}
+    by_person = pair.repair(take_from="replica", reason="seen")
+    assert {each.planned.key for each in by_person.done if by_person.is_right(each)} == plans.keys()
