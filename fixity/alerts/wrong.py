@@ -33,9 +33,13 @@ def wrong_now(
 ) -> list[Wrong]:
     """All that is wrong now. Arguments: `incidents`, all of them."""
     found = [_of_incident(each) for each in incidents if not each.is_over]
+    of_each = {row.failed_run for row in status.rows if row.kind == "pair" and catalog.copies_with(row.name)}
     for row in status.rows:
-        of_copies = row.kind == "pair" and row.name in catalog.copies  # what is red there, each copy tells
-        found += (each for each in _of_row(row, is_final) if not of_copies or each.opened == "run_failed")
+        if row.kind == "pair" and row.name in catalog.copies:  # what is red there, each copy tells
+            told = row.failed_run in (None, *of_each)
+            found += (each for each in _of_row(row, is_final) if each.opened == "run_failed" and not told)
+        else:
+            found += _of_row(row, is_final)
     found += [_of_finding(each, None) for each in status.platform]
     found += _not_counted(status, catalog)
     return found

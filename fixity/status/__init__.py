@@ -17,7 +17,8 @@ from fixity.status.kept import (
     keep_failure,
     keep_result,
 )
-from fixity.status.now import OF_BUCKETS, OF_PAIRS, OF_PLATFORM, places_of, status_of
+from fixity.status.now import OF_BUCKETS, OF_PAIRS, OF_PLATFORM, status_of
+from fixity.status.places import places_of
 from fixity.status.rows import (
     COLOURS,
     PROBLEM,

@@ -6,7 +6,7 @@ What the states mean is in `rows`; how results are kept is in `kept`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +16,7 @@ from fixity.lake import Lake
 from fixity.status.daemon import daemon_notes
 from fixity.status.kept import Kept, Unreadable, read_all
 from fixity.status.open_incidents import OpenIncidents, open_incidents
+from fixity.status.places import places_of, same_in_any_order
 from fixity.status.rows import (
     LOG,
     NO_OPEN_INCIDENTS,
@@ -65,10 +66,17 @@ _AllKept = Mapping[tuple[str, str | None], Kept | Unreadable]
 def status_of(lake: Lake, catalog: Catalog, now: datetime) -> Status:
     """The status of a catalog's buckets and pairs, at a time (UTC). Raises LakeError."""
     kept = read_all(lake)
-    incidents = OpenIncidents.of(catalog, open_incidents(lake))
+    places = {
+        name: report.place
+        for (asset, name), each in kept.items()
+        if asset == REPORT and (report := _result(each))
+    }
+    incidents = OpenIncidents.of(catalog, open_incidents(lake), places)
     buckets = [_bucket(catalog, each, kept, incidents, now) for each in catalog.buckets.values()]
-    by_name = {row.name: row for row in buckets}
-    pairs = [_pair(catalog, each, kept, incidents, by_name, now) for each in catalog.compared]
+    known: dict[tuple[str, str], StatusRow] = {(row.kind, row.name): row for row in buckets}
+    for each in (*catalog.pairs, *catalog.copies):  # all copies together are as each of them
+        known["pair", each] = _pair(catalog, each, kept, incidents, known, now)
+    pairs = [known["pair", each] for each in catalog.compared]
     rows = sorted([*pairs, *buckets], key=lambda row: STATES.index(row.state))
     platform, notes = (
         _of_platform(catalog, kept, now),
@@ -112,16 +120,32 @@ class _Row:
         if kept.failed:
             self.failed_run = kept.failed.run_id
             self.red.append(Finding(asset, RUN, kept.failed.text, kept.failed.at))
-        if checks:
-            self.take_checks(asset, kept)
-
-    def take_checks(self, asset: str, kept: Kept, of: str = "") -> None:
-        """Take what is kept of an asset's checks. Arguments: `of`, whose checks they are, for people."""
-        for check in kept.checks:
+        for check in kept.checks if checks else ():
             if not check.passed:
                 found = self.red if check.is_red else self.warnings
-                text = f"{of}: {check.description}" if of else check.description
-                found.append(Finding(asset, check.name, text, kept.since.get(check.name)))
+                found.append(Finding(asset, check.name, check.description, kept.since.get(check.name)))
+
+    def take_copies(self, copies: Mapping[str, StatusRow]) -> None:
+        """Take what is wrong with copies, or unknown, unless it is told. Arguments: `copies`, by name."""
+        for found, of_copies in (
+            (self.red, {name: row.red for name, row in copies.items()}),
+            (self.warnings, {name: row.warnings for name, row in copies.items()}),
+        ):
+            told = {(each.check, each.text) for each in found}
+            alike: dict[tuple[str, str, str], dict[str, Finding]] = {}
+            for name, findings in of_copies.items():
+                for each in findings:
+                    if each.asset != OPEN_INCIDENTS and (each.check, each.text) not in told:
+                        alike.setdefault((each.asset, each.check, each.text), {})[name] = each
+            for (_, _, text), some in alike.items():
+                found.append(replace(next(iter(some.values())), text=f"{', '.join(some)}: {text}"))
+        told_unknown = set(self.unknown)
+        self.unknown += [
+            f"{name}: {text}"
+            for name, row in copies.items()
+            for text in row.unknown
+            if text not in told_unknown
+        ]
 
     def take_incidents(self, incidents: Iterable[Incident]) -> None:
         """Take the open incidents that concern it."""
@@ -221,10 +245,13 @@ def _pair(
     name: str,
     all_kept: _AllKept,
     incidents: OpenIncidents,
-    buckets: Mapping[str, StatusRow],
+    known: Mapping[tuple[str, str], StatusRow],
     now: datetime,
 ) -> StatusRow:
-    """The row of a pair, or of all copies of a pair with several replicas."""
+    """The row of a pair, or of all copies of a pair with several replicas.
+
+    Arguments: `known`, the rows of the buckets, and for all copies those of their pairs, by kind and name.
+    """
     kept = {asset: all_kept.get((asset, name)) for asset in OF_PAIRS}
     of_it = incidents.of_pairs[name]
     if not of_it:
@@ -233,17 +260,13 @@ def _pair(
     copies = catalog.copies.get(name)
     for asset, each in kept.items():
         found.take(asset, each, now, checks=copies is None)
-    for pair in copies.pairs if copies else ():  # one that was reported alone since then may be red
-        if isinstance(of_copy := all_kept.get((REPORT, pair.name)), Kept):
-            found.take_checks(REPORT, of_copy, pair.replica)
-        elif kept[REPORT]:
-            found.unknown.append(f"what is known of {pair.replica} is lost")
     found.take_incidents(of_it)
-    sides = [buckets[each] for each in catalog.buckets_of(name)]
+    sides = [known["bucket", each] for each in catalog.buckets_of(name)]
     if report := _result(kept[REPORT]):
         found.counts |= report.counts
         found.checked_at, found.oldest = report.at, report.oldest
-        if report.place != places_of(catalog, catalog.buckets_of(name)):
+        place = places_of(catalog, catalog.buckets_of(name))
+        if report.place != place and not (copies and same_in_any_order(report.place, place)):
             found.unknown.append("the catalog names other places than those that were compared")
         if (term := catalog.term_of(name)) and report.at and now - report.at > term + _LATE:
             found.unknown.append(f"its report is {(now - report.at).days} days old, more than its term")
@@ -263,13 +286,10 @@ def _pair(
             found.waiting.append(f"a check of {stale}: the other buckets were checked since the report")
     elif not isinstance(kept[REPORT], Unreadable):
         found.unknown.append("its buckets were never compared")
+    if copies:
+        found.take_copies({pair.replica: known["pair", pair.name] for pair in copies.pairs})
     found.coverage = min((side.coverage for side in sides if side.coverage is not None), default=None)
     return found.row("pair", name, of_it)
-
-
-def places_of(catalog: Catalog, buckets: Iterable[str]) -> str:
-    """Where the buckets of a pair are, as one text."""
-    return " and ".join(catalog.place_of(catalog.buckets[name]) for name in buckets)
 
 
 def _result(kept: Kept | Unreadable | None) -> Kept | None:

@@ -5,13 +5,14 @@ What they make of a row's state does not belong here; that is in `now`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fixity.catalog import Catalog
 from fixity.lake import Lake
 from fixity.lake.paths import INCIDENTS, records_folder
+from fixity.status.places import buckets_at
 
 if TYPE_CHECKING:
     from fixity.incidents.state import Incident
@@ -27,8 +28,14 @@ class OpenIncidents:
     """Those that concern nothing that the catalog has now."""
 
     @classmethod
-    def of(cls, catalog: Catalog, incidents: Iterable[Incident]) -> OpenIncidents:
-        """Those of each row. Arguments: `incidents`, those that are open."""
+    def of(
+        cls, catalog: Catalog, incidents: Iterable[Incident], places: Mapping[str | None, str | None]
+    ) -> OpenIncidents:
+        """Those of each row.
+
+        Arguments: `incidents`, those that are open; `places`, where the newest report of each pair says that
+        both buckets are, also of pairs that the catalog has no more.
+        """
         of_buckets: dict[str, list[Incident]] = {name: [] for name in catalog.buckets}
         of_others: list[Incident] = []
         compared = catalog.compared
@@ -38,11 +45,15 @@ class OpenIncidents:
             bad = {bucket for bucket, _ in left if bucket}
             unclear = {pair for bucket, pair in left if pair and not bucket}
             concerned = set(catalog.buckets) if incident.unknown else set(bad)
+            # A pair that was renamed, or has several replicas now: its buckets may be there all the same.
+            gone = [_of_gone(catalog, places.get(name)) for name in unclear - catalog.pairs.keys()]
+            concerned = concerned.union(*gone)
             for name in unclear & catalog.pairs.keys():  # either copy may be the bad one
                 concerned |= set(catalog.buckets_of(name))
                 unclear |= {together.name} if (together := catalog.copies_with(name)) else set()
             for name, buckets in compared.items():
-                if incident.unknown or name in unclear or bad & set(buckets):
+                of_gone = any(each and (each <= set(buckets) or set(buckets) <= each) for each in gone)
+                if incident.unknown or name in unclear or of_gone or bad & set(buckets):
                     of_pairs[name].append(incident)
             for name in concerned & of_buckets.keys():
                 of_buckets[name].append(incident)
@@ -60,6 +71,11 @@ class OpenIncidents:
                 f"{which} of no bucket that the catalog has now ({', '.join(ids[:3])}{more}): "
                 "see fixity incidents --open"
             )
+
+
+def _of_gone(catalog: Catalog, places: str | None) -> set[str]:
+    """The buckets that a pair had which the catalog has no more; all if nobody knows where they were."""
+    return set(catalog.buckets) if places is None else buckets_at(catalog, places)
 
 
 def open_incidents(lake: Lake) -> list[Incident]:

@@ -265,32 +265,107 @@ def test_what_could_not_be_reached_is_mended_before_its_incidents(lake: LocalLak
     )
 
 
+def _with_copies(folder: Path, replicas: str = "b, c") -> tuple[LocalLake, Catalog]:
+    (folder / "fixity.yaml").write_text(
+        "lake: ./lake\nbuckets: {a: {path: a}, b: {path: b}, c: {path: c}, d: {path: d}}\n"
+        f"pairs: {{a: {{replicas: [{replicas}]}}}}\n"
+    )
+    catalog = load_catalog(folder / "fixity.yaml")
+    lake = open_lake(catalog)
+    assert isinstance(lake, LocalLake)
+    return lake, catalog
+
+
+def _report(lake: LocalLake, catalog: Catalog, name: str, at: datetime, *checks: Check) -> None:
+    place = places_of(catalog, catalog.buckets_of(name))
+    keep_result(lake, Result("fixity_report", name, "r", at, checks, place=place))
+
+
 def test_all_copies_are_as_red_as_the_worst_copy_and_say_which_also_where_it_was_reported_alone_since(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "fixity.yaml").write_text(
-        "lake: ./lake\nbuckets: {a: {path: a}, b: {path: b}, c: {path: c}}\npairs: {a: {replicas: [b, c]}}\n"
-    )
-    catalog = load_catalog(tmp_path / "fixity.yaml")
-    lake = open_lake(catalog)
-    assert isinstance(lake, LocalLake)
-
-    def report(name: str, at: datetime, *checks: Check) -> None:
-        place = places_of(catalog, catalog.buckets_of(name))
-        keep_result(lake, Result("fixity_report", name, "r", at, checks, place=place))
-
+    lake, catalog = _with_copies(tmp_path)
     assert row(lake, catalog, "a", "pair").state == UNKNOWN
-    report("a", NOW - HOUR)
+    _report(lake, catalog, "a", NOW - HOUR)
     assert row(lake, catalog, "a", "pair").unknown == (
-        "what is known of b is lost",
-        "what is known of c is lost",
+        "b: its buckets were never compared",
+        "c: its buckets were never compared",
     )
     for name in ("a-to-b", "a-to-c"):
-        report(name, NOW - HOUR)
+        _report(lake, catalog, name, NOW - HOUR)
     assert row(lake, catalog, "a", "pair").state == VERIFIED
-    report("a-to-c", NOW, Check("no_failures", passed=False, severity="ERROR", description="1 object"))
+    failed = Check("no_failures", passed=False, severity="ERROR", description="1 object")
+    _report(lake, catalog, "a-to-c", NOW, failed)
     found = row(lake, catalog, "a", "pair")
     assert (found.state, [each.text for each in found.red]) == (PROBLEM, ["c: 1 object"])
     assert row(lake, catalog, "a-to-b", "pair").state == VERIFIED
     told = [each.row for each in wrong_now(status(lake, catalog), [], catalog, lambda run_id: True)]
     assert told == [("pair", "a-to-c")]  # the same is not told of all copies again
+
+
+def test_all_copies_are_no_better_than_a_copy_whose_own_run_failed_or_of_which_something_is_lost(
+    tmp_path: Path,
+) -> None:
+    lake, catalog = _with_copies(tmp_path)
+    for name in ("a", "a-to-b", "a-to-c"):
+        _report(lake, catalog, name, NOW - HOUR)
+    assert row(lake, catalog, "a", "pair").state == VERIFIED
+    keep_failure(lake, "fixity_report", "a-to-c", Failure("dead", NOW, "no table"))
+    found = row(lake, catalog, "a", "pair")
+    assert (found.state, [each.text for each in found.red]) == (PROBLEM, ["c: no table"])
+    told = [each.row for each in wrong_now(status(lake, catalog), [], catalog, lambda run_id: True)]
+    assert told == [("pair", "a-to-c")]
+
+    _report(lake, catalog, "a-to-c", NOW + timedelta(days=9))  # written by a clock that was wrong
+    found = row(lake, catalog, "a", "pair")
+    assert found.state == UNKNOWN and [text[:3] for text in found.unknown] == ["c: "]
+    Path(lake.location("status/fixity_report/a-to-c.json")).unlink()
+    found = row(lake, catalog, "a", "pair")
+    assert found.state == UNKNOWN and "is lost" in found.unknown[0]
+
+
+def test_what_is_wrong_with_several_copies_alike_is_told_once(tmp_path: Path) -> None:
+    lake, catalog = _with_copies(tmp_path)
+    check = Check("no_damage", passed=False, severity="ERROR", description="known to be damaged: 1 of a")
+    for name in ("a", "a-to-b", "a-to-c"):
+        _report(lake, catalog, name, NOW - HOUR, check)
+    assert [each.text for each in row(lake, catalog, "a", "pair").red] == [
+        "b, c: known to be damaged: 1 of a"
+    ]
+
+
+def test_the_order_of_replicas_does_not_matter_and_a_new_one_was_never_compared(tmp_path: Path) -> None:
+    lake, catalog = _with_copies(tmp_path)
+    for name in ("a", "a-to-b", "a-to-c"):
+        _report(lake, catalog, name, NOW - HOUR)
+    lake, catalog = _with_copies(tmp_path, "c, b")
+    assert row(lake, catalog, "a", "pair").state == VERIFIED
+    lake, catalog = _with_copies(tmp_path, "b, c, d")
+    assert row(lake, catalog, "a", "pair").unknown == (
+        "the catalog names other places than those that were compared",
+        "d: its buckets were never compared",
+    )
+
+
+def test_an_incident_of_a_pair_that_has_several_replicas_now_or_another_name_stays_with_its_buckets(
+    tmp_path: Path, lake: LocalLake, catalog: Catalog
+) -> None:
+    verify_all(lake, catalog)
+    append(lake, [Event("inc-1", OPENED, NOW - HOUR, run_id="r", pair="a", key="k", found="SHA256:00")])
+    assert {row(lake, catalog, name).state for name in "ab"} == {PROBLEM}
+    _, several = _with_copies(tmp_path)
+
+    def concerned(changed: Catalog) -> set[tuple[str, str]]:
+        return {(each.kind, each.name) for each in status(lake, changed).rows if each.open_incidents}
+
+    of_buckets = {("bucket", "a"), ("bucket", "b")}
+    assert concerned(several) == of_buckets | {("pair", "a"), ("pair", "a-to-b")}
+    file = tmp_path / "fixity.yaml"
+    file.write_text(
+        "lake: ./lake\nbuckets: {a: {path: a}, b: {path: b}, c: {path: c}}\n"
+        "pairs: {renamed: {source: a, replica: b}, other: {source: a, replica: c}}\n"
+    )
+    renamed = load_catalog(file)
+    assert concerned(renamed) == of_buckets | {("pair", "renamed")}
+    Path(lake.location("status/fixity_report/a.json")).unlink()  # now nobody knows which buckets it had
+    assert concerned(renamed) >= {("bucket", name) for name in "abc"}
