@@ -35,10 +35,17 @@ class PairEnded:
         return self.report is not None and all(ended.success for ended in self.runs)
 
 
-def run_pairs(runs: Runner, pairs: Mapping[str, Sequence[str]], read: bool) -> Iterator[PairEnded]:
+def run_pairs(
+    runs: Runner,
+    pairs: Mapping[str, Sequence[str]],
+    read: bool,
+    copies: Mapping[str, Mapping[str, Sequence[str]]],
+) -> Iterator[PairEnded]:
     """Compare pairs; yields each as it ends. A pair that fails does not stop the others.
 
-    Arguments: `pairs`, the buckets of each by its name; `read`, whether to check the buckets first.
+    Arguments: `pairs`, the buckets of each by its name; `read`, whether to check the buckets first; `copies`,
+    the pairs of each copy of those with several replicas, with their buckets: where a bucket cannot be
+    checked, the other copies are compared alone.
     """
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
@@ -59,6 +66,12 @@ def run_pairs(runs: Runner, pairs: Mapping[str, Sequence[str]], read: bool) -> I
                         reports[pool.submit(runs.run, REPORT_JOB, name)] = name
                     else:
                         yield PairEnded(name, checked[name], None)
+                        alone = copies.get(name, {}).items()
+                        waiting |= {
+                            copy: tuple(of)
+                            for copy, of in alone
+                            if copy not in pairs and all(sides[each].result().success for each in of)
+                        }
             pending = [side for side in sides.values() if not side.done()]
             for future in wait([*pending, *reports], return_when=FIRST_COMPLETED).done:
                 if future in reports:

@@ -185,11 +185,16 @@ def _compare(
 
     catalog, pairs = wanted
     several = len(pairs) > 1
+    of_copies = {
+        name: {pair.name: catalog.buckets_of(pair.name) for pair in catalog.copies[name].pairs}
+        for name in pairs
+        if name in catalog.copies
+    }
     with runner(catalog, verbose, pairs) as runs:
         ended = []
-        for pair in run_pairs(runs, pairs, read):
+        for pair in run_pairs(runs, pairs, read, of_copies):
             ended.append(pair)
-            if several:
+            if several or pair.name not in pairs:  # a copy that is compared alone
                 output.say(_line(pair))
     runs_of_all = {run.run_id: run for pair in ended for run in pair.runs}  # a bucket may be in several pairs
     for run in runs_of_all.values():
@@ -198,7 +203,7 @@ def _compare(
         if pair.report is None:
             output.fail(f"{pair.name}: no report, because a bucket could not be checked")
         elif pair.is_done:
-            _say_report(catalog, pair, for_excel, several)
+            _say_report(catalog, pair, for_excel if pair.name in pairs else None, len(ended) > 1)
     say_red(*runs_of_all.values())
     raise typer.Exit(max(map(_status, ended)))
 

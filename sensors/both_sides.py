@@ -3,20 +3,21 @@
 Every 15 seconds it looks for new materializations of `checksums`, and starts `report_pair` once all
 buckets of a pair have one. It starts nothing if the pair's newest report already used them, as after a
 backfill or `fixity verify`. It does not start a failed report again: re-execute it, or wait for the next
-checksums of all buckets. Batches of rolling fixity lead to one report a day at most.
+checksums of all buckets. If the last check of a bucket with a copy failed, the other copies of that pair are
+reported alone. Batches of rolling fixity lead to one report a day at most.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
-from fixity.catalog import Catalog
-from jobs.names import REPORT_ASSET, REPORT_JOB, ROLLING, runs_compared
-from jobs.runs import newest_materialization
+from fixity.catalog import Catalog, Copies
+from jobs.names import CHECKSUMS_JOB, REPORT_ASSET, REPORT_JOB, ROLL_JOB, ROLLING, runs_compared
+from jobs.runs import UNSUCCESSFUL, newest_materialization
 from sensors.cursors import read_cursor
 
 _CHECKSUMS = dg.AssetKey("checksums")
@@ -57,6 +58,9 @@ def both_sides_sensor(catalog: Catalog) -> dg.SensorDefinition:
                     requests.append(dg.RunRequest(run_key=run_key, partition_key=name))
             elif len(late) < len(buckets):
                 waiting.append(f"{name} waits for {', '.join(late)}")
+                copies = catalog.copies.get(name)
+                if copies and any(_failed(context.instance, bucket) for bucket in late):
+                    requests += _each_alone(context.instance, copies, newest, seen)
         return dg.SensorResult(
             run_requests=requests,
             cursor=json.dumps(seen),
@@ -64,6 +68,42 @@ def both_sides_sensor(catalog: Catalog) -> dg.SensorDefinition:
         )
 
     return both_sides
+
+
+def _failed(instance: dg.DagsterInstance, bucket: str) -> bool:
+    """Whether the last check of a bucket failed."""
+    for job in (CHECKSUMS_JOB, ROLL_JOB):
+        of_bucket = dg.RunsFilter(job_name=job, tags={"dagster/partition": bucket})
+        if any(
+            run.dagster_run.status in UNSUCCESSFUL for run in instance.get_run_records(of_bucket, limit=1)
+        ):
+            return True
+    return False
+
+
+def _each_alone(
+    instance: dg.DagsterInstance,
+    copies: Copies,
+    newest: Mapping[str, int],
+    seen: dict[str, tuple[int, ...]],
+) -> Iterator[dg.RunRequest]:
+    """The reports of those copies of which both buckets are new. Arguments: `newest`, the table of each
+    bucket; `seen`, those that reports have had, which this adds to.
+    """
+    together = dict(zip(copies.buckets, seen.get(copies.name, ()), strict=False))
+    for pair in copies.pairs:
+        buckets = (pair.source, pair.replica)
+        tables = tuple(newest.get(bucket, 0) for bucket in buckets)
+        alone = dict(zip(buckets, seen.get(pair.name, ()), strict=False))
+        late = any(
+            table <= max(together.get(bucket, 0), alone.get(bucket, 0))
+            for bucket, table in zip(buckets, tables, strict=True)
+        )
+        if late or _is_soon(instance, pair.name, buckets):
+            continue
+        seen[pair.name] = tables
+        if not _reported_already(instance, pair.name, buckets):
+            yield dg.RunRequest(run_key=":".join(map(str, (pair.name, *tables))), partition_key=pair.name)
 
 
 def _is_soon(instance: dg.DagsterInstance, name: str, buckets: Sequence[str]) -> bool:

@@ -97,3 +97,15 @@ def test_all_copies_of_a_pair_are_checked_and_reported_by_one_verb_with_a_line_e
         archive, "sql", "select key, status, differing, \"bad:status\" from copies where status <> 'ok'"
     )
     assert "1.txt" in asked.stdout and "mismatch" in asked.stdout
+
+
+def test_a_copy_that_cannot_be_reached_hides_nothing_that_is_wrong_with_the_others(archive: Path) -> None:
+    catalog = yaml.safe_load((archive / "fixity.yaml").read_text())
+    replicas = ["good", "bad", "gone"]
+    catalog["pairs"] = {"all": {"source": "source", "replicas": replicas, "replication_lag": "0s"}}
+    (archive / "fixity.yaml").write_text(yaml.safe_dump(catalog))
+    ended = _fixity(archive, "verify", "all")
+    assert ended.exit_code == 3 and "all: no report, because a bucket could not be checked" in ended.stderr
+    assert "all-to-good: verified, 3 of 3 objects match" in ended.stdout
+    assert "all-to-bad: NOT verified, 2 of 3 objects match" in ended.stdout
+    assert "red: no_mismatches of fixity_report[all-to-bad]" in ended.stderr

@@ -156,3 +156,27 @@ def test_a_pair_with_several_replicas_waits_for_all_and_says_for_which(
     assert [
         request.partition_key for request in _tick(platform, instance, first.cursor).run_requests or []
     ] == ["a"]
+
+
+def test_where_the_check_of_a_copy_failed_the_other_copies_are_reported_alone_once(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.more = {
+        "buckets": {
+            PAIR: {"store": "real", "bucket": platform.source},
+            f"{PAIR}-repl": {"store": "real", "bucket": platform.replica},
+            "gone": {"path": "./gone"},
+        },
+        "pairs": {PAIR: {"replicas": [f"{PAIR}-repl", "gone"], "replication_lag": "0s"}},
+    }
+    for bucket in (PAIR, f"{PAIR}-repl"):
+        assert platform.run(instance, CHECKSUMS_JOB, bucket).success
+    assert not _tick(platform, instance).run_requests  # the other one may come yet
+    assert not platform.run(instance, CHECKSUMS_JOB, "gone").success
+    alone = _tick(platform, instance)
+    assert [each.partition_key for each in alone.run_requests or []] == [f"{PAIR}-to-{PAIR}-repl"]
+    assert not _tick(platform, instance, alone.cursor).run_requests
+    (platform.folder / "gone").mkdir()
+    assert platform.run(instance, CHECKSUMS_JOB, "gone").success
+    together = _tick(platform, instance, alone.cursor)
+    assert [each.partition_key for each in together.run_requests or []] == [PAIR]
