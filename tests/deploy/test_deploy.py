@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
@@ -141,6 +142,38 @@ def test_the_image_is_made_of_what_is_tested_and_runs_as_nobody_s_root() -> None
 
     tested, shipped = pins(REPOSITORY / "requirements.lock"), pins(DEPLOY / "requirements.lock")
     assert shipped.items() <= tested.items() and "pytest" not in shipped and "dagster-celery" in shipped
+
+
+def test_no_password_gets_into_the_image_or_to_the_proxy_and_all_that_is_built_of_does() -> None:
+    lines = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    sent = {line[1:] for line in rules if line.startswith("!")}
+    assert rules[0] == "*" and rules[len(sent) + 1 :] == ["**/__pycache__"]
+    of_project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    wheel = of_project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    text = (DEPLOY / "Containerfile").read_text()
+    copied = re.findall(r"^COPY (?:--chown=\S+ )?(deploy/\S+)", text, re.MULTILINE)
+    readme = of_project["project"]["readme"]
+    needed = {*wheel["packages"], *wheel["force-include"], *wheel["shared-data"], *copied, readme}
+    assert sent == {*needed, "pyproject.toml"}
+    assert {"/deploy/fixity.env", "/deploy/fixity.yaml"} <= set(
+        (REPOSITORY / ".gitignore").read_text().splitlines()
+    )
+    proxy = services()["proxy"]
+    assert "env_file" not in proxy
+    assert proxy["environment"].keys() == variables_of((DEPLOY / "Caddyfile").read_text())
+
+
+def test_what_the_units_write_into_is_made_by_the_steps_for_systemd() -> None:
+    steps = (REPOSITORY / "docs" / "how-to" / "deploy.md").read_text()
+    made = {
+        folder
+        for line in re.findall(r"^install -d -o fixity -g fixity (.+)$", steps, re.MULTILINE)
+        for folder in line.split()
+    }
+    for unit in UNITS:
+        (written,) = re.findall(r"^ReadWritePaths=(.+)$", unit.read_text(), re.MULTILINE)
+        assert set(written.split()) <= made, unit.name
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
