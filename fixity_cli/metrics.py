@@ -29,25 +29,29 @@ def metrics(
         ),
     ] = None,
     runs: Annotated[
-        bool, typer.Option("--runs", help="Also how many runs are queued and in progress in Dagster.")
+        bool, typer.Option("--runs", help="Also how many runs of Dagster have not ended.")
     ] = False,
     catalog: CatalogOption = None,
 ) -> None:
     """Print numbers for Prometheus: states, coverage, incidents, ages of evidence, what waits, bytes.
 
-    Status 0 whatever they say. Reads no object, starts no run. Watch `fixity_made_timestamp_seconds` too: it
-    grows old if nobody makes them.
+    Status 0 whatever they say; 3, and no number, if the lake keeps no result, as when its disk is away. Reads
+    no object, starts no run. Watch `fixity_made_timestamp_seconds` too: it grows old if nobody makes them.
     """
     from fixity.clock import utc_now
     from fixity.lake import open_lake
     from fixity.metrics import metrics_text, write_metrics
-    from fixity.status import status_of
+    from fixity.status import keeps_results, status_of
     from fixity_cli.instance import home_of
 
     if out is not None and out.suffix != ".prom":
         end(Exit.WRONG_USE, f"{out}: the textfile collector reads only files whose names end in .prom")
     loaded = load(catalog)
-    status = status_of(open_lake(loaded), loaded, utc_now())
+    lake = open_lake(loaded)
+    if not keeps_results(lake):  # zeros would say that nothing is wrong
+        where = lake.location("")
+        end(Exit.NOT_DONE, f"{where} keeps no result of any run: mount its disk, or check a bucket first")
+    status = status_of(lake, loaded, utc_now())
     counted = None
     if runs:
         from fixity_cli.deployment import unfinished_runs

@@ -16,6 +16,7 @@ from fixity.status.kept import (
     keep_check,
     keep_failure,
     keep_result,
+    keeps_results,
 )
 from fixity.status.now import OF_BUCKETS, OF_PAIRS, OF_PLATFORM, status_of
 from fixity.status.places import places_of
@@ -57,6 +58,7 @@ __all__ = [
     "keep_check",
     "keep_failure",
     "keep_result",
+    "keeps_results",
     "places_of",
     "status_of",
 ]

@@ -189,6 +189,14 @@ def is_red(lake: Lake, asset: str, partition: str, check: str) -> bool:
     return isinstance(kept, Unreadable) or kept.lost or any(e.name == check and e.is_red for e in kept.checks)
 
 
+def keeps_results(lake: Lake) -> bool:
+    """Whether any result is kept. None is in a new lake, and where the disk of a lake is away.
+
+    Raises LakeError.
+    """
+    return any(file.name.count("/") == 2 for file in lake.list(STATUS))
+
+
 def read_all(lake: Lake) -> dict[tuple[str, str | None], Kept | Unreadable]:
     """All kept results by asset and partition, also those that are lost. Raises LakeError."""
     folders = (STATUS, records_folder(STATUS))

@@ -67,6 +67,7 @@ def test_what_is_kept_becomes_numbers_and_what_is_not_known_has_none(catalog: Pa
 def test_the_file_for_the_textfile_collector_is_replaced_as_a_whole(catalog: Path, tmp_path: Path) -> None:
     out = tmp_path / "fixity.prom"
     out.write_text("of before")
+    keep_result(open_lake(load_catalog(catalog)), Result("inventory", "a", "1", AT, counts={"rows": 4}))
 
     def ask(*words: str) -> int:
         return CliRunner().invoke(app, ["metrics", *words, "--catalog", str(catalog)]).exit_code
@@ -74,10 +75,24 @@ def test_the_file_for_the_textfile_collector_is_replaced_as_a_whole(catalog: Pat
     assert ask("--out", str(out)) == 0 and ask("--out", str(tmp_path / "fixity.txt")) == 2
     found = samples(out.read_text())
     assert abs(found["fixity_made_timestamp_seconds", ()] - utc_now().timestamp()) < 60
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["fixity.prom", "fixity.yaml"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["fixity.prom", "fixity.yaml", "lake"]
+    (tmp_path / "lake").rename(tmp_path / "lake-before")
     (tmp_path / "lake").write_text("no folder")  # what cannot be read leaves the old file as it is
     before = out.read_text()
     assert ask("--out", str(out)) == 3 and out.read_text() == before
+
+
+@pytest.mark.parametrize("left", [None, "lake", "lake/status"])
+def test_a_lake_whose_disk_is_away_makes_no_zeros(catalog: Path, tmp_path: Path, left: str | None) -> None:
+    out = tmp_path / "fixity.prom"
+    out.write_text("fixity_open_incidents 1\n")
+    if left:
+        (tmp_path / left).mkdir(parents=True)
+    if left == "lake/status":  # where the disk was to be, the daemon goes on
+        (tmp_path / left / "daemon.json").write_text("{}")
+    asked = CliRunner().invoke(app, ["metrics", "--out", str(out), "--catalog", str(catalog)])
+    assert asked.exit_code == 3 and "keeps no result of any run: mount its disk" in asked.output
+    assert out.read_text() == "fixity_open_incidents 1\n"
 
 
 def test_the_runs_of_dagster_are_counted_where_that_is_asked_for(catalog: Path) -> None:
