@@ -30,8 +30,9 @@ _OF_DAGSTER = {  # the module with an executor, its name there, and the extra th
 
 @dataclass(frozen=True)
 class Chosen:
-    """An executor, and how many steps it executes at once; None: as many as a pool of the instance says."""
+    """An executor: its name, and how many steps it executes at once; None: as many as a pool says."""
 
+    name: str
     definition: dg.ExecutorDefinition
     steps: int | None
 
@@ -43,19 +44,19 @@ def executor_of(said: Executor, name: str | None = None) -> Chosen:
     """
     name = name or os.environ.get(EXECUTOR_VARIABLE) or said.kind
     if name == "in_process":
-        return Chosen(dg.in_process_executor, 1)
+        return Chosen(name, dg.in_process_executor, 1)
     if name == "multiprocess":
         definition = dg.multiprocess_executor.configured({"max_concurrent": PROCESSES})
-        return Chosen(definition, PROCESSES)
+        return Chosen(name, definition, PROCESSES)
     if name == "celery":
         made: dg.ExecutorDefinition = _imported(name, "fixity_assets.workers.executor", "celery").on_workers(
             said.dead_after.total_seconds()
         )
-        return Chosen(made, None)
+        return Chosen(name, made, None)
     if name in _OF_DAGSTER:
         module, attribute, extra = _OF_DAGSTER[name]
         found: dg.ExecutorDefinition = getattr(_imported(name, module, extra), attribute)
-        return Chosen(found.configured(said.settings if name == said.kind else {}), None)
+        return Chosen(name, found.configured(said.settings if name == said.kind else {}), None)
     raise WrongUsage(f"{EXECUTOR_VARIABLE} is '{name}'; it must be one of {', '.join(EXECUTORS)}")
 
 

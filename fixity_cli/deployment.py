@@ -7,25 +7,27 @@ from __future__ import annotations
 
 import json
 import os
-import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from http.client import HTTPException
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fixity.doctor import OK, WARNING, WRONG, Finding
-from fixity.errors import WrongUsage
+from fixity.doctor.finding import finding_of_refusal
+from fixity.errors import FixityError, WrongUsage
 from fixity.humanize import error_text, printable, seconds_text
+from fixity.status.daemon import SILENT_AFTER
+from fixity_cli.instance import instance_that_is_there
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from fixity.catalog import Executor
+    from fixity.catalog import Catalog
 
-_SILENT_AFTER = timedelta(minutes=5)  # the daemon says every 30 seconds that it is there
 _WAITS_LONG = timedelta(hours=24)
 _PROBES = "fixity_doctor"  # partitions that nobody uses
 _WAIT = 10  # seconds
@@ -41,19 +43,16 @@ def look_at_instance(home: Path, now: datetime, of_executor: int | None = 1) -> 
 
     Arguments: `of_executor`, how many steps the executor executes at once; None: a pool of the instance says.
     """
-    if not (home / "dagster.yaml").is_file():
-        text = f"{home} has no dagster.yaml, so that it is not the folder of a Dagster instance"
-        yield Finding("database", WRONG, text, "set DAGSTER_HOME as the daemon has it, or start: fixity dev")
-        return
-    import dagster as dg
-
     try:
-        with dg.DagsterInstance.from_config(str(home)) as instance:
-            yield _of_database(instance)
+        with instance_that_is_there(home) as instance:
+            yield _of_database(instance, on_one_machine=of_executor is not None)
             yield from _of_daemon(instance, now)
             yield from _of_queue(instance, now)
+            yield from _of_logs(instance)
             if of_executor is None:
                 yield _of_pool(instance)
+    except WrongUsage as error:
+        yield Finding("database", WRONG, str(error), "then ask again")
     except Exception as error:  # of any library that dagster.yaml names
         text = f"it cannot be used: {_cause_text(error)}"
         to_do = (
@@ -62,7 +61,7 @@ def look_at_instance(home: Path, now: datetime, of_executor: int | None = 1) -> 
         yield Finding("database", WRONG, text, to_do)
 
 
-def _of_database(instance: dg.DagsterInstance) -> Finding:
+def _of_database(instance: dg.DagsterInstance, on_one_machine: bool) -> Finding:
     kind = type(instance.run_storage).__name__.removesuffix("RunStorage")
     at = instance.run_storage.alembic_version()
     if at is not None and at[0] != at[1]:
@@ -71,26 +70,27 @@ def _of_database(instance: dg.DagsterInstance) -> Finding:
     probe = f"doctor-{uuid.uuid4()}"
     instance.add_dynamic_partitions(_PROBES, [probe])  # raises where it is full, or may only be read
     instance.delete_dynamic_partition(_PROBES, probe)
+    if kind == "Sqlite" and not on_one_machine:
+        text = "Sqlite is for one machine, and the executor may execute steps on others"
+        return Finding("database", WARNING, text, "keep runs and events in PostgreSQL, see `storage`")
     for_one = ", for one machine" if kind == "Sqlite" else ""
     text = f"{kind}{for_one}, with the tables of this version; it can be written"
     return Finding("database", OK, text)
 
 
 def _of_daemon(instance: dg.DagsterInstance, now: datetime) -> Iterator[Finding]:
-    beats = instance.get_daemon_heartbeats()
+    beats, required = instance.get_daemon_heartbeats(), instance.get_required_daemon_types()
     to_do = "start it, and read its log: dagster-daemon run (or fixity dev)"
-    silent = False
-    for kind in instance.get_required_daemon_types():
-        beat = beats.get(kind)
-        silent = silent or beat is None or now.timestamp() - beat.timestamp > _SILENT_AFTER.total_seconds()
-        if beat is not None and beat.errors:
+    there = {kind: beats[kind] for kind in required if kind in beats}
+    for kind, beat in there.items():
+        if beat.errors:
             yield Finding("daemon", WRONG, f"{kind}: {_short(beat.errors[0].message)}", to_do)
-    if silent:
-        last = max((beat.timestamp for beat in beats.values()), default=None)
-        age = f"last seen {seconds_text(now.timestamp() - last)} ago" if last else "never seen"
+    silence = now.timestamp() - min((beat.timestamp for beat in there.values()), default=0.0)
+    age = f"last seen {seconds_text(silence)} ago" if there else "never seen"
+    if len(there) < len(required) or silence > SILENT_AFTER.total_seconds():
         yield Finding("daemon", WRONG, f"it does not run: {age}", to_do)
     else:
-        yield Finding("daemon", OK, "it runs")
+        yield Finding("daemon", OK, age)
 
 
 def _of_queue(instance: dg.DagsterInstance, now: datetime) -> Iterator[Finding]:
@@ -112,6 +112,22 @@ def _of_queue(instance: dg.DagsterInstance, now: datetime) -> Iterator[Finding]:
         yield Finding("queue of runs", OK, text)
 
 
+def _of_logs(instance: dg.DagsterInstance) -> Iterator[Finding]:
+    """Whether the bucket can be listed that keeps what steps print, if one does."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    kept = instance.compute_log_manager
+    if type(kept).__name__ != "S3ComputeLogManager":
+        return
+    any_kind: Any = None  # of output: there is none of this name
+    try:
+        kept.get_log_keys_for_log_key_prefix([_PROBES], any_kind)
+    except (ClientError, BotoCoreError) as error:
+        yield finding_of_refusal("logs of steps", error, "s3:ListBucket", "bucket of `compute_logs`")
+    else:
+        yield Finding("logs of steps", OK, "their bucket can be listed; writing was not tried")
+
+
 def _of_pool(instance: dg.DagsterInstance) -> Finding:
     from resources.pool import POOL, steps_at_once
 
@@ -122,73 +138,98 @@ def _of_pool(instance: dg.DagsterInstance) -> Finding:
     return Finding("pool of steps", OK, f"{steps} steps read at once, over all workers")
 
 
-def look_at_executor(executor: Executor) -> tuple[list[Finding], int | None]:
-    """What is right and wrong with the executor that a catalog and FIXITY_EXECUTOR name.
+def look_at_executor(catalog: Catalog) -> tuple[list[Finding], int | None]:
+    """What is right and wrong with the executor that a catalog and FIXITY_EXECUTOR name, and its workers.
 
     Returns also how many steps it executes at once; None: a pool of the instance says.
     """
-    from fixity_assets.executors import EXECUTOR_VARIABLE, executor_of
+    from fixity_assets.executors import executor_of
 
-    name = os.environ.get(EXECUTOR_VARIABLE) or executor.kind
     try:
-        chosen = executor_of(executor)
+        chosen = executor_of(catalog.executor)
     except WrongUsage as error:
         return [Finding("executor", WRONG, str(error), "then start all parts again")], 1
-    found = [Finding("executor", OK, f"{name} is installed")]
-    return [*found, *([_of_broker()] if name == "celery" else [])], chosen.steps
+    found = [Finding("executor", OK, f"{chosen.name} is installed")]
+    if chosen.steps is None and not catalog.lake.startswith("s3://"):
+        text = f"the lake {catalog.lake} is a directory, and the executor may execute steps on other machines"
+        found.append(Finding("executor", WARNING, text, "see that all of them have it there, or use S3"))
+    return [*found, *(_of_workers(catalog.file) if chosen.name == "celery" else [])], chosen.steps
 
 
-def _of_broker() -> Finding:
+def _of_workers(catalog: Path) -> Iterator[Finding]:
     from celery import Celery
-    from redis.exceptions import RedisError
 
-    from fixity_assets.workers.broker import BROKER_VARIABLE, broker_url, place, settings
+    from fixity_assets.workers.broker import SILENT, ask_broker, broker_url, place, settings
+    from fixity_assets.workers.steps import ASK_WORKERS, made_with
 
     url = broker_url()
     with Celery("doctor", broker=url, backend=url) as app:
         app.conf.update(settings())
         try:
-            app.backend.client.ping()
-            workers = app.control.ping(timeout=_WAIT_FOR_WORKERS)
-        except (RedisError, OSError) as error:
-            to_do = f"start Redis there, or correct {BROKER_VARIABLE}"
-            return Finding("broker", WRONG, f"{place(url)} does not answer: {_short(str(error))}", to_do)
+            ask_broker(app.backend.client, url)
+            answers = app.control.broadcast(ASK_WORKERS, reply=True, timeout=_WAIT_FOR_WORKERS)
+        except (FixityError, *SILENT) as error:
+            yield Finding("broker", WRONG, _short(str(error)), "then ask again")
+            return
+    workers = {name: said for answer in answers or () for name, said in answer.items()}
     if not workers:
-        return Finding(
+        yield Finding(
             "broker", WRONG, f"{place(url)} answers, but no worker does", "start one: fixity worker"
         )
-    return Finding("broker", OK, f"{place(url)} and {len(workers):,} workers answer")
+        return
+    yield Finding("broker", OK, f"{place(url)} and {len(workers):,} workers answer")
+    ours = made_with(catalog)
+    for name, said in sorted(workers.items()):
+        differs = " and ".join(part for part, value in ours.items() if said.get(part) != value)
+        if differs:
+            text = f"{printable(name, 100)} has another {differs} than this machine"
+            yield Finding("worker", WRONG, text, "give it the same version and catalog, then start it again")
 
 
 def unfinished_runs(home: Path) -> dict[str, int]:
-    """How many runs are queued and in progress. Arguments: `home`, the folder of the Dagster instance."""
+    """How many runs have not ended, by their status. Arguments: `home`, the folder of the Dagster instance.
+
+    Raises WrongUsage where there is no instance, FixityError where it does not answer.
+    """
     import dagster as dg
 
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        return {
-            status.value.lower(): instance.get_runs_count(dg.RunsFilter(statuses=[status]))
-            for status in (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED)
-        }
+    from jobs.runs import UNFINISHED
+
+    try:
+        with instance_that_is_there(home) as instance:
+            return {
+                status.value.lower(): instance.get_runs_count(dg.RunsFilter(statuses=[status]))
+                for status in UNFINISHED
+            }
+    except WrongUsage:
+        raise
+    except Exception as error:  # of any library that dagster.yaml names
+        raise FixityError(
+            f"the runs of {home} cannot be counted: {_cause_text(error)}. See that its database runs, and "
+            "what fixity doctor says"
+        ) from error
 
 
 def look_at_webserver(url: str) -> Iterator[Finding]:
     """What the webserver at a URL says of itself and of the code server. It is sent a query, no change."""
-    request = urllib.request.Request(
-        f"{url.rstrip('/')}/graphql",
-        json.dumps({"query": _QUERY}).encode(),
-        {"Content-Type": "application/json"},
-    )
+    query, kind = json.dumps({"query": _QUERY}).encode(), {"Content-Type": "application/json"}
     try:
+        request = urllib.request.Request(f"{url.rstrip('/')}/graphql", query, kind)
         with urllib.request.urlopen(request, timeout=_WAIT) as answer:
-            data: dict[str, Any] = json.load(answer)["data"]
-        entries = data["workspaceOrError"].get("locationEntries")
-        problem = data["workspaceOrError"].get("message")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            found = list(_of_workspace(json.load(answer)["data"]))
+    except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
         to_do = "start it, or name the address that it has behind the login, such as http://127.0.0.1:3000"
-        yield Finding("webserver", WRONG, f"it gives no answer: {_short(str(error))}", to_do)
-        return
+        text = f"it gives no answer of Dagster's webserver: {_cause_text(error)}"
+        found = [Finding("webserver", WRONG, text, to_do)]
+    yield from found
+
+
+def _of_workspace(data: dict[str, Any]) -> Iterator[Finding]:
+    """What a webserver said of itself and its code servers. The answer of another program has other keys."""
     yield _same_version("webserver", "dagster-webserver", data["version"])
+    entries = data["workspaceOrError"].get("locationEntries")
     if not entries:
+        problem = data["workspaceOrError"].get("message")
         text = f"the webserver knows none: {_short(problem or 'its workspace.yaml is empty')}"
         yield Finding("code server", WRONG, text, "name it in workspace.yaml")
     for entry in entries or ():

@@ -91,8 +91,9 @@ def _findings(catalog: Catalog, buckets: list[str], webserver: str | None) -> It
     yield from look_at_buckets(catalog, buckets, utc_now)
     yield from look_at_queues(catalog)
     home = home_of(catalog.file)
-    yield look_at_disk("disk of DAGSTER_HOME", home)
-    executor, steps = look_at_executor(catalog.executor)
+    if home.is_dir():
+        yield look_at_disk("disk of DAGSTER_HOME", home)
+    executor, steps = look_at_executor(catalog)
     yield from executor
     yield from look_at_instance(home, utc_now(), steps)
     if webserver is not None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fixity.errors import WrongUsage
 from fixity.lake import Lake, open_lake
 from fixity_cli.user import user_name
 
@@ -51,6 +53,47 @@ def prepare_home(catalog_file: Path) -> Path:
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"  # also where the folder has settings of its own
     return home
+
+
+@contextmanager
+def instance_that_is_there(home: Path) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance of a folder. Nothing is made: opened otherwise, one without tables gets them.
+
+    Raises WrongUsage where there is none; and what the libraries raise that its dagster.yaml names.
+    """
+    import dagster as dg
+    import yaml
+
+    file = home / "dagster.yaml"
+    if not file.is_file():
+        raise WrongUsage(
+            f"{home} has no dagster.yaml, so that it is not the folder of a Dagster instance: set "
+            "DAGSTER_HOME as the daemon has it, or start: fixity dev"
+        )
+    settings = yaml.safe_load(file.read_text()) or {}
+    storage = settings.get("storage") or {}
+    if not storage.keys() - {"sqlite"} and "run_storage" not in settings:
+        place = (storage.get("sqlite") or {}).get("base_dir", home)
+        place = os.environ.get(place["env"], "") if isinstance(place, dict) else place
+        if not (Path(place) / "history" / "runs.db").is_file():
+            raise _no_tables(str(place))
+    for kind in storage.keys() & {"postgres", "mysql"}:
+        storage[kind]["should_autocreate_tables"] = False
+    with tempfile.TemporaryDirectory() as folder:
+        changed = Path(folder) / "dagster.yaml"
+        changed.write_text(yaml.safe_dump(settings))
+        with dg.DagsterInstance.from_config(str(home), str(changed)) as instance:
+            at = instance.run_storage.alembic_version()
+            if at is not None and at[0] is None:
+                raise _no_tables("the database")
+            yield instance
+
+
+def _no_tables(place: str) -> WrongUsage:
+    return WrongUsage(
+        f"{place} has no tables of Dagster: see that dagster.yaml names the right place, or make them: "
+        "dagster instance migrate"
+    )
 
 
 @contextmanager

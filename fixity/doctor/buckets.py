@@ -7,6 +7,7 @@ objects for evidence does not belong here.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 from fixity.catalog import Bucket, Catalog
 from fixity.catalog.clients import s3_client, s3_control_client
 from fixity.doctor.finding import OK, WARNING, WRONG, Finding, clock_finding, finding_of_refusal
+from fixity.errors import BucketUnreachable
 from fixity.humanize import printable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_MOST_ENTRIES = 10_000  # of a directory, among which a file is looked for
 _AT_ONCE = 8  # buckets, so that three hundred take seconds
 
 
@@ -61,13 +64,16 @@ def _of_directory(name: str, path: Path) -> Finding:
     about = f"bucket {name}"
     try:
         with os.scandir(path) as entries:
-            file = next((entry.path for entry in entries if entry.is_file()), None)
+            there = list(itertools.islice(entries, _MOST_ENTRIES))
+        file = next((entry.path for entry in there if entry.is_file()), None)
         if file is not None:
             with Path(file).open("rb") as opened:
                 opened.read(1)
     except OSError as error:
         why = f"{printable(error.filename or path)}: {error.strerror}"
         return Finding(about, WRONG, why, "mount it, or let this user read all of it")
+    if not there:
+        return Finding(about, WARNING, f"{path} is empty", "mount its disk, unless it is new")
     return Finding(
         about, OK, f"{path} can be listed" + (" and read" if file else "; no file to read at its top")
     )
@@ -87,8 +93,8 @@ class _Look:
 
     def look(self) -> _Look:
         """Send the requests, and find."""
-        if self._bucket.has_lists:
-            self._ask_for_lists()
+        if self._bucket.inventory is not None and (not self._bucket.has_lists or self._has_lists()):
+            self._describe_newest()
         first = self._first()
         if first is not None:
             self._read(first)
@@ -146,7 +152,8 @@ class _Look:
             tagging = f"{action}Tagging"
             self._ask(tagging, of_objects, lambda: self._client.get_object_tagging(**which))
 
-    def _ask_for_lists(self) -> None:
+    def _has_lists(self) -> bool:
+        """Whether anything is in the folder of the provider's lists."""
         inventory = self._bucket.inventory
         assert inventory is not None and inventory.folder is not None
         name, prefix = inventory.folder
@@ -160,6 +167,20 @@ class _Look:
         if listed is not None and not listed.get("Contents"):
             text = f"there is nothing in {inventory.at}, where the provider should write lists"
             self._find(WARNING, text, "see `inventory.at`; the first list may take two days")
+        return listed is not None and bool(listed.get("Contents"))
+
+    def _describe_newest(self) -> None:
+        """Read what the newest list of the provider says of itself, as a run would."""
+        from fixity.inventories.folder import ListRefused
+        from fixity.inventories.provider import open_provider
+
+        try:
+            newest = open_provider(self._catalog, self._bucket).describe(None, self._bucket, self._now())
+        except (ListRefused, BucketUnreachable) as error:
+            self._find(WRONG, str(error), "until then nothing of this bucket can be checked anew")
+            return
+        if self._bucket.has_lists and not newest.files:
+            self._find(WARNING, f"{newest.url} names no file with rows", "see whether the bucket is empty")
 
     def _ask_for_jobs(self) -> None:
         settings = self._bucket.s3_batch

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from kombu.exceptions import OperationalError
 from kombu.utils.functional import retry_over_time
+from redis.exceptions import AuthenticationError, AuthorizationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from fixity.errors import FixityError, WrongUsage
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 BROKER_VARIABLE = "FIXITY_BROKER"
 SILENT = (OperationalError, RedisConnectionError, RedisTimeoutError, OSError)
@@ -65,6 +69,22 @@ def patiently(ask: Callable[[], _Answer]) -> _Answer:
     once_a_second: Any = partial(retry_over_time, max_retries=PATIENCE, interval_start=1, interval_max=1)
     answer: _Answer = once_a_second(ask, SILENT)
     return answer
+
+
+def ask_broker(client: Redis, url: str) -> None:
+    """See that the broker answers, and lets us in. Raises BrokerSilent, WrongUsage."""
+    try:
+        client.ping()
+    except (AuthenticationError, AuthorizationError, ResponseError) as error:
+        raise WrongUsage(
+            f"the broker at {place(url)} answers, and refuses us ({error}): correct the user, the password "
+            f"and the database in {BROKER_VARIABLE}"
+        ) from error
+    except (RedisError, OSError) as error:
+        raise BrokerSilent(
+            f"the broker at {place(url)} does not answer ({error}): start Redis there, or correct "
+            f"{BROKER_VARIABLE}"
+        ) from error
 
 
 def settings() -> dict[str, Any]:

@@ -13,9 +13,8 @@ import dagster as dg
 from dagster_celery import celery_executor
 from dagster_celery.executor import CeleryExecutor
 from dagster_celery.make_app import make_app
-from redis.exceptions import RedisError
 
-from fixity_assets.workers.broker import BROKER_VARIABLE, BrokerSilent, broker_url, place, settings
+from fixity_assets.workers.broker import BROKER_VARIABLE, ask_broker, broker_url, settings
 from fixity_assets.workers.steps import StepTask, made_with
 
 
@@ -48,14 +47,8 @@ class _OnWorkers(CeleryExecutor):  # type: ignore[misc]  # Dagster's has no type
         return {**super().app_args(), "task_cls": self._task}
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:  # noqa: ANN401
-        """See Dagster's Executor. Raises BrokerSilent before anything is sent."""
-        try:
-            make_app(self.app_args()).backend.client.ping()
-        except (RedisError, OSError) as error:
-            raise BrokerSilent(
-                f"the broker at {place(self.broker)} does not answer ({error}): start Redis there, or "
-                f"correct {BROKER_VARIABLE}"
-            ) from error
+        """See Dagster's Executor. Raises BrokerSilent and WrongUsage before anything is sent."""
+        ask_broker(make_app(self.app_args()).backend.client, self.broker)
         # Dagster makes its task anew for each step.
         warnings.filterwarnings("ignore", "Task name 'execute_plan' is already registered")
         yield from super().execute(plan_context, execution_plan)

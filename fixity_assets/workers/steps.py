@@ -30,19 +30,26 @@ _PACKAGES, _SOURCES = ("fixity", "fixity_assets", "jobs", "resources", "sensors"
 _MADE_WITH, _SENDING, _DEAD_AFTER = "fixity_made_with", "fixity_sending", "fixity_dead_after"
 
 
+ASK_WORKERS = "fixity_made_with"
+"""The message by which `fixity doctor` asks all workers what they are made with."""
+
+
 class AnotherWorker(FixityError):
     """A worker has another version or another catalog than the run. The message says which."""
 
 
-def made_with() -> dict[str, str]:
-    """This software, its sources, and the catalog as they are now: runs and workers must have the same."""
+def made_with(catalog: Path | None = None) -> dict[str, str]:
+    """This software, its sources, and the catalog as they are now: runs and workers must have the same.
+
+    Arguments: `catalog`, its file, if it was named by hand.
+    """
     root = Path(fixity.__file__).parents[1]
     files = sorted(file for name in _PACKAGES for end in _SOURCES for file in (root / name).rglob(end))
     code = [file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() for file in files]
     return {
         "software": this_software(),
         "code": sha256_of(b"\0".join(code)),
-        "catalog": sha256_of(find_catalog().read_bytes()),
+        "catalog": sha256_of(find_catalog(catalog).read_bytes()),
     }
 
 

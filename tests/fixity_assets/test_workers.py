@@ -20,13 +20,15 @@ from devstack.postgres import PostgresServer
 from devstack.redis import RedisServer
 from devstack.seaweedfs import SeaweedFS
 from devstack.worker import Worker
-from fixity.catalog import load_catalog
+from fixity.catalog import Catalog, load_catalog
 from fixity.clock import utc_now
+from fixity.doctor import Finding
 from fixity.engines.stream import pace, shards
 from fixity.lake import open_lake
 from fixity.status import status_of
 from fixity_assets.workers.steps import AnotherWorker, made_with, refuse_another
 from fixity_assets.workers.watch import WatchedStep
+from fixity_cli.deployment import look_at_executor
 from resources.pool import POOL
 from sensors.failed_runs import keep_failed_run
 from tests.fixity.support import sha256
@@ -294,6 +296,25 @@ def test_a_worker_that_has_loaded_another_catalog_than_the_file_now_is_is_refuse
     assert "During celery execution errors occurred in workers: [inventory]: the worker fixity-" in told
     assert f"has another catalog ({loaded[:12]}…) than the run ({edited[:12]}…)" in told
     assert told.endswith("give it the same file, and start it again")
+
+
+def test_the_doctor_asks_each_worker_what_it_is_made_with(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = made_with()
+    assert not [each for each in _told(load_catalog()) if "software" in each.text]
+    monkeypatch.setattr("fixity_assets.workers.steps.made_with", lambda _: {**ours, "software": "another"})
+    broker, *others = _told(load_catalog())
+    assert broker.text.endswith("and 3 workers answer")
+    assert sorted(each.text.partition(" ")[0].partition("@")[0] for each in others) == sorted(
+        worker.host.rstrip("@") for worker in crew.workers
+    )
+    assert all(each.state == "wrong" and "another software" in each.text for each in others)
+
+
+def _told(catalog: Catalog) -> list[Finding]:
+    found, _ = look_at_executor(catalog)
+    return [each for each in found if each.about in ("broker", "worker")]
 
 
 def _hashing(shard: int) -> str:

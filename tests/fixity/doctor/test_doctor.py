@@ -29,6 +29,7 @@ from fixity.doctor import (
 )
 from fixity.lake import open_lake
 from tests.conftest import MakeBucket
+from tests.fixity.inventories.lists import Lists
 from tests.platform import PAIR, Platform
 
 BUCKETS = (PAIR, f"{PAIR}-repl")
@@ -108,6 +109,30 @@ def test_a_folder_that_has_no_lists_is_told(platform: Platform) -> None:
     assert none_yet.state == WARNING and "there is nothing in s3://" in none_yet.text
     (gone,) = found("not-there")
     assert gone.state == WRONG and gone.text == "there is no arn:aws:s3:::not-there"
+    platform.s3.put_object(Bucket=platform.replica, Key="let/ter/2026-11-28T01-00Z/manifest.json", Body=b"")
+    (too_high,) = found(platform.replica)
+    assert too_high.state == WRONG and "there is no complete list in s3://" in too_high.text
+
+
+def test_a_newest_list_without_files_or_of_another_bucket_is_told(
+    platform: Platform, make_bucket: MakeBucket
+) -> None:
+    platform.put("letter")
+    lists = Lists(platform.s3, make_bucket(), manifest={"files": []})
+    platform.bucket_settings = {"inventory": {"from": "s3_inventory", "at": lists.place, "max_age": "3650d"}}
+    lists.write(platform.source, [])
+    (empty,) = not_ok(look_at_buckets(platform.catalog, [PAIR], utc_now))
+    assert empty.state != OK and "manifest.json" in empty.text
+    lists.write(platform.replica, [])
+    (other,) = not_ok(look_at_buckets(platform.catalog, [PAIR], utc_now))
+    assert other.state == WRONG and f"lists the bucket '{platform.replica}'" in other.text
+
+
+def test_a_table_of_s3_metadata_is_asked_for(platform: Platform) -> None:
+    platform.put("letter")
+    platform.bucket_settings = {"inventory": {"from": "s3_metadata"}}
+    (found,) = not_ok(look_at_buckets(platform.catalog, [PAIR], utc_now))
+    assert found.state == WRONG and found.about == "bucket deposit"
 
 
 def test_an_archived_object_is_no_missing_right(platform: Platform, faulty_proxy: FaultyProxy) -> None:
