@@ -301,6 +301,7 @@ def test_a_worker_that_has_loaded_another_catalog_than_the_file_now_is_is_refuse
 def test_the_doctor_asks_each_worker_what_it_is_made_with(
     crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    crew.write_catalog()
     ours = made_with()
     assert not [each for each in _told(load_catalog()) if "software" in each.text]
     monkeypatch.setattr("fixity_assets.workers.steps.made_with", lambda _: {**ours, "software": "another"})
