@@ -58,6 +58,11 @@ def test_what_makes_no_sense_is_told_once(problems: Problems, keys: str, problem
     (found,) = problems(with_bucket(keys))
     assert problem in found
 
+@pytest.mark.parametrize("keys", ["fixity_every: 12h", "policy: {bytes: 12h}"])
+def test_a_term_below_a_day_is_listed_once_a_day(load: Load, keys: str) -> None:
+    assert load(with_bucket(keys)).buckets["a"].schedule == Policy(bytes=DAY / 2)
+
+
 
 def test_a_wrong_policy_is_told_where_it_is_written_and_not_again_of_each_bucket(problems: Problems) -> None:
     text = "lake: ./lake\npolicies: {p: {bytes: 90}}\nbuckets: {a: {policy: p}, b: {policy: p}}\n"
