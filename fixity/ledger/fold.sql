@@ -131,6 +131,12 @@ SELECT
     d.by.found_from AS found_from,
     coalesce(f.failures, 0)::INTEGER AS failures,
     CASE
+        -- A check without a result is repeated after a wait that grows from an hour to a day. Where others read the
+        -- bucket, only one of the platform's own, which was of the sample.
+        WHEN f.failures > 0 AND ($is_rolled OR ($sample IS NOT NULL AND f.newest.evidence = 'streamed'))
+            THEN f.made_at + to_microseconds(
+                least(3600000000 * (1::BIGINT << least(f.failures - 1, 5)), 86400000000, $every)::BIGINT
+            )
         -- Others read the bucket: the platform reads the sample alone.
         WHEN NOT $is_rolled
             THEN coalesce(
@@ -138,11 +144,6 @@ SELECT
                     coalesce(f.made_at, f.listed_since, $listed_at), $horizon - to_microseconds($every::BIGINT)
                 )),
                 TIMESTAMPTZ '9999-01-01 00:00:00+00'
-            )
-        -- A check without a result is repeated after a wait that grows from an hour to a day.
-        WHEN f.failures > 0
-            THEN f.made_at + to_microseconds(
-                least(3600000000 * (1::BIGINT << least(f.failures - 1, 5)), 86400000000, $every)::BIGINT
             )
         WHEN f.read_at IS NOT NULL
             THEN least(

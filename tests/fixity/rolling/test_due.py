@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import time, timedelta
 from importlib import import_module
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,7 +18,9 @@ from fixity.catalog import Window
 from fixity.engines.stream import engine
 from fixity.errors import NotInInventory
 from fixity.rolling import Limits, Order, RollingRun, roll
+from fixity.tables import CHECKSUMS, Provenance
 from tests.fixity.rolling.support import BEGIN, BUCKET, Archive, Rolling, keys_of
+from tests.fixity.support import keep_table
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -65,6 +69,26 @@ def test_a_failed_check_is_made_again_soon_after_waits_that_grow_to_a_day(bucket
     bucket.store.unreadable = set()
     assert bucket.roll().succeeded == 1
     bucket.time += 89 * DAY
+    assert bucket.due() == []
+
+
+def test_a_read_of_the_sample_that_fails_is_made_again_soon_and_one_that_others_failed_is_not(
+    bucket: Rolling,
+) -> None:
+    bucket.settings = replace(bucket.settings, is_rolled=False, sample=1 / 90)
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    bucket.store.unreadable = {"a"}
+    assert bucket.roll(keys=["a"]).failed == 1
+    failed = bucket.roll(keys=["a"])
+    assert failed.file
+    rows = bucket.ledger(failed).to_pylist()
+    bucket.time += 2 * HOUR
+    assert bucket.due() == ["a"]
+    by_s3 = [row | {"evidence": "s3_batch", "checked_at": bucket.time, "run_id": "job"} for row in rows]
+    schema = Provenance(BUCKET, "job", "i00001", bucket.time).attach(CHECKSUMS)
+    keep_table(bucket.lake, f"checksums/{BUCKET}/job.parquet", pa.Table.from_pylist(by_s3, schema))
+    bucket.time += 2 * HOUR
     assert bucket.due() == []
 
 
