@@ -18,7 +18,7 @@ from fixity.catalog.map_results import ENGINE as MAP_ENGINE
 from fixity.clock import utc_now
 from fixity.engines.s3_batch.job_records import waiting_requests
 from fixity.engines.s3_batch.request import note_request, requested_job, submit_request
-from fixity.rolling.lease import record_roll
+from fixity.rolling.jobs import record_map
 from fixity_assets.describe import GROUP, RETRIES, failures_in_plain_words
 from fixity_assets.keep_status import keep_status
 from jobs.names import CHECKSUM_JOB_ASSET, REQUEST_TAG
@@ -72,7 +72,7 @@ def checksum_job_asset(buckets: dg.PartitionsDefinition[str], owners: list[str])
             if bucket.engine == MAP_ENGINE:
                 kept_in = lake.open()
                 execution = map_results.start(bucket, request_id)
-                record_roll(kept_in, bucket.name, utc_now())
+                record_map(kept_in, bucket.name, utc_now())
                 metadata = {"execution": execution, "algorithm": bucket.algorithm}
                 yield keep_status(context, kept_in, began, dg.MaterializeResult(metadata=metadata))
                 return

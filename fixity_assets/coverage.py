@@ -11,8 +11,7 @@ import dagster as dg
 
 from fixity.clock import utc_now
 from fixity.humanize import seconds_text
-from fixity.ledger.inventory import TableMissing
-from fixity.rolling import BucketCoverage, bucket_coverage
+from fixity.rolling import BucketCoverage
 from fixity.rolling.coverage import COUNTS
 from fixity.status import Result
 from fixity.status.coverage import (
@@ -23,9 +22,7 @@ from fixity.status.coverage import (
     READABLE,
     SUFFICES,
     WITHIN_TERM,
-    keep_coverage,
-    of_coverage,
-    uncounted,
+    count_coverage,
 )
 from fixity_assets.bucket_checks import damage_table
 from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
@@ -36,13 +33,13 @@ NAME = "coverage"
 _CHECKS = {
     WITHIN_TERM: "Every object was checked within the term, or at most a day later. New objects count from "
     "their first listing.",
-    ALL_CHECKED: "Every object was checked at least once. Only a warning, because new objects wait for their "
-    "first check.",
+    ALL_CHECKED: "Every object was checked at least once, and not all are archived and unread. Only a "
+    "warning, because new objects wait for their first check.",
     NO_DAMAGE: "No object is known to be damaged. This includes damage that a run found before it failed.",
     NOTHING_LOST: "No object that was listed or checked before has vanished. Only a warning, unless one of "
     "them was known to be damaged.",
     ALIVE: "Each bucket with a policy was listed, and had a rolling run within four of its intervals (two "
-    "hours at least, and the hours in which its `window` is closed), or its job was requested in time.",
+    "hours at least, and the hours in which its `window` is closed), or its job was started in time.",
     READABLE: "Every file of the ledger can be read, and the newest inventory is recent and plausible.",
     SUFFICES: "The limits of each bucket (`window`, `max_bandwidth`, `monthly_egress`, batches) allow as "
     "much to be read as its policy wants. Only a warning: objects may not be overdue yet.",
@@ -64,19 +61,10 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
     def coverage(
         context: dg.AssetExecutionContext, catalog: CatalogResource, lake: LakeResource
     ) -> dg.MaterializeResult:
-        rows: list[BucketCoverage] = []
-        found: list[Result] = []
-        run_id, began = context.run.run_id, utc_now()
+        began = utc_now()
         with failures_in_plain_words():
             kept_in = lake.open()
-            for bucket in catalog.catalog.buckets.values():
-                store = None if bucket.is_local else catalog.catalog.store_of(bucket)
-                try:
-                    rows.append(bucket_coverage(kept_in, bucket, run_id, store=store))
-                    found.append(of_coverage(rows[-1], run_id, began))
-                except TableMissing as error:
-                    found.append(uncounted(bucket, str(error), run_id, began))
-            keep_coverage(kept_in, found)
+            rows, found = count_coverage(kept_in, catalog.catalog, context.run.run_id, began)
         damage = {row.bucket: row.damage for row in rows}
         result: dg.MaterializeResult = dg.MaterializeResult(
             metadata={

@@ -104,7 +104,7 @@ def all_definitions() -> dg.Definitions:
                 "c": {"path": "c", "fixity_every": "90d"},
                 "archived": {"archived": "restore"},
                 "listed": {"inventory": {"from": "s3_inventory", "at": "s3://reports/lists"}},
-                "by-s3": {"engine": "s3_batch", "s3_batch": by_s3},
+                "by-s3": {"engine": "s3_batch", "s3_batch": by_s3, "fixity_every": "90d"},
             },
             "drills": ["c"],
             "keep_runs": "400d",

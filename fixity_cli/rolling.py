@@ -63,7 +63,7 @@ def due(
         output.say(f"confirmed: '{bucket}' is rightly empty. Check it again: fixity checksums {bucket}")
         raise typer.Exit(Exit.VERIFIED)
     if wanted.schedule is None:
-        end(Exit.WRONG_USE, f"'{bucket}' has no `fixity_every`: give it one in the catalog, such as 90d")
+        end(Exit.WRONG_USE, f"'{bucket}' has no term: give it a `policy` or `fixity_every` in the catalog")
     if not wanted.is_rolled:
         output.note(
             f"'{bucket}' has `engine: {wanted.engine}`: only the policy's `sample` is due for the platform"
@@ -189,33 +189,28 @@ def coverage(catalog: CatalogOption = None) -> None:
     from fixity.humanize import seconds_text
     from fixity.lake import open_lake
     from fixity.ledger.damage import damage_rows
-    from fixity.ledger.inventory import TableMissing
-    from fixity.rolling import bucket_coverage
-    from fixity.status import Result
-    from fixity.status.coverage import keep_coverage, of_coverage, uncounted
+    from fixity.status.coverage import count_coverage
 
     loaded = load(catalog)
     lake = open_lake(loaded)
-    wrong, counted = False, 0
-    run_id, began, kept = str(uuid.uuid4()), utc_now(), list[Result]()
-    for bucket in loaded.buckets.values():
-        store = None if bucket.is_local else loaded.store_of(bucket)
-        try:
-            row = bucket_coverage(lake, bucket, run_id, store=store)
-        except TableMissing as error:
+    wrong = False
+    rows, results = count_coverage(lake, loaded, str(uuid.uuid4()), utc_now())
+    by_name = {row.bucket: row for row in rows}
+    for bucket, result in zip(loaded.buckets.values(), results, strict=True):
+        row = by_name.get(bucket.name)
+        if row is None:
             say = output.fail if bucket.schedule else output.warn
-            say(str(error))
-            kept.append(uncounted(bucket, str(error), run_id, began))
+            say(result.checks[0].description)
             wrong = wrong or bucket.schedule is not None
             continue
-        kept.append(of_coverage(row, run_id, began))
-        counted += 1
         wrong = wrong or not row.is_right
         print_figures(
             f"Coverage of {bucket.name}:",
             {
                 "Read by": row.engine,
-                "Term": "none" if row.term is None else seconds_text(row.term.total_seconds()),
+                "Term": "none (any check counts as within it)"
+                if row.term is None
+                else seconds_text(row.term.total_seconds()),
                 "Objects": row.objects,
                 "Within term": row.within_term,
                 "Past term": row.due,
@@ -235,10 +230,9 @@ def coverage(catalog: CatalogOption = None) -> None:
         )
         for said in row.ledger:
             output.fail(said)
-        if row.shortfall:
-            output.warn(f"{bucket.name}: {row.shortfall}")
+        for said in filter(None, (row.unread, row.shortfall)):
+            output.warn(f"{bucket.name}: {said}")
         say_damaged(damage_rows(bucket.name, row.damage))
         _say_lost(lake, bucket)
-    keep_coverage(lake, kept)
     # Where no bucket was ever listed, nobody knows anything.
-    raise typer.Exit(Exit.NOT_VERIFIED if wrong or not counted else Exit.VERIFIED)
+    raise typer.Exit(Exit.NOT_VERIFIED if wrong or not rows else Exit.VERIFIED)

@@ -133,12 +133,13 @@ def inventory(bucket: BucketArgument, catalog: CatalogOption = None, verbose: Ve
 def catalog_check(catalog: CatalogOption = None) -> None:
     """Print the catalog's buckets and pairs, or everything that is wrong with it."""
     loaded = load(catalog)
-    output.show(f"{loaded.file}: {len(loaded.buckets)} buckets, {len(loaded.pairs)} pairs")
+    output.show(f"{loaded.file}: {len(loaded.buckets)} buckets, {len(loaded.compared)} pairs")
     output.show(f"lake: {loaded.lake}")
     for bucket in loaded.buckets.values():
         place = loaded.place_of(bucket)
-        text = f"bucket {bucket.name}: {place}, {bucket.algorithm}"
-        output.row(text, bucket=bucket.name, place=place, algorithm=bucket.algorithm)
+        policy = str(bucket.schedule) if bucket.schedule else None
+        text = ", ".join(filter(None, (f"bucket {bucket.name}: {place}", bucket.algorithm, policy)))
+        output.row(text, bucket=bucket.name, place=place, algorithm=bucket.algorithm, policy=policy)
     for pair in loaded.pairs.values():
         text = f"pair {pair.name}: {pair.source} -> {pair.replica}, by {pair.match}"
         output.row(text, pair=pair.name, source=pair.source, replica=pair.replica, match=pair.match)

@@ -13,7 +13,7 @@ import dagster as dg
 
 from fixity.catalog import Bucket, Catalog, Policy
 from jobs.names import COVERAGE_JOB, DRILL_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
-from jobs.runs import UNFINISHED, newest_materialization
+from jobs.runs import is_running, newest_materialization
 
 _Scheduled = list[tuple[Bucket, Policy]]
 _EARLIER = timedelta(hours=12)  # a listing that ends late one day is due on the same day of its next turn
@@ -74,7 +74,7 @@ def _batches(policies: _Scheduled) -> dg.ScheduleDefinition:
     ) -> list[dg.RunRequest] | dg.SkipReason:
         tick = context.scheduled_execution_time
         asked = [bucket for bucket, policy in policies if _is_turn(bucket, policy, tick)]
-        running = [bucket.name for bucket in asked if _runs(context.instance, bucket.name)]
+        running = [bucket.name for bucket in asked if is_running(context.instance, ROLL_JOB, bucket.name)]
         requests = [
             dg.RunRequest(run_key=f"{bucket.name}:{tick:%Y-%m-%dT%H:%M}", partition_key=bucket.name)
             for bucket in asked
@@ -90,11 +90,6 @@ def _batches(policies: _Scheduled) -> dg.ScheduleDefinition:
 def _is_turn(bucket: Bucket, policy: Policy, tick: datetime) -> bool:
     is_open = policy.window is None or policy.window.is_open(tick)
     return is_open and tick.timestamp() // 60 * 60 % bucket.batch_interval.total_seconds() == 0
-
-
-def _runs(instance: dg.DagsterInstance, bucket: str) -> bool:
-    unfinished = dg.RunsFilter(job_name=ROLL_JOB, statuses=UNFINISHED, tags={"dagster/partition": bucket})
-    return bool(instance.get_run_records(unfinished, limit=1))
 
 
 def _listings(policies: _Scheduled) -> dg.ScheduleDefinition:
@@ -121,7 +116,10 @@ def _is_to_be_listed(instance: dg.DagsterInstance, bucket: Bucket, policy: Polic
     if policy.stored <= timedelta(days=1):
         return True
     listed = newest_materialization(instance, dg.AssetKey("inventory"), bucket.name)
-    return listed is None or tick.timestamp() - listed.timestamp >= (policy.stored - _EARLIER).total_seconds()
+    if listed is None:
+        return True
+    # A listing of the future was made by a wrong clock.
+    return abs(tick.timestamp() - listed.timestamp) >= (policy.stored - _EARLIER).total_seconds()
 
 
 def _daily(name: str, job: str, cron: str, buckets: list[Bucket], text: str) -> dg.ScheduleDefinition:

@@ -31,6 +31,13 @@ def refuse_over(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> No
         raise RunOver(f"the run {context.run.run_id} has ended: this step reads and keeps no more of it")
 
 
+def is_running(instance: dg.DagsterInstance, job: str, partition: str) -> bool:
+    """Whether a run of a job over a partition has not ended."""
+    tags = {"dagster/partition": partition}
+    unfinished = dg.RunsFilter(job_name=job, statuses=UNFINISHED, tags=tags)
+    return bool(instance.get_run_records(unfinished, limit=1))
+
+
 def newest_materialization(
     instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str
 ) -> dg.EventLogRecord | None:

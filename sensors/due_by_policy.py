@@ -3,7 +3,7 @@
 It looks every 15 minutes. It requests a job (`request_checksums`) for each bucket with a policy that S3 Batch
 or a Step Functions map reads, if none was requested for most of the term; the requests of many buckets are
 spread over the term. It also makes a pair's report (`report_pair`) again before the newest one is older than
-the pair's term, though no side has new checksums. A failed run is tried again a day later.
+the pair's term, though no side has new checksums. A failed run is tried again on the next day (UTC).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fixity.lake import Lake
 from fixity.rolling.jobs import is_job_due, last_asked
 from jobs import jobs_named
 from jobs.names import REPORT_ASSET, REPORT_JOB, REQUEST_JOB
-from jobs.runs import UNFINISHED, newest_materialization
+from jobs.runs import is_running, newest_materialization
 from resources import LakeResource
 
 _DAY = timedelta(days=1)
@@ -60,16 +60,10 @@ def _due_jobs(instance: dg.DagsterInstance, catalog: Catalog, lake: Lake, at: da
         policy = bucket.schedule
         if policy is None or (policy.window is not None and not policy.window.is_open(at)):
             continue
-        if is_job_due(bucket.name, policy.bytes, last_asked(lake, bucket, at), at) and not _runs(
-            instance, bucket.name
+        if is_job_due(bucket.name, policy.bytes, last_asked(lake, bucket, at), at) and not is_running(
+            instance, REQUEST_JOB, bucket.name
         ):
             yield bucket.name
-
-
-def _runs(instance: dg.DagsterInstance, bucket: str) -> bool:
-    tags = {"dagster/partition": bucket}
-    going_on = dg.RunsFilter(job_name=REQUEST_JOB, statuses=UNFINISHED, tags=tags)
-    return bool(instance.get_run_records(going_on, limit=1))
 
 
 def _due_reports(instance: dg.DagsterInstance, catalog: Catalog, at: datetime) -> Iterator[str]:
@@ -78,5 +72,6 @@ def _due_reports(instance: dg.DagsterInstance, catalog: Catalog, at: datetime) -
         report = newest_materialization(instance, dg.AssetKey(REPORT_ASSET), name) if term else None
         if term is None or report is None:  # the first one is made when all sides are checked
             continue
-        if at.timestamp() - report.timestamp >= (term - min(_DAY, term / 4)).total_seconds():
+        # A report of the future was made by a wrong clock.
+        if abs(at.timestamp() - report.timestamp) >= (term - min(_DAY, term / 4)).total_seconds():
             yield name

@@ -51,18 +51,24 @@ def limits(bucket: Bucket, policy: Policy, store: Store | None) -> Iterator[Limi
         yield Limit(store.monthly_egress / _MONTH, True, f"`monthly_egress` of the store '{store.name}'")
 
 
-def shortfall(bucket: Bucket, store: Store | None, objects: int, size: int) -> str | None:
-    """Why a bucket's limits cannot do what its policy wants, for people; None where they can.
+def daily_share(bucket: Bucket, policy: Policy) -> float:
+    """Which share of a bucket's objects the platform has to read in a day, by its term and its sample."""
+    sample = policy.sample or 0.0
+    # What is drawn is due by its term that much later: of two draws one saves a read.
+    return DAY / policy.bytes + sample / 2 if bucket.is_rolled else sample
 
-    Arguments: `store`, None for a local directory; `objects` and `size` in bytes, of what it holds.
+
+def shortfall(bucket: Bucket, objects: int, size: int) -> str | None:
+    """Why a bucket's own limits cannot do what its policy wants, for people; None where they can.
+
+    Arguments: `objects` and `size` in bytes, of what it holds. The store's budget is in `store_shortfalls`.
     """
     policy = bucket.schedule
     if policy is None:
         return None
-    share = DAY / policy.bytes if bucket.is_rolled else policy.sample or 0.0
-    what = "the term" if bucket.is_rolled else "`sample`"
+    share = daily_share(bucket, policy)
     worst: tuple[float, str] = (1.0, "")
-    for limit in limits(bucket, policy, store):
+    for limit in limits(bucket, policy, None):
         needed = (size if limit.of_bytes else objects) * share
         if needed > limit.amount * worst[0]:
             text = bytes_text(needed) if limit.of_bytes else f"{needed:,.0f} objects"
@@ -70,34 +76,56 @@ def shortfall(bucket: Bucket, store: Store | None, objects: int, size: int) -> s
     if not worst[1]:
         return None
     return (
-        f"{objects:,} objects of {bytes_text(size)} cannot be read within the policy's limits: {what} "
-        f"({_term_text(policy, bucket)}) needs {worst[1]}. Give a longer term or a wider limit"
+        f"{objects:,} objects of {bytes_text(size)} cannot be read within the policy's limits: "
+        f"{_wanted_text(policy, bucket)} needs {worst[1]}. Give a longer term or a wider limit"
     )
 
 
-def _term_text(policy: Policy, bucket: Bucket) -> str:
-    return f"{policy.bytes / DAY:g} days" if bucket.is_rolled else f"{policy.sample:.2%} a day"
+def _wanted_text(policy: Policy, bucket: Bucket) -> str:
+    term = [f"the term ({policy.bytes / DAY:g} days)"] if bucket.is_rolled else []
+    sample = [f"`sample` ({policy.sample:.2%} a day)"] if policy.sample else []
+    return " and ".join([*term, *sample])
+
+
+def store_shortfalls(
+    buckets: Mapping[str, Bucket], stores: Mapping[str, Store], sizes: Mapping[str, int]
+) -> dict[str, str]:
+    """Why the budgets of stores cannot do what the policies of all their buckets want, by names of stores.
+
+    Arguments: `sizes` in bytes, of what buckets hold, by their names.
+    """
+    needed: dict[str, float] = {}
+    for name, size in sizes.items():
+        bucket, policy = buckets[name], buckets[name].schedule
+        if policy is not None and not bucket.is_local:
+            monthly = size * daily_share(bucket, policy) * _MONTH
+            needed[bucket.store] = needed.get(bucket.store, 0.0) + monthly
+    return {
+        name: f"its buckets need {bytes_text(monthly)} in 30 days, to be read within their terms, but it "
+        f"allows {bytes_text(most)}: give longer terms or a larger budget"
+        for name, monthly in needed.items()
+        if (most := stores[name].monthly_egress) is not None and monthly > most
+    }
+
+
+def store_shortfall_of(bucket: Bucket, short: Mapping[str, str]) -> str | None:
+    """What `store_shortfalls` says of a bucket's store, for people; None where its budget does."""
+    if bucket.is_local or bucket.schedule is None or bucket.store not in short:
+        return None
+    return f"`monthly_egress` of the store '{bucket.store}': {short[bucket.store]}"
 
 
 def capacity_problems(
     buckets: Mapping[str, Bucket], stores: Mapping[str, Store]
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     """Buckets, and stores, whose limits cannot do what is wanted, by what the catalog says that they hold."""
-    of_stores: dict[str, float] = {}
+    sizes: dict[str, int] = {}
     for name, bucket in buckets.items():
         if bucket.holds is None:
             continue
-        store = None if bucket.is_local else stores[bucket.store]
-        if why := shortfall(bucket, store, bucket.holds.objects, bucket.holds.bytes):
+        if why := shortfall(bucket, bucket.holds.objects, bucket.holds.bytes):
             yield ("buckets", name, "holds"), why
-        elif store is not None and bucket.is_rolled and bucket.fixity_every:
-            monthly = bucket.holds.bytes * (_MONTH * DAY / bucket.fixity_every)
-            of_stores[store.name] = of_stores.get(store.name, 0.0) + monthly
-    for name, monthly in of_stores.items():
-        most = stores[name].monthly_egress
-        if most is not None and monthly > most:
-            yield (
-                ("stores", name, "monthly_egress"),
-                f"its buckets need {bytes_text(monthly)} in 30 days, to be read within their terms, but it "
-                f"allows {bytes_text(most)}: give longer terms or a larger budget",
-            )
+        else:
+            sizes[name] = bucket.holds.bytes
+    for name, why in store_shortfalls(buckets, stores, sizes).items():
+        yield ("stores", name, "monthly_egress"), why

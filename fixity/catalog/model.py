@@ -151,7 +151,7 @@ class Bucket(Part):
     batch of its own."""
     holds: Holds | None = None
     """How much it holds, about: `{objects: 40000000, bytes: 1PB}`. A policy whose limits cannot do that is
-    refused, and `fixity plan` uses it until the bucket is listed."""
+    refused, also once the bucket is listed; `fixity plan` uses it until then."""
     owners: tuple[Owner, ...] = ()
     """Whom to contact: e-mail addresses and `team:name`; by default the catalog's owners."""
     description: str | None = None

@@ -24,6 +24,7 @@ from fixity.catalog.base import Part
 from fixity.catalog.messages import did_you_mean, shown
 from fixity.catalog.units import ByteSize, Duration, Term
 from fixity.catalog.window import HoursOfDay
+from fixity.humanize import bytes_text
 
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?% ?/ ?d")
 _DAY = timedelta(days=1)
@@ -61,7 +62,8 @@ class Policy(Part):
     due. No byte is read, so it proves nothing about an object's bytes."""
     sample: Share | None = None
     """Which share of the objects is read each day besides, drawn at random, such as `1%/d`. Within a term
-    (`bytes`) no object is drawn twice. The platform reads them, whoever else reads the bucket."""
+    (`bytes`) no object is drawn twice; these terms are fixed, and counted from 1970 on. The platform reads
+    them, whoever else reads the bucket."""
     by: Literal["stream", "s3_batch", "step_functions"] | None = None
     """Who reads the bytes of the policy's buckets: their `engine`, where they name none."""
     window: HoursOfDay | None = None
@@ -70,7 +72,7 @@ class Policy(Part):
     end."""
     monthly_egress: Annotated[ByteSize, Field(gt=0)] | None = None
     """How many bytes the schedule may read from each of the policy's buckets in any 30 days; by default no
-    limit besides that of the store."""
+    limit besides that of the store. What S3 Batch or a map reads does not count."""
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -86,6 +88,17 @@ class Policy(Part):
                 "none is drawn twice: write a smaller share or a shorter term"
             )
         return self
+
+    def __str__(self) -> str:
+        """The policy in one line, for people."""
+        parts = [
+            f"checked every {_days(self.bytes)} days",
+            f"listed every {_days(self.stored)} days",
+            f"sample {self.sample * 100:g}%/d" if self.sample else "",
+            f"window {self.window}" if self.window else "",
+            f"monthly_egress {bytes_text(self.monthly_egress)}" if self.monthly_egress else "",
+        ]
+        return ", ".join(filter(None, parts))
 
 
 def _days(length: timedelta) -> str:

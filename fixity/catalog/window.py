@@ -40,6 +40,15 @@ class Window:
         """How long it is open a day; not so on the two days of a year on which clocks are changed."""
         return (_since_midnight(self.end) - _since_midnight(self.begin)) % _DAY
 
+    def closed(self, until: datetime) -> timedelta:
+        """How long it may have been closed before a moment: a day more where clocks were changed lately.
+
+        An hour that the clocks skip opens no window.
+        """
+        zone = _zone(self.zone)
+        lately = {(until - days * _DAY).astimezone(zone).utcoffset() for days in range(4)}
+        return len(lately) * _DAY - self.length
+
     def __str__(self) -> str:
         return f"{self.begin:%H:%M}-{self.end:%H:%M} {self.zone}"
 
@@ -57,7 +66,10 @@ def parse_window(value: object) -> object:
         return value
     match = _WINDOW.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f'{shown(value)} is no window: write its first and last hour, such as "20:00-06:00"')
+        raise ValueError(
+            f'{shown(value)} is no window: write its first and last hour, such as "20:00-06:00"; '
+            "midnight is 00:00"
+        )
     hours: list[int] = [int(digits) for digits in match.groups()]
     window = Window(time(hours[0], hours[1]), time(hours[2], hours[3]))
     if not window.length:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from fixity.catalog import Bucket, Policy, Store
+from fixity.catalog import Bucket, Policy
 from fixity.catalog.capacity import shortfall
 from fixity.clock import utc_now
 from fixity.lake import Lake
@@ -21,7 +21,7 @@ from fixity.ledger.damage import Damage, damaged_now
 from fixity.ledger.fold import settings_of
 from fixity.ledger.lost import known_damaged, lost_now
 from fixity.ledger.views import view_now
-from fixity.rolling.jobs import interval, last_asked
+from fixity.rolling.jobs import interval, last_started
 from fixity.rolling.lease import last_roll, leases
 
 _SQL = Path(__file__).with_suffix(".sql")
@@ -41,9 +41,10 @@ class BucketCoverage:
     due: checked longer ago. never: never checked. overdue: of due and never, those whose term ended more
     than a day ago, a new object's beginning when it was first listed. failing: without a result lately.
     damaged: those that are damaged. lost: objects that vanished, not among the others; lost_damaged: those of
-    them that were known to be damaged. archived: left out. oldest, newest: the oldest and the
-    newest last check. days_to_go: until all is checked at the speed of the last seven days; None without
-    one. silent: hours since the last rolling run or request of a job, None where it is not too long.
+    them that were known to be damaged. archived: left out, and not checked within the term. oldest, newest:
+    the oldest and the newest last check. days_to_go: until all is checked at the speed of the last seven
+    days; None without one. silent: hours since the last rolling run, or the start of a job, None where it is
+    not too long.
     ledger: files of the ledger that cannot be used, and other things that were left out, for people. size:
     bytes of what is to be checked. term: None where it has none. engine: who reads it. shortfall: why its
     limits cannot do what its policy wants, for people.
@@ -78,12 +79,19 @@ class BucketCoverage:
         return not (self.overdue or damaged or self.ledger or self.silence)
 
     @property
+    def unread(self) -> str | None:
+        """That nobody reads any of its objects, for people; None where somebody does."""
+        if not 0 < self.objects == self.archived:
+            return None
+        return f"all {self.objects:,} objects are archived, and none was read in time"
+
+    @property
     def silence(self) -> str | None:
         """How long nothing was run for it, for people; None where it is not too long."""
         if self.silent is None:
             return None
         since = "yet" if self.silent == float("inf") else f"for {self.silent:.0f} hours"
-        what = "rolling run has ended" if self.engine == "stream" else "job was requested"
+        what = "rolling run has ended" if self.engine == "stream" else "job was started"
         return f"no {what} {since}"
 
 
@@ -92,11 +100,12 @@ def bucket_coverage(
     bucket: Bucket,
     run_id: str,
     now: Callable[[], datetime] = utc_now,
-    store: Store | None = None,
+    asks_jobs: bool = False,
 ) -> BucketCoverage:
-    """The coverage of a bucket. `run_id` names the snapshot if it is rebuilt, `store` has a budget of egress.
+    """The coverage of a bucket. Its store's budget is not looked at.
 
-    Raises TableMissing, LakeError.
+    Arguments: `run_id` names the snapshot if it is rebuilt; `asks_jobs`, whether the platform requests its
+    jobs of others. Raises TableMissing, LakeError.
     """
     settings, policy = settings_of(bucket), bucket.schedule
     ledger: list[str] = []
@@ -118,7 +127,7 @@ def bucket_coverage(
             },
         ).fetchone()
     assert row is not None
-    *counts, oldest, newest, in_a_week, size = row
+    *counts, oldest, newest, in_a_week, read, size = row
     lost = lost_now(lake, bucket, snapshot)
     figures = dict(zip(COUNTS, [*counts, lost.num_rows], strict=True))
     # Objects that are newer than the inventory may be damaged too.
@@ -131,29 +140,29 @@ def bucket_coverage(
         oldest=oldest,
         newest=newest,
         days_to_go=0.0 if not waiting else waiting * _WEEK / in_a_week if in_a_week else None,
-        silent=_silent(lake, bucket, policy, moment) if policy else None,
+        silent=_silent(lake, bucket, policy, asks_jobs, moment) if policy else None,
         lost_damaged=known_damaged(lost),
         ledger=ledger,
         damage=damage,
         size=size,
         term=bucket.fixity_every,
         engine=bucket.engine,
-        shortfall=shortfall(bucket, store, figures["objects"] - figures["archived"], size),
+        shortfall=shortfall(bucket, read, size),
     )
 
 
-def _silent(lake: Lake, bucket: Bucket, policy: Policy, now: datetime) -> float | None:
+def _silent(lake: Lake, bucket: Bucket, policy: Policy, asks_jobs: bool, now: datetime) -> float | None:
     """Hours since the schedule last did something for a bucket; None if that is not too long ago."""
-    closed = timedelta(days=1) - policy.window.length if policy.window else timedelta(0)
+    closed = policy.window.closed(now) if policy.window else timedelta(0)
     if bucket.is_rolled:
         allowed = max(4 * bucket.batch_interval, timedelta(hours=2)) + closed
         seen = [datetime.fromisoformat(each.beat) for each in leases(lake, bucket.name)]
         seen += [ended] if (ended := last_roll(lake, bucket.name)) else []
-    elif bucket.engine == "s3_batch":
+    elif asks_jobs:
         allowed = interval(policy.bytes) + timedelta(days=2)
-        seen = [asked] if (asked := last_asked(lake, bucket, now)) else []
+        seen = [started] if (started := last_started(lake, bucket, now)) else []
     else:
-        return None  # the user may start the maps
+        return None  # the user starts the maps
     if not seen:
         return float("inf")
     since = abs(now - max(seen))

@@ -3,9 +3,11 @@ WITH told AS (
     SELECT
         *,
         -- S3 reads archived objects in its own jobs.
-        left_out IS NULL OR $reads_archived AS to_check,
+        left_out IS NULL OR $reads_archived AS is_read,
         verified_at IS NULL AS never,
         coalesce(verified_at > $now - to_microseconds($every::BIGINT), false) AS within_term,
+        -- One that was restored counts as checked as long as its check is within the term.
+        is_read OR within_term AS to_check,
         -- An object that has just fallen due waits for its batch; a new one has a term to be checked in.
         coalesce(verified_at, listed_since) + to_microseconds($every::BIGINT) + to_microseconds($grace::BIGINT)
             < $now AS beyond
@@ -27,5 +29,6 @@ SELECT
     min(verified_at) FILTER (WHERE to_check) AS oldest,
     max(verified_at) AS newest,
     count(*) FILTER (WHERE to_check AND verified_at > $now - INTERVAL 7 DAYS) AS in_a_week,
-    coalesce(sum(size) FILTER (WHERE to_check), 0)::BIGINT AS size
+    count(*) FILTER (WHERE is_read) AS read,
+    coalesce(sum(size) FILTER (WHERE is_read), 0)::BIGINT AS size
 FROM told

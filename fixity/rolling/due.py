@@ -126,7 +126,7 @@ def within(due: pa.Table, limits: Limits) -> Batch:
         why = f"batch_bytes allows {bytes_text(limits.size)}"
     if limits.egress is not None and totals[:count] and totals[count - 1] > limits.egress:
         count = sum(total <= limits.egress for total in totals)
-        why = f"monthly_egress of the store allows {bytes_text(limits.egress)} more for now"
+        why = f"monthly_egress allows {bytes_text(limits.egress)} more for now"
     return Batch(due.slice(0, count), why)
 
 

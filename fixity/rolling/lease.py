@@ -248,11 +248,16 @@ def record_roll(lake: Lake, bucket: str, now: datetime) -> None:
 
 def last_roll(lake: Lake, bucket: str) -> datetime | None:
     """When a rolling run of a bucket ended last (UTC). Raises LakeError."""
+    return time_in(lake, _rolled_file(bucket))
+
+
+def time_in(lake: Lake, name: str) -> datetime | None:
+    """The time (UTC) that a file of the lake holds; None where there is none. Raises LakeError."""
     try:
-        rolled = datetime.fromisoformat(lake.read_text(_rolled_file(bucket)))
+        time = datetime.fromisoformat(lake.read_text(name))
     except (FileNotFoundError, ValueError):
         return None
-    return rolled if rolled.tzinfo else None
+    return time if time.tzinfo else None
 
 
 def _rolled_file(bucket: str) -> str:

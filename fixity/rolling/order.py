@@ -54,7 +54,8 @@ def order_for(
     policy = bucket.schedule
     if policy is None and not keys:
         raise NoTerm(
-            f"'{bucket.name}' has no term: give it `fixity_every` in the catalog, such as fixity_every: 90d"
+            f"'{bucket.name}' has no term: give it a `policy` or `fixity_every` in the catalog, such as "
+            "fixity_every: 90d"
         )
     if policy and not (bucket.is_rolled or policy.sample or keys):
         raise NoTerm(

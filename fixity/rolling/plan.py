@@ -6,18 +6,19 @@ Reckoning only, from how much each bucket holds. What is due now is in `due`; wh
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from fixity.catalog import Bucket, Catalog, Policy
-from fixity.catalog.capacity import DAY, limits, shortfall
+from fixity.catalog.capacity import DAY, limits, shortfall, store_shortfall_of, store_shortfalls
 from fixity.catalog.prices import Prices, prices_of
 from fixity.lake import Lake
 from fixity.ledger.inventory import TableMissing, kept_inventory, newest_inventory
-from fixity.rolling.jobs import interval
+from fixity.rolling.jobs import interval, jobs_within
 
 _MONTH = timedelta(days=365) / 12
+_FOR_EVER = 36_500  # days
 _PAGE = 1000  # objects in one answer of a listing
 _GB, _MILLION = 1e9, 1e6
 
@@ -37,8 +38,8 @@ class BucketPlan:
 
     reads, bytes_read: objects and bytes that the platform reads, at most. jobs: that are requested of others,
     each over all objects. lists: LIST requests. cost: US dollars, None where a price is not known or how much
-    the bucket holds. covered_at: when all is checked if nothing was before, None where that is not known.
-    shortfall: why the limits cannot do it, for people.
+    the bucket holds. covered_at: when all is checked if nothing was before, None where that is not known or a
+    century away. shortfall: why the limits cannot do it, for people.
     """
 
     bucket: str
@@ -56,10 +57,16 @@ class BucketPlan:
 def plan_of(lake: Lake, catalog: Catalog, begin: datetime, months: int) -> list[BucketPlan]:
     """The plan of each bucket, from `begin` (UTC) on. Raises LakeError."""
     with lake.workspace() as workspace:
-        return [
+        plans = [
             plan_bucket(catalog, bucket, holding_of(lake, bucket, workspace), begin, months * _MONTH)
             for bucket in catalog.buckets.values()
         ]
+    sizes = {each.bucket: each.holding.size for each in plans if each.holding}
+    short = store_shortfalls(catalog.buckets, catalog.stores, sizes)
+    return [
+        replace(each, shortfall=each.shortfall or store_shortfall_of(catalog.buckets[each.bucket], short))
+        for each in plans
+    ]
 
 
 def holding_of(lake: Lake, bucket: Bucket, workspace: Path) -> Holding | None:
@@ -85,10 +92,20 @@ def plan_bucket(
         return BucketPlan(bucket.name, policy, holding)
     store = None if bucket.is_local else catalog.store_of(bucket)
     share = (length / policy.bytes if bucket.is_rolled else 0.0) + (policy.sample or 0.0) * (length / DAY)
+    # How many days the limits want to read all once.
+    by_us = max(
+        (
+            (holding.size if each.of_bytes else holding.objects) / each.amount
+            for each in limits(bucket, policy, store)
+        ),
+        default=0.0,
+    )
+    share = min(share, length / DAY / by_us) if by_us else share
     can_ask = bucket in catalog.checked_by_jobs
-    jobs = math.ceil(length / interval(policy.bytes)) if can_ask else 0
+    jobs = jobs_within(bucket.name, policy.bytes, begin, length) if can_ask else 0
     listings = jobs + (0 if bucket.has_lists else length // policy.stored)
     lists = listings * max(1, math.ceil(holding.objects / _PAGE))
+    first = by_us if bucket.is_rolled else (policy.bytes - interval(policy.bytes)) / DAY if can_ask else None
     plan = BucketPlan(
         bucket.name,
         policy,
@@ -97,23 +114,10 @@ def plan_bucket(
         bytes_read=math.ceil(holding.size * share),
         jobs=jobs,
         lists=0 if bucket.is_local else lists,
-        shortfall=shortfall(bucket, store, holding.objects, holding.size),
+        covered_at=None if first is None or first > _FOR_EVER else begin + first * DAY,
+        shortfall=shortfall(bucket, holding.objects, holding.size),
     )
-    by_us = max(
-        (
-            (holding.size if each.of_bytes else holding.objects) / each.amount
-            for each in limits(bucket, policy, store)
-        ),
-        default=0.0,
-    )
-    first = by_us * DAY if bucket.is_rolled else policy.bytes - interval(policy.bytes) if can_ask else None
-    return BucketPlan(
-        **{
-            **vars(plan),
-            "cost": _cost(plan, holding, bucket, prices_of(store, catalog.prices)),
-            "covered_at": None if first is None else begin + first,
-        }
-    )
+    return replace(plan, cost=_cost(plan, holding, bucket, prices_of(store, catalog.prices)))
 
 
 def _cost(plan: BucketPlan, holding: Holding, bucket: Bucket, prices: Prices) -> float | None:

@@ -1,14 +1,16 @@
-"""The checks of one bucket's coverage, as they are kept. How coverage is counted is in `fixity.rolling`."""
+"""The coverage of all buckets, and its checks as they are kept. How one is counted is in `fixity.rolling`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 
-from fixity.catalog import Bucket
+from fixity.catalog import Bucket, Catalog
+from fixity.catalog.capacity import store_shortfall_of, store_shortfalls
 from fixity.lake import Lake
-from fixity.rolling import BucketCoverage
+from fixity.ledger.inventory import TableMissing
+from fixity.rolling import BucketCoverage, bucket_coverage
 from fixity.rolling.coverage import COUNTS
 from fixity.status.kept import Check, Result, keep_result
 
@@ -28,7 +30,7 @@ def of_coverage(row: BucketCoverage, run_id: str, at: datetime) -> Result:
     """What a bucket's coverage says, as it is kept. Arguments: `at`, when it was begun (UTC)."""
     wrong = {
         WITHIN_TERM: f"{row.overdue:,} objects overdue" if row.overdue else "",
-        ALL_CHECKED: f"{row.never:,} objects never checked" if row.never else "",
+        ALL_CHECKED: f"{row.never:,} objects never checked" if row.never else row.unread or "",
         NO_DAMAGE: f"{row.damaged:,} objects damaged" if row.damaged else "",
         NOTHING_LOST: f"{row.lost:,} objects lost" if row.lost else "",
         ALIVE: row.silence or "",
@@ -56,7 +58,29 @@ def uncounted(bucket: Bucket, why: str, run_id: str, at: datetime) -> Result:
     return Result("coverage", bucket.name, run_id, at, (check,))
 
 
-def keep_coverage(lake: Lake, results: Iterable[Result]) -> None:
-    """Keep the coverage of buckets. Raises LakeError."""
+def count_coverage(
+    lake: Lake, catalog: Catalog, run_id: str, at: datetime
+) -> tuple[list[BucketCoverage], list[Result]]:
+    """Count how much of each bucket was checked within its term, and keep what that says.
+
+    Arguments: `at`, when it was begun (UTC). Returns: the coverage of the buckets that were ever listed; the
+    results of all, in the catalog's order. Raises LakeError.
+    """
+    rows: dict[str, BucketCoverage] = {}
+    unlisted: dict[str, Result] = {}
+    for name, bucket in catalog.buckets.items():
+        try:
+            asks_jobs = bucket in catalog.checked_by_jobs
+            rows[name] = bucket_coverage(lake, bucket, run_id, asks_jobs=asks_jobs)
+        except TableMissing as error:
+            unlisted[name] = uncounted(bucket, str(error), run_id, at)
+    sizes = {name: row.size for name, row in rows.items()}
+    short = store_shortfalls(catalog.buckets, catalog.stores, sizes)
+    for name, row in rows.items():
+        why = row.shortfall or store_shortfall_of(catalog.buckets[name], short)
+        rows[name] = replace(row, shortfall=why)
+    found = {name: of_coverage(row, run_id, at) for name, row in rows.items()} | unlisted
+    results = [found[name] for name in catalog.buckets]
     with ThreadPoolExecutor(_WRITES) as pool:
         list(pool.map(lambda result: keep_result(lake, result), results))
+    return list(rows.values()), results

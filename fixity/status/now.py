@@ -221,6 +221,8 @@ def _bucket(
         found.oldest = coverage.oldest
         objects = coverage.counts.get("objects", 0)
         found.coverage = coverage.counts.get("within_term", 0) / objects if objects else 1.0
+        if 0 < objects == coverage.counts.get("archived"):
+            found.unknown.append("all its objects are archived, and none was read in time")
         _wait(found, coverage.counts, {"due": "due", "never": "never checked"})
     if restored := _result(kept["restored"]):
         _wait(found, restored.counts, {"requested": "being restored", "restored": "restored, to be checked"})

@@ -34,3 +34,12 @@ def test_a_plan_says_what_is_read_and_paid_and_ends_red_where_the_limits_cannot_
     catalog.write_text(f"lake: ./lake\nbuckets:\n  b: {limits}\n")
     red = run_command(["plan"], tmp_path, os.environ)
     assert red.returncode == 1 and "needs 3 objects a day, but `batch_items`" in red.stderr
+
+
+def test_the_check_of_a_catalog_says_each_term_and_counts_the_pairs_that_it_lists(tmp_path: Path) -> None:
+    (tmp_path / "fixity.yaml").write_text(
+        "lake: ./lake\nbuckets: {a: {fixity_every: 12h}, b: {}, c: {}}\npairs: {a: {replicas: [b, c]}}\n"
+    )
+    said = run_command(["catalog", "check"], tmp_path, os.environ).stdout
+    assert "bucket a: " in said and "SHA256, checked every 0.5 days, listed every 1 days" in said
+    assert "3 buckets, 3 pairs" in said and said.count("\npair ") == 3

@@ -91,3 +91,5 @@ def test_a_pair_is_reported_again_before_its_report_is_older_than_the_term(
     instance.report_runless_asset_event(dg.AssetMaterialization("fixity_report", partition="p"))
     assert _due(tmp_path, pair, NOW + (days - 1) * DAY, instance) == []
     assert _due(tmp_path, pair, NOW + (days + 1) * DAY, instance) == [(REPORT_JOB, "p")]
+    # The report of a clock that was ten years ahead stops no other.
+    assert _due(tmp_path, pair, NOW - 3650 * DAY, instance) == [(REPORT_JOB, "p")]

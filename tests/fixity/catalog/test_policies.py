@@ -43,6 +43,7 @@ def test_buckets_share_a_policy_by_its_name_or_write_their_own(load: Load) -> No
         ),
         ("policy: {bytes: 90d, sample: 1%}", "write percent a day, such as 1%/d"),
         ("policy: {bytes: 90d, window: 22-06}", 'such as "20:00-06:00"'),
+        ('policy: {bytes: 90d, window: "00:00-24:00"}', "midnight is 00:00"),
         ('policy: {bytes: 90d, window: "06:00-06:00"}', "begins where it ends"),
         ('policy: {bytes: 90d, window: "20:00-20:59"}', "is shorter than an hour"),
         (
@@ -50,6 +51,8 @@ def test_buckets_share_a_policy_by_its_name_or_write_their_own(load: Load) -> No
             "the policy's `window` (2:00:00) is shorter than `batch_interval` (3:00:00)",
         ),
         ("policy: {bytes: 90d, sample: 0.01}", "0.01 is no share of the objects"),
+        ("policy: {bytes: 90d, sample: -1.0}", "-1.0 is no share of the objects"),
+        ("policy: {bytes: 90d, sample: .nan}", "nan is no share of the objects"),
         ("policy: {bytes: 90d}, fixity_every: 90d", "`fixity_every` is short for `policy: {bytes: …}`"),
         ("policy: {bytes: 90d, by: step_functions}, engine: stream", "its policy, which says `by: step_func"),
     ],
@@ -58,10 +61,19 @@ def test_what_makes_no_sense_is_told_once(problems: Problems, keys: str, problem
     (found,) = problems(with_bucket(keys))
     assert problem in found
 
+
+def test_a_policy_says_in_a_line_what_it_wants(load: Load) -> None:
+    keys = 'bytes: 90d, stored: 7d, sample: 0.5%/d, window: "20:00-06:00", monthly_egress: 2TiB'
+    policy = load(with_bucket(f"policy: {{{keys}}}") + "timezone: Europe/Oslo\n").buckets["a"].schedule
+    assert str(policy) == (
+        "checked every 90 days, listed every 7 days, sample 0.5%/d, window 20:00-06:00 Europe/Oslo, "
+        "monthly_egress 2.0 TiB"
+    )
+
+
 @pytest.mark.parametrize("keys", ["fixity_every: 12h", "policy: {bytes: 12h}"])
 def test_a_term_below_a_day_is_listed_once_a_day(load: Load, keys: str) -> None:
     assert load(with_bucket(keys)).buckets["a"].schedule == Policy(bytes=DAY / 2)
-
 
 
 def test_a_wrong_policy_is_told_where_it_is_written_and_not_again_of_each_bucket(problems: Problems) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
 
-from fixity.catalog import Bucket, Policy, S3Batch
+from fixity.catalog import Bucket, Policy, S3Batch, Window
 from fixity.catalog.window import parse_window
-from fixity.engines.s3_batch.job_records import keep_record, new_record
+from fixity.engines.s3_batch.job_records import Waiting, keep_record, keep_waiting, new_record
 from fixity.rolling import bucket_coverage
 from fixity.rolling.coverage import BucketCoverage
+from fixity.rolling.jobs import record_map
+from fixity.rolling.lease import record_roll
 from fixity.status.coverage import of_coverage
 from tests.fixity.rolling.support import BUCKET, Rolling
 
@@ -35,7 +37,7 @@ def rolling(tmp_path: Path) -> Rolling:
 
 
 def _coverage(rolling: Rolling, bucket: Bucket) -> BucketCoverage:
-    return bucket_coverage(rolling.lake, bucket, "c", rolling.now)
+    return bucket_coverage(rolling.lake, bucket, "c", rolling.now, asks_jobs=bucket.engine != "stream")
 
 
 def _red(covered: BucketCoverage, now: datetime) -> set[str]:
@@ -63,13 +65,13 @@ def test_a_bucket_without_a_term_is_counted_and_nothing_of_it_is_overdue_or_sile
 def test_the_schedule_of_a_bucket_that_s3_reads_is_silent_where_no_job_was_requested_in_time(
     rolling: Rolling,
 ) -> None:
-    assert _coverage(rolling, BY_S3).silence == "no job was requested yet"
+    assert _coverage(rolling, BY_S3).silence == "no job was started yet"
     keep_record(rolling.lake, new_record(BY_S3, "job", "run", "inventory/b/i.parquet", None))
     assert _coverage(rolling, BY_S3).silence is None
     rolling.time += 77 * DAY
     assert _coverage(rolling, BY_S3).silence is None
     rolling.time += 2 * DAY
-    assert _coverage(rolling, BY_S3).silence == f"no job was requested for {79 * 24} hours"
+    assert _coverage(rolling, BY_S3).silence == f"no job was started for {79 * 24} hours"
     assert "schedule_runs" in _red(_coverage(rolling, BY_S3), rolling.time)
 
 
@@ -92,3 +94,44 @@ def test_limits_that_cannot_do_what_the_policy_wants_are_a_warning_before_anythi
     assert covered.shortfall is not None and "`monthly_egress` of the policy allows 1 B" in covered.shortfall
     (check,) = [each for each in of_coverage(covered, "c", rolling.time).checks if not each.passed][-1:]
     assert (check.name, check.severity) == ("limits_suffice", "WARN")
+
+
+def test_a_request_that_waits_for_ever_is_silence(rolling: Rolling) -> None:
+    keep_waiting(rolling.lake, Waiting(BUCKET, "t", rolling.time.isoformat(), "inventory/b/i.parquet"))
+    assert _coverage(rolling, BY_S3).silence is None
+    rolling.time += 79 * DAY
+    assert _coverage(rolling, BY_S3).silence == f"no job was started for {79 * 24} hours"
+
+
+def test_a_map_that_the_platform_is_to_start_can_be_silent_and_one_of_others_cannot(rolling: Rolling) -> None:
+    by_map = Bucket(name=BUCKET, engine="step_functions", fixity_every=90 * DAY)
+    assert bucket_coverage(rolling.lake, by_map, "c", rolling.now).silence is None
+    assert _coverage(rolling, by_map).silence == "no job was started yet"
+    record_map(rolling.lake, BUCKET, rolling.time)
+    assert _coverage(rolling, by_map).silence is None
+
+
+def test_a_bucket_of_which_all_is_archived_and_nothing_read_is_not_verified(rolling: Rolling) -> None:
+    always = Bucket(name=BUCKET, fixity_every=90 * DAY)
+    for key in "ab":
+        item, body = rolling.store.objects[key, None]
+        rolling.store.objects[key, None] = replace(item, storage_class="DEEP_ARCHIVE"), body
+    rolling.take_inventory()
+    covered = _coverage(rolling, always)  # `a` was read before it was archived
+    assert (covered.within_term, covered.archived, covered.unread) == (1, 2, None)
+    rolling.time += 91 * DAY
+    rolling.take_inventory()
+    covered = _coverage(rolling, always)
+    assert covered.unread == "all 3 objects are archived, and none was read in time"
+    checks = {check.name: check.description for check in of_coverage(covered, "c", rolling.time).checks}
+    assert checks["all_ever_checked"] == covered.unread
+
+
+def test_an_hour_that_the_clocks_skip_is_no_silence(rolling: Rolling) -> None:
+    window = Window(time(2), time(3), "Europe/Oslo")
+    at_night = Bucket(name=BUCKET, policy=Policy.model_validate({"bytes": 90 * DAY, "window": window}))
+    for day, is_silent in (("2026-03-28", False), ("2026-04-10", True)):
+        rolling.time = datetime.fromisoformat(f"{day}T01:30:00+00:00")
+        record_roll(rolling.lake, BUCKET, rolling.time)
+        rolling.time += 46 * HOUR
+        assert (_coverage(rolling, at_night).silence is not None) is is_silent, day

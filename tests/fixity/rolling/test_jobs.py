@@ -21,10 +21,20 @@ from fixity.engines.s3_batch.job_records import (
     new_record,
 )
 from fixity.lake import LocalLake
-from fixity.rolling.jobs import interval, is_job_due, last_asked
+from fixity.rolling.jobs import (
+    interval,
+    is_job_due,
+    jobs_within,
+    last_asked,
+    last_started,
+    record_map,
+)
+from fixity.rolling.lease import record_roll
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+_BATCH = S3Batch(account_id="111122223333", role_arn="arn:aws:iam::111122223333:role/x", report_bucket="r")
+BY_S3 = Bucket(name="b", engine="s3_batch", s3_batch=_BATCH, fixity_every=90 * DAY)
 
 
 def _asked(
@@ -73,8 +83,7 @@ def test_a_job_over_a_few_objects_a_second_look_and_a_failed_one_do_not_count_an
     tmp_path: Path,
 ) -> None:
     lake = LocalLake(tmp_path)
-    batch = S3Batch(account_id="111122223333", role_arn="arn:aws:iam::111122223333:role/x", report_bucket="r")
-    bucket = Bucket(name="b", engine="s3_batch", s3_batch=batch, fixity_every=90 * DAY)
+    bucket = BY_S3
     now = datetime.now(UTC)
     assert last_asked(lake, bucket, now) is None
     some = Waiting("b", "t", now.isoformat(), "inventory/b/i.parquet", objects=3)
@@ -90,3 +99,30 @@ def test_a_job_over_a_few_objects_a_second_look_and_a_failed_one_do_not_count_an
     assert last_asked(lake, bucket, now + 25 * HOUR) is None
     keep_waiting(lake, Waiting("b", "u", now.isoformat(), "inventory/b/i.parquet"))
     assert last_asked(lake, bucket, now + 25 * HOUR) == now + 25 * HOUR
+    assert last_started(lake, bucket, now) == asked
+
+
+def test_a_batch_of_the_sample_is_no_job_and_a_map_that_was_started_is(tmp_path: Path) -> None:
+    lake, bucket = LocalLake(tmp_path), Bucket(name="b", engine="step_functions", fixity_every=90 * DAY)
+    record_roll(lake, "b", BEGIN)
+    assert last_asked(lake, bucket, BEGIN) is None
+    record_map(lake, "b", BEGIN)
+    assert last_asked(lake, bucket, BEGIN) == BEGIN
+
+
+def test_a_job_that_a_wrong_clock_dated_ten_years_ahead_stops_no_request(tmp_path: Path) -> None:
+    lake, now = LocalLake(tmp_path), datetime.now(UTC)
+    keep_record(lake, new_record(BY_S3, "job", "run", "inventory/b/i.parquet", None))
+    assert last_asked(lake, BY_S3, now) is not None
+    assert last_asked(lake, BY_S3, now - 3650 * DAY) is None
+    record_map(lake, "m", now)
+    assert last_asked(lake, Bucket(name="m", engine="step_functions"), now - 3650 * DAY) is None
+
+
+@given(name=st.text(min_size=1, max_size=10), days=st.integers(1, 400))
+@settings(max_examples=30, deadline=None)
+def test_as_many_jobs_are_planned_as_the_sensor_requests(name: str, days: int) -> None:
+    every = days * DAY
+    asked = _asked(name, every, None, 3 * every, every / 100)
+    assert abs(jobs_within(name, every, BEGIN, 3 * every) - len(asked)) <= 1
+    assert jobs_within(name, every, BEGIN, interval(every) * 2) >= 2

@@ -12,6 +12,7 @@ from fixity.catalog import Catalog, CatalogError, load_catalog
 from fixity.catalog.prices import date_of_prices
 from fixity.lake import open_lake
 from fixity.rolling.plan import BucketPlan, plan_of
+from fixity.status.coverage import count_coverage
 from tests.fixity.support import MemoryStore, take_inventory
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,10 +55,10 @@ def test_what_the_platform_reads_is_the_term_and_the_sample_and_costs_requests_a
 
 def test_a_job_of_s3_costs_by_the_job_the_object_and_the_byte_and_ends_within_the_term(load: Load) -> None:
     plan = _plans(load(f"buckets: {{a: {{{_TB}, policy: {{bytes: 90d, stored: 5d, by: s3_batch}}}}}}\n"))["a"]
-    assert (plan.reads, plan.bytes_read, plan.jobs) == (0, 0, 5)  # one in 76 days
-    assert plan.lists == (5 + 73) * 1000  # each job lists, too
+    assert (plan.reads, plan.bytes_read, plan.jobs) == (0, 0, 6)  # one in 76 days, the second one earlier
+    assert plan.lists == (6 + 73) * 1000  # each job lists, too
     one_job = 0.25 + 1 * 1.0 + 1 * 0.015 + 10_000 * 0.004
-    assert plan.cost == pytest.approx(5 * one_job + 78 * 0.005)
+    assert plan.cost == pytest.approx(6 * one_job + 79 * 0.005)
     assert plan.covered_at == BEGIN + timedelta(days=14)
 
 
@@ -108,3 +109,40 @@ def test_a_plan_that_its_limits_cannot_do_says_so_once_the_bucket_has_grown(load
         and "(2 days) needs 2 objects a day, but `batch_items` in 1 batches a day" in plan.shortfall
     )
     assert plan.covered_at == BEGIN + timedelta(days=5)
+
+
+def test_a_tiny_budget_is_planned_as_far_as_it_goes_and_costs_no_more(load: Load) -> None:
+    catalog = load("buckets: {a: {policy: {bytes: 73d, monthly_egress: 1}}, b: {policy: {bytes: 73d}}}\n")
+    store = MemoryStore()
+    for number in range(4000):
+        store.put(f"{number}", bytes(100))
+    for name in "ab":
+        take_inventory(store, open_lake(catalog), name, "i", now=lambda: BEGIN)
+    plans = _plans(catalog)
+    assert (plans["a"].covered_at, plans["a"].bytes_read) == (None, 13)  # 365 / 30
+    assert plans["a"].shortfall and plans["b"].shortfall is None
+    assert plans["b"].bytes_read == 5 * 400_000
+
+
+def test_the_budget_of_a_store_is_shared_by_its_buckets(load: Load) -> None:
+    file = load(
+        "buckets: {a: {store: wasabi, fixity_every: 30d}, b: {store: wasabi, fixity_every: 30d}}\n"
+    ).file
+    file.write_text(file.read_text().replace("wasabisys.com'}", "wasabisys.com', monthly_egress: 1500}"))
+    catalog, store = load_catalog(file), MemoryStore()
+    store.put("k", bytes(1000))
+    take_inventory(store, open_lake(catalog), "a", "i", now=lambda: BEGIN)
+    assert _plans(catalog)["a"].shortfall is None
+    take_inventory(store, open_lake(catalog), "b", "i", now=lambda: BEGIN)
+    for plan in _plans(catalog).values():
+        assert plan.shortfall and "of the store 'wasabi': its buckets need 2.0 KiB" in plan.shortfall
+    rows, results = count_coverage(open_lake(catalog), catalog, "c", BEGIN)
+    assert [row.shortfall for row in rows] == [plan.shortfall for plan in _plans(catalog).values()]
+    assert [result.partition for result in results] == ["a", "b"]
+
+
+def test_the_sample_counts_beside_the_term(load: Load) -> None:
+    keys = "holds: {objects: 1000, bytes: 1000}, policy: {bytes: 10d, sample: %s, monthly_egress: 3660B}"
+    assert load(f"buckets: {{a: {{{keys % '4%/d'}}}}}\n")  # 100 bytes a day, and 20 of the sample
+    with pytest.raises(CatalogError, match=r"and `sample` \(5.00% a day\) needs 125 B a day"):
+        load(f"buckets: {{a: {{{keys % '5%/d'}}}}}\n")

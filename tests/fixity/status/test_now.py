@@ -113,6 +113,15 @@ def test_a_red_check_of_any_asset_is_a_problem_and_a_warning_none(
     assert status(lake, catalog).is_verified == (state == WARNING)
 
 
+def test_a_bucket_of_which_all_is_archived_is_unknown(lake: LocalLake, catalog: Catalog) -> None:
+    verify_all(lake, catalog)
+    counts = {"objects": 3, "within_term": 1, "archived": 2}
+    keep_result(lake, Result("coverage", "c", "o", NOW - HOUR, (), counts))
+    assert row(lake, catalog, "c").state == VERIFIED
+    keep_result(lake, Result("coverage", "c", "o2", NOW, (), counts | {"within_term": 0, "archived": 3}))
+    assert row(lake, catalog, "c").unknown == ("all its objects are archived, and none was read in time",)
+
+
 @pytest.mark.parametrize("asset", ["checksums", "ingest_report"])
 def test_a_result_that_is_lost_makes_the_bucket_unknown_never_green(
     lake: LocalLake, catalog: Catalog, asset: str
