@@ -56,7 +56,7 @@ def test_a_bucket_is_rolled_through_by_hand_and_what_came_of_it_can_be_asked_for
     ("words", "status", "said"),
     [
         (["roll", "other"], 2, "has no term"),
-        (["due", "other"], 2, "has no `fixity_every`"),
+        (["due", "other"], 2, "has no term"),
         (["due", "letter"], 2, "Did you mean 'letters'?"),
         (["premis", "letters", "--since", "yesterday"], 2, "'yesterday' is not a date"),
         (["sql", "selec"], 2, "syntax error"),

@@ -56,7 +56,7 @@ def test_what_runs_on_other_buckets_of_the_store_have_taken_is_taken_off(bucket:
     _run_of_another(bucket, 100, 150)
     rolled = bucket.roll(budget=500)
     assert rolled.objects == 2
-    assert rolled.cut_short == "monthly_egress of the store allows 250 B more for now"
+    assert rolled.cut_short == "monthly_egress allows 250 B more for now"
 
 
 def test_of_a_run_that_is_dead_only_what_it_had_read_is_taken_off(bucket: Rolling) -> None:
@@ -87,7 +87,7 @@ def test_of_two_runs_that_choose_at_the_same_time_the_later_one_steps_back(
     monkeypatch.setattr(Lease, "take", at_the_same_time)
     rolled = bucket.roll(budget=400)
     assert keys_of(bucket.ledger(rolled)) == ["a"]
-    assert rolled.cut_short == "monthly_egress of the store allows 100 B more for now"
+    assert rolled.cut_short == "monthly_egress allows 100 B more for now"
 
 
 def test_what_is_larger_than_what_is_left_waits_and_smaller_ones_are_taken(bucket: Rolling) -> None:
