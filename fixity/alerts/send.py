@@ -8,11 +8,14 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 from http.client import HTTPException
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 _TIMEOUT = 10.0  # seconds
+_HEARING = threading.Lock()
+"""One message at a time: apprise sends in threads of its own, and of two at once nobody knows whose line it is."""
 
 
 def send(variable: str, title: str, body: str) -> str:
@@ -34,9 +37,11 @@ def send(variable: str, title: str, body: str) -> str:
         service = apprise.Apprise()
         if not service.add(url):
             return f"the URL in {variable} is none that apprise knows (the value is not shown here)"
-        if service.notify(body=body, title=title, body_format=apprise.NotifyFormat.TEXT):
-            return ""
-        return heard.why or "apprise could not send the message"
+        with _HEARING:
+            heard.why = ""
+            if service.notify(body=body, title=title, body_format=apprise.NotifyFormat.TEXT):
+                return ""
+            return heard.why or "apprise could not send the message"
     except Exception as error:  # of any of its services; the text may hold the URL
         return f"apprise could not send the message: {type(error).__name__}"
     finally:

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-import fixity_assets.coverage
+import fixity.status.coverage
 from fixity.clock import utc_now
 from fixity.errors import FixityError
 from fixity.lake import LakeError, open_lake
@@ -74,7 +74,7 @@ def test_coverage_is_kept_for_each_bucket_and_a_run_of_it_that_fails_is_a_proble
         raise FixityError("no coverage today")
 
     with monkeypatch.context() as patch:
-        patch.setattr(fixity_assets.coverage, "bucket_coverage", fail)
+        patch.setattr(fixity.status.coverage, "bucket_coverage", fail)
         done, status = coverage()
     (finding,) = status.platform
     assert not done and finding.text.endswith("no coverage today")

@@ -88,8 +88,9 @@ def test_a_list_whose_runs_failed_is_taken_again_until_it_is_too_old(
     job = platform.definitions().resolve_job_def(INVENTORY_JOB)
     of_list = {**request.tags, "dagster/partition": REPLICA}
     failed = instance.create_run_for_job(job, tags=of_list, status=dg.DagsterRunStatus.FAILURE)
+    later = datetime.now(UTC) + timedelta(minutes=20)  # of the run's end, which has a clock of its own
     assert not _tick(platform, instance, first.cursor).run_requests
-    (again,) = _tick(platform, instance, first.cursor, NOW + timedelta(minutes=20)).run_requests or []
+    (again,) = _tick(platform, instance, first.cursor, later).run_requests or []
     assert (again.run_key, again.partition_key, again.tags) == (
         f"again:{failed.run_id}",
         REPLICA,
@@ -98,7 +99,7 @@ def test_a_list_whose_runs_failed_is_taken_again_until_it_is_too_old(
     with pytest.raises(ListRefused, match=f"no complete list has come for '{REPLICA}'"):
         _tick(platform, instance, first.cursor, NOW + timedelta(hours=46))
     instance.create_run_for_job(job, tags=of_list, status=dg.DagsterRunStatus.SUCCESS)
-    assert not _tick(platform, instance, first.cursor, NOW + timedelta(minutes=20)).run_requests
+    assert not _tick(platform, instance, first.cursor, later).run_requests
 
 
 def test_a_provider_that_writes_no_list_for_too_long_fails_the_tick(
