@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 _TIMEOUT = 10.0  # seconds
 _HEARING = threading.Lock()
-"""One message at a time: apprise sends in threads of its own, and of two at once nobody knows whose line it is."""
+"""One message at a time: apprise sends in other threads, and of two at once nobody knows whose line it is."""
 
 
 def send(variable: str, title: str, body: str) -> str:
