@@ -50,7 +50,8 @@ class Finder:
         self._rates: deque[float] = deque(maxlen=_REMEMBERED)
         self._quick = True
         self._twice = True
-        self._pause = self._left = 1
+        self._pause = 1
+        self._left = 3  # windows before the first try: while connections open, anything seems to bring more
         self._settling = True
         self._begun: float | None = None
 
