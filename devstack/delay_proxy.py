@@ -16,7 +16,6 @@ import contextlib
 import subprocess
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -41,12 +40,7 @@ class DelayProxy:
         self.pid = self._process.pid
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.communicate()  # it ends when its stdin does
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from email.message import Message
@@ -67,15 +68,15 @@ def s3_error(code: str, message: str) -> bytes:
     ).encode()
 
 
-class S3Handler(BaseHTTPRequestHandler):
+class S3Handler(BaseHTTPRequestHandler, ABC):
     """A kept-alive connection; each request goes to `handle_request`."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    @abstractmethod
     def handle_request(self, request: S3Request, body: bytes) -> None:
         """Answer a request: each server does it in its own way."""
-        raise NotImplementedError
 
     def _handle(self) -> None:
         request = S3Request(self.command, self.requestline.split(" ")[1], self.headers)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,7 @@ class NotInstalled(ServerDidNotStart):
     """The server's package is not installed. The message says which one."""
 
 
-class ServerProcess:
+class ServerProcess(ABC):
     """A server for the length of a `with` block, on one port and in a folder that are its own.
 
     The folder is removed at the end. Arguments: `package`, of Debian; `program`, its path, None if it is not
@@ -45,13 +46,13 @@ class ServerProcess:
             shutil.chown(self.folder, user)
         self._process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> Sequence[str]:
         """The words that start it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answers(self) -> bool:
         """Whether it answers."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         try:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 import os
 import re
-import threading
+from contextvars import ContextVar
 from http.client import HTTPException
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 _TIMEOUT = 10.0  # seconds
-_HEARING = threading.Lock()
-"""One message at a time: apprise sends in other threads, and of two at once nobody knows whose line it is."""
+_HEARING: ContextVar[_Heard] = ContextVar("_HEARING")
+"""Who hears of the message that is being sent: apprise sends in other threads, with the sender's context."""
 
 
 def send(variable: str, title: str, body: str) -> str:
@@ -29,25 +29,22 @@ def send(variable: str, title: str, body: str) -> str:
 
     heard = _Heard()
     logger = logging.getLogger("apprise")
-    before = logger.propagate, logger.level
     logger.propagate = False  # its lines name hosts, users, and parts of URLs
     logger.setLevel(logging.WARNING)
     logger.addHandler(heard)
+    listening = _HEARING.set(heard)
     try:
         service = apprise.Apprise()
         if not service.add(url):
             return f"the URL in {variable} is none that apprise knows (the value is not shown here)"
-        with _HEARING:
-            heard.why = ""
-            if service.notify(body=body, title=title, body_format=apprise.NotifyFormat.TEXT):
-                return ""
-            return heard.why or "apprise could not send the message"
+        if service.notify(body=body, title=title, body_format=apprise.NotifyFormat.TEXT):
+            return ""
+        return heard.why or "apprise could not send the message"
     except Exception as error:  # of any of its services; the text may hold the URL
         return f"apprise could not send the message: {type(error).__name__}"
     finally:
-        logger.removeHandler(heard)
-        logger.propagate, level = before
-        logger.setLevel(level)
+        _HEARING.reset(listening)
+        logger.removeHandler(heard)  # the rest stays so: another thread may be sending
 
 
 def ask(variable: str) -> str:
@@ -67,7 +64,7 @@ def ask(variable: str) -> str:
 
 
 class _Heard(logging.Handler):
-    """Takes from the lines of apprise what is safe to tell."""
+    """Takes from the lines of apprise what is safe to tell of its own message: others are sent meanwhile."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,6 +72,8 @@ class _Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Note a status or a failed connection."""
+        if _HEARING.get(None) is not self:
+            return
         text = record.getMessage()
         if found := re.search(r"\berror=([0-9]{3})\b", text):
             self.why = f"the answer was {found[1]}"

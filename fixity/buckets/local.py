@@ -113,7 +113,7 @@ class LocalReader:
             before = self._status_of_file(path, item)
             _refuse_if_changed(before, item)
             buffer = self._buffer()
-            with self._throttle.slot(), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
+            with self._throttle.slot(), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs more
                 if afresh and hasattr(os, "posix_fadvise"):
                     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
                 if sink.count:

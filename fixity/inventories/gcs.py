@@ -38,19 +38,7 @@ _COLUMNS = (
     "e_tag",
     "storage_class",
 )
-_ROWS = """(
-    SELECT
-        bucket,
-        name AS key,
-        {is_latest} AS is_latest,
-        false AS is_delete_marker,
-        size,
-        updated AS last_modified_date,
-        CASE WHEN md5Hash <> '' THEN lower(hex(from_base64(md5Hash))) ELSE '-' || etag END AS e_tag,
-        storageClass AS storage_class,
-        filename
-    FROM {scan}
-)"""
+_ROWS = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 
 def complete_reports(folder: ListFolder) -> list[str]:

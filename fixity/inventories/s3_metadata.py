@@ -42,14 +42,7 @@ _READ = (
     "storage_class",
     "checksum_algorithm",
 )
-_ROWS = """(
-    SELECT
-        * REPLACE (coalesce(is_delete_marker, false) AS is_delete_marker),
-        sequence_number = max(sequence_number) OVER (PARTITION BY key) AS is_latest
-    FROM read_parquet({file}, filename = true)
-    QUALIFY is_delete_marker OR size IS NOT NULL OR last_modified_date IS NOT NULL
-)"""
-"""Without the rows of objects that S3 had no time to look at: all else of them is NULL."""
+_ROWS = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 
 class S3Metadata:

@@ -15,7 +15,7 @@ from fixity.lake.paths import copies_file, copies_stats_file, status_file
 from fixity.lake.proof import json_object
 from fixity.pages.charts import trend
 from fixity.pages.making import Making, Page, by_day, findings, link, state_of
-from fixity.pages.pair import wrong_of
+from fixity.pages.pair import read_or_lost, wrong_of
 from fixity.pages.render import render
 from fixity.pages.report import Unusable
 from fixity.pages.sources import Sources
@@ -43,15 +43,9 @@ class _Figures:
 def copies_page(making: Making, copies: Copies, row: StatusRow) -> Page:
     """Make the page of all copies. Raises LakeError."""
     sources = making.sources(*(status_file(asset, copies.name) for asset in OF_PAIRS))
-    figures: _Figures | None = None
-    lost: list[str] = []
-    try:
-        figures = _read(sources, copies)
-        if _suspect(figures.together) and row.state in (VERIFIED, WARNING):
-            lost.append("the report has rows that say that something is wrong, but its kept results do not")
-    except Unusable as error:
-        if row.checked_at is not None:  # else there may be none yet
-            lost.append(str(error))
+    figures, lost = read_or_lost(
+        row, lambda: _read(sources, copies), lambda figures: _suspect(figures.together)
+    )
     history = history_of(making.lake, "fixity_report", copies.name)
     wrong = {day.at.date().isoformat(): wrong_of(day.counts) for day in history}
     state = state_of(row, lost)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from fixity.catalog import Pair
 from fixity.incidents.diagnosis import DIAGNOSES
@@ -16,6 +17,7 @@ from fixity.pages.visible import sentence
 from fixity.reports import STATUSES
 from fixity.status import OF_PAIRS, PROBLEM, UNKNOWN, VERIFIED, WARNING, StatusRow, history_of
 
+ReportT = TypeVar("ReportT")
 _SAID = {
     PROBLEM: "Something is wrong with this pair",
     UNKNOWN: "It is not known whether the copy is right",
@@ -27,15 +29,9 @@ _SAID = {
 def pair_page(making: Making, pair: Pair, row: StatusRow) -> Page:
     """Make the page of a pair. Raises LakeError."""
     sources = making.sources(*(status_file(asset, pair.name) for asset in OF_PAIRS))
-    report: Report | None = None
-    lost: list[str] = []
-    try:
-        report = read_report(sources, pair.name, making.database)
-        if report.suspect and row.state in (VERIFIED, WARNING):
-            lost.append("the report has rows that say that something is wrong, but its kept results do not")
-    except Unusable as error:
-        if row.checked_at is not None:  # else there may be none yet
-            lost.append(str(error))
+    report, lost = read_or_lost(
+        row, lambda: read_report(sources, pair.name, making.database), lambda report: report.suspect
+    )
     history = history_of(making.lake, "fixity_report", pair.name)
     wrong = {day.at.date().isoformat(): wrong_of(day.counts) for day in history}
     red = {day.at.date().isoformat(): len(day.red) for day in history}
@@ -68,6 +64,23 @@ def pair_page(making: Making, pair: Pair, row: StatusRow) -> Page:
         sources=sources,
     )
     return Page(html, tuple(lost), red, wrong=report.suspect if report else None)
+
+
+def read_or_lost(
+    row: StatusRow, read: Callable[[], ReportT], suspect: Callable[[ReportT], int]
+) -> tuple[ReportT | None, list[str]]:
+    """The newest report as it is read, and what is lost of it, for people.
+
+    Arguments: `row`, what the status says of it; `suspect`, how many of its rows say that something is wrong.
+    """
+    try:
+        report = read()
+    except Unusable as error:
+        # If nothing was ever compared, there may be none yet.
+        return None, [str(error)] if row.checked_at is not None else []
+    if suspect(report) and row.state in (VERIFIED, WARNING):
+        return report, ["the report has rows that say that something is wrong, but its kept results do not"]
+    return report, []
 
 
 def _more(report: Report | None, pair: Pair) -> list[str]:
