@@ -46,25 +46,36 @@ def baselines_asset(
 
     Arguments: `on_workers`, whether other machines execute steps. Then several gather parts of the records.
     """
-    described: dict[str, Any] = {
-        "name": NAME,
-        "description": __doc__,
-        "group_name": GROUP,
-        "kinds": {"s3", "parquet"},
-        "owners": owners,
-        "partitions_def": buckets,
-        "metadata": {"dagster/column_schema": column_schema(BASELINES)},
-    }
+    metadata = {"dagster/column_schema": column_schema(BASELINES)}
     if on_workers:
 
-        @dg.graph_asset(**described, ins={"inventory": dg.AssetIn(dagster_type=dg.Nothing)})
+        @dg.graph_asset(
+            name=NAME,
+            description=__doc__,
+            group_name=GROUP,
+            kinds={"s3", "parquet"},
+            owners=owners,
+            partitions_def=buckets,
+            ins={"inventory": dg.AssetIn(dagster_type=dg.Nothing)},
+            metadata=metadata,
+        )
         def spread(inventory: None) -> object:
             # Dagster calls this to lay out the steps.
             return keep_records(plan_records(inventory).map(gather_records).collect())
 
         return spread
 
-    @dg.asset(**described, deps=["inventory"], retry_policy=RETRIES)
+    @dg.asset(
+        name=NAME,
+        description=__doc__,
+        group_name=GROUP,
+        kinds={"s3", "parquet"},
+        owners=owners,
+        partitions_def=buckets,
+        deps=["inventory"],
+        metadata=metadata,
+        retry_policy=RETRIES,
+    )
     def baselines(
         context: dg.AssetExecutionContext,
         stores: StoresResource,

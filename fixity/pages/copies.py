@@ -39,13 +39,16 @@ class _Figures:
     copies: Mapping[str, Counts]
     oldest: Mapping[str, datetime | None]
 
+    @property
+    def suspect(self) -> int:
+        """How many rows say that something is wrong."""
+        return _suspect(self.together)
+
 
 def copies_page(making: Making, copies: Copies, row: StatusRow) -> Page:
     """Make the page of all copies. Raises LakeError."""
     sources = making.sources(*(status_file(asset, copies.name) for asset in OF_PAIRS))
-    figures, lost = read_or_lost(
-        row, lambda: _read(sources, copies), lambda figures: _suspect(figures.together)
-    )
+    figures, lost = read_or_lost(row, lambda: _read(sources, copies))
     history = history_of(making.lake, "fixity_report", copies.name)
     wrong = {day.at.date().isoformat(): wrong_of(day.counts) for day in history}
     state = state_of(row, lost)
@@ -78,7 +81,7 @@ def copies_page(making: Making, copies: Copies, row: StatusRow) -> Page:
         sources=sources,
     )
     red = {day.at.date().isoformat(): len(day.red) for day in history}
-    return Page(html, tuple(lost), red, wrong=_suspect(figures.together) if figures else None)
+    return Page(html, tuple(lost), red, wrong=figures.suspect if figures else None)
 
 
 def _read(sources: Sources, copies: Copies) -> _Figures:

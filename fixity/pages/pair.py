@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from fixity.catalog import Pair
 from fixity.incidents.diagnosis import DIAGNOSES
@@ -17,7 +17,6 @@ from fixity.pages.visible import sentence
 from fixity.reports import STATUSES
 from fixity.status import OF_PAIRS, PROBLEM, UNKNOWN, VERIFIED, WARNING, StatusRow, history_of
 
-ReportT = TypeVar("ReportT")
 _SAID = {
     PROBLEM: "Something is wrong with this pair",
     UNKNOWN: "It is not known whether the copy is right",
@@ -26,12 +25,20 @@ _SAID = {
 }
 
 
+class _Counted(Protocol):
+    """A report that says how many of its rows say that something is wrong."""
+
+    @property
+    def suspect(self) -> int: ...
+
+
+ReportT = TypeVar("ReportT", bound=_Counted)
+
+
 def pair_page(making: Making, pair: Pair, row: StatusRow) -> Page:
     """Make the page of a pair. Raises LakeError."""
     sources = making.sources(*(status_file(asset, pair.name) for asset in OF_PAIRS))
-    report, lost = read_or_lost(
-        row, lambda: read_report(sources, pair.name, making.database), lambda report: report.suspect
-    )
+    report, lost = read_or_lost(row, lambda: read_report(sources, pair.name, making.database))
     history = history_of(making.lake, "fixity_report", pair.name)
     wrong = {day.at.date().isoformat(): wrong_of(day.counts) for day in history}
     red = {day.at.date().isoformat(): len(day.red) for day in history}
@@ -66,19 +73,17 @@ def pair_page(making: Making, pair: Pair, row: StatusRow) -> Page:
     return Page(html, tuple(lost), red, wrong=report.suspect if report else None)
 
 
-def read_or_lost(
-    row: StatusRow, read: Callable[[], ReportT], suspect: Callable[[ReportT], int]
-) -> tuple[ReportT | None, list[str]]:
+def read_or_lost(row: StatusRow, read: Callable[[], ReportT]) -> tuple[ReportT | None, list[str]]:
     """The newest report as it is read, and what is lost of it, for people.
 
-    Arguments: `row`, what the status says of it; `suspect`, how many of its rows say that something is wrong.
+    Arguments: `row`, what the status says of it.
     """
     try:
         report = read()
     except Unusable as error:
         # If nothing was ever compared, there may be none yet.
         return None, [str(error)] if row.checked_at is not None else []
-    if suspect(report) and row.state in (VERIFIED, WARNING):
+    if report.suspect and row.state in (VERIFIED, WARNING):
         return report, ["the report has rows that say that something is wrong, but its kept results do not"]
     return report, []
 
