@@ -25,6 +25,7 @@ from fixity.buckets import ListedObject
 from fixity.catalog import Bucket
 from fixity.digests.algorithms import Digest
 from fixity.engines.stream.engine import check_objects
+from fixity.engines.stream.pace import usual_limits
 from fixity.lake import LocalLake
 from fixity.lake.database import open_database
 from fixity.lake.latest import point_to_latest
@@ -32,7 +33,9 @@ from fixity.lake.paths import checksums_file, inventory_file, inventory_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.ledger import Settings, ready
 from fixity.reports.premis import Subject, export_events
-from fixity.rolling import Limits, Order, RollingRun, choose, roll
+from fixity.rolling import Limits, Order, RollingRun, choose
+from fixity.rolling.batches import check_shard
+from fixity.rolling.roll import begin, end
 from fixity.tables import CHECKSUMS, INVENTORY, Provenance
 
 BUCKET, BATCH, RUNS = "bench", 2500, 90 * 48
@@ -111,7 +114,11 @@ def added_seconds(folder: Path) -> float:
     hashing = time.perf_counter() - begun
     begun = time.perf_counter()
     order = Order(BUCKET, SETTINGS, Limits(BATCH), 1800.0)
-    rolled = roll(order, RollingRun(store, lake, f"bench-{time.time_ns()}", 16, now=lambda: NOW))
+    run = RollingRun(store, lake, f"bench-{time.time_ns()}", 16, now=lambda: NOW)
+    plan = begin(order, run, usual_limits())
+    for shard in plan.shards:
+        check_shard(order, run, plan, shard)
+    rolled = end(lake, plan, order.settings, run)
     assert rolled.objects == hashed == BATCH
     return time.perf_counter() - begun - hashing
 

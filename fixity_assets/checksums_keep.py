@@ -44,7 +44,7 @@ from fixity_assets.bucket_checks import (
 from fixity_assets.checksums_read import read_shards
 from fixity_assets.checksums_run import plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, checksums_metadata, failures_in_plain_words
-from fixity_assets.due_batch import batch_metadata, batch_result
+from fixity_assets.due_batch import batch_metadata, kept_batch
 from fixity_assets.incidents import log_open_incidents, record_checks
 from fixity_assets.keep_status import checks_of, counts_of, keep_of_bucket
 from jobs.names import SELECTION, TAKEN_OVER
@@ -81,7 +81,7 @@ def keep_table(
             context.log_event(dg.AssetObservation(ASSET, partition=context.partition_key, metadata=metadata))
             return
         with kept_in.workspace() as workspace:
-            batch = batch_result(kept_in, scratch)
+            batch = kept_batch(context, kept_in, stores, scratch)
             if batch is not None:
                 began = utc_now()
                 metadata, file = batch_metadata(kept_in, batch), batch["table"]

@@ -30,14 +30,12 @@ from fixity.tables import Provenance
 from fixity_assets.batch_report import find_job, submits_job
 from fixity_assets.checksums_run import ChecksumsConfig, plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, failures_in_plain_words
-from fixity_assets.due_batch import check_batch
+from fixity_assets.due_batch import check_shard_of_batch, plan_batch
 from fixity_assets.selected import SelectedObjects
 from jobs.names import SELECTION
 from jobs.runs import UNFINISHED, refuse_over
 from resources import LakeResource, ProgressResource, S3ControlResource, StoresResource
 from resources.pool import POOL
-
-_BATCH = "batch"  # the mapping key of the one step that checks what is due
 
 
 def _sweep(context: dg.OpExecutionContext, lake: Lake) -> None:
@@ -153,6 +151,37 @@ def _keep_plan(
     return plan
 
 
+def _plan_of_objects(
+    context: dg.OpExecutionContext, lake: Lake, stores: StoresResource, s3_control: S3ControlResource
+) -> Plan | None:
+    """The plan of a run over all objects, or over those of a list; None where S3 reads them."""
+    bucket, scratch = stores.catalog.bucket(context.partition_key), scratch_of(context)
+    with lake.workspace() as workspace:
+        records = _records(context, lake, workspace)
+        streamed = records is not None or SELECTION in context.run.tags
+        if s3_control.checks(bucket.name) and (not streamed or submits_job(context.run)):
+            lake.remove(scratch)
+            find_job(context, lake, s3_control, scratch)
+            return None
+        if bucket.engine == MAP_ENGINE and not streamed:
+            raise dg.Failure(
+                description=f"the checksums of '{bucket.name}' are computed by Step Functions: start its "
+                f"state machine, or with `state_machine` in the catalog: fixity request {bucket.name}; a "
+                "sensor keeps the results when its map ends",
+                allow_retries=False,
+            )
+        name, objects = _objects(context, lake, stores, workspace)
+        place = stores.catalog.place_of(bucket.name)
+        listed = Plan("", bucket.algorithm, [], Provenance.read(objects).place)
+        listed.refuse_elsewhere(bucket.name, place)
+        _sweep(context, lake)
+        expected, rests_on = _expected(context, lake, stores, objects, records, workspace)
+        own = f"{scratch}objects-{uuid.uuid4()}.parquet"  # of this plan alone, and so are its parts
+        inventory = name if name and expected == objects else own
+        plan = _plan(context, lake, stores, inventory, expected, workspace)
+        return _keep_plan(context, lake, replace(plan, rests_on=rests_on), expected, workspace)
+
+
 @dg.op(
     ins={"inventory": dg.In(dg.Nothing), "baselines": dg.In(dg.Nothing)},
     out=dg.DynamicOut(dg.Nothing),
@@ -166,39 +195,15 @@ def plan_shards(
     s3_control: S3ControlResource,
 ) -> Iterator[dg.DynamicOutput[None]]:
     """Choose objects with their expected checksums, cut them into shards; or find S3's finished job."""
-    bucket = stores.catalog.bucket(context.partition_key)
-    scratch = scratch_of(context)
     with failures_in_plain_words():
         refuse_over(context)
         kept_in = lake.open()
         if config.is_batch:
-            kept_in.remove(scratch)
-            yield dg.DynamicOutput(None, mapping_key=_BATCH)
-            return
-        with kept_in.workspace() as workspace:
-            records = _records(context, kept_in, workspace)
-            streamed = records is not None or SELECTION in context.run.tags
-            if s3_control.checks(bucket.name) and (not streamed or submits_job(context.run)):
-                kept_in.remove(scratch)
-                find_job(context, kept_in, s3_control, scratch)
-                return
-            if bucket.engine == MAP_ENGINE and not streamed:
-                raise dg.Failure(
-                    description=f"the checksums of '{bucket.name}' are computed by Step Functions: start its "
-                    f"state machine, or with `state_machine` in the catalog: fixity request {bucket.name}; a "
-                    "sensor keeps the results when its map ends",
-                    allow_retries=False,
-                )
-            name, objects = _objects(context, kept_in, stores, workspace)
-            place = stores.catalog.place_of(bucket.name)
-            listed = Plan("", bucket.algorithm, [], Provenance.read(objects).place)
-            listed.refuse_elsewhere(bucket.name, place)
-            _sweep(context, kept_in)
-            expected, rests_on = _expected(context, kept_in, stores, objects, records, workspace)
-            own = f"{scratch}objects-{uuid.uuid4()}.parquet"  # of this plan alone, and so are its parts
-            inventory = name if name and expected == objects else own
-            plan = _plan(context, kept_in, stores, inventory, expected, workspace)
-            plan = _keep_plan(context, kept_in, replace(plan, rests_on=rests_on), expected, workspace)
+            plan: Plan | None = plan_batch(context, kept_in, stores, scratch_of(context), config)
+        else:
+            plan = _plan_of_objects(context, kept_in, stores, s3_control)
+    if plan is None:
+        return
     if plan.steps > 1:
         # Else a retry of the run would leave out shards that had not begun, and one step would read them all.
         context.instance.add_run_tags(context.run.run_id, {"dagster/retry_strategy": "ALL_STEPS"})
@@ -218,15 +223,15 @@ def _hash_objects(
     with failures_in_plain_words():
         refuse_over(context)
         kept_in = lake.open()
-        if config.is_batch:
-            check_batch(context, kept_in, stores, scratch, config.items, config.keys)
-            return
         plan = plan_of_run(kept_in, scratch, stores, bucket)
         shard = plan.shards[int(context.get_mapping_key() or 0)]
         # The pool may have grown since: then more steps share the bucket's limits.
         at_once = min(stores.steps_at_once(context.instance), len(plan.shards))
         plan = replace(plan, steps=max(plan.steps, at_once))
-        read_shards(context, kept_in, stores, progress, plan, [shard])
+        if config.is_batch:
+            check_shard_of_batch(context, kept_in, stores, config, plan, shard)
+        else:
+            read_shards(context, kept_in, stores, progress, plan, [shard])
 
 
 def _hashing(pool: str | None) -> dg.OpDefinition:

@@ -1,69 +1,90 @@
-"""A run of `checksums` over objects that are due, or over a few keys.
+"""A run of `checksums` over objects that are due, or over a few keys: what its steps do.
 
 Which objects are due, leases and budgets are in `fixity.rolling`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from fixity.engines.stream.pace import shard_limits
+from fixity.engines.stream.shards import Plan, Shard, plan_file
 from fixity.lake import Lake
 from fixity.lake.proof import sealed, unsealed
+from fixity.ledger.fold import settings_of
+from fixity.ledger.inventory import TableMissing
 from fixity.tables import TableUnreadable
+from fixity_assets.checksums_run import ChecksumsConfig, plan_of_run
 from fixity_assets.describe import counts_metadata
 from jobs.names import ROLLING
 from jobs.runs import is_over
 from resources import StoresResource
 
-_RESULT = "rolled.json"  # in scratch, for the next step
+if TYPE_CHECKING:
+    from fixity.rolling import Order, RollingRun
+
+_RESULT = "rolled.json"  # in scratch, for another attempt at the last step
 _RUN_ID = 36  # letters of a run's id
 
 
-def check_batch(
+def plan_batch(
+    context: dg.OpExecutionContext, lake: Lake, stores: StoresResource, scratch: str, config: ChecksumsConfig
+) -> Plan:
+    """Lease the bucket, choose a batch, and keep its plan in scratch.
+
+    Raises NoTerm, BucketBusy, NotInInventory, AnotherPlace, TableMissing, RunOver, LakeError.
+    """
+    from fixity.rolling.roll import begin  # most runs check no batch
+
+    bucket, order = stores.catalog.bucket(context.partition_key), _order(context, stores, config)
+    with lake.workspace() as workspace:
+        limits = shard_limits(lake, bucket, stores.steps_at_once(context.instance), workspace)
+    with _run(context, lake, stores) as run:
+        plan = begin(order, run, limits)
+    lake.remove(scratch)  # of an attempt before, or of a run that this one repeats
+    lake.put_text(plan_file(scratch), plan.to_json(), replace=True)
+    return plan
+
+
+def check_shard_of_batch(
     context: dg.OpExecutionContext,
     lake: Lake,
     stores: StoresResource,
-    scratch: str,
-    items: int | None,
-    keys: Sequence[str],
+    config: ChecksumsConfig,
+    plan: Plan,
+    shard: Shard,
 ) -> None:
-    """Check a batch, and keep its result in scratch.
+    """Check a shard of the batch. Raises LeaseLost, RunOver, BucketUnreachable, LakeError."""
+    from fixity.rolling.batches import check_shard
 
-    Raises NoTerm, BucketBusy, LeaseLost, NotInInventory, AnotherPlace, BucketUnreachable, TableMissing,
-    LakeError.
+    order = _order(context, stores, config)
+    with _run(context, lake, stores, plan.steps) as run:
+        check_shard(order, run, plan, shard)
+
+
+def kept_batch(
+    context: dg.OpExecutionContext, lake: Lake, stores: StoresResource, scratch: str
+) -> dict[str, Any] | None:
+    """Keep the batch's checks, and what is told of them; None if the run checks no batch.
+
+    Raises LeaseLost, TableUnreadable, LakeError.
     """
-    from fixity.rolling import RollingRun, egress_budgets, order_for, roll  # most runs check no batch
+    from fixity.rolling.roll import end, is_rolling
 
-    bucket = stores.catalog.bucket(context.partition_key)
-    order = order_for(
-        bucket,
-        stores.catalog.place_of(bucket.name),
-        egress_budgets(stores.catalog.catalog, bucket),
-        items,
-        keys,
-    )
-    # Each attempt has its own file in the ledger, because the checks of the last one are kept already.
-    attempt = f"-{context.retry_number}" if context.retry_number else ""
-    run_id = context.run.run_id + attempt
-
-    def has_ended(other: str) -> bool:
-        is_earlier_attempt = other != run_id and other.startswith(context.run.run_id)
-        return is_earlier_attempt or is_over(context.instance, other[:_RUN_ID])
-
-    with stores.open(bucket.name) as store:
-        run = RollingRun(
-            store,
-            lake,
-            run_id,
-            store.at_once,
-            context.log.info,
-            second_look=stores.catalog.catalog.second_look,
-            is_over=has_ended,
-        )
-        rolled = roll(order, run)
+    if (before := batch_result(lake, scratch)) is not None:
+        return before
+    try:
+        plan = plan_of_run(lake, scratch, stores, context.partition_key)
+    except TableMissing:  # S3 checks the bucket
+        return None
+    if not is_rolling(plan):
+        return None
+    with _run(context, lake, stores) as run:
+        rolled = end(lake, plan, settings_of(stores.catalog.bucket(context.partition_key)), run)
     result = {
         **counts_metadata(rolled),
         "registered": rolled.registered,
@@ -72,10 +93,11 @@ def check_batch(
         "table": rolled.file,
     }
     lake.put_text(scratch + _RESULT, sealed(result), replace=True)
+    return result
 
 
 def batch_result(lake: Lake, scratch: str) -> dict[str, Any] | None:
-    """The batch's result in scratch; None if the run checks no batch. Raises TableUnreadable, LakeError."""
+    """What an attempt before kept of the batch; None: nothing. Raises TableUnreadable, LakeError."""
     name = scratch + _RESULT
     try:
         return unsealed(lake.read_text(name))
@@ -86,7 +108,41 @@ def batch_result(lake: Lake, scratch: str) -> dict[str, Any] | None:
 
 
 def batch_metadata(lake: Lake, result: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata of the materialization, from the batch's result in scratch."""
+    """The metadata of the materialization, from the batch's result."""
     file = result["table"]
     table = dg.MetadataValue.path(lake.location(file)) if file else "-"
     return {**result, "table": table}
+
+
+def _order(context: dg.OpExecutionContext, stores: StoresResource, config: ChecksumsConfig) -> Order:
+    from fixity.rolling import egress_budgets, order_for
+
+    bucket = stores.catalog.bucket(context.partition_key)
+    budgets = egress_budgets(stores.catalog.catalog, bucket)
+    return order_for(bucket, stores.catalog.place_of(bucket.name), budgets, config.items, config.keys)
+
+
+@contextmanager
+def _run(
+    context: dg.OpExecutionContext, lake: Lake, stores: StoresResource, share: int = 1
+) -> Iterator[RollingRun]:
+    from fixity.rolling import RollingRun
+
+    # Each attempt has its own file in the ledger, because the checks of the last one are kept already.
+    attempt = f"-{context.retry_number}" if context.retry_number else ""
+    run_id = context.run.run_id + attempt
+
+    def has_ended(other: str) -> bool:
+        is_earlier_attempt = other != run_id and other.startswith(context.run.run_id)
+        return is_earlier_attempt or is_over(context.instance, other[:_RUN_ID])
+
+    with stores.open(context.partition_key, share) as store:
+        yield RollingRun(
+            store,
+            lake,
+            run_id,
+            store.at_once,
+            context.log.info,
+            second_look=stores.catalog.catalog.second_look,
+            is_over=has_ended,
+        )

@@ -12,7 +12,7 @@ from fixity.rolling.due import Limits, choose, due_now
 from fixity.rolling.egress import egress_budgets
 from fixity.rolling.lease import BucketBusy, LeaseLost
 from fixity.rolling.order import Order, order_for
-from fixity.rolling.roll import RollingRun, roll
+from fixity.rolling.run import RollingRun
 
 __all__ = [
     "BucketBusy",
@@ -26,5 +26,4 @@ __all__ = [
     "due_now",
     "egress_budgets",
     "order_for",
-    "roll",
 ]

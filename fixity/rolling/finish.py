@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,11 +23,11 @@ from fixity.lake.writer import TableWriter
 from fixity.ledger import Settings, fold_checks, keep_since
 from fixity.ledger.damage import Damage, damages
 from fixity.ledger.expected import expectations_of
-from fixity.ledger.judge import judged
+from fixity.ledger.judge import UNSTABLE_READ, judged
 from fixity.ledger.snapshot import in_force
 from fixity.ledger.write import Checksums
 from fixity.rolling.lease import CHECKS, Lease
-from fixity.tables import CHECKSUMS, LISTED_COLUMNS, SUCCEEDED, Provenance
+from fixity.tables import CHECKSUMS, FAILED, LISTED_COLUMNS, SUCCEEDED, Provenance
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def finish(
         if not checks:
             lease.end(lake)
             return Rolled(cut_short=cut_short)
-        ended = pa.concat_tables(checks)
+        ended = _each_once(pa.concat_tables(checks))
         rows = pa.concat_tables(batches).take(ended.column("position"))
         name = checksums_file(lease.bucket, lease.run_id)
         file, before = workspace / "ledger.parquet", workspace / "before.parquet"
@@ -92,6 +93,28 @@ def finish(
         damaged=damages(after.filter(pc.equal(after.column("run_id"), lease.run_id))),
         cut_short=cut_short,
     )
+
+
+def _each_once(checks: pa.Table) -> pa.Table:
+    """One check of each object. Of two that a shard's attempts made of other bytes, neither counts."""
+    if pc.count_distinct(checks.column("position")).as_py() == checks.num_rows:
+        return checks
+    rows: dict[int, dict[str, Any]] = {}
+    for row in checks.to_pylist():
+        first = rows.setdefault(row["position"], row)
+        if first["status"] != SUCCEEDED == row["status"]:
+            rows[row["position"]] = row
+        elif row["status"] == SUCCEEDED and first["checksum"] != row["checksum"]:
+            rows[row["position"]] = {
+                **row,
+                "status": FAILED,
+                "checksum": None,
+                "other_checksums": None,
+                "error_code": UNSTABLE_READ,
+                "error_message": f"two reads gave different bytes: {first['checksum']}, "
+                f"and {row['checksum']}",
+            }
+    return pa.Table.from_pylist(list(rows.values()), CHECKS)
 
 
 def _ledger_rows(rows: pa.Table, ended: pa.Table, algorithm: str, run_id: str, workspace: Path) -> pa.Table:

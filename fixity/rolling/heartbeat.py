@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 from fixity.engines.stream.engine import Check
-from fixity.lake import Lake, LakeError
-from fixity.rolling.lease import BEAT_SECONDS, DEAD_AFTER, Lease
+from fixity.lake import LakeError
+from fixity.rolling.lease import BEAT_SECONDS, DEAD_AFTER, Lease, held
+from fixity.rolling.run import RollingRun
 
 _KEEP_SECONDS = 5.0  # what a kill loses, at most
 
@@ -22,22 +23,15 @@ _KEEP_SECONDS = 5.0  # what a kill loses, at most
 class Heartbeat:
     """Keeps checks as they end, a few seconds' worth at a time, and gives a heartbeat.
 
-    Arguments: `ask` is called as often; it raises if the run must not go on.
+    Arguments: `run`, which it asks as often whether it may go on; `name`, of its files of checks.
     """
 
-    def __init__(
-        self,
-        lake: Lake,
-        lease: Lease,
-        workspace: Path,
-        now: Callable[[], datetime],
-        ask: Callable[[], None],
-    ) -> None:
-        self._lake = lake
+    def __init__(self, run: RollingRun, lease: Lease, workspace: Path, name: str) -> None:
+        self._run = run
+        self._lake = run.lake
         self._lease = lease
         self._workspace = workspace
-        self._now = now
-        self._ask = ask
+        self._name = f"{name}{uuid.uuid4().hex[:12]}-"  # two attempts at a shard do no harm
         self._waiting: list[Check] = []
         self._lock = threading.Lock()
         self._keeping = threading.Lock()
@@ -54,9 +48,10 @@ class Heartbeat:
             with self._lock:
                 waiting, self._waiting = self._waiting, []
             try:
-                self._lease.hold(self._lake)
+                held(self._lake, self._lease.bucket, self._lease.run_id)
                 if waiting:
-                    self._lease.keep(self._lake, self._number + 1, waiting, self._workspace)
+                    name = f"{self._name}{self._number + 1:06d}"
+                    self._lease.keep(self._lake, name, waiting, self._workspace)
                     self._number += 1
             except LakeError:
                 with self._lock:
@@ -68,11 +63,11 @@ class Heartbeat:
         beat = kept = time.monotonic()
         try:
             while not stop.wait(_KEEP_SECONDS):
-                self._ask()
+                self._run.refuse_over()
                 try:
                     self.keep()
                     if time.monotonic() - beat >= BEAT_SECONDS:
-                        self._lease.renew(self._lake, self._now())
+                        self._lease.renew(self._lake, self._run.now())
                         beat = time.monotonic()
                     kept = time.monotonic()
                 except LakeError:
@@ -84,21 +79,28 @@ class Heartbeat:
 
 @contextmanager
 def kept_alive(
-    lake: Lake,
-    lease: Lease,
-    workspace: Path,
-    now: Callable[[], datetime],
-    failed: Callable[[BaseException], None],
-    ask: Callable[[], None],
+    run: RollingRun, lease: Lease, workspace: Path, name: str, failed: Callable[[BaseException], None]
 ) -> Iterator[Heartbeat]:
-    """A heartbeat for the length of the block; `failed` takes the error if it fails. Raises LakeError."""
-    heartbeat = Heartbeat(lake, lease, workspace, now, ask)
+    """A heartbeat for the length of the block; `failed` takes the error if it fails.
+
+    If the block fails, the next run need not wait until the lease is old. Raises LeaseLost, LakeError.
+    """
+    lease.renew(run.lake, run.now())  # it may have waited for long, or an attempt before has given up
+    heartbeat = Heartbeat(run, lease, workspace, name)
     stop = threading.Event()
     thread = threading.Thread(target=heartbeat.work, args=(stop, failed), name="keep", daemon=True)
     thread.start()
     try:
         yield heartbeat
-    finally:
-        stop.set()
-        thread.join()
-        heartbeat.keep()
+    except BaseException:
+        _end(stop, thread, heartbeat)
+        lease.give_up(run.lake)
+        raise
+    _end(stop, thread, heartbeat)
+    lease.renew(run.lake, run.now())
+
+
+def _end(stop: threading.Event, thread: threading.Thread, heartbeat: Heartbeat) -> None:
+    stop.set()
+    thread.join()
+    heartbeat.keep()

@@ -2,7 +2,8 @@
 
     scratch/rolling/<bucket>/<run>/alive.json          since when, and the last heartbeat
     scratch/rolling/<bucket>/<run>/batch-000001.parquet      what was taken, and from which snapshot
-    scratch/rolling/<bucket>/<run>/checks/000001.parquet     checks that have ended
+    scratch/rolling/<bucket>/<run>/checks/….parquet          checks that have ended, of each step
+    scratch/rolling/<bucket>/<run>/looked/….txt              how much was read a second time
     scratch/rolling/<bucket>/turns/00000042/run.json         whose turn it is: the highest number counts
 
 A run is alive as long as it has a heartbeat, and is not known to be over. Of runs that start at once, the one
@@ -15,6 +16,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -74,16 +76,6 @@ class Lease:
         """Whether its last heartbeat is recent; it may be in the future if clocks differ."""
         return abs(now - datetime.fromisoformat(self.beat)) < DEAD_AFTER
 
-    def hold(self, lake: Lake) -> None:
-        """Raise LeaseLost where the lease is gone; LakeError."""
-        try:
-            lake.read_text(f"{self.folder}alive.json")
-        except FileNotFoundError:
-            raise LeaseLost(
-                f"the run {self.run_id} had no heartbeat for {DEAD_AFTER}: another run took over "
-                f"'{self.bucket}' and kept the checks made until then; the other objects are checked again"
-            ) from None
-
     def end(self, lake: Lake) -> None:
         """End the lease. If this stops halfway, the next run can still use the rest. Raises LakeError."""
         lake.remove(f"{self.folder}checks/")
@@ -99,7 +91,14 @@ class Lease:
 
     def renew(self, lake: Lake, now: datetime) -> None:
         """Write a heartbeat. Raises LakeError."""
-        text = json.dumps({"began": self.began, "beat": now.isoformat()})
+        self._beat(lake, now.isoformat())
+
+    def give_up(self, lake: Lake) -> None:
+        """Have it taken over by the next run, unless a step of its own goes on. Raises LakeError."""
+        self._beat(lake, _LONG_AGO)
+
+    def _beat(self, lake: Lake, at: str) -> None:
+        text = json.dumps({"began": self.began, "beat": at})
         lake.put_text(f"{self.folder}alive.json", text, replace=True)
 
     def take(self, lake: Lake, number: int, rows: pa.Table, chosen: Provenance, workspace: Path) -> Path:
@@ -114,22 +113,22 @@ class Lease:
         lake.put(self.folder + name, file, replace=True, keep=True)
         return file
 
-    def keep(self, lake: Lake, number: int, checks: list[Check], workspace: Path) -> None:
+    def keep(self, lake: Lake, name: str, checks: list[Check], workspace: Path) -> None:
         """Keep checks that have ended; again where that may have failed. Raises LakeError."""
         rows = [
             {**check._asdict(), "other_checksums": list(check.others.items()) or None} for check in checks
         ]
         file = workspace / "ended.parquet"
         pq.write_table(pa.Table.from_pylist(rows, CHECKS), file)
-        lake.put(f"{self.folder}checks/{number:06d}.parquet", file, replace=True)
+        lake.put(f"{self.folder}checks/{name}.parquet", file, replace=True)
 
     def batches(self, lake: Lake, workspace: Path) -> list[Path]:
         """Local files of what it has taken, in order. Raises LakeError."""
         return self._files(lake, "batch-", workspace)
 
-    def checks(self, lake: Lake, workspace: Path) -> list[Path]:
-        """Local files of the checks that have ended. Raises LakeError."""
-        return self._files(lake, "checks/", workspace)
+    def checks(self, lake: Lake, workspace: Path, name: str = "") -> list[Path]:
+        """Local files of the checks that have ended, by the start of their `name`. Raises LakeError."""
+        return self._files(lake, f"checks/{name}", workspace)
 
     def _files(self, lake: Lake, kind: str, workspace: Path) -> list[Path]:
         return [
@@ -143,19 +142,28 @@ def leases(lake: Lake, bucket: str) -> list[Lease]:
     """All leases on a bucket, also of killed runs. Raises LakeError."""
     found = []
     for file in lake.list(leases_folder(bucket)):
-        if not file.name.endswith("/alive.json"):
-            continue
-        run_id = file.name.split("/")[-2]
-        try:
-            values = json_object(lake.read_text(file.name))
-            if datetime.fromisoformat(values["beat"]).tzinfo is None:
-                raise ValueError("a time without its offset")
-            found.append(Lease(bucket, run_id, values["began"], values["beat"]))
-        except FileNotFoundError:  # it has just ended
-            continue
-        except (ValueError, KeyError, TypeError):  # damaged: treated as a killed run
-            found.append(Lease(bucket, run_id, _LONG_AGO, _LONG_AGO))
+        if file.name.endswith("/alive.json"):
+            with suppress(LeaseLost):  # it has just ended
+                found.append(held(lake, bucket, file.name.split("/")[-2]))
     return found
+
+
+def held(lake: Lake, bucket: str, run_id: str) -> Lease:
+    """A run's lease on a bucket, as it is now. Raises LeaseLost where it is gone; LakeError."""
+    mine = Lease(bucket, run_id, _LONG_AGO, _LONG_AGO)
+    try:
+        values = json_object(lake.read_text(f"{mine.folder}alive.json"))
+        if datetime.fromisoformat(values["beat"]).tzinfo is None:
+            raise ValueError("a time without its offset")
+        return Lease(bucket, run_id, values["began"], values["beat"])
+    except FileNotFoundError:
+        raise LeaseLost(
+            f"the run {run_id} has no lease on '{bucket}' any more: it ended, or it had no heartbeat for "
+            f"{DEAD_AFTER} and another run took over. The checks made until then are kept; the other objects "
+            "are checked by the next run"
+        ) from None
+    except (ValueError, KeyError, TypeError):  # damaged: treated as a killed run's
+        return mine
 
 
 def take_lease(

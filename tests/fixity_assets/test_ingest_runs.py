@@ -38,6 +38,21 @@ def test_a_run_over_a_few_objects_looks_at_these_alone(
     assert all(checks.values())
 
 
+def test_ingest_reads_in_shards_which_a_step_each_can_take(
+    platform: Platform, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fixity.engines.stream.pace.SHARD_OBJECTS", 2)
+    for number in range(5):
+        put(platform, f"new-{number}", tags=f"computed-md5={MD5}")
+    rows, _, _ = ingest(platform, instance)
+    assert [shown(row) for row in rows.values()] == [("MATCHED", "object-tagging")] * 5
+    (run,) = instance.get_runs(dg.RunsFilter(job_name=INGEST_BUCKET_JOB))
+    steps = {stats.step_key for stats in instance.get_run_step_stats(run.run_id)}
+    assert {step for step in steps if "hash_objects" in step} == {
+        f"checksums.hash_objects[{shard}]" for shard in range(3)
+    }
+
+
 def test_a_small_run_says_nothing_of_the_objects_that_it_did_not_read(
     platform: Platform, instance: dg.DagsterInstance
 ) -> None:

@@ -25,6 +25,7 @@ from fixity.clock import utc_now
 from fixity.doctor import Finding
 from fixity.engines.stream import pace, shards
 from fixity.lake import open_lake
+from fixity.rolling.lease import BucketBusy, leases, take_lease
 from fixity.status import status_of
 from fixity_assets.workers.steps import AnotherWorker, made_with, refuse_another
 from fixity_assets.workers.watch import WatchedStep
@@ -85,10 +86,11 @@ class Crew:
         for worker in dead:
             worker.wait_until_ready()
 
-    def run(self) -> dg.JobExecutionResult:
-        """Run the job in this process, which sends the steps to the workers."""
-        job = dg.reconstructable(shards_of_forty_job)
-        with dg.execute_job(job, self.instance, tags={"dagster/partition": PAIR}) as result:
+    def run(self, **config: object) -> dg.JobExecutionResult:
+        """Run the job in this process, which sends the steps to the workers. Arguments: of `checksums`."""
+        job, tags = dg.reconstructable(shards_of_forty_job), {"dagster/partition": PAIR}
+        said = {"ops": {"checksums": {"config": config}}}
+        with dg.execute_job(job, self.instance, tags=tags, run_config=said) as result:
             return result
 
     def executed_by(self, step: str) -> list[Worker]:
@@ -248,6 +250,33 @@ def test_the_shard_of_a_killed_worker_is_read_by_another_and_no_row_comes_twice(
     assert killed
     assert len(crew.proxy.gets()) <= len(KEYS) + 60  # one shard
     assert crew.table(result.run_id) == RIGHT
+
+
+def test_a_batch_of_what_is_due_is_spread_under_one_lease_and_outlives_a_killed_worker(crew: Crew) -> None:
+    crew.write_catalog(max_concurrency=3, fixity_every="90d")
+    killed: list[str] = []
+    refused: list[str] = []
+
+    def kill() -> None:
+        try:
+            take_lease(open_lake(load_catalog()), PAIR, "another", utc_now())
+        except BucketBusy as error:
+            refused.append(str(error))
+        (worker,) = crew.executed_by(_hashing(1))
+        killed.append(worker.host)
+        worker.kill()
+
+    crew.proxy.fault(Overwrite(kill), key="key-075")
+    crew.proxy.fault(Overwrite(_all_at_once(crew.proxy, 3), times=None))
+    result = crew.run(objects="due")
+    assert result.success
+    assert len({worker.host for shard in range(3) for worker in crew.executed_by(_hashing(shard))}) == 3
+    assert crew.proxy.max_concurrent <= 3
+    assert killed
+    assert f"is being checked by the rolling run {result.run_id}" in refused[0]
+    assert len(crew.proxy.gets()) <= len(KEYS) + 41  # one shard
+    assert crew.table(result.run_id) == RIGHT
+    assert leases(open_lake(load_catalog()), PAIR) == []
 
 
 def test_a_worker_of_another_version_or_of_other_code_of_the_same_version_is_refused() -> None:

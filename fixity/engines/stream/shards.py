@@ -54,7 +54,8 @@ class Plan:
     `place`, where the bucket was when it was listed, None if unknown; `rests_on`, what was known of a whole
     bucket (`fixity.ledger.carried`), None for a plan of a few objects; `bucket`; `selection`, the name of the
     list of objects, None for all; `run_id`, the run that made the plan; `taken`, how many checks it took over
-    from interrupted runs; `steps`, how many steps read its shards at once, and share the bucket's limits.
+    from interrupted runs; `steps`, how many steps read its shards at once, and share the bucket's limits;
+    `cut_short`, why it has fewer objects than are due, None where it has not.
     """
 
     inventory: str
@@ -67,6 +68,7 @@ class Plan:
     run_id: str | None = None
     taken: int = 0
     steps: int = 1
+    cut_short: str | None = None
 
     @property
     def objects(self) -> int:

@@ -13,12 +13,15 @@ import pyarrow.parquet as pq
 
 from fixity.buckets import DELETED, ListedObject, ObjectSkipped, ObjectUnreadable, Sink
 from fixity.catalog import Window
+from fixity.engines.stream.pace import ShardLimits, usual_limits
 from fixity.lake import LocalLake
 from fixity.ledger import Settings, Snapshot, ready
 from fixity.ledger.damage import Damage, damaged_now
-from fixity.rolling import Limits, Order, RollingRun, due_now, roll
+from fixity.rolling import Limits, Order, RollingRun, due_now
+from fixity.rolling.batches import check_shard
 from fixity.rolling.egress import EgressBudget
 from fixity.rolling.finish import Rolled
+from fixity.rolling.roll import begin, end
 from fixity.tables import INGEST, Provenance
 from tests.fixity.support import MemoryStore, keep_table, take_inventory
 
@@ -55,6 +58,14 @@ class Archive(MemoryStore):
             sink.update(memoryview(self.bytes_now[item.key]))
             return
         super().read(item, sink)
+
+
+def roll(order: Order, run: RollingRun, limits: ShardLimits | None = None) -> Rolled:
+    """A rolling run: its steps, one after the other."""
+    plan = begin(order, run, limits or usual_limits())
+    for shard in plan.shards:
+        check_shard(order, run, plan, shard)
+    return end(run.lake, plan, order.settings, run)
 
 
 class Rolling:

@@ -17,9 +17,9 @@ from fixity.buckets import ListedObject, Sink
 from fixity.catalog import Window
 from fixity.engines.stream import engine
 from fixity.errors import NotInInventory
-from fixity.rolling import Limits, Order, RollingRun, roll
+from fixity.rolling import Limits, Order, RollingRun
 from fixity.tables import CHECKSUMS, Provenance
-from tests.fixity.rolling.support import BEGIN, BUCKET, Archive, Rolling, keys_of
+from tests.fixity.rolling.support import BEGIN, BUCKET, Archive, Rolling, keys_of, roll
 from tests.fixity.support import keep_table
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -227,7 +227,7 @@ def test_an_object_taken_by_a_batch_that_outlasts_its_interval_is_not_taken_agai
 def test_a_run_that_cannot_keep_up_ends_and_leaves_the_rest_to_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_module("fixity.rolling.roll"), "_MOST_BATCHES", 2)
+    monkeypatch.setattr(import_module("fixity.rolling.batches"), "_MOST_BATCHES", 2)
     bucket = Rolling(tmp_path)
     slow = Slow()
     bucket.store = slow

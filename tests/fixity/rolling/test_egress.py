@@ -63,7 +63,7 @@ def test_of_a_run_that_is_dead_only_what_it_had_read_is_taken_off(bucket: Rollin
     other = _run_of_another(bucket, 100, 150)
     with bucket.lake.workspace() as workspace:
         ended = Check(0, "succeeded", "00", None, None, 100, bucket.time)
-        other.keep(bucket.lake, 1, [ended], workspace)
+        other.keep(bucket.lake, "1", [ended], workspace)
     bucket.time += DAY
     assert bucket.roll(budget=400).objects == 3
 

@@ -16,15 +16,18 @@ import pytest
 
 from fixity.buckets import BucketUnreachable, ListedObject, ObjectUnreadable, Sink, Throttle
 from fixity.buckets.local import LocalReader
+from fixity.engines.stream.pace import ShardLimits
 from fixity.errors import AnotherPlace, RunOver
 from fixity.lake import Lake, LakeError, LocalLake
 from fixity.lake.base import Seen
 from fixity.ledger import Settings
 from fixity.ledger.current import current_checksums
-from fixity.rolling import BucketBusy, Limits, Order, RollingRun, roll
+from fixity.rolling import BucketBusy, Limits, Order, RollingRun
+from fixity.rolling.batches import check_shard
 from fixity.rolling.lease import Lease, LeaseLost, leases, take_lease
+from fixity.rolling.roll import begin, end
 from fixity.tables import Provenance
-from tests.fixity.rolling.support import BUCKET, Rolling, keys_of
+from tests.fixity.rolling.support import BUCKET, Rolling, keys_of, roll
 from tests.fixity.support import check_inventory, take_inventory
 
 KILLED = """
@@ -32,8 +35,11 @@ import sys, threading
 from datetime import timedelta
 from pathlib import Path
 from fixity.lake import LocalLake
-from fixity.rolling import Limits, Order, RollingRun, roll
+from fixity.engines.stream.pace import usual_limits
+from fixity.rolling import Limits, Order, RollingRun
 from fixity.rolling import heartbeat
+from fixity.rolling.batches import check_shard
+from fixity.rolling.roll import begin
 from fixity.ledger import Settings
 from fixity.buckets import Throttle
 from fixity.buckets.local import LocalReader
@@ -46,7 +52,9 @@ class Stuck(LocalReader):
         super().read(item, sink)
 store = Stuck(Path(sys.argv[1]), Throttle(2))
 order = Order("b", Settings(timedelta(days=90), "SHA256"), Limits(100), 1800.0)
-roll(order, RollingRun(store, LocalLake(Path(sys.argv[2])), "killed", 2))
+run = RollingRun(store, LocalLake(Path(sys.argv[2])), "killed", 2)
+plan = begin(order, run, usual_limits())
+check_shard(order, run, plan, plan.shards[0])
 """
 
 
@@ -78,7 +86,7 @@ def test_after_a_kill_the_next_run_keeps_what_was_checked_and_checks_the_rest_ea
         return datetime.now(UTC) + timedelta(minutes=11)
 
     rolled = roll(order, RollingRun(store, lake, "next", 2, said.append, later))
-    assert any("the run killed was killed: its 30 checks are kept" in text for text in said)
+    assert any("the run killed was killed or failed: its 30 checks are kept" in text for text in said)
     assert rolled.objects == 1
     tables = {
         file.stem: keys_of(pq.read_table(file)) for file in (tmp_path / "lake/checksums/b").glob("*.parquet")
@@ -139,8 +147,9 @@ def test_a_store_that_goes_away_ends_the_run_and_what_was_checked_is_kept(tmp_pa
     with pytest.raises(BucketUnreachable):
         bucket.roll()
     bucket.store.read = read  # type: ignore[method-assign]
+    assert bucket.rolled() == ["b"]  # at once: nobody waits for a run that has failed
     assert not leases(bucket.lake, BUCKET)
-    assert set(bucket.rolled()) | {"a"} == {"a", "b"}
+    assert bucket.due() == []
 
 
 def test_what_was_refused_because_the_rights_were_lost_is_no_failed_row_and_stays_due(tmp_path: Path) -> None:
@@ -160,14 +169,12 @@ def test_what_was_refused_because_the_rights_were_lost_is_no_failed_row_and_stay
     bucket.store.read = lost  # type: ignore[method-assign]
     with pytest.raises(BucketUnreachable, match="the rights were lost"):
         bucket.roll()
-    (ledger,) = (bucket.folder / "checksums/b").glob("*.parquet")
-    rows = pq.read_table(ledger).to_pylist()
-    assert "AccessDenied" not in {row["error_code"] for row in rows}
     bucket.store.read = read  # type: ignore[method-assign]
     bucket.store.unreadable = set()
-    assert {*"efgh"} <= set(bucket.due())
-    failing = bucket.roll()
-    assert failing.failed == 0
+    after = bucket.roll()
+    assert after.failed == 0 and {*"efgh"} <= set(keys_of(bucket.ledger(after)))
+    for ledger in (bucket.folder / "checksums/b").glob("*.parquet"):
+        assert "AccessDenied" not in {row["error_code"] for row in pq.read_table(ledger).to_pylist()}
 
 
 def test_a_few_failures_of_a_run_that_ends_well_are_kept(tmp_path: Path) -> None:
@@ -306,7 +313,7 @@ def test_a_lake_that_refuses_for_a_while_loses_no_check_and_a_lease_that_is_gone
         threading.Event().wait(10)
 
     bucket.store.read = long  # type: ignore[method-assign]
-    with pytest.raises(LeaseLost, match="another run took over 'b'"):
+    with pytest.raises(LeaseLost, match=r"the run r\d+ has no lease on 'b' any more"):
         bucket.roll(keys=["a"])
     assert not leases(bucket.lake, BUCKET)
 
@@ -406,6 +413,90 @@ def test_a_run_that_is_known_to_be_over_is_not_waited_for(tmp_path: Path) -> Non
     ]
 
 
+class _Cut:
+    """A batch of six objects in three shards, and the run that reads them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bucket = Rolling(folder)
+        self.bucket.put(*"abcdef")
+        self.bucket.take_inventory()
+        self.order = Order(BUCKET, self.bucket.settings, Limits(100), 1800.0)
+        self.run = RollingRun(self.bucket.store, self.bucket.lake, "cut", 1, now=self.bucket.now)
+        self.plan = begin(self.order, self.run, ShardLimits(2, 1024, "two", steps=1))
+
+    def check(self, number: int, run: RollingRun | None = None) -> None:
+        check_shard(self.order, run or self.run, self.plan, self.plan.shards[number])
+
+    def end(self) -> list[str]:
+        return keys_of(self.bucket.ledger(end(self.bucket.lake, self.plan, self.order.settings, self.run)))
+
+
+def test_a_batch_is_read_shard_by_shard_under_one_lease_which_others_respect(tmp_path: Path) -> None:
+    cut = _Cut(tmp_path)
+    assert [shard.objects for shard in cut.plan.shards] == [2, 2, 2]
+    for number in (2, 0, 1):
+        cut.check(number)
+        with pytest.raises(BucketBusy, match="is being checked by the rolling run cut"):
+            cut.bucket.roll()
+    assert cut.end() == list("abcdef")
+    assert sorted(cut.bucket.store.read_keys) == list("abcdef")
+    assert cut.bucket.due() == [] and not leases(cut.bucket.lake, BUCKET)
+
+
+def test_another_attempt_at_a_shard_reads_only_what_the_one_before_did_not_check(tmp_path: Path) -> None:
+    cut = _Cut(tmp_path)
+    read = cut.bucket.store.read
+
+    def refusing(item: ListedObject, sink: Sink) -> None:
+        if item.key == "d":
+            raise BucketUnreachable("the store is away")
+        read(item, sink)
+
+    cut.bucket.store.read = refusing  # type: ignore[method-assign]
+    with pytest.raises(BucketUnreachable):
+        cut.check(1)
+    cut.bucket.store.read = read  # type: ignore[method-assign]
+    for number in range(3):
+        cut.check(number)
+    assert sorted(cut.bucket.store.read_keys) == list("abcdef")
+    assert cut.end() == list("abcdef")
+
+
+def test_of_two_attempts_at_a_shard_at_once_no_row_comes_twice_and_unlike_bytes_are_no_damage(
+    tmp_path: Path,
+) -> None:
+    cut = _Cut(tmp_path)
+    read = cut.bucket.store.read
+    nested = iter("ab")
+
+    def overtaken(item: ListedObject, sink: Sink) -> None:
+        if next(nested, None) == "a":  # the first read of the first attempt is overtaken by a whole other one
+            cut.check(0)
+            cut.bucket.store.damage("b")
+        read(item, sink)
+
+    cut.bucket.store.read = overtaken  # type: ignore[method-assign]
+    for number in range(3):
+        cut.check(number)
+    assert cut.end() == list("abcdef")
+    (ledger,) = (cut.bucket.folder / "checksums/b").glob("*.parquet")
+    failed = {row["key"]: row["error_code"] for row in pq.read_table(ledger).to_pylist() if row["error_code"]}
+    assert failed == {"b": "UnstableRead"}
+    assert cut.bucket.damaged() == []
+
+
+def test_the_shards_of_a_run_whose_lease_another_took_over_are_left_to_that_run(tmp_path: Path) -> None:
+    cut = _Cut(tmp_path)
+    cut.check(0)
+    cut.bucket.time += timedelta(minutes=11)
+    assert cut.bucket.rolled() == list("cdef")
+    with pytest.raises(LeaseLost, match="the run cut has no lease on 'b' any more"):
+        cut.check(1)
+    with pytest.raises(LeaseLost):
+        cut.end()
+    assert sorted(cut.bucket.store.read_keys) == list("abcdef")
+
+
 def test_a_run_that_has_ended_reads_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.import_module("fixity.rolling.heartbeat"), "_KEEP_SECONDS", 0.01)
     bucket = Rolling(tmp_path)
@@ -426,5 +517,5 @@ def test_a_run_that_has_ended_reads_nothing_more(tmp_path: Path, monkeypatch: py
         roll(order, late)
     with pytest.raises(RunOver):
         roll(order, late)
-    assert not leases(bucket.lake, BUCKET)
+    assert not any(each.is_alive(bucket.time) for each in leases(bucket.lake, BUCKET))
     assert not (bucket.folder / "checksums").exists()
