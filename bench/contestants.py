@@ -14,10 +14,10 @@ RCLONE_SETTINGS = (8, 16, 32)
 """What rclone's --checkers and --transfers are tried at; the best is measured."""
 
 
-def ours(endpoint: Endpoint, work: str, bucket: str) -> Usage:
-    """List or hash a bucket (`work`) into a lake that is thrown away by the next run."""
+def ours(endpoint: Endpoint, work: str, bucket: str, at_once: int | None = None) -> Usage:
+    """List or hash a bucket (`work`) into a lake that is thrown away by the next run. `at_once`: objects."""
     shutil.rmtree(endpoint.scratch / "lake", ignore_errors=True)
-    return our_process(endpoint, work, endpoint.catalog(bucket), bucket)
+    return our_process(endpoint, work, endpoint.catalog(bucket, at_once=at_once), bucket)
 
 
 def our_process(endpoint: Endpoint, work: str, where: Path, what: str) -> Usage:

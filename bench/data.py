@@ -35,7 +35,7 @@ class Collection:
 class Collections:
     """What is read, listed and compared. `synthetic`: objects whose listing, or whose bytes, are made up;
     `compared`: rows a side of a report. `gathered`: bytes of a map run's results. `repaired`: one object.
-    `pairs`: of a backfill. `seals`: of a log.
+    `pairs`: of a backfill. `seals`: of a log. `far`: read of a server that is far away.
     """
 
     small: Collection
@@ -48,6 +48,7 @@ class Collections:
     repaired: Collection
     pairs: int
     seals: int
+    far: Collection
 
 
 FULL = Collections(
@@ -61,6 +62,7 @@ FULL = Collections(
     repaired=Collection("bench-1g", 1, GIB),
     pairs=10,
     seals=365,
+    far=Collection("bench-far", 5_000, 64 * KIB),
 )
 QUICK = Collections(
     small=Collection("quick-64k", 1_000, 64 * KIB),
@@ -73,6 +75,7 @@ QUICK = Collections(
     repaired=Collection("quick-256m", 1, 256 * MIB),
     pairs=2,
     seals=10,
+    far=Collection("quick-64k", 1_000, 64 * KIB),
 )
 """A look at whether everything runs: the figures mean little."""
 
@@ -109,12 +112,14 @@ class Endpoint:
             "RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY": SECRET_KEY,
         }
 
-    def catalog(self, *buckets: str) -> Path:
-        """A catalog of these buckets, written anew, with a lake in `scratch`."""
+    def catalog(self, *buckets: str, at_once: int | None = None) -> Path:
+        """A catalog of these buckets, written anew, with a lake in `scratch`. `at_once`: objects to read at
+        once, found while reading by default."""
         file = self.scratch / "fixity.yaml"
         lines = [f"lake: {self.scratch / 'lake'}", "stores:"]
         lines += [f"  loopback: {{endpoint_url: '{self.url}', region: {REGION}}}", "buckets:"]
-        lines += [f"  {bucket}: {{store: loopback}}" for bucket in buckets]
+        more = "" if at_once is None else f", max_concurrency: {at_once}"
+        lines += [f"  {bucket}: {{store: loopback{more}}}" for bucket in buckets]
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return file
 

@@ -16,7 +16,7 @@ from fixity.buckets.base import (
     Sink,
     listed_objects,
 )
-from fixity.buckets.finder import MOST, START, Finder, has_time
+from fixity.buckets.finder import MOST, START, Finder
 from fixity.buckets.local import LocalReader
 from fixity.buckets.throttle import Throttle
 from fixity.catalog import Bucket, Catalog
@@ -52,7 +52,7 @@ def open_bucket(catalog: Catalog, bucket: Bucket, share: int = 1) -> BucketReade
     bandwidth = bucket.max_bandwidth and max(1, bucket.max_bandwidth // share)
     at_once = max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share)
     finds = bucket.path is None and bucket.max_concurrency is None
-    concurrency = Finder(at_once, max(1, MOST // share), has_time) if finds else at_once
+    concurrency = Finder(at_once, max(1, MOST // share)) if finds else at_once
     throttle = Throttle(concurrency, bandwidth, bucket.min_bandwidth)
     if bucket.path is not None:
         return LocalReader(bucket.path, throttle)

@@ -22,8 +22,9 @@ from fixity.humanize import printable
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 
 _AT_ONCE = 1024 * 1024  # bytes; smaller objects are not interrupted: checking for it costs more
-_BATCH = 8  # objects that a thread takes at a time, and checks that it gives back
-_ASK_AGAIN = 0.5  # seconds without a check, after which it is asked again how many objects to read at once
+_BATCH = 8  # objects that a thread takes at a time, and checks that it gives back, at most
+_TAKEN = 128  # objects that all threads take together: those that one has taken, no other can read
+_ASK_AGAIN = 0.02  # seconds without a check, after which it is asked again how many objects to read at once
 
 
 Threads = int | Callable[[], int]
@@ -144,10 +145,11 @@ def check_objects(
             if reading > at_once():
                 reading -= 1
                 return taken
+            most = min(_BATCH, _TAKEN // reading)
             for position, item in source:
                 taken.append((position, item))
                 volume += item.size
-                if len(taken) == _BATCH or volume > 4 * 1024 * 1024:
+                if len(taken) >= most or volume > 4 * 1024 * 1024:
                     return taken
             spent.set()
             return taken
