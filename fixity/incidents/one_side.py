@@ -6,10 +6,11 @@ looked at, and what both sides together say, does not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -21,7 +22,8 @@ from fixity.catalog import Bucket, Catalog
 from fixity.clock import utc_now
 from fixity.engines.stream.engine import Check
 from fixity.engines.stream.parts import PartOfShard
-from fixity.engines.stream.second_look import Allowance, SecondReader
+from fixity.engines.stream.second_look import SecondReader
+from fixity.incidents.limits import SideLimits
 from fixity.lake import Lake
 from fixity.ledger.expected import expected_of_some
 from fixity.ledger.fold_some import rows_of_some
@@ -51,6 +53,10 @@ class Stores(Protocol):
         """Asks whether the ETag of an object (key, version) is an MD5."""
 
 
+class Stopped(Exception):
+    """Nobody needs the checks any more."""
+
+
 class Task(NamedTuple):
     """What to look at on one side of a suspect row: `listed`, the object as this side lists it, which is read
     again if `is_read`, else only asked for; None where the side has none."""
@@ -76,6 +82,11 @@ class Seen:
     checks: dict[Row, dict[str, Any]] = field(default_factory=dict)
     left: dict[Row, str] = field(default_factory=dict)
 
+    def take(self, rows: Sequence[Row], table: pa.Table) -> None:
+        """Take new rows of the ledger. Arguments: `rows`, those of the report, in the same order."""
+        self.table = table
+        self.checks = dict(zip(rows, table.select(SETTLED).to_pylist(), strict=True))
+
     def rows(self, checks: Mapping[Row, Mapping[str, Any]]) -> pa.Table:
         """The rows of the ledger for some of the checks, as these say now."""
         places = {row: place for place, row in enumerate(self.checks)}
@@ -92,7 +103,7 @@ class OneSide:
     """A bucket of a pair, with all that is needed to look at its objects.
 
     by_version: whether the pair compares versions, not keys. listed: where and when the bucket was listed.
-    run_id: of the new checks.
+    run_id: of the new checks. stop: set when nobody needs them any more.
     """
 
     lake: Lake
@@ -102,9 +113,10 @@ class OneSide:
     by_version: bool
     listed: Provenance
     run_id: str
+    stop: Event
 
-    def look(self, tasks: list[Task], allowance: Allowance) -> Seen:
-        """Look at objects. `allowance`: bytes of objects that were not listed, and of further reads.
+    def look(self, tasks: list[Task], limits: SideLimits) -> Seen:
+        """Look at objects. Arguments: `limits`, of objects that were not listed, and of further reads.
 
         A bucket that cannot be reached is no error: its rows are left. Raises LakeError.
         """
@@ -126,14 +138,11 @@ class OneSide:
                         if answer is None or not _is_same(answer, task.listed):
                             objects[task.row] = task.listed
                             gone[task.row] = DELETED if answer is None else CHANGED
-                    elif answer is not None and answer.size > allowance.size:
-                        seen.left[task.row] = (
-                            "it is there, but `second_look` or `monthly_egress` allows no more"
-                        )
+                    elif answer is not None and (refusal := limits.refusal(answer)):
+                        seen.left[task.row] = f"it is there, but {refusal}"
                     elif answer is not None:
-                        allowance.size -= answer.size
                         objects[task.row] = answer
-                self._read(store, objects, gone, allowance, seen)
+                self._read(store, objects, gone, limits, seen)
         except BucketUnreachable as error:
             settled = seen.checks.keys() | seen.left.keys()
             unsettled = [*objects, *(task.row for task in asks[answered:])]
@@ -165,6 +174,7 @@ class OneSide:
     def _find(
         self, store: BucketReader, attributes: Attributes | None, task: Task
     ) -> ListedObject | ObjectUnreadable | None:
+        self._go_on()
         key, version_id = task.row
         if is_excluded(self.bucket, key):
             return None
@@ -190,7 +200,7 @@ class OneSide:
         store: BucketReader,
         objects: dict[Row, ListedObject],
         gone: dict[Row, str],
-        allowance: Allowance,
+        limits: SideLimits,
         seen: Seen,
     ) -> None:
         """Read objects, and note those that are `gone` (with an error code) as skipped checks."""
@@ -203,14 +213,13 @@ class OneSide:
                 text = f"the object was {_GONE[gone[row]]} since it was listed"
                 part.add(position, Check(position, SKIPPED, None, gone[row], text, 0, utc_now()))
         try:
-            self._check(store, part, allowance)
-        finally:  # what was done until the bucket became unreachable
+            seen.take(rows, self._check(store, part, limits))
+        except BucketUnreachable:  # what was done until then counts
             done = [position for position, check in enumerate(part.checks) if check is not None]
             whole = PartOfShard(part.rows.take(pa.array(done, pa.int64())))
             whole.checks = [part.checks[position] for position in done]
-            seen.table = self._table(whole)
-            settled = seen.table.select(SETTLED).to_pylist()
-            seen.checks = {rows[position]: check for position, check in zip(done, settled, strict=True)}
+            seen.take([rows[position] for position in done], self._table(whole))
+            raise
 
     def _part_of(self, objects: list[ListedObject]) -> PartOfShard:
         """Objects with what the ledger expects of them, sorted."""
@@ -220,19 +229,34 @@ class OneSide:
             known = rows_of_some(self.lake, self.bucket, file, workspace)
             return PartOfShard(pq.read_table(expected_of_some(file, known, workspace)))
 
-    def _check(self, store: BucketReader, part: PartOfShard, allowance: Allowance) -> None:
-        """Read the objects of a part that have no check yet; those that differ once more."""
+    def _check(self, store: BucketReader, part: PartOfShard, limits: SideLimits) -> pa.Table:
+        """Read the objects of a part that have no check yet; those that differ once more.
+
+        Returns the checks of the part as rows of the ledger. Raises BucketUnreachable.
+        """
         algorithm, threads = self.bucket.algorithm, self.stores.threads(self.bucket.name)
-        second = SecondReader(store, threads, self.bucket.etag_is_md5 is not False)
+
+        def at_once() -> int:  # asked again and again while objects are read
+            self._go_on()
+            return threads
+
+        second = SecondReader(store, at_once, self.bucket.etag_is_md5 is not False)
         items = [each for each in enumerate(listed_objects(part.rows)) if part.checks[each[0]] is None]
         others = dict(enumerate(map(set, part.others(algorithm))))
         for check in second.read_again(items, algorithm, others):
             part.add(check.position, check)
-        suspects = part.take_out_suspects(self._table(part))
-        left = Allowance(len(suspects), allowance.size)
-        for check in second.look_again(suspects, algorithm, left):
+        table = self._table(part)
+        suspects = part.take_out_suspects(table)
+        if not suspects:
+            return table
+        for check in second.look_again(suspects, algorithm, limits):
             part.add(check.position, check)
-        allowance.size = left.size
+        return self._table(part)
+
+    def _go_on(self) -> None:
+        """Raises Stopped if nobody needs the checks any more."""
+        if self.stop.is_set():
+            raise Stopped
 
     def _table(self, part: PartOfShard) -> pa.Table:
         """The checks of a part as rows of the ledger, judged."""

@@ -7,12 +7,13 @@ does not belong here.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -22,8 +23,8 @@ import pyarrow.parquet as pq
 from fixity.buckets import CHANGED, DELETED
 from fixity.catalog import Catalog, Pair
 from fixity.clock import utc_now
-from fixity.engines.stream.second_look import Allowance
 from fixity.incidents.findings import findings
+from fixity.incidents.limits import Limits, SideLimits
 from fixity.incidents.one_side import OneSide, Row, Seen, Stores, Task
 from fixity.incidents.suspects import SIDES, Suspect, same_bytes_elsewhere, suspects_of
 from fixity.lake import Lake
@@ -34,7 +35,6 @@ from fixity.ledger.write import ChecksWriter
 from fixity.reports.columns import SUSPECT
 from fixity.reports.counts import Counts
 from fixity.reports.pair import Compared
-from fixity.rolling.egress import egress_budget, egress_left
 from fixity.tables import (
     DIFFERS,
     FAILED,
@@ -51,6 +51,15 @@ ROUNDS = 3
 """How often suspects are looked at: what is found or can be read now may differ, and is read twice."""
 MASS_ROWS, MASS_SHARE = 1_000, 0.1
 """From so many suspect rows on, and so large a share of all rows, suspects are one finding, not many."""
+
+_NOT_AGAIN = {
+    "mismatch": NOT_TWICE,
+    "missing_replica": "not asked for again",
+    "missing_source": "not asked for again",
+    "failed_source": "not read again",
+    "failed_replication": "not read again",
+}
+"""What a row says, by its status, that was not looked at twice."""
 
 
 @dataclass
@@ -76,15 +85,18 @@ class SecondLook:
     unread: dict[str, dict[Row, str | None]] = field(default_factory=lambda: {name: {} for name in SIDES})
     _rounds: int = 0
     _before: Counts | None = None
+    _stop: Event = field(default_factory=Event)
+    _taken_in: list[Future[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        limits = self.catalog.second_look
-        self._allowance = Allowance(limits.objects, limits.bytes)
         self._buckets = {
             "source": self.catalog.buckets[self.pair.source],
             "replica": self.catalog.buckets[self.pair.replica],
         }
-        self._egress: dict[str, int] = {}
+
+    @cached_property
+    def _limits(self) -> Limits:
+        return Limits(self.lake, self.catalog, self._buckets, self.now())
 
     def look_again(self, compared: Compared) -> bool:
         """Look at suspects again, and keep the checks. Returns whether there are any. Raises LakeError."""
@@ -93,14 +105,13 @@ class SecondLook:
             self.one_finding = _one_finding(self._before, self.catalog.second_look.objects)
         if self.one_finding or self._rounds == ROUNDS:
             return False
-        if not self._rounds:
-            self._egress = self._egress_left()
         self._rounds += 1
         chosen = list(self._choose(compared))
         if not chosen:
             return False
+        self.complete()  # of the round before: what is expected now rests on it
         self.log(f"{self.pair.name}: {len(chosen):,} suspect rows are looked at again")
-        seen = {name: self._look(name, _tasks(chosen, name), compared) for name in SIDES}
+        seen = self._look(chosen, compared)
         for each in seen.values():
             self.left |= each.left
         kept = {name: self._to_keep(chosen, name, seen[name]) for name in SIDES}
@@ -111,9 +122,16 @@ class SecondLook:
             for name, checks in kept.items()
             if checks
         }
-        with ThreadPoolExecutor(len(SIDES)) as pool:
-            list(pool.map(self._take_in, files, files.values()))
+        # The comparison goes by the ledger: meanwhile, the snapshots take in what it has.
+        pool = ThreadPoolExecutor(len(SIDES), thread_name_prefix="take-in")
+        self._taken_in = [pool.submit(self._take_in, name, file) for name, file in files.items()]
+        pool.shutdown(wait=False)
         return bool(files)
+
+    def complete(self) -> None:
+        """Wait until the snapshots have taken in the new checks. Raises LakeError."""
+        for each in self._taken_in:
+            each.result()
 
     def findings(self, compared: Compared, workspace: Path) -> Path | None:
         """What is known of the rows that are still suspect: a table of FINDINGS, in their order.
@@ -123,13 +141,12 @@ class SecondLook:
         if compared.outcome.suspects is None:
             return None
         suspects = pq.read_table(compared.outcome.suspects)
-        rows_of_all = zip(suspects["key"].to_pylist(), suspects["version_id"].to_pylist(), strict=True)
-        notes: dict[Row, str | None] = dict.fromkeys(rows_of_all, NOT_TWICE if self.one_finding else None)
-        if not self.one_finding:
-            for each in suspects_of(self.catalog, self.pair, compared):
-                if not (each.is_missing and each.row in self.looked):
-                    notes[each.row] = NOT_TWICE
-        notes |= {row: f"{NOT_TWICE}: {why}" for row, why in self.left.items() if row in notes}
+        rows = list(zip(suspects["key"].to_pylist(), suspects["version_id"].to_pylist(), strict=True))
+        whys = self._not_again(compared, rows)
+        notes = {
+            row: f"{_NOT_AGAIN[status]}: {whys[row]}" if row in whys else None
+            for row, status in zip(rows, suspects["status"].to_pylist(), strict=True)
+        }
         looked = suspects.filter(pa.array([note is None for note in notes.values()], pa.bool_()))
         confirmed = workspace / "confirmed.parquet"
         pq.write_table(looked.slice(0, self.catalog.second_look.objects), confirmed)
@@ -151,6 +168,18 @@ class SecondLook:
         pq.write_table(found, file)
         return file
 
+    def _not_again(self, compared: Compared, rows: list[Row]) -> dict[Row, str]:
+        """Why rows that are still suspect were not looked at twice."""
+        if self.one_finding:
+            return dict.fromkeys(rows, "so many suspects are one finding")
+        needed = (
+            each.row
+            for each in suspects_of(self.catalog, self.pair, compared)
+            if not (each.is_missing and each.row in self.looked)
+        )
+        left = {row: self.left[row] for row in rows if row in self.left}
+        return dict.fromkeys(needed, f"{ROUNDS} looks found something else each time") | left
+
     @property
     def looked_again(self) -> int:
         """How many rows were looked at again."""
@@ -166,60 +195,41 @@ class SecondLook:
             row, again = suspect.row, suspect.row in self.looked
             if row in self.left or (again and suspect.is_missing):
                 continue
-            sizes = [suspect.size_on(name) for name in SIDES]
-            if sum(sizes) > self._allowance.size or not (again or self._allowance.objects):
+            refusal = self._limits.take({name: suspect.size_on(name) for name in SIDES}, not again)
+            if refusal is not None:
+                self.left[row] = refusal
                 continue
-            short = self._take_egress(sizes) if self._egress else None
-            if short is not None:
-                self.left[row] = f"`monthly_egress` of the store '{short}' allows no more"
-                continue
-            self._allowance.size -= sum(sizes)
-            self._allowance.objects -= not again
             self.looked.add(row)
             yield suspect
-
-    def _take_egress(self, sizes: Iterable[int]) -> str | None:
-        """Take bytes to read on both sides off what their stores allow; returns a store that does not."""
-        needed = Counter[str]()
-        for name, size in zip(SIDES, sizes, strict=True):
-            needed[self._buckets[name].store] += size
-        for store in needed.keys() & self._egress.keys():
-            if needed[store] > self._egress[store]:
-                return store
-        for store in needed.keys() & self._egress.keys():
-            self._egress[store] -= needed[store]
-        return None
 
     def _side(self, name: str, compared: Compared) -> OneSide:
         bucket = self._buckets[name]
         listed = compared.source[1] if name == "source" else compared.replica[1]
         return OneSide(
-            self.lake, self.catalog, self.stores, bucket, self.pair.match == "version", listed, self.run_id
+            self.lake,
+            self.catalog,
+            self.stores,
+            bucket,
+            self.pair.match == "version",
+            listed,
+            self.run_id,
+            self._stop,
         )
 
-    def _look(self, name: str, tasks: list[Task], compared: Compared) -> Seen:
-        """Look at objects of a side. What it reads beyond what was chosen is taken off all limits."""
-        store = self._buckets[name].store
-        most = min(self._allowance.size, self._egress.get(store, self._allowance.size))
-        bounded = Allowance(self._allowance.objects, most)
-        seen = self._side(name, compared).look(tasks, bounded)
-        self._allowance.size -= most - bounded.size
-        if store in self._egress:
-            self._egress[store] -= most - bounded.size
-        return seen
-
-    def _egress_left(self) -> dict[str, int]:
-        """What may be read of stores with `monthly_egress`, in bytes."""
-        budgets = {
-            bucket.store: egress_budget(self.catalog, bucket)
-            for bucket in self._buckets.values()
-            if not bucket.is_local
-        }
-        return {
-            store: egress_left(self.lake, [budget], None, self.now()).share
-            for store, budget in budgets.items()
-            if budget is not None
-        }
+    def _look(self, chosen: list[Suspect], compared: Compared) -> dict[str, Seen]:
+        """Look at objects of both sides at once."""
+        with ThreadPoolExecutor(len(SIDES), thread_name_prefix="look") as pool:
+            try:
+                looks = {
+                    name: pool.submit(
+                        self._side(name, compared).look, _tasks(chosen, name), SideLimits(self._limits, name)
+                    )
+                    for name in SIDES
+                }
+                return {name: each.result() for name, each in looks.items()}
+            except BaseException:  # also an interruption of this thread: nobody waits for large objects
+                self._stop.set()
+                raise
 
     def _to_keep(self, chosen: list[Suspect], name: str, seen: Seen) -> dict[Row, dict[str, Any]]:
         """The new checks of a side that say more than those before. The others' rows are left."""

@@ -59,6 +59,9 @@ class Examine(Protocol):
     def findings(self, compared: Compared, workspace: Path) -> Path | None:
         """What is known of the rows that are still suspect: a table of FINDINGS, in their order."""
 
+    def complete(self) -> None:
+        """Wait until all is kept that the new checks change. Raises LakeError."""
+
 
 @dataclass(frozen=True)
 class PairReport:
@@ -112,10 +115,12 @@ def make_report(
         compared = _compare_newest(lake, pair, workspace, now)
         while examine and compared.outcome.suspects and examine.look_again(compared):
             compared = _compare_newest(lake, pair, workspace, now)
+        findings = examine.findings(compared, workspace) if examine and compared.outcome.suspects else None
+        if examine:
+            examine.complete()
         damaged = {
             bucket: known_damage(lake, bucket, settings, workspace) for bucket in (pair.source, pair.replica)
         }
-        findings = examine.findings(compared, workspace) if examine and compared.outcome.suspects else None
         outcome, left_out = compared.outcome, compared.left_out
         if findings or any(damaged.values()):
             sides = (compared.source, compared.replica)

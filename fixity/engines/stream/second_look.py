@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from fixity.buckets import BucketReader, ListedObject
 from fixity.catalog import Algorithm, SecondLook
@@ -34,6 +34,13 @@ class Suspect(NamedTuple):
     item: ListedObject
     check: Check
     expectations: list[dict[str, Any]]
+
+
+class Allows(Protocol):
+    """Says what may still be read."""
+
+    def take(self, item: ListedObject) -> bool:
+        """Whether an object may be read. If so, it counts as read."""
 
 
 @dataclass
@@ -86,7 +93,7 @@ class SecondReader:
     now: Callable[[], datetime] = utc_now
 
     def look_again(
-        self, suspects: Iterable[Suspect], algorithm: Algorithm, allowance: Allowance
+        self, suspects: Iterable[Suspect], algorithm: Algorithm, allowance: Allows
     ) -> Iterator[Check]:
         """The check of each suspect that counts, in any order; each has the position of the first one.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from fixity.buckets import BucketReader, BucketUnreachable, ObjectSkipped, ObjectUnreadable
+from fixity.buckets import (
+    BucketReader,
+    BucketUnreachable,
+    ListedObject,
+    ObjectSkipped,
+    ObjectUnreadable,
+    Sink,
+)
 from fixity.catalog import load_catalog
 from fixity.incidents import second_look
 from fixity.incidents.one_side import OneSide
@@ -254,9 +263,79 @@ def test_what_is_beyond_the_limits_is_not_looked_at_and_says_so(
         two.put(key, b"one", replica=b"two")
     two.check()
     report = two.report()
-    assert list(two.rows(report).values()) == [("mismatch", "")] * 2 + [("mismatch", NOT_TWICE)] * 2
+    beyond = f"{NOT_TWICE}: `second_look` allows no more in this run"
+    assert list(two.rows(report).values()) == [("mismatch", "")] * 2 + [("mismatch", beyond)] * 2
     assert two.read == {"a": ["p", "q"], "b": ["p", "q"]}
     assert report.findings.column("looked").to_pylist() == [True, True, False, False]
+
+
+def test_what_was_never_read_or_is_missing_is_not_said_to_be_looked_at_once(tmp_path: Path) -> None:
+    two = Two(tmp_path, second_look={"objects": 0})
+    two.put("differs", b"one", replica=b"two")
+    two.buckets["a"].put("missing", b"here only")
+    two.put("unread")
+    two.buckets["b"].answers["unread"] = [FAILS]
+    two.check()
+    rows = two.rows(two.report())
+    why = "`second_look` allows no more in this run"
+    assert rows == {
+        "differs": ("mismatch", f"{NOT_TWICE}: {why}"),
+        "missing": ("missing_replica", f"not asked for again: {why}"),
+        "unread": (
+            "failed_replication",
+            f"the replica could not be read: Timeout: slow; not read again: {why}",
+        ),
+    }
+
+
+class Together(Unsteady):
+    """Its reads wait until the other side is read as well."""
+
+    def __init__(self, both: threading.Barrier) -> None:
+        super().__init__()
+        self.both = both
+
+    def read_afresh(self, item: ListedObject, sink: Sink) -> None:
+        self.both.wait(timeout=20)
+        super().read_afresh(item, sink)
+
+
+def test_both_sides_are_read_at_once(two: Two) -> None:
+    both = threading.Barrier(2)
+    two.buckets = {"a": Together(both), "b": Together(both)}
+    two.put("k", b"one", replica=b"two")
+    two.check()
+    assert two.rows(two.report()) == {"k": ("mismatch", "")}
+
+
+def test_an_interruption_ends_the_reads_of_both_sides(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step's own thread gets it while it waits for both sides, as from Dagster."""
+    many = 60
+
+    class Waits(Unsteady):
+        def read_afresh(self, item: ListedObject, sink: Sink) -> None:
+            assert two.look
+            two.look._stop.wait(timeout=0.2)
+            super().read_afresh(item, sink)
+
+    two.buckets = {"a": Waits(), "b": Waits()}
+    for number in range(many):
+        two.put(f"{number:03}", b"one", replica=b"two")
+    two.check()
+
+    result = Future.result
+
+    def interrupted(self: Future[Any], timeout: float | None = None) -> object:
+        if any(each.name.startswith("look") for each in threading.enumerate()):
+            raise KeyboardInterrupt
+        return result(self, timeout)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Future, "result", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            two.report()
+    assert len(two.read["a"]) < many / 2 and len(two.read["b"]) < many / 2
+    assert not [each for each in threading.enumerate() if each.name.startswith(("look", "hash"))]
 
 
 @pytest.mark.parametrize("stores", ["ss", "st"], ids=["one store", "two stores"])
@@ -288,7 +367,8 @@ def test_a_mass_of_suspects_is_one_finding_and_nothing_is_read(
     for number in range(5):
         two.put(f"{number}", b"one", replica=b"two")
     two.check()
-    assert [detail for _, detail in two.rows(two.report()).values()] == [NOT_TWICE] * 5
+    said = f"{NOT_TWICE}: so many suspects are one finding"
+    assert [detail for _, detail in two.rows(two.report()).values()] == [said] * 5
     assert two.read == {"a": [], "b": []}
     assert two.look and two.look.one_finding
     assert two.look.one_finding.startswith("5 of 5 rows say that something is wrong (5 mismatch): ")
