@@ -132,7 +132,7 @@ def _look(path: Path, bucket: str, thoroughly: bool, wanted: pa.Schema) -> tuple
         for name in needed:
             if not _alike(schema.field(name).type, wanted.field(name).type):
                 raise ValueError(f"its column {name} is {schema.field(name).type}")
-        provenance = Provenance.read(path)
+        provenance = Provenance.from_metadata(schema.metadata, path)
         if provenance.bucket != bucket:
             raise ValueError(f"it is of the bucket '{provenance.bucket}'")
         if thoroughly:

@@ -1,60 +1,49 @@
 """Folding a whole bucket: from an inventory, the snapshot before and new checks to the snapshot now.
 
-It goes range by range over sorted tables, so that memory does not grow with the bucket. Which check of an
-object counts is in `fold`.
+Which check of an object counts is in `fold`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.clock import CLOCKS_DIFFER, utc_now
+from fixity.clock import utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database, quoted, view
 from fixity.lake.paths import snapshot_folder
-from fixity.lake.ranges import TableNotSorted, pieces_of
-from fixity.lake.writer import ROW_GROUP_ROWS, parquet_writer
+from fixity.ledger.by_key import ByKey, groups_of
 from fixity.ledger.files import (
-    LedgerFile,
     changed_since_folded,
     ingest_tables,
     ledger_files,
     run_of,
     usable_files,
 )
-from fixity.ledger.fold import NEWS, Settings, folded
+from fixity.ledger.fold import Settings
+from fixity.ledger.fold_ranges import Folded, Sources, fold_ranges, news_of
 from fixity.ledger.listing import Listing, inventory_before
 from fixity.ledger.lost import lost_among
 from fixity.ledger.snapshot import FORMAT, SNAPSHOT, Snapshot, in_force
-from fixity.tables import CHECKSUMS, INGEST, INVENTORY, TableUnreadable
+from fixity.tables import INVENTORY, TableUnreadable
 
 if TYPE_CHECKING:
     import duckdb
 
-_RANGE_ROWS = 200_000
 _MEMORY = "900MB"
-_LARGE_ROWS = 100_000  # a file of the ledger with more is read range by range
 QUEUE_ROWS = 250_000
 """The rows of the queue: half of them are what a day of batches at the default rate checks, and then the
 snapshot is made anew anyway, because the bucket is listed each day."""
 _DAYS_KEPT = 40
 _KEPT_FOR = timedelta(days=1)
-_CHOSEN = {
-    "queue": "FROM objects WHERE listed AND left_out IS NULL",
-    # An object that was checked after the listing may be newer than it.
-    "damaged": "FROM objects "
-    "WHERE (listed OR checked_at >= TIMESTAMPTZ '{listed_at}') AND damaged_at IS NOT NULL",
-}
-TABLES = ("objects", *_CHOSEN, "lost")
+TABLES = ("objects", "queue", "damaged", "lost")
 
 
 @dataclass(frozen=True)
@@ -94,28 +83,15 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
     records, unusable = usable_files(lake, bucket, unread, workspace, thoroughly=True)
     left_out += [*unusable, *changed_since_folded(tables, ingested)]
     objects = workspace / "objects.parquet"
-    rows = 0
+    listed_at = listing.provenance.listed_at
     with open_database(workspace, _MEMORY) as database:
-        view(database, "ingested", [file.path for file in records], INGEST)
-        news = _open_views(database, inventory, prior, files, workspace)
-        with parquet_writer(objects, SNAPSHOT) as writer:
-            for lower, upper in _ranges([inventory, *([prior] if prior else []), *news]):
-                for batch in folded(database, settings, listing.provenance.listed_at, now, lower, upper):
-                    writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
-                    rows += batch.num_rows
-        read_by_day = _read_by_day(database, before, settings, now)
+        known = ByKey(groups_of(inventory), INVENTORY), ByKey(groups_of(prior) if prior else [], SNAPSHOT)
+        sources = Sources(*known, news_of(database, files, records, known, workspace))
+        found = fold_ranges(database, sources, settings, listed_at, now, objects)
+        read_by_day = _read_by_day(database, before, found, settings, now)
         view(database, "objects", [objects], SNAPSHOT)
-        listed = _count(database, "listed")
-        doubted = _count(
-            database, f"greatest(checked_at, verified_at, good_at) > '{(now + CLOCKS_DIFFER).isoformat()}'"
-        )
         columns = ", ".join(SNAPSHOT.names)
-        listed_at = listing.provenance.listed_at
-        chosen = {name: which.format(listed_at=listed_at.isoformat()) for name, which in _CHOSEN.items()}
-        # Hardly ever is an object lost, and looking for it reads all columns of all rows.
-        may_be_lost = _count(database, "NOT listed OR error_code = 'DeletedSinceListed'")
-        lost = lost_among("objects", listed_at, now) if may_be_lost else "FROM objects WHERE false"
-        for name, which in {**chosen, "lost": lost}.items():
+        for name, which in _chosen(found, listed_at, now).items():
             database.execute(
                 f"COPY (SELECT {columns} FROM ({which}) WHERE {_among_the_first(database, which)} "
                 f"ORDER BY due_at NULLS FIRST, key LIMIT {QUEUE_ROWS}) "
@@ -126,19 +102,19 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
         bucket=bucket,
         generation=f"{now:%Y%m%dT%H%M%S}-{folding.run_id}",
         inventory_run_id=listing.provenance.run_id,
-        listed_at=listing.provenance.listed_at.isoformat(),
+        listed_at=listed_at.isoformat(),
         folded_at=now.isoformat(),
         every=settings.every.total_seconds(),
         algorithm=settings.algorithm,
-        objects=listed,
-        rows=rows,
+        objects=found.listed,
+        rows=found.rows,
         queued=int(pq.read_metadata(workspace / "queue.parquet").num_rows),
         folded=in_it | {run_of(file.name): file.size for file in files},
         ingested=ingested | {run_of(file.name): file.size for file in records},
         left_out={each.name: (each.size, each.why) for each in left_out},
         read_by_day=read_by_day,
         place=listing.provenance.place,
-        doubted=doubted,
+        doubted=found.doubted,
         etag_is_md5=settings.etag_is_md5,
         not_proved=sorted(not_proved),
         due_by=settings.due_by,
@@ -177,64 +153,16 @@ def _listed_before(lake: Lake, bucket: str, listing: Listing, workspace: Path) -
     return None
 
 
-def _large(files: list[LedgerFile]) -> list[Path]:
-    return [file.path for file in files if file.rows > _LARGE_ROWS and _is_sorted(file.path)]
-
-
-def _is_sorted(path: Path) -> bool:
-    try:
-        pieces_of(path, 2**62)
-    except TableNotSorted:
-        return False
-    return True
-
-
-def _open_views(
-    database: duckdb.DuckDBPyConnection,
-    listing: Path,
-    prior: Path | None,
-    files: list[LedgerFile],
-    workspace: Path,
-) -> list[Path]:
-    """Make the views for folding; returns the sorted tables of checks among them."""
-    large = _large(files)
-    small = [file for file in files if file.path not in large]
-    view(database, "listing", [listing], INVENTORY)
-    view(database, "prior", [prior] if prior else [], SNAPSHOT)
-    view(database, "small", [file.path for file in small], CHECKSUMS)
-    if sum(file.rows for file in small) > _LARGE_ROWS:
-        # Thousands of small files are read once, not once for each range.
-        large.append(workspace / "small-sorted.parquet")
-        database.execute(
-            f"COPY (SELECT {', '.join(CHECKSUMS.names)} FROM small ORDER BY key) TO '{large[-1]}' "
-            f"(ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
-        )
-        view(database, "small", [], CHECKSUMS)
-    view(database, "large", large, CHECKSUMS)
-    database.execute("CREATE TEMP VIEW checks AS FROM large UNION ALL BY NAME FROM small")
-    database.execute(f"CREATE TEMP VIEW news AS {NEWS}")
-    return large
-
-
-def _ranges(tables: list[Path]) -> Iterator[tuple[str, str | None]]:
-    pieces = sorted(
-        (piece for table in tables for piece in pieces_of(table, 2**62)), key=lambda piece: piece.first
-    )
-    edges: list[str | None] = [""]
-    lower = ""
-    held = 0
-    for piece in pieces:
-        if held >= _RANGE_ROWS and piece.first > lower:
-            lower, held = piece.first, 0
-            edges.append(lower)
-        held += piece.rows
-    for begin, end in pairwise([*edges, None]):
-        yield begin or "", end
-
-
-def _count(database: duckdb.DuckDBPyConnection, condition: str) -> int:
-    row = database.execute(f"SELECT count(*) FROM objects WHERE {condition}").fetchone()
-    return int(row[0]) if row else 0
+def _chosen(found: Folded, listed_at: datetime, now: datetime) -> dict[str, str]:
+    """Queries for the rows of each table that is made of `objects`."""
+    none = "FROM objects WHERE false"  # without reading all rows
+    # An object that was checked after the listing may be newer than it.
+    there = f"(listed OR checked_at >= TIMESTAMPTZ '{listed_at.isoformat()}')"
+    return {
+        "queue": "FROM objects WHERE listed AND left_out IS NULL",
+        "damaged": f"FROM objects WHERE {there} AND damaged_at IS NOT NULL" if found.damaged else none,
+        "lost": lost_among("objects", listed_at, now) if found.may_be_lost else none,
+    }
 
 
 def _among_the_first(database: duckdb.DuckDBPyConnection, rows: str) -> str:
@@ -246,18 +174,21 @@ def _among_the_first(database: duckdb.DuckDBPyConnection, rows: str) -> str:
 
 
 def _read_by_day(
-    database: duckdb.DuckDBPyConnection, before: Snapshot | None, settings: Settings, now: datetime
+    database: duckdb.DuckDBPyConnection,
+    before: Snapshot | None,
+    found: Folded,
+    settings: Settings,
+    now: datetime,
 ) -> dict[str, int]:
-    days = dict(before.read_by_day) if before else {}
+    days = Counter(before.read_by_day if before else {})
+    days.update(found.read_by_day)
     # What ingest read by other algorithms than the bucket's is in its own tables alone.
     for day, count in database.execute(
-        "SELECT strftime(checked_at AT TIME ZONE 'UTC', '%Y-%m-%d'), sum(bytes_read)::BIGINT FROM ("
-        "SELECT checked_at, bytes_read FROM news WHERE NOT only_verdict UNION ALL "
-        "SELECT checked_at, size FROM ingested WHERE checksum IS NOT NULL AND algorithm <> ?"
-        ") WHERE checked_at IS NOT NULL GROUP BY ALL",
+        "SELECT strftime(checked_at AT TIME ZONE 'UTC', '%Y-%m-%d'), sum(size)::BIGINT FROM ingested "
+        "WHERE checksum IS NOT NULL AND algorithm <> ? AND checked_at IS NOT NULL GROUP BY ALL",
         [settings.algorithm],
     ).fetchall():
-        days[day] = days.get(day, 0) + count
+        days[day] += count
     oldest = (now - timedelta(days=_DAYS_KEPT)).date().isoformat()
     return {day: count for day, count in sorted(days.items()) if day >= oldest}
 

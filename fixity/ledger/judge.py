@@ -60,14 +60,16 @@ MANIFEST = "manifest"
 """The source of records in manifests. One object may be in several, which may contradict each other."""
 
 # The weakest first. A checksum that can be forged never counts more than one that cannot.
-_SOURCES = (FIRST_SEEN, OTHER_COPY, ETAG, "s3-checksum", "object-metadata", "object-tagging", MANIFEST, "api")
-_CRYPTOGRAPHIC = ("MD5", "SHA1", "SHA256", "SHA512")
+SOURCES = (FIRST_SEEN, OTHER_COPY, ETAG, "s3-checksum", "object-metadata", "object-tagging", MANIFEST, "api")
+"""Where expected checksums come from, by `strength`."""
+CRYPTOGRAPHIC = ("MD5", "SHA1", "SHA256", "SHA512")
+"""The algorithms whose checksums count more than those of all others."""
 
 STRENGTH_SQL = f"""
     CREATE OR REPLACE TEMP MACRO strength(source, algorithm) AS CASE
         WHEN source = '{FIRST_SEEN}' THEN 0
-        ELSE list_position({list(_SOURCES)}, source) - 1
-            + CASE WHEN algorithm IN {_CRYPTOGRAPHIC} THEN 10 ELSE 0 END
+        ELSE list_position({list(SOURCES)}, source) - 1
+            + CASE WHEN algorithm IN {CRYPTOGRAPHIC} THEN 10 ELSE 0 END
     END
 """
 """Defines `strength(source, algorithm)` for DuckDB; see the function of that name."""
@@ -83,7 +85,7 @@ def strength(source: str, algorithm: str) -> int:
     """
     if source == FIRST_SEEN:
         return 0
-    return _SOURCES.index(source) + (10 if algorithm in _CRYPTOGRAPHIC else 0)
+    return SOURCES.index(source) + (10 if algorithm in CRYPTOGRAPHIC else 0)
 
 
 LookAgain = Callable[[pa.Table, pa.ChunkedArray | None], pa.Table]

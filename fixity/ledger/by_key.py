@@ -1,0 +1,138 @@
+"""Rows of tables for a range of keys, as Arrow, and the ranges that a bucket is folded in.
+
+What the rows mean does not belong here.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fixity.lake.ranges import Piece, pieces_of
+
+_RANGE_ROWS = 200_000
+_MOST_READS = 3  # of a row, on average
+_WHOLE_GROUPS = 2**62  # bytes
+_OUR_WRITER = "parquet-cpp-arrow"
+
+
+class Group(NamedTuple):
+    """A row group of a table."""
+
+    file: Path
+    piece: Piece
+
+
+def groups_of(file: Path) -> list[Group]:
+    """The row groups of a table, from its footer. Raises TableNotSorted."""
+    return [Group(file, piece) for piece in pieces_of(file, _WHOLE_GROUPS)]
+
+
+class ByKey:
+    """The rows of row groups by ranges of keys. Only groups that may have such keys are read.
+
+    Arguments: `schema`, which the rows get: columns that a file lacks are NULL.
+    """
+
+    def __init__(self, groups: Iterable[Group], schema: pa.Schema) -> None:
+        self.groups = sorted(groups, key=lambda group: group.piece.first)
+        self._schema = schema
+
+    def rows(self, lower: str, upper: str | None) -> pa.Table:
+        """The rows with the keys from `lower` up to `upper`, sorted by key."""
+        found = [self._schema.empty_table()]
+        for file, piece in self.groups:
+            if (upper is None or piece.first < upper) and piece.last >= lower:
+                rows = _read(file, piece, self._schema)
+                if piece.first < lower or (upper is not None and piece.last >= upper):
+                    rows = _within(rows, lower, upper)
+                found.append(rows)
+        return sorted_by_key(pa.concat_tables(found).combine_chunks())
+
+
+def _read(file: Path, piece: Piece, schema: pa.Schema) -> pa.Table:
+    with pq.ParquetFile(file, pre_buffer=False) as table:
+        starts = [0]
+        while starts[-1] < piece.start:
+            starts.append(starts[-1] + table.metadata.row_group(len(starts) - 1).num_rows)
+        number = len(starts) - 1
+        known = _constants(table.metadata, number)
+        there = set(table.schema_arrow.names) - known.keys()
+        names = [name for name in schema.names if name in there]
+        rows = table.read_row_group(number, columns=names, use_threads=False)
+    columns = [
+        rows.column(each.name).cast(each.type, safe=False)
+        if each.name in there
+        else pa.repeat(pa.scalar(known.get(each.name), each.type), piece.rows)
+        for each in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _constants(metadata: pq.FileMetaData, number: int) -> dict[str, str | int | None]:
+    """The columns of a row group with one value, which are not read: in a file of a run that is most of them.
+
+    By the footer, as Arrow writes it: others cut long values in it.
+    """
+    known: dict[str, str | int | None] = {}
+    if metadata.created_by.startswith(_OUR_WRITER):
+        group = metadata.row_group(number)
+        for index in range(group.num_columns):
+            column = group.column(index)
+            statistics = column.statistics
+            if statistics is None or not statistics.has_null_count or "." in column.path_in_schema:
+                continue
+            if statistics.null_count == group.num_rows:
+                known[column.path_in_schema] = None
+            elif not statistics.null_count and statistics.has_min_max:
+                value = statistics.min
+                if isinstance(value, str | int) and value == statistics.max:
+                    known[column.path_in_schema] = value
+    return known
+
+
+def _within(rows: pa.Table, lower: str, upper: str | None) -> pa.Table:
+    keys = rows.column("key")
+    mask = pc.greater_equal(keys, lower)
+    return rows.filter(mask if upper is None else pc.and_(mask, pc.less(keys, upper)))
+
+
+def sorted_by_key(rows: pa.Table) -> pa.Table:
+    """The rows sorted by key; those of one key stay as they are."""
+    keys = rows.column("key")
+    if rows.num_rows < 2 or pc.all(pc.less_equal(keys[:-1], keys[1:])).as_py():
+        return rows
+    return rows.take(pc.sort_indices(keys))
+
+
+def ranges_of(tables: Sequence[ByKey]) -> list[tuple[str, str | None]]:
+    """Ranges of keys that are small enough for memory, in order: from a key, and up to another."""
+    pieces = sorted(
+        (group.piece for table in tables for group in table.groups), key=lambda piece: piece.first
+    )
+    edges: list[str | None] = [""]
+    lower = ""
+    held = 0
+    for piece in pieces:
+        if held >= _RANGE_ROWS and piece.first > lower:
+            lower, held = piece.first, 0
+            edges.append(lower)
+        held += piece.rows
+    return [(begin or "", end) for begin, end in pairwise([*edges, None])]
+
+
+def is_scattered(table: ByKey, ranges: Sequence[tuple[str, str | None]]) -> bool:
+    """Whether the rows of a table are read much more often than once if it is read range by range."""
+    lowers = [lower for lower, _ in ranges]
+    rows = read = 0
+    for _, piece in table.groups:
+        rows += piece.rows
+        read += piece.rows * (1 + bisect_right(lowers, piece.last) - bisect_right(lowers, piece.first))
+    return read > _MOST_READS * rows

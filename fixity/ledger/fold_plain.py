@@ -1,0 +1,262 @@
+"""The plain case of folding: objects whose checks are all right and the first ever, or with no new check.
+
+Their rows are columns of the tables that come in, row by row, so they are copied and not computed. `fold.sql`
+says what a row is; this is a special case of it, and gives the same rows. All other objects are left to it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fixity.clock import CLOCKS_DIFFER
+from fixity.ledger.by_key import sorted_by_key
+from fixity.ledger.fold import Settings
+from fixity.ledger.judge import CRYPTOGRAPHIC, ETAG, OF_THE_BYTES, SOURCES
+from fixity.ledger.snapshot import SNAPSHOT
+from fixity.tables import CHECKSUMS, FIRST_SEEN, MATCHED, REGISTERED, SUCCEEDED
+
+_UTC = SNAPSHOT.field("due_at").type
+_LISTED = ("key", "version_id", "size", "etag", "last_modified", "storage_class", "is_latest")
+_CONTENT = ("version_id", "etag", "last_modified", "size")
+_OF_CHECK = tuple(name for name in CHECKSUMS.names if name not in _LISTED)
+_ARCHIVED = pa.array(["GLACIER", "DEEP_ARCHIVE"])
+
+
+class Tables(NamedTuple):
+    """What is folded, of one range of keys, each sorted by key: the views of these names in fold.sql."""
+
+    listing: pa.Table
+    prior: pa.Table
+    news: pa.Table
+
+
+def plain_rows(
+    settings: Settings, listed_at: datetime, now: datetime, tables: Tables
+) -> tuple[pa.Table, Tables]:
+    """The rows of the snapshot of plain objects, sorted by key, and the rows of all other keys."""
+    listing = tables.listing
+    if settings.due_by or not listing.num_rows:
+        return SNAPSHOT.empty_table(), tables
+    keys = listing.column("key")
+    horizon = pa.scalar(now + CLOCKS_DIFFER, _UTC)
+    before = _beside(keys, _marked(tables.prior))
+    check = _beside(keys, _one_a_key(tables.news, settings, horizon))
+    is_plain = pc.and_(
+        _alone(keys),
+        pc.if_else(
+            pc.is_valid(check.column("key")),
+            pc.and_(_is_same(listing, check), _is_bare(listing, before)),
+            _is_harmless(listing, before, settings, horizon),
+        ),
+    )
+    rows = _rows(listing, before, check, settings, listed_at)
+    if pc.all(is_plain).as_py():
+        chosen = keys
+    else:
+        rows, chosen = rows.filter(is_plain), keys.filter(is_plain)
+    return rows, Tables(*(_without(table, chosen) for table in tables))
+
+
+def _without(table: pa.Table, keys: pa.ChunkedArray) -> pa.Table:
+    of_table = table.column("key")
+    if of_table.equals(keys):
+        return table.slice(0, 0)
+    return table.filter(pc.invert(pc.is_in(of_table, value_set=keys)))
+
+
+def _beside(keys: pa.ChunkedArray, table: pa.Table) -> pa.Table:
+    """The rows of a table for keys, one for each, NULL where there is none."""
+    of_table = table.column("key")
+    if of_table.equals(keys):
+        return table
+    if not table.num_rows:
+        return pa.table([pa.nulls(len(keys), each.type) for each in table.schema], table.schema.names)
+    return table.take(pc.index_in(keys, value_set=of_table)).combine_chunks()
+
+
+def _marked(table: pa.Table) -> pa.Table:
+    """The table with a column `plain`: whether a row is the only one of its key."""
+    return table.append_column("plain", _alone(table.column("key")))
+
+
+def _one_a_key(news: pa.Table, settings: Settings, horizon: pa.Scalar) -> pa.Table:
+    """The newest check of each key, and when and by which run the first of them was made.
+
+    Its column `plain` says whether it is right, and all others of the key in the same way: then the baseline
+    is of the first of them, and all else of the newest.
+    """
+    alone = _alone(news.column("key"))
+    source = pc.if_else(
+        pc.equal(news.column("verdict"), REGISTERED), FIRST_SEEN, news.column("expected_from")
+    )
+    news = news.append_column("base_from", source).append_column("plain", _is_right(news, settings, horizon))
+    if pc.all(alone, min_count=0).as_py():
+        return _with_first(news, news)
+    single, several = news.filter(alone), news.filter(pc.invert(alone))
+    several = several.sort_by([("key", "ascending"), ("checked_at", "ascending")]).combine_chunks()
+    keys = several.column("key")
+    other = pc.not_equal(keys[1:], keys[:-1]).combine_chunks()
+    end = pa.array([True])
+    is_first, is_last = pa.concat_arrays([end, other]), pa.concat_arrays([other, end])
+    differ = keys.filter(
+        pc.invert(pc.and_(_is_one_of_several(several), pc.or_(is_first, _as_before(several))))
+    )
+    newest = several.filter(is_last)
+    agree = pc.invert(pc.is_in(newest.column("key"), value_set=differ))
+    newest = newest.set_column(newest.num_columns - 1, "plain", agree)
+    rows = [_with_first(single, single), _with_first(newest, several.filter(is_first))]
+    return sorted_by_key(pa.concat_tables(rows).combine_chunks())
+
+
+def _with_first(newest: pa.Table, first: pa.Table) -> pa.Table:
+    newest = newest.append_column("first_at", first.column("checked_at"))
+    return newest.append_column("first_run", first.column("run_id"))
+
+
+def _is_one_of_several(checks: pa.Table) -> pa.ChunkedArray:
+    """Whether checks are right, from a known source, and contradict none that is held against the same."""
+    checksum, algorithm = checks.column("checksum"), checks.column("algorithm")
+    by_own = pc.or_(
+        pc.fill_null(pc.equal(checks.column("verdict"), REGISTERED), False),
+        pc.fill_null(pc.equal(checks.column("expected_algorithm"), algorithm), False),
+    )
+    return _every(
+        checks.column("plain"),
+        pc.invert(checks.column("only_verdict")),
+        pc.is_in(checks.column("base_from"), value_set=pa.array(SOURCES)),
+        pc.or_(pc.invert(by_own), pc.equal(pc.coalesce(checks.column("expected"), checksum), checksum)),
+    )
+
+
+def _as_before(checks: pa.Table) -> pa.Array:
+    """Whether each check found what the one before did, in the same content, and was made later."""
+    earlier, later = checks.slice(0, checks.num_rows - 1), checks.slice(1)
+    same = _every(
+        pc.less(earlier.column("checked_at"), later.column("checked_at")),
+        *(_equal(earlier.column(name), later.column(name)) for name in (*_CONTENT, "checksum", "base_from")),
+    )
+    return pa.concat_arrays([pa.array([False]), same.combine_chunks()])
+
+
+def _alone(keys: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whether the keys beside each one, which are sorted, are others."""
+    other = pc.not_equal(keys[1:], keys[:-1]).combine_chunks()
+    end = pa.array([True] * min(1, len(keys)), pa.bool_())
+    return pa.chunked_array(
+        [pc.and_(pa.concat_arrays([end, other]), pa.concat_arrays([other, end]))], pa.bool_()
+    )
+
+
+def _every(*conditions: pa.ChunkedArray) -> pa.ChunkedArray:
+    """All of the conditions; NULL is no."""
+    met = pc.fill_null(conditions[0], False)
+    for each in conditions[1:]:
+        met = pc.and_(met, pc.fill_null(each, False))
+    return met
+
+
+def _equal(one: pa.ChunkedArray, two: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whether values are equal; NULL is equal to NULL."""
+    return pc.or_(pc.fill_null(pc.equal(one, two), False), pc.and_(pc.is_null(one), pc.is_null(two)))
+
+
+def _is_same(listing: pa.Table, other: pa.Table) -> pa.ChunkedArray:
+    """Whether other rows are plain, and of the content that was listed."""
+    pairs = [(listing.column(name), other.column(name)) for name in _CONTENT]
+    return _every(other.column("plain"), *(_equal(one, two) for one, two in pairs if not one.equals(two)))
+
+
+def _is_right(check: pa.Table, settings: Settings, horizon: pa.Scalar) -> pa.ChunkedArray:
+    """Whether checks read the bytes and found them right, and proved all that they were held against.
+
+    A record that is weaker than the checksum would not prove it, and be kept beside it.
+    """
+    verdict, source = check.column("verdict"), check.column("expected_from")
+    of_records = _every(
+        pc.equal(verdict, MATCHED),
+        pc.is_in(check.column("expected_algorithm"), value_set=pa.array(CRYPTOGRAPHIC)),
+        pc.is_valid(source) if settings.etag_is_md5 else pc.not_equal(source, ETAG),
+    )
+    return _every(
+        pc.or_(pc.fill_null(pc.equal(verdict, REGISTERED), False), of_records),
+        pc.equal(check.column("status"), SUCCEEDED),
+        pc.is_valid(check.column("checksum")),
+        pc.equal(check.column("checksum_type"), "FULL_OBJECT"),
+        pc.is_in(check.column("evidence"), value_set=pa.array(OF_THE_BYTES)),
+        pc.equal(check.column("algorithm"), settings.algorithm),
+        pc.less_equal(check.column("checked_at"), horizon),
+    )
+
+
+def _is_bare(listing: pa.Table, before: pa.Table) -> pa.ChunkedArray:
+    """Whether the snapshot has nothing of an object, or only that it was listed."""
+    names = ("checked_at", "verified_at", "good_at", "baseline", "record", "damaged_at")
+    listed_only = _every(
+        _is_same(listing, before),
+        *(pc.is_null(before.column(name)) for name in names),
+        pc.equal(pc.fill_null(before.column("failures"), 0), 0),
+    )
+    return pc.or_(pc.is_null(before.column("key")), listed_only)
+
+
+def _is_harmless(
+    listing: pa.Table, before: pa.Table, settings: Settings, horizon: pa.Scalar
+) -> pa.ChunkedArray:
+    """Whether the snapshot has nothing of an object that time alone changes."""
+    algorithm = before.column("baseline_algorithm")
+    as_it_is = _every(
+        _is_same(listing, before),
+        pc.equal(pc.fill_null(algorithm, settings.algorithm), settings.algorithm),
+        pc.equal(pc.is_null(algorithm), pc.is_null(before.column("baseline"))),
+        pc.is_null(before.column("damaged_at")),
+        pc.equal(pc.fill_null(before.column("failures"), 0), 0),
+        *(
+            pc.less_equal(pc.fill_null(before.column(name), horizon), horizon)
+            for name in ("checked_at", "verified_at", "good_at")
+        ),
+    )
+    return pc.or_(pc.is_null(before.column("key")), as_it_is)
+
+
+def _rows(
+    listing: pa.Table, before: pa.Table, check: pa.Table, settings: Settings, listed_at: datetime
+) -> pa.Table:
+    """The rows of the snapshot, right for plain objects."""
+    count = listing.num_rows
+    was_checked = pc.is_valid(check.column("key"))
+    checked = pc.sum(was_checked).as_py()
+
+    def either(of_check: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+        if checked in (0, count):
+            return of_check if checked else before.column(name)
+        return pc.if_else(was_checked, of_check, before.column(name))
+
+    verified_at = either(check.column("checked_at"), "verified_at")
+    at = pa.scalar(listed_at, _UTC)
+    archived = pc.is_in(listing.column("storage_class"), value_set=_ARCHIVED)
+    columns = {
+        **{each.name: pa.nulls(count, each.type) for each in SNAPSHOT},
+        **{name: listing.column(name) for name in _LISTED},
+        **{name: either(check.column(name), name) for name in _OF_CHECK},
+        "listed": pa.repeat(True, count),
+        "listed_since": pc.fill_null(before.column("listed_since"), at),
+        "last_listed_at": pa.repeat(at, count),
+        "left_out": pc.if_else(archived, "archived", pa.scalar(None, pa.string())),
+        "baseline": either(check.column("checksum"), "baseline"),
+        "baseline_algorithm": either(check.column("algorithm"), "baseline_algorithm"),
+        "baseline_from": either(check.column("base_from"), "baseline_from"),
+        "baseline_at": either(check.column("first_at"), "baseline_at"),
+        "baseline_run": either(check.column("first_run"), "baseline_run"),
+        "record": before.column("record"),
+        "record_algorithm": before.column("record_algorithm"),
+        "record_from": before.column("record_from"),
+        "verified_at": verified_at,
+        "good_at": either(check.column("checked_at"), "good_at"),
+        "failures": pa.repeat(pa.scalar(0, pa.int32()), count),
+        "due_at": pc.add(verified_at, pa.scalar(settings.every, pa.duration("us"))),
+    }
+    return pa.table([columns[name] for name in SNAPSHOT.names], schema=SNAPSHOT)

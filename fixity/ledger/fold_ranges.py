@@ -1,0 +1,169 @@
+"""Folding sorted tables into a new table of a snapshot, range by range: memory does not grow with them.
+
+Plain objects are folded in `fold_plain`, in threads; all others by the statement in `fold`. Where the tables
+come from, and what is made of the new one, is in `fold_all`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fixity.clock import CLOCKS_DIFFER
+from fixity.in_order import in_order
+from fixity.lake.database import own_table, processors, quoted, view
+from fixity.lake.ranges import TableNotSorted
+from fixity.lake.writer import ROW_GROUP_ROWS, parquet_writer
+from fixity.ledger.by_key import ByKey, Group, groups_of, is_scattered, ranges_of, sorted_by_key
+from fixity.ledger.files import LedgerFile
+from fixity.ledger.fold import NEWS, Settings, folded
+from fixity.ledger.fold_plain import Tables, plain_rows
+from fixity.ledger.snapshot import SNAPSHOT
+from fixity.tables import CHECKSUMS, INGEST
+
+if TYPE_CHECKING:
+    import duckdb
+
+_NEWS = CHECKSUMS.append(pa.field("only_verdict", pa.bool_()))
+
+
+class Sources(NamedTuple):
+    """What is folded: an inventory, the snapshot before and new checks."""
+
+    listing: ByKey
+    prior: ByKey
+    news: ByKey
+
+
+@dataclass
+class Folded:
+    """What was counted in the new table: see `Snapshot`.
+
+    may_be_lost: rows that are not listed, or were deleted when they were to be read. read_by_day: of the new
+    checks alone.
+    """
+
+    rows: int = 0
+    listed: int = 0
+    doubted: int = 0
+    damaged: int = 0
+    may_be_lost: int = 0
+    read_by_day: Counter[str] = field(default_factory=Counter)
+
+    def add(self, rows: pa.Table, horizon: pa.Scalar) -> None:
+        """Count rows of the snapshot. Arguments: `horizon`, after which a time is in the future."""
+        listed = rows.column("listed")
+        gone = pc.fill_null(pc.equal(rows.column("error_code"), "DeletedSinceListed"), False)
+        late = [
+            pc.fill_null(pc.greater(rows.column(name), horizon), False)
+            for name in ("checked_at", "verified_at", "good_at")
+        ]
+        self.rows += rows.num_rows
+        self.listed += _count(listed)
+        self.doubted += _count(pc.or_(pc.or_(*late[:2]), late[2]))
+        self.damaged += _count(pc.is_valid(rows.column("damaged_at")))
+        self.may_be_lost += _count(pc.or_(pc.invert(listed), gone))
+
+
+def _count(mask: pa.ChunkedArray) -> int:
+    return int(pc.sum(mask).as_py() or 0)
+
+
+class _Range(NamedTuple):
+    """A range of keys: the rows of plain objects, what is known of the others, and the bytes read by day."""
+
+    plain: pa.Table
+    others: Tables
+    read_by_day: dict[str, int]
+
+
+def fold_ranges(
+    database: duckdb.DuckDBPyConnection,
+    sources: Sources,
+    settings: Settings,
+    listed_at: datetime,
+    now: datetime,
+    file: Path,
+) -> Folded:
+    """Fold all sources into the table `file`. Arguments: `listed_at` (UTC), of the inventory."""
+    found = Folded()
+    horizon = pa.scalar(now + CLOCKS_DIFFER, SNAPSHOT.field("checked_at").type)
+    work = partial(_fold_range, sources, settings, listed_at, now)
+    with parquet_writer(file, SNAPSHOT) as writer:
+        for each in in_order(work, ranges_of(sources), processors()):
+            rows = each.plain
+            if any(table.num_rows for table in each.others):
+                for name, table in zip(Tables._fields, each.others, strict=True):
+                    own_table(database, name, table)
+                others = pa.Table.from_batches(folded(database, settings, listed_at, now, "", None), SNAPSHOT)
+                rows = sorted_by_key(pa.concat_tables([rows, others]).combine_chunks())
+            writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+            found.add(rows, horizon)
+            found.read_by_day.update(each.read_by_day)
+    return found
+
+
+def _fold_range(
+    sources: Sources, settings: Settings, listed_at: datetime, now: datetime, keys: tuple[str, str | None]
+) -> _Range:
+    listing, prior, news = (source.rows(*keys) for source in sources)
+    only_verdict = pc.fill_null(news["only_verdict"], False)
+    news = news.set_column(news.num_columns - 1, _NEWS.field("only_verdict"), only_verdict)
+    plain, others = plain_rows(settings, listed_at, now, Tables(listing, prior, news))
+    return _Range(plain, others, _read_by_day(news))
+
+
+def _read_by_day(news: pa.Table) -> dict[str, int]:
+    """The bytes that checks read, by day (UTC)."""
+    is_check = pc.and_(pc.is_valid(news["checked_at"]), pc.invert(news["only_verdict"]))
+    days = pa.table({"day": news["checked_at"].cast(pa.date32()), "bytes": news["bytes_read"]}).filter(
+        is_check
+    )
+    sums = days.group_by("day").aggregate([("bytes", "sum")])
+    return {row["day"].isoformat(): row["bytes_sum"] or 0 for row in sums.to_pylist()}
+
+
+def news_of(
+    database: duckdb.DuckDBPyConnection,
+    files: Sequence[LedgerFile],
+    ingested: Sequence[LedgerFile],
+    others: Sequence[ByKey],
+    workspace: Path,
+) -> ByKey:
+    """New checks: of files of the ledger, and of ingest's tables of earlier versions.
+
+    Files that are not sorted, or that would be read for each of many ranges, are sorted into one in
+    `workspace`. Arguments: `others`, what they are folded with.
+    """
+    groups = {file.path: _groups(file.path) for file in files}
+    news = ByKey(chain(*groups.values()), _NEWS)
+    if is_scattered(news, ranges_of([*others, news])):
+        groups = {file.path: groups[file.path] if file.rows > ROW_GROUP_ROWS else [] for file in files}
+    to_sort = [file.path for file in files if file.rows and not groups[file.path]]
+    view(database, "checks", to_sort, CHECKSUMS)
+    view(database, "ingested", [file.path for file in ingested], INGEST)
+    if to_sort or ingested:
+        sorted_file = workspace / "news-sorted.parquet"
+        database.execute(
+            f"COPY (SELECT {', '.join(_NEWS.names)} FROM ({NEWS}) ORDER BY key) TO {quoted(sorted_file)} "
+            f"(ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        )
+        groups[sorted_file] = groups_of(sorted_file)
+    return ByKey(chain(*groups.values()), _NEWS)
+
+
+def _groups(file: Path) -> list[Group]:
+    """The row groups of a table that is sorted; none of others."""
+    try:
+        return groups_of(file)
+    except TableNotSorted:
+        return []
