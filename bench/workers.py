@@ -1,34 +1,41 @@
 """A bucket that is spread over workers: two and three of them beside one, and what a step costs.
 
 Each round has one run for each number of workers. Only the time in which objects are read is compared: the
-other steps of a run are executed one after the other. Workers, servers and database share this machine.
+other steps of a run are executed one after the other. Workers, servers and database share this machine, so
+each worker has a part of a processor of its own.
 """
 
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
+from unittest.mock import patch
 
 import dagster as dg
 import yaml
 
-from bench.data import MIB, Collection, Collections, Endpoint, serving
+from bench.data import Collection, Collections, Endpoint, serving
 from bench.measure import Row, beside
+from bench.processors import own_processor
 from devstack.postgres import PostgresServer
 from devstack.redis import RedisServer
 from devstack.worker import Worker
 from fixity.catalog import load_catalog
+from fixity.engines.stream import pace
 from fixity_assets.definitions import build_definitions
 from jobs.names import CHECKSUMS_JOB
 from resources.pool import POOL
 
 _MOST = 3  # workers
-_AT_ONCE, _NETWORK = 16, 20 * MIB  # objects, and bytes a second, that each worker may read
+_AT_ONCE = 16  # objects that each worker reads
+_PROCESSOR = 0.25  # of a processor: what is left of two is enough for the store and the database
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_SHARDS = 400
 
 
 class _Run(NamedTuple):
@@ -46,23 +53,23 @@ def job() -> dg.JobDefinition:
 
 def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
     """The time of reading with two and with three workers beside one, and how soon a step begins."""
-    small, tiny = collections.small, collections.listed
-    with serving(scratch, small, tiny) as endpoint, _crew(endpoint, small, tiny) as instance:
-        _run(instance, endpoint, tiny, 1, None)  # so that all is loaded
-        limited = [_round(instance, endpoint, small, _NETWORK) for _ in range(rounds)]
-        unlimited = [_round(instance, endpoint, tiny, None) for _ in range(rounds)]
-    begins = [seconds for each in (*limited, *unlimited) for run in each for seconds in run.begins]
-    others = [run.whole - run.reading for each in unlimited for run in each]
+    tiny = collections.listed
+    with serving(scratch, tiny) as endpoint, _instance(endpoint) as instance:
+        used = [
+            [_run(instance, endpoint, tiny, workers) for workers in range(1, _MOST + 1)]
+            for _ in range(rounds)
+        ]
+        planned = [_seconds_of_plan(instance, endpoint, tiny) for _ in range(rounds)]
+    begins = [seconds for each in used for run in each for seconds in run.begins]
+    others = [run.whole - run.reading for each in used for run in each]
+    name = f"{tiny.objects:,} objects of 1 byte, {_PROCESSOR:g} of a processor a worker"
     return [
-        *_beside(
-            f"{small.objects:,} objects, each worker with a network of 20 MiB/s", limited, (1 / 1.8, 0.4)
-        ),
-        # Their processors are not their own here: no more is asked than that it becomes no slower.
-        *_beside(
-            f"{tiny.objects:,} objects of 1 byte, processors shared with the store", unlimited, (1.1, 1.2)
-        ),
+        *_beside(name, used, (1 / 1.8, 1 / 2.5)),
         Row("a step, from when it is sent until it begins", median(begins), None, None, 1, "s"),
         Row("a run, all that is not reading", median(others), None, None, 15, "s"),
+        Row(
+            f"{_SHARDS} shards, until the plan has given a step to each", median(planned), None, None, 30, "s"
+        ),
     ]
 
 
@@ -74,55 +81,76 @@ def _beside(name: str, rounds: list[list[_Run]], targets: tuple[float, float]) -
 
 
 @contextmanager
-def _crew(endpoint: Endpoint, *read: Collection) -> Iterator[dg.DagsterInstance]:
-    """Workers, and the instance of their runs."""
-    with ExitStack() as stack:
-        redis, postgres = stack.enter_context(RedisServer()), stack.enter_context(PostgresServer())
+def _instance(endpoint: Endpoint) -> Iterator[dg.DagsterInstance]:
+    """The instance of all runs, and a broker."""
+    with RedisServer() as redis, PostgresServer() as postgres:
         os.environ.update(
             endpoint.environment,
             FIXITY_CATALOG=str(endpoint.scratch / "fixity.yaml"),
             FIXITY_BROKER=redis.url(),
             FIXITY_EXECUTOR="celery",
         )
-        endpoint.catalog(*(each.bucket for each in read))  # workers keep the names that they have loaded
-        workers = [Worker(endpoint.scratch, f"worker-{number}") for number in range(_MOST)]
-        for worker in workers:
-            stack.callback(worker.kill)
-            worker.start()
-        for worker in workers:
-            worker.wait_until_ready()
         (endpoint.scratch / "home").mkdir()
         settings = {
             "storage": postgres.storage(postgres.make_database()),
             "concurrency": {"pools": {"granularity": "op"}},
         }
-        yield stack.enter_context(dg.DagsterInstance.local_temp(str(endpoint.scratch / "home"), settings))
+        with dg.DagsterInstance.local_temp(str(endpoint.scratch / "home"), settings) as instance:
+            yield instance
 
 
-def _round(
-    instance: dg.DagsterInstance, endpoint: Endpoint, collection: Collection, network: int | None
-) -> list[_Run]:
-    return [_run(instance, endpoint, collection, workers, network) for workers in range(1, _MOST + 1)]
+@contextmanager
+def _crew(endpoint: Endpoint, read: Collection, workers: int) -> Iterator[None]:
+    """Workers that have loaded a catalog, each with a part of a processor."""
+    _write_catalog(endpoint, read, _AT_ONCE * workers)
+    with ExitStack() as stack:
+        crew = [Worker(endpoint.scratch, f"worker-{number}") for number in range(workers)]
+        for worker in crew:
+            stack.callback(worker.kill)
+            worker.start()
+        for worker in crew:
+            worker.wait_until_ready()
+            stack.enter_context(own_processor(worker.session, _PROCESSOR))
+        yield
 
 
-def _run(
-    instance: dg.DagsterInstance,
-    endpoint: Endpoint,
-    collection: Collection,
-    workers: int,
-    network: int | None,
-) -> _Run:
-    """One run. Arguments: `network`, bytes a second of each worker."""
-    catalog = endpoint.scratch / "fixity.yaml"
-    limits = {
-        "max_concurrency": _AT_ONCE * workers,
-        **({"max_bandwidth": network * workers} if network else {}),
-    }
-    said = yaml.safe_load(catalog.read_text())
-    said["buckets"][collection.bucket] = {"store": "loopback", **limits}
-    catalog.write_text(yaml.safe_dump(said))
+def _run(instance: dg.DagsterInstance, endpoint: Endpoint, read: Collection, workers: int) -> _Run:
     instance.event_log_storage.set_concurrency_slots(POOL, workers)
-    tags = {"dagster/partition": collection.bucket}
+    with _crew(endpoint, read, workers):
+        return _run_of_crew(instance, read)
+
+
+def _write_catalog(endpoint: Endpoint, read: Collection, at_once: int) -> None:
+    catalog = endpoint.catalog(read.bucket)
+    said = yaml.safe_load(catalog.read_text())
+    said["lake"] += f"-{uuid.uuid4()}"  # what is known of the objects is the same in all runs: nothing
+    said["buckets"][read.bucket]["max_concurrency"] = at_once
+    catalog.write_text(yaml.safe_dump(said))
+
+
+def _seconds_of_plan(instance: dg.DagsterInstance, endpoint: Endpoint, read: Collection) -> float:
+    """Seconds of the step that plans, with so many shards."""
+    _write_catalog(endpoint, read, _SHARDS)
+    instance.event_log_storage.set_concurrency_slots(POOL, _SHARDS)
+    with patch.object(pace, "SHARD_OBJECTS", -(-read.objects // _SHARDS)):
+        result = job().execute_in_process(
+            run_config=_QUIET,
+            instance=instance,
+            partition_key=read.bucket,
+            op_selection=["inventory", "checksums.plan_shards"],
+        )
+    (stats,) = instance.get_run_step_stats(result.run_id, ["checksums.plan_shards"])
+    shards = [
+        event
+        for event in result.all_events
+        if event.is_successful_output and event.step_key == stats.step_key
+    ]
+    assert len(shards) == _SHARDS and stats.start_time and stats.end_time
+    return stats.end_time - stats.start_time
+
+
+def _run_of_crew(instance: dg.DagsterInstance, read: Collection) -> _Run:
+    tags = {"dagster/partition": read.bucket}
     with dg.execute_job(dg.reconstructable(job), instance, tags=tags, run_config=_QUIET) as result:
         assert result.success
         run_id = result.run_id

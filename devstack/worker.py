@@ -39,6 +39,12 @@ class Worker:
         self.kill()
 
     @property
+    def session(self) -> int:
+        """The id of the session of its processes."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def is_running(self) -> bool:
         return self._process is not None
 

@@ -14,6 +14,7 @@ import dagster as dg
 from fixity.engines.stream.pace import shard_limits
 from fixity.engines.stream.shards import Plan, Shard, plan_file
 from fixity.lake import Lake
+from fixity.lake.paths import leases_folder
 from fixity.lake.proof import sealed, unsealed
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import TableMissing
@@ -73,16 +74,16 @@ def kept_batch(
 
     Raises LeaseLost, TableUnreadable, LakeError.
     """
-    from fixity.rolling.roll import end, is_rolling
-
     if (before := batch_result(lake, scratch)) is not None:
         return before
     try:
         plan = plan_of_run(lake, scratch, stores, context.partition_key)
     except TableMissing:  # S3 checks the bucket
         return None
-    if not is_rolling(plan):
+    if not (plan.selection or "").startswith(leases_folder(context.partition_key)):
         return None
+    from fixity.rolling.roll import end
+
     with _run(context, lake, stores) as run:
         rolled = end(lake, plan, settings_of(stores.catalog.bucket(context.partition_key)), run)
     result = {

@@ -15,7 +15,6 @@ from fixity.engines.stream.pace import ShardLimits
 from fixity.engines.stream.shards import Plan, make_plan
 from fixity.errors import AnotherPlace
 from fixity.lake import Lake
-from fixity.lake.paths import leases_folder
 from fixity.ledger import Settings, Snapshot, ready
 from fixity.rolling.finish import Rolled, finish
 from fixity.rolling.lease import Lease, held, leases, record_roll, take_lease
@@ -54,11 +53,6 @@ def end(lake: Lake, plan: Plan, settings: Settings, run: RollingRun) -> Rolled:
     rolled = finish(lake, held(lake, plan.bucket, plan.run_id), settings, run.now(), plan.cut_short)
     record_roll(lake, plan.bucket, run.now())
     return rolled
-
-
-def is_rolling(plan: Plan) -> bool:
-    """Whether a plan is a rolling run's, not one over a whole inventory or a list."""
-    return plan.bucket is not None and (plan.selection or "").startswith(leases_folder(plan.bucket))
 
 
 def _plan(
