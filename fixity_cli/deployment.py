@@ -9,9 +9,11 @@ import json
 import os
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from http.client import HTTPException
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _WAITS_LONG = timedelta(hours=24)
 _PROBES = "fixity_doctor"  # partitions that nobody uses
+_PRINTED = [_PROBES, "probe"]
 _WAIT = 10  # seconds
 _WAIT_FOR_WORKERS = 2.0  # seconds; all answer within them
 _SECRETS = ("PASSWORD", "SECRET", "TOKEN", "KEY", "URL")
@@ -113,19 +116,35 @@ def _of_queue(instance: dg.DagsterInstance, now: datetime) -> Iterator[Finding]:
 
 
 def _of_logs(instance: dg.DagsterInstance) -> Iterator[Finding]:
-    """Whether the bucket can be listed that keeps what steps print, if one does."""
+    """Whether the bucket can be listed and written that keeps what steps print, if one does."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     kept = instance.compute_log_manager
     if type(kept).__name__ != "S3ComputeLogManager":
         return
     any_kind: Any = None  # of output: there is none of this name
-    try:
-        kept.get_log_keys_for_log_key_prefix([_PROBES], any_kind)
-    except (ClientError, BotoCoreError) as error:
-        yield finding_of_refusal("logs of steps", error, "s3:ListBucket", "bucket of `compute_logs`")
-    else:
-        yield Finding("logs of steps", OK, "their bucket can be listed; writing was not tried")
+    tries: list[tuple[str, Callable[[], object]]] = [
+        ("s3:ListBucket", lambda: kept.get_log_keys_for_log_key_prefix([_PROBES], any_kind)),
+        ("s3:PutObject", lambda: _print_as_a_step(kept)),
+    ]
+    for action, ask in tries:
+        try:
+            ask()
+        except (ClientError, BotoCoreError) as error:
+            yield finding_of_refusal("logs of steps", error, action, "bucket of `compute_logs`")
+            return
+    with suppress(
+        ClientError, BotoCoreError
+    ):  # steps need no right to remove; the next look has the same name
+        kept.delete_logs(_PRINTED)
+    yield Finding("logs of steps", OK, "their bucket can be listed and written")
+
+
+def _print_as_a_step(kept: Any) -> None:  # noqa: ANN401 - Dagster's
+    kind = import_module(type(kept).__module__).ComputeIOType.STDERR
+    with kept.local_manager.open_log_stream(_PRINTED, kind) as file:
+        file.write("fixity doctor puts this file and removes it\n")
+    kept.upload_to_cloud_storage(_PRINTED, kind)
 
 
 def _of_pool(instance: dg.DagsterInstance) -> Finding:

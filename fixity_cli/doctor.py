@@ -41,9 +41,10 @@ def doctor(
 ) -> None:
     """Check that a deployment can do its work, and say what to do where it cannot.
 
-    Looks at the lake, the buckets (default: all), queues, clocks, disks, installed versions, workers, and
-    Dagster's database, daemon and servers. Reads a byte of each bucket, and puts small files below scratch/
-    of the lake, which it removes. Status 1 if anything is wrong; a warning is status 0.
+    Looks at the lake, its log, the buckets (default: all), queues, clocks, disks, installed versions,
+    workers, and Dagster's database, daemon and servers. Reads a byte of each bucket, and has the log's key
+    sign a text. Puts small files below scratch/ of the lake and beside the logs of steps, and removes them.
+    Status 1 if anything is wrong; a warning is status 0.
     """
     from fixity.doctor import WRONG
 
@@ -69,6 +70,7 @@ def _findings(catalog: Catalog, buckets: list[str], webserver: str | None) -> It
         look_at_buckets,
         look_at_disk,
         look_at_lake,
+        look_at_log,
         look_at_packages,
         look_at_queues,
     )
@@ -88,6 +90,7 @@ def _findings(catalog: Catalog, buckets: list[str], webserver: str | None) -> It
             yield from look_at_lake(open_lake(catalog), utc_now)
         except LakeError as error:
             yield Finding("lake", WRONG, str(error), "see `lake` and `lake_store` in the catalog")
+    yield from look_at_log(catalog)
     yield from look_at_buckets(catalog, buckets, utc_now)
     yield from look_at_queues(catalog)
     home = home_of(catalog.file)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pytest
@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from devstack.loopback import LoopbackServer, S3Handler, S3Request
 from devstack.postgres import PostgresServer
 from devstack.redis import RedisServer
-from devstack.seaweedfs import SeaweedFS
+from devstack.seaweedfs import ACCESS_KEY, LISTER_KEY, SeaweedFS
 from fixity.catalog import load_catalog
 from fixity.clock import utc_now
 from fixity.doctor import WRONG, Finding
@@ -27,6 +27,9 @@ from fixity.status.daemon import SILENT_AFTER
 from fixity_cli.deployment import look_at_executor, look_at_instance, look_at_webserver, unfinished_runs
 from fixity_cli.main import app
 from tests.conftest import MakeBucket
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 SETTINGS = Path(__file__).parents[2] / "fixity_cli" / "dagster.yaml"
 DEPLOYED = Path(__file__).parents[2] / "deploy"
@@ -150,21 +153,31 @@ def test_the_runs_of_no_instance_are_not_counted_and_none_is_made(tmp_path: Path
         unfinished_runs(home)
 
 
-@pytest.mark.parametrize("is_there", [True, False])
-def test_the_bucket_for_what_steps_print_is_looked_for(
+@pytest.mark.parametrize(
+    ("key", "wrong_with"), [(ACCESS_KEY, ""), (LISTER_KEY, "s3:PutObject is refused"), (None, "bucket")]
+)
+def test_the_bucket_for_what_steps_print_is_listed_and_written_as_a_step_does(
     home: Path,
     seaweedfs: SeaweedFS,
     make_bucket: MakeBucket,
+    s3: S3Client,
     monkeypatch: pytest.MonkeyPatch,
-    is_there: bool,
+    key: str | None,
+    wrong_with: str,
 ) -> None:
-    monkeypatch.setenv("FIXITY_LOGS_BUCKET", make_bucket() if is_there else "not-there")
+    bucket = make_bucket() if key else "not-there"
+    monkeypatch.setenv("FIXITY_LOGS_BUCKET", bucket)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", seaweedfs.endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key or ACCESS_KEY)
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it would keep the key of a test before
     settings = yaml.safe_load((home / "dagster.yaml").read_text())
     settings["compute_logs"] = yaml.safe_load((DEPLOYED / "dagster.yaml").read_text())["compute_logs"]
     (home / "dagster.yaml").write_text(yaml.safe_dump(settings))
     (found,) = [each for each in look_at_instance(home, utc_now()) if each.about == "logs of steps"]
-    assert found.state == ("ok" if is_there else WRONG)
+    assert (found.state == WRONG, wrong_with in found.text) == (bool(wrong_with), True)
+    if not wrong_with:
+        assert found.text == "their bucket can be listed and written"
+        assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
 
 def test_tables_of_another_version_of_dagster_are_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

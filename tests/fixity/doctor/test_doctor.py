@@ -15,6 +15,7 @@ from devstack.faulty_proxy import FaultyProxy
 from devstack.moto_server import TestQueue
 from devstack.seaweedfs import LISTER_KEY, SECRET_KEY
 from devstack.stub_s3 import StubS3
+from fixity.catalog import load_catalog
 from fixity.clock import utc_now
 from fixity.doctor import (
     OK,
@@ -24,10 +25,12 @@ from fixity.doctor import (
     look_at_buckets,
     look_at_disk,
     look_at_lake,
+    look_at_log,
     look_at_packages,
     look_at_queues,
 )
 from fixity.lake import open_lake
+from fixity.log.keys import make_key
 from tests.conftest import MakeBucket
 from tests.fixity.inventories.lists import Lists
 from tests.platform import PAIR, Platform
@@ -233,3 +236,22 @@ def test_a_time_in_the_store_s_future_is_this_machine_behind() -> None:
     assert clock_finding("clock", at, at + timedelta(seconds=59)).state == OK
     behind = clock_finding("clock", at, at + timedelta(minutes=20))
     assert behind.text == "this machine's clock is 20 min 0 s behind it"
+
+
+def test_the_key_of_the_log_signs_and_its_witness_is_asked(tmp_path: Path) -> None:
+    assert list(look_at_log(load_catalog(_catalog(tmp_path, "")))) == []
+    catalog = load_catalog(_catalog(tmp_path, "log: {key: key.pem, witness: ./far}"))
+    key, witness = look_at_log(catalog)
+    assert (key.state, witness.state) == (WRONG, WRONG)
+    assert "key.pem" in key.text and "make the directory, or mount it" in witness.text
+    make_key(tmp_path / "key.pem")
+    (tmp_path / "far").mkdir()
+    key, witness = look_at_log(catalog)
+    assert (key.state, witness.state) == (OK, OK)
+    assert witness.text.endswith("has 0 copies; writing was not tried")
+    assert not list((tmp_path / "far").iterdir())
+
+
+def _catalog(folder: Path, log: str) -> Path:
+    (file := folder / "fixity.yaml").write_text(f"lake: ./lake\nbuckets: {{a: {{path: a}}}}\n{log}\n")
+    return file
