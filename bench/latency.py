@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from statistics import median
 
-from bench.contestants import ours, rclone_hash, refuse_unless_agreed
+from bench.contestants import our_process, ours, rclone_hash, refuse_unless_agreed
 from bench.data import KIB, Collections, Endpoint, serving
+from bench.listing import MADE_UP_BUCKET, NEARLY_EMPTY_BUCKET, made_up_server
 from bench.measure import Row, Usage, beside, cpu_so_far, in_turn
 from devstack.delay_proxy import DelayProxy
 
@@ -21,7 +23,52 @@ _SETTINGS = (64, 128, 256)
 
 
 def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
-    """Small objects: ours as it finds how many to read at once, beside the best number, and beside rclone."""
+    """Reading small objects, and listing."""
+    return [*_reading(collections, rounds, scratch), *_listing(collections.listed.objects, rounds, scratch)]
+
+
+def _listing(objects: int, rounds: int, scratch: Path) -> list[Row]:
+    """Ranges at the same time, cut by the inventory before, beside one page after the other.
+
+    Two processors are too few for SeaweedFS to list faster, so the pages are made up. The time of a bucket of
+    one object is that of the start, and not counted.
+    """
+
+    def listing(bucket: str, at_once: int | None) -> Usage:
+        return our_process(endpoint, "list", endpoint.catalog(bucket, at_once=at_once), bucket)
+
+    with made_up_server(objects) as url, DelayProxy(url, DELAY) as proxy:
+        endpoint = Endpoint(proxy.endpoint_url, scratch)
+        contestants = {
+            "start": partial(listing, NEARLY_EMPTY_BUCKET, None),
+            "pages": partial(listing, MADE_UP_BUCKET, 1),
+            "ranges": partial(listing, MADE_UP_BUCKET, None),
+        }
+        for each in contestants.values():  # the pages are made up, the inventory before is kept
+            each()
+        used = in_turn(rounds, contestants)
+
+    def beyond_start(name: str) -> list[float]:
+        pairs = zip(used[name], used["start"], strict=True)
+        return [each.wall - start.wall for each, start in pairs]
+
+    name = f"listing of {objects:,} (pages made up) at {DELAY * 1000:.0f} ms in ranges"
+    cpu = median(each.cpu for each in used["ranges"]) * 1e6 / objects
+    return [
+        beside(
+            f"{name}, wall without start",
+            "s",
+            beyond_start("ranges"),
+            beyond_start("pages"),
+            0.125,
+            "one page after the other",
+        ),
+        Row(f"{name}, CPU", cpu, None, None, 9.9, "µs an object"),
+    ]
+
+
+def _reading(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
+    """Ours as it finds how many to read at once, beside the best number, and beside rclone."""
     far = collections.far
     with serving(scratch, far) as near, DelayProxy(near.url, DELAY) as proxy:
         endpoint = Endpoint(proxy.endpoint_url, scratch)

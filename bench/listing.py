@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,12 @@ from pathlib import Path
 from bench.contestants import RCLONE_SETTINGS, ours, rclone_list
 from bench.data import ROOT, Collections, Endpoint, serving
 from bench.measure import Row, beside, in_turn
-from devstack.stub_s3 import StubS3
+from devstack.stub_s3 import StubS3, as_s3_lists
+from devstack.stub_s3_bucket import Bucket
 
-MADE_UP_BUCKET = "made-up"
+MADE_UP_BUCKET, NEARLY_EMPTY_BUCKET = "made-up", "made-up-one"
+_PAGES_KEPT = 500
+"""Pages that are made up only once, so that a server of few objects answers at once."""
 
 
 def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
@@ -55,7 +58,8 @@ def _memory_row(objects: int, scratch: Path) -> Row:
 
 @contextmanager
 def made_up_server(objects: int, size: int = 1024) -> Iterator[str]:
-    """The URL of a server with a bucket of objects of `size` bytes, all made up when they are asked for.
+    """The URL of a server with a bucket of objects of `size` bytes, made up when they are asked for; and of
+    one with a single object.
 
     The server is a process of its own, which ends when its stdin is closed.
     """
@@ -71,8 +75,19 @@ def made_up_server(objects: int, size: int = 1024) -> Iterator[str]:
 
 
 def _serve(objects: int, size: int) -> None:
+    made: dict[tuple[object, ...], bytes] = {}
+
+    def page(name: str, bucket: Bucket, query: Mapping[str, str]) -> bytes:
+        asked = (name, *sorted(query.items()))
+        found = made.get(asked) or as_s3_lists(name, bucket, query)
+        if len(made) < _PAGES_KEPT:
+            made[asked] = found
+        return found
+
     with StubS3() as server:
+        server.lister = page
         server.make_synthetic_bucket(MADE_UP_BUCKET, objects, size)
+        server.make_synthetic_bucket(NEARLY_EMPTY_BUCKET, 1, size)
         print(server.endpoint_url, flush=True)
         sys.stdin.read()
 

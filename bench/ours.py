@@ -35,7 +35,7 @@ def list_bucket(catalog_file: Path, name: str) -> int:
     catalog = load_catalog(catalog_file)
     bucket = catalog.buckets[name]
     store = open_bucket(catalog, bucket)
-    return take_inventory(store, BucketRun(open_lake(catalog), bucket, RUN_ID)).objects
+    return take_inventory(store, BucketRun(open_lake(catalog), bucket, str(uuid4()))).objects
 
 
 def hash_bucket(catalog_file: Path, name: str) -> Checksums:

@@ -24,8 +24,11 @@ from fixity.tables import Provenance, TableUnreadable
 IN_ORDER = "fixity-listed-in-order"
 """The key of an inventory's metadata that is there if the store listed keys in the order of their bytes."""
 
-_EVERY = 9_999
-"""Rows of a range. In ten pages it also lists the first key of the next range, which it must."""
+_PAGE = 1_000
+_RANGES = 15
+"""Ranges of a bucket that can be listed all at once: the first page is listed alone, before them."""
+_MOST_PAGES = 10
+"""Pages of a range at most. What is listed before it is its turn waits in memory."""
 
 
 @runtime_checkable
@@ -55,7 +58,7 @@ class KeyOrder:
 
 
 def cuts_of_last(run: BucketRun, workspace: Path) -> list[str]:
-    """Keys of a bucket's last inventory that cut it into ranges of ten pages, in order.
+    """Keys of a bucket's last inventory that cut it into even ranges of one to ten pages, in order.
 
     None of an inventory that cannot be read, of another place, or of a store that lists in another order.
     """
@@ -70,13 +73,15 @@ def cuts_of_last(run: BucketRun, workspace: Path) -> list[str]:
         with pq.ParquetFile(file) as table:
             if IN_ORDER.encode() not in (table.metadata.metadata or {}):
                 return cuts
-            wanted = _EVERY - 1
+            pages = min(_MOST_PAGES, -(-table.metadata.num_rows // (_PAGE * _RANGES)))
+            every = max(1, pages * _PAGE - 1)  # its last page has room for the first key of the next range
+            wanted = every - 1
             for batch in table.iter_batches(columns=["key"]):
                 keys = batch.column("key")
                 while wanted < len(keys):
                     key = keys[wanted].as_py()
                     if not key.endswith(NOT_UTF8) and (not cuts or cuts[-1] != key):
                         cuts.append(key)
-                    wanted += _EVERY
+                    wanted += every
                 wanted -= len(keys)
     return cuts

@@ -102,7 +102,7 @@ def test_the_second_listing_is_cut_where_the_first_was_long_and_gives_the_same_t
     stub_s3: StubS3, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fixity.buckets.s3.reader._PAGE", 2)
-    monkeypatch.setattr("fixity.ledger.cuts._EVERY", 4)
+    monkeypatch.setattr("fixity.ledger.cuts._PAGE", 5)
     for number in range(19):
         stub_s3.put("b", f"k{number:02d}", b"")
     store = s3_store(stub_s3.endpoint_url, "b", prefix="k")
@@ -118,7 +118,7 @@ def test_the_second_listing_is_cut_where_the_first_was_long_and_gives_the_same_t
 def test_a_store_that_did_not_list_in_order_is_not_cut(
     stub_s3: StubS3, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fixity.ledger.cuts._EVERY", 1)
+    monkeypatch.setattr("fixity.ledger.cuts._PAGE", 2)
     stub_s3.buckets["b"] = Bucket()
     for key in "abcd":
         stub_s3.put("b", key, b"")
