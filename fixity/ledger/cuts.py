@@ -35,7 +35,7 @@ _MOST_PAGES = 10
 class ListsInRanges(Protocol):
     """A bucket that can be listed in ranges at the same time."""
 
-    def list_in_ranges(self, cuts: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def list_in_ranges(self, cuts: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         """See `S3Reader`."""
 
 
@@ -57,19 +57,19 @@ class KeyOrder:
         self._last = keys[-1].as_py()
 
 
-def cuts_of_last(run: BucketRun, workspace: Path) -> list[str]:
+def cuts_of_last(run: BucketRun, workspace: Path) -> list[str] | None:
     """Keys of a bucket's last inventory that cut it into even ranges of one to ten pages, in order.
 
-    None of an inventory that cannot be read, of another place, or of a store that lists in another order.
+    Empty for a store that lists in another order; None without a readable inventory of this place.
     """
     cuts: list[str] = []
     with suppress(pa.ArrowException, OSError, KeyError, LakeError, TableUnreadable):
         name = latest_table(run.lake, inventory_folder(run.bucket.name))
         if name is None:
-            return cuts
+            return None
         file = run.lake.fetch(name, workspace)
         if Provenance.read(file).place != run.place:
-            return cuts
+            return None
         with pq.ParquetFile(file) as table:
             if IN_ORDER.encode() not in (table.metadata.metadata or {}):
                 return cuts
@@ -84,4 +84,5 @@ def cuts_of_last(run: BucketRun, workspace: Path) -> list[str]:
                         cuts.append(key)
                     wanted += every
                 wanted -= len(keys)
-    return cuts
+        return cuts
+    return None

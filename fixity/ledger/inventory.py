@@ -101,7 +101,7 @@ def take_inventory(
     return Inventory(name, written.rows, written.size, excluded, listed_at, odd.notes())
 
 
-def _listed(store: Objects, cuts: list[str]) -> Iterator[pa.RecordBatch]:
+def _listed(store: Objects, cuts: list[str] | None) -> Iterator[pa.RecordBatch]:
     return store.list_in_ranges(cuts) if isinstance(store, ListsInRanges) else store.list_objects()
 
 

@@ -96,6 +96,17 @@ def keys_as_written(body: bytes) -> list[str | None]:
         raise ListingError(f"the listing is not XML ({error}): {body[:200]!r}") from error
 
 
+def folders_of(body: bytes) -> list[str]:
+    """The common prefixes of a page that sums up keys. Raises ListingError."""
+    try:
+        root = etree.fromstring(body, _parser())
+    except etree.XMLSyntaxError as error:
+        raise ListingError(f"the listing is not XML ({error}): {body[:200]!r}") from error
+    coding = decoded if _text(root, "EncodingType") else as_is
+    texts = (element.text for element in root.iterfind("{*}CommonPrefixes/{*}Prefix"))
+    return [coding(text) for text in texts if text]
+
+
 def _parser() -> etree.XMLParser:
     return etree.XMLParser(
         resolve_entities=False, no_network=True, huge_tree=True, remove_comments=True, remove_pis=True

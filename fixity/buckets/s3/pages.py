@@ -16,9 +16,11 @@ from fixity.buckets.s3.listing import (
     NoContinuation,
     Page,
     decoded_but_plus,
+    folders_of,
     keys_as_written,
     parse_page,
 )
+from fixity.buckets.s3.probing import find_cuts
 from fixity.buckets.s3.requests import Refused, Retry
 from fixity.errors import BucketUnreachable, FixityError
 from fixity.humanize import printable
@@ -66,6 +68,27 @@ class Pages:
             seen |= {asked, ends}
             parameters = page.next_parameters
             yield page
+
+    def cuts_after(self, page: Page, prefix: str) -> list[str]:
+        """Where to cut what comes after a page of the keys below a prefix; empty if that is not found."""
+        if page.next_parameters is None or not page.last:
+            return []
+
+        def folders(below: str) -> list[str]:
+            try:
+                return folders_of(self._ask({"list-type": "2", "prefix": below, "delimiter": "/"}))
+            except (ListingError, ObjectError, Retry):
+                return []
+
+        def is_past(text: str) -> bool:
+            found = self.page({_AFTER[self._kind]: text, "max-keys": "1"}, prefix)
+            return bool(found.last) and all(key.encode() > text.encode() for key, _ in found.last)
+
+        key = max((key for key, _ in page.last), key=str.encode)
+        try:
+            return find_cuts(key, prefix, folders, is_past)
+        except (BucketUnreachable, UnicodeEncodeError):  # the listing itself shows whether it can go on
+            return []
 
     def page(self, parameters: dict[str, str], prefix: str) -> Page:
         """One page of the keys below a prefix. Raises BucketUnreachable.

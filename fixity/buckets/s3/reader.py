@@ -7,7 +7,7 @@ Hashing and rows do not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain, islice
 from typing import NoReturn
@@ -30,6 +30,7 @@ from fixity.buckets.base import (
 from fixity.buckets.s3.address import Address
 from fixity.buckets.s3.etag import plain_etag, same_etag
 from fixity.buckets.s3.http1 import Response
+from fixity.buckets.s3.listing import Page
 from fixity.buckets.s3.pages import Pages
 from fixity.buckets.s3.ranges import Ranges
 from fixity.buckets.s3.refusals import Refusals
@@ -39,6 +40,7 @@ from fixity.buckets.throttle import Throttle
 from fixity.errors import BucketUnreachable
 
 _PAGE = 1000
+_FEW = 4  # pages: to look for cuts would take longer than to list some more
 
 
 class S3Reader:
@@ -81,30 +83,38 @@ class S3Reader:
         """All objects below the prefix, page by page. Raises BucketUnreachable."""
         yield from self.list_in_ranges(())
 
-    def list_in_ranges(self, cuts: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def list_in_ranges(self, cuts: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         """The same, in ranges that are listed at the same time.
 
-        Arguments: `cuts`, keys in order, of which each ends a range.
+        Arguments: `cuts`, keys in order, of which each ends a range; None to look for some, if there are many
+        objects.
         """
         whole = self._pages.all_below(self._prefix)
-        first = list(islice(whole, 1))  # alone: it shows which request the store knows
+        first, full = list[Page](), list[str]()
+        if cuts is None:
+            page = None
+            for page in islice(whole, _FEW):
+                yield from self._rows([page.batch])
+            if page is not None and self.at_once() > 1:
+                full = self._pages.cuts_after(page, self._prefix)
+        elif cuts and self.at_once() > 1:
+            first = list(islice(whole, 1))  # alone: it shows which request the store knows
+            full = [self._prefix + cut for cut in cuts]
 
         def lists(after: str | None) -> Iterator[pa.RecordBatch]:
             pages = chain(first, whole) if after is None else self._pages.all_below(self._prefix, after)
             return (page.batch for page in pages)
 
-        one = self.at_once() == 1 or not cuts
-        batches = Ranges(lists, [self._prefix + cut for cut in cuts], self.at_once).batches()
-        with closing(batches):
-            for each in lists(None) if one else batches:
-                batch = self._relative(each)
-                if batch.num_rows:
-                    yield batch
+        with closing(Ranges(lists, full, self.at_once).batches()) as batches:
+            yield from self._rows(batches if full else lists(None))
+
+    def _rows(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from filter(len, map(self._relative, batches))
 
     def list_after(self, key: str) -> Iterator[pa.RecordBatch]:
         """The objects after a key, page by page. Raises BucketUnreachable."""
         pages = self._pages.all_below(self._prefix, self._prefix + key)
-        yield from filter(len, (self._relative(page.batch) for page in pages))
+        yield from self._rows(page.batch for page in pages)
 
     def _relative(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         if self._prefix and batch.num_rows:

@@ -33,6 +33,14 @@ key_sets = st.lists(odd_keys, min_size=1, max_size=30, unique=True)
 cut_sets = st.lists(odd_keys, max_size=8, unique=True).map(lambda keys: sorted(keys, key=str.encode))
 
 
+@pytest.fixture(scope="module")
+def few_pages(stub: StubS3) -> Iterator[StubS3]:
+    """The stub, of which an unknown bucket is cut after its first page."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fixity.buckets.s3.reader._FEW", 1)
+        yield stub
+
+
 def reader(
     server: StubS3, bucket: Bucket, lister: Lister = as_s3_lists, versions: bool = False, at_once: int = 4
 ) -> S3Reader:
@@ -40,7 +48,7 @@ def reader(
     return s3_store(server.endpoint_url, "b", versions=versions, throttle=Naps().throttle(at_once))
 
 
-def in_ranges(store: S3Reader, cuts: list[str]) -> list[ListedObject]:
+def in_ranges(store: S3Reader, cuts: list[str] | None) -> list[ListedObject]:
     return [item for batch in store.list_in_ranges(cuts) for item in listed_objects(batch)]
 
 
@@ -58,6 +66,14 @@ def test_any_keys_cut_anywhere_are_listed_as_in_one_range(
 def test_keys_that_exist_cut_a_listing_too(stub: StubS3, keys: list[str], versions: bool) -> None:
     store = reader(stub, bucket_of(*keys, versions=3), versions=versions)
     assert in_ranges(store, sorted(keys, key=str.encode)[1::3]) == listed(store)
+
+
+@given(key_sets, st.booleans())
+def test_a_bucket_that_was_never_listed_is_cut_somewhere_and_listed_whole(
+    few_pages: StubS3, keys: list[str], versions: bool
+) -> None:
+    store = reader(few_pages, bucket_of(*keys, versions=2), versions=versions)
+    assert in_ranges(store, None) == listed(store)
 
 
 def ignoring(name: str) -> Lister:
@@ -83,6 +99,14 @@ def test_a_store_that_cannot_begin_after_a_key_is_listed_in_one_range(odd: StubS
     keys = [f"{number:02d}" for number in range(40)]
     assert [item.key for item in in_ranges(reader(odd, bucket_of(*keys), lister), ["05", "11", "30"])] == keys
     assert len(odd.requests) <= 20 + 3 + 3 + 2
+
+
+@pytest.mark.parametrize("lister", [ignoring("start-after"), refusing("start-after"), v1])
+def test_a_store_in_which_no_cuts_can_be_found_is_listed_in_one_range(
+    few_pages: StubS3, lister: Lister
+) -> None:
+    keys = [f"{number:02d}" for number in range(40)]
+    assert [item.key for item in in_ranges(reader(few_pages, bucket_of(*keys), lister), None)] == keys
 
 
 class _ByFolder(Bucket):
@@ -245,6 +269,7 @@ def test_a_real_server_is_listed_in_ranges_as_in_one(
     versions: bool,
 ) -> None:
     monkeypatch.setattr("fixity.buckets.s3.reader._PAGE", 1000 if versions else 3)
+    monkeypatch.setattr("fixity.buckets.s3.reader._FEW", 1)
     bucket = make_bucket(versioned=versions)
     keys = ["a-b", "a.b", "a0", "b c", "b+c", "b%20c", "é", "😀", "z", "z-z", "folder/x", "folder/y", "g/z"]
     if not versions:  # of versions this server loses some from one page to the next, as boto3 sees too
@@ -255,5 +280,5 @@ def test_a_real_server_is_listed_in_ranges_as_in_one(
     store = s3_store(seaweedfs.endpoint_url, bucket, versions=versions)
     whole = listed(store)
     assert {item.key for item in whole} == set(keys)
-    for cuts in (["a/x", "b c", "z"], ["a.", "a/y", "é"], ["a-c", "a0", "b", "zz"]):
+    for cuts in (["a/x", "b c", "z"], ["a.", "a/y", "é"], ["a-c", "a0", "b", "zz"], None):
         assert in_ranges(store, cuts) == whole

@@ -102,6 +102,7 @@ def test_the_second_listing_is_cut_where_the_first_was_long_and_gives_the_same_t
     stub_s3: StubS3, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fixity.buckets.s3.reader._PAGE", 2)
+    monkeypatch.setattr("fixity.buckets.s3.reader._FEW", 100)  # pages, of which an unknown bucket is not cut
     monkeypatch.setattr("fixity.ledger.cuts._PAGE", 5)
     for number in range(19):
         stub_s3.put("b", f"k{number:02d}", b"")
@@ -113,6 +114,22 @@ def test_the_second_listing_is_cut_where_the_first_was_long_and_gives_the_same_t
     assert table(lake, second.file).equals(table(lake, first.file))
     take_inventory(store, lake, "b", "r3", place="elsewhere")
     assert _begun_after(stub_s3) == set()
+
+
+def test_the_first_listing_is_cut_where_keys_differ_once_it_is_long(
+    stub_s3: StubS3, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fixity.buckets.s3.reader._PAGE", 2)
+    for number in range(8):
+        stub_s3.put("b", f"k{number:02d}", b"")
+    store = s3_store(stub_s3.endpoint_url, "b")
+    take_inventory(store, lake, "b", "r1", place="here")
+    assert _begun_after(stub_s3) == set()
+    for number in range(8, 40):
+        stub_s3.put("b", f"k{number:02d}", b"")
+    found = take_inventory(store, lake, "b", "r2", place="elsewhere")
+    assert {"k1", "k2", "k3", "k4"} <= _begun_after(stub_s3)
+    assert table(lake, found.file).column("key").to_pylist() == [f"k{number:02d}" for number in range(40)]
 
 
 def test_a_store_that_did_not_list_in_order_is_not_cut(
