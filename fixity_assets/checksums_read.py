@@ -134,6 +134,7 @@ def _keep_plan(
             before = Plan.from_json(seen.text)
             if before.run_id == plan.run_id:
                 return before
+            _refuse_beside(context, before)
         lake.remove(scratch)  # of an earlier run, which this one repeats
     if plan.inventory.startswith(scratch):
         lake.put(plan.inventory, objects, replace=True, keep=True)
@@ -147,8 +148,23 @@ def _keep_plan(
             else f"{plan.bucket}: {len(taken.states)} large objects go on where interrupted runs stopped"
         )
     if not lake.put_if(plan_file(scratch), plan.to_json(), None):
-        return Plan.from_json(lake.read_text(plan_file(scratch)))
+        of_other = Plan.from_json(lake.read_text(plan_file(scratch)))
+        _refuse_beside(context, of_other)
+        return of_other
     return plan
+
+
+def _refuse_beside(context: dg.OpExecutionContext, plan: Plan) -> None:
+    """Raise Failure if the plan is of another re-execution of the same run, which is in progress."""
+    if plan.run_id is None or plan.run_id == context.run.run_id:
+        return
+    other = context.instance.get_run_by_id(plan.run_id)
+    if other is not None and not other.is_finished:
+        raise dg.Failure(
+            description=f"the run {other.run_id} is in progress, and they would share its parts: this one "
+            "re-executes it, or the same run. Wait for its end, or cancel it",
+            allow_retries=False,
+        )
 
 
 def _plan_of_objects(

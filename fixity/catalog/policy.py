@@ -76,7 +76,7 @@ class Policy(Part):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        if "stored" in self.model_fields_set and self.stored > self.bytes:
+        if "stored" in self.model_fields_set and self.stored > max(self.bytes, _DAY):
             raise ValueError(
                 f"`stored` ({self.stored.days} days) is longer than `bytes` ({_days(self.bytes)} days): what "
                 "is read must be listed as often"

@@ -283,3 +283,30 @@ def test_of_two_attempts_that_plan_at_once_the_plan_of_one_counts_for_both(
     assert plan.inventory == f"{scratch}other.parquet"
     assert keep(LocalLake(root), "later") == plan
     assert plan.inventory in [file.name for file in LocalLake(root).list(scratch)]
+
+
+def test_of_two_re_executions_of_one_run_the_second_waits_for_the_first(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    pq.write_table(pa.table({"key": ["k"]}), objects := tmp_path / "objects.parquet")
+    lake = LocalLake(tmp_path / "lake")
+
+    def keep(run: dg.DagsterRun) -> Plan:
+        context: Any = SimpleNamespace(
+            run=run, instance=instance, log=SimpleNamespace(warning=print, info=print)
+        )
+        plan = Plan("inventory/b/i.parquet", "SHA256", [Shard(0, 1, 1)], bucket="b", run_id=run.run_id)
+        return checksums_read._keep_plan(context, lake, plan, objects, tmp_path)
+
+    runs = [
+        dg.DagsterRun("a job", root_run_id="root", parent_run_id="root", status=dg.DagsterRunStatus.STARTED)
+        for _ in range(2)
+    ]
+    first, second = (instance.add_run(run) for run in runs)
+    kept = keep(first)
+    with pytest.raises(dg.Failure, match="is in progress, and they would share its parts") as refused:
+        keep(second)
+    assert not refused.value.allow_retries
+    assert keep(first) == kept
+    instance.report_run_failed(first)
+    assert keep(second).run_id == second.run_id

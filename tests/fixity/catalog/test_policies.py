@@ -71,7 +71,9 @@ def test_a_policy_says_in_a_line_what_it_wants(load: Load) -> None:
     )
 
 
-@pytest.mark.parametrize("keys", ["fixity_every: 12h", "policy: {bytes: 12h}"])
+@pytest.mark.parametrize(
+    "keys", ["fixity_every: 12h", "policy: {bytes: 12h}", "policy: {bytes: 12h, stored: 1d}"]
+)
 def test_a_term_below_a_day_is_listed_once_a_day(load: Load, keys: str) -> None:
     assert load(with_bucket(keys)).buckets["a"].schedule == Policy(bytes=DAY / 2)
 
