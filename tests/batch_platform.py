@@ -14,9 +14,8 @@ from devstack.moto_server import MotoServer, TestQueue
 from devstack.s3_control import S3ControlServer
 from fixity.catalog import Catalog, load_catalog
 from fixity.lake import Lake, open_lake
-from fixity_assets.definitions import build_definitions
 from jobs.names import REQUEST_JOB
-from tests.platform import PAIR
+from tests.platform import PAIR, definitions_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -90,7 +89,7 @@ class BatchPlatform:
 
         file = str(self.file)
         queues = QueuesResource(catalog=CatalogResource(file=file), wait=0)
-        return build_definitions(load_catalog(Path(file)), {"queues": queues})
+        return definitions_of(load_catalog(Path(file)), queues=queues)
 
     def run(
         self,

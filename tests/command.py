@@ -1,6 +1,6 @@
 """The `fixity` command as a process of its own that starts at once.
 
-Each is forked from a server that has imported everything: most of a short command's time is imports. That the
+Each is forked from a server that has imported everything, and done a first run (`tests.warmed`). That the
 installed script itself starts, and what signals do to it, is shown where these are tested.
 """
 
@@ -12,28 +12,16 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from multiprocessing import get_context
+from functools import cache
+from multiprocessing import forkserver, get_context
 from pathlib import Path
-from pkgutil import iter_modules
 from unittest.mock import patch
 
 import dagster as dg
 
-import fixity_assets
-import fixity_cli
-
 _FORKS = get_context("forkserver")
-_FORKS.set_forkserver_preload(
-    [
-        "sensors",
-        *(
-            each.name
-            for package in (fixity_cli, fixity_assets)
-            for each in iter_modules(package.__path__, f"{package.__name__}.")
-            if not each.name.endswith("__main__")
-        ),
-    ]
-)
+_FORKS.set_forkserver_preload(["tests.warmed"])
+_REPOSITORY = Path(__file__).resolve().parents[1]
 _MINUTES = 5
 
 
@@ -49,6 +37,7 @@ class Command:
         self._files = tempfile.TemporaryDirectory()
         Path(self._files.name, "0").write_text(stdin)
         arguments = (list(words), folder, dict(environment), self._files.name)
+        _start_server()
         self._process = _FORKS.Process(target=_be_the_command, args=arguments)
         self._process.start()
 
@@ -90,6 +79,14 @@ def instance_of(home: Path) -> Iterator[dg.DagsterInstance]:
         dg.DagsterInstance.from_config(str(home)) as instance,
     ):
         yield instance
+
+
+@cache
+def _start_server() -> None:
+    """Start what the commands are forked from, whatever the folder and the settings of the first test are."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("FIXITY_", "DAGSTER_"))}
+    with patch.dict(os.environ, {**ours, "PYTHONPATH": str(_REPOSITORY)}, clear=True):
+        forkserver.ensure_running()
 
 
 def _be_the_command(words: list[str], folder: Path, environment: dict[str, str], files: str) -> None:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import dagster as dg
 import pytest
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, settings
 
 from devstack.faulty_proxy import FaultyProxy
@@ -24,6 +22,7 @@ from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, SeaweedFS
 from devstack.server_process import NotInstalled, ServerProcess
 from devstack.stub_s3 import StubS3
 from devstack.tsa import TimeStampAuthority
+from tests import migrations
 from tests.batch_platform import BatchPlatform
 from tests.platform import Platform
 
@@ -100,17 +99,7 @@ def aws_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _migrations_are_loaded_once() -> Iterator[None]:
-    """Most of the time that a new Dagster instance takes is reading the ninety scripts of its migrations."""
-    load, loaded = ScriptDirectory.from_config, dict[str | None, ScriptDirectory]()
-
-    def once(config: Config) -> ScriptDirectory:
-        place = config.get_main_option("script_location")
-        if place not in loaded:
-            loaded[place] = load(config)
-        return loaded[place]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ScriptDirectory, "from_config", once)
+    with migrations.loaded_once():
         yield
 
 

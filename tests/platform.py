@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,7 @@ class Platform:
 
     def definitions(self, **overrides: object) -> dg.Definitions:
         """The definitions of the catalog."""
-        return build_definitions(self.catalog, overrides)
+        return definitions_of(self.catalog, **overrides)
 
     def run(self, instance: dg.DagsterInstance, job: str, partition: str | None) -> dg.ExecuteInProcessResult:
         """Run a job on the instance; a failed run is a result, not an exception."""
@@ -92,6 +93,17 @@ class Platform:
         """List and hash both buckets, and report on the pair."""
         self.check_both(instance)
         return self.run(instance, REPORT_JOB, PAIR)
+
+
+_LAST: list[tuple[object, dg.Definitions]] = []
+
+
+def definitions_of(catalog: Catalog, **overrides: object) -> dg.Definitions:
+    """The definitions of a catalog, which are not made again while it says the same, as in one process."""
+    asked = (catalog, overrides, os.environ.get("FIXITY_EXECUTOR"))
+    if not _LAST or _LAST[0][0] != asked:
+        _LAST[:] = [(asked, build_definitions(catalog, overrides))]
+    return _LAST[0][1]
 
 
 def report_metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:

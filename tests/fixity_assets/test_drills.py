@@ -26,6 +26,7 @@ from fixity_assets.definitions import build_definitions
 from jobs.names import DRILL_JOB, DRILLS_ASSET, INVENTORY_JOB, ROLL_JOB
 from jobs.rolling import rolling_schedules
 from tests.conftest import MakeBucket
+from tests.platform import definitions_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -56,7 +57,7 @@ class Ground:
             return drill(RepairRun(self.lake, f"run{self.runs}", {NAME: side}, now=now), side, order)
 
     def run(self, instance: dg.DagsterInstance, job: str) -> dg.ExecuteInProcessResult:
-        job_definition = build_definitions(self.catalog).resolve_job_def(job)
+        job_definition = definitions_of(self.catalog).resolve_job_def(job)
         return job_definition.execute_in_process(instance=instance, partition_key=NAME)
 
 
@@ -195,7 +196,7 @@ def test_without_a_drill_the_check_warns(directory: Ground, instance: dg.Dagster
     said = _evaluations(directory.run(instance, DRILL_JOB))["all_found"]
     assert not said.passed and said.severity == dg.AssetCheckSeverity.WARN
     (daily,) = [each for each in rolling_schedules(directory.catalog) if each.name == "look_at_drills"]
-    repository = build_definitions(directory.catalog).get_repository_def()
+    repository = definitions_of(directory.catalog).get_repository_def()
     with dg.build_schedule_context(instance, utc_now(), repository_def=repository) as context:
         requests = daily.evaluate_tick(context).run_requests or ()
     assert [each.partition_key for each in requests] == [NAME]

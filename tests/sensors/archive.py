@@ -14,9 +14,9 @@ from devstack.moto_server import MotoServer, TestQueue
 from devstack.seaweedfs import REGION
 from fixity.catalog import Catalog, Store, load_catalog
 from fixity.catalog.clients import s3_client
-from fixity_assets.definitions import build_definitions
 from jobs.names import SELECTION
 from resources import CatalogResource, LakeResource, QueuesResource
+from tests.platform import definitions_of
 
 BUCKET = "deposit"
 
@@ -52,7 +52,7 @@ class ArchivePlatform:
     ) -> tuple[list[dg.RunRequest], str]:
         """Evaluate a sensor; gives its run requests and its cursor."""
         of_catalog = CatalogResource(file=str(self.catalog.file))
-        definitions = build_definitions(self.catalog)
+        definitions = definitions_of(self.catalog)
         with dg.build_sensor_context(
             instance=instance,
             cursor=cursor,
@@ -73,7 +73,7 @@ class ArchivePlatform:
     ) -> dict[str, Any]:
         """Run a job; gives the metadata of what it materialized last, as plain values."""
         result = (
-            build_definitions(self.catalog)
+            definitions_of(self.catalog)
             .resolve_job_def(job)
             .execute_in_process(
                 instance=instance, partition_key=BUCKET, tags=dict(request.tags) if request else None

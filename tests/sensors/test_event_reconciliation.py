@@ -9,12 +9,11 @@ import dagster as dg
 import pytest
 
 from devstack.moto_server import MotoServer, TestQueue
-from fixity_assets.definitions import build_definitions
 from jobs.names import INGEST_BUCKET_JOB, INGEST_SELECTED_JOB, SELECTION
 from sensors import event_reconciliation
 from sensors.restore_completion import READING
 from sensors.selecting import EVENTS
-from tests.platform import read_report
+from tests.platform import definitions_of, read_report
 from tests.sensors.archive import BUCKET, ArchivePlatform
 from tests.sensors.test_new_objects import created
 
@@ -36,7 +35,7 @@ class Arrivals(ArchivePlatform):
         self, instance: dg.DagsterInstance, request: dg.RunRequest, job: str, status: dg.DagsterRunStatus
     ) -> str:
         run = instance.create_run_for_job(
-            build_definitions(self.catalog).resolve_job_def(job),
+            definitions_of(self.catalog).resolve_job_def(job),
             tags={**request.tags, "dagster/partition": BUCKET},
             status=status,
         )
@@ -146,7 +145,7 @@ def test_of_more_lists_than_a_tick_asks_for_or_a_page_holds_none_is_forgotten(
 ) -> None:
     monkeypatch.setattr(event_reconciliation, "_PAGE", 7)
     selections = [request_of_event.tags[SELECTION], *(f"{number:040x}" for number in range(60))]
-    job = build_definitions(arrivals.catalog).resolve_job_def(INGEST_SELECTED_JOB)
+    job = definitions_of(arrivals.catalog).resolve_job_def(INGEST_SELECTED_JOB)
     for selection in selections:
         tags = {SELECTION: selection, EVENTS: "new", "dagster/partition": BUCKET}
         instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.FAILURE)

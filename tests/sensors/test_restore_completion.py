@@ -11,10 +11,9 @@ import pytest
 from moto.moto_api import state_manager
 
 from devstack.moto_server import MotoServer, TestQueue
-from fixity_assets.definitions import build_definitions
 from jobs.names import INGEST_SELECTED_JOB, INVENTORY_JOB, RESTORE_JOB
 from sensors.restore_completion import READING
-from tests.platform import read_report
+from tests.platform import definitions_of, read_report
 from tests.sensors.archive import BUCKET, ArchivePlatform
 
 SENSOR = "restore_completion"
@@ -102,7 +101,7 @@ def test_a_look_that_failed_is_repeated_later_and_later(
     keys = [first.run_key]
     for rest in (15 * 60, 30 * 60):
         failed = instance.create_run_for_job(
-            build_definitions(archive.catalog).resolve_job_def(RESTORE_JOB),
+            definitions_of(archive.catalog).resolve_job_def(RESTORE_JOB),
             tags={"dagster/partition": BUCKET},
         )
         instance.report_run_failed(failed)
@@ -122,7 +121,7 @@ def test_only_runs_of_what_was_ready_hold_the_next_look_back(
     archive.run(instance, RESTORE_JOB)
     clock = time.time
     monkeypatch.setattr(time, "time", lambda: clock() + 5 * 60)
-    job = build_definitions(archive.catalog).resolve_job_def(INGEST_SELECTED_JOB)
+    job = definitions_of(archive.catalog).resolve_job_def(INGEST_SELECTED_JOB)
     of_bucket = {"dagster/partition": BUCKET}
     instance.create_run_for_job(job, tags=of_bucket, status=dg.DagsterRunStatus.STARTED)
     assert len(archive.tick(instance, SENSOR)[0]) == 1
