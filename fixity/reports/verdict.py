@@ -94,6 +94,7 @@ def verdict_of_copies(
 ) -> list[Verdict]:
     """The checks of all copies together: each passed if it passed for every copy, and says for which not.
 
+    Its rows are the sum: an object that is wrong in two copies counts twice.
     Arguments: `verdicts`, the checks of each copy's report, by its bucket; `left_out` and `damaged`, of all
     buckets, as in `verdict`.
     """
