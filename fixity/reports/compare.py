@@ -1,7 +1,7 @@
 """Compares a source's table of checksums with its replica's, and writes the report's CSV.
 
 Both tables are sorted by key. They are compared in ranges of keys, several at a time, so memory does not
-grow with the bucket. `compare.sql` decides the status of an object; `suspects.sql` collects the rows that say
+grow with the bucket. `compare.sql` decides the status of an object; `suspects` collects the rows that say
 that something is wrong; `fixity.lake.ranges` cuts the ranges.
 Where tables come from and where reports go does not belong here.
 """
@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
@@ -27,8 +26,9 @@ from fixity.lake.database import open_database, processors, view
 from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.ledger.judge import NOT_TWICE
 from fixity.reports.by_range import RANGE_BYTES, append, run_statement, threads_that_fit, whole_file
-from fixity.reports.columns import COLUMNS, SUSPECT, SUSPECTS
+from fixity.reports.columns import COLUMNS, SUSPECT
 from fixity.reports.counts import Counts
+from fixity.reports.suspects import Suspects
 from fixity.tables import CHECKSUMS
 
 PROBLEMS = 100
@@ -112,6 +112,7 @@ def compare(
         "believable": max(_utc(source.listed_at), _utc(replica.listed_at)) + CLOCKS_DIFFER,
         "problems": PROBLEMS,
         "suspect": list(SUSPECT),
+        "most_suspects": SUSPECTS_KEPT,
         "not_twice": NOT_TWICE,
         "findings": findings and str(findings),
         "knows_damage": knows_damage,
@@ -128,7 +129,7 @@ def compare(
         threads = threads_that_fit(database, processors(), range_bytes)
         comparer = _Comparer(database, source.bucket, parameters, Path(parts_dir))
         counts, replica_rows, suspect_rows, found = Counts(), 0, 0, list[dict[str, Any]]()
-        suspects = _Suspects(Path(parts_dir))
+        suspects = Suspects(SUSPECTS_KEPT)
         with closing(in_order(comparer.run, enumerate(ranges), threads)) as parts:
             for part in parts:
                 append(part.csv, out)
@@ -146,7 +147,7 @@ def compare(
                     f"{side.table} has {rows} rows to compare, but {seen} came out of the comparison: "
                     "it is not sorted by key, or has an object more than once"
                 )
-        kept = suspects.keep(csv.with_suffix(".suspects.parquet"))
+        kept = suspects.keep(csv.with_suffix(".suspects.parquet"), source.table, replica.table)
     return Outcome(counts, found, csv, counts.rows, suspect_rows, kept)
 
 
@@ -181,46 +182,18 @@ class _Comparer:
             if parameters["findings"]:
                 run_statement(cursor, cursor.extract_statements(_SUSPECTS_SQL)[0], parameters)
             if parameters["knows_damage"]:
-                self._view_checks(cursor)
+                for side in ("source", "replica"):
+                    view(cursor, f"{side}_checks", [Path(parameters[side])], CHECKSUMS)
                 run_statement(cursor, cursor.extract_statements(_SUSPECTS_SQL)[1], parameters)
             write_with_duckdb(cursor, "report", part, header=number == 0)
             *figures, replica_rows, suspect_rows = run_statement(cursor, count, parameters).fetchall()[0]
             rows = run_statement(cursor, list_problems, parameters).fetchall() if self.wants_problems else []
             suspects = None
             if suspect_rows and self.wants_suspects:
-                self._view_checks(cursor)
                 list_suspects = cursor.extract_statements(_SUSPECTS_SQL)[2]
                 suspects = run_statement(cursor, list_suspects, parameters).to_arrow_table()
         problems = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
         return _RangeReport(part, Counts(*figures), replica_rows, problems, suspect_rows, suspects)
-
-    def _view_checks(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        for side in ("source", "replica"):
-            view(cursor, f"{side}_checks", [Path(self.parameters[side])], CHECKSUMS)
-
-
-class _Suspects:
-    """The table of the first suspect rows, in a temporary folder. room: how many more it takes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.room = SUSPECTS_KEPT
-        self._file = folder / "suspects.parquet"
-        self._writer: pq.ParquetWriter | None = None
-
-    def add(self, rows: pa.Table | None) -> None:
-        """Take the suspect rows of the next range."""
-        if rows is not None and self.room:
-            rows = rows.slice(0, self.room)
-            self.room -= rows.num_rows
-            self._writer = self._writer or pq.ParquetWriter(self._file, SUSPECTS, compression="zstd")
-            self._writer.write_table(rows.select(SUSPECTS.names).cast(SUSPECTS))
-
-    def keep(self, file: Path) -> Path | None:
-        """Complete the table as `file`; None if there are no suspects."""
-        if self._writer is None:
-            return None
-        self._writer.close()
-        return self._file.replace(file)
 
 
 def _rows_that_take_part(database: duckdb.DuckDBPyConnection, side: Side, match: str) -> int:

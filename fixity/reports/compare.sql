@@ -22,7 +22,8 @@ SELECT
     checked_at,
     status,
     CASE WHEN status = 'skipped' THEN error_code IN ('DeletedSinceListed', 'ChangedSinceListed') END AS changed,
-    CASE WHEN status <> 'succeeded' THEN concat_ws(': ', error_code, error_message) END AS why
+    CASE WHEN status <> 'succeeded' THEN concat_ws(': ', error_code, error_message) END AS why,
+    file_row_number AS row
 FROM read_parquet(file)
 WHERE file_row_number BETWEEN first AND last AND key >= lower AND (upper IS NULL OR key < upper)
   AND (is_latest OR by_version);
@@ -197,7 +198,9 @@ SELECT
     -- What suspects.sql fills in.
     CAST(NULL AS VARCHAR) AS diagnosis,
     CAST(NULL AS VARCHAR) AS diagnosis_rests_on,
-    CAST(NULL AS TIMESTAMPTZ) AS last_agreed_at
+    CAST(NULL AS TIMESTAMPTZ) AS last_agreed_at,
+    source_row,
+    replica_row
 FROM judged;
 
 
@@ -205,8 +208,8 @@ FROM judged;
 CREATE OR REPLACE TEMP MACRO in_words(moment) AS strftime(make_timestamp(epoch_us(moment)), '%Y-%m-%dT%H:%M:%S.%fZ');
 
 
--- The rows of the CSV, in order. They are sorted before they are turned into text.
-CREATE OR REPLACE TEMP VIEW report AS
+-- The rows of the CSV, in order, and their numbers in both tables. They are sorted before they are turned into text.
+CREATE OR REPLACE TEMP VIEW numbered AS
 SELECT
     getvariable('bucket') AS bucket,
     key,
@@ -224,8 +227,13 @@ SELECT
     detail,
     diagnosis,
     diagnosis_rests_on,
-    in_words(last_agreed_at) AS last_agreed_at
+    in_words(last_agreed_at) AS last_agreed_at,
+    source_row,
+    replica_row
 FROM (FROM compared ORDER BY key, version_id NULLS FIRST);
+
+
+CREATE OR REPLACE TEMP VIEW report AS SELECT * EXCLUDE (source_row, replica_row) FROM numbered;
 
 
 -- The figures, in the order of `Counts`. An object that could not be read counts in the figure of its side,

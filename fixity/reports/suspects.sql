@@ -1,6 +1,7 @@
--- The suspect rows of a comparison within one range of keys: what was found out about them, and what both sides know.
--- compare.py runs a statement only where there is something to say. In: the table `compared` and the view `report` of
--- compare.sql, the views `source_checks` and `replica_checks` of both sides' tables; $suspect, the suspect statuses.
+-- The suspect rows of a comparison within one range of keys, and what is known of its rows. compare.py runs a
+-- statement only where there is something to say. In: the table `compared` and the view `numbered` of compare.sql;
+-- $suspect, the suspect statuses; for the second statement the views `source_checks` and `replica_checks` of both
+-- sides' tables.
 
 
 -- What was found out about a suspect row. Those without a finding are beyond the rows that were examined.
@@ -52,26 +53,5 @@ FROM (
 WHERE compared.rowid = known.id;
 
 
--- The suspect rows, with the columns of SUSPECTS.
-WITH
-source AS (
-    SELECT COLUMNS(*) AS 'source_\0'
-    FROM source_checks
-    WHERE key >= $lower AND ($upper IS NULL OR key < $upper) AND (is_latest OR $by_version)
-),
-replica AS (
-    SELECT COLUMNS(*) AS 'replica_\0'
-    FROM replica_checks
-    WHERE key >= $lower AND ($upper IS NULL OR key < $upper) AND (is_latest OR $by_version)
-)
-SELECT *
-FROM (FROM report WHERE list_contains($suspect, status)) AS suspect
-LEFT JOIN source
-    ON source_key = key
-   AND CASE WHEN $by_version THEN version_named(source_version_id) END
-       IS NOT DISTINCT FROM CASE WHEN $by_version THEN version_named(version_id) END
-LEFT JOIN replica
-    ON replica_key = key
-   AND CASE WHEN $by_version THEN version_named(replica_version_id) END
-       IS NOT DISTINCT FROM CASE WHEN $by_version THEN version_named(version_id) END
-ORDER BY key, version_id NULLS FIRST;
+-- The first suspect rows, with their numbers in both tables.
+FROM numbered WHERE list_contains($suspect, status) LIMIT $most_suspects;

@@ -12,7 +12,17 @@ import pytest
 from fixity.reports import Outcome, Side, compare
 from fixity.reports.columns import SUSPECTS
 from fixity.tables import FINDINGS
-from tests.fixity.reports.rows import LAG, LISTED, YOUNG, failed_row, read_csv, report, row, skipped_row
+from tests.fixity.reports.rows import (
+    LAG,
+    LISTED,
+    YOUNG,
+    failed_row,
+    read_csv,
+    report,
+    row,
+    skipped_row,
+    table,
+)
 
 AGREED = datetime(2026, 2, 1, 8, 0, 0, 5, tzinfo=UTC)
 
@@ -82,6 +92,25 @@ def test_a_suspect_has_both_sides_checks_and_nothing_of_a_side_without_the_objec
         dict.fromkeys(each.removeprefix("replica_") for each in SUSPECTS.names if each.startswith("replica_"))
     )
     assert (alone["key"], alone["source_version_id"], alone["source_size"]) == ("b", "v1", 5)
+
+
+def test_each_suspect_has_its_own_checks_wherever_they_stand_in_the_tables(tmp_path: Path) -> None:
+    source = [row(key, "1", size=number, run_id=f"s{key}") for number, key in enumerate("abcdefgh")]
+    replica = [row(key, "2", etag=f"e{key}", run_id=f"r{key}") for key in "bdefghi"]
+    outcome = compare(
+        Side("deposit", table(tmp_path / "source", source, 3), LISTED),
+        Side("copy", table(tmp_path / "replica", replica, 2), LISTED),
+        match="key",
+        lag=LAG,
+        csv=tmp_path / "report.csv",
+        range_bytes=1,
+    )
+    names = ("run_id", "size", "etag", "checksum", "last_modified")
+    for each in suspects(outcome):
+        for side, rows in (("source", source), ("replica", replica)):
+            there = next((check for check in rows if check["key"] == each["key"]), dict.fromkeys(names))
+            assert [each[f"{side}_{name}"] for name in names] == [there[name] for name in names]
+    assert [each["key"] for each in suspects(outcome)] == list("abcdefghi")
 
 
 def test_what_was_found_out_stands_in_the_row(tmp_path: Path) -> None:

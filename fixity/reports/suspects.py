@@ -1,0 +1,76 @@
+"""Collects the first rows of a report that say that something is wrong, with both sides' checks of the object.
+
+What is found out about them does not belong here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fixity.reports.columns import SUSPECTS
+from fixity.tables import CHECKSUMS
+
+_OF_REPORT = {
+    **{f"source_{name}": f"{name}_source" for name in ("checksum", "size", "etag")},
+    **{f"replica_{name}": f"{name}_replication" for name in ("checksum", "size", "etag")},
+}
+"""Columns of SUSPECTS that a row of the report has already, by another name."""
+_ROW = "row"
+
+
+class Suspects:
+    """The first suspect rows of a report. room: how many more it takes."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self._rows: list[pa.Table] = []
+
+    def add(self, rows: pa.Table | None) -> None:
+        """Take the suspect rows of the next range, as suspects.sql gives them."""
+        if rows is not None and self.room:
+            self._rows.append(rows.slice(0, self.room))
+            self.room -= self._rows[-1].num_rows
+
+    def keep(self, file: Path, source: Path, replica: Path) -> Path | None:
+        """Write the rows as a table of SUSPECTS, with both sides' checks; None if there are no rows.
+
+        Of the sides' tables, only row groups with suspects are read, and of these only what is not in the
+        report: it has the columns that are large.
+        """
+        if not self._rows:
+            return None
+        rows = pa.concat_tables(self._rows)
+        columns = {name: rows[name] for name in rows.column_names}
+        columns |= {name: rows[reported] for name, reported in _OF_REPORT.items()}
+        for side, table in (("source", source), ("replica", replica)):
+            names = [field.name for field in CHECKSUMS if f"{side}_{field.name}" in SUSPECTS.names]
+            names = [name for name in names if f"{side}_{name}" not in columns]
+            checks = _checks(table, rows[f"{side}_row"], names)
+            columns |= {f"{side}_{name}": checks[name] for name in names}
+        whole = pa.table([columns[name] for name in SUSPECTS.names], SUSPECTS.names)
+        unfinished = file.with_suffix(".unfinished")
+        pq.write_table(whole.cast(SUSPECTS), unfinished, compression="zstd")
+        return unfinished.replace(file)
+
+
+def _checks(file: Path, numbers: pa.ChunkedArray, names: list[str]) -> pa.Table:
+    """The rows of a table with these numbers, NULL where there is no number, or no such column."""
+    with pq.ParquetFile(file) as table:
+        there = [name for name in names if name in table.schema_arrow.names]
+        schema = pa.schema([(name, CHECKSUMS.field(name).type) for name in there] + [(_ROW, pa.int64())])
+        found = [schema.empty_table()]
+        start = 0
+        for group in range(table.num_row_groups):
+            end = start + table.metadata.row_group(group).num_rows
+            within = numbers.filter(pc.and_(pc.greater_equal(numbers, start), pc.less(numbers, end)))
+            if len(within):
+                rows = table.read_row_group(group, there).take(pc.subtract(within, start))
+                found.append(rows.append_column(_ROW, within).cast(schema))
+            start = end
+    rows = pa.concat_tables(found)
+    rows = rows.take(pc.index_in(numbers, rows[_ROW]))
+    return pa.table([rows[name] if name in there else pa.nulls(len(numbers)) for name in names], names)
