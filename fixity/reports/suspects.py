@@ -1,4 +1,4 @@
-"""Collects the first rows of a report that say that something is wrong, with both sides' checks of the object.
+"""Collects the first rows of a report that say that something is wrong, with both sides' checks of it.
 
 What is found out about them does not belong here.
 """
