@@ -5,7 +5,7 @@ READY := .venv/.ready
 DIR ?=
 PORT ?= 3000
 
-.PHONY: help setup demo demo-batch scale-demo docs test lint dev bench bench-large lock clean
+.PHONY: help setup demo demo-batch scale-demo docs test lint dev bench bench-quick bench-large lock clean
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -48,6 +48,9 @@ docs: $(READY) ## build the documentation as a site in .site/; a broken link is 
 
 bench: $(READY) ## compare our speed with rclone, boto3 and others; writes bench/RESULTS.md
 	.venv/bin/python -m bench
+
+bench-quick: $(READY) ## run every benchmark on little data, to see that each still runs
+	.venv/bin/python -m bench --quick
 
 bench-large: $(READY) ## compare 100 million rows a side (needs about 60 GB of disk), and check 300 buckets
 	.venv/bin/python -m bench --large

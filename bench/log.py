@@ -136,7 +136,8 @@ def _kept(instance: dg.DagsterInstance, catalog: Path, folder: Path) -> float:
         return dg.MaterializeResult(metadata={"seconds": time.perf_counter() - begun})
 
     opener = LakeResource(catalog=CatalogResource(file=str(catalog)))
-    done = dg.materialize([keeps], instance=instance, resources={"lake": opener})
+    quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+    done = dg.materialize([keeps], instance=instance, resources={"lake": opener}, run_config=quiet)
     (event,) = done.get_asset_materialization_events()
     return float(str(event.materialization.metadata["seconds"].value))
 

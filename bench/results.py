@@ -16,12 +16,16 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import yaml
+
 from bench.data import ROOT, rclone
 from bench.measure import Row, table
 from devstack.seaweedfs import weed_binary
 
 KEPT = ROOT / "results.json"
 DOCUMENT = Path(__file__).with_name("RESULTS.md")
+CAUSES = Path(__file__).with_name("causes.yaml")
+"""Why a figure is not reached and what was tried, by the row's name."""
 
 _HEAD = """# Benchmarks
 
@@ -101,20 +105,30 @@ def keep(name: str, rows: Sequence[Row], rounds: int, seconds: float) -> None:
     KEPT.write_text(json.dumps({each: asdict(parts[each]) for each in parts}, indent=1), encoding="utf-8")
 
 
-def document(parts: Mapping[str, Part]) -> str:
-    """RESULTS.md: the machine, then each part's table under its name, and what is not reached."""
+def causes() -> dict[str, str]:
+    """What is written down of figures that were not reached."""
+    written: dict[str, str] = yaml.safe_load(CAUSES.read_text(encoding="utf-8"))
+    return written
+
+
+def document(parts: Mapping[str, Part], causes: Mapping[str, str]) -> str:
+    """RESULTS.md: the machine, then each part's table under its name, and why a figure is not reached."""
     minutes = sum(part.seconds for name, part in parts.items() if not name.endswith("-large")) / 60
     rounds = max(part.rounds for part in parts.values())
     lines = [_HEAD.format(rounds=rounds, minutes=f"{minutes:.0f} minutes here")]
     lines += [f"- {line}" for line in machine()]
-    missed = [row.name for part in parts.values() for row in part.rows if not row.reached]
-    lines += ["", f"Not reached: {', '.join(dict.fromkeys(missed)) if missed else 'nothing'}.", ""]
+    rows = [row for part in parts.values() for row in part.rows]
+    reached = sum(row.reached for row in rows)
+    lines += ["", f"{reached} of {len(rows)} figures are reached. Why one is not stands below its table.", ""]
     for name, part in parts.items():
         lines += [f"## {name}", "", table(part.rows), ""]
+        missed = dict.fromkeys(row.name for row in part.rows if not row.reached)
+        lines += [f"- {row}: {causes.get(row, 'no cause is written down yet.').strip()}" for row in missed]
+        lines += [""] if missed else []
         lines += [f"Measured {part.measured} with {part.revision}.", ""]
     return "\n".join(lines)
 
 
 def write_document() -> None:
     """Write RESULTS.md from what is kept."""
-    DOCUMENT.write_text(document(kept()), encoding="utf-8")
+    DOCUMENT.write_text(document(kept(), causes()), encoding="utf-8")
