@@ -19,9 +19,9 @@ def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
 
 def large_rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
     """The same over ten times the rows, once, and how time and memory have grown."""
-    few = report.measure(collections.compared, rounds)
-    many = report.measure(_LARGE * collections.compared, 1)
-    wall, memory = 0, -1  # where report.measure has them
+    few = report.measure_kind(collections.compared, rounds)
+    many = report.measure_kind(_LARGE * collections.compared, 1)
+    wall, memory = 0, -1  # where report.measure_kind has them
     growth = f"report, {_LARGE} times {collections.compared:,} rows a side"
     return [
         *many,

@@ -1,6 +1,6 @@
 -- A table of checksums as a bucket of scanned books would have it. $side is 0 for the source and 1 for
--- its replica. Of a hundred objects each: one failed on either side, one missing on either side, one
--- that differs. Rows come in key order.
+-- its replica. Of $period objects each: one failed on either side, one missing on either side, one
+-- that differs, or, if $differ, all. Rows come in key order.
 SELECT
     format('collections/c{:04d}/{:07d}/some-file-{:06d}.tif', i // 100000, i // 50, i % 1000000) AS key,
     NULL::VARCHAR AS version_id,
@@ -10,8 +10,10 @@ SELECT
     'STANDARD' AS storage_class,
     'SHA256' AS algorithm,
     'FULL_OBJECT' AS checksum_type,
-    CASE WHEN NOT failed THEN sha256(concat(etag, CASE WHEN $side = 1 AND i % 100 = 20 THEN 'x' END)) END
-        AS checksum,
+    CASE
+        WHEN NOT failed
+            THEN sha256(concat(etag, CASE WHEN $side = 1 AND ($differ OR i % $period = 20) THEN 'x' END))
+    END AS checksum,
     CASE WHEN failed THEN 'failed' ELSE 'succeeded' END AS status,
     CASE WHEN failed THEN 'AccessDenied' END AS error_code,
     CASE WHEN failed THEN 'Access Denied: the key that encrypted this object is not yours' END AS error_message,
@@ -29,10 +31,10 @@ SELECT
 FROM (
     SELECT
         i,
-        i % 100 = 10 + $side AS failed,
+        i % $period = 10 + $side AS failed,
         md5(concat('object ', i)) AS etag,
         (hash(i) % 50000000)::BIGINT AS size
     FROM range($first, $last) AS numbers (i)
-    WHERE i % 100 <> 30 + $side
+    WHERE i % $period <> 30 + $side
 )
 ORDER BY i
