@@ -33,8 +33,8 @@ KINDS = {
     "1 % not ok": (500, False, 1.3, 1.3),
     "every row different": (10**9, True, 2.0, 2.0),
 }
-"""Tables that are compared: of how many objects five are not ok, whether all differ, and the most that wall time
-and CPU may be, as ratios to the floor's."""
+"""Tables that are compared: of how many objects five are not ok, whether all differ, and the most that the
+ratios of wall time and of CPU to the floor's may be."""
 _FEWER = 5
 """The other kinds have so many times fewer rows: their ratio does not depend on it."""
 _DATA = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
@@ -135,11 +135,11 @@ def measure_kind(rows: int, rounds: int, directory: Path = ROOT, kind: str = "")
             print(f"  {kind} {name}: {used[name][-1]}", file=sys.stderr)
     ours, floor = used["ours"], used["floor"]
     what = f"report, {rows:,} rows a side{kind and ', '}{kind}"
-    most_wall, most_cpu = KINDS[kind][2:]
+    wall, cpu = KINDS[kind][2:]
     memory = statistics.median(each.peak for each in ours) / 1e9
     return [
-        beside(f"{what}: wall time", "s", [_.wall for _ in ours], [_.wall for _ in floor], most_wall, "floor"),
-        beside(f"{what}: CPU", "s", [_.cpu for _ in ours], [_.cpu for _ in floor], most_cpu, "floor"),
+        beside(f"{what}: wall time", "s", [_.wall for _ in ours], [_.wall for _ in floor], wall, "floor"),
+        beside(f"{what}: CPU", "s", [_.cpu for _ in ours], [_.cpu for _ in floor], cpu, "floor"),
         Row(f"{what}: peak memory", memory, None, None, 0.8, "GB"),
     ]
 
