@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from functools import cache
 from importlib import import_module
@@ -78,6 +79,7 @@ def app_with(verb: str | None = None) -> typer.Typer:
         epilog=STATUS_HELP,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
+        rich_markup_mode="rich" if sys.stdout.isatty() else None,  # to import it takes longer than the rest
     )
     app.callback()(_options)
     wanted = [module for module, verbs in VERBS.items() if verb in verbs]
@@ -96,6 +98,7 @@ def __getattr__(name: str) -> typer.Typer:
 def main() -> None:
     """The entry point of the `fixity` command."""
     gc.set_threshold(_FEW_COLLECTIONS)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would look for them in all packages
     try:
         import fixity_assets  # noqa: F401 - refuses modules of the user's that have the names of ours
     except ImportError as error:
@@ -113,3 +116,5 @@ def main() -> None:
         # Status 1 would say that damage was found.
         typer.echo(bug_text(f"{type(error).__name__}: {error}", traceback.format_exc()), err=True)
         sys.exit(Exit.NOT_DONE)
+    finally:
+        gc.freeze()  # the process ends: nobody needs its memory back

@@ -33,7 +33,7 @@ from fixity_cli.storage import keep_all_open
 Arguments = Mapping[str, Any]
 """What `dagster api execute_run` is told of a run, read from JSON; see `fixity_cli.launcher.arguments_of`."""
 
-_ALSO_NEEDED = ("pyarrow.dataset", "upath.implementations.local")
+_ALSO_NEEDED = ("duckdb", "pyarrow.dataset", "upath.implementations.local")
 """What runs import by themselves: the rest of what takes them long."""
 
 _LOOK = 1.0  # seconds between two looks for copies that have ended

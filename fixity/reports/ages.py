@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fixity.lake.database import open_database
-
 _OLDEST = "_oldest_check"
+_CHECKED = "checked_at"
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,10 @@ class Evidence:
     newest_check: datetime | None
 
     @classmethod
-    def of(cls, table: Path, listed_at: datetime, workspace: Path) -> Evidence:
+    def of(cls, table: Path, listed_at: datetime) -> Evidence:
         """The evidence of a table of checksums."""
-        with open_database(workspace) as database:
-            (times,) = database.execute(
-                "SELECT min(checked_at), max(checked_at) FROM read_parquet(?)", [str(table)]
-            ).fetchall()
-        return cls(listed_at, *(time and time.astimezone(UTC) for time in times))
+        times = _times(table)
+        return cls(listed_at, min(times, default=None), max(times, default=None))
 
     def by_name(self, side: str) -> dict[str, datetime | None]:
         """The three times by their names in a report's JSON and metadata."""
@@ -54,9 +51,20 @@ def oldest_check(ages: Mapping[str, datetime | None]) -> datetime | None:
 
 
 def oldest_in(table: Path) -> datetime | None:
-    """The oldest check of a table of checksums (UTC), by what its footer says of each row group."""
-    metadata = pq.read_metadata(table)
-    column = metadata.schema.names.index("checked_at")
-    said = [metadata.row_group(group).column(column).statistics for group in range(metadata.num_row_groups)]
-    oldest = min((each.min for each in said if each is not None and each.has_min_max), default=None)
-    return oldest and (oldest.astimezone(UTC) if oldest.tzinfo else oldest.replace(tzinfo=UTC))
+    """The oldest check of a table of checksums (UTC)."""
+    return min(_times(table), default=None)
+
+
+def _times(table: Path) -> list[datetime]:
+    """The oldest and the newest check of each row group (UTC); what the footer does not say is read."""
+    times: list[datetime | None] = []
+    with pq.ParquetFile(table) as file:
+        column = file.metadata.schema.names.index(_CHECKED)
+        for group in range(file.metadata.num_row_groups):
+            said = file.metadata.row_group(group).column(column).statistics
+            if said is not None and said.has_min_max:
+                times += said.min, said.max
+            else:
+                times += pc.min_max(file.read_row_group(group, [_CHECKED])[_CHECKED]).as_py().values()
+    known = [time for time in times if time is not None]
+    return [time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC) for time in known]

@@ -12,9 +12,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow.parquet as pq
 
 from fixity.errors import FixityError
@@ -25,6 +24,9 @@ from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.reports.by_range import RANGE_BYTES, append, run_statement, threads_that_fit, whole_file
 from fixity.reports.columns import COLUMNS, COPIES_COLUMNS, OF_A_COPY, OF_THE_SOURCE, WORST_FIRST
 from fixity.reports.counts import Counts
+
+if TYPE_CHECKING:
+    import duckdb
 
 RANGE_ROWS = 60_000
 """The most rows of a range, of all reports together, about: in memory a row takes a kilobyte or two."""

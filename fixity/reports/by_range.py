@@ -10,10 +10,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
 
-import duckdb
+if TYPE_CHECKING:
+    import duckdb
 
 RANGE_BYTES = 64 * 1024 * 1024
 """The most bytes of a range, all tables together, before compression: about 130,000 objects of a pair.

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import duckdb
 import pyarrow as pa
 
 from fixity.clock import CLOCKS_DIFFER
@@ -30,6 +29,9 @@ from fixity.reports.columns import COLUMNS, SUSPECT
 from fixity.reports.counts import Counts
 from fixity.reports.suspects import Suspects
 from fixity.tables import CHECKSUMS
+
+if TYPE_CHECKING:
+    import duckdb
 
 PROBLEMS = 100
 """How many rows that are not ok an outcome has."""

@@ -126,8 +126,8 @@ def make_report(
             sides = (compared.source, compared.replica)
             outcome = _outcome(pair, *sides, workspace, findings, any(damaged.values()))
         (source_table, source), (replica_table, replica) = compared.source, compared.replica
-        ages = Evidence.of(source_table, source.listed_at, workspace).by_name("source")
-        ages |= Evidence.of(replica_table, replica.listed_at, workspace).by_name("replica")
+        ages = Evidence.of(source_table, source.listed_at).by_name("source")
+        ages |= Evidence.of(replica_table, replica.listed_at).by_name("replica")
         reasons = Counter[str]()
         if outcome.counts.failed_source or outcome.counts.failed_replication:
             reasons += Counter(unread(source_table)) + Counter(unread(replica_table))

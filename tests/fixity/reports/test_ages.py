@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fixity.reports.ages import Evidence
+from fixity.reports.ages import Evidence, oldest_in
 from fixity.tables import CHECKSUMS
 from tests.fixity.support import NOON
 
@@ -29,5 +29,6 @@ def test_the_oldest_and_the_newest_check_are_found_in_any_row_group(
 
     table = pa.table([pa.array(map(at, minutes), CHECKED.type)], schema=pa.schema([CHECKED]))
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=2, write_statistics=statistics)
-    found = Evidence.of(tmp_path / "t.parquet", NOON, tmp_path)
+    found = Evidence.of(tmp_path / "t.parquet", NOON)
     assert (found.listed_at, found.oldest_check, found.newest_check) == (NOON, at(oldest), at(newest))
+    assert oldest_in(tmp_path / "t.parquet") == at(oldest)
