@@ -119,7 +119,7 @@ def sides(draw: st.DrawFn) -> list[Row]:
     return in_order(rows)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     source=sides(),
     replica=sides(),
