@@ -32,6 +32,7 @@ from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import checksums_file, inventory_file, inventory_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.ledger import Settings, ready
+from fixity.ledger.damage import damaged_now, keep_with_snapshot
 from fixity.reports.premis import Subject, export_events
 from fixity.rolling import Limits, Order, RollingRun, choose
 from fixity.rolling.batches import check_shard
@@ -47,9 +48,15 @@ _DATA = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 
 def _rows(
-    database: duckdb.DuckDBPyConnection, first: int, last: int, run_number: int, again: bool = False
+    database: duckdb.DuckDBPyConnection,
+    first: int,
+    last: int,
+    run_number: int,
+    again: bool = False,
+    step: int = 1,
 ) -> pa.Table:
-    parameters = {"first": first, "last": last, "run": run_number, "begun": BEGUN, "again": again}
+    parameters = {"first": first, "last": last, "step": step, "run": run_number, "begun": BEGUN}
+    parameters |= {"again": again}
     return database.execute(_DATA, parameters).to_arrow_table()
 
 
@@ -123,6 +130,29 @@ def added_seconds(folder: Path) -> float:
     return time.perf_counter() - begun - hashing
 
 
+def batch_seconds(folder: Path) -> tuple[float, float]:
+    """Seconds to fold a batch from all over the bucket into its snapshot, and to say then what is damaged.
+
+    Its rows are taken away again, and its file is not put into the ledger.
+    """
+    lake, run_id = LocalLake(folder), f"bench-{time.time_ns()}"
+    snapshot = ready(lake, BUCKET, SETTINGS, "batch")
+    with lake.workspace() as workspace:
+        file = workspace / "batch.parquet"
+        with open_database(workspace) as database:
+            rows = _rows(database, 0, snapshot.objects, RUNS, True, snapshot.objects // BATCH)
+        schema = Provenance(BUCKET, run_id, "inventory", LISTED, partial=True).attach(CHECKSUMS)
+        pq.write_table(rows.select(CHECKSUMS.names).cast(schema), file, compression="zstd")
+        begun = time.perf_counter()
+        keep_with_snapshot(lake, Bucket(name=BUCKET, fixity_every=SETTINGS.every), file, workspace)
+    folded = time.perf_counter()
+    assert any(each.run_id == run_id for each in snapshot.since(lake)), "it was to be kept"
+    damaged_now(lake, ready(lake, BUCKET, SETTINGS, "after"))
+    ended = time.perf_counter()
+    lake.remove(f"{snapshot.folder}since/")
+    return folded - begun, ended - folded
+
+
 def premis(folder: Path) -> None:
     """Export the events of all of a ledger."""
     bucket = Bucket(name=BUCKET, fixity_every=SETTINGS.every)
@@ -137,14 +167,17 @@ def measure(objects: int, events: int, directory: Path = ROOT) -> list[Row]:
     shutil.rmtree(large / "standing", ignore_errors=True)
     folded = _run("fold", large)
     chosen = _run("choose", large)
+    into, after = batch_seconds(large)
     added = added_seconds(large)
     small = make_lake(directory / f"ledger-{events}-whole", events, -(-events // BATCH))
     ready(LocalLake(small), BUCKET, SETTINGS, "fold", lambda: NOW)
     exported = _run("premis", small)
     fold_of_all = f"folding the checks of {objects:,} objects"
     return [
-        Row(f"{fold_of_all}: wall time", folded.wall, None, None, 105e-7 * objects, "s"),
-        Row(f"{fold_of_all}: peak memory", folded.peak / 1e9, None, None, 1.8, "GB"),
+        Row(f"{fold_of_all}: wall time", folded.wall, None, None, 2e-6 * objects, "s"),
+        Row(f"{fold_of_all}: peak memory", folded.peak / 1e9, None, None, 1, "GB"),
+        Row(f"a batch of {BATCH:,} into it", into, None, None, 2, "s"),
+        Row("`no_damage` after it", after, None, None, 2, "s"),
         Row(f"choosing {BATCH:,} of {objects:,} due", chosen.wall, None, None, 3, "s"),
         Row(f"choosing {BATCH:,} of {objects:,} due: peak memory", chosen.peak / 1e9, None, None, 1, "GB"),
         Row("a rolling run beyond its hashing", added, None, None, 2, "s"),

@@ -24,5 +24,5 @@ SELECT
     CASE WHEN $again THEN 'matched' ELSE 'registered' END AS verdict,
     1::INTEGER AS reads,
     NULL::MAP(VARCHAR, VARCHAR) AS other_checksums
-FROM range($first, $last) AS numbers (i)
+FROM range($first, $last, $step) AS numbers (i)
 ORDER BY i

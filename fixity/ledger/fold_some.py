@@ -125,16 +125,14 @@ def fold_keys(
     if bounds["least"] is None:
         return SNAPSHOT.empty_table()
     columns = ", ".join(name for name in INVENTORY.names if name in SNAPSHOT.names)
-    listing = "(FROM known WHERE listed)"
-    if inventory is not None:
+    for name, query in (("prior", "known"), ("news", f"({NEWS})")):
+        database.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM (FROM {query} {_SOME}", bounds)
+    if inventory is None:  # the snapshot is not read a second time
+        database.execute(f"CREATE OR REPLACE TEMP TABLE listing AS SELECT {columns} FROM prior WHERE listed")
+    else:
         view(database, "listed_now", [inventory], INVENTORY)
-        listing = "listed_now"
-    for name, query in (
-        ("listing", f"SELECT {columns} FROM (FROM {listing} {_SOME}"),
-        ("prior", f"FROM (FROM known {_SOME}"),
-        ("news", f"FROM (FROM ({NEWS}) {_SOME}"),
-    ):
-        database.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}", bounds)
+        listing = f"SELECT {columns} FROM (FROM listed_now {_SOME}"
+        database.execute(f"CREATE OR REPLACE TEMP TABLE listing AS {listing}", bounds)
     now = utc_now()
     listed_at = Provenance.read(inventory).listed_at if inventory is not None else now
     return pa.Table.from_batches(list(folded(database, settings, listed_at, now, "", None)), SNAPSHOT)
