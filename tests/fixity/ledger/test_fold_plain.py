@@ -33,7 +33,7 @@ NEWS = CHECKSUMS.append(pa.field("only_verdict", pa.bool_()))
 OBJECTS = 400  # of one ledger; they do not know of each other, so each is a case of its own
 
 # Mostly what is plain, so that a row which is nearly plain differs in one thing from one that is.
-CONTENTS = [
+CONTENTS: list[dict[str, Any]] = [
     {"etag": "f"},
     {"etag": None},
     {"size": 2},
@@ -42,13 +42,13 @@ CONTENTS = [
     {"version_id": "v2"},
     {"version_id": "null"},
 ]
-VERDICTS = [
+VERDICTS: list[dict[str, Any]] = [
     {"verdict": verdict, "expected": expected, "expected_algorithm": algorithm, "expected_from": source}
     for verdict, expected in (("matched", "aa"), ("matched", "aa"), ("matched", "aa"), ("differs", "bb"))
     for algorithm in ("SHA256", "MD5", "CRC32")
     for source in ("first_seen", "object-etag", "manifest", "api", "of another version")
 ]
-ODDITIES = [
+ODDITIES: list[dict[str, Any]] = [
     {"status": "failed", "checksum": None, "error_code": "ReadError", "verdict": "not_compared"},
     {"status": "skipped", "checksum": None, "error_code": "DeletedSinceListed"},
     {"checksum": "cc"},
@@ -87,7 +87,7 @@ def _checks(random: Random, most: int) -> list[dict[str, Any]]:
     """Checks of some of the objects, those of one mostly alike."""
     rows = []
     for number in range(OBJECTS):
-        content = random.choice(CONTENTS) if random.random() < 0.1 else {}
+        content: dict[str, Any] = random.choice(CONTENTS) if random.random() < 0.1 else {}
         verdict = random.choice(VERDICTS) if random.random() < 0.5 else {}
         oddity = random.choice(ODDITIES) if random.random() < 0.2 else {}
         for again in range(random.randint(0, most)):
@@ -106,7 +106,7 @@ def _listing(random: Random) -> list[dict[str, Any]]:
     rows = {}
     for number in range(OBJECTS):
         for _ in range(random.choice((0, 1, 1, 1, 1, 1, 1, 2))):
-            content = random.choice(CONTENTS) if random.random() < 0.2 else {}
+            content: dict[str, Any] = random.choice(CONTENTS) if random.random() < 0.2 else {}
             if random.random() < 0.1:
                 content = content | {"storage_class": "DEEP_ARCHIVE"}
             row = _object(f"k{number:03d}", content)
@@ -168,7 +168,7 @@ def test_plain_objects_get_the_rows_that_the_statement_gives_them(
 
 
 def test_an_object_with_one_right_check_or_with_nothing_new_is_not_left_to_the_statement() -> None:
-    by_etag = {"expected": "dd", "expected_algorithm": "MD5", "expected_from": "object-etag"}
+    by_etag: dict[str, Any] = {"expected": "dd", "expected_algorithm": "MD5", "expected_from": "object-etag"}
     listing = _table([_object(key, {}) for key in ("a", "b", "c", "twice")], INVENTORY)
     several = [_check("twice", {}, 1), _check("twice", {}, 2, checksum="bb")]
     news = [_check("a", {}), _check("b", {}, verdict="matched", **by_etag), *several]
