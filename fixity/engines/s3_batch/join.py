@@ -1,40 +1,39 @@
 """Joins a report's staged rows with the inventory, one range of keys after the other.
 
-`join.sql` has the join. Judging a row by itself belongs to `stage`.
+`join.sql` decides between several rows for one object. Judging a row by itself belongs to `stage`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import binascii
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.engines.s3_batch.job_records import JobRecord
-from fixity.engines.s3_batch.stage import MEMORY
+from fixity.engines.s3_batch.staged import Staged
 from fixity.in_order import in_order
 from fixity.lake.database import open_database, processors
 from fixity.lake.ranges import KeyRange
 from fixity.lake.writer import rows_of
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.judge import EXPECTATIONS, judged
-from fixity.tables import CHECKSUMS, SKIPPED, SUCCEEDED
+from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED
 
+_MEMORY = "500MB"
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
-_STAGED = pa.schema(
-    [(name, pa.string()) for name in ("key", "version_id", "etag", "checksum_type")]
-    + [("checksum", pa.binary()), ("error_code", pa.string()), ("error_message", pa.string())]
+_RESULT = ("etag", "checksum_type", "checksum", "error_code", "error_message")
+_NOT_NAMED = (
+    "NotInReport",
+    "the report of S3 does not name it: deleted since it was listed, or not asked for",
 )
-"""The columns that `stage.sql` writes."""
-
+_OVERWRITTEN = ("ChangedSinceListed", "the object was overwritten since it was listed")
 
 Joined = tuple[pa.Table, pa.ChunkedArray | None]
 """Rows of the ledger with their verdicts, and what is expected of each object."""
@@ -42,13 +41,10 @@ Joined = tuple[pa.Table, pa.ChunkedArray | None]
 
 @dataclass(frozen=True)
 class Sides:
-    """The two sides of the join, in the same ranges of keys.
-
-    inventory: a local file. staged: the folder of the report's rows, with a folder for each range.
-    """
+    """The two sides of the join, in the same ranges of keys. inventory: a local file. staged: the report."""
 
     inventory: Path
-    staged: Path
+    staged: Staged
     ranges: list[KeyRange]
 
 
@@ -59,72 +55,120 @@ def joined(
 
     Arguments: `checked_at`, the report's time (UTC).
     """
-    parameters = {
-        "inventory": str(sides.inventory),
-        "by_version": run.bucket.versions == "all",
-        "whole": job.objects is None,
-    }
-    check = partial(_check, algorithm=job.algorithm, checked_at=checked_at, run_id=run.run_id)
-    nothing = workspace / "nothing.parquet"
-    pq.write_table(_STAGED.empty_table(), nothing)
-    with open_database(workspace, MEMORY, threads=1) as database:
-        database.execute("SET GLOBAL parquet_metadata_cache = true")
-        # This keeps the inventory's order; sorting whole rows would take as long as the join.
-        database.execute("SET GLOBAL disabled_optimizers = 'build_side_probe_side'")
+    footer = pq.read_metadata(sides.inventory)
 
-        def join(numbered: tuple[int, KeyRange]) -> Joined:
-            number, keys = numbered
-            files = [str(file) for file in (sides.staged / f"range={number}").glob("*")]
-            with database.cursor() as cursor:
-                return _join(cursor, keys, parameters | {"staged": files or [str(nothing)]}, check)
+    by_version = run.bucket.versions == "all"
 
-        yield from in_order(join, enumerate(sides.ranges), processors())
+    def join(number: int) -> Joined:
+        listed = _listed(sides.inventory, footer, sides.ranges[number])
+        reported = sides.staged.of_range(number)
+        listed, found = _met(listed, reported, by_version, workspace / f"join-{number}")
+        if job.objects is not None:  # a job over some objects says nothing of others
+            listed, found = listed.filter(found["is_named"]), found.filter(found["is_named"])
+        return _checks(listed, found, job, checked_at, run.run_id)
+
+    yield from in_order(join, range(len(sides.ranges)), processors())
 
 
-def _join(
-    cursor: duckdb.DuckDBPyConnection,
-    keys: KeyRange,
-    common: dict[str, Any],
-    check: Callable[[pa.Table, pa.Table], Joined],
-) -> Joined:
+def _listed(inventory: Path, footer: pq.FileMetaData, keys: KeyRange) -> pa.Table:
+    """The rows of the inventory within a range of keys."""
     ((first, last),) = keys.rows
-    parameters = common | {
-        "lower": keys.lower,
-        "upper": keys.upper,
-        "listed_first": first,
-        "listed_last": last,
-    }
-    found = _results(cursor, "joined", parameters)
-    if not _ascend(found):
-        found = _results(cursor, "one_each", parameters)
-    with pq.ParquetFile(common["inventory"]) as inventory:
-        listed = rows_of(inventory, first, last - first + 1)
-    if found.num_rows < listed.num_rows:
-        listed = listed.take(pc.subtract(found.column("listed_row"), first))
-    return check(listed, found)
+    with pq.ParquetFile(inventory, metadata=footer) as file:
+        rows = rows_of(file, first, last - first + 1)
+    within = pc.greater_equal(rows["key"], keys.lower)
+    if keys.upper is not None:
+        within = pc.and_(within, pc.less(rows["key"], keys.upper))
+    return (rows if pc.all(within, min_count=0).as_py() else rows.filter(within)).combine_chunks()
 
 
-def _results(cursor: duckdb.DuckDBPyConnection, rows: str, parameters: dict[str, Any]) -> pa.Table:
-    """The report's results in the inventory's order. Mostly DuckDB gives them in this order."""
-    found = cursor.execute(_SQL.format(rows=rows), parameters).to_arrow_table()
-    return found if _ascend(found) else found.take(pc.sort_indices(found.column("listed_row")))
+def _met(
+    listed: pa.Table, reported: pa.Table, by_version: bool, workspace: Path
+) -> tuple[pa.Table, pa.Table]:
+    """The listed objects, and the report's result for each: NULL if it has none, which `is_named` tells."""
+    objects, of_rows = _objects(listed, by_version), _objects(reported, by_version)
+    order = pc.sort_indices(of_rows)
+    ordered = of_rows.take(order)
+    if pc.any(pc.equal(ordered[:-1], ordered[1:]), min_count=0).as_py():
+        return _chosen(listed, reported, by_version, workspace)
+    if not ordered.equals(objects):
+        place = pc.search_sorted(ordered, objects)
+        place = pc.if_else(pc.less(place, len(ordered)), place, None)
+        is_there = pc.equal(ordered.take(place), objects)
+        order = order.take(pc.if_else(is_there, place, None))
+    return listed, _results(reported, order)
 
 
-def _ascend(results: pa.Table) -> bool:
-    """Whether the rows are in the inventory's order, at most one for each of its rows."""
-    rows = results.column("listed_row").combine_chunks()
-    return bool(pc.all(pc.less(rows[:-1], rows[1:])).as_py())
+def _results(reported: pa.Table, rows: pa.Array) -> pa.Table:
+    columns = {name: reported[name].combine_chunks().take(rows) for name in _RESULT}
+    return pa.table(columns | {"is_named": rows.is_valid()})
 
 
-def _check(listed: pa.Table, results: pa.Table, algorithm: str, checked_at: datetime, run_id: str) -> Joined:
-    """The checks of rows of the inventory, from the report's result for each."""
-    status = results.column("status")
-    same = {"algorithm": algorithm, "evidence": "s3_batch", "run_id": run_id}
-    columns = {name: pa.repeat(value, results.num_rows) for name, value in same.items()}
-    columns |= {name: listed.column(name) for name in CHECKSUMS.names if name in listed.column_names}
-    columns |= {name: results.column(name) for name in CHECKSUMS.names if name in results.column_names}
-    columns["bytes_read"] = pc.if_else(pc.equal(status, SUCCEEDED), listed.column("size"), 0)
+def _objects(rows: pa.Table, by_version: bool) -> pa.Array:
+    """What rows of both sides have in common if they are of the same object."""
+    keys = rows["key"].combine_chunks()
+    if not by_version:
+        return keys
+    version = pc.fill_null(rows["version_id"].combine_chunks(), "")
+    version = pc.if_else(pc.equal(version, "null"), "", version)  # 'null' dates from before versioning
+    return pc.binary_join_element_wise(keys, version, "\0")
+
+
+def _chosen(
+    listed: pa.Table, reported: pa.Table, by_version: bool, workspace: Path
+) -> tuple[pa.Table, pa.Table]:
+    """The same for a range in which the report has several rows for an object."""
+    with open_database(workspace, _MEMORY, threads=1) as database:
+        rows = listed.select(["key", "version_id", "etag"])
+        database.register("listed_rows", _numbered(rows, "listed_row"))
+        database.register("reported_rows", _numbered(reported, "reported_row"))
+        chosen = database.execute(_SQL, {"by_version": by_version}).to_arrow_table()
+    found = _results(reported, chosen["reported_row"].combine_chunks())
+    for name in ("error_code", "error_message"):
+        found = found.set_column(found.schema.get_field_index(name), name, chosen[name])
+    return listed.take(chosen["listed_row"]), found
+
+
+def _numbered(rows: pa.Table, name: str) -> pa.Table:
+    return rows.append_column(name, pa.arange(0, rows.num_rows))
+
+
+def _checks(listed: pa.Table, found: pa.Table, job: JobRecord, checked_at: datetime, run_id: str) -> Joined:
+    """The checks of listed objects, from the report's row for each."""
+    is_named = found["is_named"]
+    is_same = pc.fill_null(pc.equal(found["etag"], listed["etag"]), False)
+    is_same = pc.and_(is_named, pc.or_(is_same, listed["etag"].is_null()))
+    status = pc.if_else(is_same, SUCCEEDED, SKIPPED)
+    status = pc.if_else(found["error_code"].is_valid(), FAILED, status)
     when = pa.scalar(checked_at, CHECKSUMS.field("checked_at").type)
-    columns["checked_at"] = pc.if_else(pc.equal(status, SKIPPED), pa.scalar(None, when.type), when)
-    expected = listed.column(EXPECTATIONS.name) if EXPECTATIONS.name in listed.column_names else None
+    columns = {name: listed[name] for name in CHECKSUMS.names if name in listed.column_names}
+    same = {"algorithm": job.algorithm, "evidence": "s3_batch", "run_id": run_id, "checked_at": when}
+    columns |= {name: pa.repeat(value, found.num_rows) for name, value in same.items()}
+    columns |= {
+        "checksum_type": found["checksum_type"],
+        "checksum": _hex(found["checksum"]),
+        "status": status,
+        "error_code": found["error_code"],
+        "error_message": found["error_message"],
+        "bytes_read": listed["size"],
+    }
+    succeeded = pc.equal(status, SUCCEEDED)
+    if not pc.all(succeeded, min_count=0).as_py():
+        skipped = pc.equal(status, SKIPPED)
+        columns["bytes_read"] = pc.if_else(succeeded, listed["size"], 0)
+        columns["checked_at"] = pc.if_else(skipped, pa.scalar(None, when.type), when)
+        for name in ("checksum_type", "checksum"):
+            columns[name] = pc.if_else(succeeded, columns[name], None)
+        for place, name in enumerate(("error_code", "error_message")):
+            why = pc.if_else(is_named, _OVERWRITTEN[place], _NOT_NAMED[place])
+            columns[name] = pc.if_else(skipped, why, columns[name])
+    expected = listed[EXPECTATIONS.name] if EXPECTATIONS.name in listed.column_names else None
     return judged(pa.table(columns), expected), expected
+
+
+def _hex(checksums: pa.ChunkedArray) -> pa.Array:
+    """Checksums in lower-case hex; any text for NULL."""
+    values = checksums.combine_chunks()
+    octets, count = values.type.byte_width, len(values)
+    content = memoryview(values.buffers()[1])[values.offset * octets :][: count * octets]
+    ends = pa.arange(0, 2 * octets * count + 1, 2 * octets).cast(pa.int32()).buffers()[1]
+    return pa.Array.from_buffers(pa.string(), count, [None, ends, pa.py_buffer(binascii.hexlify(content))])

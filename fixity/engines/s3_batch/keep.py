@@ -1,8 +1,8 @@
 """Turns a job's completion report into a table of the ledger: CSV to sorted Parquet.
 
-The sorted inventory is cut into ranges of keys. `stage` reads the report's rows into a file for each range,
-and `join` joins each file with its range of the inventory, so memory does not grow with the bucket. The
-inventory also has the expected checksums. Which job, and when, does not belong here.
+The sorted inventory is cut into ranges of keys. `stage` sorts the report's rows into these ranges on disk,
+and `join` joins those of each range with its part of the inventory, so memory does not grow with the bucket.
+The inventory also has the expected checksums. Which job, and when, does not belong here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fixity.ledger.judge import LookAgain
 from fixity.ledger.write import Checksums, ChecksWriter, kept_before
 from fixity.tables import Provenance, this_software
 
-_RANGE_BYTES = 64 * 1024 * 1024  # of the inventory before compression: about 500,000 objects
+_RANGE_BYTES = 20 * 1024 * 1024  # of the inventory before compression: mostly a row group
 
 
 def ingest_report(
@@ -66,8 +66,8 @@ def ingest_report(
         absentees = Absentees(find)
         with ChecksWriter(run.lake, provenance, workspace) as checks:
             ranges = key_ranges(inventory, most=_RANGE_BYTES)
-            folder = staged(report, run.bucket, job, [each.lower for each in ranges[1:]], workspace, state)
-            sides = Sides(inventory, folder, ranges)
+            rows = staged(report, run.bucket, job, [each.lower for each in ranges[1:]], workspace, state)
+            sides = Sides(inventory, rows, ranges)
             with closing(joined(sides, run, job, report.created_at, workspace)) as tables:
                 for table, expectations in tables:
                     checks.write(look_again(absentees.settle(table), expectations))

@@ -1,15 +1,18 @@
-"""Judges the rows of a completion report one by one (in `stage.sql`); writes a file for each range of keys.
+"""Judges the rows of a completion report one by one, and checks that the report is whole.
 
-Meanwhile, it checks that the report is whole. Comparing the rows with the listed objects does not belong
-here; that is in `join`.
+Rows of the usual form are read by `plain_rows`, all others are judged in `stage.sql`. Comparing the rows with
+the listed objects does not belong here; that is in `join`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from fixity.catalog import Bucket
 from fixity.digests.algorithms import SIZES
@@ -17,31 +20,36 @@ from fixity.engines.s3_batch.batch_jobs import JobState
 from fixity.engines.s3_batch.errors import ReportUnusable
 from fixity.engines.s3_batch.failed_tasks import COLUMNS, convert
 from fixity.engines.s3_batch.job_records import JobRecord
-from fixity.engines.s3_batch.report import Report
-from fixity.lake.database import open_database, quoted
+from fixity.engines.s3_batch.plain_rows import Chunk, PlainForm, Rows, chunks
+from fixity.engines.s3_batch.report import Report, ResultFile
+from fixity.engines.s3_batch.staged import Staged, Staging, staged_schema
+from fixity.in_order import in_order
+from fixity.lake.database import open_database, processors, quoted
+from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.tables import FAILED, SUCCEEDED
 
-MEMORY = "1GB"
-"""DuckDB's memory limit, here and in `join`. Rows in transit take as much again."""
-
+_MEMORY = "1GB"
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 
 def staged(
     report: Report, bucket: Bucket, job: JobRecord, edges: list[str], workspace: Path, state: JobState | None
-) -> Path:
-    """The folder of Parquet files with the judged rows of a whole report. Raises ReportUnusable."""
-    with ThreadPoolExecutor(1) as pool:
+) -> Staged:
+    """The judged rows of a whole report.
+
+    Arguments: `edges`, the first key of each range of keys but the first. Raises ReportUnusable.
+    """
+    with Staging(workspace / "staged", edges, job) as staging, ThreadPoolExecutor(1) as pool:
         checking = pool.submit(report.check)
         try:
-            staged, rows = _stage(report, bucket, job, edges, workspace)
+            rows = _stage(report, bucket, job, staging, workspace)
         except ReportUnusable:
             checking.result()  # a truncated file gets its own message
             raise
         checking.result()
     if state and state.counted and not state.empty:
         _refuse_other_counts(job, state, rows)
-    return staged
+    return staging.staged()
 
 
 def _refuse_other_counts(job: JobRecord, state: JobState, rows: dict[str, int]) -> None:
@@ -55,67 +63,83 @@ def _refuse_other_counts(job: JobRecord, state: JobState, rows: dict[str, int]) 
 
 
 def _stage(
-    report: Report, bucket: Bucket, job: JobRecord, edges: list[str], workspace: Path
-) -> tuple[Path, dict[str, int]]:
-    """The folder, and the number of the report's rows by the status of their tasks."""
-    staged = workspace / "staged"
-    nothing = workspace / "nothing.csv"
-    nothing.touch()
-    succeeded = [result.file for result in report.results if result.kind == SUCCEEDED] or [nothing]
+    report: Report, bucket: Bucket, job: JobRecord, staging: Staging, workspace: Path
+) -> dict[str, int]:
+    """Stage all rows. Returns their number by the status of their tasks."""
     failed = workspace / "failed.parquet"
     try:
-        failures = convert(
-            [(result.file, result.place) for result in report.results if result.kind == FAILED],
-            bucket.real_name,
-            failed,
-        )
-    except ReportUnusable as error:
+        plain = 0
+        nothing = workspace / "nothing.csv"
+        nothing.touch()
+        succeeded, other_ends = [nothing], [nothing]
+        for number, result in enumerate(report.results):
+            if result.kind == SUCCEEDED:
+                others = workspace / f"others-{number}.csv"
+                count, is_usual = _stage_plain(result, PlainForm.of(bucket, job), staging, others)
+                plain += count
+                (succeeded if is_usual else other_ends).append(others)
+        files = [(result.file, result.place) for result in report.results if result.kind == FAILED]
+        failures = convert(files, bucket.real_name, failed)
+        judged = 0
+        files_of = {"succeeded": succeeded, "other_ends": other_ends, "failed": [failed]}
+        for batch in _judged(files_of, bucket, job, workspace):
+            staging.add(batch)
+            judged += batch.num_rows
+    except (ReportUnusable, duckdb.Error) as error:
         raise ReportUnusable(
-            f"the report of the job {job.job_id} of '{bucket.name}' cannot be read: {error}"
+            f"the report of the job {job.job_id} of '{bucket.name}' cannot be read: {_first_lines(error)}"
         ) from error
+    return {SUCCEEDED: plain + judged - failures, FAILED: failures}
+
+
+def _stage_plain(result: ResultFile, form: PlainForm, staging: Staging, others: Path) -> tuple[int, bool]:
+    """Stage the plain rows of a file, and write the others to another.
+
+    Returns the number of plain rows, and whether rows end as S3 ends them.
+    """
+
+    def stage(chunk: Chunk) -> tuple[int, bool, list[memoryview]]:
+        rows = form.rows(chunk.content) if chunk.whole else Rows([], [chunk.content])
+        if chunk.whole and any(bytes(lines).count(b'"') % 2 for lines in rows.others):
+            raise ReportUnusable(f"{result.place} is no CSV: a row has a quote that does not end")
+        for plain in rows.plain:
+            staging.add(plain)
+        return sum(plain.num_rows for plain in rows.plain), chunk.whole, rows.others
+
+    count, is_usual = 0, False
+    with others.open("wb") as opened, closing(in_order(stage, chunks(result.file), processors())) as staged:
+        for plain, is_whole, lines in staged:
+            count += plain
+            is_usual |= is_whole
+            opened.writelines(lines)
+    return count, is_usual
+
+
+def _judged(
+    files: dict[str, list[Path]], bucket: Bucket, job: JobRecord, workspace: Path
+) -> Iterator[pa.RecordBatch]:
+    """The judged rows of files, named as in `stage.sql`. Raises duckdb.Error."""
     settings = bucket.s3_batch
     key = "url_decode(key)" if settings and settings.decode_report_keys else "key"
     if bucket.prefix:
         prefix = quoted(bucket.prefix)
         key = f"CASE WHEN starts_with({key}, {prefix}) THEN substr({key}, {len(bucket.prefix) + 1}) END"
     statement = _SQL.format(
-        succeeded=_list(succeeded),
-        failed=quoted(failed),
-        columns="{" + ", ".join(f"'{name}': 'VARCHAR'" for name in COLUMNS) + "}",
-        bucket=quoted(bucket.real_name),
-        key=key,
-        algorithm=quoted(job.algorithm),
-        octets=SIZES[job.algorithm],
-        range=_range(0, len(edges)),
-        staged=quoted(staged),
+        columns="{" + ", ".join(f"'{name}': 'VARCHAR'" for name in COLUMNS) + "}", key=key
     )
-    with open_database(workspace, MEMORY) as database:
-        try:
-            database.execute("SET preserve_insertion_order = false")
-            database.execute("SET VARIABLE edges = $edges::VARCHAR[]", {"edges": edges})
-            ((rows,),) = database.execute(statement).fetchall()
-        except duckdb.Error as error:
-            raise ReportUnusable(
-                f"the report of the job {job.job_id} of '{bucket.name}' cannot be read: {_first_lines(error)}"
-            ) from error
-    return staged, {SUCCEEDED: rows - failures, FAILED: failures}
+    parameters = {
+        **{name: [str(file) for file in paths] for name, paths in files.items()},
+        "bucket": bucket.real_name,
+        "algorithm": job.algorithm,
+        "octets": SIZES[job.algorithm],
+    }
+    schema = staged_schema(job)
+    with open_database(workspace, _MEMORY) as database:
+        database.execute("SET preserve_insertion_order = false")
+        for batch in database.execute(statement, parameters).to_arrow_reader(ROW_GROUP_ROWS):
+            yield from pa.Table.from_batches([batch]).select(schema.names).cast(schema).to_batches()
 
 
-def _range(first: int, last: int) -> str:
-    """SQL for the number of a key's range, between `first` and `last`, with the fewest comparisons."""
-    if first == last:
-        return str(first)
-    middle = (first + last) // 2
-    return (
-        f"CASE WHEN key < getvariable('edges')[{middle + 1}] "
-        f"THEN {_range(first, middle)} ELSE {_range(middle + 1, last)} END"
-    )
-
-
-def _first_lines(error: duckdb.Error) -> str:
-    """DuckDB's error message, without its advice and settings."""
+def _first_lines(error: Exception) -> str:
+    """An error's message, without DuckDB's advice and settings."""
     return " ".join(str(error).partition("Possible fixes")[0].split())[:500]
-
-
-def _list(files: list[Path]) -> str:
-    return "[" + ", ".join(quoted(file) for file in files) + "]"

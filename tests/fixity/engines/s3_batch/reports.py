@@ -66,8 +66,10 @@ def row(key: str, version: str = "", bucket: str = BUCKET, **other: Any) -> str:
         "checksumType": "FULL_OBJECT",
         "checksum_hex": digest.hex().upper(),
     } | other
-    message = json.dumps({name: value for name, value in said.items() if value is not None})
-    return ",".join([bucket, quoted(key), version, "succeeded", "200", "", quoted(message)]) + "\n"
+    said = {name: value for name, value in said.items() if value is not None}
+    message = json.dumps(said, separators=(",", ":"))
+    cell = quoted(key) if any(each in key for each in '",\r\n') else key
+    return ",".join([bucket, cell, version, "succeeded", "200", "", quoted(message)]) + "\n"
 
 
 def failed_row(key: str, why: str, version: str = "", code: str = "403") -> str:

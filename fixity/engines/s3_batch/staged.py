@@ -1,0 +1,110 @@
+"""The judged rows of a completion report on disk, to be read again one range of keys after the other.
+
+How rows are judged, and what they are compared with, does not belong here.
+"""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fixity.digests.algorithms import SIZES
+from fixity.engines.s3_batch.job_records import JobRecord
+
+
+def staged_schema(job: JobRecord) -> pa.Schema:
+    """The columns of the rows. checksum: its bytes; NULL where there is an error_code."""
+    texts = ("key", "version_id", "etag", "checksum_type", "error_code", "error_message")
+    checksum = pa.field("checksum", pa.binary(SIZES[job.algorithm]))
+    return pa.schema([*(pa.field(name, pa.string()) for name in texts), checksum])
+
+
+class _Batch(NamedTuple):
+    """Rows in the file, sorted by range. bounds: the number of each range's first row, and of all rows."""
+
+    start: int
+    size: int
+    schema: pa.Schema
+    bounds: list[int]
+
+
+class Staging:
+    """Writes rows to a file; threads may add some at the same time. Use it as a context, then read `staged`.
+
+    Arguments: `edges`, the first key of each range but the first.
+    """
+
+    def __init__(self, file: Path, edges: list[str], job: JobRecord) -> None:
+        self._file = file
+        self._job = job
+        self._edges = pa.array(edges, pa.string())
+        self._batches: list[_Batch] = []
+        self._lock = Lock()
+        self._opened = file.open("wb")
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Take rows with some columns of the schema. Rows without a key match no object and are left out."""
+        if rows["key"].null_count:
+            rows = rows.filter(rows["key"].is_valid())
+        ranges = pc.search_sorted(self._edges, rows["key"], side="right")
+        order = pc.sort_indices(ranges)
+        numbers = pa.arange(0, len(self._edges) + 2).cast(ranges.type)
+        bounds = pc.search_sorted(ranges.take(order), numbers).to_pylist()
+        content = rows.take(order).serialize()
+        with self._lock:
+            self._batches.append(_Batch(self._opened.tell(), content.size, rows.schema, bounds))
+            self._opened.write(content)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def staged(self) -> Staged:
+        """The rows that were added."""
+        return Staged(self._file, self._batches, self._job)
+
+
+class Staged:
+    """The rows in such a file. Threads may read at the same time."""
+
+    def __init__(self, file: Path, batches: list[_Batch], job: JobRecord) -> None:
+        self._schema = staged_schema(job)
+        self._type = job.checksum_type
+        self._batches: list[tuple[pa.RecordBatch, list[int]]] = []
+        if batches:
+            with file.open("rb") as opened:
+                self._content = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+            content = pa.py_buffer(self._content)
+            self._batches = [
+                (pa.ipc.read_record_batch(content.slice(each.start, each.size), each.schema), each.bounds)
+                for each in batches
+            ]
+
+    def of_range(self, number: int) -> pa.Table:
+        """The rows of a range in memory, in any order.
+
+        Columns that were not given are NULL, but `checksum_type`, which is that of the job.
+        """
+        parts: dict[tuple[str, ...], list[pa.RecordBatch]] = {}
+        for batch, bounds in self._batches:
+            first, end = bounds[number], bounds[number + 1]
+            if first < end:
+                parts.setdefault(tuple(batch.schema.names), []).append(batch.slice(first, end - first))
+        tables = [self._typed(pa.Table.from_batches(each)) for each in parts.values()]
+        rows = pa.concat_tables([self._schema.empty_table(), *tables], promote_options="default")
+        rows = rows.combine_chunks()
+        if self._batches:
+            self._content.madvise(mmap.MADV_DONTNEED)  # else what was read counts as this process's memory
+        return rows
+
+    def _typed(self, rows: pa.Table) -> pa.Table:
+        if "checksum_type" in rows.column_names:
+            return rows
+        return rows.append_column("checksum_type", pa.repeat(self._type, rows.num_rows))
