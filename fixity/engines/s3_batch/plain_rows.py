@@ -123,7 +123,9 @@ class PlainForm:
                 _part(lines, self._hex_at, 2 * self._octets), _part(lines, task - len(_TASK), self._base64)
             )
             columns = {"key": keys.cast(pa.string()), "etag": _word(tags)}
-            if versions is not None and _content(versions) != b"null" * len(lines):
+            if version == len(b"null") and _content(versions) != b"null" * len(lines):
+                raise ValueError("a version of four letters")
+            if version > len(b"null"):
                 columns["version_id"] = _word(versions)
         except ValueError:
             return pa.record_batch({"key": whole_keys}), pa.repeat(False, len(lines))
