@@ -262,6 +262,9 @@ FIRST_SEEN = "first_seen"
 OTHER_COPY = "other-copy"
 """The source of one that a pair's other copy confirmed, after the first read had given other bytes."""
 
+NOT_TWICE = "suspect, not looked at twice"
+"""The beginning of the message of a check that differs, whose object was not read a second time."""
+
 
 class TableUnreadable(FixityError):
     """A file of the lake is not a complete table. The message names it and says what to do."""

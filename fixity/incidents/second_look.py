@@ -30,7 +30,7 @@ from fixity.incidents.suspects import SIDES, Suspect, same_bytes_elsewhere, susp
 from fixity.lake import Lake
 from fixity.lake.paths import LOOKED_AGAIN
 from fixity.ledger.damage import keep_with_snapshot
-from fixity.ledger.judge import NOT_TWICE, UNSTABLE_READ
+from fixity.ledger.judge import UNSTABLE_READ
 from fixity.ledger.write import ChecksWriter
 from fixity.reports.columns import SUSPECT
 from fixity.reports.counts import Counts
@@ -41,6 +41,7 @@ from fixity.tables import (
     FINDINGS,
     FIRST_SEEN,
     MATCHED,
+    NOT_TWICE,
     OTHER_COPY,
     REGISTERED,
     SUCCEEDED,

@@ -6,10 +6,13 @@ The content of tables and reports does not belong here.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fixity.catalog import Catalog
 from fixity.lake.base import Lake, LakeError, LakeFile
 from fixity.lake.local import LocalLake
+
+if TYPE_CHECKING:
+    from fixity.catalog import Catalog
 
 __all__ = ["Lake", "LakeError", "LakeFile", "LocalLake", "open_lake"]
 

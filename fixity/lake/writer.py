@@ -21,7 +21,7 @@ ROW_GROUP_ROWS = 100_000
 """Rows of a row group: a reader of a key range reads at least these, and a writer holds them in memory."""
 
 
-_VARIED = frozenset(
+VARIED = frozenset(
     {
         *("key", "version_id", "etag", "checksum", "expected", "baseline", "record"),
         *("found", "found_against", "size", "bytes_read", "last_modified"),
@@ -37,7 +37,7 @@ def parquet_writer(file: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
     Columns with many values get no dictionary: a file is then smaller, and written and read faster.
     """
-    few = [path for each in schema for path in _paths(each.name, each.type) if path not in _VARIED]
+    few = [path for each in schema for path in _paths(each.name, each.type) if path not in VARIED]
     return pq.ParquetWriter(file, schema, compression="zstd", compression_level=1, use_dictionary=few)
 
 

@@ -22,7 +22,6 @@ from fixity.lake.database import open_database, view
 from fixity.ledger.fold import Settings, keep_since, settings_of
 from fixity.ledger.fold_some import define_known, fold_keys, unfolded
 from fixity.ledger.inventory import newest_inventory
-from fixity.ledger.judge import NOT_TWICE
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
 from fixity.ledger.views import view_now
 from fixity.tables import (
@@ -30,6 +29,7 @@ from fixity.tables import (
     DIFFERS,
     MATCHED,
     NOT_COMPARED,
+    NOT_TWICE,
     REGISTERED,
     Provenance,
     TableUnreadable,

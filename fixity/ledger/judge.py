@@ -19,6 +19,7 @@ from fixity.tables import (
     FIRST_SEEN,
     MATCHED,
     NOT_COMPARED,
+    NOT_TWICE,
     OTHER_COPY,
     REGISTERED,
     SUCCEEDED,
@@ -49,9 +50,6 @@ ETAG_CONFLICT = "EtagConflict"
 
 UNSTABLE_READ = "UnstableRead"
 """The error code of a check whose two reads gave different bytes: it failed, unless the second is right."""
-
-NOT_TWICE = "suspect, not looked at twice"
-"""The beginning of the message of a check that differs, whose object was not read a second time."""
 
 BEYOND_LIMITS = f"{NOT_TWICE}: `second_look` or `monthly_egress` allows no more in this run"
 """That message, where the object could be read."""

@@ -23,12 +23,11 @@ from fixity.in_order import in_order
 from fixity.lake.csv_files import write_with_duckdb
 from fixity.lake.database import open_database, processors, view
 from fixity.lake.ranges import KeyRange, key_ranges
-from fixity.ledger.judge import NOT_TWICE
 from fixity.reports.by_range import RANGE_BYTES, append, run_statement, threads_that_fit, whole_file
 from fixity.reports.columns import COLUMNS, SUSPECT
 from fixity.reports.counts import Counts
 from fixity.reports.suspects import Suspects
-from fixity.tables import CHECKSUMS
+from fixity.tables import CHECKSUMS, NOT_TWICE
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity.lake.writer import VARIED
 from fixity.reports.columns import SUSPECTS
 from fixity.tables import CHECKSUMS
 
@@ -53,14 +54,16 @@ class Suspects:
             columns |= {f"{side}_{name}": checks[name] for name in names}
         whole = pa.table([columns[name] for name in SUSPECTS.names], SUSPECTS.names)
         unfinished = file.with_suffix(".unfinished")
-        pq.write_table(whole.cast(SUSPECTS), unfinished, compression="zstd")
+        pq.write_table(whole.cast(SUSPECTS), unfinished, compression="none")  # it does not outlive the run
         return unfinished.replace(file)
 
 
 def _checks(file: Path, numbers: pa.ChunkedArray, names: list[str]) -> pa.Table:
     """The rows of a table with these numbers, NULL where there is no number, or no such column."""
-    with pq.ParquetFile(file) as table:
-        there = [name for name in names if name in table.schema_arrow.names]
+    there = [field.name for field in pq.read_schema(file) if field.name in names]
+    texts = [name for name in there if pa.types.is_string(CHECKSUMS.field(name).type)]
+    # A dictionary's texts are put in only for the rows that are taken, which are few.
+    with pq.ParquetFile(file, read_dictionary=[name for name in texts if name not in VARIED]) as table:
         schema = pa.schema([(name, CHECKSUMS.field(name).type) for name in there] + [(_ROW, pa.int64())])
         found = [schema.empty_table()]
         start = 0

@@ -22,8 +22,8 @@ from fixity.engines.s3_batch.job_records import JobRecord, Waiting, job_of_reque
 from fixity.engines.s3_batch.request import manifest_name, note_request, put_manifest, requested_job
 from fixity.lake import Lake
 from fixity.ledger.inventory import newest_inventory
-from fixity.ledger.judge import BEYOND_LIMITS, NOT_TWICE
-from fixity.tables import CHECKSUMS, DIFFERS, naming_the_unreadable
+from fixity.ledger.judge import BEYOND_LIMITS
+from fixity.tables import CHECKSUMS, DIFFERS, NOT_TWICE, naming_the_unreadable
 
 _LISTED = ["key", "version_id", "size", "etag", "last_modified"]
 

@@ -15,8 +15,8 @@ from fixity.engines.stream.engine import Check
 from fixity.engines.stream.second_look import Allowance, SecondReader, Suspect, settled
 from fixity.errors import BucketUnreachable
 from fixity.humanize import printable
-from fixity.ledger.judge import NOT_TWICE, UNSTABLE_READ, judged
-from fixity.tables import CHECKSUMS, DIFFERS, SUCCEEDED
+from fixity.ledger.judge import UNSTABLE_READ, judged
+from fixity.tables import CHECKSUMS, DIFFERS, NOT_TWICE, SUCCEEDED
 
 _OF_VERDICT = ("expected", "expected_algorithm", "expected_from", "verdict")
 
