@@ -2,6 +2,7 @@
 
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fixity.lake.database import open_database
 from fixity.reports import Outcome, Side, compare
 from fixity.reports.columns import SUSPECTS
 from fixity.tables import FINDINGS
@@ -142,6 +144,26 @@ def test_of_many_suspects_the_first_are_collected_and_the_others_are_counted_and
     )
     assert ([each["key"] for each in suspects(outcome)], outcome.suspect_rows) == (["a", "b"], 5)
     assert [each["detail"] for each in again(tmp_path)] == ["", *["suspect, not looked at twice"] * 4]
+
+
+def test_a_pair_of_which_all_differs_takes_no_more_memory_than_comparing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A join of the suspects with both tables takes more than 32 MB, comparing takes less than 24 MB.
+    small = partial(open_database, memory_limit="30MB")
+    monkeypatch.setattr(sys.modules["fixity.reports.compare"], "open_database", small)
+    source, replica = (
+        table(tmp_path / side, [row(f"{number:05d}", digit * 64) for number in range(9000)], 3000)
+        for side, digit in (("source", "1"), ("replica", "2"))
+    )
+    outcome = compare(
+        Side("deposit", source, LISTED),
+        Side("copy", replica, LISTED),
+        match="key",
+        lag=LAG,
+        csv=tmp_path / "report.csv",
+    )
+    assert (len(suspects(outcome)), outcome.suspect_rows) == (9000, 9000)
 
 
 def test_findings_of_before_say_nothing_of_a_row_that_is_right_now_or_of_another_version(
