@@ -6,7 +6,6 @@ because a run's file of the ledger has the run's name.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -52,8 +51,9 @@ def finish(
 ) -> Rolled:
     """Keep a run's checks, and end its lease.
 
-    The checks are judged by the snapshot that the objects were chosen from. If there is a newer snapshot,
-    nothing is added to it; it is rebuilt from the run's file when it is needed. Raises LakeError.
+    The checks are judged by the snapshot that the objects were chosen from. If there is a newer snapshot, or
+    the run's file in the ledger lacks a check, nothing is added to it; it is rebuilt from the run's file when
+    it is needed. Raises LakeError.
     """
     with lake.workspace() as workspace:
         taken = lease.batches(lake, workspace)
@@ -73,12 +73,16 @@ def finish(
             writer.write(batch)
         writer.close()
         pq.write_table(rows, before)
-        with suppress(FileExistsError):  # the run was killed after this
+        try:
             lake.put(name, file, keep=True)
+        except FileExistsError:  # the run was killed after this; a check that ended later is not in that file
+            file = lake.fetch(name, workspace)
+            ended = pq.read_table(file)
         changed = workspace / "changed.parquet"
         fold_checks(settings, chosen.listed_at, before, file, changed, now)
         snapshot = in_force(lake, lease.bucket)
-        if snapshot is not None and snapshot.generation == chosen.run_id:
+        is_whole = ended.num_rows == rows.num_rows
+        if snapshot is not None and snapshot.generation == chosen.run_id and is_whole:
             keep_since(lake, snapshot, changed, lease.run_id, now)
         after = pq.read_table(changed)
         # The pointer names the file that was kept last, even one of an older listing: a table with all rows

@@ -497,6 +497,21 @@ def test_the_shards_of_a_run_whose_lease_another_took_over_are_left_to_that_run(
     assert sorted(cut.bucket.store.read_keys) == list("abcdef")
 
 
+def test_a_check_that_ends_after_its_run_was_killed_while_keeping_is_not_called_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = _Cut(tmp_path)
+    cut.check(0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("fixity.rolling.finish.fold_checks", _killed)
+        cut.end()
+    cut.check(1)  # by a step of which nobody knew that it goes on
+    rolled = end(cut.bucket.lake, cut.plan, cut.order.settings, cut.run)
+    assert (rolled.objects, rolled.registered) == (2, 2)
+    assert cut.bucket.due() == list("cdef")
+    assert cut.bucket.rolled() == list("cdef")
+
+
 def test_a_run_that_has_ended_reads_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.import_module("fixity.rolling.heartbeat"), "_KEEP_SECONDS", 0.01)
     bucket = Rolling(tmp_path)
