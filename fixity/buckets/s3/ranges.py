@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 
 MOST_AT_ONCE = 64
 _MOST_HELD = 256
-"""Pages that wait in memory for the ranges before theirs, at most, beside one for each range under way."""
+"""Pages that wait in memory for the ranges before theirs, or for whoever takes their rows, at most, beside one
+for each range under way."""
 
 Lists = Callable[[str | None], Iterator[pa.RecordBatch]]
 """Lists all that comes after a key; all of the bucket after None."""
@@ -168,14 +169,16 @@ class Ranges:
             if not each.dropped:
                 self._list(each)
 
+    def _may_list(self, each: _Range) -> bool:
+        """Whether there is room for a page; always for one of the first range, where none of its waits."""
+        return self._held < _MOST_HELD or (each is self._head and not each.ready)
+
     def _list(self, each: _Range) -> None:
         try:
             each.pages = self._lists(each.start)
-            while not each.done:
+            while True:
                 with self._changed:
-                    self._changed.wait_for(
-                        lambda: self._closed or each.dropped or each is self._head or self._held < _MOST_HELD
-                    )
+                    self._changed.wait_for(lambda: self._closed or each.dropped or self._may_list(each))
                     if self._closed or each.dropped:
                         return
                 batch = next(each.pages, None)
@@ -189,6 +192,8 @@ class Ranges:
                         each.add(batch)
                     self._held += len(each.ready) - before
                     self._changed.notify_all()
+                    if each.done:  # outside the lock, `go_on` may have begun it anew
+                        return
         except BaseException as error:
             with self._changed:
                 each.error = error

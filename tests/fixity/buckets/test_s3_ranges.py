@@ -238,6 +238,83 @@ def test_ranges_wait_rather_than_fill_the_memory(monkeypatch: pytest.MonkeyPatch
     released.join()
 
 
+class _SeesWaiting(threading.Condition):
+    """A lock that says when the first thread that lists a range waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if threading.current_thread().name == "list-0":
+            self.waits.set()
+        return super().wait(timeout)
+
+
+def test_a_range_that_is_far_larger_waits_too_for_whoever_takes_its_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ranges, "_MOST_HELD", 10)
+    asked = count(1)
+
+    def lists(after: str | None) -> Iterator[pa.RecordBatch]:
+        for page in pages_after(after):
+            if after is None:
+                next(asked)
+            yield page
+
+    whole = Ranges(lists, ["089"], lambda: 1)
+    whole._changed = changed = _SeesWaiting()
+    batches = whole.batches()
+    found = [next(batches).column("key")[0].as_py()]
+    assert changed.waits.wait(timeout=10)
+    assert next(asked) <= 10 + 3
+    assert found + keys_of(batches) == [f"{number:03d}" for number in range(100)]
+
+
+class _SlowToLeave(threading.Condition):
+    """A lock after which the first thread that lists a range comes to nothing more until `may_go_on`."""
+
+    def __init__(self, may_go_on: threading.Event) -> None:
+        super().__init__()
+        self._may_go_on = may_go_on
+        self.is_done: Callable[[], bool] = lambda: False
+
+    def __exit__(self, *error: object) -> None:
+        done = threading.current_thread().name == "list-0" and self.is_done()
+        super().__exit__(None, None, None)
+        if done:
+            self._may_go_on.wait(timeout=10)
+
+
+def test_a_range_that_lists_on_for_another_is_listed_by_one_thread_alone() -> None:
+    taken_over = threading.Event()
+    listing_on = set[str]()
+
+    def lists(after: str | None) -> Iterator[pa.RecordBatch]:
+        if after is not None:
+            raise BucketUnreachable("refused")
+        for page in pages_after(None):
+            if page.column("key")[0].as_py() > "010":
+                listing_on.add(threading.current_thread().name)
+                taken_over.set()
+            yield page
+
+    whole = Ranges(lists, ["009"], lambda: 2)
+    first = whole._ranges[0]
+    whole._changed = changed = _SlowToLeave(taken_over)
+    changed.is_done = lambda: first.done
+    batches = whole.batches()
+    found = []
+    for batch in batches:
+        found += keys_of(iter([batch]))
+        if taken_over.is_set():
+            for thread in whole._threads:
+                thread.join(timeout=10)
+    assert found == [f"{number:03d}" for number in range(100)]
+    assert listing_on == {threading.current_thread().name}
+
+
 def test_a_range_that_cannot_be_listed_is_listed_by_the_one_before() -> None:
     def lists(after: str | None) -> Iterator[pa.RecordBatch]:
         if after == "019":
