@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 
 MOST_AT_ONCE = 64
 _MOST_HELD = 256
-"""Pages that wait in memory for the ranges before theirs, or for whoever takes their rows, at most, beside one
-for each range under way."""
+"""Pages that wait in memory for the ranges before theirs, or for whoever takes their rows, at most, beside
+one for each range under way."""
 
 Lists = Callable[[str | None], Iterator[pa.RecordBatch]]
 """Lists all that comes after a key; all of the bucket after None."""
