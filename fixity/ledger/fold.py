@@ -99,7 +99,7 @@ def fold_checks(
     Arguments: `rows`, the rows of the checked objects when they were chosen; `listed_at` (UTC), of the
     inventory that they were chosen from.
     """
-    with open_database(file.parent) as database, pq.ParquetWriter(changed, SNAPSHOT) as writer:
+    with open_database(changed.parent) as database, pq.ParquetWriter(changed, SNAPSHOT) as writer:
         view(database, "prior", [rows], SNAPSHOT)
         view(database, "listing", [rows], INVENTORY.remove(INVENTORY.get_field_index("checksum_algorithm")))
         view(database, "checks", [file], CHECKSUMS)
