@@ -6,8 +6,9 @@ What the rows mean does not belong here.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from fixity.lake.ranges import Piece, pieces_of
 
 _RANGE_ROWS = 200_000
 _MOST_READS = 3  # of a row, on average
+_MOST_ROWS = 600_000  # of a table for a range: about a gigabyte of checks
 _WHOLE_GROUPS = 2**62  # bytes
 _OUR_WRITER = "parquet-cpp-arrow"
 
@@ -59,10 +61,8 @@ class ByKey:
 
 def _read(file: Path, piece: Piece, schema: pa.Schema) -> pa.Table:
     with pq.ParquetFile(file, pre_buffer=False) as table:
-        starts = [0]
-        while starts[-1] < piece.start:
-            starts.append(starts[-1] + table.metadata.row_group(len(starts) - 1).num_rows)
-        number = len(starts) - 1
+        rows_of = (table.metadata.row_group(each).num_rows for each in range(table.num_row_groups))
+        number = bisect_right([*accumulate(rows_of, initial=0)], piece.start) - 1  # groups may be empty
         known = _constants(table.metadata, number)
         there = set(table.schema_arrow.names) - known.keys()
         names = [name for name in schema.names if name in there]
@@ -136,3 +136,16 @@ def is_scattered(table: ByKey, ranges: Sequence[tuple[str, str | None]]) -> bool
         rows += piece.rows
         read += piece.rows * (1 + bisect_right(lowers, piece.last) - bisect_right(lowers, piece.first))
     return read > _MOST_READS * rows
+
+
+def is_crowded(table: ByKey, ranges: Sequence[tuple[str, str | None]]) -> bool:
+    """Whether more rows of a table are read for one of the ranges than memory should hold.
+
+    So it is with many files whose row groups begin with the same key: no range ends before all of them end.
+    """
+    lowers = [lower for lower, _ in ranges]
+    held = Counter[int]()
+    for _, piece in table.groups:
+        for number in range(bisect_right(lowers, piece.first), bisect_right(lowers, piece.last) + 1):
+            held[number] += piece.rows
+    return max(held.values(), default=0) > _MOST_ROWS

@@ -23,7 +23,7 @@ from fixity.in_order import in_order
 from fixity.lake.database import own_table, processors, quoted, view
 from fixity.lake.ranges import TableNotSorted
 from fixity.lake.writer import ROW_GROUP_ROWS, parquet_writer
-from fixity.ledger.by_key import ByKey, Group, groups_of, is_scattered, ranges_of, sorted_by_key
+from fixity.ledger.by_key import ByKey, Group, groups_of, is_crowded, is_scattered, ranges_of, sorted_by_key
 from fixity.ledger.files import LedgerFile
 from fixity.ledger.fold import NEWS, Settings, folded
 from fixity.ledger.fold_plain import Tables, plain_rows
@@ -141,13 +141,16 @@ def news_of(
 ) -> ByKey:
     """New checks: of files of the ledger, and of ingest's tables of earlier versions.
 
-    Files that are not sorted, or that would be read for each of many ranges, are sorted into one in
-    `workspace`. Arguments: `others`, what they are folded with.
+    Files that are not sorted, that would be read for each of many ranges, or of which a range would have too
+    many rows, are sorted into one in `workspace`. Arguments: `others`, what they are folded with.
     """
     groups = {file.path: _groups(file.path) for file in files}
     news = ByKey(chain(*groups.values()), _NEWS)
     if is_scattered(news, ranges_of([*others, news])):
         groups = {file.path: groups[file.path] if file.rows > ROW_GROUP_ROWS else [] for file in files}
+        news = ByKey(chain(*groups.values()), _NEWS)
+    if is_crowded(news, ranges_of([*others, news])):
+        groups = {file.path: [] for file in files}
     to_sort = [file.path for file in files if file.rows and not groups[file.path]]
     view(database, "checks", to_sort, CHECKSUMS)
     view(database, "ingested", [file.path for file in ingested], INGEST)
