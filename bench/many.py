@@ -58,7 +58,7 @@ def _commands(rounds: int, scratch: Path) -> list[Row]:
     wall = [each.wall for each in used["verify"]]
     name = "fixity verify of a pair of 2 objects"
     return [
-        beside(f"{name}, CPU", "s", cpu["verify"], cpu["dagster"], 3.2, "import dagster"),
+        beside(f"{name}, CPU", "s", cpu["verify"], cpu["dagster"], 2.0, "import dagster"),
         _alone(f"{name}, CPU", cpu["verify"], 2.2),
         _alone(f"{name}, wall", wall, 2),
         _alone("fixity status, CPU", cpu["status"], 0.3),
