@@ -26,7 +26,7 @@ from fixity.engines.stream.second_look import SecondReader
 from fixity.incidents.limits import SideLimits
 from fixity.lake import Lake
 from fixity.ledger.expected import expected_of_some
-from fixity.ledger.fold_some import rows_of_some
+from fixity.ledger.fold_some import Known, known_of_some
 from fixity.ledger.inventory import write_objects
 from fixity.ledger.selection import is_excluded
 from fixity.tables import CHECKSUMS, SKIPPED, Provenance
@@ -47,7 +47,7 @@ class Stores(Protocol):
         """An open bucket for the length of a `with` block. Raises BucketUnreachable."""
 
     def threads(self, bucket: str) -> int:
-        """How many of its objects are read at once."""
+        """How many of its objects are asked for at once. How many are read, the open bucket says."""
 
     def etag_is_md5(self, bucket: str) -> Callable[[str, str | None], bool]:
         """Asks whether the ETag of an object (key, version) is an MD5."""
@@ -76,11 +76,12 @@ SETTLED = (
 @dataclass
 class Seen:
     """What was seen. table: new rows of the ledger (CHECKSUMS). checks: for each of them, by the report's
-    row, the columns SETTLED. left: why rows were not looked at."""
+    row, the columns SETTLED. left: why rows were not looked at. known: what the ledger had of the objects."""
 
     table: pa.Table = field(default_factory=CHECKSUMS.empty_table)
     checks: dict[Row, dict[str, Any]] = field(default_factory=dict)
     left: dict[Row, str] = field(default_factory=dict)
+    known: Known | None = None
 
     def take(self, rows: Sequence[Row], table: pa.Table) -> None:
         """Take new rows of the ledger. Arguments: `rows`, those of the report, in the same order."""
@@ -207,7 +208,7 @@ class OneSide:
         if not objects:
             return
         rows = sorted(objects, key=lambda row: (row[0].encode(), objects[row].version_id or ""))
-        part = self._part_of([objects[row] for row in rows])
+        part, seen.known = self._part_of([objects[row] for row in rows])
         for position, row in enumerate(rows):
             if row in gone:
                 text = f"the object was {_GONE[gone[row]]} since it was listed"
@@ -221,24 +222,24 @@ class OneSide:
             seen.take([rows[position] for position in done], self._table(whole))
             raise
 
-    def _part_of(self, objects: list[ListedObject]) -> PartOfShard:
-        """Objects with what the ledger expects of them, sorted."""
+    def _part_of(self, objects: list[ListedObject]) -> tuple[PartOfShard, Known]:
+        """Objects with what the ledger expects of them, sorted; and all that it has of them."""
         with self.lake.workspace() as workspace:
             file = workspace / "suspects.parquet"
             write_objects(objects, self.listed, file)
-            known = rows_of_some(self.lake, self.bucket, file, workspace)
-            return PartOfShard(pq.read_table(expected_of_some(file, known, workspace)))
+            known = known_of_some(self.lake, self.bucket, file, workspace)
+            return PartOfShard(pq.read_table(expected_of_some(file, known.rows, workspace))), known
 
     def _check(self, store: BucketReader, part: PartOfShard, limits: SideLimits) -> pa.Table:
         """Read the objects of a part that have no check yet; those that differ once more.
 
         Returns the checks of the part as rows of the ledger. Raises BucketUnreachable.
         """
-        algorithm, threads = self.bucket.algorithm, self.stores.threads(self.bucket.name)
+        algorithm = self.bucket.algorithm
 
         def at_once() -> int:  # asked again and again while objects are read
             self._go_on()
-            return threads
+            return store.at_once()
 
         second = SecondReader(store, at_once, self.bucket.etag_is_md5 is not False)
         items = [each for each in enumerate(listed_objects(part.rows)) if part.checks[each[0]] is None]

@@ -30,6 +30,7 @@ from fixity.incidents.suspects import SIDES, Suspect, same_bytes_elsewhere, susp
 from fixity.lake import Lake
 from fixity.lake.paths import LOOKED_AGAIN
 from fixity.ledger.damage import keep_with_snapshot
+from fixity.ledger.fold_some import Known
 from fixity.ledger.judge import UNSTABLE_READ
 from fixity.ledger.write import ChecksWriter
 from fixity.reports.columns import SUSPECT
@@ -125,7 +126,9 @@ class SecondLook:
         }
         # The comparison goes by the ledger: meanwhile, the snapshots take in what it has.
         pool = ThreadPoolExecutor(len(SIDES), thread_name_prefix="take-in")
-        self._taken_in = [pool.submit(self._take_in, name, file) for name, file in files.items()]
+        self._taken_in = [
+            pool.submit(self._take_in, name, file, seen[name].known) for name, file in files.items()
+        ]
         pool.shutdown(wait=False)
         return bool(files)
 
@@ -264,10 +267,11 @@ class SecondLook:
                 writer.write(checks)
             return writer.keep().file
 
-    def _take_in(self, name: str, file: str) -> None:
+    def _take_in(self, name: str, file: str, known: Known | None) -> None:
         """Have a side's snapshot take in the checks that were kept."""
         with self.lake.workspace() as workspace:
-            keep_with_snapshot(self.lake, self._buckets[name], self.lake.fetch(file, workspace), workspace)
+            run_file = self.lake.fetch(file, workspace)
+            keep_with_snapshot(self.lake, self._buckets[name], run_file, workspace, known)
 
 
 def _tasks(chosen: list[Suspect], name: str) -> list[Task]:

@@ -20,7 +20,7 @@ from fixity.clock import EPOCH, utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database, view
 from fixity.ledger.fold import Settings, keep_since, settings_of
-from fixity.ledger.fold_some import define_known, fold_keys, unfolded
+from fixity.ledger.fold_some import Known, define_known, files_of, fold_keys, take_known, unfolded
 from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
 from fixity.ledger.views import view_now
@@ -133,16 +133,23 @@ def damage_after_some(
     return damages(_there(pa.concat_tables([rows, others]).sort_by("key"), listed_at))
 
 
-def keep_with_snapshot(lake: Lake, bucket: Bucket, run_file: Path, workspace: Path) -> None:
+def keep_with_snapshot(
+    lake: Lake, bucket: Bucket, run_file: Path, workspace: Path, known: Known | None = None
+) -> None:
     """Keep the new rows of a run over a few objects with the bucket's snapshot, if it has one.
 
-    So the next run does not have to fold the whole bucket. Raises LakeError.
+    So the next run does not have to fold the whole bucket.
+    Arguments: `known`, what the ledger had of all these objects before the run. It is used only if no other
+    run has changed the snapshot since. Raises LakeError.
     """
     snapshot = in_force(lake, bucket.name)
     if snapshot is None:
         return
     with open_database(workspace) as database:
-        define_known(database, lake, snapshot, [run_file], workspace)
+        if known is not None and known.files == files_of(lake, snapshot):
+            take_known(database, known.rows, [run_file])
+        else:
+            define_known(database, lake, snapshot, [run_file], workspace)
         rows = _of_run(database, settings_of(bucket))
     _keep_with(lake, snapshot, rows, run_file, workspace)
 

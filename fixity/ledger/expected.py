@@ -112,7 +112,7 @@ def expected_by_ledger(lake: Lake, bucket: Bucket, inventory: Path, run_id: str,
 def expected_of_some(inventory: Path, rows: pa.Table, workspace: Path) -> Path:
     """The same for a few objects, whose rows of the snapshot are known.
 
-    Arguments: `inventory`, a local file of these objects; `rows`, as from `rows_of_some`.
+    Arguments: `inventory`, a local file of these objects; `rows`, as from `known_of_some`.
     """
     with open_database(workspace) as database:
         define_content(database)

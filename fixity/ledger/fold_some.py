@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
 from fixity.catalog import Bucket
 from fixity.clock import utc_now
 from fixity.lake import Lake
-from fixity.lake.database import open_database, quoted, view
+from fixity.lake.database import open_database, own_table, quoted, view
 from fixity.ledger.files import ingest_tables, ledger_files, run_of, usable_files
 from fixity.ledger.fold import NEWS, Settings, folded, settings_of
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
@@ -28,13 +28,23 @@ if TYPE_CHECKING:
 _SOME = "WHERE key BETWEEN $least AND $most) SEMI JOIN keys USING (key)"
 
 
-def rows_of_some(
+class Known(NamedTuple):
+    """What a ledger has of some keys. rows: of the snapshot, as it would be if it were rebuilt.
+
+    files: the snapshot's files that have just these rows, None where checks were folded in besides.
+    """
+
+    rows: pa.Table
+    files: list[str] | None = None
+
+
+def known_of_some(
     lake: Lake,
     bucket: Bucket,
     inventory: Path,
     workspace: Path,
     log: Callable[[str], None] = lambda text: None,
-) -> pa.Table:
+) -> Known:
     """The rows of a bucket's snapshot, as it would be if it were rebuilt now, for the keys of some objects.
 
     Arguments: `inventory`, a local file of these objects; `log` takes what is left out, and why.
@@ -50,14 +60,20 @@ def rows_of_some(
         log(f"left out: {lake.location(each.name)} {each.why}")
     files = unfolded(lake, snapshot, bucket.name, workspace, thoroughly=True, log=log)
     keys = f"SELECT key FROM read_parquet({quoted(inventory)})"
+    of_snapshot = files_of(lake, snapshot) if snapshot else None
     with open_database(workspace) as database:
         define_known(database, lake, snapshot, files, workspace)
         if not (files or ingested) and snapshot is not None and snapshot.algorithm == settings.algorithm:
             bounds = _choose_keys(database, keys)  # there is nothing to fold
             rows = f"FROM (FROM known {_SOME} ORDER BY key, version_id NULLS FIRST"
-            return database.execute(rows, bounds).to_arrow_table().cast(SNAPSHOT)
+            return Known(database.execute(rows, bounds).to_arrow_table().cast(SNAPSHOT), of_snapshot)
         view(database, "ingested", [file.path for file in ingested], INGEST)
-        return fold_keys(database, settings, inventory, keys)
+        return Known(fold_keys(database, settings, inventory, keys))
+
+
+def files_of(lake: Lake, snapshot: Snapshot) -> list[str]:
+    """The files that have the rows of a snapshot as it is now. Raises LakeError."""
+    return [snapshot.name("objects"), *(each.name for each in snapshot.since(lake))]
 
 
 def _may_be_used(lake: Lake, snapshot: Snapshot, settings: Settings) -> bool:
@@ -103,6 +119,16 @@ def define_known(
     """
     view_now(database, lake, snapshot, "objects", workspace)
     database.execute(f"CREATE OR REPLACE TEMP VIEW known AS SELECT {', '.join(SNAPSHOT.names)} FROM now")
+    _define_new(database, files)
+
+
+def take_known(database: duckdb.DuckDBPyConnection, rows: pa.Table, files: Sequence[Path]) -> None:
+    """Make the same views of a few rows of the snapshot, which were read before."""
+    own_table(database, "known", rows)
+    _define_new(database, files)
+
+
+def _define_new(database: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
     view(database, "checks", files, CHECKSUMS)
     view(database, "ingested", [], INGEST)
 

@@ -20,7 +20,7 @@ from fixity.catalog import Bucket, Catalog
 from fixity.clock import utc_now
 from fixity.lake import Lake
 from fixity.ledger.expected import expected_of_some
-from fixity.ledger.fold_some import rows_of_some
+from fixity.ledger.fold_some import known_of_some
 from fixity.ledger.inventory import write_objects
 from fixity.tables import Provenance
 
@@ -129,7 +129,7 @@ def _known(
     """A file of some objects as they are listed, and the rows of their keys in the bucket's snapshot."""
     file = workspace / "objects.parquet"
     write_objects(items, Provenance(side.name, run.run_id, run.run_id, run.now(), side.place), file)
-    return file, rows_of_some(run.lake, side.bucket, file, workspace, run.log)
+    return file, known_of_some(run.lake, side.bucket, file, workspace, run.log).rows
 
 
 def _is_same(row: Mapping[str, object], item: ListedObject) -> bool:

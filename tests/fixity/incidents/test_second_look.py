@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -27,8 +29,14 @@ from fixity.incidents import second_look
 from fixity.incidents.one_side import OneSide
 from fixity.incidents.second_look import SecondLook
 from fixity.lake import LocalLake
+from fixity.ledger import damage, known_so_far
+from fixity.ledger.damage import damaged_now, keep_with_snapshot
 from fixity.ledger.fold import settings_of
+from fixity.ledger.fold_some import Known, known_of_some
+from fixity.ledger.inventory import newest_inventory
+from fixity.ledger.snapshot import in_force
 from fixity.reports.pair import PairReport, make_report
+from fixity.tables import CHECKSUMS, Provenance
 from tests.fixity.reports.rows import read_csv
 from tests.fixity.support import Unsteady, flipped, inventory_and_checks
 
@@ -419,3 +427,56 @@ def test_a_report_that_is_killed_goes_on_after_the_checks_that_were_kept(
         store.read_keys.clear()
     assert two.rows(two.report())["k"] == ("mismatch", "")
     assert two.read == {"a": [], "b": ["k"]}
+
+
+def _known_of_b(two: Two) -> Known:
+    """What the folded ledger of b has of its only object, before a run reads it again."""
+    two.put("k")
+    two.check()
+    bucket = two.catalog.buckets["b"]
+    known_so_far(two.lake, "b", settings_of(bucket), "fold")
+    with two.lake.workspace() as workspace:
+        inventory = two.lake.fetch(newest_inventory(two.lake, "b"), workspace)
+        return known_of_some(two.lake, bucket, inventory, workspace)
+
+
+def _keep_run_of_b(two: Two, run_id: str, after: int, known: Known | None = None, **check: object) -> None:
+    """Keep another check of that object with the snapshot, so many microseconds after the first one."""
+    first = Path(two.lake.location("checksums/b/first-b.parquet"))
+    (row,) = pq.read_table(first).cast(CHECKSUMS).to_pylist()
+    row |= {"run_id": run_id, "checked_at": row["checked_at"] + timedelta(microseconds=after), **check}
+    schema = replace(Provenance.read(first), run_id=run_id).attach(CHECKSUMS)
+    with two.lake.workspace() as workspace:
+        file = workspace / "run.parquet"
+        pq.write_table(pa.Table.from_pylist([row], schema), file)
+        keep_with_snapshot(two.lake, two.catalog.buckets["b"], file, workspace, known)
+
+
+FAILED = {"status": "failed", "checksum": None, "checksum_type": None, "verdict": "not_compared"}
+
+
+def test_a_check_that_another_run_keeps_while_objects_are_read_again_is_not_lost(two: Two) -> None:
+    known = _known_of_b(two)
+    right = known.rows["baseline"][0].as_py()
+    expected = {"expected": right, "expected_algorithm": "SHA256", "expected_from": "first_seen"}
+    _keep_run_of_b(two, "other", 1, checksum="0" * 64, verdict="differs", **expected)
+    _keep_run_of_b(two, "own", 2, known, **FAILED)
+    snapshot = in_force(two.lake, "b")
+    assert snapshot and [each.key for each in damaged_now(two.lake, snapshot)] == ["k"]
+
+
+def test_the_rows_that_were_read_before_the_look_are_not_read_again(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = _known_of_b(two)
+    monkeypatch.delattr(damage, "define_known")
+    _keep_run_of_b(two, "own", 1, known, **FAILED)
+    snapshot = in_force(two.lake, "b")
+    assert snapshot
+    (since,) = snapshot.since(two.lake)
+    (row,) = pq.read_table(two.lake.location(since.name)).to_pylist()
+    (before,) = known.rows.to_pylist()
+    assert (row["failures"], row["status"], row["run_id"]) == (1, "failed", "own")
+    assert {each: row[each] for each in ("baseline", "good_at", "verified_at", "listed")} == {
+        each: before[each] for each in ("baseline", "good_at", "verified_at", "listed")
+    }

@@ -20,7 +20,7 @@ from fixity.lake import LocalLake
 from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import checksums_file, inventory_file, inventory_folder
 from fixity.ledger import Settings, ready
-from fixity.ledger.fold_some import rows_of_some
+from fixity.ledger.fold_some import known_of_some
 from fixity.ledger.judge import strength
 from fixity.tables import CHECKSUMS, INVENTORY, Provenance
 from tests.fixity.support import keep_table
@@ -155,7 +155,7 @@ class Bucket:
             schema = Provenance(BUCKET, "i", "i", BEGIN).attach(INVENTORY)
             pq.write_table(pa.Table.from_pylist([listed(f"k{place:03d}") for place in places], schema), file)
             entry = catalog.Bucket(name=BUCKET, fixity_every=SETTINGS.every)
-            rows: list[dict[str, Any]] = rows_of_some(self.lake, entry, file, workspace).to_pylist()
+            rows: list[dict[str, Any]] = known_of_some(self.lake, entry, file, workspace).rows.to_pylist()
         return rows
 
 
