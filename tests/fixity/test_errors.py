@@ -24,7 +24,7 @@ from fixity_assets.workers import broker, steps, watch
 from fixity_cli import main
 from jobs.names import WRONG_USAGE
 
-INSIDE = {"Retry", "BrokenConnection", "TooSlow", "NoProof", "Unreadable", "Unusable"}
+INSIDE = {"Retry", "BrokenConnection", "Stopped", "TooSlow", "NoProof", "Unreadable", "Unusable"}
 """Exceptions by which parts of the reader, the lake, the status or the pages speak to each other."""
 
 
