@@ -6,6 +6,7 @@ How rows are judged, and what they are compared with, does not belong here.
 from __future__ import annotations
 
 import mmap
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, Self
@@ -25,12 +26,12 @@ def staged_schema(job: JobRecord) -> pa.Schema:
 
 
 class _Batch(NamedTuple):
-    """Rows in the file, sorted by range. bounds: the number of each range's first row, and of all rows."""
+    """Rows in the file, sorted by range. bounds: the first row and the end of each range in it."""
 
     start: int
     size: int
     schema: pa.Schema
-    bounds: list[int]
+    bounds: dict[int, tuple[int, int]]
 
 
 class Staging:
@@ -53,8 +54,10 @@ class Staging:
             rows = rows.filter(rows["key"].is_valid())
         ranges = pc.search_sorted(self._edges, rows["key"], side="right")
         order = pc.sort_indices(ranges)
-        numbers = pa.arange(0, len(self._edges) + 2).cast(ranges.type)
-        bounds = pc.search_sorted(ranges.take(order), numbers).to_pylist()
+        ordered = ranges.take(order)
+        numbers = pc.unique(ordered)
+        starts = pc.search_sorted(ordered, numbers).to_pylist()
+        bounds = dict(zip(numbers.to_pylist(), pairwise([*starts, len(ordered)]), strict=True))
         content = rows.take(order).serialize()
         with self._lock:
             self._batches.append(_Batch(self._opened.tell(), content.size, rows.schema, bounds))
@@ -77,15 +80,15 @@ class Staged:
     def __init__(self, file: Path, batches: list[_Batch], job: JobRecord) -> None:
         self._schema = staged_schema(job)
         self._type = job.checksum_type
-        self._batches: list[tuple[pa.RecordBatch, list[int]]] = []
+        self._of_ranges: dict[int, list[pa.RecordBatch]] = {}
         if batches:
             with file.open("rb") as opened:
                 self._content = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
             content = pa.py_buffer(self._content)
-            self._batches = [
-                (pa.ipc.read_record_batch(content.slice(each.start, each.size), each.schema), each.bounds)
-                for each in batches
-            ]
+            for each in batches:
+                batch = pa.ipc.read_record_batch(content.slice(each.start, each.size), each.schema)
+                for number, (first, end) in each.bounds.items():
+                    self._of_ranges.setdefault(number, []).append(batch.slice(first, end - first))
 
     def of_range(self, number: int) -> pa.Table:
         """The rows of a range in memory, in any order.
@@ -93,16 +96,14 @@ class Staged:
         Columns that were not given are NULL, but `checksum_type`, which is that of the job.
         """
         parts: dict[tuple[str, ...], list[pa.RecordBatch]] = {}
-        for batch, bounds in self._batches:
-            first, end = bounds[number], bounds[number + 1]
-            if first < end:
-                parts.setdefault(tuple(batch.schema.names), []).append(batch.slice(first, end - first))
+        for rows in self._of_ranges.get(number, ()):
+            parts.setdefault(tuple(rows.schema.names), []).append(rows)
         tables = [self._typed(pa.Table.from_batches(each)) for each in parts.values()]
-        rows = pa.concat_tables([self._schema.empty_table(), *tables], promote_options="default")
-        rows = rows.combine_chunks()
-        if self._batches:
+        found = pa.concat_tables([self._schema.empty_table(), *tables], promote_options="default")
+        found = found.combine_chunks()
+        if self._of_ranges:
             self._content.madvise(mmap.MADV_DONTNEED)  # else what was read counts as this process's memory
-        return rows
+        return found
 
     def _typed(self, rows: pa.Table) -> pa.Table:
         if "checksum_type" in rows.column_names:
