@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MOST_AT_ONCE = 64
-_MOST_HELD = 256
+_MOST_HELD = 128
 """Pages that wait in memory for the ranges before theirs, or for whoever takes their rows, at most, beside
 one for each range under way."""
 

@@ -6,7 +6,7 @@ How rows are judged, and what they are compared with, does not belong here.
 from __future__ import annotations
 
 import mmap
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, Self
@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 
 from fixity.digests.algorithms import SIZES
 from fixity.engines.s3_batch.job_records import JobRecord
+
+_AT_A_TIME = 64  # batches: with each page that is read, the system maps some beside it
 
 
 def staged_schema(job: JobRecord) -> pa.Schema:
@@ -80,7 +82,7 @@ class Staged:
     def __init__(self, file: Path, batches: list[_Batch], job: JobRecord) -> None:
         self._schema = staged_schema(job)
         self._type = job.checksum_type
-        self._of_ranges: dict[int, list[pa.RecordBatch]] = {}
+        self._of_ranges: dict[int, list[tuple[pa.RecordBatch, int, int]]] = {}
         if batches:
             with file.open("rb") as opened:
                 self._content = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
@@ -88,22 +90,22 @@ class Staged:
             for each in batches:
                 batch = pa.ipc.read_record_batch(content.slice(each.start, each.size), each.schema)
                 for number, (first, end) in each.bounds.items():
-                    self._of_ranges.setdefault(number, []).append(batch.slice(first, end - first))
+                    self._of_ranges.setdefault(number, []).append((batch, first, end - first))
 
     def of_range(self, number: int) -> pa.Table:
         """The rows of a range in memory, in any order.
 
         Columns that were not given are NULL, but `checksum_type`, which is that of the job.
         """
-        parts: dict[tuple[str, ...], list[pa.RecordBatch]] = {}
-        for rows in self._of_ranges.get(number, ()):
-            parts.setdefault(tuple(rows.schema.names), []).append(rows)
-        tables = [self._typed(pa.Table.from_batches(each)) for each in parts.values()]
-        found = pa.concat_tables([self._schema.empty_table(), *tables], promote_options="default")
-        found = found.combine_chunks()
-        if self._of_ranges:
+        found = [self._schema.empty_table()]
+        parts = iter(self._of_ranges.get(number, ()))
+        while some := list(islice(parts, _AT_A_TIME)):
+            alike: dict[tuple[str, ...], list[pa.RecordBatch]] = {}
+            for batch, first, count in some:
+                alike.setdefault(tuple(batch.schema.names), []).append(batch.slice(first, count))
+            found += [self._typed(pa.Table.from_batches(each)).combine_chunks() for each in alike.values()]
             self._content.madvise(mmap.MADV_DONTNEED)  # else what was read counts as this process's memory
-        return found
+        return pa.concat_tables(found, promote_options="default").combine_chunks()
 
     def _typed(self, rows: pa.Table) -> pa.Table:
         if "checksum_type" in rows.column_names:
