@@ -157,7 +157,12 @@ def _make_tables(file: Path, like: Path) -> None:
         with closing(sqlite3.connect(like, _WAIT)) as other:
             tables = _tables(other)
             versions = other.execute("select version_num from alembic_version").fetchall()
-        made.execute("pragma journal_mode = wal")
+        try:
+            made.execute("pragma journal_mode = wal")
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait for another process that does just this.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
         made.execute("begin immediate")
         if not _tables(made):  # another process may have been faster
             for table in tables:

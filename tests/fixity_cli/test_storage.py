@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -103,6 +105,24 @@ def test_two_that_open_a_new_database_at_once_find_the_same_tables(tmp_path: Pat
     for instance in instances:
         instance.dispose()
     assert found == [[], []]
+
+
+def test_a_new_database_whose_mode_another_process_sets_just_now_has_its_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = _instance(tmp_path)
+
+    class Contended(sqlite3.Connection):
+        def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+            if "journal_mode" in statement:
+                error = sqlite3.OperationalError("database is locked")
+                error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+                raise error
+            return super().execute(statement, *values)
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Contended))
+    assert instance.all_logs("run-0") == []
+    instance.dispose()
 
 
 def test_few_databases_stay_open_and_none_in_the_end(tmp_path: Path) -> None:
