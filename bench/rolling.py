@@ -125,7 +125,7 @@ def added_seconds(folder: Path) -> float:
     plan = begin(order, run, usual_limits())
     for shard in plan.shards:
         check_shard(order, run, plan, shard)
-    rolled = end(lake, plan, order.settings, run)
+    rolled = end(lake, plan, order.settings, run.now())
     assert rolled.objects == hashed == BATCH
     return time.perf_counter() - begun - hashing
 

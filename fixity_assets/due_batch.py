@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from fixity.clock import utc_now
 from fixity.engines.stream.pace import shard_limits
 from fixity.engines.stream.shards import Plan, Shard, plan_file
 from fixity.lake import Lake
@@ -84,8 +85,7 @@ def kept_batch(
         return None
     from fixity.rolling.roll import end
 
-    with _run(context, lake, stores) as run:
-        rolled = end(lake, plan, settings_of(stores.catalog.bucket(context.partition_key)), run)
+    rolled = end(lake, plan, settings_of(stores.catalog.bucket(context.partition_key)), utc_now())
     result = {
         **counts_metadata(rolled),
         "registered": rolled.registered,

@@ -16,7 +16,7 @@ from fixity.lake import Lake
 from fixity.rolling.egress import egress_budget, egress_left
 
 
-class Limits:
+class LookLimits:
     """Objects and bytes that may still be read. Arguments: `buckets`, of each side; `now` in UTC."""
 
     def __init__(self, lake: Lake, catalog: Catalog, buckets: Mapping[str, Bucket], now: datetime) -> None:
@@ -56,7 +56,7 @@ class Limits:
 class SideLimits:
     """The limits, as one side takes from them for what is read beyond what was chosen."""
 
-    limits: Limits
+    limits: LookLimits
     side: str
 
     def refusal(self, item: ListedObject) -> str | None:

@@ -24,7 +24,7 @@ from fixity.buckets import CHANGED, DELETED
 from fixity.catalog import Catalog, Pair
 from fixity.clock import utc_now
 from fixity.incidents.findings import findings
-from fixity.incidents.limits import Limits, SideLimits
+from fixity.incidents.limits import LookLimits, SideLimits
 from fixity.incidents.one_side import OneSide, Row, Seen, Stores, Task
 from fixity.incidents.suspects import SIDES, Suspect, same_bytes_elsewhere, suspects_of
 from fixity.lake import Lake
@@ -97,8 +97,8 @@ class SecondLook:
         }
 
     @cached_property
-    def _limits(self) -> Limits:
-        return Limits(self.lake, self.catalog, self._buckets, self.now())
+    def _limits(self) -> LookLimits:
+        return LookLimits(self.lake, self.catalog, self._buckets, self.now())
 
     def look_again(self, compared: Compared) -> bool:
         """Look at suspects again, and keep the checks. Returns whether there are any. Raises LakeError."""

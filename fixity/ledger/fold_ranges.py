@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -98,8 +99,11 @@ def fold_ranges(
     found = Folded()
     horizon = pa.scalar(now + CLOCKS_DIFFER, SNAPSHOT.field("checked_at").type)
     work = partial(_fold_range, sources, settings, listed_at, now)
-    with parquet_writer(file, SNAPSHOT) as writer:
-        for each in in_order(work, ranges_of(sources), processors()):
+    with (
+        parquet_writer(file, SNAPSHOT) as writer,
+        closing(in_order(work, ranges_of(sources), processors())) as ranges,
+    ):
+        for each in ranges:
             rows = each.plain
             if any(table.num_rows for table in each.others):
                 for name, table in zip(Tables._fields, each.others, strict=True):

@@ -7,6 +7,7 @@ shard is read by a step of its own, on whatever machine (`batches`). The last st
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -47,11 +48,11 @@ def begin(order: Order, run: RollingRun, limits: ShardLimits) -> Plan:
     return plan
 
 
-def end(lake: Lake, plan: Plan, settings: Settings, run: RollingRun) -> Rolled:
-    """Keep the checks of a run in the ledger, and end its lease. Raises LeaseLost, LakeError."""
+def end(lake: Lake, plan: Plan, settings: Settings, now: datetime) -> Rolled:
+    """Keep a run's checks in the ledger, and end its lease. `now` is UTC. Raises LeaseLost, LakeError."""
     assert plan.bucket is not None and plan.run_id is not None  # `begin` says both
-    rolled = finish(lake, held(lake, plan.bucket, plan.run_id), settings, run.now(), plan.cut_short)
-    record_roll(lake, plan.bucket, run.now())
+    rolled = finish(lake, held(lake, plan.bucket, plan.run_id), settings, now, plan.cut_short)
+    record_roll(lake, plan.bucket, now)
     return rolled
 
 

@@ -82,11 +82,12 @@ def report(
     replica: list[Row],
     match: Literal["key", "version"] = "key",
     range_bytes: int = RANGE_BYTES,
+    groups: tuple[int, int] = (100, 100),
 ) -> Outcome:
-    """The report on two tables of these rows, in `directory`."""
+    """The report on two tables of these rows, in `directory`. Arguments: `groups`, rows of a row group."""
     return compare(
-        Side("deposit", table(directory / "source.parquet", in_order(source)), LISTED),
-        Side("copy", table(directory / "replica.parquet", in_order(replica)), LISTED),
+        Side("deposit", table(directory / "source.parquet", in_order(source), groups[0]), LISTED),
+        Side("copy", table(directory / "replica.parquet", in_order(replica), groups[1]), LISTED),
         match=match,
         lag=LAG,
         csv=directory / "report.csv",

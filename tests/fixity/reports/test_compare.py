@@ -187,14 +187,7 @@ def test_sides_that_share_no_key_are_compared(tmp_path: Path) -> None:
 
 def test_a_table_may_be_one_row_group_beside_many(tmp_path: Path) -> None:
     rows = [row(f"{n:04}") for n in range(300)]
-    outcome = compare(
-        Side("deposit", table(tmp_path / "source", rows, 300), LISTED),
-        Side("copy", table(tmp_path / "replica", rows, 2), LISTED),
-        match="key",
-        lag=LAG,
-        csv=tmp_path / "report.csv",
-        range_bytes=5000,
-    )
+    outcome = report(tmp_path, rows, rows, range_bytes=5000, groups=(300, 2))
     assert outcome.counts == Counts(total_objects=300, matches=300, rows=300)
 
 

@@ -99,14 +99,7 @@ def test_a_suspect_has_both_sides_checks_and_nothing_of_a_side_without_the_objec
 def test_each_suspect_has_its_own_checks_wherever_they_stand_in_the_tables(tmp_path: Path) -> None:
     source = [row(key, "1", size=number, run_id=f"s{key}") for number, key in enumerate("abcdefgh")]
     replica = [row(key, "2", etag=f"e{key}", run_id=f"r{key}") for key in "bdefghi"]
-    outcome = compare(
-        Side("deposit", table(tmp_path / "source", source, 3), LISTED),
-        Side("copy", table(tmp_path / "replica", replica, 2), LISTED),
-        match="key",
-        lag=LAG,
-        csv=tmp_path / "report.csv",
-        range_bytes=1,
-    )
+    outcome = report(tmp_path, source, replica, range_bytes=1, groups=(3, 2))
     names = ("run_id", "size", "etag", "checksum", "last_modified")
     for each in suspects(outcome):
         for side, rows in (("source", source), ("replica", replica)):

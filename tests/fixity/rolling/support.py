@@ -65,7 +65,12 @@ def roll(order: Order, run: RollingRun, limits: ShardLimits | None = None) -> Ro
     plan = begin(order, run, limits or usual_limits())
     for shard in plan.shards:
         check_shard(order, run, plan, shard)
-    return end(run.lake, plan, order.settings, run)
+    return end(run.lake, plan, order.settings, run.now())
+
+
+def killed(*arguments: object, **named: object) -> None:
+    """A run that is killed where it would call this."""
+    raise KeyboardInterrupt
 
 
 class Rolling:

@@ -1,0 +1,118 @@
+"""A batch that is read in shards, by steps that know nothing of each other, under one lease."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from fixity.buckets import BucketUnreachable, ListedObject, Sink
+from fixity.engines.stream.pace import ShardLimits
+from fixity.rolling import BucketBusy, Limits, Order, RollingRun
+from fixity.rolling.batches import check_shard
+from fixity.rolling.lease import LeaseLost, leases
+from fixity.rolling.roll import begin, end
+from tests.fixity.rolling.support import BUCKET, Rolling, keys_of, killed
+
+
+class Cut:
+    """A batch of six objects in three shards, and the run that reads them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bucket = Rolling(folder)
+        self.bucket.put(*"abcdef")
+        self.bucket.take_inventory()
+        self.order = Order(BUCKET, self.bucket.settings, Limits(100), 1800.0)
+        self.run = RollingRun(self.bucket.store, self.bucket.lake, "cut", 1, now=self.bucket.now)
+        self.plan = begin(self.order, self.run, ShardLimits(2, 1024, "two", steps=1))
+
+    def check(self, number: int, run: RollingRun | None = None) -> None:
+        check_shard(self.order, run or self.run, self.plan, self.plan.shards[number])
+
+    def end(self) -> list[str]:
+        return keys_of(
+            self.bucket.ledger(end(self.bucket.lake, self.plan, self.order.settings, self.bucket.time))
+        )
+
+
+def test_a_batch_is_read_shard_by_shard_under_one_lease_which_others_respect(tmp_path: Path) -> None:
+    cut = Cut(tmp_path)
+    assert [shard.objects for shard in cut.plan.shards] == [2, 2, 2]
+    for number in (2, 0, 1):
+        cut.check(number)
+        with pytest.raises(BucketBusy, match="is being checked by the rolling run cut"):
+            cut.bucket.roll()
+    assert cut.end() == list("abcdef")
+    assert sorted(cut.bucket.store.read_keys) == list("abcdef")
+    assert cut.bucket.due() == [] and not leases(cut.bucket.lake, BUCKET)
+
+
+def test_another_attempt_at_a_shard_reads_only_what_the_one_before_did_not_check(tmp_path: Path) -> None:
+    cut = Cut(tmp_path)
+    read = cut.bucket.store.read
+
+    def refusing(item: ListedObject, sink: Sink) -> None:
+        if item.key == "d":
+            raise BucketUnreachable("the store is away")
+        read(item, sink)
+
+    cut.bucket.store.read = refusing  # type: ignore[method-assign]
+    with pytest.raises(BucketUnreachable):
+        cut.check(1)
+    cut.bucket.store.read = read  # type: ignore[method-assign]
+    for number in range(3):
+        cut.check(number)
+    assert sorted(cut.bucket.store.read_keys) == list("abcdef")
+    assert cut.end() == list("abcdef")
+
+
+def test_of_two_attempts_at_a_shard_at_once_no_row_comes_twice_and_unlike_bytes_are_no_damage(
+    tmp_path: Path,
+) -> None:
+    cut = Cut(tmp_path)
+    read = cut.bucket.store.read
+    nested = iter("ab")
+
+    def overtaken(item: ListedObject, sink: Sink) -> None:
+        if next(nested, None) == "a":  # the first read of the first attempt is overtaken by a whole other one
+            cut.check(0)
+            cut.bucket.store.damage("b")
+        read(item, sink)
+
+    cut.bucket.store.read = overtaken  # type: ignore[method-assign]
+    for number in range(3):
+        cut.check(number)
+    assert cut.end() == list("abcdef")
+    (ledger,) = (cut.bucket.folder / "checksums/b").glob("*.parquet")
+    failed = {row["key"]: row["error_code"] for row in pq.read_table(ledger).to_pylist() if row["error_code"]}
+    assert failed == {"b": "UnstableRead"}
+    assert cut.bucket.damaged() == []
+
+
+def test_the_shards_of_a_run_whose_lease_another_took_over_are_left_to_that_run(tmp_path: Path) -> None:
+    cut = Cut(tmp_path)
+    cut.check(0)
+    cut.bucket.time += timedelta(minutes=11)
+    assert cut.bucket.rolled() == list("cdef")
+    with pytest.raises(LeaseLost, match="the run cut has no lease on 'b' any more"):
+        cut.check(1)
+    with pytest.raises(LeaseLost):
+        cut.end()
+    assert sorted(cut.bucket.store.read_keys) == list("abcdef")
+
+
+def test_a_check_that_ends_after_its_run_was_killed_while_keeping_is_not_called_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = Cut(tmp_path)
+    cut.check(0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("fixity.rolling.finish.fold_checks", killed)
+        cut.end()
+    cut.check(1)  # by a step of which nobody knew that it goes on
+    rolled = end(cut.bucket.lake, cut.plan, cut.order.settings, cut.bucket.time)
+    assert (rolled.objects, rolled.registered) == (2, 2)
+    assert cut.bucket.due() == list("cdef")
+    assert cut.bucket.rolled() == list("cdef")
