@@ -1,10 +1,10 @@
 """Takes the list that a bucket's provider has written, when its last file arrives, once for each list.
 
 Every five minutes it looks, for each bucket with `inventory` and a folder of lists, for complete ones (S3
-writes `manifest.checksum` last, Google the manifest), and starts `take_inventory` for the newest if it is
-newer than the last one that was taken. If that run fails, it is tried again: 15 minutes later, then with
-delays that double, up to 12 hours; until then the inventory before stays. If a provider has written no list
-for `inventory.max_age`, the sensor's ticks fail and name the bucket.
+and Azure write a checksum of the manifest last, Google the manifest), and starts `take_inventory` for the
+newest if it is newer than the last one that was taken. If that run fails, it is tried again: 15 minutes
+later, then with delays that double, up to 12 hours; until then the inventory before stays. If a provider has
+written no list for `inventory.max_age`, the sensor's ticks fail and name the bucket.
 """
 
 from collections.abc import Callable

@@ -197,9 +197,10 @@ class Bucket(Part):
                 f"`engine: {self.engine}` needs the name of a bucket, and {shown(self.real_name)} is an "
                 "access point: name its bucket, or leave `engine` out"
             )
-        if self.versions == "all" and self.inventory and self.inventory.from_ == "gcs_inventory":
+        provider = self.inventory.from_ if self.inventory else ""
+        if self.versions == "all" and provider in ("gcs_inventory", "azure_inventory"):
             raise ValueError(
-                "`from: gcs_inventory` gives current versions only: leave `versions: all` out, or `inventory`"
+                f"`from: {provider}` gives current versions only: leave `versions: all` out, or `inventory`"
             )
         if self.is_access_point and self.inventory:
             raise ValueError(

@@ -3,28 +3,25 @@
 The form: `<configuration>_<time>_manifest.json` (written last), and shards in CSV or Parquet that it names.
 There are no digests of the shards, but a count of all rows. All rows are of one moment. An ETag is spelled as
 Google's XML API is said to list it: the MD5 of the bytes, or `-` and Google's own ETag for a composite one.
-That this is so is asked of the bucket each time (`fixity.inventories.doubts`).
+That this is so is asked of the bucket each time (`fixity.inventories.doubts`). Composite objects have no MD5
+but a CRC32C: they are marked, so that whoever looks for records asks for it by HEAD.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path, PurePosixPath
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from pathlib import Path
 
 from fixity.catalog import Bucket
 from fixity.humanize import printable
 from fixity.inventories.folder import ListFolder, ListRefused
 from fixity.inventories.rows import sort_rows
 from fixity.inventories.s3_inventory import DataFile, ProvidedList, refuse_by_age
-from fixity.lake.database import quoted
+from fixity.inventories.with_header import fetch, scan_of
 
 _MANIFEST = re.compile(r"([0-9A-Fa-f-]{36})_(\d{4}-\d\d-\d\dT\d\d:\d\d)_manifest\.json")
 _NEEDED = ("bucket", "name", "size", "updated", "storageClass", "etag", "md5Hash")
@@ -37,6 +34,7 @@ _COLUMNS = (
     "last_modified_date",
     "e_tag",
     "storage_class",
+    "checksum_algorithm",
 )
 _ROWS = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
@@ -69,7 +67,7 @@ class GoogleReports:
         try:
             content = self.folder.read(place)
             manifest = json.loads(content)
-            shards = tuple(DataFile(str(each), 0, "") for each in manifest["report_shards_file_names"])
+            shards = tuple(DataFile(str(each)) for each in manifest["report_shards_file_names"])
             rows, count = int(manifest["records_processed"]), int(manifest.get("shard_count", len(shards)))
             listed_at = datetime.fromisoformat(manifest["snapshot_time"])
             if listed_at.tzinfo is None or count != len(shards):
@@ -88,60 +86,14 @@ class GoogleReports:
 
     def rows(self, provided: ProvidedList, bucket: Bucket, workspace: Path) -> Path:
         """See `fixity.inventories.take.Provider`."""
-        urls: dict[str, str] = {}
-        names: set[tuple[str, ...]] = set()
-        for number, shard in enumerate(provided.files):
-            file = workspace / f"{number}{PurePosixPath(shard.name).suffix}"
-            self.folder.download(shard.name, file)
-            urls[str(file)] = url = self.folder.url(shard.name)
-            names.add(_columns(file, url))
-        if len(names) > 1:
-            raise ListRefused(
-                f"the shards of {provided.url} have different columns: wait for the next report"
-            )
-        scan = _scan(list(urls), next(iter(names), ()))
-        return sort_rows(scan, provided, bucket, workspace, urls)
-
-
-def _columns(file: Path, url: str) -> tuple[str, ...]:
-    """The columns of a shard. Raises ListRefused where some are missing, or nobody knows which they are."""
-    try:
-        if file.suffix == ".parquet":
-            names = pq.read_schema(file).names
-        else:
-            with file.open(encoding="utf-8", newline="") as lines:
-                names = next(csv.reader([lines.readline()], delimiter=_delimiter(file)), [])
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ListRefused(f"{url} cannot be read: {printable(error)}: wait for the next report") from error
-    lacks = [name for name in _NEEDED if name not in names]
-    if lacks:
-        raise ListRefused(
-            f"{url} lacks the columns {', '.join(lacks)}: let the reports have these fields and, as CSV, a "
-            "header"
-        )
-    return tuple(names)
-
-
-def _delimiter(file: Path) -> str:
-    """What follows the first name of a header."""
-    with file.open(encoding="utf-8", newline="") as lines:
-        found = re.match(r'"?\w+"?(\W)', lines.readline())
-    return found[1] if found and found[1] not in '\r\n"' else ","
+        urls, names = fetch(self.folder, provided, _NEEDED, workspace)
+        return sort_rows(_scan(list(urls), names), provided, bucket, workspace, urls)
 
 
 def _scan(files: list[str], names: tuple[str, ...]) -> str:
     """SQL for the rows of shards, with the columns of `_COLUMNS`."""
     if not files:
         return ""
-    paths = f"[{', '.join(map(quoted, files))}]"
-    if files[0].endswith(".parquet"):
-        scan = f"read_parquet({paths}, filename = true)"
-    else:
-        columns = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in names)
-        scan = (
-            f"read_csv({paths}, filename = true, columns = {{{columns}}}, header = true, auto_detect = "
-            "false, "
-            f"delim = {quoted(_delimiter(Path(files[0])))}, quote = '\"', escape = '\"')"
-        )
     is_latest = "coalesce(timeDeleted::VARCHAR, '') = ''" if "timeDeleted" in names else "true"
-    return _ROWS.format(scan=scan, is_latest=is_latest)
+    has_crc32c = "coalesce(crc32c, '') <> ''" if "crc32c" in names else "false"
+    return _ROWS.format(scan=scan_of(files, names), is_latest=is_latest, has_crc32c=has_crc32c)

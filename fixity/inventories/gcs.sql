@@ -10,6 +10,7 @@
         updated AS last_modified_date,
         CASE WHEN md5Hash <> '' THEN lower(hex(from_base64(md5Hash))) ELSE '-' || etag END AS e_tag,
         storageClass AS storage_class,
+        CASE WHEN coalesce(md5Hash, '') = '' AND {has_crc32c} THEN 'CRC32C' END AS checksum_algorithm,
         filename
     FROM {scan}
 )

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from fixity.catalog import Bucket, Catalog
 from fixity.catalog.clients import s3_client
 from fixity.clock import EPOCH
+from fixity.inventories.azure import AzureLists, complete_runs
 from fixity.inventories.folder import ListFolder
 from fixity.inventories.gcs import GoogleReports, complete_reports
 from fixity.inventories.rows import S3Inventory
 from fixity.inventories.s3_inventory import complete_lists
 from fixity.inventories.s3_metadata import S3Metadata, live_table
 from fixity.inventories.take import Provider
+
+_COMPLETE: dict[str, Callable[[ListFolder], list[str]]] = {
+    "s3_inventory": complete_lists,
+    "gcs_inventory": complete_reports,
+    "azure_inventory": complete_runs,
+}
 
 
 def open_provider(catalog: Catalog, bucket: Bucket) -> Provider:
@@ -22,6 +30,8 @@ def open_provider(catalog: Catalog, bucket: Bucket) -> Provider:
         return S3Metadata(live_table(catalog, bucket))
     if bucket.inventory.from_ == "gcs_inventory":
         return GoogleReports(ListFolder(catalog, bucket))
+    if bucket.inventory.from_ == "azure_inventory":
+        return AzureLists(ListFolder(catalog, bucket))
     store = catalog.store_of(bucket)
     return S3Inventory(ListFolder(catalog, bucket), None if store.endpoint_url else s3_client(store))
 
@@ -33,11 +43,11 @@ def complete(catalog: Catalog, bucket: Bucket) -> list[str]:
     """
     assert bucket.inventory is not None
     folder = ListFolder(catalog, bucket)
-    return complete_reports(folder) if bucket.inventory.from_ == "gcs_inventory" else complete_lists(folder)
+    return _COMPLETE[bucket.inventory.from_](folder)
 
 
 def time_of(name: str) -> datetime:
-    """When a list was written, by its name: `2026-11-28T01-00Z`, or `2026-11-28T01:00` and more. Long ago for
+    """When a list was written, by its name: `2026-11-28T01-00Z`, `2026-11-28T01:00` or the like. Long ago for
     a name that has no time."""
     try:
         return datetime.strptime(name[:16].replace(":", "-"), "%Y-%m-%dT%H-%M").replace(tzinfo=UTC)

@@ -111,6 +111,7 @@ def sort_rows(
         "prefix": bucket.prefix,
         "all": bucket.versions == "all",
         "versions": provided.has_versions,
+        "others": provided.has_others,
         "encoded": provided.format == "CSV",
         "mark": _MARK,
     }

@@ -6,6 +6,7 @@
 --   $all         all versions          $versions   whether the list has versions at all
 --   $encoded     whether keys are URL-encoded, with `+` for a blank; `written` is then the key as it stands in the list,
 --                where it is another text
+--   $others      whether it lists other buckets too, whose rows are left out
 --   $mark        how the text of an error begins
 WITH said AS (
     SELECT
@@ -31,6 +32,7 @@ WITH said AS (
         nullif(checksum_algorithm, '') AS checksum_algorithm,
         filename
     FROM rows
+    WHERE NOT $others OR bucket IS NULL OR bucket = $bucket
 ),
 
 judged AS (

@@ -48,11 +48,12 @@ _NEEDED = {
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file with rows of a list: its name in the folder of lists, its size in bytes, its MD5 in hex."""
+    """A file with rows of a list: its name in the folder of lists, and, where the manifest says them, its
+    size in bytes and its MD5 in hex."""
 
     name: str
-    size: int
-    md5: str
+    size: int | None = None
+    md5: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class ProvidedList:
     """A list as its manifest describes it. name: of its folder. url: of its manifest, for people. listed_at:
     when its scan began (UTC). columns: in their order, spelled as in ORC and Parquet. files: with its rows.
     rows: how many it has; None if it does not say. notes: what could not be proved, for people. md5: of the
-    manifest; '' where the name alone says which list it is."""
+    manifest; '' where the name alone says which list it is. has_others: whether it lists other buckets
+    too."""
 
     name: str
     url: str
@@ -71,6 +73,7 @@ class ProvidedList:
     rows: int | None = None
     notes: tuple[str, ...] = ()
     md5: str = ""
+    has_others: bool = False
 
     @property
     def has_versions(self) -> bool:
@@ -104,15 +107,7 @@ def read_manifest(folder: ListFolder, name: str, bucket: Bucket, now: datetime) 
     """
     place = f"{name}/manifest.json"
     url = folder.url(place)
-    content = folder.read(place)
-    said = folder.read(f"{name}/manifest.checksum").decode(errors="replace").strip().lower()
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if said != found:
-        raise ListRefused(
-            f"{url} has the MD5 {found}, but manifest.checksum beside it says '{printable(said, 64)}': one "
-            "of the "
-            "two was changed. Wait for the next list"
-        )
+    content, found = read_proved(folder, place, f"{name}/manifest.checksum")
     try:
         manifest = json.loads(content)
         listed_at = EPOCH + timedelta(milliseconds=int(manifest["creationTimestamp"]))
@@ -128,6 +123,22 @@ def read_manifest(folder: ListFolder, name: str, bucket: Bucket, now: datetime) 
         ) from error
     _refuse_unless_fitting(provided, source, bucket, now)
     return provided
+
+
+def read_proved(folder: ListFolder, manifest: str, checksum: str) -> tuple[bytes, str]:
+    """A manifest, and its MD5 in hex, which the file `checksum` has too.
+
+    Raises ListRefused, BucketUnreachable.
+    """
+    content = folder.read(manifest)
+    said = folder.read(checksum).decode(errors="replace").strip().lower()
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if said != found:
+        raise ListRefused(
+            f"{folder.url(manifest)} has the MD5 {found}, but {PurePosixPath(checksum).name} "
+            f"beside it says '{printable(said, 64)}': one of the two was changed. Wait for the next list"
+        )
+    return content, found
 
 
 def _columns(kind: Format, schema: str) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ _CHECKSUMS: dict[str, Algorithm] = {
     "ChecksumMD5": "MD5",
 }
 _MD5 = re.compile(r"[0-9A-Fa-f]{32}")
+_GOOGLES = re.compile(r"\bcrc32c=([A-Za-z0-9+/]{6}==)")
 _OF_PARTS = re.compile(r"-[0-9]+$")
 _BUCKET_GONE = {"NoSuchBucket", "ExpiredToken", "InvalidAccessKeyId", "RequestTimeTooSkewed"}
 
@@ -232,11 +233,18 @@ def _head(answer: Mapping[str, Any], etag_is_md5: bool) -> Head:
             algorithm: answer[name]
             for name, algorithm in _CHECKSUMS.items()
             if answer.get(name) and _is_whole(answer[name], algorithm, answer.get("ChecksumType"), in_parts)
-        },
+        }
+        | _of_google(answer),
         parts=answer.get("PartsCount"),
         tags=answer.get("TagCount", 0),
         version_id=answer.get("VersionId"),
     )
+
+
+def _of_google(answer: Mapping[str, Any]) -> dict[Algorithm, str]:
+    """Google's `x-goog-hash: crc32c=…,md5=…`, of the whole object, however it was uploaded."""
+    found = _GOOGLES.search(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-goog-hash", ""))
+    return {"CRC32C": found[1]} if found else {}
 
 
 def _is_whole(checksum: str, algorithm: Algorithm, kind: str | None, in_parts: bool | None) -> bool:

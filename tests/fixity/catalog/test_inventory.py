@@ -17,6 +17,13 @@ def test_a_list_may_be_two_days_old_unless_the_catalog_says_otherwise(load: Load
     assert inventory.folder == ("reports", "lists/a/daily/")
 
 
+def test_azures_lists_may_stand_in_a_bucket_without_a_prefix(load: Load) -> None:
+    inventory = (
+        load(with_bucket("inventory: {from: azure_inventory, at: 's3://lists/'}")).buckets["a"].inventory
+    )
+    assert inventory and inventory.folder == ("lists", "")
+
+
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
@@ -27,6 +34,10 @@ def test_a_list_may_be_two_days_old_unless_the_catalog_says_otherwise(load: Load
         (
             "versions: all, inventory: {from: gcs_inventory, at: 's3://r/lists'}",
             "`from: gcs_inventory` gives current versions only",
+        ),
+        (
+            "versions: all, inventory: {from: azure_inventory, at: 's3://inventories'}",
+            "`from: azure_inventory` gives current versions only",
         ),
         ("inventory: {from: s3_metadata, at: 's3://r/lists'}", "`from: s3_metadata` has no `at`"),
         ("inventory: {from: s3_inventory, at: ./here}", "'./here' is not a folder of lists: write s3://"),

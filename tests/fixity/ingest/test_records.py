@@ -89,6 +89,9 @@ WHOLE, COMPOSITE = "x-amz-checksum-type: FULL_OBJECT", "x-amz-checksum-type: COM
         ([IN_PARTS, "sha256", WHOLE], True, None, []),
         ([f'ETag: "{MD5}"', f"x-amz-checksum-sha256: {SHA256_64}-2", WHOLE], True, MD5, []),
         ([f'ETag: "{MD5}"', "sha256", COMPOSITE], True, MD5, []),
+        # Google's, of one object and of a composite one.
+        ([f'ETag: "{MD5}"', "x-goog-hash: crc32c=AAAAAA==,md5=x"], True, MD5, ["CRC32C"]),
+        (['ETag: "-CJf+"', "x-goog-hash: crc32c=AAAAAA=="], True, None, ["CRC32C"]),
     ],
 )
 def test_only_what_is_known_to_be_of_the_whole_object_is_a_record(

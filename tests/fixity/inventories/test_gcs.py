@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,15 +14,32 @@ import pyarrow.parquet as pq
 import pytest
 
 from fixity.inventories.folder import ListRefused
+from fixity.inventories.provider import open_provider
 from tests.fixity.inventories.archive import ODD_KEYS, Archive
 from tests.fixity.inventories.lists import LISTED_AT, PREFIX, rows_of
 
 _ID = "3f5d1c2e-0000-4000-8000-000000000001"
-_FIELDS = ("project", "bucket", "name", "size", "timeDeleted", "updated", "storageClass", "etag", "md5Hash")
+_FIELDS = (
+    "project",
+    "bucket",
+    "name",
+    "size",
+    "timeDeleted",
+    "updated",
+    "storageClass",
+    "etag",
+    "md5Hash",
+    "crc32c",
+)
 
 
 def _write(
-    archive: Archive, form: str = "csv", delimiter: str = ",", header: bool = True, **more: Any
+    archive: Archive,
+    form: str = "csv",
+    delimiter: str = ",",
+    header: bool = True,
+    composite: tuple[str, ...] = (),
+    **more: Any,
 ) -> None:
     """A report in two shards, of what boto3 lists."""
     rows = [
@@ -34,7 +52,10 @@ def _write(
             "updated": row["LastModifiedDate"].isoformat(),
             "storageClass": row["StorageClass"],
             "etag": "CJf+",
-            "md5Hash": base64.b64encode(bytes.fromhex(row["ETag"])).decode(),
+            "md5Hash": ""
+            if row["Key"] in composite
+            else base64.b64encode(bytes.fromhex(row["ETag"])).decode(),
+            "crc32c": "AAAAAA==",
         }
         for row in rows_of(archive.s3, archive.name)
     ]
@@ -97,3 +118,22 @@ def test_a_report_that_is_not_whole_is_refused(archive: Archive, wrong: dict[str
     _write(archive, **wrong)
     with pytest.raises(ListRefused, match=said):
         archive.take()
+
+
+def test_a_composite_object_has_no_md5_and_is_marked_to_be_asked_for_its_crc32c(
+    archive: Archive, tmp_path: Path
+) -> None:
+    archive.source = "gcs_inventory"
+    archive.put("whole", "z-composite")
+    _write(archive, composite=("z-composite",))
+    catalog = archive.catalog
+    reports = open_provider(catalog, catalog.buckets["b"])
+    table = reports.rows(
+        reports.describe(None, catalog.buckets["b"], archive.now), catalog.buckets["b"], tmp_path
+    )
+    rows = pq.read_table(table).to_pylist()
+    assert [(row["key"], row["checksum_algorithm"]) for row in rows] == [
+        ("whole", None),
+        ("z-composite", "CRC32C"),
+    ]
+    assert rows[1]["etag"] == "-CJf+"
