@@ -26,6 +26,7 @@ from bench import (
     rolling,
     second_look,
     signer,
+    spine,
     thousand_million,
     workers,
 )
@@ -50,11 +51,12 @@ PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
     "many": many.rows,
     "workers": workers.rows,
     "report-large": comparing.large_rows,
+    "spine-large": spine.large_rows,
     "many-large": many.large_rows,
 }
 """What can be measured, by its name in the results."""
 
-LARGE = {"report-large", "many-large"}
+LARGE = {"report-large", "spine-large", "many-large"}
 """What only `--large` measures."""
 
 
@@ -90,7 +92,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--large",
         action="store_true",
-        help="the report over 100 million rows a side, and a backfill of 300 buckets",
+        help="the report and the spine over 100 million rows, and a backfill of 300 buckets",
     )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each comparison (5)")
     parser.add_argument("--only", action="append", choices=list(PARTS), help="this part only")

@@ -29,7 +29,7 @@ from fixity.engines.stream.pace import usual_limits
 from fixity.lake import LocalLake
 from fixity.lake.database import open_database
 from fixity.lake.latest import point_to_latest
-from fixity.lake.paths import checksums_file, inventory_file, inventory_folder
+from fixity.lake.paths import SNAPSHOTS, checksums_file, inventory_file, inventory_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.ledger import Settings, ready
 from fixity.ledger.damage import damaged_now, keep_with_snapshot
@@ -60,18 +60,23 @@ def _rows(
     return database.execute(_DATA, parameters).to_arrow_table()
 
 
-def make_lake(folder: Path, objects: int, runs: int) -> Path:
-    """A lake with an inventory of so many objects and a ledger of so many runs, made where there is none."""
+def make_lake(folder: Path, objects: int) -> Path:
+    """A lake with an inventory of so many objects and a ledger of all of them, made where there is none.
+
+    Its runs have checked every object once, and a few of very many twice.
+    """
     if not (folder / "made").exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         with open_database(folder, "1GB") as database:
-            _make_lake(database, folder, objects, runs)
+            _make_lake(database, folder, objects)
         (folder / "made").touch()
     return folder
 
 
-def _make_lake(database: duckdb.DuckDBPyConnection, folder: Path, objects: int, runs: int) -> None:
+def _make_lake(database: duckdb.DuckDBPyConnection, folder: Path, objects: int) -> None:
+    each = max(BATCH, -(-objects // RUNS // BATCH) * BATCH)  # as many objects a run as the term wants
+    runs = RUNS if objects > each * RUNS // 2 else -(-objects // each)
     lake, file = LocalLake(folder), folder / "unfinished.parquet"
     listed = Provenance(BUCKET, "inventory", "inventory", LISTED)
     writer = TableWriter(file, INVENTORY, listed)
@@ -84,10 +89,10 @@ def _make_lake(database: duckdb.DuckDBPyConnection, folder: Path, objects: int, 
     lake.put(inventory_file(BUCKET, "inventory"), file)
     point_to_latest(lake, inventory_folder(BUCKET), listed)
     for number in range(runs):
-        first = number * BATCH % objects
+        first = number * each % objects
         schema = Provenance(BUCKET, f"run-{number:06d}", "inventory", LISTED).attach(CHECKSUMS)
-        again = number * BATCH >= objects
-        rows = _rows(database, first, min(objects, first + BATCH), number, again)
+        again = number * each >= objects
+        rows = _rows(database, first, min(objects, first + each), number, again)
         pq.write_table(rows.select(CHECKSUMS.names).cast(schema), file, compression="zstd")
         lake.put(checksums_file(BUCKET, f"run-{number:06d}"), file)
 
@@ -130,10 +135,10 @@ def added_seconds(folder: Path) -> float:
     return time.perf_counter() - begun - hashing
 
 
-def batch_seconds(folder: Path) -> tuple[float, float]:
-    """Seconds to fold a batch from all over the bucket into its snapshot, and to say then what is damaged.
+def batch_seconds(folder: Path) -> tuple[float, float, int]:
+    """Seconds to fold a batch from all over the bucket into its snapshot, and then to say what is damaged.
 
-    Its rows are taken away again, and its file is not put into the ledger.
+    The third value is how many bytes the fold wrote. The batch's rows are taken away again, and its file is not put into the ledger.
     """
     lake, run_id = LocalLake(folder), f"bench-{time.time_ns()}"
     snapshot = ready(lake, BUCKET, SETTINGS, "batch")
@@ -143,14 +148,16 @@ def batch_seconds(folder: Path) -> tuple[float, float]:
             rows = _rows(database, 0, snapshot.objects, RUNS, True, snapshot.objects // BATCH)
         schema = Provenance(BUCKET, run_id, "inventory", LISTED, partial=True).attach(CHECKSUMS)
         pq.write_table(rows.select(CHECKSUMS.names).cast(schema), file, compression="zstd")
+        before = {each.name for each in lake.list(SNAPSHOTS)}
         begun = time.perf_counter()
         keep_with_snapshot(lake, Bucket(name=BUCKET, fixity_every=SETTINGS.every), file, workspace)
     folded = time.perf_counter()
     assert any(each.run_id == run_id for each in snapshot.since(lake)), "it was to be kept"
     damaged_now(lake, ready(lake, BUCKET, SETTINGS, "after"))
     ended = time.perf_counter()
+    written = sum(each.size for each in lake.list(SNAPSHOTS) if each.name not in before)
     lake.remove(f"{snapshot.folder}since/")
-    return folded - begun, ended - folded
+    return folded - begun, ended - folded, written
 
 
 def premis(folder: Path) -> None:
@@ -162,14 +169,13 @@ def premis(folder: Path) -> None:
 
 def measure(objects: int, events: int, directory: Path = ROOT) -> list[Row]:
     """The rows of the results: seconds, and peak memory in GB."""
-    runs = RUNS if objects > BATCH * RUNS // 2 else objects // BATCH
-    large = make_lake(directory / f"ledger-{objects}", objects, runs)
+    large = make_lake(directory / f"ledger-{objects}", objects)
     shutil.rmtree(large / "standing", ignore_errors=True)
     folded = _run("fold", large)
     chosen = _run("choose", large)
-    into, after = batch_seconds(large)
+    into, after, _ = batch_seconds(large)
     added = added_seconds(large)
-    small = make_lake(directory / f"ledger-{events}-whole", events, -(-events // BATCH))
+    small = make_lake(directory / f"ledger-{events}-whole", events)
     ready(LocalLake(small), BUCKET, SETTINGS, "fold", lambda: NOW)
     exported = _run("premis", small)
     fold_of_all = f"folding the checks of {objects:,} objects"
