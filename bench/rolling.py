@@ -138,7 +138,8 @@ def added_seconds(folder: Path) -> float:
 def batch_seconds(folder: Path) -> tuple[float, float, int]:
     """Seconds to fold a batch from all over the bucket into its snapshot, and then to say what is damaged.
 
-    The third value is how many bytes the fold wrote. The batch's rows are taken away again, and its file is not put into the ledger.
+    The third value is how many bytes the fold wrote. The batch's rows are taken away again, and its file is
+    not put into the ledger.
     """
     lake, run_id = LocalLake(folder), f"bench-{time.time_ns()}"
     snapshot = ready(lake, BUCKET, SETTINGS, "batch")
