@@ -24,6 +24,15 @@ Price = Annotated[float, Field(ge=0)]
 """US dollars."""
 
 
+class ClassPrices(Part):
+    """What reading costs more or otherwise in a storage class, in US dollars; the rest is the store's."""
+
+    retrieval_gb: Price = 0
+    """A GB (10⁹ bytes) that is retrieved, besides `egress_gb`."""
+    get_1000: Price | None = None
+    """A thousand GET requests."""
+
+
 class Prices(Part):
     """What a store charges, in US dollars; what is left out is as in the table of list prices."""
 
@@ -41,6 +50,9 @@ class Prices(Part):
     """A GB (10⁹ bytes) of which such a job computes checksums."""
     batch_million_listed: Price | None = None
     """A million objects that S3 lists for such a job."""
+    classes: dict[str, ClassPrices] = Field(default={})
+    """What reading costs in storage classes where it costs more, by their names, such as
+    `STANDARD_IA: {retrieval_gb: 0.01, get_1000: 0.001}`."""
 
 
 def prices_of(store: Store | None, own: Mapping[str, Prices]) -> Prices:
@@ -50,7 +62,9 @@ def prices_of(store: Store | None, own: Mapping[str, Prices]) -> Prices:
     """
     known = _table()["stores"].get(_provider(store), {})
     mine = own.get(store.name) if store else None
-    return Prices.model_validate({**known, **(mine.model_dump(exclude_none=True) if mine else {})})
+    given = mine.model_dump(exclude_none=True, exclude_unset=True) if mine else {}
+    classes = {**known.get("classes", {}), **given.get("classes", {})}
+    return Prices.model_validate({**known, **given, "classes": classes})
 
 
 def date_of_prices() -> date:

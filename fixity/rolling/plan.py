@@ -6,7 +6,8 @@ Reckoning only, from how much each bucket holds. What is due now is in `due`; wh
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from fixity.catalog import Bucket, Catalog, Policy
 from fixity.catalog.capacity import DAY, limits, shortfall, store_shortfall_of, store_shortfalls
 from fixity.catalog.prices import Prices, prices_of
 from fixity.lake import Lake
-from fixity.ledger.inventory import TableMissing, kept_inventory, newest_inventory
+from fixity.lake.database import open_database
+from fixity.ledger.inventory import TableMissing, newest_inventory
 from fixity.rolling.jobs import interval, jobs_within
+from fixity.tables import Provenance
 
 _MONTH = timedelta(days=365) / 12
 _FOR_EVER = 36_500  # days
@@ -23,13 +26,35 @@ _PAGE = 1000  # objects in one answer of a listing
 _GB, _MILLION = 1e9, 1e6
 
 
+_ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # what is in them is read only by S3's own jobs
+
+
 @dataclass(frozen=True)
 class Holding:
-    """How much a bucket holds: objects, bytes, and how that is known, for people."""
+    """How much a bucket holds: objects, bytes, and how that is known, for people.
+
+    classes: objects and bytes by storage class, as far as it is known.
+    """
 
     objects: int
     size: int
     known_by: str
+    classes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def archived(self) -> int:
+        """How many objects are archived."""
+        return sum(self.classes.get(name, (0, 0))[0] for name in _ARCHIVES)
+
+    def without_archives(self) -> Holding:
+        """What the platform itself can read."""
+        others = {name: held for name, held in self.classes.items() if name not in _ARCHIVES}
+        size = sum(self.classes.get(name, (0, 0))[1] for name in _ARCHIVES)
+        return Holding(self.objects - self.archived, self.size - size, self.known_by, others)
+
+    def read_by(self, bucket: Bucket) -> Holding:
+        """What is to be read of it by whoever reads the bucket."""
+        return self if bucket.engine == "s3_batch" else self.without_archives()
 
 
 @dataclass(frozen=True)
@@ -61,7 +86,9 @@ def plan_of(lake: Lake, catalog: Catalog, begin: datetime, months: int) -> list[
             plan_bucket(catalog, bucket, holding_of(lake, bucket, workspace), begin, months * _MONTH)
             for bucket in catalog.buckets.values()
         ]
-    sizes = {each.bucket: each.holding.size for each in plans if each.holding}
+    sizes = {
+        each.bucket: each.holding.read_by(catalog.buckets[each.bucket]).size for each in plans if each.holding
+    }
     short = store_shortfalls(catalog.buckets, catalog.stores, sizes)
     return [
         replace(each, shortfall=each.shortfall or store_shortfall_of(catalog.buckets[each.bucket], short))
@@ -75,12 +102,22 @@ def holding_of(lake: Lake, bucket: Bucket, workspace: Path) -> Holding | None:
     Raises LakeError.
     """
     try:
-        listed = kept_inventory(lake, newest_inventory(lake, bucket.name), workspace)
+        file = lake.fetch(newest_inventory(lake, bucket.name), workspace)
     except TableMissing:
         if bucket.holds is None:
             return None
         return Holding(bucket.holds.objects, bucket.holds.bytes, "`holds` of the catalog")
-    return Holding(listed.objects, listed.size, f"the inventory of {listed.listed_at:%Y-%m-%d}")
+    with open_database(workspace) as database:
+        held = database.execute(
+            "SELECT storage_class, count(*), sum(size)::BIGINT FROM read_parquet(?) GROUP BY ALL",
+            [str(file)],
+        ).fetchall()
+    return Holding(
+        sum(objects for _, objects, _ in held),
+        sum(size for _, _, size in held),
+        f"the inventory of {Provenance.read(file).listed_at:%Y-%m-%d}",
+        {name: (objects, size) for name, objects, size in held if name},
+    )
 
 
 def plan_bucket(
@@ -92,10 +129,11 @@ def plan_bucket(
         return BucketPlan(bucket.name, policy, holding)
     store = None if bucket.is_local else catalog.store_of(bucket)
     share = (length / policy.bytes if bucket.is_rolled else 0.0) + (policy.sample or 0.0) * (length / DAY)
+    ours = holding.without_archives()
     # How many days the limits want to read all once.
     by_us = max(
         (
-            (holding.size if each.of_bytes else holding.objects) / each.amount
+            (ours.size if each.of_bytes else ours.objects) / each.amount
             for each in limits(bucket, policy, store)
         ),
         default=0.0,
@@ -106,16 +144,17 @@ def plan_bucket(
     listings = jobs + (0 if bucket.has_lists else length // policy.stored)
     lists = listings * max(1, math.ceil(holding.objects / _PAGE))
     first = by_us if bucket.is_rolled else (policy.bytes - interval(policy.bytes)) / DAY if can_ask else None
+    to_read = holding.read_by(bucket)
     plan = BucketPlan(
         bucket.name,
         policy,
         holding,
-        reads=math.ceil(holding.objects * share),
-        bytes_read=math.ceil(holding.size * share),
+        reads=math.ceil(ours.objects * share),
+        bytes_read=math.ceil(ours.size * share),
         jobs=jobs,
         lists=0 if bucket.is_local else lists,
         covered_at=None if first is None or first > _FOR_EVER else begin + first * DAY,
-        shortfall=shortfall(bucket, holding.objects, holding.size),
+        shortfall=shortfall(bucket, to_read.objects, to_read.size),
     )
     return replace(plan, cost=_cost(plan, holding, bucket, prices_of(store, catalog.prices)))
 
@@ -124,7 +163,7 @@ def _cost(plan: BucketPlan, holding: Holding, bucket: Bucket, prices: Prices) ->
     by_s3 = plan.jobs if bucket.engine == "s3_batch" else 0
     parts: list[tuple[float, float | None]] = [
         (plan.bytes_read / _GB, prices.egress_gb),
-        (plan.reads / 1000, prices.get_1000),
+        *_of_classes(plan, holding.without_archives(), prices),
         (plan.lists / 1000, prices.list_1000),
         (by_s3, prices.batch_job),
         (by_s3 * holding.objects / _MILLION, prices.batch_million),
@@ -137,3 +176,15 @@ def _cost(plan: BucketPlan, holding: Holding, bucket: Bucket, prices: Prices) ->
     if any(price is None for _, price in used):
         return None
     return sum(amount * price for amount, price in used if price is not None)
+
+
+def _of_classes(plan: BucketPlan, ours: Holding, prices: Prices) -> Iterator[tuple[float, float | None]]:
+    """What requests and retrieving cost, by storage class: how often, and the price."""
+    others = plan.reads
+    for name, dearer in prices.classes.items():
+        objects, size = ours.classes.get(name, (0, 0))
+        reads = round(plan.reads * objects / ours.objects) if objects else 0
+        others -= reads
+        yield reads / 1000, prices.get_1000 if dearer.get_1000 is None else dearer.get_1000
+        yield (plan.bytes_read / _GB * size / ours.size if size else 0.0), dearer.retrieval_gb
+    yield others / 1000, prices.get_1000

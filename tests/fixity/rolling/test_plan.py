@@ -11,7 +11,7 @@ import pytest
 from fixity.catalog import Catalog, CatalogError, load_catalog
 from fixity.catalog.prices import date_of_prices
 from fixity.lake import open_lake
-from fixity.rolling.plan import BucketPlan, plan_of
+from fixity.rolling.plan import BucketPlan, Holding, plan_bucket, plan_of
 from fixity.status.coverage import count_coverage
 from tests.fixity.support import MemoryStore, take_inventory
 
@@ -146,3 +146,27 @@ def test_the_sample_counts_beside_the_term(load: Load) -> None:
     assert load(f"buckets: {{a: {{{keys % '4%/d'}}}}}\n")  # 100 bytes a day, and 20 of the sample
     with pytest.raises(CatalogError, match=r"and `sample` \(5.00% a day\) needs 125 B a day"):
         load(f"buckets: {{a: {{{keys % '5%/d'}}}}}\n")
+
+
+def test_what_is_archived_is_not_read_by_us_and_other_classes_cost_what_they_do(load: Load) -> None:
+    catalog = load(
+        "buckets: {a: {fixity_every: 73d}, s: {policy: {bytes: 90d, by: s3_batch}}}\n"
+        "prices: {aws: {classes: {STANDARD_IA: {retrieval_gb: 0.02}}}}\n"
+    )
+    gb = 10**9
+    classes = {
+        "STANDARD": (1000, 10 * gb),
+        "STANDARD_IA": (2000, 20 * gb),
+        "GLACIER_IR": (3000, 30 * gb),
+        "DEEP_ARCHIVE": (4000, 400 * gb),
+    }
+    holding = Holding(10_000, 460 * gb, "made up", classes)
+    plan = plan_bucket(catalog, catalog.buckets["a"], holding, BEGIN, timedelta(days=365))
+    assert (plan.reads, plan.bytes_read, holding.archived) == (5 * 6000, 5 * 60 * gb, 4000)
+    requests = 5 * (1 * 0.0004 + 2 * 0.0004 + 3 * 0.01)  # the catalog's own of STANDARD_IA has none
+    retrieved = 5 * (20 * 0.02 + 30 * 0.03)
+    listed = 365 * 10 / 1000 * 0.005
+    assert plan.cost == pytest.approx(5 * 60 * 0.09 + requests + retrieved + listed)
+    of_jobs = plan_bucket(catalog, catalog.buckets["s"], holding, BEGIN, timedelta(days=365))
+    assert of_jobs.reads == 0 and of_jobs.jobs and of_jobs.cost
+    assert of_jobs.cost >= of_jobs.jobs * 460 * 0.004  # S3's jobs read what is archived, too
