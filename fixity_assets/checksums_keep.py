@@ -28,7 +28,15 @@ from fixity.ledger.listing import inventory_in_force
 from fixity.ledger.lost import lost_now
 from fixity.ledger.refresh import state_of_files
 from fixity.ledger.snapshot import in_force
-from fixity.ledger.unread import EMPTIED, UNREAD_BEFORE, all_unread, unread, unread_now, unstable
+from fixity.ledger.unread import (
+    EMPTIED,
+    OF_FAILED_SHARDS,
+    UNREAD_BEFORE,
+    all_unread,
+    unread,
+    unread_now,
+    unstable,
+)
 from fixity.ledger.write import Checksums
 from fixity.status import Result, is_red
 from fixity.tables import CHECKSUMS, Provenance
@@ -44,7 +52,7 @@ from fixity_assets.bucket_checks import (
 from fixity_assets.checksums_read import read_shards
 from fixity_assets.checksums_run import plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, checksums_metadata, failures_in_plain_words
-from fixity_assets.due_batch import batch_metadata, kept_batch
+from fixity_assets.due_batch import NOT_REACHED, batch_metadata, failures_of_shards, kept_batch
 from fixity_assets.incidents import log_open_incidents, record_checks
 from fixity_assets.keep_status import checks_of, counts_of, keep_of_bucket
 from jobs.names import SELECTION, TAKEN_OVER
@@ -97,6 +105,9 @@ def keep_table(
             if look is all_unread and (listing := inventory_in_force(kept_in, context.partition_key)).refused:
                 context.log.warning(listing.refused)
                 not_read[EMPTIED] = listing.rows
+            failures = failures_of_shards(kept_in, scratch)
+            if batch is not None and failures:
+                not_read[OF_FAILED_SHARDS] = batch[NOT_REACHED]
             if look is unread and not not_read:
                 not_read = _unread_before(context, kept_in, stores)
             twice = unstable(run_file) if run_file else CHECKSUMS.empty_table()
@@ -128,10 +139,15 @@ def keep_table(
             yield dg.Output(None, "result")
         else:  # nothing was due, so there is nothing new about the bucket
             context.log_event(dg.AssetObservation(ASSET, partition=context.partition_key, metadata=metadata))
-        yield from results
         log_open_incidents(context, incidents, catalog, [context.partition_key])
+        yield from results
         keep_job_outcome(context, kept_in, metadata)
         kept_in.remove(scratch)
+        if failures:
+            raise dg.Failure(
+                description=f"{'; '.join(failures)}. What was checked is kept; the other objects stay due",
+                allow_retries=False,
+            )
 
 
 def _unread_before(context: dg.OpExecutionContext, lake: Lake, stores: StoresResource) -> dict[str, int]:

@@ -30,7 +30,7 @@ from fixity.tables import Provenance
 from fixity_assets.batch_report import find_job, submits_job
 from fixity_assets.checksums_run import ChecksumsConfig, plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, failures_in_plain_words
-from fixity_assets.due_batch import check_shard_of_batch, plan_batch
+from fixity_assets.due_batch import check_shard_of_batch, keep_of_dead_batches, plan_batch
 from fixity_assets.selected import SelectedObjects
 from jobs.names import SELECTION
 from jobs.runs import UNFINISHED, refuse_over
@@ -191,6 +191,7 @@ def _plan_of_objects(
         listed = Plan("", bucket.algorithm, [], Provenance.read(objects).place)
         listed.refuse_elsewhere(bucket.name, place)
         _sweep(context, lake)
+        keep_of_dead_batches(context, lake, bucket)
         expected, rests_on = _expected(context, lake, stores, objects, records, workspace)
         own = f"{scratch}objects-{uuid.uuid4()}.parquet"  # of this plan alone, and so are its parts
         inventory = name if name and expected == objects else own
@@ -220,8 +221,9 @@ def plan_shards(
             plan = _plan_of_objects(context, kept_in, stores, s3_control)
     if plan is None:
         return
-    if plan.steps > 1:
-        # Else a retry of the run would leave out shards that had not begun, and one step would read them all.
+    if plan.steps > 1 or config.is_batch:
+        # Else a retry of the run would leave out shards that had not begun, and one step would read them all;
+        # and that of a batch would go on under a lease that others end, because its run has.
         context.instance.add_run_tags(context.run.run_id, {"dagster/retry_strategy": "ALL_STEPS"})
     for number in range(len(plan.shards)):
         yield dg.DynamicOutput(None, mapping_key=str(number))

@@ -25,6 +25,7 @@ from fixity.status.coverage import (
     count_coverage,
 )
 from fixity_assets.bucket_checks import damage_table
+from fixity_assets.due_batch import keep_of_dead_batches
 from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
 from fixity_assets.keep_status import keep_status
 from resources import CatalogResource, LakeResource
@@ -64,6 +65,8 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
         began = utc_now()
         with failures_in_plain_words():
             kept_in = lake.open()
+            for bucket in catalog.catalog.buckets.values():
+                keep_of_dead_batches(context, kept_in, bucket)
             rows, found = count_coverage(kept_in, catalog.catalog, context.run.run_id, began)
         damage = {row.bucket: row.damage for row in rows}
         result: dg.MaterializeResult = dg.MaterializeResult(

@@ -14,22 +14,28 @@ import dagster as dg
 from fixity.clock import utc_now
 from fixity.engines.stream.pace import shard_limits
 from fixity.engines.stream.shards import Plan, Shard, plan_file
+from fixity.errors import FixityError, RunOver
 from fixity.lake import Lake
 from fixity.lake.paths import leases_folder
 from fixity.lake.proof import sealed, unsealed
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import TableMissing
 from fixity.tables import TableUnreadable
-from fixity_assets.checksums_run import ChecksumsConfig, plan_of_run
-from fixity_assets.describe import counts_metadata
+from fixity_assets.checksums_run import ChecksumsConfig, plan_of_run, scratch_of
+from fixity_assets.describe import RETRIES, counts_metadata
 from jobs.names import ROLLING
 from jobs.runs import is_over
 from resources import StoresResource
 
 if TYPE_CHECKING:
+    from fixity.catalog import Bucket
     from fixity.rolling import Order, RollingRun
 
+NOT_REACHED = "not_reached"
+"""Metadata: how many objects of the batch were not checked, because its window closed or a shard failed."""
+
 _RESULT = "rolled.json"  # in scratch, for another attempt at the last step
+_FAILED = "failed/"  # there, for the last step: why shards could not be read
 _RUN_ID = 36  # letters of a run's id
 
 
@@ -60,12 +66,26 @@ def check_shard_of_batch(
     plan: Plan,
     shard: Shard,
 ) -> None:
-    """Check a shard of the batch. Raises LeaseLost, RunOver, BucketUnreachable, LakeError."""
+    """Check a shard of the batch.
+
+    After the last attempt an error that can happen in use is noted for the last step, which keeps what all
+    shards have checked, and fails then: Dagster would leave it out after a step that failed.
+    Raises LeaseLost, RunOver, BucketUnreachable, LakeError.
+    """
+    from fixity.rolling import LeaseLost
     from fixity.rolling.batches import check_shard
 
     order = _order(context, stores, config)
-    with _run(context, lake, stores, plan.steps) as run:
-        check_shard(order, run, plan, shard)
+    try:
+        with _run(context, lake, stores, plan.steps) as run:
+            check_shard(order, run, plan, shard)
+    except (LeaseLost, RunOver):  # nothing is left to be kept
+        raise
+    except FixityError as error:
+        if not error.final and context.retry_number < (RETRIES.max_retries or 0):
+            raise
+        context.log.error(f"{plan.bucket}: a shard could not be read to its end: {error}")
+        lake.put_text(f"{scratch_of(context)}{_FAILED}{shard.first:012d}.txt", str(error), replace=True)
 
 
 def kept_batch(
@@ -75,26 +95,50 @@ def kept_batch(
 
     Raises LeaseLost, TableUnreadable, LakeError.
     """
-    if (before := batch_result(lake, scratch)) is not None:
-        return before
+    result = batch_result(lake, scratch)
     try:
         plan = plan_of_run(lake, scratch, stores, context.partition_key)
-    except TableMissing:  # S3 checks the bucket
-        return None
+    except TableMissing:  # S3 checks the bucket; or an attempt before was removing its scratch
+        return result
     if not (plan.selection or "").startswith(leases_folder(context.partition_key)):
         return None
-    from fixity.rolling.roll import end
+    from fixity.rolling.roll import end, release
 
-    rolled = end(lake, plan, settings_of(stores.catalog.bucket(context.partition_key)), utc_now())
-    result = {
-        **counts_metadata(rolled),
-        "registered": rolled.registered,
-        "damaged": len(rolled.damaged),
-        ROLLING: rolled.cut_short or "-",
-        "table": rolled.file,
-    }
-    lake.put_text(scratch + _RESULT, sealed(result), replace=True)
+    if result is None:
+        rolled = end(lake, plan, settings_of(stores.catalog.bucket(context.partition_key)), utc_now())
+        result = {
+            **counts_metadata(rolled),
+            "registered": rolled.registered,
+            "damaged": len(rolled.damaged),
+            NOT_REACHED: rolled.not_reached,
+            ROLLING: rolled.cut_short or "-",
+            "table": rolled.file,
+        }
+        lake.put_text(scratch + _RESULT, sealed(result), replace=True)
+    release(lake, plan, utc_now())
     return result
+
+
+def failures_of_shards(lake: Lake, scratch: str) -> list[str]:
+    """Why shards of the batch could not be read to their ends, each reason once. Raises LakeError."""
+    texts = (lake.read_text(file.name) for file in lake.list(scratch + _FAILED))
+    return list(dict.fromkeys(texts))
+
+
+def keep_of_dead_batches(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext, lake: Lake, bucket: Bucket
+) -> None:
+    """Keep what batches of runs that are dead had checked of a bucket. Raises LakeError."""
+    if not lake.list(leases_folder(bucket.name)):
+        return
+    from fixity.rolling.dead_runs import keep_of_dead_runs
+
+    def has_ended(other: str) -> bool:
+        return is_over(context.instance, other[:_RUN_ID])
+
+    keep_of_dead_runs(
+        lake, bucket.name, settings_of(bucket), context.run.run_id, utc_now(), has_ended, context.log.info
+    )
 
 
 def batch_result(lake: Lake, scratch: str) -> dict[str, Any] | None:

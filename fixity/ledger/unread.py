@@ -25,6 +25,9 @@ EMPTIED = "EmptiedSinceListed"
 UNREAD_BEFORE = "could not be read before"
 """The reason of objects that an earlier run could not read, and that nobody has read since."""
 
+OF_FAILED_SHARDS = "not reached, because a part of the batch failed"
+"""The reason of objects of a batch that stay due, because reading one of its shards ended in an error."""
+
 UNSTABLE_COLUMNS = ("key", "version_id", "status", "error_message")
 """What is shown of objects whose two reads gave different bytes."""
 

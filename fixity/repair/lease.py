@@ -15,7 +15,7 @@ from fixity.buckets.local_writer import LocalWriter
 from fixity.errors import FixityError
 from fixity.lake import LakeError
 from fixity.repair.sides import RepairRun, Side
-from fixity.rolling.lease import BEAT_SECONDS, DEAD_AFTER, BucketBusy, Lease, leases, take_lease
+from fixity.rolling.lease import BEAT_SECONDS, DEAD_AFTER, BucketBusy, Lease, LeaseLost, leases, take_lease
 
 
 class RepairBusy(FixityError):
@@ -35,7 +35,7 @@ def only_repair(run: RepairRun) -> Iterator[None]:
     def beat() -> None:
         while not stop.wait(BEAT_SECONDS):
             for lease in held:
-                with suppress(LakeError):
+                with suppress(LakeError, LeaseLost):
                     lease.renew(run.lake, run.now())
 
     thread = threading.Thread(target=beat, name="beat", daemon=True)

@@ -34,11 +34,12 @@ class Rolled(Checksums):
     """The result of a rolling run; without a file if nothing was checked.
 
     `registered`: objects whose baseline it registered. `damaged`: those of its objects that are damaged.
-    `cut_short`: why it took less than was due.
+    `not_reached`: objects that it had taken and did not check. `cut_short`: why it took less than was due.
     """
 
     registered: int = 0
     damaged: list[Damage] = field(default_factory=list)
+    not_reached: int = 0
     cut_short: str | None = None
 
 
@@ -49,7 +50,7 @@ def finish(
     now: datetime,
     cut_short: str | None = None,
 ) -> Rolled:
-    """Keep a run's checks, and end its lease.
+    """Keep a run's checks. Its lease stays, so that it can be done again until the result is known.
 
     The checks are judged by the snapshot that the objects were chosen from. If there is a newer snapshot, or
     the run's file in the ledger lacks a check, nothing is added to it; it is rebuilt from the run's file when
@@ -59,9 +60,9 @@ def finish(
         taken = lease.batches(lake, workspace)
         batches = [pq.read_table(file) for file in taken]
         checks = [pq.read_table(file, schema=CHECKS) for file in lease.checks(lake, workspace)]
+        objects = sum(batch.num_rows for batch in batches)
         if not checks:
-            lease.end(lake)
-            return Rolled(cut_short=cut_short)
+            return Rolled(not_reached=objects, cut_short=cut_short)
         ended = _each_once(pa.concat_tables(checks))
         rows = pa.concat_tables(batches).take(ended.column("position"))
         name = checksums_file(lease.bucket, lease.run_id)
@@ -89,12 +90,12 @@ def finish(
         # of the newest listing no longer has the newest check of each object.
         listed_at = max([chosen.listed_at, *([snapshot.provenance.listed_at] if snapshot else [])])
         point_to_latest(lake, checksums_folder(lease.bucket), replace(provenance, listed_at=listed_at))
-        lease.end(lake)
     return Rolled.counted(
         name,
         ended,
         registered=pc.sum(pc.equal(after.column("baseline_run"), lease.run_id)).as_py() or 0,
         damaged=damages(after.filter(pc.equal(after.column("run_id"), lease.run_id))),
+        not_reached=objects - ended.num_rows,
         cut_short=cut_short,
     )
 

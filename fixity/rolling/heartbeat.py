@@ -48,11 +48,12 @@ class Heartbeat:
             with self._lock:
                 waiting, self._waiting = self._waiting, []
             try:
-                held(self._lake, self._lease.bucket, self._lease.run_id)
-                if waiting:
-                    name = f"{self._name}{self._number + 1:06d}"
-                    self._lease.keep(self._lake, name, waiting, self._workspace)
-                    self._number += 1
+                if not waiting:
+                    held(self._lake, self._lease.bucket, self._lease.run_id)
+                    return
+                name = f"{self._name}{self._number + 1:06d}"
+                self._lease.keep(self._lake, name, waiting, self._workspace)
+                self._number += 1
             except LakeError:
                 with self._lock:
                     self._waiting = waiting + self._waiting
@@ -83,24 +84,18 @@ def kept_alive(
 ) -> Iterator[Heartbeat]:
     """A heartbeat for the length of the block; `failed` takes the error if it fails.
 
-    If the block fails, the next run need not wait until the lease is old. Raises LeaseLost, LakeError.
+    If the block fails, the lease stays: other steps of the run read under it, and another attempt may. The
+    next run need not wait until it is old, if it knows that this one has ended. Raises LeaseLost, LakeError.
     """
-    lease.renew(run.lake, run.now())  # it may have waited for long, or an attempt before has given up
+    lease.renew(run.lake, run.now())  # it may have waited for long
     heartbeat = Heartbeat(run, lease, workspace, name)
     stop = threading.Event()
     thread = threading.Thread(target=heartbeat.work, args=(stop, failed), name="keep", daemon=True)
     thread.start()
     try:
         yield heartbeat
-    except BaseException:
-        _end(stop, thread, heartbeat)
-        lease.give_up(run.lake)
-        raise
-    _end(stop, thread, heartbeat)
+    finally:
+        stop.set()
+        thread.join()
+        heartbeat.keep()
     lease.renew(run.lake, run.now())
-
-
-def _end(stop: threading.Event, thread: threading.Thread, heartbeat: Heartbeat) -> None:
-    stop.set()
-    thread.join()
-    heartbeat.keep()

@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,6 +33,7 @@ from fixity.tables import CHECKSUMS, Provenance
 BEAT_SECONDS = 30.0
 DEAD_AFTER = timedelta(minutes=10)
 _LONG_AGO = "1970-01-01T00:00:00+00:00"
+_TURNS = "turns"
 
 _OF_CHECKS = (
     "status",
@@ -90,16 +90,25 @@ class Lease:
         return lake.location(folder)
 
     def renew(self, lake: Lake, now: datetime) -> None:
-        """Write a heartbeat. Raises LakeError."""
-        self._beat(lake, now.isoformat())
+        """Write a heartbeat. Raises LeaseLost if another run's turn has come; LakeError."""
+        self._refuse_lost(lake, self.beat_at(lake, now))
 
-    def give_up(self, lake: Lake) -> None:
-        """Have it taken over by the next run, unless a step of its own goes on. Raises LakeError."""
-        self._beat(lake, _LONG_AGO)
+    def beat_at(self, lake: Lake, now: datetime) -> str:
+        """Write a heartbeat, also before one's turn has come; returns the name of its file. Raises LakeError."""
+        name, text = f"{self.folder}alive.json", json.dumps({"began": self.began, "beat": now.isoformat()})
+        lake.put_text(name, text, replace=True)
+        return name
 
-    def _beat(self, lake: Lake, at: str) -> None:
-        text = json.dumps({"began": self.began, "beat": at})
-        lake.put_text(f"{self.folder}alive.json", text, replace=True)
+    def _refuse_lost(self, lake: Lake, put: str) -> None:
+        """Raise LeaseLost if the lease is gone, after a file was put: then that file is removed again.
+
+        Looking first would not do: a process may stand still between its look and its write.
+        """
+        try:
+            held(lake, self.bucket, self.run_id)
+        except LeaseLost:
+            lake.discard(put)
+            raise
 
     def take(self, lake: Lake, number: int, rows: pa.Table, chosen: Provenance, workspace: Path) -> Path:
         """Note a batch as taken, with what it was chosen from; returns a local file.
@@ -114,13 +123,15 @@ class Lease:
         return file
 
     def keep(self, lake: Lake, name: str, checks: list[Check], workspace: Path) -> None:
-        """Keep checks that have ended; again where that may have failed. Raises LakeError."""
+        """Keep checks that have ended; again where that may have failed. Raises LeaseLost, LakeError."""
         rows = [
             {**check._asdict(), "other_checksums": list(check.others.items()) or None} for check in checks
         ]
         file = workspace / "ended.parquet"
         pq.write_table(pa.Table.from_pylist(rows, CHECKS), file)
-        lake.put(f"{self.folder}checks/{name}.parquet", file, replace=True)
+        kept = f"{self.folder}checks/{name}.parquet"
+        lake.put(kept, file, replace=True)
+        self._refuse_lost(lake, kept)
 
     def batches(self, lake: Lake, workspace: Path) -> list[Path]:
         """Local files of what it has taken, in order. Raises LakeError."""
@@ -139,31 +150,44 @@ class Lease:
 
 
 def leases(lake: Lake, bucket: str) -> list[Lease]:
-    """All leases on a bucket, also of killed runs. Raises LakeError."""
-    found = []
-    for file in lake.list(leases_folder(bucket)):
-        if file.name.endswith("/alive.json"):
-            with suppress(LeaseLost):  # it has just ended
-                found.append(held(lake, bucket, file.name.split("/")[-2]))
-    return found
+    """All leases on a bucket, also of killed runs, and what is left of some. Raises LakeError."""
+    folder = leases_folder(bucket)
+    names = {file.name.removeprefix(folder).split("/")[0] for file in lake.list(folder)}
+    found = (_read(lake, bucket, name) or _ended(bucket, name) for name in sorted(names - {_TURNS}))
+    return list(found)
 
 
 def held(lake: Lake, bucket: str, run_id: str) -> Lease:
-    """A run's lease on a bucket, as it is now. Raises LeaseLost where it is gone; LakeError."""
-    mine = Lease(bucket, run_id, _LONG_AGO, _LONG_AGO)
+    """A run's lease on a bucket, as it is now.
+
+    Raises LeaseLost where it is gone, or another run's turn has come; LakeError.
+    """
+    mine = _read(lake, bucket, run_id)
+    if mine is not None and _last_turn(lake, bucket)[1] in (run_id, None):
+        return mine
+    raise LeaseLost(
+        f"the run {run_id} has no lease on '{bucket}' any more: it ended, or it had no heartbeat for "
+        f"{DEAD_AFTER} and another run took over. The checks made until then are kept; the other objects "
+        "are checked by the next run"
+    )
+
+
+def _read(lake: Lake, bucket: str, run_id: str) -> Lease | None:
+    """A run's lease; None where it has ended."""
+    mine = _ended(bucket, run_id)
     try:
         values = json_object(lake.read_text(f"{mine.folder}alive.json"))
         if datetime.fromisoformat(values["beat"]).tzinfo is None:
             raise ValueError("a time without its offset")
         return Lease(bucket, run_id, values["began"], values["beat"])
     except FileNotFoundError:
-        raise LeaseLost(
-            f"the run {run_id} has no lease on '{bucket}' any more: it ended, or it had no heartbeat for "
-            f"{DEAD_AFTER} and another run took over. The checks made until then are kept; the other objects "
-            "are checked by the next run"
-        ) from None
+        return None
     except (ValueError, KeyError, TypeError):  # damaged: treated as a killed run's
         return mine
+
+
+def _ended(bucket: str, run_id: str) -> Lease:
+    return Lease(bucket, run_id, _LONG_AGO, _LONG_AGO)
 
 
 def take_lease(
@@ -182,7 +206,7 @@ def take_lease(
     mine = Lease(bucket, run_id, now.isoformat(), now.isoformat())
     number, holder = _last_turn(lake, bucket)
     _refuse_busy(lake, mine, holder, now, is_over)
-    mine.renew(lake, now)
+    mine.beat_at(lake, now)
     turn, said = _turn(bucket, number + 1), json.dumps({"run_id": run_id, "claim": str(uuid.uuid4())})
     # A request that is sent again finds the turn that its first attempt has put.
     won = lake.put_if(turn, said, None) or _text(lake, turn) == said
@@ -203,9 +227,12 @@ def take_lease(
 def _refuse_busy(
     lake: Lake, mine: Lease, holder: str | None, now: datetime, is_over: Callable[[str], bool]
 ) -> None:
-    """Raise BucketBusy if the run whose turn it is works on the bucket; if that is not known, any other."""
+    """Raise BucketBusy if the run whose turn it is works on the bucket; if that is not known, any other.
+
+    If it is this run's own, another worker died in the step that takes it, and this one does it again.
+    """
     for other in leases(lake, mine.bucket):
-        is_its_turn = other.run_id == holder if holder else other.run_id != mine.run_id
+        is_its_turn = other.run_id != mine.run_id and holder in (other.run_id, None)
         if is_its_turn and other.is_alive(now) and not is_over(other.run_id):
             raise BucketBusy(
                 f"'{mine.bucket}' is being checked by the rolling run {other.run_id} since {other.began} "
@@ -215,14 +242,15 @@ def _refuse_busy(
 
 def _last_turn(lake: Lake, bucket: str) -> tuple[int, str | None]:
     """The highest turn, and the run whose it is; 0 and None if there is none."""
-    names = [file.name for file in lake.list(_turns(bucket))]
-    if not names:
-        return 0, None
-    try:
-        run_id = json.loads(_text(lake, names[-1]))["run_id"]
-    except (ValueError, KeyError, TypeError):  # damaged, or it has just been removed
-        run_id = None
-    return int(names[-1].split("/")[-2]), run_id
+    while names := [file.name for file in lake.list(_turns(bucket))]:
+        if (seen := lake.see(names[-1])) is None:  # it has just been removed: there is a later one
+            continue
+        try:
+            run_id = json.loads(seen.text)["run_id"]
+        except (ValueError, KeyError, TypeError):  # damaged
+            run_id = None
+        return int(names[-1].split("/")[-2]), run_id
+    return 0, None
 
 
 def _others(lake: Lake, mine: Lease, now: datetime) -> bool:
@@ -235,7 +263,7 @@ def _text(lake: Lake, name: str) -> str:
 
 
 def _turns(bucket: str) -> str:
-    return f"{leases_folder(bucket)}turns/"
+    return f"{leases_folder(bucket)}{_TURNS}/"
 
 
 def _turn(bucket: str, number: int) -> str:

@@ -6,23 +6,22 @@ shard is read by a step of its own, on whatever machine (`batches`). The last st
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-
-import pyarrow as pa
 
 from fixity.engines.stream.pace import ShardLimits
 from fixity.engines.stream.shards import Plan, make_plan
 from fixity.errors import AnotherPlace
 from fixity.lake import Lake
 from fixity.ledger import Settings, Snapshot, ready
+from fixity.rolling.dead_runs import take_over
 from fixity.rolling.finish import Rolled, finish
-from fixity.rolling.lease import Lease, held, leases, record_roll, take_lease
+from fixity.rolling.lease import Lease, LeaseLost, held, record_roll, take_lease
 from fixity.rolling.order import Order
 from fixity.rolling.run import RollingRun
 from fixity.rolling.take import take_batch
-from fixity.tables import TableUnreadable
 
 
 def begin(order: Order, run: RollingRun, limits: ShardLimits) -> Plan:
@@ -36,24 +35,37 @@ def begin(order: Order, run: RollingRun, limits: ShardLimits) -> Plan:
     mine = take_lease(lake, order.bucket, run.run_id, now(), run.is_over)
     try:
         snapshot = ready(lake, order.bucket, order.settings, run.run_id, now, run.log)
-        if _take_over(order, run):
+        if take_over(lake, mine, order.settings, now(), run.is_over, run.log):
             snapshot = ready(lake, order.bucket, order.settings, run.run_id, now)
         _refuse_elsewhere(snapshot, order)
         with lake.workspace() as workspace:
             plan = _plan(order, run, mine, snapshot, limits, workspace)
         mine.renew(lake, now())
     except BaseException:
-        finish(lake, mine, order.settings, now())
+        mine.end(lake)
         raise
     return plan
 
 
 def end(lake: Lake, plan: Plan, settings: Settings, now: datetime) -> Rolled:
-    """Keep a run's checks in the ledger, and end its lease. `now` is UTC. Raises LeaseLost, LakeError."""
-    assert plan.bucket is not None and plan.run_id is not None  # `begin` says both
-    rolled = finish(lake, held(lake, plan.bucket, plan.run_id), settings, now, plan.cut_short)
+    """Keep a run's checks in the ledger. `now` is UTC. Its lease stays until `release`, so that a step that
+    dies before it has told the result can do it again. Raises LeaseLost, LakeError."""
+    lease = _lease_of(lake, plan)
+    lease.renew(lake, now)
+    return finish(lake, lease, settings, now, plan.cut_short)
+
+
+def release(lake: Lake, plan: Plan, now: datetime) -> None:
+    """End a run's lease, once the result of `end` is told; also again. `now` is UTC. Raises LakeError."""
+    with suppress(LeaseLost):  # it was ended before, or another run has kept the checks
+        _lease_of(lake, plan).end(lake)
+    assert plan.bucket is not None
     record_roll(lake, plan.bucket, now)
-    return rolled
+
+
+def _lease_of(lake: Lake, plan: Plan) -> Lease:
+    assert plan.bucket is not None and plan.run_id is not None  # `begin` says both
+    return held(lake, plan.bucket, plan.run_id)
 
 
 def _plan(
@@ -77,25 +89,3 @@ def _refuse_elsewhere(snapshot: Snapshot, order: Order) -> None:
             f"'{order.bucket}' was listed at {snapshot.place}, but the catalog now says {order.place}: list "
             f"it there first (fixity inventory {order.bucket})"
         )
-
-
-def _take_over(order: Order, run: RollingRun) -> bool:
-    """Keep the checks of runs that were killed; whether there were any."""
-    now = run.now()
-    dead = [
-        other
-        for other in leases(run.lake, order.bucket)
-        if other.run_id != run.run_id and (not other.is_alive(now) or run.is_over(other.run_id))
-    ]
-    for other in dead:
-        try:
-            kept = finish(run.lake, other, order.settings, run.now())
-        except (pa.ArrowException, TableUnreadable, ValueError, IndexError) as error:
-            where = other.set_aside(run.lake)
-            run.log(
-                f"the run {other.run_id} was killed, and the checks that it left cannot be used ({error}): "
-                f"they are moved to {where}, and the objects are checked again"
-            )
-            continue
-        run.log(f"the run {other.run_id} was killed or failed: its {kept.objects:,} checks are kept")
-    return bool(dead)

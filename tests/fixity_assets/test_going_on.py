@@ -20,7 +20,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
 
-from devstack.faults import Overwrite
+from devstack.faults import Overwrite, Refuse
 from devstack.faulty_proxy import FaultyProxy
 from jobs.names import CHECKSUMS_JOB, INVENTORY_JOB
 from resources import ProgressResource
@@ -73,7 +73,7 @@ class Going:
 
         Arguments: `prepare` makes the run from the one of the id `again`.
         """
-        process = self._start(prepare, again)
+        process = self.start(prepare, again)
         process.join(240)
         assert process.exitcode == 0
         with self.instance() as instance:
@@ -90,7 +90,7 @@ class Going:
                 os.killpg(process.pid or 0, signal.SIGKILL)
 
         self.proxy.fault(Overwrite(kill, times=None))
-        process = self._start(new_run)
+        process = self.start(new_run)
         process.join(240)
         assert process.exitcode == -signal.SIGKILL
         with self.instance() as instance:
@@ -98,7 +98,8 @@ class Going:
         assert run.status == dg.DagsterRunStatus.STARTED
         return run.run_id
 
-    def _start(self, prepare: Prepare, again: str = "") -> ForkProcess:
+    def start(self, prepare: Prepare, again: str = "") -> ForkProcess:
+        """Run the job in a process of its own, whose status is 1 if it fails."""
         # Forked: Dagster keeps a reconstructed job by its name for the whole process.
         process = multiprocessing.get_context("fork").Process(target=self._run, args=(prepare, again))
         process.start()
@@ -114,11 +115,15 @@ class Going:
         return dg.DagsterInstance.local_temp(str(self.home))
 
     def execute(
-        self, instance: dg.DagsterInstance, again: dg.ReexecutionOptions | None = None
+        self,
+        instance: dg.DagsterInstance,
+        again: dg.ReexecutionOptions | None = None,
+        **config: object,
     ) -> dg.JobExecutionResult:
-        """Run the job in this process."""
+        """Run the job in this process. Arguments: `config` of `checksums`."""
         job, tags = dg.reconstructable(self.job), {"dagster/partition": PAIR}
-        with dg.execute_job(job, instance, tags=tags, reexecution_options=again) as result:
+        said = {"ops": {"checksums": {"config": config}}} if config else None
+        with dg.execute_job(job, instance, tags=tags, reexecution_options=again, run_config=said) as result:
             return result
 
     def reads(self) -> list[str]:
@@ -212,6 +217,40 @@ def test_so_it_does_when_several_processes_hash_the_shards(
     assert going.platform.file.exists()
     going.shard, going.job = 5, four_shards_job  # each step is a process, and a slow start
     _all_is_there(going, going.run(from_failure, going.killed_after(2)), at_once=2)
+
+
+def batch(going: Going, instance: dg.DagsterInstance, run_id: str) -> dg.JobExecutionResult:
+    """As the schedule of rolling fixity does."""
+    return going.execute(instance, objects="due")
+
+
+def failed_batch(going: Going, instance: dg.DagsterInstance, run_id: str) -> dg.JobExecutionResult:
+    """The same, of which one shard fails: its last step says so, and no other step failed."""
+    result = batch(going, instance, run_id)
+    failed = [event.step_key for event in result.all_events if event.is_step_failure]
+    assert failed == ["checksums.keep_table"]
+    return result
+
+
+def test_a_batch_is_read_by_several_processes_which_keep_its_limit_and_what_they_read_though_a_shard_fails(
+    going: Going, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIXITY_EXECUTOR", "multiprocess")
+    going.platform.bucket_settings |= {"max_concurrency": 2, "fixity_every": "90d"}
+    assert going.platform.file.exists()
+    going.job = four_shards_job
+    going.proxy.fault(Refuse(403, "ExpiredToken", times=None), key="key-09")
+    process = going.start(failed_batch)
+    process.join(240)
+    assert process.exitcode == 1
+    with going.instance() as instance:
+        (failed,) = instance.get_runs()
+    kept = [row["key"] for row in going.table(failed.run_id)]
+    assert kept == [key for key in KEYS if key != "key-09"]
+    assert going.proxy.max_concurrent <= 2
+    going.proxy.forget()
+    assert [row["key"] for row in going.table(going.run(batch))] == ["key-09"]
+    assert going.reads() == ["key-09"]
 
 
 def _all_is_there(going: Going, run_id: str, at_once: int = 1) -> None:

@@ -21,7 +21,7 @@ from fixity.rolling import Limits, Order, RollingRun, due_now
 from fixity.rolling.batches import check_shard
 from fixity.rolling.egress import EgressBudget
 from fixity.rolling.finish import Rolled
-from fixity.rolling.roll import begin, end
+from fixity.rolling.roll import begin, end, release
 from fixity.tables import INGEST, Provenance
 from tests.fixity.support import MemoryStore, keep_table, take_inventory
 
@@ -65,7 +65,9 @@ def roll(order: Order, run: RollingRun, limits: ShardLimits | None = None) -> Ro
     plan = begin(order, run, limits or usual_limits())
     for shard in plan.shards:
         check_shard(order, run, plan, shard)
-    return end(run.lake, plan, order.settings, run.now())
+    rolled = end(run.lake, plan, order.settings, run.now())
+    release(run.lake, plan, run.now())
+    return rolled
 
 
 def killed(*arguments: object, **named: object) -> None:
@@ -84,6 +86,7 @@ class Rolling:
         self.time = BEGIN
         self.said: list[str] = []
         self.window: Window | None = None
+        self.over: set[str] = set()  # runs that are known to have ended
         self._numbers = count(1)
 
     def now(self) -> datetime:
@@ -109,7 +112,16 @@ class Rolling:
             BUCKET, self.settings, Limits(items, size), 1800.0, tuple(keys), None, budgets, self.window
         )
         run_id = f"r{next(self._numbers):05d}"
-        return roll(order, RollingRun(self.store, self.lake, run_id, threads, self.said.append, self.now))
+        run = RollingRun(
+            self.store,
+            self.lake,
+            run_id,
+            threads,
+            self.said.append,
+            self.now,
+            is_over=self.over.__contains__,
+        )
+        return roll(order, run)
 
     def rolled(self, items: int = 1000) -> list[str]:
         """The keys that a rolling run checks."""

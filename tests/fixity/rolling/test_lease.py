@@ -16,12 +16,14 @@ import pytest
 
 from fixity.buckets import BucketUnreachable, ListedObject, ObjectUnreadable, Sink, Throttle
 from fixity.buckets.local import LocalReader
+from fixity.engines.stream.engine import Check
 from fixity.errors import AnotherPlace, RunOver
 from fixity.lake import Lake, LakeError, LocalLake
 from fixity.lake.base import Seen
 from fixity.ledger import Settings
 from fixity.ledger.current import current_checksums
 from fixity.rolling import BucketBusy, Limits, Order, RollingRun
+from fixity.rolling.dead_runs import keep_of_dead_runs
 from fixity.rolling.lease import Lease, LeaseLost, leases, take_lease
 from fixity.tables import Provenance
 from tests.fixity.rolling.support import BUCKET, Rolling, keys_of, killed, roll
@@ -144,7 +146,8 @@ def test_a_store_that_goes_away_ends_the_run_and_what_was_checked_is_kept(tmp_pa
     with pytest.raises(BucketUnreachable):
         bucket.roll()
     bucket.store.read = read  # type: ignore[method-assign]
-    assert bucket.rolled() == ["b"]  # at once: nobody waits for a run that has failed
+    bucket.over = {each.run_id for each in leases(bucket.lake, BUCKET)}
+    assert bucket.rolled() == ["b"]  # at once: nobody waits for a run that is known to have failed
     assert not leases(bucket.lake, BUCKET)
     assert bucket.due() == []
 
@@ -168,6 +171,7 @@ def test_what_was_refused_because_the_rights_were_lost_is_no_failed_row_and_stay
         bucket.roll()
     bucket.store.read = read  # type: ignore[method-assign]
     bucket.store.unreadable = set()
+    bucket.over = {each.run_id for each in leases(bucket.lake, BUCKET)}
     after = bucket.roll()
     assert after.failed == 0 and {*"efgh"} <= set(keys_of(bucket.ledger(after)))
     for ledger in (bucket.folder / "checksums/b").glob("*.parquet"):
@@ -426,5 +430,78 @@ def test_a_run_that_has_ended_reads_nothing_more(tmp_path: Path, monkeypatch: py
         roll(order, late)
     with pytest.raises(RunOver):
         roll(order, late)
-    assert not any(each.is_alive(bucket.time) for each in leases(bucket.lake, BUCKET))
     assert not (bucket.folder / "checksums").exists()
+    del bucket.store.read  # type: ignore[attr-defined]
+    bucket.over = {"late"}
+    assert bucket.rolled() == ["a"]
+
+
+@pytest.mark.parametrize("stands_still", ["with checks", "with a heartbeat"])
+def test_a_process_that_stood_still_while_another_run_took_over_adds_nothing_and_takes_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stands_still: str
+) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    mine = take_lease(bucket.lake, BUCKET, "slow", bucket.time)
+    put, later = LocalLake.put, bucket.time + timedelta(minutes=11)
+
+    def stand_still(lake: LocalLake, name: str, file: Path, *arguments: bool, **named: bool) -> None:
+        monkeypatch.setattr(LocalLake, "put", put)
+        bucket.time = later
+        assert bucket.rolled() == ["a", "b"]
+        put(lake, name, file, *arguments, **named)
+
+    monkeypatch.setattr(LocalLake, "put", stand_still)
+    with bucket.lake.workspace() as workspace, pytest.raises(LeaseLost, match="the run slow has no lease"):
+        if stands_still == "with checks":
+            ended = Check(0, "succeeded", "00", None, None, 1, bucket.time)
+            mine.keep(bucket.lake, "late", [ended], workspace)
+        else:
+            mine.renew(bucket.lake, bucket.time)
+    assert not leases(bucket.lake, BUCKET)
+    assert len(list((bucket.folder / "checksums/b").glob("*.parquet"))) == 1
+
+
+def test_the_step_that_takes_the_lease_is_done_again_by_another_worker(tmp_path: Path) -> None:
+    lake, now = LocalLake(tmp_path), datetime.now(UTC)
+    take_lease(lake, BUCKET, "run", now)
+    assert take_lease(lake, BUCKET, "run", now).run_id == "run"
+    with pytest.raises(BucketBusy, match="by the rolling run run since"):
+        take_lease(lake, BUCKET, "another", now)
+
+
+def test_what_a_dead_run_found_is_kept_by_whatever_run_comes_next_and_not_while_one_works(
+    tmp_path: Path,
+) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put("a", "b")
+    bucket.take_inventory()
+    bucket.roll()
+    bucket.time += timedelta(days=91)
+    bucket.store.damage("a")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fixity.rolling.finish.checksums_file", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bucket.roll()
+    (dead,) = leases(bucket.lake, BUCKET)
+    over: set[str] = set()
+
+    def keep(run_id: str) -> None:
+        keep_of_dead_runs(
+            bucket.lake, BUCKET, bucket.settings, run_id, bucket.time, over.__contains__, bucket.said.append
+        )
+
+    keep("campaign")  # nobody knows yet that it is dead
+    assert bucket.damaged() == []
+    over.add(dead.run_id)
+    working = take_lease(bucket.lake, BUCKET, "working", bucket.time, over.__contains__)
+    keep("campaign")
+    assert bucket.damaged() == []
+    working.end(bucket.lake)
+    keep("coverage")
+    assert [each.key for each in bucket.damaged()] == ["a"]
+    assert any(
+        f"the run {dead.run_id} was killed or failed: its 2 checks are kept" in text for text in bucket.said
+    )
+    assert not leases(bucket.lake, BUCKET)

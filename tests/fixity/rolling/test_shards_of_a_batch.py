@@ -12,8 +12,9 @@ from fixity.buckets import BucketUnreachable, ListedObject, Sink
 from fixity.engines.stream.pace import ShardLimits
 from fixity.rolling import BucketBusy, Limits, Order, RollingRun
 from fixity.rolling.batches import check_shard
-from fixity.rolling.lease import LeaseLost, leases
-from fixity.rolling.roll import begin, end
+from fixity.rolling.egress import EgressBudget, egress_left
+from fixity.rolling.lease import Lease, LeaseLost, leases
+from fixity.rolling.roll import begin, end, release
 from tests.fixity.rolling.support import BUCKET, Rolling, keys_of, killed
 
 
@@ -32,9 +33,9 @@ class Cut:
         check_shard(self.order, run or self.run, self.plan, self.plan.shards[number])
 
     def end(self) -> list[str]:
-        return keys_of(
-            self.bucket.ledger(end(self.bucket.lake, self.plan, self.order.settings, self.bucket.time))
-        )
+        rolled = end(self.bucket.lake, self.plan, self.order.settings, self.bucket.time)
+        release(self.bucket.lake, self.plan, self.bucket.time)
+        return keys_of(self.bucket.ledger(rolled))
 
 
 def test_a_batch_is_read_shard_by_shard_under_one_lease_which_others_respect(tmp_path: Path) -> None:
@@ -51,21 +52,56 @@ def test_a_batch_is_read_shard_by_shard_under_one_lease_which_others_respect(tmp
 
 def test_another_attempt_at_a_shard_reads_only_what_the_one_before_did_not_check(tmp_path: Path) -> None:
     cut = Cut(tmp_path)
+    _fail(cut, 1, "d")
+    for number in range(3):
+        cut.check(number)
+    assert sorted(cut.bucket.store.read_keys) == list("abcdef")
+    assert cut.end() == list("abcdef")
+
+
+def _fail(cut: Cut, number: int, key: str) -> None:
+    """A shard whose store goes away at a key."""
     read = cut.bucket.store.read
 
     def refusing(item: ListedObject, sink: Sink) -> None:
-        if item.key == "d":
+        if item.key == key:
             raise BucketUnreachable("the store is away")
         read(item, sink)
 
     cut.bucket.store.read = refusing  # type: ignore[method-assign]
     with pytest.raises(BucketUnreachable):
-        cut.check(1)
-    cut.bucket.store.read = read  # type: ignore[method-assign]
-    for number in range(3):
         cut.check(number)
-    assert sorted(cut.bucket.store.read_keys) == list("abcdef")
-    assert cut.end() == list("abcdef")
+    cut.bucket.store.read = read  # type: ignore[method-assign]
+
+
+def test_a_shard_that_fails_leaves_the_lease_to_the_others_until_the_run_has_ended(tmp_path: Path) -> None:
+    cut = Cut(tmp_path)
+    cut.check(0)
+    _fail(cut, 1, "d")
+    with pytest.raises(BucketBusy, match="is being checked by the rolling run cut"):
+        cut.bucket.roll()
+    cut.check(2)
+    assert cut.end() == list("abcef")
+    assert cut.bucket.rolled() == ["d"]
+
+
+def test_what_a_failed_shard_and_the_others_take_counts_against_the_budget_of_the_store(
+    tmp_path: Path,
+) -> None:
+    cut = Cut(tmp_path)  # six objects of one byte
+    budget = [EgressBudget(10, (BUCKET, "another"))]
+
+    def left() -> int:
+        other = Lease("another", "other", cut.bucket.time.isoformat(), cut.bucket.time.isoformat())
+        return egress_left(cut.bucket.lake, budget, other, cut.bucket.time).size
+
+    assert left() == 4
+    _fail(cut, 1, "d")
+    assert left() == 4
+    cut.check(0)
+    cut.check(2)
+    assert cut.end() == list("abcef")
+    assert left() == 5  # what was not read is free again
 
 
 def test_of_two_attempts_at_a_shard_at_once_no_row_comes_twice_and_unlike_bytes_are_no_damage(
@@ -103,6 +139,22 @@ def test_the_shards_of_a_run_whose_lease_another_took_over_are_left_to_that_run(
     assert sorted(cut.bucket.store.read_keys) == list("abcdef")
 
 
+def test_the_last_step_that_dies_before_it_has_told_the_result_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = Cut(tmp_path)
+    for number in range(3):
+        cut.check(number)
+    first = end(cut.bucket.lake, cut.plan, cut.order.settings, cut.bucket.time)
+    again = end(cut.bucket.lake, cut.plan, cut.order.settings, cut.bucket.time)
+    assert first == again and first.registered == 6
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("fixity.rolling.roll.record_roll", killed)
+        release(cut.bucket.lake, cut.plan, cut.bucket.time)
+    release(cut.bucket.lake, cut.plan, cut.bucket.time)
+    assert cut.bucket.due() == [] and not leases(cut.bucket.lake, BUCKET)
+
+
 def test_a_check_that_ends_after_its_run_was_killed_while_keeping_is_not_called_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +165,7 @@ def test_a_check_that_ends_after_its_run_was_killed_while_keeping_is_not_called_
         cut.end()
     cut.check(1)  # by a step of which nobody knew that it goes on
     rolled = end(cut.bucket.lake, cut.plan, cut.order.settings, cut.bucket.time)
-    assert (rolled.objects, rolled.registered) == (2, 2)
+    assert (rolled.objects, rolled.registered, rolled.not_reached) == (2, 2, 4)
+    release(cut.bucket.lake, cut.plan, cut.bucket.time)
     assert cut.bucket.due() == list("cdef")
     assert cut.bucket.rolled() == list("cdef")
