@@ -139,8 +139,10 @@ def keep_table(
             yield dg.Output(None, "result")
         else:  # nothing was due, so there is nothing new about the bucket
             context.log_event(dg.AssetObservation(ASSET, partition=context.partition_key, metadata=metadata))
+        yield from results[:-1]
+        # Before the last of them: what is logged appears with what is yielded next, if the step then fails.
         log_open_incidents(context, incidents, catalog, [context.partition_key])
-        yield from results
+        yield from results[-1:]
         keep_job_outcome(context, kept_in, metadata)
         kept_in.remove(scratch)
         if failures:

@@ -25,8 +25,8 @@ from fixity.status.coverage import (
     count_coverage,
 )
 from fixity_assets.bucket_checks import damage_table
-from fixity_assets.due_batch import keep_of_dead_batches
 from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
+from fixity_assets.due_batch import keep_of_dead_batches
 from fixity_assets.keep_status import keep_status
 from resources import CatalogResource, LakeResource
 

@@ -94,7 +94,7 @@ class Lease:
         self._refuse_lost(lake, self.beat_at(lake, now))
 
     def beat_at(self, lake: Lake, now: datetime) -> str:
-        """Write a heartbeat, also before one's turn has come; returns the name of its file. Raises LakeError."""
+        """Write a heartbeat, also before one's turn has come. Returns its file's name. Raises LakeError."""
         name, text = f"{self.folder}alive.json", json.dumps({"began": self.began, "beat": now.isoformat()})
         lake.put_text(name, text, replace=True)
         return name

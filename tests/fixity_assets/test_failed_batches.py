@@ -1,4 +1,4 @@
-"""Batches of what is due through the real jobs: a shard that fails, a run that is killed, a store that is cut off."""
+"""Batches of what is due through the real jobs: a shard that fails, a killed run, a store that is cut off."""
 
 from __future__ import annotations
 

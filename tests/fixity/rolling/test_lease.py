@@ -431,7 +431,7 @@ def test_a_run_that_has_ended_reads_nothing_more(tmp_path: Path, monkeypatch: py
     with pytest.raises(RunOver):
         roll(order, late)
     assert not (bucket.folder / "checksums").exists()
-    del bucket.store.read  # type: ignore[attr-defined]
+    del bucket.store.read
     bucket.over = {"late"}
     assert bucket.rolled() == ["a"]
 
