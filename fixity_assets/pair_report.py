@@ -140,10 +140,11 @@ def _looked_again(report: PairReport, look: SecondLook) -> dict[str, Any]:
     """What the second look did, and the first rows that say that something is wrong."""
     if not (look.looked or report.suspects.num_rows):
         return {}
+    once = report.findings.num_rows - (pc.sum(report.findings["looked"]).as_py() or 0)
     return {
         LOOKED_AGAIN: look.looked_again,
         TURNED_OUT_RIGHT: look.turned_out_right(report.outcome.counts),
-        "not_looked_at_twice": report.outcome.suspect_rows - (pc.sum(report.findings["looked"]).as_py() or 0),
+        "not_looked_at_twice": once + report.outcome.beyond,
         **({"one_finding": look.one_finding} if look.one_finding else {}),
         SUSPECTS: problems_table(report.suspects.slice(0, FIRST_SUSPECTS).to_pylist()),
     }

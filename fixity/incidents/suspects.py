@@ -1,6 +1,6 @@
 """The suspect rows of a comparison, and what a second look has to do about each.
 
-Which checks are confirmed is in `suspects.sql`. Looking at objects does not belong here.
+What is to be read is decided in `suspects.sql`. Looking at objects does not belong here.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from fixity.incidents.baselines import is_strong
 from fixity.incidents.one_side import Row, Task
 from fixity.lake.database import open_database
 from fixity.reports.pair import Compared
+from fixity.reports.suspects import define_confirmed
 from fixity.tables import SUCCEEDED
 
 SIDES = ("source", "replica")
@@ -89,16 +90,14 @@ def suspects_of(catalog: Catalog, pair: Pair, compared: Compared) -> Iterator[Su
     if compared.outcome.suspects is None:
         return
     with open_database(compared.outcome.suspects.parent) as database:
-        *define, select = database.extract_statements(_SQL)
-        for statement in define:
-            database.execute(statement)
+        define_confirmed(database)
         parameters = {
             "suspects": str(compared.outcome.suspects),
             "algorithm": catalog.buckets[pair.source].algorithm,
             "source_listed_at": compared.source[1].listed_at,
             "replica_listed_at": compared.replica[1].listed_at,
         }
-        for batch in database.execute(select, parameters).to_arrow_reader(_BATCH):
+        for batch in database.execute(_SQL, parameters).to_arrow_reader(_BATCH):
             yield from _suspects_in(batch)
 
 

@@ -21,13 +21,13 @@ from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
 from fixity.in_order import in_order
 from fixity.lake.csv_files import write_with_duckdb
-from fixity.lake.database import open_database, processors, view
+from fixity.lake.database import open_database, processors
 from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.reports.by_range import RANGE_BYTES, append, run_statement, threads_that_fit, whole_file
 from fixity.reports.columns import COLUMNS, SUSPECT
 from fixity.reports.counts import Counts
-from fixity.reports.suspects import Suspects
-from fixity.tables import CHECKSUMS, NOT_TWICE
+from fixity.reports.suspects import Suspects, first_suspects, tell_known
+from fixity.tables import NOT_TWICE
 
 if TYPE_CHECKING:
     import duckdb
@@ -39,7 +39,6 @@ SUSPECTS_KEPT = 100_000
 grow with a bucket of which everything differs."""
 
 _SQL = Path(__file__).with_name("compare.sql").read_text(encoding="utf-8")
-_SUSPECTS_SQL = Path(__file__).with_name("suspects.sql").read_text(encoding="utf-8")
 
 
 class TableNotConsistent(FixityError):
@@ -60,7 +59,8 @@ class Side:
 class Outcome:
     """The result of a comparison. problems: the first rows that are not ok, in key order, with the columns of
     the CSV. rows: rows of the CSV, without its header. suspect_rows: how many of them say that something is
-    wrong. suspects: a table of SUSPECTS beside the CSV with the first SUSPECTS_KEPT of those, or None."""
+    wrong. suspects: a table of SUSPECTS beside the CSV with the first SUSPECTS_KEPT of those, or None.
+    beyond: how many of those without a finding were not looked at twice."""
 
     counts: Counts
     problems: list[dict[str, Any]]
@@ -68,6 +68,7 @@ class Outcome:
     rows: int
     suspect_rows: int = 0
     suspects: Path | None = None
+    beyond: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class _RangeReport:
     problems: list[dict[str, Any]]
     suspect_rows: int
     suspects: pa.Table | None
+    beyond: int
 
 
 def compare(
@@ -110,6 +112,7 @@ def compare(
         "due_in_replica": _utc(replica.listed_at) - lag,
         "due_in_source": _utc(source.listed_at) - lag,
         "source_listed_at": _utc(source.listed_at),
+        "replica_listed_at": _utc(replica.listed_at),
         "believable": max(_utc(source.listed_at), _utc(replica.listed_at)) + CLOCKS_DIFFER,
         "problems": PROBLEMS,
         "suspect": list(SUSPECT),
@@ -129,13 +132,13 @@ def compare(
         expected = [_rows_that_take_part(database, side, match) for side in (source, replica)]
         threads = threads_that_fit(database, processors(), range_bytes)
         comparer = _Comparer(database, source.bucket, parameters, Path(parts_dir))
-        counts, replica_rows, suspect_rows, found = Counts(), 0, 0, list[dict[str, Any]]()
+        counts, replica_rows, suspect_rows, beyond, found = Counts(), 0, 0, 0, list[dict[str, Any]]()
         suspects = Suspects(SUSPECTS_KEPT)
         with closing(in_order(comparer.run, enumerate(ranges), threads)) as parts:
             for part in parts:
                 append(part.csv, out)
                 counts, replica_rows = counts + part.counts, replica_rows + part.replica_rows
-                suspect_rows += part.suspect_rows
+                suspect_rows, beyond = suspect_rows + part.suspect_rows, beyond + part.beyond
                 found += part.problems[: PROBLEMS - len(found)]
                 suspects.add(part.suspects)
                 comparer.wants_problems = len(found) < PROBLEMS
@@ -149,7 +152,7 @@ def compare(
                     "it is not sorted by key, or has an object more than once"
                 )
         kept = suspects.keep(csv.with_suffix(".suspects.parquet"), source.table, replica.table)
-    return Outcome(counts, found, csv, counts.rows, suspect_rows, kept)
+    return Outcome(counts, found, csv, counts.rows, suspect_rows, kept, beyond)
 
 
 @dataclass
@@ -180,21 +183,17 @@ class _Comparer:
             *judge, count, list_problems = cursor.extract_statements(_SQL)
             for statement in judge:
                 run_statement(cursor, statement, parameters)
-            if parameters["findings"]:
-                run_statement(cursor, cursor.extract_statements(_SUSPECTS_SQL)[0], parameters)
-            if parameters["knows_damage"]:
-                for side in ("source", "replica"):
-                    view(cursor, f"{side}_checks", [Path(parameters[side])], CHECKSUMS)
-                run_statement(cursor, cursor.extract_statements(_SUSPECTS_SQL)[1], parameters)
-            write_with_duckdb(cursor, "report", part, header=number == 0)
             *figures, replica_rows, suspect_rows = run_statement(cursor, count, parameters).fetchall()[0]
+            beyond = 0
+            if parameters["findings"] or parameters["knows_damage"]:
+                beyond = tell_known(cursor, parameters, suspect_rows)
+            write_with_duckdb(cursor, "report", part, header=number == 0)
             rows = run_statement(cursor, list_problems, parameters).fetchall() if self.wants_problems else []
             suspects = None
             if suspect_rows and self.wants_suspects:
-                list_suspects = cursor.extract_statements(_SUSPECTS_SQL)[2]
-                suspects = run_statement(cursor, list_suspects, parameters).to_arrow_table()
+                suspects = first_suspects(cursor, parameters)
         problems = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-        return _RangeReport(part, Counts(*figures), replica_rows, problems, suspect_rows, suspects)
+        return _RangeReport(part, Counts(*figures), replica_rows, problems, suspect_rows, suspects, beyond)
 
 
 def _rows_that_take_part(database: duckdb.DuckDBPyConnection, side: Side, match: str) -> int:

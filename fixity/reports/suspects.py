@@ -1,26 +1,71 @@
-"""Collects the first rows of a report that say that something is wrong, with both sides' checks of it.
+"""The rows of a report that say that something is wrong: the first are collected, with both sides' checks.
 
-What is found out about them does not belong here.
+Also says in each row what is known of it. Finding that out does not belong here.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity.lake.database import view
 from fixity.lake.writer import VARIED
+from fixity.reports.by_range import run_statement
 from fixity.reports.columns import SUSPECTS
 from fixity.tables import CHECKSUMS
 
+if TYPE_CHECKING:
+    import duckdb
+
+_SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _OF_REPORT = {
     **{f"source_{name}": f"{name}_source" for name in ("checksum", "size", "etag")},
     **{f"replica_{name}": f"{name}_replication" for name in ("checksum", "size", "etag")},
 }
 """Columns of SUSPECTS that a row of the report has already, by another name."""
 _ROW = "row"
+
+
+def define_confirmed(database: duckdb.DuckDBPyConnection) -> None:
+    """Make the macro that says which checks are confirmed."""
+    database.execute(database.extract_statements(_SQL)[0])
+
+
+def tell_known(cursor: duckdb.DuckDBPyConnection, parameters: dict[str, Any], suspect_rows: int) -> int:
+    """Say in the rows of a comparison what is known of them besides.
+
+    Arguments: `parameters` of suspects.sql; `suspect_rows`, how many rows of the range are suspect.
+    Returns how many of those without a finding were not looked at twice.
+    """
+    define, tell, tell_beyond, tell_same_damage, _ = cursor.extract_statements(_SQL)
+    beyond = 0
+    known = 0 if parameters["findings"] is None else _changed_by(cursor, tell, parameters)
+    is_beyond = parameters["findings"] is not None and known < suspect_rows
+    if is_beyond or parameters["knows_damage"]:
+        for side in ("source", "replica"):
+            view(cursor, f"{side}_checks", [Path(parameters[side])], CHECKSUMS)
+    if is_beyond:
+        cursor.execute(define)
+        beyond = _changed_by(cursor, tell_beyond, parameters)
+    if parameters["knows_damage"]:
+        run_statement(cursor, tell_same_damage, parameters)
+    return beyond
+
+
+def _changed_by(
+    cursor: duckdb.DuckDBPyConnection, statement: duckdb.Statement, parameters: dict[str, Any]
+) -> int:
+    """Run an UPDATE; returns how many rows it changed."""
+    return int(run_statement(cursor, statement, parameters).fetchall()[0][0])
+
+
+def first_suspects(cursor: duckdb.DuckDBPyConnection, parameters: dict[str, Any]) -> pa.Table:
+    """The first suspect rows of a comparison within one range."""
+    return run_statement(cursor, cursor.extract_statements(_SQL)[-1], parameters).to_arrow_table()
 
 
 class Suspects:

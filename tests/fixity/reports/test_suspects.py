@@ -17,6 +17,7 @@ from fixity.tables import FINDINGS
 from tests.fixity.reports.rows import (
     LAG,
     LISTED,
+    OLD,
     YOUNG,
     failed_row,
     read_csv,
@@ -137,6 +138,28 @@ def test_of_many_suspects_the_first_are_collected_and_the_others_are_counted_and
     )
     assert ([each["key"] for each in suspects(outcome)], outcome.suspect_rows) == (["a", "b"], 5)
     assert [each["detail"] for each in again(tmp_path)] == ["", *["suspect, not looked at twice"] * 4]
+
+
+def test_beyond_the_first_suspects_only_what_was_not_looked_at_twice_is_said_to_be_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["fixity.reports.compare"], "SUSPECTS_KEPT", 1)
+    twice, before = {"reads": 2}, {"reads": 2, "checked_at": OLD}
+    once, right = {"reads": 1}, {"reads": 1, "verdict": "matched"}
+    checks: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "b read twice": (row("", "1") | twice, row("", "2") | twice),
+        "c as expected": (row("", "1") | right, row("", "2") | twice),
+        "d once": (row("", "1") | twice, row("", "2") | once),
+        "e before it was listed": (row("", "1") | before, row("", "2") | twice),
+        "f failed twice": (failed_row("") | twice, row("", "2") | once),
+        "g failed once": (row("", "2") | twice, failed_row("") | once),
+        "h of an earlier version": (row("", "1"), row("", "2") | twice),
+    }
+    source = [row("a", "1"), *({**one, "key": key} for key, (one, _) in checks.items())]
+    replica = [row("a", "2"), *({**two, "key": key} for key, (_, two) in checks.items())]
+    report(tmp_path, [*source, row("i missing") | twice], replica)
+    said = {each["key"] for each in again(tmp_path) if "suspect, not looked at twice" in each["detail"]}
+    assert {key[0] for key in said} == set("deghi")
 
 
 def test_a_pair_of_which_all_differs_takes_no_more_memory_than_comparing_it(
