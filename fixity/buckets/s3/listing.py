@@ -14,13 +14,12 @@ from typing import Literal
 from urllib.parse import quote_from_bytes, unquote, unquote_plus
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from lxml import etree
 
 from fixity.buckets.base import key_text
-from fixity.errors import FixityError
+from fixity.buckets.s3.alike import texts_of_alike
+from fixity.buckets.s3.columns import FIELDS, ListingError, Texts, rows_of
 from fixity.humanize import printable
-from fixity.tables import INVENTORY
 
 _Entries = tuple[tuple[str, str | None], ...]
 Kind = Literal["v2", "v1", "versions"]
@@ -29,19 +28,8 @@ Kind = Literal["v2", "v1", "versions"]
 Coding = Callable[[str], str]
 """How the text of a key in a response is read."""
 
-_FIELDS = (
-    "Key", "VersionId", "IsLatest", "Size", "ETag", "LastModified", "StorageClass", "ChecksumAlgorithm",
-)  # fmt: skip
-_MICROSECONDS = INVENTORY.field("last_modified").type
-_SIZE = re.compile(r"\s*[0-9]{1,18}\s*")
 _NEVER_ENCODED = re.compile(r"[^\x21-\x7e]|%(?![0-9A-Fa-f]{2})")
 """What no URL-encoded key has."""
-
-
-class ListingError(FixityError):
-    """The response is not a bucket listing. The request is repeated."""
-
-    final = False
 
 
 class NoContinuation(ListingError):
@@ -70,8 +58,10 @@ def parse_page(body: bytes, versions: bool, kind: Kind | None = None, coding: Co
     left out, because they have no bytes. Raises ListingError.
     """
     kind = kind or ("versions" if versions else "v2")
+    entry = "Version" if versions else "Contents"
     try:
-        root = etree.fromstring(body, _parser())
+        alike = texts_of_alike(body, entry, FIELDS, _parser())
+        root, texts = alike or (etree.fromstring(body, _parser()), None)
     except etree.XMLSyntaxError as error:
         if coding is None and b"<EncodingType>" not in body:
             return parse_page(_with_encoded_keys(body), versions, kind, decoded)
@@ -80,12 +70,15 @@ def parse_page(body: bytes, versions: bool, kind: Kind | None = None, coding: Co
     expected = "ListVersionsResult" if versions else "ListBucketResult"
     if tag != expected:
         raise ListingError(f"the response is <{tag}>, not <{expected}>")
-    texts = _texts(root, "Version" if versions else "Contents")
+    texts = texts or _texts(root, entry)
+    _refuse_a_shorter_bucket(root, len(texts["Key"]))
     said = _text(root, "EncodingType").strip().lower() == "url"
-    unclear = None if coding is not None else _unclear(texts["Key"], said)
+    may_be_encoded = _has_signs_of_encoding(texts["Key"])
+    unclear = _unclear(texts["Key"].to_pylist(), said) if may_be_encoded and coding is None else None
     coding = coding or (decoded if said else as_is)
+    keys = _keys(texts["Key"].to_pylist(), coding) if may_be_encoded else texts["Key"]
     last = _last_entries(root, coding)
-    return Page(_batch(texts, coding), _next(root, kind, last, coding), last, unclear)
+    return Page(rows_of(keys, texts), _next(root, kind, last, coding), last, unclear)
 
 
 def keys_as_written(body: bytes) -> list[str | None]:
@@ -147,10 +140,14 @@ def as_is(text: str) -> str:
     return text
 
 
-def _unclear(keys: list[str | None], said: bool) -> tuple[str, tuple[Coding, Coding]] | None:
-    text = "/".join(key or "" for key in keys)
-    if "%" not in text and "+" not in text:
-        return None
+def _has_signs_of_encoding(keys: pa.Array) -> bool:
+    """Whether any key may be another when decoded."""
+    written = keys.buffers()[2]
+    return written is not None and any(sign in written.to_pybytes() for sign in (b"%", b"+"))
+
+
+def _unclear(keys: list[str], said: bool) -> tuple[str, tuple[Coding, Coding]] | None:
+    text = "/".join(keys)
     if said and not _NEVER_ENCODED.search(text):
         # S3 writes a blank as `+`; other stores leave a `+` as it is, as a URL's path may.
         key = next((key for key in keys if key and "+" in key), None) if "%2B" not in text.upper() else None
@@ -159,11 +156,8 @@ def _unclear(keys: list[str | None], said: bool) -> tuple[str, tuple[Coding, Cod
     return None if key is None else (key, (as_is, decoded))
 
 
-_Texts = dict[str, list[str | None]]
-
-
-def _texts(root: etree._Element, entry: str) -> _Texts:
-    """The texts of the entries, field by field: one list for each field, as long as there are entries.
+def _texts(root: etree._Element, entry: str) -> Texts:
+    """The texts of the entries, field by field.
 
     All elements of a name are read at once, which is three times as fast as entry by entry. That is only
     correct if each entry has each field once or none has it, and only entries have it. Namespaces are
@@ -171,11 +165,15 @@ def _texts(root: etree._Element, entry: str) -> _Texts:
     """
     count = sum(1 for _ in root.iterchildren(f"{{*}}{entry}"))
     hidden = sum(1 for _ in root.iterchildren("{*}DeleteMarker")) if entry == "Version" else 0
-    texts: _Texts = {name: [element.text for element in root.iter(f"{{*}}{name}")] for name in _FIELDS}
-    _refuse_a_shorter_bucket(root, count, hidden, len(texts["Key"]))
-    if hidden or any(len(texts[name]) not in (0, count) for name in _FIELDS):
+    texts: dict[str, list[str | None]]
+    texts = {name: [element.text for element in root.iter(f"{{*}}{name}")] for name in FIELDS}
+    if len(texts["Key"]) > count + hidden:
+        raise ListingError(
+            f"the listing has {len(texts['Key']):,} keys, but only {count + hidden:,} in known entries"
+        )
+    if hidden or any(len(texts[name]) not in (0, count) for name in FIELDS):
         rows = [_fields(element) for element in root.iterchildren(f"{{*}}{entry}")]
-        texts = {name: [row.get(name) for row in rows] for name in _FIELDS}
+        texts = {name: [row.get(name) for row in rows] for name in FIELDS}
     for name in ("Key", "Size"):
         if count and (not texts[name] or not all(texts[name])):
             at = next((at for at, text in enumerate(texts[name]) if not text), 0)
@@ -183,13 +181,11 @@ def _texts(root: etree._Element, entry: str) -> _Texts:
             raise ListingError(
                 f"an entry of the listing has no {name}: '{printable(beside, 200)}' or the next one"
             )
-    return {name: found or [None] * count for name, found in texts.items()}
+    return {name: pa.array(found or [None] * count, pa.string()) for name, found in texts.items()}
 
 
-def _refuse_a_shorter_bucket(root: etree._Element, count: int, hidden: int, keys: int) -> None:
-    """Raises ListingError if the response names more objects than there are entries that are understood."""
-    if keys > count + hidden:
-        raise ListingError(f"the listing has {keys:,} keys, but only {count + hidden:,} in known entries")
+def _refuse_a_shorter_bucket(root: etree._Element, count: int) -> None:
+    """Raises ListingError if the response says that there are more objects than its `count` entries."""
     said = _text(root, "KeyCount").strip()
     if said and not (said.isdecimal() and len(said) < 19 and int(said) <= count):
         raise ListingError(f"the listing has {count:,} entries, but its KeyCount is '{printable(said, 20)}'")
@@ -203,77 +199,19 @@ def _fields(entry: etree._Element) -> dict[str, str | None]:
         name = etree.QName(child).localname
         if name == "ChecksumAlgorithm" and name in fields:
             fields[name] = f"{fields[name]},{child.text}"
-        elif name in fields and name in _FIELDS:
+        elif name in fields and name in FIELDS:
             raise ListingError(f"the listing has an entry with more than one {name}")
         else:
             fields[name] = child.text
     return fields
 
 
-def _batch(texts: _Texts, coding: Coding) -> pa.RecordBatch:
-    def column(name: str) -> pa.Array:
-        return pa.array(texts[name], pa.string())
-
-    etags = column("ETag")
-    if pc.any(pc.starts_with(etags, "W/")).as_py():
-        etags = pc.replace_substring_regex(etags, "^W/", "")
-    etags = pc.utf8_trim(etags, characters='"')
-    columns = {
-        "key": _keys(texts["Key"], coding),
-        "version_id": column("VersionId"),
-        "is_latest": _is_latest(column("IsLatest")),
-        "size": _sizes(column("Size"), texts),
-        "etag": pc.if_else(pc.equal(etags, ""), None, etags),
-        "last_modified": _times(column("LastModified")),
-        "storage_class": column("StorageClass"),
-        "checksum_algorithm": column("ChecksumAlgorithm"),
-    }
-    return pa.RecordBatch.from_arrays([columns[field.name] for field in INVENTORY], schema=INVENTORY)
-
-
-def _sizes(said: pa.Array, texts: _Texts) -> pa.Array:
-    digits = pc.utf8_trim_whitespace(said)
-    try:
-        if pc.all(pc.ascii_is_decimal(digits), min_count=0).as_py():  # Arrow would also read -1 and 0x10
-            return digits.cast(pa.int64())
-    except pa.ArrowInvalid:  # too large
-        pass
-    pairs = zip(texts["Key"], texts["Size"], strict=True)
-    key, size = next(pair for pair in pairs if not _SIZE.fullmatch(pair[1] or ""))
-    raise ListingError(
-        f"the listing has '{printable(key, 200)}' with the size '{printable(size, 50)}', which is no number "
-        "of bytes"
-    )
-
-
-def _keys(texts: list[str | None], coding: Coding) -> pa.Array:
-    keys = [coding(text) for text in texts if text]
+def _keys(texts: list[str], coding: Coding) -> pa.Array:
+    keys = [coding(text) for text in texts]
     try:
         return pa.array(keys, pa.string())
     except UnicodeEncodeError:
         return pa.array([key_text(key.encode("utf-8", "surrogateescape")) for key in keys], pa.string())
-
-
-def _is_latest(said: pa.Array) -> pa.Array:
-    """Whether versions are current; True where nothing is said, as in listings of current versions."""
-    if said.null_count == len(said):
-        return pa.repeat(True, len(said))
-    try:
-        return pc.fill_null(pc.utf8_trim_whitespace(said).cast(pa.bool_()), True)
-    except pa.ArrowInvalid as error:
-        raise ListingError(f"an IsLatest is neither true nor false: {error}") from error
-
-
-def _times(texts: pa.Array) -> pa.Array:
-    """Times of change; NULL where a text is no time, or one that no store can have meant, as the year 1."""
-
-    try:
-        # Via nanoseconds: some stores write more digits than microseconds have.
-        return texts.cast(pa.timestamp("ns", "UTC")).cast(_MICROSECONDS, safe=False)
-    except pa.ArrowInvalid:  # look for the texts that are no times
-        if len(texts) == 1:
-            return pa.nulls(1, _MICROSECONDS)
-        return pa.concat_arrays([_times(texts[at : at + 1]) for at in range(len(texts))])
 
 
 def _last_entries(root: etree._Element, coding: Coding) -> _Entries:

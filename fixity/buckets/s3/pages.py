@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from fixity.buckets.base import ObjectError, ObjectUnreadable
+from fixity.buckets.s3.columns import ListingError
 from fixity.buckets.s3.listing import (
     Coding,
     Kind,
-    ListingError,
     NoContinuation,
     Page,
     decoded_but_plus,

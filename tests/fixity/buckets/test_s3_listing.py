@@ -22,7 +22,8 @@ from devstack.stub_s3 import StubS3
 from devstack.stub_s3_bucket import Bucket, StoredVersion
 from devstack.stub_s3_listing import list_objects_v2, list_versions
 from fixity.buckets import BucketUnreachable, ListedObject
-from fixity.buckets.s3.listing import ListingError, parse_page
+from fixity.buckets.s3.columns import ListingError
+from fixity.buckets.s3.listing import parse_page
 from tests.fixity.buckets.scripted import ScriptedServer, answer
 from tests.fixity.support import Naps, listed, s3_store
 
