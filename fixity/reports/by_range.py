@@ -5,7 +5,6 @@ What is done with a range does not belong here.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,13 +44,15 @@ def append(part: Path, out: BinaryIO) -> None:
 
 @contextmanager
 def whole_file(file: Path) -> Iterator[BinaryIO]:
-    """A file to write. It gets its name only when it is complete and on the disk."""
+    """A file of a workspace to write. It gets its name only when it is complete.
+
+    `Lake.put` sees to it that its bytes are on the disk.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}.{uuid4().hex}")
     try:
         with unfinished.open("xb", buffering=0) as out:
             yield out
-            os.fsync(out.fileno())
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -121,28 +121,28 @@ def compare(
         "findings": findings and str(findings),
         "knows_damage": knows_damage,
     }
-    with (
-        # One thread for DuckDB, several of our own, each with a range of its own. On one thread, a COPY
-        # writes rows in order as it gets them; on several, it first holds all rows a second time.
-        open_database(csv.parent, threads=1) as database,
-        TemporaryDirectory(prefix="report-", dir=csv.parent) as parts_dir,
-        whole_file(csv) as out,
-    ):
-        database.execute("SET GLOBAL parquet_metadata_cache = true")
-        expected = [_rows_that_take_part(database, side, match) for side in (source, replica)]
-        threads = threads_that_fit(database, processors(), range_bytes)
-        comparer = _Comparer(database, source.bucket, parameters, Path(parts_dir))
-        counts, replica_rows, suspect_rows, beyond, found = Counts(), 0, 0, 0, list[dict[str, Any]]()
-        suspects = Suspects(SUSPECTS_KEPT)
-        with closing(in_order(comparer.run, enumerate(ranges), threads)) as parts:
-            for part in parts:
-                append(part.csv, out)
-                counts, replica_rows = counts + part.counts, replica_rows + part.replica_rows
-                suspect_rows, beyond = suspect_rows + part.suspect_rows, beyond + part.beyond
-                found += part.problems[: PROBLEMS - len(found)]
-                suspects.add(part.suspects)
-                comparer.wants_problems = len(found) < PROBLEMS
-                comparer.wants_suspects = suspects.room > 0
+    counts, replica_rows, suspect_rows, beyond, found = Counts(), 0, 0, 0, list[dict[str, Any]]()
+    suspects = Suspects(SUSPECTS_KEPT)
+    with whole_file(csv) as out:
+        with (
+            # One thread for DuckDB, several of our own, each with a range of its own. On one thread, a COPY
+            # writes rows in order as it gets them; on several, it first holds all rows a second time.
+            open_database(csv.parent, threads=1) as database,
+            TemporaryDirectory(prefix="report-", dir=csv.parent) as parts_dir,
+        ):
+            database.execute("SET GLOBAL parquet_metadata_cache = true")
+            expected = [_rows_that_take_part(database, side, match) for side in (source, replica)]
+            threads = threads_that_fit(database, processors(), range_bytes)
+            comparer = _Comparer(database, source.bucket, parameters, Path(parts_dir))
+            with closing(in_order(comparer.run, enumerate(ranges), threads)) as parts:
+                for part in parts:
+                    append(part.csv, out)
+                    counts, replica_rows = counts + part.counts, replica_rows + part.replica_rows
+                    suspect_rows, beyond = suspect_rows + part.suspect_rows, beyond + part.beyond
+                    found += part.problems[: PROBLEMS - len(found)]
+                    suspects.add(part.suspects)
+                    comparer.wants_problems = len(found) < PROBLEMS
+                    comparer.wants_suspects = suspects.room > 0
         for side, seen, rows in zip(
             (source, replica), (counts.total_objects, replica_rows), expected, strict=True
         ):
@@ -151,6 +151,7 @@ def compare(
                     f"{side.table} has {rows} rows to compare, but {seen} came out of the comparison: "
                     "it is not sorted by key, or has an object more than once"
                 )
+        # DuckDB is closed by now, and has given its memory back.
         kept = suspects.keep(csv.with_suffix(".suspects.parquet"), source.table, replica.table)
     return Outcome(counts, found, csv, counts.rows, suspect_rows, kept, beyond)
 
