@@ -22,7 +22,7 @@ from fixity_cli.interrupts import interrupts
 from fixity_cli.lines import ProgressLines
 from fixity_cli.output import output
 from fixity_cli.run_process import PROCESS_TAG, executing, process_file
-from fixity_cli.storage import keep_open, opened_at_once
+from fixity_cli.storage import keep_open, opened_at_once, remember_materializations
 from fixity_cli.turns import wait_for_turn
 from fixity_cli.user import user_name
 from jobs import names
@@ -34,7 +34,7 @@ _NO_COMPUTE_LOGS = {
     "module": "dagster._core.storage.noop_compute_log_manager",
     "class": "NoOpComputeLogManager",
 }
-_COLLECTIONS = (700, 10, 10)  # as Python has them by itself; the command starts with fewer
+_COLLECTIONS = (10_000, 10, 10)  # a run makes many objects that stay; the command starts with fewer still
 _OVER = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED)
 _PARTS_ARE_KEPT = (
     "what was read of {partition} is kept in parts of 2,000 objects or 4 GiB; to read the rest, type the "
@@ -290,6 +290,7 @@ def runner(
         instance_of_home = dg.DagsterInstance.local_temp(str(home), {"compute_logs": _NO_COMPUTE_LOGS})
     with instance_of_home as instance, _progress(pairs or {}) as progress:
         keep_open(instance)
+        remember_materializations(instance)
         runs_belong_to_the_location(instance)
         # Dagster configures logging anew for each run: that closes the handlers of runs in other threads, and
         # the threads wait for each other for ever.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -19,9 +20,18 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as sql
-from alembic.script import ScriptDirectory
+
+from fixity_cli.later import loaded_later
+
+# Of no use to an instance on SQLite, and a twentieth of a second.
+_UNUSED = ("alembic.autogenerate", "alembic.ddl.postgresql", "mako.exceptions")
+with loaded_later(*_UNUSED):
+    from alembic.ddl import postgresql
+    from alembic.ddl.impl import DefaultImpl
+    from alembic.script import ScriptDirectory
 
 _MOST_OPEN = 32
+_ANSWER_STAYS = 1.0  # seconds
 _WAIT = 30  # seconds for another process that writes
 _OF_DAGSTER = ("SqliteEventLogStorage", "SqliteRunStorage", "SqliteScheduleStorage")
 
@@ -37,7 +47,8 @@ def opened_at_once() -> Iterator[None]:
     # Dagster has no setting for it. All that it asks here is whether there is a newest one.
     ScriptDirectory.as_revision_number = lambda scripts, name: name  # type: ignore[method-assign,assignment]
     try:
-        yield
+        with loaded_later(*_UNUSED):
+            yield
     finally:
         ScriptDirectory.as_revision_number = newest  # type: ignore[method-assign]
 
@@ -90,6 +101,47 @@ def keep_all_open() -> None:
 
     # Dagster's own commands make their instances, and nobody can hand them one.
     dg.DagsterInstance.from_ref = make_and_keep_open  # type: ignore[method-assign,assignment]
+
+
+def remember_materializations(
+    instance: dg.DagsterInstance, now: Callable[[], float] = time.monotonic
+) -> None:
+    """Have an instance remember for a second which materializations it found.
+
+    Dagster asks for the newest one of a partition with each of its checks, and reads the whole event each
+    time. What this process materializes is seen at once, what others do after that second: so this is for a
+    process that executes runs, not for one that shows them. Arguments: `now`, in seconds.
+    """
+    events: Any = instance.event_log_storage
+    fetch, store = events.fetch_materializations, events.store_event
+    known: dict[object, tuple[float, Any]] = {}
+
+    def fetch_or_remember(records_filter: Any, *more: Any, **named: Any) -> Any:  # noqa: ANN401 - Dagster's own
+        asked = repr((records_filter, more, named))
+        at, found = known.get(asked, (-_ANSWER_STAYS, None))
+        if now() - at >= _ANSWER_STAYS:
+            at, found = now(), fetch(records_filter, *more, **named)
+            known[asked] = at, found
+        return found
+
+    def store_and_forget(event: dg.EventLogEntry) -> None:
+        store(event)
+        if event.dagster_event is not None and event.dagster_event.is_step_materialization:
+            known.clear()
+
+    events.fetch_materializations = fetch_or_remember
+    events.store_event = store_and_forget
+
+
+def _loaded_first(dialect: sql.Dialect) -> type[DefaultImpl]:
+    """What Alembic does for a dialect: it knows of a dialect once its module is loaded."""
+    if dialect.name != "sqlite":
+        dir(postgresql)
+    return _impl_of(dialect)
+
+
+_impl_of = DefaultImpl.get_by_dialect
+DefaultImpl.get_by_dialect = _loaded_first  # type: ignore[method-assign]  # there is no setting
 
 
 def _asked_once(has: Callable[..., bool]) -> Callable[..., bool]:

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import dagster as dg
 import pytest
 from alembic.script import ScriptDirectory
 
-from fixity_cli.storage import keep_open, opened_at_once
+from fixity_cli.storage import keep_open, opened_at_once, remember_materializations
 
 
 @dg.asset
 def something() -> None:
     """An asset."""
+
+
+@dg.asset(
+    partitions_def=dg.StaticPartitionsDefinition(["one"]),
+    check_specs=[dg.AssetCheckSpec(f"check_{number}", asset="checked") for number in range(5)],
+)
+def checked() -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """An asset with five checks."""
+    yield dg.MaterializeResult()
+    for number in range(5):
+        yield dg.AssetCheckResult(passed=True, check_name=f"check_{number}")
 
 
 @dg.job
@@ -136,3 +151,44 @@ def test_few_databases_stay_open_and_none_in_the_end(tmp_path: Path) -> None:
     assert 0 < opened() <= 3 * 32  # a database, what was written last, and an index of that
     instance.dispose()
     assert opened() == 0
+
+
+def test_all_checks_of_a_run_are_about_its_own_materialization_which_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _instance(tmp_path) as instance:
+        fetch = Mock(wraps=instance.event_log_storage.fetch_materializations)
+        monkeypatch.setattr(instance.event_log_storage, "fetch_materializations", fetch)
+        remember_materializations(instance, lambda: 0.0)
+        for _ in range(2):
+            run = dg.materialize([checked], instance=instance, partition_key="one")
+            (made,) = instance.fetch_materializations(checked.key, limit=1).records
+            targets = [each.target_materialization_data for each in run.get_asset_check_evaluations()]
+            assert [target and target.storage_id for target in targets] == [made.storage_id] * 5
+            assert made.run_id == run.run_id
+        assert fetch.call_count == 2 * 2  # by the first check, and by this test
+
+
+def test_what_another_process_materializes_is_seen_after_a_second(tmp_path: Path) -> None:
+    time = 0.0
+    with _instance(tmp_path) as instance, _instance(tmp_path) as other:
+        remember_materializations(instance, lambda: time)
+        seen = []
+        for time in (0.0, 0.9, 1.0):
+            seen.append(len(instance.fetch_materializations(something.key, limit=10).records))
+            if not time:
+                dg.materialize([something], instance=other)
+    assert seen == [0, 0, 1]
+
+
+def test_alembic_loads_what_it_needs_for_postgres_when_it_is_asked() -> None:
+    asked = """
+import sys
+import fixity_cli.storage
+from alembic.ddl.impl import DefaultImpl
+from sqlalchemy.dialects.postgresql import dialect
+print({"mako.ext.pygmentplugin", "alembic.autogenerate.api"} & sys.modules.keys())
+print(DefaultImpl.get_by_dialect(dialect()).__name__)
+"""
+    said = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True)
+    assert said.stdout == "set()\nPostgresqlImpl\n"

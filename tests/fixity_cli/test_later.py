@@ -1,0 +1,34 @@
+"""Modules that are loaded when they are used."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from fixity_cli.later import loaded_later
+
+
+def test_a_module_is_loaded_when_it_is_used_and_others_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("used_later", "used_now"):
+        (tmp_path / f"{name}.py").write_text("import sys\nsys.loaded_here.append(__name__)\nVALUE = 5\n")
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    loaded: list[str] = []
+    monkeypatch.setattr(sys, "loaded_here", loaded, raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    finders = list(sys.meta_path)
+    with loaded_later("used_later", "not_there_at_all"):
+        later = import_module("used_later")
+        import_module("used_now")
+        with pytest.raises(ModuleNotFoundError):
+            import_module("not_there_at_all")
+    assert loaded == ["used_now"]
+    assert later.VALUE == 5
+    assert loaded == ["used_now", "used_later"]
+    assert sys.meta_path == finders
+    for name in ("used_later", "used_now"):
+        del sys.modules[name]
