@@ -80,7 +80,7 @@ def view(database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path], 
 
 
 def _type_of(kind: pa.DataType) -> str:
-    """DuckDB's type for one of Arrow. To have DuckDB take it from an empty table takes seven times as long."""
+    """DuckDB's type for one of Arrow. It takes seven times as long to find it out from an empty table."""
     if pa.types.is_struct(kind):
         return f"STRUCT({', '.join(f'{field.name} {_type_of(field.type)}' for field in kind)})"
     if pa.types.is_list(kind):

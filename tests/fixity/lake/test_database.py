@@ -27,9 +27,7 @@ def test_a_view_without_files_has_the_columns_and_types_that_its_rows_would_have
 ) -> None:
     with closing(open_database(tmp_path)) as database:
         view(database, "without", [], SCHEMAS[name])
-        own_table(
-            database, "of_rows", SCHEMAS[name].append(pa.field("filename", pa.string())).empty_table()
-        )
+        own_table(database, "of_rows", SCHEMAS[name].append(pa.field("filename", pa.string())).empty_table())
         described = [
             [row[:2] for row in database.execute(f"DESCRIBE {table}").fetchall()]
             for table in ("without", "of_rows")
