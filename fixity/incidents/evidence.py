@@ -6,11 +6,13 @@ is asked when a missing object was deleted. What follows from the evidence is in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pyarrow as pa
 
 from fixity.buckets import CHANGED, DELETED
 from fixity.catalog import Bucket, Catalog, Pair
@@ -28,7 +30,6 @@ from fixity.incidents.known import (
     SideName,
     same_bytes,
 )
-from fixity.incidents.patterns import Facts, Kinds, kinds_of
 from fixity.lake import Lake
 from fixity.ledger.judge import ETAG
 from fixity.tables import FAILED, OTHER_COPY, SUCCEEDED
@@ -39,7 +40,6 @@ _OF_SIDE = (
     "version_id", "is_latest", "size", "etag", "last_modified", "storage_class", "status", "error_code",
     "algorithm", "checksum", "checksum_type", "checked_at",
 )  # fmt: skip
-_OF_DELETION = kinds_of(("deleted_at", "minute"))
 NEEDED = ["key", "version_id", "status", *(f"{side}_{name}" for side in SIDES for name in _OF_SIDE)]
 """The columns of SUSPECTS that are needed of a row."""
 
@@ -95,16 +95,22 @@ class Gathered:
             for name, bucket in self.buckets.items()
         }
 
-    def facts(self, row: Row, kinds: Kinds) -> Iterator[Facts]:
-        """All that the evidence of a row comes from."""
-        yield "row", kinds, list(row.values())
-        for name, deleted in self._deleted.items():
-            if at := deleted.get(row["key"]):  # the words name the minute
-                yield name, _OF_DELETION, (at, f"{at:%Y-%m-%d %H:%M}")
-        for place, history in enumerate([*self._sides.values(), *self._others.values()]):
-            for number, of_statement in enumerate(history.rows(row["key"])):
-                for values in of_statement:
-                    yield (place, number), history.kinds[number], values
+    def facts(self) -> Iterator[pa.Table]:
+        """All that the evidence of rows comes from, besides the rows: tables with a column `key`."""
+        for deleted in self._deleted.values():
+            minutes = [f"{at:%Y-%m-%d %H:%M}" for at in deleted.values()]  # the words name it
+            times = pa.array(deleted.values(), pa.timestamp("us", "UTC"))
+            yield pa.table([pa.array(deleted, pa.string()), times, minutes], ["key", "deleted_at", "minute"])
+        for history in self._histories():
+            yield from history.tables
+
+    def choose(self, keys: Collection[str]) -> None:
+        """Have what is kept of some keys at hand."""
+        for history in self._histories():
+            history.choose(keys)
+
+    def _histories(self) -> list[History]:
+        return [*self._sides.values(), *self._others.values()]
 
     def evidence(self, row: Row, of_parts: Digests | None = None) -> Evidence:
         """All that is known of a row. Arguments: `of_parts`, the multipart ETags of both sides' bytes."""

@@ -5,20 +5,21 @@ What is known of a row is gathered in `evidence`; what follows from it is in `di
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.catalog import Catalog, Pair
-from fixity.clock import utc_now
+from fixity.clock import EPOCH, utc_now
 from fixity.incidents.asking import Row, has_parts, part_digests
 from fixity.incidents.diagnosis import Diagnosis, diagnose
 from fixity.incidents.evidence import NEEDED, Gathered
-from fixity.incidents.patterns import kinds_of, pattern_of
+from fixity.incidents.patterns import alike
 from fixity.lake import Lake
 from fixity.rolling.egress import egress_budgets
 from fixity.tables import FINDINGS, columns_of
@@ -40,7 +41,7 @@ def findings(
     table = pq.read_table(suspects, columns=NEEDED)
     rows = [dict(zip(NEEDED, row, strict=True)) for row in zip(*columns_of(table), strict=True)]
     gathered = Gathered(lake, catalog, pair, rows, now(), workspace)
-    found = _diagnoses(gathered, rows)
+    found = _diagnoses(gathered, rows, *alike(table, gathered.facts()))
     undecided = {
         (row["key"], row["version_id"]): place
         for place, (row, diagnosis) in enumerate(zip(rows, found, strict=True))
@@ -66,21 +67,26 @@ def findings(
     return pa.table(columns, FINDINGS)
 
 
-def _diagnoses(gathered: Gathered, rows: Iterable[Row]) -> list[Diagnosis]:
-    """The diagnosis of each row. It is found once for all rows that are alike."""
-    kinds = kinds_of(name.removeprefix("source_").removeprefix("replica_") for name in NEEDED)
-    of_pattern: dict[Hashable, tuple[Diagnosis, int]] = {}
-    found = []
-    for row in rows:
-        pattern, times = pattern_of(gathered.facts(row, kinds))
-        diagnosis, agreed = of_pattern.get(pattern, (None, 0))
-        if diagnosis is None:
+def _diagnoses(
+    gathered: Gathered, rows: Sequence[Row], first_alike: Sequence[int], times: Sequence[Any]
+) -> list[Diagnosis]:
+    """The diagnosis of each row. It is found once for all rows that are alike. Arguments: as from `alike`."""
+    gathered.choose({rows[first]["key"] for first in first_alike})
+    found: list[Diagnosis] = []
+    agreed: dict[int, int | None] = {}
+    for number, (row, first) in enumerate(zip(rows, first_alike, strict=True)):
+        if first in agreed:
+            diagnosis, place = found[first], agreed[first]
+            if place is not None:
+                at = EPOCH + timedelta(microseconds=times[place][number].as_py())
+                diagnosis = replace(diagnosis, last_agreed_at=at)
+        else:
             evidence = gathered.evidence(row)
             diagnosis = diagnose(evidence)
             if evidence.older is None or evidence.older.version_id is None:  # else the words name it
-                at = diagnosis.last_agreed_at
-                of_pattern[pattern] = diagnosis, -1 if at is None else times.index(at)
-        elif agreed >= 0:
-            diagnosis = replace(diagnosis, last_agreed_at=times[agreed])
+                moment = diagnosis.last_agreed_at
+                since = moment and (moment - EPOCH) // timedelta(microseconds=1)
+                of_row = (each[number].as_py() for each in times)
+                agreed[number] = None if since is None else list(of_row).index(since)
         found.append(diagnosis)
     return found

@@ -6,19 +6,19 @@ A file that cannot be read or proved does not count. What follows from it does n
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.catalog import Bucket
 from fixity.clock import CLOCKS_DIFFER
 from fixity.incidents.known import Expected
-from fixity.incidents.patterns import kinds_of
 from fixity.lake import Lake
 from fixity.lake.database import open_database, view
 from fixity.lake.paths import baselines_folder
@@ -101,24 +101,32 @@ class OfKey(NamedTuple):
 
 
 class History:
-    """What is kept of some keys of a bucket.
+    """What is kept of some keys of a bucket. tables: what each statement of history.sql gives."""
 
-    kinds: of the columns of each statement of history.sql. Arguments: `rows`, what these give, by key.
-    """
-
-    def __init__(self, bucket: Bucket, columns: list[list[str]], rows: list[_Rows]) -> None:
-        self.kinds = [kinds_of(names) for names in columns]
-        self._rows, self._bucket = rows, bucket
+    def __init__(self, bucket: Bucket, tables: list[pa.Table]) -> None:
+        self.tables, self._bucket = tables, bucket
+        self._rows: list[_Rows] = []
+        self._there: set[str] | None = set()
         self._made: dict[str, OfKey] = {}
 
-    def rows(self, key: str) -> list[Sequence[tuple[Any, ...]]]:
-        """The rows of a key, of each statement."""
-        return [of_statement.get(key, ()) for of_statement in self._rows]
+    def choose(self, keys: Iterable[str] | None) -> None:
+        """Have the rows of some keys at hand, None for all: those of one key are not found at once."""
+        self._there = None if keys is None else set(keys)
+        self._rows = []
+        for table in self.tables:
+            if self._there is not None:
+                table = table.filter(pc.is_in(table["key"], pa.array(sorted(self._there), pa.string())))
+            rows: _Rows = defaultdict(list)
+            for row in zip(*columns_of(table), strict=True):
+                rows[row[0]].append(row)
+            self._rows.append(rows)
 
     def of(self, key: str) -> OfKey:
         """What is kept of a key."""
         if key not in self._made:
-            self._made[key] = self._make(*self.rows(key))
+            if self._there is not None and key not in self._there:
+                self.choose(None)
+            self._made[key] = self._make(*(of_statement.get(key, ()) for of_statement in self._rows))
         return self._made[key]
 
     def _make(
@@ -175,13 +183,7 @@ def history_of(lake: Lake, bucket: Bucket, keys: Iterable[str], now: datetime, w
         keep, *statements = database.extract_statements(_SQL.read_text(encoding="utf-8"))
         database.execute(keep, {"horizon": now + CLOCKS_DIFFER})
         found = [database.execute(statement).to_arrow_table() for statement in statements]
-    by_key = []
-    for table in found:
-        rows: _Rows = defaultdict(list)
-        for row in zip(*columns_of(table), strict=True):
-            rows[row[0]].append(row)
-        by_key.append(rows)
-    return History(bucket, [table.column_names for table in found], by_key)
+    return History(bucket, found)
 
 
 def _object(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fixity.incidents import findings
-from fixity.incidents.patterns import kinds_of, pattern_of
+from fixity.incidents.patterns import alike
 from fixity.lake.paths import checksums_file, inventory_file
 from fixity.reports.columns import SUSPECTS
 from fixity.tables import CHECKSUMS, INVENTORY, Provenance
@@ -125,30 +126,55 @@ def test_rows_that_are_alike_have_the_diagnosis_that_each_has_by_itself(
         suspects = _suspects(archive, seed)
         pair = archive.catalog.pairs[PAIR]
         found = findings.findings(archive.lake, archive.catalog, pair, suspects, archive.folder)
-        asked: list[Any] = []
+        asked: list[int] = []
 
-        def by_itself(facts: Any) -> tuple[Any, list[datetime]]:
-            pattern, times = pattern_of(facts)
-            asked.append(pattern)
-            return (len(asked), pattern), times
+        def by_itself(*known: Any) -> tuple[list[int], list[Any]]:
+            first_alike, times = alike(*known)
+            asked.extend(first_alike)
+            return list(range(KEYS)), times
 
-        monkeypatch.setattr(findings, "pattern_of", by_itself)
+        monkeypatch.setattr(findings, "alike", by_itself)
         alone = findings.findings(archive.lake, archive.catalog, pair, suspects, archive.folder)
     assert found.to_pylist() == alone.to_pylist()
     assert 12 < len(set(asked)) < len(asked) == KEYS
     assert len(set(found["diagnosis"].to_pylist())) > 2
 
 
-def _pattern(*rows: tuple[Any, ...]) -> object:
-    kinds = kinds_of(["checksum", "etag", "checked_at", "status"])
-    return pattern_of([("checks", kinds, row) for row in rows])[0]
+CHECKS = pa.schema(
+    [
+        ("key", pa.string()),
+        ("checksum", pa.string()),
+        ("etag", pa.string()),
+        ("checked_at", pa.timestamp("us", "UTC")),
+        ("status", pa.string()),
+        ("storage_class", pa.string()),
+        ("other_checksums", pa.map_(pa.string(), pa.string())),
+    ]
+)
+Check = tuple[Any, ...]
+
+
+def _are_alike(*of_keys: Sequence[Check]) -> list[bool]:
+    """Whether what is known of each key is like what is known of the first. Its checks have these columns."""
+    checks = [
+        dict(zip(CHECKS.names, (str(key), *check), strict=False))
+        for key, of_key in enumerate(of_keys)
+        for check in of_key
+    ]
+    rows = pa.table({"key": [str(key) for key in range(len(of_keys))]})
+    first_alike, _ = alike(rows, [pa.Table.from_pylist(checks, CHECKS), CHECKS.empty_table()])
+    return [first == 0 for first in first_alike]
 
 
 def test_rows_are_alike_by_what_is_the_same_by_the_order_of_times_and_by_days() -> None:
     one, later, next_day = DAY, DAY + timedelta(hours=1), DAY + timedelta(days=1)
-    alike = _pattern(("x", "x", one, "ok"), ("y", None, later, "ok"))
-    assert alike == _pattern(("v", "v", later, "ok"), ("w", None, later + timedelta(1 / 24), "ok"))
-    for other in (
+    last = DAY + timedelta(hours=23, minutes=59)
+    alike = [
+        (("x", "x", one, "ok"), ("y", None, later, "ok")),
+        (("v", "v", later, "ok"), ("w", None, last, "ok")),
+        (("x", "x", one, "ok", "STANDARD"), ("y", None, later, "ok", "GLACIER")),
+    ]
+    others: list[Sequence[Check]] = [
         (("x", "y", one, "ok"), ("y", None, later, "ok")),  # its ETag is another one
         (("x", "X", one, "ok"), ("y", None, later, "ok")),  # is written in another way
         (("x", "x", one, "ok"), ("x", None, later, "ok")),  # the same bytes twice
@@ -157,7 +183,14 @@ def test_rows_are_alike_by_what_is_the_same_by_the_order_of_times_and_by_days() 
         (("x", "x", one, "ok"), ("y", None, next_day, "ok")),  # on another day
         (("x", "x", one, "ok"), ("y", None, later, "failed")),
         (("x", "x", one, "ok"), ("y", None, None, "ok")),
+        (("x", "x", one, "ok"), ("", None, later, "ok")),
+        (("x", "x", one, "ok", None, [("MD5", "x")]), ("y", None, later, "ok")),
+        (("x", "x", one, "ok", None, [("MD5", "z")]), ("y", None, later, "ok")),
+        (("x", "x", one, "ok"), ("y", None, later, "ok", None, [("MD5", "z")])),
+        (("x", "x", one, "ok", None, [("SHA1", "z")]), ("y", None, later, "ok")),
         (("x", "x", one, "ok"),),
-    ):
-        assert _pattern(*other) != alike
-    assert kinds_of(["key", "reads", "storage_class"]).plain(("a", 2, "STANDARD")) == 2  # counts as it is
+        (),
+    ]
+    assert _are_alike(*alike) == [True] * len(alike)
+    for number, other in enumerate(others):
+        assert _are_alike(alike[0], other, *others[:number]) == [True, *[False] * (number + 1)]

@@ -30,7 +30,7 @@ from fixity.incidents.one_side import OneSide
 from fixity.incidents.second_look import SecondLook
 from fixity.lake import LocalLake
 from fixity.ledger import damage, known_so_far
-from fixity.ledger.damage import damaged_now, keep_with_snapshot
+from fixity.ledger.damage import Damage, damaged_now, keep_with_snapshot
 from fixity.ledger.fold import settings_of
 from fixity.ledger.fold_some import Known, known_of_some
 from fixity.ledger.inventory import newest_inventory
@@ -427,6 +427,36 @@ def test_a_report_that_is_killed_goes_on_after_the_checks_that_were_kept(
         store.read_keys.clear()
     assert two.rows(two.report())["k"] == ("mismatch", "")
     assert two.read == {"a": [], "b": ["k"]}
+
+
+def test_a_report_tells_damage_after_both_snapshots_have_taken_in_the_new_checks(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.put("k", b"one", replica=b"two")
+    two.check()
+    awaited, taken_in, told = threading.Event(), list[str](), list[list[str]]()
+    take_in, complete, known_damage = SecondLook._take_in, SecondLook.complete, damage.known_damage
+
+    def take_in_late(self: SecondLook, name: str, *of: Any) -> None:
+        assert awaited.wait(60)
+        take_in(self, name, *of)
+        taken_in.append(name)
+
+    def say_that_it_is_awaited(self: SecondLook) -> None:
+        if self._taken_in:
+            awaited.set()
+        complete(self)
+
+    def tell(*of: Any) -> list[Damage]:
+        told.append(sorted(taken_in))
+        awaited.set()  # if it was not awaited, the threads end all the same
+        return known_damage(*of)
+
+    monkeypatch.setattr(SecondLook, "_take_in", take_in_late)
+    monkeypatch.setattr(SecondLook, "complete", say_that_it_is_awaited)
+    monkeypatch.setattr("fixity.reports.pair.known_damage", tell)
+    two.report()
+    assert told == [["replica", "source"]] * 2
 
 
 def _known_of_b(two: Two) -> Known:
