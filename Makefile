@@ -31,7 +31,9 @@ scale-demo: $(READY) ## show a bucket spread over three workers, one of which is
 	.venv/bin/python -m demo.scale
 
 # Four processes: more waits than there is to compute. Bytecode is written, since dozens of processes start.
+# Temporary files are in memory where 4 GiB are free: each test makes hundreds of small ones and syncs them.
 test: $(READY) ## run all tests, in random order; a warning is an error
+	room=$$(df --output=avail /dev/shm 2>/dev/null | tail -1); [ "$${room:-0}" -lt 4194304 ] || export TMPDIR=/dev/shm; \
 	PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) ## run ruff, the type checker and the import contracts

@@ -119,6 +119,13 @@ def _migrations_are_loaded_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _duckdb_has_one_thread(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over the few rows of a test a second thread takes more time than it saves. Threads of ours stay."""
+    if request.node.get_closest_marker("all_processors") is None:
+        monkeypatch.setattr("fixity.lake.database.processors", lambda: 1)
+
+
 @pytest.fixture(scope="session")
 def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
     """One real S3 server for all tests of the session."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ from fixity.ledger.judge import strength
 from fixity.tables import CHECKSUMS, INVENTORY, Provenance
 from tests.fixity.support import keep_table
 
+pytestmark = pytest.mark.all_processors
 BUCKET = "b"
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings(timedelta(days=90), "SHA256")

@@ -35,6 +35,7 @@ from tests.fixity.reports.rows import (
 )
 
 Match = Literal["key", "version"]
+pytestmark = pytest.mark.all_processors
 _MODULE = sys.modules[compare.__module__]  # `fixity.reports.compare` is the function
 
 ODD_KEYS = [

@@ -162,6 +162,7 @@ def test_beyond_the_first_suspects_only_what_was_not_looked_at_twice_is_said_to_
     assert {key[0] for key in said} == set("deghi")
 
 
+@pytest.mark.all_processors
 def test_a_pair_of_which_all_differs_takes_no_more_memory_than_comparing_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
