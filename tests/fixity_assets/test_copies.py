@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from devstack.faulty_proxy import FaultyProxy
 from devstack.seaweedfs import SeaweedFS
 from devstack.seaweedfs_damage import corrupt_object
 from fixity.clock import utc_now
@@ -110,6 +111,38 @@ def test_three_copies_are_one_report_whose_majority_names_the_bad_ones_and_each_
             (TO_TAPE, "1 object missing in the replica"),
         )
     }
+
+
+def test_the_source_is_read_once_for_all_copies_and_what_differs_once_more(
+    platform: Platform, instance: dg.DagsterInstance, faulty_proxy: FaultyProxy
+) -> None:
+    platform.endpoint_url = faulty_proxy.endpoint_url
+    copies = ("one", "two", "three")
+    for key in KEYS:
+        platform.s3.put_object(Bucket=platform.source, Key=key, Body=b"of " + key.encode())
+    for name in copies:
+        (folder := platform.folder / name).mkdir()
+        for key in KEYS:
+            (folder / key).write_bytes(b"of " + (b"others" if key == "bad-copy" else key.encode()))
+    platform.more = {
+        "buckets": {
+            PAIR: {"store": "real", "bucket": platform.source},
+            **{name: {"path": f"./{name}"} for name in copies},
+        },
+        "pairs": {PAIR: {"replicas": list(copies), "replication_lag": "0s"}},
+    }
+    for bucket in (PAIR, *copies):
+        assert platform.run(instance, CHECKSUMS_JOB, bucket).success
+    assert sorted(str(each.key) for each in faulty_proxy.gets()) == list(KEYS)
+    faulty_proxy.forget()
+    result = platform.run(instance, REPORT_JOB, PAIR)
+    assert result.success and (PAIR, "no_mismatches") in _red(result)
+    assert {key: row["bad_copies"] for key, row in _rows(platform).items()} == {
+        **dict.fromkeys(KEYS, ""),
+        "bad-copy": " ".join(copies),
+    }
+    # The object's ETag proves the source: each of the copies is bad, and the source was read for all of them.
+    assert [str(each.key) for each in faulty_proxy.gets()] == ["bad-copy"]
 
 
 def test_a_copy_is_reported_byte_for_byte_as_a_pair_is_also_where_another_copy_was_never_checked(
