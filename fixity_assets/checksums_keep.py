@@ -85,13 +85,14 @@ def keep_table(
         if s3_control.checks(context.partition_key) and (waits := nothing_yet(kept_in, scratch)):
             kept_in.remove(scratch)
             context.log.warning(f"nothing is checked yet: {waits}")
-            metadata = {"nothing_yet": waits}
-            context.log_event(dg.AssetObservation(ASSET, partition=context.partition_key, metadata=metadata))
+            said = {"nothing_yet": waits}
+            context.log_event(dg.AssetObservation(ASSET, partition=context.partition_key, metadata=said))
             return
         with kept_in.workspace() as workspace:
             batch = kept_batch(context, kept_in, stores, scratch)
+            failures: list[str] = []
             if batch is not None:
-                began = utc_now()
+                began, failures = utc_now(), failures_of_shards(kept_in, scratch)
                 metadata, file = batch_metadata(kept_in, batch), batch["table"]
                 run_file = kept_in.fetch(file, workspace) if file else None
                 damaged = _damage_of_all(context, kept_in, stores)
@@ -105,9 +106,8 @@ def keep_table(
             if look is all_unread and (listing := inventory_in_force(kept_in, context.partition_key)).refused:
                 context.log.warning(listing.refused)
                 not_read[EMPTIED] = listing.rows
-            failures = failures_of_shards(kept_in, scratch)
-            if batch is not None and failures:
-                not_read[OF_FAILED_SHARDS] = batch[NOT_REACHED]
+            if failures:
+                not_read[OF_FAILED_SHARDS] = metadata[NOT_REACHED]
             if look is unread and not not_read:
                 not_read = _unread_before(context, kept_in, stores)
             twice = unstable(run_file) if run_file else CHECKSUMS.empty_table()
