@@ -22,8 +22,10 @@ def ours(endpoint: Endpoint, work: str, bucket: str, at_once: int | None = None)
 
 def our_process(endpoint: Endpoint, work: str, where: Path, what: str) -> Usage:
     """One run of `bench.ours`, with its arguments."""
-    # The package `bench` is not installed, and the working directory may be any.
+    # The package `bench` is not installed, and the working directory may be any. Compiled modules are kept,
+    # as of an installed package: the first run, which is not counted, compiles what was changed.
     environment = {**endpoint.environment, "PYTHONPATH": str(ROOT.parent)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return run([sys.executable, "-m", "bench.ours", work, where, what], environment)
 
 

@@ -5,6 +5,8 @@ Hashing the bytes and keeping results do not belong here.
 
 from __future__ import annotations
 
+import time
+
 from fixity.buckets.base import (
     CHANGED,
     DELETED,
@@ -52,7 +54,7 @@ def open_bucket(catalog: Catalog, bucket: Bucket, share: int = 1) -> BucketReade
     bandwidth = bucket.max_bandwidth and max(1, bucket.max_bandwidth // share)
     at_once = max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share)
     finds = bucket.path is None and bucket.max_concurrency is None
-    concurrency = Finder(at_once, max(1, MOST // share)) if finds else at_once
+    concurrency = Finder(at_once, max(1, MOST // share), time.process_time) if finds else at_once
     throttle = Throttle(concurrency, bandwidth, bucket.min_bandwidth)
     if bucket.path is not None:
         return LocalReader(bucket.path, throttle)

@@ -1,14 +1,16 @@
 """Finds how many requests at once bring more from a store.
 
-A pure calculation: whoever counts the requests says when they ended. It raises the number in short windows,
-to twice as many at most, while that clearly brings more; then, in long ones, it tries a little more or many
-more now and then. What brings nothing more is taken back, never below the last number that did. Counting and
-limiting requests does not belong here.
+A pure calculation: whoever counts the requests says when they ended. By how little of the time the processor
+is busy it reckons how many at once would keep it busy, and tries that first. It raises the number in short
+windows, then to twice as many at most, while that clearly brings more; then, in long ones, it tries a little
+more or many more now and then. What brings nothing more is taken back, never below the last number that did.
+Counting and limiting requests does not belong here.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 START = 16
 """How many requests are sent at once, to begin with."""
@@ -21,18 +23,25 @@ _QUICK, _WINDOW = 0.1, 1.0  # seconds: what was tried brought more; something wa
 _REMEMBERED = 4  # windows that a try is held against: the best of them, so that noise is no gain
 _CHANGED = 0.7  # a rate so much below what was, or above it, is of another store, or of other objects
 _STEP = 64  # more at most: to open many connections at once costs time
+_SPARE = 3  # times as many as what came needs, if no request waits for another
+_NEARLY = 0.8  # of as many times more as are at once
+_IDLE = 0.5  # the share of the time that the processor is busy; if it is less, the store is waited for
+_FIRST = 128  # at most, by what the processor could do: what the store can do is not known yet
 _LONGEST_PAUSE = 64  # windows between two tries
 
 
 class Finder:
     """How many requests to send at once.
 
-    Arguments: `start` and `most` of them. `size`: how many now.
+    Arguments: `start` and `most` of them; `busy`, the seconds that this process has used of a processor, None
+    if that is not known. `size`: how many now.
     """
 
-    def __init__(self, start: int = START, most: int = MOST) -> None:
+    def __init__(self, start: int = START, most: int = MOST, busy: Callable[[], float] | None = None) -> None:
         self.start = min(start, most)
         self.most = most
+        self._busy = busy
+        self._reckons = busy is not None
         self.size = self.good = self.start
         self._rates: deque[float] = deque(maxlen=_REMEMBERED)
         self._in_vain = 0  # tries since the last one that brought more
@@ -61,9 +70,10 @@ class Finder:
         if seconds < (_QUICK if self._is_quick else _WINDOW) or self._work < _ROUNDS * self.size:
             return
         rate, was_full = self._work / seconds, 2 * self._active > self.size * self._moments
+        share = (self._busy() - self._used) / seconds if self._busy else 1.0
         self._begin(now)
         if was_full:  # else not the store, but what was asked of it, says how much came
-            self._judge(rate)
+            self._judge(rate, share)
 
     def slow_down(self) -> None:
         """The store asked for fewer requests."""
@@ -78,27 +88,38 @@ class Finder:
 
     def _begin(self, now: float) -> None:
         self._begun = now
+        self._used = self._busy() if self._busy else 0.0
         self._work = 0.0
         self._active = self._moments = 0
 
-    def _judge(self, rate: float) -> None:
+    def _judge(self, rate: float, share: float) -> None:
+        """Arguments: `rate` of work a second; `share` of the time for which a processor was busy."""
         if self.size != self.good:
-            if rate <= (_CLEAR_GAIN if self._is_quick else _GAIN) * max(self._rates):
+            gain = rate / max(self._rates)
+            if gain <= (_CLEAR_GAIN if self._is_quick else _GAIN):
                 self._take_back()
                 return
-            self.good = self.size
+            reckoned, times = self.size > 2 * self.good, self.size / self.good
+            # Without waiting for each other, `gain` times as many would do; a few times that are enough.
+            self.good = min(self.size, int(_SPARE * gain * self.good))
             self._rates.clear()
-            self._in_vain = self._left = 0
+            # Many at once that brought less than as many times more are enough for now.
+            self._in_vain = int(reckoned and gain < _NEARLY * times)
+            self._left = 2 * self._in_vain
         elif self._rates and not _CHANGED < rate / max(self._rates) < 1 / _CHANGED:
             self._rates.clear()
             self._left = 1
         self._rates.append(rate)
         self._left -= 1
         if self._left <= 0:
-            self._try_more()
+            self._try_more(share)
 
-    def _try_more(self) -> None:
+    def _try_more(self, share: float) -> None:
         more = min(_STEP, self.good) if self._in_vain % 2 == 0 else max(1, self.good // 4)
+        if self._reckons and share < _IDLE:
+            # Twice as many as keep it busy if all take equally long, which they do not.
+            more = max(more, min(_FIRST, int(2 * self.good / max(share, 0.01))) - self.good)
+        self._reckons = False  # later the waiting is also for one another
         self._set(min(self.most, self.good + more))
 
     def _take_back(self) -> None:

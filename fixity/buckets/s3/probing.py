@@ -26,7 +26,8 @@ _NEXT = "123456789GNabcdefkpu"
 def find_cuts(key: str, prefix: str, folders: Folders, is_past: IsPast) -> list[str]:
     """Places in the order of keys, all after `key`.
 
-    Arguments: `key`, one of those below `prefix`; all keys before it need no cuts.
+    Arguments: `key`, one of those below `prefix`; all keys before it need no cuts. By the folders before it
+    it is reckoned how many keys a folder has: a range has as many as were listed before, at least.
     """
     found, base = [prefix], prefix
     for _ in range(_LEVELS):
@@ -40,7 +41,8 @@ def find_cuts(key: str, prefix: str, folders: Folders, is_past: IsPast) -> list[
         same = _beginning_of_all(key, len(base) if key.startswith(base) else len(prefix), is_past)
         found = [same + each for each in _NEXT]
     after = sorted({each for each in found if each.encode() > key.encode()}, key=str.encode)
-    step = max(1, -(-len(after) // _MOST))
+    # Each range lists a page at least, so those of a few keys would list the same keys many times.
+    step = max(1, -(-len(after) // _MOST), len(found) - len(after))
     return after[step - 1 :: step]
 
 

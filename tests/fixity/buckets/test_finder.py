@@ -24,18 +24,21 @@ Rate = Callable[[int, float], float]
 class Simulated:
     """A store that answers requests of a finder. `sizes` are the numbers at once, and `good` those that were
     good, moment by moment. `limit`: how many at once it takes; `noise`: how much its rate differs from one
-    half second to the next, as a share of it."""
+    half second to the next, as a share of it; `cost` of a request in seconds of the processor, if known."""
 
     finder: Finder
     rate: Rate
     noise: float = 0.0
     limit: int = 10**6
     seed: int = 0
+    cost: float | None = None
 
     def __post_init__(self) -> None:
         self.sizes: list[int] = []
         self.good: list[int] = []
-        self.now = 0.0
+        self.now = self.used = 0.0
+        if self.cost is not None:
+            self.finder = Finder(self.finder.start, self.finder.most, lambda: self.used)
         self._random = random.Random(self.seed)
         self._left_over = 0.0
 
@@ -47,6 +50,7 @@ class Simulated:
             done = self.rate(self.finder.size, self.now) * mood * _TICK + self._left_over
             self._left_over = done % 1
             self.now += _TICK
+            self.used += done // 1 * (self.cost or 0.0)
             self.finder.count(done // 1, self.finder.size, self.now)
             if self.finder.size > self.limit:
                 self.finder.slow_down()
@@ -69,19 +73,24 @@ latencies = st.floats(0.001, 0.5)
 capacities = st.floats(100, 5000)
 
 
-@given(latencies, capacities, st.integers(0, 10**6))
+costs = st.none() | st.floats(0.0, 0.002)
+
+
+@given(latencies, capacities, costs, st.integers(0, 10**6))
 def test_nine_tenths_of_the_best_are_found_and_the_cap_is_kept(
-    latency: float, capacity: float, seed: int
+    latency: float, capacity: float, cost: float | None, seed: int
 ) -> None:
-    done = Simulated(Finder(16, 256), up_to(capacity, latency), noise=0.02, seed=seed).run(300)
+    done = Simulated(Finder(16, 256), up_to(capacity, latency), noise=0.02, seed=seed, cost=cost).run(300)
     assert done.share_of_best() >= 0.9
     assert max(done.sizes) <= 256
     assert min(done.sizes) >= 16
 
 
-@given(latencies, capacities)
-def test_without_throttling_what_was_found_good_is_never_given_up(latency: float, capacity: float) -> None:
-    done = Simulated(Finder(16, 256), up_to(capacity, latency), noise=0.5).run(120)
+@given(latencies, capacities, costs)
+def test_without_throttling_what_was_found_good_is_never_given_up(
+    latency: float, capacity: float, cost: float | None
+) -> None:
+    done = Simulated(Finder(16, 256), up_to(capacity, latency), noise=0.5, cost=cost).run(120)
     assert done.good == sorted(done.good)
     assert all(size >= good for size, good in zip(done.sizes, done.good, strict=True))
 
@@ -90,6 +99,30 @@ def test_without_throttling_what_was_found_good_is_never_given_up(latency: float
 def test_a_store_far_away_gives_most_of_what_it_can_within_a_second(latency: float, seed: int) -> None:
     done = Simulated(Finder(16, 256), up_to(1900, latency), noise=0.02, seed=seed).run(1)
     assert done.share_of_best() >= 0.75
+
+
+@given(st.floats(0.02, 0.06), st.integers(0, 10**6))
+def test_where_the_processor_waits_the_useful_number_is_tried_at_once(latency: float, seed: int) -> None:
+    done = Simulated(Finder(16, 256), up_to(1900, latency), noise=0.02, seed=seed, cost=0.0003).run(0.6)
+    assert done.share_of_best() >= 0.9
+    assert 64 < next(size for size in done.sizes if size > 16) <= 128
+
+
+@given(st.floats(0.0003, 0.001), st.integers(0, 10**6))
+def test_where_the_processor_is_busy_no_more_are_tried_than_twice_as_many(cost: float, seed: int) -> None:
+    store = up_to(0.8 / cost, 0.001)
+    done = Simulated(Finder(16, 256), store, noise=0.02, seed=seed, cost=cost).run(120)
+    assert done.good[-1] == 16
+    assert max(done.sizes) <= 32
+
+
+@given(st.floats(200, 1900), st.integers(0, 10**6))
+def test_a_store_that_cannot_give_what_was_reckoned_is_asked_by_three_times_what_it_needs_at_most(
+    capacity: float, seed: int
+) -> None:
+    store = Simulated(Finder(16, 256), up_to(capacity, 0.05), noise=0.02, seed=seed, cost=0.0001)
+    needed = capacity * 0.05
+    assert store.run(0.6).good[-1] <= max(16, 3.3 * needed)
 
 
 @given(st.integers(0, 10**6))
@@ -115,9 +148,11 @@ def test_a_store_that_becomes_far_away_is_asked_by_more(latency: float, seed: in
     assert done.run(60).share_of_best() >= 0.9
 
 
-@given(st.integers(20, 200), st.integers(0, 10**6))
-def test_a_store_that_refuses_many_is_asked_by_nearly_as_many_as_it_takes(limit: int, seed: int) -> None:
-    store = Simulated(Finder(16, 256), up_to(10**6, 0.03), noise=0.02, limit=limit, seed=seed)
+@given(st.integers(20, 200), costs, st.integers(0, 10**6))
+def test_a_store_that_refuses_many_is_asked_by_nearly_as_many_as_it_takes(
+    limit: int, cost: float | None, seed: int
+) -> None:
+    store = Simulated(Finder(16, 256), up_to(10**6, 0.03), noise=0.02, limit=limit, seed=seed, cost=cost)
     done = store.run(120)
     assert max(done.good) <= limit
     assert done.share_of_best() >= 0.75

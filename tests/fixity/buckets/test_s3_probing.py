@@ -59,6 +59,18 @@ def test_keys_below_a_prefix_are_cut_below_it() -> None:
     assert asked.largest_share(cuts) <= 0.11
 
 
+@pytest.mark.parametrize(("listed", "cuts"), [(4, 24), (20, 4), (60, 0)])
+def test_a_range_has_about_as_many_keys_as_were_listed_before(listed: int, cuts: int) -> None:
+    found = find_cuts(
+        f"{listed - 1:02d}/9",
+        "",
+        lambda below: [f"{number:02d}/" for number in range(100)],
+        lambda text: True,
+    )
+    assert len(found) == cuts
+    assert found[:1] == [f"{2 * listed - 1:02d}/"][:cuts]
+
+
 @given(st.lists(st.text("ab/0+ é", min_size=1, max_size=8), min_size=1, max_size=40, unique=True))
 def test_cuts_of_any_keys_are_few_and_in_order_and_after_the_first_key(keys: list[str]) -> None:
     asked = Asked(keys)
