@@ -35,14 +35,30 @@ VARIED = frozenset(
 def parquet_writer(file: Path, schema: pa.Schema) -> pq.ParquetWriter:
     """A writer of one of the lake's tables.
 
-    Columns with many values get no dictionary: a file is then smaller, and written and read faster.
+    Columns with many values get no dictionary: a file is then smaller, and written and read faster. So it is
+    with their numbers and times as differences, and with the lengths of their texts apart from the texts.
     """
-    few = [path for each in schema for path in _paths(each.name, each.type) if path not in VARIED]
-    return pq.ParquetWriter(file, schema, compression="zstd", compression_level=1, use_dictionary=few)
+    paths = dict(path for each in schema for path in _paths(each.name, each.type))
+    encodings = {path: _encoding(kind) for path, kind in paths.items() if path in VARIED and path != "key"}
+    return pq.ParquetWriter(
+        file,
+        schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[path for path in paths if path not in VARIED],
+        column_encoding={path: encoding for path, encoding in encodings.items() if encoding},
+    )
 
 
-def _paths(name: str, kind: pa.DataType) -> Iterator[str]:
-    """The names by which Parquet knows a column, or the columns within it."""
+def _encoding(kind: pa.DataType) -> str | None:
+    """How values of a type are written; None for Parquet's own way."""
+    if pa.types.is_string(kind):
+        return "DELTA_LENGTH_BYTE_ARRAY"
+    return "DELTA_BINARY_PACKED" if pa.types.is_integer(kind) or pa.types.is_timestamp(kind) else None
+
+
+def _paths(name: str, kind: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
+    """The names by which Parquet knows a column, or the columns within it, and their types."""
     if pa.types.is_map(kind):
         yield from _paths(f"{name}.key_value.key", kind.key_type)
         yield from _paths(f"{name}.key_value.value", kind.item_type)
@@ -52,7 +68,7 @@ def _paths(name: str, kind: pa.DataType) -> Iterator[str]:
         for each in kind:
             yield from _paths(f"{name}.{each.name}", each.type)
     else:
-        yield name
+        yield name, kind
 
 
 @dataclass(frozen=True)

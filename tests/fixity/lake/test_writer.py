@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fixity.lake.writer import TableWriter
+from fixity.lake.database import open_database
+from fixity.lake.writer import TableWriter, parquet_writer
 from fixity.tables import INVENTORY, Provenance, TableUnreadable
 
 HERE = Provenance("b", "r", "i", datetime(2024, 2, 29, 12, 0, 0, 123456, tzinfo=UTC))
@@ -98,6 +99,34 @@ def test_row_groups_have_one_size_so_that_a_reader_holds_few_rows(
     assert sum(groups) == 5000
     assert max(groups) <= 2048
     assert {metadata.row_group(0).column(0).compression} == {"ZSTD"}
+    sizes = pq.read_schema(tmp_path / "t.parquet").get_field_index("size")
+    assert "DELTA_BINARY_PACKED" in metadata.row_group(0).column(sizes).encodings
+
+
+_VALUES = {
+    "key": st.text(max_size=3),
+    "etag": st.none() | st.text(max_size=70),
+    "size": st.none() | st.integers(-(2**63), 2**63 - 1),
+    "due_at": st.none() | st.datetimes(timezones=st.just(UTC)),
+    "status": st.sampled_from(["succeeded", "failed"]),
+}
+
+
+@settings(max_examples=25)
+@given(st.lists(st.fixed_dictionaries(_VALUES), max_size=20), st.integers(1, 30))
+def test_arrow_and_duckdb_read_what_was_written_however_far_its_values_are_apart(
+    tmp_path_factory: pytest.TempPathFactory, several: list[dict[str, object]], times: int
+) -> None:
+    kinds = {"size": pa.int64(), "due_at": pa.timestamp("us", tz="UTC")}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in _VALUES])
+    table = pa.Table.from_pylist(several * times, schema)
+    file = tmp_path_factory.mktemp("table") / "t.parquet"
+    with parquet_writer(file, schema) as writer:
+        writer.write_table(table)
+    assert pq.read_table(file).equals(table)
+    with open_database(file.parent) as database:
+        read = database.execute("FROM read_parquet($file)", {"file": str(file)}).to_arrow_table()
+    assert read.cast(schema).equals(table)
 
 
 def test_a_file_that_is_no_table_of_ours_is_refused_by_name(tmp_path: Path) -> None:
