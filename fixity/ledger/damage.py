@@ -45,6 +45,10 @@ _SQL = Path(__file__).with_suffix(".sql")
 DAMAGE_COLUMNS = ("bucket", "key", "version_id", "algorithm", "expected", "actual", "good_at", "damaged_at")
 """What is shown of damaged objects."""
 _SHOWN = 100
+_OF_DAMAGE = (
+    *("key", "version_id", "verdict", "error_message", "reads", "good_at", "damaged_at", "found_at"),
+    *("found", "found_algorithm", "found_against"),
+)
 
 
 @dataclass(frozen=True)
@@ -217,6 +221,7 @@ def _there(rows: pa.Table, listed_at: datetime) -> pa.Table:
 
 def damages(rows: pa.Table) -> list[Damage]:
     """The damaged ones among rows of a snapshot."""
+    damaged = rows.select(_OF_DAMAGE).filter(pc.is_valid(rows.column("damaged_at")))
     return [
         Damage(
             row["key"],
@@ -230,7 +235,7 @@ def damages(rows: pa.Table) -> list[Damage]:
             row["reads"] or 0 if row["verdict"] == DIFFERS else 0,
             (row["error_message"] or "").startswith(NOT_TWICE),
         )
-        for row in rows.filter(pc.is_valid(rows.column("damaged_at"))).to_pylist()
+        for row in damaged.to_pylist()
     ]
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -83,7 +83,7 @@ def proofs_there(lake: Lake, bucket: str) -> tuple[set[str], dict[str, int]]:
 
 def run_of(name: str) -> str:
     """The run that wrote a file of the ledger, as its name says."""
-    return PurePosixPath(name).stem
+    return name.rpartition("/")[2].removesuffix(".parquet")
 
 
 def usable_files(

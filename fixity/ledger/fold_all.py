@@ -41,6 +41,8 @@ _MEMORY = "900MB"
 QUEUE_ROWS = 250_000
 """The rows of the queue: half of them are what a day of batches at the default rate checks, and then the
 snapshot is made anew anyway, because the bucket is listed each day."""
+_GROUP_OF_CHOSEN = 10_240
+"""Rows of a row group of the queue: a batch is at its front, and only the first groups are read for it."""
 _DAYS_KEPT = 40
 _KEPT_FOR = timedelta(days=1)
 TABLES = ("objects", "queue", "damaged", "lost")
@@ -95,7 +97,8 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
             database.execute(
                 f"COPY (SELECT {columns} FROM ({which}) WHERE {_among_the_first(database, which)} "
                 f"ORDER BY due_at NULLS FIRST, key LIMIT {QUEUE_ROWS}) "
-                f"TO {quoted(workspace / f'{name}.parquet')} (COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+                f"TO {quoted(workspace / f'{name}.parquet')} (COMPRESSION zstd, COMPRESSION_LEVEL 1, "
+                f"ROW_GROUP_SIZE {_GROUP_OF_CHOSEN})"
             )
     snapshot = Snapshot(
         format=FORMAT,

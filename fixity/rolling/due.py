@@ -19,6 +19,7 @@ from fixity.ledger import SNAPSHOT, Snapshot
 from fixity.ledger.views import view_now
 
 _SQL = Path(__file__).with_suffix(".sql")
+_UNTIL = Path(__file__).with_name("due_until.sql")
 _SHARE_OF_RETRIES = 5
 
 
@@ -69,10 +70,12 @@ def due_now(
     with open_database(workspace) as database:
         view_now(database, lake, snapshot, "queue", workspace)
         view(database, "taken", taken, SNAPSHOT)
-        given = {
+        known = {"items": limits.items, "most": limits.egress}
+        until = database.execute(_UNTIL.read_text(encoding="utf-8"), known).fetchone()
+        assert until is not None
+        given = known | {
             "now": now,
-            "items": limits.items,
-            "most": limits.egress,
+            "last": until[0],
             "retries": limits.items // _SHARE_OF_RETRIES,
             "size_of_retries": None if limits.size is None else limits.size // _SHARE_OF_RETRIES,
         }

@@ -1,6 +1,7 @@
 -- The objects that are due, in the order of checking: first those never checked, then those due the longest. Objects
 -- that failed lately have only a share; beyond it they come last, so that they do not delay the others.
--- The view `now` holds the snapshot's queue as it is now, `taken` what runs in progress have taken.
+-- The view `now` holds the snapshot's queue as it is now, `taken` what runs in progress have taken. Objects that did
+-- not fail lately are looked at only until `$last`, by which enough are due (due_until.sql); NULL: all of them.
 WITH due AS NOT MATERIALIZED (
     SELECT now.*
     FROM now
@@ -19,7 +20,7 @@ retried AS (
 
 SELECT *, false AS beyond
 FROM due
-WHERE failures = 0
+WHERE failures = 0 AND ($last IS NULL OR due_at IS NULL OR due_at <= $last)
 UNION ALL BY NAME
 SELECT
     * EXCLUDE (place, volume),

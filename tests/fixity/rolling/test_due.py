@@ -17,7 +17,7 @@ from fixity.buckets import ListedObject, Sink
 from fixity.catalog import Window
 from fixity.engines.stream import engine
 from fixity.errors import NotInInventory
-from fixity.rolling import Limits, Order, RollingRun
+from fixity.rolling import Limits, Order, RollingRun, due_now
 from fixity.tables import CHECKSUMS, Provenance
 from tests.fixity.rolling.support import BEGIN, BUCKET, Archive, Rolling, keys_of, roll
 from tests.fixity.support import keep_table
@@ -141,6 +141,39 @@ def test_a_queue_that_has_room_for_a_part_of_what_is_due_is_made_anew_before_it_
     bucket.put(*keys)
     bucket.take_inventory()
     assert [key for _ in range(6) for key in bucket.rolled(2)] == keys
+
+
+def test_the_front_of_a_queue_is_the_same_whatever_was_checked_or_taken_since_it_was_folded(
+    bucket: Rolling,
+) -> None:
+    bucket.put(*"abcdefghijkl")
+    bucket.take_inventory()
+    for keys in ("ab", "cd", "efg"):  # the others were never checked, and come first
+        bucket.roll(keys=list(keys))
+        bucket.time += HOUR
+    bucket.take_inventory()
+    bucket.time += 91 * DAY
+    bucket.snapshot()
+    bucket.roll(keys=["h", "k", "a"])
+    bucket.store.unreadable = {"c"}
+    assert bucket.roll(keys=["c"]).failed == 1
+    bucket.time += HOUR
+    due = "ijlbdefgc"  # it failed lately, and comes last
+    snapshot = bucket.snapshot()
+    assert len(snapshot.since(bucket.lake)) == 2
+    with bucket.lake.workspace() as workspace:
+
+        def front(items: int, *taken: Path) -> str:
+            return "".join(
+                keys_of(due_now(bucket.lake, snapshot, taken, bucket.time, Limits(items), workspace))
+            )
+
+        taken = workspace / "taken.parquet"
+        everything = due_now(bucket.lake, snapshot, [], bucket.time, Limits(100), workspace)
+        for count in (1, 8):
+            pq.write_table(everything.slice(0, count), taken)
+            assert [front(items) for items in (1, 5, 100)] == [due[:1], due[:5], due]
+            assert [front(items, taken) for items in (1, 5)] == [due[count:][:1], due[count:][:5]]
 
 
 def test_archived_objects_are_left_out_with_the_reason(bucket: Rolling) -> None:
