@@ -12,6 +12,7 @@ from bench import (
     campaign,
     comparing,
     data,
+    digests,
     http,
     ingest,
     latency,
@@ -34,6 +35,7 @@ from bench.measure import Row, table
 
 PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
     "reading": reading.rows,
+    "digests": digests.rows,
     "signer": signer.rows,
     "http": http.rows,
     "listing": listing.rows,
