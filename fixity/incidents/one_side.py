@@ -14,7 +14,6 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fixity.buckets import CHANGED, DELETED, BucketReader, BucketUnreachable, ListedObject, listed_objects
 from fixity.buckets.base import ObjectSkipped, ObjectUnreadable
@@ -228,7 +227,7 @@ class OneSide:
             file = workspace / "suspects.parquet"
             write_objects(objects, self.listed, file)
             known = known_of_some(self.lake, self.bucket, file, workspace)
-            return PartOfShard(pq.read_table(expected_of_some(file, known.rows, workspace))), known
+            return PartOfShard(expected_of_some(file, known.rows, workspace)), known
 
     def _check(self, store: BucketReader, part: PartOfShard, limits: SideLimits) -> pa.Table:
         """Read the objects of a part that have no check yet; those that differ once more.

@@ -56,6 +56,11 @@ _MACROS = """
 """
 _RANGE_BYTES = 128 * 1024 * 1024  # of both tables, by their footers; memory does not grow with the bucket
 _MEMORY = "900MB"
+_OF_KNOWN = [
+    "key", "version_id", "etag", "last_modified", "size", "baseline", "baseline_algorithm", "baseline_from",
+    "record", "record_algorithm", "record_from", "damaged_at",
+]  # fmt: skip
+"""The columns of a snapshot by which it is said what is expected."""
 
 
 def with_expectations(
@@ -85,7 +90,7 @@ def _joined(
 ) -> Path:
     """Join an inventory with the views `now` and `records`, range by range."""
     file = workspace / "expected.parquet"
-    schema = Provenance.read(inventory).attach(INVENTORY.append(EXPECTATIONS))
+    schema = _schema_of(inventory)
     database.execute(_MACROS)
     with parquet_writer(file, schema) as writer:
         for keys in ranges:
@@ -109,21 +114,27 @@ def expected_by_ledger(lake: Lake, bucket: Bucket, inventory: Path, run_id: str,
     return with_expectations(lake, snapshot, inventory, None, workspace)
 
 
-def expected_of_some(inventory: Path, rows: pa.Table, workspace: Path) -> Path:
-    """The same for a few objects, whose rows of the snapshot are known.
+def expected_of_some(inventory: Path, rows: pa.Table, workspace: Path) -> pa.Table:
+    """An inventory of a few objects with a column `expectations`; their rows of the snapshot are known.
 
     Arguments: `inventory`, a local file of these objects; `rows`, as from `known_of_some`.
     """
     with open_database(workspace) as database:
         define_content(database)
-        own_table(database, "of_some", rows)
+        database.execute(_MACROS)
+        own_table(database, "of_some", rows.select(_OF_KNOWN))
         database.execute(
             "CREATE TEMP VIEW now AS "
             "SELECT *, content(version_id, etag, last_modified, size) AS content FROM of_some"
         )
         view(database, "records", [], BASELINES)
-        ranges = key_ranges(inventory, most=_RANGE_BYTES)
-        return _joined(database, inventory, ranges, workspace)
+        given = {"inventory": str(inventory), "lower": "", "upper": None}
+        found = database.execute(_SQL, given).to_arrow_table()
+    return found.cast(_schema_of(inventory))
+
+
+def _schema_of(inventory: Path) -> pa.Schema:
+    return Provenance.read(inventory).attach(INVENTORY.append(EXPECTATIONS))
 
 
 def expectations_of(rows: pa.Table, workspace: Path) -> pa.ChunkedArray:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fixity.buckets import BucketReader, ListedObject, open_bucket
 from fixity.buckets.local_writer import LocalWriter
@@ -103,7 +102,7 @@ def expected(run: RepairRun, side: Side, items: Iterable[ListedObject]) -> dict[
     """
     with run.lake.workspace() as workspace:
         file, known = _known(run, side, items, workspace)
-        rows = pq.read_table(expected_of_some(file, known, workspace))
+        rows = expected_of_some(file, known, workspace)
     return {key: rows.slice(row, 1) for row, key in enumerate(rows.column("key").to_pylist())}
 
 
