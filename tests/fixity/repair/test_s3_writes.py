@@ -96,6 +96,23 @@ def test_a_copy_by_the_store_has_the_parts_of_the_good_one(parted: Places) -> No
     assert parted.open_incidents == []
 
 
+def test_a_copy_that_is_too_large_for_one_request_is_made_in_parts_and_keeps_all(
+    places: MakePlaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fixity.buckets.s3.writer._MOST_COPIED", 6 * MIB)
+    monkeypatch.setattr(uploads, "_PART", 6 * MIB)
+    pair, body = places("s3", "s3"), bytes(range(256)) * (11 * MIB // 256)
+    pair.put("a", "k", body, **ATTRIBUTES)
+    pair.put("b", "k", body)
+    pair.check()
+    pair.corrupt("b", "k")
+    pair.check("b")
+    pair.repair()
+    assert pair.s3.head_object(Bucket=pair.real["b"], Key="k")["ETag"].endswith('-2"')
+    assert (pair.get("b", "k"), attributes(pair, "b")) == (body, attributes(pair, "a"))
+    assert pair.open_incidents == []
+
+
 @pytest.mark.parametrize("parted", ["elsewhere"], indirect=True)
 def test_the_etag_of_parts_stays_the_same_and_checksums_are_sent_where_the_store_keeps_them(
     parted: Places,
