@@ -249,6 +249,7 @@ def test_a_batch_is_read_by_several_processes_which_keep_its_limit_and_what_they
     assert kept == [key for key in KEYS if key != "key-09"]
     assert going.proxy.max_concurrent <= 2
     going.proxy.forget()
+    monkeypatch.setenv("FIXITY_EXECUTOR", "in_process")
     assert [row["key"] for row in going.table(going.run(batch))] == ["key-09"]
     assert going.reads() == ["key-09"]
 
