@@ -51,7 +51,7 @@ def whole_file(file: Path) -> Iterator[BinaryIO]:
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}.{uuid4().hex}")
     try:
-        with unfinished.open("xb", buffering=0) as out:
+        with unfinished.open("xb", buffering=1 << 20) as out:
             yield out
         unfinished.replace(file)
     finally:

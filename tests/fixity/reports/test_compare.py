@@ -1,6 +1,7 @@
 """The report as a whole: against an oracle on random tables, cut everywhere; its CSV; what it refuses."""
 
 import os
+import resource
 import stat
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fixity.reports import COLUMNS, Side, TableNotConsistent, TableNotSorted, compare
+from fixity.reports.by_range import append, whole_file
 from fixity.reports.columns import SUSPECT
 from fixity.reports.counts import Counts
 from tests.fixity.reports.oracle import expected_counts, expected_rows
@@ -258,6 +260,19 @@ def test_a_comparison_that_breaks_off_leaves_the_report_of_before(
         "report.suspects.parquet",
         "source.parquet",
     ]
+
+
+def test_a_csv_of_which_the_disk_takes_only_a_part_is_no_report(tmp_path: Path) -> None:
+    part = tmp_path / "part.csv"
+    part.write_bytes(b"x" * 5000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))  # as on a full disk
+    try:
+        with pytest.raises(OSError, match="too large"), whole_file(tmp_path / "report.csv") as out:
+            append(part, out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.glob("*report.csv*"))
 
 
 def test_the_csv_has_the_rights_that_any_new_file_has(tmp_path: Path) -> None:
