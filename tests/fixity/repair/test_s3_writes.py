@@ -49,6 +49,21 @@ def test_a_new_copy_has_the_metadata_tags_and_headers_of_the_good_one(
     assert pair.open_incidents == []
 
 
+@pytest.mark.parametrize("replica", ["s3", "elsewhere"])
+def test_a_new_copy_has_the_storage_class_of_the_one_that_it_replaces(
+    places: MakePlaces, replica: str
+) -> None:
+    pair = places("s3", replica)
+    pair.put("a", "k")
+    pair.put("b", "k", StorageClass="STANDARD_IA")
+    pair.check()
+    pair.corrupt("b", "k")
+    pair.check("b")
+    pair.repair()
+    head = pair.s3.head_object(Bucket=pair.real["b"], Key="k")
+    assert (head.get("StorageClass"), pair.get("b", "k")) == ("STANDARD_IA", pair.get("a", "k"))
+
+
 def test_a_copy_from_a_file_keeps_the_attributes_of_the_one_that_it_replaces(places: MakePlaces) -> None:
     pair = places("directory", "s3")
     pair.put("a", "k")
