@@ -36,7 +36,7 @@ from fixity.ledger.damage import damaged_now, keep_with_snapshot
 from fixity.reports.premis import Subject, export_events
 from fixity.rolling import Limits, Order, RollingRun, choose
 from fixity.rolling.batches import check_shard
-from fixity.rolling.roll import begin, end
+from fixity.rolling.roll import begin, end, release
 from fixity.tables import CHECKSUMS, INVENTORY, Provenance
 
 BUCKET, BATCH, RUNS = "bench", 2500, 90 * 48
@@ -143,6 +143,7 @@ def added_seconds(folder: Path) -> float:
     for shard in plan.shards:
         check_shard(order, run, plan, shard)
     rolled = end(lake, plan, order.settings, run.now())
+    release(lake, plan, run.now())
     assert rolled.objects == hashed == BATCH
     assert not rolled.damaged
     return time.perf_counter() - begun - hashing
