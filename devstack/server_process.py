@@ -16,13 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from devstack.seaweedfs import ServerDidNotStart, free_ports
+from devstack.seaweedfs import NotInstalled, ServerDidNotStart, free_ports
 
 _TIMEOUT = 30.0  # seconds until a server answers, or has stopped
-
-
-class NotInstalled(ServerDidNotStart):
-    """The server's package is not installed. The message says which one."""
 
 
 class ServerProcess(ABC):

@@ -18,8 +18,8 @@ from devstack.moto_server import MotoServer, TestQueue
 from devstack.postgres import PostgresServer
 from devstack.redis import RedisServer
 from devstack.s3_control import S3ControlServer
-from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, SeaweedFS
-from devstack.server_process import NotInstalled, ServerProcess
+from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, NotInstalled, SeaweedFS
+from devstack.server_process import ServerProcess
 from devstack.stub_s3 import StubS3
 from devstack.tsa import TimeStampAuthority
 from tests import migrations
