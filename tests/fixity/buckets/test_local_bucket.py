@@ -297,8 +297,8 @@ def test_a_sub_directory_that_may_not_be_listed_refuses_the_inventory(
     (tmp_path / "closed").chmod(0)
     true = os.scandir
 
-    def scandir(path: bytes) -> object:  # root may list everything
-        return denied() if path.endswith(b"closed/") else true(path)
+    def scandir(path: bytes | int) -> object:  # root may list everything; pytest tidies up by descriptors
+        return denied() if isinstance(path, bytes) and path.endswith(b"closed/") else true(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(BucketUnreachable, match=r"closed/ cannot be listed: Permission denied.*incomplete"):
