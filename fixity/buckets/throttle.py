@@ -62,7 +62,12 @@ class Pace:
 
     def is_too_slow(self, gained: int) -> bool:
         """Whether `gained` bytes are too few for the time that the whole request waited."""
-        return gained < self._floor * (self._waited_before + self._waited)
+        return gained < self._floor * self.waited
+
+    @property
+    def waited(self) -> float:
+        """Seconds that the whole request waited."""
+        return self._waited_before + self._waited
 
 
 class _Slot(AbstractContextManager[None]):

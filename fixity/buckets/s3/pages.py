@@ -6,6 +6,7 @@ Sending requests and parsing pages do not belong here.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 
 from fixity.buckets.base import ObjectError, ObjectUnreadable
@@ -27,6 +28,8 @@ from fixity.humanize import printable
 
 _IDLE_PAGES = 1000
 """How many pages in a row may be empty: stores answer with empty pages where much was deleted."""
+_PARSED_AT_ONCE = 2
+"""Pages. More threads only wait for each other at the interpreter's lock, which costs more than parsing."""
 _REQUEST: dict[Kind, dict[str, str]] = {"v2": {"list-type": "2"}, "v1": {}, "versions": {"versions": ""}}
 _AFTER: dict[Kind, str] = {"v2": "start-after", "v1": "marker", "versions": "key-marker"}
 
@@ -53,6 +56,7 @@ class Pages:
         self._kind: Kind = "versions" if versions else "v2"
         self._answered = False
         self._coding_of_plus: Coding | None = None
+        self._parsing = threading.Semaphore(_PARSED_AT_ONCE)
 
     def all_below(self, prefix: str, after: str | None = None) -> Iterator[Page]:
         """All pages of the keys below a prefix, or of those after a key. Raises BucketUnreachable."""
@@ -122,7 +126,8 @@ class Pages:
 
     def _page_once(self, parameters: dict[str, str], prefix: str) -> Page:
         body = self._ask(self._query(parameters, prefix))
-        page = parse_page(body, self._versions, self._kind)
+        with self._parsing:
+            page = parse_page(body, self._versions, self._kind)
         self._answered = True
         if page.unclear is None:
             return page

@@ -41,6 +41,8 @@ from fixity.errors import BucketUnreachable
 
 _PAGE = 1000
 _FEW = 4  # pages: to look for cuts would take longer than to list some more
+_MANY = 128  # pages after which to look for cuts in any case
+_FAR = 0.025  # seconds a page: of a store that answers sooner, few pages are soon listed with less work
 
 
 class S3Reader:
@@ -92,11 +94,13 @@ class S3Reader:
         whole = self._pages.all_below(self._prefix)
         first, full = list[Page](), list[str]()
         if cuts is None:
-            page = None
-            for page in islice(whole, _FEW):
+            soonest = float("inf")
+            for number, page in enumerate(whole, 1):
+                soonest = min(soonest, self._requests.waited())
                 yield from self._rows([page.batch])
-            if page is not None and self.at_once() > 1:
-                full = self._pages.cuts_after(page, self._prefix)
+                if self.at_once() > 1 and (number == _MANY or (number == _FEW and soonest >= _FAR)):
+                    full = self._pages.cuts_after(page, self._prefix)
+                    break
         elif cuts and self.at_once() > 1:
             first = list(islice(whole, 1))  # alone: it shows which request the store knows
             full = [self._prefix + cut for cut in cuts]

@@ -153,6 +153,11 @@ class Requests:
         connection: Connection = self._thread.connection
         return connection.pace.is_too_slow(gained)
 
+    def waited(self) -> float:
+        """Seconds that this thread's last request waited for bytes."""
+        connection: Connection = self._thread.connection
+        return connection.pace.waited
+
     def _connection(self, origin: Origin) -> Connection:
         connection: Connection | None = getattr(self._thread, "connection", None)
         if connection is None or connection.origin is not origin:

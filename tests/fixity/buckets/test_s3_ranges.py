@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -16,9 +18,11 @@ from devstack.seaweedfs import SeaweedFS
 from devstack.stub_s3 import Lister, StubS3, as_s3_lists
 from devstack.stub_s3_bucket import Bucket, StoredVersion
 from fixity.buckets import BucketUnreachable, ListedObject, listed_objects
-from fixity.buckets.s3 import ranges
+from fixity.buckets.s3 import pages, ranges
+from fixity.buckets.s3.listing import Coding, Kind, Page, parse_page
 from fixity.buckets.s3.ranges import Ranges
 from fixity.buckets.s3.reader import S3Reader
+from fixity.buckets.throttle import Throttle
 from tests.conftest import MakeBucket
 from tests.fixity.buckets.test_s3_odd_listings import bucket_of, v1
 from tests.fixity.support import Naps, listed, s3_store
@@ -37,7 +41,7 @@ cut_sets = st.lists(odd_keys, max_size=8, unique=True).map(lambda keys: sorted(k
 def few_pages(stub: StubS3) -> Iterator[StubS3]:
     """The stub, of which an unknown bucket is cut after its first page."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fixity.buckets.s3.reader._FEW", 1)
+        patch.setattr("fixity.buckets.s3.reader._MANY", 1)
         yield stub
 
 
@@ -74,6 +78,23 @@ def test_a_bucket_that_was_never_listed_is_cut_somewhere_and_listed_whole(
 ) -> None:
     store = reader(few_pages, bucket_of(*keys, versions=2), versions=versions)
     assert in_ranges(store, None) == listed(store)
+
+
+@pytest.mark.parametrize(("seconds", "pages_before"), [(0.03, 4), (0.001, 9)])
+def test_a_store_that_is_far_away_is_cut_sooner(
+    odd: StubS3, monkeypatch: pytest.MonkeyPatch, seconds: float, pages_before: int
+) -> None:
+    monkeypatch.setattr("fixity.buckets.s3.reader._PAGE", 1)
+    monkeypatch.setattr("fixity.buckets.s3.reader._MANY", 9)
+    keys = [f"{number:02d}" for number in range(40)]
+    name = f"cut-after-{pages_before}"  # its own: a thread of another test's listing may still send a request
+    odd.buckets[name], odd.lister = bucket_of(*keys), as_s3_lists
+    ticks = count(0, seconds)  # of each piece of a page that is waited for
+    store = s3_store(odd.endpoint_url, name, throttle=Throttle(4, clock=lambda: next(ticks)))
+    assert [item.key for item in in_ranges(store, None)] == keys
+    asked = [each.query for each in odd.requests if each.bucket == name]
+    before = itertools.takewhile(lambda query: "delimiter" not in query, asked)
+    assert len(set(before)) == pages_before  # a page may be asked for twice where the machine is slow
 
 
 def ignoring(name: str) -> Lister:
@@ -182,6 +203,25 @@ def test_a_bucket_that_changes_while_it_is_listed_keeps_what_stays(
     found = [item.key for item in in_ranges(reader(stub, bucket, lister, at_once=2), ["14", "27", "40"])]
     assert found == sorted(set(found))
     assert set(keys) - gone <= set(found) <= set(keys) | come
+
+
+def test_of_many_ranges_two_pages_are_parsed_at_once(odd: StubS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    met = list[bool]()
+    three_together = threading.Barrier(3, lambda: met.append(True))
+    parsed = count()
+
+    def parse(body: bytes, versions: bool, kind: Kind | None = None, coding: Coding | None = None) -> Page:
+        if next(parsed):  # the first page is parsed alone
+            with suppress(threading.BrokenBarrierError):
+                three_together.wait(timeout=0.5)
+        return parse_page(body, versions, kind, coding)
+
+    monkeypatch.setattr(pages, "parse_page", parse)
+    keys = [f"{number:02d}" for number in range(40)]
+    store = reader(odd, bucket_of(*keys), at_once=6)
+    assert [item.key for item in in_ranges(store, ["05", "11", "17", "22", "30"])] == keys
+    assert next(parsed) > 6
+    assert not met
 
 
 def rows(*keys: str) -> pa.RecordBatch:
@@ -346,7 +386,7 @@ def test_a_real_server_is_listed_in_ranges_as_in_one(
     versions: bool,
 ) -> None:
     monkeypatch.setattr("fixity.buckets.s3.reader._PAGE", 1000 if versions else 3)
-    monkeypatch.setattr("fixity.buckets.s3.reader._FEW", 1)
+    monkeypatch.setattr("fixity.buckets.s3.reader._MANY", 1)
     bucket = make_bucket(versioned=versions)
     keys = ["a-b", "a.b", "a0", "b c", "b+c", "b%20c", "é", "😀", "z", "z-z", "folder/x", "folder/y", "g/z"]
     if not versions:  # of versions this server loses some from one page to the next, as boto3 sees too

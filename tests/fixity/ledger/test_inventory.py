@@ -102,7 +102,6 @@ def test_the_second_listing_is_cut_where_the_first_was_long_and_gives_the_same_t
     stub_s3: StubS3, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fixity.buckets.s3.reader._PAGE", 2)
-    monkeypatch.setattr("fixity.buckets.s3.reader._FEW", 100)  # pages, of which an unknown bucket is not cut
     monkeypatch.setattr("fixity.ledger.cuts._PAGE", 5)
     for number in range(19):
         stub_s3.put("b", f"k{number:02d}", b"")
@@ -120,6 +119,7 @@ def test_the_first_listing_is_cut_where_keys_differ_once_it_is_long(
     stub_s3: StubS3, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fixity.buckets.s3.reader._PAGE", 2)
+    monkeypatch.setattr("fixity.buckets.s3.reader._MANY", 4)
     for number in range(8):
         stub_s3.put("b", f"k{number:02d}", b"")
     store = s3_store(stub_s3.endpoint_url, "b")
