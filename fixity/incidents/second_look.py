@@ -174,13 +174,13 @@ class SecondLook:
 
     def _not_again(self, compared: Compared, rows: list[Row]) -> dict[Row, str]:
         """Why rows that are still suspect were not looked at twice."""
-        if self.one_finding:
-            return dict.fromkeys(rows, "so many suspects are one finding")
         needed = (
             each.row
             for each in suspects_of(self.catalog, self.pair, compared)
             if not (each.is_missing and each.row in self.looked)
         )
+        if self.one_finding:
+            return dict.fromkeys(needed, "so many suspects are one finding")
         left = {row: self.left[row] for row in rows if row in self.left}
         return dict.fromkeys(needed, f"{ROUNDS} looks found something else each time") | left
 

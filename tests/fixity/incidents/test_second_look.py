@@ -383,6 +383,20 @@ def test_a_mass_of_suspects_is_one_finding_and_nothing_is_read(
     assert two.look.one_finding.startswith("5 of 5 rows say that something is wrong (5 mismatch): ")
 
 
+def test_of_a_mass_of_suspects_those_that_a_look_before_has_confirmed_are_not_said_to_be_once_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = Two(tmp_path, second_look={"objects": 2})
+    for key in "klm":
+        two.put(key, b"one", replica=b"two")
+    two.check()
+    assert [detail for _, detail in two.rows(two.report()).values()][:2] == ["", ""]
+    monkeypatch.setattr(second_look, "MASS_ROWS", 3)
+    said = f"{NOT_TWICE}: so many suspects are one finding"
+    assert [detail for _, detail in two.rows(two.report()).values()] == ["", "", said]
+    assert two.look and two.look.one_finding
+
+
 def test_a_bucket_that_cannot_be_reached_leaves_its_rows_and_the_report_is_made(two: Two) -> None:
     two.put("k", b"one", replica=b"two")
     two.check()
