@@ -25,10 +25,11 @@ from fixity.inventories.with_header import fetch, scan_of
 _CHECKSUM = re.compile(r"(\d{4})/(\d\d)/(\d\d)/(\d\d-\d\d-\d\d)/([^/]+)/\5-manifest\.checksum")
 _NEEDED = ("Name", "Last-Modified", "ETag", "Content-Length", "AccessTier")
 _NOT_CURRENT = {
-    "Snapshot": "<> ''",
-    "Deleted": "= 'true'",
-    "hdi_isfolder": "= 'true'",
-    "IsCurrentVersion": "= 'false'",
+    ("Snapshot",): "{} <> ''",
+    ("Deleted",): "{} = 'true'",
+    ("hdi_isfolder",): "{} = 'true'",
+    # Azure does not say what it writes of former versions. A blob from before versioning has no VersionId.
+    ("VersionId", "IsCurrentVersion"): "({} <> '' AND {} <> 'true')",
 }
 """Columns that a list may have, and what they say of a row that is no current blob."""
 _COLUMNS = (
@@ -62,7 +63,8 @@ class AzureLists:
     def describe(self, name: str | None, bucket: Bucket, now: datetime) -> ProvidedList:
         """See `fixity.inventories.take.Provider`."""
         assert bucket.inventory is not None
-        name = name or self._newest()
+        newest = self._newest()  # also where one is named: of several rules, none is guessed
+        name = name or newest
         at, _, rule = name.partition(" ")
         place = f"{at[:10].replace('-', '/')}/{at[11:]}/{rule}/{rule}-manifest"
         url = self.folder.url(f"{place}.json")
@@ -121,6 +123,11 @@ class AzureLists:
 
 def _refuse_a_part(url: str, filters: dict[str, Any], bucket: Bucket) -> None:
     """Refuse the list of a rule that leaves out a part of the bucket. Raises ListRefused."""
+    if filters.get("creationTime"):
+        raise ListRefused(
+            f"the rule of {url} lists only blobs that were created in the last days (`creationTime`): let it "
+            "list all of them"
+        )
     wanted = f"{bucket.real_name}/{bucket.prefix}"
     included = filters.get("prefixMatch") or [""]
     excluded = filters.get("excludePrefix") or []
@@ -137,8 +144,8 @@ def _scan(files: list[str], names: tuple[str, ...]) -> str:
     """SQL for the rows of files, with the columns of `_COLUMNS`."""
     has = {name.lower() for name in names}
     said = [
-        f"lower(coalesce(\"{name}\"::VARCHAR, '')) {says}"
-        for name, says in _NOT_CURRENT.items()
-        if name.lower() in has
+        says.format(*(f"lower(coalesce(\"{name}\"::VARCHAR, ''))" for name in of))
+        for of, says in _NOT_CURRENT.items()
+        if has.issuperset(map(str.lower, of))
     ]
     return _ROWS.format(scan=scan_of(files, names), not_current=" OR ".join(said) or "false")

@@ -25,6 +25,8 @@ _FIELDS = (
     "Snapshot",
     "Deleted",
     "hdi_isfolder",
+    "VersionId",
+    "IsCurrentVersion",
 )
 _RUN = f"{LISTED_AT:%Y/%m/%d/%H-%M-%S}"
 
@@ -42,6 +44,10 @@ def _rows(archive: Archive) -> list[dict[str, Any]]:
         for row in rows_of(archive.s3, archive.name)
     ]
     rows.append(rows[0] | {"Snapshot": "2026-01-01T00:00:00.0000000Z", "Content-Length": 99})
+    former = rows[0] | {"Content-Length": 98}
+    rows[0] |= {"VersionId": "2026-02-02T00:00:00.0000000Z", "IsCurrentVersion": True}
+    rows.append(former | {"VersionId": "2026-01-02T00:00:00.0000000Z", "IsCurrentVersion": False})
+    rows.append(former | {"VersionId": "2026-01-01T00:00:00.0000000Z"})
     rows.append({"Name": f"{archive.name}/folder", "hdi_isfolder": True})
     rows.append({"Name": f"{archive.name}/gone", "Deleted": True, "Content-Length": 1})
     rows.append(rows[0] | {"Name": f"{archive.name}2/of another container"})
@@ -92,6 +98,8 @@ _SCHEMA = pa.schema(
         ("Snapshot", pa.string()),
         ("Deleted", pa.bool_()),
         ("hdi_isfolder", pa.bool_()),
+        ("VersionId", pa.string()),
+        ("IsCurrentVersion", pa.bool_()),
     ]
 )
 
@@ -121,12 +129,13 @@ def test_an_inventory_is_row_by_row_the_listing_of_the_bucket(container: Archive
     ("wrong", "said"),
     [
         ({"status": "PartiallySucceeded"}, "its run is PartiallySucceeded: wait for the next one"),
-        ({"summary": {"objectCount": 3}}, "have 6 rows, but it says 3"),
+        ({"summary": {"objectCount": 3}}, "have 8 rows, but it says 3"),
         ({"summary": {}}, "is no manifest of a blob inventory"),
         ({"files": [{"blob": "gone.csv", "size": 1}]}, r"gone\.csv is not there"),
         ({"files": [{"blob": "a.csv", "size": 1}] * 2}, "with 2 files"),
         ({"inventoryStartTime": "2026-11-20T00:00:00Z"}, r"older than `inventory\.max_age`"),
         ({"filters": {"prefixMatch": ["other", "mine"]}}, "lists only other, mine, which is not all of 'b'"),
+        ({"filters": {"creationTime": {"lastNDays": 7}}}, "lists only blobs that were created in the last"),
         ({"leave": "Etag"}, r"_0\.csv lacks the columns ETag"),
     ],
 )
@@ -171,8 +180,9 @@ def test_of_two_rules_in_one_container_none_is_guessed(container: Archive) -> No
     container.put("a")
     _write(container)
     _write(container, rule="Rule_2")
-    with pytest.raises(ListRefused, match="of the rules Rule_1, Rule_2: let each rule have a container"):
-        container.take()
+    for name in (None, f"{LISTED_AT:%Y-%m-%dT%H-%M-%S} Rule_1"):  # the sensor asks for one by its name
+        with pytest.raises(ListRefused, match="of the rules Rule_1, Rule_2: let each rule have a container"):
+            container.take(name=name)
 
 
 def test_a_container_without_a_complete_run_is_said_to_have_none(container: Archive) -> None:
