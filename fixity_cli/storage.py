@@ -117,17 +117,18 @@ def remember_materializations(
     known: dict[object, tuple[float, Any]] = {}
 
     def fetch_or_remember(records_filter: Any, *more: Any, **named: Any) -> Any:  # noqa: ANN401 - Dagster's own
-        asked = repr((records_filter, more, named))
-        at, found = known.get(asked, (-_ANSWER_STAYS, None))
+        kept, asked = known, repr((records_filter, more, named))
+        at, found = kept.get(asked, (-_ANSWER_STAYS, None))
         if now() - at >= _ANSWER_STAYS:
             at, found = now(), fetch(records_filter, *more, **named)
-            known[asked] = at, found
+            kept[asked] = at, found
         return found
 
     def store_and_forget(event: dg.EventLogEntry) -> None:
+        nonlocal known
         store(event)
         if event.dagster_event is not None and event.dagster_event.is_step_materialization:
-            known.clear()
+            known = {}  # another one: what a thread is still fetching is older than this event
 
     events.fetch_materializations = fetch_or_remember
     events.store_event = store_and_forget
@@ -136,10 +137,12 @@ def remember_materializations(
 def _loaded_first(dialect: sql.Dialect) -> type[DefaultImpl]:
     """What Alembic does for a dialect: it knows of a dialect once its module is loaded."""
     if dialect.name != "sqlite":
-        dir(postgresql)
+        with _loading:  # Python 3.11 gives other threads what is loaded so far
+            dir(postgresql)
     return _impl_of(dialect)
 
 
+_loading = threading.Lock()
 _impl_of = DefaultImpl.get_by_dialect
 DefaultImpl.get_by_dialect = _loaded_first  # type: ignore[method-assign]  # there is no setting
 

@@ -169,6 +169,24 @@ def test_all_checks_of_a_run_are_about_its_own_materialization_which_is_read_onc
         assert fetch.call_count == 2 * 2  # by the first check, and by this test
 
 
+def test_an_answer_that_another_thread_has_made_old_meanwhile_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _instance(tmp_path) as instance:
+        fetch = instance.event_log_storage.fetch_materializations
+
+        def fetch_and_be_late(*asked: Any, **named: Any) -> Any:
+            found = fetch(*asked, **named)
+            if not found.records:
+                instance.report_runless_asset_event(dg.AssetMaterialization(something.key))
+            return found
+
+        monkeypatch.setattr(instance.event_log_storage, "fetch_materializations", fetch_and_be_late)
+        remember_materializations(instance, lambda: 0.0)
+        seen = [len(instance.fetch_materializations(something.key, limit=1).records) for _ in range(2)]
+        assert seen == [0, 1]
+
+
 def test_what_another_process_materializes_is_seen_after_a_second(tmp_path: Path) -> None:
     time = 0.0
     with _instance(tmp_path) as instance, _instance(tmp_path) as other:
