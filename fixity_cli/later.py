@@ -21,11 +21,13 @@ def loaded_later(*names: str) -> Iterator[None]:
     Arguments: `names`, of the modules; what is imported already stays as it is.
     """
     finder = _Finder(names)
-    sys.meta_path.insert(0, finder)
+    # Another list each time: a thread that imports meanwhile walks through the one before, and would leave out
+    # a finder of a list that becomes shorter.
+    sys.meta_path = [finder, *sys.meta_path]
     try:
         yield
     finally:
-        sys.meta_path.remove(finder)
+        sys.meta_path = [each for each in sys.meta_path if each is not finder]
 
 
 class _Finder(MetaPathFinder):

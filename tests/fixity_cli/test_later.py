@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,21 @@ def test_a_module_is_loaded_when_it_is_used_and_others_at_once(
     assert sys.meta_path == finders
     for name in ("used_later", "used_now"):
         del sys.modules[name]
+
+
+def test_a_thread_that_imports_while_the_block_ends_still_finds_its_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "imported_meanwhile.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    block = loaded_later("not_there_at_all")
+
+    class EndsTheBlock(MetaPathFinder):
+        def find_spec(self, *_: object) -> None:
+            block.__exit__(None, None, None)
+
+    at = sys.meta_path.index(PathFinder)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path[:at], EndsTheBlock(), *sys.meta_path[at:]])
+    block.__enter__()
+    import_module("imported_meanwhile")
+    del sys.modules["imported_meanwhile"]
