@@ -21,8 +21,8 @@ def loaded_later(*names: str) -> Iterator[None]:
     Arguments: `names`, of the modules; what is imported already stays as it is.
     """
     finder = _Finder(names)
-    # Another list each time: a thread that imports meanwhile walks through the one before, and would leave out
-    # a finder of a list that becomes shorter.
+    # Another list each time: a thread that imports meanwhile walks through the one before. Of a list that
+    # becomes shorter it would leave out a finder.
     sys.meta_path = [finder, *sys.meta_path]
     try:
         yield

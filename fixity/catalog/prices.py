@@ -63,7 +63,9 @@ def prices_of(store: Store | None, own: Mapping[str, Prices]) -> Prices:
     known = _table()["stores"].get(_provider(store), {})
     mine = own.get(store.name) if store else None
     given = mine.model_dump(exclude_none=True, exclude_unset=True) if mine else {}
-    classes = {**known.get("classes", {}), **given.get("classes", {})}
+    classes = dict(known.get("classes", {}))
+    for name, prices in given.get("classes", {}).items():
+        classes[name] = {**classes.get(name, {}), **prices}
     return Prices.model_validate({**known, **given, "classes": classes})
 
 

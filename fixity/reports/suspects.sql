@@ -1,4 +1,4 @@
--- The suspect rows of a comparison within one range of keys, and what is known of its rows. compare.py runs a
+-- The suspect rows of a comparison within one range of keys, and what is known of its rows. suspects.py runs a
 -- statement only where there is something to say. In: the table `compared` and the view `numbered` of compare.sql;
 -- $suspect, the suspect statuses; for the third and the fourth statement the views `source_checks` and `replica_checks`
 -- of both sides' tables.

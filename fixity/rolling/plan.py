@@ -24,8 +24,6 @@ _MONTH = timedelta(days=365) / 12
 _FOR_EVER = 36_500  # days
 _PAGE = 1000  # objects in one answer of a listing
 _GB, _MILLION = 1e9, 1e6
-
-
 _ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # what is in them is read only by S3's own jobs
 
 

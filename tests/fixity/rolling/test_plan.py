@@ -163,7 +163,7 @@ def test_what_is_archived_is_not_read_by_us_and_other_classes_cost_what_they_do(
     holding = Holding(10_000, 460 * gb, "made up", classes)
     plan = plan_bucket(catalog, catalog.buckets["a"], holding, BEGIN, timedelta(days=365))
     assert (plan.reads, plan.bytes_read, holding.archived) == (5 * 6000, 5 * 60 * gb, 4000)
-    requests = 5 * (1 * 0.0004 + 2 * 0.0004 + 3 * 0.01)  # the catalog's own of STANDARD_IA has none
+    requests = 5 * (1 * 0.0004 + 2 * 0.001 + 3 * 0.01)  # the catalog says nothing of those of STANDARD_IA
     retrieved = 5 * (20 * 0.02 + 30 * 0.03)
     listed = 365 * 10 / 1000 * 0.005
     assert plan.cost == pytest.approx(5 * 60 * 0.09 + requests + retrieved + listed)
