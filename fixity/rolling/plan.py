@@ -61,8 +61,8 @@ class BucketPlan:
 
     reads, bytes_read: objects and bytes that the platform reads, at most. jobs: that are requested of others,
     each over all objects. lists: LIST requests. cost: US dollars, None where a price is not known or how much
-    the bucket holds. covered_at: when all is checked if nothing was before, None where that is not known or a
-    century away. shortfall: why the limits cannot do it, for people.
+    the bucket holds. covered_at: when all that is to be read is checked if nothing was before, None where
+    that is nothing, not known or a century away. shortfall: why the limits cannot do it, for people.
     """
 
     bucket: str
@@ -143,6 +143,8 @@ def plan_bucket(
     lists = listings * max(1, math.ceil(holding.objects / _PAGE))
     first = by_us if bucket.is_rolled else (policy.bytes - interval(policy.bytes)) / DAY if can_ask else None
     to_read = holding.read_by(bucket)
+    if holding.objects and not to_read.objects:  # nobody checks what is archived
+        first = None
     plan = BucketPlan(
         bucket.name,
         policy,

@@ -167,6 +167,9 @@ def test_what_is_archived_is_not_read_by_us_and_other_classes_cost_what_they_do(
     retrieved = 5 * (20 * 0.02 + 30 * 0.03)
     listed = 365 * 10 / 1000 * 0.005
     assert plan.cost == pytest.approx(5 * 60 * 0.09 + requests + retrieved + listed)
+    assert plan.covered_at is not None
+    archive = Holding(1, gb, "made up", {"GLACIER": (1, gb)})
+    assert plan_bucket(catalog, catalog.buckets["a"], archive, BEGIN, timedelta(days=365)).covered_at is None
     of_jobs = plan_bucket(catalog, catalog.buckets["s"], holding, BEGIN, timedelta(days=365))
     assert of_jobs.reads == 0 and of_jobs.jobs and of_jobs.cost
     assert of_jobs.cost >= of_jobs.jobs * 460 * 0.004  # S3's jobs read what is archived, too
