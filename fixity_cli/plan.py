@@ -58,11 +58,12 @@ def _figures(of: BucketPlan) -> dict[str, object]:
     term = {"Term": seconds_text(of.policy.bytes.total_seconds())}
     if of.holding is None:
         return {**term, "Objects": "not known: list it, or say what it `holds`"}
+    archived = of.holding.archived
     return {
         **term,
         "Objects": f"{of.holding.objects:,}",
         "Bytes": bytes_text(of.holding.size),
-        **({"Archived": f"{of.holding.archived:,}, not read by us"} if of.holding.archived else {}),
+        **({"Archived": f"{archived:,}, not counted as read by us"} if archived else {}),
         "Known by": of.holding.known_by,
         "Read by us": f"{of.reads:,} times an object, {bytes_text(of.bytes_read)} at most",
         "Jobs": of.jobs,
