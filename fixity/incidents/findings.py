@@ -72,6 +72,7 @@ def _diagnoses(
 ) -> list[Diagnosis]:
     """The diagnosis of each row. It is found once for all rows that are alike. Arguments: as from `alike`."""
     gathered.choose({rows[first]["key"] for first in first_alike})
+    shared = {first for number, first in enumerate(first_alike) if first != number}
     found: list[Diagnosis] = []
     agreed: dict[int, int | None] = {}
     for number, (row, first) in enumerate(zip(rows, first_alike, strict=True)):
@@ -83,7 +84,8 @@ def _diagnoses(
         else:
             evidence = gathered.evidence(row)
             diagnosis = diagnose(evidence)
-            if evidence.older is None or evidence.older.version_id is None:  # else the words name it
+            names_version = evidence.older is not None and evidence.older.version_id is not None
+            if first in shared and not names_version:
                 moment = diagnosis.last_agreed_at
                 since = moment and (moment - EPOCH) // timedelta(microseconds=1)
                 of_row = (each[number].as_py() for each in times)

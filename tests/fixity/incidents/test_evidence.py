@@ -14,7 +14,7 @@ import pytest
 from fixity.buckets import open_bucket
 from fixity.lake import open_lake
 from fixity.lake.paths import inventory_file
-from tests.fixity.incidents.archive import BAD, GOOD, Archive, ledger_file, write
+from tests.fixity.incidents.archive import BAD, GOOD, Archive, add_check, ledger_file, write
 from tests.fixity.support import keep_table, take_inventory
 
 
@@ -77,6 +77,20 @@ def test_both_sides_agreed_only_where_neither_had_other_bytes_before_the_other_h
     local.check("3")  # only now has the replica the bytes that the source had at first
     row = local.diagnose()["letter"]
     assert (row["diagnosis"], row["last_agreed_at"]) == ("replica_stale", None)
+
+
+def test_a_key_under_which_much_was_written_is_diagnosed_by_the_last_of_it(local: Archive) -> None:
+    local.check("1")
+    write(local.folder / "b" / "letter", BAD)
+    local.check("2")
+    for bucket in ("a", "b"):
+        at = local.checks(bucket, "1")["letter"]["checked_at"]
+        for day in range(1, 6):
+            values = {"checked_at": at - timedelta(days=day), "size": day, "checksum": f"{day:064x}"}
+            add_check(local, bucket, f"before-{day}", **values)
+    row = local.diagnose()["letter"]
+    assert (row["diagnosis"], row["damaged"]) == ("replica_damaged", ["b"])
+    assert row["last_agreed_at"] == local.checks("b", "1")["letter"]["checked_at"]
 
 
 def test_where_only_one_side_was_ever_read_before_nobody_can_tell(local: Archive) -> None:
