@@ -106,12 +106,9 @@ def _sum(arrays: Sequence[_Array]) -> _Array:
 
 def _first_same(texts: Sequence[_Array]) -> Iterator[_Array]:
     """For each text, the place of the first one of its row that is the same."""
-    if not texts:
-        return
-    encoded = pa.concat_arrays(texts).dictionary_encode()
-    count = len(texts[0])
-    names = {text: encoded.dictionary.index(text).as_py() for text in _NO_VERSION}
-    codes = [encoded.indices.slice(place * count, count) for place in range(len(texts))]
+    encoded = pa.chunked_array(texts, pa.string()).dictionary_encode().chunks  # by one dictionary
+    names = {text: encoded[0].dictionary.index(text).as_py() for text in _NO_VERSION if encoded}
+    codes = [each.indices for each in encoded]
     for place, code in enumerate(codes):
         first = pc.if_else(pc.is_valid(code), place, None)
         for before in range(place - 1, -1, -1):
