@@ -52,7 +52,7 @@ from fixity_assets.bucket_checks import (
 from fixity_assets.checksums_read import read_shards
 from fixity_assets.checksums_run import plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, checksums_metadata, failures_in_plain_words
-from fixity_assets.due_batch import NOT_REACHED, batch_metadata, failures_of_shards, kept_batch
+from fixity_assets.due_batch import FAILURES, NOT_REACHED, batch_metadata, kept_batch
 from fixity_assets.incidents import log_open_incidents, record_checks
 from fixity_assets.keep_status import checks_of, counts_of, keep_of_bucket
 from jobs.names import SELECTION, TAKEN_OVER
@@ -92,7 +92,7 @@ def keep_table(
             batch = kept_batch(context, kept_in, stores, scratch)
             failures: list[str] = []
             if batch is not None:
-                began, failures = utc_now(), failures_of_shards(kept_in, scratch)
+                began, failures = utc_now(), batch.get(FAILURES, [])
                 metadata, file = batch_metadata(kept_in, batch), batch["table"]
                 run_file = kept_in.fetch(file, workspace) if file else None
                 damaged = _damage_of_all(context, kept_in, stores)

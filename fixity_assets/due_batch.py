@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 NOT_REACHED = "not_reached"
 """Metadata: how many objects of the batch were not checked, because its window closed or a shard failed."""
+FAILURES = "failures"
+"""Metadata: why shards of the batch could not be read to their ends."""
 
 _RESULT = "rolled.json"  # in scratch, for another attempt at the last step
 _FAILED = "failed/"  # there, for the last step: why shards could not be read
@@ -114,12 +116,14 @@ def kept_batch(
             ROLLING: rolled.cut_short or "-",
             "table": rolled.file,
         }
+        if failures := _failures_of_shards(lake, scratch):
+            result[FAILURES] = failures
         lake.put_text(scratch + _RESULT, sealed(result), replace=True)
     release(lake, plan, utc_now())
     return result
 
 
-def failures_of_shards(lake: Lake, scratch: str) -> list[str]:
+def _failures_of_shards(lake: Lake, scratch: str) -> list[str]:
     """Why shards of the batch could not be read to their ends, each reason once. Raises LakeError."""
     texts = (lake.read_text(file.name) for file in lake.list(scratch + _FAILED))
     return list(dict.fromkeys(texts))

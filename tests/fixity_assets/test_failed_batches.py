@@ -13,9 +13,10 @@ from devstack.faulty_proxy import FaultyProxy
 from devstack.seaweedfs import SeaweedFS
 from devstack.seaweedfs_damage import corrupt_object
 from fixity.errors import FixityError
-from fixity.lake import open_lake
+from fixity.lake import LakeError, LocalLake, open_lake
 from fixity.rolling.lease import leases
 from fixity.status import is_red
+from fixity_assets.checksums_keep import keep_table
 from jobs.names import CHECKSUMS_JOB, COVERAGE_JOB, INVENTORY_JOB, ROLL_JOB
 from tests.platform import PAIR, Platform
 
@@ -79,6 +80,30 @@ def test_what_the_other_shards_found_is_told_by_the_run_of_which_one_shard_faile
     faulty_proxy.forget()
     again = _check_again(rolling, instance)
     assert {name for name, passed in _checks(again).items() if not passed} == red - {"all_read"}
+
+
+def test_a_failed_shard_is_told_again_by_an_attempt_after_one_that_has_removed_the_note_of_it(
+    rolling: Platform,
+    instance: dg.DagsterInstance,
+    faulty_proxy: FaultyProxy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rolling.run(instance, INVENTORY_JOB, PAIR)
+    faulty_proxy.fault(_EXPIRED, key="key-3")
+    monkeypatch.setattr(keep_table, "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))
+    remove, broken = LocalLake.remove, ["once"]
+
+    def remove_a_part(lake: LocalLake, folder: str) -> None:
+        if lake.list(f"{folder}failed/") and broken:
+            broken.clear()
+            remove(lake, f"{folder}failed/")
+            raise LakeError("the lake is away")
+        remove(lake, folder)
+
+    monkeypatch.setattr(LocalLake, "remove", remove_a_part)
+    result = rolling.run(instance, ROLL_JOB, PAIR)
+    assert not broken and "the credentials have expired" in _failure(result)
+    assert is_red(open_lake(rolling.catalog), "checksums", PAIR, "all_read")
 
 
 def test_what_a_killed_run_found_is_told_by_the_next_coverage_though_no_batch_is_read_again(
