@@ -13,6 +13,7 @@ from fixity.clock import utc_now
 from fixity.humanize import seconds_text
 from fixity.rolling import BucketCoverage
 from fixity.rolling.coverage import COUNTS
+from fixity.rolling.lease import leased_buckets
 from fixity.status import Result
 from fixity.status.coverage import (
     ALIVE,
@@ -65,8 +66,8 @@ def coverage_asset(owners: list[str]) -> dg.AssetsDefinition:
         began = utc_now()
         with failures_in_plain_words():
             kept_in = lake.open()
-            for bucket in catalog.catalog.buckets.values():
-                keep_of_dead_batches(context, kept_in, bucket)
+            for name in sorted(leased_buckets(kept_in) & catalog.catalog.buckets.keys()):
+                keep_of_dead_batches(context, kept_in, catalog.catalog.buckets[name])
             rows, found = count_coverage(kept_in, catalog.catalog, context.run.run_id, began)
         damage = {row.bucket: row.damage for row in rows}
         result: dg.MaterializeResult = dg.MaterializeResult(

@@ -12,6 +12,9 @@ from datetime import date, datetime
 ROLLING = "rolling"
 """The scratch folder of rolling runs."""
 
+LEASES = f"scratch/{ROLLING}/"
+"""The same as a folder of the lake, with a folder for each bucket."""
+
 EXPIRED = "-expired-"
 """Part of the names of the ledger's files about expired restores."""
 
@@ -187,7 +190,7 @@ def snapshot_folder(bucket: str) -> str:
 
 def leases_folder(bucket: str) -> str:
     """A bucket's rolling runs in progress: the objects that each has leased, and those checked so far."""
-    return f"scratch/{ROLLING}/{bucket}/"
+    return f"{LEASES}{bucket}/"
 
 
 def set_aside_folder(bucket: str, run_id: str) -> str:

@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def check_shard(order: Order, run: RollingRun, plan: Plan, shard: Shard) -> None
     run.refuse_over()
     assert plan.bucket is not None and plan.run_id is not None  # a rolling run's plan has both
     lease = held(run.lake, plan.bucket, plan.run_id)
+    # The catalog may name another algorithm since, and all shards are read by one.
+    order = replace(order, settings=replace(order.settings, algorithm=plan.algorithm))
     with run.lake.workspace() as workspace:
         batches = _Batches(order, run, lease, workspace)
         name = f"{shard.first:012d}-"

@@ -40,8 +40,10 @@ def keep_of_dead_runs(
         mine = take_lease(lake, bucket, run_id, now, is_over)
     except BucketBusy:
         return
-    take_over(lake, mine, settings, now, is_over, log)
-    mine.end(lake)
+    try:
+        take_over(lake, mine, settings, now, is_over, log)
+    finally:
+        mine.end(lake)
 
 
 def take_over(

@@ -25,7 +25,7 @@ from fixity.ledger.expected import expectations_of
 from fixity.ledger.judge import UNSTABLE_READ, judged
 from fixity.ledger.snapshot import in_force
 from fixity.ledger.write import Checksums
-from fixity.rolling.lease import CHECKS, Lease
+from fixity.rolling.lease import CHECKS, Lease, algorithm_of
 from fixity.tables import CHECKSUMS, FAILED, LISTED_COLUMNS, SUCCEEDED, Provenance
 
 
@@ -68,6 +68,8 @@ def finish(
         name = checksums_file(lease.bucket, lease.run_id)
         file, before = workspace / "ledger.parquet", workspace / "before.parquet"
         chosen = Provenance.read(taken[0])
+        # The catalog may name another one since.
+        settings = replace(settings, algorithm=algorithm_of(taken[0]) or settings.algorithm)
         provenance = replace(chosen, run_id=lease.run_id, partial=True)
         writer = TableWriter(file, CHECKSUMS, provenance)
         for batch in _ledger_rows(rows, ended, settings.algorithm, lease.run_id, workspace).to_batches():

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,14 +27,19 @@ import pyarrow.parquet as pq
 from fixity.engines.stream.engine import Check
 from fixity.errors import FixityError
 from fixity.lake import Lake
-from fixity.lake.paths import leases_folder, set_aside_folder, snapshot_folder
+from fixity.lake.paths import LEASES, leases_folder, set_aside_folder, snapshot_folder
 from fixity.lake.proof import json_object
-from fixity.tables import CHECKSUMS, Provenance
+from fixity.tables import CHECKSUMS
+
+if TYPE_CHECKING:
+    from fixity.catalog import Algorithm
+    from fixity.ledger import Snapshot
 
 BEAT_SECONDS = 30.0
 DEAD_AFTER = timedelta(minutes=10)
 _LONG_AGO = "1970-01-01T00:00:00+00:00"
 _TURNS = "turns"
+_ALGORITHM = b"algorithm"
 
 _OF_CHECKS = (
     "status",
@@ -110,15 +116,20 @@ class Lease:
             lake.discard(put)
             raise
 
-    def take(self, lake: Lake, number: int, rows: pa.Table, chosen: Provenance, workspace: Path) -> Path:
-        """Note a batch as taken, with what it was chosen from; returns a local file.
+    def take(self, lake: Lake, number: int, rows: pa.Table, chosen: Snapshot, workspace: Path) -> Path:
+        """Note a batch as taken, with what it was chosen from and by which algorithm it is read.
+
+        Returns a local file.
 
         Again with fewer rows, as long as none of them is read. Raises LakeError.
         """
         name = f"batch-{number:06d}.parquet"
         file = workspace / name
         file.unlink(missing_ok=True)  # the lake may still hold its bytes
-        pq.write_table(rows.cast(chosen.attach(rows.schema)), file)
+        noted = (chosen.provenance.attach(rows.schema).metadata or {}) | {
+            _ALGORITHM: chosen.algorithm.encode()
+        }
+        pq.write_table(rows.replace_schema_metadata(noted), file)
         lake.put(self.folder + name, file, replace=True, keep=True)
         return file
 
@@ -149,12 +160,24 @@ class Lease:
         ]
 
 
+def algorithm_of(batch: Path) -> Algorithm | None:
+    """The algorithm by which a batch is read, from its local file; None: an earlier version took it."""
+    noted = (pq.read_schema(batch).metadata or {}).get(_ALGORITHM)
+    return cast("Algorithm", noted.decode()) if noted else None
+
+
 def leases(lake: Lake, bucket: str) -> list[Lease]:
     """All leases on a bucket, also of killed runs, and what is left of some. Raises LakeError."""
     folder = leases_folder(bucket)
     names = {file.name.removeprefix(folder).split("/")[0] for file in lake.list(folder)}
     found = (_read(lake, bucket, name) or _ended(bucket, name) for name in sorted(names - {_TURNS}))
     return list(found)
+
+
+def leased_buckets(lake: Lake) -> set[str]:
+    """The buckets on which there are leases, found by one listing for all. Raises LakeError."""
+    below = (file.name.removeprefix(LEASES).split("/") for file in lake.list(LEASES))
+    return {bucket for bucket, run, *_ in below if run != _TURNS}
 
 
 def held(lake: Lake, bucket: str, run_id: str) -> Lease:

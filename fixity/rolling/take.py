@@ -26,7 +26,7 @@ def take_batch(
     def note(batch: Batch) -> Path | None:
         if not batch.rows.num_rows:
             return None
-        return lease.take(lake, len(taken) + 1, batch.rows, snapshot.provenance, workspace)
+        return lease.take(lake, len(taken) + 1, batch.rows, snapshot, workspace)
 
     if order.keys:
         batch = find(lake, snapshot, order.keys, workspace)
@@ -46,4 +46,4 @@ def take_batch(
     if left.size >= 0:
         return batch, file
     batch = within(batch.rows, replace(limits, egress=max(0, batch.size + left.size)))
-    return batch, lease.take(lake, len(taken) + 1, batch.rows, snapshot.provenance, workspace)
+    return batch, lease.take(lake, len(taken) + 1, batch.rows, snapshot, workspace)

@@ -13,7 +13,6 @@ from fixity.engines.stream.engine import Check
 from fixity.ledger import SNAPSHOT
 from fixity.rolling.egress import EgressBudget, egress_left
 from fixity.rolling.lease import Lease, take_lease
-from fixity.tables import Provenance
 from tests.fixity.rolling.support import BUCKET, Rolling, keep_ingest, keys_of
 from tests.fixity.support import MemoryStore, inventory_and_checks
 
@@ -37,7 +36,7 @@ def _run_of_another(bucket: Rolling, *sizes: int) -> Lease:
         columns = values | {"key": [f"o{size}" for size in sizes], "size": list(sizes)}
         rows = pa.table({name: pa.array(columns[name], SNAPSHOT.field(name).type) for name in SNAPSHOT.names})
         with bucket.lake.workspace() as workspace:
-            other.take(bucket.lake, 1, rows, Provenance("another", "s", "i", bucket.time), workspace)
+            other.take(bucket.lake, 1, rows, bucket.snapshot(), workspace)
     return other
 
 

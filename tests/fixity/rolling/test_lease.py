@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from fixity.ledger import Settings
 from fixity.ledger.current import current_checksums
 from fixity.rolling import BucketBusy, Limits, Order, RollingRun
 from fixity.rolling.dead_runs import keep_of_dead_runs
-from fixity.rolling.lease import Lease, LeaseLost, leases, take_lease
+from fixity.rolling.lease import Lease, LeaseLost, leased_buckets, leases, take_lease
 from fixity.tables import Provenance
 from tests.fixity.rolling.support import BUCKET, Rolling, keys_of, killed, roll
 from tests.fixity.support import check_inventory, take_inventory
@@ -256,6 +257,28 @@ def test_what_cannot_be_used_of_a_dead_run_is_named_and_set_aside_and_blocks_no_
     assert any("cannot be used" in text and "set-aside/b/" in text for text in bucket.said)
     assert not leases(bucket.lake, BUCKET)
     assert len(list((bucket.folder / "set-aside/b").glob("*/checks/*.parquet"))) == 1
+
+
+def test_what_a_dead_run_read_is_kept_by_the_algorithm_that_it_was_read_by(tmp_path: Path) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put("a")
+    bucket.take_inventory()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fixity.rolling.finish.checksums_file", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bucket.roll()
+    bucket.settings = replace(bucket.settings, algorithm="SHA512")
+    for _ in range(2):
+        bucket.time += timedelta(days=91)
+        bucket.roll()
+    files = sorted((bucket.folder / "checksums/b").glob("*.parquet"))
+    rows = [row for file in files for row in pq.read_table(file).to_pylist()]
+    assert [(row["algorithm"], len(row["checksum"])) for row in rows] == [
+        ("SHA256", 64),
+        ("SHA512", 128),
+        ("SHA512", 128),
+    ]
+    assert bucket.damaged() == []
 
 
 def test_a_lease_that_is_half_gone_is_of_use_to_its_heir(
@@ -495,6 +518,10 @@ def test_what_a_dead_run_found_is_kept_by_whatever_run_comes_next_and_not_while_
     keep("campaign")  # nobody knows yet that it is dead
     assert bucket.damaged() == []
     over.add(dead.run_id)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("fixity.rolling.finish.checksums_file", killed)
+        keep("campaign")
+    assert leases(bucket.lake, BUCKET) == [dead] and leased_buckets(bucket.lake) == {BUCKET}
     working = take_lease(bucket.lake, BUCKET, "working", bucket.time, over.__contains__)
     keep("campaign")
     assert bucket.damaged() == []
@@ -504,4 +531,4 @@ def test_what_a_dead_run_found_is_kept_by_whatever_run_comes_next_and_not_while_
     assert any(
         f"the run {dead.run_id} was killed or failed: its 2 checks are kept" in text for text in bucket.said
     )
-    assert not leases(bucket.lake, BUCKET)
+    assert not leases(bucket.lake, BUCKET) and not leased_buckets(bucket.lake)

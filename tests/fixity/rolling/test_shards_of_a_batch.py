@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -48,6 +49,16 @@ def test_a_batch_is_read_shard_by_shard_under_one_lease_which_others_respect(tmp
     assert cut.end() == list("abcdef")
     assert sorted(cut.bucket.store.read_keys) == list("abcdef")
     assert cut.bucket.due() == [] and not leases(cut.bucket.lake, BUCKET)
+
+
+def test_all_shards_are_read_by_one_algorithm_though_the_catalog_names_another_since(tmp_path: Path) -> None:
+    cut = Cut(tmp_path)
+    cut.check(0)
+    cut.order = replace(cut.order, settings=replace(cut.order.settings, algorithm="SHA512"))
+    for number in (1, 2):
+        cut.check(number)
+    rows = cut.bucket.ledger(end(cut.bucket.lake, cut.plan, cut.order.settings, cut.bucket.time)).to_pylist()
+    assert [(row["algorithm"], len(row["checksum"])) for row in rows] == [("SHA256", 64)] * 6
 
 
 def test_another_attempt_at_a_shard_reads_only_what_the_one_before_did_not_check(tmp_path: Path) -> None:
