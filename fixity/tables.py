@@ -250,6 +250,9 @@ def this_software() -> str:
         return f"{SOFTWARE}, not installed"
 
 
+ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
+"""The storage classes whose objects cannot be read before they are restored. fold.sql names them, too."""
+
 SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
 """The possible statuses of a check."""
 

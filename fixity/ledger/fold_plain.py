@@ -17,13 +17,12 @@ from fixity.ledger.by_key import sorted_by_key
 from fixity.ledger.fold import Settings
 from fixity.ledger.judge import CRYPTOGRAPHIC, ETAG, OF_THE_BYTES, SOURCES
 from fixity.ledger.snapshot import SNAPSHOT
-from fixity.tables import CHECKSUMS, FIRST_SEEN, MATCHED, REGISTERED, SUCCEEDED
+from fixity.tables import ARCHIVES, CHECKSUMS, FIRST_SEEN, MATCHED, REGISTERED, SUCCEEDED
 
 _UTC = SNAPSHOT.field("due_at").type
 _LISTED = ("key", "version_id", "size", "etag", "last_modified", "storage_class", "is_latest")
 _CONTENT = ("version_id", "etag", "last_modified", "size")
 _OF_CHECK = tuple(name for name in CHECKSUMS.names if name not in _LISTED)
-_ARCHIVED = pa.array(["GLACIER", "DEEP_ARCHIVE"])
 
 
 class Tables(NamedTuple):
@@ -237,7 +236,7 @@ def _rows(
 
     verified_at = either(check.column("checked_at"), "verified_at")
     at = pa.scalar(listed_at, _UTC)
-    archived = pc.is_in(listing.column("storage_class"), value_set=_ARCHIVED)
+    archived = pc.is_in(listing.column("storage_class"), value_set=pa.array(ARCHIVES))
     columns = {
         **{each.name: pa.nulls(count, each.type) for each in SNAPSHOT},
         **{name: listing.column(name) for name in _LISTED},

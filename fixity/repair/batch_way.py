@@ -17,11 +17,11 @@ from fixity.lake import Lake
 from fixity.ledger.judge import ETAG
 from fixity.repair.order import Planned
 from fixity.repair.sides import Side
+from fixity.tables import ARCHIVES
 
 MANY = 1000
 """From so many objects on, S3 Batch copies what it can, if nobody says who does."""
 _LARGEST = 5 * 1024**3  # bytes
-_ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 
 
 def chosen_for_batch(
@@ -87,7 +87,7 @@ def _why_not(plan: Planned) -> str | None:
         return "it is only looked at"
     if source.size > _LARGEST:
         return "it is larger than 5 GiB"
-    if source.storage_class in _ARCHIVES:
+    if source.storage_class in ARCHIVES:
         return f"the good copy is archived ({source.storage_class})"
     if _is_proved_by(plan, ETAG) and parts_of(source.etag or ""):
         return "its ETag proves it, and a batch job would give it another one"

@@ -25,6 +25,7 @@ from fixity.repair.batch_way import being_copied, chosen_for_batch
 from fixity.repair.order import Order, Planned
 from fixity.repair.sides import RepairRun, Side, expected, has_found
 from fixity.reports.counts import Counts
+from fixity.tables import ARCHIVES
 
 _OF_VERSION = "the pair matches versions, and a copy has an id of its own, so the pair would still differ: "
 BAD_VERSION = (
@@ -39,7 +40,6 @@ MISSING_VERSION = (
 _UNDECIDED = ("cannot_tell", "deleted", "both_damaged", "changed_meanwhile")
 _FEW = 5
 """Of fewer bad objects, a person sees each in the plan, even if they are most of the pair's."""
-_ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 _SOURCES = {"first_seen": "the first check of it", "api": "a record given by hand", "manifest": "a manifest"}
 
 
@@ -296,7 +296,7 @@ def _why_not_now(plan: Planned) -> str | None:
         return why
     if plan.target is None and plan.is_other:
         return f"the bad copy is gone from {plan.damaged} since it was found: run fixity verify first"
-    if plan.target is not None and plan.target.storage_class in _ARCHIVES:
+    if plan.target is not None and plan.target.storage_class in ARCHIVES:
         return (
             f"the bad copy is archived ({plan.target.storage_class}), and so would be the new one: it could "
             "not be read again. Copy it by hand"

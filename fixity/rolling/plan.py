@@ -18,13 +18,12 @@ from fixity.lake import Lake
 from fixity.lake.database import open_database
 from fixity.ledger.inventory import TableMissing, newest_inventory
 from fixity.rolling.jobs import interval, jobs_within
-from fixity.tables import Provenance
+from fixity.tables import ARCHIVES, Provenance
 
 _MONTH = timedelta(days=365) / 12
 _FOR_EVER = 36_500  # days
 _PAGE = 1000  # objects in one answer of a listing
 _GB, _MILLION = 1e9, 1e6
-_ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # what is in them is read only by S3's own jobs
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,12 @@ class Holding:
     @property
     def archived(self) -> int:
         """How many objects are archived."""
-        return sum(self.classes.get(name, (0, 0))[0] for name in _ARCHIVES)
+        return sum(self.classes.get(name, (0, 0))[0] for name in ARCHIVES)
 
     def without_archives(self) -> Holding:
         """What the platform itself can read."""
-        others = {name: held for name, held in self.classes.items() if name not in _ARCHIVES}
-        size = sum(self.classes.get(name, (0, 0))[1] for name in _ARCHIVES)
+        others = {name: held for name, held in self.classes.items() if name not in ARCHIVES}
+        size = sum(self.classes.get(name, (0, 0))[1] for name in ARCHIVES)
         return Holding(self.objects - self.archived, self.size - size, self.known_by, others)
 
     def read_by(self, bucket: Bucket) -> Holding:

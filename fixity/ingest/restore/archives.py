@@ -12,11 +12,12 @@ from typing import Literal
 
 from fixity.buckets.s3.attributes import Head
 from fixity.catalog import Restore, Tier
+from fixity.tables import ARCHIVES
 
 Archive = Literal["GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"]
 """The archive of an object: a storage class, or one of the archive tiers of Intelligent-Tiering."""
 
-MAYBE_ARCHIVED = ("GLACIER", "DEEP_ARCHIVE", "INTELLIGENT_TIERING")
+MAYBE_ARCHIVED = (*ARCHIVES, "INTELLIGENT_TIERING")
 """Storage classes whose objects are archived, or may be. Objects in GLACIER_IR can be read at once."""
 
 _DEEP = ("DEEP_ARCHIVE", "DEEP_ARCHIVE_ACCESS")
