@@ -169,15 +169,16 @@ def algorithm_of(batch: Path) -> Algorithm | None:
 def leases(lake: Lake, bucket: str) -> list[Lease]:
     """All leases on a bucket, also of killed runs, and what is left of some. Raises LakeError."""
     folder = leases_folder(bucket)
-    names = {file.name.removeprefix(folder).split("/")[0] for file in lake.list(folder)}
-    found = (_read(lake, bucket, name) or _ended(bucket, name) for name in sorted(names - {_TURNS}))
+    below = (file.name.removeprefix(folder).partition("/") for file in lake.list(folder))
+    names = {name for name, _, file in below if file} - {_TURNS}  # not what a file browser leaves there
+    found = (_read(lake, bucket, name) or _ended(bucket, name) for name in sorted(names))
     return list(found)
 
 
 def leased_buckets(lake: Lake) -> set[str]:
     """The buckets on which there are leases, found by one listing for all. Raises LakeError."""
     below = (file.name.removeprefix(LEASES).split("/") for file in lake.list(LEASES))
-    return {bucket for bucket, run, *_ in below if run != _TURNS}
+    return {names[0] for names in below if len(names) > 2 and names[1] != _TURNS}
 
 
 def held(lake: Lake, bucket: str, run_id: str) -> Lease:

@@ -494,6 +494,16 @@ def test_the_step_that_takes_the_lease_is_done_again_by_another_worker(tmp_path:
         take_lease(lake, BUCKET, "another", now)
 
 
+def test_what_a_file_browser_leaves_beside_leases_is_none(tmp_path: Path) -> None:
+    lake, now = LocalLake(tmp_path), datetime.now(UTC)
+    mine = take_lease(lake, BUCKET, "run", now)
+    for folder in ("scratch/rolling/", f"scratch/rolling/{BUCKET}/"):
+        lake.put_text(f"{folder}.DS_Store", "left")
+    assert leases(lake, BUCKET) == [mine] and leased_buckets(lake) == {BUCKET}
+    mine.end(lake)
+    assert leases(lake, BUCKET) == [] and leased_buckets(lake) == set()
+
+
 def test_what_a_dead_run_found_is_kept_by_whatever_run_comes_next_and_not_while_one_works(
     tmp_path: Path,
 ) -> None:
