@@ -33,9 +33,8 @@ from resources.pool import POOL
 
 _MOST = 3  # workers
 _AT_ONCE = 16  # objects that each worker reads
-_PROCESSOR = (
-    0.2  # of a processor: with three workers, what is left of two is enough for the store and database
-)
+_PROCESSOR = 0.2
+"""How much of a processor each worker has: three leave enough of two for the store and the database."""
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _SHARDS = 400
 

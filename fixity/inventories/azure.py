@@ -20,7 +20,7 @@ from fixity.humanize import printable
 from fixity.inventories.folder import ListFolder, ListRefused
 from fixity.inventories.rows import sort_rows
 from fixity.inventories.s3_inventory import DataFile, ProvidedList, read_proved, refuse_by_age
-from fixity.inventories.with_header import fetch, scan_of
+from fixity.inventories.with_header import COLUMNS, fetch, scan_of
 
 _CHECKSUM = re.compile(r"(\d{4})/(\d\d)/(\d\d)/(\d\d-\d\d-\d\d)/([^/]+)/\5-manifest\.checksum")
 _NEEDED = ("Name", "Last-Modified", "ETag", "Content-Length", "AccessTier")
@@ -32,16 +32,6 @@ _NOT_CURRENT = {
     ("VersionId", "IsCurrentVersion"): "({} <> '' AND {} <> 'true')",
 }
 """Columns that a list may have, and what they say of a row that is no current blob."""
-_COLUMNS = (
-    "bucket",
-    "key",
-    "is_latest",
-    "is_delete_marker",
-    "size",
-    "last_modified_date",
-    "e_tag",
-    "storage_class",
-)
 _ROWS = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 
@@ -92,7 +82,7 @@ class AzureLists:
             else (f"{url} lists only blobs of the type {', '.join(map(str, kinds))}",)
         )
         provided = ProvidedList(
-            name, url, listed_at, "report", _COLUMNS, files, rows=rows, notes=notes, md5=md5, has_others=True
+            name, url, listed_at, "report", COLUMNS, files, rows=rows, notes=notes, md5=md5, has_others=True
         )
         refuse_by_age(provided, bucket.inventory, now)
         return provided
@@ -141,7 +131,7 @@ def _refuse_a_part(url: str, filters: dict[str, Any], bucket: Bucket) -> None:
 
 
 def _scan(files: list[str], names: tuple[str, ...]) -> str:
-    """SQL for the rows of files, with the columns of `_COLUMNS`."""
+    """SQL for the rows of files, with the columns of `COLUMNS`."""
     has = {name.lower() for name in names}
     said = [
         says.format(*(f"lower(coalesce(\"{name}\"::VARCHAR, ''))" for name in of))

@@ -11,6 +11,7 @@
         "Last-Modified" AS last_modified_date,
         "ETag" AS e_tag,
         "AccessTier" AS storage_class,
+        NULL::VARCHAR AS checksum_algorithm,
         filename
     FROM {scan}
 )

@@ -21,21 +21,10 @@ from fixity.humanize import printable
 from fixity.inventories.folder import ListFolder, ListRefused
 from fixity.inventories.rows import sort_rows
 from fixity.inventories.s3_inventory import DataFile, ProvidedList, refuse_by_age
-from fixity.inventories.with_header import fetch, scan_of
+from fixity.inventories.with_header import COLUMNS, fetch, scan_of
 
 _MANIFEST = re.compile(r"([0-9A-Fa-f-]{36})_(\d{4}-\d\d-\d\dT\d\d:\d\d)_manifest\.json")
 _NEEDED = ("bucket", "name", "size", "updated", "storageClass", "etag", "md5Hash")
-_COLUMNS = (
-    "bucket",
-    "key",
-    "is_latest",
-    "is_delete_marker",
-    "size",
-    "last_modified_date",
-    "e_tag",
-    "storage_class",
-    "checksum_algorithm",
-)
 _ROWS = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 
@@ -80,7 +69,7 @@ class GoogleReports:
                 "destination of the reports in `inventory.at`"
             ) from error
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        provided = ProvidedList(names[-1], url, listed_at, "report", _COLUMNS, shards, rows=rows, md5=md5)
+        provided = ProvidedList(names[-1], url, listed_at, "report", COLUMNS, shards, rows=rows, md5=md5)
         refuse_by_age(provided, bucket.inventory, now)
         return provided
 
@@ -91,7 +80,7 @@ class GoogleReports:
 
 
 def _scan(files: list[str], names: tuple[str, ...]) -> str:
-    """SQL for the rows of shards, with the columns of `_COLUMNS`."""
+    """SQL for the rows of shards, with the columns of `COLUMNS`."""
     if not files:
         return ""
     is_latest = "coalesce(timeDeleted::VARCHAR, '') = ''" if "timeDeleted" in names else "true"

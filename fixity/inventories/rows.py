@@ -40,7 +40,7 @@ _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _MEMORY = "700MB"
 _AT_ONCE = 4  # downloads
 _MAGIC = {"CSV": b"\x1f\x8b", "ORC": b"ORC", "Parquet": b"PAR1"}
-_COLUMNS = (
+COLUMNS = (
     "bucket",
     "key",
     "version_id",
@@ -52,6 +52,7 @@ _COLUMNS = (
     "storage_class",
     "checksum_algorithm",
 )
+"""The columns of a list that an inventory is made of, spelled as in ORC and Parquet."""
 _MARK = "refused: "
 
 LISTED = pa.schema([*INVENTORY, pa.field("written", pa.string())])
@@ -119,7 +120,7 @@ def sort_rows(
         database.execute("SET TimeZone = 'UTC'")  # of the times that do not say theirs
         database.execute("SET preserve_insertion_order = false")
         columns = ", ".join(
-            name if name in provided.columns else f"NULL::VARCHAR AS {name}" for name in _COLUMNS
+            name if name in provided.columns else f"NULL::VARCHAR AS {name}" for name in COLUMNS
         )
         database.execute(f"CREATE TEMP VIEW rows AS SELECT {columns}, filename FROM {scan}")
         if provided.rows is not None:
@@ -173,7 +174,7 @@ def _as_parquet(file: Path, url: str, provided: ProvidedList) -> Path:
         with pa.OSFile(str(file)) as source:
             rows = orc.ORCFile(source)
             _refuse_other_columns(rows.schema, url, provided)
-            wanted = [name for name in _COLUMNS if name in provided.columns]
+            wanted = [name for name in COLUMNS if name in provided.columns]
             table = file.with_suffix(".parquet")
             schema = pa.schema([rows.schema.field(name) for name in wanted])
             with pq.ParquetWriter(table, schema) as writer:

@@ -13,9 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.humanize import printable
+from fixity.inventories import rows
 from fixity.inventories.folder import ListFolder, ListRefused
 from fixity.inventories.s3_inventory import ProvidedList
 from fixity.lake.database import quoted
+
+COLUMNS = tuple(name for name in rows.COLUMNS if name != "version_id")
+"""The columns of a list of current versions."""
 
 
 def fetch(

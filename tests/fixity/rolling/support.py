@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from fixity.buckets import DELETED, ListedObject, ObjectSkipped, ObjectUnreadable, Sink
 from fixity.catalog import Window
@@ -122,6 +123,12 @@ class Rolling:
             is_over=self.over.__contains__,
         )
         return roll(order, run)
+
+    def roll_killed(self) -> None:
+        """A rolling run that is killed when it has checked, and before the ledger has its checks."""
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr("fixity.rolling.finish.checksums_file", killed)
+            self.roll()
 
     def rolled(self, items: int = 1000) -> list[str]:
         """The keys that a rolling run checks."""
