@@ -8,7 +8,6 @@ not belong here.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import runpy
@@ -32,9 +31,6 @@ from fixity_cli.storage import keep_all_open
 
 Arguments = Mapping[str, Any]
 """What `dagster api execute_run` is told of a run, read from JSON; see `fixity_cli.launcher.arguments_of`."""
-
-_ALSO_NEEDED = ("duckdb", "pyarrow.dataset", "upath.implementations.local")
-"""What runs import by themselves: the rest of what takes them long."""
 
 _LOOK = 1.0  # seconds between two looks for copies that have ended
 
@@ -71,11 +67,7 @@ def _load(arguments: Arguments) -> bool:
             target()
         (dagster,) = entry_points(group="console_scripts", name="dagster")
         dagster.load()
-        dg.DagsterInstance.ephemeral().dispose()  # imports what keeps runs and events
-        for name in _ALSO_NEEDED:
-            import_module(name)
-        gc.collect()
-        gc.freeze()  # so that copies share what is loaded
+        import_module("fixity_assets.loaded")
         return True
     return False
 

@@ -6,6 +6,8 @@ function of its own.
 
 from __future__ import annotations
 
+import sys
+
 import dagster as dg
 
 from jobs.names import CHECKSUMS_JOB
@@ -29,7 +31,11 @@ def in_shards(shard: int, part: int = 2_000, job: str = CHECKSUMS_JOB) -> dg.Job
 
 
 def two_shards_job() -> dg.JobDefinition:
-    """Twelve objects in two shards. Dagster wants a function without arguments."""
+    """Twelve objects in two shards. Dagster wants a function without arguments.
+
+    A step builds it in a process that has imported all that a step needs.
+    """
+    assert {"fixity_assets.checksums_read", "duckdb"} <= sys.modules.keys()
     return in_shards(shard=6, part=4)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from jobs.names import CHECKSUMS_JOB, INVENTORY_JOB
 from resources import ProgressResource
 from tests.fixity.support import sha256
 from tests.fixity_assets.elsewhere import four_shards_job, in_shards
+from tests.forked import forked
 from tests.platform import PAIR, Platform
 
 KEYS = [f"key-{number:02d}" for number in range(20)]
@@ -100,10 +100,7 @@ class Going:
 
     def start(self, prepare: Prepare, again: str = "") -> ForkProcess:
         """Run the job in a process of its own, whose status is 1 if it fails."""
-        # Forked: Dagster keeps a reconstructed job by its name for the whole process.
-        process = multiprocessing.get_context("fork").Process(target=self._run, args=(prepare, again))
-        process.start()
-        return process
+        return forked(self._run, prepare, again)  # Dagster keeps a reconstructed job for the whole process
 
     def _run(self, prepare: Prepare, again: str) -> None:
         os.setsid()
@@ -215,7 +212,7 @@ def test_so_it_does_when_several_processes_hash_the_shards(
     monkeypatch.setenv("FIXITY_EXECUTOR", "multiprocess")
     going.platform.bucket_settings["max_concurrency"] = 2
     assert going.platform.file.exists()
-    going.shard, going.job = 5, four_shards_job  # each step is a process, and a slow start
+    going.shard, going.job = 5, four_shards_job  # a shard is at least a step
     _all_is_there(going, going.run(from_failure, going.killed_after(2)), at_once=2)
 
 

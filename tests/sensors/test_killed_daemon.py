@@ -7,7 +7,6 @@ on disk, and is killed where Dagster's own tests kill theirs. Dagster has no pub
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
 from dagster._daemon.sensor import execute_sensor_iteration
 
 from tests.batch_platform import REPLICA, BatchPlatform
+from tests.forked import forked
 from tests.platform import PAIR
 
 STEPS = ["TICK_CREATED", "TICK_HELD", "RUN_IDS_RESERVED", "RUN_CREATED", "RUN_LAUNCHED"]
@@ -73,9 +73,7 @@ class Daemon:
     def iterate(self, sensor: str = "", kill_at: str | None = None) -> int:
         """One iteration in a process of its own; how it ended."""
         self.now += timedelta(minutes=1)
-        arguments = (str(self.home), str(self.definitions), self.now, sensor, kill_at)
-        process = multiprocessing.get_context("fork").Process(target=_iterate, args=arguments)
-        process.start()
+        process = forked(_iterate, str(self.home), str(self.definitions), self.now, sensor, kill_at)
         process.join(240)
         assert process.exitcode is not None
         return process.exitcode

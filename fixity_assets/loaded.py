@@ -1,0 +1,26 @@
+"""What a process does once, before runs or steps are copied from it: to import this is to have done it.
+
+`fixity_cli.run_server` imports it, and so does Dagster's multiprocess executor, to which `executors` names it.
+It starts no threads, because a copy would lack them. What runs and steps do does not belong here.
+"""
+
+from __future__ import annotations
+
+import gc
+from contextlib import suppress
+from importlib import import_module
+
+import dagster as dg
+
+from fixity_assets.definitions import defs
+
+_ALSO_NEEDED = ("duckdb", "pyarrow.dataset", "upath.implementations.local")
+"""What steps import by themselves: the rest of what takes them long."""
+
+for _name in _ALSO_NEEDED:
+    import_module(_name)
+with suppress(Exception):  # each step says why not
+    defs()
+dg.DagsterInstance.ephemeral().dispose()  # imports what keeps runs and events
+gc.collect()
+gc.freeze()  # so that copies share what is loaded
