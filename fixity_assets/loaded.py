@@ -1,6 +1,6 @@
 """What a process does once, before runs or steps are copied from it: to import this is to have done it.
 
-`fixity_cli.run_server` imports it, and so does Dagster's multiprocess executor, to which `executors` names it.
+`fixity_cli.run_server` imports it, and so does Dagster's multiprocess executor (see `executors`).
 It starts no threads, because a copy would lack them. What runs and steps do does not belong here.
 """
 
