@@ -29,6 +29,7 @@ from bench import (
     second_look,
     signer,
     spine,
+    start,
     thousand_million,
     workers,
 )
@@ -37,6 +38,7 @@ from devstack.seaweedfs import NotInstalled
 
 PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
     "reading": reading.rows,
+    "start": start.rows,
     "digests": digests.rows,
     "signer": signer.rows,
     "http": http.rows,

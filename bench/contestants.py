@@ -22,11 +22,16 @@ def ours(endpoint: Endpoint, work: str, bucket: str, at_once: int | None = None)
 
 def our_process(endpoint: Endpoint, work: str, where: Path, what: str) -> Usage:
     """One run of `bench.ours`, with its arguments."""
+    return run([sys.executable, "-m", "bench.ours", work, where, what], environment_of(endpoint))
+
+
+def environment_of(endpoint: Endpoint) -> dict[str, str]:
+    """The environment of our processes."""
     # The package `bench` is not installed, and the working directory may be any. Compiled modules are kept,
     # as of an installed package: the first run, which is not counted, compiles what was changed.
     environment = {**endpoint.environment, "PYTHONPATH": str(ROOT.parent)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    return run([sys.executable, "-m", "bench.ours", work, where, what], environment)
+    return environment
 
 
 def rclone_hash(endpoint: Endpoint, bucket: str, at_once: int) -> Usage:

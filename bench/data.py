@@ -51,6 +51,7 @@ class Collections:
     pairs: int
     seals: int
     far: Collection
+    one: Collection
 
 
 FULL = Collections(
@@ -66,6 +67,7 @@ FULL = Collections(
     pairs=10,
     seals=365,
     far=Collection("bench-far", 5_000, 64 * KIB),
+    one=Collection("bench-one", 1, 1),
 )
 QUICK = Collections(
     small=Collection("quick-64k", 200, 64 * KIB),
@@ -80,6 +82,7 @@ QUICK = Collections(
     pairs=2,
     seals=10,
     far=Collection("quick-64k", 200, 64 * KIB),
+    one=Collection("bench-one", 1, 1),
 )
 """A look at whether everything runs: the figures mean little."""
 

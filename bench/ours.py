@@ -13,19 +13,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-import pyarrow as pa
+from fixity.start import started_quickly
 
-from fixity.buckets import DEFAULT_CONCURRENCY, BucketReader, ListedObject, Sink, open_bucket
-from fixity.catalog import Algorithm, Bucket, load_catalog
-from fixity.engines.stream.engine import Threads
-from fixity.engines.stream.keep import keep_checksums
-from fixity.engines.stream.shards import Reading, hash_shard, make_plan
-from fixity.lake import Lake, LocalLake, open_lake
-from fixity.lake.paths import scratch_folder
-from fixity.ledger.bucket_run import BucketRun
-from fixity.ledger.inventory import take_inventory
-from fixity.ledger.write import Checksums
-from fixity.tables import INVENTORY
+with started_quickly():  # as the `fixity` command does
+    import pyarrow as pa
+
+    from fixity.buckets import DEFAULT_CONCURRENCY, BucketReader, ListedObject, Sink, open_bucket
+    from fixity.catalog import Algorithm, Bucket, load_catalog
+    from fixity.engines.stream.engine import Threads
+    from fixity.engines.stream.keep import keep_checksums
+    from fixity.engines.stream.shards import Reading, hash_shard, make_plan
+    from fixity.lake import Lake, LocalLake, open_lake
+    from fixity.lake.paths import scratch_folder
+    from fixity.ledger.bucket_run import BucketRun
+    from fixity.ledger.inventory import take_inventory
+    from fixity.ledger.write import Checksums
+    from fixity.tables import INVENTORY
 
 RUN_ID = "bench"
 

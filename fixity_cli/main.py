@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import os
 import sys
 from functools import cache
 from importlib import import_module
@@ -12,6 +10,7 @@ from typing import Annotated
 import typer
 
 from fixity.errors import bug_text
+from fixity.start import started_quickly
 from fixity_cli.failures import Verbs
 from fixity_cli.interrupts import interrupts
 from fixity_cli.output import output
@@ -44,8 +43,6 @@ VERBS = {
     "worker": ["worker"],
 }
 """The modules of this package that have verbs, and these, in the order of the help."""
-# New objects: more than are made while all is imported, and Python looks in vain for garbage among them.
-_FEW_COLLECTIONS = 1_000_000
 
 
 def _print_version(wanted: bool) -> None:
@@ -95,10 +92,9 @@ def __getattr__(name: str) -> typer.Typer:
     raise AttributeError(name)
 
 
+@started_quickly()
 def main() -> None:
     """The entry point of the `fixity` command."""
-    gc.set_threshold(_FEW_COLLECTIONS)
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would look for them in all packages
     try:
         import fixity_assets  # noqa: F401 - refuses modules of the user's that have the names of ours
     except ImportError as error:
@@ -116,5 +112,3 @@ def main() -> None:
         # Status 1 would say that damage was found.
         typer.echo(bug_text(f"{type(error).__name__}: {error}", traceback.format_exc()), err=True)
         sys.exit(Exit.NOT_DONE)
-    finally:
-        gc.freeze()  # the process ends: nobody needs its memory back

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+_PROGRAM = """
+import gc, json, sys
+from fixity.start import started_quickly
+
+def collections():
+    return sum(each["collections"] for each in gc.get_stats())
+
+usual, before = gc.get_threshold(), collections()
+with started_quickly():
+    import fixity.catalog
+    while_imported = collections() - before
+print(json.dumps({
+    "while imported": while_imported,
+    "looked through": len(gc.get_objects()),
+    "kept": gc.get_freeze_count(),
+    "as usual": gc.get_threshold() == usual,
+    "plugins": sys.modules["pydantic.plugin._loader"]._plugins,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def started() -> dict[str, int | None]:
+    """What a process of its own says that has started quickly."""
+    said = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True)
+    found: dict[str, int | None] = json.loads(said.stdout)
+    return found
+
+
+def test_nobody_looks_for_garbage_while_modules_are_imported(started: dict[str, int | None]) -> None:
+    assert started["while imported"] == 0
+
+
+def test_what_was_imported_is_not_looked_through_later(started: dict[str, int | None]) -> None:
+    kept, looked_through = started["kept"], started["looked through"]
+    assert kept is not None and looked_through is not None
+    assert looked_through < 1_000 < kept
+
+
+def test_garbage_is_collected_as_usual_afterwards(started: dict[str, int | None]) -> None:
+    assert started["as usual"]
+
+
+def test_pydantic_looks_for_plugins_in_no_package(started: dict[str, int | None]) -> None:
+    assert started["plugins"] is None
