@@ -239,7 +239,7 @@ def _say_report(catalog: Catalog, pair: PairEnded, for_excel: Path | None, sever
     if said["reasons"]:
         output.say(f"        {'Reasons:':<20}{reasons_text(said['reasons'])}")
     _say_copies(said)
-    _say_suspects(said)
+    _say_suspects(said, counts.wrong)
     say_csv(catalog, said["csv"], for_excel)
 
 
@@ -253,12 +253,12 @@ def _say_copies(said: Mapping[str, Any]) -> None:
         output.add("results", of=row["pair"], **{key: each for key, each in row.items() if key != "pair"})
 
 
-def _say_suspects(said: Mapping[str, Any]) -> None:
+def _say_suspects(said: Mapping[str, Any], wrong: int) -> None:
     """Print what a second look found, and the first rows of a report that say that something is wrong.
 
-    Arguments: `said`, the report's metadata.
+    Arguments: `said`, the report's metadata; `wrong`, how many such rows it has.
     """
-    from jobs.names import FIRST_SUSPECTS, LOOKED_AGAIN, SUSPECTS, TURNED_OUT_RIGHT
+    from jobs.names import LOOKED_AGAIN, SUSPECTS, TURNED_OUT_RIGHT
 
     if said.get(LOOKED_AGAIN):
         found = f"{said[LOOKED_AGAIN]}, of which {said[TURNED_OUT_RIGHT]} turned out right"
@@ -273,5 +273,5 @@ def _say_suspects(said: Mapping[str, Any]) -> None:
             printable(f"{row['status']}: {row['key']}{version}{said_of_it and ': '}{said_of_it}", 2000)
         )
         output.add("rows", **row)
-    if len(records) == FIRST_SUSPECTS:
-        output.say(f"… these are the first {FIRST_SUSPECTS}: the CSV has all")
+    if more := wrong - len(records):
+        output.say(f"… and {more:,} more that are not as they should be: the CSV has all")

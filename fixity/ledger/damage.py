@@ -20,7 +20,7 @@ from fixity.clock import EPOCH, utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database, view
 from fixity.ledger.fold import Settings, keep_since, settings_of
-from fixity.ledger.fold_some import Known, define_known, files_of, fold_keys, take_known, unfolded
+from fixity.ledger.fold_some import Known, define_known, files_of, fold_keys, fold_known, unfolded
 from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
 from fixity.ledger.views import view_now
@@ -149,12 +149,12 @@ def keep_with_snapshot(
     snapshot = in_force(lake, bucket.name)
     if snapshot is None:
         return
-    with open_database(workspace) as database:
-        if known is not None and known.files == files_of(lake, snapshot):
-            take_known(database, known.rows, [run_file])
-        else:
+    if known is not None and known.files == files_of(lake, snapshot):
+        rows = fold_known(settings_of(bucket), known.rows, run_file, workspace)
+    else:
+        with open_database(workspace) as database:
             define_known(database, lake, snapshot, [run_file], workspace)
-        rows = _of_run(database, settings_of(bucket))
+            rows = _of_run(database, settings_of(bucket))
     _keep_with(lake, snapshot, rows, run_file, workspace)
 
 

@@ -1,4 +1,4 @@
-"""The plain case of folding: objects whose checks are all right and the first ever, or with no new check.
+"""The plain case of folding: objects whose checks are all right and as before, or with no new check.
 
 Their rows are columns of the tables that come in, row by row, so they are copied and not computed. `fold.sql`
 says what a row is; this is a special case of it, and gives the same rows. All other objects are left to it.
@@ -7,18 +7,24 @@ says what a row is; this is a special case of it, and gives the same rows. All o
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fixity.clock import CLOCKS_DIFFER
+from fixity.lake.database import own_table
 from fixity.ledger.by_key import sorted_by_key
-from fixity.ledger.fold import Settings
+from fixity.ledger.fold import Settings, folded
 from fixity.ledger.judge import CRYPTOGRAPHIC, ETAG, OF_THE_BYTES, SOURCES
 from fixity.ledger.snapshot import SNAPSHOT
 from fixity.tables import ARCHIVES, CHECKSUMS, FIRST_SEEN, MATCHED, REGISTERED, SUCCEEDED
 
+if TYPE_CHECKING:
+    import duckdb
+
+NEW_CHECKS = CHECKSUMS.append(pa.field("only_verdict", pa.bool_()))
+"""The columns of new checks; `only_verdict` as in `fixity.ledger.fold`."""
 _UTC = SNAPSHOT.field("due_at").type
 _LISTED = ("key", "version_id", "size", "etag", "last_modified", "storage_class", "is_latest")
 _CONTENT = ("version_id", "etag", "last_modified", "size")
@@ -44,13 +50,11 @@ def plain_rows(
     horizon = pa.scalar(now + CLOCKS_DIFFER, _UTC)
     before = _beside(keys, _marked(tables.prior))
     check = _beside(keys, _one_a_key(tables.news, settings, horizon))
+    harmless = _is_harmless(listing, before, settings, horizon)
+    as_before = pc.or_(_is_bare(listing, before), pc.and_(harmless, _is_found_again(before, check)))
     is_plain = pc.and_(
         _alone(keys),
-        pc.if_else(
-            pc.is_valid(check.column("key")),
-            pc.and_(_is_same(listing, check), _is_bare(listing, before)),
-            _is_harmless(listing, before, settings, horizon),
-        ),
+        pc.if_else(pc.is_valid(check.column("key")), pc.and_(_is_same(listing, check), as_before), harmless),
     )
     rows = _rows(listing, before, check, settings, listed_at)
     if pc.all(is_plain).as_py():
@@ -58,6 +62,26 @@ def plain_rows(
     else:
         rows, chosen = rows.filter(is_plain), keys.filter(is_plain)
     return rows, Tables(*(_without(table, chosen) for table in tables))
+
+
+def with_others(
+    plain: pa.Table,
+    others: Tables,
+    database: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    listed_at: datetime,
+    now: datetime,
+) -> pa.Table:
+    """The rows of all objects, by key: of plain ones, and of the others as the statement folds them.
+
+    Arguments: `plain` and `others`, as from `plain_rows`, whose other arguments are the same.
+    """
+    if not any(table.num_rows for table in others):
+        return plain
+    for name, table in zip(Tables._fields, others, strict=True):
+        own_table(database, name, table)
+    rows = pa.Table.from_batches(list(folded(database, settings, listed_at, now, "", None)), SNAPSHOT)
+    return sorted_by_key(pa.concat_tables([plain, rows]).combine_chunks())
 
 
 def _without(table: pa.Table, keys: pa.ChunkedArray) -> pa.Table:
@@ -221,6 +245,20 @@ def _is_harmless(
     return pc.or_(pc.is_null(before.column("key")), as_it_is)
 
 
+def _is_found_again(before: pa.Table, check: pa.Table) -> pa.ChunkedArray:
+    """Whether later checks found the very baseline that the snapshot has, by the same source."""
+    checked_at = check.column("checked_at")
+    return _every(
+        pc.is_null(before.column("record")),
+        pc.equal(check.column("checksum"), before.column("baseline")),
+        pc.equal(check.column("base_from"), before.column("baseline_from")),
+        *(
+            pc.less_equal(pc.coalesce(before.column(name), checked_at), checked_at)
+            for name in ("checked_at", "verified_at", "good_at")
+        ),
+    )
+
+
 def _rows(
     listing: pa.Table, before: pa.Table, check: pa.Table, settings: Settings, listed_at: datetime
 ) -> pa.Table:
@@ -233,6 +271,11 @@ def _rows(
         if checked in (0, count):
             return of_check if checked else before.column(name)
         return pc.if_else(was_checked, of_check, before.column(name))
+
+    had_baseline = pc.is_valid(before.column("baseline"))
+
+    def registered(of_check: str, name: str) -> pa.ChunkedArray:
+        return pc.if_else(had_baseline, before.column(name), either(check.column(of_check), name))
 
     verified_at = either(check.column("checked_at"), "verified_at")
     at = pa.scalar(listed_at, _UTC)
@@ -248,8 +291,8 @@ def _rows(
         "baseline": either(check.column("checksum"), "baseline"),
         "baseline_algorithm": either(check.column("algorithm"), "baseline_algorithm"),
         "baseline_from": either(check.column("base_from"), "baseline_from"),
-        "baseline_at": either(check.column("first_at"), "baseline_at"),
-        "baseline_run": either(check.column("first_run"), "baseline_run"),
+        "baseline_at": registered("first_at", "baseline_at"),
+        "baseline_run": registered("first_run", "baseline_run"),
         "record": before.column("record"),
         "record_algorithm": before.column("record_algorithm"),
         "record_from": before.column("record_from"),

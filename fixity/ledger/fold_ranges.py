@@ -21,20 +21,18 @@ import pyarrow.compute as pc
 
 from fixity.clock import CLOCKS_DIFFER
 from fixity.in_order import in_order
-from fixity.lake.database import own_table, processors, quoted, view
+from fixity.lake.database import processors, quoted, view
 from fixity.lake.ranges import TableNotSorted
 from fixity.lake.writer import ROW_GROUP_ROWS, parquet_writer
-from fixity.ledger.by_key import ByKey, Group, groups_of, is_crowded, is_scattered, ranges_of, sorted_by_key
+from fixity.ledger.by_key import ByKey, Group, groups_of, is_crowded, is_scattered, ranges_of
 from fixity.ledger.files import LedgerFile
-from fixity.ledger.fold import NEWS, Settings, folded
-from fixity.ledger.fold_plain import Tables, plain_rows
+from fixity.ledger.fold import NEWS, Settings
+from fixity.ledger.fold_plain import NEW_CHECKS, Tables, plain_rows, with_others
 from fixity.ledger.snapshot import SNAPSHOT
 from fixity.tables import CHECKSUMS, INGEST
 
 if TYPE_CHECKING:
     import duckdb
-
-_NEWS = CHECKSUMS.append(pa.field("only_verdict", pa.bool_()))
 
 
 class Sources(NamedTuple):
@@ -104,12 +102,7 @@ def fold_ranges(
         closing(in_order(work, ranges_of(sources), processors())) as ranges,
     ):
         for each in ranges:
-            rows = each.plain
-            if any(table.num_rows for table in each.others):
-                for name, table in zip(Tables._fields, each.others, strict=True):
-                    own_table(database, name, table)
-                others = pa.Table.from_batches(folded(database, settings, listed_at, now, "", None), SNAPSHOT)
-                rows = sorted_by_key(pa.concat_tables([rows, others]).combine_chunks())
+            rows = with_others(each.plain, each.others, database, settings, listed_at, now)
             writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
             found.add(rows, horizon)
             found.read_by_day.update(each.read_by_day)
@@ -121,7 +114,7 @@ def _fold_range(
 ) -> _Range:
     listing, prior, news = (source.rows(*keys) for source in sources)
     only_verdict = pc.fill_null(news["only_verdict"], False)
-    news = news.set_column(news.num_columns - 1, _NEWS.field("only_verdict"), only_verdict)
+    news = news.set_column(news.num_columns - 1, NEW_CHECKS.field("only_verdict"), only_verdict)
     plain, others = plain_rows(settings, listed_at, now, Tables(listing, prior, news))
     return _Range(plain, others, _read_by_day(news))
 
@@ -149,10 +142,10 @@ def news_of(
     many rows, are sorted into one in `workspace`. Arguments: `others`, what they are folded with.
     """
     groups = {file.path: _groups(file.path) for file in files}
-    news = ByKey(chain(*groups.values()), _NEWS)
+    news = ByKey(chain(*groups.values()), NEW_CHECKS)
     if is_scattered(news, ranges_of([*others, news])):
         groups = {file.path: groups[file.path] if file.rows > ROW_GROUP_ROWS else [] for file in files}
-        news = ByKey(chain(*groups.values()), _NEWS)
+        news = ByKey(chain(*groups.values()), NEW_CHECKS)
     if is_crowded(news, ranges_of([*others, news])):
         groups = {file.path: [] for file in files}
     to_sort = [file.path for file in files if file.rows and not groups[file.path]]
@@ -161,11 +154,11 @@ def news_of(
     if to_sort or ingested:
         sorted_file = workspace / "news-sorted.parquet"
         database.execute(
-            f"COPY (SELECT {', '.join(_NEWS.names)} FROM ({NEWS}) ORDER BY key) TO {quoted(sorted_file)} "
-            f"(ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+            f"COPY (SELECT {', '.join(NEW_CHECKS.names)} FROM ({NEWS}) ORDER BY key) "
+            f"TO {quoted(sorted_file)} (ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
         )
         groups[sorted_file] = groups_of(sorted_file)
-    return ByKey(chain(*groups.values()), _NEWS)
+    return ByKey(chain(*groups.values()), NEW_CHECKS)
 
 
 def _groups(file: Path) -> list[Group]:

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from fixity.catalog import Bucket
 from fixity.clock import utc_now
 from fixity.lake import Lake
-from fixity.lake.database import open_database, own_table, quoted, view
+from fixity.lake.database import open_database, quoted, view
 from fixity.ledger.files import ingest_tables, ledger_files, run_of, usable_files
 from fixity.ledger.fold import NEWS, Settings, folded, settings_of
+from fixity.ledger.fold_plain import NEW_CHECKS, Tables, plain_rows, with_others
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
 from fixity.ledger.views import view_now
 from fixity.tables import CHECKSUMS, INGEST, INVENTORY, Provenance
@@ -24,6 +26,7 @@ from fixity.tables import CHECKSUMS, INGEST, INVENTORY, Provenance
 if TYPE_CHECKING:
     import duckdb
 
+_LISTED = [name for name in INVENTORY.names if name in SNAPSHOT.names]
 # DuckDB skips row groups by these bounds; those that it finds itself do not get through all views.
 _SOME = "WHERE key BETWEEN $least AND $most) SEMI JOIN keys USING (key)"
 
@@ -119,18 +122,26 @@ def define_known(
     """
     view_now(database, lake, snapshot, "objects", workspace)
     database.execute(f"CREATE OR REPLACE TEMP VIEW known AS SELECT {', '.join(SNAPSHOT.names)} FROM now")
-    _define_new(database, files)
-
-
-def take_known(database: duckdb.DuckDBPyConnection, rows: pa.Table, files: Sequence[Path]) -> None:
-    """Make the same views of a few rows of the snapshot, which were read before."""
-    own_table(database, "known", rows)
-    _define_new(database, files)
-
-
-def _define_new(database: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
     view(database, "checks", files, CHECKSUMS)
     view(database, "ingested", [], INGEST)
+
+
+def fold_known(settings: Settings, known: pa.Table, run_file: Path, workspace: Path) -> pa.Table:
+    """The new rows of the snapshot for the objects of a run, by key.
+
+    Arguments: `known`, all rows of their keys in the snapshot before, sorted; `run_file`, a local file of the
+    run's checks.
+    """
+    now = utc_now()
+    checks = pq.read_table(run_file).cast(CHECKSUMS)
+    news = checks.append_column(NEW_CHECKS.field("only_verdict"), pa.repeat(False, checks.num_rows))
+    known = known.combine_chunks()
+    listing = known.filter(known.column("listed")).select(_LISTED)
+    plain, others = plain_rows(settings, now, now, Tables(listing, known, news))
+    if not any(table.num_rows for table in others):
+        return plain  # the usual case, without a database
+    with open_database(workspace) as database:
+        return with_others(plain, others, database, settings, now, now)
 
 
 def _choose_keys(database: duckdb.DuckDBPyConnection, keys: str) -> dict[str, str | None]:
@@ -150,7 +161,7 @@ def fold_keys(
     bounds = _choose_keys(database, keys)
     if bounds["least"] is None:
         return SNAPSHOT.empty_table()
-    columns = ", ".join(name for name in INVENTORY.names if name in SNAPSHOT.names)
+    columns = ", ".join(_LISTED)
     for name, query in (("prior", "known"), ("news", f"({NEWS})")):
         database.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM (FROM {query} {_SOME}", bounds)
     if inventory is None:  # the snapshot is not read a second time

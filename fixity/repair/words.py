@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from fixity.buckets.s3.upload import part_size_for
+from fixity.buckets.s3.upload import MOST_AT_ONCE, MOST_COPIED, part_size_for
 from fixity.humanize import bytes_text, printable
 from fixity.repair.by_s3 import MOST
 from fixity.repair.copy import Done
@@ -62,19 +62,24 @@ def cost_of(plan: Iterable[Planned]) -> Cost:
     for each in plan:
         if each.refused:
             continue
-        copied += each.size
         for bucket in (each.good, each.damaged):
             read[bucket] = read.get(bucket, 0) + each.size
-        reads += 8  # each copy is listed twice and read once; attributes and tags of the good one
-        writes += 1 if each.by_batch else _requests(each.size)
+        if each.is_other:
+            reads += 5  # each copy is listed and read, and that one once more for the check
+            read[each.damaged] += each.size
+            continue
+        copied += each.size
+        reads += 8  # four listings, both reads, and attributes and tags of the good copy
+        writes += 1 if each.by_batch else _requests(each.size, by_store=each.by_store)
         batched += each.by_batch
-        if each.bad_bytes == "quarantine":
-            reads, writes = reads + 2, writes + 1
+        if each.bad_bytes == "quarantine" and each.target is not None:
+            reads, writes = reads + 2, writes + _requests(each.target.size, by_store=True)
     return Cost(copied, read, reads, writes, batched)
 
 
-def _requests(size: int) -> int:
-    parts = -(-size // part_size_for(size, None)) or 1
+def _requests(size: int, *, by_store: bool) -> int:
+    """Requests that write an object, in parts if it is too large for one."""
+    parts = -(-size // part_size_for(size, None, MOST_COPIED if by_store else MOST_AT_ONCE)) or 1
     return 1 if parts == 1 else parts + 2
 
 

@@ -38,6 +38,11 @@ class Counts:
         """The figures from the JSON that `summary.stats` made; it does not have the number of rows."""
         return cls(**{name: int(stats[name]) for name in cls.__dataclass_fields__ if name != "rows"})
 
+    @property
+    def wrong(self) -> int:
+        """Rows that say that something is wrong (SUSPECT); an object that failed on both sides is one."""
+        return self.rows - self.matches - self.incomparable - self.not_checked - self.pending
+
     def by_status(self) -> dict[str, int]:
         """The figures by status word, in the order of `STATUSES`."""
         return {

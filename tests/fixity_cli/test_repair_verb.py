@@ -43,6 +43,7 @@ def test_a_bad_copy_is_planned_then_repaired_and_its_incident_closed(
     assert "copied through this platform; the bad bytes are kept below .fixity-quarantine/" in plan.stdout
     assert "by the first check of it" in plan.stdout and "add --apply to repair" in plan.stdout
     assert "640 B to copy; read: 640 B from a, 640 B from b" in plan.stdout
+    assert "; about 10 requests that read, 2 that write\n" in plan.stdout
     assert "red: all_repaired of repairs[p]: 1 to repair, 0 refused" in plan.stderr
 
     repaired = fixity(tmp_path, "repair", "p", "--apply")

@@ -24,6 +24,8 @@ MOST_AT_ONCE = 64 * 1024**2
 """An object of at most so many bytes is sent by one request. Parts are larger only if they would be too
 many.
 """
+MOST_COPIED = 5 * 1024**3
+"""An object of at most so many bytes is copied by the store by one request."""
 _LEAST, _PART = 5 * 1024**2, 16 * 1024**2
 _MOST_PARTS = 10_000
 _SENDERS = 2

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from fixity.buckets.base import CHANGED, ListedObject, ObjectSkipped, ObjectUnreadable
 from fixity.buckets.s3.attributes import Attributes
 from fixity.buckets.s3.conditions import Conditions, Way
-from fixity.buckets.s3.upload import MOST_AT_ONCE, NewObject, Parts, Sending, part_size_for
+from fixity.buckets.s3.upload import MOST_AT_ONCE, MOST_COPIED, NewObject, Parts, Sending, part_size_for
 from fixity.buckets.writing import NotAsExpected, NotWritten, Upload
 from fixity.catalog import Bucket, Catalog
 from fixity.catalog.clients import s3_client
@@ -43,7 +43,6 @@ _KEPT = (
 """What HEAD says of an object, and what is given with a new one."""
 _CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 _NO_TAGS = ("NotImplemented", "MethodNotAllowed", "NoSuchTagSet")
-_MOST_COPIED = 5 * 1024**3  # bytes, by one request
 _LONGEST_KEY = 1024  # bytes
 _IN_PARTS = re.compile(r"-[0-9]+$")
 
@@ -69,7 +68,7 @@ class S3Writer(Attributes):
         Arguments: `attributes`, as `attributes` gives them; `by_store`, whether the store copies it. Raises
         NotWritten, BucketUnreachable.
         """
-        most = _MOST_COPIED if by_store else MOST_AT_ONCE
+        most = MOST_COPIED if by_store else MOST_AT_ONCE
         in_parts = part_size_for(size, attributes.get("part_size"), most) < size
         with self._writing(""):
             way: Way = "parts" if in_parts else "copy" if by_store else "put"
@@ -225,7 +224,7 @@ def _copy(new: NewObject, source: dict[str, Any], size: int, part_size: int | No
 
     A copy by one request takes all that the object has; only a storage class must be given.
     """
-    parts_of = part_size_for(size, part_size, _MOST_COPIED)
+    parts_of = part_size_for(size, part_size, MOST_COPIED)
     if parts_of >= size:
         wanted = {name: new.attributes[name] for name in ("StorageClass",) if name in new.attributes}
         whole: Any = {**new.place, **source, **wanted, **new.precondition}

@@ -245,6 +245,40 @@ def test_each_suspect_gets_the_look_that_it_needs_all_of_them_together(two: Two)
     assert {*two.read["a"], *two.read["b"]} == not_twice
 
 
+def _folded_rows(two: Two, bucket: str) -> list[dict[str, Any]]:
+    """What the ledger has of a bucket's listed objects; when they were last listed is not asked."""
+    with two.lake.workspace() as workspace:
+        inventory = two.lake.fetch(newest_inventory(two.lake, bucket), workspace)
+        rows = known_of_some(two.lake, two.catalog.buckets[bucket], inventory, workspace).rows
+    found: list[dict[str, Any]] = rows.drop_columns(["last_listed_at"]).to_pylist()
+    return found
+
+
+def test_a_report_after_a_look_is_to_the_byte_the_one_that_is_made_anew_from_the_ledger(two: Two) -> None:
+    settled = {key: case for key, case in CASES.items() if NOT_TWICE not in case.detail}
+    for key, case in settled.items():
+        for name, body in (("a", case.a), ("b", case.b)):
+            two.buckets[name].answers[key] = list(case.answers.get(name, []))
+            if body is not None:
+                two.buckets[name].put(key, body)
+    two.check()
+    for name in "ab":
+        known_so_far(two.lake, name, settings_of(two.catalog.buckets[name]), f"fold-{name}")
+    for key, case in settled.items():
+        case.then(two, key)
+    report = two.report()
+    after_look = Path(two.lake.location(report.csv)).read_bytes()
+    taken_in = {name: _folded_rows(two, name) for name in "ab"}
+    two.lake.remove("standing/")
+    for store in two.buckets.values():
+        store.read_keys.clear()
+    anew = two.report()
+    assert Path(two.lake.location(anew.csv)).read_bytes() == after_look
+    assert (anew.suspects, anew.findings, anew.damaged) == (report.suspects, report.findings, report.damaged)
+    assert {name: _folded_rows(two, name) for name in "ab"} == taken_in
+    assert two.read == {"a": [], "b": []}
+
+
 def test_a_renamed_object_is_told_with_the_key_under_which_the_other_side_has_it(two: Two) -> None:
     two.put("same")
     for bucket, keys in (("a", ("here", "here too", "alone", "empty here")), ("b", ("there", "empty there"))):

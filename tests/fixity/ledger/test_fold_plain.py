@@ -167,7 +167,7 @@ def test_plain_objects_get_the_rows_that_the_statement_gives_them(
     assert together.num_rows == of_statement.num_rows
 
 
-def test_an_object_with_one_right_check_or_with_nothing_new_is_not_left_to_the_statement() -> None:
+def test_an_object_that_is_as_it_was_or_has_nothing_new_is_not_left_to_the_statement() -> None:
     by_etag: dict[str, Any] = {"expected": "dd", "expected_algorithm": "MD5", "expected_from": "object-etag"}
     listing = _table([_object(key, {}) for key in ("a", "b", "c", "twice")], INVENTORY)
     several = [_check("twice", {}, 1), _check("twice", {}, 2, checksum="bb")]
@@ -177,13 +177,65 @@ def test_an_object_with_one_right_check_or_with_nothing_new_is_not_left_to_the_s
     )
     assert first.column("key").to_pylist() == ["a", "b", "c"]
     assert [set(table.column("key").to_pylist()) for table in left] == [{"twice"}, set(), {"twice"}]
-    again, left = plain_rows(
-        SETTINGS, NOW, NOW, Tables(listing, first, _table([_check("a", {}), _check("c", {})], NEWS))
-    )
-    assert [set(table.column("key").to_pylist()) for table in left] == [{"a"}] * 3  # it has a history
-    assert again.column("key").to_pylist() == ["b", "c", "twice"]
-    assert again.column("verified_at").to_pylist() == [BEGIN, BEGIN, None]
+    own: dict[str, Any] = {"expected": "aa", "expected_algorithm": "SHA256", "expected_from": "first_seen"}
+    news = [_check(key, {}, 1, verdict="matched", **own) for key in "ab"] + [_check("c", {})]
+    again, left = plain_rows(SETTINGS, NOW, NOW, Tables(listing, first, _table(news, NEWS)))
+    # b has its baseline from a record, and the new check was held against another one.
+    assert [set(table.column("key").to_pylist()) for table in left] == [{"b"}] * 3
+    assert again.column("key").to_pylist() == ["a", "c", "twice"]
+    assert again.column("verified_at").to_pylist() == [BEGIN + timedelta(hours=1), BEGIN, None]
+    assert again.column("baseline_at").to_pylist() == [BEGIN, BEGIN, None]
+    assert again.column("baseline_run").to_pylist() == ["r0", "r0", None]
     assert again.column("last_listed_at").to_pylist() == [NOW] * 3
+
+
+def _matched(source: str, algorithm: str = "SHA256", expected: str = "aa") -> dict[str, Any]:
+    return {
+        "verdict": "matched", "expected": expected, "expected_algorithm": algorithm, "expected_from": source
+    }  # fmt: skip
+
+
+FIRST, MANIFEST, ETAG = _matched("first_seen"), _matched("manifest"), _matched("object-etag", "MD5", "dd")
+AGAIN: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], bool]] = {
+    "first seen, found again": ([{}], [FIRST | {"hour": 5}], True),
+    "registered twice": ([{}], [{"hour": 5}], True),
+    "proved by a manifest, twice": ([MANIFEST], [MANIFEST | {"hour": 5}], True),
+    "proved by its ETag, twice": ([ETAG], [ETAG | {"hour": 5}], True),
+    "found again twice": ([{}], [FIRST | {"hour": 5}, FIRST | {"hour": 6}], True),
+    "found again at the same moment": ([{"hour": 5}], [FIRST | {"hour": 5}], True),
+    "found again before": ([{"hour": 5}], [FIRST | {"hour": 3}], False),
+    "failed since": ([{}, {"hour": 9, **ODDITIES[0]}], [FIRST | {"hour": 5}], False),
+    "failed before": ([{}, {"hour": 3, **ODDITIES[0]}], [FIRST | {"hour": 5}], False),
+    "wrong before": ([MANIFEST | {"verdict": "differs", "checksum": "bb"}], [MANIFEST | {"hour": 5}], False),
+    "another one registered": ([{}], [{"hour": 5, "checksum": "bb"}], False),
+    "another one proved": (
+        [MANIFEST], [_matched("manifest", expected="bb") | {"hour": 5, "checksum": "bb"}], False
+    ),
+    "proved by a manifest since": ([{}], [MANIFEST | {"hour": 5}], False),
+    "only first seen since": ([MANIFEST], [FIRST | {"hour": 5}], False),
+    "with a record that is weaker": ([_matched("manifest", "CRC32", "ee")], [FIRST | {"hour": 5}], False),
+    "of another algorithm before": ([{"algorithm": "SHA512"}], [FIRST | {"hour": 5}], False),
+    "of another content": ([{}], [{"hour": 5, "etag": "f"}], False),
+}  # fmt: skip
+"""Checks in the snapshot, new checks, and whether all of this is plain."""
+
+
+def test_an_object_that_was_checked_before_is_plain_only_if_its_baseline_is_found_again() -> None:
+    before = [_check(key, {}, **check) for key, (checks, _, _) in AGAIN.items() for check in checks]
+    since = [_check(key, {}, **check) for key, (_, checks, _) in AGAIN.items() for check in checks]
+
+    listing = _table([_object(key, {}) for key in AGAIN], INVENTORY)
+    with _database() as database:
+        prior = _folded(
+            database, SETTINGS, Tables(listing, SNAPSHOT.empty_table(), _table(before, NEWS)), BEGIN
+        )
+        tables = Tables(listing, prior, _table(since, NEWS))
+        plain, others = plain_rows(SETTINGS, NOW, NOW, tables)
+        of_statement = {row["key"]: row for row in _folded(database, SETTINGS, tables, NOW).to_pylist()}
+    rows = {row["key"]: row for row in plain.to_pylist()}
+    assert rows == {key: of_statement[key] for key in rows}
+    assert {key: key in rows for key in AGAIN} == {key: is_plain for key, (_, _, is_plain) in AGAIN.items()}
+    assert set(others.news.column("key").to_pylist()) == AGAIN.keys() - rows.keys()
 
 
 @pytest.mark.parametrize("terms", [replace(SETTINGS, sample=0.5), replace(SETTINGS, is_rolled=False)])

@@ -58,6 +58,7 @@ class Places:
     pair: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     account: Callable[[str], Account] | None = None
+    endpoint_url: str | None = None
 
     def __post_init__(self) -> None:
         self.runs = count(1)
@@ -71,7 +72,7 @@ class Places:
 
     @property
     def catalog(self) -> Catalog:
-        store = {"endpoint_url": self.server.endpoint_url, "region": "us-east-1"}
+        store = {"endpoint_url": self.endpoint_url or self.server.endpoint_url, "region": "us-east-1"}
         buckets = {
             name: {"path": f"./{name}"}
             if kind == "directory"

@@ -13,7 +13,7 @@ from fixity.engines.s3_batch.batch_jobs import open_s3_control
 from fixity.engines.s3_batch.copy_jobs import open_copies
 from fixity.incidents.state import incidents_now
 from fixity.lake.s3 import S3Lake
-from fixity.repair import batch_way
+from fixity.repair import batch_way, by_s3, words
 from fixity.repair.sides import Account
 from fixity.repair.words import cost_of, planned_row
 from tests.conftest import MakeBucket
@@ -140,6 +140,25 @@ def test_a_repair_that_is_killed_before_s3_answers_or_before_the_check_has_one_j
     assert [taken.is_right(each) for each in taken.done] == [True]
     assert len(control.jobs.list_jobs({})["Jobs"]) == 1 and pair.open_incidents == []
     assert open_copies(pair.lake) == []
+
+
+def test_a_plan_names_the_price_of_as_many_jobs_as_are_then_submitted(
+    pair: Places, control: S3ControlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged(pair, *"abcde")
+    for module in (by_s3, words):
+        monkeypatch.setattr(module, "MOST", 2)
+    plan = pair.plan(by="s3_batch")
+    assert cost_of(plan).text.endswith(
+        "; S3 Batch copies 5 objects, for about $0.75 and S3's price of a copy"
+    )
+    pair.repair(by="s3_batch")
+    assert [name for name, _ in control.requests].count("CreateJob") == 3
+    control.jobs.wait()
+    # $0.25 a job, $1 a million objects.
+    monkeypatch.setattr(words, "MOST", 100_000)
+    assert "S3 Batch copies 250,000 objects, for about $1.00 and" in cost_of(plan[:1] * 250_000).text
+    assert cost_of(pair.plan(by="stream")).batched == 0
 
 
 def test_a_job_that_fails_or_an_account_without_room_leaves_the_objects_to_the_next_repair(

@@ -114,7 +114,7 @@ def test_a_copy_by_the_store_has_the_parts_of_the_good_one(parted: Places) -> No
 def test_a_copy_that_is_too_large_for_one_request_is_made_in_parts_and_keeps_all(
     places: MakePlaces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fixity.buckets.s3.writer._MOST_COPIED", 6 * MIB)
+    monkeypatch.setattr("fixity.buckets.s3.writer.MOST_COPIED", 6 * MIB)
     monkeypatch.setattr(uploads, "_PART", 6 * MIB)
     pair, body = places("s3", "s3"), bytes(range(256)) * (11 * MIB // 256)
     pair.put("a", "k", body, **ATTRIBUTES)
