@@ -6,8 +6,8 @@ Sending requests and parsing pages do not belong here.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from fixity.buckets.base import ObjectError, ObjectUnreadable
 from fixity.buckets.s3.columns import ListingError
@@ -29,7 +29,8 @@ from fixity.humanize import printable
 _IDLE_PAGES = 1000
 """How many pages in a row may be empty: stores answer with empty pages where much was deleted."""
 _PARSED_AT_ONCE = 2
-"""Pages. More threads only wait for each other at the interpreter's lock, which costs more than parsing."""
+"""Pages, each in a thread for parsing alone: what parsing leaves to be used again stays with its thread, and
+many threads list. More only wait for each other at the interpreter's lock, which costs more than parsing."""
 _REQUEST: dict[Kind, dict[str, str]] = {"v2": {"list-type": "2"}, "v1": {}, "versions": {"versions": ""}}
 _AFTER: dict[Kind, str] = {"v2": "start-after", "v1": "marker", "versions": "key-marker"}
 
@@ -56,7 +57,7 @@ class Pages:
         self._kind: Kind = "versions" if versions else "v2"
         self._answered = False
         self._coding_of_plus: Coding | None = None
-        self._parsing = threading.Semaphore(_PARSED_AT_ONCE)
+        self._parsers = ThreadPoolExecutor(_PARSED_AT_ONCE, "parse")
 
     def all_below(self, prefix: str, after: str | None = None) -> Iterator[Page]:
         """All pages of the keys below a prefix, or of those after a key. Raises BucketUnreachable."""
@@ -126,8 +127,7 @@ class Pages:
 
     def _page_once(self, parameters: dict[str, str], prefix: str) -> Page:
         body = self._ask(self._query(parameters, prefix))
-        with self._parsing:
-            page = parse_page(body, self._versions, self._kind)
+        page = self._parse(body)
         self._answered = True
         if page.unclear is None:
             return page
@@ -136,7 +136,10 @@ class Pages:
         coding = (of_plus and self._coding_of_plus) or self._coding(text, codings)
         if of_plus:
             self._coding_of_plus = coding
-        return parse_page(body, self._versions, self._kind, coding)
+        return self._parse(body, coding)
+
+    def _parse(self, body: bytes, coding: Coding | None = None) -> Page:
+        return self._parsers.submit(parse_page, body, self._versions, self._kind, coding).result()
 
     def _coding(self, text: str, codings: tuple[Coding, ...]) -> Coding:
         """How the store writes keys. `text` is a key of its listing: only below the right prefix is it listed

@@ -239,6 +239,21 @@ def pages_after(after: str | None, wait: Callable[[], object] = lambda: None) ->
         yield rows(f"{number:03d}")
 
 
+def test_many_ranges_leave_parsing_to_two_threads(stub: StubS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    parse, parsed_by = pages.parse_page, set[str]()
+
+    def noted(*arguments: object) -> Page:
+        parsed_by.add(threading.current_thread().name)
+        return parse(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pages, "parse_page", noted)
+    bucket = bucket_of(*(f"{number:03d}" for number in range(60)))
+    cuts = [f"{number:03d}" for number in range(5, 60, 5)]
+    assert len(in_ranges(reader(stub, bucket, at_once=12), cuts)) == 60
+    assert parsed_by
+    assert parsed_by <= {"parse_0", "parse_1"}
+
+
 def test_as_many_ranges_are_listed_at_once_as_may_be() -> None:
     together = threading.Barrier(3)
 
