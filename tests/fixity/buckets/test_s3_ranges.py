@@ -240,11 +240,11 @@ def pages_after(after: str | None, wait: Callable[[], object] = lambda: None) ->
 
 
 def test_many_ranges_leave_parsing_to_two_threads(stub: StubS3, monkeypatch: pytest.MonkeyPatch) -> None:
-    parse, parsed_by = pages.parse_page, set[str]()
+    parsed_by = set[str]()
 
     def noted(*arguments: object) -> Page:
         parsed_by.add(threading.current_thread().name)
-        return parse(*arguments)  # type: ignore[arg-type]
+        return parse_page(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pages, "parse_page", noted)
     bucket = bucket_of(*(f"{number:03d}" for number in range(60)))
