@@ -145,7 +145,7 @@ def _bucket_numbers() -> Iterator[int]:
 
 
 @pytest.fixture
-def make_bucket(s3: S3Client, _bucket_numbers: Iterator[int]) -> Iterator[MakeBucket]:
+def make_bucket(seaweedfs: SeaweedFS, s3: S3Client, _bucket_numbers: Iterator[int]) -> Iterator[MakeBucket]:
     """Fresh buckets on the real server: `make_bucket(versioned=True)` gives a name.
 
     They are deleted after the test, since the server has room for the volumes of some thirty.
@@ -156,6 +156,7 @@ def make_bucket(s3: S3Client, _bucket_numbers: Iterator[int]) -> Iterator[MakeBu
         name = f"bucket-{next(_bucket_numbers):04d}"
         s3.create_bucket(Bucket=name)
         made.append(name)
+        seaweedfs.make_room(name)
         if versioned:
             s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
