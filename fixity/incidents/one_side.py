@@ -14,6 +14,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fixity.buckets import CHANGED, DELETED, BucketReader, BucketUnreachable, ListedObject, listed_objects
 from fixity.buckets.base import ObjectSkipped, ObjectUnreadable
@@ -26,9 +27,9 @@ from fixity.incidents.limits import SideLimits
 from fixity.lake import Lake
 from fixity.ledger.expected import expected_of_some
 from fixity.ledger.fold_some import Known, known_of_some
-from fixity.ledger.inventory import write_objects
+from fixity.ledger.inventory import objects_table, write_rows
 from fixity.ledger.selection import is_excluded
-from fixity.tables import CHECKSUMS, SKIPPED, Provenance
+from fixity.tables import CHECKSUMS, INVENTORY, SKIPPED, Provenance
 
 if TYPE_CHECKING:
     from fixity.buckets.s3.attributes import Attributes
@@ -56,13 +57,34 @@ class Stopped(Exception):
     """Nobody needs the checks any more."""
 
 
-class Task(NamedTuple):
-    """What to look at on one side of a suspect row: `listed`, the object as this side lists it, which is read
-    again if `is_read`, else only asked for; None where the side has none."""
+class Asked(NamedTuple):
+    """An object to ask for: `listed`, as this side lists it; None where the side has none."""
 
     row: Row
     listed: ListedObject | None
-    is_read: bool
+
+
+class Work(NamedTuple):
+    """What to look at on one side. asks: the objects to ask for. read: those to read, as from `to_read`."""
+
+    asks: list[Asked]
+    read: pa.Table
+
+
+_OF_REPORT = "version_in_report"
+
+
+def to_read(listed: pa.Table, versions: pa.ChunkedArray | list[str | None]) -> pa.Table:
+    """Objects to read: rows of an inventory, and which row of the report each is.
+
+    Arguments: `listed`, with the columns of a ListedObject; `versions`, those of the report's rows.
+    """
+    columns = {name: listed[name] for name in ListedObject.__slots__}
+    columns["checksum_algorithm"] = pa.nulls(listed.num_rows, pa.string())
+    table = pa.table([columns[name] for name in INVENTORY.names], INVENTORY.names).cast(INVENTORY)
+    return table.append_column(
+        _OF_REPORT, pa.array(versions, pa.string()) if isinstance(versions, list) else versions
+    )
 
 
 SETTLED = (
@@ -115,37 +137,37 @@ class OneSide:
     run_id: str
     stop: Event
 
-    def look(self, tasks: list[Task], limits: SideLimits) -> Seen:
+    def look(self, work: Work, limits: SideLimits) -> Seen:
         """Look at objects. Arguments: `limits`, of objects that were not listed, and of further reads.
 
         A bucket that cannot be reached is no error: its rows are left. Raises LakeError.
         """
+        rows = _rows_of(work.read)
         why = self._why_not()
         if why is not None:
-            return Seen(left={task.row: why for task in tasks})
+            return Seen(left=dict.fromkeys([*rows, *(ask.row for ask in work.asks)], why))
         seen = Seen()
-        objects = {task.row: task.listed for task in tasks if task.is_read and task.listed}
-        asks = [task for task in tasks if not task.is_read]
+        objects: dict[Row, ListedObject] = {}
         answered = 0
         try:
             with self.stores.open(self.bucket.name) as store:
                 gone: dict[Row, str] = {}
-                for task, answer in zip(asks, self._ask(store, asks), strict=True):
+                for ask, answer in zip(work.asks, self._ask(store, work.asks), strict=True):
                     answered += 1
                     if isinstance(answer, ObjectUnreadable):
-                        seen.left[task.row] = str(answer)
-                    elif task.listed is not None:
-                        if answer is None or not _is_same(answer, task.listed):
-                            objects[task.row] = task.listed
-                            gone[task.row] = DELETED if answer is None else CHANGED
+                        seen.left[ask.row] = str(answer)
+                    elif ask.listed is not None:
+                        if answer is None or not _is_same(answer, ask.listed):
+                            objects[ask.row] = ask.listed
+                            gone[ask.row] = DELETED if answer is None else CHANGED
                     elif answer is not None and (refusal := limits.refusal(answer)):
-                        seen.left[task.row] = f"it is there, but {refusal}"
+                        seen.left[ask.row] = f"it is there, but {refusal}"
                     elif answer is not None:
-                        objects[task.row] = answer
-                self._read(store, objects, gone, limits, seen)
+                        objects[ask.row] = answer
+                self._read(store, _with_asked(work.read, objects), gone, limits, seen)
         except BucketUnreachable as error:
             settled = seen.checks.keys() | seen.left.keys()
-            unsettled = [*objects, *(task.row for task in asks[answered:])]
+            unsettled = [*rows, *objects, *(ask.row for ask in work.asks[answered:])]
             seen.left |= {row: str(error) for row in unsettled if row not in settled}
         return seen
 
@@ -159,7 +181,9 @@ class OneSide:
             return f"{path} is empty or not there: mount its disk"
         return None
 
-    def _ask(self, store: BucketReader, asks: list[Task]) -> Iterator[ListedObject | ObjectUnreadable | None]:
+    def _ask(
+        self, store: BucketReader, asks: list[Asked]
+    ) -> Iterator[ListedObject | ObjectUnreadable | None]:
         """Ask for objects, several at once; the answers in their order, None for what is not there."""
         if not asks:
             return
@@ -169,13 +193,13 @@ class OneSide:
 
         attributes = open_attributes(self.catalog, self.bucket, threads)
         with ThreadPoolExecutor(threads) as pool:
-            yield from pool.map(lambda task: self._find(store, attributes, task), asks)
+            yield from pool.map(lambda ask: self._find(store, attributes, ask.row), asks)
 
     def _find(
-        self, store: BucketReader, attributes: Attributes | None, task: Task
+        self, store: BucketReader, attributes: Attributes | None, row: Row
     ) -> ListedObject | ObjectUnreadable | None:
         self._go_on()
-        key, version_id = task.row
+        key, version_id = row
         if is_excluded(self.bucket, key):
             return None
         wanted = _version_named(version_id) if self.by_version else None
@@ -196,19 +220,17 @@ class OneSide:
         return ListedObject(key, wanted, True, head.size, head.etag, head.last_modified, storage_class)
 
     def _read(
-        self,
-        store: BucketReader,
-        objects: dict[Row, ListedObject],
-        gone: dict[Row, str],
-        limits: SideLimits,
-        seen: Seen,
+        self, store: BucketReader, wanted: pa.Table, gone: dict[Row, str], limits: SideLimits, seen: Seen
     ) -> None:
-        """Read objects, and note those that are `gone` (with an error code) as skipped checks."""
-        if not objects:
+        """Read objects, and note those that are `gone` (with an error code) as skipped checks.
+
+        Arguments: `wanted`, as from `to_read`, sorted.
+        """
+        if not wanted.num_rows:
             return
-        rows = sorted(objects, key=lambda row: (row[0].encode(), objects[row].version_id or ""))
-        part, seen.known = self._part_of([objects[row] for row in rows])
-        for position, row in enumerate(rows):
+        rows = _rows_of(wanted)
+        part, seen.known = self._part_of(wanted.drop_columns([_OF_REPORT]))
+        for position, row in enumerate(rows) if gone else ():
             if row in gone:
                 text = f"the object was {_GONE[gone[row]]} since it was listed"
                 part.add(position, Check(position, SKIPPED, None, gone[row], text, 0, utc_now()))
@@ -221,11 +243,11 @@ class OneSide:
             seen.take([rows[position] for position in done], self._table(whole))
             raise
 
-    def _part_of(self, objects: list[ListedObject]) -> tuple[PartOfShard, Known]:
+    def _part_of(self, objects: pa.Table) -> tuple[PartOfShard, Known]:
         """Objects with what the ledger expects of them, sorted; and all that it has of them."""
         with self.lake.workspace() as workspace:
             file = workspace / "suspects.parquet"
-            write_objects(objects, self.listed, file)
+            write_rows(objects, self.listed, file)
             known = known_of_some(self.lake, self.bucket, file, workspace)
             return PartOfShard(expected_of_some(file, known.rows, workspace)), known
 
@@ -261,6 +283,22 @@ class OneSide:
     def _table(self, part: PartOfShard) -> pa.Table:
         """The checks of a part as rows of the ledger, judged."""
         return part.table(self.bucket.algorithm, self.run_id, self.stores.etag_is_md5(self.bucket.name))
+
+
+def _rows_of(wanted: pa.Table) -> list[Row]:
+    """Which rows of the report they are. Arguments: `wanted`, as from `to_read`."""
+    return list(zip(wanted["key"].to_pylist(), wanted[_OF_REPORT].to_pylist(), strict=True))
+
+
+def _with_asked(wanted: pa.Table, objects: dict[Row, ListedObject]) -> pa.Table:
+    """Objects to read, with those that were asked for, sorted. Arguments: `wanted`, as from `to_read`."""
+    if objects:
+        asked = objects_table(objects.values())
+        rows = {(item.key, item.version_id): row for row, item in objects.items()}
+        places = zip(asked["key"].to_pylist(), asked["version_id"].to_pylist(), strict=True)
+        wanted = pa.concat_tables([wanted, to_read(asked, [rows[place][1] for place in places])])
+    by = [(name, "ascending", "at_start") for name in ("key", "version_id")]
+    return wanted.take(pc.sort_indices(wanted, by)).combine_chunks()
 
 
 def _version_named(version_id: str | None) -> str | None:

@@ -7,7 +7,7 @@ does not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,8 +25,16 @@ from fixity.catalog import Catalog, Pair
 from fixity.clock import utc_now
 from fixity.incidents.findings import findings
 from fixity.incidents.limits import LookLimits, SideLimits
-from fixity.incidents.one_side import OneSide, Row, Seen, Stores, Task
-from fixity.incidents.suspects import SIDES, Suspect, same_bytes_elsewhere, suspects_of
+from fixity.incidents.one_side import OneSide, Row, Seen, Stores
+from fixity.incidents.suspects import (
+    SIDES,
+    checks_of,
+    rows_of,
+    same_bytes_elsewhere,
+    sizes_to_read,
+    suspects_of,
+    work_of,
+)
 from fixity.lake import Lake
 from fixity.lake.paths import LOOKED_AGAIN
 from fixity.ledger.damage import keep_with_snapshot
@@ -108,17 +116,18 @@ class SecondLook:
         if self.one_finding or self._rounds == ROUNDS:
             return False
         self._rounds += 1
-        chosen = list(self._choose(compared))
-        if not chosen:
+        chosen = self._choose(compared)
+        if not chosen.num_rows:
             return False
         self.complete()  # of the round before: what is expected now rests on it
-        self.log(f"{self.pair.name}: {len(chosen):,} suspect rows are looked at again")
+        self.log(f"{self.pair.name}: {chosen.num_rows:,} suspect rows are looked at again")
         seen = self._look(chosen, compared)
         for each in seen.values():
             self.left |= each.left
-        kept = {name: self._to_keep(chosen, name, seen[name]) for name in SIDES}
-        for suspect in chosen:
-            _believe_the_other_copy(suspect, kept)
+        rows, before = rows_of(chosen), {name: checks_of(chosen, name) for name in SIDES}
+        kept = {name: self._to_keep(zip(rows, before[name], strict=True), name, seen[name]) for name in SIDES}
+        for row, *checks in zip(rows, *before.values(), strict=True):
+            _believe_the_other_copy(row, dict(zip(before, checks, strict=True)), kept)
         files = {
             name: self._keep(self._side(name, compared), seen[name].rows(checks))
             for name, checks in kept.items()
@@ -174,10 +183,11 @@ class SecondLook:
 
     def _not_again(self, compared: Compared, rows: list[Row]) -> dict[Row, str]:
         """Why rows that are still suspect were not looked at twice."""
+        suspects = suspects_of(self.catalog, self.pair, compared)
         needed = (
-            each.row
-            for each in suspects_of(self.catalog, self.pair, compared)
-            if not (each.is_missing and each.row in self.looked)
+            row
+            for row, is_missing in zip(rows_of(suspects), suspects["is_missing"].to_pylist(), strict=True)
+            if not (is_missing and row in self.looked)
         )
         if self.one_finding:
             return dict.fromkeys(needed, "so many suspects are one finding")
@@ -193,18 +203,24 @@ class SecondLook:
         """How many rows are ok by the second look. Arguments: `counts`, of the report as it is kept."""
         return max(0, counts.matches - self._before.matches) if self._before and self.looked else 0
 
-    def _choose(self, compared: Compared) -> Iterator[Suspect]:
+    def _choose(self, compared: Compared) -> pa.Table:
         """The suspects to look at in this round, as far as the limits allow. Notes them as looked at."""
-        for suspect in suspects_of(self.catalog, self.pair, compared):
-            row, again = suspect.row, suspect.row in self.looked
-            if row in self.left or (again and suspect.is_missing):
+        suspects = suspects_of(self.catalog, self.pair, compared)
+        sizes = (sizes_to_read(suspects, name) for name in SIDES)
+        chosen: list[int] = []
+        for place, (row, is_missing, *of_sides) in enumerate(
+            zip(rows_of(suspects), suspects["is_missing"].to_pylist(), *sizes, strict=True)
+        ):
+            again = row in self.looked
+            if row in self.left or (again and is_missing):
                 continue
-            refusal = self._limits.take({name: suspect.size_on(name) for name in SIDES}, not again)
+            refusal = self._limits.take(dict(zip(SIDES, of_sides, strict=True)), not again)
             if refusal is not None:
                 self.left[row] = refusal
                 continue
             self.looked.add(row)
-            yield suspect
+            chosen.append(place)
+        return suspects.take(pa.array(chosen, pa.int64()))
 
     def _side(self, name: str, compared: Compared) -> OneSide:
         bucket = self._buckets[name]
@@ -220,13 +236,13 @@ class SecondLook:
             self._stop,
         )
 
-    def _look(self, chosen: list[Suspect], compared: Compared) -> dict[str, Seen]:
+    def _look(self, chosen: pa.Table, compared: Compared) -> dict[str, Seen]:
         """Look at objects of both sides at once."""
         with ThreadPoolExecutor(len(SIDES), thread_name_prefix="look") as pool:
             try:
                 looks = {
                     name: pool.submit(
-                        self._side(name, compared).look, _tasks(chosen, name), SideLimits(self._limits, name)
+                        self._side(name, compared).look, work_of(chosen, name), SideLimits(self._limits, name)
                     )
                     for name in SIDES
                 }
@@ -235,20 +251,25 @@ class SecondLook:
                 self._stop.set()
                 raise
 
-    def _to_keep(self, chosen: list[Suspect], name: str, seen: Seen) -> dict[Row, dict[str, Any]]:
-        """The new checks of a side that say more than those before. The others' rows are left."""
+    def _to_keep(
+        self, chosen: Iterable[tuple[Row, dict[str, Any] | None]], name: str, seen: Seen
+    ) -> dict[Row, dict[str, Any]]:
+        """The new checks of a side that say more than those before. The others' rows are left.
+
+        Arguments: `chosen`, the rows that were looked at, with the checks before.
+        """
         kept: dict[Row, dict[str, Any]] = {}
-        for suspect in chosen:
-            check, before = seen.checks.get(suspect.row), suspect.sides[name]
+        for row, before in chosen:
+            check = seen.checks.get(row)
             if check is None:
                 continue
             if _says_less(check, before):
-                self.left[suspect.row] = f"{check['error_code']}: {check['error_message']}"
-                self.unread[name][suspect.row] = before["checksum"] if before else None
+                self.left[row] = f"{check['error_code']}: {check['error_message']}"
+                self.unread[name][row] = before["checksum"] if before else None
                 continue
             if before and (check["status"], check["checksum"]) == (before["status"], before["checksum"]):
                 check["reads"] = max(check["reads"], 1 + (before["reads"] or 1))
-            kept[suspect.row] = check
+            kept[row] = check
         return kept
 
     def _keep(self, side: OneSide, checks: pa.Table) -> str:
@@ -274,10 +295,6 @@ class SecondLook:
             keep_with_snapshot(self.lake, self._buckets[name], run_file, workspace, known)
 
 
-def _tasks(chosen: list[Suspect], name: str) -> list[Task]:
-    return [task for suspect in chosen if (task := suspect.task(name))]
-
-
 def _says_less(check: dict[str, Any], before: dict[str, Any] | None) -> bool:
     """Whether a new check without a result would hide the one before: bytes that were read and differ, or a
     failure. That an object is gone, is another one, or reads differently each time is news.
@@ -289,18 +306,20 @@ def _says_less(check: dict[str, Any], before: dict[str, Any] | None) -> bool:
     return (before["status"], check["status"]) != (FAILED, FAILED)
 
 
-def _believe_the_other_copy(suspect: Suspect, kept: dict[str, dict[Row, dict[str, Any]]]) -> None:
+def _believe_the_other_copy(
+    row: Row, sides: dict[str, dict[str, Any] | None], kept: dict[str, dict[Row, dict[str, Any]]]
+) -> None:
     """Take back the only read that a side's baseline rests on, if later reads of both sides agree.
 
     The first read gave other bytes than the object has. Without this, they would be the baseline, and the
     object called damaged.
     """
-    now = {name: kept[name].get(suspect.row) or suspect.sides[name] for name in SIDES}
+    now = {name: kept[name].get(row) or sides[name] for name in SIDES}
     checksums = {(each["algorithm"], each["checksum"], each["status"]) for each in now.values() if each}
     if None in now.values() or len(checksums) != 1:
         return
     for name in SIDES:
-        check, before = kept[name].get(suspect.row), suspect.sides[name]
+        check, before = kept[name].get(row), sides[name]
         if check and before and _contradicts_only(check, before):
             check |= {
                 "expected": check["checksum"],

@@ -5,9 +5,9 @@ What is to be read is decided in `suspects.sql`. Looking at objects does not bel
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +16,7 @@ from fixity.buckets import ListedObject, listed_objects
 from fixity.catalog import Catalog, Pair
 from fixity.humanize import printable
 from fixity.incidents.baselines import is_strong
-from fixity.incidents.one_side import Row, Task
+from fixity.incidents.one_side import Asked, Row, Work, to_read
 from fixity.lake.database import open_database
 from fixity.reports.pair import Compared
 from fixity.reports.suspects import define_confirmed
@@ -27,31 +27,9 @@ CHECKED = ("algorithm", "checksum", "status", "verdict", "reads")
 """What a suspect knows of each side's check: columns of the ledger."""
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-_BATCH = 1_000
 _HAS = {"missing_replica": "source", "missing_source": "replica"}
 _CONTENT = ("status", "evidence", "checksum_type", "algorithm", "checksum", "size")
 _CONTENTS = [f"{side}_{name}" for side in SIDES for name in _CONTENT]
-
-
-class Suspect(NamedTuple):
-    """A row of a report: what each side lists, and what its check says (the columns CHECKED), None where it
-    has no such object; which sides are to be read."""
-
-    row: Row
-    is_missing: bool
-    listed: dict[str, ListedObject | None]
-    sides: dict[str, dict[str, Any] | None]
-    read: dict[str, bool]
-
-    def size_on(self, name: str) -> int:
-        """Bytes to read on a side."""
-        listed = self.listed[name]
-        return listed.size if listed and self.read[name] else 0
-
-    def task(self, name: str) -> Task | None:
-        """What to look at on a side; None if it need not be."""
-        is_read = self.read[name]
-        return Task(self.row, self.listed[name], is_read) if self.is_missing or is_read else None
 
 
 def same_bytes_elsewhere(suspects: pa.Table) -> dict[Row, str]:
@@ -83,12 +61,13 @@ def same_bytes_elsewhere(suspects: pa.Table) -> dict[Row, str]:
     }
 
 
-def suspects_of(catalog: Catalog, pair: Pair, compared: Compared) -> Iterator[Suspect]:
+def suspects_of(catalog: Catalog, pair: Pair, compared: Compared) -> pa.Table:
     """The suspect rows of a comparison that need a look, in its order: the object is missing on a side, or a
     side's check is not confirmed.
+
+    Returns the columns that suspects.sql gives.
     """
-    if compared.outcome.suspects is None:
-        return
+    assert compared.outcome.suspects is not None  # else nobody asks
     with open_database(compared.outcome.suspects.parent) as database:
         define_confirmed(database)
         parameters = {
@@ -97,39 +76,49 @@ def suspects_of(catalog: Catalog, pair: Pair, compared: Compared) -> Iterator[Su
             "source_listed_at": compared.source[1].listed_at,
             "replica_listed_at": compared.replica[1].listed_at,
         }
-        for batch in database.execute(_SQL, parameters).to_arrow_reader(_BATCH):
-            yield from _suspects_in(batch)
+        return database.execute(_SQL, parameters).to_arrow_table()
 
 
-def _suspects_in(rows: pa.RecordBatch) -> Iterator[Suspect]:
-    """Turned into columns: the dictionaries of whole rows would take longer than reading the objects."""
-    found = (rows.column(name).to_pylist() for name in ("key", "version_id", "is_missing"))
-    sides = (_side_of(rows, name) for name in SIDES)
-    for key, version_id, is_missing, *of_both in zip(*found, *sides, strict=True):
-        (source, its_check, is_read), (replica, other_check, other_is_read) = of_both
-        yield Suspect(
-            (key, version_id),
-            is_missing,
-            {"source": source, "replica": replica},
-            {"source": its_check, "replica": other_check},
-            {"source": is_read, "replica": other_is_read},
-        )
+def rows_of(suspects: pa.Table) -> list[Row]:
+    """Which rows of the report they are."""
+    return list(zip(suspects["key"].to_pylist(), suspects["version_id"].to_pylist(), strict=True))
 
 
-def _side_of(
-    rows: pa.RecordBatch, name: str
-) -> Iterator[tuple[ListedObject | None, dict[str, Any] | None, bool]]:
-    """For each row, what a side lists, what its check says, and whether it is to be read."""
-    there = rows.column(f"{name}_size").is_valid().to_pylist()
-    objects = listed_objects(_columns(rows, name, ListedObject.__slots__[1:], "key"))
-    checks = _columns(rows, name, CHECKED).to_pylist()
-    for is_there, item, check, read in zip(
-        there, objects, checks, rows.column(f"read_{name}").to_pylist(), strict=True
-    ):
-        yield (item, check, read) if is_there else (None, None, read)
+def sizes_to_read(suspects: pa.Table, name: str) -> list[int]:
+    """The bytes to read of each on a side."""
+    sizes = pc.if_else(suspects[f"read_{name}"], suspects[f"{name}_size"], 0)
+    found: list[int] = pc.fill_null(sizes, 0).to_pylist()
+    return found
 
 
-def _columns(rows: pa.RecordBatch, side: str, names: Sequence[str], *of_row: str) -> pa.RecordBatch:
-    """Some columns of the rows, and of a side under their names in the ledger."""
-    columns = [rows.column(name) for name in of_row] + [rows.column(f"{side}_{name}") for name in names]
-    return pa.RecordBatch.from_arrays(columns, [*of_row, *names])
+def checks_of(suspects: pa.Table, name: str) -> list[dict[str, Any] | None]:
+    """What the check of each says on a side (the columns CHECKED), None where it has no such object."""
+    there = suspects[f"{name}_size"].is_valid().to_pylist()
+    checks = _columns(suspects, name, CHECKED).to_pylist()
+    return [check if is_there else None for check, is_there in zip(checks, there, strict=True)]
+
+
+def work_of(suspects: pa.Table, name: str) -> Work:
+    """What to look at on a side. What is missing on one is asked for on both."""
+    read = suspects.filter(pc.and_(suspects[f"read_{name}"], suspects[f"{name}_size"].is_valid()))
+    missing = suspects.filter(suspects["is_missing"])
+    there = missing[f"{name}_size"].is_valid().to_pylist()
+    objects = listed_objects(_listed(missing, name))
+    return Work(
+        [
+            Asked(row, item if is_there else None)
+            for row, item, is_there in zip(rows_of(missing), objects, there, strict=True)
+        ],
+        to_read(_listed(read, name), read["version_id"]),
+    )
+
+
+def _listed(suspects: pa.Table, name: str) -> pa.Table:
+    """The rows as a side lists them, with the columns of a ListedObject."""
+    columns = _columns(suspects, name, ListedObject.__slots__[1:])
+    return columns.add_column(0, "key", suspects["key"])
+
+
+def _columns(suspects: pa.Table, name: str, names: Sequence[str]) -> pa.Table:
+    """Some columns of a side under their names in the ledger."""
+    return suspects.select([f"{name}_{each}" for each in names]).rename_columns(list(names))

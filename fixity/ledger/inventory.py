@@ -138,7 +138,12 @@ def list_selection(store: BucketReader, run: BucketRun, wanted: Iterable[Wanted]
 
 def write_objects(items: Iterable[ListedObject], provenance: Provenance, file: Path) -> None:
     """Write some objects as an inventory, sorted, each once."""
-    pq.write_table(objects_table(items).replace_schema_metadata(provenance.attach(INVENTORY).metadata), file)
+    write_rows(objects_table(items), provenance, file)
+
+
+def write_rows(rows: pa.Table, provenance: Provenance, file: Path) -> None:
+    """Write rows of an inventory that are sorted, and each once."""
+    pq.write_table(rows.replace_schema_metadata(provenance.attach(INVENTORY).metadata), file)
 
 
 def objects_table(items: Iterable[ListedObject]) -> pa.Table:
