@@ -24,6 +24,7 @@ import yaml
 from lxml import etree
 from typer.testing import CliRunner
 
+from fixity.buckets import Throttle
 from fixity.catalog import Catalog, load_catalog
 from fixity.ingest.counts import counts_of_bucket
 from fixity.lake import open_lake
@@ -127,6 +128,12 @@ class Before:
         status, text = self.ask("sql", statement)
         assert status == 0
         return list(csv.DictReader(io.StringIO(text.decode())))
+
+
+@pytest.fixture(autouse=True)
+def _nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report looks twice at what is wrong, and asks again where nothing listens."""
+    monkeypatch.setattr(Throttle, "back_off", lambda *_: None)
 
 
 @pytest.fixture(params=["with its snapshots", "with its snapshots lost"])

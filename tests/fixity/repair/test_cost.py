@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,8 @@ def test_a_repair_sends_the_requests_that_its_plan_names(
     for key in KEYS:
         pair.corrupt("b", key) if state != "missing" else pair.opened(key)
     pair.check("b")
+    if state == "right by now":
+        time.sleep(1)  # S3 has whole seconds: what is put again within one looks as it was
     for key in KEYS if state != "bad" else ():
         pair.delete("b", key) if state == "missing" else pair.put("b", key)
     said = cost_of(pair.plan())
