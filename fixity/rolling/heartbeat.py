@@ -87,7 +87,7 @@ def kept_alive(
     If the block fails, the lease stays: other steps of the run read under it, and another attempt may. The
     next run need not wait until it is old, if it knows that this one has ended. Raises LeaseLost, LakeError.
     """
-    lease.renew(run.lake, run.now())  # it may have waited for long
+    lease.keep_alive(run.lake, run.now())  # it may have waited for long
     heartbeat = Heartbeat(run, lease, workspace, name)
     stop = threading.Event()
     thread = threading.Thread(target=heartbeat.work, args=(stop, failed), name="keep", daemon=True)
@@ -98,4 +98,4 @@ def kept_alive(
         stop.set()
         thread.join()
         heartbeat.keep()
-    lease.renew(run.lake, run.now())
+    lease.keep_alive(run.lake, run.now())

@@ -99,6 +99,12 @@ class Lease:
         """Write a heartbeat. Raises LeaseLost if another run's turn has come; LakeError."""
         self._refuse_lost(lake, self.beat_at(lake, now))
 
+    def keep_alive(self, lake: Lake, now: datetime) -> None:
+        """As `renew`, but if its last heartbeat is recent, only look whether the lease is still held."""
+        beat = datetime.fromisoformat(held(lake, self.bucket, self.run_id).beat)
+        if abs(now - beat) >= timedelta(seconds=BEAT_SECONDS):
+            self.renew(lake, now)
+
     def beat_at(self, lake: Lake, now: datetime) -> str:
         """Write a heartbeat, also before one's turn has come. Returns its file's name. Raises LakeError."""
         name, text = f"{self.folder}alive.json", json.dumps({"began": self.began, "beat": now.isoformat()})

@@ -40,7 +40,7 @@ def begin(order: Order, run: RollingRun, limits: ShardLimits) -> Plan:
         _refuse_elsewhere(snapshot, order)
         with lake.workspace() as workspace:
             plan = _plan(order, run, mine, snapshot, limits, workspace)
-        mine.renew(lake, now())
+        mine.keep_alive(lake, now())
     except BaseException:
         mine.end(lake)
         raise
@@ -51,7 +51,7 @@ def end(lake: Lake, plan: Plan, settings: Settings, now: datetime) -> Rolled:
     """Keep a run's checks in the ledger. `now` is UTC. Its lease stays until `release`, so that a step that
     dies before it has told the result can do it again. Raises LeaseLost, LakeError."""
     lease = _lease_of(lake, plan)
-    lease.renew(lake, now)
+    lease.keep_alive(lake, now)
     return finish(lake, lease, settings, now, plan.cut_short)
 
 

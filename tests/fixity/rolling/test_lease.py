@@ -296,3 +296,26 @@ def test_what_a_file_browser_leaves_beside_leases_is_none(tmp_path: Path) -> Non
     assert leases(lake, BUCKET) == [mine] and leased_buckets(lake) == {BUCKET}
     mine.end(lake)
     assert leases(lake, BUCKET) == [] and leased_buckets(lake) == set()
+
+
+@pytest.mark.parametrize(("seconds", "beats"), [(1, 1), (31, 2)])
+def test_steps_write_a_heartbeat_only_where_the_last_is_half_a_minute_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, beats: int
+) -> None:
+    bucket, written = Rolling(tmp_path), list[str]()
+    bucket.put("a")
+    bucket.take_inventory()
+    read, put_text = bucket.store.read, LocalLake.put_text
+
+    def slowly(item: ListedObject, sink: Sink) -> None:
+        bucket.time += timedelta(seconds=seconds)
+        read(item, sink)
+
+    def noted(lake: LocalLake, name: str, text: str, replace: bool = False) -> None:
+        written.append(name.rpartition("/")[2])
+        put_text(lake, name, text, replace)
+
+    monkeypatch.setattr(bucket.store, "read", slowly)
+    monkeypatch.setattr(LocalLake, "put_text", noted)
+    assert bucket.rolled() == ["a"]
+    assert written.count("alive.json") == beats
