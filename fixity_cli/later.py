@@ -1,4 +1,4 @@
-"""Modules that libraries import and that the command hardly ever uses: they are loaded when they are used.
+"""Modules that libraries import and that the command hardly ever uses: loaded when they are used, or never.
 
 Which modules these are does not belong here.
 """
@@ -20,7 +20,22 @@ def loaded_later(*names: str) -> Iterator[None]:
 
     Arguments: `names`, of the modules; what is imported already stays as it is.
     """
-    finder = _Finder(names)
+    with _asked_first(_Finder(names)):
+        yield
+
+
+@contextmanager
+def left_out(*names: str) -> Iterator[None]:
+    """Modules without which a library can do are not found in the `with` block.
+
+    Arguments: `names`, of the modules; what is imported already stays as it is.
+    """
+    with _asked_first(_NotThere(names)):
+        yield
+
+
+@contextmanager
+def _asked_first(finder: MetaPathFinder) -> Iterator[None]:
     # Another list each time: a thread that imports meanwhile walks through the one before. Of a list that
     # becomes shorter it would leave out a finder.
     sys.meta_path = [finder, *sys.meta_path]
@@ -28,6 +43,16 @@ def loaded_later(*names: str) -> Iterator[None]:
         yield
     finally:
         sys.meta_path = [each for each in sys.meta_path if each is not finder]
+
+
+class _NotThere(MetaPathFinder):
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = names
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        """Raises ModuleNotFoundError if the module is one of those that are left out."""
+        if fullname in self._names:
+            raise ModuleNotFoundError(f"{fullname} is left out here", name=fullname)
 
 
 class _Finder(MetaPathFinder):

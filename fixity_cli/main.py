@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from typing import Annotated
@@ -95,6 +98,17 @@ def __getattr__(name: str) -> typer.Typer:
 @started_quickly()
 def main() -> None:
     """The entry point of the `fixity` command."""
+    status: object = None
+
+    def leave() -> None:
+        # Last of all that is done at the end. Python would now take two thousand modules apart, one by one.
+        if isinstance(status, int):
+            with suppress(OSError):  # Python says so itself if nobody reads what it prints
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)
+
+    atexit.register(leave)  # the first one that is registered is called last
     try:
         import fixity_assets  # noqa: F401 - refuses modules of the user's that have the names of ours
     except ImportError as error:
@@ -103,8 +117,9 @@ def main() -> None:
     interrupts.listen(output.say_interrupted)
     try:
         app_with(sys.argv[1] if len(sys.argv) > 1 else None)()
-    except SystemExit:
+    except SystemExit as ended:
         interrupts.end_if_received()
+        status = ended.code
         raise
     except Exception as error:
         import traceback

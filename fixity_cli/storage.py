@@ -21,10 +21,10 @@ from typing import Any
 import dagster as dg
 import sqlalchemy as sql
 
-from fixity_cli.later import loaded_later
+from fixity_cli.later import left_out, loaded_later
 
 # Of no use to an instance on SQLite, and a twentieth of a second.
-_UNUSED = ("alembic.autogenerate", "alembic.ddl.postgresql", "mako.exceptions")
+_UNUSED = ("alembic.autogenerate", "alembic.ddl.postgresql", "alembic.runtime.plugins", "mako.exceptions")
 with loaded_later(*_UNUSED):
     from alembic.ddl import postgresql
     from alembic.ddl.impl import DefaultImpl
@@ -47,7 +47,7 @@ def opened_at_once() -> Iterator[None]:
     # Dagster has no setting for it. All that it asks here is whether there is a newest one.
     ScriptDirectory.as_revision_number = lambda scripts, name: name  # type: ignore[method-assign,assignment]
     try:
-        with loaded_later(*_UNUSED):
+        with loaded_later(*_UNUSED), left_out("rich"):  # it would colour the daemon's log
             yield
     finally:
         ScriptDirectory.as_revision_number = newest  # type: ignore[method-assign]

@@ -193,6 +193,34 @@ def test_what_takes_long_to_import_is_imported_where_it_is_needed(platform: Plat
     assert done.returncode == 0 and "Usage:" in done.stdout, done.stderr
 
 
+def test_an_instance_is_opened_without_what_colours_logs_on_a_terminal(tmp_path: Path) -> None:
+    program = (
+        "import sys\nimport dagster as dg\nfrom fixity_cli.storage import opened_at_once\n"
+        f"with opened_at_once(), dg.DagsterInstance.local_temp({str(tmp_path)!r}) as instance:\n"
+        "    assert not instance.get_runs()\n"
+        "assert 'structlog' in sys.modules and 'rich' not in sys.modules\n"
+        "import rich.console"  # as a progress bar does
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_command_does_what_is_to_be_done_at_the_end_and_then_takes_nothing_apart() -> None:
+    program = (
+        "import atexit, sys\nfrom fixity_cli import main\n"
+        "class Kept:\n"
+        "    def __del__(self): sys.__stdout__.write('taken apart')\n"
+        "kept = Kept()\n"
+        "def verb():\n"
+        "    atexit.register(print, 'done at the end')\n"
+        "    sys.exit(main.Exit.NOT_VERIFIED)\n"
+        "main.app_with = lambda _: verb\n"
+        "main.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "done at the end\n", "")
+
+
 def test_a_name_that_is_not_utf8_beside_one_that_spells_its_escape_is_one_failed_row(tmp_path: Path) -> None:
     for side in ("a", "b"):
         (tmp_path / side).mkdir()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fixity_cli.later import loaded_later
+from fixity_cli.later import left_out, loaded_later
 
 
 def test_a_module_is_loaded_when_it_is_used_and_others_at_once(
@@ -34,6 +34,21 @@ def test_a_module_is_loaded_when_it_is_used_and_others_at_once(
     assert sys.meta_path == finders
     for name in ("used_later", "used_now"):
         del sys.modules[name]
+
+
+def test_a_module_that_is_left_out_is_found_again_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_for_colours.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    finders = list(sys.meta_path)
+    with left_out("only_for_colours", "sys"):
+        with pytest.raises(ModuleNotFoundError):
+            import_module("only_for_colours")
+        assert import_module("sys") is sys  # it is imported already
+    assert sys.meta_path == finders
+    import_module("only_for_colours")
+    del sys.modules["only_for_colours"]
 
 
 def test_a_thread_that_imports_while_the_block_ends_still_finds_its_module(
