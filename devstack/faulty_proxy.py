@@ -64,11 +64,11 @@ class FaultyProxy(LoopbackServer):
 
     `requests` are those received, in order. `sent` has the time (`time.monotonic()`) and the number of bytes
     of each piece of a body.
-    Arguments: `target`, the endpoint URL of the store.
+    Arguments: `target`, the endpoint URL of the store; `host`, the address where it listens.
     """
 
-    def __init__(self, target: str) -> None:
-        super().__init__(_ProxyHandler)
+    def __init__(self, target: str, host: str = "127.0.0.1") -> None:
+        super().__init__(_ProxyHandler, host)
         netloc = urlsplit(target).netloc
         self.target = netloc
         self.requests: list[Recorded] = []

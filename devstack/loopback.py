@@ -127,16 +127,19 @@ class S3Handler(BaseHTTPRequestHandler, ABC):
 
 
 class LoopbackServer(ThreadingHTTPServer):
-    """A server on a free port of loopback for the length of a `with` block, a thread a connection."""
+    """A server for the length of a `with` block, a thread a connection.
+
+    It listens on a free port of loopback, or of another address of this machine, `host`.
+    """
 
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, handler: type[S3Handler]) -> None:
+    def __init__(self, handler: type[S3Handler], host: str = "127.0.0.1") -> None:
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
-        super().__init__(("127.0.0.1", 0), handler)
-        self.endpoint_url = f"http://127.0.0.1:{self.server_port}"
+        super().__init__((host, 0), handler)
+        self.endpoint_url = f"http://{host}:{self.server_port}"
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""PostgreSQL on loopback, from Debian's package: where Dagster keeps runs and events of several machines.
+"""PostgreSQL from Debian's package, on loopback: where Dagster keeps runs and events of several machines.
 
 It does not run as root: there it runs as the user `postgres`, which the package makes.
 """
@@ -14,26 +14,31 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from devstack.server_process import ServerProcess
+from devstack.server_process import LOOPBACK, ServerProcess
 
-USER = "fixity"  # without a password: the server listens on loopback only
+USER = "fixity"  # without a password: nobody else reaches where the server listens
 _BINARIES = Path("/usr/lib/postgresql")  # one folder a version
 _numbers = count(1)
 
 
 class PostgresServer(ServerProcess):
-    """A server that does not wait for the disk. Raises NotInstalled."""
+    """A server that does not wait for the disk.
+
+    Arguments: `host`, the address where it listens. Raises NotInstalled.
+    """
 
     gentle, at_once = signal.SIGINT, signal.SIGQUIT  # fast and immediate shutdown
 
-    def __init__(self) -> None:
-        super().__init__("postgresql", _postgres(), "postgres" if os.geteuid() == 0 else None)
+    def __init__(self, host: str = LOOPBACK) -> None:
+        super().__init__("postgresql", _postgres(), host, "postgres" if os.geteuid() == 0 else None)
         self._data = self.folder / "data"
 
     def command(self) -> Sequence[str]:
         if not self._data.exists():
             self._run("initdb", f"--pgdata={self._data}", f"--username={USER}", "--auth=trust", "--no-sync")
-        where = ["-D", str(self._data), "-h", "127.0.0.1", "-p", str(self.port), "-k", ""]
+            with (self._data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet trust\n")
+        where = ["-D", str(self._data), "-h", self.host, "-p", str(self.port), "-k", ""]
         return [self.program, *where, "-F", "-c", "full_page_writes=off"]
 
     def answers(self) -> bool:
@@ -49,13 +54,13 @@ class PostgresServer(ServerProcess):
     def storage(self, database: str) -> dict[str, Any]:
         """What `storage` is in a dagster.yaml whose runs and events are kept in one of its databases."""
         # SQLAlchemy's own choice would be psycopg 3, and dagster-postgres brings psycopg 2.
-        address = {"hostname": "127.0.0.1", "port": self.port, "scheme": "postgresql+psycopg2"}
+        address = {"hostname": self.host, "port": self.port, "scheme": "postgresql+psycopg2"}
         login = {"username": USER, "password": "", "db_name": database}
         return {"postgres": {"postgres_db": {**address, **login}}}
 
     @property
     def _address(self) -> list[str]:
-        return ["--host=127.0.0.1", f"--port={self.port}"]
+        return [f"--host={self.host}", f"--port={self.port}"]
 
     def _beside(self, program: str) -> str:
         return str(Path(self.program).with_name(program))

@@ -18,6 +18,7 @@ from typing import Self
 
 from devstack.seaweedfs import NotInstalled, ServerDidNotStart, free_ports
 
+LOOPBACK = "127.0.0.1"
 _TIMEOUT = 30.0  # seconds until a server answers, or has stopped
 
 
@@ -25,16 +26,18 @@ class ServerProcess(ABC):
     """A server for the length of a `with` block, on one port and in a folder that are its own.
 
     The folder is removed at the end. Arguments: `package`, of Debian; `program`, its path, None if it is not
-    installed; `user` whose process it is, None for our own. Raises NotInstalled.
+    installed; `host`, the address where it listens; `user` whose process it is, None for our own.
+    Raises NotInstalled.
     """
 
     gentle, at_once = signal.SIGTERM, signal.SIGKILL
     """How the server is asked to stop, and how it is ended without being asked."""
 
-    def __init__(self, package: str, program: str | None, user: str | None = None) -> None:
+    def __init__(self, package: str, program: str | None, host: str, user: str | None = None) -> None:
         if program is None:
             raise NotInstalled(f"Debian's package '{package}' is not installed: apt-get install {package}")
         self.program = program
+        self.host = host
         self.user = user
         (self.port,) = free_ports(1)
         self.folder = Path(tempfile.mkdtemp(prefix=f"fixity-{package}-"))

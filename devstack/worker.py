@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,21 +11,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from devstack.machines import Machine
 from devstack.seaweedfs import ServerDidNotStart
 from devstack.server_process import wait_until
 
-_READY = " ready."  # what Celery says when it takes steps
+_READY = re.compile(r" (fixity-\d+@\S+) ready\.")  # what Celery says when it takes steps
 _TIMEOUT = 60.0
 
 
 class Worker:
     """A worker of one step at a time, for the length of a `with` block.
 
-    Arguments: `name`, of its log in `folder`. Its environment is ours, with FIXITY_CATALOG and FIXITY_BROKER.
+    Arguments: `name`, of its log in `folder`; `machine` where it runs, None for this one. Its environment is
+    ours, with FIXITY_CATALOG and FIXITY_BROKER.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, machine: Machine | None = None) -> None:
         self.log = folder / f"{name}.log"
+        self.machine = machine
         self.host = ""  # its name, as Dagster's events have it
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -50,25 +54,26 @@ class Worker:
 
     def start(self) -> None:
         """Start it. It takes some seconds until it takes steps."""
+        command = [sys.executable, "-P", "-m", "fixity_cli", "worker"]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "fixity_cli", "worker"],
+                command if self.machine is None else self.machine.within(*command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        self.host = f"fixity-{self._process.pid}@"
 
     def wait_until_ready(self) -> None:
         """Wait until it takes steps. Raises ServerDidNotStart."""
         process = self._process
         assert process is not None
-        if not wait_until(lambda: process.poll() is not None or _READY in self.text(), _TIMEOUT) or (
-            process.poll() is not None
-        ):
+        wait_until(lambda: process.poll() is not None or _READY.search(self.text()) is not None, _TIMEOUT)
+        said = _READY.search(self.text())
+        if said is None or process.poll() is not None:
             self.kill()
             raise ServerDidNotStart(f"a worker:\n{self.text()[-3000:]}")
+        self.host = said[1]
 
     def text(self) -> str:
         """Its log."""

@@ -24,6 +24,8 @@ SILENT = (OperationalError, RedisConnectionError, RedisTimeoutError, OSError)
 """What is raised while the broker does not answer."""
 PATIENCE = 600
 """For how many seconds it may be silent."""
+_ANSWERS = 10
+"""For how many seconds one request may be: then its connection hangs, and another is made."""
 _DAY = 24 * 60 * 60  # seconds
 _Answer = TypeVar("_Answer")
 
@@ -87,6 +89,11 @@ def ask_broker(client: Redis, url: str) -> None:
         ) from error
 
 
+def settings_of_run() -> dict[str, Any]:
+    """What Celery is told in a run, which asks again itself while the broker is away."""
+    return {**settings(), "result_backend_transport_options": {"retry_policy": {"max_retries": 0}}}
+
+
 def settings() -> dict[str, Any]:
     """What Celery is told, in runs and in workers."""
     return {
@@ -98,8 +105,10 @@ def settings() -> dict[str, Any]:
             # Leases tell whether a worker is dead. What Redis thinks of it only cleans up.
             "visibility_timeout": _DAY,
             "socket_connect_timeout": 5,
+            "socket_timeout": _ANSWERS,
             "max_retries": 3,
         },
         "result_expires": 7 * _DAY,
         "redis_socket_connect_timeout": 5,
+        "redis_socket_timeout": _ANSWERS,
     }

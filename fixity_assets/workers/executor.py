@@ -14,7 +14,7 @@ from dagster_celery import celery_executor
 from dagster_celery.executor import CeleryExecutor
 from dagster_celery.make_app import make_app
 
-from fixity_assets.workers.broker import BROKER_VARIABLE, ask_broker, broker_url, settings
+from fixity_assets.workers.broker import BROKER_VARIABLE, ask_broker, broker_url, settings_of_run
 from fixity_assets.workers.steps import StepTask, made_with
 
 
@@ -33,7 +33,7 @@ def on_workers(dead_after: float) -> dg.ExecutorDefinition:
         of_run = {"dead_after": dead_after, "made_with": made_with()}
         return _OnWorkers(made, type("StepTask", (StepTask,), of_run))
 
-    config = {"broker": from_environment, "backend": from_environment, "config_source": settings()}
+    config = {"broker": from_environment, "backend": from_environment, "config_source": settings_of_run()}
     return celery.configured(config, "celery")
 
 

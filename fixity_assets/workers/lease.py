@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -53,6 +54,7 @@ class Lease:
         self._seconds = seconds
         self._lost = lost
         self._owner = str(uuid.uuid4())
+        self._until = 0.0  # by our clock: until then nobody else can have it
 
     def state(self) -> State:
         """Who has it. Raises RedisError."""
@@ -66,7 +68,16 @@ class Lease:
 
     def take(self) -> bool:
         """Take it, or keep it; False if somebody else has it, or the step is done. Raises RedisError."""
-        return self._hold(self._owner, self._seconds)
+        asked = time.monotonic()
+        if is_ours := self._hold(self._owner, self._seconds):
+            self._until = asked + self._seconds
+        return is_ours
+
+    def wait_while_in_doubt(self) -> None:
+        """Wait while somebody else may have taken it. Only for a lease that is kept: if somebody has, `lost`
+        is called meanwhile."""
+        while time.monotonic() >= self._until:
+            time.sleep(self._seconds / 40)
 
     def close(self) -> bool:
         """Have nobody begin the step any more; whether nobody had. Raises RedisError."""

@@ -6,13 +6,16 @@ The base class of Celery's tasks on both sides. What is executed is Dagster's ow
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import celery
 from celery.exceptions import Ignore
+from kombu.exceptions import OperationalError
+from sqlalchemy import Engine, event
 
 import fixity
 from fixity.catalog import find_catalog
@@ -72,6 +75,24 @@ def refuse_another(theirs: Mapping[str, str], ours: Mapping[str, str], worker: s
         )
 
 
+@contextmanager
+def silent_in_doubt(lease: Lease) -> Iterator[None]:
+    """Have what is executed in a `with` block wait at the database while somebody else may have the lease.
+
+    A step asks the database before it keeps anything, and tells it all that happens. So a step that was cut
+    off says nothing when it is back: another has executed it. Arguments: `lease`, one that is kept.
+    """
+
+    def wait(*_: object) -> None:
+        lease.wait_while_in_doubt()
+
+    event.listen(Engine, "before_cursor_execute", wait)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", wait)
+
+
 class StepTask(celery.Task):  # type: ignore[misc]  # Celery has no types
     """One step of a run. Sending it returns its watch; a worker executes it only if it gets the lease."""
 
@@ -86,7 +107,14 @@ class StepTask(celery.Task):  # type: ignore[misc]  # Celery has no types
         """See Celery's Task."""
         sending = str(uuid.uuid4())
         headers = {_MADE_WITH: self.made_with, _SENDING: sending, _DEAD_AFTER: self.dead_after}
-        send = partial(super().apply_async, args, kwargs, headers=headers, **options)
+        send_once = partial(super().apply_async, args, kwargs, headers=headers, **options)
+
+        def send() -> Any:  # noqa: ANN401 - Celery's
+            try:
+                return send_once()
+            except RuntimeError as error:  # so Celery tells that the broker is away, before it sends
+                raise OperationalError(str(error)) from error
+
         return WatchedStep(send, Lease(self._redis, sending, self.dead_after), self.dead_after)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Dagster's
@@ -95,7 +123,7 @@ class StepTask(celery.Task):  # type: ignore[misc]  # Celery has no types
         lease = Lease(self._redis, getattr(sent, _SENDING), getattr(sent, _DEAD_AFTER))
         if not patiently(lease.take):
             raise Ignore
-        with lease.kept():
+        with lease.kept(), silent_in_doubt(lease):
             refuse_another(getattr(sent, _MADE_WITH), self.made_with, sent.hostname)
             return super().__call__(*args, **kwargs)
 

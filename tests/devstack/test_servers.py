@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import http.client
 import os
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,10 +25,12 @@ from devstack import faults
 from devstack.delay_proxy import DelayProxy
 from devstack.faulty_proxy import FaultyProxy
 from devstack.loopback import LoopbackServer
+from devstack.machines import Network, NotAllowed
 from devstack.postgres import USER, PostgresServer
 from devstack.redis import RedisServer
 from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, SeaweedFS, s3_client
 from devstack.seaweedfs_damage import corrupt_object, damage_object
+from devstack.server_process import wait_until
 from devstack.stub_s3 import StubS3
 from tests.conftest import MakeBucket, or_skip
 
@@ -284,3 +291,62 @@ def test_a_database_keeps_what_it_was_told_over_a_kill_and_leaves_nothing_behind
         with engine.begin() as connection:
             assert connection.execute(sqlalchemy.text("SELECT word FROM told")).scalar() == "kept"
     assert not server.folder.exists() and not server.answers()
+
+
+ECHO = """
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as connection:
+    connection.sendall(connection.recv(100))
+"""
+
+
+def network_or_skip() -> Network:
+    """A network that was entered to see whether that is allowed, and can be entered again."""
+    try:
+        with Network() as network:
+            return network
+    except NotAllowed as refused:
+        pytest.skip(str(refused))
+
+
+def test_who_is_cut_off_is_told_nothing_and_gets_later_what_was_sent() -> None:
+    with network_or_skip() as network, socket.create_server((network.address, 0)) as server:
+        machine = network.join("far")
+        words = machine.within(sys.executable, "-c", ECHO, *map(str, server.getsockname()))
+        with subprocess.Popen(words), server.accept()[0] as connection:
+            machine.cut()
+            connection.sendall(b"is anybody there?")
+            connection.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                connection.recv(100)
+            machine.plug_in()
+            connection.settimeout(30)
+            assert connection.recv(100) == b"is anybody there?"
+
+
+MAKES_A_MACHINE = """
+import os, signal, subprocess
+from devstack.machines import Network
+with Network() as network:
+    machine = network.join("alone")
+    left = subprocess.Popen(machine.within("sleep", "600"), stdin=subprocess.DEVNULL)
+    print(network.cable, machine.pid, left.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_machine_and_all_that_runs_there_end_with_who_made_it_even_if_that_one_is_killed() -> None:
+    network_or_skip()
+    made = subprocess.run(
+        [sys.executable, "-c", MAKES_A_MACHINE], stdout=subprocess.PIPE, text=True, check=False
+    )
+    cable, *processes = made.stdout.split()
+    assert made.returncode == -signal.SIGKILL and len(processes) == 2
+    left = [Path("/sys/class/net", cable), *(Path("/proc", process) for process in processes)]
+    assert wait_until(lambda: not any(path.exists() for path in left), 30)
+
+
+def test_where_namespaces_are_not_allowed_it_is_said_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(NotAllowed, match="util-linux and iproute2 are needed"), Network():
+        pass

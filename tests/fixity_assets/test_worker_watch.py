@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis
+import sqlalchemy
 from celery.exceptions import TaskRevokedError
+from dagster_celery.make_app import make_app
+from dagster_celery.tasks import create_task
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from devstack.redis import RedisServer
-from fixity_assets.workers.broker import BrokerSilent
+from fixity_assets.workers.broker import SILENT, BrokerSilent, settings_of_run
 from fixity_assets.workers.lease import Lease
+from fixity_assets.workers.steps import StepTask, silent_in_doubt
 from fixity_assets.workers.watch import WatchedStep, WorkersDied
+from tests.conftest import or_skip
 
 DEAD_AFTER = 45.0
 MINUTE = 60.0
@@ -117,6 +124,62 @@ def test_a_worker_whose_lease_another_has_stops_and_one_whose_lease_was_forgotte
     assert other.take()
     with slow.kept():
         assert lost.wait(30)
+
+
+def test_a_step_waits_at_the_database_while_another_may_have_taken_it(
+    leases: Callable[[], Lease], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, happened = leases(), list[str]()
+    clock = SimpleNamespace(now=0.0)
+
+    def sleep(_: float) -> None:
+        happened.append("waited")
+        if len(happened) == 3:  # the network is back, and nobody has taken it
+            assert worker.take()
+
+    clock.monotonic, clock.sleep = lambda: clock.now, sleep
+    monkeypatch.setattr("fixity_assets.workers.lease.time", clock)
+    database = sqlalchemy.create_engine("sqlite://")
+    assert worker.take()
+    with silent_in_doubt(worker), database.connect() as connection:
+        for moment in (DEAD_AFTER - 1, DEAD_AFTER):
+            clock.now = moment
+            connection.execute(sqlalchemy.text("SELECT 'an event'"))
+            happened.append("said")
+    assert happened == ["said", "waited", "waited", "said"]
+
+
+def step_of(url: str) -> StepTask:
+    """A step as a run sends it."""
+    app = make_app({"broker": url, "backend": url, "config_source": settings_of_run(), "task_cls": StepTask})
+    step: StepTask = create_task(app)
+    return step
+
+
+def test_a_broker_that_hangs_is_as_one_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fixity_assets.workers.broker._ANSWERS", 0.1)
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda seconds: None)
+    with socket.create_server(("127.0.0.1", 0)) as hangs:
+        step = step_of(f"redis://127.0.0.1:{hangs.getsockname()[1]}/0")
+        watched = step.apply_async(({}, {}))
+        assert not watched.ready()
+        del watched  # Celery's results ask the broker once more
+        with pytest.raises(SILENT, match=r"timed out|Timeout"), step.app.connection() as broker:
+            broker.default_channel.client.ping()
+
+
+def test_a_step_that_is_sent_while_the_broker_is_away_is_sent_when_it_is_back() -> None:
+    with or_skip(RedisServer) as server:
+        step = step_of(server.url())
+        server.kill()
+        watched = step.apply_async(({}, {}))
+        assert not watched.ready()
+        server.start()
+        assert not watched.ready()
+        client: Any = redis.Redis.from_url(server.url())
+        (queue,) = client.keys("dagster*")  # its name ends in its priority
+        assert client.llen(queue) == 1
+        del watched  # Celery's results ask the broker once more
 
 
 def test_a_step_that_is_done_is_executed_by_nobody_again(leases: Callable[[], Lease]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -16,9 +19,11 @@ import yaml
 
 from devstack.faults import Overwrite
 from devstack.faulty_proxy import FaultyProxy
+from devstack.machines import Network, NotAllowed
 from devstack.postgres import PostgresServer
 from devstack.redis import RedisServer
 from devstack.seaweedfs import SeaweedFS
+from devstack.server_process import LOOPBACK, wait_until
 from devstack.worker import Worker
 from fixity.catalog import Catalog, load_catalog
 from fixity.clock import utc_now
@@ -32,6 +37,7 @@ from fixity_assets.workers.watch import WatchedStep
 from fixity_cli.deployment import look_at_executor
 from resources.pool import POOL
 from sensors.failed_runs import keep_failed_run
+from tests.conftest import or_skip
 from tests.fixity.support import sha256
 from tests.fixity_assets.elsewhere import shards_of_forty_job
 from tests.platform import PAIR
@@ -47,10 +53,12 @@ RIGHT = [(key, sha256(key.encode()), "registered") for key in KEYS]
 
 @dataclass
 class Crew:
-    """Three workers of one catalog, and the instance that runs use."""
+    """Three workers of one catalog, each on a machine of its own where this one allows it, and the instance
+    that runs use. `of_lake`, where workers reach the lake."""
 
     folder: Path
     proxy: FaultyProxy
+    of_lake: FaultyProxy
     redis: RedisServer
     postgres: PostgresServer
     s3: S3Client
@@ -62,13 +70,13 @@ class Crew:
     def write_catalog(self, **bucket: object) -> None:
         """The catalog, with a lake of its own for each test, and workers that have loaded it."""
         self.lake = f"{next(self._lakes)}"
-        stores = {"real": self.proxy.target, "proxy": self.proxy.endpoint_url.removeprefix("http://")}
+        stores = {"real": self.of_lake, "proxy": self.proxy}
         said = {
             "lake": f"s3://{LAKE}/{self.lake}",
             "lake_store": "real",
             "executor": {"kind": "celery", "dead_after": "3s"},
             "stores": {
-                name: {"endpoint_url": f"http://{place}", "region": "us-east-1"}
+                name: {"endpoint_url": place.endpoint_url, "region": "us-east-1"}
                 for name, place in stores.items()
             },
             "buckets": {PAIR: {"store": "proxy", "bucket": BUCKET, **bucket}},
@@ -102,14 +110,24 @@ class Crew:
     def executed_by(self, step: str) -> list[Worker]:
         """The workers that were given a step of the newest run, in order."""
         (run,) = self.instance.get_runs(limit=1)
-        said = [
-            entry.dagster_event.engine_event_data.metadata["Celery worker"].text
+        said: list[object] = [
+            entry.dagster_event.engine_event_data.metadata["Celery worker"].value
             for entry in self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
             if entry.dagster_event
             and entry.dagster_event.step_key == step
             and "Celery worker" in entry.dagster_event.engine_event_data.metadata
         ]
-        return [worker for text in said for worker in self.workers if str(text).startswith(worker.host)]
+        return [worker for text in said for worker in self.workers if text == worker.host]
+
+    def kept(self) -> list[tuple[str, str]]:
+        """All files of the lake, with their ETags."""
+        listed = self.s3.list_objects_v2(Bucket=LAKE, Prefix=f"{self.lake}/")
+        return [(each["Key"], each["ETag"]) for each in listed.get("Contents", [])]
+
+    def events(self) -> list[object]:
+        """What is known of the newest run: its status, and its events."""
+        (run,) = self.instance.get_runs(limit=1)
+        return [run.status, *self.instance.all_logs(run.run_id)]
 
     def table(self, run_id: str) -> list[tuple[object, ...]]:
         """The run's rows of the ledger: key, checksum, and verdict."""
@@ -132,33 +150,56 @@ class Spread:
 
 
 @pytest.fixture(scope="module")
+def network() -> Iterator[Network | NotAllowed]:
+    """A network of three machines, or why there is none."""
+    with ExitStack() as stack:
+        made: Network | NotAllowed
+        try:
+            made = stack.enter_context(Network())
+            for number in range(3):
+                made.join(f"machine-{number}")
+        except NotAllowed as refused:
+            made = refused
+        yield made
+
+
+@pytest.fixture(scope="module")
 def _crew(
     tmp_path_factory: pytest.TempPathFactory,
     seaweedfs: SeaweedFS,
     s3: S3Client,
-    redis_server: RedisServer,
-    postgres_server: PostgresServer,
+    network: Network | NotAllowed,
 ) -> Iterator[Crew]:
     folder = tmp_path_factory.mktemp("workers")
-    storage = {
-        "storage": postgres_server.storage(postgres_server.make_database()),
-        "concurrency": {"pools": {"default_limit": 1, "granularity": "op"}},
-    }
+    host, machines = (
+        (network.address, network.machines) if isinstance(network, Network) else (LOOPBACK, [None] * 3)
+    )
     for bucket in (BUCKET, LAKE):
         s3.create_bucket(Bucket=bucket)
     for key in KEYS:
         s3.put_object(Bucket=BUCKET, Key=key, Body=key.encode())
-    with FaultyProxy(seaweedfs.endpoint_url) as proxy, pytest.MonkeyPatch.context() as patch:
+    with (
+        FaultyProxy(seaweedfs.endpoint_url, host) as proxy,
+        FaultyProxy(seaweedfs.endpoint_url, host) as of_lake,
+        or_skip(lambda: RedisServer(host)) as redis,
+        or_skip(lambda: PostgresServer(host)) as postgres,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setenv("FIXITY_CATALOG", str(folder / "fixity.yaml"))
-        patch.setenv("FIXITY_BROKER", redis_server.url())
+        patch.setenv("FIXITY_BROKER", redis.url())
+        patch.setenv("NO_PROXY", f"{host},{LOOPBACK}")
         # Loading the job sets these, also in this process: they are put back afterwards.
         patch.setattr(pace, "SHARD_OBJECTS", pace.SHARD_OBJECTS)
         patch.setattr(shards, "PART_OBJECTS", shards.PART_OBJECTS)
         (folder / "home").mkdir()
+        storage = {
+            "storage": postgres.storage(postgres.make_database()),
+            "concurrency": {"pools": {"default_limit": 1, "granularity": "op"}},
+        }
         with dg.DagsterInstance.local_temp(str(folder / "home"), storage) as instance:
             instance.event_log_storage.set_concurrency_slots(POOL, 3)
-            workers = [Worker(folder, f"worker-{number}") for number in range(3)]
-            crew = Crew(folder, proxy, redis_server, postgres_server, s3, instance, workers)
+            workers = [Worker(folder, f"worker-{number}", machine) for number, machine in enumerate(machines)]
+            crew = Crew(folder, proxy, of_lake, redis, postgres, s3, instance, workers)
             try:
                 yield crew
             finally:
@@ -238,6 +279,47 @@ def test_a_run_goes_on_when_the_broker_and_the_database_were_restarted(spread: S
     assert spread.noticed
     assert spread.success
     assert spread.rows == RIGHT
+
+
+def test_the_shard_of_a_worker_that_is_cut_off_goes_on_elsewhere_and_when_it_is_back_it_changes_nothing(
+    crew: Crew, network: Network | NotAllowed
+) -> None:
+    if isinstance(network, NotAllowed):
+        pytest.skip(f"no worker can be cut off here: {network}")
+    crew.write_catalog(max_concurrency=2)  # fewer than there are steps: so there are two
+    lost: list[Worker] = []
+    at: list[float] = []
+
+    def finished() -> list[str]:
+        return [file for file, _ in crew.kept() if re.match(r"\d+/scratch/.*/parts/.*/0*[678]0-", file)]
+
+    def cut_off() -> None:
+        lost.extend(crew.executed_by(_hashing(1)))
+        assert wait_until(lambda: len(finished()) == 3, 60)  # of six
+        assert lost[0].machine is not None
+        lost[0].machine.cut()
+        at.append(time.monotonic())
+
+    crew.proxy.fault(Overwrite(cut_off), key="key-095")
+    crew.proxy.fault(Overwrite(lambda: at.append(time.monotonic())), key="key-095")
+    try:
+        result = crew.run()
+        before = crew.kept(), crew.events()
+        reads = [len(crew.proxy.gets(key)) for key in KEYS]
+    finally:
+        for machine in network.machines:
+            machine.plug_in()
+    assert result.success
+    first, second = crew.executed_by(_hashing(1))
+    assert first is lost[0] is not second
+    assert at[1] - at[0] < 20  # seconds; it counts as dead after 3
+    assert reads == [2 if 90 <= number <= 95 else 1 for number in range(len(KEYS))]
+    assert crew.table(result.run_id) == RIGHT
+    pool = crew.instance.event_log_storage.get_concurrency_info(POOL)
+    assert not pool.active_run_ids | pool.pending_run_ids
+    assert wait_until(lambda: "exited with 'signal 9 (SIGKILL)'" in first.text(), 120)
+    assert (crew.kept(), crew.events()) == before
+    assert any("3 workers answer" in each.text for each in _told(load_catalog()))
 
 
 def test_a_batch_of_what_is_due_is_spread_under_one_lease_and_a_killed_worker_s_shard_is_read_by_another(
@@ -325,7 +407,7 @@ def test_the_doctor_asks_each_worker_what_it_is_made_with(
     broker, *others = _told(load_catalog())
     assert broker.text.endswith("and 3 workers answer")
     assert sorted(each.text.partition(" ")[0].partition("@")[0] for each in others) == sorted(
-        worker.host.rstrip("@") for worker in crew.workers
+        worker.host.partition("@")[0] for worker in crew.workers
     )
     assert all(each.state == "wrong" and "another software" in each.text for each in others)
 
