@@ -86,9 +86,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays to the end: the garbage collector need not go through it each time."""
+    """What is loaded by now stays to the end: the garbage collector need not go through it each time.
+
+    It looks seldom, as in the command: what tests leave is little.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 class MakeBucket(Protocol):

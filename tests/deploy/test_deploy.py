@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 import yaml
-from cfnlint.decode.cfn_yaml import load  # type: ignore[import-untyped]
 from typer.testing import CliRunner
 
 from devstack.postgres import PostgresServer
 from devstack.seaweedfs import SeaweedFS
 from fixity_cli.main import app
 from tests.conftest import MakeBucket
+from tests.infra.test_template import resources_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ def services() -> dict[str, dict[str, Any]]:
 
 
 def ecs_containers() -> list[dict[str, Any]]:
-    resources = load(str(REPOSITORY / "infra" / "ecs.yaml"))["Resources"]
+    resources = resources_of(REPOSITORY / "infra" / "ecs.yaml")
     tasks = [each for each in resources.values() if each["Type"] == "AWS::ECS::TaskDefinition"]
     return [each["Properties"]["ContainerDefinitions"][0] for each in tasks]
 

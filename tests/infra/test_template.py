@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cfnlint.decode.cfn_yaml import load  # type: ignore[import-untyped]
 
 from devstack.s3_control_jobs import job_event
 
@@ -18,11 +17,18 @@ TEMPLATE = INFRA / "s3-batch.yaml"
 TEMPLATES = pytest.mark.parametrize("template", sorted(INFRA.glob("*.yaml")), ids=lambda file: file.name)
 
 
+def resources_of(template: Path) -> dict[str, Any]:
+    """The resources that a template describes."""
+    from cfnlint.decode.cfn_yaml import load  # type: ignore[import-untyped]  # a second for each process
+
+    resources: dict[str, Any] = load(str(template))["Resources"]
+    return resources
+
+
 def statements(template: Path) -> list[dict[str, Any]]:
     """All statements of all policies."""
-    resources: dict[str, Any] = load(str(template))["Resources"]
     found: list[dict[str, Any]] = []
-    for resource in resources.values():
+    for resource in resources_of(template).values():
         said = resource.get("Properties", {})
         for policy in [said, *said.get("Policies", [])]:
             found += policy.get("PolicyDocument", {}).get("Statement", [])
@@ -53,7 +59,7 @@ def test_no_action_is_a_wildcard_and_only_listing_is_allowed_everywhere(template
 
 
 def test_the_rule_takes_the_events_of_jobs_that_have_ended_and_no_others() -> None:
-    pattern = load(str(TEMPLATE))["Resources"]["JobEnded"]["Properties"]["EventPattern"]
+    pattern = resources_of(TEMPLATE)["JobEnded"]["Properties"]["EventPattern"]
 
     def matches(wanted: Any, said: Any) -> bool:
         if isinstance(wanted, list):
