@@ -19,7 +19,7 @@ from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.parts import PartsMissing
 from fixity.engines.stream.shards import Plan
 from fixity.lake import Lake
-from fixity.lake.paths import inventory_file
+from fixity.lake.paths import checksums_folder, inventory_file
 from fixity.ledger import known_so_far, ready
 from fixity.ledger.damage import Damage, damage_after, damage_after_some, damaged_now
 from fixity.ledger.fold import settings_of
@@ -38,7 +38,7 @@ from fixity.ledger.unread import (
     unstable,
 )
 from fixity.ledger.write import Checksums
-from fixity.status import Result, is_red
+from fixity.status import Result, is_red, newest_run
 from fixity.tables import CHECKSUMS, Provenance
 from fixity_assets.batch_report import keep_job_outcome, keep_job_report, nothing_yet
 from fixity_assets.bucket_checks import (
@@ -82,6 +82,12 @@ def keep_table(
     with failures_in_plain_words():
         refuse_over(context)
         kept_in = lake.open()
+        if _is_kept(context, kept_in, scratch):
+            context.log.info("an attempt before at this step has kept everything")
+            folder, run_id = checksums_folder(context.partition_key), context.run.run_id
+            if any(file.name.startswith(f"{folder}{run_id}") for file in kept_in.list(folder)):
+                yield dg.Output(None, "result")
+            return
         if s3_control.checks(context.partition_key) and (waits := nothing_yet(kept_in, scratch)):
             kept_in.remove(scratch)
             context.log.warning(f"nothing is checked yet: {waits}")
@@ -144,12 +150,17 @@ def keep_table(
         log_open_incidents(context, incidents, catalog, [context.partition_key])
         yield from results[-1:]
         keep_job_outcome(context, kept_in, metadata)
-        kept_in.remove(scratch)
-        if failures:
+        if failures:  # scratch stays, as that of each run that failed, so that another attempt fails too
             raise dg.Failure(
                 description=f"{'; '.join(failures)}. What was checked is kept; the other objects stay due",
                 allow_retries=False,
             )
+        kept_in.remove(scratch)
+
+
+def _is_kept(context: dg.OpExecutionContext, lake: Lake, scratch: str) -> bool:
+    """Whether an attempt at this step has kept the run's result, and died after it had removed scratch."""
+    return not lake.list(scratch) and newest_run(lake, ASSET, context.partition_key) == context.run.run_id
 
 
 def _unread_before(context: dg.OpExecutionContext, lake: Lake, stores: StoresResource) -> dict[str, int]:

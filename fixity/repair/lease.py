@@ -53,7 +53,7 @@ def only_repair(run: RepairRun) -> Iterator[None]:
 
 def _taken(run: RepairRun, side: Side) -> Lease:
     try:
-        return take_lease(run.lake, _subject(side), run.run_id, run.now())
+        return take_lease(run.lake, _subject(side), run.run_id, run.now(), purpose="repairs")
     except BucketBusy as error:
         minutes = int(DEAD_AFTER.total_seconds() // 60)
         raise RepairBusy(

@@ -37,7 +37,7 @@ def keep_of_dead_runs(
     if not _dead(lake, bucket, run_id, now, is_over):
         return
     try:
-        mine = take_lease(lake, bucket, run_id, now, is_over)
+        mine = take_lease(lake, bucket, run_id, now, is_over, "keeps")
     except BucketBusy:
         return
     try:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -56,8 +56,19 @@ CHECKS = pa.schema(
 )
 
 
+Purpose = Literal["checks", "keeps", "repairs"]
+"""What a run does under a lease: it checks objects, keeps what a dead run had checked, or repairs."""
+_BUSY: dict[str, str] = {
+    "checks": "is being checked by the rolling run {run} since {began} (last heartbeat {beat}): it goes on "
+    "with newer batches itself",
+    "keeps": "has checks of a dead run, which are being kept by the run {run} since {began}: start this run "
+    "again in a minute",
+    "repairs": "is being repaired by the run {run} since {began} (last heartbeat {beat})",
+}
+
+
 class BucketBusy(FixityError):
-    """Another rolling run works on the bucket. The message says which."""
+    """Another run works on the bucket. The message says which, and at what."""
 
 
 class LeaseLost(FixityError):
@@ -66,12 +77,13 @@ class LeaseLost(FixityError):
 
 @dataclass(frozen=True)
 class Lease:
-    """A run's lease on the objects it has taken; when it began, and its last heartbeat (UTC)."""
+    """A run's lease on the objects it has taken; when it began, its last heartbeat (UTC), and what for."""
 
     bucket: str
     run_id: str
     began: str
     beat: str
+    purpose: Purpose = "checks"
 
     @property
     def folder(self) -> str:
@@ -107,7 +119,8 @@ class Lease:
 
     def beat_at(self, lake: Lake, now: datetime) -> str:
         """Write a heartbeat, also before one's turn has come. Returns its file's name. Raises LakeError."""
-        name, text = f"{self.folder}alive.json", json.dumps({"began": self.began, "beat": now.isoformat()})
+        said = {"began": self.began, "beat": now.isoformat(), "purpose": self.purpose}
+        name, text = f"{self.folder}alive.json", json.dumps(said)
         lake.put_text(name, text, replace=True)
         return name
 
@@ -209,7 +222,10 @@ def _read(lake: Lake, bucket: str, run_id: str) -> Lease | None:
         values = json_object(lake.read_text(f"{mine.folder}alive.json"))
         if datetime.fromisoformat(values["beat"]).tzinfo is None:
             raise ValueError("a time without its offset")
-        return Lease(bucket, run_id, values["began"], values["beat"])
+        purpose = values.get("purpose")  # an earlier version said none
+        return Lease(
+            bucket, run_id, values["began"], values["beat"], purpose if purpose in _BUSY else "checks"
+        )
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):  # damaged: treated as a killed run's
@@ -226,14 +242,16 @@ def take_lease(
     run_id: str,
     now: datetime,
     is_over: Callable[[str], bool] = lambda run_id: False,
+    purpose: Purpose = "checks",
 ) -> Lease:
     """Lease a bucket to a run: of several that start at once, exactly one goes on.
 
     If the lake's store does not decide between them, all may give up, but never do two go on.
-    Arguments: `is_over`, whether a run is known to have ended, whatever its heartbeat.
+    Arguments: `is_over`, whether a run is known to have ended, whatever its heartbeat; `purpose`, what others
+    are told that the run does.
     Raises BucketBusy, LakeError.
     """
-    mine = Lease(bucket, run_id, now.isoformat(), now.isoformat())
+    mine = Lease(bucket, run_id, now.isoformat(), now.isoformat(), purpose)
     number, holder = _last_turn(lake, bucket)
     _refuse_busy(lake, mine, holder, now, is_over)
     mine.beat_at(lake, now)
@@ -247,7 +265,7 @@ def take_lease(
         if holder != run_id or not lake.decides:
             lake.remove(mine.folder)
         _refuse_busy(lake, mine, holder, now, is_over)
-        raise BucketBusy(f"'{bucket}': another rolling run started at the same time, and this one steps back")
+        raise BucketBusy(f"'{bucket}': another run started at the same time, and this one steps back")
     for file in lake.list(_turns(bucket)):
         if file.name < turn:
             lake.remove(_folder_of(file.name))
@@ -264,10 +282,8 @@ def _refuse_busy(
     for other in leases(lake, mine.bucket):
         is_its_turn = other.run_id != mine.run_id and holder in (other.run_id, None)
         if is_its_turn and other.is_alive(now) and not is_over(other.run_id):
-            raise BucketBusy(
-                f"'{mine.bucket}' is being checked by the rolling run {other.run_id} since {other.began} "
-                f"(last heartbeat {other.beat}): it goes on with newer batches itself"
-            )
+            said = _BUSY[other.purpose].format(run=other.run_id, began=other.began, beat=other.beat)
+            raise BucketBusy(f"'{mine.bucket}' {said}")
 
 
 def _last_turn(lake: Lake, bucket: str) -> tuple[int, str | None]:

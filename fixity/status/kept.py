@@ -189,6 +189,12 @@ def is_red(lake: Lake, asset: str, partition: str, check: str) -> bool:
     return isinstance(kept, Unreadable) or kept.lost or any(e.name == check and e.is_red for e in kept.checks)
 
 
+def newest_run(lake: Lake, asset: str, partition: str) -> str | None:
+    """The run whose result is kept; None where there is none, or it is lost. Raises LakeError."""
+    kept = _read(lake, status_file(asset, partition))
+    return None if isinstance(kept, Unreadable) else kept.run_id
+
+
 def keeps_results(lake: Lake) -> bool:
     """Whether any result is kept. None is in a new lake, and where the disk of a lake is away.
 

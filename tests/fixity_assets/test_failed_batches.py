@@ -15,7 +15,7 @@ from devstack.seaweedfs_damage import corrupt_object
 from fixity.errors import FixityError
 from fixity.lake import LakeError, LocalLake, open_lake
 from fixity.rolling.lease import leases
-from fixity.status import is_red
+from fixity.status import is_red, newest_run
 from fixity_assets.checksums_keep import keep_table
 from jobs.names import CHECKSUMS_JOB, COVERAGE_JOB, INVENTORY_JOB, ROLL_JOB
 from tests.platform import PAIR, Platform
@@ -76,13 +76,35 @@ def test_what_the_other_shards_found_is_told_by_the_run_of_which_one_shard_faile
     assert _rows(rolling, result.run_id) == ["key-0", "key-1", "key-2", "key-4", "key-5"]
     lake = open_lake(rolling.catalog)
     assert is_red(lake, "checksums", PAIR, "all_read") and not leases(lake, PAIR)
-    assert not lake.list("scratch/" + result.run_id)
     faulty_proxy.forget()
     again = _check_again(rolling, instance)
     assert {name for name, passed in _checks(again).items() if not passed} == red - {"all_read"}
 
 
-def test_a_failed_shard_is_told_again_by_an_attempt_after_one_that_has_removed_the_note_of_it(
+@pytest.mark.parametrize("job", [ROLL_JOB, CHECKSUMS_JOB])
+def test_an_attempt_after_one_that_died_when_all_was_kept_ends_as_that_one_would_have(
+    rolling: Platform, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, job: str
+) -> None:
+    rolling.run(instance, INVENTORY_JOB, PAIR)
+    monkeypatch.setattr(keep_table, "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))
+    remove, died = LocalLake.remove, list[str]()
+
+    def remove_and_die(lake: LocalLake, folder: str) -> None:
+        remove(lake, folder)
+        if folder.endswith("/checksums/") and not died and is_kept(lake):
+            died.append(folder)
+            raise LakeError("the worker is gone")
+
+    def is_kept(lake: LocalLake) -> bool:
+        return newest_run(lake, "checksums", PAIR) is not None
+
+    monkeypatch.setattr(LocalLake, "remove", remove_and_die)
+    result = rolling.run(instance, job, PAIR)
+    assert died and result.success
+    assert _rows(rolling, result.run_id) == KEYS
+
+
+def test_a_failed_shard_is_told_again_by_an_attempt_after_one_that_died(
     rolling: Platform,
     instance: dg.DagsterInstance,
     faulty_proxy: FaultyProxy,
@@ -91,18 +113,16 @@ def test_a_failed_shard_is_told_again_by_an_attempt_after_one_that_has_removed_t
     rolling.run(instance, INVENTORY_JOB, PAIR)
     faulty_proxy.fault(_EXPIRED, key="key-3")
     monkeypatch.setattr(keep_table, "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))
-    remove, broken = LocalLake.remove, ["once"]
+    died: list[str] = []
 
-    def remove_a_part(lake: LocalLake, folder: str) -> None:
-        if lake.list(f"{folder}failed/") and broken:
-            broken.clear()
-            remove(lake, f"{folder}failed/")
-            raise LakeError("the lake is away")
-        remove(lake, folder)
+    def die(*_: object) -> None:
+        if not died:
+            died.append("once")
+            raise LakeError("the worker is gone")
 
-    monkeypatch.setattr(LocalLake, "remove", remove_a_part)
+    monkeypatch.setattr("fixity_assets.checksums_keep.keep_job_outcome", die)
     result = rolling.run(instance, ROLL_JOB, PAIR)
-    assert not broken and "the credentials have expired" in _failure(result)
+    assert died and "the credentials have expired" in _failure(result)
     assert is_red(open_lake(rolling.catalog), "checksums", PAIR, "all_read")
 
 

@@ -310,7 +310,11 @@ def test_a_second_repair_at_once_says_so_and_ends(places: MakePlaces) -> None:
     pair.both("k")
     pair.corrupt("b", "k")
     pair.check("b")
-    with pair.run() as first, only_repair(first), pytest.raises(RepairBusy, match=first.run_id):
+    with (
+        pair.run() as first,
+        only_repair(first),
+        pytest.raises(RepairBusy, match=f"is being repaired by the run {first.run_id}"),
+    ):
         pair.repair()
     pair.repair()
     assert pair.get("b", "k") == GOOD

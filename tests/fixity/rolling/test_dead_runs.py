@@ -235,6 +235,9 @@ def test_what_a_dead_run_found_is_kept_by_whatever_run_comes_next_and_not_while_
     keep("campaign")
     assert bucket.damaged() == []
     working.end(bucket.lake)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(BucketBusy, match="kept by the run coverage"):
+        patch.setattr("fixity.rolling.dead_runs.take_over", lambda *_: bucket.roll())
+        keep("coverage")
     keep("coverage")
     assert [each.key for each in bucket.damaged()] == ["a"]
     assert any(
