@@ -14,14 +14,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.errors import FixityError
 from fixity.in_order import in_order
-from fixity.lake.csv_files import reading_with_duckdb, write_with_duckdb
+from fixity.lake.csv_files import csv_line, csv_lines, reading_with_duckdb
 from fixity.lake.database import open_database, processors, quoted
 from fixity.lake.ranges import KeyRange, key_ranges
-from fixity.reports.by_range import RANGE_BYTES, append, run_statement, threads_that_fit, whole_file
+from fixity.reports.by_range import RANGE_BYTES, run_statement, threads_that_fit, whole_file
 from fixity.reports.columns import COLUMNS, COPIES_COLUMNS, OF_A_COPY, OF_THE_SOURCE, WORST_FIRST
 from fixity.reports.counts import Counts
 
@@ -87,7 +89,7 @@ def side_by_side(
     Raises ReportNotWhole, TableNotSorted, duckdb.Error, OSError.
     """
     with (
-        open_database(csv.parent, threads=1) as database,  # then a COPY keeps the order; see `compare`
+        open_database(csv.parent, threads=1) as database,  # see `compare`
         TemporaryDirectory(prefix="copies-", dir=csv.parent) as folder,
         whole_file(csv) as out,
     ):
@@ -96,10 +98,11 @@ def side_by_side(
         joiner = _Joiner(database, source, reports, tables, by_version)
         threads = threads_that_fit(database, processors(), RANGE_BYTES)  # as many as compare a pair
         ranges = key_ranges(*tables, most=_bytes_of(tables, range_rows))
+        out.write(csv_line(columns_of(source, [each.replica for each in reports])).encode())
         counts, taken, problems = Counts(), 0, list[dict[str, Any]]()
-        with closing(in_order(joiner.run, enumerate(ranges), threads)) as parts:
-            for part, figures, rows, found in parts:
-                append(part, out)
+        with closing(in_order(joiner.run, ranges, threads)) as parts:
+            for report, figures, rows, found in parts:
+                out.writelines(csv_lines(report))
                 counts, taken = counts + figures, taken + rows
                 problems += found[: PROBLEMS - len(problems)]
         if taken != sum(each.rows for each in reports):
@@ -142,12 +145,10 @@ class _Joiner:
     tables: Sequence[Path]
     by_version: bool
 
-    def run(self, numbered: tuple[int, KeyRange]) -> tuple[Path, Counts, int, list[dict[str, Any]]]:
-        """Join one range. Returns its part of the CSV, its figures, how many rows of reports took part, and
+    def run(self, keys: KeyRange) -> tuple[pa.Table, Counts, int, list[dict[str, Any]]]:
+        """Join one range. Returns its rows of the CSV, its figures, how many rows of reports took part, and
         the first rows that are not ok."""
-        number, keys = numbered
         replicas = [each.replica for each in self.reports]
-        part = self.tables[0].with_name(f"{number}.csv")
         parameters = {
             "names": [self.source, *replicas],
             "order": list(WORST_FIRST),
@@ -162,13 +163,10 @@ class _Joiner:
             )
             for statement in join:
                 run_statement(cursor, statement, parameters)
-            cursor.execute(f"CREATE OR REPLACE TEMP VIEW report AS {_report(self.source, replicas)}")
-            write_with_duckdb(cursor, "report", part, header=number == 0)
-            *figures, rows = run_statement(cursor, count, parameters).fetchall()[0]
-            cursor.execute(f"FROM report WHERE status <> 'ok' LIMIT {PROBLEMS}")
-            columns = columns_of(self.source, replicas)
-            problems = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
-        return part, Counts(*figures), rows, problems
+            rows = cursor.execute(_report(self.source, replicas)).to_arrow_table()
+            *figures, taken = run_statement(cursor, count, parameters).fetchall()[0]
+        problems = rows.filter(pc.field("status") != "ok").slice(0, PROBLEMS).to_pylist()
+        return rows, Counts(*figures), taken, problems
 
     def _reported(self, keys: KeyRange) -> str:
         return " UNION ALL ".join(

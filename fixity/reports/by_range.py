@@ -1,11 +1,10 @@
-"""What reports that are made range by range share: threads, temporary tables, the parts of a CSV.
+"""What reports that are made range by range share: threads, statements, the file.
 
 What is done with a range does not belong here.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +14,11 @@ from uuid import uuid4
 if TYPE_CHECKING:
     import duckdb
 
-RANGE_BYTES = 64 * 1024 * 1024
-"""The most bytes of a range, all tables together, before compression: about 130,000 objects of a pair.
-Smaller ranges mean more work at the edges; larger ones sort more slowly and take more memory."""
-_MEMORY_OF_A_RANGE = 3
-"""DuckDB needs this many times the bytes of a range to join and sort it."""
+RANGE_BYTES = 32 * 1024 * 1024
+"""The most bytes of a range, all tables together, before compression: about 100,000 objects of a pair.
+Smaller ranges mean more work at the edges; larger ones take more memory."""
+_MEMORY_OF_A_RANGE = 6
+"""A range takes this many times its bytes: what DuckDB joins, and the rows that wait to be written."""
 
 
 def threads_that_fit(database: duckdb.DuckDBPyConnection, threads: int, range_bytes: int) -> int:
@@ -33,13 +32,6 @@ def run_statement(
 ) -> duckdb.DuckDBPyConnection:
     """Run a statement with those of the parameters that it names."""
     return cursor.execute(statement, {name: parameters[name] for name in statement.named_parameters})
-
-
-def append(part: Path, out: BinaryIO) -> None:
-    """Move a part of a file to its end."""
-    with part.open("rb") as written:
-        shutil.copyfileobj(written, out, 1 << 20)
-    part.unlink()
 
 
 @contextmanager

@@ -12,31 +12,34 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
-
-import pyarrow as pa
 
 from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
 from fixity.in_order import in_order
-from fixity.lake.csv_files import write_with_duckdb
-from fixity.lake.database import open_database, processors
+from fixity.lake.csv_files import csv_line
+from fixity.lake.database import open_database, own_table, processors
 from fixity.lake.ranges import KeyRange, key_ranges
-from fixity.reports.by_range import RANGE_BYTES, append, run_statement, threads_that_fit, whole_file
+from fixity.reports.by_range import RANGE_BYTES, run_statement, threads_that_fit, whole_file
 from fixity.reports.columns import COLUMNS, SUSPECT
+from fixity.reports.compared import ComparedRows
 from fixity.reports.counts import Counts
-from fixity.reports.suspects import Suspects, first_suspects, tell_known
+from fixity.reports.suspects import Suspects, tell_known
 from fixity.tables import NOT_TWICE
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 PROBLEMS = 100
 """How many rows that are not ok an outcome has."""
 SUSPECTS_KEPT = 100_000
 """How many suspect rows an outcome has, the first in key order. All may be in memory at once, which must not
 grow with a bucket of which everything differs."""
+
+_BATCH = 32_768
+"""The rows of a batch that DuckDB gives to Arrow. The memory of small ones is used again for the next; that
+of large ones goes back to the system and comes anew, which takes time, and a third more memory in all."""
 
 _SQL = Path(__file__).with_name("compare.sql").read_text(encoding="utf-8")
 
@@ -75,11 +78,11 @@ class Outcome:
 class _RangeReport:
     """The result of one range."""
 
-    csv: Path
+    lines: list[pa.Buffer]
     counts: Counts
     replica_rows: int
-    problems: list[dict[str, Any]]
     suspect_rows: int
+    problems: list[dict[str, Any]]
     suspects: pa.Table | None
     beyond: int
 
@@ -98,14 +101,15 @@ def compare(
     """Compare both sides, and write `csv` as a whole, or not at all.
 
     Arguments: match `version`: key and version id; `key`: the current versions by key. lag: how long
-    the replica may take. csv: a file in an existing directory, which also takes temporary files: parts of
-    the CSV, and what DuckDB spills. range_bytes: see RANGE_BYTES. findings: a table of FINDINGS about rows
-    that a comparison before this one found suspect. knows_damage: whether a side has damaged objects; rows of
-    which both sides have the same bytes then say so.
+    the replica may take. csv: a file in an existing directory, which also takes what DuckDB spills.
+    range_bytes: see RANGE_BYTES. findings: a table of FINDINGS about rows that a comparison before this one
+    found suspect. knows_damage: whether a side has damaged objects; rows of which both sides have the same
+    bytes then say so.
     Raises TableNotSorted, TableNotConsistent, duckdb.Error, OSError.
     """
     ranges = key_ranges(source.table, replica.table, most=range_bytes)
     parameters = {
+        "bucket": source.bucket,
         "source": str(source.table),
         "replica": str(replica.table),
         "by_version": match == "version",
@@ -114,9 +118,7 @@ def compare(
         "source_listed_at": _utc(source.listed_at),
         "replica_listed_at": _utc(replica.listed_at),
         "believable": max(_utc(source.listed_at), _utc(replica.listed_at)) + CLOCKS_DIFFER,
-        "problems": PROBLEMS,
         "suspect": list(SUSPECT),
-        "most_suspects": SUSPECTS_KEPT,
         "not_twice": NOT_TWICE,
         "findings": findings and str(findings),
         "knows_damage": knows_damage,
@@ -124,19 +126,16 @@ def compare(
     counts, replica_rows, suspect_rows, beyond, found = Counts(), 0, 0, 0, list[dict[str, Any]]()
     suspects = Suspects(SUSPECTS_KEPT)
     with whole_file(csv) as out:
-        with (
-            # One thread for DuckDB, several of our own, each with a range of its own. On one thread, a COPY
-            # writes rows in order as it gets them; on several, it first holds all rows a second time.
-            open_database(csv.parent, threads=1) as database,
-            TemporaryDirectory(prefix="report-", dir=csv.parent) as parts_dir,
-        ):
+        out.write(csv_line(COLUMNS).encode())
+        # One thread for DuckDB, several of our own, each with a range of its own.
+        with open_database(csv.parent, threads=1) as database:
             database.execute("SET GLOBAL parquet_metadata_cache = true")
             expected = [_rows_that_take_part(database, side, match) for side in (source, replica)]
             threads = threads_that_fit(database, processors(), range_bytes)
-            comparer = _Comparer(database, source.bucket, parameters, Path(parts_dir))
-            with closing(in_order(comparer.run, enumerate(ranges), threads)) as parts:
+            comparer = _Comparer(database, parameters)
+            with closing(in_order(comparer.run, ranges, threads)) as parts:
                 for part in parts:
-                    append(part.csv, out)
+                    out.writelines(part.lines)
                     counts, replica_rows = counts + part.counts, replica_rows + part.replica_rows
                     suspect_rows, beyond = suspect_rows + part.suspect_rows, beyond + part.beyond
                     found += part.problems[: PROBLEMS - len(found)]
@@ -161,16 +160,12 @@ class _Comparer:
     """Compares ranges, each by a cursor of its own."""
 
     database: duckdb.DuckDBPyConnection
-    bucket: str
     parameters: dict[str, Any]
-    parts_dir: Path
     wants_problems: bool = True
     wants_suspects: bool = True
 
-    def run(self, numbered: tuple[int, KeyRange]) -> _RangeReport:
-        """Compare one range, and write its part of the CSV."""
-        number, keys = numbered
-        part = self.parts_dir / f"{number}.csv"
+    def run(self, keys: KeyRange) -> _RangeReport:
+        """Compare one range."""
         parameters = self.parameters | {
             "lower": keys.lower,
             "upper": keys.upper,
@@ -179,22 +174,21 @@ class _Comparer:
             "replica_first": keys.rows[1][0],
             "replica_last": keys.rows[1][1],
         }
-        with self.database.cursor() as cursor:  # it has temporary tables and variables of its own
-            cursor.execute("SET VARIABLE bucket = $bucket", {"bucket": self.bucket})
-            *judge, count, list_problems = cursor.extract_statements(_SQL)
-            for statement in judge:
-                run_statement(cursor, statement, parameters)
-            *figures, replica_rows, suspect_rows = run_statement(cursor, count, parameters).fetchall()[0]
-            beyond = 0
+        beyond = 0
+        with self.database.cursor() as cursor:  # it has temporary tables and macros of its own
+            *define, judge = cursor.extract_statements(_SQL)
+            for statement in define:
+                cursor.execute(statement)
+            rows = ComparedRows(run_statement(cursor, judge, parameters).to_arrow_table(_BATCH))
             if parameters["findings"] or parameters["knows_damage"]:
-                beyond = tell_known(cursor, parameters, suspect_rows)
-            write_with_duckdb(cursor, "report", part, header=number == 0)
-            rows = run_statement(cursor, list_problems, parameters).fetchall() if self.wants_problems else []
-            suspects = None
-            if suspect_rows and self.wants_suspects:
-                suspects = first_suspects(cursor, parameters)
-        problems = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-        return _RangeReport(part, Counts(*figures), replica_rows, problems, suspect_rows, suspects, beyond)
+                own_table(cursor, "compared", rows.table)
+                beyond = tell_known(cursor, parameters, rows.suspects)
+                rows = ComparedRows(cursor.execute("FROM compared").to_arrow_table(_BATCH))
+        problems = rows.first_problems(PROBLEMS) if self.wants_problems else []
+        suspects = rows.first_suspects(SUSPECTS_KEPT) if rows.suspects and self.wants_suspects else None
+        return _RangeReport(
+            list(rows.lines()), rows.counts(), rows.replica_rows, rows.suspects, problems, suspects, beyond
+        )
 
 
 def _rows_that_take_part(database: duckdb.DuckDBPyConnection, side: Side, match: str) -> int:

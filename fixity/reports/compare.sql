@@ -1,5 +1,5 @@
 -- The comparison of a pair within one range of keys. compare.py runs these statements in order for each
--- range. Only this file decides the status and the detail of a row.
+-- range; the last one gives the rows. Only this file decides the status and the detail of a row.
 
 
 -- A version's name on both sides: a store without versions has none, and objects from before versioning
@@ -29,9 +29,7 @@ WHERE file_row_number BETWEEN first AND last AND key >= lower AND (upper IS NULL
   AND (is_latest OR by_version);
 
 
--- Every object of either side within the range with its status, in no order. Sorting is another statement:
--- a join and a sort in one would each take all the memory, and DuckDB may fail instead of spilling.
-CREATE OR REPLACE TEMP TABLE compared AS
+-- Every object of either side within the range with its status, in no order.
 WITH
 source AS (
     SELECT COLUMNS(*) AS 'source_\0'
@@ -51,7 +49,7 @@ older AS (
     FROM read_parquet($source)
     WHERE file_row_number BETWEEN $source_first AND $source_last
       AND key >= $lower AND ($upper IS NULL OR key < $upper)
-      AND NOT is_latest AND NOT $by_version AND checksum IS NOT NULL
+      AND is_latest = false AND NOT $by_version AND checksum IS NOT NULL
     GROUP BY ALL
 ),
 judged AS (
@@ -117,8 +115,9 @@ judged AS (
     LEFT JOIN older
         ON older_key = source_key AND older_checksum = replica_checksum AND older_algorithm = replica_algorithm
 )
--- Values that are the same on both sides are kept once, which saves memory and sorting.
+-- Values that are the same on both sides are kept once, which saves memory and copying.
 SELECT
+    $bucket AS bucket,
     coalesce(source_key, replica_key) AS key,
     CASE WHEN source_key IS NULL THEN replica_version_id ELSE source_version_id END AS version_id,
     status,
@@ -133,8 +132,6 @@ SELECT
     coalesce(source_etag = replica_etag, false) AS same_etag,
     source_checked_at AS checked_source,
     replica_checked_at AS checked_replication,
-    coalesce(source_status = 'failed', false) AS failed_source,
-    coalesce(replica_status = 'failed', false) AS failed_replication,
     CASE
         WHEN status = 'ok' AND source_size = replica_size THEN NULL
         ELSE nullif(concat_ws(
@@ -199,61 +196,8 @@ SELECT
     CAST(NULL AS VARCHAR) AS diagnosis,
     CAST(NULL AS VARCHAR) AS diagnosis_rests_on,
     CAST(NULL AS TIMESTAMPTZ) AS last_agreed_at,
+    coalesce(source_status = 'failed', false) AS failed_source,
+    coalesce(replica_status = 'failed', false) AS failed_replication,
     source_row,
     replica_row
 FROM judged;
-
-
--- A time (UTC) as text.
-CREATE OR REPLACE TEMP MACRO in_words(moment) AS strftime(make_timestamp(epoch_us(moment)), '%Y-%m-%dT%H:%M:%S.%fZ');
-
-
--- The rows of the CSV, in order, and their numbers in both tables. They are sorted before they are turned into text.
-CREATE OR REPLACE TEMP VIEW numbered AS
-SELECT
-    getvariable('bucket') AS bucket,
-    key,
-    version_id,
-    status,
-    checksum_algorithm,
-    checksum_source,
-    CASE WHEN same_checksum THEN checksum_source ELSE checksum_replication END AS checksum_replication,
-    size_source,
-    size_replication,
-    etag_source,
-    CASE WHEN same_etag THEN etag_source ELSE etag_replication END AS etag_replication,
-    in_words(checked_source) AS checked_source,
-    in_words(checked_replication) AS checked_replication,
-    detail,
-    diagnosis,
-    diagnosis_rests_on,
-    in_words(last_agreed_at) AS last_agreed_at,
-    source_row,
-    replica_row
-FROM (FROM compared ORDER BY key, version_id NULLS FIRST);
-
-
-CREATE OR REPLACE TEMP VIEW report AS SELECT * EXCLUDE (source_row, replica_row) FROM numbered;
-
-
--- The figures, in the order of `Counts`. An object that could not be read counts in the figure of its side,
--- even if its row has a worse status; one that failed on both sides counts in both.
-SELECT
-    count(size_source) AS total_objects,
-    count(*) FILTER (status = 'ok') AS matches,
-    count(*) FILTER (status = 'mismatch') AS mismatches,
-    count(*) FILTER (status = 'missing_replica') AS missing_replica,
-    count(*) FILTER (status = 'missing_source') AS missing_source,
-    count(*) FILTER (failed_source) AS failed_source,
-    count(*) FILTER (failed_replication) AS failed_replication,
-    count(*) FILTER (status = 'incomparable') AS incomparable,
-    count(*) FILTER (status = 'not_checked') AS not_checked,
-    count(*) FILTER (status = 'pending') AS pending,
-    count(*) AS rows,
-    count(size_replication) AS replica_rows,
-    count(*) FILTER (list_contains($suspect, status)) AS suspect_rows
-FROM compared;
-
-
--- The first rows that are not ok.
-SELECT * FROM report WHERE status <> 'ok' LIMIT $problems;

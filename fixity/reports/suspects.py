@@ -41,7 +41,7 @@ def tell_known(cursor: duckdb.DuckDBPyConnection, parameters: dict[str, Any], su
     Arguments: `parameters` of suspects.sql; `suspect_rows`, how many rows of the range are suspect.
     Returns how many of those without a finding were not looked at twice.
     """
-    define, tell, tell_beyond, tell_same_damage, _ = cursor.extract_statements(_SQL)
+    define, tell, tell_beyond, tell_same_damage = cursor.extract_statements(_SQL)
     beyond = 0
     known = 0 if parameters["findings"] is None else _changed_by(cursor, tell, parameters)
     is_beyond = parameters["findings"] is not None and known < suspect_rows
@@ -61,11 +61,6 @@ def _changed_by(
 ) -> int:
     """Run an UPDATE; returns how many rows it changed."""
     return int(run_statement(cursor, statement, parameters).fetchall()[0][0])
-
-
-def first_suspects(cursor: duckdb.DuckDBPyConnection, parameters: dict[str, Any]) -> pa.Table:
-    """The first suspect rows of a comparison within one range."""
-    return run_statement(cursor, cursor.extract_statements(_SQL)[-1], parameters).to_arrow_table()
 
 
 class Suspects:

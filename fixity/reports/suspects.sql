@@ -1,7 +1,7 @@
 -- The suspect rows of a comparison within one range of keys, and what is known of its rows. suspects.py runs a
--- statement only where there is something to say. In: the table `compared` and the view `numbered` of compare.sql;
--- $suspect, the suspect statuses; for the third and the fourth statement the views `source_checks` and `replica_checks`
--- of both sides' tables.
+-- statement only where there is something to say. In: the table `compared`, rows of compare.sql;
+-- $suspect, the suspect statuses; for the third and the fourth statement the views `source_checks` and
+-- `replica_checks` of both sides' tables.
 
 
 -- Whether a check is confirmed: its bytes were as expected, or were read twice since the listing.
@@ -73,7 +73,3 @@ FROM (
     GROUP BY ok.rowid
 ) AS known
 WHERE compared.rowid = known.id;
-
-
--- The first suspect rows, with their numbers in both tables.
-FROM numbered WHERE list_contains($suspect, status) LIMIT $most_suspects;

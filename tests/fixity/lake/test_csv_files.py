@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,10 +14,10 @@ from hypothesis import strategies as st
 
 from fixity.lake.csv_files import (
     csv_line,
+    csv_lines,
     read_rows,
     reading_with_duckdb,
     write_for_spreadsheet,
-    write_with_duckdb,
 )
 from fixity.lake.database import open_database
 
@@ -52,18 +53,48 @@ def test_what_is_written_is_read_back_equal_by_everybody(rows: list[tuple[str, s
         assert [list(row.cells.values()) for row in read] == as_text
 
 
-@given(st.lists(st.tuples(texts, st.none() | texts)))
-def test_duckdb_writes_the_same_bytes_and_reads_nulls_back(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str | None]]
+@given(
+    st.lists(st.tuples(texts, st.none() | texts, st.none() | st.integers(-(2**63), 2**63 - 1))),
+    st.integers(1, 5),
+    st.integers(0, 3),
+)
+def test_a_table_becomes_the_same_bytes_however_it_is_cut_and_duckdb_reads_nulls_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, str | None, int | None]],
+    at_once: int,
+    left_out: int,
 ) -> None:
-    folder = tmp_path_factory.mktemp("csv")
-    names = ["key", "version_id"]
-    with open_database(folder) as database:
-        columns = [[row[place] for row in rows] for place in range(2)]
-        database.register("rows", pa.table([pa.array(each, pa.string()) for each in columns], names))
-        write_with_duckdb(database, "rows", folder / "rows.csv")
-        assert (folder / "rows.csv").read_bytes() == "".join(map(csv_line, [names, *rows])).encode()
-        assert database.execute(f"FROM {reading_with_duckdb(folder / 'rows.csv', names)}").fetchall() == rows
+    file = tmp_path_factory.mktemp("csv") / "rows.csv"
+    names, types = ["key", "version_id", "size"], [pa.string(), pa.string(), pa.int64()]
+    columns = [pa.array([row[place] for row in rows], types[place]) for place in range(3)]
+    rows = rows[left_out:]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fixity.lake.csv_files.LINES_AT_ONCE", at_once)
+        lines = b"".join(csv_lines(pa.table(columns, names).slice(left_out)))
+    assert lines == "".join(map(csv_line, rows)).encode()
+    file.write_bytes(csv_line(names).encode() + lines)
+    with open_database(file.parent) as database:
+        read = database.execute(f"FROM {reading_with_duckdb(file, names)}").fetchall()
+    assert read == [(key, version, None if size is None else str(size)) for key, version, size in rows]
+
+
+def test_columns_without_any_value_are_empty_and_a_table_without_rows_has_no_lines() -> None:
+    nothing = pa.table({"key": pa.nulls(2, pa.string()), "size": pa.nulls(2, pa.int64())})
+    assert b"".join(csv_lines(nothing)) == b",\n,\n"
+    assert b"".join(csv_lines(nothing.slice(2))) == b""
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", None])
+def test_times_are_written_in_utc_with_all_digits(zone: str | None) -> None:
+    times = [
+        datetime(2026, 3, 1, 13, 0, 0, 250, tzinfo=UTC),
+        None,
+        datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC),
+    ]
+    column = pa.array(times, pa.timestamp("us", "UTC")).cast(pa.timestamp("us", zone))
+    assert b"".join(csv_lines(pa.table({"key": ["a", "b", "c"], "at": column}))) == (
+        b"a,2026-03-01T13:00:00.000250Z\nb,\nc,1999-12-31T23:59:59.000000Z\n"
+    )
 
 
 def test_a_row_without_any_text_is_a_row() -> None:

@@ -5,9 +5,10 @@ import resource
 import stat
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO, Literal, get_args
+from typing import Literal, get_args
 
 import duckdb
 import pyarrow.parquet as pq
@@ -16,8 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fixity.reports import COLUMNS, Side, TableNotConsistent, TableNotSorted, compare
-from fixity.reports.by_range import append, whole_file
+from fixity.reports.by_range import whole_file
 from fixity.reports.columns import SUSPECT
+from fixity.reports.compared import ComparedRows
 from fixity.reports.counts import Counts
 from tests.fixity.reports.oracle import expected_counts, expected_rows
 from tests.fixity.reports.rows import (
@@ -129,12 +131,19 @@ def sides(draw: st.DrawFn) -> list[Row]:
     match=st.sampled_from(get_args(Match)),
     group_rows=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     range_bytes=st.sampled_from([1, 2000, 10_000, 10_000_000]),
+    at_once=st.sampled_from([1, 3, 1000]),
 )
 def test_it_says_what_an_oracle_says_wherever_it_is_cut(
-    source: list[Row], replica: list[Row], match: Match, group_rows: tuple[int, int], range_bytes: int
+    source: list[Row],
+    replica: list[Row],
+    match: Match,
+    group_rows: tuple[int, int],
+    range_bytes: int,
+    at_once: int,
 ) -> None:
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(_MODULE, "PROBLEMS", 3)
+        patch.setattr("fixity.reports.compared.LINES_AT_ONCE", at_once)
         directory = Path(name)
         outcome = compare(
             Side("deposit", table(directory / "source", source, group_rows[0]), LISTED),
@@ -175,6 +184,32 @@ def test_odd_keys_come_back_from_the_csv_through_python_and_duckdb(tmp_path: Pat
     ).fetchall()
     assert [key for (key,) in through_duckdb] == in_binary_order
     assert outcome.counts.matches == len(ODD_KEYS)
+
+
+def test_the_csv_is_this_to_the_byte(tmp_path: Path) -> None:
+    later = CHECKED + timedelta(seconds=1)
+    source = [
+        row("a"),
+        row('b, "c"', "1", size=1, version_id="#v"),
+        failed_row("d", message='no, "never"'),
+        row("é", version_id=""),
+    ]
+    replica = [
+        row("a", etag=None, checked_at=later),
+        row('b, "c"', "2", size=2),
+        row("c\n", "3", size=0),
+        row("é", version_id="null"),
+    ]
+    checked = "2026-03-01T13:00:00.000250Z,2026-03-01T13:00:00.000250Z"
+    assert report(tmp_path, source, replica).csv.read_bytes().decode() == (
+        ",".join(COLUMNS) + "\n"
+        f"deposit,a,,ok,SHA256,aa,aa,5,5,e1,,{checked[:28]}2026-03-01T13:00:01.000250Z,,,,\n"
+        f'deposit,"b, ""c""","#v",mismatch,SHA256,1,2,1,2,e1,e1,{checked},sizes differ: 1 and 2 bytes,,,\n'
+        f'deposit,"c\n",,missing_source,SHA256,,3,,0,,e1,,{checked[:27]},,,,\n'
+        f"deposit,d,,missing_replica,SHA256,,,5,,e1,,{checked[:27]},,"
+        '"the source could not be read: AccessDenied: no, ""never""",,,\n'
+        f'deposit,é,"",ok,SHA256,aa,aa,5,5,e1,e1,{checked},,,,\n'
+    )
 
 
 def test_the_columns_are_those_that_are_documented(tmp_path: Path) -> None:
@@ -247,10 +282,11 @@ def test_a_comparison_that_breaks_off_leaves_the_report_of_before(
 ) -> None:
     before = report(tmp_path, [row("a")], []).csv.read_bytes()
 
-    def interrupt(part: Path, out: BinaryIO) -> None:
+    def interrupt(rows: ComparedRows) -> Iterator[bytes]:
+        yield b"a"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_MODULE, "append", interrupt)
+    monkeypatch.setattr(ComparedRows, "lines", interrupt)
     with pytest.raises(KeyboardInterrupt):
         report(tmp_path, [row(f"{n}") for n in range(9)], [failed_row("a")], range_bytes=1)
     assert (tmp_path / "report.csv").read_bytes() == before
@@ -263,13 +299,11 @@ def test_a_comparison_that_breaks_off_leaves_the_report_of_before(
 
 
 def test_a_csv_of_which_the_disk_takes_only_a_part_is_no_report(tmp_path: Path) -> None:
-    part = tmp_path / "part.csv"
-    part.write_bytes(b"x" * 5000)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))  # as on a full disk
     try:
         with pytest.raises(OSError, match="too large"), whole_file(tmp_path / "report.csv") as out:
-            append(part, out)
+            out.writelines([b"x" * 2000, b"x" * 3000])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not list(tmp_path.glob("*report.csv*"))
