@@ -7,11 +7,15 @@ does not belong here.
 
 from __future__ import annotations
 
-from fixity.ledger.files import LeftOut, usable_files
-from fixity.ledger.fold import Settings, fold_checks, keep_since
-from fixity.ledger.listing import confirm_empty
-from fixity.ledger.refresh import known_so_far, ready
-from fixity.ledger.snapshot import SNAPSHOT, Snapshot
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fixity.ledger.files import LeftOut, usable_files
+    from fixity.ledger.fold import Settings, fold_checks, keep_since
+    from fixity.ledger.listing import confirm_empty
+    from fixity.ledger.refresh import known_so_far, ready
+    from fixity.ledger.snapshot import SNAPSHOT, Snapshot
 
 __all__ = [
     "SNAPSHOT",
@@ -25,3 +29,19 @@ __all__ = [
     "ready",
     "usable_files",
 ]
+
+_MODULES = {
+    "files": ["LeftOut", "usable_files"],
+    "fold": ["Settings", "fold_checks", "keep_since"],
+    "listing": ["confirm_empty"],
+    "refresh": ["known_so_far", "ready"],
+    "snapshot": ["SNAPSHOT", "Snapshot"],
+}
+
+
+def __getattr__(name: str) -> object:
+    """One of the names above. Whoever lists and reads objects needs none of them, nor their modules."""
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(name)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,17 @@ def test_garbage_is_collected_as_usual_afterwards(started: dict[str, int | None]
 
 def test_pydantic_looks_for_plugins_in_no_package(started: dict[str, int | None]) -> None:
     assert started["plugins"] is None
+
+
+def test_a_bucket_is_listed_and_read_without_the_modules_that_only_reports_need(tmp_path: Path) -> None:
+    (tmp_path / "objects").mkdir()
+    (tmp_path / "objects" / "one").write_bytes(b"1")
+    catalog = tmp_path / "fixity.yaml"
+    catalog.write_text(f"lake: {tmp_path / 'lake'}\nbuckets:\n  local: {{path: {tmp_path / 'objects'}}}\n")
+    program = (
+        "import sys; from pathlib import Path; from bench.ours import hash_bucket; "
+        f"assert hash_bucket(Path({str(catalog)!r}), 'local').succeeded == 1; "
+        "print({'duckdb', 'pyarrow.dataset', 'fixity.ledger.fold'} & set(sys.modules))"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "set()"
