@@ -7,8 +7,9 @@ other modules do not belong here.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -60,23 +61,39 @@ def quoted(text: str | Path) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
-def view(database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path], schema: pa.Schema) -> None:
+def view(
+    database: duckdb.DuckDBPyConnection,
+    name: str,
+    files: Sequence[Path],
+    schema: pa.Schema,
+    known: Mapping[str, str | int | None] = MappingProxyType({}),
+) -> None:
     """Create a view over Parquet files, with their names as `filename`. Without files, it is empty.
 
     Columns that a file lacks are NULL; columns that are not in `schema` are left out.
+    Arguments: `known`, columns that have one value in all rows, and so are not read.
     """
     typed = ", ".join(f"{field.name} {_type_of(field.type)}" for field in schema)
     database.execute(f"CREATE OR REPLACE TEMP TABLE {name}_empty ({typed}, filename VARCHAR)")
     if not files:
         database.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM {name}_empty")
         return
-    columns = ", ".join(schema.names)
+    columns = ", ".join(
+        f"{_literal(known[field.name])}::{_type_of(field.type)} AS {field.name}"
+        if field.name in known
+        else field.name
+        for field in schema
+    )
     paths = ", ".join(map(quoted, files))
     database.execute(
         f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {columns}, filename FROM ("
         f"FROM read_parquet([{paths}], union_by_name = true, filename = true) "
         f"UNION ALL BY NAME FROM {name}_empty)"
     )
+
+
+def _literal(value: str | int | None) -> str:
+    return "NULL" if value is None else quoted(str(value))
 
 
 def _type_of(kind: pa.DataType) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -40,12 +40,19 @@ def groups_of(file: Path) -> list[Group]:
 class ByKey:
     """The rows of row groups by ranges of keys. Only groups that may have such keys are read.
 
-    Arguments: `schema`, which the rows get: columns that a file lacks are NULL.
+    Arguments: `schema`, by which a file is read: columns that it lacks are NULL; `whole`, which makes rows of
+    what was read.
     """
 
-    def __init__(self, groups: Iterable[Group], schema: pa.Schema) -> None:
+    def __init__(
+        self,
+        groups: Iterable[Group],
+        schema: pa.Schema,
+        whole: Callable[[pa.Table], pa.Table] = lambda read: read,
+    ) -> None:
         self.groups = sorted(groups, key=lambda group: group.piece.first)
         self._schema = schema
+        self._whole = whole
 
     def rows(self, lower: str, upper: str | None) -> pa.Table:
         """The rows with the keys from `lower` up to `upper`, sorted by key."""
@@ -56,7 +63,7 @@ class ByKey:
                 if piece.first < lower or (upper is not None and piece.last >= upper):
                     rows = _within(rows, lower, upper)
                 found.append(rows)
-        return sorted_by_key(pa.concat_tables(found).combine_chunks())
+        return sorted_by_key(self._whole(pa.concat_tables(found).combine_chunks()))
 
 
 def _read(file: Path, piece: Piece, schema: pa.Schema) -> pa.Table:
@@ -96,6 +103,16 @@ def _constants(metadata: pq.FileMetaData, number: int) -> dict[str, str | int | 
                 if isinstance(value, str | int) and value == statistics.max:
                     known[column.path_in_schema] = value
     return known
+
+
+def constants_of(file: Path) -> dict[str, str | int | None]:
+    """The columns of a table that have one value in all its rows, as far as its footer shows it."""
+    with pq.ParquetFile(file) as table:
+        groups = [_constants(table.metadata, number) for number in range(table.num_row_groups)]
+    first = groups[0] if groups else {}
+    return {
+        name: value for name, value in first.items() if all((name, value) in each.items() for each in groups)
+    }
 
 
 def _within(rows: pa.Table, lower: str, upper: str | None) -> pa.Table:

@@ -22,6 +22,7 @@ from fixity.lake.paths import LOOKED_AGAIN, checksums_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.ledger.files import LeftOut, ledger_files, run_of, usable_files
 from fixity.ledger.inventory import TableMissing, newest_inventory
+from fixity.ledger.repeats import view_rows
 from fixity.ledger.snapshot import in_force
 from fixity.tables import (
     CHECKSUMS,
@@ -87,7 +88,7 @@ def _put_together(
     file = workspace / f"{bucket}-current.parquet"
     writer = TableWriter(file, CHECKSUMS, provenance)
     with naming_the_unreadable(inventory, *files), open_database(workspace) as database:
-        view(database, "ledger", files, CHECKSUMS)
+        view_rows(database, "ledger", files)  # among them is the snapshot
         view(database, "looked_again", looked, CHECKSUMS)
         reader = database.execute(
             _SQL.read_text(encoding="utf-8"),

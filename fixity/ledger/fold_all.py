@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from fixity.clock import utc_now
 from fixity.lake import Lake
-from fixity.lake.database import open_database, quoted, view
+from fixity.lake.database import open_database, quoted
 from fixity.lake.paths import snapshot_folder
 from fixity.ledger.by_key import ByKey, groups_of
 from fixity.ledger.files import (
@@ -31,6 +31,7 @@ from fixity.ledger.fold import Settings
 from fixity.ledger.fold_ranges import Folded, Sources, fold_ranges, news_of
 from fixity.ledger.listing import Listing, inventory_before
 from fixity.ledger.lost import lost_among
+from fixity.ledger.repeats import PACKED, unpacked, view_rows
 from fixity.ledger.snapshot import FORMAT, SNAPSHOT, Snapshot, in_force
 from fixity.tables import INVENTORY, TableUnreadable
 
@@ -87,11 +88,15 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
     objects = workspace / "objects.parquet"
     listed_at = listing.provenance.listed_at
     with open_database(workspace, _MEMORY) as database:
-        known = ByKey(groups_of(inventory), INVENTORY), ByKey(groups_of(prior) if prior else [], SNAPSHOT)
+        known = (
+            ByKey(groups_of(inventory), INVENTORY),
+            ByKey(groups_of(prior) if prior else [], PACKED, unpacked),
+        )
         sources = Sources(*known, news_of(database, files, records, known, workspace))
         found = fold_ranges(database, sources, settings, listed_at, now, objects)
+        pa.default_memory_pool().release_unused()  # else it stays beside what DuckDB takes to sort the queue
         read_by_day = _read_by_day(database, before, found, settings, now)
-        view(database, "objects", [objects], SNAPSHOT)
+        view_rows(database, "objects", [objects])
         columns = ", ".join(SNAPSHOT.names)
         for name, which in _chosen(found, listed_at, now).items():
             database.execute(

@@ -86,7 +86,7 @@ def with_others(
 
 def _without(table: pa.Table, keys: pa.ChunkedArray) -> pa.Table:
     of_table = table.column("key")
-    if of_table.equals(keys):
+    if not len(of_table) or of_table.equals(keys):
         return table.slice(0, 0)
     return table.filter(pc.invert(pc.is_in(of_table, value_set=keys)))
 

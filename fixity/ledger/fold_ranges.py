@@ -28,6 +28,7 @@ from fixity.ledger.by_key import ByKey, Group, groups_of, is_crowded, is_scatter
 from fixity.ledger.files import LedgerFile
 from fixity.ledger.fold import NEWS, Settings
 from fixity.ledger.fold_plain import NEW_CHECKS, Tables, plain_rows, with_others
+from fixity.ledger.repeats import PACKED, packed
 from fixity.ledger.snapshot import SNAPSHOT
 from fixity.tables import CHECKSUMS, INGEST
 
@@ -98,12 +99,12 @@ def fold_ranges(
     horizon = pa.scalar(now + CLOCKS_DIFFER, SNAPSHOT.field("checked_at").type)
     work = partial(_fold_range, sources, settings, listed_at, now)
     with (
-        parquet_writer(file, SNAPSHOT) as writer,
+        parquet_writer(file, PACKED) as writer,
         closing(in_order(work, ranges_of(sources), processors())) as ranges,
     ):
         for each in ranges:
             rows = with_others(each.plain, each.others, database, settings, listed_at, now)
-            writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+            writer.write_table(packed(rows), row_group_size=ROW_GROUP_ROWS)
             found.add(rows, horizon)
             found.read_by_day.update(each.read_by_day)
     return found

@@ -118,9 +118,10 @@ def define_known(
     """Make the views `known`, the snapshot as it is now, `checks`, of files that are not in it, and
     `ingested`, which is empty.
 
-    Raises LakeError.
+    The rows of `known` are those of the keys that are chosen next. Raises LakeError.
     """
-    view_now(database, lake, snapshot, "objects", workspace)
+    database.execute("CREATE OR REPLACE TEMP TABLE keys (key VARCHAR)")
+    view_now(database, lake, snapshot, "objects", workspace, among="keys")
     database.execute(f"CREATE OR REPLACE TEMP VIEW known AS SELECT {', '.join(SNAPSHOT.names)} FROM now")
     view(database, "checks", files, CHECKSUMS)
     view(database, "ingested", [], INGEST)

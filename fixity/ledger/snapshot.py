@@ -1,7 +1,7 @@
 """The table of a snapshot, and the note that says which one is in force.
 
 standing/<bucket>/NEWEST.json                     the note, replaced as a whole
-standing/<bucket>/<generation>/objects.parquet    a row an object, sorted by key
+standing/<bucket>/<generation>/objects.parquet    a row an object, sorted by key: see `repeats`
 standing/<bucket>/<generation>/queue.parquet      the first of those to be checked, in that order
 standing/<bucket>/<generation>/damaged.parquet    the damaged ones
 standing/<bucket>/<generation>/lost.parquet       those that are gone, or were when they were to be read
@@ -60,8 +60,8 @@ SNAPSHOT = pa.schema(
 """A row an object version, as last written; the first columns are its newest check's."""
 
 
-FORMAT = 3
-"""Raised when the columns of SNAPSHOT change: a snapshot of another format is rebuilt."""
+FORMAT = 4
+"""Raised when SNAPSHOT changes, or how it is written: a snapshot of another format is rebuilt."""
 
 
 class Since(NamedTuple):

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fixity.lake import Lake, LakeError
-from fixity.lake.database import view
 from fixity.ledger.judge import STRENGTH_SQL
-from fixity.ledger.snapshot import SNAPSHOT, Snapshot
+from fixity.ledger.repeats import view_rows
+from fixity.ledger.snapshot import Snapshot
 from fixity.tables import TableUnreadable
 
 if TYPE_CHECKING:
@@ -44,16 +44,22 @@ def define_content(database: duckdb.DuckDBPyConnection) -> None:
 
 
 def view_now(
-    database: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot | None, table: str, workspace: Path
+    database: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    snapshot: Snapshot | None,
+    table: str,
+    workspace: Path,
+    among: str = "",
 ) -> Path | None:
     """Make the view `now` of a snapshot's table: objects, queue, damaged or lost. Without one it is empty.
 
+    Arguments: `among`, a table of keys: the view has no rows of others, and is read faster.
     Returns a local file of the table as it was folded. A snapshot that is damaged is removed, because it is
     derived. Raises LakeError.
     """
     define_content(database)
     if snapshot is None:
-        _define_now(database, [], [])
+        _define_now(database, [], [], among)
         return None
     try:
         folded = lake.fetch(snapshot.name(table), workspace)
@@ -64,11 +70,13 @@ def view_now(
             f"the snapshot of '{snapshot.bucket}' was damaged and is removed: run this again, it is rebuilt "
             f"from the ledger ({error})"
         ) from error
-    _define_now(database, [folded], since)
+    _define_now(database, [folded], since, among)
     return folded
 
 
-def _define_now(database: duckdb.DuckDBPyConnection, folded: list[Path], since: list[Path]) -> None:
-    view(database, "folded", folded, SNAPSHOT)
-    view(database, "since", since, SNAPSHOT)
+def _define_now(
+    database: duckdb.DuckDBPyConnection, folded: list[Path], since: list[Path], among: str
+) -> None:
+    view_rows(database, "folded", folded, among)
+    view_rows(database, "since", since, among)
     database.execute(_NOW.read_text(encoding="utf-8"))

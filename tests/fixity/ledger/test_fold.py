@@ -23,6 +23,7 @@ from fixity.lake.paths import checksums_file, inventory_file, inventory_folder
 from fixity.ledger import Settings, ready
 from fixity.ledger.fold_some import known_of_some
 from fixity.ledger.judge import strength
+from fixity.ledger.repeats import unpacked
 from fixity.tables import CHECKSUMS, INVENTORY, Provenance
 from tests.fixity.support import keep_table
 
@@ -147,7 +148,8 @@ class Bucket:
 
     def folded(self, name: str, settings: Settings = SETTINGS) -> list[dict[str, Any]]:
         snapshot = ready(self.lake, BUCKET, settings, name, lambda: BEGIN + timedelta(days=1))
-        rows: list[dict[str, Any]] = pq.read_table(self.lake.location(snapshot.name("objects"))).to_pylist()
+        table = unpacked(pq.read_table(self.lake.location(snapshot.name("objects"))))
+        rows: list[dict[str, Any]] = table.to_pylist()
         return rows
 
     def some(self, places: Iterable[int]) -> list[dict[str, Any]]:

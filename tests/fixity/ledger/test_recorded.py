@@ -12,6 +12,7 @@ import pytest
 from fixity.catalog import Bucket, Pair
 from fixity.clock import utc_now
 from fixity.ledger.current import current_checksums
+from fixity.ledger.repeats import unpacked
 from fixity.reports.pair import make_report
 from fixity.rolling import bucket_coverage
 from tests.fixity.rolling.support import BUCKET, Rolling, keep_ingest
@@ -30,7 +31,7 @@ def bucket(tmp_path: Path) -> Rolling:
 
 def _row(bucket: Rolling, key: str, algorithm: str = "SHA256") -> dict[str, object]:
     bucket.take_inventory()
-    rows = pq.read_table(bucket.folder / bucket.snapshot().name("objects")).to_pylist()
+    rows = unpacked(pq.read_table(bucket.folder / bucket.snapshot().name("objects"))).to_pylist()
     found: list[dict[str, object]] = [
         row for row in rows if (row["key"], row["algorithm"]) == (key, algorithm)
     ]

@@ -19,6 +19,7 @@ from fixity.ledger import Settings, confirm_empty, usable_files
 from fixity.ledger.damage import damaged_now
 from fixity.ledger.files import ledger_files
 from fixity.ledger.listing import NothingToConfirm
+from fixity.ledger.repeats import unpacked
 from fixity.rolling import bucket_coverage
 from tests.fixity.rolling.support import BUCKET, Rolling
 
@@ -35,7 +36,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _objects(bucket: Rolling) -> dict[str, dict[str, object]]:
-    table = pq.read_table(bucket.folder / bucket.snapshot().name("objects"))
+    table = unpacked(pq.read_table(bucket.folder / bucket.snapshot().name("objects")))
     return {row["key"]: row for row in table.to_pylist()}
 
 
@@ -74,7 +75,7 @@ def test_a_lawful_replacement_begins_a_new_baseline_and_history_has_both(bucket:
     assert bucket.roll().registered == 1
     assert bucket.damaged() == []
     bucket.take_inventory()
-    rows = pq.read_table(bucket.folder / bucket.snapshot().name("objects")).to_pylist()
+    rows = unpacked(pq.read_table(bucket.folder / bucket.snapshot().name("objects"))).to_pylist()
     assert sorted(row["listed"] for row in rows) == [False, True]
     assert len({row["baseline"] for row in rows}) == 2
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fixity.ledger import Settings
+from fixity.ledger.repeats import unpacked
 from tests.fixity.rolling.support import Rolling
 from tests.fixity.support import sha256
 
@@ -38,7 +39,7 @@ def bucket(tmp_path: Path) -> Rolling:
 
 def _rows(bucket: Rolling) -> dict[str, dict[str, object]]:
     snapshot = bucket.snapshot()
-    table = pq.read_table(bucket.folder / snapshot.name("objects"))
+    table = unpacked(pq.read_table(bucket.folder / snapshot.name("objects")))
     changed = [pq.read_table(bucket.folder / each.name) for each in snapshot.since(bucket.lake)]
     return {row["key"]: row for rows in (table, *changed) for row in rows.to_pylist()}
 
