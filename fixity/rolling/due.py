@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from fixity.errors import NotInInventory
 from fixity.humanize import bytes_text
 from fixity.lake import Lake
-from fixity.lake.database import open_database, view
+from fixity.lake.database import open_database, own_table, view
 from fixity.ledger import SNAPSHOT, Snapshot
 from fixity.ledger.views import view_now
 
@@ -140,10 +140,9 @@ def find(lake: Lake, snapshot: Snapshot, keys: Sequence[str], workspace: Path) -
     gone were last seen and last right; LakeError.
     """
     with open_database(workspace) as database:
-        view_now(database, lake, snapshot, "objects", workspace)
-        known = database.execute(
-            "FROM now WHERE list_contains($keys, key) ORDER BY key, version_id", {"keys": list(keys)}
-        ).to_arrow_table()
+        own_table(database, "wanted", pa.table({"key": pa.array(keys, pa.string())}))
+        view_now(database, lake, snapshot, "objects", workspace, among="wanted")
+        known = database.execute("FROM now ORDER BY key, version_id").to_arrow_table()
     known = known.select(SNAPSHOT.names).cast(SNAPSHOT)
     found = known.filter(known.column("listed"))
     missing = sorted(set(keys) - set(found.column("key").to_pylist()))

@@ -39,14 +39,16 @@ def _rows() -> pa.Table:
     rows = []
     for number, (source, *others) in enumerate(product((None, 1), *[(None, 1, 2)] * len(names))):
         values = dict.fromkeys(sources, source) | dict(zip(names, others, strict=True))
-        rows.append({"key": f"{number:06d}"} | {name: _value(name, each) for name, each in values.items()})
+        same = {"key": f"{number:06d}", "algorithm": "it's one", "is_latest": True, "failures": 0}
+        rows.append(same | {name: _value(name, each) for name, each in values.items()})
     return pa.Table.from_pylist(rows, SNAPSHOT)
 
 
 def test_rows_are_read_as_they_were_before_they_were_written_whatever_repeats(tmp_path: Path) -> None:
     rows = _rows()
     assert unpacked(packed(rows)).equals(rows)
-    pq.write_table(packed(rows), tmp_path / "objects.parquet")
+    # The sources have one value in each row group, but not the same.
+    pq.write_table(packed(rows), tmp_path / "objects.parquet", row_group_size=rows.num_rows // 2)
     pq.write_table(rows, tmp_path / "whole.parquet")
     with open_database(tmp_path) as database:
         for name in ("objects", "whole"):  # such as the queue, in which nothing is left out
