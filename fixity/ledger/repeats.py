@@ -57,7 +57,9 @@ def unpacked(rows: pa.Table) -> pa.Table:
     repeats = pc.fill_null(rows.column("repeats"), _bit(None))
     for name, source in _SOURCES.items():
         is_same = pc.not_equal(pc.bit_wise_and(repeats, _bit(name)), _bit(None))
-        whole = pc.if_else(is_same, rows.column(source), rows.column(name))
+        whole = rows.column(source)  # as nearly always; not copied
+        if not pc.all(is_same).as_py():
+            whole = pc.if_else(is_same, whole, rows.column(name))
         rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), whole)
     return rows.select(SNAPSHOT.names)
 
