@@ -91,11 +91,12 @@ def keep_open(instance: dg.DagsterInstance) -> None:
 
 
 def keep_all_open() -> None:
-    """Have all instances that this process makes from now on keep their databases open."""
+    """Have this process open all instances at once from now on, and keep their databases open."""
     make = dg.DagsterInstance.from_ref
 
     def make_and_keep_open(ref: Any) -> dg.DagsterInstance:  # noqa: ANN401 - Dagster exports no class
-        instance = make(ref)
+        with opened_at_once():
+            instance = make(ref)
         keep_open(instance)
         return instance
 

@@ -17,7 +17,7 @@ import dagster as dg
 import pytest
 from alembic.script import ScriptDirectory
 
-from fixity_cli.storage import keep_open, opened_at_once, remember_materializations
+from fixity_cli.storage import keep_all_open, keep_open, opened_at_once, remember_materializations
 
 
 @dg.asset
@@ -97,10 +97,29 @@ def test_a_home_that_is_there_is_opened_without_reading_migrations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _instance(tmp_path).dispose()
-    read: list[object] = []
-    monkeypatch.setattr(ScriptDirectory, "_load_revisions", read.append)
+    asked = _newest_that_are_looked_for(monkeypatch)
     _instance(tmp_path).dispose()
-    assert not read
+    assert not asked
+
+
+def test_what_dagsters_own_commands_open_is_opened_without_reading_migrations_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _instance(tmp_path) as instance:
+        home = instance.get_ref()
+    monkeypatch.setattr(dg.DagsterInstance, "from_ref", dg.DagsterInstance.from_ref)  # and back afterwards
+    asked = _newest_that_are_looked_for(monkeypatch)
+    keep_all_open()
+    with dg.DagsterInstance.from_ref(home) as instance:
+        assert nothing.execute_in_process(instance=instance).success
+    assert not asked
+
+
+def _newest_that_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The migrations that are looked for from now on. To find one, all are read, once in a process."""
+    asked: list[str] = []
+    monkeypatch.setattr(ScriptDirectory, "as_revision_number", lambda _, name: asked.append(name))
+    return asked
 
 
 @pytest.mark.parametrize("number", range(3))
