@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 KEYS = [f"key-{number:03d}" for number in range(120)]
 SHARD = 40
+BANDWIDTH = 300  # bytes a second: a key's bytes are its name
 BUCKET, LAKE = "spread", "lake-of-workers"
 RIGHT = [(key, sha256(key.encode()), "registered") for key in KEYS]
 
@@ -325,7 +326,7 @@ def test_the_shard_of_a_worker_that_is_cut_off_goes_on_elsewhere_and_when_it_is_
 def test_a_batch_of_what_is_due_is_spread_under_one_lease_and_a_killed_worker_s_shard_is_read_by_another(
     crew: Crew,
 ) -> None:
-    crew.write_catalog(max_concurrency=3, fixity_every="90d")
+    crew.write_catalog(max_concurrency=3, max_bandwidth=f"{BANDWIDTH}B", fixity_every="90d")
     killed: list[str] = []
     refused: list[str] = []
 
@@ -344,6 +345,10 @@ def test_a_batch_of_what_is_due_is_spread_under_one_lease_and_a_killed_worker_s_
     assert result.success
     assert len({worker.host for shard in range(3) for worker in crew.executed_by(_hashing(shard))}) == 3
     assert crew.proxy.max_concurrent <= 3
+    sent = [moment for moment, count in crew.proxy.sent if count == len(KEYS[0])]
+    # Two of each worker are sent before they are waited for: by the limit, the others take a second.
+    others = zip(sent, sent[BANDWIDTH // len(KEYS[0]) + 6 :], strict=False)
+    assert all(later - earlier > 0.9 for earlier, later in others)
     assert killed
     assert f"is being checked by the rolling run {result.run_id}" in refused[0]
     assert len(crew.proxy.gets()) <= len(KEYS) + 41  # one shard, and no row comes twice
