@@ -117,13 +117,14 @@ class Ranges:
                     self._start_threads()
                     self._changed.notify_all()
                     self._changed.wait_for(lambda: head.ready or head.done or head.error)
-                batches = list(head.ready)
+                # All of one moment: the range may fail while its rows are taken.
+                batches, done, error = list(head.ready), head.done, head.error
                 head.ready.clear()
                 self._held -= len(batches) if not goes_on else 0
             yield from batches
-            if head.error is not None and not batches:
-                raise head.error
-            if head.done and not head.ready:
+            if error is not None:
+                raise error
+            if done:
                 return
             if goes_on:
                 self._list_on(head)

@@ -370,6 +370,24 @@ def test_a_range_that_lists_on_for_another_is_listed_by_one_thread_alone() -> No
     assert listing_on == {threading.current_thread().name}
 
 
+def test_a_range_that_fails_while_its_rows_are_taken_is_an_error() -> None:
+    taken = threading.Event()
+
+    def lists(after: str | None) -> Iterator[pa.RecordBatch]:
+        yield from itertools.islice(pages_after(after), 1)
+        taken.wait(timeout=10)
+        raise BucketUnreachable("refused")
+
+    whole = Ranges(lists, [], lambda: 1)
+    batches = whole.batches()
+    assert keys_of(itertools.islice(batches, 1))
+    taken.set()
+    for thread in whole._threads:
+        thread.join(timeout=10)
+    with pytest.raises(BucketUnreachable, match="refused"):
+        next(batches)
+
+
 def test_a_range_that_cannot_be_listed_is_listed_by_the_one_before() -> None:
     def lists(after: str | None) -> Iterator[pa.RecordBatch]:
         if after == "019":
