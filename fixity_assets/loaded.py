@@ -7,8 +7,13 @@ It starts no threads, because a copy would lack them. What runs and steps do doe
 from __future__ import annotations
 
 import gc
+import sys
 from contextlib import suppress
 from importlib import import_module
+
+# The server of multiprocessing looks into the working directory first; the user may have a `duckdb.py` there.
+with suppress(ValueError):
+    sys.path.remove("")
 
 import dagster as dg
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.catalog import Bucket
@@ -130,13 +131,15 @@ def define_known(
 def fold_known(settings: Settings, known: pa.Table, run_file: Path, workspace: Path) -> pa.Table:
     """The new rows of the snapshot for the objects of a run, by key.
 
-    Arguments: `known`, all rows of their keys in the snapshot before, sorted; `run_file`, a local file of the
-    run's checks.
+    Arguments: `known`, all rows of their keys, and perhaps of others, in the snapshot before, sorted;
+    `run_file`, a local file of the run's checks.
     """
     now = utc_now()
     checks = pq.read_table(run_file).cast(CHECKSUMS)
     news = checks.append_column(NEW_CHECKS.field("only_verdict"), pa.repeat(False, checks.num_rows))
-    known = known.combine_chunks()
+    # It may have read fewer than were known: of the others it says nothing.
+    are_checked = pc.is_in(known.column("key"), value_set=checks.column("key").combine_chunks())
+    known = known.filter(are_checked).combine_chunks()
     listing = known.filter(known.column("listed")).select(_LISTED)
     plain, others = plain_rows(settings, now, now, Tables(listing, known, news))
     if not any(table.num_rows for table in others):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from redis.exceptions import RedisError
 
-from fixity_assets.workers.broker import patiently
+from fixity_assets.workers.broker import SILENT, patiently
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -110,7 +110,7 @@ class Lease:
         while not ended.wait(pause):
             try:
                 is_ours = self.take()  # also if Redis forgot it
-            except RedisError:  # meanwhile nobody can take the lease, but as soon as it is back
+            except (RedisError, *SILENT):  # meanwhile nobody can take the lease, but as soon as it is back
                 pause = self._seconds / 40
                 continue
             pause = self._seconds / 4

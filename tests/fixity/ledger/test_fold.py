@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -21,10 +22,11 @@ from fixity.lake import LocalLake
 from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import checksums_file, inventory_file, inventory_folder
 from fixity.ledger import Settings, ready
-from fixity.ledger.fold_some import known_of_some
+from fixity.ledger.fold_some import fold_known, known_of_some
 from fixity.ledger.judge import strength
 from fixity.ledger.repeats import unpacked
 from fixity.tables import CHECKSUMS, INVENTORY, Provenance
+from tests.fixity.rolling.support import Rolling
 from tests.fixity.support import keep_table
 
 pytestmark = pytest.mark.all_processors
@@ -291,3 +293,17 @@ def test_a_crc_given_by_hand_proves_no_checksum_that_is_stronger_than_itself(tmp
     (row,) = bucket.folded("once")
     assert (row["baseline"], row["baseline_from"]) == (RIGHT, "first_seen")
     assert (row["record"], row["record_algorithm"], row["record_from"]) == ("cc", "CRC32", "api")
+
+
+def test_a_run_that_read_fewer_objects_than_were_known_says_nothing_of_the_others(tmp_path: Path) -> None:
+    bucket = Rolling(tmp_path)
+    bucket.put(*"abc")
+    bucket.take_inventory()
+    first = bucket.ledger(bucket.roll())
+    bucket.take_inventory()
+    known = unpacked(pq.read_table(bucket.folder / bucket.snapshot().name("objects")))
+    for checked in ("", "b", "abc"):
+        checks = first.filter(pc.is_in(first["key"], pa.array(list(checked), pa.string())))
+        pq.write_table(checks, file := tmp_path / "checks.parquet")
+        rows = fold_known(bucket.settings, known, file, tmp_path)
+        assert rows["key"].to_pylist() == list(checked)

@@ -73,3 +73,11 @@ def test_the_checksum_and_the_time_of_an_object_that_is_right_stand_in_the_file_
     whole = unpacked(table)
     assert whole["baseline"].equals(table["checksum"])
     assert whole["good_at"].equals(table["checked_at"])
+
+
+def test_a_text_that_a_statement_cannot_hold_is_read_from_the_file(tmp_path: Path) -> None:
+    rows = _rows().slice(0, 1).set_column(0, SNAPSHOT.field("key"), pa.array(["a\0b"]))
+    pq.write_table(packed(rows), file := tmp_path / "objects.parquet")
+    with open_database(tmp_path) as database:
+        view_rows(database, "objects", [file])
+        assert database.execute("SELECT key FROM objects").fetchall() == [("a\0b",)]
