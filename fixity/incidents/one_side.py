@@ -74,7 +74,7 @@ class Work(NamedTuple):
 _OF_REPORT = "version_in_report"
 
 
-def to_read(listed: pa.Table, versions: pa.ChunkedArray | list[str | None]) -> pa.Table:
+def to_read(listed: pa.Table, versions: pa.Array | pa.ChunkedArray) -> pa.Table:
     """Objects to read: rows of an inventory, and which row of the report each is.
 
     Arguments: `listed`, with the columns of a ListedObject; `versions`, those of the report's rows.
@@ -82,9 +82,7 @@ def to_read(listed: pa.Table, versions: pa.ChunkedArray | list[str | None]) -> p
     columns = {name: listed[name] for name in ListedObject.__slots__}
     columns["checksum_algorithm"] = pa.nulls(listed.num_rows, pa.string())
     table = pa.table([columns[name] for name in INVENTORY.names], INVENTORY.names).cast(INVENTORY)
-    return table.append_column(
-        _OF_REPORT, pa.array(versions, pa.string()) if isinstance(versions, list) else versions
-    )
+    return table.append_column(_OF_REPORT, versions)
 
 
 SETTLED = (
@@ -296,7 +294,8 @@ def _with_asked(wanted: pa.Table, objects: dict[Row, ListedObject]) -> pa.Table:
         asked = objects_table(objects.values())
         rows = {(item.key, item.version_id): row for row, item in objects.items()}
         places = zip(asked["key"].to_pylist(), asked["version_id"].to_pylist(), strict=True)
-        wanted = pa.concat_tables([wanted, to_read(asked, [rows[place][1] for place in places])])
+        versions = pa.array([rows[place][1] for place in places], pa.string())
+        wanted = pa.concat_tables([wanted, to_read(asked, versions)])
     by = [(name, "ascending", "at_start") for name in ("key", "version_id")]
     return wanted.take(pc.sort_indices(wanted, by)).combine_chunks()
 

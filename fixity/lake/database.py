@@ -93,7 +93,10 @@ def view(
 
 
 def _literal(value: str | int | None) -> str:
-    return "NULL" if value is None else quoted(str(value))
+    if value is None:
+        return "NULL"
+    pieces = map(quoted, str(value).split("\0"))  # a statement ends at a NUL, which a key may have
+    return f"({' || chr(0) || '.join(pieces)})"
 
 
 def _type_of(kind: pa.DataType) -> str:

@@ -76,9 +76,6 @@ def view_rows(database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Pa
     Arguments: `among`, a table of the keys whose rows are wanted, of which nothing else is put together.
     """
     known = constants_of(files[0]) if len(files) == 1 else {}
-    known = {
-        column: value for column, value in known.items() if "\0" not in str(value)
-    }  # DuckDB's SQL ends there
     view(database, f"{name}_packed", files, PACKED, known)
     whole = ", ".join(
         f"CASE WHEN repeats & {_BITS[column]} > 0 THEN {source} ELSE {column} END AS {column}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -214,12 +214,16 @@ CASES = {
 }
 
 
-def test_each_suspect_gets_the_look_that_it_needs_all_of_them_together(two: Two) -> None:
-    for key, case in CASES.items():
+def _put_all(two: Two, cases: Mapping[str, Case]) -> None:
+    for key, case in cases.items():
         for name, body in (("a", case.a), ("b", case.b)):
             two.buckets[name].answers[key] = list(case.answers.get(name, []))
             if body is not None:
                 two.buckets[name].put(key, body)
+
+
+def test_each_suspect_gets_the_look_that_it_needs_all_of_them_together(two: Two) -> None:
+    _put_all(two, CASES)
     two.check()
     for key, case in CASES.items():
         case.then(two, key)
@@ -256,11 +260,7 @@ def _folded_rows(two: Two, bucket: str) -> list[dict[str, Any]]:
 
 def test_a_report_after_a_look_is_to_the_byte_the_one_that_is_made_anew_from_the_ledger(two: Two) -> None:
     settled = {key: case for key, case in CASES.items() if NOT_TWICE not in case.detail}
-    for key, case in settled.items():
-        for name, body in (("a", case.a), ("b", case.b)):
-            two.buckets[name].answers[key] = list(case.answers.get(name, []))
-            if body is not None:
-                two.buckets[name].put(key, body)
+    _put_all(two, settled)
     two.check()
     for name in "ab":
         known_so_far(two.lake, name, settings_of(two.catalog.buckets[name]), f"fold-{name}")
