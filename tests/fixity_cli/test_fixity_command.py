@@ -207,10 +207,10 @@ def test_an_instance_is_opened_without_what_colours_logs_on_a_terminal(tmp_path:
 
 def test_a_command_does_what_is_to_be_done_at_the_end_and_then_takes_nothing_apart() -> None:
     program = (
-        "import atexit, sys\nfrom fixity_cli import main\n"
+        "import atexit, os, sys\nfrom fixity_cli import main\n"
         "class Kept:\n"
-        "    def __del__(self): sys.__stdout__.write('taken apart')\n"
-        "kept = Kept()\n"
+        "    def __del__(self, write=os.write): write(1, b'taken apart')\n"
+        "sys.kept = Kept()\n"
         "def verb():\n"
         "    atexit.register(print, 'done at the end')\n"
         "    sys.exit(main.Exit.NOT_VERIFIED)\n"
