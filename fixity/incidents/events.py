@@ -29,7 +29,6 @@ CLOSED, DISMISSED = "closed", "dismissed"
 EVENTS = (OPENED, CONFIRMED, DIAGNOSED, REPAIR_ASKED, REPAIRED, VERIFIED, CLOSED, DISMISSED)
 """The words for events, in the order in which they count if their times are equal."""
 
-_FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
 _ROWS = 10_000  # turned into events at a time
 _BEING_PUT = timedelta(minutes=10)
 _TIME = "%Y%m%dT%H%M%S%fZ"
@@ -92,7 +91,7 @@ def read_events(
     lost = _lost(recorded, set(names), now())
     if not names:
         return [], lost
-    with lake.workspace() as workspace, ThreadPoolExecutor(_FETCHES) as pool:
+    with lake.workspace() as workspace, ThreadPoolExecutor(lake.at_once) as pool:
         read = list(pool.map(lambda name: _read(lake, name, workspace), names))
     events = [event for each in read if not isinstance(each, UnreadableEvents) for event in each]
     return events, [*(each for each in read if isinstance(each, UnreadableEvents)), *lost]

@@ -72,6 +72,8 @@ class Lake(ABC):
     decides.
     """
 
+    at_once: int
+    """How many files are worth reading at a time."""
     keeper: Keeper | None = None
     """Who keeps evidence here, where the lake has a log."""
 
@@ -129,6 +131,13 @@ class Lake(ABC):
     @abstractmethod
     def tail(self, name: str, size: int) -> bytes:
         """The last `size` bytes of a file, or the whole file if it is smaller. They are not proved.
+
+        Raises FileNotFoundError, LakeError.
+        """
+
+    @abstractmethod
+    def part(self, name: str, start: int, size: int) -> bytes:
+        """`size` bytes of a file from byte `start` on, or fewer where it ends. They are not proved.
 
         Raises FileNotFoundError, LakeError.
         """

@@ -18,14 +18,13 @@ import pyarrow.parquet as pq
 from fixity.catalog import Bucket
 from fixity.clock import EPOCH, utc_now
 from fixity.lake import Lake
-from fixity.lake.database import open_database, view
+from fixity.lake.database import open_database
 from fixity.ledger.fold import Settings, keep_since, settings_of
-from fixity.ledger.fold_some import Known, define_known, files_of, fold_keys, fold_known, unfolded
+from fixity.ledger.fold_some import Before, Known, files_of, fold_keys, fold_known, unfolded, view_news
 from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
 from fixity.ledger.views import view_now
 from fixity.tables import (
-    CHECKSUMS,
     DIFFERS,
     MATCHED,
     NOT_COMPARED,
@@ -116,7 +115,9 @@ def _folded(
             return []  # the usual case, without the tenth of a second that a database takes
         with open_database(workspace) as database:
             _define_suspects(database, lake, snapshot, files, workspace)
-            rows = fold_keys(database, settings, inventory, "FROM suspects")
+            rows = fold_keys(
+                database, settings, Before(lake, snapshot, workspace), inventory, "FROM suspects"
+            )
         return damages(_there(rows, Provenance.read(inventory).listed_at))
 
 
@@ -129,8 +130,9 @@ def damage_after_some(
     """
     with open_database(workspace) as database:
         _define_suspects(database, lake, snapshot, [run_file], workspace)
-        rows = _of_run(database, settings)
-        others = fold_keys(database, settings, None, "FROM suspects ANTI JOIN checks USING (key)")
+        before = Before(lake, snapshot, workspace)
+        rows = fold_keys(database, settings, before, None, "FROM checks")
+        others = fold_keys(database, settings, before, None, "FROM suspects ANTI JOIN checks USING (key)")
     if snapshot is not None:
         _keep_with(lake, snapshot, rows, run_file, workspace)
     listed_at = snapshot.provenance.listed_at if snapshot else EPOCH
@@ -153,13 +155,10 @@ def keep_with_snapshot(
         rows = fold_known(settings_of(bucket), known.rows, run_file, workspace)
     else:
         with open_database(workspace) as database:
-            define_known(database, lake, snapshot, [run_file], workspace)
-            rows = _of_run(database, settings_of(bucket))
+            view_news(database, [run_file])
+            before = Before(lake, snapshot, workspace)
+            rows = fold_keys(database, settings_of(bucket), before, None, "FROM checks")
     _keep_with(lake, snapshot, rows, run_file, workspace)
-
-
-def _of_run(database: duckdb.DuckDBPyConnection, settings: Settings) -> pa.Table:
-    return fold_keys(database, settings, None, "FROM checks")
 
 
 def _keep_with(lake: Lake, snapshot: Snapshot, rows: pa.Table, run_file: Path, workspace: Path) -> None:
@@ -200,10 +199,9 @@ def _define_suspects(
     workspace: Path,
 ) -> None:
     """The views that `fold_keys` goes by, and the table `suspects` of keys."""
-    view(database, "checks", files, CHECKSUMS)
+    view_news(database, files)
     view_now(database, lake, snapshot, "damaged", workspace)
     database.execute(_SQL.read_text(encoding="utf-8"))
-    define_known(database, lake, snapshot, files, workspace)
 
 
 def _is_in_force(lake: Lake, snapshot: Snapshot) -> bool:

@@ -35,7 +35,6 @@ _NOT_ALWAYS_KEPT = frozenset(
     )
 )
 """Columns that files of earlier versions lack."""
-_FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def usable_files(
             why = str(error).replace(str(path), "it").replace(lake.location(file.name), "it")
             return LeftOut(file.name, file.size, f"cannot be used: {why}")
 
-    with ThreadPoolExecutor(_FETCHES) as pool:
+    with ThreadPoolExecutor(lake.at_once) as pool:
         looked = list(pool.map(look, files))
     return (
         [file for file in looked if isinstance(file, LedgerFile)],

@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -46,7 +46,6 @@ _GROUP_OF_CHOSEN = 10_240
 """Rows of a row group of the queue: a batch is at its front, and only the first groups are read for it."""
 _DAYS_KEPT = 40
 _KEPT_FOR = timedelta(days=1)
-TABLES = ("objects", "queue", "damaged", "lost")
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,6 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
     unread = [file for file in tables if run_of(file.name) not in ingested]
     records, unusable = usable_files(lake, bucket, unread, workspace, thoroughly=True)
     left_out += [*unusable, *changed_since_folded(tables, ingested)]
-    objects = workspace / "objects.parquet"
     listed_at = listing.provenance.listed_at
     with open_database(workspace, _MEMORY) as database:
         known = (
@@ -93,10 +91,10 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
             ByKey(groups_of(prior) if prior else [], PACKED, unpacked),
         )
         sources = Sources(*known, news_of(database, files, records, known, workspace))
-        found = fold_ranges(database, sources, settings, listed_at, now, objects)
+        found = fold_ranges(database, sources, settings, listed_at, now, workspace)
         pa.default_memory_pool().release_unused()  # else it stays beside what DuckDB takes to sort the queue
         read_by_day = _read_by_day(database, before, found, settings, now)
-        view_rows(database, "objects", [objects])
+        view_rows(database, "objects", [workspace / "objects.parquet"])
         columns = ", ".join(SNAPSHOT.names)
         for name, which in _chosen(found, listed_at, now).items():
             database.execute(
@@ -127,8 +125,8 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
         not_proved=sorted(not_proved),
         due_by=settings.due_by,
     )
-    for name in TABLES:
-        lake.put(snapshot.name(name), workspace / f"{name}.parquet", replace=True)
+    for name in snapshot.files:
+        lake.put(name, workspace / PurePosixPath(name).name, replace=True)
     snapshot.put_in_force(lake)
     _clear_away(lake, bucket)
     return snapshot

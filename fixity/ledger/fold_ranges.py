@@ -24,6 +24,7 @@ from fixity.in_order import in_order
 from fixity.lake.database import processors, quoted, view
 from fixity.lake.ranges import TableNotSorted
 from fixity.lake.writer import ROW_GROUP_ROWS, parquet_writer
+from fixity.ledger.blocks import BlocksWriter
 from fixity.ledger.by_key import ByKey, Group, groups_of, is_crowded, is_scattered, ranges_of
 from fixity.ledger.files import LedgerFile
 from fixity.ledger.fold import NEWS, Settings
@@ -92,19 +93,25 @@ def fold_ranges(
     settings: Settings,
     listed_at: datetime,
     now: datetime,
-    file: Path,
+    folder: Path,
 ) -> Folded:
-    """Fold all sources into the table `file`. Arguments: `listed_at` (UTC), of the inventory."""
+    """Fold all sources into `objects.parquet`, `blocks.bin` and `blocks.parquet` of a local folder.
+
+    Arguments: `listed_at` (UTC), of the inventory.
+    """
     found = Folded()
     horizon = pa.scalar(now + CLOCKS_DIFFER, SNAPSHOT.field("checked_at").type)
     work = partial(_fold_range, sources, settings, listed_at, now)
     with (
-        parquet_writer(file, PACKED) as writer,
+        parquet_writer(folder / "objects.parquet", PACKED) as writer,
+        BlocksWriter(folder / "blocks.bin", folder / "blocks.parquet") as blocks,
         closing(in_order(work, ranges_of(sources), processors())) as ranges,
     ):
         for each in ranges:
             rows = with_others(each.plain, each.others, database, settings, listed_at, now)
-            writer.write_table(packed(rows), row_group_size=ROW_GROUP_ROWS)
+            as_written = packed(rows)
+            blocks.write(as_written)
+            writer.write_table(as_written, row_group_size=ROW_GROUP_ROWS)
             found.add(rows, horizon)
             found.read_by_day.update(each.read_by_day)
     return found

@@ -21,7 +21,7 @@ from fixity.ledger.files import ingest_tables, ledger_files, run_of, usable_file
 from fixity.ledger.fold import NEWS, Settings, folded, settings_of
 from fixity.ledger.fold_plain import NEW_CHECKS, Tables, plain_rows, with_others
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
-from fixity.ledger.views import view_now
+from fixity.ledger.views import view_now_of
 from fixity.tables import CHECKSUMS, INGEST, INVENTORY, Provenance
 
 if TYPE_CHECKING:
@@ -40,6 +40,14 @@ class Known(NamedTuple):
 
     rows: pa.Table
     files: list[str] | None = None
+
+
+class Before(NamedTuple):
+    """What checks are folded into: a lake's snapshot, None without one. workspace: for what is fetched."""
+
+    lake: Lake
+    snapshot: Snapshot | None
+    workspace: Path
 
 
 def known_of_some(
@@ -65,14 +73,16 @@ def known_of_some(
     files = unfolded(lake, snapshot, bucket.name, workspace, thoroughly=True, log=log)
     keys = f"SELECT key FROM read_parquet({quoted(inventory)})"
     of_snapshot = files_of(lake, snapshot) if snapshot else None
+    before = Before(lake, snapshot, workspace)
     with open_database(workspace) as database:
-        define_known(database, lake, snapshot, files, workspace)
         if not (files or ingested) and snapshot is not None and snapshot.algorithm == settings.algorithm:
-            bounds = _choose_keys(database, keys)  # there is nothing to fold
-            rows = f"FROM (FROM known {_SOME} ORDER BY key, version_id NULLS FIRST"
-            return Known(database.execute(rows, bounds).to_arrow_table().cast(SNAPSHOT), of_snapshot)
+            _choose_keys(database, keys)  # there is nothing to fold
+            _view_known(database, before)
+            rows = database.execute("FROM known ORDER BY key, version_id NULLS FIRST")
+            return Known(rows.to_arrow_table().cast(SNAPSHOT), of_snapshot)
+        view(database, "checks", files, CHECKSUMS)
         view(database, "ingested", [file.path for file in ingested], INGEST)
-        return Known(fold_keys(database, settings, inventory, keys))
+        return Known(fold_keys(database, settings, before, inventory, keys))
 
 
 def files_of(lake: Lake, snapshot: Snapshot) -> list[str]:
@@ -83,7 +93,7 @@ def files_of(lake: Lake, snapshot: Snapshot) -> list[str]:
 def _may_be_used(lake: Lake, snapshot: Snapshot, settings: Settings) -> bool:
     """Whether new checks may be folded into a snapshot: it is there, and checks mean what they meant then."""
     there = {file.name for file in lake.list(snapshot.folder)}
-    return snapshot.etag_is_md5 == settings.etag_is_md5 and snapshot.name("objects") in there
+    return snapshot.etag_is_md5 == settings.etag_is_md5 and there.issuperset(snapshot.files)
 
 
 def unfolded(
@@ -109,23 +119,16 @@ def unfolded(
     return [file.path for file in usable]
 
 
-def define_known(
-    database: duckdb.DuckDBPyConnection,
-    lake: Lake,
-    snapshot: Snapshot | None,
-    files: Sequence[Path],
-    workspace: Path,
-) -> None:
-    """Make the views `known`, the snapshot as it is now, `checks`, of files that are not in it, and
-    `ingested`, which is empty.
-
-    The rows of `known` are those of the keys that are chosen next. Raises LakeError.
-    """
-    database.execute("CREATE OR REPLACE TEMP TABLE keys (key VARCHAR)")
-    view_now(database, lake, snapshot, "objects", workspace, among="keys")
-    database.execute(f"CREATE OR REPLACE TEMP VIEW known AS SELECT {', '.join(SNAPSHOT.names)} FROM now")
+def view_news(database: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
+    """Make the views `checks`, of local files that are not in the snapshot, and `ingested`, empty."""
     view(database, "checks", files, CHECKSUMS)
     view(database, "ingested", [], INGEST)
+
+
+def _view_known(database: duckdb.DuckDBPyConnection, before: Before) -> None:
+    """Make the view `known`, the snapshot as it is now for the table `keys`."""
+    view_now_of(database, before.lake, before.snapshot, "keys", before.workspace)
+    database.execute(f"CREATE OR REPLACE TEMP VIEW known AS SELECT {', '.join(SNAPSHOT.names)} FROM now")
 
 
 def fold_known(settings: Settings, known: pa.Table, run_file: Path, workspace: Path) -> pa.Table:
@@ -156,18 +159,20 @@ def _choose_keys(database: duckdb.DuckDBPyConnection, keys: str) -> dict[str, st
 
 
 def fold_keys(
-    database: duckdb.DuckDBPyConnection, settings: Settings, inventory: Path | None, keys: str
+    database: duckdb.DuckDBPyConnection, settings: Settings, before: Before, inventory: Path | None, keys: str
 ) -> pa.Table:
-    """The new rows of the snapshot for some keys, from the views `known`, `checks` and `ingested`.
+    """The new rows of the snapshot for some keys, from what was known and the views `checks` and `ingested`.
 
     Arguments: `inventory`, a local file, None to use the one of the snapshot; `keys`, a query for them.
+    Raises LakeError.
     """
     bounds = _choose_keys(database, keys)
     if bounds["least"] is None:
         return SNAPSHOT.empty_table()
     columns = ", ".join(_LISTED)
-    for name, query in (("prior", "known"), ("news", f"({NEWS})")):
-        database.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM (FROM {query} {_SOME}", bounds)
+    _view_known(database, before)
+    database.execute("CREATE OR REPLACE TEMP TABLE prior AS FROM known")
+    database.execute(f"CREATE OR REPLACE TEMP TABLE news AS FROM (FROM ({NEWS}) {_SOME}", bounds)
     if inventory is None:  # the snapshot is not read a second time
         database.execute(f"CREATE OR REPLACE TEMP TABLE listing AS SELECT {columns} FROM prior WHERE listed")
     else:

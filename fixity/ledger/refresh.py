@@ -20,7 +20,7 @@ from fixity.ledger.files import (
     usable_files,
 )
 from fixity.ledger.fold import Settings
-from fixity.ledger.fold_all import QUEUE_ROWS, TABLES, Folding, fold
+from fixity.ledger.fold_all import QUEUE_ROWS, Folding, fold
 from fixity.ledger.inventory import TableMissing
 from fixity.ledger.listing import Listing, inventory_in_force
 from fixity.ledger.snapshot import Snapshot, in_force
@@ -94,7 +94,7 @@ def _is_behind(
         if snapshot.ingested.get(run_of(file.name)) != file.size
     }
     return (
-        not there.issuperset(map(snapshot.name, TABLES))
+        not there.issuperset(snapshot.files)
         or snapshot.inventory_run_id != listing.provenance.run_id
         or snapshot.every != settings.every.total_seconds()
         or snapshot.due_by != settings.due_by

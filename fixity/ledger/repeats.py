@@ -46,7 +46,10 @@ def packed(rows: pa.Table) -> pa.Table:
         column, other = rows.column(name), rows.column(source)
         equal = pc.fill_null(pc.equal(column, other), False)
         is_same = pc.or_(equal, pc.and_(pc.is_null(column), pc.is_null(other)))
-        own = pc.if_else(is_same, pa.scalar(None, column.type), column)
+        if pc.all(is_same).as_py():  # as nearly always
+            own = pa.chunked_array([pa.nulls(rows.num_rows, column.type)])
+        else:
+            own = pc.if_else(is_same, pa.scalar(None, column.type), column)
         rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), own)
         repeats = pc.bit_wise_or(repeats, pc.if_else(is_same, _bit(name), _bit(None)))
     return rows.append_column(PACKED.field("repeats"), repeats).cast(PACKED)

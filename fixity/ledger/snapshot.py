@@ -2,6 +2,8 @@
 
 standing/<bucket>/NEWEST.json                     the note, replaced as a whole
 standing/<bucket>/<generation>/objects.parquet    a row an object, sorted by key: see `repeats`
+standing/<bucket>/<generation>/blocks.bin         the same rows, for who wants a few keys: see `blocks`
+standing/<bucket>/<generation>/blocks.parquet     what is where in it
 standing/<bucket>/<generation>/queue.parquet      the first of those to be checked, in that order
 standing/<bucket>/<generation>/damaged.parquet    the damaged ones
 standing/<bucket>/<generation>/lost.parquet       those that are gone, or were when they were to be read
@@ -60,7 +62,7 @@ SNAPSHOT = pa.schema(
 """A row an object version, as last written; the first columns are its newest check's."""
 
 
-FORMAT = 4
+FORMAT = 5
 """Raised when SNAPSHOT changes, or how it is written: a snapshot of another format is rebuilt."""
 
 
@@ -133,8 +135,18 @@ class Snapshot:
         return Provenance(self.bucket, self.generation, self.inventory_run_id, listed_at, self.place)
 
     def name(self, table: str) -> str:
-        """The name in the lake of one of its tables: objects, queue, damaged or lost."""
+        """The name in the lake of one of its tables: objects, blocks, queue, damaged or lost."""
         return f"{self.folder}{table}.parquet"
+
+    @property
+    def files(self) -> list[str]:
+        """The names in the lake of all that were folded."""
+        return [self.blocks, *map(self.name, ("objects", "blocks", "queue", "damaged", "lost"))]
+
+    @property
+    def blocks(self) -> str:
+        """The name in the lake of the rows in blocks."""
+        return f"{self.folder}blocks.bin"
 
     def since(self, lake: Lake) -> list[Since]:
         """The files of rows that have changed since, oldest first. Raises LakeError."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fixity.lake import Lake, LakeError
+from fixity.lake.database import own_table
+from fixity.ledger.blocks import rows_of
 from fixity.ledger.judge import STRENGTH_SQL
 from fixity.ledger.repeats import view_rows
-from fixity.ledger.snapshot import Snapshot
+from fixity.ledger.snapshot import SNAPSHOT, Snapshot
 from fixity.tables import TableUnreadable
 
 if TYPE_CHECKING:
@@ -49,34 +53,61 @@ def view_now(
     snapshot: Snapshot | None,
     table: str,
     workspace: Path,
-    among: str = "",
 ) -> Path | None:
     """Make the view `now` of a snapshot's table: objects, queue, damaged or lost. Without one it is empty.
 
-    Arguments: `among`, a table of keys: the view has no rows of others, and is read faster.
     Returns a local file of the table as it was folded. A snapshot that is damaged is removed, because it is
     derived. Raises LakeError.
     """
     define_content(database)
     if snapshot is None:
-        _define_now(database, [], [], among)
+        view_rows(database, "folded", [])
+        _define_now(database, [])
         return None
-    try:
+    with _removing_what_is_damaged(lake, snapshot):
         folded = lake.fetch(snapshot.name(table), workspace)
-        since = [lake.fetch(each.name, workspace) for each in snapshot.since(lake)]
+        since = _fetch_since(lake, snapshot, workspace)
+    view_rows(database, "folded", [folded])
+    _define_now(database, since)
+    return folded
+
+
+def view_now_of(
+    database: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot | None, keys: str, workspace: Path
+) -> None:
+    """Make the view `now` of a snapshot's objects that have one of some keys. Without one it is empty.
+
+    Arguments: `keys`, a table of them. Only the parts of the snapshot that may have them are read; where one
+    is damaged, the snapshot is removed, because it is derived. Raises LakeError.
+    """
+    define_content(database)
+    rows, since = SNAPSHOT.empty_table(), []
+    if snapshot is not None:
+        wanted = database.execute(f"SELECT DISTINCT key FROM {keys}").fetchall()
+        with _removing_what_is_damaged(lake, snapshot):
+            rows = rows_of(lake, snapshot, (key for (key,) in wanted), workspace)
+            since = _fetch_since(lake, snapshot, workspace)
+    own_table(database, "found_rows", rows)
+    database.execute("CREATE OR REPLACE TEMP VIEW folded AS SELECT *, '' AS filename FROM found_rows")
+    _define_now(database, since, keys)
+
+
+def _fetch_since(lake: Lake, snapshot: Snapshot, workspace: Path) -> list[Path]:
+    return [lake.fetch(each.name, workspace) for each in snapshot.since(lake)]
+
+
+@contextmanager
+def _removing_what_is_damaged(lake: Lake, snapshot: Snapshot) -> Iterator[None]:
+    try:
+        yield
     except TableUnreadable as error:
         lake.remove(snapshot.folder)
         raise LakeError(
             f"the snapshot of '{snapshot.bucket}' was damaged and is removed: run this again, it is rebuilt "
             f"from the ledger ({error})"
         ) from error
-    _define_now(database, [folded], since, among)
-    return folded
 
 
-def _define_now(
-    database: duckdb.DuckDBPyConnection, folded: list[Path], since: list[Path], among: str
-) -> None:
-    view_rows(database, "folded", folded, among)
+def _define_now(database: duckdb.DuckDBPyConnection, since: list[Path], among: str = "") -> None:
     view_rows(database, "since", since, among)
     database.execute(_NOW.read_text(encoding="utf-8"))

@@ -16,7 +16,7 @@ from fixity.humanize import bytes_text
 from fixity.lake import Lake
 from fixity.lake.database import open_database, own_table, view
 from fixity.ledger import SNAPSHOT, Snapshot
-from fixity.ledger.views import view_now
+from fixity.ledger.views import view_now, view_now_of
 
 _SQL = Path(__file__).with_suffix(".sql")
 _UNTIL = Path(__file__).with_name("due_until.sql")
@@ -141,7 +141,7 @@ def find(lake: Lake, snapshot: Snapshot, keys: Sequence[str], workspace: Path) -
     """
     with open_database(workspace) as database:
         own_table(database, "wanted", pa.table({"key": pa.array(keys, pa.string())}))
-        view_now(database, lake, snapshot, "objects", workspace, among="wanted")
+        view_now_of(database, lake, snapshot, "wanted", workspace)
         known = database.execute("FROM now ORDER BY key, version_id").to_arrow_table()
     known = known.select(SNAPSHOT.names).cast(SNAPSHOT)
     found = known.filter(known.column("listed"))

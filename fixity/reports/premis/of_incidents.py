@@ -27,7 +27,6 @@ COMPARISON, REPAIR = "comparison", "repair"
 
 _BAD = ("source_damaged", "replica_damaged", "replica_stale", "both_damaged")
 _UNKNOWN = "cannot_tell"
-_FETCHES = 8  # at a time: a lake on S3 answers each in tens of milliseconds
 
 
 def of_incidents(
@@ -41,7 +40,7 @@ def of_incidents(
     """
     by_name = {pair.name: pair for pair in pairs}
     names = [file.name for file in lake.list(INCIDENTS) if file.name.endswith(".parquet")]
-    with lake.workspace() as workspace, ThreadPoolExecutor(_FETCHES) as pool:
+    with lake.workspace() as workspace, ThreadPoolExecutor(lake.at_once) as pool:
         read = [
             row for rows in pool.map(partial(_read, lake, workspace, bucket, by_name), names) for row in rows
         ]

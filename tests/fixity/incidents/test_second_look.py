@@ -547,7 +547,7 @@ def test_the_rows_that_were_read_before_the_look_are_not_read_again(
     two: Two, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = _known_of_b(two)
-    monkeypatch.delattr(damage, "define_known")
+    monkeypatch.delattr(damage, "fold_keys")
     _keep_run_of_b(two, "own", 1, known, **FAILED)
     snapshot = in_force(two.lake, "b")
     assert snapshot

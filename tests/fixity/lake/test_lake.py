@@ -97,12 +97,13 @@ def test_a_copy_is_a_file_of_its_own_and_replaces_what_was_there(lake: Lake) -> 
     assert (get(lake, "LATEST/report"), get(lake, "day/report")) == (b"first", b"second")
 
 
-@pytest.mark.parametrize("what", ["fetch", "tail", "read_text", "copy"])
+@pytest.mark.parametrize("what", ["fetch", "tail", "part", "read_text", "copy"])
 def test_a_file_that_is_not_there_is_told_by_name(lake: Lake, what: str, tmp_path: Path) -> None:
     put(lake, "other", b"")
     act: dict[str, Callable[[], object]] = {
         "fetch": lambda: lake.fetch("no/such.parquet", tmp_path),
         "tail": lambda: lake.tail("no/such.parquet", 8),
+        "part": lambda: lake.part("no/such.parquet", 8, 8),
         "read_text": lambda: lake.read_text("no/such.parquet"),
         "copy": lambda: lake.copy("no/such.parquet", "to"),
     }
@@ -118,6 +119,13 @@ def test_texts_come_back_as_they_were(lake: Lake) -> None:
         lake.put_text("t.json", "other")
     lake.put_text("t.json", "other", replace=True)
     assert lake.read_text("t.json") == "other"
+
+
+def test_a_part_of_a_file_is_read_without_the_rest(lake: Lake) -> None:
+    put(lake, "a/f", b"0123456789")
+    assert lake.part("a/f", 2, 3) == b"234"
+    assert lake.part("a/f", 8, 100) == b"89"
+    assert lake.part("a/f", 10, 1) == b""
 
 
 def test_the_end_of_a_file_is_read_without_the_rest(lake: Lake) -> None:
@@ -264,6 +272,7 @@ def every_call(lake: Lake, workspace: Path) -> dict[str, Exception]:
         "list": lambda: lake.list("inventory/"),
         "fetch": lambda: lake.fetch("inventory/f", workspace),
         "tail": lambda: lake.tail("inventory/f", 8),
+        "part": lambda: lake.part("inventory/f", 8, 8),
         "put": lambda: lake.put("inventory/f", workspace / "file"),
         "replace": lambda: lake.put("inventory/f", workspace / "file", replace=True),
         "copy": lambda: lake.copy("inventory/f", "inventory/g"),
