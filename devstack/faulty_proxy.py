@@ -62,8 +62,9 @@ class _Rule:
 class FaultyProxy(LoopbackServer):
     """The proxy, for the length of a `with` block.
 
-    `requests` are those received, in order. `sent` has the time (`time.monotonic()`) and the number of bytes
-    of each piece of a body.
+    `requests` are those received, in order. `max_concurrent`: how many of them were open at once, at most,
+    each until it sends the answer's last bytes, since the client may ask again as soon as it has them.
+    `sent` has the time (`time.monotonic()`) and the number of bytes of each piece of a body.
     Arguments: `target`, the endpoint URL of the store; `host`, the address where it listens.
     """
 
@@ -152,6 +153,7 @@ class _ProxyHandler(S3Handler):
 
     def handle_request(self, request: S3Request, body: bytes) -> None:
         fault = self.server.begin(request, self.client_address[1]) or Fault()
+        self._is_open = True
         try:
             answer = fault.answer()
             if answer is not None:
@@ -159,9 +161,15 @@ class _ProxyHandler(S3Handler):
             else:
                 self._forward(request, body, fault)
         finally:
+            self._end()
+
+    def _end(self) -> None:
+        if self._is_open:
+            self._is_open = False
             self.server.end()
 
     def _say(self, answer: Answer) -> None:
+        self._end()
         self.send_whole(answer.status, answer.headers, answer.body)
 
     def _forward(self, request: S3Request, body: bytes, fault: Fault) -> None:
@@ -198,14 +206,22 @@ class _ProxyHandler(S3Handler):
 
     def _pass_on(self, response: http.client.HTTPResponse, fault: Fault) -> None:
         headers = fault.response_headers(response.getheaders())
+        stated = {name.lower(): value for name, value in headers}
+        left = 0 if self.command == "HEAD" else int(stated.get("content-length", -1))
+        if not left:
+            self._end()
         self.send_head(response.status, response.reason, headers)
         if response.will_close:
             self.close_connection = True
         chunked = response.getheader("Transfer-Encoding", "").lower() == "chunked"
         for piece in fault.body(_pieces(response), self._wait):
             if piece:
+                left -= len(piece)
+                if not left:
+                    self._end()
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
                 self.server.count_sent(len(piece))
+        self._end()
         if chunked and self.command != "HEAD":
             self.wfile.write(b"0\r\n\r\n")
 

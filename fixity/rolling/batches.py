@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections import deque
+from contextlib import closing
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -50,10 +51,12 @@ def check_shard(order: Order, run: RollingRun, plan: Plan, shard: Shard) -> None
     # The catalog may name another algorithm since, and all shards are read by one.
     order = replace(order, settings=replace(order.settings, algorithm=plan.algorithm))
     with run.lake.workspace() as workspace:
-        batches = _Batches(order, run, lease, workspace)
         name = f"{shard.first:012d}-"
         done = lease.checks(run.lake, workspace, name)
-        with kept_alive(run, lease, workspace, name, batches.fail) as heartbeat:
+        with (
+            closing(_Batches(order, run, lease, workspace)) as batches,
+            kept_alive(run, lease, workspace, name, batches.fail) as heartbeat,
+        ):
             batches.check(heartbeat, shard, {each for file in done for each in _positions(file)})
             if shard == max(plan.shards, key=lambda each: each.size):
                 batches.go_on(heartbeat)
@@ -63,6 +66,10 @@ def check_shard(order: Order, run: RollingRun, plan: Plan, shard: Shard) -> None
 def _positions(file: Path) -> list[int]:
     positions: list[int] = pq.read_table(file, columns=["position"]).column("position").to_pylist()
     return positions
+
+
+class _Closed(Exception):
+    """Nobody takes the checks any more; raised only where batches are read."""
 
 
 class _Batches:
@@ -77,13 +84,25 @@ class _Batches:
         self._ended = _Ended()
         self._running = 0
         self._taken = lease.batches(run.lake, workspace)
-        self._second = SecondReader(run.store, run.threads, order.settings.etag_is_md5, run.now)
+        self._closed = threading.Event()
+        self._second = SecondReader(run.store, self._at_once, order.settings.etag_is_md5, run.now)
         self._looking = threading.Lock()  # batches in parallel share what may be read again
         self._doubtful: deque[Check] = deque()
 
     def fail(self, error: BaseException) -> None:
         """End the step with an error, for example that the lease is lost."""
         self._ended.put(error)
+
+    def close(self) -> None:
+        """Read nothing more; whatever is read still ends by itself, and soon."""
+        self._closed.set()
+
+    def _at_once(self) -> int:
+        """How many objects to read at once; the reading asks again and again. Raises _Closed."""
+        if self._closed.is_set():
+            raise _Closed
+        threads = self._run.threads
+        return threads() if callable(threads) else threads
 
     def check(self, heartbeat: Heartbeat, shard: Shard, done: set[int]) -> None:
         """Check a shard of the first batch, without the positions that are done, for one interval at most."""
@@ -135,7 +154,7 @@ class _Batches:
         in_time = takewhile(lambda _: self._order.may_read(self._run.now()), items)
         held_back = []  # if the run is killed, these objects stay due: they were not looked at twice
         try:
-            for check in check_objects(self._run.store, in_time, digest_of, self._run.threads, self._run.now):
+            for check in check_objects(self._run.store, in_time, digest_of, self._at_once, self._run.now):
                 if expected.is_contradicted(check):
                     held_back.append(check)
                 else:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ssl
-import threading
-from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from devstack import faults
 from devstack.faulty_proxy import FaultyProxy
-from devstack.loopback import HangUp
 from fixity.buckets import Throttle
 from fixity.buckets.s3.http1 import Connection, Origin
 from fixity.buckets.throttle import Pace, TooSlow
@@ -52,19 +50,11 @@ def test_a_read_that_trickles_for_ever_fails_as_too_slow(faulty_proxy: FaultyPro
 def test_connections_that_trickle_and_end_by_themselves_make_no_progress(
     faulty_proxy: FaultyProxy, filled: str
 ) -> None:
-    clock = Clock()
-    throttle = Throttle(1, floor=1024, clock=clock, sleep=clock.sleep)
+    seconds = count()  # a second at each look: whenever the bytes come, somebody waited for them
+    throttle = Throttle(1, floor=1024, clock=lambda: float(next(seconds)), sleep=lambda _: None)
     store = s3_store(faulty_proxy.endpoint_url, filled, throttle=throttle)
     item = only(store, "k")
-
-    class AFewBytes(faults.Trickle):
-        def body(self, pieces: Iterator[bytes], wait: Callable[[threading.Event], None]) -> Iterator[bytes]:
-            for count, byte in enumerate(super().body(pieces, wait)):
-                if count == 4:
-                    raise HangUp
-                yield byte
-
-    faulty_proxy.fault(AFewBytes(1, clock.tick, times=None))
+    faulty_proxy.fault(faults.CutConnection(4, times=None))
     assert outcome(store, item) == ("failed", "ConnectionError")
     assert len(ranges(faulty_proxy)) == 5
 

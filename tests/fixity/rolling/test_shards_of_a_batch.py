@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from fixity.buckets import BucketUnreachable, ListedObject, Sink
 from fixity.engines.stream.pace import ShardLimits
+from fixity.errors import RunOver
 from fixity.rolling import BucketBusy, Limits, Order, RollingRun
 from fixity.rolling.batches import check_shard
 from fixity.rolling.egress import EgressBudget, egress_left
@@ -180,3 +183,30 @@ def test_a_check_that_ends_after_its_run_was_killed_while_keeping_is_not_called_
     release(cut.bucket.lake, cut.plan, cut.bucket.time)
     assert cut.bucket.due() == list("cdef")
     assert cut.bucket.rolled() == list("cdef")
+
+
+@pytest.mark.parametrize("look", ["first", "second"])
+def test_a_step_that_fails_ends_its_reading_though_an_object_has_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    monkeypatch.setattr(importlib.import_module("fixity.rolling.heartbeat"), "_KEEP_SECONDS", 0.01)
+    bucket = Rolling(tmp_path)
+    bucket.store.rewrite("a", bytes(2 * 1024 * 1024), bucket.time)
+    bucket.take_inventory()
+    if look == "second":  # what differs from what the ledger knows is read again
+        bucket.roll()
+        bucket.store.damage("a")
+    before = set(threading.enumerate())
+
+    def endless(item: ListedObject, sink: Sink) -> None:
+        bucket.over.update(f"r{number:05d}" for number in range(9))
+        while True:
+            sink.update(memoryview(b"piece"))
+
+    name = {"first": "read", "second": "read_afresh"}[look]
+    monkeypatch.setattr(bucket.store, name, endless)
+    with pytest.raises(RunOver):
+        bucket.roll(keys=["a"])
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=10)
+        assert not thread.is_alive()

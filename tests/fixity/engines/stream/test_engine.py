@@ -55,12 +55,20 @@ class FakeStore:
         """Nothing is open."""
 
 
+OF_OTHERS: set[threading.Thread] = set()  # what a test before these left behind
+
+
 def hashing_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("hash-")]
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread.name.startswith("hash-") and thread not in OF_OTHERS
+    ]
 
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
+    OF_OTHERS.update(threading.enumerate())
     yield
     assert hashing_threads() == []
 
