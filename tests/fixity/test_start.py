@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+_POOL = "ARROW_DEFAULT_MEMORY_POOL"
 _PROGRAM = """
 import gc, json, sys
 from fixity.start import started_quickly
@@ -66,3 +68,17 @@ def test_a_bucket_is_listed_and_read_without_the_modules_that_only_reports_need(
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("asked", [None, "mimalloc"])
+def test_arrow_takes_its_memory_from_the_system_unless_the_user_asks_for_another_pool(
+    asked: str | None,
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != _POOL}
+    if asked:
+        environment[_POOL] = asked
+    program = "import fixity.buckets, pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+    said = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == (asked or "system")
