@@ -14,7 +14,7 @@ from threading import Thread
 
 from fixity.buckets import open_bucket
 from fixity.catalog import load_catalog
-from fixity.lake.database import processors
+from fixity.in_order import processors
 
 _PIECE = 256 * 1024
 

@@ -1,7 +1,10 @@
-"""Works on many items in threads, and gives the results in the items' order. Nothing else belongs here."""
+"""Works on many items in threads, and gives the results in the items' order; and says how many processors
+there are for it. Nothing else belongs here.
+"""
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,6 +12,11 @@ from typing import TypeVar
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
+
+
+def processors() -> int:
+    """The number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(

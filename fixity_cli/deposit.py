@@ -13,9 +13,9 @@ from fixity.buckets import Throttle, open_bucket
 from fixity.buckets.local import LocalReader
 from fixity.catalog import Catalog
 from fixity.humanize import bytes_text
+from fixity.in_order import processors
 from fixity.ingest.deposit import Deposit, NothingToVerify, Summary, verify_deposit
 from fixity.lake import open_lake
-from fixity.lake.database import processors
 from fixity.lake.paths import deposit_report_file
 from fixity_cli.instance import lake_of_command
 from fixity_cli.output import output

@@ -10,11 +10,13 @@ import binascii
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from queue import SimpleQueue
 from typing import Protocol
 
 import xxhash
 
 from fixity.catalog import ALGORITHMS, Algorithm
+from fixity.in_order import processors
 
 
 class _Hash(Protocol):
@@ -154,6 +156,16 @@ class Together(Digest):
         return self._digests[0].hexdigest()
 
 
+_TURNS = SimpleQueue[None]()
+"""Turns to compute several checksums, as many as there are processors.
+
+Each checksum lets go of Python's lock. Threads that compute without a processor wake each other in vain when
+they come back: where 32 threads read objects of 64 KiB, that took a sixth of CPU.
+"""
+for _ in range(processors()):
+    _TURNS.put(None)
+
+
 class Digests(Together):
     """Checksums of the same bytes: `own`, by the bucket's algorithm, and `others` by their algorithms."""
 
@@ -166,8 +178,20 @@ class Digests(Together):
         return {algorithm: digest.hexdigest() for algorithm, digest in self._others.items()}
 
 
+class _InTurn(Digests):
+    """The same, computed when it is this thread's turn."""
+
+    def update(self, piece: memoryview) -> None:
+        """Take the next bytes."""
+        turn = _TURNS.get()
+        try:
+            super().update(piece)
+        finally:
+            _TURNS.put(turn)
+
+
 def digest_by(algorithm: Algorithm, others: Collection[Algorithm] = ()) -> Digest:
     """A digest by one algorithm, and by the `others` in the same pass."""
     own = Digest(algorithm)
     more = {each: Digest(each) for each in others if each != algorithm} if others else None
-    return Digests(own, more) if more else own
+    return _InTurn(own, more) if more else own

@@ -6,13 +6,14 @@ other modules do not belong here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+
+from fixity.in_order import processors
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,11 +26,6 @@ _TYPES = {
     "int64": "BIGINT",
     "timestamp[us, tz=UTC]": "TIMESTAMP WITH TIME ZONE",
 }
-
-
-def processors() -> int:
-    """The number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def open_database(

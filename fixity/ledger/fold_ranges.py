@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fixity.clock import CLOCKS_DIFFER
-from fixity.in_order import in_order
-from fixity.lake.database import processors, quoted, view
+from fixity.in_order import in_order, processors
+from fixity.lake.database import quoted, view
 from fixity.lake.ranges import TableNotSorted
 from fixity.lake.writer import ROW_GROUP_ROWS, parquet_writer
 from fixity.ledger.blocks import BlocksWriter

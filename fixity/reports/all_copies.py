@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.errors import FixityError
-from fixity.in_order import in_order
+from fixity.in_order import in_order, processors
 from fixity.lake.csv_files import csv_line, csv_lines, reading_with_duckdb
-from fixity.lake.database import open_database, processors, quoted
+from fixity.lake.database import open_database, quoted
 from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.reports.by_range import RANGE_BYTES, run_statement, threads_that_fit, whole_file
 from fixity.reports.columns import COLUMNS, COPIES_COLUMNS, OF_A_COPY, OF_THE_SOURCE, WORST_FIRST

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
-from fixity.in_order import in_order
+from fixity.in_order import in_order, processors
 from fixity.lake.csv_files import csv_line
-from fixity.lake.database import open_database, own_table, processors
+from fixity.lake.database import open_database, own_table
 from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.reports.by_range import RANGE_BYTES, run_statement, threads_that_fit, whole_file
 from fixity.reports.columns import COLUMNS, SUSPECT

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from fixity.engines.s3_batch.job_records import JobRecord
 from fixity.engines.s3_batch.staged import Staged
-from fixity.in_order import in_order
-from fixity.lake.database import open_database, processors
+from fixity.in_order import in_order, processors
+from fixity.lake.database import open_database
 from fixity.lake.ranges import KeyRange
 from fixity.lake.writer import rows_of
 from fixity.ledger.bucket_run import BucketRun

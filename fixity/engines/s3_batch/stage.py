@@ -23,8 +23,8 @@ from fixity.engines.s3_batch.job_records import JobRecord
 from fixity.engines.s3_batch.plain_rows import Chunk, PlainForm, Rows, chunks
 from fixity.engines.s3_batch.report import Report, ResultFile
 from fixity.engines.s3_batch.staged import Staged, Staging, staged_schema
-from fixity.in_order import in_order
-from fixity.lake.database import open_database, processors, quoted
+from fixity.in_order import in_order, processors
+from fixity.lake.database import open_database, quoted
 from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.tables import FAILED, SUCCEEDED
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 from awscrt.checksums import XXHash
@@ -11,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixity.catalog import ALGORITHMS, Algorithm
-from fixity.digests.algorithms import Digest
+from fixity.digests import algorithms
+from fixity.digests.algorithms import Digest, digest_by
+from fixity.in_order import processors
 
 # The check values of the CRC catalogue for b"123456789", and what the reference programs
 # (coreutils, openssl, xxhsum) print for it.
@@ -108,3 +112,39 @@ def test_looking_at_the_checksum_does_not_change_it(algorithm: Algorithm) -> Non
     digest.hexdigest()
     digest.update(memoryview(b"56789"))
     assert digest.hexdigest() == digest.hexdigest() == OF_NINE_DIGITS[algorithm]
+
+
+def test_no_more_threads_compute_several_checksums_at_once_than_there_are_processors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one_more = Barrier(processors() + 1)
+
+    class Waits:
+        def update(self, data: memoryview) -> None:
+            one_more.wait(timeout=0.2)
+
+        def hexdigest(self) -> str:
+            return ""
+
+    monkeypatch.setitem(algorithms._MAKERS, "MD5", Waits)
+    monkeypatch.setitem(algorithms._MAKERS, "SHA256", Waits)
+
+    def compute(_: int) -> None:
+        with pytest.raises(BrokenBarrierError):
+            digest_by("SHA256", ["MD5"]).update(memoryview(b"123456789"))
+
+    threads = 4 * processors()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(compute, range(threads)))
+
+
+def test_a_checksum_that_cannot_be_computed_is_nobody_elses_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as changed:
+        changed.setitem(algorithms._MAKERS, "MD5", lambda: None)
+        for _ in range(2 * processors()):
+            with pytest.raises(AttributeError):
+                digest_by("SHA256", ["MD5"]).update(memoryview(b"123456789"))
+    digest = digest_by("SHA256", ["MD5"])
+    digest.update(memoryview(b"123456789"))
+    assert digest.hexdigest() == OF_NINE_DIGITS["SHA256"]
+    assert digest.others() == {"MD5": OF_NINE_DIGITS["MD5"]}
