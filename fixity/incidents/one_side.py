@@ -6,12 +6,12 @@ looked at, and what both sides together say, does not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from threading import Event
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -58,9 +58,13 @@ class Stopped(Exception):
 
 
 class Asked(NamedTuple):
-    """An object to ask for: `listed`, as this side lists it; None where the side has none."""
+    """An object to ask for, of a row that was chosen, by its number.
 
-    row: Row
+    named: its key and version in the report. listed: as this side lists it; None where the side has none.
+    """
+
+    row: int
+    named: Row
     listed: ListedObject | None
 
 
@@ -71,51 +75,29 @@ class Work(NamedTuple):
     read: pa.Table
 
 
-_OF_REPORT = "version_in_report"
+_ROW = "row"
 
 
-def to_read(listed: pa.Table, versions: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """Objects to read: rows of an inventory, and which row of the report each is.
+def to_read(listed: pa.Table, rows: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """Objects to read: rows of an inventory, and which of the chosen rows each is.
 
-    Arguments: `listed`, with the columns of a ListedObject; `versions`, those of the report's rows.
+    Arguments: `listed`, with the columns of a ListedObject; `rows`, the numbers of the chosen rows.
     """
     columns = {name: listed[name] for name in ListedObject.__slots__}
     columns["checksum_algorithm"] = pa.nulls(listed.num_rows, pa.string())
     table = pa.table([columns[name] for name in INVENTORY.names], INVENTORY.names).cast(INVENTORY)
-    return table.append_column(_OF_REPORT, versions)
-
-
-SETTLED = (
-    "algorithm", "checksum", "status", "error_code", "error_message", "expected", "expected_from", "verdict",
-    "reads",
-)  # fmt: skip
-"""The columns of a check by which it is settled whether it counts, and which that may change."""
+    return table.append_column(_ROW, rows)
 
 
 @dataclass
 class Seen:
-    """What was seen. table: new rows of the ledger (CHECKSUMS). checks: for each of them, by the report's
-    row, the columns SETTLED. left: why rows were not looked at. known: what the ledger had of the objects."""
+    """What was seen. table: new rows of the ledger (CHECKSUMS). rows: which of the chosen rows each is, by
+    number. left: why rows, by number, were not looked at. known: what the ledger had of the objects."""
 
     table: pa.Table = field(default_factory=CHECKSUMS.empty_table)
-    checks: dict[Row, dict[str, Any]] = field(default_factory=dict)
-    left: dict[Row, str] = field(default_factory=dict)
+    rows: pa.Array = field(default_factory=lambda: pa.array([], pa.int64()))
+    left: dict[int, str] = field(default_factory=dict)
     known: Known | None = None
-
-    def take(self, rows: Sequence[Row], table: pa.Table) -> None:
-        """Take new rows of the ledger. Arguments: `rows`, those of the report, in the same order."""
-        self.table = table
-        self.checks = dict(zip(rows, table.select(SETTLED).to_pylist(), strict=True))
-
-    def rows(self, checks: Mapping[Row, Mapping[str, Any]]) -> pa.Table:
-        """The rows of the ledger for some of the checks, as these say now."""
-        places = {row: place for place, row in enumerate(self.checks)}
-        table = self.table.take(pa.array([places[row] for row in checks], pa.int64()))
-        for name in SETTLED:
-            column = CHECKSUMS.field(name)
-            values = pa.array([check[name] for check in checks.values()], column.type)
-            table = table.set_column(CHECKSUMS.get_field_index(name), column, values)
-        return table
 
 
 @dataclass(frozen=True)
@@ -140,16 +122,16 @@ class OneSide:
 
         A bucket that cannot be reached is no error: its rows are left. Raises LakeError.
         """
-        rows = _rows_of(work.read)
+        rows = work.read[_ROW].to_pylist()
         why = self._why_not()
         if why is not None:
             return Seen(left=dict.fromkeys([*rows, *(ask.row for ask in work.asks)], why))
         seen = Seen()
-        objects: dict[Row, ListedObject] = {}
+        objects: dict[int, ListedObject] = {}
         answered = 0
         try:
             with self.stores.open(self.bucket.name) as store:
-                gone: dict[Row, str] = {}
+                gone: dict[int, str] = {}
                 for ask, answer in zip(work.asks, self._ask(store, work.asks), strict=True):
                     answered += 1
                     if isinstance(answer, ObjectUnreadable):
@@ -164,7 +146,7 @@ class OneSide:
                         objects[ask.row] = answer
                 self._read(store, _with_asked(work.read, objects), gone, limits, seen)
         except BucketUnreachable as error:
-            settled = seen.checks.keys() | seen.left.keys()
+            settled = {*seen.rows.to_pylist(), *seen.left}
             unsettled = [*rows, *objects, *(ask.row for ask in work.asks[answered:])]
             seen.left |= {row: str(error) for row in unsettled if row not in settled}
         return seen
@@ -191,7 +173,7 @@ class OneSide:
 
         attributes = open_attributes(self.catalog, self.bucket, threads)
         with ThreadPoolExecutor(threads) as pool:
-            yield from pool.map(lambda ask: self._find(store, attributes, ask.row), asks)
+            yield from pool.map(lambda ask: self._find(store, attributes, ask.named), asks)
 
     def _find(
         self, store: BucketReader, attributes: Attributes | None, row: Row
@@ -218,7 +200,7 @@ class OneSide:
         return ListedObject(key, wanted, True, head.size, head.etag, head.last_modified, storage_class)
 
     def _read(
-        self, store: BucketReader, wanted: pa.Table, gone: dict[Row, str], limits: SideLimits, seen: Seen
+        self, store: BucketReader, wanted: pa.Table, gone: dict[int, str], limits: SideLimits, seen: Seen
     ) -> None:
         """Read objects, and note those that are `gone` (with an error code) as skipped checks.
 
@@ -226,19 +208,19 @@ class OneSide:
         """
         if not wanted.num_rows:
             return
-        rows = _rows_of(wanted)
-        part, seen.known = self._part_of(wanted.drop_columns([_OF_REPORT]))
-        for position, row in enumerate(rows) if gone else ():
+        rows = wanted[_ROW].combine_chunks()
+        part, seen.known = self._part_of(wanted.drop_columns([_ROW]))
+        for position, row in enumerate(rows.to_pylist()) if gone else ():
             if row in gone:
                 text = f"the object was {_GONE[gone[row]]} since it was listed"
                 part.add(position, Check(position, SKIPPED, None, gone[row], text, 0, utc_now()))
         try:
-            seen.take(rows, self._check(store, part, limits))
+            seen.table, seen.rows = self._check(store, part, limits), rows
         except BucketUnreachable:  # what was done until then counts
             done = [position for position, check in enumerate(part.checks) if check is not None]
             whole = PartOfShard(part.rows.take(pa.array(done, pa.int64())))
             whole.checks = [part.checks[position] for position in done]
-            seen.take([rows[position] for position in done], self._table(whole))
+            seen.table, seen.rows = self._table(whole), rows.take(pa.array(done, pa.int64()))
             raise
 
     def _part_of(self, objects: pa.Table) -> tuple[PartOfShard, Known]:
@@ -283,19 +265,15 @@ class OneSide:
         return part.table(self.bucket.algorithm, self.run_id, self.stores.etag_is_md5(self.bucket.name))
 
 
-def _rows_of(wanted: pa.Table) -> list[Row]:
-    """Which rows of the report they are. Arguments: `wanted`, as from `to_read`."""
-    return list(zip(wanted["key"].to_pylist(), wanted[_OF_REPORT].to_pylist(), strict=True))
-
-
-def _with_asked(wanted: pa.Table, objects: dict[Row, ListedObject]) -> pa.Table:
+def _with_asked(wanted: pa.Table, objects: dict[int, ListedObject]) -> pa.Table:
     """Objects to read, with those that were asked for, sorted. Arguments: `wanted`, as from `to_read`."""
     if objects:
         asked = objects_table(objects.values())
         rows = {(item.key, item.version_id): row for row, item in objects.items()}
         places = zip(asked["key"].to_pylist(), asked["version_id"].to_pylist(), strict=True)
-        versions = pa.array([rows[place][1] for place in places], pa.string())
-        wanted = pa.concat_tables([wanted, to_read(asked, versions)])
+        wanted = pa.concat_tables(
+            [wanted, to_read(asked, pa.array(map(rows.__getitem__, places), pa.int64()))]
+        )
     by = [(name, "ascending", "at_start") for name in ("key", "version_id")]
     return wanted.take(pc.sort_indices(wanted, by)).combine_chunks()
 

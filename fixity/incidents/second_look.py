@@ -1,34 +1,33 @@
 """The second look: rows of a pair's comparison that say that something is wrong are looked at again.
 
 The results are checks of each bucket's ledger, by which the pair is compared anew. Which rows need a look is
-in `suspects`, how a bucket's objects are looked at in `one_side`. What the evidence says of a confirmed row
-does not belong here.
+in `suspects`, how a bucket's objects are looked at in `one_side`, which checks count in `settle`. What the
+evidence says of a confirmed row does not belong here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from threading import Event
-from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fixity.buckets import CHANGED, DELETED
 from fixity.catalog import Catalog, Pair
 from fixity.clock import utc_now
 from fixity.incidents.findings import findings
 from fixity.incidents.limits import LookLimits, SideLimits
 from fixity.incidents.one_side import OneSide, Row, Seen, Stores
+from fixity.incidents.settle import settle
 from fixity.incidents.suspects import (
     SIDES,
-    checks_of,
     rows_of,
     same_bytes_elsewhere,
     sizes_to_read,
@@ -39,23 +38,11 @@ from fixity.lake import Lake
 from fixity.lake.paths import LOOKED_AGAIN
 from fixity.ledger.damage import keep_with_snapshot
 from fixity.ledger.fold_some import Known
-from fixity.ledger.judge import UNSTABLE_READ
 from fixity.ledger.write import ChecksWriter
 from fixity.reports.columns import SUSPECT
 from fixity.reports.counts import Counts
 from fixity.reports.pair import Compared
-from fixity.tables import (
-    DIFFERS,
-    FAILED,
-    FINDINGS,
-    FIRST_SEEN,
-    MATCHED,
-    NOT_TWICE,
-    OTHER_COPY,
-    REGISTERED,
-    SUCCEEDED,
-    this_software,
-)
+from fixity.tables import FINDINGS, NOT_TWICE, this_software
 
 ROUNDS = 3
 """How often suspects are looked at: what is found or can be read now may differ, and is read twice."""
@@ -97,6 +84,7 @@ class SecondLook:
     _before: Counts | None = None
     _stop: Event = field(default_factory=Event)
     _taken_in: list[Future[None]] = field(default_factory=list)
+    _suspects: tuple[Compared, pa.Table] | None = None
 
     def __post_init__(self) -> None:
         self._buckets = {
@@ -121,17 +109,17 @@ class SecondLook:
             return False
         self.complete()  # of the round before: what is expected now rests on it
         self.log(f"{self.pair.name}: {chosen.num_rows:,} suspect rows are looked at again")
-        seen = self._look(chosen, compared)
-        for each in seen.values():
-            self.left |= each.left
-        rows, before = rows_of(chosen), {name: checks_of(chosen, name) for name in SIDES}
-        kept = {name: self._to_keep(zip(rows, before[name], strict=True), name, seen[name]) for name in SIDES}
-        for row, *checks in zip(rows, *before.values(), strict=True):
-            _believe_the_other_copy(row, dict(zip(before, checks, strict=True)), kept)
+        seen, rows = self._look(chosen, compared), rows_of(chosen)
+        sides = settle(chosen, seen)
+        for name, side in sides.items():
+            self.left |= {rows[row]: why for row, why in seen[name].left.items()}
+            for row, why, checksum in side.refused():
+                self.left[rows[row]] = why
+                self.unread[name][rows[row]] = checksum
         files = {
-            name: self._keep(self._side(name, compared), seen[name].rows(checks))
-            for name, checks in kept.items()
-            if checks
+            name: self._keep(self._side(name, compared), checks)
+            for name, checks in ((name, side.rows()) for name, side in sides.items())
+            if checks.num_rows
         }
         # The comparison goes by the ledger: meanwhile, the snapshots take in what it has.
         pool = ThreadPoolExecutor(len(SIDES), thread_name_prefix="take-in")
@@ -183,7 +171,7 @@ class SecondLook:
 
     def _not_again(self, compared: Compared, rows: list[Row]) -> dict[Row, str]:
         """Why rows that are still suspect were not looked at twice."""
-        suspects = suspects_of(self.catalog, self.pair, compared)
+        suspects = self._suspects_of(compared)
         needed = (
             row
             for row, is_missing in zip(rows_of(suspects), suspects["is_missing"].to_pylist(), strict=True)
@@ -205,22 +193,35 @@ class SecondLook:
 
     def _choose(self, compared: Compared) -> pa.Table:
         """The suspects to look at in this round, as far as the limits allow. Notes them as looked at."""
-        suspects = suspects_of(self.catalog, self.pair, compared)
-        sizes = (sizes_to_read(suspects, name) for name in SIDES)
+        suspects = self._suspects_of(compared)
+        sizes = {name: sizes_to_read(suspects, name) for name in SIDES}
+        if not (self.looked or self.left):  # as nearly always, the limits allow all of them
+            together = {name: pc.sum(of_side).as_py() or 0 for name, of_side in sizes.items()}
+            if self._limits.take(together, suspects.num_rows) is None:
+                self.looked.update(rows_of(suspects))
+                return suspects
         chosen: list[int] = []
-        for place, (row, is_missing, *of_sides) in enumerate(
-            zip(rows_of(suspects), suspects["is_missing"].to_pylist(), *sizes, strict=True)
+        of_sides = zip(*(each.to_pylist() for each in sizes.values()), strict=True)
+        missing = suspects["is_missing"].to_pylist()
+        for place, (row, is_missing, of_row) in enumerate(
+            zip(rows_of(suspects), missing, of_sides, strict=True)
         ):
             again = row in self.looked
             if row in self.left or (again and is_missing):
                 continue
-            refusal = self._limits.take(dict(zip(SIDES, of_sides, strict=True)), not again)
+            refusal = self._limits.take(dict(zip(SIDES, of_row, strict=True)), not again)
             if refusal is not None:
                 self.left[row] = refusal
                 continue
             self.looked.add(row)
             chosen.append(place)
         return suspects.take(pa.array(chosen, pa.int64()))
+
+    def _suspects_of(self, compared: Compared) -> pa.Table:
+        """As `suspects_of`, which is asked once for each comparison."""
+        if self._suspects is None or self._suspects[0] is not compared:
+            self._suspects = compared, suspects_of(self.catalog, self.pair, compared)
+        return self._suspects[1]
 
     def _side(self, name: str, compared: Compared) -> OneSide:
         bucket = self._buckets[name]
@@ -251,27 +252,6 @@ class SecondLook:
                 self._stop.set()
                 raise
 
-    def _to_keep(
-        self, chosen: Iterable[tuple[Row, dict[str, Any] | None]], name: str, seen: Seen
-    ) -> dict[Row, dict[str, Any]]:
-        """The new checks of a side that say more than those before. The others' rows are left.
-
-        Arguments: `chosen`, the rows that were looked at, with the checks before.
-        """
-        kept: dict[Row, dict[str, Any]] = {}
-        for row, before in chosen:
-            check = seen.checks.get(row)
-            if check is None:
-                continue
-            if _says_less(check, before):
-                self.left[row] = f"{check['error_code']}: {check['error_message']}"
-                self.unread[name][row] = before["checksum"] if before else None
-                continue
-            if before and (check["status"], check["checksum"]) == (before["status"], before["checksum"]):
-                check["reads"] = max(check["reads"], 1 + (before["reads"] or 1))
-            kept[row] = check
-        return kept
-
     def _keep(self, side: OneSide, checks: pa.Table) -> str:
         """Keep a side's new checks as a file of the ledger, under a name that no other run has."""
         name = f"{self.run_id}{LOOKED_AGAIN}{uuid4().hex[:8]}"
@@ -293,52 +273,6 @@ class SecondLook:
         with self.lake.workspace() as workspace:
             run_file = self.lake.fetch(file, workspace)
             keep_with_snapshot(self.lake, self._buckets[name], run_file, workspace, known)
-
-
-def _says_less(check: dict[str, Any], before: dict[str, Any] | None) -> bool:
-    """Whether a new check without a result would hide the one before: bytes that were read and differ, or a
-    failure. That an object is gone, is another one, or reads differently each time is news.
-    """
-    if before is None or check["status"] == SUCCEEDED:
-        return False
-    if check["error_code"] in (DELETED, CHANGED, UNSTABLE_READ):
-        return False
-    return (before["status"], check["status"]) != (FAILED, FAILED)
-
-
-def _believe_the_other_copy(
-    row: Row, sides: dict[str, dict[str, Any] | None], kept: dict[str, dict[Row, dict[str, Any]]]
-) -> None:
-    """Take back the only read that a side's baseline rests on, if later reads of both sides agree.
-
-    The first read gave other bytes than the object has. Without this, they would be the baseline, and the
-    object called damaged.
-    """
-    now = {name: kept[name].get(row) or sides[name] for name in SIDES}
-    checksums = {(each["algorithm"], each["checksum"], each["status"]) for each in now.values() if each}
-    if None in now.values() or len(checksums) != 1:
-        return
-    for name in SIDES:
-        check, before = kept[name].get(row), sides[name]
-        if check and before and _contradicts_only(check, before):
-            check |= {
-                "expected": check["checksum"],
-                "expected_from": OTHER_COPY,
-                "verdict": MATCHED,
-                "error_code": UNSTABLE_READ,
-                "error_message": f"the first read gave {before['checksum']}; later ones agree with the other "
-                "copy of the pair",
-            }
-
-
-def _contradicts_only(check: dict[str, Any], before: dict[str, Any]) -> bool:
-    """Whether a check differs from nothing but the first read, which no other confirmed."""
-    return (
-        check["verdict"] == DIFFERS
-        and check["expected_from"] == FIRST_SEEN
-        and before["verdict"] in (REGISTERED, None)
-        and check["expected"] == before["checksum"] != check["checksum"]
-    )
 
 
 def _one_finding(counts: Counts, limit: int) -> str | None:

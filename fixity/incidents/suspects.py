@@ -84,32 +84,31 @@ def rows_of(suspects: pa.Table) -> list[Row]:
     return list(zip(suspects["key"].to_pylist(), suspects["version_id"].to_pylist(), strict=True))
 
 
-def sizes_to_read(suspects: pa.Table, name: str) -> list[int]:
+def sizes_to_read(suspects: pa.Table, name: str) -> pa.ChunkedArray:
     """The bytes to read of each on a side."""
-    sizes = pc.if_else(suspects[f"read_{name}"], suspects[f"{name}_size"], 0)
-    found: list[int] = pc.fill_null(sizes, 0).to_pylist()
-    return found
+    return pc.fill_null(pc.if_else(suspects[f"read_{name}"], suspects[f"{name}_size"], 0), 0)
 
 
-def checks_of(suspects: pa.Table, name: str) -> list[dict[str, Any] | None]:
-    """What the check of each says on a side (the columns CHECKED), None where it has no such object."""
-    there = suspects[f"{name}_size"].is_valid().to_pylist()
-    checks = _columns(suspects, name, CHECKED).to_pylist()
-    return [check if is_there else None for check, is_there in zip(checks, there, strict=True)]
+def checks_of(suspects: pa.Table, name: str) -> tuple[pa.Table, pa.ChunkedArray]:
+    """What the check of each says on a side (the columns CHECKED), and whether it has such an object."""
+    return _columns(suspects, name, CHECKED), suspects[f"{name}_size"].is_valid()
 
 
 def work_of(suspects: pa.Table, name: str) -> Work:
     """What to look at on a side. What is missing on one is asked for on both."""
-    read = suspects.filter(pc.and_(suspects[f"read_{name}"], suspects[f"{name}_size"].is_valid()))
-    missing = suspects.filter(suspects["is_missing"])
+    numbered = suspects.append_column("row", pa.array(range(suspects.num_rows), pa.int64()))
+    read = numbered.filter(pc.and_(suspects[f"read_{name}"], suspects[f"{name}_size"].is_valid()))
+    missing = numbered.filter(suspects["is_missing"])
     there = missing[f"{name}_size"].is_valid().to_pylist()
     objects = listed_objects(_listed(missing, name))
     return Work(
         [
-            Asked(row, item if is_there else None)
-            for row, item, is_there in zip(rows_of(missing), objects, there, strict=True)
+            Asked(number, row, item if is_there else None)
+            for number, row, item, is_there in zip(
+                missing["row"].to_pylist(), rows_of(missing), objects, there, strict=True
+            )
         ],
-        to_read(_listed(read, name), read["version_id"]),
+        to_read(_listed(read, name), read["row"]),
     )
 
 
