@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pyarrow as pa
@@ -150,6 +151,25 @@ def test_in_either_kind_of_lake_only_the_blocks_of_the_keys_are_read(
     assert found(lake, snapshot, *rows["key"].to_pylist()).equals(rows)
     assert sum(read) == whole and len(read) < 7  # neighbours at once,
     assert max(read) <= whole // 4  # and not all of them
+
+
+def test_where_a_store_answers_slowly_blocks_that_lie_apart_are_asked_for_at_once(
+    tmp_path: Path, tiny: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = LocalLake(tmp_path)
+    rows = numbered(100)
+    snapshot = keep(lake, rows)
+    part = lake.part
+    together = Barrier(4)  # nobody goes on before four wait
+
+    def slow(name: str, start: int, size: int) -> bytes:
+        together.wait(timeout=60)
+        return part(name, start, size)
+
+    monkeypatch.setattr(lake, "part", slow)
+    monkeypatch.setattr(lake, "at_once", 4)
+    apart = [3, 23, 43, 63]
+    assert found(lake, snapshot, *(f"{number:06d}" for number in apart)).equals(rows.take(apart))
 
 
 def test_a_flipped_bit_is_seen_by_who_reads_its_block_and_by_nobody_else(tmp_path: Path, tiny: None) -> None:
