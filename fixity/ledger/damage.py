@@ -152,7 +152,8 @@ def keep_with_snapshot(
     if snapshot is None:
         return
     if known is not None and known.files == files_of(lake, snapshot):
-        rows = fold_known(settings_of(bucket), known.rows, run_file, workspace)
+        listed_at = snapshot.provenance.listed_at
+        rows = fold_known(settings_of(bucket), known.rows, listed_at, run_file, workspace)
     else:
         with open_database(workspace) as database:
             view_news(database, [run_file])

@@ -6,6 +6,7 @@ How checks are folded is in `fold`; which keys are folded is decided in `damage`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.catalog import Bucket
-from fixity.clock import utc_now
+from fixity.clock import EPOCH, utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database, quoted, view
 from fixity.ledger.files import ingest_tables, ledger_files, run_of, usable_files
@@ -131,11 +132,13 @@ def _view_known(database: duckdb.DuckDBPyConnection, before: Before) -> None:
     database.execute(f"CREATE OR REPLACE TEMP VIEW known AS SELECT {', '.join(SNAPSHOT.names)} FROM now")
 
 
-def fold_known(settings: Settings, known: pa.Table, run_file: Path, workspace: Path) -> pa.Table:
+def fold_known(
+    settings: Settings, known: pa.Table, listed_at: datetime, run_file: Path, workspace: Path
+) -> pa.Table:
     """The new rows of the snapshot for the objects of a run, by key.
 
     Arguments: `known`, all rows of their keys, and perhaps of others, in the snapshot before, sorted;
-    `run_file`, a local file of the run's checks.
+    `listed_at` (UTC), of its listing; `run_file`, a local file of the run's checks.
     """
     now = utc_now()
     checks = pq.read_table(run_file).cast(CHECKSUMS)
@@ -144,11 +147,11 @@ def fold_known(settings: Settings, known: pa.Table, run_file: Path, workspace: P
     are_checked = pc.is_in(known.column("key"), value_set=checks.column("key").combine_chunks())
     known = known.filter(are_checked).combine_chunks()
     listing = known.filter(known.column("listed")).select(_LISTED)
-    plain, others = plain_rows(settings, now, now, Tables(listing, known, news))
+    plain, others = plain_rows(settings, listed_at, now, Tables(listing, known, news))
     if not any(table.num_rows for table in others):
         return plain  # the usual case, without a database
     with open_database(workspace) as database:
-        return with_others(plain, others, database, settings, now, now)
+        return with_others(plain, others, database, settings, listed_at, now)
 
 
 def _choose_keys(database: duckdb.DuckDBPyConnection, keys: str) -> dict[str, str | None]:
@@ -179,6 +182,9 @@ def fold_keys(
         view(database, "listed_now", [inventory], INVENTORY)
         listing = f"SELECT {columns} FROM (FROM listed_now {_SOME}"
         database.execute(f"CREATE OR REPLACE TEMP TABLE listing AS {listing}", bounds)
-    now = utc_now()
-    listed_at = Provenance.read(inventory).listed_at if inventory is not None else now
-    return pa.Table.from_batches(list(folded(database, settings, listed_at, now, "", None)), SNAPSHOT)
+    if inventory is not None:
+        listed_at = Provenance.read(inventory).listed_at
+    else:  # without a snapshot, nothing was listed
+        listed_at = before.snapshot.provenance.listed_at if before.snapshot else EPOCH
+    rows = folded(database, settings, listed_at, utc_now(), "", None)
+    return pa.Table.from_batches(list(rows), SNAPSHOT)

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from fixity.buckets import (
+    DELETED,
     BucketReader,
     BucketUnreachable,
     ListedObject,
@@ -558,3 +559,16 @@ def test_the_rows_that_were_read_before_the_look_are_not_read_again(
     assert {each: row[each] for each in ("baseline", "good_at", "verified_at", "listed")} == {
         each: before[each] for each in ("baseline", "good_at", "verified_at", "listed")
     }
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_object_that_a_look_found_gone_was_last_seen_when_it_was_listed(two: Two, is_known: bool) -> None:
+    known = _known_of_b(two)
+    gone = {**FAILED, "status": "skipped", "error_code": DELETED}
+    _keep_run_of_b(two, "own", 1, known if is_known else None, **gone)
+    snapshot = in_force(two.lake, "b")
+    assert snapshot
+    (since,) = snapshot.since(two.lake)
+    (row,) = pq.read_table(two.lake.location(since.name)).to_pylist()
+    assert row["error_code"] == DELETED
+    assert row["last_listed_at"] == snapshot.provenance.listed_at

@@ -305,5 +305,5 @@ def test_a_run_that_read_fewer_objects_than_were_known_says_nothing_of_the_other
     for checked in ("", "b", "abc"):
         checks = first.filter(pc.is_in(first["key"], pa.array(list(checked), pa.string())))
         pq.write_table(checks, file := tmp_path / "checks.parquet")
-        rows = fold_known(bucket.settings, known, file, tmp_path)
+        rows = fold_known(bucket.settings, known, bucket.snapshot().provenance.listed_at, file, tmp_path)
         assert rows["key"].to_pylist() == list(checked)
