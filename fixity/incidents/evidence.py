@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fixity.buckets import CHANGED, DELETED
 from fixity.catalog import Bucket, Catalog, Pair
@@ -70,7 +71,7 @@ class Gathered:
         lake: Lake,
         catalog: Catalog,
         pair: Pair,
-        rows: list[Row],
+        rows: pa.Table,
         now: datetime,
         workspace: Path,
     ) -> None:
@@ -79,7 +80,7 @@ class Gathered:
             "source": catalog.buckets[pair.source],
             "replica": catalog.buckets[pair.replica],
         }
-        keys = {row["key"] for row in rows}
+        keys = pc.unique(rows["key"]).to_pylist()
 
         def history(bucket: Bucket) -> History:
             folder = workspace / f"history-{bucket.name}"  # each database spills into its own
@@ -91,7 +92,7 @@ class Gathered:
         self._others = {name: history(catalog.buckets[name]) for name in _other_buckets(catalog, pair)}
         self._originals = _originals_of(catalog, pair.source)
         self._deleted = {
-            name: deletions(catalog, bucket, (row["key"] for row in rows if row[f"{name}_size"] is None))
+            name: deletions(catalog, bucket, rows["key"].filter(rows[f"{name}_size"].is_null()).to_pylist())
             for name, bucket in self.buckets.items()
         }
 

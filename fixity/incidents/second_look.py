@@ -142,31 +142,33 @@ class SecondLook:
         if compared.outcome.suspects is None:
             return None
         suspects = pq.read_table(compared.outcome.suspects)
-        rows = list(zip(suspects["key"].to_pylist(), suspects["version_id"].to_pylist(), strict=True))
-        whys = self._not_again(compared, rows)
+        rows, places = rows_of(suspects), pa.array(range(suspects.num_rows), pa.int64())
+        whys, statuses = self._not_again(compared, rows), suspects["status"].to_pylist()
         notes = {
-            row: f"{_NOT_AGAIN[status]}: {whys[row]}" if row in whys else None
-            for row, status in zip(rows, suspects["status"].to_pylist(), strict=True)
+            place: f"{_NOT_AGAIN[statuses[place]]}: {whys[row]}"
+            for place, row in enumerate(rows)
+            if row in whys
         }
-        looked = suspects.filter(pa.array([note is None for note in notes.values()], pa.bool_()))
-        confirmed = workspace / "confirmed.parquet"
-        pq.write_table(looked.slice(0, self.catalog.second_look.objects), confirmed)
+        looked = pc.invert(pc.is_in(places, value_set=pa.array(notes, pa.int64())))
+        confirmed = suspects.filter(looked).slice(0, self.catalog.second_look.objects)
         diagnosed = findings(self.lake, self.catalog, self.pair, confirmed, workspace, self.now)
-        elsewhere = same_bytes_elsewhere(suspects)
         # `diagnosed` has the first of those that were looked at, in their order.
-        place = iter(range(diagnosed.num_rows))
-        places = [next(place, None) if note is None else None for note in notes.values()]
-        known = diagnosed.take(pa.array(places, pa.int64()))
-        texts = ["; ".join(filter(None, (notes[row], elsewhere.get(row)))) or None for row in notes]
+        number = pc.index_in(places, value_set=places.filter(looked).slice(0, diagnosed.num_rows))
+        known = diagnosed.take(number)
+        elsewhere = same_bytes_elsewhere(suspects)
+        texts = [
+            "; ".join(filter(None, (notes.get(place), elsewhere.get(row)))) or None
+            for place, row in enumerate(rows)
+        ]
         columns = {
             "key": suspects["key"],
             "version_id": suspects["version_id"],
-            "looked": pa.array([note is None for note in notes.values()], pa.bool_()),
+            "looked": looked,
             "note": pa.array(texts, pa.string()),
         }
         found = pa.table([columns.get(name, known[name]) for name in FINDINGS.names], schema=FINDINGS)
         file = workspace / "findings.parquet"
-        pq.write_table(found, file)
+        pq.write_table(found, file, compression="none")  # it does not outlive the run
         return file
 
     def _not_again(self, compared: Compared, rows: list[Row]) -> dict[Row, str]:

@@ -66,9 +66,7 @@ class Archive:
         """The findings of the pair's suspect rows, by key."""
         pair = self.catalog.pairs[PAIR]
         report = make_report(self.lake, pair, settings_of(self.catalog.buckets[pair.source]), "run")
-        suspects = self.folder / "suspects.parquet"
-        pq.write_table(report.suspects, suspects)
-        found = findings(self.lake, self.catalog, pair, suspects, self.folder)
+        found = findings(self.lake, self.catalog, pair, report.suspects, self.folder)
         assert found.schema == FINDINGS
         rows = ["key", "version_id"]
         assert found.select(rows).to_pylist() == report.suspects.select(rows).to_pylist()

@@ -11,7 +11,6 @@ from random import Random
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from fixity.incidents import findings
@@ -77,7 +76,7 @@ def _vary(checks: list[dict[str, Any]], how: int) -> None:
         first["checksum"] = second["checksum"] = last["checksum"]
 
 
-def _suspects(archive: Archive, seed: int) -> Path:
+def _suspects(archive: Archive, seed: int) -> pa.Table:
     """Keep checks of many objects on both sides; returns rows that are to be diagnosed."""
     keys = [str(100 + each) for each in range(KEYS)]
     rows: list[dict[str, Any]] = [dict.fromkeys(SUSPECTS.names) | {"key": key} for key in keys]
@@ -108,9 +107,7 @@ def _suspects(archive: Archive, seed: int) -> Path:
             )
         inventory = pa.Table.from_pylist(listed, Provenance(bucket, "i", "i", DAY).attach(INVENTORY))
         keep_table(archive.lake, inventory_file(bucket, "i"), inventory)
-    file = archive.folder / "suspects.parquet"
-    pq.write_table(pa.Table.from_pylist(rows, SUSPECTS), file)
-    return file
+    return pa.Table.from_pylist(rows, SUSPECTS)
 
 
 @pytest.mark.parametrize("seed", range(2))
