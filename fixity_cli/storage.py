@@ -13,7 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,9 @@ def opened_at_once() -> Iterator[None]:
     # Dagster has no setting for it. All that it asks here is whether there is a newest one.
     ScriptDirectory.as_revision_number = lambda scripts, name: name  # type: ignore[method-assign,assignment]
     try:
-        with loaded_later(*_UNUSED), left_out("rich"):  # it would colour the daemon's log
+        with left_out("rich"), suppress(ImportError):  # it would colour the daemon's log
+            import structlog  # noqa: F401 - Dagster does; a class of dagster.yaml may need Rich, and gets it
+        with loaded_later(*_UNUSED):
             yield
     finally:
         ScriptDirectory.as_revision_number = newest  # type: ignore[method-assign]

@@ -229,3 +229,29 @@ print(DefaultImpl.get_by_dialect(dialect()).__name__)
 """
     said = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True)
     assert said.stdout == "set()\nPostgresqlImpl\n"
+
+
+def test_a_class_of_dagster_yaml_gets_rich_and_opening_without_one_does_not_load_it(tmp_path: Path) -> None:
+    (tmp_path / "with_colours.py").write_text(
+        "import rich.console\nfrom dagster import DefaultRunLauncher\n"
+        "class Launcher(DefaultRunLauncher):\n    console = rich.console.Console()\n"
+    )
+    plain, own = tmp_path / "plain", tmp_path / "own"
+    for home in (plain, own):
+        home.mkdir()
+    (plain / "dagster.yaml").touch()
+    (own / "dagster.yaml").write_text("run_launcher: {module: with_colours, class: Launcher}\n")
+    code = (
+        "import sys\nimport dagster as dg\nfrom fixity_cli.storage import opened_at_once\n"
+        "for home in sys.argv[1:]:\n"
+        "    with opened_at_once(), dg.DagsterInstance.from_config(home) as instance:\n"
+        "        print(type(instance.run_launcher).__name__, 'rich' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(plain), str(own)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == ["DefaultRunLauncher False", "Launcher True"], done.stderr
