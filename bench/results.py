@@ -39,7 +39,7 @@ whichever was its best. The floor of a report: both tables scanned, a CSV of tha
 `many` is the whole platform: the command, or `fixity dev` with all its processes.
 
 To reproduce: `make bench` (about 15 GB of disk, {minutes}); `make bench-large` adds the report over
-100 million rows a side (60 GB), the spine over 100 million objects (40 GB), and a backfill over 300 buckets.
+100 million rows a side (60 GB), the spine over 100 million objects (55 GB), and a backfill over 300 buckets.
 """
 
 

@@ -26,7 +26,7 @@ from fixity.catalog import Bucket
 from fixity.digests.algorithms import Digest
 from fixity.engines.stream.engine import check_objects
 from fixity.engines.stream.pace import usual_limits
-from fixity.lake import LocalLake
+from fixity.lake import Lake, LocalLake
 from fixity.lake.database import open_database
 from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import SNAPSHOTS, checksums_file, inventory_file, inventory_folder
@@ -177,9 +177,14 @@ def batch_seconds(folder: Path) -> tuple[float, float, int]:
 
 def premis(folder: Path) -> None:
     """Export the events of all of a ledger."""
-    bucket = Bucket(name=BUCKET, fixity_every=SETTINGS.every)
     shutil.rmtree(folder / "premis", ignore_errors=True)
-    assert export_events(LocalLake(folder), Subject(bucket), "bench", now=lambda: NOW).events
+    assert export_all(LocalLake(folder))
+
+
+def export_all(lake: Lake) -> int:
+    """Export the events that were not exported yet, as a run does. Returns how many there were."""
+    bucket = Bucket(name=BUCKET, fixity_every=SETTINGS.every)
+    return export_events(lake, Subject(bucket), "bench", now=lambda: NOW).events
 
 
 def measure(objects: int, events: int, directory: Path = ROOT) -> list[Row]:

@@ -1,7 +1,8 @@
 """The whole spine over ten times the objects: whether time grows with the objects, and memory with nothing.
 
 Each step is a process of its own, over the made-up bucket and ledger of `bench.rolling`, at two sizes. A
-ledger of a hundred million objects takes 20 GB of disk, and as much again while it is folded.
+ledger of a hundred million objects takes 20 GB of disk, as much again while it is folded, and 13 GB more
+while its PREMIS events are exported. The report at this size is measured by `bench.comparing`.
 
     python -m bench.spine --only fold .bench/ledger-10000000
 """
@@ -36,6 +37,7 @@ LARGER = 10
 _GROWTH, _MEMORY, _DISK = 11, 1, 3
 """The most that a step may take beside a tenth of the objects; in GB; of the disk beside its tables."""
 _REPOSITORY = Path(__file__).parent.parent
+_DOCUMENTS = "bytes-of-documents"
 _EVERY = 0.5  # seconds between two looks at the disk
 
 
@@ -67,14 +69,40 @@ def coverage(folder: Path) -> None:
     assert counted.objects == _objects(folder)
 
 
+class CountingLake(LocalLake):
+    """A lake that drops each PREMIS document after it was put, and counts its bytes in `documents`.
+
+    Those of a hundred million events take 240 GB. The table of the events stays.
+    """
+
+    documents = 0
+
+    def put(self, name: str, file: Path, replace: bool = False, keep: bool = False) -> None:
+        """See Lake. A document is put as any other file, to the disk and with its proof, before it goes."""
+        super().put(name, file, replace, keep)
+        if name.endswith(".xml"):
+            document = Path(self.location(name))
+            self.documents += document.stat().st_size
+            document.unlink()
+
+
+def premis(folder: Path) -> None:
+    """Export the PREMIS events of every check of the ledger, and note how many bytes their documents had."""
+    shutil.rmtree(folder / "premis", ignore_errors=True)
+    lake = CountingLake(folder)
+    assert rolling.export_all(lake) >= _objects(folder)
+    (folder / _DOCUMENTS).write_text(str(lake.documents), encoding="utf-8")
+
+
 STEPS: dict[str, Callable[[Path], None]] = {
     "inventory": inventory,
     "plan": plan,
     "fold": fold,
     "choosing what is due": rolling.choose_batch,
     "coverage": coverage,
+    "PREMIS, its documents dropped": premis,
 }
-"""In their order, since what is chosen and counted needs the snapshot that was folded."""
+"""In their order, since what is chosen, counted and exported needs the snapshot that was folded."""
 
 
 def large_rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
@@ -93,6 +121,9 @@ def large_rows(collections: Collections, rounds: int, scratch: Path) -> list[Row
         if step == "fold":
             tables = _bytes_below(folders[many]) / 1e9
             rows.append(beside(f"{name}: disk", "GB", [disk / 1e9], [tables], _DISK, "its tables"))
+    documents = [int((folders[objects] / _DOCUMENTS).read_text()) / 1e9 for objects in (many, few)]
+    name = f"PREMIS documents of {many:,} objects, put and dropped"
+    rows.append(beside(name, "GB", documents[:1], documents[1:], _GROWTH, "ours, a tenth of the objects"))
     into, after, written = rolling.batch_seconds(folders[many])
     name = f"a batch of {rolling.BATCH:,} into {many:,} objects"
     return [
@@ -110,7 +141,8 @@ def _measure(step: str, folder: Path) -> tuple[Usage, int]:
             [sys.executable, "-m", "bench.spine", "--only", step, folder],
             {**os.environ, "TMPDIR": str(_temporary(folder)), "PYTHONPATH": str(_REPOSITORY)},
         )
-    shutil.rmtree(folder / "listed", ignore_errors=True)
+    for made in ("listed", "premis"):
+        shutil.rmtree(folder / made, ignore_errors=True)
     return usage, max(most)
 
 
