@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fixity.lake.ranges import Piece, pieces_of
+from fixity.lake.ranges import Piece, TableNotSorted, pieces_of
+from fixity.lake.writer import ROW_GROUP_ROWS
 
 _RANGE_ROWS = 200_000
 _MOST_READS = 3  # of a row, on average
@@ -40,8 +41,8 @@ def groups_of(file: Path) -> list[Group]:
 class ByKey:
     """The rows of row groups by ranges of keys. Only groups that may have such keys are read.
 
-    Arguments: `schema`, by which a file is read: columns that it lacks are NULL; `whole`, which makes rows of
-    what was read.
+    Arguments: `schema`, by which a file is read: columns that it lacks are NULL, but for `filename`, which is
+    its path; `whole`, which makes rows of what was read.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ def _read(file: Path, piece: Piece, schema: pa.Schema) -> pa.Table:
         rows_of = (table.metadata.row_group(each).num_rows for each in range(table.num_row_groups))
         number = bisect_right([*accumulate(rows_of, initial=0)], piece.start) - 1  # groups may be empty
         known = _constants(table.metadata, number)
+        if "filename" not in table.schema_arrow.names:
+            known["filename"] = str(file)
         there = set(table.schema_arrow.names) - known.keys()
         names = [name for name in schema.names if name in there]
         rows = table.read_row_group(number, columns=names, use_threads=False)
@@ -127,6 +130,39 @@ def sorted_by_key(rows: pa.Table) -> pa.Table:
     if rows.num_rows < 2 or pc.all(pc.less_equal(keys[:-1], keys[1:])).as_py():
         return rows
     return rows.take(pc.sort_indices(keys))
+
+
+def tables_by_key(
+    tables: Mapping[Path, int],
+    schema: pa.Schema,
+    others: Sequence[ByKey],
+    sort: Callable[[list[Path]], Path | None],
+) -> ByKey:
+    """The rows of many tables, to be read range by range with those of others.
+
+    Arguments: `tables`, with their rows; `sort` sorts some into one table, which it returns: those that are
+    not sorted, that would be read for each of many ranges, or of which a range would have too many rows. It
+    is called also without any, and may return a table then, or None.
+    """
+    groups = {file: _groups(file) for file in tables}
+    table = ByKey(chain(*groups.values()), schema)
+    if is_scattered(table, ranges_of([*others, table])):
+        groups = {file: groups[file] if rows > ROW_GROUP_ROWS else [] for file, rows in tables.items()}
+        table = ByKey(chain(*groups.values()), schema)
+    if is_crowded(table, ranges_of([*others, table])):
+        groups = {file: [] for file in tables}
+    in_order = sort([file for file, rows in tables.items() if rows and not groups[file]])
+    if in_order is not None:
+        groups[in_order] = groups_of(in_order)
+    return ByKey(chain(*groups.values()), schema)
+
+
+def _groups(file: Path) -> list[Group]:
+    """The row groups of a table that is sorted; none of others."""
+    try:
+        return groups_of(file)
+    except TableNotSorted:
+        return []
 
 
 def ranges_of(tables: Sequence[ByKey]) -> list[tuple[str, str | None]]:

@@ -12,7 +12,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,10 +21,9 @@ import pyarrow.compute as pc
 from fixity.clock import CLOCKS_DIFFER
 from fixity.in_order import in_order, processors
 from fixity.lake.database import quoted, view
-from fixity.lake.ranges import TableNotSorted
 from fixity.lake.writer import ROW_GROUP_ROWS, parquet_writer
 from fixity.ledger.blocks import BlocksWriter
-from fixity.ledger.by_key import ByKey, Group, groups_of, is_crowded, is_scattered, ranges_of
+from fixity.ledger.by_key import ByKey, ranges_of, tables_by_key
 from fixity.ledger.files import LedgerFile
 from fixity.ledger.fold import NEWS, Settings
 from fixity.ledger.fold_plain import NEW_CHECKS, Tables, plain_rows, with_others
@@ -146,32 +144,20 @@ def news_of(
 ) -> ByKey:
     """New checks: of files of the ledger, and of ingest's tables of earlier versions.
 
-    Files that are not sorted, that would be read for each of many ranges, or of which a range would have too
-    many rows, are sorted into one in `workspace`. Arguments: `others`, what they are folded with.
+    Arguments: `others`, what they are folded with; `workspace`, where files that cannot be read by ranges are
+    sorted into one.
     """
-    groups = {file.path: _groups(file.path) for file in files}
-    news = ByKey(chain(*groups.values()), NEW_CHECKS)
-    if is_scattered(news, ranges_of([*others, news])):
-        groups = {file.path: groups[file.path] if file.rows > ROW_GROUP_ROWS else [] for file in files}
-        news = ByKey(chain(*groups.values()), NEW_CHECKS)
-    if is_crowded(news, ranges_of([*others, news])):
-        groups = {file.path: [] for file in files}
-    to_sort = [file.path for file in files if file.rows and not groups[file.path]]
-    view(database, "checks", to_sort, CHECKSUMS)
     view(database, "ingested", [file.path for file in ingested], INGEST)
-    if to_sort or ingested:
+
+    def sort(to_sort: list[Path]) -> Path | None:
+        if not to_sort and not ingested:
+            return None
+        view(database, "checks", to_sort, CHECKSUMS)
         sorted_file = workspace / "news-sorted.parquet"
         database.execute(
             f"COPY (SELECT {', '.join(NEW_CHECKS.names)} FROM ({NEWS}) ORDER BY key) "
             f"TO {quoted(sorted_file)} (ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
         )
-        groups[sorted_file] = groups_of(sorted_file)
-    return ByKey(chain(*groups.values()), NEW_CHECKS)
+        return sorted_file
 
-
-def _groups(file: Path) -> list[Group]:
-    """The row groups of a table that is sorted; none of others."""
-    try:
-        return groups_of(file)
-    except TableNotSorted:
-        return []
+    return tables_by_key({file.path: file.rows for file in files}, NEW_CHECKS, others, sort)

@@ -6,7 +6,7 @@ written once, the table is half as large, and is proved and read faster. Their m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,15 +56,26 @@ def packed(rows: pa.Table) -> pa.Table:
 
 
 def unpacked(rows: pa.Table) -> pa.Table:
-    """Rows of a snapshot, from rows of the schema PACKED; those without `repeats` are whole."""
+    """Rows of a snapshot, from rows of the schema PACKED; those without `repeats` are whole.
+
+    They may lack columns, but none that another of theirs repeats.
+    """
     repeats = pc.fill_null(rows.column("repeats"), _bit(None))
-    for name, source in _SOURCES.items():
+    for name in _SOURCES.keys() & set(rows.schema.names):
+        source = _SOURCES[name]
         is_same = pc.not_equal(pc.bit_wise_and(repeats, _bit(name)), _bit(None))
         whole = rows.column(source)  # as nearly always; not copied
         if not pc.all(is_same).as_py():
             whole = pc.if_else(is_same, whole, rows.column(name))
         rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), whole)
-    return rows.select(SNAPSHOT.names)
+    return rows.drop_columns("repeats")
+
+
+def packed_columns(names: Iterable[str]) -> pa.Schema:
+    """The columns of PACKED that some of a snapshot are made of."""
+    made_of = {"repeats", *names}
+    made_of |= {source for name, source in _SOURCES.items() if name in made_of}
+    return pa.schema([field for field in PACKED if field.name in made_of])
 
 
 def _bit(column: str | None) -> pa.Scalar:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 from fixity.lake import Lake, LakeError
 from fixity.lake.database import own_table
 from fixity.ledger.blocks import rows_of
+from fixity.ledger.by_key import ByKey, groups_of
 from fixity.ledger.judge import STRENGTH_SQL
-from fixity.ledger.repeats import view_rows
+from fixity.ledger.repeats import packed_columns, unpacked, view_rows
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot
 from fixity.tables import TableUnreadable
 
 if TYPE_CHECKING:
     import duckdb
 
+_FOLDED = "CREATE OR REPLACE TEMP VIEW folded AS SELECT *, '' AS filename FROM found_rows"
 _NOW = Path(__file__).with_name("now.sql")
 _CONTENT = """
     CREATE OR REPLACE TEMP MACRO content(version_id, etag, last_modified, size) AS
@@ -88,8 +90,34 @@ def view_now_of(
             rows = rows_of(lake, snapshot, (key for (key,) in wanted), workspace)
             since = _fetch_since(lake, snapshot, workspace)
     own_table(database, "found_rows", rows)
-    database.execute("CREATE OR REPLACE TEMP VIEW folded AS SELECT *, '' AS filename FROM found_rows")
+    database.execute(_FOLDED)
     _define_now(database, since, keys)
+
+
+class NowByKey:
+    """A snapshot's objects as they are now, by ranges of keys: whatever their number, memory has few of them.
+
+    folded: their rows in the snapshot's table, with some columns: `columns`, and those that tell apart what
+    was written under one key. Where that is damaged, the snapshot is removed, because it is derived. Raises
+    LakeError.
+    """
+
+    def __init__(self, lake: Lake, snapshot: Snapshot, columns: Iterable[str], workspace: Path) -> None:
+        schema = packed_columns({"key", "version_id", "etag", "last_modified", "size", *columns})
+        with _removing_what_is_damaged(lake, snapshot):
+            self._since = _fetch_since(lake, snapshot, workspace)
+            self.folded = ByKey(groups_of(lake.fetch(snapshot.name("objects"), workspace)), schema, unpacked)
+
+    def view(self, database: duckdb.DuckDBPyConnection, lower: str, upper: str | None, keys: str) -> None:
+        """Make the view `now` of the objects from the key `lower` up to `upper`.
+
+        Arguments: `keys`, a table of keys in this range; objects that changed since it was folded are
+        left out if they have none of them.
+        """
+        define_content(database)
+        database.register("found_rows", self.folded.rows(lower, upper))
+        database.execute(_FOLDED)
+        _define_now(database, self._since, keys)
 
 
 def _fetch_since(lake: Lake, snapshot: Snapshot, workspace: Path) -> list[Path]:

@@ -1,22 +1,19 @@
--- One event for each check. In: the views `checks`, `made` (the software that made the checks of each file, and whether
--- they are second looks) and `now` (the objects with their baselines). Out: the columns of an export. A check that did
--- not read the bytes is a warning.
+-- One event for each check. In: the views `known` (checks, each with its object's baseline: see baselines.sql) and
+-- `made` (the software that made the checks of each file, and whether they are second looks). Out: the columns of an
+-- export. A check that did not read the bytes is a warning.
 --
 -- A check's row has the checksum that it was compared with. Two kinds of checks need the snapshot instead: those of
 -- earlier versions, which have no verdict, and those that registered a checksum, because another run may have
 -- registered one before.
 WITH found AS (
     SELECT
-        c.*,
+        c.* EXCLUDE (baseline_at, baseline_run),
         made.agent,
         made.second_look,
         c.verdict IN ('matched', 'differs') AS is_compared,
-        b.baseline,
-        b.baseline_algorithm,
-        b.baseline_from,
         -- Only a baseline registered by the time of the check: a later one would change the event.
-        CASE WHEN trusted(b.baseline_at, $horizon) <= c.checked_at THEN b.baseline_at END AS baseline_at,
-        b.baseline_run = c.run_id AND b.baseline_at = c.checked_at AS is_first,
+        CASE WHEN trusted(c.baseline_at, $horizon) <= c.checked_at THEN c.baseline_at END AS baseline_at,
+        c.baseline_run = c.run_id AND c.baseline_at = c.checked_at AS is_first,
         sha1(
             from_hex($namespace)
             || encode(concat_ws(
@@ -24,9 +21,8 @@ WITH found AS (
                 c.run_id, epoch_us(c.checked_at)
             ))
         ) AS h
-    FROM (SELECT *, content(version_id, etag, last_modified, size) AS content FROM checks) AS c
-    LEFT JOIN now AS b USING (key, content)
-    JOIN made ON made.filename = c.filename
+    FROM known AS c
+    JOIN made USING (filename)
     WHERE c.checked_at IS NOT NULL
 ),
 

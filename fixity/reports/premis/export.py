@@ -32,13 +32,14 @@ from fixity.lake.proof import sealed, unsealed
 from fixity.ledger import Snapshot, ready, usable_files
 from fixity.ledger.files import ledger_files, run_of
 from fixity.ledger.fold import settings_of
-from fixity.ledger.views import view_now
+from fixity.ledger.views import NowByKey, define_content
+from fixity.reports.premis.baselines import BASELINE, Baselines
 from fixity.reports.premis.columns import EVENTS, NAMESPACE, place_of
 from fixity.reports.premis.deletions import deletions
 from fixity.reports.premis.documents import ALL, Choice, write_document, write_documents
 from fixity.reports.premis.of_incidents import of_incidents
 from fixity.reports.premis.replications import newest_report, replications
-from fixity.tables import CHECKSUMS, SOFTWARE, TableUnreadable, naming_the_unreadable
+from fixity.tables import SOFTWARE, TableUnreadable, naming_the_unreadable
 
 if TYPE_CHECKING:
     import duckdb
@@ -63,7 +64,7 @@ _COPY = """
         KV_METADATA {{ledger_files: {ledger_files}}}
     )
 """
-_MEMORY = "1GB"  # row groups of each thread, beside the baselines
+_MEMORY = "256MB"  # row groups of each thread
 _ROWS_OF_PARQUET = 40_960
 
 
@@ -249,27 +250,30 @@ class _New:
             }
         )
         file = workspace / "events.parquet"
+        known = Baselines(NowByKey(lake, self._snapshot, BASELINE, workspace), usable, workspace)
         with open_database(workspace, _MEMORY) as database:
             database.execute(_MACROS)
-            view_now(database, lake, self._snapshot, "objects", workspace)
-            view(database, "checks", [each.path for each in usable], CHECKSUMS)
+            define_content(database)
             view(database, "exported", self.kept, EVENTS)
             database.register("made", made)
+            database.register("known", known.stream())
             self._others(database, log)
-            database.execute(
-                _COPY.format(
-                    events=_EVENTS.read_text(encoding="utf-8"),
-                    file=quoted(file),
-                    row_group=_ROWS_OF_PARQUET,
-                    ledger_files=quoted(json.dumps(runs)),
-                ),
-                {
-                    "namespace": NAMESPACE.hex,
-                    "bucket": bucket.name,
-                    "place": place_of(bucket),
-                    "horizon": now + CLOCKS_DIFFER,
-                },
+            copy = _COPY.format(
+                events=_EVENTS.read_text(encoding="utf-8"),
+                file=quoted(file),
+                row_group=_ROWS_OF_PARQUET,
+                ledger_files=quoted(json.dumps(runs)),
             )
+            values = {
+                "namespace": NAMESPACE.hex,
+                "bucket": bucket.name,
+                "place": place_of(bucket),
+                "horizon": now + CLOCKS_DIFFER,
+            }
+            try:
+                database.execute(copy, values)
+            except Exception as error:
+                raise known.error or error from error
         return file, runs
 
     def _not_exported(self) -> list[LakeFile]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -20,10 +21,12 @@ from lxml import etree
 
 from fixity.catalog import Pair
 from fixity.incidents.events import Event, append
-from fixity.reports.premis import export_events
+from fixity.ledger import by_key
+from fixity.ledger.views import NowByKey
+from fixity.reports.premis import baselines, event_tables, export_events
 from fixity.reports.premis.columns import NAMESPACE
 from fixity.reports.premis.of_incidents import of_incidents
-from fixity.tables import Provenance
+from fixity.tables import Provenance, TableUnreadable
 from tests.fixity.reports.premis.support import (
     NAMES,
     ODD,
@@ -87,6 +90,48 @@ def test_identifiers_are_uuids_of_the_check_itself_and_a_second_export_has_the_s
     again = export_events(bucket.lake, of_catalog(), "e3", now=bucket.now)
     assert (again.events, again.ledger_files) == (2, 1)
     assert identifiers < set(texts(printed(bucket), "eventIdentifierValue"))
+
+
+def _new_events(bucket: Rolling, folder: Path) -> list[dict[str, Any]]:
+    (table,) = event_tables(bucket.lake, of_catalog(), folder, now=bucket.now)
+    return sorted(pq.read_table(table).to_pylist(), key=lambda event: str(event["event_id"]))
+
+
+@pytest.mark.parametrize("limit", ["_RANGE_ROWS", "_MOST_ROWS"], ids=["many ranges", "sorted into one table"])
+def test_events_are_the_same_however_the_checks_are_read(
+    bucket: Rolling, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    bucket.roll()
+    bucket.store.damage("plain")
+    for key in ODD:
+        bucket.time += timedelta(days=1)
+        bucket.roll(keys=[key])
+    at_once = _new_events(bucket, tmp_path / "at-once")
+    monkeypatch.setattr(by_key, limit, 1)
+    ranges = list[tuple[str, str | None]]()
+
+    def noted(tables: Sequence[by_key.ByKey]) -> list[tuple[str, str | None]]:
+        ranges[:] = by_key.ranges_of(tables)
+        return ranges
+
+    monkeypatch.setattr(baselines, "ranges_of", noted)
+    assert _new_events(bucket, tmp_path / "again") == at_once
+    assert len(at_once) == 2 * len(ODD)
+    assert len(ranges) > 1 or (tmp_path / "again" / "checks-sorted.parquet").exists()
+
+
+def test_a_table_that_is_found_to_be_damaged_while_events_are_made_is_named(
+    bucket: Rolling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.roll()
+
+    def unreadable(*arguments: object, **others: object) -> None:
+        raise TableUnreadable(Path("objects.parquet"), ValueError("page"))
+
+    monkeypatch.setattr(NowByKey, "view", unreadable)
+    with pytest.raises(TableUnreadable, match=r"objects\.parquet"):
+        export_events(bucket.lake, of_catalog(), "e1", now=bucket.now)
+    assert bucket.lake.list("premis/") == []
 
 
 def test_an_event_says_of_which_record_its_expectation_is(bucket: Rolling) -> None:
