@@ -40,7 +40,7 @@ __all__ = [
     "open_bucket",
 ]
 
-DEFAULT_CONCURRENCY = 16
+DEFAULT_CONCURRENCY = START
 """How many requests are sent at once by default, where it is not found how many bring more."""
 
 
@@ -54,8 +54,7 @@ def open_bucket(catalog: Catalog, bucket: Bucket, share: int = 1) -> BucketReade
     bandwidth = bucket.max_bandwidth and max(1, bucket.max_bandwidth // share)
     at_once = max(1, (bucket.max_concurrency or DEFAULT_CONCURRENCY) // share)
     finds = bucket.path is None and bucket.max_concurrency is None
-    start, most = max(1, START // share), max(1, MOST // share)
-    concurrency = Finder(start, most, time.process_time) if finds else at_once
+    concurrency = Finder(at_once, max(1, MOST // share), time.process_time) if finds else at_once
     throttle = Throttle(concurrency, bandwidth, bucket.min_bandwidth)
     if bucket.path is not None:
         return LocalReader(bucket.path, throttle)

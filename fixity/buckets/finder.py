@@ -1,11 +1,9 @@
 """Finds how many requests at once bring more from a store.
 
-A pure calculation: whoever counts the requests says when they ended. By how little of the time the
-processor is busy, and how soon an answer may come, it reckons how many at once would keep it busy, and tries
-that first. If these are no more than there are, they wait for one another, and more would wait longer: that
-is tried late. It raises the number in short windows, then to twice as many at most, while that clearly brings
-more; then, in long ones, it tries a little more or many more now and then. What brings nothing more is taken
-back, never below the last number that did.
+A pure calculation: whoever counts the requests says when they ended. By how little of the time the processor
+is busy it reckons how many at once would keep it busy, and tries that first. It raises the number in short
+windows, then to twice as many at most, while that clearly brings more; then, in long ones, it tries a little
+more or many more now and then. What brings nothing more is taken back, never below the last number that did.
 Counting and limiting requests does not belong here.
 """
 
@@ -14,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-START = 8
+START = 16
 """How many requests are sent at once, to begin with."""
 MOST = 256
 """How many requests are sent at once, at most, unless the catalog says more."""
@@ -30,7 +28,6 @@ _NEARLY = 0.8  # of as many times more as are at once
 _IDLE = 0.5  # the share of the time that the processor is busy; if it is less, the store is waited for
 _FIRST = 128  # at most, by what the processor could do: what the store can do is not known yet
 _LONGEST_PAUSE = 64  # windows between two tries
-_AS_IF_IN_VAIN = 3  # tries, where it is reckoned that more would bring nothing
 
 
 class Finder:
@@ -50,7 +47,6 @@ class Finder:
         self._in_vain = 0  # tries since the last one that brought more
         self._left = 1  # windows before the next try
         self._settling = True
-        self._soonest = float("inf")
         self._begun: float | None = None
 
     def count(self, work: float, active: int, now: float) -> None:
@@ -74,17 +70,10 @@ class Finder:
         if seconds < (_QUICK if self._is_quick else _WINDOW) or self._work < _ROUNDS * self.size:
             return
         rate, was_full = self._work / seconds, 2 * self._active > self.size * self._moments
-        # What the distance takes of the time of a request; for the rest of it they wait for one another.
-        alone = min(1.0, self._soonest * rate / self.size)
         share = (self._busy() - self._used) / seconds if self._busy else 1.0
         self._begin(now)
         if was_full:  # else not the store, but what was asked of it, says how much came
-            self._judge(rate, share, alone)
-
-    def answered(self, waited: float) -> None:
-        """A request's answer began after `waited` seconds. Any thread may say so at any time."""
-        if waited < self._soonest:
-            self._soonest = waited
+            self._judge(rate, share)
 
     def slow_down(self) -> None:
         """The store asked for fewer requests."""
@@ -100,13 +89,11 @@ class Finder:
     def _begin(self, now: float) -> None:
         self._begun = now
         self._used = self._busy() if self._busy else 0.0
-        self._soonest = float("inf")
         self._work = 0.0
         self._active = self._moments = 0
 
-    def _judge(self, rate: float, share: float, alone: float) -> None:
-        # `rate`: of work a second. `share`: of the time, for which a processor was busy. `alone`: of the
-        # time of a request, which it would take alone.
+    def _judge(self, rate: float, share: float) -> None:
+        """Arguments: `rate` of work a second; `share` of the time for which a processor was busy."""
         if self.size != self.good:
             gain = rate / max(self._rates)
             if gain <= (_CLEAR_GAIN if self._is_quick else _GAIN):
@@ -125,29 +112,20 @@ class Finder:
         self._rates.append(rate)
         self._left -= 1
         if self._left <= 0:
-            self._try_more(share, alone)
+            self._try_more(share)
 
-    def _try_more(self, share: float, alone: float) -> None:
+    def _try_more(self, share: float) -> None:
         more = min(_STEP, self.good) if self._in_vain % 2 == 0 else max(1, self.good // 4)
-        if self._reckons:
-            self._reckons = False  # what is reckoned says no more than what was tried
+        if self._reckons and share < _IDLE:
             # Twice as many as keep it busy if all take equally long, which they do not.
-            reckoned = int(2 * self.good * alone / max(share, 0.01))
-            if reckoned <= self.good:
-                self._in_vain = _AS_IF_IN_VAIN
-                self._pause()
-                return
-            if share < _IDLE:
-                more = max(more, min(_FIRST, reckoned) - self.good)
+            more = max(more, min(_FIRST, int(2 * self.good / max(share, 0.01))) - self.good)
+        self._reckons = False  # later the waiting is also for one another
         self._set(min(self.most, self.good + more))
 
     def _take_back(self) -> None:
         self._in_vain += 1
-        self._pause()
-        self._set(self.good)
-
-    def _pause(self) -> None:
         self._left = min(_LONGEST_PAUSE, 2**self._in_vain // 2)
+        self._set(self.good)
 
     def _set(self, size: int) -> None:
         self._settling = size != self.size

@@ -150,11 +150,6 @@ class Throttle:
             self._concurrency = finder.size
             self._allowed = min(self._allowed, self._concurrency) if slowed else float(self._concurrency)
 
-    def answered(self, waited: float) -> None:
-        """A request's answer began after `waited` seconds."""
-        if self._finder is not None:
-            self._finder.answered(waited)
-
     def pace(self) -> Pace:
         """The pace of a new connection."""
         return Pace(self._floor, self._clock)

@@ -109,7 +109,7 @@ class Bucket(Part):
     kept."""
     max_concurrency: Annotated[StrictInt, Field(ge=1, le=1024)] | None = None
     """How many objects are read at once, at most (1 to 1024). By default 16 files of a local directory; of a
-    store as many as bring more, from 8 to 256, which is found while it is read."""
+    store as many as bring more, from 16 to 256, which is found while it is read."""
     max_bandwidth: Annotated[ByteSize, Field(gt=0)] | None = None
     """How fast the bucket is read, at most, in bytes a second, such as `50MiB`; by default no limit."""
     min_bandwidth: ByteSize = MIN_BANDWIDTH

@@ -17,6 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MOST_AT_ONCE = 64
+_MOST_HELD = 128
+"""Pages that wait in memory for the ranges before theirs, or for whoever takes their rows, at most, beside
+one for each range under way."""
+
 Lists = Callable[[str | None], Iterator[pa.RecordBatch]]
 """Lists all that comes after a key; all of the bucket after None."""
 
@@ -74,15 +78,12 @@ class _Range:
 class Ranges:
     """One listing of a bucket, in ranges that are cut at `cuts`, keys in order.
 
-    Arguments: `lists`, called by several threads; `at_once` says how many ranges to list at once, now;
-    `most_held`, pages that wait in memory for the ranges before theirs, or for whoever takes their rows, at
-    most, beside one for each range under way.
+    Arguments: `lists`, called by several threads; `at_once` says how many ranges to list at once, now.
     """
 
-    def __init__(self, lists: Lists, cuts: Sequence[str], at_once: Callable[[], int], most_held: int) -> None:
+    def __init__(self, lists: Lists, cuts: Sequence[str], at_once: Callable[[], int]) -> None:
         self._lists = lists
         self._at_once = at_once
-        self._most_held = most_held
         self._ranges = deque(map(_Range, (None, *cuts), (*cuts, None)))
         self._waiting = deque(self._ranges)
         self._head = self._ranges[0]
@@ -171,7 +172,7 @@ class Ranges:
 
     def _may_list(self, each: _Range) -> bool:
         """Whether there is room for a page; always for one of the first range, where none of its waits."""
-        return self._held < self._most_held or (each is self._head and not each.ready)
+        return self._held < _MOST_HELD or (each is self._head and not each.ready)
 
     def _list(self, each: _Range) -> None:
         try:

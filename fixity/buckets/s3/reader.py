@@ -43,7 +43,6 @@ _PAGE = 1000
 _FEW = 4  # pages: to look for cuts would take longer than to list some more
 _MANY = 128  # pages after which to look for cuts in any case
 _FAR = 0.025  # seconds a page: of a store that answers sooner, few pages are soon listed with less work
-_HELD, _HELD_NEAR = 128, 16  # pages that wait for those before them; near by, more bring nothing
 
 
 class S3Reader:
@@ -94,8 +93,8 @@ class S3Reader:
         """
         whole = self._pages.all_below(self._prefix)
         first, full = list[Page](), list[str]()
-        soonest = float("inf")  # seconds that a page took
         if cuts is None:
+            soonest = float("inf")
             for number, page in enumerate(whole, 1):
                 soonest = min(soonest, self._requests.waited())
                 yield from self._rows([page.batch])
@@ -104,15 +103,13 @@ class S3Reader:
                     break
         elif cuts and self.at_once() > 1:
             first = list(islice(whole, 1))  # alone: it shows which request the store knows
-            soonest = self._requests.waited()
             full = [self._prefix + cut for cut in cuts]
 
         def lists(after: str | None) -> Iterator[pa.RecordBatch]:
             pages = chain(first, whole) if after is None else self._pages.all_below(self._prefix, after)
             return (page.batch for page in pages)
 
-        most_held = _HELD if soonest >= _FAR else _HELD_NEAR
-        with closing(Ranges(lists, full, self.at_once, most_held).batches()) as batches:
+        with closing(Ranges(lists, full, self.at_once).batches()) as batches:
             yield from self._rows(batches if full else lists(None))
 
     def _rows(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -125,8 +125,7 @@ class Requests:
 
     def _send(self, origin: Origin, target: str, headers: dict[str, str]) -> Response:
         try:
-            connection = self._connection(origin)
-            response = connection.request("GET", target, headers)
+            return self._connection(origin).request("GET", target, headers)
         except ssl.SSLCertVerificationError as error:
             raise BucketUnreachable(
                 f"{self._name}: the certificate of {origin.host_header} is not trusted "
@@ -134,8 +133,6 @@ class Requests:
             ) from error
         except OSError as error:
             raise broken(error, f"before a response of {origin.host_header} came") from error
-        self._throttle.answered(connection.pace.waited)
-        return response
 
     def _follow_clock(self, response: Response, last: bool) -> None:
         """Sign with the clock of the store, which refused the time of a request. Raises BucketUnreachable if

@@ -131,20 +131,20 @@ def check_objects(
     at_once = threads if callable(threads) else partial(int, threads)
     taking = threading.Lock()
     reading = 0  # threads that read, or will
-    given_back: list[list[tuple[int, ListedObject]]] = []  # by threads that were too many
     spent = threading.Event()  # all objects are taken
     stop = threading.Event()  # nothing more is read
     closed = threading.Event()  # and nobody takes checks
     done: queue.Queue[list[Check] | BaseException | None] = queue.Queue(maxsize=at_once() * 4)
 
     def take() -> list[tuple[int, ListedObject]]:
-        # Large objects one by one, small ones in batches. Nothing, if no object is left.
+        # Large objects one by one, small ones in batches. Nothing, if there are too many threads.
         nonlocal reading
         with taking:
             taken: list[tuple[int, ListedObject]] = []
             volume = 0
-            if given_back:
-                return given_back.pop()
+            if reading > at_once():
+                reading -= 1
+                return taken
             most = min(_BATCH, _TAKEN // reading)
             for position, item in source:
                 taken.append((position, item))
@@ -152,19 +152,7 @@ def check_objects(
                 if len(taken) >= most or volume > 4 * 1024 * 1024:
                     return taken
             spent.set()
-            if not taken:
-                reading -= 1
             return taken
-
-    def leave(rest: list[tuple[int, ListedObject]]) -> bool:
-        # Whether there are too many threads. Then others read the rest: as many as are wanted go on.
-        nonlocal reading
-        with taking:
-            if reading <= at_once():
-                return False
-            reading -= 1
-            given_back.append(rest)
-            return True
 
     def give(result: list[Check] | BaseException | None) -> None:
         while True:
@@ -180,8 +168,8 @@ def check_objects(
         failure: BaseException | None = None
         try:
             while not stop.is_set() and (batch := take()):
-                for number, (position, item) in enumerate(batch):
-                    if stop.is_set() or (reading > at_once() and leave(batch[number:])):
+                for position, item in batch:
+                    if stop.is_set():
                         raise _Stopped
                     digest = digest_of(position, item)
                     sink = _StoppableSink(digest, stop) if item.size > _AT_ONCE else digest

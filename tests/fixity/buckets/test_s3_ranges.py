@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
@@ -18,9 +18,9 @@ from devstack.seaweedfs import SeaweedFS
 from devstack.stub_s3 import Lister, StubS3, as_s3_lists
 from devstack.stub_s3_bucket import Bucket, StoredVersion
 from fixity.buckets import BucketUnreachable, ListedObject, listed_objects
-from fixity.buckets.s3 import pages
+from fixity.buckets.s3 import pages, ranges
 from fixity.buckets.s3.listing import Coding, Kind, Page, parse_page
-from fixity.buckets.s3.ranges import Lists, Ranges
+from fixity.buckets.s3.ranges import Ranges
 from fixity.buckets.s3.reader import S3Reader
 from fixity.buckets.throttle import Throttle
 from tests.conftest import MakeBucket
@@ -95,29 +95,6 @@ def test_a_store_that_is_far_away_is_cut_sooner(
     asked = [each.query for each in odd.requests if each.bucket == name]
     before = itertools.takewhile(lambda query: "delimiter" not in query, asked)
     assert len(set(before)) == pages_before  # a page may be asked for twice where the machine is slow
-
-
-@pytest.mark.parametrize(("seconds", "held"), [(0.03, 128), (0.001, 16)])
-@pytest.mark.parametrize("cuts", [["05", "20"], None])
-def test_only_of_a_store_that_is_far_away_many_pages_are_held(
-    odd: StubS3, monkeypatch: pytest.MonkeyPatch, seconds: float, held: int, cuts: list[str] | None
-) -> None:
-    most_held = list[int]()
-
-    class Noted(Ranges):
-        def __init__(self, lists: Lists, cuts: Sequence[str], at_once: Callable[[], int], most: int) -> None:
-            most_held.append(most)
-            super().__init__(lists, cuts, at_once, most)
-
-    monkeypatch.setattr("fixity.buckets.s3.reader.Ranges", Noted)
-    monkeypatch.setattr("fixity.buckets.s3.reader._MANY", 9)
-    keys = [f"{number:02d}" for number in range(40)]
-    name = f"held-{held}-{cuts is None}"
-    odd.buckets[name], odd.lister = bucket_of(*keys), as_s3_lists
-    ticks = count(0, seconds)  # of each piece of a page that is waited for
-    store = s3_store(odd.endpoint_url, name, throttle=Throttle(4, clock=lambda: next(ticks)))
-    assert [item.key for item in in_ranges(store, cuts)] == keys
-    assert most_held == [held]
 
 
 def ignoring(name: str) -> Lister:
@@ -285,13 +262,12 @@ def test_as_many_ranges_are_listed_at_once_as_may_be() -> None:
         return pages_after(after)
 
     cuts = ["009", "019", "029", "039", "049"]
-    assert keys_of(Ranges(lists, cuts, lambda: 3, 128).batches()) == [
-        f"{number:03d}" for number in range(100)
-    ]
+    assert keys_of(Ranges(lists, cuts, lambda: 3).batches()) == [f"{number:03d}" for number in range(100)]
     assert not together.broken
 
 
-def test_ranges_wait_rather_than_fill_the_memory() -> None:
+def test_ranges_wait_rather_than_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "_MOST_HELD", 10)
     asked, first_may_go_on = count(), threading.Event()
     held = threading.Event()
 
@@ -303,7 +279,7 @@ def test_ranges_wait_rather_than_fill_the_memory() -> None:
                 held.set()
             yield page
 
-    batches = Ranges(lists, ["049", "079"], lambda: 3, 10).batches()
+    batches = Ranges(lists, ["049", "079"], lambda: 3).batches()
 
     def release() -> None:
         held.wait(timeout=10)
@@ -330,7 +306,10 @@ class _SeesWaiting(threading.Condition):
         return super().wait(timeout)
 
 
-def test_a_range_that_is_far_larger_waits_too_for_whoever_takes_its_rows() -> None:
+def test_a_range_that_is_far_larger_waits_too_for_whoever_takes_its_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ranges, "_MOST_HELD", 10)
     asked = count(1)
 
     def lists(after: str | None) -> Iterator[pa.RecordBatch]:
@@ -339,7 +318,7 @@ def test_a_range_that_is_far_larger_waits_too_for_whoever_takes_its_rows() -> No
                 next(asked)
             yield page
 
-    whole = Ranges(lists, ["089"], lambda: 1, 10)
+    whole = Ranges(lists, ["089"], lambda: 1)
     whole._changed = changed = _SeesWaiting()
     batches = whole.batches()
     found = [next(batches).column("key")[0].as_py()]
@@ -376,7 +355,7 @@ def test_a_range_that_lists_on_for_another_is_listed_by_one_thread_alone() -> No
                 taken_over.set()
             yield page
 
-    whole = Ranges(lists, ["009"], lambda: 2, 128)
+    whole = Ranges(lists, ["009"], lambda: 2)
     first = whole._ranges[0]
     whole._changed = changed = _SlowToLeave(taken_over)
     changed.is_done = lambda: first.done
@@ -399,7 +378,7 @@ def test_a_range_that_fails_while_its_rows_are_taken_is_an_error() -> None:
         taken.wait(timeout=10)
         raise BucketUnreachable("refused")
 
-    whole = Ranges(lists, [], lambda: 1, 128)
+    whole = Ranges(lists, [], lambda: 1)
     batches = whole.batches()
     assert keys_of(itertools.islice(batches, 1))
     taken.set()
@@ -415,7 +394,7 @@ def test_a_range_that_cannot_be_listed_is_listed_by_the_one_before() -> None:
             raise BucketUnreachable("refused")
         return pages_after(after)
 
-    assert keys_of(Ranges(lists, ["009", "019", "029"], lambda: 2, 128).batches()) == [
+    assert keys_of(Ranges(lists, ["009", "019", "029"], lambda: 2).batches()) == [
         f"{n:03d}" for n in range(100)
     ]
 
@@ -428,7 +407,7 @@ def test_a_listing_that_breaks_off_in_a_range_is_no_listing() -> None:
             yield page
 
     with pytest.raises(BucketUnreachable, match="gone"):
-        keys_of(Ranges(lists, ["009", "019", "029"], lambda: 2, 128).batches())
+        keys_of(Ranges(lists, ["009", "019", "029"], lambda: 2).batches())
 
 
 @pytest.mark.parametrize("versions", [False, True])

@@ -148,22 +148,6 @@ def test_threads_come_and_go_with_the_number_that_is_said() -> None:
     checks.close()
 
 
-def test_a_thread_that_is_too_many_leaves_the_objects_that_it_has_taken_to_the_others() -> None:
-    wanted, both, by = 2, threading.Barrier(2), dict[str, list[str]]()
-
-    def read(listed: ListedObject, sink: Sink) -> None:
-        nonlocal wanted
-        keys = by.setdefault(threading.current_thread().name, [])
-        if not keys:
-            both.wait(timeout=10)  # each thread has taken objects
-            wanted = 1
-        keys.append(listed.key)
-
-    checks = list(check_objects(FakeStore(read), items(16), by_sha256, lambda: wanted))
-    assert sorted(check.position for check in checks) == list(range(16))
-    assert min(map(len, by.values())) == 1 and max(map(len, by.values())) == 15
-
-
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=8), st.integers(0, 300))
 def test_every_object_is_checked_once_while_the_number_of_threads_changes(
     said: list[int], count: int
