@@ -173,9 +173,10 @@ def _temporary(folder: Path) -> Path:
 
 def _bytes_below(folder: Path) -> int:
     total = 0
-    for file in folder.rglob("*"):
-        with suppress(OSError):  # it was removed meanwhile
-            total += file.stat().st_size if file.is_file() else 0
+    for directory, _, names in os.walk(folder):  # which passes over folders that are removed meanwhile
+        for name in names:
+            with suppress(OSError):  # so may a file be
+                total += (Path(directory) / name).stat().st_size
     return total
 
 
