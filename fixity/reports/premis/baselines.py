@@ -6,6 +6,7 @@ What events are made of them stands in `events.sql`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -50,8 +51,10 @@ class Baselines:
             tables = {file.path: file.rows for file in self._files}
             self._checks = tables_by_key(tables, _CHECKS, others, self._sorted)
             ranges = ranges_of([*others, self._checks])
-            for rows in in_order(self._of_range, ranges, 1):  # two at once take as much memory again
-                yield from rows.to_batches()
+            # Two at once would take as much memory again.
+            with closing(in_order(self._of_range, ranges, 1)) as tables_of_ranges:
+                for rows in tables_of_ranges:
+                    yield from rows.to_batches()
         except BaseException as error:
             self.error = error
             raise
