@@ -128,6 +128,16 @@ def test_a_part_of_a_file_is_read_without_the_rest(lake: Lake) -> None:
     assert lake.part("a/f", 10, 1) == b""
 
 
+def test_a_server_that_answers_with_the_whole_file_has_the_part_cut_out_of_it(
+    seaweedfs: SeaweedFS, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = S3Lake(make_bucket(), "", Store(name="whole", endpoint_url=seaweedfs.endpoint_url, region=REGION))
+    put(lake, "a/f", b"0123456789")
+    ask = lake._client.get_object
+    monkeypatch.setattr(lake._client, "get_object", lambda Range, **named: ask(**named))
+    assert lake.part("a/f", 2, 3) == b"234"
+
+
 def test_the_end_of_a_file_is_read_without_the_rest(lake: Lake) -> None:
     put(lake, "a/f", b"0123456789")
     put(lake, "a/empty", b"")
