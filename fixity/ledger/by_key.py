@@ -10,14 +10,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity.lake.database import quoted
 from fixity.lake.ranges import Piece, TableNotSorted, pieces_of
 from fixity.lake.writer import ROW_GROUP_ROWS
+
+if TYPE_CHECKING:
+    import duckdb
 
 _RANGE_ROWS = 200_000
 _MOST_READS = 3  # of a row, on average
@@ -155,6 +159,12 @@ def tables_by_key(
     if in_order is not None:
         groups[in_order] = groups_of(in_order)
     return ByKey(chain(*groups.values()), schema)
+
+
+def sorted_copy(database: duckdb.DuckDBPyConnection, query: str, file: Path) -> Path:
+    """Write the rows of a query, sorted by key, as a table that is read by ranges; returns its `file`."""
+    database.execute(f"COPY ({query} ORDER BY key) TO {quoted(file)} (ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
+    return file
 
 
 def _groups(file: Path) -> list[Group]:

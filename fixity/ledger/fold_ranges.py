@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 
 from fixity.clock import CLOCKS_DIFFER
 from fixity.in_order import in_order, processors
-from fixity.lake.database import quoted, view
+from fixity.lake.database import view
 from fixity.lake.writer import ROW_GROUP_ROWS, parquet_writer
 from fixity.ledger.blocks import BlocksWriter
-from fixity.ledger.by_key import ByKey, ranges_of, tables_by_key
+from fixity.ledger.by_key import ByKey, ranges_of, sorted_copy, tables_by_key
 from fixity.ledger.files import LedgerFile
 from fixity.ledger.fold import NEWS, Settings
 from fixity.ledger.fold_plain import NEW_CHECKS, Tables, plain_rows, with_others
@@ -153,11 +153,7 @@ def news_of(
         if not to_sort and not ingested:
             return None
         view(database, "checks", to_sort, CHECKSUMS)
-        sorted_file = workspace / "news-sorted.parquet"
-        database.execute(
-            f"COPY (SELECT {', '.join(NEW_CHECKS.names)} FROM ({NEWS}) ORDER BY key) "
-            f"TO {quoted(sorted_file)} (ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
-        )
-        return sorted_file
+        query = f"SELECT {', '.join(NEW_CHECKS.names)} FROM ({NEWS})"
+        return sorted_copy(database, query, workspace / "news-sorted.parquet")
 
     return tables_by_key({file.path: file.rows for file in files}, NEW_CHECKS, others, sort)

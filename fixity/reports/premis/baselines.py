@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from fixity.in_order import in_order
-from fixity.lake.database import open_database, quoted, view
-from fixity.lake.writer import ROW_GROUP_ROWS
-from fixity.ledger.by_key import ranges_of, tables_by_key
+from fixity.lake.database import open_database, view
+from fixity.ledger.by_key import ByKey, ranges_of, sorted_copy, tables_by_key
 from fixity.ledger.files import LedgerFile
 from fixity.ledger.snapshot import SNAPSHOT
 from fixity.ledger.views import NowByKey
@@ -49,32 +49,28 @@ class Baselines:
         try:
             others = [self._objects.folded]
             tables = {file.path: file.rows for file in self._files}
-            self._checks = tables_by_key(tables, _CHECKS, others, self._sorted)
-            ranges = ranges_of([*others, self._checks])
+            checks = tables_by_key(tables, _CHECKS, others, self._sorted)
+            ranges = ranges_of([*others, checks])
             # Two at once would take as much memory again.
-            with closing(in_order(self._of_range, ranges, 1)) as tables_of_ranges:
+            with closing(in_order(partial(self._of_range, checks), ranges, 1)) as tables_of_ranges:
                 for rows in tables_of_ranges:
                     yield from rows.to_batches()
         except BaseException as error:
             self.error = error
             raise
 
-    def _of_range(self, keys: tuple[str, str | None]) -> pa.Table:
-        checks = self._checks.rows(*keys)
-        if not checks.num_rows:
+    def _of_range(self, checks: ByKey, keys: tuple[str, str | None]) -> pa.Table:
+        rows = checks.rows(*keys)
+        if not rows.num_rows:
             return KNOWN.empty_table()
         with open_database(self._workspace, threads=1) as database:
-            database.register("checks", checks)
+            database.register("checks", rows)
             self._objects.view(database, *keys, keys="checks")
             return database.execute(_SQL.read_text(encoding="utf-8")).to_arrow_table().cast(KNOWN)
 
     def _sorted(self, files: list[Path]) -> Path | None:
         if not files:
             return None
-        file = self._workspace / "checks-sorted.parquet"
         with open_database(self._workspace) as database:
             view(database, "checks", files, CHECKSUMS)
-            database.execute(
-                f"COPY (FROM checks ORDER BY key) TO {quoted(file)} (ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
-            )
-        return file
+            return sorted_copy(database, "FROM checks", self._workspace / "checks-sorted.parquet")
