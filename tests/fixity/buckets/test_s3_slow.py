@@ -24,7 +24,7 @@ def ranges(proxy: FaultyProxy) -> list[int]:
 
 
 def begun_at(proxy: FaultyProxy) -> list[int]:
-    """Each byte that reading began at. A busy machine may ask for one twice: its first answer came too late."""
+    """Each byte that reading began at, once: a busy machine asks again when an answer comes too late."""
     return list(dict.fromkeys(ranges(proxy)))
 
 
