@@ -23,7 +23,7 @@ from fixity.ledger.fold import Settings, keep_since, settings_of
 from fixity.ledger.fold_some import Before, Known, files_of, fold_keys, fold_known, unfolded, view_news
 from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
-from fixity.ledger.views import view_now
+from fixity.ledger.views import fetch_since, reading_of, view_now
 from fixity.tables import (
     DIFFERS,
     MATCHED,
@@ -173,11 +173,14 @@ def _knows_damage(lake: Lake, snapshot: Snapshot | None, workspace: Path) -> boo
     """Whether a snapshot may have damaged objects."""
     if snapshot is None:
         return False
-    damaged = pq.read_metadata(lake.fetch(snapshot.name("damaged"), workspace))
-    return bool(damaged.num_rows) or any(
-        pq.read_table(file, columns=["damaged_at"])["damaged_at"].null_count < pq.read_metadata(file).num_rows
-        for file in [lake.fetch(each.name, workspace) for each in snapshot.since(lake)]
-    )
+    with reading_of(lake, snapshot):
+        since = fetch_since(lake, snapshot, workspace)
+        damaged = pq.read_metadata(lake.fetch(snapshot.name("damaged"), workspace))
+        return bool(damaged.num_rows) or any(
+            pq.read_table(file, columns=["damaged_at"])["damaged_at"].null_count
+            < pq.read_metadata(file).num_rows
+            for file in since
+        )
 
 
 def _may_differ(file: Path) -> bool:

@@ -66,9 +66,9 @@ def view_now(
         view_rows(database, "folded", [])
         _define_now(database, [])
         return None
-    with _removing_what_is_damaged(lake, snapshot):
+    with reading_of(lake, snapshot):
+        since = fetch_since(lake, snapshot, workspace)
         folded = lake.fetch(snapshot.name(table), workspace)
-        since = _fetch_since(lake, snapshot, workspace)
     view_rows(database, "folded", [folded])
     _define_now(database, since)
     return folded
@@ -86,9 +86,9 @@ def view_now_of(
     rows, since = SNAPSHOT.empty_table(), []
     if snapshot is not None:
         wanted = database.execute(f"SELECT DISTINCT key FROM {keys}").fetchall()
-        with _removing_what_is_damaged(lake, snapshot):
+        with reading_of(lake, snapshot):
+            since = fetch_since(lake, snapshot, workspace)
             rows = rows_of(lake, snapshot, (key for (key,) in wanted), workspace)
-            since = _fetch_since(lake, snapshot, workspace)
     own_table(database, "found_rows", rows)
     database.execute(_FOLDED)
     _define_now(database, since, keys)
@@ -104,8 +104,9 @@ class NowByKey:
 
     def __init__(self, lake: Lake, snapshot: Snapshot, columns: Iterable[str], workspace: Path) -> None:
         schema = packed_columns({"key", "version_id", "etag", "last_modified", "size", *columns})
-        with _removing_what_is_damaged(lake, snapshot):
-            self._since = _fetch_since(lake, snapshot, workspace)
+        self._of = lake, snapshot
+        with reading_of(lake, snapshot):
+            self._since = fetch_since(lake, snapshot, workspace)
             self.folded = ByKey(groups_of(lake.fetch(snapshot.name("objects"), workspace)), schema, unpacked)
 
     def view(self, database: duckdb.DuckDBPyConnection, lower: str, upper: str | None, keys: str) -> None:
@@ -115,17 +116,28 @@ class NowByKey:
         left out if they have none of them.
         """
         define_content(database)
-        database.register("found_rows", self.folded.rows(lower, upper))
+        with reading_of(*self._of):
+            rows = self.folded.rows(lower, upper)
+        database.register("found_rows", rows)
         database.execute(_FOLDED)
         _define_now(database, self._since, keys)
 
 
-def _fetch_since(lake: Lake, snapshot: Snapshot, workspace: Path) -> list[Path]:
+def fetch_since(lake: Lake, snapshot: Snapshot, workspace: Path) -> list[Path]:
+    """Local files of the rows that have changed since a snapshot was folded, oldest first.
+
+    They are fetched before its tables: of a snapshot that is removed meanwhile, these must not be missed.
+    Raises FileNotFoundError, LakeError, TableUnreadable: see `reading_of`.
+    """
     return [lake.fetch(each.name, workspace) for each in snapshot.since(lake)]
 
 
 @contextmanager
-def _removing_what_is_damaged(lake: Lake, snapshot: Snapshot) -> Iterator[None]:
+def reading_of(lake: Lake, snapshot: Snapshot) -> Iterator[None]:
+    """A `with` block that reads files of a snapshot. One that is damaged is removed, because it is derived.
+
+    Raises LakeError, also where another process has removed the snapshot meanwhile.
+    """
     try:
         yield
     except TableUnreadable as error:
@@ -133,6 +145,11 @@ def _removing_what_is_damaged(lake: Lake, snapshot: Snapshot) -> Iterator[None]:
         raise LakeError(
             f"the snapshot of '{snapshot.bucket}' was damaged and is removed: run this again, it is rebuilt "
             f"from the ledger ({error})"
+        ) from error
+    except FileNotFoundError as error:
+        raise LakeError(
+            f"the snapshot of '{snapshot.bucket}' was replaced or removed while it was read: run this again "
+            f"({error})"
         ) from error
 
 

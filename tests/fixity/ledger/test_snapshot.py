@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,12 +15,15 @@ import pytest
 
 from fixity.buckets import ListedObject
 from fixity.catalog import Bucket
-from fixity.lake import LocalLake
+from fixity.lake import LakeError, LocalLake
+from fixity.lake.database import open_database
 from fixity.ledger import Settings, confirm_empty, usable_files
-from fixity.ledger.damage import damaged_now
+from fixity.ledger.damage import damaged_now, known_damage
 from fixity.ledger.files import ledger_files
 from fixity.ledger.listing import NothingToConfirm
 from fixity.ledger.repeats import unpacked
+from fixity.ledger.snapshot import Snapshot
+from fixity.ledger.views import NowByKey, view_now, view_now_of
 from fixity.rolling import bucket_coverage
 from tests.fixity.rolling.support import BUCKET, Rolling
 
@@ -132,6 +136,81 @@ def test_damage_stays_damage_though_the_catalog_asks_for_another_algorithm(bucke
     of_catalog = Bucket(name=BUCKET, path=Path("/nowhere"), fixity_every=timedelta(days=90), algorithm="MD5")
     covered = bucket_coverage(bucket.lake, of_catalog, "c", bucket.now)
     assert (covered.objects, covered.within_term, covered.damaged) == (2, 2, 1)
+
+
+def _view(lake: LocalLake, snapshot: Snapshot, workspace: Path) -> None:
+    with open_database(workspace) as database:
+        view_now(database, lake, snapshot, "damaged", workspace)
+
+
+def _view_some(lake: LocalLake, snapshot: Snapshot, workspace: Path) -> None:
+    with open_database(workspace) as database:
+        view_now_of(database, lake, snapshot, "(SELECT 'a' AS key)", workspace)
+
+
+def _begin_ranges(lake: LocalLake, snapshot: Snapshot, workspace: Path) -> None:
+    NowByKey(lake, snapshot, [], workspace)
+
+
+def _look_for_damage(lake: LocalLake, snapshot: Snapshot, workspace: Path) -> None:
+    known_damage(lake, BUCKET, Settings(90 * DAY, snapshot.algorithm), workspace)
+
+
+@pytest.mark.parametrize("read", [_view, _view_some, _begin_ranges, _look_for_damage])
+def test_who_reads_a_snapshot_that_another_process_removes_is_told_to_run_again(
+    bucket: Rolling, tmp_path: Path, read: Callable[[LocalLake, Snapshot, Path], None]
+) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    snapshot = bucket.snapshot()
+    read(bucket.lake, snapshot, tmp_path)
+    bucket.lake.remove(snapshot.folder)
+    with pytest.raises(LakeError, match="of 'b' was replaced or removed while it was read: run this again"):
+        read(bucket.lake, snapshot, tmp_path)
+
+
+def test_who_reads_a_snapshot_by_ranges_is_told_so_where_it_is_removed_between_two(
+    bucket: Rolling, tmp_path: Path
+) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    snapshot = bucket.snapshot()
+    ranges = NowByKey(bucket.lake, snapshot, [], tmp_path)
+    with open_database(tmp_path) as database:
+        database.execute("CREATE TABLE wanted AS SELECT 'a' AS key")
+        ranges.view(database, "", "b", "wanted")
+        bucket.lake.remove(snapshot.folder)
+        with pytest.raises(LakeError, match="was replaced or removed while it was read: run this again"):
+            ranges.view(database, "", "b", "wanted")
+
+
+class _FarLake(LocalLake):
+    """A lake whose tables are downloaded, and whose snapshot is removed after its table was."""
+
+    def _fetch(self, name: str, workspace: Path) -> Path:
+        local = workspace / name.replace("/", "-")
+        shutil.copy2(super()._fetch(name, workspace), local)
+        return local
+
+    def fetch(self, name: str, workspace: Path) -> Path:
+        local = super().fetch(name, workspace)
+        if name.endswith("/damaged.parquet"):
+            self.remove(name.removesuffix("damaged.parquet"))
+        return local
+
+
+def test_what_has_changed_since_is_not_missed_where_a_snapshot_is_removed_while_it_is_read(
+    bucket: Rolling,
+) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    bucket.roll()
+    bucket.store.damage("a")
+    bucket.roll(keys=["a"])
+    snapshot = bucket.snapshot()
+    assert [each.rows for each in snapshot.since(bucket.lake)] == [1, 1]
+    assert [each.key for each in damaged_now(_FarLake(bucket.folder), snapshot)] == ["a"]
+    assert bucket.lake.list(snapshot.folder) == []
 
 
 def test_of_two_folds_at_once_neither_takes_away_what_the_other_has_put_in_force(bucket: Rolling) -> None:
