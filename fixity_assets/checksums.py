@@ -22,6 +22,7 @@ import dagster as dg
 
 from fixity.tables import CHECKSUMS
 from fixity_assets.bucket_checks import ASSET, CLAIMS
+from fixity_assets.checksums_fold import fold_part, plan_fold
 from fixity_assets.checksums_keep import keep_table
 from fixity_assets.checksums_read import hash_objects, hash_objects_in_pool, plan_shards
 from fixity_assets.checksums_run import ChecksumsConfig
@@ -39,7 +40,8 @@ def checksums_asset(
 ) -> dg.AssetsDefinition:
     """The asset `checksums`, one partition for each bucket: plan shards, hash each, keep the table.
 
-    Arguments: `on_workers`, whether other machines execute steps, and a pool says how many at once.
+    Arguments: `on_workers`, whether other machines execute steps, and a pool says how many at once. Then
+    several fold what the ledger of a large bucket has, before the shards are planned by it.
     """
     hash_each = hash_objects_in_pool if on_workers else hash_objects
 
@@ -60,7 +62,8 @@ def checksums_asset(
     )
     def checksums(inventory: None, baselines: None) -> dict[str, object]:
         # Dagster calls this to lay out the steps.
-        planned = plan_shards(inventory=inventory, baselines=baselines)
+        known = plan_fold(inventory=inventory).map(fold_part).collect() if on_workers else inventory
+        planned = plan_shards(inventory=known, baselines=baselines)
         made = keep_table(planned.map(hash_each).collect())
         return {"result": made.result, **{f"{ASSET}_{name}": getattr(made, name) for name in CLAIMS}}
 

@@ -28,6 +28,7 @@ from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import newest_inventory
 from fixity.tables import Provenance
 from fixity_assets.batch_report import find_job, submits_job
+from fixity_assets.checksums_fold import fold_steps
 from fixity_assets.checksums_run import ChecksumsConfig, plan_of_run, scratch_of
 from fixity_assets.describe import RETRIES, failures_in_plain_words
 from fixity_assets.due_batch import check_shard_of_batch, keep_of_dead_batches, plan_batch
@@ -215,6 +216,7 @@ def plan_shards(
     with failures_in_plain_words():
         refuse_over(context)
         kept_in = lake.open()
+        fold_steps(context, lake, stores).finish()
         if config.is_batch:
             plan: Plan | None = plan_batch(context, kept_in, stores, scratch_of(context), config)
         else:

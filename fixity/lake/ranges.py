@@ -59,7 +59,7 @@ def key_ranges(*tables: Path, most: int) -> list[KeyRange]:
     same key.
     Raises TableNotSorted.
     """
-    pieces = [pieces_of(table, most // len(tables)) for table in tables]
+    pieces = [pieces_of(table, most // 2) for table in tables]
     edges: list[str | None] = ["", *_cuts(pieces, most), None]
     finders = [_Finder(table) for table in pieces]
     return [

@@ -3,9 +3,9 @@
 Who wants a few keys, such as a run that folds its checks, reads these: the table is proved as a whole, and a
 few keys of many millions lie in nearly all of its row groups. Who wants all rows reads the table.
 
-The blocks of `blocks.bin` follow each other. `blocks.parquet`, their index, has a row for each: its first
-key, where it is, its SHA-256, and the values of columns that have one value in all of its rows, as most have
-in a bucket whose objects are right. It is proved like every table.
+Each part of a snapshot has its own. The blocks of `blocks.bin` follow each other. `blocks.parquet`, their
+index, has a row for each: its first key, where it is, its SHA-256, and the values of columns that have one
+value in all of its rows, as most have in a bucket whose objects are right. It is proved like every table.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from fixity.lake import Lake
 from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.ledger.by_key import sorted_by_key
 from fixity.ledger.repeats import PACKED, unpacked
-from fixity.ledger.snapshot import Snapshot
+from fixity.ledger.snapshot import BLOCKS, INDEX, Snapshot
 from fixity.tables import TableUnreadable
 
 BLOCK_ROWS = 512
@@ -155,20 +155,31 @@ def rows_of(lake: Lake, snapshot: Snapshot, keys: Iterable[str], workspace: Path
     """The rows of a snapshot that have these keys, as they were folded, by key.
 
     Only the blocks that may have them are read. Raises FileNotFoundError, LakeError; TableUnreadable if one
-    of these blocks, or the index, is not as it was written.
+    of these blocks, or an index, is not as it was written.
     """
-    index = pq.read_table(lake.fetch(snapshot.name("blocks"), workspace), schema=_INDEX)
+    wanted = defaultdict[str, list[str]](list)
+    parts = snapshot.parts
+    for key in keys:
+        wanted[parts[bisect_right(snapshot.cuts, key)]].append(key)
+    tables = [PACKED.empty_table()]
+    for part, of_part in sorted(wanted.items()):
+        tables += _rows_of_part(lake, part, of_part, workspace)
+    return sorted_by_key(unpacked(pa.concat_tables(tables).combine_chunks()))
+
+
+def _rows_of_part(lake: Lake, part: str, keys: Iterable[str], workspace: Path) -> Iterator[pa.Table]:
+    """The rows of a part, as it has them, that have these keys. Arguments: `part`, its folder in the lake."""
+    index = pq.read_table(lake.fetch(f"{part}{INDEX}", workspace), schema=_INDEX)
     wanted = _blocks_of(index.column("first").to_pylist(), keys)
     numbers = sorted(wanted)
     places = index.select(_PLACE.names[1:]).take(pa.array(numbers, pa.int64()))
     blocks = map(Block, numbers, *(column.to_pylist() for column in places.columns))
-    read = partial(_read, lake, snapshot.blocks, wanted)
+    read = partial(_read, lake, f"{part}{BLOCKS}", wanted)
     found = defaultdict[int, list[_Found]](list)
     with closing(in_order(read, _neighbours(blocks), lake.at_once)) as runs:
         for each in chain.from_iterable(runs):
             found[each.block.same].append(each)
-    tables = [PACKED.empty_table(), *(_whole(index, same, parts) for same, parts in found.items())]
-    return sorted_by_key(unpacked(pa.concat_tables(tables).combine_chunks()))
+    return (_whole(index, same, rows) for same, rows in found.items())
 
 
 def _whole(index: pa.Table, same: int, parts: Sequence[_Found]) -> pa.Table:

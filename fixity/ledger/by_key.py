@@ -30,6 +30,10 @@ _WHOLE_GROUPS = 2**62  # bytes
 _OUR_WRITER = "parquet-cpp-arrow"
 
 
+Keys = tuple[str, str | None]
+"""A range of keys: from one on, and up to another, or to the end."""
+
+
 class Group(NamedTuple):
     """A row group of a table."""
 
@@ -37,9 +41,9 @@ class Group(NamedTuple):
     piece: Piece
 
 
-def groups_of(file: Path) -> list[Group]:
-    """The row groups of a table, from its footer. Raises TableNotSorted."""
-    return [Group(file, piece) for piece in pieces_of(file, _WHOLE_GROUPS)]
+def groups_of(*files: Path) -> list[Group]:
+    """The row groups of the files of a table, from their footers. Raises TableNotSorted."""
+    return [Group(file, piece) for file in files for piece in pieces_of(file, _WHOLE_GROUPS)]
 
 
 class ByKey:
@@ -112,10 +116,12 @@ def _constants(metadata: pq.FileMetaData, number: int) -> dict[str, str | int | 
     return known
 
 
-def constants_of(file: Path) -> dict[str, str | int | None]:
-    """The columns of a table that have one value in all its rows, as far as its footer shows it."""
-    with pq.ParquetFile(file) as table:
-        groups = [_constants(table.metadata, number) for number in range(table.num_row_groups)]
+def constants_of(*files: Path) -> dict[str, str | int | None]:
+    """The columns of the files of a table that have one value in all rows, as the footers show."""
+    groups = []
+    for file in files:
+        with pq.ParquetFile(file) as table:
+            groups += [_constants(table.metadata, number) for number in range(table.num_row_groups)]
     first = groups[0] if groups else {}
     return {
         name: value for name, value in first.items() if all((name, value) in each.items() for each in groups)
@@ -175,23 +181,26 @@ def _groups(file: Path) -> list[Group]:
         return []
 
 
-def ranges_of(tables: Sequence[ByKey]) -> list[tuple[str, str | None]]:
-    """Ranges of keys that are small enough for memory, in order: from a key, and up to another."""
+def ranges_of(tables: Sequence[ByKey], keys: Keys = ("", None)) -> list[Keys]:
+    """Ranges of some keys that are small enough for memory, in order."""
+    begin, end = keys
     pieces = sorted(
         (group.piece for table in tables for group in table.groups), key=lambda piece: piece.first
     )
-    edges: list[str | None] = [""]
-    lower = ""
-    held = 0
+    edges: list[str | None] = [begin]
+    lower, held = begin, 0
     for piece in pieces:
+        if end is not None and piece.first >= end:
+            break
         if held >= _RANGE_ROWS and piece.first > lower:
             lower, held = piece.first, 0
             edges.append(lower)
-        held += piece.rows
-    return [(begin or "", end) for begin, end in pairwise([*edges, None])]
+        if piece.last >= begin:
+            held += piece.rows
+    return [(lower or "", upper) for lower, upper in pairwise([*edges, end])]
 
 
-def is_scattered(table: ByKey, ranges: Sequence[tuple[str, str | None]]) -> bool:
+def is_scattered(table: ByKey, ranges: Sequence[Keys]) -> bool:
     """Whether the rows of a table are read much more often than once if it is read range by range."""
     lowers = [lower for lower, _ in ranges]
     rows = read = 0
@@ -201,7 +210,7 @@ def is_scattered(table: ByKey, ranges: Sequence[tuple[str, str | None]]) -> bool
     return read > _MOST_READS * rows
 
 
-def is_crowded(table: ByKey, ranges: Sequence[tuple[str, str | None]]) -> bool:
+def is_crowded(table: ByKey, ranges: Sequence[Keys]) -> bool:
     """Whether more rows of a table are read for one of the ranges than memory should hold.
 
     So it is with many files whose row groups begin with the same key: no range ends before all of them end.

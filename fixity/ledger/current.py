@@ -23,7 +23,7 @@ from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.ledger.files import LeftOut, ledger_files, run_of, usable_files
 from fixity.ledger.inventory import TableMissing, newest_inventory
 from fixity.ledger.repeats import view_rows
-from fixity.ledger.snapshot import in_force
+from fixity.ledger.snapshot import OBJECTS, in_force
 from fixity.tables import (
     CHECKSUMS,
     Provenance,
@@ -130,7 +130,7 @@ def _all_checks(
     snapshot = in_force(lake, bucket)
     if snapshot is not None:
         with suppress(FileNotFoundError, pa.ArrowException, TableUnreadable):
-            names = [snapshot.name("objects"), *(each.name for each in snapshot.since(lake))]
+            names = [*snapshot.names(OBJECTS), *(each.name for each in snapshot.since(lake))]
             fetched = [lake.fetch(name, workspace) for name in names]
             for file in fetched:
                 pq.read_schema(file)

@@ -175,8 +175,8 @@ def _knows_damage(lake: Lake, snapshot: Snapshot | None, workspace: Path) -> boo
         return False
     with reading_of(lake, snapshot):
         since = fetch_since(lake, snapshot, workspace)
-        damaged = pq.read_metadata(lake.fetch(snapshot.name("damaged"), workspace))
-        return bool(damaged.num_rows) or any(
+        damaged = [pq.read_metadata(lake.fetch(name, workspace)) for name in snapshot.names("damaged")]
+        return any(each.num_rows for each in damaged) or any(
             pq.read_table(file, columns=["damaged_at"])["damaged_at"].null_count
             < pq.read_metadata(file).num_rows
             for file in since

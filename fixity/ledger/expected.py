@@ -81,7 +81,7 @@ def with_expectations(
     with open_database(workspace, _MEMORY) as database:
         known = view_now(database, lake, snapshot, "objects", workspace)
         view(database, "records", [records] if records else [], BASELINES)
-        ranges = key_ranges(inventory, known or inventory, most=_RANGE_BYTES)
+        ranges = key_ranges(inventory, *known, most=_RANGE_BYTES)
         return _joined(database, inventory, ranges, workspace)
 
 

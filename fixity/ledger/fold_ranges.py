@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -23,12 +23,12 @@ from fixity.in_order import in_order, processors
 from fixity.lake.database import view
 from fixity.lake.writer import ROW_GROUP_ROWS, parquet_writer
 from fixity.ledger.blocks import BlocksWriter
-from fixity.ledger.by_key import ByKey, ranges_of, sorted_copy, tables_by_key
+from fixity.ledger.by_key import ByKey, Keys, ranges_of, sorted_copy, tables_by_key
 from fixity.ledger.files import LedgerFile
 from fixity.ledger.fold import NEWS, Settings
 from fixity.ledger.fold_plain import NEW_CHECKS, Tables, plain_rows, with_others
 from fixity.ledger.repeats import PACKED, packed
-from fixity.ledger.snapshot import SNAPSHOT
+from fixity.ledger.snapshot import OF_PART, SNAPSHOT
 from fixity.tables import CHECKSUMS, INGEST
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Sources(NamedTuple):
 
 @dataclass
 class Folded:
-    """What was counted in the new table: see `Snapshot`.
+    """What was counted in rows of the new table: see `Snapshot`.
 
     may_be_lost: rows that are not listed, or were deleted when they were to be read. read_by_day: of the new
     checks alone.
@@ -57,6 +57,10 @@ class Folded:
     damaged: int = 0
     may_be_lost: int = 0
     read_by_day: Counter[str] = field(default_factory=Counter)
+
+    def __add__(self, other: Folded) -> Folded:
+        """The figures of both."""
+        return Folded(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
     def add(self, rows: pa.Table, horizon: pa.Scalar) -> None:
         """Count rows of the snapshot. Arguments: `horizon`, after which a time is in the future."""
@@ -91,19 +95,21 @@ def fold_ranges(
     settings: Settings,
     listed_at: datetime,
     now: datetime,
+    keys: Keys,
     folder: Path,
 ) -> Folded:
-    """Fold all sources into `objects.parquet`, `blocks.bin` and `blocks.parquet` of a local folder.
+    """Fold the rows of all sources with some keys into the files of a part, in a local folder.
 
     Arguments: `listed_at` (UTC), of the inventory.
     """
     found = Folded()
     horizon = pa.scalar(now + CLOCKS_DIFFER, SNAPSHOT.field("checked_at").type)
     work = partial(_fold_range, sources, settings, listed_at, now)
+    objects, rows_in_blocks, index = (folder / name for name in OF_PART)
     with (
-        parquet_writer(folder / "objects.parquet", PACKED) as writer,
-        BlocksWriter(folder / "blocks.bin", folder / "blocks.parquet") as blocks,
-        closing(in_order(work, ranges_of(sources), processors())) as ranges,
+        parquet_writer(objects, PACKED) as writer,
+        BlocksWriter(rows_in_blocks, index) as blocks,
+        closing(in_order(work, ranges_of(sources, keys), processors())) as ranges,
     ):
         for each in ranges:
             rows = with_others(each.plain, each.others, database, settings, listed_at, now)
@@ -116,7 +122,7 @@ def fold_ranges(
 
 
 def _fold_range(
-    sources: Sources, settings: Settings, listed_at: datetime, now: datetime, keys: tuple[str, str | None]
+    sources: Sources, settings: Settings, listed_at: datetime, now: datetime, keys: Keys
 ) -> _Range:
     listing, prior, news = (source.rows(*keys) for source in sources)
     only_verdict = pc.fill_null(news["only_verdict"], False)

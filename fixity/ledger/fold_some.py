@@ -21,7 +21,7 @@ from fixity.lake.database import open_database, quoted, view
 from fixity.ledger.files import ingest_tables, ledger_files, run_of, usable_files
 from fixity.ledger.fold import NEWS, Settings, folded, settings_of
 from fixity.ledger.fold_plain import NEW_CHECKS, Tables, plain_rows, with_others
-from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
+from fixity.ledger.snapshot import OBJECTS, SNAPSHOT, Snapshot, in_force
 from fixity.ledger.views import view_now_of
 from fixity.tables import CHECKSUMS, INGEST, INVENTORY, Provenance
 
@@ -88,7 +88,7 @@ def known_of_some(
 
 def files_of(lake: Lake, snapshot: Snapshot) -> list[str]:
     """The files that have the rows of a snapshot as it is now. Raises LakeError."""
-    return [snapshot.name("objects"), *(each.name for each in snapshot.since(lake))]
+    return [*snapshot.names(OBJECTS), *(each.name for each in snapshot.since(lake))]
 
 
 def _may_be_used(lake: Lake, snapshot: Snapshot, settings: Settings) -> bool:

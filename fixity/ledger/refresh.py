@@ -41,17 +41,38 @@ def ready(
     Arguments: `run_id` names a new snapshot; `log` takes what is left out, and why.
     Raises TableMissing without an inventory, LakeError.
     """
-    snapshot = in_force(lake, bucket)
-    listing = inventory_in_force(lake, bucket)
-    if listing.refused:
-        log(listing.refused)
-    if snapshot is None or _is_behind(lake, snapshot, listing, settings, now()):
+    snapshot, listing, is_current = state_of(lake, bucket, settings, now, log)
+    if snapshot is None or not is_current:
         with lake.workspace() as workspace:
             folding = Folding(lake, bucket, settings, run_id, now(), workspace)
             snapshot = fold(folding, snapshot, listing)
     for name, (_, why) in snapshot.left_out.items():
         log(f"left out: {lake.location(name)} {why}")
     return snapshot
+
+
+class State(NamedTuple):
+    """A bucket's snapshot if it has one, the inventory to use, and whether the snapshot has all there is."""
+
+    snapshot: Snapshot | None
+    listing: Listing
+    is_current: bool
+
+
+def state_of(
+    lake: Lake,
+    bucket: str,
+    settings: Settings,
+    now: Callable[[], datetime] = utc_now,
+    log: Callable[[str], None] = lambda text: None,
+) -> State:
+    """Whether a bucket's snapshot has to be rebuilt. Raises TableMissing without an inventory, LakeError."""
+    snapshot = in_force(lake, bucket)
+    listing = inventory_in_force(lake, bucket)
+    if listing.refused:
+        log(listing.refused)
+    is_behind = snapshot is None or _is_behind(lake, snapshot, listing, settings, now())
+    return State(snapshot, listing, not is_behind)
 
 
 def known_so_far(

@@ -85,11 +85,11 @@ def _bit(column: str | None) -> pa.Scalar:
 def view_rows(database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path], among: str = "") -> None:
     """Create a view over tables of a snapshot, with the names of their files as `filename`.
 
-    Of a single table, columns with one value in all rows are not read: in a bucket whose objects are right
-    that is most of them, and takes half of the time.
+    Columns with one value in all rows are not read: in a bucket whose objects are right that is most of
+    them, and takes half of the time.
     Arguments: `among`, a table of the keys whose rows are wanted, of which nothing else is put together.
     """
-    known = constants_of(files[0]) if len(files) == 1 else {}
+    known = constants_of(*files)
     view(database, f"{name}_packed", files, PACKED, known)
     whole = ", ".join(
         f"CASE WHEN repeats & {_BITS[column]} > 0 THEN {source} ELSE {column} END AS {column}"

@@ -1,13 +1,14 @@
 """The table of a snapshot, and the note that says which one is in force.
 
-standing/<bucket>/NEWEST.json                     the note, replaced as a whole
-standing/<bucket>/<generation>/objects.parquet    a row an object, sorted by key: see `repeats`
-standing/<bucket>/<generation>/blocks.bin         the same rows, for who wants a few keys: see `blocks`
-standing/<bucket>/<generation>/blocks.parquet     what is where in it
-standing/<bucket>/<generation>/queue.parquet      the first of those to be checked, in that order
-standing/<bucket>/<generation>/damaged.parquet    the damaged ones
-standing/<bucket>/<generation>/lost.parquet       those that are gone, or were when they were to be read
-standing/<bucket>/<generation>/since/…            rows that rolling runs have changed since
+standing/<bucket>/NEWEST.json                       the note, replaced as a whole
+standing/<bucket>/<generation>/00000/               the first part, by key; more of a large bucket follow
+standing/<bucket>/<generation>/…/objects.parquet    a row an object, sorted by key: see `repeats`
+standing/<bucket>/<generation>/…/blocks.bin         the same rows, for who wants a few keys: see `blocks`
+standing/<bucket>/<generation>/…/blocks.parquet     what is where in it
+standing/<bucket>/<generation>/queue.parquet        the first of those to be checked, in that order
+standing/<bucket>/<generation>/damaged.parquet      the damaged ones
+standing/<bucket>/<generation>/lost.parquet         those that are gone, or were when they were to be read
+standing/<bucket>/<generation>/since/…              rows that rolling runs have changed since
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -62,8 +63,18 @@ SNAPSHOT = pa.schema(
 """A row an object version, as last written; the first columns are its newest check's."""
 
 
-FORMAT = 5
+FORMAT = 6
 """Raised when SNAPSHOT changes, or how it is written: a snapshot of another format is rebuilt."""
+
+
+OBJECTS = "objects"
+"""The table of all rows."""
+BLOCKS, INDEX = "blocks.bin", "blocks.parquet"
+"""The files of a part with its rows in blocks, and of what is where in them."""
+OF_PART = (f"{OBJECTS}.parquet", BLOCKS, INDEX)
+"""The files of a part."""
+CHOSEN = ("queue", "damaged", "lost")
+"""The tables with some of the rows of all parts."""
 
 
 class Since(NamedTuple):
@@ -100,6 +111,7 @@ class Snapshot:
     checks that were compared with an ETag count as that.
     due_by: what besides the term says when an object is due (`Settings.due_by`).
     not_proved: those of the folded files that had no proof, because an earlier version wrote them.
+    cuts: the first key of each part but the first.
     """
 
     format: int
@@ -122,6 +134,13 @@ class Snapshot:
     etag_is_md5: bool = True
     not_proved: list[str] = field(default_factory=list)
     due_by: str = ""
+    cuts: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Snapshot:
+        """The snapshot of the values of a JSON text. Raises TypeError, ValueError, KeyError."""
+        left_out = {name: (size, why) for name, (size, why) in values["left_out"].items()}
+        return cls(**values | {"left_out": left_out})
 
     @property
     def folder(self) -> str:
@@ -134,19 +153,24 @@ class Snapshot:
         listed_at = datetime.fromisoformat(self.listed_at)
         return Provenance(self.bucket, self.generation, self.inventory_run_id, listed_at, self.place)
 
-    def name(self, table: str) -> str:
-        """The name in the lake of one of its tables: objects, blocks, queue, damaged or lost."""
-        return f"{self.folder}{table}.parquet"
+    @property
+    def parts(self) -> list[str]:
+        """The folders in the lake of its parts, by key."""
+        return [f"{self.folder}{number:05}/" for number in range(len(self.cuts) + 1)]
+
+    def names(self, table: str) -> list[str]:
+        """The names in the lake of the files of one of its tables: objects, queue, damaged or lost."""
+        return [f"{folder}{table}.parquet" for folder in (self.parts if table == OBJECTS else [self.folder])]
+
+    def files_of(self, number: int) -> list[str]:
+        """The names in the lake of the files of a part."""
+        return [f"{self.parts[number]}{name}" for name in OF_PART]
 
     @property
     def files(self) -> list[str]:
         """The names in the lake of all that were folded."""
-        return [self.blocks, *map(self.name, ("objects", "blocks", "queue", "damaged", "lost"))]
-
-    @property
-    def blocks(self) -> str:
-        """The name in the lake of the rows in blocks."""
-        return f"{self.folder}blocks.bin"
+        of_parts = [name for number in range(len(self.parts)) for name in self.files_of(number)]
+        return of_parts + [name for table in CHOSEN for name in self.names(table)]
 
     def since(self, lake: Lake) -> list[Since]:
         """The files of rows that have changed since, oldest first. Raises LakeError."""
@@ -163,9 +187,7 @@ def in_force(lake: Lake, bucket: str) -> Snapshot | None:
     Raises LakeError.
     """
     try:
-        values = unsealed(lake.read_text(_note(bucket)))
-        values["left_out"] = {name: (size, why) for name, (size, why) in values["left_out"].items()}
-        snapshot = Snapshot(**values)
+        snapshot = Snapshot.of(unsealed(lake.read_text(_note(bucket))))
         return snapshot if snapshot.format == FORMAT else None
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None

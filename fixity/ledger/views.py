@@ -13,7 +13,7 @@ from fixity.ledger.blocks import rows_of
 from fixity.ledger.by_key import ByKey, groups_of
 from fixity.ledger.judge import STRENGTH_SQL
 from fixity.ledger.repeats import packed_columns, unpacked, view_rows
-from fixity.ledger.snapshot import SNAPSHOT, Snapshot
+from fixity.ledger.snapshot import OBJECTS, SNAPSHOT, Snapshot
 from fixity.tables import TableUnreadable
 
 if TYPE_CHECKING:
@@ -55,21 +55,21 @@ def view_now(
     snapshot: Snapshot | None,
     table: str,
     workspace: Path,
-) -> Path | None:
+) -> list[Path]:
     """Make the view `now` of a snapshot's table: objects, queue, damaged or lost. Without one it is empty.
 
-    Returns a local file of the table as it was folded. A snapshot that is damaged is removed, because it is
-    derived. Raises LakeError.
+    Returns local files of the table as it was folded, by key. A snapshot that is damaged is removed, because
+    it is derived. Raises LakeError.
     """
     define_content(database)
     if snapshot is None:
         view_rows(database, "folded", [])
         _define_now(database, [])
-        return None
+        return []
     with reading_of(lake, snapshot):
         since = fetch_since(lake, snapshot, workspace)
-        folded = lake.fetch(snapshot.name(table), workspace)
-    view_rows(database, "folded", [folded])
+        folded = [lake.fetch(name, workspace) for name in snapshot.names(table)]
+    view_rows(database, "folded", folded)
     _define_now(database, since)
     return folded
 
@@ -107,7 +107,8 @@ class NowByKey:
         self._of = lake, snapshot
         with reading_of(lake, snapshot):
             self._since = fetch_since(lake, snapshot, workspace)
-            self.folded = ByKey(groups_of(lake.fetch(snapshot.name("objects"), workspace)), schema, unpacked)
+            files = [lake.fetch(name, workspace) for name in snapshot.names(OBJECTS)]
+            self.folded = ByKey(groups_of(*files), schema, unpacked)
 
     def view(self, database: duckdb.DuckDBPyConnection, lower: str, upper: str | None, keys: str) -> None:
         """Make the view `now` of the objects from the key `lower` up to `upper`.

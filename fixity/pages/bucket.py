@@ -13,7 +13,7 @@ from fixity.ledger import ready
 from fixity.ledger.damage import Damage, damaged_now
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import TableMissing
-from fixity.ledger.snapshot import Snapshot
+from fixity.ledger.snapshot import OBJECTS, Snapshot
 from fixity.pages.ages import LastRead, cells
 from fixity.pages.charts import trend
 from fixity.pages.making import Making, Page, by_day, findings, link, state_of
@@ -85,7 +85,7 @@ def _known(
     except LakeError:  # it was damaged, and is removed: it is folded again from the ledger
         lost.clear()
         snapshot, read = counted()
-    sources.name(snapshot.name("objects"), *(each.name for each in snapshot.since(making.lake)))
+    sources.name(*snapshot.names(OBJECTS), *(each.name for each in snapshot.since(making.lake)))
     return read, damaged_now(making.lake, snapshot)
 
 

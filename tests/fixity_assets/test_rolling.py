@@ -17,11 +17,12 @@ from devstack.faulty_proxy import FaultyProxy
 from devstack.seaweedfs import SeaweedFS
 from devstack.seaweedfs_damage import corrupt_object
 from fixity.catalog import load_catalog
-from fixity.ledger import ready
+from fixity.ledger import by_key, fold_all, ready
 from fixity.ledger.fold import settings_of
 from fixity.rolling import lease
 from jobs.names import CHECKSUMS_JOB, COVERAGE_JOB, INGEST_BUCKET_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
 from jobs.rolling import rolling_schedules
+from resources.pool import POOL
 from tests.platform import PAIR, Platform
 
 MIB = 1024**2
@@ -144,6 +145,39 @@ def test_the_config_of_checksums_chooses_what_is_due_or_a_few_keys(
     assert checked(keys=["b", "f"]) == ["b", "f"]
     assert checked(objects="due") == ["c", "d", "e"]
     assert checked() == list("abcdef")
+
+
+def test_on_workers_several_steps_fold_the_ledger_of_a_large_bucket_before_a_batch_is_chosen(
+    rolling: Platform, tmp_path: Path, seaweedfs: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_key, "_RANGE_ROWS", 1)
+    monkeypatch.setattr(by_key, "_MOST_READS", 1000)
+    monkeypatch.setattr(fold_all, "_RANGES_OF_PART", 1)
+    rolling.more["executor"] = "docker"  # its steps are executed here all the same
+    rolling.bucket_settings |= {"batch_items": 2}
+    for key in "abcdef":
+        rolling.put(key)
+    folded: list[list[str]] = []
+    (tmp_path / "home").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
+        instance.event_log_storage.set_concurrency_slots(POOL, 8)
+        for number in range(4):
+            if number == 3:
+                corrupt_object(seaweedfs, rolling.source, "c")
+                rolling.bucket_settings |= {"fixity_every": "1s"}
+            rolling.run(instance, INVENTORY_JOB, PAIR)
+            result = rolling.run(instance, ROLL_JOB, PAIR)
+            assert result.success
+            steps = [str(event.step_key) for event in result.all_events if event.is_step_start]
+            folded.append(sorted(step for step in steps if "fold_part" in step))
+        assert _metadata(result, "checksums")["registered"] == 0
+        result = rolling.run(instance, CHECKSUMS_JOB, PAIR)
+    assert [len(each) for each in folded] == [0, 2, 3, 4]  # a part a batch, and what nobody has read
+    assert [name for name, passed in _checks(result).items() if not passed] == [
+        "no_damage",
+        "no_open_incidents",
+    ]
+    assert not list((rolling.folder / "lake" / "scratch").glob("*/checksums/*"))
 
 
 @pytest.mark.parametrize("record", [{"sha256": "0" * 64}, {"md5": "0" * 32}])

@@ -274,7 +274,7 @@ def test_a_snapshot_whose_note_or_table_is_damaged_is_rebuilt(tmp_path: Path) ->
         assert bucket.damaged() == right
     note.write_text("[]")
     assert bucket.damaged() == right
-    flip(bucket.folder / bucket.snapshot().name("damaged"), random)
+    flip(bucket.folder / bucket.snapshot().names("damaged")[0], random)
     bucket.lake = LocalLake(bucket.folder)
     with pytest.raises(Exception, match="was damaged and is removed: run this again"):
         bucket.damaged()

@@ -20,7 +20,7 @@ from fixity.lake.proof import sealed, unsealed
 from fixity.ledger import blocks
 from fixity.ledger.blocks import BlocksWriter, rows_of
 from fixity.ledger.repeats import packed, unpacked
-from fixity.ledger.snapshot import FORMAT, SNAPSHOT, Snapshot, in_force
+from fixity.ledger.snapshot import BLOCKS, FORMAT, INDEX, SNAPSHOT, Snapshot, in_force
 from fixity.tables import TableUnreadable
 from tests.fixity.rolling.support import BUCKET, Rolling
 from tests.fixity.support import flipped
@@ -59,8 +59,8 @@ def keep(lake: Lake, *tables: pa.Table, snapshot: Snapshot = EMPTY) -> Snapshot:
         with BlocksWriter(*files) as writer:
             for table in tables:
                 writer.write(packed(table))
-        lake.put(snapshot.blocks, files[0], replace=True)
-        lake.put(snapshot.name("blocks"), files[1], replace=True)
+        lake.put(f"{snapshot.parts[0]}{BLOCKS}", files[0], replace=True)
+        lake.put(f"{snapshot.parts[0]}{INDEX}", files[1], replace=True)
     return snapshot
 
 
@@ -144,7 +144,7 @@ def test_in_either_kind_of_lake_only_the_blocks_of_the_keys_are_read(
 
     monkeypatch.setattr(type(lake), "part", counted)
     assert found(lake, snapshot, "000700", "055555", "055556").equals(rows.take([700, 55_555, 55_556]))
-    (whole,) = [file.size for file in lake.list(snapshot.folder) if file.name == snapshot.blocks]
+    (whole,) = [file.size for file in lake.list(snapshot.folder) if file.name.endswith(BLOCKS)]
     assert len(read) == 2 and sum(read) < whole / 90  # two blocks of two hundred
     read.clear()
     monkeypatch.setattr(blocks, "_AT_ONCE", whole // 4)
@@ -176,7 +176,7 @@ def test_a_flipped_bit_is_seen_by_who_reads_its_block_and_by_nobody_else(tmp_pat
     lake = LocalLake(tmp_path)
     rows = numbered(10)
     snapshot = keep(lake, rows)
-    file = tmp_path / snapshot.blocks
+    file = tmp_path / snapshot.parts[0] / BLOCKS
     right = file.read_bytes()
     file.write_bytes(flipped(right))  # in the last block
     assert found(lake, snapshot, "000007").equals(rows[7:8])
@@ -198,7 +198,7 @@ def test_a_snapshot_whose_blocks_are_damaged_is_removed_and_the_next_run_has_it_
     bucket.take_inventory()
     bucket.roll()
     bucket.store.damage("b")
-    file = bucket.folder / bucket.snapshot().folder / name
+    file = bucket.folder / bucket.snapshot().parts[0] / name
     file.write_bytes(flipped(file.read_bytes()))
     bucket.lake = LocalLake(bucket.folder)  # another process
     with pytest.raises(LakeError, match=f"was damaged and is removed: run this again.*{name}"):
@@ -213,7 +213,7 @@ def test_a_snapshot_without_its_blocks_is_folded_anew(tmp_path: Path, name: str)
     bucket = Rolling(tmp_path)
     bucket.put("a")
     bucket.take_inventory()
-    (bucket.folder / bucket.snapshot().folder / name).unlink()
+    (bucket.folder / bucket.snapshot().parts[0] / name).unlink()
     assert bucket.roll(keys=["a"]).registered == 1
 
 
@@ -223,7 +223,7 @@ def test_a_snapshot_of_the_format_before_which_had_no_blocks_is_folded_anew(tmp_
     bucket.take_inventory()
     bucket.roll()
     old = bucket.snapshot()
-    for name in (old.blocks, old.name("blocks")):
+    for name in old.files_of(0)[1:]:
         bucket.lake.discard(name)
     note = bucket.folder / "standing/b/NEWEST.json"
     values = unsealed(note.read_text())
@@ -244,11 +244,11 @@ def test_columns_with_one_value_stand_in_the_index_alone(tmp_path: Path) -> None
     bucket.roll()
     bucket.take_inventory()
     snapshot = bucket.snapshot()
-    (block,) = pq.read_table(bucket.folder / snapshot.name("blocks")).to_pylist()
+    (block,) = pq.read_table(bucket.folder / snapshot.parts[0] / INDEX).to_pylist()
     assert block["algorithm"] == "SHA256" and block["listed"] is True
     assert (block["checksum"], block["etag"]) == (None, None)
     assert block["same"].bit_count() > 30
-    table = unpacked(pq.read_table(bucket.folder / snapshot.name("objects")))
+    table = unpacked(pq.read_table(bucket.folder / snapshot.names("objects")[0]))
     assert found(bucket.lake, snapshot, *table["key"].to_pylist()).equals(table)
 
 

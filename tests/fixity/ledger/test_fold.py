@@ -150,7 +150,7 @@ class Bucket:
 
     def folded(self, name: str, settings: Settings = SETTINGS) -> list[dict[str, Any]]:
         snapshot = ready(self.lake, BUCKET, settings, name, lambda: BEGIN + timedelta(days=1))
-        table = unpacked(pq.read_table(self.lake.location(snapshot.name("objects"))))
+        table = unpacked(pq.read_table(self.lake.location(snapshot.names("objects")[0])))
         rows: list[dict[str, Any]] = table.to_pylist()
         return rows
 
@@ -301,7 +301,7 @@ def test_a_run_that_read_fewer_objects_than_were_known_says_nothing_of_the_other
     bucket.take_inventory()
     first = bucket.ledger(bucket.roll())
     bucket.take_inventory()
-    known = unpacked(pq.read_table(bucket.folder / bucket.snapshot().name("objects")))
+    known = unpacked(pq.read_table(bucket.folder / bucket.snapshot().names("objects")[0]))
     for checked in ("", "b", "abc"):
         checks = first.filter(pc.is_in(first["key"], pa.array(list(checked), pa.string())))
         pq.write_table(checks, file := tmp_path / "checks.parquet")

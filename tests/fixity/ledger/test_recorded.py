@@ -31,7 +31,7 @@ def bucket(tmp_path: Path) -> Rolling:
 
 def _row(bucket: Rolling, key: str, algorithm: str = "SHA256") -> dict[str, object]:
     bucket.take_inventory()
-    rows = unpacked(pq.read_table(bucket.folder / bucket.snapshot().name("objects"))).to_pylist()
+    rows = unpacked(pq.read_table(bucket.folder / bucket.snapshot().names("objects")[0])).to_pylist()
     found: list[dict[str, object]] = [
         row for row in rows if (row["key"], row["algorithm"]) == (key, algorithm)
     ]

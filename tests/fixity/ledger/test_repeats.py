@@ -65,7 +65,7 @@ def test_the_checksum_and_the_time_of_an_object_that_is_right_stand_in_the_file_
     bucket.take_inventory()
     assert bucket.roll().registered == 3
     bucket.take_inventory()
-    table = pq.read_table(bucket.folder / bucket.snapshot().name("objects"))
+    table = pq.read_table(bucket.folder / bucket.snapshot().names("objects")[0])
     assert {"checksum", "checked_at", "run_id"} <= {
         name for name in table.column_names if not table[name].null_count
     }

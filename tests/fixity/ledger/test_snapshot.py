@@ -40,7 +40,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _objects(bucket: Rolling) -> dict[str, dict[str, object]]:
-    table = unpacked(pq.read_table(bucket.folder / bucket.snapshot().name("objects")))
+    table = unpacked(pq.read_table(bucket.folder / bucket.snapshot().names("objects")[0]))
     return {row["key"]: row for row in table.to_pylist()}
 
 
@@ -79,7 +79,7 @@ def test_a_lawful_replacement_begins_a_new_baseline_and_history_has_both(bucket:
     assert bucket.roll().registered == 1
     assert bucket.damaged() == []
     bucket.take_inventory()
-    rows = unpacked(pq.read_table(bucket.folder / bucket.snapshot().name("objects"))).to_pylist()
+    rows = unpacked(pq.read_table(bucket.folder / bucket.snapshot().names("objects")[0])).to_pylist()
     assert sorted(row["listed"] for row in rows) == [False, True]
     assert len({row["baseline"] for row in rows}) == 2
 
@@ -256,7 +256,7 @@ def test_generations_of_more_than_a_day_ago_are_cleared_away(bucket: Rolling) ->
     bucket.put("a")
     bucket.take_inventory()
     old = bucket.folder / bucket.snapshot().folder
-    for file in old.iterdir():
+    for file in old.rglob("*"):
         os.utime(file, (0, 0))
     bucket.take_inventory()
     assert (bucket.folder / bucket.snapshot().folder).exists() and not old.exists()

@@ -146,7 +146,7 @@ def test_a_report_with_wrong_rows_is_not_green_whatever_was_kept(places: Places)
 
 
 def test_a_rotten_snapshot_is_folded_again_and_counts(places: Places) -> None:
-    (table,) = (places.folder / "lake/standing/b").glob("*/objects.parquet")
+    (table,) = (places.folder / "lake/standing/b").glob("*/00000/objects.parquet")
     table.write_bytes(table.read_bytes()[:-9])
     make_pages(places.lake, places.catalog)
     assert answer(places, BUCKET)[0] == "verified"

@@ -39,7 +39,7 @@ def bucket(tmp_path: Path) -> Rolling:
 
 def _rows(bucket: Rolling) -> dict[str, dict[str, object]]:
     snapshot = bucket.snapshot()
-    table = unpacked(pq.read_table(bucket.folder / snapshot.name("objects")))
+    table = unpacked(pq.read_table(bucket.folder / snapshot.names("objects")[0]))
     changed = [pq.read_table(bucket.folder / each.name) for each in snapshot.since(bucket.lake)]
     return {row["key"]: row for rows in (table, *changed) for row in rows.to_pylist()}
 

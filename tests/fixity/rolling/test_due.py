@@ -185,7 +185,7 @@ def test_archived_objects_are_left_out_with_the_reason(bucket: Rolling) -> None:
         bucket.store.objects[storage_class, None] = ListedObject(**values), body
     bucket.take_inventory()
     assert bucket.due() == ["GLACIER_IR", "a"]
-    objects = pq.read_table(bucket.folder / bucket.snapshot().name("objects")).to_pylist()
+    objects = pq.read_table(bucket.folder / bucket.snapshot().names("objects")[0]).to_pylist()
     assert {row["key"]: row["left_out"] for row in objects} == {
         "DEEP_ARCHIVE": "archived", "GLACIER": "archived", "GLACIER_IR": None, "a": None
     }  # fmt: skip
