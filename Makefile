@@ -51,7 +51,7 @@ docs: $(READY) ## build the documentation as a site in .site/; a broken link is 
 bench: $(READY) ## compare our speed with rclone, boto3 and others; writes bench/RESULTS.md
 	.venv/bin/python -m bench
 
-bench-quick: $(READY) ## run every benchmark on little data, to see that each still runs
+bench-quick: $(READY) ## run every benchmark on little data, to see that each still runs, as `make test` does
 	.venv/bin/python -m bench --quick
 
 bench-large: $(READY) ## compare 100 million rows a side (needs about 60 GB of disk), and check 300 buckets

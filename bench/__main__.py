@@ -34,6 +34,7 @@ from bench import (
     workers,
 )
 from bench.measure import Row, table
+from devstack.machines import NotAllowed
 from devstack.seaweedfs import NotInstalled
 
 PARTS: dict[str, Callable[[data.Collections, int, Path], list[Row]]] = {
@@ -78,7 +79,7 @@ def main() -> int:
         try:
             with data.empty_scratch() as scratch:
                 rows = PARTS[name](collections, rounds, scratch)
-        except NotInstalled as absent:
+        except (NotInstalled, NotAllowed) as absent:
             if not asked.quick:
                 raise
             print(f"{name} was skipped: {absent}", file=sys.stderr)

@@ -18,7 +18,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bench.data import ROOT, Collections
+from bench import data
+from bench.data import REPOSITORY, Collections
 from bench.measure import Row, Usage, beside, run, table
 
 ROWS, PAIR_ROWS = 10_000_000, 5_000_000
@@ -36,8 +37,9 @@ def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
     return measure(collections.compared, collections.compared // 2, rounds)
 
 
-def measure(count: int, pair_count: int, rounds: int, directory: Path = ROOT / "batch") -> list[Row]:
+def measure(count: int, pair_count: int, rounds: int) -> list[Row]:
     """A report of `count` rows ingested, and a pair of `pair_count` rows a side reported on: medians."""
+    directory = data.ROOT / "batch"
     for each in {count, pair_count}:
         make(directory, each)
     used: dict[str, list[Usage]] = {"ingest": [], "ours": [], "duracloud": []}
@@ -71,7 +73,7 @@ def _run(name: str, directory: Path, count: int) -> Usage:
                 with file.open("rb") as body:
                     while body.read(1 << 24):
                         pass
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     used = run([sys.executable, "-m", "bench.batch", "--only", name, str(count), directory], environment)
     print(f"  {name}: {used}", file=sys.stderr)
     return used

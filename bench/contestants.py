@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.data import ROOT, Endpoint, rclone
+from bench.data import REPOSITORY, Endpoint, rclone
 from bench.measure import Usage, run
 
 RCLONE_SETTINGS = (8, 16, 32)
@@ -29,7 +29,7 @@ def environment_of(endpoint: Endpoint) -> dict[str, str]:
     """The environment of our processes."""
     # The package `bench` is not installed, and the working directory may be any. Compiled modules are kept,
     # as of an installed package: the first run, which is not counted, compiles what was changed.
-    environment = {**endpoint.environment, "PYTHONPATH": str(ROOT.parent)}
+    environment = {**endpoint.environment, "PYTHONPATH": str(REPOSITORY)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return environment
 

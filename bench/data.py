@@ -16,8 +16,11 @@ from pathlib import Path
 
 from devstack.seaweedfs import ACCESS_KEY, REGION, SECRET_KEY, NotInstalled, SeaweedFS
 
-ROOT = Path(__file__).parent.parent / ".bench"
-"""Everything that the benchmarks keep; `make clean` removes it."""
+REPOSITORY = Path(__file__).parent.parent
+"""Where `bench` is imported from: it is not installed."""
+
+ROOT = REPOSITORY / ".bench"
+"""Everything that the benchmarks keep; `make clean` removes it. Read as `data.ROOT`: tests have another."""
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
@@ -36,7 +39,8 @@ class Collections:
     """What is read, listed and compared. `synthetic`: objects whose listing, or whose bytes, are made up;
     `requested`: GETs by each client of HTTP; `compared`: rows a side of a report. `gathered`: bytes of a map
     run's results. `repaired`: one object. `pairs`: of a backfill. `seals`: of a log. `far`: read of a server
-    that is far away.
+    that is far away. `workers`: the most that share a bucket, each with `share` of a processor; `shards`: of
+    the plan for them.
     """
 
     small: Collection
@@ -52,6 +56,9 @@ class Collections:
     seals: int
     far: Collection
     one: Collection
+    workers: int
+    share: float
+    shards: int
 
 
 FULL = Collections(
@@ -68,21 +75,27 @@ FULL = Collections(
     seals=365,
     far=Collection("bench-far", 5_000, 64 * KIB),
     one=Collection("bench-one", 1, 1),
+    workers=3,
+    share=0.2,  # three leave enough of two processors for the store and the database
+    shards=400,
 )
 QUICK = Collections(
     small=Collection("quick-64k", 200, 64 * KIB),
     medium=Collection("quick-8m", 4, 8 * MIB),
     large=Collection("quick-64m", 1, 64 * MIB),
-    listed=Collection("quick-listing", 2_000, 1),
+    listed=Collection("quick-1b", 1_200, 1),
     synthetic=20_000,
     requested=100,
     compared=40_000,
     gathered=10_000_000,
     repaired=Collection("quick-64m", 1, 64 * MIB),
-    pairs=2,
+    pairs=1,
     seals=10,
     far=Collection("quick-64k", 200, 64 * KIB),
     one=Collection("bench-one", 1, 1),
+    workers=2,
+    share=1,
+    shards=40,
 )
 """A look at whether everything runs: the figures mean little."""
 

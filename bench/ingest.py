@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench.data import GIB, MIB, ROOT, Collection, Collections, rclone, serving
+from bench.data import GIB, MIB, REPOSITORY, Collection, Collections, rclone, serving
 from bench.measure import Row, Usage, beside, in_turn, run
 
 _AT_ONCE = 16
@@ -72,4 +72,4 @@ def _deposit(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> Usage:
-    return run(command, {**environment, "PYTHONPATH": str(ROOT.parent)})
+    return run(command, {**environment, "PYTHONPATH": str(REPOSITORY)})

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.contestants import RCLONE_SETTINGS, ours, rclone_list
-from bench.data import ROOT, Collections, Endpoint, serving
+from bench.data import REPOSITORY, Collections, Endpoint, serving
 from bench.measure import Row, beside, in_turn
 from devstack.stub_s3 import StubS3, as_s3_lists
 from devstack.stub_s3_bucket import Bucket
@@ -65,7 +65,7 @@ def made_up_server(objects: int, size: int = 1024) -> Iterator[str]:
     """
     command = [sys.executable, "-m", __name__, str(objects), str(size)]
     with subprocess.Popen(
-        command, cwd=ROOT.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdin is not None and server.stdout is not None
         try:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from unittest.mock import patch
 
 from bench.data import Collections, Endpoint, empty_scratch, serving
 from bench.measure import Row, Usage, beside, run, table
@@ -50,7 +51,7 @@ def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
 def measure(size: int, scratch: Path) -> list[Row]:
     """Peak memory of gathering results of `size` bytes."""
     peaks = []
-    with serving(scratch) as endpoint:
+    with serving(scratch) as endpoint, patch.dict(os.environ, endpoint.environment):
         for part in (size // 10, size):
             elements = _put_run(endpoint, part)
             used = _gather(endpoint, elements)
@@ -83,7 +84,6 @@ def _results(url: str) -> ResultsBucket:
 
 def _put_run(endpoint: Endpoint, size: int) -> int:
     """Write a map run of about `size` bytes; returns its elements."""
-    os.environ |= {name: endpoint.environment[name] for name in endpoint.environment if name[:4] == "AWS_"}
     client = _client(endpoint.url)
     with contextlib.suppress(
         client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists

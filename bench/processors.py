@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from devstack.machines import NotAllowed
+
 _GROUPS = Path("/sys/fs/cgroup/cpu")
 _PERIOD = 20_000  # microseconds: short, so that a request waits for no long time
 _WEIGHT = 29_154  # as that of a process of the priority -15, which the servers may have
@@ -18,10 +20,15 @@ _WEIGHT = 29_154  # as that of a process of the priority -15, which the servers 
 def own_processor(session: int, share: float) -> Iterator[None]:
     """Give all processes of a session together so much of a processor, for the length of the block.
 
-    Raises OSError where there are no such groups, or we may not make one.
+    Raises NotAllowed where there are no such groups, or we may not make one.
     """
     group = _GROUPS / f"fixity-bench-{session}"
-    group.mkdir()
+    try:
+        group.mkdir()
+    except OSError as error:
+        raise NotAllowed(
+            f"a part of a processor needs root and control groups (version 1): {error}"
+        ) from error
     try:
         (group / "cpu.cfs_period_us").write_text(str(_PERIOD))
         (group / "cpu.shares").write_text(str(_WEIGHT))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import duckdb
 
-from bench.data import ROOT
+from bench import data
 from bench.measure import Row, Usage, beside, run, table
 from fixity.lake.database import open_database
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
@@ -116,22 +116,18 @@ def floor(source: Path, replica: Path, csv: Path) -> None:
         )
 
 
-def measure(rows: int, rounds: int = 3, directory: Path = ROOT) -> list[Row]:
+def measure(rows: int, rounds: int = 3) -> list[Row]:
     """Wall time and CPU of ours beside the floor, and the peak of our memory: medians of so many rounds."""
-    return [
-        row
-        for kind in KINDS
-        for row in measure_kind(rows // _FEWER if kind else rows, rounds, directory, kind)
-    ]
+    return [row for kind in KINDS for row in measure_kind(rows // _FEWER if kind else rows, rounds, kind)]
 
 
-def measure_kind(rows: int, rounds: int, directory: Path = ROOT, kind: str = "") -> list[Row]:
+def measure_kind(rows: int, rounds: int, kind: str = "") -> list[Row]:
     """The same of tables of one of KINDS."""
-    files = tables(directory, rows, kind)
+    files = tables(data.ROOT, rows, kind)
     used: dict[str, list[Usage]] = {"ours": [], "floor": []}
     for number in range(rounds):
         for name in ("floor", "ours") if number % 2 == 0 else ("ours", "floor"):
-            used[name].append(_run(name, files, directory / "report.csv"))
+            used[name].append(_run(name, files, data.ROOT / "report.csv"))
             print(f"  {kind} {name}: {used[name][-1]}", file=sys.stderr)
     ours, floor = used["ours"], used["floor"]
     what = f"report, {rows:,} rows a side{kind and ', '}{kind}"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from bench.data import ROOT, rclone
+from bench.data import REPOSITORY, ROOT, rclone
 from bench.measure import Row, table
 from devstack.seaweedfs import weed_binary
 
@@ -80,7 +80,7 @@ def _version(program: str) -> str:
 
 
 def _first_line(*command: str) -> str:
-    ended = subprocess.run(command, cwd=ROOT.parent, capture_output=True, text=True, check=False)
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     return (ended.stdout.splitlines() or [""])[0]
 
 

@@ -18,7 +18,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.data import ROOT, Collections
+from bench import data
+from bench.data import Collections
 from bench.measure import Row, Usage, run, table
 from bench.ours import MadeUpStore
 from fixity.buckets import ListedObject, Sink
@@ -187,15 +188,15 @@ def export_all(lake: Lake) -> int:
     return export_events(lake, Subject(bucket), "bench", now=lambda: NOW).events
 
 
-def measure(objects: int, events: int, directory: Path = ROOT) -> list[Row]:
+def measure(objects: int, events: int) -> list[Row]:
     """The rows of the results: seconds, and peak memory in GB."""
-    large = make_lake(directory / f"ledger-{objects}", objects)
+    large = make_lake(data.ROOT / f"ledger-{objects}", objects)
     shutil.rmtree(large / "standing", ignore_errors=True)
     folded = _run("fold", large)
     chosen = _run("choose", large)
     into, after, _ = batch_seconds(large)
     added = added_seconds(large)
-    small = make_lake(directory / f"ledger-{events}-whole", events)
+    small = make_lake(data.ROOT / f"ledger-{events}-whole", events)
     ready(LocalLake(small), BUCKET, SETTINGS, "fold", lambda: NOW)
     exported = _run("premis", small)
     fold_of_all = f"folding the checks of {objects:,} objects"

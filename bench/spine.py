@@ -21,8 +21,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from bench import rolling
-from bench.data import ROOT, Collections
+from bench import data, rolling
+from bench.data import REPOSITORY, Collections
 from bench.measure import Row, Usage, beside, run
 from bench.ours import MadeUpStore
 from fixity.catalog import Bucket
@@ -36,7 +36,6 @@ LARGER = 10
 """How many times the objects of the usual size the large one has."""
 _GROWTH, _MEMORY, _DISK = 11, 1, 3
 """The most that a step may take beside a tenth of the objects; in GB; of the disk beside its tables."""
-_REPOSITORY = Path(__file__).parent.parent
 _DOCUMENTS = "bytes-of-documents"
 _EVERY = 0.5  # seconds between two looks at the disk
 
@@ -108,7 +107,9 @@ STEPS: dict[str, Callable[[Path], None]] = {
 def large_rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
     """Time, memory and disk of each step beside a tenth of the objects; and a batch into the large ledger."""
     few, many = collections.compared, LARGER * collections.compared
-    folders = {objects: rolling.make_lake(ROOT / f"ledger-{objects}", objects) for objects in (few, many)}
+    folders = {
+        objects: rolling.make_lake(data.ROOT / f"ledger-{objects}", objects) for objects in (few, many)
+    }
     rows: list[Row] = []
     for step in STEPS:
         used = {objects: _measure(step, folder) for objects, folder in folders.items()}
@@ -139,7 +140,7 @@ def _measure(step: str, folder: Path) -> tuple[Usage, int]:
     with _most_below(folder) as most:
         usage = run(
             [sys.executable, "-m", "bench.spine", "--only", step, folder],
-            {**os.environ, "TMPDIR": str(_temporary(folder)), "PYTHONPATH": str(_REPOSITORY)},
+            {**os.environ, "TMPDIR": str(_temporary(folder)), "PYTHONPATH": str(REPOSITORY)},
         )
     for made in ("listed", "premis"):
         shutil.rmtree(folder / made, ignore_errors=True)

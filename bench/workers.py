@@ -1,4 +1,4 @@
-"""A bucket that is spread over workers: two and three of them beside one, and what a step costs.
+"""A bucket that is spread over workers: two and more of them beside one, and what a step costs.
 
 Each round has one run for each number of workers. Only the time in which objects are read is compared: the
 other steps of a run are executed one after the other. Workers, servers and database share this machine, so
@@ -31,12 +31,11 @@ from fixity_assets.definitions import build_definitions
 from jobs.names import CHECKSUMS_JOB
 from resources.pool import POOL
 
-_MOST = 3  # workers
 _AT_ONCE = 16  # objects that each worker reads
-_PROCESSOR = 0.2
-"""How much of a processor each worker has: three leave enough of two for the store and the database."""
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_SHARDS = 400
+_UP_TO_THE_PLAN = ("plan_fold", "fold_part", "plan_shards")
+_MORE = (("two", 1 / 1.8), ("three", 1 / 2.5))
+"""Workers, and the most that their time may be beside that of one."""
 
 
 class _Run(NamedTuple):
@@ -53,57 +52,64 @@ def job() -> dg.JobDefinition:
 
 
 def rows(collections: Collections, rounds: int, scratch: Path) -> list[Row]:
-    """The time of reading with two and with three workers beside one, and how soon a step begins."""
+    """The time of reading with more workers beside that of one, and how soon a step begins."""
     tiny = collections.listed
     with serving(scratch, tiny) as endpoint, _instance(endpoint) as instance:
         used = [
-            [_run(instance, endpoint, tiny, workers) for workers in range(1, _MOST + 1)]
+            [_run(instance, endpoint, collections, workers) for workers in range(1, collections.workers + 1)]
             for _ in range(rounds)
         ]
-        planned = [_seconds_of_plan(instance, endpoint, tiny) for _ in range(rounds)]
+        planned = [_seconds_of_plan(instance, endpoint, collections) for _ in range(rounds)]
     begins = [seconds for each in used for run in each for seconds in run.begins]
     others = [run.whole - run.reading for each in used for run in each]
-    name = f"{tiny.objects:,} objects of 1 byte, {_PROCESSOR:g} of a processor a worker"
+    name = f"{tiny.objects:,} objects of 1 byte, {collections.share:g} of a processor a worker"
     return [
-        *_beside(name, used, (1 / 1.8, 1 / 2.5)),
+        *_beside(name, used),
         Row("a step, from when it is sent until it begins", median(begins), None, None, 1, "s"),
         Row("a run, all that is not reading", median(others), None, None, 15, "s"),
         Row(
-            f"{_SHARDS} shards, until the plan has given a step to each", median(planned), None, None, 30, "s"
+            f"{collections.shards} shards, until the plan has given a step to each",
+            median(planned),
+            None,
+            None,
+            30,
+            "s",
         ),
     ]
 
 
-def _beside(name: str, rounds: list[list[_Run]], targets: tuple[float, float]) -> Iterator[Row]:
-    one = [each[0].reading for each in rounds]
-    for number, (words, target) in enumerate(zip(("two", "three"), targets, strict=True), start=1):
-        ours = [each[number].reading for each in rounds]
-        yield beside(f"{name}: {words} workers", "s", ours, one, target, "one worker")
+def _beside(name: str, rounds: list[list[_Run]]) -> Iterator[Row]:
+    one, *more = zip(*rounds, strict=True)
+    alone = [each.reading for each in one]
+    for (words, target), runs in zip(_MORE, more, strict=False):
+        ours = [each.reading for each in runs]
+        yield beside(f"{name}: {words} workers", "s", ours, alone, target, "one worker")
 
 
 @contextmanager
 def _instance(endpoint: Endpoint) -> Iterator[dg.DagsterInstance]:
     """The instance of all runs, and a broker."""
     with RedisServer() as redis, PostgresServer() as postgres:
-        os.environ.update(
-            endpoint.environment,
-            FIXITY_CATALOG=str(endpoint.scratch / "fixity.yaml"),
-            FIXITY_BROKER=redis.url(),
-            FIXITY_EXECUTOR="celery",
-        )
+        told = {
+            **endpoint.environment,
+            "FIXITY_CATALOG": str(endpoint.scratch / "fixity.yaml"),
+            "FIXITY_BROKER": redis.url(),
+            "FIXITY_EXECUTOR": "celery",
+        }
         (endpoint.scratch / "home").mkdir()
         settings = {
             "storage": postgres.storage(postgres.make_database()),
             "concurrency": {"pools": {"granularity": "op"}},
         }
-        with dg.DagsterInstance.local_temp(str(endpoint.scratch / "home"), settings) as instance:
+        home = str(endpoint.scratch / "home")
+        with patch.dict(os.environ, told), dg.DagsterInstance.local_temp(home, settings) as instance:
             yield instance
 
 
 @contextmanager
-def _crew(endpoint: Endpoint, read: Collection, workers: int) -> Iterator[None]:
+def _crew(endpoint: Endpoint, collections: Collections, workers: int) -> Iterator[None]:
     """Workers that have loaded a catalog, each with a part of a processor."""
-    _write_catalog(endpoint, read, _AT_ONCE * workers)
+    _write_catalog(endpoint, collections.listed, _AT_ONCE * workers)
     with ExitStack() as stack:
         crew = [Worker(endpoint.scratch, f"worker-{number}") for number in range(workers)]
         for worker in crew:
@@ -111,14 +117,14 @@ def _crew(endpoint: Endpoint, read: Collection, workers: int) -> Iterator[None]:
             worker.start()
         for worker in crew:
             worker.wait_until_ready()
-            stack.enter_context(own_processor(worker.session, _PROCESSOR))
+            stack.enter_context(own_processor(worker.session, collections.share))
         yield
 
 
-def _run(instance: dg.DagsterInstance, endpoint: Endpoint, read: Collection, workers: int) -> _Run:
+def _run(instance: dg.DagsterInstance, endpoint: Endpoint, collections: Collections, workers: int) -> _Run:
     instance.event_log_storage.set_concurrency_slots(POOL, workers)
-    with _crew(endpoint, read, workers):
-        return _run_of_crew(instance, read)
+    with _crew(endpoint, collections, workers):
+        return _run_of_crew(instance, collections.listed)
 
 
 def _write_catalog(endpoint: Endpoint, read: Collection, at_once: int) -> None:
@@ -129,16 +135,17 @@ def _write_catalog(endpoint: Endpoint, read: Collection, at_once: int) -> None:
     catalog.write_text(yaml.safe_dump(said))
 
 
-def _seconds_of_plan(instance: dg.DagsterInstance, endpoint: Endpoint, read: Collection) -> float:
-    """Seconds of the step that plans, with so many shards."""
-    _write_catalog(endpoint, read, _SHARDS)
-    instance.event_log_storage.set_concurrency_slots(POOL, _SHARDS)
-    with patch.object(pace, "SHARD_OBJECTS", -(-read.objects // _SHARDS)):
+def _seconds_of_plan(instance: dg.DagsterInstance, endpoint: Endpoint, collections: Collections) -> float:
+    """Seconds of the step that plans."""
+    read, most = collections.listed, collections.shards
+    _write_catalog(endpoint, read, most)
+    instance.event_log_storage.set_concurrency_slots(POOL, most)
+    with patch.object(pace, "SHARD_OBJECTS", -(-read.objects // most)):
         result = job().execute_in_process(
             run_config=_QUIET,
             instance=instance,
             partition_key=read.bucket,
-            op_selection=["inventory", "checksums.plan_shards"],
+            op_selection=["inventory", *(f"checksums.{step}" for step in _UP_TO_THE_PLAN)],
         )
     (stats,) = instance.get_run_step_stats(result.run_id, ["checksums.plan_shards"])
     shards = [
@@ -146,7 +153,7 @@ def _seconds_of_plan(instance: dg.DagsterInstance, endpoint: Endpoint, read: Col
         for event in result.all_events
         if event.is_successful_output and event.step_key == stats.step_key
     ]
-    assert len(shards) == _SHARDS and stats.start_time and stats.end_time
+    assert len(shards) == most and stats.start_time and stats.end_time
     return stats.end_time - stats.start_time
 
 

@@ -44,6 +44,8 @@ settings.load_profile("fixity")
 # Files with long tests: started last, they would keep one process busy while all others wait.
 _LONGEST = (
     "test_ui.py",
+    "test_parts.py",
+    "test_many.py",
     "test_lake_of_before.py",
     "test_repair.py",
     "test_demo_batch.py",
