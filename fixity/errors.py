@@ -32,6 +32,7 @@
     ├── LogError                   fixity.log.errors
     ├── NotStamped                 fixity.log.stamps (not final)
     ├── WitnessUnreachable         fixity.log.witness (not final)
+    ├── EventsNotWhole             fixity.reports.premis.export
     ├── ReportNotWhole             fixity.reports.all_copies
     ├── TableMissing               fixity.ledger.inventory
     ├── TableNotConsistent         fixity.reports.compare

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from fixity.clock import CLOCKS_DIFFER
 from fixity.lake.database import own_table
+from fixity.ledger.beside import CONTENT, alone, beside, equal, every, is_same, marked
 from fixity.ledger.by_key import sorted_by_key
 from fixity.ledger.fold import Settings, folded
 from fixity.ledger.judge import CRYPTOGRAPHIC, ETAG, OF_THE_BYTES, SOURCES
@@ -27,7 +28,6 @@ NEW_CHECKS = CHECKSUMS.append(pa.field("only_verdict", pa.bool_()))
 """The columns of new checks; `only_verdict` as in `fixity.ledger.fold`."""
 _UTC = SNAPSHOT.field("due_at").type
 _LISTED = ("key", "version_id", "size", "etag", "last_modified", "storage_class", "is_latest")
-_CONTENT = ("version_id", "etag", "last_modified", "size")
 _OF_CHECK = tuple(name for name in CHECKSUMS.names if name not in _LISTED)
 
 
@@ -48,13 +48,13 @@ def plain_rows(
         return SNAPSHOT.empty_table(), tables
     keys = listing.column("key")
     horizon = pa.scalar(now + CLOCKS_DIFFER, _UTC)
-    before = _beside(keys, _marked(tables.prior))
-    check = _beside(keys, _one_a_key(tables.news, settings, horizon))
+    before = beside(keys, marked(tables.prior))
+    check = beside(keys, _one_a_key(tables.news, settings, horizon))
     harmless = _is_harmless(listing, before, settings, horizon)
     as_before = pc.or_(_is_bare(listing, before), pc.and_(harmless, _is_found_again(before, check)))
     is_plain = pc.and_(
-        _alone(keys),
-        pc.if_else(pc.is_valid(check.column("key")), pc.and_(_is_same(listing, check), as_before), harmless),
+        alone(keys),
+        pc.if_else(pc.is_valid(check.column("key")), pc.and_(is_same(listing, check), as_before), harmless),
     )
     rows = _rows(listing, before, check, settings, listed_at)
     if pc.all(is_plain).as_py():
@@ -91,35 +91,20 @@ def _without(table: pa.Table, keys: pa.ChunkedArray) -> pa.Table:
     return table.filter(pc.invert(pc.is_in(of_table, value_set=keys)))
 
 
-def _beside(keys: pa.ChunkedArray, table: pa.Table) -> pa.Table:
-    """The rows of a table for keys, one for each, NULL where there is none."""
-    of_table = table.column("key")
-    if of_table.equals(keys):
-        return table
-    if not table.num_rows:
-        return pa.table([pa.nulls(len(keys), each.type) for each in table.schema], table.schema.names)
-    return table.take(pc.index_in(keys, value_set=of_table)).combine_chunks()
-
-
-def _marked(table: pa.Table) -> pa.Table:
-    """The table with a column `plain`: whether a row is the only one of its key."""
-    return table.append_column("plain", _alone(table.column("key")))
-
-
 def _one_a_key(news: pa.Table, settings: Settings, horizon: pa.Scalar) -> pa.Table:
     """The newest check of each key, and when and by which run the first of them was made.
 
     Its column `plain` says whether it is right, and all others of the key in the same way: then the baseline
     is of the first of them, and all else of the newest.
     """
-    alone = _alone(news.column("key"))
+    is_single = alone(news.column("key"))
     source = pc.if_else(
         pc.equal(news.column("verdict"), REGISTERED), FIRST_SEEN, news.column("expected_from")
     )
     news = news.append_column("base_from", source).append_column("plain", _is_right(news, settings, horizon))
-    if pc.all(alone, min_count=0).as_py():
+    if pc.all(is_single, min_count=0).as_py():
         return _with_first(news, news)
-    single, several = news.filter(alone), news.filter(pc.invert(alone))
+    single, several = news.filter(is_single), news.filter(pc.invert(is_single))
     several = several.sort_by([("key", "ascending"), ("checked_at", "ascending")]).combine_chunks()
     keys = several.column("key")
     other = pc.not_equal(keys[1:], keys[:-1]).combine_chunks()
@@ -147,7 +132,7 @@ def _is_one_of_several(checks: pa.Table) -> pa.ChunkedArray:
         pc.fill_null(pc.equal(checks.column("verdict"), REGISTERED), False),
         pc.fill_null(pc.equal(checks.column("expected_algorithm"), algorithm), False),
     )
-    return _every(
+    return every(
         checks.column("plain"),
         pc.invert(checks.column("only_verdict")),
         pc.is_in(checks.column("base_from"), value_set=pa.array(SOURCES)),
@@ -158,39 +143,11 @@ def _is_one_of_several(checks: pa.Table) -> pa.ChunkedArray:
 def _as_before(checks: pa.Table) -> pa.Array:
     """Whether each check found what the one before did, in the same content, and was made later."""
     earlier, later = checks.slice(0, checks.num_rows - 1), checks.slice(1)
-    same = _every(
+    same = every(
         pc.less(earlier.column("checked_at"), later.column("checked_at")),
-        *(_equal(earlier.column(name), later.column(name)) for name in (*_CONTENT, "checksum", "base_from")),
+        *(equal(earlier.column(name), later.column(name)) for name in (*CONTENT, "checksum", "base_from")),
     )
     return pa.concat_arrays([pa.array([False]), same.combine_chunks()])
-
-
-def _alone(keys: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Whether the keys beside each one, which are sorted, are others."""
-    other = pc.not_equal(keys[1:], keys[:-1]).combine_chunks()
-    end = pa.array([True] * min(1, len(keys)), pa.bool_())
-    return pa.chunked_array(
-        [pc.and_(pa.concat_arrays([end, other]), pa.concat_arrays([other, end]))], pa.bool_()
-    )
-
-
-def _every(*conditions: pa.ChunkedArray) -> pa.ChunkedArray:
-    """All of the conditions; NULL is no."""
-    met = pc.fill_null(conditions[0], False)
-    for each in conditions[1:]:
-        met = pc.and_(met, pc.fill_null(each, False))
-    return met
-
-
-def _equal(one: pa.ChunkedArray, two: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Whether values are equal; NULL is equal to NULL."""
-    return pc.or_(pc.fill_null(pc.equal(one, two), False), pc.and_(pc.is_null(one), pc.is_null(two)))
-
-
-def _is_same(listing: pa.Table, other: pa.Table) -> pa.ChunkedArray:
-    """Whether other rows are plain, and of the content that was listed."""
-    pairs = [(listing.column(name), other.column(name)) for name in _CONTENT]
-    return _every(other.column("plain"), *(_equal(one, two) for one, two in pairs if not one.equals(two)))
 
 
 def _is_right(check: pa.Table, settings: Settings, horizon: pa.Scalar) -> pa.ChunkedArray:
@@ -199,12 +156,12 @@ def _is_right(check: pa.Table, settings: Settings, horizon: pa.Scalar) -> pa.Chu
     A record that is weaker than the checksum would not prove it, and be kept beside it.
     """
     verdict, source = check.column("verdict"), check.column("expected_from")
-    of_records = _every(
+    of_records = every(
         pc.equal(verdict, MATCHED),
         pc.is_in(check.column("expected_algorithm"), value_set=pa.array(CRYPTOGRAPHIC)),
         pc.is_valid(source) if settings.etag_is_md5 else pc.not_equal(source, ETAG),
     )
-    return _every(
+    return every(
         pc.or_(pc.fill_null(pc.equal(verdict, REGISTERED), False), of_records),
         pc.equal(check.column("status"), SUCCEEDED),
         pc.is_valid(check.column("checksum")),
@@ -218,8 +175,8 @@ def _is_right(check: pa.Table, settings: Settings, horizon: pa.Scalar) -> pa.Chu
 def _is_bare(listing: pa.Table, before: pa.Table) -> pa.ChunkedArray:
     """Whether the snapshot has nothing of an object, or only that it was listed."""
     names = ("checked_at", "verified_at", "good_at", "baseline", "record", "damaged_at")
-    listed_only = _every(
-        _is_same(listing, before),
+    listed_only = every(
+        is_same(listing, before),
         *(pc.is_null(before.column(name)) for name in names),
         pc.equal(pc.fill_null(before.column("failures"), 0), 0),
     )
@@ -231,8 +188,8 @@ def _is_harmless(
 ) -> pa.ChunkedArray:
     """Whether the snapshot has nothing of an object that time alone changes."""
     algorithm = before.column("baseline_algorithm")
-    as_it_is = _every(
-        _is_same(listing, before),
+    as_it_is = every(
+        is_same(listing, before),
         pc.equal(pc.fill_null(algorithm, settings.algorithm), settings.algorithm),
         pc.equal(pc.is_null(algorithm), pc.is_null(before.column("baseline"))),
         pc.is_null(before.column("damaged_at")),
@@ -248,7 +205,7 @@ def _is_harmless(
 def _is_found_again(before: pa.Table, check: pa.Table) -> pa.ChunkedArray:
     """Whether later checks found the very baseline that the snapshot has, by the same source."""
     checked_at = check.column("checked_at")
-    return _every(
+    return every(
         pc.is_null(before.column("record")),
         pc.equal(check.column("checksum"), before.column("baseline")),
         pc.equal(check.column("base_from"), before.column("baseline_from")),

@@ -7,19 +7,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from fixity.lake import Lake, LakeError
 from fixity.lake.database import own_table
+from fixity.ledger.beside import CONTENT
 from fixity.ledger.blocks import rows_of
 from fixity.ledger.by_key import ByKey, groups_of
 from fixity.ledger.judge import STRENGTH_SQL
 from fixity.ledger.repeats import packed_columns, unpacked, view_rows
 from fixity.ledger.snapshot import OBJECTS, SNAPSHOT, Snapshot
-from fixity.tables import TableUnreadable
+from fixity.tables import TableUnreadable, naming_the_unreadable
 
 if TYPE_CHECKING:
     import duckdb
 
 _FOLDED = "CREATE OR REPLACE TEMP VIEW folded AS SELECT *, '' AS filename FROM found_rows"
+_NO_KEYS = pa.schema([SNAPSHOT.field("key")]).empty_table()
 _NOW = Path(__file__).with_name("now.sql")
 _CONTENT = """
     CREATE OR REPLACE TEMP MACRO content(version_id, etag, last_modified, size) AS
@@ -98,28 +103,32 @@ class NowByKey:
     """A snapshot's objects as they are now, by ranges of keys: whatever their number, memory has few of them.
 
     folded: their rows in the snapshot's table, with some columns: `columns`, and those that tell apart what
-    was written under one key. Where that is damaged, the snapshot is removed, because it is derived. Raises
-    LakeError.
+    was written under one key. changed: the keys of rows that have changed since it was folded. Where a table
+    is damaged, the snapshot is removed, because it is derived. Raises LakeError.
     """
 
     def __init__(self, lake: Lake, snapshot: Snapshot, columns: Iterable[str], workspace: Path) -> None:
-        schema = packed_columns({"key", "version_id", "etag", "last_modified", "size", *columns})
+        schema = packed_columns({"key", *CONTENT, *columns})
         self._of = lake, snapshot
         with reading_of(lake, snapshot):
             self._since = fetch_since(lake, snapshot, workspace)
+            self.changed = pa.concat_tables([_NO_KEYS, *map(_keys_of, self._since)])["key"]
             files = [lake.fetch(name, workspace) for name in snapshot.names(OBJECTS)]
             self.folded = ByKey(groups_of(*files), schema, unpacked)
 
-    def view(self, database: duckdb.DuckDBPyConnection, lower: str, upper: str | None, keys: str) -> None:
-        """Make the view `now` of the objects from the key `lower` up to `upper`.
+    def rows(self, lower: str, upper: str | None) -> pa.Table:
+        """The objects from the key `lower` up to `upper` as they were folded, sorted by key."""
+        with reading_of(*self._of):
+            return self.folded.rows(lower, upper)
 
-        Arguments: `keys`, a table of keys in this range; objects that changed since it was folded are
-        left out if they have none of them.
+    def view(self, database: duckdb.DuckDBPyConnection, folded: pa.Table, keys: str) -> None:
+        """Make the view `now` of objects.
+
+        Arguments: `folded`, all rows of some keys as they were folded; `keys`, a table of these keys: objects
+        that changed since are left out if they have none of them.
         """
         define_content(database)
-        with reading_of(*self._of):
-            rows = self.folded.rows(lower, upper)
-        database.register("found_rows", rows)
+        database.register("found_rows", folded)
         database.execute(_FOLDED)
         _define_now(database, self._since, keys)
 
@@ -131,6 +140,11 @@ def fetch_since(lake: Lake, snapshot: Snapshot, workspace: Path) -> list[Path]:
     Raises FileNotFoundError, LakeError, TableUnreadable: see `reading_of`.
     """
     return [lake.fetch(each.name, workspace) for each in snapshot.since(lake)]
+
+
+def _keys_of(file: Path) -> pa.Table:
+    with naming_the_unreadable(file):
+        return pq.read_table(file, columns=["key"]).cast(_NO_KEYS.schema)
 
 
 @contextmanager

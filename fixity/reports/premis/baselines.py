@@ -6,21 +6,25 @@ What events are made of them stands in `events.sql`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fixity.in_order import in_order
 from fixity.lake.database import open_database, view
-from fixity.ledger.by_key import ByKey, ranges_of, sorted_copy, tables_by_key
+from fixity.ledger.beside import beside, is_same, marked
+from fixity.ledger.by_key import ByKey, Keys, ranges_of, sorted_by_key, sorted_copy, tables_by_key
 from fixity.ledger.files import LedgerFile
 from fixity.ledger.snapshot import SNAPSHOT
 from fixity.ledger.views import NowByKey
 from fixity.tables import CHECKSUMS
 
 _SQL = Path(__file__).with_suffix(".sql")
+_ROWS_AT_ONCE = 20_480  # so that all threads of DuckDB have some, and none holds a whole range
 _UNUSED = {"storage_class", "is_latest", "expectations"}
 _CHECKS = pa.schema([*(field for field in CHECKSUMS if field.name not in _UNUSED), ("filename", pa.string())])
 
@@ -32,40 +36,82 @@ KNOWN = pa.schema([*_CHECKS, *map(SNAPSHOT.field, BASELINE)])
 
 
 class Baselines:
-    """The checks of some files of the ledger, each with the baseline that its object has now.
-
-    error: what ended the reading, if anything did: DuckDB, which reads them, tells only its text.
-    """
+    """The checks of some files of the ledger, each with the baseline that its object has now."""
 
     def __init__(self, objects: NowByKey, files: Sequence[LedgerFile], workspace: Path) -> None:
         self._objects, self._files, self._workspace = objects, files, workspace
-        self.error: BaseException | None = None
+        self._without_check = 0
 
-    def stream(self) -> pa.RecordBatchReader:
-        """The rows, of the schema KNOWN."""
-        return pa.RecordBatchReader.from_batches(KNOWN, self._batches())
+    @property
+    def checks(self) -> int:
+        """How many checks the files have, by their footers and not by what was streamed. Right after that."""
+        return sum(file.rows for file in self._files) - self._without_check
 
-    def _batches(self) -> Iterator[pa.RecordBatch]:
+    @contextmanager
+    def stream(self) -> Iterator[pa.RecordBatchReader]:
+        """The rows, of the schema KNOWN, for DuckDB to read in this context.
+
+        Raises what ended the reading: DuckDB tells only its text.
+        """
+        others = [self._objects.folded]
+        checks = tables_by_key({file.path: file.rows for file in self._files}, _CHECKS, others, self._sorted)
+        # Two at once would take as much memory again.
+        ranges = in_order(partial(self._of_range, checks), ranges_of([*others, checks]), 1)
+        reading, errors = Lock(), list[BaseException]()
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            while True:
+                with reading:
+                    try:
+                        rows = next(ranges, None)
+                    except BaseException as error:
+                        errors.append(error)
+                        raise
+                if rows is None:
+                    return
+                pa.default_memory_pool().release_unused()  # else the C library keeps 300 MB
+                yield from rows.to_batches(max_chunksize=_ROWS_AT_ONCE)
+                del rows  # before the next ones are waited for
+
         try:
-            others = [self._objects.folded]
-            tables = {file.path: file.rows for file in self._files}
-            checks = tables_by_key(tables, _CHECKS, others, self._sorted)
-            ranges = ranges_of([*others, checks])
-            # Two at once would take as much memory again.
-            with closing(in_order(partial(self._of_range, checks), ranges, 1)) as tables_of_ranges:
-                for rows in tables_of_ranges:
-                    yield from rows.to_batches()
-        except BaseException as error:
-            self.error = error
+            yield pa.RecordBatchReader.from_batches(KNOWN, batches())
+        except Exception as error:
+            if errors:
+                raise errors[0] from error
             raise
+        finally:
+            with reading:  # where DuckDB fails, it does not wait for a thread of its own that reads
+                ranges.close()
 
-    def _of_range(self, checks: ByKey, keys: tuple[str, str | None]) -> pa.Table:
+    def _of_range(self, checks: ByKey, keys: Keys) -> pa.Table:
         rows = checks.rows(*keys)
+        self._without_check += rows.column("checked_at").null_count
         if not rows.num_rows:
             return KNOWN.empty_table()
+        objects = self._objects.rows(*keys)
+        known, is_plain = self._plain(rows, objects)
+        if pc.all(is_plain).as_py():
+            return known
+        others = self._joined(rows.filter(pc.invert(is_plain)), objects)
+        return sorted_by_key(pa.concat_tables([known.filter(is_plain), others]).combine_chunks())
+
+    def _plain(self, checks: pa.Table, objects: pa.Table) -> tuple[pa.Table, pa.ChunkedArray]:
+        """Checks beside the objects of their keys, and which of them are right.
+
+        It is the plain case of the statement in baselines.sql: a key that has one object, of the content that
+        was checked.
+        """
+        keys = checks.column("key")
+        now = beside(keys, marked(objects))
+        known = pa.table([*checks.columns, *(now.column(name) for name in BASELINE)], schema=KNOWN)
+        is_changed = pc.is_in(keys, value_set=self._objects.changed)
+        return known, pc.and_(is_same(checks, now), pc.invert(is_changed))
+
+    def _joined(self, checks: pa.Table, objects: pa.Table) -> pa.Table:
+        objects = objects.filter(pc.is_in(objects.column("key"), value_set=checks.column("key")))
         with open_database(self._workspace, threads=1) as database:
-            database.register("checks", rows)
-            self._objects.view(database, *keys, keys="checks")
+            database.register("checks", checks)
+            self._objects.view(database, objects, "checks")
             return database.execute(_SQL.read_text(encoding="utf-8")).to_arrow_table().cast(KNOWN)
 
     def _sorted(self, files: list[Path]) -> Path | None:

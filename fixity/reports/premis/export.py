@@ -24,10 +24,11 @@ import pyarrow.parquet as pq
 
 from fixity.catalog import Bucket, Catalog, Pair
 from fixity.clock import CLOCKS_DIFFER, utc_now
+from fixity.errors import FixityError
 from fixity.lake import Lake
 from fixity.lake.base import LakeFile
 from fixity.lake.database import open_database, own_table, quoted, view
-from fixity.lake.paths import LOOKED_AGAIN, premis_folder
+from fixity.lake.paths import LOOKED_AGAIN, checksums_folder, premis_folder
 from fixity.lake.proof import sealed, unsealed
 from fixity.ledger import Snapshot, ready, usable_files
 from fixity.ledger.files import ledger_files, run_of
@@ -68,6 +69,10 @@ _MEMORY = "256MB"  # row groups of each thread
 _ROWS_OF_PARQUET = 40_960
 
 
+class EventsNotWhole(FixityError):
+    """The events of an export are not as many as the checks they are of."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """The bucket whose events are written, the pairs that have it, and the pairs' buckets by name."""
@@ -103,7 +108,7 @@ def export_events(
 ) -> Exported:
     """Export the events that were not exported yet.
 
-    Raises TableMissing, TableUnreadable (an earlier export is damaged), LakeError.
+    Raises TableMissing, TableUnreadable (an earlier export is damaged), EventsNotWhole, LakeError.
     """
     bucket = subject.bucket
     folder = premis_folder(bucket.name)
@@ -140,7 +145,7 @@ def print_events(
     """Write the chosen events as one PREMIS document.
 
     Events that were exported before are written as they were then.
-    Raises TableMissing, TableUnreadable, LakeError.
+    Raises TableMissing, TableUnreadable, EventsNotWhole, LakeError.
     """
     with lake.workspace() as workspace:
         tables = event_tables(lake, subject, workspace, log, now)
@@ -157,7 +162,7 @@ def event_tables(
 ) -> list[Path]:
     """Local tables of all events: those that were exported, as they were then, and the others.
 
-    Raises TableMissing, TableUnreadable, LakeError.
+    Raises TableMissing, TableUnreadable, EventsNotWhole, LakeError.
     """
     bucket = subject.bucket
     snapshot = ready(lake, bucket.name, settings_of(bucket), str(uuid.uuid4()), now, log)
@@ -251,12 +256,12 @@ class _New:
         )
         file = workspace / "events.parquet"
         known = Baselines(NowByKey(lake, self._snapshot, BASELINE, workspace), usable, workspace)
-        with open_database(workspace, _MEMORY) as database:
+        with known.stream() as rows, open_database(workspace, _MEMORY) as database:
             database.execute(_MACROS)
             define_content(database)
             view(database, "exported", self.kept, EVENTS)
             database.register("made", made)
-            database.register("known", known.stream())
+            database.register("known", rows)
             self._others(database, log)
             copy = _COPY.format(
                 events=_EVENTS.read_text(encoding="utf-8"),
@@ -270,10 +275,15 @@ class _New:
                 "place": place_of(bucket),
                 "horizon": now + CLOCKS_DIFFER,
             }
-            try:
-                database.execute(copy, values)
-            except Exception as error:
-                raise known.error or error from error
+            database.execute(copy, values)
+            others = database.table("others").shape[0]
+        events = int(pq.read_metadata(file).num_rows) - others
+        if events != known.checks:
+            raise EventsNotWhole(
+                f"{events:,} events were made of the {known.checks:,} new checks of '{bucket.name}', and "
+                "none is kept, because each check has one. Either another program wrote a table in "
+                f"{checksums_folder(bucket.name)}, or this is a bug of fixity: please report it"
+            )
         return file, runs
 
     def _not_exported(self) -> list[LakeFile]:

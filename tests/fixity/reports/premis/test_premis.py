@@ -5,27 +5,34 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from threading import Event as Signal
 from typing import Any
 from urllib.parse import quote, unquote
 
+import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from lxml import etree
 
+from fixity.buckets import ListedObject
 from fixity.catalog import Pair
 from fixity.incidents.events import Event, append
 from fixity.ledger import by_key
 from fixity.ledger.views import NowByKey
 from fixity.reports.premis import baselines, event_tables, export_events
+from fixity.reports.premis.baselines import Baselines
 from fixity.reports.premis.columns import NAMESPACE
+from fixity.reports.premis.export import EventsNotWhole
 from fixity.reports.premis.of_incidents import of_incidents
+from fixity.rolling.finish import Rolled
 from fixity.tables import Provenance, TableUnreadable
 from tests.fixity.reports.premis.support import (
     NAMES,
@@ -118,6 +125,97 @@ def test_events_are_the_same_however_the_checks_are_read(
     assert _new_events(bucket, tmp_path / "again") == at_once
     assert len(at_once) == 2 * len(ODD)
     assert len(ranges) > 1 or (tmp_path / "again" / "checks-sorted.parquet").exists()
+
+
+def test_a_check_has_the_same_baseline_from_arrow_as_from_sql(
+    bucket: Rolling, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version_id in ("v1", "v2"):
+        item = ListedObject("two", version_id, version_id == "v2", 2, version_id, bucket.time, "STANDARD")
+        bucket.store.objects["two", version_id] = item, version_id.encode()
+    bucket.take_inventory()
+    bucket.roll(keys=["plain", "folder//twice", ODD[3], "two"])
+    bucket.store.damage(ODD[3])
+    bucket.store.rewrite("plain", b"another", bucket.time + timedelta(days=1))
+    del bucket.store.objects["folder//twice", None]
+    bucket.time += timedelta(days=91)
+    bucket.take_inventory()
+    bucket.roll(keys=["plain", ODD[3], "two"])
+    bucket.lake.remove("standing/")  # so that the snapshot is folded from all of it
+    bucket.roll(keys=[ODD[1]])  # and this gives an object its baseline since
+    plain = Baselines._plain
+    found: dict[bool, set[str]] = {}
+
+    def compared(self: Baselines, checks: pa.Table, objects: pa.Table) -> tuple[pa.Table, pa.ChunkedArray]:
+        known, is_plain = plain(self, checks, objects)
+        from_sql = self._joined(checks.filter(is_plain), objects)
+        order = [("key", "ascending"), ("checked_at", "ascending")]
+        assert known.filter(is_plain).sort_by(order).to_pylist() == from_sql.sort_by(order).to_pylist()
+        of_another = checks.set_column(2, "size", pc.add(checks["size"], 1))
+        assert not pc.any(plain(self, of_another, objects)[1]).as_py()
+        found.update(
+            {each: set(checks.filter(pc.equal(is_plain, each))["key"].to_pylist()) for each in (True, False)}
+        )
+        return known, is_plain
+
+    monkeypatch.setattr(Baselines, "_plain", compared)
+    assert len(_new_events(bucket, tmp_path)) == 10 + 1  # one is gone
+    assert found == {True: {"folder//twice", ODD[3]}, False: {"plain", "two", ODD[1]}}
+
+
+def _one_is_not_read(bucket: Rolling, rolled: Rolled, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = by_key.ByKey.rows
+
+    def without_the_last(self: by_key.ByKey, lower: str, upper: str | None) -> pa.Table:
+        read = rows(self, lower, upper)
+        return read.slice(0, read.num_rows - 1) if "filename" in read.column_names else read
+
+    monkeypatch.setattr(by_key.ByKey, "rows", without_the_last)
+
+
+def _one_names_another_file(bucket: Rolling, rolled: Rolled, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [str(bucket.folder / str(rolled.file))] * len(ODD)
+    names[2] = "elsewhere.parquet"
+    keep_table(bucket.lake, str(rolled.file), bucket.ledger(rolled).append_column("filename", [names]))
+
+
+@pytest.mark.parametrize("falls_out", [_one_is_not_read, _one_names_another_file])
+def test_an_export_in_which_a_check_would_lose_its_event_fails_and_is_not_kept(
+    bucket: Rolling,
+    falls_out: Callable[[Rolling, Rolled, pytest.MonkeyPatch], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    falls_out(bucket, bucket.roll(), monkeypatch)
+    with pytest.raises(
+        EventsNotWhole, match="4 events were made of the 5 new checks of 'b', and none is kept"
+    ):
+        export_events(bucket.lake, of_catalog(), "e1", now=bucket.now)
+    assert bucket.lake.list("premis/") == []
+
+
+@pytest.mark.all_processors  # one of DuckDB's threads fails while another one waits for checks
+def test_where_the_database_fails_its_error_is_told_and_nothing_is_read_any_more(
+    bucket: Rolling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ODD:
+        bucket.roll(keys=[key])
+    monkeypatch.setattr(by_key, "_RANGE_ROWS", 1)
+    rows, at_work = by_key.ByKey.rows, list[str]()
+
+    def slowly(self: by_key.ByKey, lower: str, upper: str | None) -> pa.Table:
+        at_work.append(lower)
+        Signal().wait(0.3 if lower else 0)
+        read = rows(self, lower, upper)
+        at_work.remove(lower)
+        return read
+
+    monkeypatch.setattr(by_key.ByKey, "rows", slowly)
+    export = import_module("fixity.reports.premis.export")
+    monkeypatch.setattr(export, "_MACROS", export._MACROS.replace("place ||", "name::INTEGER ||"))
+    with pytest.raises(duckdb.ConversionException, match="Could not convert"):
+        export_events(bucket.lake, of_catalog(), "e1", now=bucket.now)
+    assert at_work == []
+    assert bucket.lake.list("premis/") == []
 
 
 def test_a_table_that_is_found_to_be_damaged_while_events_are_made_is_named(
