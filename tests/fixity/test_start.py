@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import subprocess
@@ -82,3 +83,40 @@ def test_arrow_takes_its_memory_from_the_system_unless_the_user_asks_for_another
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
     assert said.stdout.strip() == (asked or "system")
+
+
+_ARENAS = """
+import ctypes, fixity
+from threading import Barrier, Thread
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+there = Barrier(8)
+
+def take():
+    there.wait()
+    assert libc.malloc(5000)
+    there.wait()
+
+threads = [Thread(target=take) for _ in range(8)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join()
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="only glibc has arenas")
+@pytest.mark.parametrize(("asked", "arenas"), [(None, 2), ("3", 3)])
+def test_threads_share_two_arenas_unless_the_user_asks_for_another_number(
+    asked: str | None, arenas: int
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+    if asked:
+        environment["MALLOC_ARENA_MAX"] = asked
+    said = subprocess.run(
+        [sys.executable, "-c", _ARENAS], env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.count("<heap nr=") == arenas

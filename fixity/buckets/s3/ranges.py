@@ -21,8 +21,22 @@ _MOST_HELD = 128
 """Pages that wait in memory for the ranges before theirs, or for whoever takes their rows, at most, beside
 one for each range under way."""
 
+_CODEC = pa.Codec("zstd", 1)
+
 Lists = Callable[[str | None], Iterator[pa.RecordBatch]]
 """Lists all that comes after a key; all of the bucket after None."""
+
+
+class _Packed:
+    """Rows that wait, in less than half their room, for a fifth of the time that it takes to parse them."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        whole = batch.serialize()
+        self._schema, self._size = batch.schema, whole.size
+        self._stored = _CODEC.compress(whole, asbytes=True)
+
+    def rows(self) -> pa.RecordBatch:
+        return pa.ipc.read_record_batch(_CODEC.decompress(self._stored, self._size), self._schema)
 
 
 class _Range:
@@ -32,8 +46,8 @@ class _Range:
         self.start = start
         self.end = end
         self.pages: Iterator[pa.RecordBatch] | None = None
-        self.ready: deque[pa.RecordBatch] = deque()
-        self.rest: pa.RecordBatch | None = None  # what was listed beyond the end
+        self.ready: deque[_Packed] = deque()
+        self.rest: _Packed | None = None  # what was listed beyond the end
         self.first: str | None = None
         self.done = False
         self.dropped = False
@@ -49,11 +63,11 @@ class _Range:
                 return
         beyond = -1 if self.end is None else pc.index(pc.greater(keys, self.end), True).as_py()
         if beyond >= 0:
-            self.rest = batch.slice(beyond)
+            self.rest = _Packed(batch.slice(beyond))
             self.done = True
             batch = batch.slice(0, beyond)
         if batch.num_rows:
-            self.ready.append(batch)
+            self.ready.append(_Packed(batch))
 
     @property
     def begins_after_start(self) -> bool:
@@ -62,7 +76,7 @@ class _Range:
 
     def is_followed_by(self, after: _Range) -> bool:
         """Whether the next range begins where this one ended. Both must have come so far."""
-        beyond = None if self.rest is None else self.rest.column("key")[0].as_py()
+        beyond = None if self.rest is None else self.rest.rows().column("key")[0].as_py()
         return after.error is None and after.begins_after_start and beyond == after.first
 
     def go_on(self, after: _Range) -> None:
@@ -70,7 +84,7 @@ class _Range:
         self.end, self.done = after.end, False
         if self.rest is not None:
             rest, self.rest = self.rest, None
-            self.add(rest)
+            self.add(rest.rows())
         else:
             self.done = True  # the bucket ended before the next range
 
@@ -118,10 +132,10 @@ class Ranges:
                     self._changed.notify_all()
                     self._changed.wait_for(lambda: head.ready or head.done or head.error)
                 # All of one moment: the range may fail while its rows are taken.
-                batches, done, error = list(head.ready), head.done, head.error
+                ready, done, error = list(head.ready), head.done, head.error
                 head.ready.clear()
-                self._held -= len(batches) if not goes_on else 0
-            yield from batches
+                self._held -= len(ready) if not goes_on else 0
+            yield from (each.rows() for each in ready)
             if error is not None:
                 raise error
             if done:

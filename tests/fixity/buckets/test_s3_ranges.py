@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import count
+from random import Random
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -291,6 +294,46 @@ def test_ranges_wait_rather_than_fill_the_memory(monkeypatch: pytest.MonkeyPatch
     assert next(asked) <= 10 + 3
     assert found + keys_of(batches) == [f"{number:03d}" for number in range(100)]
     released.join()
+
+
+def test_pages_that_wait_take_less_than_two_thirds_of_their_room() -> None:
+    random, all_wait, sizes = Random(1), threading.Event(), list[int]()
+
+    def page(first: int) -> pa.RecordBatch:
+        numbers = range(first, first + 1000)
+        columns = {
+            "key": [f"{number:06d}.tif" for number in numbers],
+            "etag": [random.randbytes(16).hex() for _ in numbers],
+            "size": pa.repeat(1024, len(numbers)),
+            "last_modified": pa.repeat(datetime(2024, 1, 1, tzinfo=UTC), len(numbers)),
+            "storage_class": pa.repeat("STANDARD", len(numbers)),
+        }
+        return pa.record_batch(columns)
+
+    def lists(after: str | None) -> Iterator[pa.RecordBatch]:
+        if after is None:
+            all_wait.wait(timeout=10)
+            yield page(0)
+            yield page(1000)
+            return
+        for first in range(1000, 40_000, 1000):
+            waits = page(first)
+            sizes.append(waits.nbytes)
+            yield waits
+        all_wait.set()
+
+    def taken() -> int:
+        return int(pa.total_allocated_bytes()) + tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = taken()
+        batches = Ranges(lists, ["000999.tif"], lambda: 2).batches()
+        found = keys_of(itertools.islice(batches, 1))
+        assert len(sizes) == 39 and taken() - before < sum(sizes) * 2 / 3
+    finally:
+        tracemalloc.stop()
+    assert found + keys_of(batches) == [f"{number:06d}.tif" for number in range(40_000)]
 
 
 class _SeesWaiting(threading.Condition):
