@@ -366,7 +366,9 @@ def test_a_range_that_is_far_larger_waits_too_for_whoever_takes_its_rows(
     batches = whole.batches()
     found = [next(batches).column("key")[0].as_py()]
     assert changed.waits.wait(timeout=10)
-    assert next(asked) <= 10 + 3
+    assert (
+        next(asked) <= 10 + 10 + 3
+    )  # as many may have been taken with the first, before whoever takes them woke
     assert found + keys_of(batches) == [f"{number:03d}" for number in range(100)]
 
 
