@@ -180,6 +180,13 @@ class Snapshot:
         """Put it in force. Raises LakeError."""
         lake.put_text(_note(self.bucket), sealed(asdict(self)), replace=True)
 
+    def remove(self, lake: Lake) -> None:
+        """Remove it, which is derived. None is in force then, unless another one is. Raises LakeError."""
+        newest = in_force(lake, self.bucket)
+        if newest is not None and newest.generation == self.generation:
+            lake.discard(_note(self.bucket))
+        lake.remove(self.folder)
+
 
 def in_force(lake: Lake, bucket: str) -> Snapshot | None:
     """A bucket's snapshot, None where there is none or only what another version of this wrote.

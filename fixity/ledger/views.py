@@ -156,7 +156,7 @@ def reading_of(lake: Lake, snapshot: Snapshot) -> Iterator[None]:
     try:
         yield
     except TableUnreadable as error:
-        lake.remove(snapshot.folder)
+        snapshot.remove(lake)
         raise LakeError(
             f"the snapshot of '{snapshot.bucket}' was damaged and is removed: run this again, it is rebuilt "
             f"from the ledger ({error})"

@@ -22,10 +22,11 @@ from fixity.ledger.damage import damaged_now, known_damage
 from fixity.ledger.files import ledger_files
 from fixity.ledger.listing import NothingToConfirm
 from fixity.ledger.repeats import unpacked
-from fixity.ledger.snapshot import Snapshot
+from fixity.ledger.snapshot import Snapshot, in_force
 from fixity.ledger.views import NowByKey, view_now, view_now_of
 from fixity.rolling import bucket_coverage
 from tests.fixity.rolling.support import BUCKET, Rolling
+from tests.fixity.support import flipped
 
 DAY = timedelta(days=1)
 
@@ -180,6 +181,34 @@ def test_who_reads_a_snapshot_by_ranges_is_told_so_where_it_is_removed_between_t
     bucket.lake.remove(snapshot.folder)
     with pytest.raises(LakeError, match="was replaced or removed while it was read: run this again"):
         ranges.rows("", "b")
+
+
+def test_after_a_damaged_snapshot_was_removed_whoever_asks_for_damage_is_told_by_the_ledger(
+    bucket: Rolling, tmp_path: Path
+) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    bucket.roll()
+    bucket.store.damage("a")
+    bucket.roll(keys=["a"])
+    table = bucket.folder / bucket.snapshot().names("damaged")[0]
+    table.write_bytes(flipped(table.read_bytes()))
+    lake = LocalLake(bucket.folder)  # another process
+    with pytest.raises(LakeError, match="was damaged and is removed: run this again"):
+        known_damage(lake, BUCKET, bucket.settings, tmp_path)
+    assert [each.key for each in known_damage(lake, BUCKET, bucket.settings, tmp_path)] == ["a"]
+
+
+def test_a_snapshot_that_was_found_to_be_damaged_takes_no_other_one_with_it(bucket: Rolling) -> None:
+    bucket.put("a")
+    bucket.take_inventory()
+    damaged = bucket.snapshot()
+    bucket.time += timedelta(minutes=1)
+    bucket.put("b")
+    bucket.take_inventory()
+    newer = bucket.snapshot()
+    damaged.remove(bucket.lake)
+    assert in_force(bucket.lake, BUCKET) == newer and bucket.lake.list(damaged.folder) == []
 
 
 class _FarLake(LocalLake):
