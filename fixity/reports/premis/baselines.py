@@ -6,10 +6,9 @@ What events are made of them stands in `events.sql`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from threading import Lock
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -48,40 +47,38 @@ class Baselines:
         return sum(file.rows for file in self._files) - self._without_check
 
     @contextmanager
-    def stream(self) -> Iterator[pa.RecordBatchReader]:
-        """The rows, of the schema KNOWN, for DuckDB to read in this context.
+    def stream(self) -> Iterator[object]:
+        """The rows, of the schema KNOWN: a stream of Arrow's C interface that DuckDB reads in this context.
 
         Raises what ended the reading: DuckDB tells only its text.
         """
         others = [self._objects.folded]
         checks = tables_by_key({file.path: file.rows for file in self._files}, _CHECKS, others, self._sorted)
+        ranges = ranges_of([*others, checks])
+        errors = list[BaseException]()
+
+        def batches(tables: Iterator[pa.Table]) -> Iterator[pa.RecordBatch]:
+            try:
+                for rows in tables:
+                    pa.default_memory_pool().release_unused()  # else the C library keeps 300 MB
+                    yield from rows.to_batches(max_chunksize=_ROWS_AT_ONCE)
+                    del rows  # before the next ones are waited for
+            except GeneratorExit:  # it was not read to its end
+                raise
+            except BaseException as error:
+                errors.append(error)
+                raise
+
         # Two at once would take as much memory again.
-        ranges = in_order(partial(self._of_range, checks), ranges_of([*others, checks]), 1)
-        reading, errors = Lock(), list[BaseException]()
-
-        def batches() -> Iterator[pa.RecordBatch]:
-            while True:
-                with reading:
-                    try:
-                        rows = next(ranges, None)
-                    except BaseException as error:
-                        errors.append(error)
-                        raise
-                if rows is None:
-                    return
-                pa.default_memory_pool().release_unused()  # else the C library keeps 300 MB
-                yield from rows.to_batches(max_chunksize=_ROWS_AT_ONCE)
-                del rows  # before the next ones are waited for
-
-        try:
-            yield pa.RecordBatchReader.from_batches(KNOWN, batches())
-        except Exception as error:
-            if errors:
-                raise errors[0] from error
-            raise
-        finally:
-            with reading:  # where DuckDB fails, it does not wait for a thread of its own that reads
-                ranges.close()
+        with closing(in_order(partial(self._of_range, checks), ranges, 1)) as tables:
+            # The reader itself would be read by Arrow's scanner, ahead of DuckDB and without a limit.
+            reader = pa.RecordBatchReader.from_batches(KNOWN, batches(tables))
+            try:
+                yield reader.__arrow_c_stream__()
+            except Exception as error:
+                if errors:
+                    raise errors[0] from error
+                raise
 
     def _of_range(self, checks: ByKey, keys: Keys) -> pa.Table:
         rows = checks.rows(*keys)

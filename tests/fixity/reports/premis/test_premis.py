@@ -25,10 +25,12 @@ from lxml import etree
 from fixity.buckets import ListedObject
 from fixity.catalog import Pair
 from fixity.incidents.events import Event, append
-from fixity.ledger import by_key
+from fixity.lake.database import open_database
+from fixity.ledger import by_key, usable_files
+from fixity.ledger.files import ledger_files
 from fixity.ledger.views import NowByKey
 from fixity.reports.premis import baselines, event_tables, export_events
-from fixity.reports.premis.baselines import Baselines
+from fixity.reports.premis.baselines import BASELINE, Baselines
 from fixity.reports.premis.columns import NAMESPACE
 from fixity.reports.premis.export import EventsNotWhole
 from fixity.reports.premis.of_incidents import of_incidents
@@ -191,6 +193,28 @@ def test_an_export_in_which_a_check_would_lose_its_event_fails_and_is_not_kept(
     ):
         export_events(bucket.lake, of_catalog(), "e1", now=bucket.now)
     assert bucket.lake.list("premis/") == []
+
+
+def test_checks_are_read_no_further_ahead_than_memory_has_room_for(
+    bucket: Rolling, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ODD:
+        bucket.roll(keys=[key])
+    monkeypatch.setattr(by_key, "_RANGE_ROWS", 1)
+    rows, begun = by_key.ByKey.rows, list[str]()
+
+    def noted(self: by_key.ByKey, lower: str, upper: str | None) -> pa.Table:
+        if "filename" in self._schema.names:
+            begun.append(lower)
+        return rows(self, lower, upper)
+
+    monkeypatch.setattr(by_key.ByKey, "rows", noted)
+    files, _ = usable_files(bucket.lake, "b", ledger_files(bucket.lake, "b"), tmp_path)
+    known = Baselines(NowByKey(bucket.lake, bucket.snapshot(), BASELINE, tmp_path), files, tmp_path)
+    with known.stream() as stream, open_database(tmp_path) as database:
+        database.register("known", stream)
+        assert len(database.execute("FROM known LIMIT 1").fetchall()) == 1
+        assert len(begun) <= 3  # the one that is read, the next, and one that is made
 
 
 @pytest.mark.all_processors  # one of DuckDB's threads fails while another one waits for checks
