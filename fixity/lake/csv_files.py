@@ -59,18 +59,43 @@ def csv_lines(rows: pa.Table) -> Iterator[pa.Buffer]:
     Arguments: `rows`, two columns or more of texts, whole numbers and times, which become UTC.
     """
     for batch in rows.to_batches(max_chunksize=LINES_AT_ONCE):
-        *others, last = batch.columns
-        fields = ["" if each.null_count == len(each) else _fields(each) for each in others]
-        ends = pc.binary_join_element_wise(_fields(last), "\n", "", **_NULL_IS_EMPTY)
-        yield _bytes_of(pc.binary_join_element_wise(*fields, ends, ",", **_NULL_IS_EMPTY))
+        yield bytes_of(lines_of(batch.columns))
 
 
-def _fields(column: pa.Array) -> pa.Array:
-    """A column as it stands in lines, NULL where it is empty."""
+def lines_of(columns: Sequence[pa.Array | str | None]) -> pa.Array:
+    """The lines of a few rows as texts, with their ends.
+
+    Arguments: `columns`, as of `csv_lines`; a text or None stands for a column of nothing else, but one of
+    them is an array. An array that comes several times is put into words once.
+    """
+    fields: dict[int, pa.Array | str] = {}
+    parts: list[pa.Array | str] = []
+    for column in columns:
+        field = fields.setdefault(id(column), "")
+        if not field:
+            field = fields[id(column)] = _fields(column) if isinstance(column, pa.Array) else _field(column)
+        if isinstance(field, str) and parts and isinstance(parts[-1], str):
+            parts[-1] += f",{field}"  # what is the same in all lines is copied at once
+        else:
+            parts.append(field)
+    *others, last = parts
+    if isinstance(last, str):
+        end: pa.Array | str = last + "\n"
+    else:
+        end = pc.binary_join_element_wise(last, "\n", "", **_NULL_IS_EMPTY)
+    if not others and isinstance(end, str):
+        return pa.repeat(end, next(len(each) for each in columns if isinstance(each, pa.Array)))
+    return pc.binary_join_element_wise(*others, end, ",", **_NULL_IS_EMPTY)
+
+
+def _fields(column: pa.Array) -> pa.Array | str:
+    """A column as it stands in lines, NULL where it is empty; or what stands in all of them."""
+    if column.null_count == len(column):
+        return ""
     if not pa.types.is_string(column.type):
         return in_words(column) if pa.types.is_timestamp(column.type) else column.cast(pa.string())
     # To look for a byte in all texts at once takes a tenth of the time that a look at each text takes.
-    texts = _bytes_of(column).to_pybytes()
+    texts = bytes_of(column).to_pybytes()
     if pc.min(pc.binary_length(column)).as_py() and not any(each in texts for each in _BYTES_TO_QUOTE):
         return column
     doubled = pc.replace_substring(column, '"', '""')
@@ -84,7 +109,7 @@ def in_words(times: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(pc.binary_replace_slice(texts, 10, 11, "T"), "Z", "")
 
 
-def _bytes_of(texts: pa.Array) -> pa.Buffer:
+def bytes_of(texts: pa.Array) -> pa.Buffer:
     """All texts, one after the other."""
     _, offsets, data = texts.buffers()
     begins = memoryview(offsets).cast("i")

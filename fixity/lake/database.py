@@ -75,7 +75,7 @@ def view(
         database.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM {name}_empty")
         return
     columns = ", ".join(
-        f"{_literal(known[field.name])}::{_type_of(field.type)} AS {field.name}"
+        f"{literal(known[field.name])}::{_type_of(field.type)} AS {field.name}"
         if field.name in known
         else field.name
         for field in schema
@@ -88,7 +88,8 @@ def view(
     )
 
 
-def _literal(value: str | int | None) -> str:
+def literal(value: str | int | None) -> str:
+    """A value as SQL, because views take no parameters."""
     if value is None:
         return "NULL"
     pieces = map(quoted, str(value).split("\0"))  # a statement ends at a NUL, which a key may have

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from fixity.lake.database import quoted
 from fixity.lake.ranges import Piece, TableNotSorted, pieces_of
+from fixity.lake.row_groups import constants_of_group, read_group
 from fixity.lake.writer import ROW_GROUP_ROWS
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ _RANGE_ROWS = 200_000
 _MOST_READS = 3  # of a row, on average
 _MOST_ROWS = 600_000  # of a table for a range: about a gigabyte of checks
 _WHOLE_GROUPS = 2**62  # bytes
-_OUR_WRITER = "parquet-cpp-arrow"
 
 
 Keys = tuple[str, str | None]
@@ -79,41 +79,7 @@ def _read(file: Path, piece: Piece, schema: pa.Schema) -> pa.Table:
     with pq.ParquetFile(file, pre_buffer=False) as table:
         rows_of = (table.metadata.row_group(each).num_rows for each in range(table.num_row_groups))
         number = bisect_right([*accumulate(rows_of, initial=0)], piece.start) - 1  # groups may be empty
-        known = _constants(table.metadata, number)
-        if "filename" not in table.schema_arrow.names:
-            known["filename"] = str(file)
-        there = set(table.schema_arrow.names) - known.keys()
-        names = [name for name in schema.names if name in there]
-        rows = table.read_row_group(number, columns=names, use_threads=False)
-    columns = [
-        rows.column(each.name).cast(each.type, safe=False)
-        if each.name in there
-        else pa.repeat(pa.scalar(known.get(each.name), each.type), piece.rows)
-        for each in schema
-    ]
-    return pa.table(columns, schema=schema)
-
-
-def _constants(metadata: pq.FileMetaData, number: int) -> dict[str, str | int | None]:
-    """The columns of a row group with one value, which are not read: in a file of a run that is most of them.
-
-    By the footer, as Arrow writes it: others cut long values in it.
-    """
-    known: dict[str, str | int | None] = {}
-    if metadata.created_by.startswith(_OUR_WRITER):
-        group = metadata.row_group(number)
-        for index in range(group.num_columns):
-            column = group.column(index)
-            statistics = column.statistics
-            if statistics is None or not statistics.has_null_count or "." in column.path_in_schema:
-                continue
-            if statistics.null_count == group.num_rows:
-                known[column.path_in_schema] = None
-            elif not statistics.null_count and statistics.has_min_max:
-                value = statistics.min
-                if isinstance(value, str | int) and value == statistics.max:
-                    known[column.path_in_schema] = value
-    return known
+        return read_group(table, number, schema, {"filename": str(file)})
 
 
 def constants_of(*files: Path) -> dict[str, str | int | None]:
@@ -121,7 +87,7 @@ def constants_of(*files: Path) -> dict[str, str | int | None]:
     groups = []
     for file in files:
         with pq.ParquetFile(file) as table:
-            groups += [_constants(table.metadata, number) for number in range(table.num_row_groups)]
+            groups += [constants_of_group(table.metadata, number) for number in range(table.num_row_groups)]
     first = groups[0] if groups else {}
     return {
         name: value for name, value in first.items() if all((name, value) in each.items() for each in groups)

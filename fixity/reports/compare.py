@@ -1,15 +1,16 @@
 """Compares a source's table of checksums with its replica's, and writes the report's CSV.
 
 Both tables are sorted by key. They are compared in ranges of keys, several at a time, so memory does not
-grow with the bucket. `compare.sql` decides the status of an object; `suspects` collects the rows that say
-that something is wrong; `fixity.lake.ranges` cuts the ranges.
+grow with the bucket. `plain` finds the objects that are plainly the same; `compare.sql` decides the status of
+all others; `suspects` collects the rows that say that something is wrong; `fixity.lake.ranges` cuts the
+ranges.
 Where tables come from and where reports go does not belong here.
 """
 
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,13 +18,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
 from fixity.in_order import in_order, processors
-from fixity.lake.csv_files import csv_line
-from fixity.lake.database import open_database, own_table
+from fixity.lake.csv_files import bytes_of, csv_line
+from fixity.lake.database import literal, open_database, own_table, quoted
 from fixity.lake.ranges import KeyRange, key_ranges
+from fixity.lake.row_groups import RowGroups
 from fixity.reports.by_range import RANGE_BYTES, run_statement, threads_that_fit, whole_file
 from fixity.reports.columns import COLUMNS, SUSPECT
 from fixity.reports.compared import ComparedRows
 from fixity.reports.counts import Counts
+from fixity.reports.plain import READ, Plain, PlainRows
 from fixity.reports.suspects import Suspects, tell_known
 from fixity.tables import NOT_TWICE
 
@@ -40,6 +43,9 @@ grow with a bucket of which everything differs."""
 _BATCH = 32_768
 """The rows of a batch that DuckDB gives to Arrow. The memory of small ones is used again for the next; that
 of large ones goes back to the system and comes anew, which takes time, and a third more memory in all."""
+
+_MOST_OF_A_GROUP = 2
+"""A row group of up to so many times the bytes of a range is read as a whole. Ours rarely have more."""
 
 _SQL = Path(__file__).with_name("compare.sql").read_text(encoding="utf-8")
 
@@ -81,10 +87,10 @@ class _RangeReport:
     lines: list[pa.Buffer]
     counts: Counts
     replica_rows: int
-    suspect_rows: int
-    problems: list[dict[str, Any]]
-    suspects: pa.Table | None
-    beyond: int
+    suspect_rows: int = 0
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    suspects: pa.Table | None = None
+    beyond: int = 0
 
 
 def compare(
@@ -132,7 +138,12 @@ def compare(
             database.execute("SET GLOBAL parquet_metadata_cache = true")
             expected = [_rows_that_take_part(database, side, match) for side in (source, replica)]
             threads = threads_that_fit(database, processors(), range_bytes)
-            comparer = _Comparer(database, parameters)
+            columns = READ if knows_damage else READ.remove(READ.get_field_index("verdict"))
+            tables = RowGroups(source.table, columns), RowGroups(replica.table, columns)
+            plain = Plain(
+                source.bucket, match == "version", knows_damage, tables, _MOST_OF_A_GROUP * range_bytes
+            )
+            comparer = _Comparer(database, parameters, plain)
             with closing(in_order(comparer.run, ranges, threads)) as parts:
                 for part in parts:
                     out.writelines(part.lines)
@@ -161,21 +172,37 @@ class _Comparer:
 
     database: duckdb.DuckDBPyConnection
     parameters: dict[str, Any]
+    plain: Plain
     wants_problems: bool = True
     wants_suspects: bool = True
+    mostly_plain: bool = True  # the last range, and so the next one, it seems
 
     def run(self, keys: KeyRange) -> _RangeReport:
         """Compare one range."""
-        parameters = self.parameters | {
-            "lower": keys.lower,
-            "upper": keys.upper,
-            "source_first": keys.rows[0][0],
-            "source_last": keys.rows[0][1],
-            "replica_first": keys.rows[1][0],
-            "replica_last": keys.rows[1][1],
-        }
+        found = self.plain.find(keys) if self.mostly_plain else None
+        if found and found.is_all:
+            return _RangeReport([bytes_of(lines) for lines in found.lines], found.counts(), found.count)
+        # DuckDB takes rows from tables faster than from Arrow.
+        if found and not found.is_most:
+            found = None
+        report = self._with_others(keys, found)
+        self.mostly_plain = 2 * report.counts.matches >= report.counts.rows
+        return report
+
+    def _with_others(self, keys: KeyRange, found: PlainRows | None) -> _RangeReport:
+        """The report of a range whose rows are not all plain.
+
+        Arguments: `found`, its plain rows, to which compare.sql adds the others; None: it decides all rows.
+        """
+        plain = found or PlainRows()
+        parameters = self.parameters | {"lower": keys.lower, "upper": keys.upper}
         beyond = 0
-        with self.database.cursor() as cursor:  # it has temporary tables and macros of its own
+        with self.database.cursor() as cursor:  # it has temporary tables, views and macros of its own
+            for number, name in enumerate(("source", "replica")):
+                if found:
+                    cursor.register(f"{name}_rows", found.table_of_others(number))
+                else:
+                    _view_rows(cursor, name, Path(parameters[name]), keys, keys.rows[number])
             *define, judge = cursor.extract_statements(_SQL)
             for statement in define:
                 cursor.execute(statement)
@@ -184,11 +211,30 @@ class _Comparer:
                 own_table(cursor, "compared", rows.table)
                 beyond = tell_known(cursor, parameters, rows.suspects)
                 rows = ComparedRows(cursor.execute("FROM compared").to_arrow_table(_BATCH))
-        problems = rows.first_problems(PROBLEMS) if self.wants_problems else []
-        suspects = rows.first_suspects(SUSPECTS_KEPT) if rows.suspects and self.wants_suspects else None
         return _RangeReport(
-            list(rows.lines()), rows.counts(), rows.replica_rows, rows.suspects, problems, suspects, beyond
+            list(rows.lines(plain.lines)),
+            plain.counts() + rows.counts(),
+            plain.count + rows.replica_rows,
+            rows.suspects,
+            rows.first_problems(PROBLEMS) if self.wants_problems else [],
+            rows.first_suspects(SUSPECTS_KEPT) if rows.suspects and self.wants_suspects else None,
+            beyond,
         )
+
+
+def _view_rows(
+    cursor: duckdb.DuckDBPyConnection, name: str, table: Path, keys: KeyRange, rows: tuple[int, int]
+) -> None:
+    """Have the rows of a range of a table as compare.sql takes them.
+
+    With row numbers, DuckDB skips row groups outside of the range without reading them.
+    """
+    upper = "" if keys.upper is None else f"AND key < {literal(keys.upper)}"
+    cursor.execute(
+        f"CREATE TEMP VIEW {name}_rows AS SELECT *, file_row_number AS row, 0 AS place "
+        f"FROM read_parquet({quoted(table)}) "
+        f"WHERE file_row_number BETWEEN {rows[0]} AND {rows[1]} AND key >= {literal(keys.lower)} {upper}"
+    )
 
 
 def _rows_that_take_part(database: duckdb.DuckDBPyConnection, side: Side, match: str) -> int:

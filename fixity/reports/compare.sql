@@ -1,5 +1,7 @@
 -- The comparison of a pair within one range of keys. compare.py runs these statements in order for each
--- range; the last one gives the rows. Only this file decides the status and the detail of a row.
+-- range; the last one gives the rows. Only this file decides the status and the detail of a row. In:
+-- `source_rows` and `replica_rows`, the rows of both tables that are not plain (plain.py), with their numbers and
+-- their places among the plain ones.
 
 
 -- A version's name on both sides: a store without versions has none, and objects from before versioning
@@ -7,8 +9,8 @@
 CREATE OR REPLACE TEMP MACRO version_named(id) AS CASE WHEN id NOT IN ('', 'null') THEN id END;
 
 
--- One side's objects within the range. With row numbers, DuckDB skips row groups outside of it without reading them.
-CREATE OR REPLACE TEMP MACRO objects(file, first, last, lower, upper, by_version) AS TABLE
+-- One side's objects.
+CREATE OR REPLACE TEMP MACRO objects(side, by_version) AS TABLE
 SELECT
     key,
     version_id,
@@ -23,22 +25,16 @@ SELECT
     status,
     CASE WHEN status = 'skipped' THEN error_code IN ('DeletedSinceListed', 'ChangedSinceListed') END AS changed,
     CASE WHEN status <> 'succeeded' THEN concat_ws(': ', error_code, error_message) END AS why,
-    file_row_number AS row
-FROM read_parquet(file)
-WHERE file_row_number BETWEEN first AND last AND key >= lower AND (upper IS NULL OR key < upper)
-  AND (is_latest OR by_version);
+    row,
+    place
+FROM query_table(side)
+WHERE is_latest OR by_version;
 
 
--- Every object of either side within the range with its status, in no order.
+-- Every object of either side with its status, in no order.
 WITH
-source AS (
-    SELECT COLUMNS(*) AS 'source_\0'
-    FROM objects($source, $source_first, $source_last, $lower, $upper, $by_version)
-),
-replica AS (
-    SELECT COLUMNS(*) AS 'replica_\0'
-    FROM objects($replica, $replica_first, $replica_last, $lower, $upper, $by_version)
-),
+source AS (SELECT COLUMNS(*) AS 'source_\0' FROM objects('source_rows', $by_version)),
+replica AS (SELECT COLUMNS(*) AS 'replica_\0' FROM objects('replica_rows', $by_version)),
 -- Older versions of the source, if only current versions are compared.
 older AS (
     SELECT
@@ -46,10 +42,8 @@ older AS (
         checksum AS older_checksum,
         algorithm AS older_algorithm,
         max_by(version_id, (last_modified, version_id)) AS older_version
-    FROM read_parquet($source)
-    WHERE file_row_number BETWEEN $source_first AND $source_last
-      AND key >= $lower AND ($upper IS NULL OR key < $upper)
-      AND is_latest = false AND NOT $by_version AND checksum IS NOT NULL
+    FROM source_rows
+    WHERE is_latest = false AND NOT $by_version AND checksum IS NOT NULL
     GROUP BY ALL
 ),
 judged AS (
@@ -199,5 +193,6 @@ SELECT
     coalesce(source_status = 'failed', false) AS failed_source,
     coalesce(replica_status = 'failed', false) AS failed_replication,
     source_row,
-    replica_row
+    replica_row,
+    coalesce(source_place, replica_place) AS place
 FROM judged;

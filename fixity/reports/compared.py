@@ -5,15 +5,16 @@ What a row says is decided in `compare.sql`, and does not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fixity.lake.csv_files import LINES_AT_ONCE, csv_lines, in_words
+from fixity.lake.csv_files import LINES_AT_ONCE, bytes_of, csv_lines, in_words, lines_of
 from fixity.reports.columns import COLUMNS, SUSPECT
 from fixity.reports.counts import Counts
+from fixity.reports.plain import PLACE, merged
 
 _NUMBERS = ("source_row", "replica_row")
 _MAY_BE_SAME = ("checksum", "etag")
@@ -51,10 +52,22 @@ class ComparedRows:
             rows=self.table.num_rows,
         )
 
-    def lines(self) -> Iterator[pa.Buffer]:
-        """The lines of the CSV, in order, in pieces."""
+    def lines(self, plain: Sequence[pa.Array] = ()) -> Iterator[pa.Buffer]:
+        """The lines of the CSV, in order, in pieces; among them those of `plain` rows, at their places."""
+        return merged(plain, self._placed_lines()) if plain else self._lines()
+
+    def _lines(self) -> Iterator[pa.Buffer]:
         for rows in self._in_order():
             yield from csv_lines(_of_csv(rows).select(list(COLUMNS)))
+
+    def _placed_lines(self) -> Iterator[tuple[int, pa.Buffer]]:
+        for rows in self._in_order():
+            columns = _of_csv(rows).select(list(COLUMNS)).combine_chunks().columns
+            lines = lines_of([column.chunk(0) for column in columns])
+            places = pc.run_end_encode(rows[PLACE].combine_chunks())
+            ends = places.run_ends.to_pylist()
+            for place, begin, end in zip(places.values.to_pylist(), [0, *ends], ends, strict=False):
+                yield place, bytes_of(lines[begin:end])
 
     def first_problems(self, most: int) -> list[dict[str, Any]]:
         """The first rows that are not ok, with the columns of the CSV."""

@@ -124,26 +124,37 @@ def sides(draw: st.DrawFn) -> list[Row]:
     return in_order(rows)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[list[Row], list[Row]]:
+    """Two tables, often one the copy of the other but for a few rows."""
+    source, replica = draw(sides()), draw(sides())
+    if draw(st.booleans()):
+        return source, replica
+    changed = {(each["key"], each["version_id"]): each for each in replica}
+    copy = [changed.pop((each["key"], each["version_id"]), each) for each in source]
+    return source, in_order([each for each in copy if draw(st.integers(0, 9))])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    source=sides(),
-    replica=sides(),
+    both=pairs(),
     match=st.sampled_from(get_args(Match)),
     group_rows=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     range_bytes=st.sampled_from([1, 2000, 10_000, 10_000_000]),
     at_once=st.sampled_from([1, 3, 1000]),
 )
 def test_it_says_what_an_oracle_says_wherever_it_is_cut(
-    source: list[Row],
-    replica: list[Row],
+    both: tuple[list[Row], list[Row]],
     match: Match,
     group_rows: tuple[int, int],
     range_bytes: int,
     at_once: int,
 ) -> None:
+    source, replica = both
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(_MODULE, "PROBLEMS", 3)
         patch.setattr("fixity.reports.compared.LINES_AT_ONCE", at_once)
+        patch.setattr("fixity.reports.beside.LINES_AT_ONCE", at_once)
         directory = Path(name)
         outcome = compare(
             Side("deposit", table(directory / "source", source, group_rows[0]), LISTED),
@@ -282,7 +293,7 @@ def test_a_comparison_that_breaks_off_leaves_the_report_of_before(
 ) -> None:
     before = report(tmp_path, [row("a")], []).csv.read_bytes()
 
-    def interrupt(rows: ComparedRows) -> Iterator[bytes]:
+    def interrupt(rows: ComparedRows, plain: object) -> Iterator[bytes]:
         yield b"a"
         raise KeyboardInterrupt
 
