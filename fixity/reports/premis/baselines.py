@@ -60,7 +60,6 @@ class Baselines:
         def batches(tables: Iterator[pa.Table]) -> Iterator[pa.RecordBatch]:
             try:
                 for rows in tables:
-                    pa.default_memory_pool().release_unused()  # else the C library keeps 300 MB
                     yield from rows.to_batches(max_chunksize=_ROWS_AT_ONCE)
                     del rows  # before the next ones are waited for
             except GeneratorExit:  # it was not read to its end
