@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.lake.database import view
+from fixity.lake.row_groups import constants_of_group
 from fixity.lake.writer import VARIED
 from fixity.reports.by_range import run_statement
 from fixity.reports.columns import SUSPECTS
@@ -111,8 +112,13 @@ def _checks(file: Path, numbers: pa.ChunkedArray, names: list[str]) -> pa.Table:
             end = start + table.metadata.row_group(group).num_rows
             within = numbers.filter(pc.and_(pc.greater_equal(numbers, start), pc.less(numbers, end)))
             if len(within):
-                rows = table.read_row_group(group, there).take(pc.subtract(within, start))
-                found.append(rows.append_column(_ROW, within).cast(schema))
+                known = constants_of_group(table.metadata, group)
+                read = table.read_row_group(group, [name for name in there if name not in known])
+                chosen = pc.subtract(within, start)
+                columns = {name: read[name].take(chosen) for name in read.column_names}
+                columns |= {name: pa.repeat(known[name], len(within)) for name in there if name in known}
+                rows = pa.table([columns[name] for name in there] + [within], schema.names)
+                found.append(rows.cast(schema))
             start = end
     rows = pa.concat_tables(found)
     rows = rows.take(pc.index_in(numbers, rows[_ROW]))
