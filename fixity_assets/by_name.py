@@ -74,7 +74,7 @@ def _make(name: str, catalog: Catalog, on_workers: bool) -> dg.AssetsDefinition:
         case names.REPORT_ASSET:
             from fixity_assets.fixity_report import report_asset
 
-            return report_asset(partitions, owners)
+            return report_asset(partitions, owners, on_workers)
         case names.REPAIR_ASSET:
             from fixity_assets.repairs import repairs_asset
 

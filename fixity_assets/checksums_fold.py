@@ -15,7 +15,6 @@ from fixity_assets.checksums_run import scratch_of
 from fixity_assets.describe import RETRIES, failures_in_plain_words
 from jobs.runs import refuse_over
 from resources import LakeResource, StoresResource
-from resources.pool import POOL
 
 
 def fold_steps(context: dg.OpExecutionContext, lake: LakeResource, stores: StoresResource) -> FoldSteps:
@@ -37,7 +36,7 @@ def plan_fold(
         yield dg.DynamicOutput(None, mapping_key=str(number))
 
 
-@dg.op(ins={"planned": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), retry_policy=RETRIES, pool=POOL)
+@dg.op(ins={"planned": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), retry_policy=RETRIES)
 def fold_part(context: dg.OpExecutionContext, lake: LakeResource, stores: StoresResource) -> None:
     """Fold the checks of some keys into rows of the snapshot."""
     with failures_in_plain_words():

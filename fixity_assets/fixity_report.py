@@ -29,12 +29,39 @@ from fixity_assets.describe import GROUP, RETRIES, check_specs, failures_in_plai
 from fixity_assets.pair_report import log_report, report_pair
 from fixity_assets.partitions import Partitions
 from fixity_assets.report_page import report_schema
+from fixity_assets.report_steps import compare_part, make_report, plan_comparison, report
 from jobs.names import REPORT_ASSET
 from resources import CatalogResource, LakeResource, StoresResource
 
 
-def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefinition:
-    """The asset `fixity_report`, one partition for each pair, with the verdict as asset checks."""
+def report_asset(partitions: Partitions, owners: list[str], on_workers: bool = False) -> dg.AssetsDefinition:
+    """The asset `fixity_report`, one partition for each pair, with the verdict as asset checks.
+
+    Arguments: `on_workers`, whether other machines execute steps. Then several compare parts of a large pair.
+    """
+    checks = check_specs(REPORT_ASSET, check_names(), partitions.reports)
+    metadata = {"dagster/column_schema": report_schema()}
+    mapping = partitions.buckets_to_reports
+    if on_workers:
+
+        @dg.graph_asset(
+            name=REPORT_ASSET,
+            description=__doc__,
+            group_name=GROUP,
+            kinds={"duckdb", "csv"},
+            owners=owners,
+            partitions_def=partitions.reports,
+            ins={"checksums": dg.AssetIn(dagster_type=dg.Nothing, partition_mapping=mapping)},
+            check_specs=checks,
+            metadata=metadata,
+        )
+        def spread(checksums: None) -> dict[str, object]:
+            # Dagster calls this to lay out the steps.
+            made = make_report(plan_comparison(checksums).map(compare_part).collect())
+            evaluated = {f"{REPORT_ASSET}_{name}": getattr(made, name) for name in check_names()}
+            return {"result": made.result, **evaluated}
+
+        return spread
 
     @dg.asset(
         name=REPORT_ASSET,
@@ -44,9 +71,9 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
         owners=owners,
         partitions_def=partitions.reports,
         retry_policy=RETRIES,
-        deps=[dg.AssetDep("checksums", partition_mapping=partitions.buckets_to_reports)],
-        check_specs=check_specs(REPORT_ASSET, check_names(), partitions.reports),
-        metadata={"dagster/column_schema": report_schema()},
+        deps=[dg.AssetDep("checksums", partition_mapping=mapping)],
+        check_specs=checks,
+        metadata=metadata,
     )
     def fixity_report(
         context: dg.AssetExecutionContext,
@@ -54,12 +81,8 @@ def report_asset(partitions: Partitions, owners: list[str]) -> dg.AssetsDefiniti
         lake: LakeResource,
         stores: StoresResource,
     ) -> dg.MaterializeResult:
-        name = context.partition_key
         with failures_in_plain_words():
-            kept_in, copies = lake.open(), catalog.catalog.copies.get(name)
-            if copies is not None:
-                return report_copies(context, stores, kept_in, copies)
-            return report_pair(context, stores, kept_in, catalog.pair(name)).result
+            return report(context, catalog, lake, stores)
 
     return fixity_report
 

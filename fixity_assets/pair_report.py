@@ -23,7 +23,7 @@ from fixity.lake import Lake
 from fixity.ledger.fold import settings_of
 from fixity.reports import Verdict, stats, verdict
 from fixity.reports.ages import oldest_check
-from fixity.reports.pair import PairReport, make_report
+from fixity.reports.pair import First, PairReport, make_report, no_first
 from fixity.status import Day, history_with, keep_check, places_of
 from fixity_assets.bucket_checks import ASSET, damage_evaluation, damage_table, log_evaluation
 from fixity_assets.describe import check_results
@@ -62,17 +62,20 @@ def report_pair(
     lake: Lake,
     pair: Pair,
     repaired: Collection[str] = (),
+    first: First = no_first,
 ) -> Reported:
     """Make a pair's report, and tell the incidents and the status. Raises LakeError, TableMissing.
 
-    Arguments: `repaired`, the buckets that this run has repaired: whether they are damaged is told as well.
+    Arguments: `repaired`, the buckets that this run has repaired: whether they are damaged is told as well;
+    `first` as of `make_report`.
     """
     began, run_id, catalog = utc_now(), context.run.run_id, stores.catalog.catalog
     cautions = catalog.cautions(pair)
     for caution in cautions:
         context.log.warning(f"{pair.name}: {caution}")
     look = SecondLook(lake, catalog, pair, stores, run_id, context.log.info)
-    report = make_report(lake, pair, settings_of(catalog.buckets[pair.source]), run_id, look)
+    settings = settings_of(catalog.buckets[pair.source])
+    report = make_report(lake, pair, settings, run_id, look, first=first)
     for text in report.all_left_out:
         context.log.warning(f"{pair.name}: left out: {text}")
     if not look.one_finding:

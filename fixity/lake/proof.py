@@ -87,7 +87,7 @@ class Proof:
         rows, metadata = _footer(file)
         provenance = metadata[PROVENANCE].decode() if PROVENANCE in metadata else None
         path = PurePosixPath(name)
-        size, sha256, run = file.stat().st_size, _sha256(file), run or path.stem
+        size, sha256, run = file.stat().st_size, sha256_of(file), run or path.stem
         return cls(name, size, sha256, path.parts[0], run, rows, provenance)
 
     @classmethod
@@ -111,7 +111,7 @@ class Proof:
         states = [state for state in ((self.size, self.sha256), self.replaces) if state]
         if size not in (known for known, _ in states):
             raise NoProof(f"it has {size:,} bytes, and had {self.size:,} when it was written")
-        sha256 = _sha256(file)
+        sha256 = sha256_of(file)
         if (size, sha256) not in states:
             raise NoProof("its bytes have changed since it was written: their SHA-256 is another one")
         return sha256
@@ -185,6 +185,7 @@ def _of_values(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _sha256(file: Path) -> str:
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -9,11 +9,12 @@ Where tables come from and where reports go does not belong here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+Match = Literal["key", "version"]
 PROBLEMS = 100
 """How many rows that are not ok an outcome has."""
 SUSPECTS_KEPT = 100_000
@@ -46,6 +48,8 @@ of large ones goes back to the system and comes anew, which takes time, and a th
 
 _MOST_OF_A_GROUP = 2
 """A row group of up to so many times the bytes of a range is read as a whole. Ours rarely have more."""
+
+_PIECE = 1 << 20  # bytes
 
 _SQL = Path(__file__).with_name("compare.sql").read_text(encoding="utf-8")
 
@@ -81,10 +85,11 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _RangeReport:
-    """The result of one range."""
+class RangeReport:
+    """The report of a range, or of several. lines: of the CSV. replica_rows: those that the replica has.
+    suspects: the first of them, as `Suspects` takes them. All else is as in `Outcome`."""
 
-    lines: list[pa.Buffer]
+    lines: Iterable[bytes | pa.Buffer]
     counts: Counts
     replica_rows: int
     suspect_rows: int = 0
@@ -93,16 +98,38 @@ class _RangeReport:
     beyond: int = 0
 
 
+class Total:
+    """The reports of ranges, one after the other, taken together. Arguments: `out` takes the lines."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self.counts = Counts()
+        self.replica_rows = self.suspect_rows = self.beyond = 0
+        self.problems: list[dict[str, Any]] = []
+        self.suspects = Suspects(SUSPECTS_KEPT)
+
+    def add(self, report: RangeReport) -> None:
+        """Take the report of the next ranges."""
+        self._out.writelines(report.lines)
+        self.counts += report.counts
+        self.replica_rows += report.replica_rows
+        self.suspect_rows += report.suspect_rows
+        self.beyond += report.beyond
+        self.problems += report.problems[: PROBLEMS - len(self.problems)]
+        self.suspects.add(report.suspects)
+
+
 def compare(
     source: Side,
     replica: Side,
     *,
-    match: Literal["key", "version"],
+    match: Match,
     lag: timedelta,
     csv: Path,
     range_bytes: int = RANGE_BYTES,
     findings: Path | None = None,
     knows_damage: bool = False,
+    made: Iterable[RangeReport] | None = None,
 ) -> Outcome:
     """Compare both sides, and write `csv` as a whole, or not at all.
 
@@ -110,11 +137,70 @@ def compare(
     the replica may take. csv: a file in an existing directory, which also takes what DuckDB spills.
     range_bytes: see RANGE_BYTES. findings: a table of FINDINGS about rows that a comparison before this one
     found suspect. knows_damage: whether a side has damaged objects; rows of which both sides have the same
-    bytes then say so.
+    bytes then say so. made: the reports of all ranges, in order, where they were compared before.
     Raises TableNotSorted, TableNotConsistent, duckdb.Error, OSError.
     """
-    ranges = key_ranges(source.table, replica.table, most=range_bytes)
-    parameters = {
+    parameters = _parameters(source, replica, match, lag, findings, knows_damage)
+    with whole_file(csv) as out:
+        out.write(csv_line(COLUMNS).encode())
+        total = Total(out)
+        with open_database(csv.parent, threads=1) as database:
+            expected = [_rows_that_take_part(database, side, match) for side in (source, replica)]
+            if made is None:
+                ranges = key_ranges(source.table, replica.table, most=range_bytes)
+                _compare_ranges(database, parameters, ranges, range_bytes, total)
+            else:
+                for report in made:
+                    total.add(report)
+        for side, seen, rows in zip(
+            (source, replica), (total.counts.total_objects, total.replica_rows), expected, strict=True
+        ):
+            if seen != rows:
+                raise TableNotConsistent(
+                    f"{side.table} has {rows} rows to compare, but {seen} came out of the comparison: "
+                    "it is not sorted by key, or has an object more than once"
+                )
+        # DuckDB is closed by now, and has given its memory back.
+        kept = total.suspects.keep(csv.with_suffix(".suspects.parquet"), source.table, replica.table)
+    return Outcome(
+        total.counts, total.problems, csv, total.counts.rows, total.suspect_rows, kept, total.beyond
+    )
+
+
+def compare_some(
+    source: Side, replica: Side, match: Match, lag: timedelta, ranges: Sequence[KeyRange], lines: Path
+) -> RangeReport:
+    """Compare some ranges of both sides, for `compare`, which takes the reports of all of them as `made`.
+
+    Arguments: as of `compare`; `ranges`, consecutive ones of all, of at most RANGE_BYTES; `lines`, a file to
+    write. Raises duckdb.Error, OSError.
+    """
+    parameters = _parameters(source, replica, match, lag, None, knows_damage=False)
+    with whole_file(lines) as out, open_database(lines.parent, threads=1) as database:
+        total = Total(out)
+        _compare_ranges(database, parameters, ranges, RANGE_BYTES, total)
+    return RangeReport(
+        lines_of(lines),
+        total.counts,
+        total.replica_rows,
+        total.suspect_rows,
+        total.problems,
+        total.suspects.rows(),
+        total.beyond,
+    )
+
+
+def lines_of(file: Path) -> Iterator[bytes]:
+    """The bytes of a file of lines, in pieces."""
+    with file.open("rb") as lines:
+        while piece := lines.read(_PIECE):
+            yield piece
+
+
+def _parameters(
+    source: Side, replica: Side, match: Match, lag: timedelta, findings: Path | None, knows_damage: bool
+) -> dict[str, Any]:
+    return {
         "bucket": source.bucket,
         "source": str(source.table),
         "replica": str(replica.table),
@@ -129,41 +215,29 @@ def compare(
         "findings": findings and str(findings),
         "knows_damage": knows_damage,
     }
-    counts, replica_rows, suspect_rows, beyond, found = Counts(), 0, 0, 0, list[dict[str, Any]]()
-    suspects = Suspects(SUSPECTS_KEPT)
-    with whole_file(csv) as out:
-        out.write(csv_line(COLUMNS).encode())
-        # One thread for DuckDB, several of our own, each with a range of its own.
-        with open_database(csv.parent, threads=1) as database:
-            database.execute("SET GLOBAL parquet_metadata_cache = true")
-            expected = [_rows_that_take_part(database, side, match) for side in (source, replica)]
-            threads = threads_that_fit(database, processors(), range_bytes)
-            columns = READ if knows_damage else READ.remove(READ.get_field_index("verdict"))
-            tables = RowGroups(source.table, columns), RowGroups(replica.table, columns)
-            plain = Plain(
-                source.bucket, match == "version", knows_damage, tables, _MOST_OF_A_GROUP * range_bytes
-            )
-            comparer = _Comparer(database, parameters, plain)
-            with closing(in_order(comparer.run, ranges, threads)) as parts:
-                for part in parts:
-                    out.writelines(part.lines)
-                    counts, replica_rows = counts + part.counts, replica_rows + part.replica_rows
-                    suspect_rows, beyond = suspect_rows + part.suspect_rows, beyond + part.beyond
-                    found += part.problems[: PROBLEMS - len(found)]
-                    suspects.add(part.suspects)
-                    comparer.wants_problems = len(found) < PROBLEMS
-                    comparer.wants_suspects = suspects.room > 0
-        for side, seen, rows in zip(
-            (source, replica), (counts.total_objects, replica_rows), expected, strict=True
-        ):
-            if seen != rows:
-                raise TableNotConsistent(
-                    f"{side.table} has {rows} rows to compare, but {seen} came out of the comparison: "
-                    "it is not sorted by key, or has an object more than once"
-                )
-        # DuckDB is closed by now, and has given its memory back.
-        kept = suspects.keep(csv.with_suffix(".suspects.parquet"), source.table, replica.table)
-    return Outcome(counts, found, csv, counts.rows, suspect_rows, kept, beyond)
+
+
+def _compare_ranges(
+    database: duckdb.DuckDBPyConnection,
+    parameters: dict[str, Any],
+    ranges: Sequence[KeyRange],
+    range_bytes: int,
+    total: Total,
+) -> None:
+    """Compare ranges, several at a time. DuckDB has one thread for each: they are of our own."""
+    database.execute("SET GLOBAL parquet_metadata_cache = true")
+    threads = threads_that_fit(database, processors(), range_bytes)
+    knows_damage = parameters["knows_damage"]
+    columns = READ if knows_damage else READ.remove(READ.get_field_index("verdict"))
+    tables = RowGroups(Path(parameters["source"]), columns), RowGroups(Path(parameters["replica"]), columns)
+    of_group = _MOST_OF_A_GROUP * range_bytes
+    plain = Plain(parameters["bucket"], parameters["by_version"], knows_damage, tables, of_group)
+    comparer = _Comparer(database, parameters, plain)
+    with closing(in_order(comparer.run, ranges, threads)) as reports:
+        for report in reports:
+            total.add(report)
+            comparer.wants_problems = len(total.problems) < PROBLEMS
+            comparer.wants_suspects = total.suspects.room > 0
 
 
 @dataclass
@@ -177,11 +251,11 @@ class _Comparer:
     wants_suspects: bool = True
     mostly_plain: bool = True  # the last range, and so the next one, it seems
 
-    def run(self, keys: KeyRange) -> _RangeReport:
+    def run(self, keys: KeyRange) -> RangeReport:
         """Compare one range."""
         found = self.plain.find(keys) if self.mostly_plain else None
         if found and found.is_all:
-            return _RangeReport([bytes_of(lines) for lines in found.lines], found.counts(), found.count)
+            return RangeReport([bytes_of(lines) for lines in found.lines], found.counts(), found.count)
         # DuckDB takes rows from tables faster than from Arrow.
         if found and not found.is_most:
             found = None
@@ -189,7 +263,7 @@ class _Comparer:
         self.mostly_plain = 2 * report.counts.matches >= report.counts.rows
         return report
 
-    def _with_others(self, keys: KeyRange, found: PlainRows | None) -> _RangeReport:
+    def _with_others(self, keys: KeyRange, found: PlainRows | None) -> RangeReport:
         """The report of a range whose rows are not all plain.
 
         Arguments: `found`, its plain rows, to which compare.sql adds the others; None: it decides all rows.
@@ -211,7 +285,7 @@ class _Comparer:
                 own_table(cursor, "compared", rows.table)
                 beyond = tell_known(cursor, parameters, rows.suspects)
                 rows = ComparedRows(cursor.execute("FROM compared").to_arrow_table(_BATCH))
-        return _RangeReport(
+        return RangeReport(
             list(rows.lines(plain.lines)),
             plain.counts() + rows.counts(),
             plain.count + rows.replica_rows,

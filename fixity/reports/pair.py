@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,13 +27,17 @@ from fixity.ledger.unread import unread
 from fixity.reports import Outcome, Side, compare, stats
 from fixity.reports.ages import Evidence
 from fixity.reports.columns import SUSPECTS
+from fixity.reports.compare import RangeReport
 from fixity.tables import FINDINGS, Provenance, TableUnreadable, naming_the_unreadable
 
 if TYPE_CHECKING:
     from fixity.ledger.files import LeftOut
 
 
-_Table = tuple[Path, Provenance]
+CheckedTable = tuple[Path, Provenance]
+"""A local table of checks, and where it comes from."""
+LeftOutOfSides = dict[str, list[str]]
+"""Files of the sides' ledgers that cannot be read, by side, for people."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,18 @@ class Compared:
     were left out, by side."""
 
     outcome: Outcome
-    source: _Table
-    replica: _Table
-    left_out: dict[str, list[str]]
+    source: CheckedTable
+    replica: CheckedTable
+    left_out: LeftOutOfSides
+
+
+First = Callable[[Path], Compared | None]
+"""Gives the comparison of the newest tables that others made, in a local workspace; None where none did."""
+
+
+def no_first(workspace: Path) -> Compared | None:
+    """Nobody has compared them."""
+    return None
 
 
 class Examine(Protocol):
@@ -100,11 +113,13 @@ def make_report(
     run_id: str,
     examine: Examine | None = None,
     now: Callable[[], datetime] = utc_now,
+    first: First = no_first,
 ) -> PairReport:
     """Compare the newest tables of a pair's two buckets, and keep the run's report of today (UTC).
 
     Arguments: `settings`, by which checks of the source are folded; the replica has the same algorithm.
-    `examine`, asked only where rows are suspect; None: they are reported as they are.
+    `examine`, asked only where rows are suspect; None: they are reported as they are. `first`, by whom both
+    sides may have been compared before.
     Replaces the copies of the newest report of the day, and under LATEST.
     Leaves out a file of a ledger that cannot be read, and names it in the report; the verdict is red then.
     Raises TableMissing if a side was not checked yet, TableUnreadable, LakeError.
@@ -112,7 +127,7 @@ def make_report(
     today = now().date()
     csv, stats_name = report_file(pair.name, today, run_id), stats_file(pair.name, today, run_id)
     with lake.workspace() as workspace:
-        compared = _compare_newest(lake, pair, workspace, now)
+        compared = first(workspace) or _compare_newest(lake, pair, workspace, now)
         while examine and compared.outcome.suspects and examine.look_again(compared):
             compared = _compare_newest(lake, pair, workspace, now)
         findings = examine.findings(compared, workspace) if examine and compared.outcome.suspects else None
@@ -124,7 +139,7 @@ def make_report(
         outcome, left_out = compared.outcome, compared.left_out
         if findings or any(damaged.values()):
             sides = (compared.source, compared.replica)
-            outcome = _outcome(pair, *sides, workspace, findings, any(damaged.values()))
+            outcome = outcome_of(pair, *sides, workspace, findings, any(damaged.values()))
         (source_table, source), (replica_table, replica) = compared.source, compared.replica
         ages = Evidence.of(source_table, source.listed_at).by_name("source")
         ages |= Evidence.of(replica_table, replica.listed_at).by_name("replica")
@@ -161,19 +176,27 @@ def make_report(
 
 
 def _compare_newest(lake: Lake, pair: Pair, workspace: Path, now: Callable[[], datetime]) -> Compared:
+    def compared(thoroughly: bool) -> Compared:
+        source, replica, left_out = newest_tables(lake, pair, workspace, now, thoroughly)
+        return Compared(outcome_of(pair, source, replica, workspace), source, replica, left_out)
+
     try:
-        return _compare(lake, pair, workspace, now)
+        return compared(thoroughly=False)
     except TableUnreadable:
         # A file is damaged inside, though its footer is whole. Only reading all of it can show that.
-        return _compare(lake, pair, workspace, now, thoroughly=True)
+        return compared(thoroughly=True)
 
 
-def _compare(
+def newest_tables(
     lake: Lake, pair: Pair, workspace: Path, now: Callable[[], datetime], thoroughly: bool = False
-) -> Compared:
-    left_out: dict[str, list[str]] = {"source_left_out": [], "replica_left_out": []}
+) -> tuple[CheckedTable, CheckedTable, LeftOutOfSides]:
+    """What is compared: the newest checks of both sides, as `current_checksums` gives them.
 
-    def side(bucket: str, texts: list[str]) -> _Table:
+    Raises TableMissing, TableUnreadable, LakeError.
+    """
+    left_out: LeftOutOfSides = {"source_left_out": [], "replica_left_out": []}
+
+    def side(bucket: str, texts: list[str]) -> CheckedTable:
         def note_left_out(each: LeftOut) -> None:
             texts.append(f"{lake.location(each.name)} {each.why}")
 
@@ -181,25 +204,35 @@ def _compare(
 
     source = side(pair.source, left_out["source_left_out"])
     replica = side(pair.replica, left_out["replica_left_out"])
-    return Compared(_outcome(pair, source, replica, workspace), source, replica, left_out)
+    return source, replica, left_out
 
 
-def _outcome(
+def sides_of(pair: Pair, source: CheckedTable, replica: CheckedTable) -> tuple[Side, Side]:
+    """Both sides, for `compare`."""
+    return (
+        Side(pair.source, source[0], source[1].listed_at),
+        Side(pair.replica, replica[0], replica[1].listed_at),
+    )
+
+
+def outcome_of(
     pair: Pair,
-    source: _Table,
-    replica: _Table,
+    source: CheckedTable,
+    replica: CheckedTable,
     workspace: Path,
     findings: Path | None = None,
     knows_damage: bool = False,
+    made: Iterable[RangeReport] | None = None,
 ) -> Outcome:
+    """The outcome of comparing two tables; arguments as of `compare`. Raises TableUnreadable."""
     assert pair.match is not None  # the catalog fills it in
     with naming_the_unreadable(source[0], replica[0]):
         return compare(
-            Side(pair.source, source[0], source[1].listed_at),
-            Side(pair.replica, replica[0], replica[1].listed_at),
+            *sides_of(pair, source, replica),
             match=pair.match,
             lag=pair.replication_lag,
             csv=workspace / "report.csv",
             findings=findings,
             knows_damage=knows_damage,
+            made=made,
         )

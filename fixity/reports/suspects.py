@@ -77,15 +77,19 @@ class Suspects:
             self._rows.append(rows.slice(0, self.room))
             self.room -= self._rows[-1].num_rows
 
+    def rows(self) -> pa.Table | None:
+        """The rows as they were taken; None if there are no rows."""
+        return pa.concat_tables(self._rows) if self._rows else None
+
     def keep(self, file: Path, source: Path, replica: Path) -> Path | None:
         """Write the rows as a table of SUSPECTS, with both sides' checks; None if there are no rows.
 
         Of the sides' tables, only row groups with suspects are read, and of these only what is not in the
         report: it has the columns that are large.
         """
-        if not self._rows:
+        rows = self.rows()
+        if rows is None:
             return None
-        rows = pa.concat_tables(self._rows)
         columns = {name: rows[name] for name in rows.column_names}
         columns |= {name: rows[reported] for name, reported in _OF_REPORT.items()}
         for side, table in (("source", source), ("replica", replica)):

@@ -1,0 +1,143 @@
+"""Comparing a large pair by steps that may run on several machines, each some ranges of its keys.
+
+They share both tables, and what they found, through the lake's scratch. The report is made of it in `pair`,
+where suspects are looked at again. A smaller pair is compared where its report is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from fixity.catalog import Pair
+from fixity.clock import utc_now
+from fixity.lake import Lake
+from fixity.lake.proof import sealed, sha256_of, unsealed
+from fixity.lake.ranges import KeyRange, key_ranges
+from fixity.reports.by_range import RANGE_BYTES
+from fixity.reports.compare import RangeReport, compare_some, lines_of
+from fixity.reports.counts import Counts
+from fixity.reports.pair import CheckedTable, Compared, newest_tables, outcome_of, sides_of
+from fixity.tables import Provenance, TableUnreadable, naming_the_unreadable
+
+_Tables = tuple[CheckedTable, CheckedTable]
+_RANGES_OF_STEP = 50
+"""About five million objects a side."""
+_SIDES = ("source", "replica")
+_FIGURES = ("replica_rows", "suspect_rows", "beyond")
+
+
+@dataclass(frozen=True)
+class PairSteps:
+    """The steps that compare a pair for one run. Each may be repeated, and in any order.
+
+    scratch: the folder in the lake that they share. Methods raise LakeError, TableUnreadable.
+    """
+
+    lake: Lake
+    pair: Pair
+    scratch: str
+
+    def plan(self, now: Callable[[], datetime] = utc_now) -> int:
+        """Choose the tables. Returns how many steps compare them; none for a pair that needs only one.
+
+        Raises TableMissing if a side was not checked yet.
+        """
+        self.lake.remove(self._folder)
+        with self.lake.workspace() as workspace:
+            source, replica, left_out = newest_tables(self.lake, self.pair, workspace, now)
+            steps = -(-len(key_ranges(source[0], replica[0], most=RANGE_BYTES)) // _RANGES_OF_STEP)
+            if steps < 2:
+                return 0
+            for name, (table, _) in zip(_SIDES, (source, replica), strict=True):
+                self.lake.put(self._table(name), table, keep=True)
+        self.lake.put_text(f"{self._folder}plan.json", sealed({"left_out": left_out}))
+        return steps
+
+    def compare(self, number: int) -> None:
+        """Compare the ranges of a step, and keep what is found, the figures last."""
+        # Who makes the report then reads the ledgers thoroughly, to find out what is damaged.
+        with suppress(TableUnreadable), self.lake.workspace() as workspace:
+            tables = self._tables(workspace)
+            made = self._compared(tables, self._ranges(tables)[number], workspace / "lines")
+            of_step = f"{self._folder}{number:05}"
+            if made.suspects is not None:
+                pq.write_table(made.suspects, workspace / "suspects.parquet")
+                self.lake.put(f"{of_step}.parquet", workspace / "suspects.parquet", replace=True)
+            found = {
+                "counts": asdict(made.counts),
+                "problems": made.problems,
+                "has_suspects": made.suspects is not None,
+                "sha256": sha256_of(workspace / "lines"),
+                **{name: getattr(made, name) for name in _FIGURES},
+            }
+            self.lake.put(f"{of_step}.csv", workspace / "lines", replace=True)
+            self.lake.put_text(f"{of_step}.json", sealed(found), replace=True)
+
+    def compared(self, workspace: Path) -> Compared | None:
+        """The comparison of all ranges; None where none was planned, or a table is damaged.
+
+        Ranges that no step has compared, or of which what it kept is damaged, are compared now.
+        """
+        try:
+            left_out = unsealed(self.lake.read_text(f"{self._folder}plan.json"))["left_out"]
+        except (FileNotFoundError, ValueError):
+            return None
+        with suppress(TableUnreadable):
+            tables = self._tables(workspace)
+            outcome = outcome_of(self.pair, *tables, workspace, made=self._all(tables, workspace))
+            return Compared(outcome, *tables, left_out)
+        return None
+
+    @property
+    def _folder(self) -> str:
+        return f"{self.scratch}compare/"
+
+    def _table(self, name: str) -> str:
+        return f"{self._folder}{name}.parquet"
+
+    def _tables(self, workspace: Path) -> _Tables:
+        source, replica = (self.lake.fetch(self._table(name), workspace) for name in _SIDES)
+        return (source, Provenance.read(source)), (replica, Provenance.read(replica))
+
+    def _ranges(self, tables: _Tables) -> list[list[KeyRange]]:
+        """The ranges of each step: the same on every machine, since the tables are."""
+        ranges = key_ranges(*(table for table, _ in tables), most=RANGE_BYTES)
+        return [ranges[first : first + _RANGES_OF_STEP] for first in range(0, len(ranges), _RANGES_OF_STEP)]
+
+    def _all(self, tables: _Tables, workspace: Path) -> Iterator[RangeReport]:
+        for number, ranges in enumerate(self._ranges(tables)):
+            yield self._kept(number, workspace) or self._compared(tables, ranges, workspace / "lines")
+
+    def _compared(
+        self,
+        tables: _Tables,
+        ranges: list[KeyRange],
+        lines: Path,
+    ) -> RangeReport:
+        assert self.pair.match is not None  # the catalog fills it in
+        sides = sides_of(self.pair, *tables)
+        with naming_the_unreadable(*(table for table, _ in tables)):
+            return compare_some(*sides, self.pair.match, self.pair.replication_lag, ranges, lines)
+
+    def _kept(self, number: int, workspace: Path) -> RangeReport | None:
+        """What a step has kept; None if it is not whole."""
+        of_step = f"{self._folder}{number:05}"
+        try:
+            found = unsealed(self.lake.read_text(f"{of_step}.json"))
+            lines = self.lake.fetch(f"{of_step}.csv", workspace)
+            if sha256_of(lines) != found["sha256"]:
+                return None
+            suspects = None
+            if found["has_suspects"]:
+                suspects = pq.read_table(self.lake.fetch(f"{of_step}.parquet", workspace))
+        except (FileNotFoundError, ValueError, TableUnreadable):
+            return None
+        figures = {name: found[name] for name in _FIGURES}
+        counts, problems = Counts(**found["counts"]), found["problems"]
+        return RangeReport(lines_of(lines), counts, problems=problems, suspects=suspects, **figures)
