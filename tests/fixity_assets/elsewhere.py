@@ -10,7 +10,7 @@ import sys
 
 import dagster as dg
 
-from jobs.names import CHECKSUMS_JOB
+from jobs.names import CHECKSUMS_JOB, REPORT_JOB
 
 
 def job_of_environment(job: str) -> dg.JobDefinition:
@@ -47,6 +47,28 @@ def four_shards_job() -> dg.JobDefinition:
 def shards_of_forty_job() -> dg.JobDefinition:
     """Shards of forty objects, in parts of ten."""
     return in_shards(shard=40, part=10)
+
+
+def in_parts(job: str) -> dg.JobDefinition:
+    """A job that folds and compares parts of a few keys, in whatever process it is built."""
+    import fixity.ledger.by_key
+    import fixity.ledger.fold_all
+    import fixity.reports.pair_steps
+
+    fixity.ledger.by_key._RANGE_ROWS, fixity.ledger.by_key._MOST_READS = 1, 1000
+    fixity.ledger.fold_all._RANGES_OF_PART = 1
+    vars(fixity.reports.pair_steps).update(RANGE_BYTES=2_000, _RANGES_OF_STEP=20)
+    return in_shards(shard=40, part=10, job=job)
+
+
+def parts_to_check_job() -> dg.JobDefinition:
+    """The job that checks a bucket, in such parts."""
+    return in_parts(CHECKSUMS_JOB)
+
+
+def parts_to_report_job() -> dg.JobDefinition:
+    """The job that reports a pair, in such parts."""
+    return in_parts(REPORT_JOB)
 
 
 def docker_job() -> dg.JobDefinition:

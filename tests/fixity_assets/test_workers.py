@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import count
@@ -30,6 +30,9 @@ from fixity.clock import utc_now
 from fixity.doctor import Finding
 from fixity.engines.stream import pace, shards
 from fixity.lake import open_lake
+from fixity.lake.paths import LATEST
+from fixity.ledger import by_key, fold_all
+from fixity.reports import pair_steps
 from fixity.rolling.lease import BucketBusy, leases, take_lease
 from fixity.status import status_of
 from fixity_assets.workers.steps import AnotherWorker, made_with, refuse_another
@@ -39,7 +42,7 @@ from resources.pool import POOL
 from sensors.failed_runs import keep_failed_run
 from tests.conftest import or_skip
 from tests.fixity.support import sha256
-from tests.fixity_assets.elsewhere import shards_of_forty_job
+from tests.fixity_assets.elsewhere import parts_to_check_job, parts_to_report_job, shards_of_forty_job
 from tests.platform import PAIR
 
 if TYPE_CHECKING:
@@ -49,6 +52,7 @@ KEYS = [f"key-{number:03d}" for number in range(120)]
 SHARD = 40
 BANDWIDTH = 300  # bytes a second: a key's bytes are its name
 BUCKET, LAKE = "spread", "lake-of-workers"
+REPLICA = f"{PAIR}-repl"
 RIGHT = [(key, sha256(key.encode()), "registered") for key in KEYS]
 
 
@@ -69,7 +73,10 @@ class Crew:
     lake: str = ""
 
     def write_catalog(self, **bucket: object) -> None:
-        """The catalog, with a lake of its own for each test, and workers that have loaded it."""
+        """The catalog, with a lake of its own for each test, and workers that have loaded it.
+
+        The replica of its pair is the same bucket, reached without the proxy.
+        """
         self.lake = f"{next(self._lakes)}"
         stores = {"real": self.of_lake, "proxy": self.proxy}
         said = {
@@ -80,7 +87,11 @@ class Crew:
                 name: {"endpoint_url": place.endpoint_url, "region": "us-east-1"}
                 for name, place in stores.items()
             },
-            "buckets": {PAIR: {"store": "proxy", "bucket": BUCKET, **bucket}},
+            "buckets": {
+                PAIR: {"store": "proxy", "bucket": BUCKET, **bucket},
+                REPLICA: {"store": "real", "bucket": BUCKET, **bucket},
+            },
+            "pairs": {PAIR: {"replica": REPLICA, "replication_lag": "0s"}},
         }
         (self.folder / "fixity.yaml").write_text(yaml.safe_dump(said))
         for worker in self.workers:
@@ -103,9 +114,14 @@ class Crew:
 
     def run(self, **config: object) -> dg.JobExecutionResult:
         """Run the job in this process, which sends the steps to the workers. Arguments: of `checksums`."""
-        job, tags = dg.reconstructable(shards_of_forty_job), {"dagster/partition": PAIR}
-        said = {"ops": {"checksums": {"config": config}}}
-        with dg.execute_job(job, self.instance, tags=tags, run_config=said) as result:
+        return self.run_job(shards_of_forty_job, PAIR, {"ops": {"checksums": {"config": config}}})
+
+    def run_job(
+        self, job: Callable[[], dg.JobDefinition], partition: str, config: Mapping[str, object] | None = None
+    ) -> dg.JobExecutionResult:
+        """Run any job so."""
+        tags = {"dagster/partition": partition}
+        with dg.execute_job(dg.reconstructable(job), self.instance, config, tags=tags) as result:
             return result
 
     def executed_by(self, step: str) -> list[Worker]:
@@ -355,6 +371,40 @@ def test_a_batch_of_what_is_due_is_spread_under_one_lease_and_a_killed_worker_s_
     assert len(crew.proxy.gets()) <= len(KEYS) + 41  # one shard, and no row comes twice
     assert crew.table(result.run_id) == RIGHT
     assert leases(open_lake(load_catalog()), PAIR) == []
+
+
+def test_workers_fold_parts_of_a_ledger_and_compare_parts_of_a_pair(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in (  # loading the jobs sets these, also in this process
+        (by_key, "_RANGE_ROWS"),
+        (by_key, "_MOST_READS"),
+        (fold_all, "_RANGES_OF_PART"),
+        (pair_steps, "RANGE_BYTES"),
+        (pair_steps, "_RANGES_OF_STEP"),
+    ):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    crew.write_catalog(fixity_every="90d")
+    some = {"ops": {"checksums": {"config": {"keys": KEYS[60:]}}}}
+    assert crew.run_job(parts_to_check_job, PAIR, some).success
+    result = crew.run_job(parts_to_check_job, PAIR)
+    assert result.success
+    assert all(crew.executed_by(f"checksums.fold_part[{number}]") for number in (0, 1))
+    assert [row[:2] for row in crew.table(result.run_id)] == [row[:2] for row in RIGHT]
+    assert crew.run_job(parts_to_check_job, REPLICA).success
+    reported = crew.run_job(parts_to_report_job, PAIR)
+    assert reported.success
+    by = {
+        worker.host
+        for number in range(3)
+        for worker in crew.executed_by(f"fixity_report.compare_part[{number}]")
+    }
+    assert len(by) > 1
+    assert {each.check_name for each in reported.get_asset_check_evaluations() if not each.passed} == set()
+    (csv,) = [key for key, _ in crew.kept() if LATEST in key and key.endswith("_checksum-report.csv")]
+    rows = crew.s3.get_object(Bucket=LAKE, Key=csv)["Body"].read().decode().splitlines()
+    assert len(rows) == 1 + len(KEYS)
+    assert all(",ok," in row for row in rows[1:])
 
 
 def test_a_worker_of_another_version_or_of_other_code_of_the_same_version_is_refused() -> None:
