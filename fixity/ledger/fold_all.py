@@ -71,7 +71,8 @@ class FoldPlan:
     """What is folded, by names in the lake, and what the snapshot will say of itself, but for its figures.
 
     prior: the tables of the snapshot before; or the inventory before, with `listed_at`, when it was listed.
-    files, ingested: of the ledger and of ingest, which are not in it yet.
+    files, ingested: of the ledger and of ingest, which are not in it yet. replaces: the generation that was
+    in force, if any was.
     """
 
     snapshot: Snapshot
@@ -80,6 +81,7 @@ class FoldPlan:
     listed_at: str | None
     files: list[str]
     ingested: list[str]
+    replaces: str | None
 
     def to_json(self) -> str:
         """The plan as a text, for `from_json`."""
@@ -95,6 +97,21 @@ class FoldPlan:
     def ranges(self) -> list[Keys]:
         """The keys of each part."""
         return [(lower or "", upper) for lower, upper in pairwise(["", *self.snapshot.cuts, None])]
+
+    def still_holds(self, lake: Lake, settings: Settings) -> bool:
+        """Whether it may be put in force: neither the snapshot nor what the catalog says is another now.
+
+        A run that is re-executed has a plan of days ago, and a newer snapshot knows more. Raises LakeError.
+        """
+        planned, now = self.snapshot, in_force(lake, self.snapshot.bucket)
+        return (
+            planned.format == FORMAT
+            and self.replaces == (now.generation if now else None)
+            and planned.every == settings.every.total_seconds()
+            and planned.algorithm == settings.algorithm
+            and planned.due_by == settings.due_by
+            and planned.etag_is_md5 == settings.etag_is_md5
+        )
 
 
 class FoldedPart(NamedTuple):
@@ -138,6 +155,7 @@ def _planned(
     database: duckdb.DuckDBPyConnection, folding: Folding, before: Snapshot | None, listing: Listing
 ) -> tuple[FoldPlan, Sources]:
     lake, bucket, settings = folding.lake, folding.bucket, folding.settings
+    replaces = before.generation if before else None
     if before is not None and before.etag_is_md5 != settings.etag_is_md5:
         before = None  # what checks meant is different now
     if before is not None and not _is_whole(lake, before, folding.workspace):
@@ -186,6 +204,7 @@ def _planned(
         listed_before.provenance.listed_at.isoformat() if listed_before else None,
         [file.name for file in files],
         [file.name for file in records],
+        replaces,
     )
     sources = _sources(database, folding, plan, files, records)
     cuts = [lower for lower, _ in ranges_of(sources)][_RANGES_OF_PART::_RANGES_OF_PART]

@@ -56,34 +56,42 @@ class FoldSteps:
             plan = plan_fold(folding, snapshot, listing)
         if not plan.snapshot.cuts:
             return 0
-        self.lake.put_text(f"{self._folder}plan.json", plan.to_json())
+        self.lake.put_text(f"{self._folder}plan.json", plan.to_json(), replace=True)
         return len(plan.snapshot.parts)
 
     def fold(self, number: int) -> None:
         """Fold a part. Raises LakeError."""
         plan = self._plan()
-        if plan is None:
-            return  # another step has put the snapshot in force
-        with self._folding(datetime.fromisoformat(plan.snapshot.folded_at)) as folding:
-            self._keep(number, fold_part(folding, plan, number))
+        if plan is None or number >= len(plan.snapshot.parts):
+            return  # another step has put a snapshot in force, or planned anew
+        with (
+            suppress(FileNotFoundError, TableUnreadable),  # see `finish`
+            self._folding(datetime.fromisoformat(plan.snapshot.folded_at)) as folding,
+        ):
+            self._keep(plan, number, fold_part(folding, plan, number))
 
     def finish(self) -> Snapshot | None:
         """Put in force what was planned, if anything was. Parts that no step has folded are folded now.
 
-        Raises LakeError.
+        Returns None also where the plan no longer holds, or a table that it rests on is lost or damaged: then
+        whoever needs the snapshot folds it. Raises LakeError.
         """
         plan = self._plan()
         if plan is None:
             return None
-        with self._folding(datetime.fromisoformat(plan.snapshot.folded_at)) as folding:
+        with (
+            suppress(FileNotFoundError, TableUnreadable),
+            self._folding(datetime.fromisoformat(plan.snapshot.folded_at)) as folding,
+        ):
             there = {file.name for file in self.lake.list(plan.snapshot.folder)}
             parts = [
                 self._kept(plan, number, there, folding.workspace) or fold_part(folding, plan, number)
                 for number in range(len(plan.snapshot.parts))
             ]
             snapshot = put_in_force(folding, plan, parts)
-        self.lake.remove(self._folder)
-        return snapshot
+            self.lake.remove(self._folder)
+            return snapshot
+        return None
 
     @property
     def _folder(self) -> str:
@@ -97,13 +105,18 @@ class FoldSteps:
 
     def _plan(self) -> FoldPlan | None:
         try:
-            return FoldPlan.from_json(self.lake.read_text(f"{self._folder}plan.json"))
+            plan = FoldPlan.from_json(self.lake.read_text(f"{self._folder}plan.json"))
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None  # then whoever needs the snapshot folds it
+        return plan if plan.still_holds(self.lake, settings_of(self.bucket)) else None
 
-    def _keep(self, number: int, part: FoldedPart) -> None:
+    def _folder_of(self, plan: FoldPlan, number: int) -> str:
+        """The folder for what is found in a part: a step of another plan may still be at work."""
+        return f"{self._folder}{plan.snapshot.generation}/{number:05}/"
+
+    def _keep(self, plan: FoldPlan, number: int, part: FoldedPart) -> None:
         """Keep what was found in a part, its figures last."""
-        folder = f"{self._folder}{number:05}/"
+        folder = self._folder_of(plan, number)
         for table, file in part.chosen.items():
             self.lake.put(f"{folder}{table}.parquet", file, replace=True)
         found = vars(part.found) | {"read_by_day": dict(part.found.read_by_day)}
@@ -111,7 +124,7 @@ class FoldSteps:
 
     def _kept(self, plan: FoldPlan, number: int, there: set[str], workspace: Path) -> FoldedPart | None:
         """What a step found in a part; None where none has, or its files are gone."""
-        folder = f"{self._folder}{number:05}/"
+        folder = self._folder_of(plan, number)
         if not there.issuperset(plan.snapshot.files_of(number)):
             return None
         with suppress(FileNotFoundError, ValueError, TypeError, TableUnreadable):

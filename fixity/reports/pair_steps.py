@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow.parquet as pq
 
@@ -22,7 +23,14 @@ from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.reports.by_range import RANGE_BYTES
 from fixity.reports.compare import RangeReport, compare_some, lines_of
 from fixity.reports.counts import Counts
-from fixity.reports.pair import CheckedTable, Compared, newest_tables, outcome_of, sides_of
+from fixity.reports.pair import (
+    CheckedTable,
+    Compared,
+    LeftOutOfSides,
+    newest_tables,
+    outcome_of,
+    sides_of,
+)
 from fixity.tables import Provenance, TableUnreadable, naming_the_unreadable
 
 _Tables = tuple[CheckedTable, CheckedTable]
@@ -30,6 +38,34 @@ _RANGES_OF_STEP = 50
 """About five million objects a side."""
 _SIDES = ("source", "replica")
 _FIGURES = ("replica_rows", "suspect_rows", "beyond")
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which tables are compared. pair: what the catalog says of it. left_out: as of `Compared`.
+
+    folder: of the tables, and of what steps find in them. A step of another plan may still be at work, and
+    what it finds is of other tables: so each plan has its own.
+    """
+
+    folder: str
+    pair: str
+    left_out: LeftOutOfSides
+
+    def table(self, side: str) -> str:
+        return f"{self.folder}{side}.parquet"
+
+    def step(self, number: int) -> str:
+        """The names of the files of a step, but for their endings."""
+        return f"{self.folder}{number:05}"
+
+
+def _ranges(tables: _Tables) -> list[list[KeyRange]]:
+    """The ranges of each step: the same on every machine, since the tables are. Raises TableUnreadable."""
+    files = [table for table, _ in tables]
+    with naming_the_unreadable(*files):
+        ranges = key_ranges(*files, most=RANGE_BYTES)
+    return [ranges[first : first + _RANGES_OF_STEP] for first in range(0, len(ranges), _RANGES_OF_STEP)]
 
 
 @dataclass(frozen=True)
@@ -49,23 +85,29 @@ class PairSteps:
         Raises TableMissing if a side was not checked yet.
         """
         self.lake.remove(self._folder)
-        with self.lake.workspace() as workspace:
+        plan = _Plan(f"{self._folder}{uuid4()}/", self._of_catalog, {})
+        # Where a table is damaged, who makes the report reads the ledgers thoroughly.
+        with suppress(TableUnreadable), self.lake.workspace() as workspace:
             source, replica, left_out = newest_tables(self.lake, self.pair, workspace, now)
-            steps = -(-len(key_ranges(source[0], replica[0], most=RANGE_BYTES)) // _RANGES_OF_STEP)
-            if steps < 2:
-                return 0
-            for name, (table, _) in zip(_SIDES, (source, replica), strict=True):
-                self.lake.put(self._table(name), table, keep=True)
-        self.lake.put_text(f"{self._folder}plan.json", sealed({"left_out": left_out}))
-        return steps
+            steps = len(_ranges((source, replica)))
+            if steps > 1:
+                for name, (table, _) in zip(_SIDES, (source, replica), strict=True):
+                    self.lake.put(plan.table(name), table, keep=True)
+                text = sealed(asdict(replace(plan, left_out=left_out)))
+                self.lake.put_text(self._note, text, replace=True)
+                return steps
+        return 0
 
     def compare(self, number: int) -> None:
         """Compare the ranges of a step, and keep what is found, the figures last."""
+        plan = self._plan()
+        if plan is None:
+            return
         # Who makes the report then reads the ledgers thoroughly, to find out what is damaged.
-        with suppress(TableUnreadable), self.lake.workspace() as workspace:
-            tables = self._tables(workspace)
-            made = self._compared(tables, self._ranges(tables)[number], workspace / "lines")
-            of_step = f"{self._folder}{number:05}"
+        with suppress(FileNotFoundError, TableUnreadable), self.lake.workspace() as workspace:
+            tables = self._tables(plan, workspace)
+            made = self._compared(tables, _ranges(tables)[number], workspace / "lines")
+            of_step = plan.step(number)
             if made.suspects is not None:
                 pq.write_table(made.suspects, workspace / "suspects.parquet")
                 self.lake.put(f"{of_step}.parquet", workspace / "suspects.parquet", replace=True)
@@ -80,39 +122,46 @@ class PairSteps:
             self.lake.put_text(f"{of_step}.json", sealed(found), replace=True)
 
     def compared(self, workspace: Path) -> Compared | None:
-        """The comparison of all ranges; None where none was planned, or a table is damaged.
+        """The comparison of all ranges; None where none was planned, or a table is damaged or gone.
 
         Ranges that no step has compared, or of which what it kept is damaged, are compared now.
         """
-        try:
-            left_out = unsealed(self.lake.read_text(f"{self._folder}plan.json"))["left_out"]
-        except (FileNotFoundError, ValueError):
+        plan = self._plan()
+        if plan is None:
             return None
-        with suppress(TableUnreadable):
-            tables = self._tables(workspace)
-            outcome = outcome_of(self.pair, *tables, workspace, made=self._all(tables, workspace))
-            return Compared(outcome, *tables, left_out)
+        with suppress(FileNotFoundError, TableUnreadable):
+            tables = self._tables(plan, workspace)
+            outcome = outcome_of(self.pair, *tables, workspace, made=self._all(plan, tables, workspace))
+            return Compared(outcome, *tables, plan.left_out)
         return None
 
     @property
     def _folder(self) -> str:
         return f"{self.scratch}compare/"
 
-    def _table(self, name: str) -> str:
-        return f"{self._folder}{name}.parquet"
+    @property
+    def _note(self) -> str:
+        return f"{self._folder}plan.json"
 
-    def _tables(self, workspace: Path) -> _Tables:
-        source, replica = (self.lake.fetch(self._table(name), workspace) for name in _SIDES)
+    @property
+    def _of_catalog(self) -> str:
+        """What the catalog says of the pair."""
+        return self.pair.model_dump_json()
+
+    def _plan(self) -> _Plan | None:
+        """What was planned; None if nothing was, or the catalog says something else of the pair since."""
+        with suppress(FileNotFoundError, ValueError, TypeError):
+            plan = _Plan(**unsealed(self.lake.read_text(self._note)))
+            return plan if plan.pair == self._of_catalog else None
+        return None
+
+    def _tables(self, plan: _Plan, workspace: Path) -> _Tables:
+        source, replica = (self.lake.fetch(plan.table(name), workspace) for name in _SIDES)
         return (source, Provenance.read(source)), (replica, Provenance.read(replica))
 
-    def _ranges(self, tables: _Tables) -> list[list[KeyRange]]:
-        """The ranges of each step: the same on every machine, since the tables are."""
-        ranges = key_ranges(*(table for table, _ in tables), most=RANGE_BYTES)
-        return [ranges[first : first + _RANGES_OF_STEP] for first in range(0, len(ranges), _RANGES_OF_STEP)]
-
-    def _all(self, tables: _Tables, workspace: Path) -> Iterator[RangeReport]:
-        for number, ranges in enumerate(self._ranges(tables)):
-            yield self._kept(number, workspace) or self._compared(tables, ranges, workspace / "lines")
+    def _all(self, plan: _Plan, tables: _Tables, workspace: Path) -> Iterator[RangeReport]:
+        for number, ranges in enumerate(_ranges(tables)):
+            yield self._kept(plan, number, workspace) or self._compared(tables, ranges, workspace / "lines")
 
     def _compared(
         self,
@@ -125,9 +174,9 @@ class PairSteps:
         with naming_the_unreadable(*(table for table, _ in tables)):
             return compare_some(*sides, self.pair.match, self.pair.replication_lag, ranges, lines)
 
-    def _kept(self, number: int, workspace: Path) -> RangeReport | None:
+    def _kept(self, plan: _Plan, number: int, workspace: Path) -> RangeReport | None:
         """What a step has kept; None if it is not whole."""
-        of_step = f"{self._folder}{number:05}"
+        of_step = plan.step(number)
         try:
             found = unsealed(self.lake.read_text(f"{of_step}.json"))
             lines = self.lake.fetch(f"{of_step}.csv", workspace)

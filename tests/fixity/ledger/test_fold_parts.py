@@ -19,6 +19,7 @@ from fixity.ledger.fold_steps import FoldSteps
 from fixity.ledger.repeats import unpacked
 from fixity.ledger.snapshot import CHOSEN, OBJECTS, in_force
 from tests.fixity.rolling.support import BUCKET, Rolling
+from tests.fixity.support import flipped
 
 KEYS = "abcde"
 SCRATCH = "scratch/r/checksums/"
@@ -132,11 +133,11 @@ def test_a_part_that_no_step_has_whole_is_folded_at_the_end(bucket: Rolling, los
     for number in range(steps(bucket).plan("run", bucket.now)):
         if (lost, number) != ("never folded", 1):
             steps(bucket).fold(number)
-    note = json.loads(bucket.lake.read_text(f"{SCRATCH}fold/plan.json"))
+    generation = json.loads(bucket.lake.read_text(f"{SCRATCH}fold/plan.json"))["snapshot"]["generation"]
     part = {
-        "figures": f"{SCRATCH}fold/00001/found.json",
-        "rows": f"{SCRATCH}fold/00001/queue.parquet",
-        "part": f"standing/{BUCKET}/{note['snapshot']['generation']}/00001/blocks.bin",
+        "figures": f"{SCRATCH}fold/{generation}/00001/found.json",
+        "rows": f"{SCRATCH}fold/{generation}/00001/queue.parquet",
+        "part": f"standing/{BUCKET}/{generation}/00001/blocks.bin",
     }.get(lost)
     if part:
         (bucket.folder / part).unlink()
@@ -189,3 +190,65 @@ def test_there_is_nothing_for_steps_where_the_snapshot_has_all_there_is(bucket: 
     bucket.snapshot()
     assert steps(bucket).plan("run", bucket.now) == 0
     assert steps(bucket).finish() is None
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_plan_of_days_ago_does_not_replace_a_snapshot_that_knows_more(bucket: Rolling) -> None:
+    for number in range(steps(bucket).plan("run", bucket.now)):
+        steps(bucket).fold(number)
+    bucket.time += timedelta(days=1)
+    bucket.put("new")
+    bucket.take_inventory()
+    newer = bucket.snapshot()
+    assert steps(bucket).finish() is None  # the run is re-executed
+    assert in_force(bucket.lake, BUCKET) == newer
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_plan_is_given_up_when_the_catalog_says_something_else(bucket: Rolling) -> None:
+    right = in_one_part(bucket)
+    other = Bucket(name=BUCKET, fixity_every=timedelta(days=9))
+    for number in range(steps(bucket).plan("run", bucket.now)):
+        FoldSteps(bucket.lake, other, SCRATCH).fold(number)
+    assert FoldSteps(bucket.lake, other, SCRATCH).finish() is None
+    steps(bucket).finish()  # it says again what it said
+    assert said(bucket, bucket.snapshot()) == right
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_step_of_a_plan_before_changes_nothing_of_the_plan_now(
+    bucket: Rolling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = steps(bucket).plan("before", bucket.now)
+    planned = steps(bucket)._plan()
+    bucket.store.damage("a")
+    bucket.time += timedelta(hours=1)
+    bucket.roll(keys=["a"])
+    bucket.lake.remove("standing/")
+    for number in range(steps(bucket).plan("now", bucket.now)):
+        steps(bucket).fold(number)
+    with monkeypatch.context() as patch:
+        patch.setattr(FoldSteps, "_plan", lambda self: planned)  # as it was when the steps began
+        for number in range(before):
+            steps(bucket).fold(number)
+    steps(bucket).finish()
+    assert [each.key for each in bucket.damaged()] == ["a", "b"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_table_of_the_snapshot_before_that_is_damaged_meanwhile_is_left_to_who_needs_the_snapshot(
+    bucket: Rolling,
+) -> None:
+    right = in_one_part(bucket)
+    before = bucket.snapshot()
+    bucket.time += timedelta(hours=1)
+    bucket.take_inventory()
+    parts = steps(bucket).plan("run", bucket.now)
+    file = bucket.folder / before.names(OBJECTS)[1]
+    file.write_bytes(flipped(file.read_bytes()))
+    for number in range(parts):
+        steps(bucket).fold(number)
+    assert steps(bucket).finish() is None
+    assert [row["key"] for row in said(bucket, bucket.snapshot())["objects"]] == [
+        row["key"] for row in right["objects"]
+    ]
