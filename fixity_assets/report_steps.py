@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from fixity.lake import LakeError
 from fixity.lake.paths import scratch_folder
 from fixity.reports import check_names
 from fixity.reports.pair import First, no_first
@@ -25,7 +26,7 @@ def _scratch(context: dg.AssetExecutionContext) -> str:
 
 
 def _steps(context: dg.AssetExecutionContext, catalog: CatalogResource, lake: LakeResource) -> PairSteps:
-    return PairSteps(lake.open(), catalog.pair(context.partition_key), _scratch(context))
+    return PairSteps(lake.open(), catalog.pair(context.partition_key), _scratch(context), context.run.run_id)
 
 
 @dg.op(ins={"checksums": dg.In(dg.Nothing)}, out=dg.DynamicOut(dg.Nothing), retry_policy=RETRIES)
@@ -65,7 +66,10 @@ def make_report(
         is_one = context.partition_key not in catalog.catalog.copies
         first = _steps(context, catalog, lake).compared if is_one else no_first
         made = report(context, catalog, lake, stores, first)
-        lake.open().remove(_scratch(context))
+        try:
+            lake.open().remove(_scratch(context))
+        except LakeError as error:  # the report is kept
+            context.log.warning(f"scratch was not removed: {error}")
     yield dg.Output(None, "result", metadata=dict(made.metadata or {}))
     yield from made.check_results or ()
 

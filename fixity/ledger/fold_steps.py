@@ -18,7 +18,8 @@ from fixity.clock import utc_now
 from fixity.lake import Lake
 from fixity.lake.proof import sealed, unsealed
 from fixity.ledger.fold import settings_of
-from fixity.ledger.fold_all import FoldedPart, Folding, FoldPlan, fold_part, plan_fold, put_in_force
+from fixity.ledger.fold_all import FoldedPart, fold_part, plan_fold, put_in_force
+from fixity.ledger.fold_plan import Folding, FoldPlan, is_one_part
 from fixity.ledger.fold_ranges import Folded
 from fixity.ledger.refresh import state_of
 from fixity.ledger.snapshot import CHOSEN, Snapshot
@@ -44,13 +45,14 @@ class FoldSteps:
     ) -> int:
         """Plan the parts. Returns how many there are; none where nothing, or only one part, is to be folded.
 
-        Arguments: `log` takes what is left out, and why. Raises TableMissing without an inventory, LakeError.
+        Arguments: `log` takes why a newer inventory is not used, if so. Raises TableMissing without an
+        inventory, LakeError.
         """
+        self.lake.remove(self._folder)
         snapshot, listing, is_current = state_of(
             self.lake, self.bucket.name, settings_of(self.bucket), now, log
         )
-        self.lake.remove(self._folder)
-        if is_current:
+        if is_current or is_one_part(listing):
             return 0
         with self._folding(now(), run_id) as folding:
             plan = plan_fold(folding, snapshot, listing)
@@ -73,7 +75,7 @@ class FoldSteps:
     def finish(self) -> Snapshot | None:
         """Put in force what was planned, if anything was. Parts that no step has folded are folded now.
 
-        Returns None also where the plan no longer holds, or a table that it rests on is lost or damaged: then
+        Returns None also where the plan no longer holds, or a table that it rests on is not what it was: then
         whoever needs the snapshot folds it. Raises LakeError.
         """
         plan = self._plan()

@@ -20,7 +20,8 @@ from fixity.ledger.files import (
     usable_files,
 )
 from fixity.ledger.fold import Settings
-from fixity.ledger.fold_all import QUEUE_ROWS, Folding, fold
+from fixity.ledger.fold_all import QUEUE_ROWS, fold
+from fixity.ledger.fold_plan import Folding
 from fixity.ledger.inventory import TableMissing
 from fixity.ledger.listing import Listing, inventory_in_force
 from fixity.ledger.snapshot import Snapshot, in_force

@@ -37,18 +37,19 @@ _Tables = tuple[CheckedTable, CheckedTable]
 _RANGES_OF_STEP = 50
 """About five million objects a side."""
 _SIDES = ("source", "replica")
-_FIGURES = ("replica_rows", "suspect_rows", "beyond")
+_FIGURES = ("replica_rows", "suspect_rows")
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """Which tables are compared. pair: what the catalog says of it. left_out: as of `Compared`.
+    """Which tables are compared, by which run. pair: what the catalog says of it. left_out: as of `Compared`.
 
     folder: of the tables, and of what steps find in them. A step of another plan may still be at work, and
     what it finds is of other tables: so each plan has its own.
     """
 
     folder: str
+    run_id: str
     pair: str
     left_out: LeftOutOfSides
 
@@ -72,12 +73,14 @@ def _ranges(tables: _Tables) -> list[list[KeyRange]]:
 class PairSteps:
     """The steps that compare a pair for one run. Each may be repeated, and in any order.
 
-    scratch: the folder in the lake that they share. Methods raise LakeError, TableUnreadable.
+    scratch: the folder in the lake that they share. run_id: a run that executes it anew takes the newest
+    tables, and nothing of the run before. Methods raise LakeError, TableUnreadable.
     """
 
     lake: Lake
     pair: Pair
     scratch: str
+    run_id: str
 
     def plan(self, now: Callable[[], datetime] = utc_now) -> int:
         """Choose the tables. Returns how many steps compare them; none for a pair that needs only one.
@@ -85,7 +88,7 @@ class PairSteps:
         Raises TableMissing if a side was not checked yet.
         """
         self.lake.remove(self._folder)
-        plan = _Plan(f"{self._folder}{uuid4()}/", self._of_catalog, {})
+        plan = _Plan(f"{self._folder}{uuid4()}/", self.run_id, self._of_catalog, {})
         # Where a table is damaged, who makes the report reads the ledgers thoroughly.
         with suppress(TableUnreadable), self.lake.workspace() as workspace:
             source, replica, left_out = newest_tables(self.lake, self.pair, workspace, now)
@@ -106,7 +109,10 @@ class PairSteps:
         # Who makes the report then reads the ledgers thoroughly, to find out what is damaged.
         with suppress(FileNotFoundError, TableUnreadable), self.lake.workspace() as workspace:
             tables = self._tables(plan, workspace)
-            made = self._compared(tables, _ranges(tables)[number], workspace / "lines")
+            ranges = _ranges(tables)
+            if number >= len(ranges):
+                return  # of a plan before, which had more
+            made = self._compared(tables, ranges[number], workspace / "lines")
             of_step = plan.step(number)
             if made.suspects is not None:
                 pq.write_table(made.suspects, workspace / "suspects.parquet")
@@ -149,10 +155,11 @@ class PairSteps:
         return self.pair.model_dump_json()
 
     def _plan(self) -> _Plan | None:
-        """What was planned; None if nothing was, or the catalog says something else of the pair since."""
+        """What the run planned; None if it did not, or the catalog says something else of the pair since."""
         with suppress(FileNotFoundError, ValueError, TypeError):
             plan = _Plan(**unsealed(self.lake.read_text(self._note)))
-            return plan if plan.pair == self._of_catalog else None
+            is_of_now = (plan.run_id, plan.pair) == (self.run_id, self._of_catalog)
+            return plan if is_of_now else None
         return None
 
     def _tables(self, plan: _Plan, workspace: Path) -> _Tables:
@@ -163,12 +170,7 @@ class PairSteps:
         for number, ranges in enumerate(_ranges(tables)):
             yield self._kept(plan, number, workspace) or self._compared(tables, ranges, workspace / "lines")
 
-    def _compared(
-        self,
-        tables: _Tables,
-        ranges: list[KeyRange],
-        lines: Path,
-    ) -> RangeReport:
+    def _compared(self, tables: _Tables, ranges: list[KeyRange], lines: Path) -> RangeReport:
         assert self.pair.match is not None  # the catalog fills it in
         sides = sides_of(self.pair, *tables)
         with naming_the_unreadable(*(table for table, _ in tables)):

@@ -52,11 +52,11 @@ def shards_of_forty_job() -> dg.JobDefinition:
 def in_parts(job: str) -> dg.JobDefinition:
     """A job that folds and compares parts of a few keys, in whatever process it is built."""
     import fixity.ledger.by_key
-    import fixity.ledger.fold_all
+    import fixity.ledger.fold_plan
     import fixity.reports.pair_steps
 
     fixity.ledger.by_key._RANGE_ROWS, fixity.ledger.by_key._MOST_READS = 1, 1000
-    fixity.ledger.fold_all._RANGES_OF_PART = 1
+    fixity.ledger.fold_plan._RANGES_OF_PART = 1
     vars(fixity.reports.pair_steps).update(RANGE_BYTES=2_000, _RANGES_OF_STEP=20)
     return in_shards(shard=40, part=10, job=job)
 

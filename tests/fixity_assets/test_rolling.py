@@ -17,7 +17,7 @@ from devstack.faulty_proxy import FaultyProxy
 from devstack.seaweedfs import SeaweedFS
 from devstack.seaweedfs_damage import corrupt_object
 from fixity.catalog import load_catalog
-from fixity.ledger import by_key, fold_all, ready
+from fixity.ledger import by_key, fold_plan, ready
 from fixity.ledger.fold import settings_of
 from fixity.rolling import lease
 from jobs.names import CHECKSUMS_JOB, COVERAGE_JOB, INGEST_BUCKET_JOB, INVENTORY_JOB, PREMIS_JOB, ROLL_JOB
@@ -152,7 +152,7 @@ def test_on_workers_several_steps_fold_the_ledger_of_a_large_bucket_before_a_bat
 ) -> None:
     monkeypatch.setattr(by_key, "_RANGE_ROWS", 1)
     monkeypatch.setattr(by_key, "_MOST_READS", 1000)
-    monkeypatch.setattr(fold_all, "_RANGES_OF_PART", 1)
+    monkeypatch.setattr(fold_plan, "_RANGES_OF_PART", 1)
     rolling.more["executor"] = "docker"  # its steps are executed here all the same
     rolling.bucket_settings |= {"batch_items": 2}
     for key in "abcdef":

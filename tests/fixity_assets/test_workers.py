@@ -31,7 +31,7 @@ from fixity.doctor import Finding
 from fixity.engines.stream import pace, shards
 from fixity.lake import open_lake
 from fixity.lake.paths import LATEST
-from fixity.ledger import by_key, fold_all
+from fixity.ledger import by_key, fold_plan
 from fixity.reports import pair_steps
 from fixity.rolling.lease import BucketBusy, leases, take_lease
 from fixity.status import status_of
@@ -379,7 +379,7 @@ def test_workers_fold_parts_of_a_ledger_and_compare_parts_of_a_pair(
     for module, name in (  # loading the jobs sets these, also in this process
         (by_key, "_RANGE_ROWS"),
         (by_key, "_MOST_READS"),
-        (fold_all, "_RANGES_OF_PART"),
+        (fold_plan, "_RANGES_OF_PART"),
         (pair_steps, "RANGE_BYTES"),
         (pair_steps, "_RANGES_OF_STEP"),
     ):

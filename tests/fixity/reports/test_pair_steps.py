@@ -37,7 +37,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
 
 
 def steps(archive: Archive) -> PairSteps:
-    return PairSteps(archive.lake, archive.catalog.pairs[PAIR], SCRATCH)
+    return PairSteps(archive.lake, archive.catalog.pairs[PAIR], SCRATCH, "run")
 
 
 def report(archive: Archive, with_steps: bool = True) -> PairReport:
@@ -115,6 +115,19 @@ def test_without_its_plan_or_a_table_the_report_is_made_as_if_there_were_no_step
             if not is_gone:
                 file.write_bytes(flipped(table))
             assert said(archive, report(archive)) == right
+
+
+def test_a_run_that_is_executed_anew_takes_the_newest_tables(archive: Archive) -> None:
+    compare_all(archive)
+    (Path(archive.folder) / "b" / "k05").unlink()
+    archive.check("2")
+    pair = archive.catalog.pairs[PAIR]
+    again = PairSteps(archive.lake, pair, SCRATCH, "run again")
+    again.compare(0)  # it has no plan
+    settings = settings_of(archive.catalog.buckets[pair.source])
+    made = make_report(archive.lake, pair, settings, "run again", first=again.compared)
+    assert "k05" in {row["key"] for row in made.outcome.problems}
+    assert "k05" not in {row["key"] for row in report(archive).outcome.problems}
 
 
 def test_a_small_pair_needs_no_steps_and_a_bucket_that_was_not_checked_is_told(
