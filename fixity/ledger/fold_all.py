@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -52,9 +53,12 @@ def fold(folding: Folding, before: Snapshot | None, listing: Listing) -> Snapsho
     """Add all files that are not in the snapshot `before`, and put the new one in force. Raises LakeError."""
     with open_database(folding.workspace, _MEMORY) as database:
         plan, sources = planned(database, folding, before, listing)
-        parts = [
-            _folded(database, folding, plan, sources, number) for number in range(len(plan.snapshot.parts))
-        ]
+        count, parts = len(plan.snapshot.parts), list[FoldedPart]()
+        for number in range(count):
+            # Of several parts each has its own, whose memory goes back before the next part needs some.
+            of_part = open_database(folding.workspace, _MEMORY) if count > 1 else nullcontext(database)
+            with of_part as own:
+                parts.append(_folded(own, folding, plan, sources, number))
         return _put_in_force(database, folding, plan, parts)
 
 

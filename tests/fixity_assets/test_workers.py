@@ -446,7 +446,8 @@ def test_a_worker_that_has_loaded_another_catalog_than_the_file_now_is_is_refuse
     assert not result.success
     (record,) = crew.instance.get_run_records(dg.RunsFilter([result.run_id]))
     keep_failed_run(crew.instance, record, lake := open_lake(catalog := load_catalog()))
-    (bucket,) = [row for row in status_of(lake, catalog, utc_now()).rows if row.kind == "bucket"]
+    rows = status_of(lake, catalog, utc_now()).rows
+    (bucket,) = [row for row in rows if (row.kind, row.name) == ("bucket", PAIR)]
     told = bucket.red[0].text
     assert "During celery execution errors occurred in workers: [inventory]: the worker fixity-" in told
     assert f"has another catalog ({loaded[:12]}…) than the run ({edited[:12]}…)" in told
