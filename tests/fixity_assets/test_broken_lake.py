@@ -18,7 +18,7 @@ from fixity.lake import Lake, LakeError, open_lake
 from fixity.lake.latest import point_to_latest
 from fixity.ledger import ready
 from fixity.ledger.fold import Settings, settings_of
-from fixity.reports.pair import Examine, PairReport, make_report
+from fixity.reports.pair import Examine, First, PairReport, make_report
 from fixity.tables import Provenance
 from fixity_assets import fixity_report, pair_report
 from fixity_assets.checksums_keep import keep_table
@@ -128,12 +128,12 @@ def test_a_lake_that_is_away_for_a_moment_is_waited_for_by_the_report(
     attempts: list[str] = []
 
     def away_at_first(
-        lake: Lake, pair: Pair, settings: Settings, run_id: str, examine: Examine
+        lake: Lake, pair: Pair, settings: Settings, run_id: str, examine: Examine, first: First
     ) -> PairReport:
         attempts.append(pair.name)
         if len(attempts) == 1:
             raise LakeError("the lake is away")
-        return make_report(lake, pair, settings, run_id, examine)
+        return make_report(lake, pair, settings, run_id, examine, first=first)
 
     monkeypatch.setattr(pair_report, "make_report", away_at_first)
     again = build_definitions(load_catalog(tmp_path / "fixity.yaml"))

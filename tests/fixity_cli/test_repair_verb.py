@@ -69,7 +69,7 @@ def test_a_repair_whose_report_fails_stays_done_and_the_report_can_be_made_again
     pair.corrupt("b", "k")
     pair.check("b")
 
-    def away(*_: object) -> None:
+    def away(*_: object, **__: object) -> None:
         raise LakeError("the lake is away")
 
     def fixity_(*words: str) -> Result:
