@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from fixity.buckets import CHANGED, DELETED
 from fixity.incidents.one_side import Seen
 from fixity.incidents.suspects import SIDES, checks_of
+from fixity.ledger.beside import equal
 from fixity.ledger.judge import UNSTABLE_READ
 from fixity.tables import (
     CHECKSUMS,
@@ -78,7 +79,7 @@ class OfSide:
             was_first,
             _is(self.now["verdict"], DIFFERS),
             _is(self.now["expected_from"], FIRST_SEEN),
-            _same(self.now["expected"], self.before["checksum"]),
+            equal(self.now["expected"], self.before["checksum"]),
             pc.invert(self._same(self.before, "checksum")),
         )
         later = "; later ones agree with the other copy of the pair"
@@ -95,7 +96,7 @@ class OfSide:
         )
 
     def _same(self, before: pa.Table, *names: str) -> _Array:
-        return _all(*(_same(self.now[name], before[name]) for name in names))
+        return _all(*(equal(self.now[name], before[name]) for name in names))
 
     def _set(self, where: _Array, values: Mapping[str, _Array]) -> None:
         if not pc.any(where).as_py():
@@ -116,7 +117,7 @@ def settle(chosen: pa.Table, seen: Mapping[str, Seen]) -> dict[str, OfSide]:
     source, replica = sides.values()
     is_agreed = _all(
         *(pc.or_(side.kept, side.had_one) for side in sides.values()),
-        *(_same(source.value(name), replica.value(name)) for name in ("algorithm", "checksum", "status")),
+        *(equal(source.value(name), replica.value(name)) for name in ("algorithm", "checksum", "status")),
     )
     for side in sides.values():
         side.believe_the_other_copy(is_agreed)
@@ -134,12 +135,6 @@ def _says_less(now: pa.Table, before: pa.Table, had_one: _Array) -> _Array:
 
 def _is(column: _Array, *values: str) -> _Array:
     return pc.is_in(column, value_set=pa.array(values))
-
-
-def _same(one: _Array, other: _Array) -> _Array:
-    """Whether values are equal, or both are unknown."""
-    neither = pc.and_(pc.is_null(one), pc.is_null(other))
-    return pc.or_(pc.fill_null(pc.equal(one, other), False), neither)
 
 
 def _all(first: _Array, *others: _Array) -> _Array:

@@ -71,6 +71,15 @@ class Settings:
     seed: str = ""
     is_rolled: bool = True
 
+    def are_of(self, snapshot: Snapshot) -> bool:
+        """Whether a snapshot was folded by these settings."""
+        return (
+            snapshot.every == self.every.total_seconds()
+            and snapshot.algorithm == self.algorithm
+            and snapshot.due_by == self.due_by
+            and snapshot.etag_is_md5 == self.etag_is_md5
+        )
+
     @property
     def due_by(self) -> str:
         """What besides the term says when an object is due, as one text; empty where nothing does."""

@@ -97,10 +97,7 @@ class FoldPlan:
         return (
             planned.format == FORMAT
             and self.replaces == (now.generation if now else None)
-            and planned.every == settings.every.total_seconds()
-            and planned.algorithm == settings.algorithm
-            and planned.due_by == settings.due_by
-            and planned.etag_is_md5 == settings.etag_is_md5
+            and settings.are_of(planned)
         )
 
 

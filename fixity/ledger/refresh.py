@@ -118,10 +118,7 @@ def _is_behind(
     return (
         not there.issuperset(snapshot.files)
         or snapshot.inventory_run_id != listing.provenance.run_id
-        or snapshot.every != settings.every.total_seconds()
-        or snapshot.due_by != settings.due_by
-        or snapshot.algorithm != settings.algorithm
-        or snapshot.etag_is_md5 != settings.etag_is_md5
+        or not settings.are_of(snapshot)
         or max(datetime.fromisoformat(snapshot.folded_at), *(each.at for each in since), EPOCH)
         > now + CLOCKS_DIFFER  # folded by a wrong clock
         or (snapshot.doubted and abs(now - datetime.fromisoformat(snapshot.folded_at)) > CLOCKS_DIFFER)
