@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from fixity.buckets import CHANGED, DELETED
 from fixity.incidents.one_side import Seen
 from fixity.incidents.suspects import SIDES, checks_of
-from fixity.ledger.beside import equal
+from fixity.ledger.align import equal
 from fixity.ledger.judge import UNSTABLE_READ
 from fixity.tables import (
     CHECKSUMS,

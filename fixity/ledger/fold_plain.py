@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from fixity.clock import CLOCKS_DIFFER
 from fixity.lake.database import own_table
-from fixity.ledger.beside import CONTENT, alone, beside, equal, every, is_same, marked
+from fixity.ledger.align import CONTENT, align, alone, equal, every, is_same, marked
 from fixity.ledger.by_key import sorted_by_key
 from fixity.ledger.fold import Settings, folded
 from fixity.ledger.judge import CRYPTOGRAPHIC, ETAG, OF_THE_BYTES, SOURCES
@@ -48,8 +48,8 @@ def plain_rows(
         return SNAPSHOT.empty_table(), tables
     keys = listing.column("key")
     horizon = pa.scalar(now + CLOCKS_DIFFER, _UTC)
-    before = beside(keys, marked(tables.prior))
-    check = beside(keys, _one_a_key(tables.news, settings, horizon))
+    before = align(keys, marked(tables.prior))
+    check = align(keys, _one_a_key(tables.news, settings, horizon))
     harmless = _is_harmless(listing, before, settings, horizon)
     as_before = pc.or_(_is_bare(listing, before), pc.and_(harmless, _is_found_again(before, check)))
     is_plain = pc.and_(

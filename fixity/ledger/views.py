@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from fixity.lake import Lake, LakeError
 from fixity.lake.database import own_table
-from fixity.ledger.beside import CONTENT
+from fixity.ledger.align import CONTENT
 from fixity.ledger.blocks import rows_of
 from fixity.ledger.by_key import ByKey, groups_of
 from fixity.ledger.judge import STRENGTH_SQL

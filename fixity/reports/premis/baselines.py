@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from fixity.in_order import in_order
 from fixity.lake.database import open_database, view
-from fixity.ledger.beside import beside, is_same, marked
+from fixity.ledger.align import align, is_same, marked
 from fixity.ledger.by_key import ByKey, Keys, ranges_of, sorted_by_key, sorted_copy, tables_by_key
 from fixity.ledger.files import LedgerFile
 from fixity.ledger.snapshot import SNAPSHOT
@@ -92,13 +92,13 @@ class Baselines:
         return sorted_by_key(pa.concat_tables([known.filter(is_plain), others]).combine_chunks())
 
     def _plain(self, checks: pa.Table, objects: pa.Table) -> tuple[pa.Table, pa.ChunkedArray]:
-        """Checks beside the objects of their keys, and which of them are right.
+        """Checks with the objects of their keys, and which of them are right.
 
         It is the plain case of the statement in baselines.sql: a key that has one object, of the content that
         was checked.
         """
         keys = checks.column("key")
-        now = beside(keys, marked(objects))
+        now = align(keys, marked(objects))
         known = pa.table([*checks.columns, *(now.column(name) for name in BASELINE)], schema=KNOWN)
         is_changed = pc.is_in(keys, value_set=self._objects.changed)
         return known, pc.and_(is_same(checks, now), pc.invert(is_changed))

@@ -1,4 +1,4 @@
-"""Rows of tables that are sorted by key, laid beside each other in Arrow, key by key.
+"""Aligns tables that are sorted by key, in Arrow: the row of one for each key of another.
 
 Where a key has one row, this takes a fraction of the memory and time of a join in SQL. What the rows mean
 does not belong here.
@@ -27,7 +27,7 @@ def alone(keys: pa.ChunkedArray) -> pa.ChunkedArray:
     )
 
 
-def beside(keys: pa.ChunkedArray, table: pa.Table) -> pa.Table:
+def align(keys: pa.ChunkedArray, table: pa.Table) -> pa.Table:
     """The rows of a table for some keys, one for each key, all NULL where there is none.
 
     Of several rows of one key it is the first: see `marked`.
@@ -41,7 +41,7 @@ def beside(keys: pa.ChunkedArray, table: pa.Table) -> pa.Table:
 
 
 def is_same(rows: pa.Table, other: pa.Table) -> pa.ChunkedArray:
-    """Whether the rows beside these are there and `plain` (see `marked`), and of the same content."""
+    """Whether the aligned rows are there and `plain` (see `marked`), and of the same content."""
     pairs = [(rows.column(name), other.column(name)) for name in CONTENT]
     return every(other.column("plain"), *(equal(one, two) for one, two in pairs if not one.equals(two)))
 
