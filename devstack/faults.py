@@ -222,9 +222,14 @@ class IgnoreRange(Fault):
 
 @dataclass(frozen=True)
 class WrongRange(Fault):
-    """A request for a range gets the range one byte earlier (or later, for a range from 0)."""
+    """A request for a range gets the range one byte earlier (or later, for a range from 0).
+
+    One for the last bytes gets one byte more.
+    """
 
     def request_range(self, asked: str | None) -> str:
+        if asked and asked.startswith("bytes=-"):
+            return f"bytes=-{int(asked.removeprefix('bytes=-')) + 1}"
         found = re.fullmatch(r"bytes=(\d+)-(\d*)", asked or "bytes=0-")
         assert found is not None, f"not a range that this proxy knows: {asked}"
         start, end = int(found[1]), found[2]

@@ -60,11 +60,14 @@ def _models(data_path: str | None) -> Loader:
 def s3_client(store: Store, connections: int = 10, is_patient: bool = True) -> S3Client:
     """A client of a store's endpoint, with the store's region and profile, for `connections` threads.
 
+    A request for a range raises `byte_ranges.WrongRange` if the store sends other bytes.
     Arguments: `is_patient`, whether it tries for minutes to reach a store that does not answer.
     Raises BotoCoreError.
     """
     from botocore.config import Config
     from botocore.handlers import validate_bucket_name
+
+    from fixity.catalog.byte_ranges import watch_ranges
 
     style = "path" if store.endpoint_url and store.addressing_style == "auto" else store.addressing_style
     client = store_session(store).client(
@@ -85,6 +88,7 @@ def s3_client(store: Store, connections: int = 10, is_patient: bool = True) -> S
     if store.endpoint_url:  # botocore knows only AWS's names, not Ceph's `tenant:bucket`
         client.meta.events.unregister("before-parameter-build.s3", validate_bucket_name)
         client.meta.events.register_first("needs-retry.s3", _stay)
+    watch_ranges(client)
     _watch(client)
     return _paying(client, store)
 

@@ -11,13 +11,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from os import SEEK_END
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.catalog import Store
+from fixity.catalog.byte_ranges import WholeObject
 from fixity.catalog.clients import s3_client
 from fixity.lake.base import Lake, LakeError, LakeFile, Seen, naming_what_is_full
 from fixity.lake.temporary import TemporaryFolder
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 
 _CHUNK = 1 << 20  # bytes
+_MOST = 1 << 50  # bytes, more than a file has
 _CONDITION_FAILED = (409, 412)  # 409: another request was under way
 _NO_CONDITIONS = (400, 501)  # what stores say that know no conditions, if they do not ignore them
 
@@ -69,7 +73,12 @@ class S3Lake(Lake):
         if not local.exists():
             local.parent.mkdir(parents=True, exist_ok=True)
             with self._errors(name):
-                self._client.download_file(self._bucket, self._prefix + name, str(local))
+                of = (self._bucket, self._prefix + name, str(local))
+                try:
+                    self._client.download_file(*of)
+                except WholeObject:  # a large file is downloaded in ranges, which this store does not know
+                    in_one = TransferConfig(multipart_threshold=_MOST, multipart_chunksize=_MOST)
+                    self._client.download_file(*of, Config=in_one)
         return local
 
     def read_bytes(self, name: str) -> bytes:
@@ -88,25 +97,33 @@ class S3Lake(Lake):
 
     def tail(self, name: str, size: int) -> bytes:
         """See Lake. Downloads only this range."""
-        return self._range(name, f"-{size}")
+        return self._range(name, None, size)
 
     def part(self, name: str, start: int, size: int) -> bytes:
         """See Lake. Downloads only this range."""
-        found = self._range(name, f"{start}-{start + size - 1}")
-        # A server may answer with the whole file (RFC 9110, 14.2).
-        return found if len(found) <= size else found[start : start + size]
+        return self._range(name, start, size)
 
-    def _range(self, name: str, which: str) -> bytes:
+    def _range(self, name: str, start: int | None, size: int) -> bytes:
+        """Arguments: `start`, None for the last bytes."""
+        asked = f"-{size}" if start is None else f"{start}-{start + size - 1}"
         with self._errors(name):
             try:
                 found = self._client.get_object(
-                    Bucket=self._bucket, Key=self._prefix + name, Range=f"bytes={which}"
+                    Bucket=self._bucket, Key=self._prefix + name, Range=f"bytes={asked}"
                 )
                 return found["Body"].read()
+            except WholeObject:
+                with self.workspace() as workspace, self._fetch(name, workspace).open("rb") as file:
+                    file.seek(max(0, file.seek(0, SEEK_END) - size) if start is None else start)
+                    return file.read(size)
             except ClientError as error:
-                if _status(error) == 416:  # an empty file has no range, and none begins after its end
+                # An empty file has no range, and none begins after its end.
+                if _status(error) == 416 and self._size(name) <= (start or 0):
                     return b""
                 raise
+
+    def _size(self, name: str) -> int:
+        return self._client.head_object(Bucket=self._bucket, Key=self._prefix + name)["ContentLength"]
 
     def _put(self, name: str, file: Path, replace: bool, keep: bool) -> None:
         """See Lake. The local file always stays.

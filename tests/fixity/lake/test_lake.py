@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -128,14 +129,56 @@ def test_a_part_of_a_file_is_read_without_the_rest(lake: Lake) -> None:
     assert lake.part("a/f", 10, 1) == b""
 
 
-def test_a_server_that_answers_with_the_whole_file_has_the_part_cut_out_of_it(
-    seaweedfs: SeaweedFS, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lake = S3Lake(make_bucket(), "", Store(name="whole", endpoint_url=seaweedfs.endpoint_url, region=REGION))
+@pytest.fixture
+def behind_a_proxy(faulty_proxy: FaultyProxy, make_bucket: MakeBucket) -> S3Lake:
+    """A lake behind `faulty_proxy`, with a small file, and one that is downloaded in ranges."""
+    store = Store(name="behind", endpoint_url=faulty_proxy.endpoint_url, region=REGION)
+    lake = S3Lake(make_bucket(), "", store)
     put(lake, "a/f", b"0123456789")
-    ask = lake._client.get_object
-    monkeypatch.setattr(lake._client, "get_object", lambda Range, **named: ask(**named))
-    assert lake.part("a/f", 2, 3) == b"234"
+    put(lake, "a/large", _LARGE)
+    return lake
+
+
+_LARGE = random.Random(7).randbytes(9_000_000)
+
+
+def test_a_server_that_answers_ranges_with_whole_files_gives_the_right_bytes(
+    behind_a_proxy: S3Lake, faulty_proxy: FaultyProxy
+) -> None:
+    faulty_proxy.fault(faults.IgnoreRange(times=None))
+    assert behind_a_proxy.part("a/f", 2, 3) == b"234"
+    assert behind_a_proxy.part("a/f", 8, 100) == b"89"
+    assert behind_a_proxy.tail("a/f", 3) == b"789"
+    assert behind_a_proxy.tail("a/f", 100) == b"0123456789"
+    assert get(behind_a_proxy, "a/large") == _LARGE
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda lake: lake.part("a/f", 2, 3),
+        lambda lake: lake.part("a/f", 0, 3),
+        lambda lake: lake.tail("a/f", 3),
+        lambda lake: get(lake, "a/large"),
+    ],
+)
+def test_a_server_that_answers_with_another_range_is_named_and_its_bytes_are_not_believed(
+    behind_a_proxy: S3Lake, faulty_proxy: FaultyProxy, read: Callable[[Lake], bytes]
+) -> None:
+    faulty_proxy.fault(faults.WrongRange(times=None))
+    with pytest.raises(LakeError, match=r"a/\w+: bytes=.* does not honour ranges"):
+        read(behind_a_proxy)
+
+
+def test_a_server_that_refuses_a_range_of_a_file_that_has_it_does_not_make_the_file_an_empty_one(
+    behind_a_proxy: S3Lake, faulty_proxy: FaultyProxy
+) -> None:
+    faulty_proxy.fault(faults.Refuse(416, "InvalidRange"), key="a/f")
+    with pytest.raises(LakeError, match="InvalidRange"):
+        behind_a_proxy.tail("a/f", 3)
+    faulty_proxy.fault(faults.Refuse(416, "InvalidRange"), key="a/f")
+    with pytest.raises(LakeError, match="InvalidRange"):
+        behind_a_proxy.part("a/f", 2, 3)
 
 
 def test_the_end_of_a_file_is_read_without_the_rest(lake: Lake) -> None:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from devstack.faults import CutConnection
+from devstack.faults import CutConnection, Fault, IgnoreRange, WrongRange
 from devstack.faulty_proxy import FaultyProxy
-from devstack.seaweedfs import s3_client
+from devstack.seaweedfs import REGION, s3_client
+from fixity.catalog import Store
+from fixity.catalog import clients as catalog_clients
 from fixity.engines.step_functions import MapRun, ResultsBucket, ResultsRefused, gather
+from fixity.errors import BucketUnreachable
 from tests.fixity.engines.step_functions.support import WrittenRun, execution, failed, pending
 
 if TYPE_CHECKING:
@@ -231,6 +234,20 @@ def test_a_connection_that_breaks_is_taken_up_again(written: WrittenRun, faulty_
     bucket = ResultsBucket(s3_client(faulty_proxy.endpoint_url), written.bucket, backoff=0)
     gather(bucket, written.run, written.results_key)
     assert written.results()["results"][1] == {"last": True}
+
+
+@pytest.mark.parametrize("fault", [WrongRange(times=None), IgnoreRange(times=None)])
+def test_a_file_of_which_the_store_sends_other_pieces_is_not_read(
+    written: WrittenRun, faulty_proxy: FaultyProxy, fault: Fault
+) -> None:
+    key = written.put([execution({"pad": "x" * 9_000_000})])
+    store = Store(name="behind", endpoint_url=faulty_proxy.endpoint_url, region=REGION)
+    bucket = ResultsBucket(catalog_clients.s3_client(store), written.bucket, backoff=0)
+    head = bucket.head(key)
+    assert head is not None
+    faulty_proxy.fault(fault, key=key)
+    with pytest.raises(BucketUnreachable, match="does not honour ranges"):
+        list(bucket.pieces(head))
 
 
 def test_a_file_that_is_replaced_while_it_is_read_is_refused(written: WrittenRun) -> None:
