@@ -23,7 +23,7 @@ from fixity.lake.paths import checksums_folder, inventory_file
 from fixity.ledger import known_so_far, ready
 from fixity.ledger.damage import Damage, damage_after, damage_after_some, damaged_now
 from fixity.ledger.fold import settings_of
-from fixity.ledger.inventory import TableMissing
+from fixity.ledger.inventory import TableMissing, fetch_inventory
 from fixity.ledger.listing import inventory_in_force
 from fixity.ledger.lost import lost_now
 from fixity.ledger.refresh import state_of_files
@@ -237,7 +237,7 @@ def _damage(
     if bucket.fixity_every is not None:  # the next rolling run needs the snapshot, and so does what is lost
         return _damage_of_all(context, lake, stores)
     listed = inventory_file(bucket.name, Provenance.read(run_file).inventory_run_id)
-    inventory = lake.fetch(listed, workspace)
+    inventory = fetch_inventory(lake, listed, workspace)
     try:
         return damage_after(lake, settings, run_file, inventory, workspace)
     except Exception as error:

@@ -25,7 +25,7 @@ from fixity.ledger import known_so_far
 from fixity.ledger.carried import carried_over, ledger_state
 from fixity.ledger.expected import with_expectations
 from fixity.ledger.fold import settings_of
-from fixity.ledger.inventory import newest_inventory
+from fixity.ledger.inventory import fetch_inventory, newest_inventory
 from fixity.tables import Provenance
 from fixity_assets.batch_report import find_job, submits_job
 from fixity_assets.checksums_fold import fold_steps
@@ -70,7 +70,7 @@ def _objects(
     bucket = context.partition_key
     if SELECTION not in context.run.tags:
         name = newest_inventory(lake, bucket)
-        return name, lake.fetch(name, workspace)
+        return name, fetch_inventory(lake, name, workspace)
     selected = SelectedObjects(context, stores.catalog.run_over(lake, bucket, context.run.run_id))
     with stores.open(bucket) as store:
         return None, selected.objects(store, workspace)

@@ -19,7 +19,7 @@ from fixity.engines.step_functions.keep_checks import KeptChecks
 from fixity.lake import Lake
 from fixity.ledger.damage import damage_after
 from fixity.ledger.fold import settings_of
-from fixity.ledger.inventory import Inventory, newest_inventory
+from fixity.ledger.inventory import Inventory, fetch_inventory, newest_inventory
 from fixity.ledger.refresh import state_of_files
 from fixity.ledger.unread import unread, unstable
 from fixity.ledger.write import Checksums
@@ -121,7 +121,7 @@ def _log_checks(
     began, counts = utc_now(), counts_of(counts_metadata(kept))
     with lake.workspace() as workspace:
         run_file = lake.fetch(kept.file, workspace)
-        inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
+        inventory = fetch_inventory(lake, newest_inventory(lake, bucket), workspace)
         settings = settings_of(stores.catalog.bucket(bucket))
         damaged = damage_after(lake, settings, run_file, inventory, workspace)
         results = [

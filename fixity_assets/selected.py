@@ -15,7 +15,7 @@ from fixity.buckets import BucketReader
 from fixity.humanize import printable
 from fixity.lake.paths import scratch_folder
 from fixity.ledger.bucket_run import BucketRun
-from fixity.ledger.inventory import Wanted, list_selection, newest_inventory
+from fixity.ledger.inventory import Wanted, fetch_inventory, list_selection, newest_inventory
 from fixity.ledger.selection import read_selection
 from jobs.names import SELECTION
 
@@ -44,7 +44,7 @@ class SelectedObjects:
         """A local inventory of the objects: the bucket's newest, or one of those selected as they
         are listed now. Raises TableMissing, BucketUnreachable, LakeError."""
         if self._name is None:
-            return self._lake.fetch(newest_inventory(self._lake, self._bucket), workspace)
+            return fetch_inventory(self._lake, newest_inventory(self._lake, self._bucket), workspace)
         name = f"{self.scratch}selected.parquet"
         try:
             return self._lake.fetch(name, workspace)

@@ -11,7 +11,7 @@ from fixity.humanize import bytes_text, printable
 from fixity.ingest.restore.archives import Archive, archive_of, estimate, tier_for
 from fixity.ingest.restore.objects import Archived, archived_of
 from fixity.lake import open_lake
-from fixity.ledger.inventory import newest_inventory
+from fixity.ledger.inventory import fetch_inventory, newest_inventory
 from fixity_cli.output import output
 
 
@@ -22,7 +22,7 @@ def say_estimate(catalog: Catalog, bucket: str) -> None:
     attributes = open_attributes(catalog, entry, DEFAULT_CONCURRENCY)
     assert attributes is not None
     with lake.workspace() as workspace, ThreadPoolExecutor(DEFAULT_CONCURRENCY) as pool:
-        inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
+        inventory = fetch_inventory(lake, newest_inventory(lake, bucket), workspace)
         rows = archived_of(lake, bucket, inventory, workspace)
         answers = list(pool.map(lambda row: _archive(attributes, row), rows))
         found = [

@@ -23,7 +23,7 @@ from fixity.lake import Lake
 from fixity.lake.database import open_database, view
 from fixity.lake.paths import baselines_folder
 from fixity.ledger.files import ledger_files, usable_files
-from fixity.ledger.inventory import TableMissing, newest_inventory
+from fixity.ledger.inventory import TableMissing, fetch_inventory, newest_inventory
 from fixity.ledger.judge import ETAG
 from fixity.tables import BASELINES, CHECKSUMS, INVENTORY, Provenance, TableUnreadable, columns_of
 
@@ -203,7 +203,7 @@ def _object(
 def _inventory(lake: Lake, bucket: str, workspace: Path) -> list[Path]:
     """A local copy of the newest inventory; none if there is none that can be used."""
     try:
-        file = lake.fetch(newest_inventory(lake, bucket), workspace)
+        file = fetch_inventory(lake, newest_inventory(lake, bucket), workspace)
         _read_through(lake, file)
     except _UNUSABLE:
         return []

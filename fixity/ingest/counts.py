@@ -20,6 +20,7 @@ from fixity.lake.footer import read_footer
 from fixity.lake.latest import latest_table
 from fixity.lake.paths import EXPIRED, baselines_folder, inventory_file, inventory_folder
 from fixity.ledger.files import ingest_tables, ledger_files, run_of
+from fixity.ledger.inventory import fetch_inventory
 from fixity.tables import BASELINES, INGEST, INVENTORY, Provenance, naming_the_unreadable
 
 _SQL = Path(__file__).with_suffix(".sql")
@@ -34,7 +35,7 @@ def counts_of_bucket(lake: Lake, bucket: str, workspace: Path) -> IngestCounts:
     tables = _Runs(lake, bucket, workspace).tables_that_count()
     newest = latest_table(lake, inventory_folder(bucket))
     if newest is not None:
-        listing = lake.fetch(newest, workspace)
+        listing = fetch_inventory(lake, newest, workspace)
         listed_at = Provenance.read(listing).listed_at
     else:
         listing, listed_at = workspace / "nothing-listed.parquet", None

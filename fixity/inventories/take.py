@@ -30,7 +30,14 @@ from fixity.inventories.doubts import (
 from fixity.inventories.folder import ListRefused
 from fixity.inventories.s3_inventory import ProvidedList
 from fixity.ledger.bucket_run import BucketRun
-from fixity.ledger.inventory import TAKEN_FROM, Inventory, TableMissing, kept_inventory, take_inventory
+from fixity.ledger.inventory import (
+    TAKEN_FROM,
+    Inventory,
+    TableMissing,
+    fetch_inventory,
+    kept_inventory,
+    take_inventory,
+)
 from fixity.ledger.listing import Listing, inventory_in_force
 
 _LIST_MD5 = "fixity-list-md5"
@@ -139,7 +146,7 @@ class _OfList:
         before, url = self.before, self.provided.url
         if before is None or before.provenance.listed_at > self.provided.listed_at:
             return []
-        file = self.run.lake.fetch(before.name, workspace)
+        file = fetch_inventory(self.run.lake, before.name, workspace)
         gone = absent(file, listed, self.asking.objects, workspace)
         found = still_there(self.asking.store, gone.known, self.asking.threads) if gone.known else []
         refuse_a_part(found, listed, self.provided)

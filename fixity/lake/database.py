@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY_LIMIT = "512MB"
+_FILE = "fixity_name_of_the_file"
 _TYPES = {
     "string": "VARCHAR",
     "bool": "BOOLEAN",
@@ -81,10 +82,11 @@ def view(
         for field in schema
     )
     paths = ", ".join(map(quoted, files))
+    # A table may have a column `filename` of its own, as DuckDB writes it: that is not the file's name.
     database.execute(
-        f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {columns}, filename FROM ("
-        f"FROM read_parquet([{paths}], union_by_name = true, filename = true) "
-        f"UNION ALL BY NAME FROM {name}_empty)"
+        f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {columns}, {_FILE} AS filename FROM ("
+        f"FROM read_parquet([{paths}], union_by_name = true, filename = {_FILE}) "
+        f"UNION ALL BY NAME SELECT * RENAME (filename AS {_FILE}) FROM {name}_empty)"
     )
 
 

@@ -21,7 +21,7 @@ from fixity.lake.latest import pointed_table
 from fixity.lake.paths import LOOKED_AGAIN, checksums_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.ledger.files import LeftOut, ledger_files, run_of, usable_files
-from fixity.ledger.inventory import TableMissing, newest_inventory
+from fixity.ledger.inventory import TableMissing, fetch_inventory, newest_inventory
 from fixity.ledger.repeats import view_rows
 from fixity.ledger.snapshot import OBJECTS, in_force
 from fixity.tables import (
@@ -60,7 +60,7 @@ def current_checksums(
     newest = pointed_table(lake, checksums_folder(bucket))
     files = [file for file in ledger if file.name == newest]
     usable, _ = usable_files(lake, bucket, files, workspace, thoroughly=thoroughly)
-    inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
+    inventory = fetch_inventory(lake, newest_inventory(lake, bucket), workspace)
     listed = Provenance.read(inventory)
     for table in usable:
         provenance = Provenance.read(table.path)

@@ -21,7 +21,7 @@ from fixity.lake import Lake
 from fixity.lake.database import open_database
 from fixity.ledger.fold import Settings, keep_since, settings_of
 from fixity.ledger.fold_some import Before, Known, files_of, fold_keys, fold_known, unfolded, view_news
-from fixity.ledger.inventory import newest_inventory
+from fixity.ledger.inventory import fetch_inventory, newest_inventory
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
 from fixity.ledger.views import fetch_since, reading_of, view_now
 from fixity.tables import (
@@ -93,7 +93,7 @@ def known_damage(lake: Lake, bucket: str, settings: Settings, workspace: Path) -
     Raises TableMissing without an inventory, LakeError.
     """
     snapshot = in_force(lake, bucket)
-    inventory = lake.fetch(newest_inventory(lake, bucket), workspace)
+    inventory = fetch_inventory(lake, newest_inventory(lake, bucket), workspace)
     try:
         files = unfolded(lake, snapshot, bucket, workspace)
         return _folded(lake, settings, snapshot, files, inventory, workspace)

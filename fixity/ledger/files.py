@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.lake import Lake, LakeFile
+from fixity.lake.known_columns import with_known_columns
 from fixity.lake.paths import checksums_folder, ingest_folder, records_folder
 from fixity.lake.proof import accepted_on
 from fixity.tables import CHECKSUMS, INGEST, Provenance, TableUnreadable
@@ -41,7 +42,8 @@ _NOT_ALWAYS_KEPT = frozenset(
 class LedgerFile:
     """A file of the ledger as it can be read: its name in the lake, a local path, its rows and bytes.
 
-    software: what made its checks, with the version; None where it does not say so.
+    At `path` are the platform's own columns alone. software: what made its checks, with the version; None
+    where it does not say so. is_proved: whether the file was compared with its proof.
     """
 
     name: str
@@ -49,6 +51,7 @@ class LedgerFile:
     rows: int
     size: int
     software: str | None
+    is_proved: bool
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ def usable_files(
 ) -> tuple[list[LedgerFile], list[LeftOut]]:
     """Fetch files of the ledger or of ingest, and separate those that can be read from those that cannot.
 
+    Columns that another program added are left out.
+
     Arguments: `thoroughly`, whether files of earlier versions, which have no proof, are read through, or only
     their footers; `doubted`, names of files that are read through in any case. Raises LakeError.
     """
@@ -104,9 +109,11 @@ def usable_files(
         path = Path(lake.location(file.name))
         try:
             path = lake.fetch(file.name, workspace)
-            through = not lake.is_proved(path) and (thoroughly or file.name in doubted)
+            is_proved = lake.is_proved(path)
+            through = not is_proved and (thoroughly or file.name in doubted)
             rows, software = _look(path, bucket, through, schema)
-            return LedgerFile(file.name, path, rows, file.size, software)
+            path = with_known_columns(path, schema, workspace / "known-columns" / file.name)
+            return LedgerFile(file.name, path, rows, file.size, software, is_proved)
         except FileNotFoundError:
             raise
         except (pa.ArrowException, OSError, TableUnreadable, ValueError) as error:

@@ -31,6 +31,7 @@ from fixity.ledger.files import (
 )
 from fixity.ledger.fold import Settings
 from fixity.ledger.fold_ranges import Sources, news_of
+from fixity.ledger.inventory import fetch_inventory
 from fixity.ledger.listing import Listing, inventory_before
 from fixity.ledger.repeats import PACKED, unpacked
 from fixity.ledger.snapshot import FORMAT, OBJECTS, Snapshot, in_force
@@ -127,7 +128,7 @@ def planned(
     files, left_out = usable_files(lake, bucket, unfolded, folding.workspace, thoroughly=True)
     not_proved = {
         *(before.not_proved if before else ()),
-        *(run_of(file.name) for file in files if not lake.is_proved(file.path)),
+        *(run_of(file.name) for file in files if not file.is_proved),
     }
     left_out += changed_since_folded(ledger, in_it)
     ingested = dict(before.ingested) if before else {}
@@ -217,11 +218,12 @@ def _sources(
     ingested: Sequence[LedgerFile],
 ) -> Sources:
     lake, workspace = folding.lake, folding.workspace
-    prior = [lake.fetch(name, workspace) for name in plan.prior]
-    if plan.listed_at is not None:
-        prior = [_as_rows(prior[0], plan.listed_at, workspace)]
+    if plan.listed_at is None:
+        prior = [lake.fetch(name, workspace) for name in plan.prior]
+    else:
+        prior = [_as_rows(fetch_inventory(lake, plan.prior[0], workspace), plan.listed_at, workspace)]
     known = (
-        ByKey(groups_of(lake.fetch(plan.inventory, workspace)), INVENTORY),
+        ByKey(groups_of(fetch_inventory(lake, plan.inventory, workspace)), INVENTORY),
         ByKey(groups_of(*prior), PACKED, unpacked),
     )
     return Sources(*known, news_of(database, files, ingested, known, workspace))

@@ -18,13 +18,14 @@ from fixity.catalog.exclude import QUARANTINE, excluded_by
 from fixity.clock import utc_now
 from fixity.errors import FixityError
 from fixity.lake import Lake
+from fixity.lake.known_columns import with_known_columns
 from fixity.lake.latest import latest_table, point_to_latest
 from fixity.lake.paths import inventory_file, inventory_folder
 from fixity.lake.writer import TableWriter
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.cuts import IN_ORDER, KeyOrder, ListsInRanges, cuts_of_last
 from fixity.ledger.oddities import Oddities
-from fixity.tables import INVENTORY, Provenance
+from fixity.tables import INVENTORY, Provenance, naming_the_unreadable
 
 EXCLUDED = "fixity-excluded"
 """The key of an inventory's metadata with the number of objects that the catalog left out."""
@@ -167,6 +168,16 @@ def _without(batch: pa.RecordBatch, exclude: tuple[str, ...]) -> pa.RecordBatch:
 
 class TableMissing(FixityError):
     """A bucket has no such table yet. The message says what to run."""
+
+
+def fetch_inventory(lake: Lake, name: str, workspace: Path) -> Path:
+    """A local path of an inventory, without columns that another program added.
+
+    Raises FileNotFoundError, TableUnreadable, LakeError.
+    """
+    file = lake.fetch(name, workspace)
+    with naming_the_unreadable(file):
+        return with_known_columns(file, INVENTORY, workspace / "known-columns" / name)
 
 
 def newest_inventory(lake: Lake, bucket: str) -> str:

@@ -22,7 +22,7 @@ from fixity.ledger import SNAPSHOT, LeftOut, ready, usable_files
 from fixity.ledger.current import current_checksums
 from fixity.ledger.files import ledger_files
 from fixity.ledger.fold import settings_of
-from fixity.ledger.inventory import TableMissing, newest_inventory
+from fixity.ledger.inventory import TableMissing, fetch_inventory, newest_inventory
 from fixity.ledger.snapshot import in_force
 from fixity.ledger.views import view_now
 from fixity.reports import COLUMNS
@@ -88,7 +88,10 @@ class Explorer:
         for bucket in self._catalog.buckets:
             try:
                 files.append(
-                    (bucket, self._lake.fetch(newest_inventory(self._lake, bucket), self._workspace))
+                    (
+                        bucket,
+                        fetch_inventory(self._lake, newest_inventory(self._lake, bucket), self._workspace),
+                    )
                 )
             except TableMissing:
                 continue

@@ -16,7 +16,7 @@ from fixity.catalog.capacity import DAY, limits, shortfall, store_shortfall_of, 
 from fixity.catalog.prices import Prices, prices_of
 from fixity.lake import Lake
 from fixity.lake.database import open_database
-from fixity.ledger.inventory import TableMissing, newest_inventory
+from fixity.ledger.inventory import TableMissing, fetch_inventory, newest_inventory
 from fixity.rolling.jobs import interval, jobs_within
 from fixity.tables import ARCHIVES, Provenance
 
@@ -99,7 +99,7 @@ def holding_of(lake: Lake, bucket: Bucket, workspace: Path) -> Holding | None:
     Raises LakeError.
     """
     try:
-        file = lake.fetch(newest_inventory(lake, bucket.name), workspace)
+        file = fetch_inventory(lake, newest_inventory(lake, bucket.name), workspace)
     except TableMissing:
         if bucket.holds is None:
             return None

@@ -23,7 +23,7 @@ from fixity.lake import Lake
 from fixity.lake.ranges import key_ranges
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.expected import expected_by_ledger
-from fixity.ledger.inventory import TableMissing
+from fixity.ledger.inventory import TableMissing, fetch_inventory
 from fixity.ledger.judge import LookAgain
 from fixity.ledger.write import Checksums, ChecksWriter, kept_before
 from fixity.tables import Provenance, this_software
@@ -78,7 +78,7 @@ def _inventory(run: BucketRun, job: JobRecord, workspace: Path) -> Path:
     """The inventory from which the job was made."""
     name = run.bucket.name
     try:
-        inventory = run.lake.fetch(job.inventory, workspace)
+        inventory = fetch_inventory(run.lake, job.inventory, workspace)
     except FileNotFoundError as error:
         raise TableMissing(
             f"the report of the job {job.job_id} needs the inventory {run.lake.location(job.inventory)}, "

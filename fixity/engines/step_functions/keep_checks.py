@@ -21,7 +21,14 @@ from fixity.lake.database import open_database, view
 from fixity.lake.paths import scratch_folder
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.expected import expected_by_ledger
-from fixity.ledger.inventory import Inventory, TableMissing, list_selection, newest_inventory, take_inventory
+from fixity.ledger.inventory import (
+    Inventory,
+    TableMissing,
+    fetch_inventory,
+    list_selection,
+    newest_inventory,
+    take_inventory,
+)
 from fixity.ledger.judge import EXPECTATIONS, LookAgain, judged
 from fixity.ledger.selection import is_excluded
 from fixity.ledger.write import Checksums, ChecksWriter, kept_before
@@ -132,7 +139,7 @@ def keep_checks(
 def _newest_inventory(run: BucketRun, workspace: Path) -> Path | None:
     """The bucket's newest inventory, if it is of the run's place."""
     try:
-        inventory = run.lake.fetch(newest_inventory(run.lake, run.bucket.name), workspace)
+        inventory = fetch_inventory(run.lake, newest_inventory(run.lake, run.bucket.name), workspace)
     except TableMissing:
         return None
     return inventory if Provenance.read(inventory).place == run.place else None

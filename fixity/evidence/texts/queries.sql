@@ -28,11 +28,13 @@ FROM read_csv('policy/buckets.csv', header = true, all_varchar = true, delim = '
 SET VARIABLE checks = list_concat(['empty/checks.parquet'], (SELECT list(file ORDER BY file) FROM glob('lake/checksums/*/*.parquet')));
 CREATE OR REPLACE TEMP VIEW checks AS
 SELECT
-    regexp_extract(filename, '^.*lake/checksums/([^/]+)/[^/]+$', 1) AS bucket,
-    * EXCLUDE (filename) REPLACE (utc(checked_at) AS checked_at, utc(last_modified) AS last_modified),
+    regexp_extract(name_of_file, '^.*lake/checksums/([^/]+)/[^/]+$', 1) AS bucket,
+    key, version_id, size, etag, utc(last_modified) AS last_modified, storage_class, algorithm, checksum_type,
+    checksum, status, error_code, error_message, bytes_read, evidence, utc(checked_at) AS checked_at, run_id,
+    is_latest, expected, expected_algorithm, expected_from, verdict, reads, other_checksums,
     content(version_id, etag, last_modified, size) AS content,
     status = 'succeeded' AND evidence IS DISTINCT FROM 'stored' AS is_read
-FROM read_parquet(getvariable('checks'), union_by_name = true, filename = true)
+FROM read_parquet(getvariable('checks'), union_by_name = true, filename = name_of_file)
 WHERE utc(checked_at) < (SELECT until FROM period);
 
 
@@ -40,9 +42,10 @@ WHERE utc(checked_at) < (SELECT until FROM period);
 SET VARIABLE inventories = list_concat(['empty/inventory.parquet'], (SELECT list(file ORDER BY file) FROM glob('lake/inventory/*/*.parquet')));
 CREATE OR REPLACE TEMP VIEW inventories AS
 SELECT
-    *,
+    name_of_file AS filename,
+    key, version_id, is_latest, size, etag, last_modified, storage_class, checksum_algorithm,
     content(version_id, etag, last_modified, size) AS content
-FROM read_parquet(getvariable('inventories'), union_by_name = true, filename = true);
+FROM read_parquet(getvariable('inventories'), union_by_name = true, filename = name_of_file);
 
 CREATE OR REPLACE TEMP VIEW listings AS
 SELECT

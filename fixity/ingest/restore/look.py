@@ -29,6 +29,7 @@ from fixity.lake import Lake
 from fixity.lake.latest import latest_table, point_to_latest
 from fixity.lake.paths import expired_file, restored_file, restored_folder
 from fixity.ledger.bucket_run import BucketRun
+from fixity.ledger.inventory import fetch_inventory
 from fixity.tables import (
     CHECKSUMS,
     FAILED,
@@ -75,7 +76,7 @@ def look_at_archived(
     """
     lake, bucket, name = run.lake, run.bucket, run.bucket.name
     with lake.workspace() as workspace, ThreadPoolExecutor(threads) as pool:
-        listing = lake.fetch(inventory, workspace)
+        listing = fetch_inventory(lake, inventory, workspace)
         last = _last_unfinished(lake, name, workspace)
         known = archived_of(lake, name, listing, workspace, last)
         rows = list(pool.map(lambda row: _look(attributes, row, now()), known))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -34,7 +34,6 @@ from fixity.reports.premis.baselines import BASELINE, Baselines
 from fixity.reports.premis.columns import NAMESPACE
 from fixity.reports.premis.export import EventsNotWhole
 from fixity.reports.premis.of_incidents import of_incidents
-from fixity.rolling.finish import Rolled
 from fixity.tables import Provenance, TableUnreadable
 from tests.fixity.reports.premis.support import (
     NAMES,
@@ -165,7 +164,10 @@ def test_a_check_has_the_same_baseline_from_arrow_as_from_sql(
     assert found == {True: {"folder//twice", ODD[3]}, False: {"plain", "two", ODD[1]}}
 
 
-def _one_is_not_read(bucket: Rolling, rolled: Rolled, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_in_which_a_check_would_lose_its_event_fails_and_is_not_kept(
+    bucket: Rolling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.roll()
     rows = by_key.ByKey.rows
 
     def without_the_last(self: by_key.ByKey, lower: str, upper: str | None) -> pa.Table:
@@ -173,21 +175,6 @@ def _one_is_not_read(bucket: Rolling, rolled: Rolled, monkeypatch: pytest.Monkey
         return read.slice(0, read.num_rows - 1) if "filename" in read.column_names else read
 
     monkeypatch.setattr(by_key.ByKey, "rows", without_the_last)
-
-
-def _one_names_another_file(bucket: Rolling, rolled: Rolled, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [str(bucket.folder / str(rolled.file))] * len(ODD)
-    names[2] = "elsewhere.parquet"
-    keep_table(bucket.lake, str(rolled.file), bucket.ledger(rolled).append_column("filename", [names]))
-
-
-@pytest.mark.parametrize("falls_out", [_one_is_not_read, _one_names_another_file])
-def test_an_export_in_which_a_check_would_lose_its_event_fails_and_is_not_kept(
-    bucket: Rolling,
-    falls_out: Callable[[Rolling, Rolled, pytest.MonkeyPatch], None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    falls_out(bucket, bucket.roll(), monkeypatch)
     with pytest.raises(
         EventsNotWhole, match="4 events were made of the 5 new checks of 'b', and none is kept"
     ):
