@@ -38,6 +38,7 @@ from fixity.lake import Lake
 from fixity.lake.paths import LOOKED_AGAIN
 from fixity.ledger.damage import keep_with_snapshot
 from fixity.ledger.fold_some import Known
+from fixity.ledger.unkept_reads import note_unkept_read
 from fixity.ledger.write import ChecksWriter
 from fixity.reports.columns import SUSPECT
 from fixity.reports.counts import Counts
@@ -112,6 +113,7 @@ class SecondLook:
         seen, rows = self._look(chosen, compared), rows_of(chosen)
         sides = settle(chosen, seen)
         for name, side in sides.items():
+            note_unkept_read(self.lake, self._buckets[name].name, side.unkept_bytes, self.now())
             self.left |= {rows[row]: why for row, why in seen[name].left.items()}
             for row, why, checksum in side.refused():
                 self.left[rows[row]] = why

@@ -62,6 +62,12 @@ class OfSide:
         """The new rows of the ledger: the checks that are kept."""
         return self.now.filter(self.kept).cast(CHECKSUMS)
 
+    @property
+    def unkept_bytes(self) -> int:
+        """How many bytes were read for new checks that are not kept."""
+        read = pc.sum(self.now.filter(self._says_less)["bytes_read"]).as_py()
+        return int(read or 0)
+
     def value(self, name: str) -> _Array:
         """A column of the checks that count now."""
         return pc.if_else(self.kept, self.now[name], self.before[name])

@@ -178,6 +178,11 @@ def scratch_folder(root_run_id: str, asset: str | None = None) -> str:
     return f"scratch/{root_run_id}/{asset}/" if asset else f"scratch/{root_run_id}/"
 
 
+def unkept_reads_folder(bucket: str) -> str:
+    """The folder of the notes of what was read of a bucket for checks that are not kept."""
+    return f"scratch/unkept-reads/{bucket}/"
+
+
 def records_folder(folder: str) -> str:
     """The records of the files of a folder: what proves them (`fixity.lake.proof`)."""
     return f"log/records/{folder}"

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from fixity.lake import Lake
 from fixity.ledger.files import ingest_tables, ledger_files, run_of, usable_files
 from fixity.ledger.snapshot import in_force
+from fixity.ledger.unkept_reads import unkept_reads_since
 from fixity.rolling.lease import Lease, leases
 
 if TYPE_CHECKING:
@@ -67,8 +68,9 @@ def egress_budgets(catalog: Catalog, bucket: Bucket) -> tuple[EgressBudget, ...]
 def egress_left(lake: Lake, budgets: Sequence[EgressBudget], mine: Lease | None, now: datetime) -> EgressLeft:
     """What is left of the budget that has the least left, as the run of a lease sees it, or one without.
 
-    Counted are: all checks of the last 30 days (UTC days), also those of ingest; all objects that rolling
-    runs in progress have taken, read or not; and what killed runs have read.
+    Counted are: all checks of the last 30 days (UTC days), also those of ingest; what was read for checks
+    that were not kept; all objects that rolling runs in progress have taken, read or not; and what killed
+    runs have read.
     Arguments: `budgets`, at least one. Raises LakeError.
     """
     return min((_left(lake, budget, mine, now) for budget in budgets), key=lambda left: left.share)
@@ -88,7 +90,7 @@ def _left(lake: Lake, budget: EgressBudget, mine: Lease | None, now: datetime) -
                     choosing += not taken and not is_mine
                 else:
                     left -= sum(_read_since(file, first) for file in other.checks(lake, workspace))
-        left -= _read_of(lake, bucket, first)
+        left -= _read_of(lake, bucket, first) + unkept_reads_since(lake, bucket, now - _WINDOW)
     return EgressLeft(left, choosing)
 
 

@@ -111,7 +111,7 @@ def _row(row: dict[str, Any], check: Check | None, why: str) -> dict[str, Any]:
         return {**row, "error_message": check.error_message}
     if check.status != SUCCEEDED and check.error_code not in (UNSTABLE_READ, CHANGED, DELETED):
         why = f"{NOT_TWICE}: {check.error_code}: {check.error_message}"
-        return {**row, "error_message": printable(why)}
+        return {**row, "error_message": printable(why), "bytes_read": check.bytes_read}
     return {
         **row,
         **check._asdict(),

@@ -26,6 +26,7 @@ from fixity.buckets import (
     Sink,
 )
 from fixity.catalog import load_catalog
+from fixity.clock import utc_now
 from fixity.incidents import second_look
 from fixity.incidents.one_side import OneSide
 from fixity.incidents.second_look import SecondLook
@@ -37,6 +38,7 @@ from fixity.ledger.fold_some import Known, known_of_some
 from fixity.ledger.inventory import newest_inventory
 from fixity.ledger.snapshot import in_force
 from fixity.reports.pair import PairReport, make_report
+from fixity.rolling.egress import EgressBudget, egress_left
 from fixity.tables import CHECKSUMS, Provenance
 from tests.fixity.reports.rows import read_csv
 from tests.fixity.support import Unsteady, flipped, inventory_and_checks
@@ -380,6 +382,31 @@ def test_an_interruption_ends_the_reads_of_both_sides(two: Two, monkeypatch: pyt
             two.report()
     assert len(two.read["a"]) < many / 2 and len(two.read["b"]) < many / 2
     assert not [each for each in threading.enumerate() if each.name.startswith(("look", "hash"))]
+
+
+class Breaking(Unsteady):
+    """Its second reads break off after two bytes."""
+
+    def read_afresh(self, item: ListedObject, sink: Sink) -> None:
+        sink.update(memoryview(self.objects[item.key, item.version_id][1][:2]))
+        raise ObjectUnreadable("ConnectionError", "it broke")
+
+
+def test_what_a_look_read_counts_as_egress_though_its_check_is_not_kept(two: Two) -> None:
+    """The check before says more than that the second read broke."""
+    two.buckets["b"] = Breaking()
+    two.put("p", b"one", replica=b"two")
+    two.check()
+
+    def left(*buckets: str) -> int:
+        return egress_left(two.lake, [EgressBudget(100, buckets)], None, utc_now()).size
+
+    assert (left("a"), left("b")) == (100 - 3, 100 - 3)
+    two.report()
+    assert two.checks("b") == []
+    assert (left("a"), left("b"), left("a", "b")) == (100 - 6, 100 - 3 - 2, 100 - 6 - 5)
+    later = utc_now() + timedelta(days=40)
+    assert egress_left(two.lake, [EgressBudget(100, ("a", "b"))], None, later).size == 100
 
 
 @pytest.mark.parametrize("stores", ["ss", "st"], ids=["one store", "two stores"])

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from fixity.buckets import BucketUnreachable, ListedObject, ObjectSkipped, ObjectUnreadable
+from fixity.buckets import BucketUnreachable, ListedObject, ObjectSkipped, ObjectUnreadable, Sink
 from fixity.engines.stream.reported import look_at_reported, settle_reported
 from fixity.engines.stream.second_look import Allowance, SecondReader
 from fixity.ledger import ready
@@ -55,7 +55,27 @@ def damaged(ingest: Ingest) -> list[tuple[str, bool]]:
     return [(each.key, each.suspect) for each in damaged_now(ingest.lake, snapshot)]
 
 
+class Breaking(Unsteady):
+    """Its reads break off after their first byte."""
+
+    def read_afresh(self, item: ListedObject, sink: Sink) -> None:
+        sink.update(memoryview(b"x"))
+        raise ObjectUnreadable("ConnectionError", "it broke")
+
+
 AS_REPORTED = ("succeeded", "differs", "s3_batch", None, None)
+
+
+def test_what_was_read_is_counted_though_the_read_broke_and_the_row_stays_as_it_was_reported(
+    checked: Ingest,
+) -> None:
+    again, _ = looking(checked)
+    again.look_again = partial(look_at_reported, SecondReader(Breaking(), 2), Allowance(1, 1000))
+    again.result("succeeded", "".join(row(key, **OTHER) for key in KEYS[:2]))
+    again.run("second")
+    found = {each["key"]: each for each in checked.table("second")}
+    assert rows(checked)["a"] == rows(checked)["b"] == AS_REPORTED
+    assert found["a"]["bytes_read"] == found["b"]["bytes_read"] + 1
 
 
 def test_each_object_that_s3_finds_to_differ_is_read_and_the_row_says_who_read_last(checked: Ingest) -> None:
