@@ -14,7 +14,6 @@ from threading import Lock
 from types import MappingProxyType
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 _OUR_WRITER = "parquet-cpp-arrow"
@@ -81,6 +80,8 @@ class RowGroups:
         self._file = file
         self._schema = schema
         self._metadata = pq.read_metadata(file)
+        dictionaries = {each.name for each in schema if pa.types.is_dictionary(each.type)}
+        self._few_values = dictionaries.intersection(self._metadata.schema.names)
         groups = [self._metadata.row_group(number) for number in range(self._metadata.num_row_groups)]
         self._starts = [*accumulate((group.num_rows for group in groups), initial=0)]
         self._sizes = [group.total_byte_size for group in groups]
@@ -122,8 +123,9 @@ class RowGroups:
         return group.result()
 
     def _read(self, number: int) -> pa.RecordBatch:
-        with pq.ParquetFile(self._file, metadata=self._metadata, pre_buffer=False) as table:
+        with pq.ParquetFile(
+            self._file, metadata=self._metadata, pre_buffer=False, read_dictionary=self._few_values
+        ) as table:
             rows = read_group(table, number, self._schema)
-        start = self._starts[number]
-        numbers = pc.add(pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), rows.num_rows)), start - 1)
+        numbers = pa.arange(self._starts[number], self._starts[number + 1])
         return rows.append_column(ROW, numbers).combine_chunks().to_batches()[0]

@@ -18,6 +18,9 @@ from fixity.lake.csv_files import LINES_AT_ONCE
 Rows = list[pa.RecordBatch]
 """Rows of a table, in pieces that are not empty."""
 _Identity = tuple[bytes, bytes]
+_OF_BOTH = ("key", "version_id")
+_ORDER = [("key", "ascending", "at_start"), ("version_id", "ascending", "at_start")]
+_WITHOUT_NAME = ("", "null")
 
 
 def within(rows: Rows, lower: str, upper: str | None) -> Rows | None:
@@ -25,7 +28,7 @@ def within(rows: Rows, lower: str, upper: str | None) -> Rows | None:
     found = []
     for piece in rows:
         keys = piece.column("key")
-        if not pc.all(pc.less_equal(keys[:-1], keys[1:])).as_py():
+        if not _all(pc.less_equal(keys[:-1], keys[1:])):
             return None
         begin, end = (
             piece.num_rows if edge is None else bisect_left(_Identities(piece, False), (edge.encode(), b""))
@@ -39,40 +42,168 @@ def within(rows: Rows, lower: str, upper: str | None) -> Rows | None:
 def ascend(rows: Rows, by_version: bool) -> bool:
     """Whether each row comes after the one before, so that no object comes twice.
 
-    They come by key or, if `by_version`, by key and version, without one first.
+    They come by key or, if `by_version`, by key and version, without one first. Of a key, one version at most
+    may be without a name.
     """
     pieces = [_Identities(piece, by_version) for piece in rows]
-    return all(one[len(one) - 1] < two[0] for one, two in pairwise(pieces)) and all(
-        _ascends(piece, by_version) for piece in rows
+    return (
+        all(one[len(one) - 1] < two[0] for one, two in pairwise(pieces))
+        and all(_ascends(piece, by_version) for piece in rows)
+        and (not by_version or _ascends_without_name(rows))
     )
 
 
 def _ascends(rows: pa.RecordBatch, by_version: bool) -> bool:
     keys = rows.column("key")
     later = pc.less(keys[:-1], keys[1:])
-    if by_version and not pc.all(later).as_py():
+    if by_version and not _all(later):
         one, two = rows.column("version_id")[:-1], rows.column("version_id")[1:]
         later_version = pc.coalesce(pc.less(one, two), pc.and_(pc.is_null(one), pc.is_valid(two)))
         later = pc.or_(later, pc.and_(pc.equal(keys[:-1], keys[1:]), later_version))
-    return bool(pc.all(later).as_py())
+    return _all(later)
 
 
-def beside(source: Rows, replica: Rows, by_version: bool) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """The rows of both sides, which ascend, some at a time: mostly all of the same objects."""
+def _ascends_without_name(rows: Rows) -> bool:
+    if all(piece.column("version_id").null_count == piece.num_rows for piece in rows):
+        return True
+    without = (pc.is_null(_named(piece.column("version_id"))) for piece in rows)
+    keys = pa.concat_arrays(
+        [piece.column("key").filter(each) for piece, each in zip(rows, without, strict=True)]
+    )
+    return _all(pc.less(keys[:-1], keys[1:]))
+
+
+def beside(source: Rows, replica: Rows, by_version: bool) -> Rows | None:
+    """The objects of both sides, which ascend, in the order of a report, as `_joined` gives them.
+
+    None if their versions may be in another order by their names.
+    """
+    found: Rows = []
+    for ours, theirs in _some(source, replica, by_version):
+        if _in_step(ours, theirs, by_version):
+            pairs = _joined(ours, ours, theirs)
+        else:
+            pairs = _met(ours, theirs, by_version)
+        if pairs is None:
+            return None
+        found.append(pairs)
+    # One without a name may be on the other side some rows away, by another one of the names that say so.
+    return found if not by_version or ascend(found, by_version) else None
+
+
+def _joined(both: pa.RecordBatch, ours: pa.RecordBatch, theirs: pa.RecordBatch) -> pa.RecordBatch:
+    """Pairs of rows. Where a side has none, they are NULL; so is its `row`.
+
+    Their columns are key and version_id, of the source, or else of the replica, and all others of both sides.
+    """
+    names = [name for name in ours.schema.names if name not in _OF_BOTH]
+    columns = {
+        **{name: both.column(name) for name in _OF_BOTH},
+        **{f"source_{name}": ours.column(name) for name in names},
+        **{f"replica_{name}": theirs.column(name) for name in names},
+    }
+    return pa.RecordBatch.from_arrays([*columns.values()], [*columns])
+
+
+def _some(source: Rows, replica: Rows, by_version: bool) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """The rows of both sides, some at a time: mostly all of the same objects."""
     ours, theirs = deque(source), deque(replica)
     while ours and theirs:
         one, two = (side[0].slice(0, LINES_AT_ONCE) for side in (ours, theirs))
-        rows = min(one.num_rows, two.num_rows)
-        if one.column("key").slice(0, rows).equals(two.column("key").slice(0, rows)):
-            yield _taken(ours, rows), _taken(theirs, rows)
+        count = min(one.num_rows, two.num_rows)
+        if _in_step(one.slice(0, count), two.slice(0, count), by_version):
+            yield _taken(ours, count), _taken(theirs, count)
         else:
             sides = [_Identities(side, by_version) for side in (one, two)]
             end = min(side[len(side) - 1] for side in sides)
             yield _taken(ours, bisect_right(sides[0], end)), _taken(theirs, bisect_right(sides[1], end))
-    for piece in ours:
-        yield piece, piece.slice(0, 0)
-    for piece in theirs:
-        yield piece.slice(0, 0), piece
+    while ours:
+        rows = _taken(ours, LINES_AT_ONCE)
+        yield rows, rows.slice(0, 0)
+    while theirs:
+        rows = _taken(theirs, LINES_AT_ONCE)
+        yield rows.slice(0, 0), rows
+
+
+def _in_step(ours: pa.RecordBatch, theirs: pa.RecordBatch, by_version: bool) -> bool:
+    """Whether rows are of the same objects, one by one."""
+    if not ours.column("key").equals(theirs.column("key")):
+        return False
+    versions = [side.column("version_id") for side in (ours, theirs)]
+    return (
+        not by_version or versions[0].equals(versions[1]) or _named(versions[0]).equals(_named(versions[1]))
+    )
+
+
+def _met(ours: pa.RecordBatch, theirs: pa.RecordBatch, by_version: bool) -> pa.RecordBatch | None:
+    """Pairs of rows that ascend on both sides; None if both sides have them in another order."""
+    index = pc.index_in(*(_identities(side, by_version) for side in (ours, theirs)))
+    met = index.drop_null()
+    if not _all(pc.less(met[:-1], met[1:])):
+        return None
+    if len(met) == theirs.num_rows:
+        return _joined(ours, ours, _rows(theirs, index))
+    is_met_there = pc.is_valid(pc.scatter(pa.repeat(True, len(met)), met, max_index=theirs.num_rows - 1))
+    is_alone = pc.invert(is_met_there)
+    both = pa.concat_batches([ours.select(_OF_BOTH), theirs.select(_OF_BOTH).filter(is_alone)])
+    order = _merged(both, index, is_met_there)
+    if order is None:
+        return None
+    of_ours = pc.if_else(pc.less(order, ours.num_rows), order, None)
+    of_theirs = pa.concat_arrays([index.cast(pa.int64()), _numbers(is_alone)]).take(order)
+    return _joined(_rows(both, order), _rows(ours, of_ours), _rows(theirs, of_theirs))
+
+
+def _merged(both: pa.RecordBatch, index: pa.Array, is_met_there: pa.Array) -> pa.Array | None:
+    """The numbers of rows in order; None if those that have met are in another one.
+
+    Only those that are on one side are sorted, which are mostly few.
+    Arguments: `both`, the rows of one side, and then those that only the other has. index: of each row of the
+    one side, which of the other's it met. is_met_there: whether each row of the other was met.
+    """
+    is_met = pc.is_valid(index)
+    alone, alone_there = (_numbers(pc.invert(each)) for each in (is_met, is_met_there))
+    # How many that have met come before each that has not.
+    before = [
+        pc.cumulative_sum(each.cast(pa.int64())).take(rows)
+        for each, rows in ((is_met, alone), (is_met_there, alone_there))
+    ]
+    numbers = pa.concat_arrays([alone, pa.arange(len(index), both.num_rows)])
+    by_identity = pc.sort_indices(both.take(numbers), _ORDER)
+    after = pa.concat_arrays(before).take(by_identity)
+    if not _all(pc.less_equal(after[:-1], after[1:])):
+        return None
+    places = pc.add(after, pa.arange(0, len(numbers)))
+    is_taken = pc.is_valid(pc.scatter(numbers, places, max_index=both.num_rows - 1))
+    return pc.scatter(
+        pa.concat_arrays([_numbers(is_met), numbers.take(by_identity)]),
+        pa.concat_arrays([_numbers(pc.invert(is_taken)), places]),
+        max_index=both.num_rows - 1,
+    )
+
+
+def _all(which: pa.Array) -> bool:
+    """Whether all are true; also of none."""
+    return bool(pc.all(which, min_count=0).as_py())
+
+
+def _numbers(which: pa.Array) -> pa.Array:
+    return pc.indices_nonzero(which).cast(pa.int64())
+
+
+def _rows(side: pa.RecordBatch, numbers: pa.Array) -> pa.RecordBatch:
+    """The rows with these numbers, NULL where there is no number."""
+    return pc.take(side, numbers, boundscheck=False)
+
+
+def _identities(rows: pa.RecordBatch, by_version: bool) -> pa.Array:
+    """One text for each row: the same for the same object, and for no other."""
+    if not by_version:
+        return rows.column("key")
+    keys = rows.column("key")
+    # A key may have any character. By its length it is known where it ends.
+    parts = (pc.binary_length(keys).cast(pa.string()), keys, _named(rows.column("version_id")), "\0")
+    return pc.binary_join_element_wise(*parts, null_handling="replace")
 
 
 def _taken(rows: deque[pa.RecordBatch], count: int) -> pa.RecordBatch:
@@ -81,6 +212,13 @@ def _taken(rows: deque[pa.RecordBatch], count: int) -> pa.RecordBatch:
     if count < piece.num_rows:
         rows.appendleft(piece.slice(count))
     return piece.slice(0, count)
+
+
+def _named(versions: pa.Array) -> pa.Array:
+    """The names of versions, as in compare.sql."""
+    if versions.null_count == len(versions):
+        return versions
+    return pc.if_else(pc.is_in(versions, value_set=pa.array(_WITHOUT_NAME)), None, versions)
 
 
 class _Identities:

@@ -1,9 +1,9 @@
 """Compares a source's table of checksums with its replica's, and writes the report's CSV.
 
 Both tables are sorted by key. They are compared in ranges of keys, several at a time, so memory does not
-grow with the bucket. `plain` finds the objects that are plainly the same; `compare.sql` decides the status of
-all others; `suspects` collects the rows that say that something is wrong; `fixity.lake.ranges` cuts the
-ranges.
+grow with the bucket. `beside` has the rows of both sides one beside the other; `plain` finds those that are
+plainly the same; `compare.sql` decides the status of all others; `suspects` collects the rows that say that
+something is wrong; `fixity.lake.ranges` cuts the ranges.
 Where tables come from and where reports go does not belong here.
 """
 
@@ -11,29 +11,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
 from fixity.in_order import in_order, processors
-from fixity.lake.csv_files import bytes_of, csv_line
-from fixity.lake.database import literal, open_database, own_table, quoted
+from fixity.lake.csv_files import csv_line
+from fixity.lake.database import open_database, own_table
 from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.lake.row_groups import RowGroups
-from fixity.reports.by_range import RANGE_BYTES, run_statement, threads_that_fit, whole_file
+from fixity.reports.beside import Rows
+from fixity.reports.by_range import RANGE_BYTES, threads_that_fit, whole_file
 from fixity.reports.columns import COLUMNS, SUSPECT
-from fixity.reports.compared import ComparedRows
+from fixity.reports.compared import SAID, ComparedRows
 from fixity.reports.counts import Counts
-from fixity.reports.plain import READ, Plain, PlainRows
+from fixity.reports.judge import Judge, define_version_named, pairs_by_statement
+from fixity.reports.pairs import READ, Pairs
+from fixity.reports.plain import is_plain
 from fixity.reports.suspects import Suspects, tell_known
 from fixity.tables import NOT_TWICE
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
 Match = Literal["key", "version"]
 PROBLEMS = 100
@@ -42,16 +47,10 @@ SUSPECTS_KEPT = 100_000
 """How many suspect rows an outcome has, the first in key order. All may be in memory at once, which must not
 grow with a bucket of which everything differs."""
 
-_BATCH = 32_768
-"""The rows of a batch that DuckDB gives to Arrow. The memory of small ones is used again for the next; that
-of large ones goes back to the system and comes anew, which takes time, and a third more memory in all."""
-
 _MOST_OF_A_GROUP = 2
 """A row group of up to so many times the bytes of a range is read as a whole. Ours rarely have more."""
 
 _PIECE = 1 << 20  # bytes
-
-_SQL = Path(__file__).with_name("compare.sql").read_text(encoding="utf-8")
 
 
 class TableNotConsistent(FixityError):
@@ -231,8 +230,7 @@ def _compare_ranges(
     columns = READ if knows_damage else READ.remove(READ.get_field_index("verdict"))
     tables = RowGroups(Path(parameters["source"]), columns), RowGroups(Path(parameters["replica"]), columns)
     of_group = _MOST_OF_A_GROUP * range_bytes
-    plain = Plain(parameters["bucket"], parameters["by_version"], knows_damage, tables, of_group)
-    comparer = _Comparer(database, parameters, plain)
+    comparer = _Comparer(database, parameters, Pairs(parameters["by_version"], tables, of_group))
     with closing(in_order(comparer.run, ranges, threads)) as reports:
         for report in reports:
             total.add(report)
@@ -242,73 +240,70 @@ def _compare_ranges(
 
 @dataclass
 class _Comparer:
-    """Compares ranges, each by a cursor of its own."""
+    """Compares ranges, several at a time."""
 
     database: duckdb.DuckDBPyConnection
     parameters: dict[str, Any]
-    plain: Plain
+    pairs: Pairs
     wants_problems: bool = True
     wants_suspects: bool = True
-    mostly_plain: bool = True  # the last range, and so the next one, it seems
+    judges: list[Judge] = field(default_factory=list)  # those that are free
 
     def run(self, keys: KeyRange) -> RangeReport:
         """Compare one range."""
-        found = self.plain.find(keys) if self.mostly_plain else None
-        if found and found.is_all:
-            return RangeReport([bytes_of(lines) for lines in found.lines], found.counts(), found.count)
-        # DuckDB takes rows from tables faster than from Arrow.
-        if found and not found.is_most:
-            found = None
-        report = self._with_others(keys, found)
-        self.mostly_plain = 2 * report.counts.matches >= report.counts.rows
-        return report
-
-    def _with_others(self, keys: KeyRange, found: PlainRows | None) -> RangeReport:
-        """The report of a range whose rows are not all plain.
-
-        Arguments: `found`, its plain rows, to which compare.sql adds the others; None: it decides all rows.
-        """
-        plain = found or PlainRows()
-        parameters = self.parameters | {"lower": keys.lower, "upper": keys.upper}
+        found = self.pairs.find(keys)
+        if found:
+            are_plain = [is_plain(pairs, self.parameters["knows_damage"]) for pairs in found.pairs]
+        else:
+            found = pairs_by_statement(self.database, self.parameters, keys)
+            are_plain = [pa.repeat(False, pairs.num_rows) for pairs in found.pairs]
+        others = [
+            pairs if not which.true_count else pairs.filter(pc.invert(which))
+            for pairs, which in zip(found.pairs, are_plain, strict=True)
+            if which.false_count
+        ]
         beyond = 0
-        with self.database.cursor() as cursor:  # it has temporary tables, views and macros of its own
-            for number, name in enumerate(("source", "replica")):
-                if found:
-                    cursor.register(f"{name}_rows", found.table_of_others(number))
-                else:
-                    _view_rows(cursor, name, Path(parameters[name]), keys, keys.rows[number])
-            *define, judge = cursor.extract_statements(_SQL)
-            for statement in define:
-                cursor.execute(statement)
-            rows = ComparedRows(run_statement(cursor, judge, parameters).to_arrow_table(_BATCH))
-            if parameters["findings"] or parameters["knows_damage"]:
-                own_table(cursor, "compared", rows.table)
-                beyond = tell_known(cursor, parameters, rows.suspects)
-                rows = ComparedRows(cursor.execute("FROM compared").to_arrow_table(_BATCH))
+        said = self._judged(others, found.older) if others else pa.RecordBatch.from_pylist([], SAID)
+        rows = ComparedRows(self.parameters["bucket"], found.pairs, are_plain, others, said)
+        suspects = rows.suspects
+        if others and (self.parameters["findings"] or self.parameters["knows_damage"]):
+            said, beyond = self._told(keys, rows)
+            rows = replace(rows, said=said)
         return RangeReport(
-            list(rows.lines(plain.lines)),
-            plain.counts() + rows.counts(),
-            plain.count + rows.replica_rows,
-            rows.suspects,
-            rows.first_problems(PROBLEMS) if self.wants_problems else [],
-            rows.first_suspects(SUSPECTS_KEPT) if rows.suspects and self.wants_suspects else None,
+            list(rows.lines()),
+            rows.counts(),
+            rows.replica_rows,
+            suspects,
+            rows.first_problems(PROBLEMS) if others and self.wants_problems else [],
+            rows.first_suspects(SUSPECTS_KEPT) if suspects and self.wants_suspects else None,
             beyond,
         )
 
+    def _judged(self, others: Rows, older: Rows) -> pa.RecordBatch:
+        try:
+            judge = self.judges.pop()
+        except IndexError:
+            judge = Judge(self.database, self.parameters)
+        said = judge.judge(others, older)
+        self.judges.append(judge)
+        return said
 
-def _view_rows(
-    cursor: duckdb.DuckDBPyConnection, name: str, table: Path, keys: KeyRange, rows: tuple[int, int]
-) -> None:
-    """Have the rows of a range of a table as compare.sql takes them.
+    def _told(self, keys: KeyRange, rows: ComparedRows) -> tuple[pa.RecordBatch, int]:
+        """What is said of rows that are not plain, with what is known of them besides; and how many suspect
+        ones without a finding were not looked at twice."""
+        identities = pa.Table.from_batches([pairs.select(("key", "version_id")) for pairs in rows.others])
+        compared = pa.table({**_columns(identities), **_columns(rows.said)})
+        with self.database.cursor() as cursor:  # it has temporary tables, views and macros of its own
+            define_version_named(cursor)
+            own_table(cursor, "compared", compared)
+            parameters = self.parameters | {"lower": keys.lower, "upper": keys.upper}
+            beyond = tell_known(cursor, parameters, rows.suspects)
+            told = cursor.execute("FROM compared ORDER BY rowid").to_arrow_table()
+        return told.select(SAID.names).cast(SAID).combine_chunks().to_batches()[0], beyond
 
-    With row numbers, DuckDB skips row groups outside of the range without reading them.
-    """
-    upper = "" if keys.upper is None else f"AND key < {literal(keys.upper)}"
-    cursor.execute(
-        f"CREATE TEMP VIEW {name}_rows AS SELECT *, file_row_number AS row, 0 AS place "
-        f"FROM read_parquet({quoted(table)}) "
-        f"WHERE file_row_number BETWEEN {rows[0]} AND {rows[1]} AND key >= {literal(keys.lower)} {upper}"
-    )
+
+def _columns(rows: pa.Table | pa.RecordBatch) -> dict[str, Any]:
+    return {name: rows[name] for name in rows.schema.names}
 
 
 def _rows_that_take_part(database: duckdb.DuckDBPyConnection, side: Side, match: str) -> int:

@@ -1,7 +1,5 @@
--- The comparison of a pair within one range of keys. compare.py runs these statements in order for each
--- range; the last one gives the rows. Only this file decides the status and the detail of a row. In:
--- `source_rows` and `replica_rows`, the rows of both tables that are not plain (plain.py), with their numbers and
--- their places among the plain ones.
+-- The comparison of a pair within one range of keys. judge.py runs these statements. Only this file decides the
+-- status and the detail of a row. In: variables, which judge.py sets.
 
 
 -- A version's name on both sides: a store without versions has none, and objects from before versioning
@@ -9,42 +7,54 @@
 CREATE OR REPLACE TEMP MACRO version_named(id) AS CASE WHEN id NOT IN ('', 'null') THEN id END;
 
 
--- One side's objects.
-CREATE OR REPLACE TEMP MACRO objects(side, by_version) AS TABLE
-SELECT
-    key,
-    version_id,
-    size,
-    etag,
-    last_modified,
-    algorithm,
-    checksum_type,
-    checksum,
-    evidence,
-    checked_at,
-    status,
-    CASE WHEN status = 'skipped' THEN error_code IN ('DeletedSinceListed', 'ChangedSinceListed') END AS changed,
-    CASE WHEN status <> 'succeeded' THEN concat_ws(': ', error_code, error_message) END AS why,
-    row,
-    place
-FROM query_table(side)
-WHERE is_latest OR by_version;
-
-
--- Every object of either side with its status, in no order.
+-- The objects of either side in the order of a report, where beside.py cannot have them. In: `source_rows` and
+-- `replica_rows`, the rows of both tables with their numbers.
 WITH
-source AS (SELECT COLUMNS(*) AS 'source_\0' FROM objects('source_rows', $by_version)),
-replica AS (SELECT COLUMNS(*) AS 'replica_\0' FROM objects('replica_rows', $by_version)),
--- Older versions of the source, if only current versions are compared.
+source AS (SELECT COLUMNS(*) AS 'source_\0' FROM source_rows WHERE is_latest OR getvariable('by_version')),
+replica AS (SELECT COLUMNS(*) AS 'replica_\0' FROM replica_rows WHERE is_latest OR getvariable('by_version'))
+SELECT
+    coalesce(source_key, replica_key) AS key,
+    CASE WHEN source_key IS NULL THEN replica_version_id ELSE source_version_id END AS version_id,
+    source.*,
+    replica.*
+FROM source
+FULL JOIN replica
+    ON source_key = replica_key
+   AND CASE WHEN getvariable('by_version') THEN version_named(source_version_id) END
+       IS NOT DISTINCT FROM CASE WHEN getvariable('by_version') THEN version_named(replica_version_id) END
+ORDER BY key, version_id NULLS FIRST;
+
+
+-- The status of each pair of rows, and its details. In: `pairs`, of which no other file has said that they are
+-- plain (plain.py), as beside.py has them, each with a number; `older_rows`, older versions of the source, if only
+-- current versions are compared.
+WITH
 older AS (
     SELECT
         key AS older_key,
         checksum AS older_checksum,
         algorithm AS older_algorithm,
         max_by(version_id, (last_modified, version_id)) AS older_version
-    FROM source_rows
-    WHERE is_latest = false AND NOT $by_version AND checksum IS NOT NULL
+    FROM older_rows
+    WHERE checksum IS NOT NULL
     GROUP BY ALL
+),
+explained AS (
+    SELECT
+        *,
+        CASE
+            WHEN source_status = 'skipped' THEN source_error_code IN ('DeletedSinceListed', 'ChangedSinceListed')
+        END AS source_changed,
+        CASE
+            WHEN replica_status = 'skipped' THEN replica_error_code IN ('DeletedSinceListed', 'ChangedSinceListed')
+        END AS replica_changed,
+        CASE
+            WHEN source_status <> 'succeeded' THEN concat_ws(': ', source_error_code, source_error_message)
+        END AS source_why,
+        CASE
+            WHEN replica_status <> 'succeeded' THEN concat_ws(': ', replica_error_code, replica_error_message)
+        END AS replica_why
+    FROM pairs
 ),
 judged AS (
     SELECT
@@ -59,19 +69,23 @@ judged AS (
                 THEN 'ok'
 
             -- Deleted or changed since it was listed, and not on the other side: this is unknown.
-            WHEN replica_key IS NULL AND source_changed THEN 'not_checked'
-            WHEN source_key IS NULL AND replica_changed THEN 'not_checked'
+            WHEN replica_row IS NULL AND source_changed THEN 'not_checked'
+            WHEN source_row IS NULL AND replica_changed THEN 'not_checked'
 
             -- On one side only, and too new to be expected on the other.
             -- A time in the future is no reason to wait: it is wrong.
-            WHEN replica_key IS NULL
-             AND source_last_modified > $due_in_replica AND source_last_modified <= $believable THEN 'pending'
-            WHEN source_key IS NULL
-             AND replica_last_modified > $due_in_source AND replica_last_modified <= $believable THEN 'pending'
+            WHEN replica_row IS NULL
+             AND source_last_modified > getvariable('due_in_replica')
+             AND source_last_modified <= getvariable('believable')
+                THEN 'pending'
+            WHEN source_row IS NULL
+             AND replica_last_modified > getvariable('due_in_source')
+             AND replica_last_modified <= getvariable('believable')
+                THEN 'pending'
 
             -- On one side only. The listing proves that, whatever the result of the check.
-            WHEN replica_key IS NULL THEN 'missing_replica'
-            WHEN source_key IS NULL THEN 'missing_source'
+            WHEN replica_row IS NULL THEN 'missing_replica'
+            WHEN source_row IS NULL THEN 'missing_source'
 
             -- It could not be read. If both sides failed, the source's failure comes first.
             WHEN source_status = 'failed' THEN 'failed_source'
@@ -91,58 +105,42 @@ judged AS (
 
             -- They differ, but matched by key alone they may be two versions: the replica may not have
             -- the source's newest version yet, or may have a version newer than the source's listing.
-            WHEN NOT $by_version
+            WHEN NOT getvariable('by_version')
              AND (
-                source_last_modified > $due_in_replica AND source_last_modified <= $believable
-                OR replica_last_modified > $source_listed_at AND replica_last_modified <= $believable
+                source_last_modified > getvariable('due_in_replica')
+                AND source_last_modified <= getvariable('believable')
+                OR replica_last_modified > getvariable('source_listed_at')
+                AND replica_last_modified <= getvariable('believable')
              )
                 THEN 'pending'
 
             -- The bytes are wrong.
             ELSE 'mismatch'
         END AS status
-    FROM source
-    FULL JOIN replica
-        ON source_key = replica_key
-       AND CASE WHEN $by_version THEN version_named(source_version_id) END
-           IS NOT DISTINCT FROM CASE WHEN $by_version THEN version_named(replica_version_id) END
+    FROM explained
     LEFT JOIN older
-        ON older_key = source_key AND older_checksum = replica_checksum AND older_algorithm = replica_algorithm
+        ON older_key = key AND older_checksum = replica_checksum AND older_algorithm = replica_algorithm
 )
--- Values that are the same on both sides are kept once, which saves memory and copying.
 SELECT
-    $bucket AS bucket,
-    coalesce(source_key, replica_key) AS key,
-    CASE WHEN source_key IS NULL THEN replica_version_id ELSE source_version_id END AS version_id,
+    number,
     status,
-    coalesce(source_algorithm, replica_algorithm) AS checksum_algorithm,
-    source_checksum AS checksum_source,
-    nullif(replica_checksum, source_checksum) AS checksum_replication,
-    coalesce(source_checksum = replica_checksum, false) AS same_checksum,
-    source_size AS size_source,
-    replica_size AS size_replication,
-    source_etag AS etag_source,
-    nullif(replica_etag, source_etag) AS etag_replication,
-    coalesce(source_etag = replica_etag, false) AS same_etag,
-    source_checked_at AS checked_source,
-    replica_checked_at AS checked_replication,
     CASE
         WHEN status = 'ok' AND source_size = replica_size THEN NULL
         ELSE nullif(concat_ws(
             '; ',
             CASE
-                WHEN status = 'pending' AND replica_key IS NULL
+                WHEN status = 'pending' AND replica_row IS NULL
                     THEN 'not in the replica, and too new to be expected there'
-                WHEN status = 'pending' AND source_key IS NULL
+                WHEN status = 'pending' AND source_row IS NULL
                     THEN 'not in the source''s listing, and too new to be expected there'
-                WHEN status = 'pending' AND source_last_modified > $due_in_replica
+                WHEN status = 'pending' AND source_last_modified > getvariable('due_in_replica')
                     THEN 'they differ, and the source is too new to be expected in the replica'
                 WHEN status = 'pending'
                     THEN 'they differ, and the replica was written after the source was listed'
                 WHEN status IN ('missing_replica', 'missing_source', 'failed_source', 'failed_replication')
                     THEN NULL
-                WHEN status = 'not_checked' AND replica_key IS NULL THEN 'not in the replica'
-                WHEN status = 'not_checked' AND source_key IS NULL THEN 'not in the source'
+                WHEN status = 'not_checked' AND replica_row IS NULL THEN 'not in the replica'
+                WHEN status = 'not_checked' AND source_row IS NULL THEN 'not in the source'
                 WHEN status = 'incomparable' AND source_algorithm <> replica_algorithm
                     THEN concat('different algorithms: ', source_algorithm, ' and ', replica_algorithm)
                 WHEN status = 'incomparable' AND source_checksum IS NULL AND replica_checksum IS NULL
@@ -165,7 +163,8 @@ SELECT
                     THEN 'composite checksums differ, as they do where the parts had other sizes'
                 WHEN status = 'mismatch' AND older_key IS NOT NULL
                     THEN concat('the replica holds an older version (', coalesce(older_version, 'null'), ')')
-                WHEN status = 'mismatch' AND NOT $by_version AND replica_last_modified < source_last_modified
+                WHEN status = 'mismatch' AND NOT getvariable('by_version')
+                 AND replica_last_modified < source_last_modified
                     THEN 'the replica was written before the source''s current version and may hold an older one'
             END,
             CASE
@@ -185,14 +184,5 @@ SELECT
                     THEN concat('sizes differ: ', source_size, ' and ', replica_size, ' bytes')
             END
         ), '')
-    END AS detail,
-    -- What suspects.sql fills in.
-    CAST(NULL AS VARCHAR) AS diagnosis,
-    CAST(NULL AS VARCHAR) AS diagnosis_rests_on,
-    CAST(NULL AS TIMESTAMPTZ) AS last_agreed_at,
-    coalesce(source_status = 'failed', false) AS failed_source,
-    coalesce(replica_status = 'failed', false) AS failed_replication,
-    source_row,
-    replica_row,
-    coalesce(source_place, replica_place) AS place
+    END AS detail
 FROM judged;

@@ -153,7 +153,7 @@ def test_it_says_what_an_oracle_says_wherever_it_is_cut(
     source, replica = both
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(_MODULE, "PROBLEMS", 3)
-        patch.setattr("fixity.reports.compared.LINES_AT_ONCE", at_once)
+        patch.setattr("fixity.reports.judge.LINES_AT_ONCE", at_once)
         patch.setattr("fixity.reports.beside.LINES_AT_ONCE", at_once)
         directory = Path(name)
         outcome = compare(
@@ -293,7 +293,7 @@ def test_a_comparison_that_breaks_off_leaves_the_report_of_before(
 ) -> None:
     before = report(tmp_path, [row("a")], []).csv.read_bytes()
 
-    def interrupt(rows: ComparedRows, plain: object) -> Iterator[bytes]:
+    def interrupt(rows: ComparedRows) -> Iterator[bytes]:
         yield b"a"
         raise KeyboardInterrupt
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fixity.reports import Outcome, Side, TableNotConsistent, compare
-from fixity.reports.compared import ComparedRows
-from fixity.reports.plain import Plain, PlainRows
+from fixity.reports.judge import Judge
+from fixity.reports.pairs import Pairs
 from fixity.tables import CHECKSUMS, FINDINGS
 from tests.fixity.reports.rows import (
     CHECKED,
@@ -84,12 +84,11 @@ def _said(outcome: Outcome) -> tuple[Any, ...]:
 
 
 def _both_ways(make: Callable[[], Outcome]) -> list[Any]:
-    """What is said with plain rows, and what the statement alone says."""
+    """What is said with plain rows, and what the statements alone say."""
     said: list[Any] = []
-    for find in (Plain.find, lambda plain, keys: None):
+    for find in (Pairs.find, lambda pairs, keys: None):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Plain, "find", find)
-            patch.setattr(PlainRows, "is_most", True)
+            patch.setattr(Pairs, "find", find)
             try:
                 said.append(_said(make()))
             except TableNotConsistent as error:
@@ -117,7 +116,7 @@ def test_the_statement_alone_says_the_same(
     has_findings: bool,
 ) -> None:
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        for module in ("beside", "compared"):
+        for module in ("beside", "judge"):
             patch.setattr(f"fixity.reports.{module}.LINES_AT_ONCE", at_once)
         patch.setattr(_MODULE, "PROBLEMS", 3)
         directory = Path(name)
@@ -157,10 +156,10 @@ def _report(
 
 @pytest.fixture
 def statement_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(rows: object, table: object) -> None:
+    def refuse(judge: object, *arguments: object) -> None:
         raise AssertionError("the statement was asked")
 
-    monkeypatch.setattr(ComparedRows, "__init__", refuse)
+    monkeypatch.setattr(Judge, "__init__", refuse)
 
 
 @pytest.mark.usefixtures("statement_refuses")
@@ -233,6 +232,6 @@ def test_a_table_of_an_earlier_version_lacks_columns(tmp_path: Path) -> None:
 def test_row_groups_that_are_large_are_not_read_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fixity.reports.plain.RowGroups.rows", None)
+    monkeypatch.setattr("fixity.reports.pairs.RowGroups.rows", None)
     rows = [row(f"{number:03}", checked_at=CHECKED) for number in range(100)]
     assert _report(tmp_path, rows, rows, range_bytes=100).counts.matches == 100
