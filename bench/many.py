@@ -18,7 +18,7 @@ from devstack.dagster_dev import DagsterDev, dagster_dev
 
 _FIXITY = Path(sys.executable).with_name("fixity")
 _OBJECTS = 50  # of each bucket of a backfill
-_MINUTES = 20  # for a backfill, at most
+_STILL = 180.0  # seconds without anything new, after which a backfill hangs
 _BACKFILL = """
 mutation ($backfill: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $backfill) { ... on LaunchBackfillSuccess { backfillId } }
@@ -94,7 +94,7 @@ def _backfill(pairs: int, scratch: Path, cpu: float, wall: float) -> list[Row]:
         before = cpu_so_far(dev.pid)
         asked = [{"path": ["inventory"]}, {"path": ["checksums"]}]
         dev.ask(_BACKFILL, backfill={"assetSelection": asked, "partitionNames": buckets})
-        dev.wait_for(lambda: len(_made(dev, "fixity_report")) == pairs, "report of each pair", 60 * _MINUTES)
+        wait_for_reports(dev, pairs)
         used = cpu_so_far(dev.pid) - before
         checked, reported = _made(dev, "checksums"), _made(dev, "fixity_report")
     ended = {name: max(checked[name], checked[f"{name}-copy"]) for name in reported}
@@ -112,6 +112,15 @@ def _backfill(pairs: int, scratch: Path, cpu: float, wall: float) -> list[Row]:
             "s",
         ),
     ]
+
+
+def wait_for_reports(dev: DagsterDev, pairs: int) -> None:
+    """Wait until each pair has a report. Raises AssertionError if nothing is made any more before that."""
+
+    def progress() -> dict[str, int]:
+        return {asset: len(_made(dev, asset)) for asset in ("inventory", "checksums", "fixity_report")}
+
+    dev.wait_for(lambda: len(_made(dev, "fixity_report")) == pairs, "report of each pair", _STILL, progress)
 
 
 def _made(dev: DagsterDev, asset: str) -> dict[str, float]:

@@ -24,12 +24,24 @@ _Found = TypeVar("_Found")
 
 
 class DagsterDev:
-    """A running Dagster, with its GraphQL interface. Arguments: `pid`, of the process that started all."""
+    """A running Dagster, with its GraphQL interface.
 
-    def __init__(self, url: str, log: Path, pid: int) -> None:
+    Arguments: `pid`, of the process that started all; `now`, seconds of a clock, and `sleep`, which waits.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        log: Path,
+        pid: int,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.url = url
         self.log = log
         self.pid = pid
+        self._now = now
+        self._sleep = sleep
 
     def ask(self, query: str, **variables: object) -> dict[str, Any]:
         """Send a GraphQL query, and return its data. Raises AssertionError with the server's errors."""
@@ -44,16 +56,33 @@ class DagsterDev:
         data: dict[str, Any] = content["data"]
         return data
 
-    def wait_for(self, look: Callable[[], _Found | None], what: str, timeout: float = 120.0) -> _Found:
-        """Call `look` every half second until it returns something true; `timeout` in seconds."""
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
+    def wait_for(
+        self,
+        look: Callable[[], _Found | None],
+        what: str,
+        timeout: float = 120.0,
+        progress: Callable[[], object] = lambda: None,
+    ) -> _Found:
+        """Call `look` every half second until it returns something true.
+
+        Arguments: `timeout`, in seconds; `progress` says how far it is, and the time begins anew whenever
+        that changes. Raises AssertionError, with the end of the log.
+        """
+        seen: object = None
+        next_asked = self._now()  # seldom: what is asked takes time of the server, which may be measured
+        deadline = next_asked + timeout
+        while self._now() < deadline:
             with contextlib.suppress(urllib.error.URLError, ConnectionError):
                 found = look()
                 if found:
                     return found
-            time.sleep(0.5)
-        raise AssertionError(f"no {what} within {timeout:.0f} s:\n{self.log.read_text()[-4000:]}")
+                if self._now() >= next_asked:
+                    next_asked = self._now() + timeout / 6
+                    if (so_far := progress()) != seen:
+                        seen, deadline = so_far, self._now() + timeout
+            self._sleep(0.5)
+        far = "" if seen is None else f" after {seen}"
+        raise AssertionError(f"no {what} within {timeout:.0f} s{far}:\n{self.log.read_text()[-4000:]}")
 
 
 @contextlib.contextmanager
