@@ -22,12 +22,14 @@ ASSET = "checksums"
 NO_DAMAGE, ALL_READ, LEDGER_READABLE = "no_damage", "all_read", "ledger_readable"
 NOTHING_LOST, READS_STABLE = "nothing_lost", "reads_stable"
 CLAIMS = {
-    NO_DAMAGE: "No object's bytes have changed although the object was not replaced (same version; without "
-    "versions, same ETag, time and size). Stays red until a check finds the right bytes again, or the object "
-    "is replaced.",
-    ALL_READ: "This run could read every object that it had to read. A run over the whole bucket that read "
-    "nothing, because all objects were skipped, or because nothing is listed any more, is red too. A run "
-    "over a few objects of a bucket without `fixity_every` leaves it red while others are unread.",
+    NO_DAMAGE: "Of no object that was read, the bytes have changed although the object was not replaced "
+    "(same version; without versions, same ETag, time and size). Stays red until a check finds the right "
+    "bytes again, or the object is replaced.",
+    ALL_READ: "This run read every object that it had to read. A warning, if some were there and were not "
+    "read (archived, or overwritten since they were listed): nothing is known of their bytes now. Red, if "
+    "one could not be read, or if a run over the whole bucket read nothing, because all objects were "
+    "skipped, or because nothing is listed any more. A run over a few objects of a bucket without "
+    "`fixity_every` leaves it so while others are unread.",
     LEDGER_READABLE: "Every file of the bucket's ledger can be read. Without one of them, damage that it "
     "proves may be missing: restore it from a copy of the lake.",
     NOTHING_LOST: "No object that was listed or checked before vanished (buckets with `fixity_every`). Only "
@@ -45,11 +47,12 @@ def evaluations(
     damaged: Sequence[Damage],
     not_read: dict[str, int],
     ledger: FilesState,
+    passed_over: str = "",
 ) -> Iterator[dg.AssetCheckResult]:
     """The results of the checks that are not about lost objects or unstable reads.
 
     Arguments: `damaged`, all damaged objects of the bucket; `not_read`, of this run, by reason; `ledger`, the
-    state of its files.
+    state of its files; `passed_over`, what was there and was not read although nothing failed, for people.
     """
     files = "; ".join(f"{file.name} {file.why}" for file in ledger.left_out[:5])
     wrong: dict[str, tuple[str, dict[str, Any]]] = {
@@ -65,7 +68,15 @@ def evaluations(
     }
     yield damage_evaluation(bucket, damaged)
     for name, (text, metadata) in wrong.items():
-        yield _evaluation(name, text, metadata)
+        if name == ALL_READ and passed_over and not text:
+            yield _evaluation(name, passed_over, metadata, dg.AssetCheckSeverity.WARN)
+        else:
+            yield _evaluation(name, text, metadata)
+
+
+def passed_over_text(reasons: Mapping[str, int]) -> str:
+    """How many objects were not read although nothing failed, and why, for people; '' for none."""
+    return f"{sum(reasons.values()):,} not read: {reasons_text(reasons)}" if reasons else ""
 
 
 def damage_evaluation(bucket: str, damaged: Sequence[Damage]) -> dg.AssetCheckResult:
@@ -77,9 +88,19 @@ def damage_evaluation(bucket: str, damaged: Sequence[Damage]) -> dg.AssetCheckRe
     return _evaluation(NO_DAMAGE, text, found)
 
 
-def _evaluation(name: str, text: str, metadata: dict[str, Any]) -> dg.AssetCheckResult:
+def _evaluation(
+    name: str,
+    text: str,
+    metadata: dict[str, Any],
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        asset_key=ASSET, check_name=name, passed=not text, description=text or None, metadata=metadata
+        asset_key=ASSET,
+        check_name=name,
+        passed=not text,
+        severity=severity,
+        description=text or None,
+        metadata=metadata,
     )
 
 

@@ -33,12 +33,14 @@ from fixity.ledger.unread import (
     OF_FAILED_SHARDS,
     UNREAD_BEFORE,
     all_unread,
+    passed_over,
     unread,
     unread_now,
     unstable,
 )
 from fixity.ledger.write import Checksums
-from fixity.status import Result, is_red, newest_run
+from fixity.status import Result, is_red, kept_of
+from fixity.status.now import COVERAGE
 from fixity.tables import CHECKSUMS, Provenance
 from fixity_assets.batch_report import keep_job_outcome, keep_job_report, nothing_yet
 from fixity_assets.bucket_checks import (
@@ -47,6 +49,7 @@ from fixity_assets.bucket_checks import (
     CLAIMS,
     evaluations,
     lost_evaluation,
+    passed_over_text,
     reads_evaluation,
 )
 from fixity_assets.checksums_read import read_shards
@@ -114,15 +117,18 @@ def keep_table(
                 not_read[EMPTIED] = listing.rows
             if failures:
                 not_read[OF_FAILED_SHARDS] = metadata[NOT_REACHED]
+            over = ""
             if look is unread and not not_read:
-                not_read = _unread_before(context, kept_in, stores)
+                not_read, over = _unread_before(context, kept_in, stores)
+            if batch is None and run_file:
+                over = over or passed_over_text(passed_over(run_file))
             twice = unstable(run_file) if run_file else CHECKSUMS.empty_table()
             ledger = state_of_files(kept_in, context.partition_key, workspace)
             lost = _lost(context, kept_in, stores)
             catalog, run_id = stores.catalog.catalog, context.run.run_id
             incidents = record_checks(run_id, kept_in, catalog, context.partition_key, damaged, run_file)
             results = [
-                *evaluations(context.partition_key, damaged, not_read, ledger),
+                *evaluations(context.partition_key, damaged, not_read, ledger, over),
                 reads_evaluation(twice, stores.store_text(context.partition_key)),
                 *([lost_evaluation(lost)] if lost is not None else []),
             ]
@@ -160,20 +166,32 @@ def keep_table(
 
 def _is_kept(context: dg.OpExecutionContext, lake: Lake, scratch: str) -> bool:
     """Whether an attempt at this step has kept the run's result, and died after it had removed scratch."""
-    return not lake.list(scratch) and newest_run(lake, ASSET, context.partition_key) == context.run.run_id
+    return not lake.list(scratch) and kept_of(lake, ASSET, context.partition_key).run_id == context.run.run_id
 
 
-def _unread_before(context: dg.OpExecutionContext, lake: Lake, stores: StoresResource) -> dict[str, int]:
-    """The objects that earlier runs could not read, and that a run over a few others has not read either.
+def _unread_before(
+    context: dg.OpExecutionContext, lake: Lake, stores: StoresResource
+) -> tuple[dict[str, int], str]:
+    """The objects that earlier runs could not read, and that a run over a few others has not read either; and
+    what they passed over, for people.
 
-    Not of a bucket with a term: its next batches read them again, and `coverage` says when they are overdue.
+    Of a bucket with a term, only what a run over all passed over, until `coverage` is counted: the next
+    batches read the others again, and `coverage` says when they are overdue.
     """
     bucket = stores.catalog.bucket(context.partition_key)
-    if bucket.fixity_every is not None or not is_red(lake, ASSET, bucket.name, ALL_READ):
-        return {}
+    kept = kept_of(lake, ASSET, bucket.name)
+    warnings = [each.description for each in kept.checks if each.name == ALL_READ and not each.passed]
+    warns = bool(warnings) and not is_red(lake, ASSET, bucket.name, ALL_READ)
+    if bucket.fixity_every is not None:
+        counted = kept_of(lake, COVERAGE, bucket.name).at
+        is_told = kept.whole_at is None or (counted is not None and counted > kept.whole_at)
+        return {}, warnings[0] if warns and not is_told else ""
+    if not warns and not is_red(lake, ASSET, bucket.name, ALL_READ):
+        return {}, ""
     log = context.log.warning
-    count = unread_now(lake, ready(lake, bucket.name, settings_of(bucket), context.run.run_id, log=log))
-    return {UNREAD_BEFORE: count} if count else {}
+    snapshot = ready(lake, bucket.name, settings_of(bucket), context.run.run_id, log=log)
+    failed, over = unread_now(lake, snapshot)
+    return ({UNREAD_BEFORE: failed} if failed else {}), passed_over_text(over)
 
 
 def _lost(context: dg.OpExecutionContext, lake: Lake, stores: StoresResource) -> pa.Table | None:

@@ -35,8 +35,8 @@ NAME = "coverage"
 _CHECKS = {
     WITHIN_TERM: "Every object was checked within the term, or at most a day later. New objects count from "
     "their first listing.",
-    ALL_CHECKED: "Every object was checked at least once, and not all are archived and unread. Only a "
-    "warning, because new objects wait for their first check.",
+    ALL_CHECKED: "Every object was checked at least once, and none is archived and unread within the term. "
+    "Only a warning, because new objects wait for their first check.",
     NO_DAMAGE: "No object is known to be damaged. This includes damage that a run found before it failed.",
     NOTHING_LOST: "No object that was listed or checked before has vanished. Only a warning, unless one of "
     "them was known to be damaged.",

@@ -21,11 +21,17 @@ from fixity.ledger.damage import damage_after
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import Inventory, fetch_inventory, newest_inventory
 from fixity.ledger.refresh import state_of_files
-from fixity.ledger.unread import unread, unstable
+from fixity.ledger.unread import passed_over, unread, unstable
 from fixity.ledger.write import Checksums
 from fixity.status import Result, keep_result
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
-from fixity_assets.bucket_checks import ASSET, evaluations, log_evaluation, reads_evaluation
+from fixity_assets.bucket_checks import (
+    ASSET,
+    evaluations,
+    log_evaluation,
+    passed_over_text,
+    reads_evaluation,
+)
 from fixity_assets.describe import (
     GROUP,
     RETRIES,
@@ -125,7 +131,13 @@ def _log_checks(
         settings = settings_of(stores.catalog.bucket(bucket))
         damaged = damage_after(lake, settings, run_file, inventory, workspace)
         results = [
-            *evaluations(bucket, damaged, unread(run_file), state_of_files(lake, bucket, workspace)),
+            *evaluations(
+                bucket,
+                damaged,
+                unread(run_file),
+                state_of_files(lake, bucket, workspace),
+                passed_over_text(passed_over(run_file)),
+            ),
             reads_evaluation(unstable(run_file), stores.store_text(bucket)),
         ]
         for result in results:

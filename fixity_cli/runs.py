@@ -143,6 +143,11 @@ class Runner:
         metadata = _metadata(result)
         for note in metadata.get("inventory", {}).get("notes", ()):
             output.warn(f"{of}: {note}")
+        for evaluation in result.get_asset_check_evaluations():
+            # Of a pair, the report says each count.
+            is_of_bucket = evaluation.asset_key.to_user_string() == "checksums"
+            if is_of_bucket and not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.WARN:
+                output.warn(_check_text(evaluation, of))
         if taken := metadata.get("checksums", {}).get(names.TAKEN_OVER):
             output.note(f"{of}: {taken:,} objects were checked by interrupted runs; those checks count")
         return Ended(
@@ -150,9 +155,7 @@ class Runner:
             success=result.success,
             metadata=metadata,
             failed_checks=[
-                f"{evaluation.check_name} of {evaluation.asset_key.to_user_string()}"
-                f"[{evaluation.partition or of}]: "
-                f"{evaluation.description or 'see the run'}"
+                _check_text(evaluation, of)
                 for evaluation in result.get_asset_check_evaluations()
                 if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR
             ],
@@ -244,6 +247,15 @@ def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
     for each in said:
         found[each.asset_key.to_user_string()] = {key: value.value for key, value in each.metadata.items()}
     return found
+
+
+def _check_text(evaluation: dg.AssetCheckEvaluation, of: str) -> str:
+    """A check that is not passed, with its reason. Arguments: `of`, the run's partition."""
+    asset = evaluation.asset_key.to_user_string()
+    return (
+        f"{evaluation.check_name} of {asset}[{evaluation.partition or of}]: "
+        f"{evaluation.description or 'see the run'}"
+    )
 
 
 def _damaged(result: dg.ExecuteInProcessResult) -> list[dict[str, Any]]:

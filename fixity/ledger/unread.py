@@ -25,9 +25,13 @@ EMPTIED = "EmptiedSinceListed"
 UNREAD_BEFORE = "could not be read before"
 """The reason of objects that an earlier run could not read, and that nobody has read since."""
 
+NEVER = "NeverChecked"
+"""The reason of objects that were listed and that nobody has checked yet."""
+
 OF_FAILED_SHARDS = "not reached, because a part of the batch failed"
 """The reason of objects of a batch that stay due, because reading one of its shards ended in an error."""
 
+_UNREAD_NOW = Path(__file__).with_name("unread_now.sql")
 UNSTABLE_COLUMNS = ("key", "version_id", "status", "error_message")
 """What is shown of objects whose two reads gave different bytes."""
 
@@ -37,8 +41,15 @@ def unread(table: Path) -> dict[str, int]:
     return _reasons(table, FAILED)
 
 
+def passed_over(table: Path) -> dict[str, int]:
+    """How many objects were there and were not read although nothing failed, by reason."""
+    skipped = _reasons(table, SKIPPED)
+    skipped.pop(DELETED, None)  # there was nothing to read
+    return skipped
+
+
 def all_unread(table: Path) -> dict[str, int]:
-    """The same, with the objects that were skipped if not one object was read.
+    """How many could not be read, with the objects that were skipped if not one object was read.
 
     Objects that are no longer as they were listed do not count: there was nothing to read.
     """
@@ -49,12 +60,19 @@ def all_unread(table: Path) -> dict[str, int]:
     return found | {reason: count for reason, count in skipped.items() if reason not in (CHANGED, DELETED)}
 
 
-def unread_now(lake: Lake, snapshot: Snapshot) -> int:
-    """How many listed objects could not be read when they were last checked. Raises LakeError."""
+def unread_now(lake: Lake, snapshot: Snapshot) -> tuple[int, dict[str, int]]:
+    """How many listed objects could not be read when they were last checked; and how many were there and were
+    not read then, by reason. Where nothing was ever read, those could not be read either. Raises LakeError.
+    """
     with lake.workspace() as workspace, open_database(workspace) as database:
         view_now(database, lake, snapshot, "objects", workspace)
-        row = database.execute("SELECT count(*) FROM now WHERE listed AND failures > 0").fetchone()
-    return row[0] if row else 0
+        rows = database.execute(_UNREAD_NOW.read_text(encoding="utf-8"), {"never": NEVER}).fetchall()
+    not_read = {reason: count for kind, reason, count in rows if kind == "not_read"}
+    not_read.pop(DELETED, None)  # there was nothing to read
+    failed = sum(count for kind, _, count in rows if kind == "failed")
+    if any(kind == "read" for kind, _, _ in rows):
+        return failed, not_read
+    return failed + sum(not_read.values()), {}
 
 
 def unstable(table: Path) -> pa.Table:

@@ -24,8 +24,8 @@ from fixity.status import OF_BUCKETS, PROBLEM, UNKNOWN, VERIFIED, WARNING, Statu
 _SAID = {
     PROBLEM: "Something is wrong with this bucket",
     UNKNOWN: "It is not known whether this bucket is right",
-    WARNING: "No object is wrong, but there are warnings",
-    VERIFIED: "Every object that was read is right",
+    WARNING: "Nothing wrong was found, but there are warnings",
+    VERIFIED: "Every object was read, and is right",
 }
 
 

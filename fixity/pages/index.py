@@ -80,7 +80,7 @@ def _said(states: Mapping[str, int]) -> str:
     if unknown:
         return f"{_things(unknown)} {'is' if unknown == 1 else 'are'} not known"
     if warnings:
-        return f"Nothing is wrong, with {warnings} {'warning' if warnings == 1 else 'warnings'}"
+        return f"Nothing wrong was found, with {warnings} {'warning' if warnings == 1 else 'warnings'}"
     return "Everything is verified"
 
 

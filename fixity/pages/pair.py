@@ -20,7 +20,7 @@ from fixity.status import OF_PAIRS, PROBLEM, UNKNOWN, VERIFIED, WARNING, StatusR
 _SAID = {
     PROBLEM: "Something is wrong with this pair",
     UNKNOWN: "It is not known whether the copy is right",
-    WARNING: "No object is wrong, but there are warnings",
+    WARNING: "Nothing wrong was found, but there are warnings",
     VERIFIED: "The copy is the same as its source",
 }
 

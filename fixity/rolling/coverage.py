@@ -80,10 +80,12 @@ class BucketCoverage:
 
     @property
     def unread(self) -> str | None:
-        """That nobody reads any of its objects, for people; None where somebody does."""
-        if not 0 < self.objects == self.archived:
+        """How many of its objects nobody reads, for people; None where all are read."""
+        if not self.archived:
             return None
-        return f"all {self.objects:,} objects are archived, and none was read in time"
+        if self.archived == self.objects:
+            return f"all {self.objects:,} objects are archived, and none was read in time"
+        return f"{self.archived:,} of {self.objects:,} objects are archived, and were not read in time"
 
     @property
     def silence(self) -> str | None:

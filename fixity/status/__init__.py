@@ -17,7 +17,7 @@ from fixity.status.kept import (
     keep_failure,
     keep_result,
     keeps_results,
-    newest_run,
+    kept_of,
 )
 from fixity.status.now import OF_BUCKETS, OF_PAIRS, OF_PLATFORM, status_of
 from fixity.status.places import places_of
@@ -60,7 +60,7 @@ __all__ = [
     "keep_failure",
     "keep_result",
     "keeps_results",
-    "newest_run",
+    "kept_of",
     "places_of",
     "status_of",
 ]

@@ -30,7 +30,9 @@ def of_coverage(row: BucketCoverage, run_id: str, at: datetime) -> Result:
     """What a bucket's coverage says, as it is kept. Arguments: `at`, when it was begun (UTC)."""
     wrong = {
         WITHIN_TERM: f"{row.overdue:,} objects overdue" if row.overdue else "",
-        ALL_CHECKED: f"{row.never:,} objects never checked" if row.never else row.unread or "",
+        ALL_CHECKED: "; ".join(
+            filter(None, (f"{row.never:,} objects never checked" if row.never else "", row.unread))
+        ),
         NO_DAMAGE: f"{row.damaged:,} objects damaged" if row.damaged else "",
         NOTHING_LOST: f"{row.lost:,} objects lost" if row.lost else "",
         ALIVE: row.silence or "",

@@ -189,10 +189,10 @@ def is_red(lake: Lake, asset: str, partition: str, check: str) -> bool:
     return isinstance(kept, Unreadable) or kept.lost or any(e.name == check and e.is_red for e in kept.checks)
 
 
-def newest_run(lake: Lake, asset: str, partition: str) -> str | None:
-    """The run whose result is kept; None where there is none, or it is lost. Raises LakeError."""
+def kept_of(lake: Lake, asset: str, partition: str) -> Kept:
+    """What is kept for a partition; nothing where there is nothing, or it is lost. Raises LakeError."""
     kept = _read(lake, status_file(asset, partition))
-    return None if isinstance(kept, Unreadable) else kept.run_id
+    return Kept() if isinstance(kept, Unreadable) else kept
 
 
 def keeps_results(lake: Lake) -> bool:

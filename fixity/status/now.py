@@ -57,6 +57,7 @@ OF_PAIRS = (REPORT, REPAIRS)
 """The assets of which the status of a pair is made."""
 OF_PLATFORM = (COVERAGE, "map_results", LOG)
 """The assets of which the newest run counts, whatever it was of."""
+_ALL_READ = "all_read"
 _LATE = timedelta(days=1)  # after the term, as of objects in `coverage`
 _COUNTED_WITHIN = timedelta(days=1)  # coverage is counted every six hours
 
@@ -212,6 +213,7 @@ def _bucket(
         found.counts |= checked.counts
         found.checked_at, found.oldest = checked.at, checked.oldest
         _take_completeness(found, bucket, checked, coverage, now)
+        _take_listed_since(found, bucket, checked, inventory)
         if checked.place != catalog.place_of(bucket):
             found.unknown.append("the catalog names another place than the one that was checked")
     elif not isinstance(kept[CHECKSUMS], Unreadable):
@@ -240,6 +242,18 @@ def _take_completeness(
             found.unknown.append("only some of its objects were checked")
     elif checked.whole_at is None or now - checked.whole_at > bucket.fixity_every:
         found.unknown.append("nobody counted in the last day how much was checked within the term")
+
+
+def _take_listed_since(found: _Row, bucket: Bucket, checked: Kept, inventory: Kept | None) -> None:
+    """Say how many objects of a bucket without a term are listed that no run over all has checked."""
+    if bucket.fixity_every is not None or inventory is None or checked.whole_at is None:
+        return  # of the others, `coverage` says what was never checked
+    if inventory.at and inventory.at > checked.whole_at:
+        found.waiting.append("a check: it was listed since")
+        more = inventory.counts.get("rows", 0) - checked.counts.get("rows", 0)
+        if checked.at == checked.whole_at and more > 0:
+            text = f"{more:,} objects more are listed now than when all were checked"
+            found.warnings.append(Finding(CHECKSUMS, _ALL_READ, text, inventory.at))
 
 
 def _pair(

@@ -15,7 +15,7 @@ from devstack.seaweedfs_damage import corrupt_object
 from fixity.errors import FixityError
 from fixity.lake import LakeError, LocalLake, open_lake
 from fixity.rolling.lease import leases
-from fixity.status import is_red, newest_run
+from fixity.status import is_red, kept_of
 from fixity_assets.checksums_keep import keep_table
 from jobs.names import CHECKSUMS_JOB, COVERAGE_JOB, INVENTORY_JOB, ROLL_JOB
 from tests.platform import PAIR, Platform
@@ -96,7 +96,7 @@ def test_an_attempt_after_one_that_died_when_all_was_kept_ends_as_that_one_would
             raise LakeError("the worker is gone")
 
     def is_kept(lake: LocalLake) -> bool:
-        return newest_run(lake, "checksums", PAIR) is not None
+        return kept_of(lake, "checksums", PAIR).run_id is not None
 
     monkeypatch.setattr(LocalLake, "remove", remove_and_die)
     result = rolling.run(instance, job, PAIR)

@@ -7,14 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
+from devstack.stub_s3 import StubS3
 from fixity.catalog import load_catalog
 from fixity.clock import utc_now
 from fixity.lake import open_lake
+from fixity.ledger.unread import passed_over
 from fixity.status import Check, keep_result
 from fixity.status import Result as Found
+from fixity.tables import CHECKSUMS
 from fixity_cli.main import app
 
 
@@ -69,6 +74,56 @@ def test_an_object_that_could_not_be_read_is_not_forgotten_when_another_one_is_c
     assert fixity(catalog, "inventory", "b").exit_code == 0
     assert fixity(catalog, "check", "b", "link").exit_code == 0
     assert fixity(catalog, "status", "b").exit_code == 0
+
+
+@pytest.mark.parametrize("term", ["", ", fixity_every: 30d"])
+def test_objects_that_nobody_read_are_a_warning_with_their_count_whatever_is_checked_after(
+    tmp_path: Path, stub_s3: StubS3, term: str
+) -> None:
+    stub_s3.put("src", "a.txt", b"hello")
+    for number in range(3):
+        stub_s3.put("src", f"deep/{number}", b"never read", storage_class="DEEP_ARCHIVE")
+    file = tmp_path / "fixity.yaml"
+    file.write_text(
+        f"lake: ./lake\nstores: {{s: {{endpoint_url: '{stub_s3.endpoint_url}', region: us-east-1}}}}\n"
+        f"buckets: {{b: {{store: s, bucket: src{term}}}}}\n"
+    )
+    checked = fixity(file, "checksums", "b")
+    said = "all_read of checksums[b]: 3 not read: Archived: 3"
+    assert checked.exit_code == 0 and f"warning: {said}\n" in checked.stderr
+    for words in (("check", "b", "a.txt"), ("roll", "b")[: 2 if term else 0], ("coverage",)):
+        assert not words or fixity(file, *words).exit_code == 0
+        status = fixity(file, "status")
+        assert status.stdout.startswith("0 problems, 0 unknown, 1 warning, 0 verified"), words
+        assert "all_read of checksums: 3 not read: Archived: 3" in status.stdout
+    if term:
+        assert "all_ever_checked of coverage: 3 of 4 objects are archived, and were not" in status.stdout
+    assert fixity(file, "page").exit_code == 0
+    page = (tmp_path / "lake/pages/index.html").read_text()
+    assert "Nothing wrong was found, with 1 warning" in page and "Everything is verified" not in page
+
+
+def test_an_object_that_is_overwritten_at_each_look_is_a_warning_and_one_that_is_gone_is_none(
+    tmp_path: Path,
+) -> None:
+    check = {name: pa.nulls(3, kind.type) for name, kind in zip(CHECKSUMS.names, CHECKSUMS, strict=True)}
+    check |= {"status": pa.array(["skipped", "skipped", "succeeded"])}
+    check |= {"error_code": pa.array(["ChangedSinceListed", "DeletedSinceListed", None])}
+    pq.write_table(pa.table(check), tmp_path / "checks.parquet")
+    assert passed_over(tmp_path / "checks.parquet") == {"ChangedSinceListed": 1}
+
+
+def test_objects_that_were_listed_since_all_were_checked_are_a_warning_with_their_count(
+    catalog: Path,
+) -> None:
+    assert fixity(catalog, "checksums", "b").exit_code == 0
+    for name in ("new", "newer"):
+        (catalog.parent / "b" / name).write_text("x")
+    assert fixity(catalog, "inventory", "b").exit_code == 0
+    said = "all_read of checksums: 2 objects more are listed now than when all were checked"
+    assert said in fixity(catalog, "status", "b").stdout
+    assert fixity(catalog, "checksums", "b").exit_code == 0
+    assert fixity(catalog, "status", "b").stdout.startswith("0 problems, 0 unknown, 0 warnings, 1 verified")
 
 
 def test_only_what_is_named_counts_and_a_warning_is_status_0(catalog: Path) -> None:

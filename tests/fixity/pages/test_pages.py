@@ -55,7 +55,7 @@ def test_the_first_page_says_that_everything_is_verified(places: Places) -> None
 def test_what_no_bucket_or_pair_shows_is_told_on_the_first_page(places: Places) -> None:
     append(places.lake, [Event("inc-1", OPENED, utc_now(), run_id="r", bucket="old", key="k")])
     make_pages(places.lake, places.catalog)
-    assert answer(places, INDEX) == ("warning", "Nothing is wrong, with 1 warning")
+    assert answer(places, INDEX) == ("warning", "Nothing wrong was found, with 1 warning")
     assert "1 open incident is of no bucket that the catalog has now (inc-1)" in text(places, INDEX)
 
 
