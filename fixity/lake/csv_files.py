@@ -33,6 +33,7 @@ _UNSAFE = re.compile(
     re.VERBOSE,
 )
 _NO_CSV = (csv.Error, UnicodeDecodeError)
+_BEYOND = 2**31 - 1  # the end of any text
 _CR = "\ud80d"  # stands for a CR; no text in UTF-8 has it
 LINES_AT_ONCE = 8192
 """The most lines that are made at once of a table: few enough to be in a cache while they are written."""
@@ -110,7 +111,8 @@ def _fields(column: pa.Array) -> pa.Array | str:
 def in_words(times: pa.Array) -> pa.Array:
     """Times in microseconds as text (UTC)."""
     texts = times.cast(pa.timestamp("us")).cast(pa.string())  # with a time zone it takes ten times as long
-    return pc.binary_join_element_wise(pc.binary_replace_slice(texts, 10, 11, "T"), "Z", "")
+    # To put the Z at the end of each, wherever that is, takes half the time of joining it to them.
+    return pc.binary_replace_slice(pc.binary_replace_slice(texts, 10, 11, "T"), _BEYOND, _BEYOND, "Z")
 
 
 def bytes_of(texts: pa.Array) -> pa.Buffer:

@@ -236,6 +236,7 @@ def _compare_ranges(
             total.add(report)
             comparer.wants_problems = len(total.problems) < PROBLEMS
             comparer.wants_suspects = total.suspects.room > 0
+            del report  # the lines are as large as a range, and the next report may take a while
 
 
 @dataclass
