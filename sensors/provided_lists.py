@@ -4,7 +4,8 @@ Every five minutes it looks, for each bucket with `inventory` and a folder of li
 and Azure write a checksum of the manifest last, Google the manifest), and starts `take_inventory` for the
 newest if it is newer than the last one that was taken. If that run fails, it is tried again: 15 minutes
 later, then with delays that double, up to 12 hours; until then the inventory before stays. If a provider has
-written no list for `inventory.max_age`, the sensor's ticks fail and name the bucket.
+written no list for `inventory.max_age`, the sensor's ticks fail and name the bucket. Lists whose names are of
+the future, or no time, are passed over with a warning.
 """
 
 from collections.abc import Callable
@@ -23,9 +24,9 @@ from jobs.runs import UNSUCCESSFUL, due_again
 from sensors.cursors import read_cursor
 
 _CURSOR = TypeAdapter(dict[str, dict[str, str]])
-_NONE_SINCE = "0 {:%Y-%m-%dT%H-%M}"
-"""What the cursor has instead of the newest list where there is none: when the sensor first looked. It sorts
-before all lists."""
+_NONE = "0 "
+_NONE_SINCE = _NONE + "{:%Y-%m-%dT%H-%M}"
+"""What the cursor has instead of the newest list where there is none: when the sensor first looked."""
 _RUNS = 12  # of one list: from then on delays do not grow
 
 
@@ -42,8 +43,8 @@ def provided_lists_sensor(catalog: Catalog, clock: Callable[[], datetime] = utc_
     )
     def provided_lists(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         # boto3 takes a third of a second to import, and most code locations load this for nothing.
-        from fixity.inventories.folder import ListRefused
-        from fixity.inventories.provider import complete, time_of
+        from fixity.inventories.folder import LIST_AHEAD, ListRefused, time_of
+        from fixity.inventories.provider import complete
 
         now = clock()
         seen = read_cursor(context.cursor, dict[str, dict[str, str]], {})
@@ -54,13 +55,19 @@ def provided_lists_sensor(catalog: Catalog, clock: Callable[[], datetime] = utc_
         for bucket in buckets:
             assert bucket.inventory and bucket.inventory.at
             before = seen.get(bucket.name, {}).get(bucket.inventory.at, "")  # of another folder: begun anew
-            names: list[str] = []
+            began = time_of(before.removeprefix(_NONE))
+            if began is None or began > now + LIST_AHEAD:  # of a wrong clock: it would hide all that come
+                before = ""
+            newest = before or _NONE_SINCE.format(now)
+            names: tuple[str, ...] = ()
             try:
-                names = complete(catalog, bucket)
+                found = complete(catalog, bucket, now)
+                names = found.names
+                newest = names[-1] if names else newest  # also where one that was taken is removed
+                waiting += [f"{bucket.name}: {note}" for note in found.notes]
             except BucketUnreachable as error:
                 waiting.append(f"{bucket.name}: {printable(error)}")
-            newest = max([*names, before or _NONE_SINCE.format(now)])
-            since = time_of(newest.removeprefix("0 "))
+            since = time_of(newest.removeprefix(_NONE)) or now
             is_late = now - since > bucket.inventory.max_age
             run_key = f"{bucket.name}:{bucket.inventory.at}/{newest}"
             if newest == before:

@@ -17,7 +17,7 @@ from typing import Any
 
 from fixity.catalog import Bucket
 from fixity.humanize import printable
-from fixity.inventories.folder import ListFolder, ListRefused
+from fixity.inventories.folder import Complete, ListFolder, ListRefused
 from fixity.inventories.rows import sort_rows
 from fixity.inventories.s3_inventory import DataFile, ProvidedList, read_proved, refuse_by_age
 from fixity.inventories.with_header import COLUMNS, fetch, scan_of
@@ -35,13 +35,11 @@ _NOT_CURRENT = {
 _ROWS = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 
-def complete_runs(folder: ListFolder) -> list[str]:
-    """The names of all runs that are complete, the oldest first: when it began, and the rule.
-
-    Raises BucketUnreachable.
-    """
+def complete_runs(folder: ListFolder, now: datetime) -> Complete:
+    """All runs that are complete, by their names: when it began, and the rule. Raises BucketUnreachable."""
     found = filter(None, map(_CHECKSUM.fullmatch, folder.names("2")))  # how the years begin
-    return sorted(f"{each[1]}-{each[2]}-{each[3]}T{each[4]} {each[5]}" for each in found)
+    names = (f"{each[1]}-{each[2]}-{each[3]}T{each[4]} {each[5]}" for each in found)
+    return Complete.of(names, folder.url(""), now)
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class AzureLists:
     def describe(self, name: str | None, bucket: Bucket, now: datetime) -> ProvidedList:
         """See `fixity.inventories.take.Provider`."""
         assert bucket.inventory is not None
-        newest = self._newest()  # also where one is named: of several rules, none is guessed
+        newest, passed_over = self._newest(now)  # also where one is named: of several rules, none is guessed
         name = name or newest
         at, _, rule = name.partition(" ")
         place = f"{at[:10].replace('-', '/')}/{at[11:]}/{rule}/{rule}-manifest"
@@ -76,11 +74,12 @@ class AzureLists:
         if status != "Succeeded":
             raise ListRefused(f"{url} says that its run is {printable(status, 50)}: wait for the next one")
         kinds = filters.get("blobTypes") or []
-        notes = (
+        notes: tuple[str, ...] = (
             ()
             if len(kinds) in (0, 3)
             else (f"{url} lists only blobs of the type {', '.join(map(str, kinds))}",)
         )
+        notes += passed_over
         provided = ProvidedList(
             name, url, listed_at, "report", COLUMNS, files, rows=rows, notes=notes, md5=md5, has_others=True
         )
@@ -93,22 +92,21 @@ class AzureLists:
         scan = _scan(list(urls), names) if urls else ""
         return sort_rows(scan, provided, bucket, workspace, urls)
 
-    def _newest(self) -> str:
-        """The newest run. Raises ListRefused if there is none, or if nobody knows of which rule."""
-        names = complete_runs(self.folder)
+    def _newest(self, now: datetime) -> tuple[str, tuple[str, ...]]:
+        """The newest run, and notes for people. Raises ListRefused where none is, or it may be of any rule."""
+        complete = complete_runs(self.folder, now)
         url = self.folder.url("")
-        if not names:
-            raise ListRefused(
-                f"there is no complete blob inventory in {url} yet: see whether `inventory.at` names the "
-                "destination container of the rule"
-            )
-        rules = {name.partition(" ")[2] for name in names}
+        newest = complete.newest(
+            f"there is no complete blob inventory in {url} yet: see whether `inventory.at` names the "
+            "destination container of the rule"
+        )
+        rules = {name.partition(" ")[2] for name in complete.names}
         if len(rules) > 1:
             raise ListRefused(
                 f"{url} has the inventories of the rules {printable(', '.join(sorted(rules)), 200)}: let "
                 "each rule have a container of its own, or remove the runs of the others"
             )
-        return names[-1]
+        return newest, complete.notes
 
 
 def _refuse_a_part(url: str, filters: dict[str, Any], bucket: Bucket) -> None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,13 +19,59 @@ from urllib3.exceptions import HTTPError
 from fixity.catalog import Bucket, Catalog
 from fixity.catalog.clients import s3_client
 from fixity.errors import BucketUnreachable, FixityError
+from fixity.humanize import printable
 
+LIST_AHEAD = timedelta(hours=1)
+"""A list that is further in the future than this is of a wrong clock. It would hide those that come before
+its time: so this is less than clocks may differ elsewhere."""
 _CHUNK = 1 << 20  # bytes
 _ATTEMPTS = 4
 
 
 class ListRefused(FixityError):
     """A provider's list cannot be believed or read. Nothing of it is kept, and the inventory before stays."""
+
+
+@dataclass(frozen=True)
+class Complete:
+    """The complete lists of a folder. names: of those whose time has come, the oldest first. notes: about
+    those that are passed over, for people."""
+
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, names: Iterable[str], url: str, now: datetime) -> Complete:
+        """Of lists by their names, which begin with the time. Arguments: `url`, of their folder."""
+        times = {name: time_of(name) for name in sorted(names)}
+        come = tuple(name for name, time in times.items() if time is not None and time <= now + LIST_AHEAD)
+        odd = [name for name in times if name not in come]
+        if not odd:
+            return cls(come, ())
+        more = f" and {len(odd) - 1:,} more" if len(odd) > 1 else ""
+        why = "has no time" if times[odd[0]] is None else "is of the future"
+        return cls(
+            come,
+            (
+                f"the list '{printable(odd[0], 100)}'{more} in {url} {why}: it is passed over. Look at this "
+                "machine's clock, or remove the list",
+            ),
+        )
+
+    def newest(self, none: str) -> str:
+        """The name of the newest. Arguments: `none`, what to say where there is none. Raises ListRefused."""
+        if not self.names:
+            raise ListRefused("; ".join((none, *self.notes)))
+        return self.names[-1]
+
+
+def time_of(name: str) -> datetime | None:
+    """When a list was written (UTC), by its name: `2026-11-28T01-00Z`, `2026-11-28T01:00` or the like. None
+    for a name that has no time."""
+    try:
+        return datetime.strptime(name[:16].replace(":", "-"), "%Y-%m-%dT%H-%M").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 class ListFolder:

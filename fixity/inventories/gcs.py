@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fixity.catalog import Bucket
 from fixity.humanize import printable
-from fixity.inventories.folder import ListFolder, ListRefused
+from fixity.inventories.folder import Complete, ListFolder, ListRefused
 from fixity.inventories.rows import sort_rows
 from fixity.inventories.s3_inventory import DataFile, ProvidedList, refuse_by_age
 from fixity.inventories.with_header import COLUMNS, fetch, scan_of
@@ -28,10 +28,10 @@ _NEEDED = ("bucket", "name", "size", "updated", "storageClass", "etag", "md5Hash
 _ROWS = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 
-def complete_reports(folder: ListFolder) -> list[str]:
-    """The names of all reports that are complete, the oldest first. Raises BucketUnreachable."""
+def complete_reports(folder: ListFolder, now: datetime) -> Complete:
+    """All reports that are complete. Raises BucketUnreachable."""
     found = filter(None, map(_MANIFEST.fullmatch, folder.names("")))
-    return sorted(f"{each[2]} {each[1]}" for each in found)
+    return Complete.of((f"{each[2]} {each[1]}" for each in found), folder.url(""), now)
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,12 @@ class GoogleReports:
     def describe(self, name: str | None, bucket: Bucket, now: datetime) -> ProvidedList:
         """See `fixity.inventories.take.Provider`."""
         assert bucket.inventory is not None
-        names = [name] if name else complete_reports(self.folder)
-        if not names:
-            raise ListRefused(
-                f"there is no complete report in {self.folder.url('')} yet: see whether `inventory.at` "
-                "names the "
-                "destination of the reports"
-            )
-        at, _, configuration = names[-1].partition(" ")
+        complete = Complete((name,), ()) if name else complete_reports(self.folder, now)
+        name = complete.newest(
+            f"there is no complete report in {self.folder.url('')} yet: see whether `inventory.at` names the "
+            "destination of the reports"
+        )
+        at, _, configuration = name.partition(" ")
         place = f"{configuration}_{at}_manifest.json"
         url = self.folder.url(place)
         try:
@@ -69,7 +67,9 @@ class GoogleReports:
                 "destination of the reports in `inventory.at`"
             ) from error
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        provided = ProvidedList(names[-1], url, listed_at, "report", COLUMNS, shards, rows=rows, md5=md5)
+        provided = ProvidedList(
+            name, url, listed_at, "report", COLUMNS, shards, rows=rows, notes=complete.notes, md5=md5
+        )
         refuse_by_age(provided, bucket.inventory, now)
         return provided
 

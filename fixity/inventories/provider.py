@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from fixity.catalog import Bucket, Catalog
 from fixity.catalog.clients import s3_client
-from fixity.clock import EPOCH
 from fixity.inventories.azure import AzureLists, complete_runs
-from fixity.inventories.folder import ListFolder
+from fixity.inventories.folder import Complete, ListFolder
 from fixity.inventories.gcs import GoogleReports, complete_reports
 from fixity.inventories.rows import S3Inventory
 from fixity.inventories.s3_inventory import complete_lists
 from fixity.inventories.s3_metadata import S3Metadata, live_table
 from fixity.inventories.take import Provider
 
-_COMPLETE: dict[str, Callable[[ListFolder], list[str]]] = {
+_COMPLETE: dict[str, Callable[[ListFolder, datetime], Complete]] = {
     "s3_inventory": complete_lists,
     "gcs_inventory": complete_reports,
     "azure_inventory": complete_runs,
@@ -36,20 +35,8 @@ def open_provider(catalog: Catalog, bucket: Bucket) -> Provider:
     return S3Inventory(ListFolder(catalog, bucket), None if store.endpoint_url else s3_client(store))
 
 
-def complete(catalog: Catalog, bucket: Bucket) -> list[str]:
-    """The names of the complete lists of a bucket that has them in a folder, the oldest first.
-
-    Raises BucketUnreachable.
-    """
+def complete(catalog: Catalog, bucket: Bucket, now: datetime) -> Complete:
+    """The complete lists of a bucket that has them in a folder. Raises BucketUnreachable."""
     assert bucket.inventory is not None
     folder = ListFolder(catalog, bucket)
-    return _COMPLETE[bucket.inventory.from_](folder)
-
-
-def time_of(name: str) -> datetime:
-    """When a list was written, by its name: `2026-11-28T01-00Z`, `2026-11-28T01:00` or the like. Long ago for
-    a name that has no time."""
-    try:
-        return datetime.strptime(name[:16].replace(":", "-"), "%Y-%m-%dT%H-%M").replace(tzinfo=UTC)
-    except ValueError:
-        return EPOCH
+    return _COMPLETE[bucket.inventory.from_](folder, now)

@@ -68,8 +68,10 @@ class S3Inventory:
 
     def describe(self, name: str | None, bucket: Bucket, now: datetime) -> ProvidedList:
         """See `fixity.inventories.take.Provider`."""
-        provided = read_manifest(self.folder, name or newest_list(self.folder), bucket, now)
-        return replace(provided, notes=refuse_other_prefix(self.s3, bucket)) if self.s3 else provided
+        name, notes = (name, ()) if name else newest_list(self.folder, now)
+        provided = read_manifest(self.folder, name, bucket, now)
+        notes += refuse_other_prefix(self.s3, bucket) if self.s3 else ()
+        return replace(provided, notes=notes)
 
     def rows(self, provided: ProvidedList, bucket: Bucket, workspace: Path) -> Path:
         """See `fixity.inventories.take.Provider`."""

@@ -18,9 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fixity.catalog import Bucket
 from fixity.catalog.inventory import ProvidedInventory
-from fixity.clock import CLOCKS_DIFFER, EPOCH
+from fixity.clock import EPOCH
 from fixity.humanize import printable
-from fixity.inventories.folder import ListFolder, ListRefused
+from fixity.inventories.folder import LIST_AHEAD, Complete, ListFolder, ListRefused
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -81,23 +81,21 @@ class ProvidedList:
         return set(_VERSIONS) <= set(self.columns)
 
 
-def complete_lists(folder: ListFolder) -> list[str]:
-    """The names of all lists that are complete, the oldest first. Raises BucketUnreachable."""
-    return [found[1] for name in folder.names(_MILLENNIUM) if (found := _LIST.fullmatch(name))]
+def complete_lists(folder: ListFolder, now: datetime) -> Complete:
+    """All lists that are complete. Raises BucketUnreachable."""
+    found = (_LIST.fullmatch(name) for name in folder.names(_MILLENNIUM))
+    return Complete.of((each[1] for each in found if each), folder.url(""), now)
 
 
-def newest_list(folder: ListFolder) -> str:
-    """The name of the newest list. Raises ListRefused if there is none, BucketUnreachable."""
-    names = complete_lists(folder)
-    if not names:
-        raise ListRefused(
-            f"there is no complete list in {folder.url('')} yet: a provider writes the first one up to 48 "
-            "hours "
-            "after it was configured, and `manifest.checksum` last. See whether `inventory.at` names the "
-            "folder "
-            "that has the folders named by date"
-        )
-    return names[-1]
+def newest_list(folder: ListFolder, now: datetime) -> tuple[str, tuple[str, ...]]:
+    """The name of the newest list, and notes for people. Raises ListRefused, BucketUnreachable."""
+    complete = complete_lists(folder, now)
+    none = (
+        f"there is no complete list in {folder.url('')} yet: a provider writes the first one up to 48 hours "
+        "after it was configured, and `manifest.checksum` last. See whether `inventory.at` names the folder "
+        "that has the folders named by date"
+    )
+    return complete.newest(none), complete.notes
 
 
 def read_manifest(folder: ListFolder, name: str, bucket: Bucket, now: datetime) -> ProvidedList:
@@ -199,7 +197,7 @@ def refuse_by_age(provided: ProvidedList, settings: ProvidedInventory, now: date
 
 def refuse_of_the_future(provided: ProvidedList, now: datetime) -> None:
     """Refuse a list whose time has not come. Raises ListRefused."""
-    if provided.listed_at - now > CLOCKS_DIFFER:
+    if provided.listed_at - now > LIST_AHEAD:
         raise ListRefused(
             f"{provided.url} is of {provided.listed_at:%Y-%m-%d %H:%M} UTC, which is in the future: look at "
             "this machine's clock"

@@ -113,6 +113,40 @@ def test_a_provider_that_writes_no_list_for_too_long_fails_the_tick(
         _tick(platform, instance, waiting.cursor, NOW + timedelta(hours=49))
 
 
+def test_a_list_of_the_future_hides_no_other_and_no_silence_also_in_the_cursor(
+    platform: Platform, instance: dg.DagsterInstance, make_bucket: MakeBucket
+) -> None:
+    lists = _with_lists(platform, make_bucket())
+    bad = f"{PREFIX}2099-01-01T00-00Z/manifest.checksum"
+    platform.s3.put_object(Bucket=lists.bucket, Key=bad, Body=b"of a wrong clock")
+    alone = _tick(platform, instance, None)
+    assert alone.skip_reason and "passed over" in (alone.skip_reason.skip_message or "")
+    with pytest.raises(ListRefused, match="no complete list has come"):
+        _tick(platform, instance, alone.cursor, NOW + timedelta(hours=49))
+    platform.put("a")
+    name = lists.write(platform.replica, rows_of(platform.s3, platform.replica), at=NOW - timedelta(hours=1))
+    of_before = json.dumps({REPLICA: {lists.place.rstrip("/"): "2099-01-01T00-00Z"}})
+    for cursor in (alone.cursor, of_before):
+        (request,) = _tick(platform, instance, cursor).run_requests or []
+        assert request.tags == {LIST_TAG: name}
+    with pytest.raises(ListRefused, match="no complete list has come"):
+        _tick(platform, instance, _tick(platform, instance, of_before).cursor, NOW + timedelta(days=400))
+
+
+def test_a_list_that_was_removed_hides_no_other_and_its_time_still_counts(
+    platform: Platform, instance: dg.DagsterInstance, make_bucket: MakeBucket
+) -> None:
+    lists = _with_lists(platform, make_bucket())
+    gone = json.dumps({REPLICA: {lists.place.rstrip("/"): f"{NOW:%Y-%m-%dT%H-%MZ}"}})
+    assert _tick(platform, instance, gone).cursor == gone.replace(" ", "")
+    with pytest.raises(ListRefused, match=f"since {NOW:%Y-%m-%d %H:%M} UTC"):
+        _tick(platform, instance, gone, NOW + timedelta(hours=49))
+    platform.put("a")
+    name = lists.write(platform.replica, rows_of(platform.s3, platform.replica), at=NOW - timedelta(hours=1))
+    (request,) = _tick(platform, instance, gone).run_requests or []
+    assert request.tags == {LIST_TAG: name}
+
+
 def test_what_is_newer_than_a_list_is_pending_and_what_it_lacks_is_asked_for_before_it_is_missing(
     platform: Platform, instance: dg.DagsterInstance, make_bucket: MakeBucket
 ) -> None:

@@ -168,6 +168,31 @@ def test_without_a_list_the_error_says_when_one_comes(archive: Archive) -> None:
         archive.take()
 
 
+@pytest.mark.parametrize(
+    ("name", "why"), [("2099-01-01T00-00Z", "of the future"), ("2026-13-45T99-99Z", "no time")]
+)
+def test_a_list_whose_name_is_of_the_future_or_no_time_hides_no_other(
+    archive: Archive, name: str, why: str
+) -> None:
+    archive.put("x")
+    archive.s3.put_object(Bucket=archive.lists.bucket, Key=f"{PREFIX}{name}/manifest.checksum", Body=b"odd")
+    with pytest.raises(ListRefused, match=f"no complete list .*'{name}' .* {why}"):
+        archive.take()
+    good = archive.lists.write(archive.name, rows_of(archive.s3, archive.name))
+    taken = archive.take()
+    assert taken.taken_from and good in taken.taken_from and archive.keys() == ["x"]
+    (note,) = [each for each in taken.notes if name in each]
+    assert why in note and "passed over" in note
+
+
+def test_a_list_of_later_today_is_refused_because_it_would_hide_the_right_ones(archive: Archive) -> None:
+    archive.put("x")
+    ahead = archive.now + timedelta(hours=20)
+    archive.lists.write(archive.name, rows_of(archive.s3, archive.name), at=ahead, name="2026-11-28T11-00Z")
+    with pytest.raises(ListRefused, match="in the future"):
+        archive.take()
+
+
 def test_a_list_of_current_versions_is_no_list_of_all(archive: Archive) -> None:
     archive.put("a")
     _write(archive)
