@@ -93,7 +93,7 @@ class AzureLists:
         return sort_rows(scan, provided, bucket, workspace, urls)
 
     def _newest(self, now: datetime) -> tuple[str, tuple[str, ...]]:
-        """The newest run, and notes for people. Raises ListRefused where none is, or it may be of any rule."""
+        """The newest run, and notes for people. Raises ListRefused, also where rules are several."""
         complete = complete_runs(self.folder, now)
         url = self.folder.url("")
         newest = complete.newest(
