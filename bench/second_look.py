@@ -106,6 +106,7 @@ class _Some:
     def __init__(self, store: BucketReader, objects: int, more: bytes) -> None:
         self._store, self._objects, self._more = store, objects, more
         self.at_once, self.find, self.close = store.at_once, store.find, store.close
+        self.waits_in_turns = store.waits_in_turns
 
     def list_objects(self) -> Iterator[pa.RecordBatch]:
         left = self._objects

@@ -118,7 +118,12 @@ DELETED = "DeletedSinceListed"
 
 
 class BucketReader(Protocol):
-    """A bucket that can be listed and read, from several threads at once."""
+    """A bucket that can be listed and read, from several threads at once.
+
+    waits_in_turns: whether a read lets other turns of its thread go on while it waits.
+    """
+
+    waits_in_turns: bool
 
     def at_once(self) -> int:
         """How many objects to read at once now. It may be another number later."""

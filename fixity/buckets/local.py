@@ -44,6 +44,8 @@ class LocalReader:
     Arguments: `root`, the directory; `throttle` limits reading.
     """
 
+    waits_in_turns = False
+
     def __init__(self, root: Path, throttle: Throttle) -> None:
         self._root = root.absolute()
         self._real_root = os.path.realpath(self._root)

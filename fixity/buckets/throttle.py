@@ -1,6 +1,6 @@
 """Limits reading from a store: requests at once, and bytes a second, at most and at least.
 
-When a store asks us to slow down, all threads obey: the number of requests allowed at once is halved, then
+When a store asks us to slow down, all who read obey: the number of requests allowed at once is halved, then
 grows by one for each round that succeeds (additive increase, multiplicative decrease, as in TCP). How many
 are worth sending is found by `Finder`. Deciding to retry a request does not belong here.
 """
@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 
 from fixity.buckets.finder import Finder
 from fixity.humanize import bytes_text
+from fixity.in_turns import Places, sleep
 
 _MINUTE = 60.0
 _AS_A_REQUEST = 256 * 1024
@@ -29,12 +30,19 @@ class Pace:
     """How fast bytes arrive on one connection. Only the time spent waiting for them counts.
 
     So neither hashing nor a limit of our own is ever taken for a slow store.
-    Arguments: `floor` in bytes a second, 0 for none; `clock` in seconds.
+    Arguments: `floor` in bytes a second, 0 for none; `clock` in seconds; `tell` gets the seconds that each
+    request waited for its first bytes.
     """
 
-    def __init__(self, floor: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        floor: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self.clock = clock
         self._floor = floor
+        self._tell = tell
         self.begin()
 
     def begin(self) -> None:
@@ -44,6 +52,8 @@ class Pace:
 
     def add(self, waited: float, count: int) -> None:
         """`count` bytes came, after `waited` seconds."""
+        if not self._bytes:
+            self._tell(waited)
         self._waited += waited
         self._bytes += count
 
@@ -76,14 +86,14 @@ class _Slot(AbstractContextManager[None]):
         self._throttle = throttle
 
     def __enter__(self) -> None:
-        self._throttle._take()
+        self._throttle._places.__enter__()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._throttle._give_back(went_well=kind is None)
 
 
 class Throttle:
-    """Shared by all threads that read one bucket.
+    """Shared by all who read one bucket.
 
     Arguments: `concurrency` requests at once, or what finds how many; `bandwidth` bytes a second, None for no
     limit; `floor`, bytes a second that a connection must give at least; `clock` and `sleep` in seconds,
@@ -96,7 +106,7 @@ class Throttle:
         bandwidth: int | None = None,
         floor: int = 0,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = sleep,
     ) -> None:
         self._finder = concurrency if isinstance(concurrency, Finder) else None
         self._concurrency = concurrency.size if isinstance(concurrency, Finder) else concurrency
@@ -105,9 +115,9 @@ class Throttle:
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._freed = threading.Condition(self._lock)
         self._allowed = float(self._concurrency)
-        self._active = 0
+        self._places = Places(lambda: self.allowed)
+        self._soonest = 0.0  # seconds; not known
         self._slowed_at = float("-inf")
         self._paid_until = clock()
         self._slot = _Slot(self)
@@ -126,25 +136,17 @@ class Throttle:
         """Wait for one of the requests allowed at once."""
         return self._slot
 
-    def _take(self) -> None:
-        with self._freed:
-            while self._active >= self.allowed:
-                self._freed.wait()
-            self._active += 1
-
     def _give_back(self, went_well: bool) -> None:
-        with self._freed:
+        with self._lock:
             if went_well and self._finder is not None:
                 self._count(self._finder, 1.0)
-            self._active -= 1
             if went_well and self._allowed < self._concurrency:
                 self._allowed = min(self._concurrency, self._allowed + 1 / self._allowed)
-            # Several may start if the number allowed has just grown.
-            self._freed.notify(max(0, self.allowed - self._active))
+        self._places.__exit__()
 
     def _count(self, finder: Finder, work: float) -> None:
         """Count what was done, which may change how many are allowed at once."""
-        finder.count(work, self._active, self._clock())
+        finder.count(work, self._places.taken, self._clock(), self._soonest)
         if finder.size != self._concurrency:
             slowed = self._allowed < self._concurrency
             self._concurrency = finder.size
@@ -152,7 +154,10 @@ class Throttle:
 
     def pace(self) -> Pace:
         """The pace of a new connection."""
-        return Pace(self._floor, self._clock)
+        return Pace(self._floor, self._clock, self._came_after)
+
+    def _came_after(self, seconds: float) -> None:
+        self._soonest = min(self._soonest or seconds, seconds)
 
     def slow_down(self) -> None:
         """The store asked for fewer requests: halve the number allowed, at most once a second."""

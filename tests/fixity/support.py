@@ -172,6 +172,8 @@ NOON = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 class MemoryStore:
     """Objects in memory, listed in the order in which they were put; `read_keys` are those read."""
 
+    waits_in_turns = False
+
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str | None], tuple[ListedObject, bytes]] = {}
         self.read_keys: list[str] = []

@@ -13,8 +13,9 @@ import ssl
 from dataclasses import dataclass
 from types import TracebackType
 
-from fixity.buckets.s3.receive import BrokenConnection, Incoming
+from fixity.buckets.s3.receive import BrokenConnection, Incoming, send_all
 from fixity.buckets.throttle import Pace
+from fixity.in_turns import in_thread
 
 _MAX_HEADERS = 200
 _MAX_INTERIM = 10
@@ -130,7 +131,7 @@ class Response:
 
 
 class Connection:
-    """One kept-alive connection, for one thread at a time. Connects when first used.
+    """One kept-alive connection, for one user at a time. Connects when first used.
 
     Arguments: `pace` counts what arrives, and ends a connection that is too slow.
     """
@@ -177,29 +178,27 @@ class Connection:
 
     def _exchange(self, message: bytes) -> Response:
         if self._socket is None:
-            self._connect()
+            self._socket = in_thread(self._connected)  # what a name means can only be asked with a thread
+            self._stream = Incoming(self._socket, self.origin.timeout, self.pace)
         assert self._socket is not None and self._stream is not None
         try:
-            self._socket.sendall(message)
+            send_all(self._socket, message, self.origin.timeout)
             self._last = _read_head(self._stream)
         except OSError:
             self.close()
             raise
         return self._last
 
-    def _connect(self) -> None:
+    def _connected(self) -> socket.socket:
         origin = self.origin
         plain = socket.create_connection((origin.host, origin.port), timeout=origin.timeout)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         try:
-            self._socket = (
-                plain if origin.tls is None else origin.tls.wrap_socket(plain, server_hostname=origin.host)
-            )
+            return plain if origin.tls is None else origin.tls.wrap_socket(plain, server_hostname=origin.host)
         except OSError:
             plain.close()
             raise
-        self._stream = Incoming(self._socket, origin.timeout, self.pace)
 
     def drop_unless_complete(self) -> None:
         """Close the connection if the last response has more to say."""

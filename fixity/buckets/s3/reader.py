@@ -53,6 +53,8 @@ class S3Reader:
     first wait before a retry, in seconds.
     """
 
+    waits_in_turns = True
+
     def __init__(
         self,
         name: str,
@@ -201,7 +203,7 @@ class S3Reader:
             self._skip_unless_as_listed(item)
 
     def read_afresh(self, item: ListedObject, sink: Sink) -> None:
-        """The same, on a connection that this thread keeps for such reads alone."""
+        """The same, on a connection that this turn keeps for such reads alone."""
         with self._requests.on_fresh_connection():
             self.read(item, sink)
 
@@ -297,7 +299,7 @@ class S3Reader:
             parameters = more if more.get("key-marker") == full else None
 
     def close(self) -> None:
-        """Close all connections. No thread may be reading."""
+        """Close all connections. Nobody may be reading."""
         self._requests.close()
 
 

@@ -1,17 +1,17 @@
 """Receives from a socket: lines via a small buffer, bodies directly into the caller's buffer.
 
-With a timeout, `socket.makefile` polls before each read and wakes for each packet. Here the kernel keeps
-the timeout and fills the whole buffer before it wakes us: a tenth less CPU for a large object. The meaning
-of the bytes (HTTP) does not belong here.
+`socket.makefile` wakes for each packet. Here the kernel gathers what fills the buffer before it wakes us: a
+tenth less CPU for a large object. While bytes are waited for, other turns of the thread go on. The meaning of
+the bytes (HTTP) does not belong here.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
-import struct
 
 from fixity.buckets.throttle import Pace
+from fixity.in_turns import READABLE, WRITABLE, wait_for
 
 _ROOM = 64 * 1024
 _TAKE = 8 * 1024  # enough for a head; most of the body then goes directly into the caller's buffer
@@ -24,20 +24,16 @@ class BrokenConnection(OSError):
 class Incoming:
     """The receiving side of a connection.
 
-    Arguments: `connected`, the socket; `timeout` in seconds for each wait. A TLS socket must already have
-    this timeout set. `pace` counts what arrives.
+    Arguments: `connected`, the socket; `timeout` in seconds for each wait. `pace` counts what arrives.
     """
 
     def __init__(self, connected: socket.socket, timeout: float, pace: Pace) -> None:
         self._socket = connected
         self._pace = pace
         self._tls = isinstance(connected, ssl.SSLSocket)
-        if not self._tls:
-            connected.setblocking(True)
-            seconds, rest = divmod(timeout, 1)
-            limit = struct.pack("ll", int(seconds), int(rest * 1_000_000))
-            connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        self._timeout = timeout
+        self._least = 1
+        connected.setblocking(False)
         self._buffer = bytearray(_ROOM)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
@@ -84,39 +80,74 @@ class Incoming:
         return lines
 
     def readinto(self, target: memoryview) -> int:
-        """Fill `target`, with fewer bytes if the connection ends, breaks or pauses.
+        """Fill `target`, with fewer bytes if the connection ends, breaks or pauses. Never waits once it has
+        put bytes into it.
 
         Returns the number of bytes, 0 at the end.
         Raises OSError (including TimeoutError), TooSlow, but only if no bytes came.
         """
-        filled = min(len(target), self._end - self._start)
-        if filled:
-            target[:filled] = self._view[self._start : self._start + filled]
-            self._start += filled
-        while filled < len(target):
+        held = min(len(target), self._end - self._start)
+        came = 0
+        if held < len(target):
             try:
-                count = self._receive(target[filled:], socket.MSG_WAITALL)
+                came = self._receive(target[held:], len(target) - held)
             except OSError:
-                if filled:  # the next call gets the error again
-                    break
-                raise
-            filled += count
-            if not count or not self._tls:
-                break
-        return filled
+                if not held:  # else the next call gets the error again
+                    raise
+        if held:
+            target[:held] = self._view[self._start : self._start + held]
+            self._start += held
+        return held + came
 
-    def _receive(self, target: memoryview, flags: int = 0) -> int:
+    def _receive(self, target: memoryview, least: int = 1) -> int:
+        """Arguments: `least`, bytes to wait for, if they come before the connection ends or pauses."""
         pace = self._pace
         pace.check()
         began = pace.clock()
-        count = self._wait(target, flags)
+        count = self._records(target) if self._tls else self._bytes(target, least)
         pace.add(pace.clock() - began, count)
         return count
 
-    def _wait(self, target: memoryview, flags: int) -> int:
-        if self._tls:  # returns one record at a time, and accepts no flags
-            return self._socket.recv_into(target)
+    def _bytes(self, target: memoryview, least: int) -> int:
+        if least != self._least:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least)
+            self._least = least
+        while True:
+            is_late = not wait_for(self._socket.fileno(), READABLE, self._timeout)
+            try:
+                return self._socket.recv_into(target)
+            except BlockingIOError:
+                if is_late:
+                    raise TimeoutError("timed out") from None
+
+    def _records(self, target: memoryview) -> int:
+        """TLS gives one record at a time, some of which may have come, and may have to send for it."""
+        count = 0
+        while count < len(target):
+            try:
+                came = self._socket.recv_into(target[count:])
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+                if count:
+                    break
+                _wait(self._socket, error, self._timeout)
+                continue
+            count += came
+            if not came:
+                break
+        return count
+
+
+def send_all(connected: socket.socket, message: bytes, timeout: float) -> None:
+    """Send a message on a socket. Arguments: `timeout` in seconds, for each wait. Raises OSError."""
+    left = memoryview(message)
+    while left:
         try:
-            return self._socket.recv_into(target, 0, flags)
-        except BlockingIOError as error:  # the kernel's error for a timeout
-            raise TimeoutError("timed out") from error
+            left = left[connected.send(left) :]
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            _wait(connected, error, timeout)
+
+
+def _wait(connected: socket.socket, wants: OSError, timeout: float) -> None:
+    event = READABLE if isinstance(wants, ssl.SSLWantReadError) else WRITABLE
+    if not wait_for(connected.fileno(), event, timeout):
+        raise TimeoutError("timed out")

@@ -6,23 +6,23 @@ Sending requests does not belong here.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from fixity.errors import BucketUnreachable
+from fixity.in_turns import Places
 
 _HANDFUL = 3  # with 16 threads the run then ends within 20 requests
 
 
 class Refusals:
-    """Counts refusals in a row, over all threads; after a handful, asks whether the bucket may be listed.
+    """Counts refusals in a row, over all who read; after a handful, asks whether the bucket may be listed.
 
     Arguments: `ask` lists a little of the bucket, and raises BucketUnreachable where that is refused too.
     """
 
     def __init__(self, ask: Callable[[], object]) -> None:
         self._ask = ask
-        self._lock = threading.Lock()
+        self._one_asks = Places()
         self._row = 0
         self._in_a_row = 0
         self._patience = _HANDFUL
@@ -45,10 +45,10 @@ class Refusals:
     def refused(self, code: str) -> None:
         """An object was refused, with the store's `code`.
 
-        Raises BucketUnreachable if the listing is refused too. Threads wait here while one of them asks, so
-        that they do not send more requests that will be refused.
+        Raises BucketUnreachable if the listing is refused too. The others wait here while one asks, so that
+        they do not send more requests that will be refused.
         """
-        with self._lock:
+        with self._one_asks:
             if self._lost is None:
                 self._row += not self._in_a_row
                 self._in_a_row += 1

@@ -11,7 +11,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from lxml import etree
 
@@ -20,10 +20,11 @@ from fixity.buckets.s3.address import Address
 from fixity.buckets.s3.http1 import Connection, Origin, Response
 from fixity.buckets.s3.redirects import elsewhere, moved
 from fixity.buckets.s3.sigv4 import Signer
-from fixity.buckets.throttle import Throttle, TooSlow
+from fixity.buckets.throttle import Pace, Throttle, TooSlow
 from fixity.catalog.clients import THROTTLED, passes
 from fixity.errors import BucketUnreachable
 from fixity.humanize import error_text, seconds_text
+from fixity.in_turns import OfTurn
 
 _BUFFER = 512 * 1024
 _ERROR_ROOM = 8 * 1024  # bytes of an error that are read; the rest is never waited for
@@ -60,8 +61,22 @@ class Refused(ObjectUnreadable):
     """The store refuses to give this object to these keys. It may refuse all others too."""
 
 
+@dataclass(slots=True)
+class _Kept:
+    """The connections of a turn, or thread; closed when it ends, or by `close`."""
+
+    connection: Connection | None = None
+    fresh: Connection | None = None
+
+    @property
+    def pace(self) -> Pace:
+        """Of its last request."""
+        assert self.connection is not None
+        return self.connection.pace
+
+
 class Requests:
-    """Sends requests to one bucket, over one connection a thread.
+    """Sends requests to one bucket, over one connection a turn, or a thread where there are no turns.
 
     Arguments: `name` of the bucket, for messages; `address` of its requests; `throttle`, slowed down when
     the store asks for fewer requests.
@@ -73,7 +88,8 @@ class Requests:
         self._signer = Signer(address.keys, address.region)
         self._headers = {"x-amz-request-payer": "requester"} if address.requester_pays else {}
         self._throttle = throttle
-        self._thread = threading.local()  # a connection is closed with its thread, or by `close`
+        self._kept = OfTurn(_Kept)
+        self._buffers = threading.local()
 
     def get(self, path: str, query: str, headers: dict[str, str]) -> Response:
         """Send one request. Returns a response with status 200 or 206; raises an error for any other.
@@ -149,46 +165,44 @@ class Requests:
             )
 
     def is_too_slow(self, gained: int) -> bool:
-        """Whether `gained` bytes are too few for the time that this thread's last request waited."""
-        connection: Connection = self._thread.connection
-        return connection.pace.is_too_slow(gained)
+        """Whether `gained` bytes are too few for the time that this turn's last request waited."""
+        return self._kept.get().pace.is_too_slow(gained)
 
     def waited(self) -> float:
-        """Seconds that this thread's last request waited for bytes."""
-        connection: Connection = self._thread.connection
-        return connection.pace.waited
+        """Seconds that this turn's last request waited for bytes."""
+        return self._kept.get().pace.waited
 
     def _connection(self, origin: Origin) -> Connection:
-        connection: Connection | None = getattr(self._thread, "connection", None)
-        if connection is None or connection.origin is not origin:
-            connection = self._thread.connection = Connection(origin, self._throttle.pace())
-        return connection
+        kept = self._kept.get()
+        if kept.connection is None or kept.connection.origin is not origin:
+            kept.connection = Connection(origin, self._throttle.pace())
+        return kept.connection
 
     @contextmanager
     def on_fresh_connection(self) -> Iterator[None]:
-        """This thread's requests in the block use a connection of their own, which is closed with the thread.
+        """This turn's requests in the block use a connection of their own, which is closed with the turn.
 
-        No first read is made on it. No object is read on it twice: each pass over objects has new threads.
+        No first read is made on it. No object is read on it twice: each pass over objects has new turns.
         """
-        of_first_reads = getattr(self._thread, "connection", None)
-        fresh: Connection | None = getattr(self._thread, "fresh", None)
-        self._thread.connection = fresh or Connection(self._origin, self._throttle.pace())
+        kept = self._kept.get()
+        of_first_reads = kept.connection
+        kept.connection = kept.fresh or Connection(self._origin, self._throttle.pace())
         try:
             yield
         finally:
-            self._thread.fresh = self._thread.connection
-            self._thread.connection = of_first_reads
+            kept.fresh, kept.connection = kept.connection, of_first_reads
 
     def buffer(self) -> memoryview:
-        """This thread's buffer, to read bodies into."""
-        buffer: memoryview | None = getattr(self._thread, "buffer", None)
+        """A buffer to read bodies into. The turns of a thread share it: use what a read put into it before
+        anything that waits."""
+        buffer: memoryview | None = getattr(self._buffers, "buffer", None)
         if buffer is None:
-            buffer = self._thread.buffer = memoryview(bytearray(_BUFFER))
+            buffer = self._buffers.buffer = memoryview(bytearray(_BUFFER))
         return buffer
 
     def close(self) -> None:
-        """Close all connections. No thread may be reading."""
-        self._thread = threading.local()
+        """Close all connections. Nobody may be reading."""
+        self._kept = OfTurn(_Kept)
 
 
 def broken(error: OSError, when: str) -> Retry:

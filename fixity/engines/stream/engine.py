@@ -19,11 +19,14 @@ from fixity.catalog import Algorithm
 from fixity.clock import utc_now
 from fixity.digests.algorithms import Digest
 from fixity.humanize import printable
+from fixity.in_order import processors
+from fixity.in_turns import Turns, sleep
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 
 _AT_ONCE = 1024 * 1024  # bytes; smaller objects are not interrupted: checking for it costs more
 _BATCH = 8  # objects that a thread takes at a time, and checks that it gives back, at most
 _TAKEN = 128  # objects that all threads take together: those that one has taken, no other can read
+_NOT_TAKEN = 0.01  # seconds to wait where checks are not taken as fast as they are made
 _ASK_AGAIN = 0.02  # seconds without a check, after which it is asked again how many objects to read at once
 
 
@@ -32,7 +35,10 @@ Threads = int | Callable[[], int]
 
 
 class Reads(Protocol):
-    """A bucket whose objects can be read, from several threads at once."""
+    """A bucket whose objects can be read, several at once.
+
+    If it has `waits_in_turns`, see BucketReader, few threads read many objects; else each has a thread.
+    """
 
     def read(self, item: ListedObject, sink: Sink) -> None:
         """See BucketReader."""
@@ -134,7 +140,8 @@ def check_objects(
     spent = threading.Event()  # all objects are taken
     stop = threading.Event()  # nothing more is read
     closed = threading.Event()  # and nobody takes checks
-    done: queue.Queue[list[Check] | BaseException | None] = queue.Queue(maxsize=at_once() * 4)
+    done: queue.SimpleQueue[list[Check] | BaseException | None] = queue.SimpleQueue()
+    most_waiting = at_once() * 4
 
     def take() -> list[tuple[int, ListedObject]]:
         # Large objects one by one, small ones in batches. Nothing, if there are too many threads.
@@ -155,13 +162,11 @@ def check_objects(
             return taken
 
     def give(result: list[Check] | BaseException | None) -> None:
-        while True:
-            if closed.is_set():
-                raise _Stopped
-            try:
-                return done.put(result, timeout=0.5)
-            except queue.Full:
-                continue
+        while done.qsize() >= most_waiting and not closed.is_set():
+            sleep(_NOT_TAKEN)
+        if closed.is_set():
+            raise _Stopped
+        done.put(result)
 
     def work() -> None:
         checks: list[Check] = []
@@ -185,17 +190,18 @@ def check_objects(
                 give(checks)
             give(failure)
 
-    workers: list[threading.Thread] = []
+    workers = Turns(processors() if getattr(store, "waits_in_turns", False) else None)
+    started = 0
 
     def start(more: int) -> int:
-        nonlocal reading
+        nonlocal reading, started
         if more <= 0 or spent.is_set() or stop.is_set():
             return 0
         with taking:
             reading += more
         for _ in range(more):
-            workers.append(threading.Thread(target=work, name=f"hash-{len(workers)}", daemon=True))
-            workers[-1].start()
+            workers.start(work, name=f"hash-{started}")
+            started += 1
         return more
 
     failure: BaseException | None = None
@@ -221,5 +227,4 @@ def check_objects(
     finally:
         stop.set()
         closed.set()
-        for worker in workers:
-            worker.join()
+        workers.join()

@@ -142,6 +142,7 @@ class Afresh:
 
     def __init__(self, store: BucketReader) -> None:
         self.read = store.read_afresh
+        self.waits_in_turns = store.waits_in_turns
 
 
 def settled(suspect: Suspect, again: Check, algorithm: Algorithm) -> Check:

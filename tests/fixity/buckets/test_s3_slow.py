@@ -45,7 +45,7 @@ def test_a_read_that_trickles_goes_on_elsewhere_at_the_byte(faulty_proxy: Faulty
 def test_a_read_that_trickles_for_ever_fails_as_too_slow(faulty_proxy: FaultyProxy, filled: str) -> None:
     clock = Clock()
     throttle = Throttle(1, floor=1024, clock=clock, sleep=clock.sleep)
-    store = s3_store(faulty_proxy.endpoint_url, filled, throttle=throttle, timeout=0.7)
+    store = s3_store(faulty_proxy.endpoint_url, filled, throttle=throttle, timeout=0.1)
     item = only(store, "k")
     faulty_proxy.fault(faults.Trickle(100, clock.tick, times=None))
     done = check(store, item)

@@ -88,6 +88,8 @@ class Place:
 
 
 class _Recording:
+    waits_in_turns = False
+
     def __init__(self, place: Place) -> None:
         self._place = place
         self.list_objects = place.store.list_objects

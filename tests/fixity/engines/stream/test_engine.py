@@ -35,6 +35,8 @@ def give_all(listed: ListedObject, sink: Sink) -> None:
 class FakeStore:
     """Reads objects as a test says; counts who reads at once."""
 
+    waits_in_turns = False
+
     def __init__(self, read: Callable[[ListedObject, Sink], None] = give_all) -> None:
         self._read = read
         self._lock = threading.Lock()
