@@ -104,7 +104,7 @@ class Incoming:
         pace = self._pace
         pace.check()
         began = pace.clock()
-        count = self._records(target) if self._tls else self._bytes(target, least)
+        count = self._records(target, least) if self._tls else self._bytes(target, least)
         pace.add(pace.clock() - began, count)
         return count
 
@@ -120,10 +120,10 @@ class Incoming:
                 if is_late:
                     raise TimeoutError("timed out") from None
 
-    def _records(self, target: memoryview) -> int:
+    def _records(self, target: memoryview, least: int) -> int:
         """TLS gives one record at a time, some of which may have come, and may have to send for it."""
         count = 0
-        while count < len(target):
+        while count < least:
             try:
                 came = self._socket.recv_into(target[count:])
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
