@@ -7,8 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,8 +50,17 @@ if TYPE_CHECKING:
 KEYS = [f"key-{number:03d}" for number in range(120)]
 SHARD = 40
 BANDWIDTH = 300  # bytes a second: a key's bytes are its name
-BUCKET, LAKE = "spread", "lake-of-workers"
+LAKE = "lake-of-workers"
 REPLICA = f"{PAIR}-repl"
+BUCKETS: dict[str, dict[str, object]] = {
+    "spread": {"max_concurrency": 4},
+    "cut-off": {"max_concurrency": 2},  # fewer than there are steps: so there are two
+    "due": {"max_concurrency": 3, "max_bandwidth": f"{BANDWIDTH}B", "fixity_every": "90d"},
+    "edited": {},
+    PAIR: {"fixity_every": "90d"},
+}
+"""The buckets of the catalog, one for each test that reads one: starting workers takes longer than reading.
+"""
 RIGHT = [(key, sha256(key.encode()), "registered") for key in KEYS]
 
 
@@ -69,18 +77,15 @@ class Crew:
     s3: S3Client
     instance: dg.DagsterInstance
     workers: list[Worker]
-    _lakes: Iterator[int] = field(default_factory=lambda: count(1))
-    lake: str = ""
 
-    def write_catalog(self, **bucket: object) -> None:
-        """The catalog, with a lake of its own for each test, and workers that have loaded it.
+    def write_catalog(self) -> None:
+        """The catalog, which workers load when they start.
 
         The replica of its pair is the same bucket, reached without the proxy.
         """
-        self.lake = f"{next(self._lakes)}"
         stores = {"real": self.of_lake, "proxy": self.proxy}
         said = {
-            "lake": f"s3://{LAKE}/{self.lake}",
+            "lake": f"s3://{LAKE}/lake",
             "lake_store": "real",
             "executor": {"kind": "celery", "dead_after": "3s"},
             "stores": {
@@ -88,21 +93,12 @@ class Crew:
                 for name, place in stores.items()
             },
             "buckets": {
-                PAIR: {"store": "proxy", "bucket": BUCKET, **bucket},
-                REPLICA: {"store": "real", "bucket": BUCKET, **bucket},
+                **{name: {"store": "proxy", **more} for name, more in BUCKETS.items()},
+                REPLICA: {"store": "real", "bucket": PAIR, **BUCKETS[PAIR]},
             },
             "pairs": {PAIR: {"replica": REPLICA, "replication_lag": "0s"}},
         }
         (self.folder / "fixity.yaml").write_text(yaml.safe_dump(said))
-        for worker in self.workers:
-            worker.kill()
-        self.all_ready()
-
-    def any_catalog(self) -> None:
-        """The catalog of the test before, if there was one, and all workers."""
-        if not self.lake:
-            self.write_catalog()
-        self.all_ready()
 
     def all_ready(self) -> None:
         """Start again who was killed."""
@@ -112,9 +108,9 @@ class Crew:
         for worker in dead:
             worker.wait_until_ready()
 
-    def run(self, **config: object) -> dg.JobExecutionResult:
+    def run(self, bucket: str, **config: object) -> dg.JobExecutionResult:
         """Run the job in this process, which sends the steps to the workers. Arguments: of `checksums`."""
-        return self.run_job(shards_of_forty_job, PAIR, {"ops": {"checksums": {"config": config}}})
+        return self.run_job(shards_of_forty_job, bucket, {"ops": {"checksums": {"config": config}}})
 
     def run_job(
         self, job: Callable[[], dg.JobDefinition], partition: str, config: Mapping[str, object] | None = None
@@ -138,7 +134,7 @@ class Crew:
 
     def kept(self) -> list[tuple[str, str]]:
         """All files of the lake, with their ETags."""
-        listed = self.s3.list_objects_v2(Bucket=LAKE, Prefix=f"{self.lake}/")
+        listed = self.s3.list_objects_v2(Bucket=LAKE)
         return [(each["Key"], each["ETag"]) for each in listed.get("Contents", [])]
 
     def events(self) -> list[object]:
@@ -146,10 +142,10 @@ class Crew:
         (run,) = self.instance.get_runs(limit=1)
         return [run.status, *self.instance.all_logs(run.run_id)]
 
-    def table(self, run_id: str) -> list[tuple[object, ...]]:
+    def table(self, bucket: str, run_id: str) -> list[tuple[object, ...]]:
         """The run's rows of the ledger: key, checksum, and verdict."""
         file = self.folder / "table.parquet"
-        self.s3.download_file(LAKE, f"{self.lake}/checksums/{PAIR}/{run_id}.parquet", str(file))
+        self.s3.download_file(LAKE, f"lake/checksums/{bucket}/{run_id}.parquet", str(file))
         return [(row["key"], row["checksum"], row["verdict"]) for row in pq.read_table(file).to_pylist()]
 
 
@@ -191,10 +187,12 @@ def _crew(
     host, machines = (
         (network.address, network.machines) if isinstance(network, Network) else (LOOPBACK, [None] * 3)
     )
-    for bucket in (BUCKET, LAKE):
+    for bucket in (*BUCKETS, LAKE):
         s3.create_bucket(Bucket=bucket)
-    for key in KEYS:
-        s3.put_object(Bucket=BUCKET, Key=key, Body=key.encode())
+        seaweedfs.make_room(bucket)
+    for bucket in BUCKETS:
+        for key in KEYS:
+            s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
     with (
         FaultyProxy(seaweedfs.endpoint_url, host) as proxy,
         FaultyProxy(seaweedfs.endpoint_url, host) as of_lake,
@@ -217,19 +215,21 @@ def _crew(
             instance.event_log_storage.set_concurrency_slots(POOL, 3)
             workers = [Worker(folder, f"worker-{number}", machine) for number, machine in enumerate(machines)]
             crew = Crew(folder, proxy, of_lake, redis, postgres, s3, instance, workers)
+            crew.write_catalog()
             try:
                 yield crew
             finally:
                 for worker in crew.workers:
                     worker.kill()
-                for bucket in (BUCKET, LAKE):
+                for bucket in (*BUCKETS, LAKE):
                     s3.delete_bucket(Bucket=bucket)
 
 
 @pytest.fixture
 def crew(_crew: Crew) -> Crew:
-    """All three workers, once there is a catalog."""
+    """All three workers."""
     _crew.proxy.forget()
+    _crew.all_ready()
     return _crew
 
 
@@ -237,7 +237,7 @@ def crew(_crew: Crew) -> Crew:
 def spread(_crew: Crew) -> Spread:
     """A run over all three workers, in which broker and database are restarted."""
     _crew.proxy.forget()
-    _crew.write_catalog(max_concurrency=4)
+    _crew.all_ready()
     _crew.proxy.fault(Overwrite(_restart(_crew, noticed := threading.Event())), key="key-100")
     _crew.proxy.fault(Overwrite(_all_at_once(_crew.proxy, 3), times=None))
     ready = WatchedStep.ready
@@ -251,9 +251,9 @@ def spread(_crew: Crew) -> Spread:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(WatchedStep, "ready", look)
-        result = _crew.run()
+        result = _crew.run("spread")
     by = {worker.host for shard in range(3) for worker in _crew.executed_by(_hashing(shard))}
-    rows = _crew.table(result.run_id) if result.success else []
+    rows = _crew.table("spread", result.run_id) if result.success else []
     logs = (_crew.folder / "home").glob(f"storage/{result.run_id}/compute_logs/*.err")
     printed = "".join(file.read_text() for file in logs)
     return Spread(result.success, len(by), _crew.proxy.max_concurrent, noticed.is_set(), rows, printed)
@@ -303,12 +303,11 @@ def test_the_shard_of_a_worker_that_is_cut_off_goes_on_elsewhere_and_when_it_is_
 ) -> None:
     if isinstance(network, NotAllowed):
         pytest.skip(f"no worker can be cut off here: {network}")
-    crew.write_catalog(max_concurrency=2)  # fewer than there are steps: so there are two
     lost: list[Worker] = []
     at: list[float] = []
 
     def finished() -> list[str]:
-        return [file for file, _ in crew.kept() if re.match(r"\d+/scratch/.*/parts/.*/0*[678]0-", file)]
+        return [file for file, _ in crew.kept() if re.match(r"lake/scratch/.*/parts/.*/0*[678]0-", file)]
 
     def cut_off() -> None:
         lost.extend(crew.executed_by(_hashing(1)))
@@ -320,7 +319,7 @@ def test_the_shard_of_a_worker_that_is_cut_off_goes_on_elsewhere_and_when_it_is_
     crew.proxy.fault(Overwrite(cut_off), key="key-095")
     crew.proxy.fault(Overwrite(lambda: at.append(time.monotonic())), key="key-095")
     try:
-        result = crew.run()
+        result = crew.run("cut-off")
         before = crew.kept(), crew.events()
         reads = [len(crew.proxy.gets(key)) for key in KEYS]
     finally:
@@ -331,7 +330,7 @@ def test_the_shard_of_a_worker_that_is_cut_off_goes_on_elsewhere_and_when_it_is_
     assert first is lost[0] is not second
     assert at[1] - at[0] < 20  # seconds; it counts as dead after 3
     assert reads == [2 if 90 <= number <= 95 else 1 for number in range(len(KEYS))]
-    assert crew.table(result.run_id) == RIGHT
+    assert crew.table("cut-off", result.run_id) == RIGHT
     pool = crew.instance.event_log_storage.get_concurrency_info(POOL)
     assert not pool.active_run_ids | pool.pending_run_ids
     assert wait_until(lambda: "exited with 'signal 9 (SIGKILL)'" in first.text(), 120)
@@ -343,13 +342,12 @@ def test_the_shard_of_a_worker_that_is_cut_off_goes_on_elsewhere_and_when_it_is_
 def test_a_batch_of_what_is_due_is_spread_under_one_lease_and_a_killed_worker_s_shard_is_read_by_another(
     crew: Crew,
 ) -> None:
-    crew.write_catalog(max_concurrency=3, max_bandwidth=f"{BANDWIDTH}B", fixity_every="90d")
     killed: list[str] = []
     refused: list[str] = []
 
     def kill() -> None:
         try:
-            take_lease(open_lake(load_catalog()), PAIR, "another", utc_now())
+            take_lease(open_lake(load_catalog()), "due", "another", utc_now())
         except BucketBusy as error:
             refused.append(str(error))
         (worker,) = crew.executed_by(_hashing(1))
@@ -358,7 +356,7 @@ def test_a_batch_of_what_is_due_is_spread_under_one_lease_and_a_killed_worker_s_
 
     crew.proxy.fault(Overwrite(kill), key="key-075")
     crew.proxy.fault(Overwrite(_all_at_once(crew.proxy, 3), times=None))
-    result = crew.run(objects="due")
+    result = crew.run("due", objects="due")
     assert result.success
     assert len({worker.host for shard in range(3) for worker in crew.executed_by(_hashing(shard))}) == 3
     assert crew.proxy.max_concurrent <= 3
@@ -369,13 +367,13 @@ def test_a_batch_of_what_is_due_is_spread_under_one_lease_and_a_killed_worker_s_
     assert killed
     assert f"is being checked by the rolling run {result.run_id}" in refused[0]
     assert len(crew.proxy.gets()) <= len(KEYS) + 41  # one shard, and no row comes twice
-    assert crew.table(result.run_id) == RIGHT
-    assert leases(open_lake(load_catalog()), PAIR) == []
+    assert crew.table("due", result.run_id) == RIGHT
+    assert leases(open_lake(load_catalog()), "due") == []
 
 
-def test_workers_fold_parts_of_a_ledger_and_compare_parts_of_a_pair(
-    crew: Crew, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def crew_of_parts(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crew]:
+    """The workers, for jobs in small parts."""
     for module, name in (  # loading the jobs sets these, also in this process
         (by_key, "_RANGE_ROWS"),
         (by_key, "_MOST_READS"),
@@ -384,13 +382,19 @@ def test_workers_fold_parts_of_a_ledger_and_compare_parts_of_a_pair(
         (pair_steps, "_RANGES_OF_STEP"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
-    crew.write_catalog(fixity_every="90d")
+    yield crew
+    for worker in crew.workers:  # the jobs set these in their processes, too
+        worker.kill()
+
+
+def test_workers_fold_parts_of_a_ledger_and_compare_parts_of_a_pair(crew_of_parts: Crew) -> None:
+    crew = crew_of_parts
     some = {"ops": {"checksums": {"config": {"keys": KEYS[60:]}}}}
     assert crew.run_job(parts_to_check_job, PAIR, some).success
     result = crew.run_job(parts_to_check_job, PAIR)
     assert result.success
     assert all(crew.executed_by(f"checksums.fold_part[{number}]") for number in (0, 1))
-    assert [row[:2] for row in crew.table(result.run_id)] == [row[:2] for row in RIGHT]
+    assert [row[:2] for row in crew.table(PAIR, result.run_id)] == [row[:2] for row in RIGHT]
     assert crew.run_job(parts_to_check_job, REPLICA).success
     reported = crew.run_job(parts_to_report_job, PAIR)
     assert reported.success
@@ -437,17 +441,16 @@ def test_other_code_has_another_digest_and_what_python_caches_has_none(
 def test_a_worker_that_has_loaded_another_catalog_than_the_file_now_is_is_refused_and_the_status_says_so(
     crew: Crew,
 ) -> None:
-    crew.any_catalog()
     loaded = made_with()["catalog"]
     (file := crew.folder / "fixity.yaml").write_text((said := file.read_text()) + "# edited\n")
     edited = made_with()["catalog"]
-    result = crew.run()
+    result = crew.run("edited")
     file.write_text(said)  # as the workers have it
     assert not result.success
     (record,) = crew.instance.get_run_records(dg.RunsFilter([result.run_id]))
     keep_failed_run(crew.instance, record, lake := open_lake(catalog := load_catalog()))
     rows = status_of(lake, catalog, utc_now()).rows
-    (bucket,) = [row for row in rows if (row.kind, row.name) == ("bucket", PAIR)]
+    (bucket,) = [row for row in rows if (row.kind, row.name) == ("bucket", "edited")]
     told = bucket.red[0].text
     assert "During celery execution errors occurred in workers: [inventory]: the worker fixity-" in told
     assert f"has another catalog ({loaded[:12]}…) than the run ({edited[:12]}…)" in told
@@ -457,7 +460,6 @@ def test_a_worker_that_has_loaded_another_catalog_than_the_file_now_is_is_refuse
 def test_the_doctor_asks_each_worker_what_it_is_made_with(
     crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crew.any_catalog()
     ours = made_with()
     assert not [each for each in _told(load_catalog()) if "software" in each.text]
     monkeypatch.setattr("fixity_assets.workers.steps.made_with", lambda _: {**ours, "software": "another"})

@@ -15,10 +15,10 @@ from fixity.ledger import Settings
 from tests.fixity.rolling.support import BEGIN, Rolling
 
 TERM = timedelta(days=90)
-STEP = timedelta(days=7)  # between two runs
-STOP = range(26, 28)  # runs that do not happen: more than two weeks between the one before and the one after
-STEPS = 53
-OBJECTS, FIRST_BATCHES, BATCH = 240, 28, 52  # the first round is spread, and there is room to catch up
+STEP = timedelta(days=10)  # between two runs
+STOP = range(19, 20)  # a run that does not happen: between the two beside it are more than two weeks
+STEPS = 37
+OBJECTS, FIRST_BATCHES, BATCH = 240, 40, 74  # the first round is spread, and there is room to catch up
 
 
 def test_a_year_with_growth_changes_failures_damage_and_a_stop_of_two_weeks(tmp_path: Path) -> None:
@@ -39,12 +39,12 @@ def test_a_year_with_growth_changes_failures_damage_and_a_stop_of_two_weeks(tmp_
             bucket.store.rewrite(changed, b"version of step %d" % step, bucket.time)
             written[changed].append(bucket.time)
             bucket.take_inventory()
-        if step in (17, 29, 37):
+        if step in (12, 21, 27):
             damaged = chance.choice(sorted(written.keys() - injected.keys() - _young(written, bucket.time)))
             bucket.store.damage(damaged)
             injected[damaged] = bucket.time
         bucket.store.unreadable = set(chance.sample(sorted(written), 3))
-        items = FIRST_BATCHES if step < 12 else BATCH
+        items = FIRST_BATCHES if step < 9 else BATCH
         assert bucket.roll(items).objects <= items
 
     history = _history(bucket)
