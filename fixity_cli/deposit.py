@@ -17,6 +17,7 @@ from fixity.in_order import processors
 from fixity.ingest.deposit import Deposit, NothingToVerify, Summary, verify_deposit
 from fixity.lake import open_lake
 from fixity.lake.paths import deposit_report_file
+from fixity.ledger.unkept_reads import note_unkept_read
 from fixity_cli.instance import lake_of_command
 from fixity_cli.output import output
 
@@ -73,6 +74,8 @@ def run_deposit(
             summary = verify_deposit(deposit, file, threads, progress)
         except NothingToVerify as error:
             raise NothingToVerify(f"{directory}: {error}") from error
+        finally:
+            note_unkept_read(lake, bucket, deposit.read_back.bytes, datetime.now(UTC))
         name = deposit_report_file(bucket, datetime.now(UTC))
         with lake_of_command(catalog, "deposit") as keeping:
             keeping.put(name, file)

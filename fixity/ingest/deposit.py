@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fixity.buckets import BucketReader, ListedObject, LocalReader, ObjectError, listed_objects
@@ -19,7 +20,7 @@ from fixity.catalog import Algorithm
 from fixity.catalog.exclude import excluded_by
 from fixity.digests.algorithms import Digest, Together, as_hex
 from fixity.digests.etag import MultipartEtag, likely_part_sizes, parts_of
-from fixity.engines.stream.engine import check_object
+from fixity.engines.stream.engine import Check, Reads, check_object
 from fixity.engines.stream.second_look import Afresh
 from fixity.errors import WrongUsage
 from fixity.in_order import in_order
@@ -64,6 +65,19 @@ class Summary:
     not_local: int = 0
 
 
+class ReadBack:
+    """How many bytes of a bucket were read back, by several threads."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._adding = Lock()
+
+    def add(self, size: int) -> None:
+        """Count what was read, whatever came of it."""
+        with self._adding:
+            self.bytes += size
+
+
 @dataclass(frozen=True)
 class Deposit:
     """A deposit to verify: the local directory, the bucket, and how a file's key becomes an object's key.
@@ -72,7 +86,7 @@ class Deposit:
     opened below a prefix. attributes: opens the attributes of the bucket's objects; called only when needed,
     because opening can cost more than a small deposit; it returns None for a local directory. read: whether
     to read back every object. exclude: shell patterns of the bucket's keys to leave out; exclude_files: of
-    the files' keys.
+    the files' keys. read_back: counts what is read of the bucket, of which the ledger does not tell.
     """
 
     source: LocalReader
@@ -83,6 +97,7 @@ class Deposit:
     exclude: tuple[str, ...] = ()
     above: str = ""
     exclude_files: tuple[str, ...] = ()
+    read_back: ReadBack = field(default_factory=ReadBack)
 
     def leaves_out(self) -> Callable[[str], bool]:
         """A function that says whether to leave out a key of the target, which includes the prefix."""
@@ -262,10 +277,13 @@ def _by_stored(deposit: Deposit, item: ListedObject, found: ListedObject) -> Dep
 
 
 def _by_reading(deposit: Deposit, item: ListedObject, found: ListedObject) -> Deposited:
-    first = _hash(deposit.source, item, "SHA256"), _hash(deposit.target, found, "SHA256")
+    first = _hash(deposit.source, item, "SHA256"), _read_back(deposit, deposit.target, found)
     if first[0] == first[1]:
         return _verified(item, "read", "SHA256", *first)
-    again = _hash_afresh(deposit.source, item), _hash_afresh(deposit.target, found)
+    again = (
+        _checksum(check_object(Afresh(deposit.source), item, Digest("SHA256"))),
+        _read_back(deposit, Afresh(deposit.target), found),
+    )
     if again[0] == again[1]:
         return _verified(item, "read", "SHA256", *again)
     if again != first:
@@ -275,9 +293,14 @@ def _by_reading(deposit: Deposit, item: ListedObject, found: ListedObject) -> De
     )
 
 
-def _hash_afresh(store: BucketReader, item: ListedObject) -> str:
-    """The SHA-256 of a second read, which nothing of the first one can spoil. Raises ObjectUnreadable."""
-    check = check_object(Afresh(store), item, Digest("SHA256"))
+def _read_back(deposit: Deposit, store: Reads, found: ListedObject) -> str:
+    """The SHA-256 of an object's bytes, which are counted. Raises ObjectUnreadable."""
+    check = check_object(store, found, Digest("SHA256"))
+    deposit.read_back.add(check.bytes_read)
+    return _checksum(check)
+
+
+def _checksum(check: Check) -> str:
     if check.checksum is None:
         raise ObjectUnreadable(str(check.error_code), str(check.error_message))
     return check.checksum

@@ -10,6 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from devstack.moto_server import MotoServer
+from fixity.clock import utc_now
+from fixity.lake import LocalLake
+from fixity.rolling.egress import EgressBudget, egress_left
 from fixity_cli.main import app
 from jobs.names import INVENTORY_JOB
 from tests.fixity_cli.test_fixity_command import fixity
@@ -186,6 +189,18 @@ def test_a_deposit_is_verified_by_directory_and_by_prefix(platform: Platform) ->
     assert (empty.exit_code, empty.stderr.startswith("empty: there is no file in it")) == (2, True)
     unknown = plain("deposit", "nowhere", PAIR, folder=platform.folder)
     assert (unknown.exit_code, unknown.stderr) == (2, "nowhere is not a directory\n")
+
+
+def test_what_a_deposit_reads_back_counts_as_egress_of_its_bucket(tmp_path: Path) -> None:
+    for folder, body in (("files", b"abc"), ("a", b"abd")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same").write_bytes(b"12345")
+        (tmp_path / folder / "other").write_bytes(body)
+    (tmp_path / "fixity.yaml").write_text("lake: ./lake\nbuckets: {a: {path: ./a}}\n")
+    assert plain("deposit", "files", "a", "--read", folder=tmp_path).exit_code == 1
+    budget = EgressBudget(100, ("a",))
+    left = egress_left(LocalLake(tmp_path / "lake"), [budget], None, utc_now())
+    assert left.size == 100 - 5 - 2 * 3  # what differs is read twice
 
 
 def test_the_csv_of_a_deposit_of_files_with_any_name_is_read_back(tmp_path: Path) -> None:
