@@ -90,7 +90,7 @@ class Sink(Protocol):
         """Bytes taken so far."""
 
     def update(self, piece: memoryview) -> None:
-        """Take the next bytes."""
+        """Take the next bytes, and use them before others of the thread read on, who share the buffer."""
 
     def restart(self) -> None:
         """Forget all bytes taken, because the object is read again from its start."""
