@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -86,7 +87,13 @@ class AzureLists:
         refuse_by_age(provided, bucket.inventory, now)
         return provided
 
-    def rows(self, provided: ProvidedList, bucket: Bucket, workspace: Path) -> Path:
+    def rows(
+        self,
+        provided: ProvidedList,
+        bucket: Bucket,
+        workspace: Path,
+        note: Callable[[str], None],
+    ) -> Path:
         """See `fixity.inventories.take.Provider`."""
         urls, names = fetch(self.folder, provided, _NEEDED, workspace)
         scan = _scan(list(urls), names) if urls else ""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -73,7 +74,13 @@ class GoogleReports:
         refuse_by_age(provided, bucket.inventory, now)
         return provided
 
-    def rows(self, provided: ProvidedList, bucket: Bucket, workspace: Path) -> Path:
+    def rows(
+        self,
+        provided: ProvidedList,
+        bucket: Bucket,
+        workspace: Path,
+        note: Callable[[str], None],
+    ) -> Path:
         """See `fixity.inventories.take.Provider`."""
         urls, names = fetch(self.folder, provided, _NEEDED, workspace)
         return sort_rows(_scan(list(urls), names), provided, bucket, workspace, urls)

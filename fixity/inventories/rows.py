@@ -6,7 +6,9 @@ lists does not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import gzip
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+_NOT_CURRENT = Path(__file__).with_name("not_current.sql").read_text(encoding="utf-8")
 _MEMORY = "700MB"
+_CHUNK = 1 << 20  # bytes
 _AT_ONCE = 4  # downloads
 _MAGIC = {"CSV": b"\x1f\x8b", "ORC": b"ORC", "Parquet": b"PAR1"}
 COLUMNS = (
@@ -73,15 +77,24 @@ class S3Inventory:
         notes += refuse_other_prefix(self.s3, bucket) if self.s3 else ()
         return replace(provided, notes=notes)
 
-    def rows(self, provided: ProvidedList, bucket: Bucket, workspace: Path) -> Path:
+    def rows(
+        self, provided: ProvidedList, bucket: Bucket, workspace: Path, note: Callable[[str], None]
+    ) -> Path:
         """See `fixity.inventories.take.Provider`."""
-        return sorted_rows(self.folder, provided, bucket, workspace)
+        return sorted_rows(self.folder, provided, bucket, workspace, note)
 
 
-def sorted_rows(folder: ListFolder, provided: ProvidedList, bucket: Bucket, workspace: Path) -> Path:
+def sorted_rows(
+    folder: ListFolder,
+    provided: ProvidedList,
+    bucket: Bucket,
+    workspace: Path,
+    note: Callable[[str], None],
+) -> Path:
     """A table in `workspace` with what a list says of a bucket (`LISTED`), sorted by key and version.
 
-    Objects may be in it more than once, as the list has them. Raises ListRefused, BucketUnreachable.
+    Objects may be in it more than once, as the list has them. Arguments: `note` takes what is odd about the
+    rows, for people. Raises ListRefused, BucketUnreachable.
     """
 
     def fetch(numbered: tuple[int, DataFile]) -> Path:
@@ -93,16 +106,21 @@ def sorted_rows(folder: ListFolder, provided: ProvidedList, bucket: Bucket, work
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         files = list(pool.map(fetch, enumerate(provided.files)))
     urls = {str(path): folder.url(file.name) for path, file in zip(files, provided.files, strict=True)}
-    return sort_rows(_scan(provided, files), provided, bucket, workspace, urls)
+    return sort_rows(_scan(provided, files), provided, bucket, workspace, urls, note)
 
 
 def sort_rows(
-    scan: str, provided: ProvidedList, bucket: Bucket, workspace: Path, urls: Mapping[str, str]
+    scan: str,
+    provided: ProvidedList,
+    bucket: Bucket,
+    workspace: Path,
+    urls: Mapping[str, str],
+    note: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """As `sorted_rows`, from local files, which are removed.
 
     Arguments: `scan`, SQL for their rows, with the columns of the list and `filename`; `urls`, the names of
-    the files for people. Raises ListRefused.
+    the files for people; `note`, as of `sorted_rows`. Raises ListRefused.
     """
     table = workspace / "listed.parquet"
     if not urls:
@@ -133,9 +151,25 @@ def sort_rows(
             f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS})",
             parameters,
         )
+        if provided.has_versions:
+            _note_not_current(database, provided, bucket, note)
     for file in urls:
         Path(file).unlink()
     return table
+
+
+def _note_not_current(
+    database: duckdb.DuckDBPyConnection, provided: ProvidedList, bucket: Bucket, note: Callable[[str], None]
+) -> None:
+    """Say of how many keys a list has no current version."""
+    asked = {"prefix": bucket.prefix, "encoded": provided.format == "CSV"}
+    ((count, first),) = database.execute(_NOT_CURRENT, asked).fetchall()
+    if count:
+        note(
+            f"{provided.url} has no current version of {count:,} of its keys, such as "
+            f"'{printable(first, 200)}': they were overwritten while it was made. These objects may be "
+            "missing in the inventory until the next list"
+        )
 
 
 def _refuse_other_count(provided: ProvidedList, count: int) -> None:
@@ -168,6 +202,7 @@ def _as_parquet(file: Path, url: str, provided: ProvidedList) -> Path:
             f"{url} is {is_like}, but the manifest says {provided.format}: wait for the next list"
         )
     if provided.format == "CSV":
+        _refuse_a_cut(file, url)
         return file
     try:
         if provided.format == "Parquet":
@@ -197,6 +232,20 @@ def _refuse_other_columns(schema: pa.Schema, url: str, provided: ProvidedList) -
     for name in ("bucket", "key", "version_id", "e_tag", "storage_class", "checksum_algorithm"):
         if name in schema.names and schema.field(name).type not in (pa.string(), pa.large_string()):
             raise ListRefused(f"{url} has the column {name}, which is not text: wait for the next list")
+
+
+def _refuse_a_cut(file: Path, url: str) -> None:
+    """Refuse a file that is no whole gzip: DuckDB reads one that is cut as far as it goes, without a word."""
+    try:
+        with gzip.open(file) as content:
+            while content.read(_CHUNK):
+                pass
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ListRefused(
+            f"{url} is no whole gzip ({printable(error, 100)}): it was cut, or something else stands behind "
+            "it. Nothing of this list is used: wait for the next one, put the file back, or list the bucket "
+            "without `inventory`"
+        ) from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Needs `pyiceberg`, the extra `s3-metadata`. How rows become those of an inventor
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,9 @@ class S3Metadata:
         refuse_of_the_future(provided, now)
         return provided
 
-    def rows(self, provided: ProvidedList, bucket: Bucket, workspace: Path) -> Path:
+    def rows(
+        self, provided: ProvidedList, bucket: Bucket, workspace: Path, note: Callable[[str], None]
+    ) -> Path:
         """See `fixity.inventories.take.Provider`. A local copy, written batch by batch, is sorted."""
         from pyiceberg.exceptions import NoSuchTableError, RESTError
 
@@ -100,7 +103,7 @@ class S3Metadata:
                 final=False,
             ) from error
         return sort_rows(
-            _ROWS.format(file=quoted(file)), provided, bucket, workspace, {str(file): provided.url}
+            _ROWS.format(file=quoted(file)), provided, bucket, workspace, {str(file): provided.url}, note
         )
 
 

@@ -64,10 +64,13 @@ class Provider(Protocol):
         Raises ListRefused, BucketUnreachable.
         """
 
-    def rows(self, provided: ProvidedList, bucket: Bucket, workspace: Path) -> Path:
+    def rows(
+        self, provided: ProvidedList, bucket: Bucket, workspace: Path, note: Callable[[str], None]
+    ) -> Path:
         """A table in `workspace` with what the list says of the bucket, sorted by key and version.
 
-        Objects may be in it more than once, as the list has them. Raises ListRefused, BucketUnreachable.
+        Objects may be in it more than once, as the list has them. Arguments: `note` takes what is odd about
+        the rows, for people. Raises ListRefused, BucketUnreachable.
         """
 
 
@@ -127,7 +130,7 @@ class _OfList:
     def list_objects(self) -> Iterator[pa.RecordBatch]:
         """As of a `BucketReader`."""
         with self.run.lake.workspace() as workspace:
-            listed = self.provider.rows(self.provided, self.run.bucket, workspace)
+            listed = self.provider.rows(self.provided, self.run.bucket, workspace, self.notes.append)
             store, provided = self.asking.store, self.provided
             if provided.format == "CSV":
                 refuse_not_encoded(store, listed, provided.url)

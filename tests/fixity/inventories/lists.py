@@ -104,6 +104,10 @@ class Lists:
         """As in the catalog."""
         return f"s3://{self.bucket}/{PREFIX}"
 
+    def read(self, name: str, file: str) -> bytes:
+        """A file of a list."""
+        return self.s3.get_object(Bucket=self.bucket, Key=f"{PREFIX}{name}/{file}")["Body"].read()
+
     def write(
         self,
         source: str,

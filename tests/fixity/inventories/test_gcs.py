@@ -129,7 +129,7 @@ def test_a_composite_object_has_no_md5_and_is_marked_to_be_asked_for_its_crc32c(
     catalog = archive.catalog
     reports = open_provider(catalog, catalog.buckets["b"])
     table = reports.rows(
-        reports.describe(None, catalog.buckets["b"], archive.now), catalog.buckets["b"], tmp_path
+        reports.describe(None, catalog.buckets["b"], archive.now), catalog.buckets["b"], tmp_path, print
     )
     rows = pq.read_table(table).to_pylist()
     assert [(row["key"], row["checksum_algorithm"]) for row in rows] == [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import timedelta
@@ -151,6 +154,46 @@ def test_a_version_that_may_or_may_not_be_the_current_one_is_refused(
     archive.lists.write(archive.name, [row | {"IsLatest": None} for row in rows], "Parquet")
     with pytest.raises(ListRefused, match=r"-0\.parquet does not say whether it is the current .*'before'"):
         archive.take()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_keys_of_which_a_list_has_no_current_version_are_told_with_their_count(
+    make_archive: Callable[..., Archive], form: str
+) -> None:
+    archive = make_archive(versioned=True)
+    archive.put("x y", "y")
+    archive.put("x y", body=b"newer")
+    archive.s3.delete_object(Bucket=archive.name, Key="y")
+    rows = rows_of(archive.s3, archive.name, versions=True)
+    archive.lists.write(archive.name, rows, form, at=LISTED_AT)
+    assert not [note for note in archive.take("right").notes if "current version" in note]
+    cut = [row | {"IsLatest": row["IsLatest"] and row["Key"] != "x y"} for row in rows]
+    archive.lists.write(archive.name, cut, form, at=LISTED_AT + timedelta(hours=1))
+    (note,) = [each for each in archive.take("cut").notes if "current version" in each]
+    assert "no current version of 1 of its keys, such as 'x y'" in note
+
+
+def _cut_after_a_row(body: bytes) -> bytes:
+    """A gzip of the first ten lines, without its last eight bytes, which are their checksum and length."""
+    return gzip.compress(b"".join(gzip.decompress(body).splitlines(keepends=True)[:10]))[:-8]
+
+
+@pytest.mark.parametrize("spoil", [lambda body: body + b"garbage", _cut_after_a_row])
+def test_a_file_that_is_no_whole_gzip_is_named_and_the_list_refused(
+    archive: Archive, spoil: Callable[[bytes], bytes]
+) -> None:
+    archive.put(*(hashlib.sha256(str(number).encode()).hexdigest() for number in range(200)))
+    name = archive.lists.write(archive.name, rows_of(archive.s3, archive.name))
+    manifest = json.loads(archive.lists.read(name, "manifest.json"))
+    file = manifest["files"][0]
+    body = spoil(archive.s3.get_object(Bucket=archive.lists.bucket, Key=file["key"])["Body"].read())
+    archive.s3.put_object(Bucket=archive.lists.bucket, Key=file["key"], Body=body)
+    file |= {"size": len(body), "MD5checksum": hashlib.md5(body).hexdigest()}
+    archive.lists.manifest = {"files": manifest["files"]}
+    archive.lists.write(archive.name, [], at=LISTED_AT + timedelta(hours=1))
+    with pytest.raises(ListRefused, match=r"-0\.csv is no whole gzip .* put the file back") as refused:
+        archive.take()
+    assert refused.value.final
 
 
 def test_a_folder_that_is_not_found_is_a_bucket_that_is_not_reached(

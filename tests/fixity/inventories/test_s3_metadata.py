@@ -98,6 +98,22 @@ def test_a_live_table_is_row_by_row_the_listing_of_the_bucket_as_when_it_was_ope
         )
         assert archive.rows(taken.file) == archive.rows(listed.file)
         assert taken.taken_from == f"b_archive.inventory@{provided.name}"
+        (note,) = [each for each in taken.notes if "no current version" in each]
+        assert "of 1 of its keys, such as 'overwritten at once'" in note
+
+
+def test_a_key_whose_newest_version_s3_has_not_looked_at_is_told(
+    make_archive: Callable[..., Archive], tmp_path: Path
+) -> None:
+    archive = make_archive(versioned=True)
+    archive.put("old", "other")
+    table = _table(tmp_path)
+    newest = {"bucket": archive.name, "key": "old", "sequence_number": "zz", "version_id": "2"}
+    table.append(pa.concat_tables([_rows(archive), pa.Table.from_pylist([newest], _SCHEMA)]))
+    archive.now = datetime.now(UTC)
+    taken = archive.take(provider=S3Metadata(table))
+    (note,) = [each for each in taken.notes if "no current version" in each]
+    assert "of 1 of its keys, such as 'old'" in note and archive.keys() == ["before", "other"]
 
 
 class _Opened:
