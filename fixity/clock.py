@@ -8,6 +8,10 @@ CLOCKS_DIFFER = timedelta(days=1)
 """A time further in the future than this comes from a wrong clock."""
 
 
+CLOCKS_AGREE = timedelta(minutes=1)
+"""The clocks of machines and stores must not differ by more. S3 refuses requests from 15 minutes on."""
+
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Long ago: the time of what has none that can be believed."""
 

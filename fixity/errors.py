@@ -26,6 +26,7 @@
     │   └── ObjectSkipped
     ├── StateUnusable              fixity.digests.state
     ├── AnotherPlace
+    ├── ClockWrong                 fixity.ledger.clocks
     ├── NotInInventory
     ├── LakeError                  fixity.lake.base (not final)
     │   └── PartsMissing           fixity.engines.stream.parts

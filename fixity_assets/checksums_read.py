@@ -23,6 +23,7 @@ from fixity.lake.paths import baselines_file, scratch_folder
 from fixity.lake.sweep import SCRATCH_DAYS, sweep
 from fixity.ledger import known_so_far
 from fixity.ledger.carried import carried_over, ledger_state
+from fixity.ledger.clocks import refuse_wrong_clock
 from fixity.ledger.expected import with_expectations
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import fetch_inventory, newest_inventory
@@ -216,6 +217,7 @@ def plan_shards(
     with failures_in_plain_words():
         refuse_over(context)
         kept_in = lake.open()
+        refuse_wrong_clock(kept_in, context.partition_key)
         fold_steps(context, lake, stores).finish()
         if config.is_batch:
             plan: Plan | None = plan_batch(context, kept_in, stores, scratch_of(context), config)
@@ -243,6 +245,7 @@ def _hash_objects(
     with failures_in_plain_words():
         refuse_over(context)
         kept_in = lake.open()
+        refuse_wrong_clock(kept_in, bucket)
         plan = plan_of_run(kept_in, scratch, stores, bucket)
         shard = plan.shards[int(context.get_mapping_key() or 0)]
         # The pool may have grown since: then more steps share the bucket's limits.

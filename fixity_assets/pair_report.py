@@ -20,6 +20,7 @@ from fixity.incidents.opening import record_findings
 from fixity.incidents.second_look import SecondLook
 from fixity.incidents.state import incidents_now
 from fixity.lake import Lake
+from fixity.ledger.clocks import refuse_wrong_clock
 from fixity.ledger.fold import settings_of
 from fixity.reports import Verdict, stats, verdict
 from fixity.reports.ages import oldest_check
@@ -64,12 +65,15 @@ def report_pair(
     repaired: Collection[str] = (),
     first: First = no_first,
 ) -> Reported:
-    """Make a pair's report, and tell the incidents and the status. Raises LakeError, TableMissing.
+    """Make a pair's report, and tell the incidents and the status. Raises LakeError, ClockWrong,
+    TableMissing.
 
     Arguments: `repaired`, the buckets that this run has repaired: whether they are damaged is told as well;
     `first` as of `make_report`.
     """
     began, run_id, catalog = utc_now(), context.run.run_id, stores.catalog.catalog
+    for bucket in (pair.source, pair.replica):
+        refuse_wrong_clock(lake, bucket)
     cautions = catalog.cautions(pair)
     for caution in cautions:
         context.log.warning(f"{pair.name}: {caution}")

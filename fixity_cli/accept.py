@@ -1,11 +1,11 @@
-"""The verb `fixity lake accept`, for tables of the lake whose records are lost."""
+"""The verbs `fixity lake accept` and `redate`: for tables without records, and for those of a wrong clock."""
 
 from __future__ import annotations
 
 import typer
 
 from fixity_cli.output import output
-from fixity_cli.shared import STATUS_HELP, CatalogOption, Exit, load
+from fixity_cli.shared import STATUS_HELP, BucketArgument, CatalogOption, Exit, load, load_bucket
 
 verbs = typer.Typer()
 lake_verbs = typer.Typer(help="Work with the lake's own files.", no_args_is_help=True)
@@ -34,3 +34,24 @@ def accept(catalog: CatalogOption = None) -> None:
     output.say(f"{accepted:,} accepted. Nothing proves that they had not changed before.")
     if accepted < len(found):
         raise typer.Exit(Exit.NOT_DONE)
+
+
+@lake_verbs.command("redate", epilog=STATUS_HELP)
+def redate_tables(bucket: BucketArgument, catalog: CatalogOption = None) -> None:
+    """Go on with a bucket that has tables from a clock that was ahead, once that clock is set right.
+
+    Until then nothing more is checked in it, because of several checks the one with the latest time counts.
+    By this command you say that the clock of this machine is right: compare it first, with fixity doctor.
+    Times of the bucket's tables that lie in the future then count as now. The tables stay as they are; a note
+    beside them, TIMES.json, says it. Then run fixity verify.
+    """
+    from fixity.clock import utc_now
+    from fixity.lake import open_lake
+    from fixity.ledger.clocks import redate
+
+    loaded, _ = load_bucket(catalog, bucket)
+    redated = 0
+    for name, at in redate(open_lake(loaded), bucket, utc_now()):
+        redated += 1
+        output.row(f"{name}: is dated {at:%Y-%m-%d %H:%M:%S} UTC", table=name)
+    output.say(f"{redated:,} tables count as made now. They stay as they are.")

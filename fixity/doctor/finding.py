@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from fixity.clock import CLOCKS_AGREE
 from fixity.humanize import error_text, seconds_text
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 OK, WARNING, WRONG = "ok", "warning", "wrong"
 """The states of a finding. A warning is something that could not be tried, or that only some need."""
 
-CLOCKS_AGREE = timedelta(minutes=1)
-"""How far this machine's clock may be from a store's. S3 refuses requests from 15 minutes on."""
 
 _ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")  # as AWS words it
 _KEYS = {

@@ -98,7 +98,7 @@ def take_list(
                 return replace(kept_inventory(run.lake, before.name, workspace), notes=provided.notes)
     of_list = _OfList(provider, run, asking, provided, before, [])
     more = {TAKEN_FROM: provided.url, _LIST_MD5: provided.md5}
-    taken = take_inventory(of_list, run, progress, lambda: provided.listed_at, more)
+    taken = take_inventory(of_list, run, progress, now, more, provided.listed_at)
     if before is not None and before.provenance.listed_at > provided.listed_at:
         of_list.notes.append(
             f"{provided.url} is older than the inventory in force, of "

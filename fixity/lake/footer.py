@@ -6,6 +6,7 @@ here.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -55,3 +56,22 @@ def _metadata(lake: Lake, name: str) -> pq.FileMetaData:
         return pq.read_metadata(pa.BufferReader(_MAGIC + end))
     except OSError as error:
         raise TableUnreadable(lake.location(name), error) from error
+
+
+def newest_time(lake: Lake, name: str) -> datetime:
+    """The newest time in a table (UTC): of its listing, or of its checks. Raises as `read_footer`."""
+    metadata = _metadata(lake, name)
+    return newest_in(metadata, Provenance.from_metadata(metadata.metadata, lake.location(name)).listed_at)
+
+
+def newest_in(metadata: pq.FileMetaData, listed_at: datetime) -> datetime:
+    """The newest of a time and the times of a table's checks (UTC), if it has any."""
+    columns = metadata.schema.names
+    if "checked_at" not in columns:
+        return listed_at
+    place, newest = columns.index("checked_at"), listed_at
+    for number in range(metadata.num_row_groups):
+        found = metadata.row_group(number).column(place).statistics
+        if found is not None and found.has_min_max:
+            newest = max(newest, found.max)
+    return newest

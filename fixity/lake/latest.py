@@ -2,24 +2,29 @@
 
 Copying or restoring a lake gives its files new times in any order, and an older state of a bucket could seem
 to be the newest. So each folder has a pointer to its newest table, replaced as a whole. It is a hint: if it
-is missing, damaged, or names no table that is there, what the tables say of themselves decides. Removing old
-tables does not belong here.
+is missing, damaged, or names no table that is there, what the tables say of themselves decides. It also says
+which is the newest time in all tables: see `newest_dated`. Removing old tables does not belong here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
+from fixity.clock import CLOCKS_AGREE, utc_now
 from fixity.lake import Lake, LakeError
 from fixity.lake.base import Seen
-from fixity.lake.footer import read_footer
+from fixity.lake.footer import newest_time, read_footer
 from fixity.lake.proof import sealed, unsealed_or_old
+from fixity.lake.times import counted_as
 from fixity.tables import Provenance, TableUnreadable
 
 _POINTER = "NEWEST.json"
+_SAYS = ({"run_id", "listed_at"}, {"run_id", "listed_at", "dated", "dated_table", "dated_by"})
 _MOST_TRIES = 20  # others may put theirs meanwhile
 
 
@@ -27,17 +32,32 @@ IsWhole = Callable[[Provenance], bool]
 """Whether a table is of a whole bucket; only such a table can be the newest."""
 
 
+class Dated(NamedTuple):
+    """The newest time in a folder's tables (UTC), the run that names the table, and who kept it."""
+
+    at: datetime
+    table: str
+    by: str
+
+
 def point_to_latest(
-    lake: Lake, folder: str, provenance: Provenance, is_whole: IsWhole = lambda provenance: True
+    lake: Lake,
+    folder: str,
+    provenance: Provenance,
+    is_whole: IsWhole = lambda provenance: True,
+    newest: datetime | None = None,
+    now: Callable[[], datetime] = utc_now,
 ) -> None:
     """Point to a table just kept in a folder, unless the folder has a table of a newer listing.
 
-    Of several runs that end at once, that with the newest listing is pointed to. Raises LakeError.
+    Of several runs that end at once, that with the newest listing is pointed to.
+    Arguments: `newest`, the newest time in the table (UTC), None: that of its listing. Raises LakeError.
     """
     for _ in range(_MOST_TRIES):
         seen = lake.see(folder + _POINTER)
-        values = _newer(lake, folder, provenance, is_whole, seen)
-        if values is None or lake.put_if(folder + _POINTER, sealed(values), seen):
+        dated = Dated(newest or provenance.listed_at, provenance.run_id, socket.gethostname())
+        values = _newer(lake, folder, provenance, is_whole, seen, dated, now())
+        if lake.put_if(folder + _POINTER, sealed(values), seen):
             return
     raise LakeError(
         f"{lake.location(folder + _POINTER)} is replaced by other runs all the time: run it again"
@@ -45,23 +65,68 @@ def point_to_latest(
 
 
 def _newer(
-    lake: Lake, folder: str, provenance: Provenance, is_whole: IsWhole, seen: Seen | None
-) -> dict[str, str] | None:
-    """What the pointer should say, from what it says; None if it may stay."""
+    lake: Lake,
+    folder: str,
+    provenance: Provenance,
+    is_whole: IsWhole,
+    seen: Seen | None,
+    dated: Dated,
+    now: datetime,
+) -> dict[str, str]:
+    """What the pointer should say, from what it says."""
     run_id, listed_at = provenance.run_id, provenance.listed_at
-    tables = _tables(lake, folder)
+    tables = tables_of(lake, folder)
     pointed = _pointed(seen, folder, tables)
     if pointed is None:
+        counted = counted_as(lake, folder)
         for name in tables:
             try:
                 other = read_footer(lake, name).provenance
             except TableUnreadable:
                 continue
-            if other.listed_at > listed_at and is_whole(other):
-                run_id, listed_at = PurePosixPath(name).stem, other.listed_at
-    elif pointed[1] > listed_at:
-        return None
-    return {"run_id": run_id, "listed_at": listed_at.isoformat()}
+            at = _listed_at(other, name, counted)
+            if at > listed_at and is_whole(other):
+                run_id, listed_at = PurePosixPath(name).stem, at
+    elif listed_at < pointed[1] <= now + CLOCKS_AGREE:  # else a clock was wrong
+        run_id, listed_at = PurePosixPath(pointed[0]).stem, pointed[1]
+    return _said(run_id, listed_at, max(filter(None, (_dated(seen), dated))))
+
+
+def _said(run_id: str, listed_at: datetime, dated: Dated) -> dict[str, str]:
+    of_newest = {"dated": dated.at.isoformat(), "dated_table": dated.table, "dated_by": dated.by}
+    return {"run_id": run_id, "listed_at": listed_at.isoformat(), **of_newest}
+
+
+def newest_dated(lake: Lake, folder: str) -> Dated | None:
+    """The newest time in the tables of a folder; None if there is none.
+
+    Without a pointer that says it, all tables are asked. Raises LakeError.
+    """
+    dated = _dated(lake.see(folder + _POINTER))
+    if dated is not None:
+        return dated
+    counted = counted_as(lake, folder)
+
+    def look(name: str) -> Dated | None:
+        try:
+            at = newest_time(lake, name)
+        except (TableUnreadable, FileNotFoundError):  # whoever reads it reports it
+            return None
+        run = PurePosixPath(name).stem
+        return Dated(min(at, counted.get(run, at)), run, "another machine")
+
+    with ThreadPoolExecutor(lake.at_once) as pool:
+        return max(filter(None, pool.map(look, tables_of(lake, folder))), default=None)
+
+
+def forget_dated(lake: Lake, folder: str, now: datetime) -> None:
+    """Have the pointer say that the newest time in the tables is now (UTC). Raises LakeError."""
+    seen = lake.see(folder + _POINTER)
+    pointed = _pointed(seen, folder, tables_of(lake, folder))
+    if pointed is not None:
+        run_id = PurePosixPath(pointed[0]).stem
+        values = _said(run_id, min(pointed[1], now), Dated(now, run_id, socket.gethostname()))
+        lake.put_if(folder + _POINTER, sealed(values), seen)
 
 
 def latest_table(lake: Lake, folder: str, is_whole: IsWhole = lambda provenance: True) -> str | None:
@@ -69,12 +134,19 @@ def latest_table(lake: Lake, folder: str, is_whole: IsWhole = lambda provenance:
 
     Raises LakeError, and TableUnreadable for a file that is not a table of this platform.
     """
-    tables = _tables(lake, folder)
+    tables = tables_of(lake, folder)
     pointed = _pointed(lake.see(folder + _POINTER), folder, tables)
     if pointed is not None:
         return pointed[0]
+    counted = counted_as(lake, folder)
     said = ((read_footer(lake, name).provenance, name) for name in tables)
-    return max(((each.listed_at, name) for each, name in said if is_whole(each)), default=(None, None))[1]
+    listed = ((_listed_at(each, name, counted), name) for each, name in said if is_whole(each))
+    return max(listed, default=(None, None))[1]
+
+
+def _listed_at(provenance: Provenance, name: str, counted: Mapping[str, datetime]) -> datetime:
+    at = provenance.listed_at
+    return min(at, counted.get(PurePosixPath(name).stem, at))
 
 
 def pointed_table(lake: Lake, folder: str) -> str | None:
@@ -82,11 +154,12 @@ def pointed_table(lake: Lake, folder: str) -> str | None:
 
     Raises LakeError.
     """
-    pointed = _pointed(lake.see(folder + _POINTER), folder, _tables(lake, folder))
+    pointed = _pointed(lake.see(folder + _POINTER), folder, tables_of(lake, folder))
     return pointed and pointed[0]
 
 
-def _tables(lake: Lake, folder: str) -> list[str]:
+def tables_of(lake: Lake, folder: str) -> list[str]:
+    """The names of a folder's tables. Raises LakeError."""
     return [file.name for file in lake.list(folder) if file.name.endswith(".parquet")]
 
 
@@ -100,8 +173,18 @@ def _pointed(seen: Seen | None, folder: str, tables: list[str]) -> tuple[str, da
     return (name, listed_at) if name in tables and listed_at.tzinfo else None
 
 
+def _dated(seen: Seen | None) -> Dated | None:
+    """What the pointer says of the newest time; one of an earlier version says nothing."""
+    try:
+        pointer = _read(seen.text if seen else "")
+        dated = Dated(datetime.fromisoformat(pointer["dated"]), pointer["dated_table"], pointer["dated_by"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    return dated if dated.at.tzinfo else None
+
+
 def _read(text: str) -> dict[str, Any]:
     values = unsealed_or_old(text)
-    if set(values) != {"run_id", "listed_at"}:
+    if set(values) not in _SAYS:
         raise ValueError("it is another text")
     return values

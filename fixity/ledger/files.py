@@ -6,7 +6,7 @@ A truncated or foreign file is left out and reported. All other files are still 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from fixity.lake import Lake, LakeFile
 from fixity.lake.known_columns import with_known_columns
 from fixity.lake.paths import checksums_folder, ingest_folder, records_folder
 from fixity.lake.proof import accepted_on
+from fixity.lake.times import as_counted, counted_as
 from fixity.tables import CHECKSUMS, INGEST, Provenance, TableUnreadable
 
 _NOT_ALWAYS_KEPT = frozenset(
@@ -42,8 +43,9 @@ _NOT_ALWAYS_KEPT = frozenset(
 class LedgerFile:
     """A file of the ledger as it can be read: its name in the lake, a local path, its rows and bytes.
 
-    At `path` are the platform's own columns alone. software: what made its checks, with the version; None
-    where it does not say so. is_proved: whether the file was compared with its proof.
+    At `path` are the platform's own columns alone, with times as they count (`fixity.lake.times`).
+    software: what made its checks, with the version; None where it does not say so. is_proved: whether the
+    file was compared with its proof.
     """
 
     name: str
@@ -91,7 +93,7 @@ def run_of(name: str) -> str:
 def usable_files(
     lake: Lake,
     bucket: str,
-    files: Iterable[LakeFile],
+    files: Collection[LakeFile],
     workspace: Path,
     thoroughly: bool = False,
     doubted: Container[str] = (),
@@ -104,6 +106,9 @@ def usable_files(
     their footers; `doubted`, names of files that are read through in any case. Raises LakeError.
     """
 
+    folders = {file.name.rpartition("/")[0] + "/" for file in files}
+    counted = {folder + run: at for folder in folders for run, at in counted_as(lake, folder).items()}
+
     def look(file: LakeFile) -> LedgerFile | LeftOut:
         schema = INGEST if file.name.startswith(ingest_folder(bucket)) else CHECKSUMS
         path = Path(lake.location(file.name))
@@ -113,6 +118,8 @@ def usable_files(
             through = not is_proved and (thoroughly or file.name in doubted)
             rows, software = _look(path, bucket, through, schema)
             path = with_known_columns(path, schema, workspace / "known-columns" / file.name)
+            if (at := counted.get(file.name.removesuffix(".parquet"))) is not None:
+                path = as_counted(path, at, workspace / "as-counted" / file.name)
             return LedgerFile(file.name, path, rows, file.size, software, is_proved)
         except FileNotFoundError:
             raise

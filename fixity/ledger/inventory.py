@@ -23,6 +23,7 @@ from fixity.lake.latest import latest_table, point_to_latest
 from fixity.lake.paths import inventory_file, inventory_folder
 from fixity.lake.writer import TableWriter
 from fixity.ledger.bucket_run import BucketRun
+from fixity.ledger.clocks import refuse_wrong_clock
 from fixity.ledger.cuts import IN_ORDER, KeyOrder, ListsInRanges, cuts_of_last
 from fixity.ledger.oddities import Oddities
 from fixity.tables import INVENTORY, Provenance, naming_the_unreadable
@@ -66,16 +67,19 @@ def take_inventory(
     progress: Callable[[int], None] = lambda objects: None,
     now: Callable[[], datetime] = utc_now,
     more: Mapping[str, str] = MappingProxyType({}),
+    listed_at: datetime | None = None,
 ) -> Inventory:
     """List a bucket into `inventory/<bucket>/<run_id>.parquet`.
 
-    Arguments: `progress` takes the number of objects listed so far; `more`, of the table's metadata. Keys
-    that the bucket's `exclude` matches are left out and counted. An object that is listed more than once is
-    one row. If the listing fails, nothing is kept: with half an inventory the others would look missing.
-    Raises BucketUnreachable, LakeError.
+    Arguments: `progress` takes the number of objects listed so far; `more`, of the table's metadata;
+    `listed_at`, when a list was made that others wrote (UTC). Keys that the bucket's `exclude` matches are
+    left out and counted. An object that is listed more than once is one row. If the listing fails, nothing is
+    kept: with half an inventory the others would look missing.
+    Raises BucketUnreachable, ClockWrong, LakeError.
     """
-    listed_at = now()
-    lake, bucket = run.lake, run.bucket.name
+    lake, bucket, began = run.lake, run.bucket.name, now()
+    listed_at = listed_at or began
+    refuse_wrong_clock(lake, bucket, began)
     name = inventory_file(bucket, run.run_id)
     with lake.workspace() as workspace:
         file = workspace / "inventory.parquet"
@@ -97,8 +101,10 @@ def take_inventory(
             raise
         in_order = {IN_ORDER: "yes"} if order.is_kept and TAKEN_FROM not in more else {}
         written = writer.close({EXCLUDED: str(excluded), **in_order, **more})
+        refuse_wrong_clock(lake, bucket, now())
         lake.put(name, file)
-        point_to_latest(lake, inventory_folder(bucket), provenance)
+        dated = min(listed_at, now())  # the time of a list that others wrote is of another clock
+        point_to_latest(lake, inventory_folder(bucket), provenance, newest=dated, now=now)
     return Inventory(name, written.rows, written.size, excluded, listed_at, odd.notes())
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,9 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.lake import Lake
+from fixity.lake.footer import newest_in
 from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import checksums_file, checksums_folder
 from fixity.lake.writer import TableWriter
+from fixity.ledger.clocks import refuse_times_ahead, refuse_wrong_clock
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance, naming_the_unreadable
 
 
@@ -94,10 +97,15 @@ class ChecksWriter:
             self._writer.abandon()
 
     def keep(self) -> Checksums:
-        """Put the file into the lake as `checksums/<bucket>/<run id>.parquet`. Raises LakeError."""
+        """Put the file into the lake as `checksums/<bucket>/<run id>.parquet`.
+
+        Raises LakeError, ClockWrong.
+        """
         name = checksums_file(self._provenance.bucket, self._provenance.run_id)
+        newest = refuse_clocks(self._lake, self._provenance, self._file)
         self._lake.put(name, self._file)
-        point_to_latest(self._lake, checksums_folder(self._provenance.bucket), self._provenance)
+        folder = checksums_folder(self._provenance.bucket)
+        point_to_latest(self._lake, folder, self._provenance, newest=newest)
         return Checksums(
             name,
             self._statuses[SUCCEEDED],
@@ -106,6 +114,18 @@ class ChecksWriter:
             self._bytes_read,
             dict(sorted(self._reasons.items())),
         )
+
+
+def refuse_clocks(lake: Lake, provenance: Provenance, file: Path, now: datetime | None = None) -> datetime:
+    """Raise ClockWrong if checks that are to be kept are dated ahead, or the bucket's other tables are.
+
+    Arguments: `file`, a local file of the checks; `now` in UTC, None: by this machine's clock.
+    Returns the newest time of the checks (UTC). Raises LakeError.
+    """
+    refuse_wrong_clock(lake, provenance.bucket, now)
+    newest = newest_in(pq.read_metadata(file), provenance.listed_at)
+    refuse_times_ahead(checksums_file(provenance.bucket, provenance.run_id), newest, now)
+    return newest
 
 
 def kept_before(lake: Lake, provenance: Provenance, workspace: Path) -> Checksums | None:
@@ -120,7 +140,8 @@ def kept_before(lake: Lake, provenance: Provenance, workspace: Path) -> Checksum
         return None
     with naming_the_unreadable(file):
         kept = Checksums.counted(name, pq.read_table(file, columns=["status", "error_code", "bytes_read"]))
-    point_to_latest(lake, checksums_folder(provenance.bucket), provenance)
+        newest = newest_in(pq.read_metadata(file), provenance.listed_at)
+    point_to_latest(lake, checksums_folder(provenance.bucket), provenance, newest=newest)
     return kept
 
 

@@ -24,7 +24,7 @@ from fixity.ledger.damage import Damage, damages
 from fixity.ledger.expected import expectations_of
 from fixity.ledger.judge import UNSTABLE_READ, judged
 from fixity.ledger.snapshot import in_force
-from fixity.ledger.write import Checksums
+from fixity.ledger.write import Checksums, refuse_clocks
 from fixity.rolling.lease import CHECKS, Lease, algorithm_of
 from fixity.tables import CHECKSUMS, FAILED, LISTED_COLUMNS, SUCCEEDED, Provenance
 
@@ -76,6 +76,7 @@ def finish(
             writer.write(batch)
         writer.close()
         pq.write_table(rows, before)
+        newest = refuse_clocks(lake, provenance, file, now)
         try:
             lake.put(name, file, keep=True)
         except FileExistsError:  # the run was killed after this; a check that ended later is not in that file
@@ -91,7 +92,13 @@ def finish(
         # The pointer names the file that was kept last, even one of an older listing: a table with all rows
         # of the newest listing no longer has the newest check of each object.
         listed_at = max([chosen.listed_at, *([snapshot.provenance.listed_at] if snapshot else [])])
-        point_to_latest(lake, checksums_folder(lease.bucket), replace(provenance, listed_at=listed_at))
+        point_to_latest(
+            lake,
+            checksums_folder(lease.bucket),
+            replace(provenance, listed_at=listed_at),
+            newest=newest,
+            now=lambda: now,
+        )
     return Rolled.counted(
         name,
         ended,

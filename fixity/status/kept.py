@@ -18,7 +18,7 @@ from typing import Literal, TypeVar
 
 from pydantic import TypeAdapter
 
-from fixity.clock import CLOCKS_DIFFER, utc_now
+from fixity.clock import CLOCKS_AGREE, utc_now
 from fixity.humanize import printable
 from fixity.lake import Lake, LakeError
 from fixity.lake.base import Seen
@@ -286,7 +286,7 @@ def _values(seen: Seen | None, kind: TypeAdapter[KeptT]) -> KeptT | None:
 
 def _is_newer(kept: datetime | None, at: datetime) -> bool:
     """Whether what is kept is newer than a time; not if a wrong clock wrote it."""
-    return kept is not None and at < kept <= utc_now() + CLOCKS_DIFFER
+    return kept is not None and at < kept <= utc_now() + CLOCKS_AGREE
 
 
 def _with_result(before: Kept | None, result: Result) -> Kept:

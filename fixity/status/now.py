@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from fixity.catalog import Bucket, Catalog
-from fixity.clock import CLOCKS_DIFFER
+from fixity.clock import CLOCKS_AGREE
 from fixity.lake import Lake
 from fixity.status.daemon import daemon_notes
 from fixity.status.kept import Kept, Unreadable, read_all
@@ -116,7 +116,7 @@ class _Row:
             return
         if kept.lost:
             self.unknown.append(f"earlier results of {asset} are lost")
-        if kept.at and kept.at > now + CLOCKS_DIFFER:
+        if kept.at and kept.at > now + CLOCKS_AGREE:
             self.unknown.append(f"the result of {asset} is of {kept.at:%Y-%m-%d}: a clock was wrong")
         if kept.failed:
             self.failed_run = kept.failed.run_id

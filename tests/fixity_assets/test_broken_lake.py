@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -14,11 +15,13 @@ import pytest
 from typer.testing import CliRunner
 
 from fixity.catalog import Pair, load_catalog
-from fixity.lake import Lake, LakeError, open_lake
+from fixity.clock import utc_now
+from fixity.lake import Lake, LakeError, LocalLake, open_lake
 from fixity.lake.latest import point_to_latest
 from fixity.ledger import ready
 from fixity.ledger.fold import Settings, settings_of
 from fixity.reports.pair import Examine, First, PairReport, make_report
+from fixity.status import status_of
 from fixity.tables import Provenance
 from fixity_assets import fixity_report, pair_report
 from fixity_assets.checksums_keep import keep_table
@@ -142,6 +145,30 @@ def test_a_lake_that_is_away_for_a_moment_is_waited_for_by_the_report(
     assert report_metadata(result)["matches"] == 1
 
 
+def test_after_a_table_by_a_clock_that_is_ahead_nothing_is_listed_read_or_reported_until_it_is_said(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for bucket in ("here", "there"):
+        assert _run(definitions, instance, INVENTORY_JOB, bucket) == ""
+        assert _run(definitions, instance, CHECKSUMS_JOB, bucket) == ""
+    lake = LocalLake(tmp_path / "lake")
+    listed = Provenance.read(next((tmp_path / "lake/checksums/here").glob("*.parquet")))
+    point_to_latest(lake, "checksums/here/", listed, newest=utc_now() + timedelta(hours=23))
+    for job in (INVENTORY_JOB, CHECKSUMS_JOB, REPORT_JOB):
+        text = _run(definitions, instance, job, "here")
+        assert "one of the clocks is wrong" in text and "fixity lake redate here" in text
+    catalog = load_catalog(tmp_path / "fixity.yaml")
+    states = {row.name: row.state for row in status_of(lake, catalog, utc_now()).rows}
+    assert states["here"] == "problem"
+    command = ["lake", "redate", "here", "--catalog", str(tmp_path / "fixity.yaml")]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    for job in (INVENTORY_JOB, CHECKSUMS_JOB, REPORT_JOB):
+        assert _run(definitions, instance, job, "here") == ""
+
+
 def test_a_lake_that_is_away_after_the_table_was_kept_is_waited_for(
     definitions: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,11 +177,11 @@ def test_a_lake_that_is_away_after_the_table_was_kept_is_waited_for(
     monkeypatch.setattr(keep_table, "_retry_policy", dg.RetryPolicy(max_retries=1, delay=0))
     attempts: list[str] = []
 
-    def away_at_first(lake: Lake, folder: str, provenance: Provenance) -> None:
+    def away_at_first(lake: Lake, folder: str, provenance: Provenance, newest: datetime) -> None:
         attempts.append(folder)
         if len(attempts) == 1:
             raise LakeError("the lake is away")
-        point_to_latest(lake, folder, provenance)
+        point_to_latest(lake, folder, provenance, newest=newest)
 
     monkeypatch.setattr("fixity.ledger.write.point_to_latest", away_at_first)
     again = build_definitions(load_catalog(tmp_path / "fixity.yaml"))

@@ -79,7 +79,7 @@ class Archive:
     def list_now(self, run_id: str = "listing", **more: Any) -> Inventory:
         catalog = self.catalog
         with closing(open_bucket(catalog, catalog.buckets["b"])) as store:
-            return take_inventory(store, self.run(run_id), **more)
+            return take_inventory(store, self.run(run_id), **{"now": lambda: self.now, **more})
 
     def run(self, run_id: str) -> BucketRun:
         catalog = self.catalog

@@ -71,7 +71,7 @@ def test_a_map_over_a_part_of_a_bucket_leaves_the_other_checks_as_they_are(ledge
         ledger.store.put(key, key.encode())
     inventory_and_checks(ledger.store, ledger.lake, "streamed")
     ledger.store.put("d", b"d")
-    later = datetime.now(UTC) + timedelta(hours=1)
+    later = datetime.now(UTC) + timedelta(seconds=50)
     ledger.keep(told(ledger.folder, said("b", b"b"), began=later), written_at=later)
     assert {key: (status, evidence) for key, (status, _, evidence) in ledger.current().items()} == {
         "a": ("succeeded", "streamed"),
@@ -87,7 +87,7 @@ def test_what_a_map_finds_to_differ_is_read_before_it_is_damage(ledger: Ledger) 
         store.put(key, key.encode())
     inventory_and_checks(store, ledger.lake, "streamed")
     store.answers = {"b": [b"not b"]}
-    later = datetime.now(UTC) + timedelta(hours=1)
+    later = datetime.now(UTC) + timedelta(seconds=50)
     found = told(ledger.folder, *(said(key, b"not " + key.encode()) for key in ("a", "b")), began=later)
     look_again = partial(look_at_reported, SecondReader(store, 2), Allowance(10, 100))
     first, second = ledger.kept(ledger.keep(found, written_at=later, look_again=look_again))
