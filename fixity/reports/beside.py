@@ -96,12 +96,9 @@ def _joined(both: pa.RecordBatch, ours: pa.RecordBatch, theirs: pa.RecordBatch) 
 
     Their columns are key and version_id, of the source, or else of the replica, and all others of both sides.
     """
-    names = [name for name in ours.schema.names if name not in _OF_BOTH]
-    columns = {
-        **{name: both.column(name) for name in _OF_BOTH},
-        **{f"source_{name}": ours.column(name) for name in names},
-        **{f"replica_{name}": theirs.column(name) for name in names},
-    }
+    columns = {name: both.column(name) for name in _OF_BOTH}
+    for side, rows in (("source", ours), ("replica", theirs)):
+        columns |= {f"{side}_{name}": rows.column(name) for name in rows.schema.names if name not in _OF_BOTH}
     return pa.RecordBatch.from_arrays([*columns.values()], [*columns])
 
 
@@ -142,7 +139,7 @@ def _met(ours: pa.RecordBatch, theirs: pa.RecordBatch, by_version: bool) -> pa.R
     if not _all(pc.less(met[:-1], met[1:])):
         return None
     if len(met) == theirs.num_rows:
-        return _joined(ours, ours, _rows(theirs, index))
+        return _joined(ours, ours, _rows(_others_of(theirs), index))
     is_met_there = pc.is_valid(pc.scatter(pa.repeat(True, len(met)), met, max_index=theirs.num_rows - 1))
     is_alone = pc.invert(is_met_there)
     both = pa.concat_batches([ours.select(_OF_BOTH), theirs.select(_OF_BOTH).filter(is_alone)])
@@ -151,7 +148,8 @@ def _met(ours: pa.RecordBatch, theirs: pa.RecordBatch, by_version: bool) -> pa.R
         return None
     of_ours = pc.if_else(pc.less(order, ours.num_rows), order, None)
     of_theirs = pa.concat_arrays([index.cast(pa.int64()), _numbers(is_alone)]).take(order)
-    return _joined(_rows(both, order), _rows(ours, of_ours), _rows(theirs, of_theirs))
+    sides = (_rows(_others_of(side), rows) for side, rows in ((ours, of_ours), (theirs, of_theirs)))
+    return _joined(_rows(both, order), *sides)
 
 
 def _merged(both: pa.RecordBatch, index: pa.Array, is_met_there: pa.Array) -> pa.Array | None:
@@ -164,10 +162,7 @@ def _merged(both: pa.RecordBatch, index: pa.Array, is_met_there: pa.Array) -> pa
     is_met = pc.is_valid(index)
     alone, alone_there = (_numbers(pc.invert(each)) for each in (is_met, is_met_there))
     # How many that have met come before each that has not.
-    before = [
-        pc.cumulative_sum(each.cast(pa.int64())).take(rows)
-        for each, rows in ((is_met, alone), (is_met_there, alone_there))
-    ]
+    before = [pc.subtract(rows, pa.arange(0, len(rows))) for rows in (alone, alone_there)]
     numbers = pa.concat_arrays([alone, pa.arange(len(index), both.num_rows)])
     by_identity = pc.sort_indices(both.take(numbers), _ORDER)
     after = pa.concat_arrays(before).take(by_identity)
@@ -189,6 +184,11 @@ def _all(which: pa.Array) -> bool:
 
 def _numbers(which: pa.Array) -> pa.Array:
     return pc.indices_nonzero(which).cast(pa.int64())
+
+
+def _others_of(side: pa.RecordBatch) -> pa.RecordBatch:
+    """A side's columns without those that pairs have once, which take the longest to copy."""
+    return side.drop_columns(list(_OF_BOTH))
 
 
 def _rows(side: pa.RecordBatch, numbers: pa.Array) -> pa.RecordBatch:

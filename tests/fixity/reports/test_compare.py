@@ -131,7 +131,11 @@ def pairs(draw: st.DrawFn) -> tuple[list[Row], list[Row]]:
     if draw(st.booleans()):
         return source, replica
     changed = {(each["key"], each["version_id"]): each for each in replica}
-    copy = [changed.pop((each["key"], each["version_id"]), each) for each in source]
+    # As in the source, at most one version of a key is the current one.
+    copy = [
+        changed.pop((each["key"], each["version_id"]), each) | {"is_latest": each["is_latest"]}
+        for each in source
+    ]
     return source, in_order([each for each in copy if draw(st.integers(0, 9))])
 
 
