@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fixity.in_order import processors
 from fixity.reports import Outcome, Side, TableNotConsistent, compare
 from fixity.reports.judge import Judge
 from fixity.reports.pairs import Pairs
@@ -196,6 +197,40 @@ def test_other_rows_stand_at_their_places_among_plain_ones(tmp_path: Path) -> No
         ("a", "missing_source"), ("b", "missing_replica"), ("c", "ok"), ("d", "ok"), ("e", "missing_source"),
         ("f", "missing_replica"), ("g", "ok"), ("h", "ok"), ("i", "missing_source"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("at_once", [1, 1000])
+def test_versions_stand_in_their_order_where_one_has_another_name_on_the_other_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("fixity.reports.beside.LINES_AT_ONCE", at_once)
+    source = [row("a", version_id="null")]
+    replica = [row("a", version_id=None), row("a", version_id="1", is_latest=False)]
+    lines = read_csv(_report(tmp_path, source, replica, "version").csv)
+    assert [(line["version_id"], line["status"]) for line in lines] == [
+        ("1", "missing_source"),
+        ("null", "ok"),
+    ]
+
+
+def test_the_statement_is_planned_once_for_each_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[Judge] = []
+    plan = Judge.__init__
+
+    def note(judge: Judge, *arguments: Any) -> None:
+        planned.append(judge)
+        plan(judge, *arguments)
+
+    monkeypatch.setattr(Judge, "__init__", note)
+    sides = [
+        Side(name, table(tmp_path / name, [row(f"{number:03}", value) for number in range(100)], 1), LISTED)
+        for name, value in (("deposit", "1"), ("copy", "2"))
+    ]
+    outcome = compare(*sides, match="key", lag=LAG, csv=tmp_path / "report.csv", range_bytes=10_000)
+    assert outcome.counts.mismatches == 100
+    assert 1 <= len(planned) <= processors()
 
 
 @pytest.mark.parametrize("match", get_args(Match))
