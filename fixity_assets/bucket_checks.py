@@ -26,7 +26,8 @@ CLAIMS = {
     "(same version; without versions, same ETag, time and size). Stays red until a check finds the right "
     "bytes again, or the object is replaced.",
     ALL_READ: "This run read every object that it had to read. A warning, if some were there and were not "
-    "read (archived, or overwritten since they were listed): nothing is known of their bytes now. Red, if "
+    "read (archived, or overwritten since they were listed): nothing is known of their bytes now; "
+    "or if nothing is listed and never was, which may be a mistyped prefix. Red, if "
     "one could not be read, or if a run over the whole bucket read nothing, because all objects were "
     "skipped, or because nothing is listed any more. A run over a few objects of a bucket without "
     "`fixity_every` leaves it so while others are unread.",

@@ -33,6 +33,7 @@ from fixity.ledger.unread import (
     OF_FAILED_SHARDS,
     UNREAD_BEFORE,
     all_unread,
+    nothing_there,
     passed_over,
     unread,
     unread_now,
@@ -112,12 +113,18 @@ def keep_table(
                 damaged = _damage(context, kept_in, stores, run_file, workspace)
             look = unread if SELECTION in context.run.tags or batch is not None else all_unread
             not_read = look(run_file) if run_file else {}
-            if look is all_unread and (listing := inventory_in_force(kept_in, context.partition_key)).refused:
-                context.log.warning(listing.refused)
-                not_read[EMPTIED] = listing.rows
+            over = ""
+            if look is all_unread:
+                listing = inventory_in_force(kept_in, context.partition_key)
+                if listing.refused:
+                    context.log.warning(listing.refused)
+                    not_read[EMPTIED] = listing.rows
+                elif listing.is_doubtful:
+                    over = nothing_there(
+                        stores.catalog.place_of(context.partition_key), context.partition_key
+                    )
             if failures:
                 not_read[OF_FAILED_SHARDS] = metadata[NOT_REACHED]
-            over = ""
             if look is unread and not not_read:
                 not_read, over = _unread_before(context, kept_in, stores)
             if batch is None and run_file:

@@ -22,6 +22,7 @@ from fixity.incidents.state import incidents_now
 from fixity.lake import Lake
 from fixity.ledger.clocks import refuse_wrong_clock
 from fixity.ledger.fold import settings_of
+from fixity.ledger.listing import inventory_in_force
 from fixity.reports import Verdict, stats, verdict
 from fixity.reports.ages import oldest_check
 from fixity.reports.pair import First, PairReport, make_report, no_first
@@ -94,7 +95,7 @@ def report_pair(
     log_open_incidents(context, incidents_now(lake), catalog, (pair.source, pair.replica))
     today = Day(began, run_id, stats(report.outcome.counts))
     days = history_with(lake, REPORT_ASSET, pair.name, today)
-    checks = _verdict(report, look.one_finding)
+    checks = _verdict(lake, pair, report, look.one_finding)
     result: dg.MaterializeResult = dg.MaterializeResult(
         metadata={
             "dagster/row_count": report.outcome.rows,
@@ -172,7 +173,9 @@ def _left_to_s3(
     return {READ_BY_S3: objects} if objects else {}
 
 
-def _verdict(report: PairReport, one_finding: str | None) -> list[Verdict]:
+def _verdict(lake: Lake, pair: Pair, report: PairReport, one_finding: str | None) -> list[Verdict]:
     damaged = {bucket: len(objects) for bucket, objects in report.damaged.items()}
     counts, reasons = report.outcome.counts, reasons_text(report.unread)
-    return verdict(counts, report.all_left_out, damaged, reasons, one_finding)
+    sides = (pair.source, pair.replica) if not counts.rows else ()
+    is_empty_right = not any(inventory_in_force(lake, side).is_doubtful for side in sides)
+    return verdict(counts, report.all_left_out, damaged, reasons, one_finding, is_empty_right)

@@ -7,7 +7,7 @@ confirms it, the inventory before is used.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fixity.clock import EPOCH
 from fixity.errors import WrongUsage
@@ -22,13 +22,20 @@ from fixity.tables import Provenance, TableUnreadable
 class Listing:
     """An inventory: its name in the lake, its number of rows, its provenance.
 
-    refused: why a newer one is not used; None if this is the newest.
+    refused: why a newer one is not used; None if this is the newest. is_confirmed: whether a user has
+    said that it is rightly empty.
     """
 
     name: str
     rows: int
     provenance: Provenance
     refused: str | None = None
+    is_confirmed: bool = False
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it has no object, and nobody has said that this is right: a prefix may be mistyped."""
+        return not self.rows and not self.is_confirmed
 
 
 def inventory_in_force(lake: Lake, bucket: str) -> Listing:
@@ -41,11 +48,12 @@ def inventory_in_force(lake: Lake, bucket: str) -> Listing:
     listings = [_listing(lake, name) for name in _names(lake, bucket)]
     filled = [each for each in listings if each.rows]
     last = max(filled, key=lambda each: (each.provenance.listed_at, each.name), default=None)
-    if last is None or any(
-        each.provenance.run_id == confirmed and each.provenance.listed_at >= last.provenance.listed_at
-        for each in listings
-    ):
-        return newest  # it never had objects, or a user confirmed that it is empty
+    since = last.provenance.listed_at if last else EPOCH
+    is_confirmed = any(
+        each.provenance.run_id == confirmed and each.provenance.listed_at >= since for each in listings
+    )
+    if last is None or is_confirmed:  # it never had objects, or a user confirmed that it is empty
+        return replace(newest, is_confirmed=is_confirmed)
     why = (
         f"the newest inventory of '{bucket}' ({lake.location(name)}) is empty, and the one before had "
         f"{last.rows:,} objects: the empty one is not used. If the bucket really was emptied, confirm "

@@ -36,6 +36,14 @@ UNSTABLE_COLUMNS = ("key", "version_id", "status", "error_message")
 """What is shown of objects whose two reads gave different bytes."""
 
 
+def nothing_there(place: str, bucket: str) -> str:
+    """That a bucket lists no object, which nobody has called right, for people."""
+    return (
+        f"nothing is there: {place} lists no object. Look at `bucket` (or `path`) and `prefix` in the "
+        f"catalog; if this is right, confirm it: fixity due {bucket} --confirm-empty"
+    )
+
+
 def unread(table: Path) -> dict[str, int]:
     """How many objects could not be read, by reason."""
     return _reasons(table, FAILED)

@@ -24,9 +24,15 @@ class Verdict:
     description: str
     rows: int
 
+    @property
+    def is_red(self) -> bool:
+        """Whether it says that something is wrong, not only a warning."""
+        return not self.passed and self.severity == "ERROR"
+
 
 _MEANINGS = {
-    "something_compared": "Objects were compared, unless both sides are empty",
+    "something_compared": "Objects were compared, unless both sides are empty. Only a warning where they "
+    "are, and nobody has confirmed it (fixity due BUCKET --confirm-empty)",
     "no_damage": "No object of either side is known to be damaged",
     "no_mismatches": "No object's checksum differs between source and replica",
     "no_missing_source": "No object of the replica is missing in the source, unless too new to be expected",
@@ -49,12 +55,14 @@ def verdict(
     damaged: Mapping[str, int] | None = None,
     reasons: str = "",
     one_finding: str | None = None,
+    is_empty_right: bool = True,
 ) -> list[Verdict]:
     """The checks of a report.
 
     Arguments: `left_out`, files of the ledgers that could not be read; `damaged`, how many objects of each
     bucket are known to be damaged; `reasons`, why objects could not be read; `one_finding`, what so many rows
-    that are not right say together: it is told with the check that has most of them.
+    that are not right say together: it is told with the check that has most of them; `is_empty_right`,
+    whether two sides without objects are as they should be.
     A file that was left out may have a newer check of any object, so no report without it is verified.
     Pending objects fail no check if others were compared: the next report after the lag compares them.
     `all_checked` mentions them, because they were not compared.
@@ -80,7 +88,7 @@ def verdict(
         told = replace(most, description=f"{most.description}. {one_finding}")
         of_objects = [told if each is most else each for each in of_objects]
     return [
-        _something_compared(counts),
+        _something_compared(counts, is_empty_right),
         _no_damage(damaged or {}),
         *of_objects,
         _check("all_checked", "WARN", counts.not_checked, "skipped on a side", pending),
@@ -114,14 +122,20 @@ def _together(checks: Mapping[str, Verdict]) -> Verdict:
     return replace(
         first,
         passed=all(each.passed for each in checks.values()),
+        severity=next((each.severity for each in checks.values() if each.is_red), first.severity),
         description="; ".join(f"{copy}: {text}" for copy, text in told.items()) or _MEANINGS[first.name],
         rows=sum(each.rows for each in checks.values()),
     )
 
 
-def _something_compared(counts: Counts) -> Verdict:
+def _something_compared(counts: Counts, is_empty_right: bool) -> Verdict:
     """Red where either side has objects and not one was compared: such a report proves nothing."""
     name = "something_compared"
+    if not counts.rows and not is_empty_right:
+        text = (
+            "nothing is there: neither side has an object. Look at `bucket` (or `path`) and `prefix` of both"
+        )
+        return Verdict(name, passed=False, severity="WARN", description=text, rows=0)
     passed = not counts.rows or bool(counts.matches + counts.mismatches)
     others = ", ".join(f"{count:,} {status}" for status, count in counts.by_status().items() if count)
     text = _MEANINGS[name] if passed else f"not one object was compared: {others}"

@@ -19,6 +19,7 @@ from fixity.lake.database import open_database
 from fixity.ledger import ready
 from fixity.ledger.damage import Damage, damaged_now
 from fixity.ledger.fold import settings_of
+from fixity.ledger.listing import inventory_in_force
 from fixity.ledger.lost import known_damaged, lost_now
 from fixity.ledger.views import view_now
 from fixity.rolling.jobs import interval, last_started
@@ -46,8 +47,9 @@ class BucketCoverage:
     days; None without one. silent: hours since the last rolling run, or the start of a job, None where it is
     not too long.
     ledger: files of the ledger that cannot be used, and other things that were left out, for people. size:
-    bytes of what is to be checked. term: None where it has none. engine: who reads it. shortfall: why its
-    limits cannot do what its policy wants, for people.
+    bytes of what is to be checked. term: None where it has none. engine: who reads it.
+    is_empty: whether nothing is listed, and nobody has called that right. shortfall: why its limits cannot do
+    what its policy wants, for people.
     """
 
     bucket: str
@@ -70,6 +72,7 @@ class BucketCoverage:
     size: int = 0
     term: timedelta | None = None
     engine: str = "stream"
+    is_empty: bool = False
     shortfall: str | None = None
 
     @property
@@ -81,6 +84,8 @@ class BucketCoverage:
     @property
     def unread(self) -> str | None:
         """How many of its objects nobody reads, for people; None where all are read."""
+        if self.is_empty:
+            return "nothing is there: no object is listed, and nobody has confirmed that this is right"
         if not self.archived:
             return None
         if self.archived == self.objects:
@@ -149,6 +154,7 @@ def bucket_coverage(
         size=size,
         term=bucket.fixity_every,
         engine=bucket.engine,
+        is_empty=not figures["objects"] and inventory_in_force(lake, bucket.name).is_doubtful,
         shortfall=shortfall(bucket, read, size),
     )
 

@@ -192,11 +192,13 @@ def test_a_report_on_what_nobody_read_says_that_it_was_never_checked(
     assert (said["source_oldest_check"], said["replica_newest_check"]) == ("never", "never")
 
 
-def test_an_empty_replica_of_a_source_with_objects_is_a_divergence_and_an_empty_source_is_fine(
+def test_an_empty_replica_of_a_source_with_objects_is_a_divergence_and_two_empty_sides_a_warning(
     platform: Platform, instance: dg.DagsterInstance
 ) -> None:
     result = platform.verify(instance)
-    assert report_metadata(result)["total_objects"] == 0 and all(_checks(result).values())
+    assert report_metadata(result)["total_objects"] == 0
+    (warned,) = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    assert (warned.check_name, warned.severity) == ("something_compared", dg.AssetCheckSeverity.WARN)
     platform.s3.put_object(Bucket=platform.source, Key="new", Body=b"x")
     result = platform.verify(instance)
     assert report_metadata(result)["missing_replica"] == 1

@@ -126,6 +126,37 @@ def test_objects_that_were_listed_since_all_were_checked_are_a_warning_with_thei
     assert fixity(catalog, "status", "b").stdout.startswith("0 problems, 0 unknown, 0 warnings, 1 verified")
 
 
+@pytest.mark.parametrize("term", ["", ", fixity_every: 30d"])
+def test_a_mistyped_prefix_is_a_warning_of_the_buckets_and_the_pair_until_a_person_confirms_it(
+    tmp_path: Path, stub_s3: StubS3, term: str
+) -> None:
+    for name in ("src", "rep"):
+        stub_s3.put(name, "data/a.txt", b"hello")
+    file = tmp_path / "fixity.yaml"
+    bucket = f"store: s, prefix: Data/{term}"
+    file.write_text(
+        f"lake: ./lake\nstores: {{s: {{endpoint_url: '{stub_s3.endpoint_url}', region: us-east-1}}}}\n"
+        f"buckets: {{a: {{bucket: src, {bucket}}}, b: {{bucket: rep, {bucket}}}}}\n"
+        "pairs: {a: {replica: b}}\n"
+    )
+    verified = fixity(file, "verify", "a")
+    said = "warning: all_read of checksums[b]: nothing is there: s3://rep/Data/"
+    assert verified.exit_code == 0 and said in verified.stderr
+    for name in "ab" if term else "":
+        assert fixity(file, "roll", name).exit_code == 0
+    assert fixity(file, "coverage").exit_code == 0
+    status = fixity(file, "status")
+    assert status.stdout.startswith("0 problems, 0 unknown, 3 warnings, 0 verified"), status.stdout
+    assert (
+        "something_compared of fixity_report: nothing is there: neither side has an object" in status.stdout
+    )
+    for name in "ab":
+        assert fixity(file, "due", name, "--confirm-empty").exit_code == 0
+    for words in (("verify", "a"), ("coverage",)):
+        assert fixity(file, *words).exit_code == 0
+    assert fixity(file, "status").stdout.startswith("0 problems, 0 unknown, 0 warnings, 3 verified")
+
+
 def test_only_what_is_named_counts_and_a_warning_is_status_0(catalog: Path) -> None:
     loaded = load_catalog(catalog)
     for name, severity in (("a", "ERROR"), ("b", "WARN")):
