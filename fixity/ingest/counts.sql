@@ -36,7 +36,7 @@ SELECT
     count(*) FILTER (status <> 'missing') AS objects,
     count(*) FILTER (result = 'MATCHED') AS matched,
     count(*) FILTER (result = 'NOTMATCHED') AS not_matched,
-    count(*) FILTER (result = 'SKIPPED') AS skipped,
+    count(*) FILTER (result = 'SKIPPED' AND status NOT IN ('failed', 'missing')) AS skipped,
     count(*) FILTER (status = 'failed') AS failed,
     count(*) FILTER (status = 'missing') AS missing,
     count(*) FILTER (conflicts > 0) AS conflicts,
@@ -48,6 +48,9 @@ SELECT
     count(*) FILTER (tags_written <> 'yes') AS tags_not_written,
     coalesce((list(key ORDER BY key) FILTER (unusable_records > 0))[:$first], []) AS first_unusable,
     coalesce((list(key ORDER BY key) FILTER (lost_records > 0))[:$first], []) AS first_lost,
+    coalesce(min(key, $first) FILTER (result = 'NOTMATCHED'), []) AS first_not_matched,
+    coalesce(min(key, $first) FILTER (status = 'failed'), []) AS first_failed,
+    coalesce(min(key, $first) FILTER (status = 'missing'), []) AS first_missing,
     (
         SELECT count(*)
         FROM read_parquet($listing) AS o

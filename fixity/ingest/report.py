@@ -43,7 +43,9 @@ class IngestCounts:
 
     etag_conflicts: objects whose ETag contradicts their bytes, and of which nothing but an earlier checksum
     of the same bytes is known. unread: listed objects that no run read; only counted for a whole bucket.
-    first_unusable, first_lost: the first objects and files with an unusable or a lost record.
+    skipped: objects that were not compared though nothing failed: objects = matched + not_matched + skipped +
+    failed, and those that are missing come besides. first_unusable, first_lost: the first objects and files
+    with an unusable or a lost record; first_not_matched, first_failed, first_missing: the first such objects.
     """
 
     objects: int = 0
@@ -63,6 +65,9 @@ class IngestCounts:
     compared_with: dict[str, int] = field(default_factory=dict)
     first_unusable: list[str] = field(default_factory=list)
     first_lost: list[str] = field(default_factory=list)
+    first_not_matched: list[str] = field(default_factory=list)
+    first_failed: list[str] = field(default_factory=list)
+    first_missing: list[str] = field(default_factory=list)
 
     @property
     def figures(self) -> dict[str, int]:
@@ -74,15 +79,21 @@ class IngestCounts:
         self.objects += row["status"] != "missing"
         self.matched += row["result"] == MATCHED
         self.not_matched += row["result"] == NOTMATCHED
-        self.skipped += row["result"] == UNCOMPARED
+        self.skipped += row["result"] == UNCOMPARED and row["status"] not in ("failed", "missing")
         self.failed += row["status"] == "failed"
         self.missing += row["status"] == "missing"
         self.conflicts += row["conflicts"] > 0
         self.etag_conflicts += row["result"] == UNCOMPARED and row["error_code"] == ETAG_CONFLICT
         self.unusable_records += row["unusable_records"]
         self.lost_records += row["lost_records"]
-        for name, first in (("unusable", self.first_unusable), ("lost", self.first_lost)):
-            if row[f"{name}_records"] and len(first) < FIRST:
+        for is_odd, first in (
+            (row["unusable_records"], self.first_unusable),
+            (row["lost_records"], self.first_lost),
+            (row["result"] == NOTMATCHED, self.first_not_matched),
+            (row["status"] == "failed", self.first_failed),
+            (row["status"] == "missing", self.first_missing),
+        ):
+            if is_odd and len(first) < FIRST:
                 first.append(row["key"])
         self.without_record += row["expected"] is None
         self.tags_written += row["tags_written"] == "yes"

@@ -31,15 +31,17 @@ def verdict(counts: IngestCounts) -> list[Verdict]:
         "no_failures": counts.failed,
         "no_missing": counts.missing,
         "no_conflicts": counts.conflicts,
-        # A failure or a missing object has a check of its own.
-        "all_compared": counts.skipped - counts.failed - counts.missing + counts.unread,
+        "all_compared": counts.skipped + counts.unread,
         "records_usable": counts.unusable_records,
         "all_tags_written": counts.tags_not_written,
     }
-    first = [printable(key, 100) for key in counts.first_lost or counts.first_unusable]
-    named = (
-        {"records_usable": f" ({', '.join(first)}{', …' if len(first) == FIRST else ''})"} if first else {}
-    )
+    firsts = {
+        "no_notmatched": counts.first_not_matched,
+        "no_failures": counts.first_failed,
+        "no_missing": counts.first_missing,
+        "records_usable": counts.first_lost or counts.first_unusable,
+    }
+    named = {name: _named(first) for name, first in firsts.items() if first}
     checks = [
         Verdict(
             name,
@@ -71,3 +73,8 @@ def verdict(counts: IngestCounts) -> list[Verdict]:
         for check in checks
         for count, why in [worse.get(check.name, (0, ""))]
     ]
+
+
+def _named(keys: list[str]) -> str:
+    """The first objects, for people."""
+    return f" ({', '.join(printable(key, 100) for key in keys)}{', …' if len(keys) == FIRST else ''})"

@@ -21,6 +21,7 @@ from fixity.buckets.s3.attributes import Attributes, Head
 from fixity.catalog import Algorithm, Bucket
 from fixity.engines.stream.keep import keep_checksums
 from fixity.engines.stream.shards import Reading, hash_shard, make_plan
+from fixity.ingest.counts import counts_of_bucket
 from fixity.ingest.records import SOURCES, Gathering, Objects, Record, keep_given, read_given, take_baselines
 from fixity.ingest.report import IngestReport, IngestRun, make_ingest_report
 from fixity.ingest.verdict import verdict
@@ -178,9 +179,19 @@ def test_each_way_that_an_object_can_end(tmp_path: Path) -> None:
         "records_usable": 0,
         "all_tags_written": 0,
     }
+    told = {check.name: check.description for check in verdict(made.counts)}
+    assert told["no_notmatched"].endswith(" (wrong)") and told["no_missing"].endswith(" (lost)")
+    assert told["no_failures"].endswith(" (bad-unrecorded, bad-wrong)")
+    figures = made.counts.figures
+    assert figures["objects"] == sum(
+        figures[each] for each in ("matched", "not_matched", "skipped", "failed")
+    )
+    with lake.workspace() as workspace:
+        of_bucket = counts_of_bucket(lake, "b", workspace)
+    assert {check.name: check.description for check in verdict(of_bucket)} == told
     assert made.counts.compared_with == {"api": 2, "none": 5}
     assert json.loads(lake.read_text(made.stats)) == {
-        "objects": 6, "matched": 1, "not_matched": 1, "skipped": 5, "failed": 2, "missing": 1, "conflicts": 0,
+        "objects": 6, "matched": 1, "not_matched": 1, "skipped": 2, "failed": 2, "missing": 1, "conflicts": 0,
         "without_record": 2, "unusable_records": 0, "lost_records": 0, "etag_conflicts": 0, "tags_written": 0,
         "tags_not_written": 0, "unread": 0,
         "compared_with": {"api": 2, "none": 5},
