@@ -26,7 +26,7 @@ from fixity.errors import BucketUnreachable
 from fixity.humanize import error_text, seconds_text
 from fixity.in_turns import OfTurn
 
-_BUFFER = 512 * 1024
+_BUFFER = 1024 * 1024  # half of it, and 8 MiB cost a tenth more CPU; twice as much saves nothing
 _ERROR_ROOM = 8 * 1024  # bytes of an error that are read; the rest is never waited for
 _THROTTLED = {429, 503}
 _REFUSED_CODES = {"ExpiredTokenException", "InvalidToken", "SignatureDoesNotMatch", "AccountProblem"}
