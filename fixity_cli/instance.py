@@ -5,6 +5,7 @@ What a run does, and when it may start, does not belong here.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -43,8 +44,7 @@ def prepare_home(catalog_file: Path) -> Path:
     home = home_of(catalog_file)
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)  # runs' logs name objects
-        if not (home / "dagster.yaml").exists():
-            shutil.copyfile(_SETTINGS, home / "dagster.yaml")
+        _make(home)
     except OSError as error:
         raise OSError(
             f"{home}: Dagster cannot keep its runs there ({error.strerror}): "
@@ -53,6 +53,31 @@ def prepare_home(catalog_file: Path) -> Path:
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"  # also where the folder has settings of its own
     return home
+
+
+def _make(home: Path) -> None:
+    """Make the settings and the SQLite databases of a folder, unless they are there.
+
+    Of several commands that start at once on a new machine, one makes them and the others wait: Dagster would
+    have each of them make the same tables. Raises OSError.
+    """
+    settings, databases = (
+        home / "dagster.yaml",
+        home / "schedules" / "schedules.db",
+    )  # the last one to be made
+    with (home / "making.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not settings.exists():
+            shutil.copyfile(_SETTINGS, settings)
+        if databases.exists():
+            return
+        import yaml
+
+        said = yaml.safe_load(settings.read_text(encoding="utf-8")) or {}
+        if not said.keys() & {"storage", "run_storage", "event_log_storage", "schedule_storage"}:
+            import dagster as dg
+
+            dg.DagsterInstance.local_temp(str(home)).dispose()
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -139,6 +141,41 @@ def test_two_that_open_a_new_database_at_once_find_the_same_tables(tmp_path: Pat
     for instance in instances:
         instance.dispose()
     assert found == [[], []]
+
+
+_STARTS = """
+import sys, time
+from pathlib import Path
+import dagster as dg
+from fixity_cli.instance import prepare_home
+from fixity_cli.storage import opened_at_once
+Path(sys.argv[2]).touch()
+while not Path(sys.argv[1], "go").exists():
+    time.sleep(0.001)
+home = prepare_home(Path(sys.argv[1], "fixity.yaml"))
+with opened_at_once():
+    dg.DagsterInstance.local_temp(str(home))
+"""
+
+
+def test_commands_that_start_at_once_on_a_new_machine_do_not_make_the_same_tables(tmp_path: Path) -> None:
+    ready = [tmp_path / f"ready-{number}" for number in range(3)]
+    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", _STARTS, str(tmp_path), str(each)],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for each in ready
+    ]
+    while not all(each.exists() for each in ready):
+        assert all(each.poll() is None for each in started)
+        time.sleep(0.01)
+    (tmp_path / "go").touch()
+    assert [each.communicate()[1] for each in started] == [""] * 3
+    assert [each.returncode for each in started] == [0] * 3
 
 
 def test_a_new_database_whose_mode_another_process_sets_just_now_has_its_tables(
