@@ -314,6 +314,11 @@ def _refuse_unless_as_listed(item: ListedObject, start: int, response: Response)
         content_range = response.headers.get("content-range", "")
         if not content_range.startswith(f"bytes {start}-"):
             raise Retry("WrongRange", f"requested bytes from {start:,}, got '{content_range}'", patience=4)
+        total = content_range.rpartition("/")[2]  # `*` where the store does not know it
+        if total.isdecimal() and int(total) != item.size:
+            raise _other_size(
+                f"the store says that the object has {total} bytes, not {item.size:,} as listed"
+            )
     if response.length is not None and response.length != item.size - start:
         raise _other_size(f"the store sends {response.length:,} bytes, but {item.size - start:,} were listed")
 

@@ -118,6 +118,13 @@ def test_the_null_version_is_not_pinned_by_its_name() -> None:
         assert outcome(store, item) == ("succeeded", sha256(b"abcdefghij"))
 
 
+@pytest.mark.parametrize(("total", "rest"), [("12", b"56789"), ("*", b"other"), ("10", b"other")])
+def test_a_range_of_an_object_of_another_size_is_never_stitched_on(total: str, rest: bytes) -> None:
+    ranged = REST.replace(b"5-9/10", f"5-9/{total}".encode()).replace(b"56789", b"other")
+    whole = answer(b"0123456789", 'ETag: "e"')
+    assert scripted_outcome(K, CUT, ranged, whole, LISTED)[0] == ("succeeded", sha256(b"01234" + rest))
+
+
 def test_a_range_of_another_object_is_never_stitched_on() -> None:
     other = REST.replace(b'"e"', b'"f"')
     changed = answer(listing(replace(K, etag="f")))
