@@ -22,6 +22,8 @@ from fixity.status.rows import (
     StatusRow,
 )
 
+_EMPTIED = "EmptiedSinceListed"  # as in `fixity.ledger.unread`, which takes time to import
+
 
 def summary_line(status: Status) -> str:
     """All in one line: `1 problem, 2 unknown, 0 warnings, 7 verified`; and the log, if it is not verified."""
@@ -95,6 +97,9 @@ def to_do(row: StatusRow, catalog: Catalog) -> str:
     ):  # before it, nothing can be mended
         then = f"; then fixity incident {row.open_incidents[0]}" if row.open_incidents else ""
         return f"remove the cause, then {_check_again(row, catalog)}{then}"
+    if empty := _with_nothing(row, catalog):  # a repair would copy all of it to a disk that is not there
+        look = f"see whether the disk of {empty} is mounted, and its place in the catalog is right"
+        return f"{look}, then {_check_again(row, catalog)}"
     if row.open_incidents:
         first = row.open_incidents[0]
         in_pair = row.kind == "pair" or bool(catalog.pairs_of(row.name))
@@ -108,6 +113,18 @@ def to_do(row: StatusRow, catalog: Catalog) -> str:
         count = "fixity coverage (the daemon counts by itself: fixity dev), or "
         return (count if is_rolling and row.checked_at else "") + _check_again(row, catalog)
     return f"fixity explain {row.warnings[0].check}" if row.warnings else ""
+
+
+def _with_nothing(row: StatusRow, catalog: Catalog) -> str:
+    """The bucket in which nothing is any more, though it should hold objects; '' for none."""
+    if row.kind == "bucket":
+        return row.name if any(each.text.startswith(_EMPTIED) for each in row.red) else ""
+    if (pair := catalog.pairs.get(row.name)) is None:
+        return ""
+    objects = row.counts.get("total_objects", 0)
+    if objects and row.counts.get("missing_replica") == objects:
+        return pair.replica
+    return pair.source if not objects and row.counts.get("missing_source") else ""
 
 
 def _check_again(row: StatusRow, catalog: Catalog) -> str:

@@ -13,6 +13,7 @@ from fixity.alerts.wrong import wrong_now
 from fixity.catalog import Catalog, load_catalog
 from fixity.incidents.events import DISMISSED, OPENED, Event, append
 from fixity.lake import LocalLake, open_lake
+from fixity.ledger.unread import EMPTIED
 from fixity.status import (
     PROBLEM,
     UNKNOWN,
@@ -261,6 +262,30 @@ def test_a_pair_is_not_verified_while_one_of_its_buckets_cannot_be_reached(
     assert pair.state == UNKNOWN and pair.unknown == ("its bucket b could not be checked since",)
     check_bucket(lake, catalog, "b", at=NOW)
     assert row(lake, catalog, "a", "pair").state == VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("counts", "empty"),
+    [
+        ({"total_objects": 3, "missing_replica": 3}, "b"),
+        ({"total_objects": 0, "missing_source": 3}, "a"),
+        ({"total_objects": 3, "missing_replica": 2, "matches": 1}, ""),
+    ],
+)
+def test_where_all_of_a_side_is_missing_its_disk_is_looked_for_before_anything_is_repaired(
+    lake: LocalLake, catalog: Catalog, counts: dict[str, int], empty: str
+) -> None:
+    verify_all(lake, catalog)
+    append(lake, [Event("inc-1", OPENED, NOW - HOUR, run_id="r", bucket="b", key="k", found="SHA256:00")])
+    place = places_of(catalog, catalog.buckets_of("a"))
+    missing = Check("no_missing_replica", False, "ERROR", "missing")
+    keep_result(lake, Result("fixity_report", "a", "r2", NOW, (missing,), counts, place, NOW))
+    said = to_do(row(lake, catalog, "a", "pair"), catalog)
+    look = f"see whether the disk of {empty} is mounted, and its place in the catalog is right, then fixity "
+    assert said == (look + "verify a" if empty else "fixity incident inc-1, then fixity repair inc-1")
+    gone = Check("all_read", False, "ERROR", f"{EMPTIED}: 3")
+    check_bucket(lake, catalog, "b", gone, at=NOW)
+    assert to_do(row(lake, catalog, "b"), catalog).startswith("see whether the disk of b is mounted")
 
 
 def test_what_could_not_be_reached_is_mended_before_its_incidents(lake: LocalLake, catalog: Catalog) -> None:
