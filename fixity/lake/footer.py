@@ -54,7 +54,7 @@ def _metadata(lake: Lake, name: str) -> pq.FileMetaData:
         end = lake.tail(name, length)
     try:
         return pq.read_metadata(pa.BufferReader(_MAGIC + end))
-    except OSError as error:
+    except (OSError, pa.ArrowException) as error:
         raise TableUnreadable(lake.location(name), error) from error
 
 

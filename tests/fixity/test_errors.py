@@ -24,7 +24,10 @@ from fixity_assets.workers import broker, steps, watch
 from fixity_cli import main
 from jobs.names import WRONG_USAGE
 
-INSIDE = {"Retry", "BrokenConnection", "Stopped", "TooSlow", "NoProof", "Unreadable", "Unusable"}
+INSIDE = {"BrokenConnection", "NoProof", "Retry", "Stopped", "TooSlow", "Unreadable", "Unusable"} | {
+    "WholeObject",
+    "WrongRange",
+}
 """Exceptions by which parts of the reader, the lake, the status or the pages speak to each other."""
 
 
