@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from fixity_cli.output import output
@@ -13,7 +15,17 @@ verbs.add_typer(lake_verbs, name="lake")
 
 
 @lake_verbs.command("accept", epilog=STATUS_HELP)
-def accept(catalog: CatalogOption = None) -> None:
+def accept(
+    lost: Annotated[
+        bool,
+        typer.Option(
+            "--lost",
+            help="Instead, accept that tables of ledgers are gone for good, of which something kept still "
+            "names them. Restore them from a copy of the lake, if there is one.",
+        ),
+    ] = False,
+    catalog: CatalogOption = None,
+) -> None:
     """Accept the lake's tables as they are now, if the records that prove them (log/records/) are lost.
 
     Restore `log/` from a copy of the lake instead, if you have one: nothing proves that an accepted table had
@@ -24,7 +36,18 @@ def accept(catalog: CatalogOption = None) -> None:
     from fixity.lake import open_lake
     from fixity.lake.accept import accept_all
 
-    found = dict(accept_all(open_lake(load(catalog)), utc_now()))
+    loaded = load(catalog)
+    if lost:
+        from fixity.ledger.refresh import accept_lost
+
+        lake, given_up = open_lake(loaded), 0
+        for bucket in loaded.buckets:
+            for name in accept_lost(lake, bucket, utc_now()):
+                given_up += 1
+                output.row(f"{name}: accepted as lost", table=name)
+        output.say(f"{given_up:,} tables accepted as lost. Nothing is known of the checks in them.")
+        return
+    found = dict(accept_all(open_lake(loaded), utc_now()))
     for name, why in found.items():
         if why is None:
             output.row(f"{name}: accepted", table=name)

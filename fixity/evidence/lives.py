@@ -27,7 +27,7 @@ from fixity.ledger.files import ingest_tables, ledger_files, usable_files
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import TableMissing
 from fixity.ledger.lost import LOST, lost_now
-from fixity.ledger.refresh import ready
+from fixity.ledger.refresh import gone, ready
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot
 from fixity.ledger.views import view_now
 from fixity.tables import BASELINES, CHECKSUMS, INCIDENT_EVENTS, INGEST, Provenance, TableUnreadable
@@ -126,7 +126,8 @@ def _opened(
     with lake.workspace() as workspace, open_database(workspace, _MEMORY) as database:
         checks, unread = usable_files(lake, bucket, ledger_files(lake, bucket), workspace, thoroughly=True)
         ingested, more = usable_files(lake, bucket, ingest_tables(lake, bucket), workspace, thoroughly=True)
-        not_read += [f"{lake.location(each.name)} {each.why}" for each in unread + more]
+        unread += [*more, *gone(lake, bucket)]
+        not_read += [f"{lake.location(each.name)} {each.why}" for each in unread]
         records = _tables_of_records(lake, bucket, workspace, not_read)
         view(database, "checks", [each.path for each in checks], CHECKSUMS)
         view(database, "ingested", [each.path for each in ingested], INGEST)

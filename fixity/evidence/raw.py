@@ -30,11 +30,12 @@ from fixity.lake.paths import (
     is_report,
     records_folder,
 )
-from fixity.lake.proof import proof_file
+from fixity.lake.proof import BEING_PUT, proof_file
+from fixity.lake.withdrawn import WITHDRAWN, withdrawn_in
 from fixity.log.chain import Chain
 from fixity.log.known import chain_as_known
 from fixity.log.manifest import SEALS
-from fixity.log.records import WITHDRAWN, recorded_in, withdrawn_in
+from fixity.log.records import recorded_in
 from fixity.log.waiting import WITHOUT_FILE
 from fixity.tables import TableUnreadable
 
@@ -43,7 +44,7 @@ _RECORDS = records_folder("")
 _LEDGER = PurePosixPath(checksums_folder("a-bucket"))
 _ONLY_RECORD = "it is gone, and only its record is left"
 _ONLY_SEALED = "it is gone, and only a seal has it: nobody withdrew it"
-_DAY, _BEING_PUT = timedelta(days=1), timedelta(minutes=10)
+_DAY = timedelta(days=1)
 
 
 @dataclass
@@ -109,7 +110,7 @@ class Raw:
         by_records = {
             name
             for name in recorded_in(of_log) - without
-            if name in by_seals or of_log[proof_file(name)].appeared < self.now - _BEING_PUT
+            if name in by_seals or of_log[proof_file(name)].appeared < self.now - BEING_PUT
         }
         return (by_seals | by_records) - self.withdrawn.keys()
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
@@ -21,6 +21,7 @@ from fixity.clock import EPOCH, utc_now
 from fixity.lake import Lake
 from fixity.lake.base import LakeFile
 from fixity.lake.paths import INCIDENTS, incident_file, records_folder
+from fixity.lake.proof import BEING_PUT
 from fixity.tables import INCIDENT_EVENTS, TableUnreadable
 
 OPENED, CONFIRMED, DIAGNOSED = "opened", "confirmed", "diagnosed"
@@ -30,7 +31,6 @@ EVENTS = (OPENED, CONFIRMED, DIAGNOSED, REPAIR_ASKED, REPAIRED, VERIFIED, CLOSED
 """The words for events, in the order in which they count if their times are equal."""
 
 _ROWS = 10_000  # turned into events at a time
-_BEING_PUT = timedelta(minutes=10)
 _TIME = "%Y%m%dT%H%M%S%fZ"
 
 
@@ -102,7 +102,7 @@ def _lost(recorded: Iterable[LakeFile], there: set[str], now: datetime) -> list[
     names = {
         file.name.removeprefix(records_folder("")).removesuffix(".json")
         for file in recorded
-        if file.name.endswith(".parquet.json") and file.appeared < now - _BEING_PUT
+        if file.name.endswith(".parquet.json") and file.appeared < now - BEING_PUT
     }
     why = "is gone, and only its record is left"
     return [

@@ -9,7 +9,7 @@ which is the newest time in all tables: see `newest_dated`. Removing old tables 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -24,7 +24,7 @@ from fixity.lake.times import counted_as
 from fixity.tables import Provenance, TableUnreadable
 
 _POINTER = "NEWEST.json"
-_SAYS = ({"run_id", "listed_at"}, {"run_id", "listed_at", "dated", "dated_table", "dated_by"})
+_SAYS = ({"run_id", "listed_at"}, {"run_id", "listed_at", "dated", "dated_table", "dated_by", "gone"})
 _MOST_TRIES = 20  # others may put theirs meanwhile
 
 
@@ -72,7 +72,7 @@ def _newer(
     seen: Seen | None,
     dated: Dated,
     now: datetime,
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """What the pointer should say, from what it says."""
     run_id, listed_at = provenance.run_id, provenance.listed_at
     tables = tables_of(lake, folder)
@@ -89,12 +89,13 @@ def _newer(
                 run_id, listed_at = PurePosixPath(name).stem, at
     elif listed_at < pointed[1] <= now + CLOCKS_AGREE:  # else a clock was wrong
         run_id, listed_at = PurePosixPath(pointed[0]).stem, pointed[1]
-    return _said(run_id, listed_at, max(filter(None, (_dated(seen), dated))))
+    gone = {run for run in _named(seen) if f"{folder}{run}.parquet" not in tables}
+    return _said(run_id, listed_at, max(filter(None, (_dated(seen), dated))), gone)
 
 
-def _said(run_id: str, listed_at: datetime, dated: Dated) -> dict[str, str]:
+def _said(run_id: str, listed_at: datetime, dated: Dated, gone: Iterable[str]) -> dict[str, Any]:
     of_newest = {"dated": dated.at.isoformat(), "dated_table": dated.table, "dated_by": dated.by}
-    return {"run_id": run_id, "listed_at": listed_at.isoformat(), **of_newest}
+    return {"run_id": run_id, "listed_at": listed_at.isoformat(), **of_newest, "gone": sorted(gone)}
 
 
 def newest_dated(lake: Lake, folder: str) -> Dated | None:
@@ -119,13 +120,31 @@ def newest_dated(lake: Lake, folder: str) -> Dated | None:
         return max(filter(None, pool.map(look, tables_of(lake, folder))), default=None)
 
 
+def pointed_runs(lake: Lake, folder: str) -> set[str]:
+    """The runs whose tables a folder's pointer names, be they there or not. Raises LakeError.
+
+    It also names those that it pointed to, and that were gone when it was replaced.
+    """
+    return _named(lake.see(folder + _POINTER))
+
+
+def _named(seen: Seen | None) -> set[str]:
+    try:
+        pointer = _read(seen.text if seen else "")
+    except (ValueError, TypeError):
+        return set()
+    return {pointer[name] for name in ("run_id", "dated_table") if name in pointer} | {
+        *pointer.get("gone", ())
+    }
+
+
 def forget_dated(lake: Lake, folder: str, now: datetime) -> None:
     """Have the pointer say that the newest time in the tables is now (UTC). Raises LakeError."""
     seen = lake.see(folder + _POINTER)
     pointed = _pointed(seen, folder, tables_of(lake, folder))
     if pointed is not None:
         run_id = PurePosixPath(pointed[0]).stem
-        values = _said(run_id, min(pointed[1], now), Dated(now, run_id, socket.gethostname()))
+        values = _said(run_id, min(pointed[1], now), Dated(now, run_id, socket.gethostname()), _named(seen))
         lake.put_if(folder + _POINTER, sealed(values), seen)
 
 

@@ -11,14 +11,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fixity.lake.paths import GIVEN, REPAIRS, SET_ASIDE, SNAPSHOTS, is_report, records_folder
 
+BEING_PUT = timedelta(minutes=10)
+"""A record that is younger than this may be waiting for its file, which is put after it."""
+
 _SEAL = "sha256_of_this"
-_ACCEPTED = ".accepted-"
+_ACCEPTED, _LOST = ".accepted-", ".lost-"
 
 
 def proof_file(name: str) -> str:
@@ -31,9 +34,19 @@ def accepted_file(name: str, on: date) -> str:
     return f"{records_folder(name)}{_ACCEPTED}{on}"
 
 
+def lost_file(name: str, on: date) -> str:
+    """The name of the note that it was accepted on a day (UTC) that a file is lost for good."""
+    return f"{records_folder(name)}{_LOST}{on}"
+
+
 def accepted_on(note: str) -> str | None:
-    """The day in the name of such a note; None for the name of another file."""
-    return note.rpartition(_ACCEPTED)[2] if _ACCEPTED in note else None
+    """The day in the name of a note that a file, or its loss, was accepted; None for another file's name."""
+    return next((note.rpartition(kind)[2] for kind in (_ACCEPTED, _LOST) if kind in note), None)
+
+
+def accepted_as_lost(note: str) -> str | None:
+    """The file that such a note says is lost for good, from the note's name; None for another file's name."""
+    return note.removeprefix(records_folder("")).rpartition(_LOST)[0] or None if _LOST in note else None
 
 
 def proved_file(record: str) -> str | None:

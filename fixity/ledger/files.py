@@ -6,19 +6,24 @@ A truncated or foreign file is left out and reported. All other files are still 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fixity.clock import utc_now
 from fixity.lake import Lake, LakeFile
 from fixity.lake.known_columns import with_known_columns
+from fixity.lake.latest import pointed_runs
 from fixity.lake.paths import checksums_folder, ingest_folder, records_folder
-from fixity.lake.proof import accepted_on
+from fixity.lake.proof import BEING_PUT, accepted_as_lost, accepted_on, proved_file
 from fixity.lake.times import as_counted, counted_as
+from fixity.lake.withdrawn import withdrawn_from
 from fixity.tables import CHECKSUMS, INGEST, Provenance, TableUnreadable
 
 _NOT_ALWAYS_KEPT = frozenset(
@@ -75,14 +80,44 @@ def ingest_tables(lake: Lake, bucket: str) -> list[LakeFile]:
     return [file for file in lake.list(ingest_folder(bucket)) if file.name.endswith(".parquet")]
 
 
-def proofs_there(lake: Lake, bucket: str) -> tuple[set[str], dict[str, int]]:
-    """The names of the proofs of a bucket's ledger, and how many files people accepted on which day.
+class Proofs(NamedTuple):
+    """The proofs of a bucket's ledger: when each appeared (UTC), and the files that people accepted as lost.
 
-    Raises LakeError.
+    accepted: how many files, or losses, people accepted on which day.
     """
-    there = {file.name for file in lake.list(records_folder(checksums_folder(bucket)))}
+
+    there: dict[str, datetime]
+    lost: set[str]
+    accepted: dict[str, int]
+
+
+def proofs_there(lake: Lake, bucket: str) -> Proofs:
+    """The proofs of a bucket's ledger, by their names alone. Raises LakeError."""
+    there = {file.name: file.appeared for file in lake.list(records_folder(checksums_folder(bucket)))}
     days = Counter(day for day in map(accepted_on, sorted(there)) if day)
-    return there, dict(days)
+    return Proofs(there, {name for name in map(accepted_as_lost, there) if name}, dict(days))
+
+
+def gone_from_ledger(
+    lake: Lake, bucket: str, folded: Iterable[str], files: Iterable[LakeFile], proofs: Proofs
+) -> list[LeftOut]:
+    """Files of a bucket's ledger that are named somewhere, but are gone, and not withdrawn or given up.
+
+    Named they are by their proofs, the folder's pointer, and what was folded.
+    Arguments: `folded`, the runs of the snapshot; `files`, those of the ledger. Raises LakeError.
+    """
+    folder, before = checksums_folder(bucket), utc_now() - BEING_PUT
+    runs = {*folded, *pointed_runs(lake, folder)}
+    named = {f"{folder}{run}.parquet": "it was there once" for run in runs}
+    for record, appeared in proofs.there.items():
+        name = proved_file(record)
+        if name and name.endswith(".parquet") and appeared < before:
+            named[name] = f"its record {record} is there"
+    gone = named.keys() - {file.name for file in files} - proofs.lost
+    if gone:  # a run may have put one since
+        gone -= {file.name for file in ledger_files(lake, bucket)} | withdrawn_from(lake)
+    to_do = "restore it from a copy of the lake. If it is lost for good: fixity lake accept --lost"
+    return [LeftOut(name, 0, f"is gone, though {named[name]}: {to_do}") for name in sorted(gone)]
 
 
 def run_of(name: str) -> str:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from fixity.clock import CLOCKS_DIFFER, EPOCH, utc_now
 from fixity.lake import Lake
-from fixity.lake.proof import lost, proof_file
+from fixity.lake.proof import lost, lost_file, proof_file
 from fixity.ledger.files import (
     LeftOut,
     changed_since_folded,
+    gone_from_ledger,
     ingest_tables,
     ledger_files,
     proofs_there,
@@ -141,7 +142,7 @@ def _was_restored(lake: Lake, snapshot: Snapshot) -> bool:
 
 
 class FilesState(NamedTuple):
-    """The files of a bucket's ledger that cannot be read or proved, or are no longer as they were folded.
+    """The files of a bucket's ledger that cannot be read or proved, are gone, or not as they were folded.
 
     not_proved: how many files have no proof, because an earlier version wrote them. accepted: how many files
     people accepted without one, by the day.
@@ -164,12 +165,35 @@ def state_of_files(lake: Lake, bucket: str, workspace: Path) -> FilesState:
     _, left_out = usable_files(lake, bucket, new, workspace, doubted=doubted)
     left_out += changed_since_folded(files, folded)
     proved = folded.keys() - (snapshot.not_proved if snapshot else ())
-    proofs, accepted = proofs_there(lake, bucket)
-    without = [file for file in files if proof_file(file.name) not in proofs]
+    proofs = proofs_there(lake, bucket)
+    left_out += gone_from_ledger(lake, bucket, folded, files, proofs)
+    without = [file for file in files if proof_file(file.name) not in proofs.there]
     left_out += [
         LeftOut(file.name, file.size, f"cannot be proved: {lost(file.name)}")
         for file in without
         if run_of(file.name) in proved
     ]
     named = {each.name for each in left_out}
-    return FilesState(left_out, sum(file.name not in named for file in without), accepted)
+    return FilesState(left_out, sum(file.name not in named for file in without), proofs.accepted)
+
+
+def gone(lake: Lake, bucket: str) -> list[LeftOut]:
+    """The files of a bucket's ledger that are gone, though something kept names them. Raises LakeError."""
+    snapshot = in_force(lake, bucket)
+    files = ledger_files(lake, bucket)
+    return gone_from_ledger(
+        lake, bucket, snapshot.folded if snapshot else (), files, proofs_there(lake, bucket)
+    )
+
+
+def accept_lost(lake: Lake, bucket: str, now: datetime) -> list[str]:
+    """Note that the files of a bucket's ledger that are gone are lost for good; returns their names.
+
+    What the snapshot has of them goes on to count, for as long as it is there.
+    Arguments: `now` in UTC. Raises LakeError.
+    """
+    names = [each.name for each in gone(lake, bucket)]
+    for name in names:
+        text = f"accepted on {now.isoformat()} as lost: nothing is known of the checks in it\n"
+        lake.put_text(lost_file(name, now.date()), text, replace=True)
+    return names

@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass
 
 from fixity.lake import Lake, LakeFile
 from fixity.lake.paths import records_folder
-from fixity.lake.proof import is_evidence, proved_file, sealed, unsealed
+from fixity.lake.proof import is_evidence, proved_file, sealed
+from fixity.lake.withdrawn import WITHDRAWN
 
-RUNS, CATALOGS, WITHDRAWN, STAMPS = "log/runs/", "log/catalogs/", "log/withdrawn/", "log/stamps/"
+RUNS, CATALOGS, STAMPS = "log/runs/", "log/catalogs/", "log/stamps/"
 
 FOLDERS = (
     "baselines/",
@@ -96,12 +97,6 @@ def withdrawal(files: Mapping[str, str], reason: str, person: str) -> tuple[str,
     listed = [{"name": name, "sha256": sha256} for name, sha256 in sorted(files.items())]
     text = sealed({"person": person, "reason": reason, "files": listed})
     return f"{WITHDRAWN}{sha256_of(text.encode())[:40]}.json", text
-
-
-def withdrawn_in(text: str) -> dict[str, str]:
-    """The files that a record of `withdrawal` names, with the reason. Raises ValueError."""
-    values = unsealed(text)
-    return {str(each["name"]): str(values["reason"]) for each in values["files"]}
 
 
 def catalog_file(sha256: str) -> str:

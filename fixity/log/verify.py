@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from fixity.lake import Lake, LakeError
 from fixity.lake.paths import records_folder
 from fixity.lake.proof import NoProof, Proof, proof_file, unsealed
+from fixity.lake.withdrawn import WITHDRAWN, withdrawn_in
 from fixity.log.chain import FETCHES, KEYS, Chain, Head, key_file, read_chain
 from fixity.log.keys import PublicKey
 from fixity.log.manifest import SEALS, Seal
-from fixity.log.records import CATALOGS, RUNS, WITHDRAWN, catalog_file, evidence_in, recorded_in, withdrawn_in
+from fixity.log.records import CATALOGS, RUNS, catalog_file, evidence_in, recorded_in
 from fixity.log.stamps import Stamp
 
 FOUND = "found"

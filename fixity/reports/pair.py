@@ -23,6 +23,7 @@ from fixity.lake.paths import report_file, stats_file
 from fixity.ledger.current import current_checksums
 from fixity.ledger.damage import Damage, known_damage
 from fixity.ledger.fold import Settings
+from fixity.ledger.refresh import gone
 from fixity.ledger.unread import unread
 from fixity.reports import Outcome, Side, compare, stats
 from fixity.reports.ages import Evidence
@@ -200,6 +201,8 @@ def newest_tables(
         def note_left_out(each: LeftOut) -> None:
             texts.append(f"{lake.location(each.name)} {each.why}")
 
+        for each in gone(lake, bucket):
+            note_left_out(each)
         return current_checksums(lake, bucket, workspace, now, note_left_out, thoroughly)
 
     source = side(pair.source, left_out["source_left_out"])

@@ -21,6 +21,7 @@ from fixity.ledger.damage import Damage, damaged_now
 from fixity.ledger.fold import settings_of
 from fixity.ledger.listing import inventory_in_force
 from fixity.ledger.lost import known_damaged, lost_now
+from fixity.ledger.refresh import gone
 from fixity.ledger.views import view_now
 from fixity.rolling.jobs import interval, last_started
 from fixity.rolling.lease import last_roll, leases
@@ -118,6 +119,7 @@ def bucket_coverage(
     ledger: list[str] = []
     moment = now()
     snapshot = ready(lake, bucket.name, settings, run_id, now, ledger.append)
+    ledger += [f"{lake.location(each.name)} {each.why}" for each in gone(lake, bucket.name)]
     age = moment - datetime.fromisoformat(snapshot.listed_at)
     older = bucket.inventory.max_age if bucket.inventory else timedelta(0)
     if policy and age > max(policy.stored + _LISTED_LATE, older):
