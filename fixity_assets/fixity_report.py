@@ -93,10 +93,12 @@ def report_after_repair(
     lake: Lake,
     pair: Pair,
     repaired: Collection[str],
+    damaged: Collection[str],
 ) -> str | None:
     """List the repaired buckets, and report the pair (or all copies) anew, from the run of its repair.
 
-    Where that cannot be done, the repair is done all the same. Returns why not, for people.
+    Arguments: `damaged`, other buckets in which the repair found damage. Where that cannot be done, the
+    repair is done all the same. Returns why not, for people.
     """
     try:
         for bucket in repaired:
@@ -104,9 +106,9 @@ def report_after_repair(
                 take_inventory(store, stores.catalog.run_over(lake, bucket, context.run.run_id))
         copies = stores.catalog.catalog.copies_with(pair.name)
         if copies is not None:
-            result = report_copies(context, stores, lake, copies, repaired)
+            result = report_copies(context, stores, lake, copies, [*repaired, *damaged])
         else:
-            result = report_pair(context, stores, lake, pair, repaired).result
+            result = report_pair(context, stores, lake, pair, [*repaired, *damaged]).result
     except FixityError as error:
         why = f"{pair.name} is repaired, but not reported anew, so run fixity verify {pair.name}: {error}"
         context.log.warning(printable(why, 2000))

@@ -132,8 +132,12 @@ def repairs_asset(pairs: dg.PartitionsDefinition[str], owners: list[str]) -> dg.
             repaired = repair(order, run)
             log_open_incidents(context, incidents_now(kept_in), catalog.catalog, both)
             not_reported = None
-            if changed := {each.planned.damaged for each in repaired.done if each.item is not None}:
-                not_reported = report_after_repair(context, stores, kept_in, pair, sorted(changed))
+            changed = {each.planned.damaged for each in repaired.done if each.item is not None}
+            damaged = {each.planned.good for each in repaired.done if each.is_damaged_too}
+            if changed or damaged:
+                not_reported = report_after_repair(
+                    context, stores, kept_in, pair, sorted(changed), sorted(damaged - changed)
+                )
         return keep_status(context, kept_in, began, _repaired(order, repaired, kept_in, not_reported))
 
     return repairs

@@ -92,9 +92,9 @@ def _one_job(
     proven = []
     with ThreadPoolExecutor(good.threads, thread_name_prefix="prove") as pool:
         found = pool.map(lambda each: _proven(run, each, good, damaged), plans)
-        for each, proof in zip(plans, found, strict=True):
-            if isinstance(proof, str):
-                handed.done.append(Done(each, refused=proof))
+        for proof in found:
+            if isinstance(proof, Done):
+                handed.done.append(proof)
             else:
                 proven.append(proof)
     if not proven:
@@ -120,24 +120,24 @@ def _one_job(
     handed.done += [Done(each.planned, job=job.job_id, refused=why) for each in proven]
 
 
-def _proven(run: RepairRun, planned: Planned, good: Side, damaged: Side) -> _Proven | str:
+def _proven(run: RepairRun, planned: Planned, good: Side, damaged: Side) -> _Proven | Done:
     """An object whose good copy is proved and whose bad one has not changed, or why it is not copied."""
     assert planned.source is not None
     assert not isinstance(good.writer, LocalWriter) and not isinstance(damaged.writer, LocalWriter)
     try:
-        check, why = proved(run, planned, good, None)
-        if check is None:
-            return why or ""
+        check = proved(run, planned, good, None)
+        if isinstance(check, Done):
+            return check
         source_version = good.writer.version_of(planned.source)
         if source_version is None:
-            return (
-                f"{good.name} gives it no version id, which would pin its bytes: repair it with --by stream"
-            )
+            why = f"{good.name} gives it no version id, which would pin its bytes: repair it with --by stream"
+            return Done(planned, check, refused=why)
         if damaged.reader.find(planned.key) != planned.target:
-            return "the copy to be replaced has changed: it was not overwritten; run fixity verify"
+            why = "the copy to be replaced has changed: it was not overwritten; run fixity verify"
+            return Done(planned, check, refused=why)
         target_version = damaged.writer.version_of(planned.target) if planned.target else None
     except ObjectError as error:
-        return printable(str(error))
+        return Done(planned, refused=printable(str(error)))
     return _Proven(planned, check, source_version, target_version)
 
 

@@ -37,11 +37,12 @@ class Checked:
 
 
 def keep_proofs(run: RepairRun, side: Side, done: Sequence[Done], more: Sequence[pa.Table] = ()) -> None:
-    """Keep the checks that proved the good copies of a bucket, as a file of its ledger.
+    """Keep the checks of the good copies of a bucket, as a file of its ledger, whatever they found.
 
     Arguments: `more` such checks. Raises LakeError.
     """
-    proofs = [each.proof for each in done if each.proof is not None and each.planned.good == side.name]
+    of_side = [each for each in done if each.planned.good == side.name]
+    proofs = [table for each in of_side for table in (each.proof, each.found) if table is not None]
     proofs += more
     if proofs:
         keep_checks(run, side, pa.concat_tables(proofs).sort_by("key"), run.run_id + _PROOFS)

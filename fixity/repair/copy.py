@@ -34,6 +34,8 @@ class Done:
 
     proof: the check of the good copy, a row of the ledger, if it proved it. item: the new object, as it is
     listed. detail: for people. job: the S3 Batch job that is copying it. refused: why it was not repaired.
+    found: the check of the good copy, a row of the ledger too, if it proved nothing, for example because that
+    copy is damaged as well.
     """
 
     planned: Planned
@@ -42,6 +44,12 @@ class Done:
     detail: str = ""
     job: str | None = None
     refused: str | None = None
+    found: pa.Table | None = None
+
+    @property
+    def is_damaged_too(self) -> bool:
+        """Whether the good copy was read, and is not as expected either."""
+        return self.found is not None and self.found["verdict"][0].as_py() == DIFFERS
 
     @property
     def checksum(self) -> str:
@@ -86,9 +94,9 @@ def _repaired(run: RepairRun, planned: Planned) -> Done:
         return _right_already(run, planned, good, damaged)
     upload, attributes = _begun(planned, good, damaged)
     try:
-        proof, why = proved(run, planned, good, upload)
-        if proof is None:
-            return Done(planned, refused=why)
+        proof = proved(run, planned, good, upload)
+        if isinstance(proof, Done):
+            return proof
         if damaged.reader.find(planned.key) != planned.target:
             raise NotAsExpected("the copy to be replaced has changed")
         detail = _keep_bad_bytes(run, planned, damaged)
@@ -105,19 +113,17 @@ def _repaired(run: RepairRun, planned: Planned) -> Done:
 def _right_already(run: RepairRun, planned: Planned, good: Side, damaged: Side) -> Done:
     """A copy that is not the one that was found to be bad: a repair that was killed may have written it."""
     assert planned.target is not None
-    proof, why = proved(run, planned, good, None)
-    if proof is None:
-        return Done(planned, refused=why)
+    proof = proved(run, planned, good, None)
+    if isinstance(proof, Done):
+        return proof
     check = check_object(damaged.reader, planned.target, Digest(damaged.bucket.algorithm), now=run.now)
     if check.status != SUCCEEDED or check.checksum != proof["checksum"][0].as_py():
         raise NotAsExpected("the copy to be replaced has changed since it was found to be bad")
     return Done(planned, proof, planned.target, "it had the right bytes already")
 
 
-def proved(
-    run: RepairRun, planned: Planned, good: Side, upload: Upload | None
-) -> tuple[pa.Table | None, str | None]:
-    """The check of the good copy if its bytes are as expected, else why it proves nothing.
+def proved(run: RepairRun, planned: Planned, good: Side, upload: Upload | None) -> pa.Table | Done:
+    """The check of the good copy if its bytes are as expected, else what was found, and why it is no proof.
 
     Arguments: `upload` takes the bytes as they are read. Raises ObjectError, BucketUnreachable.
     """
@@ -138,13 +144,16 @@ def proved(
             break
     if row["verdict"] == MATCHED:
         why = contradiction(planned.object, {algorithm: row["checksum"]})
-        return (None, why) if why else (table, None)
-    if row["status"] != SUCCEEDED:
-        return None, f"the copy of {good.name} could not be read: {row['error_code']}: {row['error_message']}"
-    return None, (
-        f"the copy of {good.name} is not as expected either: {row['expected_algorithm']} {row['expected']} "
-        f"by {row['expected_from']}. Check it: fixity check {good.name}"
-    )
+        if not why:
+            return table
+    elif row["status"] != SUCCEEDED:
+        why = f"the copy of {good.name} could not be read: {row['error_code']}: {row['error_message']}"
+    else:
+        why = (
+            f"the copy of {good.name} is not as expected either: {row['expected_algorithm']} "
+            f"{row['expected']} by {row['expected_from']}. Check it: fixity check {good.name}"
+        )
+    return Done(planned, refused=why, found=table)
 
 
 def _begun(planned: Planned, good: Side, damaged: Side) -> tuple[Upload | None, dict[str, Any]]:

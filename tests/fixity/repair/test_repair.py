@@ -87,6 +87,10 @@ def test_a_good_copy_that_is_bad_too_is_not_copied(places: MakePlaces) -> None:
     (done,) = pair.repair().done
     assert "the copy of a is not as expected either" in str(done.refused)
     assert (pair.get("b", "k"), len(pair.open_incidents)) == (bad, 1)
+    assert done.is_damaged_too
+    assert done.found is not None
+    (read,) = pair.ledger("a", done.found["run_id"][0].as_py() + "-proofs")  # what was read is kept
+    assert (read["key"], read["verdict"], read["reads"]) == ("k", "differs", 2)
 
 
 def test_a_copy_that_was_bad_too_is_the_good_one_once_a_check_has_found_it_right_again(
