@@ -65,13 +65,11 @@ def newest_time(lake: Lake, name: str) -> datetime:
 
 
 def newest_in(metadata: pq.FileMetaData, listed_at: datetime) -> datetime:
-    """The newest of a time and the times of a table's checks (UTC), if it has any."""
+    """The newest time of a table's checks (UTC); of a table without any, when it was listed."""
     columns = metadata.schema.names
     if "checked_at" not in columns:
         return listed_at
-    place, newest = columns.index("checked_at"), listed_at
-    for number in range(metadata.num_row_groups):
-        found = metadata.row_group(number).column(place).statistics
-        if found is not None and found.has_min_max:
-            newest = max(newest, found.max)
-    return newest
+    place = columns.index("checked_at")
+    groups = (metadata.row_group(number).column(place) for number in range(metadata.num_row_groups))
+    found = [group.statistics for group in groups if group.is_stats_set]
+    return max((each.max for each in found if each.has_min_max), default=listed_at)
