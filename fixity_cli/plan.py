@@ -23,7 +23,7 @@ def plan(
     """Say what the policies will read, request and cost, and by when all is checked. Nothing is read.
 
     Rests on each bucket's newest inventory, else on what it `holds` by the catalog, as if nothing was checked
-    before. Status 1 if the limits of a policy cannot do what it wants.
+    before. Status 1 if the limits of a policy cannot do what it wants, 3 if an inventory cannot be read.
     """
     from fixity.catalog.prices import date_of_prices
     from fixity.clock import utc_now
@@ -36,8 +36,8 @@ def plan(
         figures = (f"        {name + ':':<20}{value}" for name, value in _figures(each).items())
         text = "\n".join([f"Plan of {each.bucket} for {months} months:", *figures])
         output.row(text, **_fields(each), months=months)
-        if each.shortfall:
-            output.fail(f"{each.bucket}: {each.shortfall}")
+        for wrong in filter(None, (each.shortfall, each.unreadable)):
+            output.fail(f"{each.bucket}: {wrong}")
     known = [each.cost for each in plans if each.cost is not None]
     planned = [each for each in plans if each.policy]
     more = (
@@ -47,6 +47,8 @@ def plan(
         f"all together: {_dollars(sum(known))}{more}; list prices of {date_of_prices()}, where the catalog's "
         "`prices` say nothing else"
     )
+    if any(each.unreadable for each in plans):
+        raise typer.Exit(Exit.NOT_DONE)
     raise typer.Exit(Exit.NOT_VERIFIED if any(each.shortfall for each in plans) else Exit.VERIFIED)
 
 
@@ -57,7 +59,8 @@ def _figures(of: BucketPlan) -> dict[str, object]:
         return {"Policy": "none: it is checked by hand"}
     term = {"Term": seconds_text(of.policy.bytes.total_seconds())}
     if of.holding is None:
-        return {**term, "Objects": "not known: list it, or say what it `holds`"}
+        why = "its inventory cannot be read" if of.unreadable else "list it, or say what it `holds`"
+        return {**term, "Objects": f"not known: {why}"}
     archived = of.holding.archived
     return {
         **term,
@@ -90,6 +93,7 @@ def _fields(of: BucketPlan) -> dict[str, object]:
         "dollars": of.cost,
         "covered_at": of.covered_at,
         "shortfall": of.shortfall,
+        "unreadable": of.unreadable,
     }
 
 

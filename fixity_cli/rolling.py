@@ -183,7 +183,7 @@ def _say_lost(lake: Lake, bucket: Bucket) -> None:
 def coverage(catalog: CatalogOption = None) -> None:
     """Count which objects of all buckets were checked within their term.
 
-    Status 1 if any are overdue or damaged.
+    Status 1 if any are overdue or damaged, or if it cannot be counted.
     """
     from fixity.clock import utc_now
     from fixity.humanize import seconds_text
@@ -199,9 +199,9 @@ def coverage(catalog: CatalogOption = None) -> None:
     for bucket, result in zip(loaded.buckets.values(), results, strict=True):
         row = by_name.get(bucket.name)
         if row is None:
-            say = output.fail if bucket.schedule else output.warn
-            say(result.checks[0].description)
-            wrong = wrong or bucket.schedule is not None
+            (check,) = result.checks
+            (output.fail if check.is_red else output.warn)(f"{bucket.name}: {check.description}")
+            wrong = wrong or check.is_red
             continue
         wrong = wrong or not row.is_right
         print_figures(

@@ -18,7 +18,7 @@ from fixity.lake import Lake
 from fixity.lake.database import open_database
 from fixity.ledger.inventory import TableMissing, fetch_inventory, newest_inventory
 from fixity.rolling.jobs import interval, jobs_within
-from fixity.tables import ARCHIVES, Provenance
+from fixity.tables import ARCHIVES, Provenance, TableUnreadable
 
 _MONTH = timedelta(days=365) / 12
 _FOR_EVER = 36_500  # days
@@ -62,6 +62,7 @@ class BucketPlan:
     each over all objects. lists: LIST requests. cost: US dollars, None where a price is not known or how much
     the bucket holds. covered_at: when all that is to be read is checked if nothing was before, None where
     that is nothing, not known or a century away. shortfall: why the limits cannot do it, for people.
+    unreadable: why it is not known what it holds, where its inventory cannot be read.
     """
 
     bucket: str
@@ -74,15 +75,20 @@ class BucketPlan:
     cost: float | None = None
     covered_at: datetime | None = None
     shortfall: str | None = None
+    unreadable: str | None = None
 
 
 def plan_of(lake: Lake, catalog: Catalog, begin: datetime, months: int) -> list[BucketPlan]:
     """The plan of each bucket, from `begin` (UTC) on. Raises LakeError."""
+    plans: list[BucketPlan] = []
     with lake.workspace() as workspace:
-        plans = [
-            plan_bucket(catalog, bucket, holding_of(lake, bucket, workspace), begin, months * _MONTH)
-            for bucket in catalog.buckets.values()
-        ]
+        for bucket in catalog.buckets.values():
+            try:
+                holding = holding_of(lake, bucket, workspace)
+            except TableUnreadable as error:  # of this bucket alone
+                plans.append(BucketPlan(bucket.name, bucket.schedule, None, unreadable=str(error)))
+            else:
+                plans.append(plan_bucket(catalog, bucket, holding, begin, months * _MONTH))
     sizes = {
         each.bucket: each.holding.read_by(catalog.buckets[each.bucket]).size for each in plans if each.holding
     }
@@ -96,7 +102,7 @@ def plan_of(lake: Lake, catalog: Catalog, begin: datetime, months: int) -> list[
 def holding_of(lake: Lake, bucket: Bucket, workspace: Path) -> Holding | None:
     """How much a bucket holds, by its newest inventory, else by the catalog; None where neither says so.
 
-    Raises LakeError.
+    Raises TableUnreadable, LakeError.
     """
     try:
         file = fetch_inventory(lake, newest_inventory(lake, bucket.name), workspace)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from fixity.catalog import Bucket, Catalog
 from fixity.catalog.capacity import store_shortfall_of, store_shortfalls
+from fixity.errors import FixityError
 from fixity.lake import Lake
 from fixity.ledger.inventory import TableMissing
 from fixity.rolling import BucketCoverage, bucket_coverage
@@ -60,28 +61,35 @@ def uncounted(bucket: Bucket, why: str, run_id: str, at: datetime) -> Result:
     return Result("coverage", bucket.name, run_id, at, (check,))
 
 
+def unreadable(bucket: Bucket, why: str, run_id: str, at: datetime) -> Result:
+    """What is kept of a bucket whose inventory or ledger cannot be read, so that nothing can be counted."""
+    return Result("coverage", bucket.name, run_id, at, (Check(READABLE, False, "ERROR", why),))
+
+
 def count_coverage(
     lake: Lake, catalog: Catalog, run_id: str, at: datetime
 ) -> tuple[list[BucketCoverage], list[Result]]:
     """Count how much of each bucket was checked within its term, and keep what that says.
 
-    Arguments: `at`, when it was begun (UTC). Returns: the coverage of the buckets that were ever listed; the
-    results of all, in the catalog's order. Raises LakeError.
+    Arguments: `at`, when it was begun (UTC). Returns: the coverage of the buckets that were ever listed and
+    can be counted; the results of all, in the catalog's order. Raises LakeError.
     """
     rows: dict[str, BucketCoverage] = {}
-    unlisted: dict[str, Result] = {}
+    others: dict[str, Result] = {}
     for name, bucket in catalog.buckets.items():
         try:
             asks_jobs = bucket in catalog.checked_by_jobs
             rows[name] = bucket_coverage(lake, bucket, run_id, asks_jobs=asks_jobs)
         except TableMissing as error:
-            unlisted[name] = uncounted(bucket, str(error), run_id, at)
+            others[name] = uncounted(bucket, str(error), run_id, at)
+        except FixityError as error:  # of this bucket alone: if the lake is away, nothing can be kept below
+            others[name] = unreadable(bucket, str(error), run_id, at)
     sizes = {name: row.size for name, row in rows.items()}
     short = store_shortfalls(catalog.buckets, catalog.stores, sizes)
     for name, row in rows.items():
         why = row.shortfall or store_shortfall_of(catalog.buckets[name], short)
         rows[name] = replace(row, shortfall=why)
-    found = {name: of_coverage(row, run_id, at) for name, row in rows.items()} | unlisted
+    found = {name: of_coverage(row, run_id, at) for name, row in rows.items()} | others
     results = [found[name] for name in catalog.buckets]
     with ThreadPoolExecutor(_WRITES) as pool:
         list(pool.map(lambda result: keep_result(lake, result), results))

@@ -203,7 +203,7 @@ def _bucket(
         found.take(asset, each, now, checks=asset != OPEN_INCIDENTS)
     found.take_incidents(of_it)
     checked, coverage = _result(kept[CHECKSUMS]), _result(kept[COVERAGE])
-    if coverage and coverage.at and now - coverage.at > _COUNTED_WITHIN:
+    if coverage and coverage.at and (now - coverage.at > _COUNTED_WITHIN or not coverage.counts):
         coverage = None
     if inventory := _result(kept["inventory"]):
         found.counts["objects"] = inventory.counts.get("rows", 0)

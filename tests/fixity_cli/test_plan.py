@@ -43,3 +43,27 @@ def test_the_check_of_a_catalog_says_each_term_and_counts_the_pairs_that_it_list
     said = run_command(["catalog", "check"], tmp_path, os.environ).stdout
     assert "bucket a: " in said and "SHA256, checked every 0.5 days, listed every 1 days" in said
     assert "3 buckets, 3 pairs" in said and said.count("\npair ") == 3
+
+
+def test_an_inventory_that_cannot_be_read_hides_neither_the_plan_nor_the_coverage_of_other_buckets(
+    tmp_path: Path,
+) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text(name)
+    buckets = "a: {path: a, fixity_every: 30d}, b: {path: b, fixity_every: 30d}"
+    (tmp_path / "fixity.yaml").write_text(f"lake: ./lake\nbuckets: {{{buckets}}}\n")
+    for name in "ab":
+        assert run_command(["inventory", name], tmp_path, os.environ).returncode == 0
+    (inventory,) = (tmp_path / "lake/inventory/a").glob("*.parquet")
+    os.truncate(inventory, 500)
+    planned = run_command(["plan"], tmp_path, os.environ)
+    assert planned.returncode == 3 and f"a: {inventory} is not a whole table" in planned.stderr
+    assert "its inventory cannot be read" in planned.stdout
+    assert "Plan of b for 12 months:" in planned.stdout and "the inventory of" in planned.stdout
+    covered = run_command(["coverage"], tmp_path, os.environ)
+    assert covered.returncode == 1 and f"a: {inventory} is not a whole table" in covered.stderr
+    assert "Coverage of b:" in covered.stdout
+    said = json.loads(run_command(["status", "--json"], tmp_path, os.environ).stdout)
+    (row,) = [row for row in said["rows"] if row["name"] == "a"]
+    assert row["state"] == "problem" and "not a whole table" in str(row["red"]) and row["coverage"] is None
