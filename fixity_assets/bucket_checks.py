@@ -33,8 +33,9 @@ CLAIMS = {
     "`fixity_every` leaves it so while others are unread.",
     LEDGER_READABLE: "Every file of the bucket's ledger can be read. Without one of them, damage that it "
     "proves may be missing: restore it from a copy of the lake.",
-    NOTHING_LOST: "No object that was listed or checked before vanished (buckets with `fixity_every`). Only "
-    "a warning, because people delete objects; an error if one of them was known to be damaged.",
+    NOTHING_LOST: "No object that was listed or checked before vanished, by runs over the whole bucket or "
+    "over what is due. Only a warning, because people delete objects; an error if one of them was known to "
+    "be damaged.",
     READS_STABLE: "What differed from what is expected was read twice, and both reads gave the same bytes. "
     "Otherwise the network or memory between the store and the reader is at fault, not the archive.",
 }

@@ -25,7 +25,7 @@ from fixity.ledger.damage import Damage, damage_after, damage_after_some, damage
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import TableMissing, fetch_inventory
 from fixity.ledger.listing import inventory_in_force
-from fixity.ledger.lost import lost_now
+from fixity.ledger.lost import LOST, lost_now
 from fixity.ledger.refresh import state_of_files
 from fixity.ledger.snapshot import in_force
 from fixity.ledger.unread import (
@@ -48,6 +48,7 @@ from fixity_assets.bucket_checks import (
     ALL_READ,
     ASSET,
     CLAIMS,
+    NOTHING_LOST,
     evaluations,
     lost_evaluation,
     passed_over_text,
@@ -69,7 +70,7 @@ from resources import LakeResource, ProgressResource, S3ControlResource, StoresR
     out={
         "result": dg.Out(dg.Nothing, is_required=False),
         # While S3 works, nothing is said. Whether objects are lost is said only by runs over all or over what
-        # is due, of a bucket with a term.
+        # is due.
         **{name: dg.Out(dg.Nothing, is_required=False) for name in CLAIMS},
     },
     retry_policy=RETRIES,
@@ -202,11 +203,18 @@ def _unread_before(
 
 
 def _lost(context: dg.OpExecutionContext, lake: Lake, stores: StoresResource) -> pa.Table | None:
-    """The bucket's lost objects; None if it has no term, or the run checked only objects that were named."""
+    """The bucket's lost objects; None if the run checked only objects that were named."""
     bucket = stores.catalog.bucket(context.partition_key)
-    snapshot = in_force(lake, bucket.name)
-    if bucket.fixity_every is None or SELECTION in context.run.tags or snapshot is None:
+    if SELECTION in context.run.tags:
         return None
+    snapshot = in_force(lake, bucket.name)
+    if snapshot is None:
+        # A run folds the ledger wherever a listing differs from the one before. So nothing has vanished since
+        # the last run that said so; only the snapshot may have been deleted.
+        before = kept_of(lake, ASSET, bucket.name).checks
+        if all(each.passed for each in before if each.name == NOTHING_LOST):
+            return LOST.empty_table()
+        snapshot = ready(lake, bucket.name, settings_of(bucket), context.run.run_id, log=context.log.warning)
     return lost_now(lake, bucket, snapshot)
 
 

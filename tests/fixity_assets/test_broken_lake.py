@@ -18,9 +18,11 @@ from fixity.catalog import Pair, load_catalog
 from fixity.clock import utc_now
 from fixity.lake import Lake, LakeError, LocalLake, open_lake
 from fixity.lake.latest import point_to_latest
+from fixity.ledger import lost as lost_objects
 from fixity.ledger import ready
 from fixity.ledger.fold import Settings, settings_of
 from fixity.reports.pair import Examine, First, PairReport, make_report
+from fixity.status import status_of
 from fixity.tables import Provenance
 from fixity_assets import fixity_report, pair_report
 from fixity_assets.checksums_keep import keep_table
@@ -188,6 +190,39 @@ def test_after_a_table_by_a_clock_that_is_ahead_nothing_is_listed_read_or_report
     assert CliRunner().invoke(app, command).exit_code == 0
     for job in (INVENTORY_JOB, CHECKSUMS_JOB, REPORT_JOB):
         assert _run(definitions, instance, job, "here") == ""
+
+
+def test_objects_that_vanish_from_both_sides_at_once_are_a_warning_of_each_bucket_until_they_are_back(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(bucket: str) -> list[int]:
+        result = definitions.resolve_job_def(CHECKSUMS_JOB).execute_in_process(
+            instance=instance, partition_key=bucket
+        )
+        return [
+            check.metadata["lost"].value  # type: ignore[misc]
+            for check in result.get_asset_check_evaluations()
+            if check.check_name == "nothing_lost" and check.passed == (check.metadata["lost"].value == 0)
+        ]
+
+    sides = ("here", "there")
+    for side in sides:
+        (tmp_path / side / "b").write_text("once kept")
+    assert [lost(side) for side in sides] == [[0], [0]]
+    for side in sides:
+        (tmp_path / side / "b").rename(tmp_path / f"{side}-b")
+    assert [lost(side) for side in sides] == [[1], [1]]
+    assert [lost(side) for side in sides] == [[1], [1]]  # and it stays so
+    shutil.rmtree(tmp_path / "lake/standing")  # which is derived; a minute later
+    later = lost_objects._SQL.replace("INTERVAL 1 MINUTE", "INTERVAL 0 MINUTE")
+    monkeypatch.setattr(lost_objects, "_SQL", later)
+    assert [lost(side) for side in sides] == [[1], [1]]
+    catalog = load_catalog(tmp_path / "fixity.yaml")
+    states = {row.name: row.state for row in status_of(open_lake(catalog), catalog, utc_now()).rows}
+    assert {states[side] for side in sides} - {"verified"} == {"warning"}
+    for side in sides:
+        (tmp_path / f"{side}-b").rename(tmp_path / side / "b")
+    assert [lost(side) for side in sides] == [[0], [0]]
 
 
 def test_a_lake_that_is_away_after_the_table_was_kept_is_waited_for(

@@ -99,6 +99,7 @@ def test_a_second_check_finds_silent_damage_at_once_and_says_when_the_bytes_were
             "all_read": True,
             "ledger_readable": True,
             "no_open_incidents": False,
+            "nothing_lost": True,
             "reads_stable": True,
         }
         (no_damage, *_) = result.get_asset_check_evaluations()
