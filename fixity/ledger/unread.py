@@ -39,7 +39,7 @@ UNSTABLE_COLUMNS = ("key", "version_id", "status", "error_message")
 def nothing_there(place: str, bucket: str) -> str:
     """That a bucket lists no object, which nobody has called right, for people."""
     return (
-        f"nothing is there: {place} lists no object. Look at `bucket` (or `path`) and `prefix` in the "
+        f"nothing is there: no object is listed in {place}. Look at `bucket` (or `path`) and `prefix` in the "
         f"catalog; if this is right, confirm it: fixity due {bucket} --confirm-empty"
     )
 

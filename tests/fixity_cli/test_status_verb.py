@@ -140,7 +140,7 @@ def test_a_mistyped_prefix_is_a_warning_of_the_buckets_and_the_pair_until_a_pers
         "pairs: {a: {replica: b}}\n"
     )
     verified = fixity(file, "verify", "a")
-    said = "warning: all_read of checksums[b]: nothing is there: s3://rep/Data/"
+    said = "warning: all_read of checksums[b]: nothing is there: no object is listed in s3://rep/Data/"
     assert verified.exit_code == 0 and said in verified.stderr
     for name in "ab" if term else "":
         assert fixity(file, "roll", name).exit_code == 0
