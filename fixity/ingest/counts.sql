@@ -36,7 +36,7 @@ SELECT
     count(*) FILTER (status <> 'missing') AS objects,
     count(*) FILTER (result = 'MATCHED') AS matched,
     count(*) FILTER (result = 'NOTMATCHED') AS not_matched,
-    count(*) FILTER (result = 'SKIPPED' AND status NOT IN ('failed', 'missing')) AS skipped,
+    count(*) FILTER (result = 'SKIPPED') AS skipped,
     count(*) FILTER (status = 'failed') AS failed,
     count(*) FILTER (status = 'missing') AS missing,
     count(*) FILTER (conflicts > 0) AS conflicts,

@@ -43,9 +43,9 @@ class IngestCounts:
 
     etag_conflicts: objects whose ETag contradicts their bytes, and of which nothing but an earlier checksum
     of the same bytes is known. unread: listed objects that no run read; only counted for a whole bucket.
-    skipped: objects that were not compared though nothing failed: objects = matched + not_matched + skipped +
-    failed, and those that are missing come besides. first_unusable, first_lost: the first objects and files
-    with an unusable or a lost record; first_not_matched, first_failed, first_missing: the first such objects.
+    skipped: lines whose result is SKIPPED, also those of objects that failed or are missing: objects + missing =
+    matched + not_matched + skipped. first_unusable, first_lost: the first objects and files with an unusable or
+    a lost record; first_not_matched, first_failed, first_missing: the first such objects.
     """
 
     objects: int = 0
@@ -79,7 +79,7 @@ class IngestCounts:
         self.objects += row["status"] != "missing"
         self.matched += row["result"] == MATCHED
         self.not_matched += row["result"] == NOTMATCHED
-        self.skipped += row["result"] == UNCOMPARED and row["status"] not in ("failed", "missing")
+        self.skipped += row["result"] == UNCOMPARED
         self.failed += row["status"] == "failed"
         self.missing += row["status"] == "missing"
         self.conflicts += row["conflicts"] > 0

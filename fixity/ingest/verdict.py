@@ -31,7 +31,8 @@ def verdict(counts: IngestCounts) -> list[Verdict]:
         "no_failures": counts.failed,
         "no_missing": counts.missing,
         "no_conflicts": counts.conflicts,
-        "all_compared": counts.skipped + counts.unread,
+        # A failure or a missing object has a check of its own.
+        "all_compared": counts.skipped - counts.failed - counts.missing + counts.unread,
         "records_usable": counts.unusable_records,
         "all_tags_written": counts.tags_not_written,
     }

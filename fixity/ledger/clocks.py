@@ -27,11 +27,12 @@ class ClockWrong(FixityError):
 
 
 def refuse_wrong_clock(lake: Lake, bucket: str, now: datetime | None = None) -> None:
-    """Raise ClockWrong if a table of a bucket is dated after now (UTC; None: by this machine's clock).
+    """Raise ClockWrong if a table of a bucket is dated after now.
 
+    Arguments: `now` in UTC, by the clock that the work goes by, if that is another than this machine's.
     Ask before anything is listed or read, and before it is kept. Raises LakeError.
     """
-    now = now or utc_now()
+    now = _reached(now)
     for folder in (inventory_folder(bucket), checksums_folder(bucket)):
         dated = newest_dated(lake, folder)
         if dated is not None and dated.at > now + CLOCKS_AGREE:
@@ -47,17 +48,23 @@ def refuse_wrong_clock(lake: Lake, bucket: str, now: datetime | None = None) -> 
 
 
 def refuse_times_ahead(name: str, newest: datetime, now: datetime | None = None) -> None:
-    """Raise ClockWrong if checks that are to be kept are dated after now (UTC; None: by this clock).
+    """Raise ClockWrong if checks that are to be kept are dated after now.
 
-    Arguments: `name`, of their table; `newest`, the newest of their times (UTC).
+    Arguments: `name`, of their table; `newest`, the newest of their times (UTC); `now` as above.
     """
-    now = now or utc_now()
+    now = _reached(now)
     if newest > now + CLOCKS_AGREE:
         raise ClockWrong(
             f"checks for {name} are of {_time(newest)} by the clock of whoever made them, and here it is "
             f"{_time(now)}: they are not kept. Set the clock that is wrong (fixity doctor compares this "
             "machine's with the stores'), and run this again"
         )
+
+
+def _reached(now: datetime | None) -> datetime:
+    """The later of a time and this machine's: what either clock has reached is not ahead of it."""
+    here = utc_now()
+    return max(now, here) if now else here
 
 
 def redate(lake: Lake, bucket: str, now: datetime) -> Iterator[tuple[str, datetime]]:
