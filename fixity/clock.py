@@ -19,3 +19,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def utc_now() -> datetime:
     """The current time, in UTC."""
     return datetime.now(UTC)
+
+
+def reached(now: datetime | None) -> datetime:
+    """The later of a time (UTC) by another clock and of this machine's: what one has reached is not ahead."""
+    here = utc_now()
+    return max(now, here) if now else here

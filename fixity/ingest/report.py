@@ -43,9 +43,9 @@ class IngestCounts:
 
     etag_conflicts: objects whose ETag contradicts their bytes, and of which nothing but an earlier checksum
     of the same bytes is known. unread: listed objects that no run read; only counted for a whole bucket.
-    skipped: lines whose result is SKIPPED, also those of objects that failed or are missing: objects + missing =
-    matched + not_matched + skipped. first_unusable, first_lost: the first objects and files with an unusable or
-    a lost record; first_not_matched, first_failed, first_missing: the first such objects.
+    skipped: lines whose result is SKIPPED, also of objects that failed or are missing: objects and missing
+    together are matched, not_matched and skipped. first_unusable, first_lost: the first objects and files
+    with an unusable or a lost record; first_not_matched, first_failed, first_missing: the first such objects.
     """
 
     objects: int = 0

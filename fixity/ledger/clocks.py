@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
-from fixity.clock import CLOCKS_AGREE, utc_now
+from fixity.clock import CLOCKS_AGREE, reached
 from fixity.errors import FixityError
 from fixity.humanize import seconds_text
 from fixity.lake import Lake
@@ -32,7 +32,7 @@ def refuse_wrong_clock(lake: Lake, bucket: str, now: datetime | None = None) -> 
     Arguments: `now` in UTC, by the clock that the work goes by, if that is another than this machine's.
     Ask before anything is listed or read, and before it is kept. Raises LakeError.
     """
-    now = _reached(now)
+    now = reached(now)
     for folder in (inventory_folder(bucket), checksums_folder(bucket)):
         dated = newest_dated(lake, folder)
         if dated is not None and dated.at > now + CLOCKS_AGREE:
@@ -52,19 +52,13 @@ def refuse_times_ahead(name: str, newest: datetime, now: datetime | None = None)
 
     Arguments: `name`, of their table; `newest`, the newest of their times (UTC); `now` as above.
     """
-    now = _reached(now)
+    now = reached(now)
     if newest > now + CLOCKS_AGREE:
         raise ClockWrong(
             f"checks for {name} are of {_time(newest)} by the clock of whoever made them, and here it is "
             f"{_time(now)}: they are not kept. Set the clock that is wrong (fixity doctor compares this "
             "machine's with the stores'), and run this again"
         )
-
-
-def _reached(now: datetime | None) -> datetime:
-    """The later of a time and this machine's: what either clock has reached is not ahead of it."""
-    here = utc_now()
-    return max(now, here) if now else here
 
 
 def redate(lake: Lake, bucket: str, now: datetime) -> Iterator[tuple[str, datetime]]:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from fixity.buckets import BucketReader, ListedObject
 from fixity.catalog.exclude import QUARANTINE, excluded_by
-from fixity.clock import utc_now
+from fixity.clock import reached, utc_now
 from fixity.errors import FixityError
 from fixity.lake import Lake
 from fixity.lake.known_columns import with_known_columns
@@ -104,7 +104,7 @@ def take_inventory(
         refuse_wrong_clock(lake, bucket, now())
         lake.put(name, file)
         dated = min(listed_at, now())  # the time of a list that others wrote is of another clock
-        point_to_latest(lake, inventory_folder(bucket), provenance, newest=dated, now=now)
+        point_to_latest(lake, inventory_folder(bucket), provenance, newest=dated, now=lambda: reached(now()))
     return Inventory(name, written.rows, written.size, excluded, listed_at, odd.notes())
 
 

@@ -18,7 +18,6 @@ from fixity.catalog import Bucket
 from fixity.lake import LakeError, LocalLake
 from fixity.lake.database import open_database
 from fixity.ledger import Settings, confirm_empty, usable_files
-from fixity.ledger.clocks import ClockWrong
 from fixity.ledger.damage import damaged_now, known_damage
 from fixity.ledger.files import ledger_files
 from fixity.ledger.listing import NothingToConfirm
@@ -301,9 +300,8 @@ def test_a_process_whose_clock_is_behind_spoils_nothing_for_those_that_come_afte
     bucket.take_inventory()
     right = _objects(bucket)
     now, bucket.time = bucket.time, bucket.time - 300 * DAY
+    bucket.take_inventory()
     assert bucket.due() == ["a", "b"]  # what was checked in its future counts as long ago
-    with pytest.raises(ClockWrong):
-        bucket.take_inventory()
     bucket.time = now
     assert _objects(bucket) == right
     assert bucket.due() == []
