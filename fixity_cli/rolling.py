@@ -200,7 +200,7 @@ def coverage(catalog: CatalogOption = None) -> None:
         row = by_name.get(bucket.name)
         if row is None:
             (check,) = result.checks
-            (output.fail if check.is_red else output.warn)(f"{bucket.name}: {check.description}")
+            (output.fail if check.is_red else output.warn)(check.description)
             wrong = wrong or check.is_red
             continue
         wrong = wrong or not row.is_right

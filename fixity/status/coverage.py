@@ -8,12 +8,12 @@ from datetime import datetime
 
 from fixity.catalog import Bucket, Catalog
 from fixity.catalog.capacity import store_shortfall_of, store_shortfalls
-from fixity.errors import FixityError
 from fixity.lake import Lake
 from fixity.ledger.inventory import TableMissing
 from fixity.rolling import BucketCoverage, bucket_coverage
 from fixity.rolling.coverage import COUNTS
 from fixity.status.kept import Check, Result, keep_result
+from fixity.tables import TableUnreadable
 
 WITHIN_TERM, ALL_CHECKED, NO_DAMAGE, NOTHING_LOST, ALIVE, READABLE, SUFFICES = (
     "within_term",
@@ -82,7 +82,7 @@ def count_coverage(
             rows[name] = bucket_coverage(lake, bucket, run_id, asks_jobs=asks_jobs)
         except TableMissing as error:
             others[name] = uncounted(bucket, str(error), run_id, at)
-        except FixityError as error:  # of this bucket alone: if the lake is away, nothing can be kept below
+        except TableUnreadable as error:  # of this bucket alone
             others[name] = unreadable(bucket, str(error), run_id, at)
     sizes = {name: row.size for name, row in rows.items()}
     short = store_shortfalls(catalog.buckets, catalog.stores, sizes)

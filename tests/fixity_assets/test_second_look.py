@@ -66,7 +66,8 @@ def test_what_two_looks_find_is_reported_and_what_one_found_is_not(
     _, again, _ = said_of(pair.run(instance, REPORT_JOB, PAIR))
     assert (again, len(faulty_proxy.gets())) == (rows, read)
     checked = pair.run(instance, CHECKSUMS_JOB, PAIR).get_asset_check_evaluations()
-    assert {each.check_name for each in checked if not each.passed} == {"no_open_incidents"}
+    lost = {"nothing_lost"}  # the object that was deleted from the source, of which only a warning is made
+    assert {each.check_name for each in checked if not each.passed} == {"no_open_incidents"} | lost
 
 
 def test_an_object_that_the_listing_of_its_key_lacks_is_found_by_head(
