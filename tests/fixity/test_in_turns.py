@@ -192,7 +192,10 @@ def test_turns_and_threads_share_places() -> None:
     def thread() -> None:
         with inside:
             held.set()
-            time.sleep(0.05)
+            until = time.monotonic() + 60
+            while not inside._queue:  # the turn waits for its place
+                assert time.monotonic() < until, "the turn does not wait"
+                time.sleep(0.001)
             order.append("thread")
 
     def turn() -> None:

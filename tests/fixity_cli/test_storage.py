@@ -150,7 +150,10 @@ import dagster as dg
 from fixity_cli.instance import prepare_home
 from fixity_cli.storage import opened_at_once
 Path(sys.argv[2]).touch()
+until = time.monotonic() + 120
 while not Path(sys.argv[1], "go").exists():
+    if time.monotonic() > until:
+        sys.exit("nobody says when to go")
     time.sleep(0.001)
 home = prepare_home(Path(sys.argv[1], "fixity.yaml"))
 with opened_at_once():
@@ -170,11 +173,13 @@ def test_commands_that_start_at_once_on_a_new_machine_do_not_make_the_same_table
         )
         for each in ready
     ]
+    deadline = time.monotonic() + 60
     while not all(each.exists() for each in ready):
-        assert all(each.poll() is None for each in started)
+        assert all(each.poll() is None for each in started), "one ended before it was to go"
+        assert time.monotonic() < deadline, "they do not start"
         time.sleep(0.01)
     (tmp_path / "go").touch()
-    assert [each.communicate()[1] for each in started] == [""] * 3
+    assert [each.communicate(timeout=120)[1] for each in started] == [""] * 3
     assert [each.returncode for each in started] == [0] * 3
 
 
