@@ -97,7 +97,7 @@ class AzureLists:
         """See `fixity.inventories.take.Provider`."""
         urls, names = fetch(self.folder, provided, _NEEDED, workspace)
         scan = _scan(list(urls), names) if urls else ""
-        return sort_rows(scan, provided, bucket, workspace, urls)
+        return sort_rows(scan, provided, bucket, workspace, urls, note)
 
     def _newest(self, now: datetime) -> tuple[str, tuple[str, ...]]:
         """The newest run, and notes for people. Raises ListRefused, also where rules are several."""

@@ -153,6 +153,8 @@ def sort_rows(
         )
         if provided.has_versions:
             _note_not_current(database, provided, bucket, note)
+        if provided.has_others:
+            _note_only_others(database, provided, bucket, note)
     for file in urls:
         Path(file).unlink()
     return table
@@ -169,6 +171,22 @@ def _note_not_current(
             f"{provided.url} has no current version of {count:,} of its keys, such as "
             f"'{printable(first, 200)}': they were overwritten while it was made. These objects may be "
             "missing in the inventory until the next list"
+        )
+
+
+def _note_only_others(
+    database: duckdb.DuckDBPyConnection, provided: ProvidedList, bucket: Bucket, note: Callable[[str], None]
+) -> None:
+    """Say that a list has rows, and all of other buckets: it may be the list of another one."""
+    ((count, own, first),) = database.execute(
+        "SELECT count(*), count(*) FILTER (bucket = $bucket), min(bucket) FROM rows",
+        {"bucket": bucket.real_name},
+    ).fetchall()
+    if count and not own:
+        note(
+            f"{provided.url} lists nothing of '{bucket.real_name}': all of its {count:,} rows are of other "
+            f"buckets, such as '{printable(first, 200)}'. If this bucket is not empty, see whether "
+            "`inventory.at` names the folder of its own lists"
         )
 
 

@@ -54,9 +54,14 @@ def _rows(archive: Archive) -> list[dict[str, Any]]:
     return rows
 
 
-def _write(archive: Archive, form: str = "csv", rule: str = "Rule_1", leave: str = "", **more: Any) -> None:
-    """A run of a rule, in two files. Arguments: `leave`, a column that it lacks; `more`, of the manifest."""
+def _write(
+    archive: Archive, form: str = "csv", rule: str = "Rule_1", leave: str = "", all_of: str = "", **more: Any
+) -> None:
+    """A run of a rule, in two files. Arguments: `leave`, a column that it lacks; `all_of`, the container of
+    all rows; `more`, of the manifest."""
     rows, files = _rows(archive), []
+    if all_of:
+        rows = [row | {"Name": f"{all_of}/{row['Name'].partition('/')[2]}"} for row in rows]
     fields = [name for name in _FIELDS if name != leave]
     for number, part in enumerate((rows[::2], rows[1::2])):
         if form == "csv":
@@ -165,6 +170,23 @@ def test_a_rule_that_lists_the_bucket_and_more_is_taken(container: Archive) -> N
     taken = container.take()
     assert [row["key"] for row in container.rows(taken.file)] == ["a", "b"]
     assert any("lists only blobs of the type blockBlob" in note for note in taken.notes)
+
+
+def test_an_inventory_of_other_containers_alone_is_refused_of_a_bucket_with_objects_and_told_of_an_empty_one(
+    container: Archive,
+) -> None:
+    container.put("a")
+    _write(container, all_of="other")
+    with pytest.raises(ListRefused, match="has no object, but the bucket has 'a'"):
+        container.take()
+    container.s3.delete_object(Bucket=container.name, Key="a")
+    taken = container.take()
+    assert not container.rows(taken.file)
+    (told,) = taken.notes
+    assert (
+        f"lists nothing of '{container.name}': all of its 7 rows are of other buckets, such as 'other'"
+        in told
+    )
 
 
 def test_a_manifest_that_is_not_the_one_of_its_checksum_is_refused(container: Archive) -> None:

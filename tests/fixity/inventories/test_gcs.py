@@ -39,13 +39,14 @@ def _write(
     delimiter: str = ",",
     header: bool = True,
     composite: tuple[str, ...] = (),
+    source: str = "",
     **more: Any,
 ) -> None:
     """A report in two shards, of what boto3 lists."""
     rows = [
         {
             "project": "1",
-            "bucket": archive.name,
+            "bucket": source or archive.name,
             "name": row["Key"],
             "size": str(row["Size"]),
             "timeDeleted": "",
@@ -110,6 +111,7 @@ def test_a_report_is_row_by_row_the_listing_of_the_bucket(
         ({"report_shards_file_names": ["gone.csv", "also.csv"]}, r"gone\.csv is not there"),
         ({"snapshot_time": "2026-11-20T00:00:00+00:00"}, r"older than `inventory\.max_age`"),
         ({"header": False}, r"_0\.csv lacks the columns bucket, name, .*a header"),
+        ({"source": "other"}, r"_0\.csv has a row of the bucket 'other': '[ab]'"),
     ],
 )
 def test_a_report_that_is_not_whole_is_refused(archive: Archive, wrong: dict[str, Any], said: str) -> None:
