@@ -66,7 +66,8 @@ def redate_tables(bucket: BucketArgument, catalog: CatalogOption = None) -> None
     Until then nothing more is checked in it, because of several checks the one with the latest time counts.
     By this command you say that the clock of this machine is right: compare it first, with fixity doctor.
     Times of the bucket's tables that lie in the future then count as now. The tables stay as they are; a note
-    beside them, TIMES.json, says it. Then run fixity verify.
+    beside them, TIMES.json, says it. If that note is lost or damaged, this writes it anew from its copy. Then
+    run fixity verify.
     """
     from fixity.clock import utc_now
     from fixity.lake import open_lake
@@ -74,7 +75,7 @@ def redate_tables(bucket: BucketArgument, catalog: CatalogOption = None) -> None
 
     loaded, _ = load_bucket(catalog, bucket)
     redated = 0
-    for name, at in redate(open_lake(loaded), bucket, utc_now()):
+    for name, at in redate(open_lake(loaded), bucket, utc_now(), output.say):
         redated += 1
         output.row(f"{name}: is dated {at:%Y-%m-%d %H:%M:%S} UTC", table=name)
     output.say(f"{redated:,} tables count as made now. They stay as they are.")

@@ -2,7 +2,8 @@
 
 The tables stay as they were kept. A note beside them, `TIMES.json`, has for each a moment when it was there
 already, although its times are later: they count as that moment, wherever a table is read to decide which
-check or which inventory is the newest. When that is asked of a person is in `fixity.ledger.clocks`.
+check or which inventory is the newest. A copy of the note stands with the tables' records, so that its loss
+is noticed. When that is asked of a person is in `fixity.ledger.clocks`.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.lake.base import Lake, LakeError
+from fixity.lake.paths import records_folder
 from fixity.lake.proof import sealed, unsealed
 from fixity.tables import Provenance
 
@@ -26,25 +29,60 @@ _NOTE = "TIMES.json"
 def counted_as(lake: Lake, folder: str) -> dict[str, datetime]:
     """Up to which moment (UTC) the times of a folder's tables are believed, by the run that names a table.
 
-    Tables without one are believed. Raises LakeError.
+    Tables without one are believed. Raises LakeError, also where only the note's copy is left: without the
+    note, times that a person has called wrong would be believed again.
     """
-    try:
-        text = lake.read_text(folder + _NOTE)
-    except FileNotFoundError:
+    note = _read(lake, folder + _NOTE)
+    if isinstance(note, dict):
+        return note
+    copy = _read(lake, _copy_of(folder))
+    if note == copy == "gone":
         return {}
-    try:
-        return {run: datetime.fromisoformat(at) for run, at in unsealed(text).items()}
-    except (ValueError, TypeError) as error:
-        raise LakeError(
-            f"{lake.location(folder + _NOTE)} is damaged: it says which tables a wrong clock dated. "
-            "Restore it from a copy of the lake"
-        ) from error
+    to_do = "Restore it from a copy of the lake"
+    if isinstance(copy, dict):
+        to_do = f"Put it back from {_copy_of(folder)}: fixity lake redate {PurePosixPath(folder).name}"
+    raise LakeError(
+        f"{lake.location(folder + _NOTE)} is {note}: it says which tables a wrong clock dated. {to_do}"
+    )
 
 
 def count_as(lake: Lake, folder: str, times: Mapping[str, datetime]) -> None:
     """Note that times of some tables count as earlier moments; see `counted_as`. Raises LakeError."""
-    known = {**times, **counted_as(lake, folder)}  # what was said first is nearer to the truth
-    lake.put_text(folder + _NOTE, sealed({run: at.isoformat() for run, at in known.items()}), replace=True)
+    _put(lake, folder, {**times, **counted_as(lake, folder)})  # what was said first is nearer to the truth
+
+
+def put_back(lake: Lake, folder: str) -> bool:
+    """Write a folder's note anew from its copy, or the copy from the note, where one is lost or damaged.
+
+    Returns whether one was. If neither is usable, nothing is written; see `counted_as`. Raises LakeError.
+    """
+    said = [_read(lake, name) for name in (_copy_of(folder), folder + _NOTE)]
+    usable = [each for each in said if isinstance(each, dict)]
+    if not usable or said[0] == said[1]:
+        return False
+    _put(lake, folder, {run: at for each in usable for run, at in each.items()})
+    return True
+
+
+def _put(lake: Lake, folder: str, times: Mapping[str, datetime]) -> None:
+    text = sealed({run: at.isoformat() for run, at in times.items()})
+    lake.put_text(_copy_of(folder), text, replace=True)  # before the note, as a table's record
+    lake.put_text(folder + _NOTE, text, replace=True)
+
+
+def _read(lake: Lake, name: str) -> dict[str, datetime] | Literal["gone", "damaged"]:
+    """What a note says, or why it says nothing. Raises LakeError."""
+    try:
+        return {run: datetime.fromisoformat(at) for run, at in unsealed(lake.read_text(name)).items()}
+    except FileNotFoundError:
+        return "gone"
+    except (ValueError, TypeError):
+        return "damaged"
+
+
+def _copy_of(folder: str) -> str:
+    """The copy of a folder's note, beside the records of its tables, whose loss is told too."""
+    return records_folder(folder) + _NOTE
 
 
 def as_counted(file: Path, at: datetime, copy: Path) -> Path:

@@ -7,7 +7,7 @@ earlier one with a later date, and damage would not be seen. How a table's newes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
@@ -18,7 +18,7 @@ from fixity.lake import Lake
 from fixity.lake.footer import newest_time
 from fixity.lake.latest import forget_dated, newest_dated, tables_of
 from fixity.lake.paths import checksums_folder, inventory_folder, snapshot_folder
-from fixity.lake.times import count_as, counted_as
+from fixity.lake.times import count_as, counted_as, put_back
 from fixity.tables import TableUnreadable
 
 
@@ -61,14 +61,19 @@ def refuse_times_ahead(name: str, newest: datetime, now: datetime | None = None)
         )
 
 
-def redate(lake: Lake, bucket: str, now: datetime) -> Iterator[tuple[str, datetime]]:
+def redate(
+    lake: Lake, bucket: str, now: datetime, log: Callable[[str], None] = lambda text: None
+) -> Iterator[tuple[str, datetime]]:
     """Have times of a bucket's tables that are after now (UTC) count as now, in the order of the tables.
 
     A person says by this that the clock here is right, and was wrong where these tables were made. They stay
-    as they are; the snapshot, which was made from them, is removed.
+    as they are; the snapshot, which was made from them, is removed. A note of before that is lost or damaged
+    is written anew from its copy first, and `log` is told.
     Yields the name of each, and its newest time. Raises LakeError.
     """
     for folder in (inventory_folder(bucket), checksums_folder(bucket)):
+        if put_back(lake, folder):
+            log(f"{lake.location(folder)}: the note of what was dated ahead before is written anew")
         counted, ahead = counted_as(lake, folder), []
         for name in tables_of(lake, folder):
             try:

@@ -121,14 +121,50 @@ def test_of_two_checks_by_the_clock_that_was_ahead_the_later_one_goes_on_to_coun
     assert [each.key for each in bucket.damaged()] == ["a"]
 
 
-def test_a_damaged_note_of_what_a_wrong_clock_dated_is_named_and_not_taken_for_none(bucket: Rolling) -> None:
+@pytest.fixture
+def redated(bucket: Rolling) -> Rolling:
+    """A bucket with a check that was dated a day ahead, and its damage found since."""
     bucket.time += DAY
     bucket.roll()
-    bucket.time -= HOUR
+    bucket.time -= DAY - HOUR
     list(redate(bucket.lake, BUCKET, bucket.time))
-    (bucket.folder / CHECKED / "TIMES.json").write_text("{}")
+    bucket.store.damage("a")
+    bucket.time += HOUR
+    bucket.take_inventory()
+    bucket.roll(keys=["a"])
+    bucket.lake.remove(f"standing/{BUCKET}/")
+    return bucket
+
+
+@pytest.mark.parametrize("harm", ["gone", "damaged"])
+@pytest.mark.parametrize("later", [timedelta(0), 2 * DAY], ids=["ahead", "passed"])
+def test_a_note_of_what_a_wrong_clock_dated_that_is_lost_is_missed_and_put_back_from_its_copy(
+    redated: Rolling, harm: str, later: timedelta
+) -> None:
+    redated.time += later
+    note = redated.folder / CHECKED / "TIMES.json"
+    before = note.read_text()
+    note.unlink() if harm == "gone" else note.write_text("{}")
+    with pytest.raises(LakeError, match=rf"TIMES\.json is {harm}: .* fixity lake redate b$"):
+        redated.snapshot()
+    said: list[str] = []
+    assert list(redate(redated.lake, BUCKET, redated.time, said.append)) == []
+    assert len(said) == 1 and "is written anew" in said[0]
+    assert note.read_text() == before
+    assert [each.key for each in redated.damaged()] == ["a"]
+
+
+def test_a_note_whose_copy_is_lost_still_counts_and_one_that_is_damaged_then_is_named(
+    redated: Rolling,
+) -> None:
+    (redated.folder / "log/records" / CHECKED / "TIMES.json").unlink()
+    assert [each.key for each in redated.damaged()] == ["a"]
+    (redated.folder / CHECKED / "TIMES.json").write_text("{}")
+    redated.lake.remove(f"standing/{BUCKET}/")
+    with pytest.raises(LakeError, match=r"TIMES\.json is damaged: .* Restore it from a copy of the lake$"):
+        redated.snapshot()
     with pytest.raises(LakeError, match=r"TIMES\.json is damaged"):
-        bucket.snapshot()
+        list(redate(redated.lake, BUCKET, redated.time))
 
 
 def test_checks_that_another_machine_dated_ahead_are_not_kept(tmp_path: Path) -> None:
