@@ -5,7 +5,7 @@ What the states mean is in `rows`; how results are kept is in `kept`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -57,7 +57,7 @@ OF_PAIRS = (REPORT, REPAIRS)
 """The assets of which the status of a pair is made."""
 OF_PLATFORM = (COVERAGE, "map_results", LOG)
 """The assets of which the newest run counts, whatever it was of."""
-_ALL_READ = "all_read"
+_ALL_READ, _NOTHING_LOST = "all_read", "nothing_lost"
 _LATE = timedelta(days=1)  # after the term, as of objects in `coverage`
 _COUNTED_WITHIN = timedelta(days=1)  # coverage is counted every six hours
 
@@ -300,12 +300,28 @@ def _pair(
         elif newer and len(sides) > 2:
             stale = ", ".join(side.name for side in sides if side.name not in newer)
             found.waiting.append(f"a check of {stale}: the other buckets were checked since the report")
+        _take_lost(found, sides)
     elif not isinstance(kept[REPORT], Unreadable):
         found.unknown.append("its buckets were never compared")
     if copies:
         found.take_copies({pair.replica: known["pair", pair.name] for pair in copies.pairs})
     found.coverage = min((side.coverage for side in sides if side.coverage is not None), default=None)
     return found.row("pair", name, of_it)
+
+
+def _take_lost(found: _Row, sides: Sequence[StatusRow]) -> None:
+    """Say of a pair what all of its buckets say: that objects vanished. No report has rows of what is on no
+    side."""
+    by_side = {
+        side.name: [each for each in (*side.red, *side.warnings) if each.check == _NOTHING_LOST]
+        for side in sides
+    }
+    if all(by_side.values()):
+        each_first = {name: findings[0] for name, findings in by_side.items()}
+        text = "; ".join(f"{name}: {each.text}" for name, each in each_first.items())
+        since = max((each.since for each in each_first.values() if each.since), default=None)
+        is_red = any(each in side.red for side in sides for each in by_side[side.name])
+        (found.red if is_red else found.warnings).append(Finding(CHECKSUMS, _NOTHING_LOST, text, since))
 
 
 def _result(kept: Kept | Unreadable | None) -> Kept | None:

@@ -61,6 +61,18 @@ def test_nothing_is_verified_before_it_was_checked_and_a_failed_run_is_told_with
     assert fixity(catalog, "status").exit_code == 0
 
 
+def test_an_object_that_both_sides_lost_is_told_of_the_pair_as_of_its_buckets(catalog: Path) -> None:
+    for name in "ab":
+        (catalog.parent / name / "more").write_text("x")
+    assert fixity(catalog, "verify", "a").exit_code == 0
+    for name in "ab":
+        (catalog.parent / name / "more").unlink()
+    assert fixity(catalog, "verify", "a").exit_code == 0  # people delete objects
+    said = fixity(catalog, "status")
+    assert said.exit_code == 0 and said.stdout.startswith("0 problems, 0 unknown, 3 warnings, 0 verified")
+    assert "nothing_lost of checksums: a: 1 lost; b: 1 lost, since" in said.stdout
+
+
 def test_an_object_that_could_not_be_read_is_not_forgotten_when_another_one_is_checked(catalog: Path) -> None:
     link = catalog.parent / "b" / "link"
     link.symlink_to(catalog.parent / "nowhere")

@@ -114,6 +114,23 @@ def test_a_red_check_of_any_asset_is_a_problem_and_a_warning_none(
     assert status(lake, catalog).is_verified == (state == WARNING)
 
 
+@pytest.mark.parametrize(("severity", "state"), [("ERROR", PROBLEM), ("WARN", WARNING)])
+def test_a_pair_whose_buckets_both_lost_objects_is_no_more_verified_than_they_are(
+    lake: LocalLake, catalog: Catalog, severity: str, state: str
+) -> None:
+    verify_all(lake, catalog)
+    later = NOW - HOUR + timedelta(minutes=1)
+    check_bucket(lake, catalog, "a", Check("nothing_lost", False, "WARN", "1 lost"), at=later)
+    pair = row(lake, catalog, "a", "pair")
+    assert pair.state == VERIFIED  # what only one side lost is in the pair's report
+    check_bucket(lake, catalog, "b", Check("nothing_lost", False, severity, "2 lost"), at=later)  # type: ignore[arg-type]
+    pair = row(lake, catalog, "a", "pair")
+    assert pair.state == state == row(lake, catalog, "b").state
+    (told,) = pair.red + pair.warnings
+    assert (told.check, told.text, told.since) == ("nothing_lost", "a: 1 lost; b: 2 lost", later)
+    assert to_do(pair, catalog) == "fixity explain nothing_lost"
+
+
 def test_a_bucket_of_which_all_is_archived_is_unknown(lake: LocalLake, catalog: Catalog) -> None:
     verify_all(lake, catalog)
     counts = {"objects": 3, "within_term": 1, "archived": 2}
