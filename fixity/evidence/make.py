@@ -48,6 +48,7 @@ _PARTS = {
     "empty/": "Tables without rows, for queries.sql",
     "software.csv": "The software that made the package",
     "problems.csv": "Files that could not be used",
+    "redated.csv": "Tables that a wrong clock dated ahead",
     "withdrawn.csv": "Files that were removed from the lake on purpose",
 }
 Figures = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -138,6 +139,7 @@ def make_package(
         raw.copy_all()
         tables = Tables(lake, catalog, order, data, raw.problems)
         tables.write_policy()
+        tables.write_redated(raw.redated)
         tables.write_told()
         log("counting the figures")
         figures = count_figures(data, workspace)

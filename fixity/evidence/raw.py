@@ -31,6 +31,7 @@ from fixity.lake.paths import (
     records_folder,
 )
 from fixity.lake.proof import BEING_PUT, proof_file
+from fixity.lake.times import counted_as, note_of
 from fixity.lake.withdrawn import WITHDRAWN, withdrawn_in
 from fixity.log.chain import Chain
 from fixity.log.known import chain_as_known
@@ -52,6 +53,7 @@ class Raw:
     """Copies files of the lake into the folder `into`. problems: the files that cannot be used, with why;
     withdrawn: those that were removed on purpose, with why. unasked: what outside of the lake could not be
     asked about the log. gone: buckets in the lake that the catalog does not name any more. now: in UTC.
+    redated: tables that a wrong clock dated ahead, and the moments (UTC) that their later times count as.
     """
 
     lake: Lake
@@ -64,6 +66,7 @@ class Raw:
     withdrawn: dict[str, str] = field(default_factory=dict)
     unasked: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    redated: dict[str, datetime] = field(default_factory=dict)
     _sealed: dict[str, str] = field(default_factory=dict)  # the SHA-256 that the seals have, by file
 
     def copy_all(self) -> None:
@@ -150,6 +153,10 @@ class Raw:
         return files
 
     def _of_bucket(self, bucket: str, recorded: set[str]) -> Iterator[str]:
+        for folder in (checksums_folder(bucket), inventory_folder(bucket)):
+            if counted := counted_as(self.lake, folder):
+                self.redated |= {f"{folder}{run}.parquet": at for run, at in counted.items()}
+                yield note_of(folder)
         term = self.catalog.buckets[bucket].fixity_every or timedelta(0)
         since = self.order.since - term - CLOCKS_DIFFER
         for file in self._there(checksums_folder(bucket), recorded):
@@ -174,8 +181,8 @@ class Raw:
         except (pa.ArrowException, OSError, ValueError) as error:
             self.problems[name] = f"it cannot be used: {error}"
             return False
-        until = self.order.until
-        return any(
+        until, counted = self.order.until, self.redated.get(name)
+        return (counted is not None and counted < until) or any(
             each is None or not each.has_min_max or each.min.replace(tzinfo=UTC) < until for each in first
         )
 
@@ -185,7 +192,8 @@ class Raw:
         for file in self._there(inventory_folder(bucket), recorded):
             if file.name.endswith(".parquet"):
                 try:
-                    listed.append((read_footer(self.lake, file.name).provenance.listed_at, file.name))
+                    at = read_footer(self.lake, file.name).provenance.listed_at
+                    listed.append((min(at, self.redated.get(file.name, at)), file.name))
                 except (TableUnreadable, FileNotFoundError) as error:
                     self.problems[file.name] = str(error)
         for moment in self.order.moments():

@@ -81,6 +81,11 @@ class Tables:
             if sha256:
                 yield f"lake/log/catalogs/{sha256}.yaml", min(times), max(times), len(times)
 
+    def write_redated(self, redated: Mapping[str, datetime]) -> None:
+        """What the later times of tables count as that a wrong clock dated ahead, for queries.sql."""
+        rows = ((f"lake/{name}", at) for name, at in sorted(redated.items()))
+        self._write("redated.csv", ("file", "counts_as"), rows)
+
     def write_exceptions(self, keys: Iterable[tuple[str, set[str]]]) -> tuple[int, int]:
         """The whole lives of objects, by bucket and key, and of those that are damaged or lost now.
 

@@ -26,13 +26,18 @@ from fixity.tables import Provenance
 _NOTE = "TIMES.json"
 
 
+def note_of(folder: str) -> str:
+    """The name of a folder's note."""
+    return folder + _NOTE
+
+
 def counted_as(lake: Lake, folder: str) -> dict[str, datetime]:
     """Up to which moment (UTC) the times of a folder's tables are believed, by the run that names a table.
 
     Tables without one are believed. Raises LakeError, also where only the note's copy is left: without the
     note, times that a person has called wrong would be believed again.
     """
-    note = _read(lake, folder + _NOTE)
+    note = _read(lake, note_of(folder))
     if isinstance(note, dict):
         return note
     copy = _read(lake, _copy_of(folder))
@@ -42,7 +47,7 @@ def counted_as(lake: Lake, folder: str) -> dict[str, datetime]:
     if isinstance(copy, dict):
         to_do = f"Put it back from {_copy_of(folder)}: fixity lake redate {PurePosixPath(folder).name}"
     raise LakeError(
-        f"{lake.location(folder + _NOTE)} is {note}: it says which tables a wrong clock dated. {to_do}"
+        f"{lake.location(note_of(folder))} is {note}: it says which tables a wrong clock dated. {to_do}"
     )
 
 
@@ -56,7 +61,7 @@ def put_back(lake: Lake, folder: str) -> bool:
 
     Returns whether one was. If neither is usable, nothing is written; see `counted_as`. Raises LakeError.
     """
-    said = [_read(lake, name) for name in (_copy_of(folder), folder + _NOTE)]
+    said = [_read(lake, name) for name in (_copy_of(folder), note_of(folder))]
     usable = [each for each in said if isinstance(each, dict)]
     if not usable or said[0] == said[1]:
         return False
@@ -67,7 +72,7 @@ def put_back(lake: Lake, folder: str) -> bool:
 def _put(lake: Lake, folder: str, times: Mapping[str, datetime]) -> None:
     text = sealed({run: at.isoformat() for run, at in times.items()})
     lake.put_text(_copy_of(folder), text, replace=True)  # before the note, as a table's record
-    lake.put_text(folder + _NOTE, text, replace=True)
+    lake.put_text(note_of(folder), text, replace=True)
 
 
 def _read(lake: Lake, name: str) -> dict[str, datetime] | Literal["gone", "damaged"]:
@@ -82,7 +87,7 @@ def _read(lake: Lake, name: str) -> dict[str, datetime] | Literal["gone", "damag
 
 def _copy_of(folder: str) -> str:
     """The copy of a folder's note, beside the records of its tables, whose loss is told too."""
-    return records_folder(folder) + _NOTE
+    return records_folder(note_of(folder))
 
 
 def as_counted(file: Path, at: datetime, copy: Path) -> Path:

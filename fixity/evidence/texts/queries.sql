@@ -23,6 +23,12 @@ CREATE OR REPLACE TEMP TABLE buckets AS
 SELECT bucket, to_seconds(term::BIGINT) AS term
 FROM read_csv('policy/buckets.csv', header = true, all_varchar = true, delim = ',');
 
+-- What later times of a table count as that a wrong clock dated ahead. The table stays as it was written.
+CREATE OR REPLACE TEMP TABLE redated AS
+SELECT file, counts_as::TIMESTAMP AS counts_as
+FROM read_csv('redated.csv', header = true, all_varchar = true, delim = ',');
+CREATE OR REPLACE TEMP MACRO in_package(name) AS regexp_extract(name, '^(?:.*/)?(lake/[^/]+/[^/]+/[^/]+)$', 1);
+
 
 -- The ledger: every check ever made, as far as the period rests on it.
 SET VARIABLE checks = list_concat(['empty/checks.parquet'], (SELECT list(file ORDER BY file) FROM glob('lake/checksums/*/*.parquet')));
@@ -30,12 +36,14 @@ CREATE OR REPLACE TEMP VIEW checks AS
 SELECT
     regexp_extract(name_of_file, '^.*lake/checksums/([^/]+)/[^/]+$', 1) AS bucket,
     key, version_id, size, etag, utc(last_modified) AS last_modified, storage_class, algorithm, checksum_type,
-    checksum, status, error_code, error_message, bytes_read, evidence, utc(checked_at) AS checked_at, run_id,
+    checksum, status, error_code, error_message, bytes_read, evidence,
+    least(utc(checked_at), counts_as) AS checked_at, run_id,
     is_latest, expected, expected_algorithm, expected_from, verdict, reads, other_checksums,
     content(version_id, etag, last_modified, size) AS content,
     status = 'succeeded' AND evidence IS DISTINCT FROM 'stored' AS is_read
 FROM read_parquet(getvariable('checks'), union_by_name = true, filename = name_of_file)
-WHERE utc(checked_at) < (SELECT until FROM period);
+LEFT JOIN redated ON file = in_package(name_of_file)
+WHERE least(utc(checked_at), counts_as) < (SELECT until FROM period);
 
 
 -- What the buckets held: the inventories from which coverage is counted.
@@ -51,9 +59,13 @@ CREATE OR REPLACE TEMP VIEW listings AS
 SELECT
     file_name AS filename,
     regexp_extract(file_name, '^.*lake/inventory/([^/]+)/[^/]+$', 1) AS bucket,
-    utc(max(CASE WHEN decode(key) = 'fixity' THEN (decode(value)::JSON ->> 'listed_at')::TIMESTAMPTZ END)) AS listed_at,
+    least(
+        utc(max(CASE WHEN decode(key) = 'fixity' THEN (decode(value)::JSON ->> 'listed_at')::TIMESTAMPTZ END)),
+        any_value(counts_as)
+    ) AS listed_at,
     max(CASE WHEN decode(key) = 'fixity-excluded' THEN decode(value)::BIGINT END) AS excluded
 FROM parquet_kv_metadata(getvariable('inventories'))
+LEFT JOIN redated ON file = in_package(file_name)
 WHERE file_name NOT LIKE '%empty/inventory.parquet'
 GROUP BY file_name;
 

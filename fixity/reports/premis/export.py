@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.catalog import Bucket, Catalog, Pair
@@ -28,8 +29,9 @@ from fixity.errors import FixityError
 from fixity.lake import Lake
 from fixity.lake.base import LakeFile
 from fixity.lake.database import open_database, own_table, quoted, view
-from fixity.lake.paths import LOOKED_AGAIN, checksums_folder, premis_folder
+from fixity.lake.paths import LOOKED_AGAIN, checksums_folder, inventory_folder, premis_folder
 from fixity.lake.proof import sealed, unsealed
+from fixity.lake.times import counted_as
 from fixity.ledger import Snapshot, ready, usable_files
 from fixity.ledger.files import ledger_files, run_of
 from fixity.ledger.fold import settings_of
@@ -144,7 +146,8 @@ def print_events(
 ) -> None:
     """Write the chosen events as one PREMIS document.
 
-    Events that were exported before are written as they were then.
+    Events that were exported before are written as they were then, but for times that a wrong clock dated
+    ahead, after a person has said so.
     Raises TableMissing, TableUnreadable, EventsNotWhole, LakeError.
     """
     with lake.workspace() as workspace:
@@ -160,7 +163,7 @@ def event_tables(
     log: Callable[[str], None] = lambda text: None,
     now: Callable[[], datetime] = utc_now,
 ) -> list[Path]:
-    """Local tables of all events: those that were exported, as they were then, and the others.
+    """Local tables of all events: those that were exported, as in `print_events`, and the others.
 
     Raises TableMissing, TableUnreadable, EventsNotWhole, LakeError.
     """
@@ -224,8 +227,37 @@ def _put_documents(lake: Lake, name: str, table: Path, workspace: Path) -> tuple
     return (f"{name}.xml", *others)
 
 
+def _as_counted(export: Path, counted: Mapping[str, datetime], workspace: Path) -> Path:
+    """An export, or a copy in which later times of events are the moments that they count as.
+
+    Arguments: `counted`, these moments (UTC) by the run that the events are of. Raises TableUnreadable.
+    """
+    if not counted:
+        return export
+    runs, latest = (
+        pa.array(counted.keys(), pa.string()),
+        pa.array(counted.values(), pa.timestamp("us", "UTC")),
+    )
+    with naming_the_unreadable(export), pq.ParquetFile(export) as table:
+        if not pc.any(pc.is_in(table.read(["run_id"])["run_id"], value_set=runs)).as_py():
+            return export
+        copy = workspace / f"{export.stem}-as-counted.parquet"
+        with pq.ParquetWriter(copy, table.schema_arrow) as writer:
+            for number in range(table.num_row_groups):
+                rows = table.read_row_group(number)
+                of_run = latest.take(pc.index_in(rows["run_id"], value_set=runs).combine_chunks())
+                for name in ("event_datetime", "expected_at"):
+                    place, times = rows.schema.get_field_index(name), rows[name]
+                    at = of_run.cast(times.type)
+                    is_later = pc.fill_null(pc.greater(times, at), False)
+                    rows = rows.set_column(place, rows.schema.field(place), pc.if_else(is_later, at, times))
+                writer.write_table(rows, row_group_size=max(rows.num_rows, 1))
+    return copy
+
+
 class _New:
-    """The events of a bucket that no export has. kept: local copies of the exports."""
+    """The events of a bucket that no export has. kept: local copies of the exports, with times as they count
+    (`fixity.lake.times`)."""
 
     def __init__(
         self,
@@ -236,8 +268,13 @@ class _New:
         workspace: Path,
     ) -> None:
         self._lake, self._subject, self._snapshot, self._workspace = lake, subject, snapshot, workspace
-        folder = premis_folder(subject.bucket.name)
-        self.kept = [lake.fetch(f"{folder}{name}.parquet", workspace) for name in exports]
+        bucket = subject.bucket.name
+        folder = premis_folder(bucket)
+        counted = {**counted_as(lake, inventory_folder(bucket)), **counted_as(lake, checksums_folder(bucket))}
+        self.kept = [
+            _as_counted(lake.fetch(f"{folder}{name}.parquet", workspace), counted, workspace)
+            for name in exports
+        ]
         self._done = {run for runs in exports.values() for run in runs}
 
     def write(self, now: datetime, log: Callable[[str], None]) -> tuple[Path, list[str]]:
