@@ -9,7 +9,7 @@ which is the newest time in all tables: see `newest_dated`. Removing old tables 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -53,11 +53,19 @@ def point_to_latest(
     Of several runs that end at once, that with the newest listing is pointed to.
     Arguments: `newest`, the newest time in the table (UTC), None: that of its listing. Raises LakeError.
     """
+    dated = Dated(newest or provenance.listed_at, provenance.run_id, socket.gethostname())
+    _replace(lake, folder, lambda seen: _newer(lake, folder, provenance, is_whole, seen, dated, now()))
+
+
+def _replace(lake: Lake, folder: str, change: Callable[[Seen | None], dict[str, Any] | None]) -> None:
+    """Replace a folder's pointer by what `change` makes of it as it is then, unless that is None.
+
+    Raises LakeError.
+    """
     for _ in range(_MOST_TRIES):
         seen = lake.see(folder + _POINTER)
-        dated = Dated(newest or provenance.listed_at, provenance.run_id, socket.gethostname())
-        values = _newer(lake, folder, provenance, is_whole, seen, dated, now())
-        if lake.put_if(folder + _POINTER, sealed(values), seen):
+        values = change(seen)
+        if values is None or lake.put_if(folder + _POINTER, sealed(values), seen):
             return
     raise LakeError(
         f"{lake.location(folder + _POINTER)} is replaced by other runs all the time: run it again"
@@ -138,14 +146,25 @@ def _named(seen: Seen | None) -> set[str]:
     }
 
 
-def forget_dated(lake: Lake, folder: str, now: datetime) -> None:
-    """Have the pointer say that the newest time in the tables is now (UTC). Raises LakeError."""
-    seen = lake.see(folder + _POINTER)
-    pointed = _pointed(seen, folder, tables_of(lake, folder))
-    if pointed is not None:
+def forget_dated(lake: Lake, folder: str, now: datetime, known: Collection[str]) -> None:
+    """Have the pointer say that the newest time in the tables is now (UTC).
+
+    Arguments: `known`, the tables of which that is known. The time of another one, kept meanwhile, stays.
+    Raises LakeError.
+    """
+
+    def forgotten(seen: Seen | None) -> dict[str, Any] | None:
+        tables = tables_of(lake, folder)
+        pointed, dated = _pointed(seen, folder, tables), _dated(seen)
+        if pointed is None:
+            return None
         run_id = PurePosixPath(pointed[0]).stem
-        values = _said(run_id, min(pointed[1], now), Dated(now, run_id, socket.gethostname()), _named(seen))
-        lake.put_if(folder + _POINTER, sealed(values), seen)
+        name = f"{folder}{dated.table}.parquet" if dated else ""
+        if dated is None or name not in tables or name in known:
+            dated = Dated(now, run_id, socket.gethostname())
+        return _said(run_id, min(pointed[1], now), dated, _named(seen))
+
+    _replace(lake, folder, forgotten)
 
 
 def latest_table(lake: Lake, folder: str, is_whole: IsWhole = lambda provenance: True) -> str | None:

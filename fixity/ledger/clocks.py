@@ -74,8 +74,8 @@ def redate(
     for folder in (inventory_folder(bucket), checksums_folder(bucket)):
         if put_back(lake, folder):
             log(f"{lake.location(folder)}: the note of what was dated ahead before is written anew")
-        counted, ahead = counted_as(lake, folder), []
-        for name in tables_of(lake, folder):
+        counted, ahead, tables = counted_as(lake, folder), [], tables_of(lake, folder)
+        for name in tables:
             try:
                 at = newest_time(lake, name)
             except TableUnreadable:  # whoever reads it reports it
@@ -89,7 +89,7 @@ def redate(
                 for number, (_, name) in enumerate(sorted(ahead), 1)
             }
             count_as(lake, folder, times)
-        forget_dated(lake, folder, now)
+        forget_dated(lake, folder, now, tables)
         yield from ((name, at) for at, name in sorted(ahead))
     lake.remove(snapshot_folder(bucket))
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from fixity.lake import Lake, LakeError
-from fixity.lake.latest import latest_table, point_to_latest
+from fixity.lake.latest import forget_dated, latest_table, newest_dated, point_to_latest, tables_of
 from fixity.tables import INVENTORY, Provenance
 from tests.fixity.support import NOON, keep_table
 
@@ -58,3 +58,30 @@ def test_a_run_that_reads_the_pointer_while_another_replaces_it_looks_again(
     monkeypatch.setattr(lake, "put_if", lambda *arguments: False)
     with pytest.raises(LakeError, match=r"NEWEST\.json is replaced by other runs all the time"):
         point_to_latest(lake, FOLDER, listed(lake, 3))
+
+
+@pytest.mark.parametrize("ahead", [False, True], ids=["right", "ahead too"])
+def test_a_time_is_forgotten_also_if_another_run_replaces_the_pointer_meanwhile_and_its_own_is_not(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, ahead: bool
+) -> None:
+    now = NOON + timedelta(hours=3)
+    point_to_latest(lake, FOLDER, listed(lake, 1))
+    point_to_latest(lake, FOLDER, listed(lake, 9), newest=NOON + timedelta(days=9))
+    known = tables_of(lake, FOLDER)
+    put_if, others = lake.put_if, [2]
+
+    def too_late(*arguments: object) -> bool:
+        if others:  # the other run ends between our look and our write
+            newest = NOON + timedelta(days=99 if ahead else 0)
+            point_to_latest(lake, FOLDER, listed(lake, others.pop()), newest=newest)
+        return put_if(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(lake, "put_if", too_late)
+    forget_dated(lake, FOLDER, now, known)
+    assert not others
+    dated = newest_dated(lake, FOLDER)
+    assert dated is not None
+    assert (dated.at, dated.table) == ((NOON + timedelta(days=99), "r2") if ahead else (now, "r9"))
+    monkeypatch.setattr(lake, "put_if", lambda *arguments: False)
+    with pytest.raises(LakeError, match=r"NEWEST\.json is replaced by other runs all the time"):
+        forget_dated(lake, FOLDER, now, known)
