@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from fixity.catalog import Catalog
     from fixity.incidents.state import Incident
+    from fixity.lake import Lake
 
 _SHOWN = 100
 
@@ -91,7 +92,8 @@ def show(incident_id: IdArgument, catalog: CatalogOption = None) -> None:
     from fixity.lake import open_lake
 
     loaded = load(catalog)
-    incident = find_incident(incidents_now(open_lake(loaded)), incident_id)
+    lake = open_lake(loaded)
+    incident = find_incident(incidents_now(lake), incident_id)
     print_figures(
         f"Incident {incident.id}: {incident.state}",
         {
@@ -99,7 +101,7 @@ def show(incident_id: IdArgument, catalog: CatalogOption = None) -> None:
             "Buckets": ", ".join(incident.buckets) or "unknown",
             "Pairs": ", ".join(incident.pairs) or "-",
             "Objects": f"{len(incident.objects):,}",
-            "To do": printable(_to_do(loaded, incident), 2000) or "-",
+            "To do": printable(_to_do(lake, loaded, incident), 2000) or "-",
         },
         of=incident.id,
     )
@@ -180,13 +182,18 @@ def _buckets(catalog: Catalog, incident: Incident) -> list[str]:
     ]
 
 
-def _to_do(catalog: Catalog, incident: Incident) -> str:
+def _to_do(lake: Lake, catalog: Catalog, incident: Incident) -> str:
     """What a person should know or do about an incident; '' for nothing."""
+    from fixity.clock import utc_now
     from fixity.incidents.summary import note
+    from fixity.status import status_of
+    from fixity.status.advice import before_repair_of
 
+    first = before_repair_of(incident, status_of(lake, catalog, utc_now()), catalog)
     in_pair = incident.pairs or any(catalog.pairs_of(bucket) for bucket in incident.buckets)
     hint = f"`fixity repair {incident.id}` shows what a repair would do"
-    return note(incident) or (hint if in_pair and not incident.is_over else "")
+    said = "; ".join(filter(None, (first, note(incident))))
+    return said or (hint if in_pair and not incident.is_over else "")
 
 
 def _print_history(incident: Incident) -> None:

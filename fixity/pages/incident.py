@@ -25,8 +25,8 @@ _STATES = {"open": PROBLEM, "repaired": PROBLEM, "closed": VERIFIED, "dismissed"
 _MOST_EVENTS = 200
 
 
-def incident_page(making: Making, incident: Incident) -> Page:
-    """Make the page of an incident. Raises LakeError."""
+def incident_page(making: Making, incident: Incident, first: str) -> Page:
+    """Make the page of an incident. Arguments: `first`, what comes before a repair. Raises LakeError."""
     folder = incident_file(incident.id, "").rpartition("/")[0]
     sources = making.sources(*(name for name in making.files if name.startswith(f"{folder}/")))
     moments = Counter(
@@ -41,7 +41,7 @@ def incident_page(making: Making, incident: Incident) -> Page:
         state=UNKNOWN if incident.unreadable and incident.is_over else _STATES[incident.state],
         said=_SAID[incident.state],
         more=[what(incident), *filter(None, [note(incident)])],
-        advice=[] if incident.is_over else _advice(incident),
+        advice=[] if incident.is_over else _advice(incident, first),
         objects=len(incident.objects),
         rows=shown,
         shown=count,
@@ -67,8 +67,10 @@ def _shown(each: IncidentObject) -> dict[str, object]:
     }
 
 
-def _advice(incident: Incident) -> list[Shown]:
+def _advice(incident: Incident, first: str) -> list[Shown]:
     """What to do about the whole incident, and about the objects of each diagnosis."""
+    if first:
+        return [Shown(f"This incident is {incident.state}", to_do=first)]
     names = {"ID": incident.id, **({"PAIR": incident.pairs[0]} if len(incident.pairs) == 1 else {})}
     return [
         Shown(f"This incident is {incident.state}", to_do=to_do(incident.state, names)),

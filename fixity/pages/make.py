@@ -48,6 +48,7 @@ from fixity.pages.making import Made, Making, Page
 from fixity.pages.pair import pair_page
 from fixity.pages.render import VERSION, render, template_digest
 from fixity.status import status_of
+from fixity.status.advice import before_repair_of
 
 INDEX = f"{PAGES}index.html"
 _MADE, _SUMS = f"{PAGES}made.json", f"{PAGES}SHA256SUMS"
@@ -184,8 +185,11 @@ class _Pages:
             of = self._of(*shown, files, making.now.date(), forced)
             wanted[page_file(row.kind, row.name)] = _Wanted(of, make)
         for each in making.incidents.values():
-            of = self._of(each.state, each.last_at, len(each.events), [file.name for file in each.unreadable])
-            wanted[page_file("incident", each.id)] = _Wanted(of, partial(incident_page, incident=each))
+            first = before_repair_of(each, making.status, catalog)
+            unreadable = [file.name for file in each.unreadable]
+            of = self._of(each.state, each.last_at, len(each.events), unreadable, first)
+            make = partial(incident_page, incident=each, first=first)
+            wanted[page_file("incident", each.id)] = _Wanted(of, make)
         for name in self._there:
             title = name.removeprefix(PAGES).removesuffix(".html")
             if name not in (INDEX, *wanted) and name.endswith(".html"):

@@ -100,22 +100,21 @@ def findings(making: Making, row: StatusRow, lost: Iterable[str]) -> list[Shown]
     pairs = [row.name] if row.kind == "pair" else [pair.name for pair in making.catalog.pairs_of(row.name)]
     names = {"PAIR": pairs[0]} if len(pairs) == 1 else {}
     names |= {"BUCKET": row.name} if row.kind == "bucket" else {}
-    again = advice.to_do(row, making.catalog)
+    again, first = advice.to_do(row, making.catalog), advice.before_repair(row, making.catalog)
     told: set[str] = set()
     shown = []
     for each in (*row.red, *row.warnings):
         incident = each.text.partition(":")[0]
         of_it = incident if incident in row.open_incidents else ""
         text = each.text or f"{each.check} of {each.asset} did not pass"
-        remedy = to_do(each.check, names | ({"ID": of_it} if of_it else {}))
+        known = first or to_do(each.check)
+        remedy = first or to_do(each.check, names | ({"ID": of_it} if of_it else {}))
         if each.check == RUN:
             text, remedy = f"The last run of {each.asset} had no result: {each.text}", again
         since = each.since.date() if each.since else None
         page = link("incident", of_it)["page"] if of_it else ""
-        shown.append(
-            Shown(text, since, "" if each.check in told or to_do(each.check) in told else remedy, page)
-        )
-        told |= {each.check, to_do(each.check)} - {""}
+        shown.append(Shown(text, since, "" if each.check in told or known in told else remedy, page))
+        told |= {each.check, known} - {""}
     unknown = [Shown(text) for text in (*row.unknown, *lost)]
     if row.unknown and not row.red:
         unknown[0] = replace(unknown[0], to_do=again)

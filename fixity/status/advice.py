@@ -6,11 +6,13 @@ Which state a row has does not belong here; that is in `now`.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from fixity.catalog import Catalog
 from fixity.humanize import seconds_text
 from fixity.status.rows import (
     NO_OPEN_INCIDENTS,
+    NOT_SINCE,
     PROBLEM,
     RUN,
     UNKNOWN,
@@ -21,6 +23,9 @@ from fixity.status.rows import (
     Status,
     StatusRow,
 )
+
+if TYPE_CHECKING:
+    from fixity.incidents.state import Incident
 
 _EMPTIED = "EmptiedSinceListed"  # as in `fixity.ledger.unread`, which takes time to import
 
@@ -92,14 +97,8 @@ def age(time: datetime, now: datetime) -> str:
 
 def to_do(row: StatusRow, catalog: Catalog) -> str:
     """What a person does next about a row; '' for nothing."""
-    if any(
-        each.check == RUN and each.asset != "repairs" for each in row.red
-    ):  # before it, nothing can be mended
-        then = f"; then fixity incident {row.open_incidents[0]}" if row.open_incidents else ""
-        return f"remove the cause, then {_check_again(row, catalog)}{then}"
-    if empty := _with_nothing(row, catalog):  # a repair would copy all of it to a disk that is not there
-        look = f"see whether the disk of {empty} is mounted, and its place in the catalog is right"
-        return f"{look}, then {_check_again(row, catalog)}"
+    if first := before_repair(row, catalog):
+        return first
     if row.open_incidents:
         first = row.open_incidents[0]
         in_pair = row.kind == "pair" or bool(catalog.pairs_of(row.name))
@@ -113,6 +112,30 @@ def to_do(row: StatusRow, catalog: Catalog) -> str:
         count = "fixity coverage (the daemon counts by itself: fixity dev), or "
         return (count if is_rolling and row.checked_at else "") + _check_again(row, catalog)
     return f"fixity explain {row.warnings[0].check}" if row.warnings else ""
+
+
+def before_repair(row: StatusRow, catalog: Catalog) -> str:
+    """What a person does about a row before anything of it can be repaired; '' where nothing keeps from it.
+
+    What could not be reached is not repaired, nor copied anew to a disk that is not there.
+    """
+    is_cut_off = any(each.check == RUN and each.asset != "repairs" for each in row.red)
+    if is_cut_off or any(NOT_SINCE in text for text in row.unknown):
+        then = f"; then fixity incident {row.open_incidents[0]}" if row.open_incidents else ""
+        return f"remove the cause, then {_check_again(row, catalog)}{then}"
+    if empty := _with_nothing(row, catalog):
+        look = f"see whether the disk of {empty} is mounted, and its place in the catalog is right"
+        return f"{look}, then {_check_again(row, catalog)}"
+    return ""
+
+
+def before_repair_of(incident: Incident, status: Status, catalog: Catalog) -> str:
+    """The same for an open incident, by what the status says of its buckets and pairs."""
+    if incident.is_over:
+        return ""
+    names = {"bucket": incident.buckets, "pair": incident.pairs}
+    found = (before_repair(row, catalog) for row in status.rows if row.name in names[row.kind])
+    return next(filter(None, found), "")
 
 
 def _with_nothing(row: StatusRow, catalog: Catalog) -> str:

@@ -20,6 +20,7 @@ from fixity.status.places import places_of, same_in_any_order
 from fixity.status.rows import (
     LOG,
     NO_OPEN_INCIDENTS,
+    NOT_SINCE,
     PROBLEM,
     RUN,
     STATES,
@@ -288,7 +289,7 @@ def _pair(
             found.unknown.append(f"its report is {(now - report.at).days} days old, more than its term")
         _wait(found, report.counts, {"pending": "pending", "not_checked": "not checked"})
         found.unknown += [
-            f"its bucket {side.name} could not be checked since"
+            f"its bucket {side.name} {NOT_SINCE}"
             for side in sides
             if any(each.check == RUN and each.asset in ("inventory", CHECKSUMS) for each in side.red)
         ]

@@ -24,6 +24,8 @@ RUN = "run"
 """The check of a finding that is none: the last run ended without a result."""
 LOG = "log"
 """The asset of the log."""
+NOT_SINCE = "could not be checked since"
+"""What is not known of a pair whose bucket's last run ended without a result."""
 NO_OPEN_INCIDENTS = "no_open_incidents"
 """The check of the findings about incidents that are open now."""
 

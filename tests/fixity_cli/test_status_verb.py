@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +73,32 @@ def test_an_object_that_both_sides_lost_is_told_of_the_pair_as_of_its_buckets(ca
     said = fixity(catalog, "status")
     assert said.exit_code == 0 and said.stdout.startswith("0 problems, 0 unknown, 3 warnings, 0 verified")
     assert "nothing_lost of checksums: a: 1 lost; b: 1 lost, since" in said.stdout
+
+
+@pytest.mark.parametrize("away", ["not mounted", "not there"])
+def test_where_a_disk_cannot_be_reached_nothing_says_repair_before_it_can(catalog: Path, away: str) -> None:
+    folder = catalog.parent
+    for name in "ab":
+        os.utime(folder / name / "letter", (1_700_000_000, 1_700_000_000))
+    assert fixity(catalog, "verify", "a").exit_code == 0
+    (folder / "b").rename(folder / "b-away")
+    (folder / "b").mkdir()
+    assert fixity(catalog, "verify", "a").exit_code == 1
+    if away == "not there":
+        (folder / "b").rmdir()
+        assert fixity(catalog, "verify", "a").exit_code == 3
+    (incident,) = [each.name for each in (folder / "lake/incidents").iterdir()]
+    look = (
+        "see whether the disk of b is mounted" if away == "not mounted" else "remove the cause, then fixity"
+    )
+    assert fixity(catalog, "page").exit_code == 0
+    pages = [
+        (folder / f"lake/pages/{name}.html").read_text()
+        for name in ("pair-a", "bucket-b", f"incident-{incident}")
+    ]
+    for text in (fixity(catalog, "incident", incident).stdout, fixity(catalog, "status").stdout, *pages):
+        plain = re.sub("<[^>]+>", "", text)
+        assert look in plain and "fixity repair" not in plain
 
 
 def test_an_object_that_could_not_be_read_is_not_forgotten_when_another_one_is_checked(catalog: Path) -> None:
