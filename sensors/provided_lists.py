@@ -4,8 +4,8 @@ Every five minutes it looks, for each bucket with `inventory` and a folder of li
 and Azure write a checksum of the manifest last, Google the manifest), and starts `take_inventory` for the
 newest if it is newer than the last one that was taken. If that run fails, it is tried again: 15 minutes
 later, then with delays that double, up to 12 hours; until then the inventory before stays. If a provider has
-written no list for `inventory.max_age`, the sensor's ticks fail and name the bucket. Lists whose names are of
-the future, or no time, are passed over with a warning.
+written no list for `inventory.max_age`, the sensor's ticks fail and name the bucket, once what was found of
+the others is kept. Lists whose names are of the future, or no time, are passed over with a warning.
 """
 
 from collections.abc import Callable
@@ -81,7 +81,8 @@ def provided_lists_sensor(catalog: Catalog, clock: Callable[[], datetime] = utc_
                 silent.append(f"'{bucket.name}' ({bucket.inventory.at}) since {since:%Y-%m-%d %H:%M} UTC")
         for text in waiting:
             context.log.warning(text)
-        if silent and not requests:
+        # Of a tick that fails, Dagster keeps neither the cursor nor requests: such a one has nothing new.
+        if silent and not requests and taken == seen:
             raise ListRefused(
                 f"no complete list has come for {'; '.join(silent)}, which is longer than "
                 "`inventory.max_age`: see whether the provider still writes lists there, or list the bucket "

@@ -113,6 +113,22 @@ def test_a_provider_that_writes_no_list_for_too_long_fails_the_tick(
         _tick(platform, instance, waiting.cursor, NOW + timedelta(hours=49))
 
 
+def test_the_silence_of_a_new_bucket_is_counted_from_its_first_tick_although_another_one_fails_the_ticks(
+    platform: Platform, instance: dg.DagsterInstance, make_bucket: MakeBucket
+) -> None:
+    lists = _with_lists(platform, make_bucket())
+    silent = _tick(platform, instance, None)
+    common = {"store": "real", "bucket": platform.source}
+    inventory = {"from": "s3_inventory", "at": f"{lists.place}other", "max_age": "1d"}
+    platform.more["buckets"][PAIR] = {**common, "inventory": inventory}
+    at = NOW + timedelta(hours=49)
+    new = _tick(platform, instance, silent.cursor, at)  # it does not fail: what it has found would be lost
+    with pytest.raises(ListRefused, match=f"no complete list has come for '{REPLICA}' .* UTC, which"):
+        _tick(platform, instance, new.cursor, at + timedelta(minutes=5))
+    with pytest.raises(ListRefused, match=f"'{PAIR}' .* since {at:%Y-%m-%d %H:%M} UTC; '{REPLICA}'"):
+        _tick(platform, instance, new.cursor, at + timedelta(hours=25))
+
+
 def test_a_list_of_the_future_hides_no_other_and_no_silence_also_in_the_cursor(
     platform: Platform, instance: dg.DagsterInstance, make_bucket: MakeBucket
 ) -> None:
