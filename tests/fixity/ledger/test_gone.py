@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fixity.catalog import Bucket
+from fixity.clock import utc_now
 from fixity.ledger.refresh import FilesState, accept_lost, gone, state_of_files
 from fixity.log.records import withdrawal
 from fixity.rolling import bucket_coverage
@@ -41,10 +42,11 @@ def _named(bucket: Rolling) -> list[str]:
     return names
 
 
-def _grow_old(bucket: Rolling) -> None:
-    """Let the records be of long ago, by the files' times."""
+def _grow_old(bucket: Rolling, age: timedelta = 365 * 24 * HOUR) -> None:
+    """Let the records be of some time ago, by the files' times."""
+    at = (utc_now() - age).timestamp()
     for record in bucket.folder.glob("log/records/checksums/**/*.json"):
-        os.utime(record, (0, 0))
+        os.utime(record, (at, at))
 
 
 def test_the_file_that_was_kept_last_is_missed_at_once_and_after_others_were_kept(bucket: Rolling) -> None:
@@ -59,11 +61,15 @@ def test_the_file_that_was_kept_last_is_missed_at_once_and_after_others_were_kep
     assert _named(bucket) == []
 
 
-def test_any_file_is_missed_whose_record_is_there_unless_it_may_still_be_put(bucket: Rolling) -> None:
+def test_any_file_is_missed_ten_minutes_after_its_record_was_put_since_until_then_it_may_still_be_put(
+    bucket: Rolling,
+) -> None:
     files = [_rolled(bucket, key) for key in ("a", "b", "c")]
     files[0].unlink()
-    assert _named(bucket) == []  # its record is of this moment: a run puts it before the file
-    _grow_old(bucket)
+    for minutes in (0, 9):
+        _grow_old(bucket, timedelta(minutes=minutes))
+        assert _named(bucket) == []  # a run puts the record before the file
+    _grow_old(bucket, timedelta(minutes=11))
     assert _named(bucket) == [files[0].name]
 
 
