@@ -19,7 +19,7 @@ from fixity.log.known import verify_all
 from fixity.log.outside import Outside, prove, verdict
 from fixity.log.seals import Sealed, Sealer
 from fixity.log.verify import Verified
-from fixity.status.log import UNBROKEN, WITNESS_RECENT
+from fixity.status.log import UNBROKEN, WITNESS_RECENT, broken_text
 from fixity_assets.describe import GROUP, check_specs, failures_in_plain_words, rows_table
 from fixity_assets.keep_status import keep_status
 from jobs.names import LOG_ASSET
@@ -33,7 +33,6 @@ _CLAIMS = {
     "that no run kept. Restore what it names from a copy of the lake.",
 }
 _SHOWN = 1000
-_FIRST = 5
 
 
 class SealConfig(dg.Config):
@@ -109,12 +108,11 @@ def _row(name: str, what: str, text: str, when: str = "") -> dict[str, str]:
 
 
 def _evaluation(wrong: list[dict[str, str]], why_not: str | None) -> dg.AssetCheckResult:
-    first = "; ".join(f"{each['file']}: {each['what']}: {each['text']}" for each in wrong[:_FIRST])
-    texts = [f"{len(wrong):,} wrong: {first}"] if wrong else []
+    texts = (broken_text([(each["file"], each["what"], each["text"]) for each in wrong]), why_not)
     return dg.AssetCheckResult(
         check_name=UNBROKEN,
         passed=not wrong and why_not is None,
-        description="; ".join([*texts, *([why_not] if why_not else [])]) or None,
+        description="; ".join(filter(None, texts)) or None,
         metadata={"wrong": len(wrong)},
     )
 

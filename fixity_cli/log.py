@@ -21,7 +21,10 @@ from fixity_cli.shared import (
 from fixity_cli.user import user_name
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from fixity.catalog import Catalog
+    from fixity.lake import Lake
     from fixity.log.chain import Head
     from fixity.log.keys import Signer
     from fixity.log.seals import Sealer
@@ -123,7 +126,10 @@ def verify(
     """Verify every file that was sealed, and name each that was edited, deleted, added or put back.
 
     Needs no right to write, and no private key. Status 1 if anything is wrong, 3 if a file could not be read.
+    What is wrong by the catalog's own key also turns `fixity status` red, where the lake may be written,
+    until the log is sealed again.
     """
+    from fixity.clock import utc_now
     from fixity.lake import open_lake
     from fixity.log.kms import verifier
     from fixity.log.known import verify_all
@@ -133,13 +139,27 @@ def verify(
     if key is None and loaded.log is None:
         end(Exit.WRONG_USE, "the catalog has no `log`: add it, or name the public key: --key FILE")
     anchor = verifier(str(key) if key is not None else _with_log(catalog)[1], loaded.stores["aws"])
-    found, _ = verify_all(open_lake(loaded), loaded, anchor, [_head(text) for text in head or []])
+    lake, began = open_lake(loaded), utc_now()
+    found, _ = verify_all(lake, loaded, anchor, [_head(text) for text in head or []])
     _say(found)
+    if found.findings and key is None and not head:  # else it is wrong by what somebody else trusts
+        _keep_broken(lake, found, began)
     if not found.newest and not any(each.name.startswith(SEALS) for each in found.findings):
         end(Exit.NOT_DONE, "this lake has no log yet: fixity log init begins one")
     raise typer.Exit(
         Exit.NOT_VERIFIED if found.findings else Exit.NOT_DONE if found.unread else Exit.VERIFIED
     )
+
+
+def _keep_broken(lake: Lake, found: Verified, at: datetime) -> None:
+    """Have the status say that the log is broken, as far as the lake may be written."""
+    from fixity.lake import LakeError
+    from fixity.status.log import keep_broken
+
+    try:
+        keep_broken(lake, [(each.name, each.what, each.text) for each in found.findings], at)
+    except LakeError as error:
+        output.note(f"fixity status does not say so, because the lake could not be written: {error}")
 
 
 def _say(found: Verified) -> None:

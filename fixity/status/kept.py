@@ -145,10 +145,10 @@ def keep_result(lake: Lake, result: Result) -> None:
         )
 
 
-def keep_check(lake: Lake, asset: str, partition: str, check: Check, at: datetime) -> None:
+def keep_check(lake: Lake, asset: str, partition: str | None, check: Check, at: datetime) -> None:
     """Keep a newer result of one check; all else that was kept stays. Raises LakeError.
 
-    Arguments: `at`, when the run began to look at the ledger (UTC).
+    Arguments: `at`, when whoever looked began to look (UTC).
     """
     checks = (replace(check, description=_cut(check.description)),)
     newer = Result(asset, partition, "", at, checks, all_checks=False)

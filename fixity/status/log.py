@@ -12,11 +12,28 @@ from datetime import datetime
 from fixity.catalog import Log
 from fixity.lake import Lake
 from fixity.log.outside import level_of, outside_now, verdict
-from fixity.status.kept import Kept
+from fixity.status.kept import Check, Kept, keep_check
 from fixity.status.rows import LOG, PROBLEM, VERIFIED, WARNING, Finding, LogStatus
 
 UNBROKEN, WITNESS_RECENT = "log_unbroken", "witness_recent"
 """The checks of the asset `log`: of all that was sealed, and of the proofs from outside."""
+_FIRST = 5
+
+
+def keep_broken(lake: Lake, wrong: Sequence[tuple[str, str, str]], at: datetime) -> None:
+    """Keep that the log was found broken, until it is sealed again: only that also looks whether all is
+    sealed. Nothing is kept of a log that was never sealed.
+
+    Arguments: `wrong`, as of `broken_text`; `at`, when it was looked for (UTC). Raises LakeError.
+    """
+    keep_check(lake, LOG, None, Check(UNBROKEN, False, "ERROR", broken_text(wrong)), at)
+
+
+def broken_text(wrong: Sequence[tuple[str, str, str]]) -> str:
+    """What is wrong with the log, for people; '' for nothing. Arguments: each file, what was done to it, and
+    how that is known."""
+    first = "; ".join(": ".join(each) for each in wrong[:_FIRST])
+    return f"{len(wrong):,} wrong: {first}" if wrong else ""
 
 
 def log_status(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from fixity.lake import LakeError, LocalLake
 from fixity.lake.proof import Proof, proof_file
 from fixity_cli.main import app
 from fixity_cli.user import user_name
@@ -87,6 +88,37 @@ def test_what_runs_and_commands_keep_is_sealed_and_each_change_is_named(folder: 
     newest.unlink()
     broken = fixity(folder, "log", "seal")  # Dagster's event log knows a newer one than the lake
     assert broken.exit_code == 1 and "Dagster's event log knows seal 3" in broken.stderr
+
+
+def test_what_verifying_finds_wrong_is_in_the_status_until_the_log_is_sealed_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fixity(folder, "log", "init").exit_code == 0
+    assert fixity(folder, "checksums", "letters").exit_code == 0
+    assert fixity(folder, "log", "seal").exit_code == 0
+    assert "log_unbroken" not in fixity(folder, "status").output
+    (ledger,) = (folder / "lake/checksums/letters").glob("*.parquet")
+    before = ledger.read_bytes()
+    ledger.write_bytes(before[:-1])
+    assert fixity(folder, "log", "verify", "--key", str(folder / "key.pem.pub")).exit_code == 1
+    assert "log_unbroken" not in fixity(folder, "status").output  # by a key that somebody else trusts
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalLake, "put_if", _refused)
+        found = fixity(folder, "log", "verify")
+        assert found.exit_code == 1 and "fixity status does not say so" in found.stderr
+    assert fixity(folder, "log", "verify").exit_code == 1
+    red = fixity(folder, "status")
+    assert red.exit_code == 1 and "log_unbroken of log: 1 wrong: " in red.output
+    assert f"{ledger.name}: cut short: it has" in red.output
+    ledger.write_bytes(before)
+    assert fixity(folder, "log", "verify").exit_code == 0
+    assert fixity(folder, "status").exit_code == 1  # a verification does not look whether all is sealed
+    assert fixity(folder, "log", "seal").exit_code == 0
+    assert "log_unbroken" not in fixity(folder, "status").output
+
+
+def _refused(*arguments: object) -> bool:
+    raise LakeError("the lake is read-only")
 
 
 def test_files_are_withdrawn_and_the_key_is_rotated_with_a_word(folder: Path) -> None:
