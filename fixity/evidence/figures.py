@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixity.lake.csv_files import reading_with_duckdb
-from fixity.lake.database import open_database, quoted
+from fixity.lake.database import new_database, open_database, quoted
 from fixity.tables import CHECKSUMS, DRILLS, INCIDENT_EVENTS, INVENTORY
 
 _QUERIES = Path(__file__).parent / "texts" / "queries.sql"
@@ -57,7 +57,7 @@ def count_figures(data: Path, workspace: Path) -> dict[str, list[dict[str, Any]]
     (data / "empty" / "report.json").write_text(json.dumps({}))
     queries = _QUERIES.read_text(encoding="utf-8")
     compared, found = [], {}
-    with open_database(workspace, _MEMORY) as database:
+    with new_database(workspace, _MEMORY) as database:
         database.execute(f"SET file_search_path = {quoted(data)}")
         database.execute(queries)
         for name in FIGURES:

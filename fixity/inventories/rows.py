@@ -31,7 +31,7 @@ from fixity.inventories.s3_inventory import (
     read_manifest,
     refuse_other_prefix,
 )
-from fixity.lake.database import open_database, quoted
+from fixity.lake.database import new_database, quoted
 from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.tables import INVENTORY
 
@@ -136,7 +136,7 @@ def sort_rows(
         "encoded": provided.format == "CSV",
         "mark": _MARK,
     }
-    with open_database(workspace, _MEMORY) as database, _refusing(provided, urls):
+    with new_database(workspace, _MEMORY) as database, _refusing(provided, urls):
         database.execute("SET TimeZone = 'UTC'")  # of the times that do not say theirs
         database.execute("SET preserve_insertion_order = false")
         columns = ", ".join(

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from fixity.errors import FixityError
 from fixity.in_order import in_order, processors
 from fixity.lake.csv_files import csv_line, csv_lines, reading_with_duckdb
-from fixity.lake.database import open_database, quoted
+from fixity.lake.database import new_database, quoted
 from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.reports.by_range import RANGE_BYTES, run_statement, threads_that_fit, whole_file
 from fixity.reports.columns import COLUMNS, COPIES_COLUMNS, OF_A_COPY, OF_THE_SOURCE, WORST_FIRST
@@ -89,7 +89,7 @@ def side_by_side(
     Raises ReportNotWhole, TableNotSorted, duckdb.Error, OSError.
     """
     with (
-        open_database(csv.parent, threads=1) as database,  # see `compare`
+        new_database(csv.parent, threads=1) as database,  # see `compare`
         TemporaryDirectory(prefix="copies-", dir=csv.parent) as folder,
         whole_file(csv) as out,
     ):

@@ -23,7 +23,7 @@ from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
 from fixity.in_order import in_order, processors
 from fixity.lake.csv_files import csv_line
-from fixity.lake.database import open_database, own_table
+from fixity.lake.database import new_database, own_table
 from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.lake.row_groups import RowGroups
 from fixity.reports.beside import Rows
@@ -143,7 +143,7 @@ def compare(
     with whole_file(csv) as out:
         out.write(csv_line(COLUMNS).encode())
         total = Total(out)
-        with open_database(csv.parent, threads=1) as database:
+        with new_database(csv.parent, threads=1) as database:
             expected = [_rows_that_take_part(database, side, match) for side in (source, replica)]
             if made is None:
                 ranges = key_ranges(source.table, replica.table, most=range_bytes)
@@ -175,7 +175,7 @@ def compare_some(
     write. Raises duckdb.Error, OSError.
     """
     parameters = _parameters(source, replica, match, lag, None, knows_damage=False)
-    with whole_file(lines) as out, open_database(lines.parent, threads=1) as database:
+    with whole_file(lines) as out, new_database(lines.parent, threads=1) as database:
         total = Total(out)
         _compare_ranges(database, parameters, ranges, RANGE_BYTES, total)
     return RangeReport(

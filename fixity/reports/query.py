@@ -16,7 +16,7 @@ from fixity.clock import utc_now
 from fixity.errors import WrongUsage
 from fixity.lake import Lake, LocalLake
 from fixity.lake.csv_files import read_rows, reading_with_duckdb
-from fixity.lake.database import open_database, own_table, quoted, view
+from fixity.lake.database import new_database, own_table, quoted, view
 from fixity.lake.paths import INCIDENTS, copies_file, report_file
 from fixity.ledger import SNAPSHOT, LeftOut, ready, usable_files
 from fixity.ledger.current import current_checksums
@@ -205,7 +205,7 @@ def exploring(
     Arguments: `unrestricted`, whether statements may read and write any file; else they only read those of
     the lake. Raises LakeError.
     """
-    with lake.workspace() as workspace, open_database(workspace) as database:
+    with lake.workspace() as workspace, new_database(workspace) as database:
         if not unrestricted:
             places = [str(workspace), *([lake.location("")] if isinstance(lake, LocalLake) else [])]
             database.execute(f"SET allowed_directories = [{', '.join(map(quoted, places))}]")

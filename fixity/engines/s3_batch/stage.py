@@ -24,7 +24,7 @@ from fixity.engines.s3_batch.plain_rows import Chunk, PlainForm, Rows, chunks
 from fixity.engines.s3_batch.report import Report, ResultFile
 from fixity.engines.s3_batch.staged import Staged, Staging, staged_schema
 from fixity.in_order import in_order, processors
-from fixity.lake.database import open_database, quoted
+from fixity.lake.database import new_database, quoted
 from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.tables import FAILED, SUCCEEDED
 
@@ -134,7 +134,7 @@ def _judged(
         "octets": SIZES[job.algorithm],
     }
     schema = staged_schema(job)
-    with open_database(workspace, _MEMORY) as database:
+    with new_database(workspace, _MEMORY) as database:
         database.execute("SET preserve_insertion_order = false")
         for batch in database.execute(statement, parameters).to_arrow_reader(ROW_GROUP_ROWS):
             yield from pa.Table.from_batches([batch]).select(schema.names).cast(schema).to_batches()

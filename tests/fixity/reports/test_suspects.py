@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fixity.lake.database import open_database
+from fixity.lake.database import new_database
 from fixity.reports import Outcome, Side, compare
 from fixity.reports.columns import SUSPECTS
 from fixity.tables import FINDINGS
@@ -167,8 +167,8 @@ def test_a_pair_of_which_all_differs_takes_no_more_memory_than_comparing_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A join of the suspects with both tables takes more than 32 MB, comparing takes less than 24 MB.
-    small = partial(open_database, memory_limit="30MB")
-    monkeypatch.setattr(sys.modules["fixity.reports.compare"], "open_database", small)
+    small = partial(new_database, memory_limit="30MB")
+    monkeypatch.setattr(sys.modules["fixity.reports.compare"], "new_database", small)
     source, replica = (
         table(tmp_path / side, [row(f"{number:05d}", digit * 64) for number in range(9000)], 3000)
         for side, digit in (("source", "1"), ("replica", "2"))
