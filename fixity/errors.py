@@ -29,7 +29,8 @@
     ├── ClockWrong                 fixity.ledger.clocks
     ├── NotInInventory
     ├── LakeError                  fixity.lake.base (not final)
-    │   └── PartsMissing           fixity.engines.stream.parts
+    │   ├── PartsMissing           fixity.engines.stream.parts
+    │   └── TimesUnknown           fixity.lake.times
     ├── LogError                   fixity.log.errors
     ├── NotStamped                 fixity.log.stamps (not final)
     ├── WitnessUnreachable         fixity.log.witness (not final)

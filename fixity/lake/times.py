@@ -26,6 +26,12 @@ from fixity.tables import Provenance
 _NOTE = "TIMES.json"
 
 
+class TimesUnknown(LakeError):
+    """It is not known which tables of a bucket a wrong clock dated. The text says why, and what to do."""
+
+    final = True
+
+
 def note_of(folder: str) -> str:
     """The name of a folder's note."""
     return folder + _NOTE
@@ -34,8 +40,8 @@ def note_of(folder: str) -> str:
 def counted_as(lake: Lake, folder: str) -> dict[str, datetime]:
     """Up to which moment (UTC) the times of a folder's tables are believed, by the run that names a table.
 
-    Tables without one are believed. Raises LakeError, also where only the note's copy is left: without the
-    note, times that a person has called wrong would be believed again.
+    Tables without one are believed. Raises TimesUnknown, also where only the note's copy is left: without the
+    note, times that a person has called wrong would be believed again. Raises LakeError.
     """
     note = _read(lake, note_of(folder))
     if isinstance(note, dict):
@@ -46,7 +52,7 @@ def counted_as(lake: Lake, folder: str) -> dict[str, datetime]:
     to_do = "Restore it from a copy of the lake"
     if isinstance(copy, dict):
         to_do = f"Put it back from {_copy_of(folder)}: fixity lake redate {PurePosixPath(folder).name}"
-    raise LakeError(
+    raise TimesUnknown(
         f"{lake.location(note_of(folder))} is {note}: it says which tables a wrong clock dated. {to_do}"
     )
 

@@ -16,6 +16,7 @@ from fixity.catalog.capacity import DAY, limits, shortfall, store_shortfall_of, 
 from fixity.catalog.prices import Prices, prices_of
 from fixity.lake import Lake
 from fixity.lake.database import open_database
+from fixity.lake.times import TimesUnknown
 from fixity.ledger.inventory import TableMissing, fetch_inventory, newest_inventory
 from fixity.rolling.jobs import interval, jobs_within
 from fixity.tables import ARCHIVES, Provenance, TableUnreadable
@@ -85,7 +86,7 @@ def plan_of(lake: Lake, catalog: Catalog, begin: datetime, months: int) -> list[
         for bucket in catalog.buckets.values():
             try:
                 holding = holding_of(lake, bucket, workspace)
-            except TableUnreadable as error:  # of this bucket alone
+            except (TableUnreadable, TimesUnknown) as error:  # of this bucket alone
                 plans.append(BucketPlan(bucket.name, bucket.schedule, None, unreadable=str(error)))
             else:
                 plans.append(plan_bucket(catalog, bucket, holding, begin, months * _MONTH))

@@ -9,6 +9,7 @@ from datetime import datetime
 from fixity.catalog import Bucket, Catalog
 from fixity.catalog.capacity import store_shortfall_of, store_shortfalls
 from fixity.lake import Lake
+from fixity.lake.times import TimesUnknown
 from fixity.ledger.inventory import TableMissing
 from fixity.rolling import BucketCoverage, bucket_coverage
 from fixity.rolling.coverage import COUNTS
@@ -82,7 +83,7 @@ def count_coverage(
             rows[name] = bucket_coverage(lake, bucket, run_id, asks_jobs=asks_jobs)
         except TableMissing as error:
             others[name] = uncounted(bucket, str(error), run_id, at)
-        except TableUnreadable as error:  # of this bucket alone
+        except (TableUnreadable, TimesUnknown) as error:  # of this bucket alone
             others[name] = unreadable(bucket, str(error), run_id, at)
     sizes = {name: row.size for name, row in rows.items()}
     short = store_shortfalls(catalog.buckets, catalog.stores, sizes)

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from fixity.catalog import load_catalog
+from fixity.clock import utc_now
+from fixity.lake import open_lake
+from fixity.lake.times import count_as
 from tests.command import run_command
 
 
@@ -67,3 +71,22 @@ def test_an_inventory_that_cannot_be_read_hides_neither_the_plan_nor_the_coverag
     said = json.loads(run_command(["status", "--json"], tmp_path, os.environ).stdout)
     (row,) = [row for row in said["rows"] if row["name"] == "a"]
     assert row["state"] == "problem" and "not a whole table" in str(row["red"]) and row["coverage"] is None
+
+
+def test_a_lost_note_of_what_a_wrong_clock_dated_hides_no_coverage_of_other_buckets(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text(name)
+    buckets = "a: {path: a, fixity_every: 30d}, b: {path: b, fixity_every: 30d}"
+    (tmp_path / "fixity.yaml").write_text(f"lake: ./lake\nbuckets: {{{buckets}}}\n")
+    assert run_command(["checksums", "--all"], tmp_path, os.environ).returncode == 0
+    lake = open_lake(load_catalog(tmp_path / "fixity.yaml"))
+    count_as(lake, "checksums/a/", {"of-before": utc_now()})
+    lake.discard("checksums/a/TIMES.json")
+    lake.remove("standing/a/")
+    covered = run_command(["coverage"], tmp_path, os.environ)
+    assert covered.returncode == 1 and "TIMES.json is gone" in covered.stderr
+    assert "fixity lake redate a" in covered.stderr and "Coverage of b:" in covered.stdout
+    assert run_command(["lake", "redate", "a"], tmp_path, os.environ).returncode == 0
+    again = run_command(["coverage"], tmp_path, os.environ)
+    assert "Coverage of a:" in again.stdout and "TIMES.json" not in again.stderr
