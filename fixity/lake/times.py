@@ -29,8 +29,6 @@ _NOTE = "TIMES.json"
 class TimesUnknown(LakeError):
     """It is not known which tables of a bucket a wrong clock dated. The text says why, and what to do."""
 
-    final = True
-
 
 def note_of(folder: str) -> str:
     """The name of a folder's note."""
