@@ -109,30 +109,54 @@ def pieces_of(table: Path, most: int) -> list[Piece]:
     """
     pieces: list[Piece] = []
     with pq.ParquetFile(table) as file:
-        start = 0
-        for number in range(file.num_row_groups):
-            group = file.metadata.row_group(number)
+        for number, (group, start) in enumerate(_groups(file.metadata)):
             rows, size = group.num_rows, group.total_byte_size
-            bounds = _bounds_in_footer(file, number) if size <= most else None
+            bounds = _bounds_in_footer(file.metadata, group) if size <= most else None
             if bounds:
                 pieces.append(Piece(*bounds, start, rows, size))
             elif rows:
                 at_once = max(1, min(rows, rows * most // max(1, size)))
                 pieces += _read_pieces(file, number, start, at_once, size // rows)
-            start += rows
-    for before, after in pairwise(pieces):
-        if after.first < before.first:
-            raise TableNotSorted(
-                f"{table} is not sorted by key: row {after.start} or one after it has {after.first!r}, "
-                f"but earlier rows begin with {before.first!r}"
-            )
+    out_of_order = _out_of_order(pieces)
+    if out_of_order:
+        before, after = out_of_order
+        raise TableNotSorted(
+            f"{table} is not sorted by key: row {after.start} or one after it has {after.first!r}, "
+            f"but earlier rows begin with {before.first!r}"
+        )
     return pieces
 
 
-def _bounds_in_footer(file: pq.ParquetFile, group: int) -> tuple[str, str] | None:
+def pieces_in_footer(metadata: pq.FileMetaData) -> tuple[Piece, ...] | None:
+    """A table's row groups by its footer alone; None if that lacks bounds, or the table is not sorted."""
+    pieces = list[Piece]()
+    for group, start in _groups(metadata):
+        bounds = _bounds_in_footer(metadata, group)
+        if bounds:
+            pieces.append(Piece(*bounds, start, group.num_rows, group.total_byte_size))
+        elif group.num_rows:
+            return None
+    return None if _out_of_order(pieces) else tuple(pieces)
+
+
+def _groups(metadata: pq.FileMetaData) -> Iterator[tuple[pq.RowGroupMetaData, int]]:
+    """The row groups of a table, each with the number of its first row."""
+    start = 0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        yield group, start
+        start += group.num_rows
+
+
+def _out_of_order(pieces: Sequence[Piece]) -> tuple[Piece, Piece] | None:
+    """The first piece that begins before the one that it follows, after that one."""
+    return next(((before, after) for before, after in pairwise(pieces) if after.first < before.first), None)
+
+
+def _bounds_in_footer(metadata: pq.FileMetaData, group: pq.RowGroupMetaData) -> tuple[str, str] | None:
     """The bounds of a row group's keys, or None if the footer does not have them."""
-    index = file.schema_arrow.get_field_index("key")
-    statistics: Any = file.metadata.row_group(group).column(index).statistics
+    place = next(each for each in range(group.num_columns) if metadata.schema.column(each).path == "key")
+    statistics: Any = group.column(place).statistics
     if statistics is None or not statistics.has_min_max:
         return None
     try:

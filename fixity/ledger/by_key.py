@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +23,8 @@ from fixity.lake.writer import ROW_GROUP_ROWS
 
 if TYPE_CHECKING:
     import duckdb
+
+    from fixity.ledger.files import LedgerFile
 
 _RANGE_ROWS = 200_000
 _MOST_READS = 3  # of a row, on average
@@ -109,25 +111,26 @@ def sorted_by_key(rows: pa.Table) -> pa.Table:
 
 
 def tables_by_key(
-    tables: Mapping[Path, int],
+    tables: Collection[LedgerFile],
     schema: pa.Schema,
     others: Sequence[ByKey],
     sort: Callable[[list[Path]], Path | None],
 ) -> ByKey:
     """The rows of many tables, to be read range by range with those of others.
 
-    Arguments: `tables`, with their rows; `sort` sorts some into one table, which it returns: those that are
+    Arguments: `sort` sorts some into one table, which it returns: those that are
     not sorted, that would be read for each of many ranges, or of which a range would have too many rows. It
     is called also without any, and may return a table then, or None.
     """
-    groups = {file: _groups(file) for file in tables}
+    rows_of = {table.path: table.rows for table in tables}
+    groups = {table.path: _groups(table) for table in tables}
     table = ByKey(chain(*groups.values()), schema)
     if is_scattered(table, ranges_of([*others, table])):
-        groups = {file: groups[file] if rows > ROW_GROUP_ROWS else [] for file, rows in tables.items()}
+        groups = {file: groups[file] if rows > ROW_GROUP_ROWS else [] for file, rows in rows_of.items()}
         table = ByKey(chain(*groups.values()), schema)
     if is_crowded(table, ranges_of([*others, table])):
-        groups = {file: [] for file in tables}
-    in_order = sort([file for file, rows in tables.items() if rows and not groups[file]])
+        groups = {file: [] for file in rows_of}
+    in_order = sort([file for file, rows in rows_of.items() if rows and not groups[file]])
     if in_order is not None:
         groups[in_order] = groups_of(in_order)
     return ByKey(chain(*groups.values()), schema)
@@ -139,10 +142,12 @@ def sorted_copy(database: duckdb.DuckDBPyConnection, query: str, file: Path) -> 
     return file
 
 
-def _groups(file: Path) -> list[Group]:
+def _groups(table: LedgerFile) -> list[Group]:
     """The row groups of a table that is sorted; none of others."""
+    if table.pieces is not None:
+        return [Group(table.path, piece) for piece in table.pieces]
     try:
-        return groups_of(file)
+        return groups_of(table.path)
     except TableNotSorted:
         return []
 

@@ -22,6 +22,7 @@ from fixity.lake.known_columns import with_known_columns
 from fixity.lake.latest import pointed_runs
 from fixity.lake.paths import checksums_folder, ingest_folder, records_folder
 from fixity.lake.proof import BEING_PUT, accepted_as_lost, accepted_on, proved_file
+from fixity.lake.ranges import Piece, pieces_in_footer
 from fixity.lake.times import as_counted, counted_as
 from fixity.lake.withdrawn import withdrawn_from
 from fixity.tables import CHECKSUMS, INGEST, Provenance, TableUnreadable
@@ -50,7 +51,7 @@ class LedgerFile:
 
     At `path` are the platform's own columns alone, with times as they count (`fixity.lake.times`).
     software: what made its checks, with the version; None where it does not say so. is_proved: whether the
-    file was compared with its proof.
+    file was compared with its proof. pieces: its row groups, if its footer shows them in the order of keys.
     """
 
     name: str
@@ -59,6 +60,7 @@ class LedgerFile:
     size: int
     software: str | None
     is_proved: bool
+    pieces: tuple[Piece, ...] | None
 
 
 @dataclass(frozen=True)
@@ -151,11 +153,13 @@ def usable_files(
             path = lake.fetch(file.name, workspace)
             is_proved = lake.is_proved(path)
             through = not is_proved and (thoroughly or file.name in doubted)
-            rows, software = _look(path, bucket, through, schema)
-            path = with_known_columns(path, schema, workspace / "known-columns" / file.name)
+            with pq.ParquetFile(path) as table:
+                software = _look(table, path, bucket, through, schema)
+                rows, pieces = int(table.metadata.num_rows), pieces_in_footer(table.metadata)
+                path = with_known_columns(table, schema, workspace / "known-columns" / file.name) or path
             if (at := counted.get(file.name.removesuffix(".parquet"))) is not None:
                 path = as_counted(path, at, workspace / "as-counted" / file.name)
-            return LedgerFile(file.name, path, rows, file.size, software, is_proved)
+            return LedgerFile(file.name, path, rows, file.size, software, is_proved, pieces)
         except FileNotFoundError:
             raise
         except (pa.ArrowException, OSError, TableUnreadable, ValueError) as error:
@@ -170,23 +174,24 @@ def usable_files(
     )
 
 
-def _look(path: Path, bucket: str, thoroughly: bool, wanted: pa.Schema) -> tuple[int, str | None]:
+def _look(table: pq.ParquetFile, path: Path, bucket: str, thoroughly: bool, wanted: pa.Schema) -> str | None:
+    """What made a table's checks. Raises where it is not what it should be."""
     needed = [name for name in wanted.names if name not in _NOT_ALWAYS_KEPT]
-    with pq.ParquetFile(path) as file:
-        schema = file.schema_arrow
-        missing = [name for name in needed if name not in schema.names]
-        if missing:
-            raise ValueError(f"it has no column {', '.join(missing)}")
-        for name in needed:
-            if not _alike(schema.field(name).type, wanted.field(name).type):
-                raise ValueError(f"its column {name} is {schema.field(name).type}")
-        provenance = Provenance.from_metadata(schema.metadata, path)
-        if provenance.bucket != bucket:
-            raise ValueError(f"it is of the bucket '{provenance.bucket}'")
-        if thoroughly:
-            for number in range(file.num_row_groups):
-                file.read_row_group(number)
-        return int(file.metadata.num_rows), provenance.software
+    schema = table.schema_arrow
+    there = set(schema.names)
+    missing = [name for name in needed if name not in there]
+    if missing:
+        raise ValueError(f"it has no column {', '.join(missing)}")
+    for name in needed:
+        if not _alike(schema.field(name).type, wanted.field(name).type):
+            raise ValueError(f"its column {name} is {schema.field(name).type}")
+    provenance = Provenance.from_metadata(schema.metadata, path)
+    if provenance.bucket != bucket:
+        raise ValueError(f"it is of the bucket '{provenance.bucket}'")
+    if thoroughly:
+        for number in range(table.num_row_groups):
+            table.read_row_group(number)
+    return provenance.software
 
 
 def _alike(found: pa.DataType, wanted: pa.DataType) -> bool:

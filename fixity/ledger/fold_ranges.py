@@ -162,4 +162,4 @@ def news_of(
         query = f"SELECT {', '.join(NEW_CHECKS.names)} FROM ({NEWS})"
         return sorted_copy(database, query, workspace / "news-sorted.parquet")
 
-    return tables_by_key({file.path: file.rows for file in files}, NEW_CHECKS, others, sort)
+    return tables_by_key(files, NEW_CHECKS, others, sort)

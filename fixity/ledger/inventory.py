@@ -182,8 +182,8 @@ def fetch_inventory(lake: Lake, name: str, workspace: Path) -> Path:
     Raises FileNotFoundError, TableUnreadable, LakeError.
     """
     file = lake.fetch(name, workspace)
-    with naming_the_unreadable(file):
-        return with_known_columns(file, INVENTORY, workspace / "known-columns" / name)
+    with naming_the_unreadable(file), pq.ParquetFile(file) as table:
+        return with_known_columns(table, INVENTORY, workspace / "known-columns" / name) or file
 
 
 def newest_inventory(lake: Lake, bucket: str) -> str:

@@ -53,7 +53,7 @@ class Baselines:
         Raises what ended the reading: DuckDB tells only its text.
         """
         others = [self._objects.folded]
-        checks = tables_by_key({file.path: file.rows for file in self._files}, _CHECKS, others, self._sorted)
+        checks = tables_by_key(self._files, _CHECKS, others, self._sorted)
         ranges = ranges_of([*others, checks])
         errors = list[BaseException]()
 

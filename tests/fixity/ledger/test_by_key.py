@@ -46,7 +46,7 @@ def test_files_that_begin_with_the_same_key_are_sorted_where_a_range_would_have_
         path = tmp_path / f"{number}.parquet"
         with parquet_writer(path, schema) as writer:
             writer.write_table(_rows("ab", schema))
-        files.append(LedgerFile(path.name, path, 2, path.stat().st_size, None, True))
+        files.append(LedgerFile(path.name, path, 2, path.stat().st_size, None, True, None))
     with open_database(tmp_path) as database:
         news = news_of(database, files, [], [], tmp_path)
     assert [group.file for group in news.groups] == (

@@ -101,6 +101,19 @@ def test_a_snapshot_in_parts_says_what_one_says_that_is_a_single_part(bucket: Ro
 
 
 @pytest.mark.usefixtures("tiny")
+def test_a_few_ranges_more_than_a_part_has_are_no_part_of_their_own(
+    bucket: Rolling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranges = [bucket.snapshot().parts[0], *bucket.snapshot().cuts]
+    bucket.lake.remove("standing/")
+    monkeypatch.setattr(fold_plan, "_RANGES_OF_PART", len(ranges) - 1)
+    assert len(bucket.snapshot().parts) == 1
+    bucket.lake.remove("standing/")
+    monkeypatch.setattr(fold_plan, "_RANGES_OF_PART", len(ranges) // 2)
+    assert bucket.snapshot().cuts == [ranges[len(ranges) // 2]]
+
+
+@pytest.mark.usefixtures("tiny")
 def test_each_key_is_in_the_part_that_the_cuts_name(bucket: Rolling) -> None:
     snapshot = bucket.snapshot()
     edges = ["", *snapshot.cuts, "\U0010ffff"]
