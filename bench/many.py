@@ -42,15 +42,19 @@ def large_rows(collections: Collections, rounds: int, scratch: Path) -> list[Row
 
 
 def _commands(rounds: int, scratch: Path) -> list[Row]:
-    catalog = _catalog(scratch / "commands", 1, 2)
-    of_catalog = ["--catalog", str(catalog)]
+    of_catalog = ["--catalog", str(_catalog(scratch / "commands", 1, 2))]
+    of_terms = ["--catalog", str(_catalog(scratch / "terms", 1, 2, "fixity_every: 90d"))]
     work: dict[str, list[str | Path]] = {
         "verify": [_FIXITY, "verify", "pair-000", *of_catalog],
         "status": [_FIXITY, "status", *of_catalog],
+        "incidents": [_FIXITY, "incidents", *of_catalog],
+        "due": [_FIXITY, "due", "pair-000", *of_terms],
+        "coverage": [_FIXITY, "coverage", *of_catalog],
         "help": [_FIXITY, "--help"],
         "dagster": [sys.executable, "-c", "import dagster"],
     }
     as_installed = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}  # a wheel's modules are compiled
+    run([_FIXITY, "verify", "pair-000", *of_terms], as_installed)
     for words in work.values():
         run(words, as_installed)  # the first one makes the instance
     used = in_turn(rounds, {name: partial(run, words) for name, words in work.items()})
@@ -61,8 +65,10 @@ def _commands(rounds: int, scratch: Path) -> list[Row]:
         beside(f"{name}, CPU", "s", cpu["verify"], cpu["dagster"], 2.0, "import dagster"),
         _alone(f"{name}, CPU", cpu["verify"], 2.2),
         _alone(f"{name}, wall", wall, 2),
-        _alone("fixity status, CPU", cpu["status"], 0.3),
-        _alone("fixity --help, CPU", cpu["help"], 0.3),
+        *(
+            _alone(f"fixity {verb}, CPU", cpu[verb.removeprefix("--")], 0.3)
+            for verb in ("status", "incidents", "due", "coverage", "--help")
+        ),
     ]
 
 
@@ -70,8 +76,8 @@ def _alone(name: str, seconds: Sequence[float], target: float) -> Row:
     return Row(name, median(seconds), None, None, target, "s")
 
 
-def _catalog(folder: Path, pairs: int, objects: int) -> Path:
-    """A catalog of pairs of folders with the same files."""
+def _catalog(folder: Path, pairs: int, objects: int, of_bucket: str = "") -> Path:
+    """A catalog of pairs of folders with the same files. Arguments: `of_bucket`, a setting of each bucket."""
     names = [f"pair-{number:03}" for number in range(pairs)]
     for name in names:
         for bucket in (name, f"{name}-copy"):
@@ -79,7 +85,8 @@ def _catalog(folder: Path, pairs: int, objects: int) -> Path:
             for number in range(objects):
                 (folder / bucket / f"{number:03}").write_text(f"{name} {number}")
     file = folder / "fixity.yaml"
-    buckets = "".join(f"  {name}: {{path: {name}}}\n  {name}-copy: {{path: {name}-copy}}\n" for name in names)
+    folders = [bucket for name in names for bucket in (name, f"{name}-copy")]
+    buckets = "".join(f"  {name}: {{path: {name}, {of_bucket}}}\n" for name in folders)
     said = "".join(f"  {name}: {{replica: {name}-copy}}\n" for name in names)
     file.write_text(f"lake: lake\nbuckets:\n{buckets}pairs:\n{said}", encoding="utf-8")
     return file

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 
 from fixity.clock import EPOCH
 from fixity.errors import FixityError
+from fixity.version import VERSION
 
 _UTC = pa.timestamp("us", tz="UTC")
 
@@ -240,10 +240,7 @@ SOFTWARE = "fixity-platform"
 
 def this_software() -> str:
     """This software and its version, as written into its tables."""
-    try:
-        return f"{SOFTWARE} {version(SOFTWARE)}"
-    except PackageNotFoundError:  # a copy of the sources that was never installed
-        return f"{SOFTWARE}, not installed"
+    return f"{SOFTWARE} {VERSION}"
 
 
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import version
 
 import dagster as dg
 
 from fixity.catalog import Catalog, load_catalog
+from fixity.version import VERSION
 from fixity_assets.by_name import assets_of
 from fixity_assets.executors import Chosen, executor_of
 from jobs import all_jobs, all_schedules, assets_of_job, jobs_named
@@ -93,5 +93,5 @@ def defs() -> dg.Definitions:
     """The definitions of the catalog that FIXITY_CATALOG names, else of fixity.yaml here."""
     # The webserver tells it, so that `fixity doctor` can compare.
     registry = dg.DagsterLibraryRegistry  # type: ignore[attr-defined]  # public, but not marked so
-    registry.register(_PACKAGE, version(_PACKAGE), is_dagster_package=False)
+    registry.register(_PACKAGE, VERSION, is_dagster_package=False)
     return build_definitions(load_catalog())

@@ -14,6 +14,7 @@ import typer
 
 from fixity.errors import bug_text
 from fixity.start import started_quickly
+from fixity.version import VERSION
 from fixity_cli.failures import Verbs
 from fixity_cli.interrupts import interrupts
 from fixity_cli.output import output
@@ -50,9 +51,7 @@ VERBS = {
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"fixity {version('fixity-platform')}")
+        typer.echo(f"fixity {VERSION}")
         raise typer.Exit
 
 

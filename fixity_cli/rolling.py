@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -28,11 +28,9 @@ from fixity_cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from fixity.catalog import Bucket
-    from fixity.lake import Lake
+    from collections.abc import Mapping, Sequence
 
 verbs = typer.Typer()
-_SHOWN = 100
 
 ItemsOption = Annotated[int | None, typer.Option("--items", min=1, help="The largest number of objects.")]
 
@@ -120,6 +118,8 @@ def _roll(
     catalog: Path | None, bucket: str, items: int | None, keys: tuple[str, ...], verbose: bool
 ) -> NoReturn:
     from fixity.lake import open_lake
+    from fixity.ledger.lost import lost_now, lost_rows
+    from fixity.ledger.snapshot import in_force
     from fixity_cli.runs import runner
     from jobs.names import ROLL_JOB, roll_config
 
@@ -148,7 +148,11 @@ def _roll(
         output.place("The batch ended early", said["cut_short"])
     if said["dagster/row_count"]:
         output.place("Table", said["table"])
-    _say_lost(open_lake(loaded), settings)
+    lake = open_lake(loaded)
+    snapshot = in_force(lake, bucket)
+    if snapshot is not None:
+        lost = lost_now(lake, settings, snapshot)
+        _say_lost(bucket, lost_rows(lost), lost.num_rows)
     if not ended.success:
         say_red(ended)
         stop(ended)
@@ -159,24 +163,20 @@ def _roll(
     stop_verified(ended)
 
 
-def _say_lost(lake: Lake, bucket: Bucket) -> None:
-    """Print the first lost objects of a bucket on stderr, with when they were last seen and last right."""
-    from fixity.ledger.lost import lost_now
-    from fixity.ledger.snapshot import in_force
+def _say_lost(bucket: str, first: Sequence[Mapping[str, Any]], lost: int) -> None:
+    """Print the first lost objects of a bucket on stderr, with when they were last seen and last right.
 
-    snapshot = in_force(lake, bucket.name)
-    if snapshot is None:
-        return
-    lost = lost_now(lake, bucket, snapshot)
-    for row in lost.slice(0, _SHOWN).to_pylist():
+    Arguments: `lost`, how many there are.
+    """
+    for row in first:
         version = f" ({row['version_id']})" if row["version_id"] else ""
         right = f"last right {row['good_at']}" if row["good_at"] else "never right before"
         damaged = f", known to be damaged since {row['damaged_at']}" if row["damaged_at"] else ""
-        text = f"lost: {row['key']}{version} of {bucket.name}: last seen {row['last_seen']}, {right}{damaged}"
+        text = f"lost: {row['key']}{version} of {bucket}: last seen {row['last_seen']}, {right}{damaged}"
         typer.echo(printable(text, 2000), err=True)
-        output.add("lost", bucket=bucket.name, **row)
-    if lost.num_rows > _SHOWN:
-        output.note(f"… and {lost.num_rows - _SHOWN:,} more lost objects of {bucket.name}")
+        output.add("lost", bucket=bucket, **row)
+    if lost > len(first):
+        output.note(f"… and {lost - len(first):,} more lost objects of {bucket}")
 
 
 @verbs.command(epilog=STATUS_HELP)
@@ -233,6 +233,6 @@ def coverage(catalog: CatalogOption = None) -> None:
         for said in filter(None, (row.unread, row.shortfall)):
             output.warn(f"{bucket.name}: {said}")
         say_damaged(damage_rows(bucket.name, row.damage))
-        _say_lost(lake, bucket)
+        _say_lost(bucket.name, row.first_lost, row.lost)
     # Where no bucket was ever listed, nobody knows anything.
     raise typer.Exit(Exit.NOT_VERIFIED if wrong or not rows else Exit.VERIFIED)

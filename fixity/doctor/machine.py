@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fixity.doctor.finding import OK, WARNING, WRONG, Finding
 from fixity.humanize import bytes_text
+from fixity.version import VERSION
 
 LEAST, ENOUGH = 1 << 30, 10 << 30
 """Free bytes below which a run cannot work, and below which a large one may not."""
@@ -63,6 +64,4 @@ def look_at_packages() -> Iterator[Finding]:
         to_do = "install what the lock says: pip install --require-hashes -r requirements.lock"
         yield from (Finding("packages", WRONG, each, to_do) for each in wrong)
         return
-    yield Finding(
-        "packages", OK, f"fixity {version(_OURS)} with Dagster {version('dagster')}, all as required"
-    )
+    yield Finding("packages", OK, f"fixity {VERSION} with Dagster {version('dagster')}, all as required")

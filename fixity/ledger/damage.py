@@ -244,9 +244,16 @@ def damages(rows: pa.Table) -> list[Damage]:
 def damaged_now(lake: Lake, snapshot: Snapshot) -> list[Damage]:
     """All existing objects that are damaged by the snapshot, sorted by key. Raises LakeError."""
     with lake.workspace() as workspace, open_database(workspace) as database:
-        view_now(database, lake, snapshot, "damaged", workspace)
-        rows = database.execute("FROM now WHERE damaged_at IS NOT NULL ORDER BY key, version_id")
-        table = rows.to_arrow_table().select(SNAPSHOT.names).cast(SNAPSHOT)
+        return damaged_by(database, lake, snapshot, workspace)
+
+
+def damaged_by(
+    database: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot, workspace: Path
+) -> list[Damage]:
+    """What `damaged_now` gives, by a database that is open. It makes the view `now` anew."""
+    view_now(database, lake, snapshot, "damaged", workspace)
+    rows = database.execute("FROM now WHERE damaged_at IS NOT NULL ORDER BY key, version_id")
+    table = rows.to_arrow_table().select(SNAPSHOT.names).cast(SNAPSHOT)
     return damages(_there(table, snapshot.provenance.listed_at))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,10 +20,14 @@ from fixity.ledger.selection import is_excluded
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot
 from fixity.ledger.views import view_now
 
+if TYPE_CHECKING:
+    import duckdb
+
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 LOST = SNAPSHOT.append(pa.field("last_seen", SNAPSHOT.field("last_listed_at").type))
 """The columns of lost objects. last_seen: the last listing with it, or the last check that read it (UTC)."""
+_SHOWN = 100
 
 
 def lost_among(rows: str, listed_at: datetime, now: datetime) -> str:
@@ -39,16 +44,29 @@ def lost_now(lake: Lake, bucket: Bucket, snapshot: Snapshot) -> pa.Table:
 
     Keys that the catalog excludes are not lost. Raises LakeError.
     """
-    listed_at, folded_at = (datetime.fromisoformat(at) for at in (snapshot.listed_at, snapshot.folded_at))
     with lake.workspace() as workspace, open_database(workspace) as database:
-        view_now(database, lake, snapshot, "lost", workspace)
-        rows = database.execute(
-            f"SELECT *, greatest(last_listed_at, verified_at) AS last_seen "
-            f"FROM ({lost_among('now', listed_at, folded_at)}) ORDER BY key, version_id NULLS FIRST"
-        )
-        lost = rows.to_arrow_table().select(LOST.names).cast(LOST)
+        return lost_by(database, lake, bucket, snapshot, workspace)
+
+
+def lost_by(
+    database: duckdb.DuckDBPyConnection, lake: Lake, bucket: Bucket, snapshot: Snapshot, workspace: Path
+) -> pa.Table:
+    """What `lost_now` gives, by a database that is open. It makes the view `now` anew."""
+    listed_at, folded_at = (datetime.fromisoformat(at) for at in (snapshot.listed_at, snapshot.folded_at))
+    view_now(database, lake, snapshot, "lost", workspace)
+    rows = database.execute(
+        f"SELECT *, greatest(last_listed_at, verified_at) AS last_seen "
+        f"FROM ({lost_among('now', listed_at, folded_at)}) ORDER BY key, version_id NULLS FIRST"
+    )
+    lost = rows.to_arrow_table().select(LOST.names).cast(LOST)
     keys = lost.column("key").to_pylist()
     return lost.filter(pa.array([not is_excluded(bucket, key) for key in keys], pa.bool_()))
+
+
+def lost_rows(lost: pa.Table) -> list[dict[str, Any]]:
+    """What is shown of the first lost objects."""
+    rows: list[dict[str, Any]] = lost.slice(0, _SHOWN).to_pylist()
+    return rows
 
 
 def known_damaged(lost: pa.Table) -> int:

@@ -46,9 +46,10 @@ from fixity.pages.incident import incident_page
 from fixity.pages.index import index_page
 from fixity.pages.making import Made, Making, Page
 from fixity.pages.pair import pair_page
-from fixity.pages.render import VERSION, render, template_digest
+from fixity.pages.render import render, template_digest
 from fixity.status import status_of
 from fixity.status.advice import before_repair_of
+from fixity.version import VERSION
 
 INDEX = f"{PAGES}index.html"
 _MADE, _SUMS = f"{PAGES}made.json", f"{PAGES}SHA256SUMS"

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,9 @@ from markupsafe import Markup
 
 from fixity.pages.ages import AGES
 from fixity.pages.visible import advice, finalize, key
+from fixity.version import VERSION
 
 _TEMPLATES = Path(__file__).with_name("templates")
-VERSION = version("fixity-platform")
 MOST_ROWS, MOST_BYTES = 200, 400_000
 """The most rows of a table of objects, and their most bytes."""
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from fixity.catalog import Bucket, Policy
 from fixity.catalog.capacity import shortfall
@@ -17,10 +18,10 @@ from fixity.clock import utc_now
 from fixity.lake import Lake
 from fixity.lake.database import open_database
 from fixity.ledger import ready
-from fixity.ledger.damage import Damage, damaged_now
+from fixity.ledger.damage import Damage, damaged_by
 from fixity.ledger.fold import settings_of
 from fixity.ledger.listing import inventory_in_force
-from fixity.ledger.lost import known_damaged, lost_now
+from fixity.ledger.lost import known_damaged, lost_by, lost_rows
 from fixity.ledger.refresh import gone
 from fixity.ledger.views import view_now
 from fixity.rolling.jobs import interval, last_started
@@ -47,8 +48,9 @@ class BucketCoverage:
     the oldest and the newest last check. days_to_go: until all is checked at the speed of the last seven
     days; None without one. silent: hours since the last rolling run, or the start of a job, None where it is
     not too long.
-    ledger: files of the ledger that cannot be used, and other things that were left out, for people. size:
-    bytes of what is to be checked. term: None where it has none. engine: who reads it.
+    ledger: files of the ledger that cannot be used, and other things that were left out, for people.
+    first_lost: the first lost objects by key, as LOST. size: bytes of what is to be checked. term: None where
+    it has none. engine: who reads it.
     is_empty: whether nothing is listed, and nobody has called that right. shortfall: why its limits cannot do
     what its policy wants, for people.
     """
@@ -70,6 +72,7 @@ class BucketCoverage:
     lost_damaged: int
     ledger: list[str] = field(default_factory=list)
     damage: list[Damage] = field(default_factory=list)
+    first_lost: list[dict[str, Any]] = field(default_factory=list)
     size: int = 0
     term: timedelta | None = None
     engine: str = "stream"
@@ -135,12 +138,12 @@ def bucket_coverage(
                 "reads_archived": bucket.engine == "s3_batch",
             },
         ).fetchone()
+        lost = lost_by(database, lake, bucket, snapshot, workspace)
+        # Objects that are newer than the inventory may be damaged too.
+        damage = damaged_by(database, lake, snapshot, workspace)
     assert row is not None
     *counts, oldest, newest, in_a_week, read, size = row
-    lost = lost_now(lake, bucket, snapshot)
     figures = dict(zip(COUNTS, [*counts, lost.num_rows], strict=True))
-    # Objects that are newer than the inventory may be damaged too.
-    damage = damaged_now(lake, snapshot)
     figures["damaged"] = max(figures["damaged"], len(damage))
     waiting = figures["due"] + figures["never"]
     return BucketCoverage(
@@ -153,6 +156,7 @@ def bucket_coverage(
         lost_damaged=known_damaged(lost),
         ledger=ledger,
         damage=damage,
+        first_lost=lost_rows(lost),
         size=size,
         term=bucket.fixity_every,
         engine=bucket.engine,

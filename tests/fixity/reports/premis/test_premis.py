@@ -365,7 +365,7 @@ def test_the_agent_is_the_version_that_checked_whichever_version_exports(
     bucket: Rolling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as older:
-        older.setattr("fixity.tables.version", lambda name: "0.0.7")
+        older.setattr("fixity.tables.VERSION", "0.0.7")
         bucket.roll(keys=["plain"])
         inventory_and_checks(bucket.store, bucket.lake, "whole")
     bucket.roll(keys=["plain"])
@@ -384,7 +384,7 @@ def test_what_a_killed_run_checked_names_its_version_though_a_newer_one_keeps_it
         raise KeyboardInterrupt
 
     with monkeypatch.context() as older, pytest.raises(KeyboardInterrupt):
-        older.setattr("fixity.tables.version", lambda name: "0.0.7")
+        older.setattr("fixity.tables.VERSION", "0.0.7")
         older.setattr(import_module("fixity.rolling.roll"), "finish", killed)
         bucket.roll(keys=["plain"])
     bucket.time += timedelta(hours=1)
