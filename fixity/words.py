@@ -23,6 +23,14 @@ def known_words() -> dict[str, Any]:
     return known
 
 
+def when_right(good_at: object) -> str:
+    """When an object was last seen to be right, for people.
+
+    Arguments: `good_at`, None where it never was, or where that is known by another algorithm only.
+    """
+    return f"last right {good_at}" if good_at else "not known when it was last right"
+
+
 def to_do(word: str, names: Mapping[str, str] = MappingProxyType({})) -> str:
     """What a person does about a word; '' where nothing is known of it.
 

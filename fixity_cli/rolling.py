@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from fixity.humanize import printable
+from fixity.words import when_right
 from fixity_cli.output import output
 from fixity_cli.shared import (
     STATUS_HELP,
@@ -170,8 +171,8 @@ def _say_lost(bucket: str, first: Sequence[Mapping[str, Any]], lost: int) -> Non
     """
     for row in first:
         version = f" ({row['version_id']})" if row["version_id"] else ""
-        right = f"last right {row['good_at']}" if row["good_at"] else "never right before"
         damaged = f", known to be damaged since {row['damaged_at']}" if row["damaged_at"] else ""
+        right = when_right(row["good_at"])
         text = f"lost: {row['key']}{version} of {bucket}: last seen {row['last_seen']}, {right}{damaged}"
         typer.echo(printable(text, 2000), err=True)
         output.add("lost", bucket=bucket, **row)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 import typer
 
 from fixity.humanize import printable
+from fixity.words import when_right
 from fixity_cli.output import output
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def say_damaged(rows: Iterable[Mapping[str, object]]) -> None:
     told = {}
     for row in rows:
         version = f" ({row['version_id']})" if row["version_id"] else ""
-        last = f"last right {row['good_at']}" if row["good_at"] else "never right before"
+        last = when_right(row["good_at"])
         told[
             f"damaged: {row['key']}{version} of {row['bucket']}: {last}, wrong since {row['damaged_at']}"
         ] = row

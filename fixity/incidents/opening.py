@@ -24,6 +24,7 @@ from fixity.incidents.incident_object import Identity, IncidentObject, identity,
 from fixity.incidents.state import held_by, incidents_now
 from fixity.lake import Lake
 from fixity.ledger.damage import Damage
+from fixity.words import when_right
 
 _WRONG = ("mismatch", "missing_source", "missing_replica")
 """The statuses of a report's rows that open an incident."""
@@ -114,7 +115,7 @@ def record_findings(
 
 def _of_damage(bucket: str, damage: Damage, pairs: Sequence[str]) -> _Found:
     key, version = damage.key, damage.version_id
-    last = f"last right {_time(damage.good_at)}" if damage.good_at else "never right before"
+    last = when_right(damage.good_at and _time(damage.good_at))
     return _Found(
         [identity(None, bucket, key, version), *(identity(pair, None, key, version) for pair in pairs)],
         None,

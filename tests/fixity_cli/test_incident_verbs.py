@@ -54,7 +54,7 @@ def test_incidents_are_listed_for_people_and_as_json_and_the_status_says_whether
     (said,) = json.loads(of_b.stdout)["rows"]
     assert of_b.exit_code == 1 and (said["incident"], said["state"], said["buckets"]) == (second, "open", "b")
     shown = run(lake, "incident", first)
-    assert shown.exit_code == 1 and "k\\x1b[31m of a: open; never right before" in shown.stdout
+    assert shown.exit_code == 1 and "k\\x1b[31m of a: open; not known when it was last right" in shown.stdout
     assert (
         "opened by run 3f2a9c1b-1" in shown.stdout
         and shown.stdout == run(lake, "incident", "show", first).stdout
@@ -69,7 +69,7 @@ def test_an_object_that_was_found_right_since_is_shown_so(lake: Lake, tmp_path: 
     close_right(lake, "a", checked(tmp_path, "k", "good", utc_now()), "run-2")
     shown = run(lake, "incident", incident)
     assert shown.exit_code == 1 and "k of a: open; since then found right at 20" in shown.stdout
-    assert " UTC by the checksum that was expected; never right before" in shown.stdout
+    assert " UTC by the checksum that was expected; not known when it was last right" in shown.stdout
 
 
 def test_a_person_closes_or_dismisses_an_incident_with_a_reason_and_the_ui_says_the_same(
