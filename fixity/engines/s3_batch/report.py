@@ -27,6 +27,24 @@ class ResultFile:
     md5: str
     place: str
 
+    def check(self) -> None:
+        """Read it through, and compare its MD5 with the manifest's. Raises ReportUnusable."""
+        with self.file.open("rb") as content:
+            self.compare(hashlib.file_digest(content, new_md5).hexdigest())
+
+    def compare(self, found: str) -> None:
+        """Compare the MD5 of its bytes, in hex, with the manifest's. Raises ReportUnusable."""
+        if found != self.md5:
+            raise ReportUnusable(
+                f"{self.place} does not match the report's manifest: its MD5 is {found}, not "
+                f"{self.md5}; the file may be truncated or changed"
+            )
+
+
+def new_md5() -> hashlib._Hash:
+    """An MD5 that is not used for security."""
+    return hashlib.md5(usedforsecurity=False)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -38,13 +56,7 @@ class Report:
     def check(self) -> None:
         """Compare the MD5 of each result file with the manifest. Raises ReportUnusable."""
         for result in self.results:
-            with result.file.open("rb") as content:
-                found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-            if found != result.md5:
-                raise ReportUnusable(
-                    f"{result.place} does not match the report's manifest: its MD5 is {found}, not "
-                    f"{result.md5}; the file may be truncated or changed"
-                )
+            result.check()
 
 
 def fetch_report(reports: Lake, manifest: str, workspace: Path) -> Report:

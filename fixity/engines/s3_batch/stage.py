@@ -6,8 +6,9 @@ the listed objects does not belong here; that is in `join`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from fixity.engines.s3_batch.errors import ReportUnusable
 from fixity.engines.s3_batch.failed_tasks import COLUMNS, convert
 from fixity.engines.s3_batch.job_records import JobRecord
 from fixity.engines.s3_batch.plain_rows import Chunk, PlainForm, Rows, chunks
-from fixity.engines.s3_batch.report import Report, ResultFile
+from fixity.engines.s3_batch.report import Report, ResultFile, new_md5
 from fixity.engines.s3_batch.staged import Staged, Staging, staged_schema
 from fixity.in_order import in_order, processors
 from fixity.lake.database import new_database, quoted
@@ -29,6 +30,7 @@ from fixity.lake.writer import ROW_GROUP_ROWS
 from fixity.tables import FAILED, SUCCEEDED
 
 _MEMORY = "1GB"
+_WAITING = 4  # chunks that are not digested yet
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 
@@ -39,14 +41,12 @@ def staged(
 
     Arguments: `edges`, the first key of each range of keys but the first. Raises ReportUnusable.
     """
-    with Staging(workspace / "staged", edges, job) as staging, ThreadPoolExecutor(1) as pool:
-        checking = pool.submit(report.check)
+    with Staging(workspace / "staged", edges, job) as staging:
         try:
             rows = _stage(report, bucket, job, staging, workspace)
         except ReportUnusable:
-            checking.result()  # a truncated file gets its own message
+            report.check()  # a truncated file gets its own message
             raise
-        checking.result()
     if state and state.counted and not state.empty:
         _refuse_other_counts(job, state, rows)
     return staging.staged()
@@ -78,7 +78,10 @@ def _stage(
                 count, is_usual = _stage_plain(result, PlainForm.of(bucket, job), staging, others)
                 plain += count
                 (succeeded if is_usual else other_ends).append(others)
-        files = [(result.file, result.place) for result in report.results if result.kind == FAILED]
+        of_failed = [result for result in report.results if result.kind == FAILED]
+        for result in of_failed:
+            result.check()
+        files = [(result.file, result.place) for result in of_failed]
         failures = convert(files, bucket.real_name, failed)
         judged = 0
         files_of = {"succeeded": succeeded, "other_ends": other_ends, "failed": [failed]}
@@ -93,9 +96,9 @@ def _stage(
 
 
 def _stage_plain(result: ResultFile, form: PlainForm, staging: Staging, others: Path) -> tuple[int, bool]:
-    """Stage the plain rows of a file, and write the others to another.
+    """Stage the plain rows of a file, and write the others to another. What is read is proved by the MD5.
 
-    Returns the number of plain rows, and whether rows end as S3 ends them.
+    Returns the number of plain rows, and whether rows end as S3 ends them. Raises ReportUnusable.
     """
 
     def stage(chunk: Chunk) -> tuple[int, bool, list[memoryview]]:
@@ -106,13 +109,30 @@ def _stage_plain(result: ResultFile, form: PlainForm, staging: Staging, others: 
             staging.add(plain)
         return sum(plain.num_rows for plain in rows.plain), chunk.whole, rows.others
 
-    count, is_usual = 0, False
-    with others.open("wb") as opened, closing(in_order(stage, chunks(result.file), processors())) as staged:
-        for plain, is_whole, lines in staged:
-            count += plain
-            is_usual |= is_whole
-            opened.writelines(lines)
+    count, is_usual, md5 = 0, False, new_md5()
+    with others.open("wb") as opened, ThreadPoolExecutor(1) as pool:
+        read = _digested(chunks(result.file), md5.update, pool)
+        with closing(in_order(stage, read, processors())) as staged:
+            for plain, is_whole, lines in staged:
+                count += plain
+                is_usual |= is_whole
+                opened.writelines(lines)
+    result.compare(md5.hexdigest())
     return count, is_usual
+
+
+def _digested(
+    read: Iterable[Chunk], update: Callable[[memoryview], None], pool: ThreadPoolExecutor
+) -> Iterator[Chunk]:
+    """The chunks, whose bytes one thread digests in their order; a few of them wait for it at most."""
+    waiting = deque[Future[None]]()
+    for chunk in read:
+        waiting.append(pool.submit(update, chunk.content))
+        if len(waiting) > _WAITING:
+            waiting.popleft().result()
+        yield chunk
+    for each in waiting:
+        each.result()
 
 
 def _judged(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fixity.engines.s3_batch import plain_rows
 from fixity.engines.s3_batch.batch_jobs import COMPLETE, JobState
 from fixity.engines.s3_batch.errors import NoReport, ReportUnusable
 from fixity.engines.s3_batch.failed_tasks import convert
@@ -113,6 +114,26 @@ def test_a_result_file_that_was_cut_short_is_refused_by_its_md5(ingest: Ingest) 
     ingest.manifest["Results"][0]["MD5Checksum"] = hashlib.md5(b"whole").hexdigest()
     with pytest.raises(ReportUnusable, match=r"its MD5 is .* the file may be truncated or changed"):
         ingest.run()
+
+
+@pytest.mark.parametrize("kind", ["succeeded", "failed"])
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_letter_that_changed_in_a_result_file_of_several_pieces_is_seen_in_its_md5(
+    ingest: Ingest, monkeypatch: pytest.MonkeyPatch, kind: str, place: int
+) -> None:
+    monkeypatch.setattr(plain_rows, "_CHUNK", 1024)
+    keys = [f"k{number:02}" for number in range(20)]
+    ingest.listing(*map(listed, keys))
+    ingest.result(kind, "".join(row(key) if kind == "succeeded" else failed_row(key, "No") for key in keys))
+    (file,) = (ingest.folder / "reports").rglob("0.csv")
+    right = file.read_bytes()
+    key = keys[place].encode()
+    file.write_bytes(right.replace(key, b"K" + key[1:]))
+    with pytest.raises(ReportUnusable, match=r"its MD5 is .* the file may be truncated or changed"):
+        ingest.run()
+    assert ingest.kept == []
+    file.write_bytes(right)
+    assert ingest.run().objects == len(keys)
 
 
 @pytest.mark.parametrize(
