@@ -123,9 +123,9 @@ def _right(
         return
     there = set(pq.read_schema(checks).names)
     columns = [name for name in _COLUMNS if name in there]
-    for row in pq.read_table(
-        checks, columns=columns, filters=pc.field("key").isin(list(waiting))
-    ).to_pylist():
+    # A check without a time did not look: S3's report may not name an object, or name one written since.
+    looked = pc.field("key").isin(list(waiting)) & pc.field("checked_at").is_valid()
+    for row in pq.read_table(checks, columns=columns, filters=looked).to_pylist():
         for each in waiting[row["key"]]:
             same = row["is_latest"] or row["version_id"] == each.version_id
             if not same or each.right_since is not None or row["checked_at"] <= each.since:

@@ -1,0 +1,82 @@
+"""What completion reports of S3 may say, and what follows: through the real jobs on real servers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+
+import dagster as dg
+import pytest
+
+from devstack.seaweedfs import SeaweedFS
+from devstack.seaweedfs_damage import corrupt_object
+from fixity.incidents.state import incidents_now
+from jobs.names import INGEST_JOB, JOB_TAG
+from tests.batch_platform import BatchPlatform, failures
+from tests.platform import PAIR
+
+
+def _reported(batch: BatchPlatform, instance: dg.DagsterInstance) -> str:
+    """The id of a job over all of the source, once S3 has written its report."""
+    job_id = batch.request(instance, PAIR)
+    batch.control.jobs.wait()
+    assert job_id is not None
+    return job_id
+
+
+def _ingest(batch: BatchPlatform, instance: dg.DagsterInstance, job_id: str) -> dg.ExecuteInProcessResult:
+    return batch.run(instance, INGEST_JOB, PAIR, tags={JOB_TAG: job_id})
+
+
+def _red(result: dg.ExecuteInProcessResult) -> dict[str, str]:
+    """The checks of the bucket that are red, and their texts."""
+    assert result.success, failures(result)
+    return {
+        each.check_name: each.description or ""
+        for each in result.get_asset_check_evaluations()
+        if not each.passed
+    }
+
+
+def _etag(batch: BatchPlatform, key: str) -> bytes:
+    return batch.s3.head_object(Bucket=batch.source, Key=key)["ETag"].strip('"').encode()
+
+
+def _edit(batch: BatchPlatform, job_id: str, change: Callable[[bytes], bytes]) -> None:
+    """Change the rows of a report's successful tasks, and its manifest with them."""
+    name = f"batch/reports/checksum/{batch.source}/job-{job_id}/manifest.json"
+    manifest = json.loads(batch.s3.get_object(Bucket=batch.managed, Key=name)["Body"].read())
+    for file in manifest["Results"]:
+        content = change(batch.s3.get_object(Bucket=batch.managed, Key=file["Key"])["Body"].read())
+        file["MD5Checksum"] = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        batch.s3.put_object(Bucket=batch.managed, Key=file["Key"], Body=content)
+    batch.s3.put_object(Bucket=batch.managed, Key=name, Body=json.dumps(manifest).encode())
+
+
+@pytest.mark.parametrize("change", ["overwritten", "not named"])
+def test_an_object_of_an_incident_that_a_report_does_not_tell_of_hides_no_new_damage(
+    batch: BatchPlatform, instance: dg.DagsterInstance, seaweedfs: SeaweedFS, change: str
+) -> None:
+    for key in "abc":
+        batch.put(key, b"bytes of " + key.encode())
+    _ingest(batch, instance, _reported(batch, instance))
+    corrupt_object(seaweedfs, batch.source, "a")
+    assert _red(_ingest(batch, instance, _reported(batch, instance)))["no_damage"] == "1 damaged"
+    corrupt_object(seaweedfs, batch.source, "b")
+    job_id = _reported(batch, instance)
+    if change == "overwritten":
+        _edit(batch, job_id, lambda rows: rows.replace(_etag(batch, "a"), b"0" * 32))
+    else:
+        rest = f"{batch.source},a,".encode()
+        _edit(
+            batch, job_id, lambda rows: b"".join(r for r in rows.splitlines(True) if not r.startswith(rest))
+        )
+        progress = batch.control.jobs.describe_job({"JobId": job_id})["Job"]["ProgressSummary"]
+        progress["NumberOfTasksSucceeded"] -= 1
+    red = _red(_ingest(batch, instance, job_id))
+    assert red["no_damage"] == "2 damaged" and red["all_read"].startswith("1 not read")
+    assert [[each.key for each in incident.objects] for incident in incidents_now(batch.lake)] == [
+        ["a"],
+        ["b"],
+    ]
