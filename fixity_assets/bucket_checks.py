@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from fixity.humanize import reasons_text
 from fixity.ledger.damage import DAMAGE_COLUMNS, Damage, damage_rows
+from fixity.ledger.judge import COMPOSITE_CHECKSUM
 from fixity.ledger.lost import known_damaged
 from fixity.ledger.refresh import FilesState
 from fixity.ledger.unread import UNSTABLE_COLUMNS
@@ -26,7 +27,8 @@ CLAIMS = {
     "(same version; without versions, same ETag, time and size). Stays red until a check finds the right "
     "bytes again, or the object is replaced.",
     ALL_READ: "This run read every object that it had to read. A warning, if some were there and were not "
-    "read (archived, or overwritten since they were listed): nothing is known of their bytes now; "
+    "read (archived, or overwritten since they were listed) or have a COMPOSITE checksum, which is compared "
+    "with nothing: nothing is known of their bytes now; "
     "or if nothing is listed and never was, which may be a mistyped prefix. Red, if "
     "one could not be read, or if a run over the whole bucket read nothing, because all objects were "
     "skipped, or because nothing is listed any more. A run over a few objects of a bucket without "
@@ -77,8 +79,11 @@ def evaluations(
 
 
 def passed_over_text(reasons: Mapping[str, int]) -> str:
-    """How many objects were not read although nothing failed, and why, for people; '' for none."""
-    return f"{sum(reasons.values()):,} not read: {reasons_text(reasons)}" if reasons else ""
+    """How many objects were not read or compared though nothing failed, and why, for people; '' for none."""
+    if not reasons:
+        return ""
+    what = "not read or not compared" if COMPOSITE_CHECKSUM in reasons else "not read"
+    return f"{sum(reasons.values()):,} {what}: {reasons_text(reasons)}"
 
 
 def damage_evaluation(bucket: str, damaged: Sequence[Damage]) -> dg.AssetCheckResult:

@@ -29,7 +29,7 @@ class S3Batch(Part):
     priority: Annotated[StrictInt, Field(ge=0, le=2147483647)] = 10
     """The priority of the jobs; S3 starts a higher number first."""
     checksum_type: Literal["FULL_OBJECT", "COMPOSITE"] = "FULL_OBJECT"
-    """Whether the checksum covers all bytes, or the checksums of the parts."""
+    """Whether the checksum covers all bytes, or the checksums of parts: it is compared with nothing."""
     decode_report_keys: bool = False
     """Whether the keys in completion reports are URL-encoded."""
     endpoint_url: Endpoint | None = None

@@ -48,6 +48,12 @@ ETAG = "object-etag"
 ETAG_CONFLICT = "EtagConflict"
 """The error code of a check that succeeded: the ETag contradicts all else that is known of the object."""
 
+FULL_OBJECT, COMPOSITE = "FULL_OBJECT", "COMPOSITE"
+"""The types of checksums: of all bytes, or of the checksums of an object's parts."""
+
+COMPOSITE_CHECKSUM = "CompositeChecksum"
+"""The error code of a check that succeeded, whose checksum is COMPOSITE: compared with nothing."""
+
 UNSTABLE_READ = "UnstableRead"
 """The error code of a check whose two reads gave different bytes: it failed, unless the second is right."""
 
@@ -106,7 +112,7 @@ def judged(checks: pa.Table, expectations: pa.ChunkedArray | None = None) -> pa.
     computed = pc.and_(
         pc.and_(pc.equal(checks.column("status"), SUCCEEDED), checks.column("checksum").is_valid()),
         pc.and_(
-            pc.fill_null(pc.equal(checks.column("checksum_type"), "FULL_OBJECT"), False),
+            pc.fill_null(pc.equal(checks.column("checksum_type"), FULL_OBJECT), False),
             pc.fill_null(pc.is_in(checks.column("evidence"), pa.array(OF_THE_BYTES)), False),
         ),
     )

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from fixity.buckets.base import CHANGED, DELETED
 from fixity.lake import Lake
 from fixity.lake.database import open_database
-from fixity.ledger.judge import UNSTABLE_READ
+from fixity.ledger.judge import COMPOSITE_CHECKSUM, UNSTABLE_READ
 from fixity.ledger.snapshot import Snapshot
 from fixity.ledger.views import view_now
-from fixity.tables import FAILED, SKIPPED
+from fixity.tables import FAILED, SKIPPED, SUCCEEDED
 
 EMPTIED = "EmptiedSinceListed"
 """The reason of objects that are no longer listed, where no object is, and nobody confirmed that."""
@@ -50,10 +50,11 @@ def unread(table: Path) -> dict[str, int]:
 
 
 def passed_over(table: Path) -> dict[str, int]:
-    """How many objects were there and were not read although nothing failed, by reason."""
+    """How many objects were there and were not read, or not compared, although nothing failed, by reason."""
     skipped = _reasons(table, SKIPPED)
     skipped.pop(DELETED, None)  # there was nothing to read
-    return skipped
+    composite = _reasons(table, SUCCEEDED).get(COMPOSITE_CHECKSUM)
+    return skipped | ({COMPOSITE_CHECKSUM: composite} if composite else {})
 
 
 def all_unread(table: Path) -> dict[str, int]:

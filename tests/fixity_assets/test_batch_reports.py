@@ -80,3 +80,38 @@ def test_an_object_of_an_incident_that_a_report_does_not_tell_of_hides_no_new_da
         ["a"],
         ["b"],
     ]
+
+
+def test_composite_checksums_are_a_warning_and_red_where_they_change_though_nobody_wrote(
+    batch: BatchPlatform, instance: dg.DagsterInstance, seaweedfs: SeaweedFS
+) -> None:
+    batch.batch_settings["checksum_type"] = "COMPOSITE"
+    for key in "abc":
+        batch.put(key, b"bytes of " + key.encode())
+    for _ in range(2):
+        told = _red(_ingest(batch, instance, _reported(batch, instance)))
+        assert told == {"all_read": "3 not read or not compared: CompositeChecksum: 3"}
+    for key in "ab":
+        corrupt_object(seaweedfs, batch.source, key)
+    for _ in range(2):  # and it stays so
+        result = _ingest(batch, instance, _reported(batch, instance))
+        assert _red(result) == {"all_read": "CompositeChanged: 2"}
+        (found,) = [each for each in result.get_asset_check_evaluations() if each.check_name == "all_read"]
+        assert found.severity == dg.AssetCheckSeverity.ERROR
+    batch.put("a", b"written anew")  # so its parts may be others
+    told = _red(_ingest(batch, instance, _reported(batch, instance)))
+    assert told == {"all_read": "CompositeChanged: 1"}
+
+
+@pytest.mark.parametrize("told", [b"COMPOSITE", b"", None])
+def test_a_row_of_another_type_of_checksum_than_was_asked_for_is_no_pass(
+    batch: BatchPlatform, instance: dg.DagsterInstance, told: bytes | None
+) -> None:
+    for key in "ab":
+        batch.put(key, b"bytes of " + key.encode())
+    _ingest(batch, instance, _reported(batch, instance))
+    job_id = _reported(batch, instance)
+    said = b',""checksumType"":""FULL_OBJECT""'
+    other = b"" if told is None else said.replace(b"FULL_OBJECT", told)
+    _edit(batch, job_id, lambda rows: rows.replace(said, other))
+    assert _red(_ingest(batch, instance, job_id)) == {"all_read": "OtherChecksumType: 2"}

@@ -14,6 +14,7 @@ from pathlib import Path
 from fixity.clock import utc_now
 from fixity.engines.s3_batch.absent import Absentees, Find
 from fixity.engines.s3_batch.batch_jobs import JobState
+from fixity.engines.s3_batch.composites import files_of_ledger, settle_composites
 from fixity.engines.s3_batch.job_records import JobRecord
 from fixity.engines.s3_batch.join import Sides, joined
 from fixity.engines.s3_batch.report import Report, fetch_report
@@ -24,7 +25,7 @@ from fixity.lake.ranges import key_ranges
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.expected import expected_by_ledger
 from fixity.ledger.inventory import TableMissing, fetch_inventory
-from fixity.ledger.judge import LookAgain
+from fixity.ledger.judge import COMPOSITE, LookAgain
 from fixity.ledger.write import Checksums, ChecksWriter, kept_before
 from fixity.tables import Provenance, this_software
 
@@ -64,13 +65,18 @@ def ingest_report(
             return before
         inventory = expected_by_ledger(run.lake, run.bucket, inventory, run.run_id, workspace)
         absentees = Absentees(find)
+        by_parts = job.checksum_type == COMPOSITE
+        earlier = files_of_ledger(run.lake, run.bucket.name, workspace) if by_parts else []
         with ChecksWriter(run.lake, provenance, workspace) as checks:
             ranges = key_ranges(inventory, most=_RANGE_BYTES)
             rows = staged(report, run.bucket, job, [each.lower for each in ranges[1:]], workspace, state)
             sides = Sides(inventory, rows, ranges)
             with closing(joined(sides, run, job, report.created_at, workspace)) as tables:
                 for table, expectations in tables:
-                    checks.write(look_again(absentees.settle(table), expectations))
+                    settled = absentees.settle(table)
+                    if by_parts:
+                        settled = settle_composites(settled, earlier, workspace)
+                    checks.write(look_again(settled, expectations))
         return checks.keep()
 
 

@@ -151,6 +151,7 @@ def _judged(
         **{name: [str(file) for file in paths] for name, paths in files.items()},
         "bucket": bucket.real_name,
         "algorithm": job.algorithm,
+        "checksum_type": job.checksum_type,
         "octets": SIZES[job.algorithm],
     }
     schema = staged_schema(job)

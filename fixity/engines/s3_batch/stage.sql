@@ -53,6 +53,7 @@ judged AS (
             WHEN task_status = 'succeeded' THEN CASE
                 WHEN etag IS NULL OR result.checksumAlgorithm IS NULL THEN 'MalformedResult'
                 WHEN result.checksumAlgorithm <> $algorithm THEN 'OtherAlgorithm'
+                WHEN result.checksumType IS DISTINCT FROM $checksum_type THEN 'OtherChecksumType'
                 -- `unhex` is slow: only a row whose two spellings are not plainly the same pays for it.
                 WHEN hex(checksum) = upper(result.checksum_hex) AND octet_length(checksum) = $octets THEN NULL
                 WHEN checksum IS NULL OR coalesce(octet_length(TRY(unhex(result.checksum_hex))), 0) <> $octets
@@ -83,6 +84,10 @@ SELECT
         )
         WHEN wrong = 'OtherAlgorithm'
             THEN concat('S3 computed ', result.checksumAlgorithm, ' but ', $algorithm, ' was requested')
+        WHEN wrong = 'OtherChecksumType' THEN concat(
+            'S3 computed a checksum of the type ', coalesce(left(result.checksumType, 40), '(not told)'), ' but ',
+            $checksum_type, ' was requested'
+        )
         WHEN wrong = 'ContradictoryChecksum'
             THEN concat('hex ', result.checksum_hex, ' and base64 ', result.checksum_base64, ' are different bytes')
         WHEN wrong = 'MalformedChecksum' THEN concat(

@@ -84,11 +84,12 @@ def test_a_checksum_that_differs_from_a_record_is_damage_though_nothing_was_seen
     assert [(each.key, each.expected) for each in damaged(ingest)] == [("k", deposited)]
 
 
-def test_a_composite_checksum_is_not_compared(checked: Ingest) -> None:
+def test_a_composite_checksum_that_nobody_asked_for_is_no_result(checked: Ingest) -> None:
     again = later(checked)
     again.result("succeeded", row("a") + row("k", checksumType="COMPOSITE", **OTHER))
     again.run("second")
     assert verdicts(checked, "second")[1] == ("k", "not_compared", None, None, None)
+    assert checked.table("second")[1]["error_code"] == "OtherChecksumType"
     assert damaged(checked) == []
 
 
