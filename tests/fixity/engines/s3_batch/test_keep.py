@@ -93,9 +93,7 @@ def test_an_object_overwritten_since_it_was_listed_is_skipped_and_one_not_named_
 
 def test_of_several_versions_the_listed_one_is_known_by_its_etag(ingest: Ingest) -> None:
     ingest.listing(listed("k", tag="new"), listed("l", tag="none-of-them"))
-    ingest.result(
-        "succeeded", row("k", "v1", ETag="old") + row("k", "v2", ETag="new")
-    )
+    ingest.result("succeeded", row("k", "v1", ETag="old") + row("k", "v2", ETag="new"))
     ingest.result("succeeded", row("l", "v1", ETag="old") + row("l", "v2", ETag="older"))
     ingest.run()
     assert [(each["status"], each["checksum_type"]) for each in ingest.table()] == [
