@@ -18,7 +18,7 @@ from fixity.lake import Lake
 from fixity.lake.database import open_database, quoted
 from fixity.ledger.selection import is_excluded
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot
-from fixity.ledger.views import view_now
+from fixity.ledger.views import has_rows, view_now
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,6 +52,8 @@ def lost_by(
     database: duckdb.DuckDBPyConnection, lake: Lake, bucket: Bucket, snapshot: Snapshot, workspace: Path
 ) -> pa.Table:
     """What `lost_now` gives, by a database that is open. It makes the view `now` anew."""
+    if not has_rows(lake, snapshot, "lost", workspace):
+        return LOST.empty_table()
     listed_at, folded_at = (datetime.fromisoformat(at) for at in (snapshot.listed_at, snapshot.folded_at))
     view_now(database, lake, snapshot, "lost", workspace)
     rows = database.execute(

@@ -79,6 +79,19 @@ def view_now(
     return folded
 
 
+def has_rows(lake: Lake, snapshot: Snapshot, table: str, workspace: Path) -> bool:
+    """Whether a snapshot's table has rows, or may have some by what has changed since.
+
+    Mostly nothing is damaged or lost: then no view of it need be made. Raises LakeError.
+    """
+    with reading_of(lake, snapshot):
+        if snapshot.since(lake):
+            return True
+        files = [lake.fetch(name, workspace) for name in snapshot.names(table)]
+        with naming_the_unreadable(*files):
+            return any(pq.read_metadata(file).num_rows for file in files)
+
+
 def view_now_of(
     database: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot | None, keys: str, workspace: Path
 ) -> None:
