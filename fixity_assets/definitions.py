@@ -10,7 +10,7 @@ from functools import cache
 
 import dagster as dg
 
-from fixity.catalog import Catalog, load_catalog
+from fixity.catalog import Catalog, find_catalog
 from fixity.version import VERSION
 from fixity_assets.by_name import assets_of
 from fixity_assets.executors import Chosen, executor_of
@@ -23,6 +23,7 @@ from resources import (
     S3ControlResource,
     StoresResource,
 )
+from resources.catalog import catalog_now
 
 _PACKAGE = "fixity-platform"
 
@@ -94,4 +95,4 @@ def defs() -> dg.Definitions:
     # The webserver tells it, so that `fixity doctor` can compare.
     registry = dg.DagsterLibraryRegistry  # type: ignore[attr-defined]  # public, but not marked so
     registry.register(_PACKAGE, VERSION, is_dagster_package=False)
-    return build_definitions(load_catalog())
+    return build_definitions(catalog_now(find_catalog()))

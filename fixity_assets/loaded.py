@@ -26,6 +26,14 @@ for _name in _ALSO_NEEDED:
     import_module(_name)
 with suppress(Exception):  # each step says why not
     defs()
-dg.DagsterInstance.ephemeral().dispose()  # imports what keeps runs and events
+
+
+@dg.asset(check_specs=[dg.AssetCheckSpec("passes", asset="rehearsed")])
+def rehearsed() -> dg.MaterializeResult:
+    """Nothing. To run it once, in memory, has Dagster import and work out what every run needs."""
+    return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
+
+
+dg.materialize([rehearsed], run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}})
 gc.collect()
 gc.freeze()  # so that copies share what is loaded

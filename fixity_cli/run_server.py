@@ -64,7 +64,7 @@ def _load(arguments: Arguments) -> bool:
     with suppress(Exception):
         target = _value(arguments["pipeline_origin"]).repository_origin.code_pointer.load_target()
         if callable(target):
-            target()
+            target().get_repository_def().get_all_jobs()
         (dagster,) = entry_points(group="console_scripts", name="dagster")
         dagster.load()
         import_module("fixity_assets.loaded")

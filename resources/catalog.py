@@ -27,20 +27,31 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=8)
-def _load(file: str, changed: float) -> Catalog:
-    return load_catalog(Path(file))
+def _load(file: Path, as_it_is: tuple[int, int, int]) -> Catalog:
+    return load_catalog(file)
+
+
+def catalog_now(file: Path) -> Catalog:
+    """The catalog of a file, read again only if the file has changed. Raises CatalogError.
+
+    A run's process is a copy of one that has loaded the definitions, and with them this.
+    """
+    try:
+        is_now = file.stat()
+    except OSError:
+        return load_catalog(file)
+    return _load(file, (is_now.st_mtime_ns, is_now.st_size, is_now.st_ino))
 
 
 class CatalogResource(dg.ConfigurableResource):
-    """The catalog. Each process that needs it reads the file again."""
+    """The catalog, read again when its file has changed."""
 
     file: str = Field(description="Path of the catalog, fixity.yaml.")
 
     @property
     def catalog(self) -> Catalog:
         """The catalog as it is now. Raises CatalogError."""
-        file = Path(self.file)
-        return _load(self.file, file.stat().st_mtime if file.exists() else 0.0)
+        return catalog_now(Path(self.file))
 
     def bucket(self, name: str) -> Bucket:
         """A bucket by its partition key. Raises CatalogError if it was removed from the catalog."""
