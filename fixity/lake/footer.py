@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from fixity.lake import Lake
 from fixity.lake.proof import NoProof, lost
+from fixity.lake.row_groups import column_of_group
 from fixity.tables import PROVENANCE, RECORDED, Provenance, TableUnreadable
 
 _ENOUGH = 128 * 1024  # the footer of a table of ten million rows
@@ -66,10 +67,7 @@ def newest_time(lake: Lake, name: str) -> datetime:
 
 def newest_in(metadata: pq.FileMetaData, listed_at: datetime) -> datetime:
     """The newest time of a table's checks (UTC); of a table without any, when it was listed."""
-    columns = metadata.schema.names
-    if "checked_at" not in columns:
-        return listed_at
-    place = columns.index("checked_at")
-    groups = (metadata.row_group(number).column(place) for number in range(metadata.num_row_groups))
-    found = [group.statistics for group in groups if group.is_stats_set]
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    times = [column_of_group(group, "checked_at") for group in groups]
+    found = [each.statistics for each in times if each is not None and each.is_stats_set]
     return max((each.max for each in found if each.has_min_max), default=listed_at)

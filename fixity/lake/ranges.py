@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fixity.errors import FixityError
+from fixity.lake.row_groups import column_of_group
 
 
 class TableNotSorted(FixityError):
@@ -111,7 +112,7 @@ def pieces_of(table: Path, most: int) -> list[Piece]:
     with pq.ParquetFile(table) as file:
         for number, (group, start) in enumerate(_groups(file.metadata)):
             rows, size = group.num_rows, group.total_byte_size
-            bounds = _bounds_in_footer(file.metadata, group) if size <= most else None
+            bounds = _bounds_in_footer(group) if size <= most else None
             if bounds:
                 pieces.append(Piece(*bounds, start, rows, size))
             elif rows:
@@ -131,7 +132,7 @@ def pieces_in_footer(metadata: pq.FileMetaData) -> tuple[Piece, ...] | None:
     """A table's row groups by its footer alone; None if that lacks bounds, or the table is not sorted."""
     pieces = list[Piece]()
     for group, start in _groups(metadata):
-        bounds = _bounds_in_footer(metadata, group)
+        bounds = _bounds_in_footer(group)
         if bounds:
             pieces.append(Piece(*bounds, start, group.num_rows, group.total_byte_size))
         elif group.num_rows:
@@ -153,10 +154,10 @@ def _out_of_order(pieces: Sequence[Piece]) -> tuple[Piece, Piece] | None:
     return next(((before, after) for before, after in pairwise(pieces) if after.first < before.first), None)
 
 
-def _bounds_in_footer(metadata: pq.FileMetaData, group: pq.RowGroupMetaData) -> tuple[str, str] | None:
+def _bounds_in_footer(group: pq.RowGroupMetaData) -> tuple[str, str] | None:
     """The bounds of a row group's keys, or None if the footer does not have them."""
-    place = next(each for each in range(group.num_columns) if metadata.schema.column(each).path == "key")
-    statistics: Any = group.column(place).statistics
+    keys = column_of_group(group, "key")
+    statistics: Any = keys and keys.statistics
     if statistics is None or not statistics.has_min_max:
         return None
     try:

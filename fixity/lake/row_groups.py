@@ -47,6 +47,16 @@ def read_group(
     return pa.table(columns, schema=schema)
 
 
+def column_of_group(group: pq.RowGroupMetaData, name: str) -> pq.ColumnChunkMetaData | None:
+    """What a footer says of a column, by its path, in a row group; None of a column that is not there.
+
+    The footer's `schema`, which has the places of all columns, refers to the footer: both then stay in memory
+    until Python looks for garbage, 20 MB of a table of a hundred million rows.
+    """
+    columns = map(group.column, range(group.num_columns))
+    return next((column for column in columns if column.path_in_schema == name), None)
+
+
 def constants_of_group(metadata: pq.FileMetaData, number: int) -> dict[str, str | int | None]:
     """The columns of a row group with one value, which need not be read: in a file of a run that is most.
 
@@ -79,9 +89,10 @@ class RowGroups:
     def __init__(self, file: Path, schema: pa.Schema) -> None:
         self._file = file
         self._schema = schema
-        self._metadata = pq.read_metadata(file)
+        with pq.ParquetFile(file) as table:
+            self._metadata, there = table.metadata, table.schema_arrow.names
         dictionaries = {each.name for each in schema if pa.types.is_dictionary(each.type)}
-        self._few_values = dictionaries.intersection(self._metadata.schema.names)
+        self._few_values = dictionaries.intersection(there)
         groups = [self._metadata.row_group(number) for number in range(self._metadata.num_row_groups)]
         self._starts = [*accumulate((group.num_rows for group in groups), initial=0)]
         self._sizes = [group.total_byte_size for group in groups]

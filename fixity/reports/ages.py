@@ -14,6 +14,8 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity.lake.row_groups import column_of_group
+
 _OLDEST = "_oldest_check"
 _CHECKED = "checked_at"
 
@@ -59,9 +61,9 @@ def _times(table: Path) -> list[datetime]:
     """The oldest and the newest check of each row group (UTC); what the footer does not say is read."""
     times: list[datetime | None] = []
     with pq.ParquetFile(table) as file:
-        column = file.metadata.schema.names.index(_CHECKED)
         for group in range(file.metadata.num_row_groups):
-            said = file.metadata.row_group(group).column(column).statistics
+            column = column_of_group(file.metadata.row_group(group), _CHECKED)
+            said = column and column.statistics
             if said is not None and said.has_min_max:
                 times += said.min, said.max
             else:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fixity.lake.footer import newest_in
+from fixity.lake.ranges import pieces_in_footer, pieces_of
 from fixity.lake.row_groups import ROW, RowGroups
+from fixity.reports.ages import oldest_in
 
 SCHEMA = pa.schema(
     [("key", pa.string()), ("status", pa.string()), ("etag", pa.string()), ("size", pa.int64())]
@@ -70,3 +76,35 @@ def test_a_group_that_cannot_be_read_fails_for_all_who_want_it(tmp_path: Path) -
     for _ in range(2):
         with pytest.raises((pa.ArrowException, OSError)):
             groups.rows(0, 1)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda file: pieces_of(file, 10**9),
+        lambda file: pieces_in_footer(pq.read_metadata(file)),
+        lambda file: RowGroups(file, SCHEMA).rows(0, 5),
+        lambda file: newest_in(pq.read_metadata(file), datetime(2026, 1, 1, tzinfo=UTC)),
+        oldest_in,
+    ],
+)
+def test_a_footer_is_let_go_at_once_and_not_when_garbage_is_looked_for(
+    tmp_path: Path, look: Callable[[Path], object]
+) -> None:
+    file = tmp_path / "table"
+    times = pa.array([datetime(2026, 1, 1, tzinfo=UTC)] * 6)
+    with pq.ParquetWriter(file, schema := SCHEMA.append(pa.field("checked_at", times.type))) as writer:
+        columns = [list("abcdef"), ["s"] * 6, ["e"] * 6, [1] * 6, times]
+        writer.write_table(pa.table(columns, schema))
+    gc.collect()
+    gc.disable()
+    try:
+        before = _footers()
+        look(file)
+        assert _footers() == before
+    finally:
+        gc.enable()
+
+
+def _footers() -> int:
+    return sum(isinstance(each, pq.FileMetaData) for each in gc.get_objects())
