@@ -69,7 +69,11 @@ CHECKSUMS = pa.schema(
         _field("error_message", pa.string(), "The same for people"),
         _field("bytes_read", pa.int64(), "Bytes that were read and hashed", nullable=False),
         _field("evidence", pa.string(), "Who read the bytes: streamed, s3_batch, step_functions"),
-        _field("checked_at", _UTC, "When the check ended (UTC); NULL if there was none"),
+        _field(
+            "checked_at",
+            _UTC,
+            "When the check ended, or others began to read (UTC); NULL if there was none",
+        ),
         _field("run_id", pa.string(), "The run that made the check", nullable=False),
         _IS_LATEST,
         _field("expected", pa.string(), "The checksum that the bytes were compared with, lower-case hex"),

@@ -1,11 +1,11 @@
 """The steps of `checksums` for a bucket that S3 has checked: find the finished job, load its report."""
 
 from contextlib import suppress
-from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 import dagster as dg
+from pydantic import TypeAdapter
 
 from fixity.engines.s3_batch.batch_jobs import COMPLETE, JobState
 from fixity.engines.s3_batch.errors import NothingYet
@@ -22,6 +22,7 @@ from jobs.names import CHECKSUM_JOB_ASSET, COMPUTE_TAG, JOB_TAG, READ_BY_S3
 from resources import S3ControlResource, StoresResource
 
 _WAITS = "waits"
+_STATE = TypeAdapter(JobState)
 
 
 def _found_file(scratch: str) -> str:
@@ -56,8 +57,7 @@ def find_job(context: dg.OpExecutionContext, lake: Lake, s3_control: S3ControlRe
         lake.put_text(_found_file(scratch), sealed({_WAITS: str(error)}), replace=True)
         return
     context.log.info(f"{bucket.name}: the job {record.job_id} is {state.status}: {state.progress}")
-    note = asdict(replace(state, ended_at=None))
-    lake.put_text(_found_file(scratch), sealed(note), replace=True)
+    lake.put_text(_found_file(scratch), sealed(_STATE.dump_python(state, mode="json")), replace=True)
 
 
 def nothing_yet(lake: Lake, scratch: str) -> str | None:
@@ -85,8 +85,8 @@ def keep_job_report(
     name = context.partition_key
     note = _found_file(scratch)
     try:
-        found = JobState(**unsealed(lake.read_text(note)))
-    except (ValueError, TypeError) as error:
+        found = _STATE.validate_python(unsealed(lake.read_text(note)))
+    except ValueError as error:
         raise TableUnreadable(lake.location(note), error) from error
     record = job_record(lake, name, found.job_id)
     assert record is not None  # `find_job` found it

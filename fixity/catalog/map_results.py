@@ -78,7 +78,7 @@ class LedgerMapping(Part):
     """What each word of `status` means: succeeded, failed or skipped."""
     checked_at: JsonPathText | None = None
     """The path of the time when reading began, in ISO 8601. The earlier of this and the execution's start
-    counts; by default, the start."""
+    counts; by default, the start. Right bytes count from then."""
 
 
 class MapResults(Part):

@@ -65,6 +65,14 @@ def newest_time(lake: Lake, name: str) -> datetime:
     return newest_in(metadata, Provenance.from_metadata(metadata.metadata, lake.location(name)).listed_at)
 
 
+def oldest_in(metadata: pq.FileMetaData) -> datetime | None:
+    """The oldest time of a table's checks (UTC); None where its footer does not tell it."""
+    place = metadata.schema.names.index("checked_at")
+    groups = [metadata.row_group(number).column(place) for number in range(metadata.num_row_groups)]
+    found = [group.statistics for group in groups if group.is_stats_set]
+    return min((each.min for each in found if each.has_min_max), default=None)
+
+
 def newest_in(metadata: pq.FileMetaData, listed_at: datetime) -> datetime:
     """The newest time of a table's checks (UTC); of a table without any, when it was listed."""
     groups = map(metadata.row_group, range(metadata.num_row_groups))

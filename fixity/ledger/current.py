@@ -14,13 +14,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.clock import CLOCKS_DIFFER, utc_now
-from fixity.lake import Lake
+from fixity.clock import CLOCKS_AGREE, CLOCKS_DIFFER, EPOCH, utc_now
+from fixity.lake import Lake, LakeFile
 from fixity.lake.database import open_database, view
+from fixity.lake.footer import oldest_in
 from fixity.lake.latest import pointed_table
 from fixity.lake.paths import LOOKED_AGAIN, checksums_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
-from fixity.ledger.files import LeftOut, ledger_files, run_of, usable_files
+from fixity.ledger.files import LedgerFile, LeftOut, ledger_files, run_of, usable_files
 from fixity.ledger.inventory import TableMissing, fetch_inventory, newest_inventory
 from fixity.ledger.repeats import view_rows
 from fixity.ledger.snapshot import OBJECTS, in_force
@@ -60,6 +61,7 @@ def current_checksums(
     newest = pointed_table(lake, checksums_folder(bucket))
     files = [file for file in ledger if file.name == newest]
     usable, _ = usable_files(lake, bucket, files, workspace, thoroughly=thoroughly)
+    usable = [file for file in usable if _has_the_newest(file, ledger)]
     inventory = fetch_inventory(lake, newest_inventory(lake, bucket), workspace)
     listed = Provenance.read(inventory)
     for table in usable:
@@ -72,6 +74,13 @@ def current_checksums(
 
 def _rows(file: Path) -> int:
     return int(pq.read_metadata(file).num_rows)
+
+
+def _has_the_newest(table: LedgerFile, ledger: list[LakeFile]) -> bool:
+    """Whether no other file of the ledger may have a newer check than one of a table: S3 reads for days."""
+    first = oldest_in(pq.read_metadata(table.path))
+    others = (file.appeared for file in ledger if file.name != table.name)
+    return first is not None and max(others, default=EPOCH) + CLOCKS_AGREE < first
 
 
 def _put_together(

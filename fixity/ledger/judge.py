@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from fixity.tables import (
     CHECKSUMS,
     DIFFERS,
+    FAILED,
     FIRST_SEEN,
     MATCHED,
     NOT_COMPARED,
@@ -206,6 +207,23 @@ def _compared(
         found[name] = pc.replace_with_mask(old, mask, pa.array(values, pa.string()))
     # What the check says of its own read comes first.
     return found | {name: pc.coalesce(said, found[name]) for name, said in told.items()}
+
+
+def dated(checks: pa.Table, told_at: pa.Array | pa.ChunkedArray | pa.Scalar) -> pa.Table:
+    """Checks by others, whose reading took a while: right bytes count from its beginning, others to its end.
+
+    Between both, other checks may have read the object. What was right at the beginning takes back no damage
+    that was found since, and what was wrong at the end is taken back by nothing that was read before it.
+    Arguments: `checks`, as from `judged`, with the time of the beginning; `told_at`, that of the end, of each
+    or of all.
+    """
+    failed = pc.equal(checks.column("status"), FAILED)
+    late = pc.or_(failed, pc.fill_null(pc.equal(checks.column("verdict"), DIFFERS), False))
+    if not pc.any(late, min_count=0).as_py():
+        return checks
+    place = checks.schema.get_field_index("checked_at")
+    column = pc.if_else(late, told_at.cast(checks.schema.field(place).type), checks.column(place))
+    return checks.set_column(place, checks.schema.field(place), column)
 
 
 def is_differing(expectations: list[dict[str, Any]], checksums: Mapping[Any, str | None]) -> bool:

@@ -5,16 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
+from threading import Event
+from typing import Any
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 
+from devstack import s3_control_jobs
+from devstack.completion_reports import write_report
 from devstack.seaweedfs import SeaweedFS
 from devstack.seaweedfs_damage import corrupt_object
+from fixity.engines.s3_batch.job_records import jobs_of
 from fixity.incidents.state import incidents_now
-from jobs.names import INGEST_JOB, JOB_TAG
-from tests.batch_platform import BatchPlatform, failures
-from tests.platform import PAIR
+from fixity.ledger.current import current_checksums
+from jobs.names import INGEST_JOB, JOB_TAG, REPORT_JOB, ROLL_JOB, roll_config
+from tests.batch_platform import REPLICA, BatchPlatform, failures
+from tests.platform import PAIR, read_report, report_metadata
 
 
 def _reported(batch: BatchPlatform, instance: dg.DagsterInstance) -> str:
@@ -39,6 +47,15 @@ def _red(result: dg.ExecuteInProcessResult) -> dict[str, str]:
     }
 
 
+def _newest(batch: BatchPlatform) -> list[dict[str, Any]]:
+    """What users query as the checksums of the source."""
+    with batch.lake.workspace() as workspace:
+        rows: list[dict[str, Any]] = pq.read_table(
+            current_checksums(batch.lake, PAIR, workspace)[0]
+        ).to_pylist()
+        return rows
+
+
 def _etag(batch: BatchPlatform, key: str) -> bytes:
     return batch.s3.head_object(Bucket=batch.source, Key=key)["ETag"].strip('"').encode()
 
@@ -52,6 +69,46 @@ def _edit(batch: BatchPlatform, job_id: str, change: Callable[[bytes], bytes]) -
         file["MD5Checksum"] = hashlib.md5(content, usedforsecurity=False).hexdigest()
         batch.s3.put_object(Bucket=batch.managed, Key=file["Key"], Body=content)
     batch.s3.put_object(Bucket=batch.managed, Key=name, Body=json.dumps(manifest).encode())
+
+
+def test_what_s3_read_before_the_damage_takes_back_nothing_that_the_platform_found_since(
+    batch: BatchPlatform,
+    instance: dg.DagsterInstance,
+    seaweedfs: SeaweedFS,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for key in "ab":
+        batch.put(key, b"bytes of " + key.encode())
+    for bucket in (PAIR, REPLICA):
+        job_id = batch.request(instance, bucket)
+        batch.control.jobs.wait()
+        batch.run(instance, INGEST_JOB, bucket, tags={JOB_TAG: str(job_id)})
+    was_read, found = Event(), Event()
+
+    def report(s3: Any, request: Any, job_id: str, tasks: Any, now: datetime) -> None:
+        was_read.set()
+        found.wait()
+        write_report(s3, request, job_id, tasks, datetime.now(UTC))
+
+    monkeypatch.setattr(s3_control_jobs, "write_report", report)
+    job_id = batch.request(instance, PAIR)
+    assert job_id and was_read.wait(60)
+    corrupt_object(seaweedfs, batch.source, "a")
+    rolled = batch.run(instance, ROLL_JOB, PAIR, config=roll_config(None, ["a"]))
+    assert _red(rolled)["no_damage"] == "1 damaged"
+    found.set()
+    batch.control.jobs.wait()
+    assert _red(_ingest(batch, instance, job_id))["no_damage"] == "1 damaged"
+    said = report_metadata(batch.run(instance, REPORT_JOB, PAIR))
+    assert {row["key"]: row["status"] for row in read_report(said["csv"])} == {"a": "mismatch", "b": "ok"}
+    (incident,) = incidents_now(batch.lake)
+    assert [each.right_since for each in incident.objects] == [None]
+    first, second = (
+        batch.control.jobs.describe_job({"JobId": each.job_id})["Job"]["CreationTime"]
+        for each in jobs_of(batch.lake, PAIR)
+    )
+    (checked,) = [row["checked_at"] for row in _newest(batch) if row["key"] == "b"]
+    assert first < checked == second
 
 
 @pytest.mark.parametrize("change", ["overwritten", "not named"])

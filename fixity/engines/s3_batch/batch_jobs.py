@@ -34,8 +34,9 @@ _EMPTY = "InvalidManifestContent"
 class JobState:
     """A job as S3 describes it: its status, its tasks (total, succeeded, failed), and why it failed.
 
-    ended_at: UTC, None while it runs. empty: it failed because there was no object to check. counted:
-    the numbers of tasks come from S3, which has none for a job that it has forgotten.
+    created_at: UTC; it read nothing before. ended_at: UTC, None while it runs. empty: it failed because there
+    was no object to check. counted: the numbers of tasks come from S3, which has none for a job that it has
+    forgotten.
     """
 
     job_id: str
@@ -44,6 +45,7 @@ class JobState:
     succeeded: int = 0
     failed: int = 0
     reasons: tuple[str, ...] = ()
+    created_at: datetime | None = None
     ended_at: datetime | None = None
     empty: bool = False
     counted: bool = False
@@ -214,6 +216,7 @@ def describe(client: S3ControlClient, account_id: str, job_id: str) -> JobState:
         progress.get("NumberOfTasksSucceeded", 0),
         progress.get("NumberOfTasksFailed", 0),
         tuple(f"{why.get('FailureCode', '')}: {why.get('FailureReason', '')}" for why in reasons),
+        job.get("CreationTime"),
         job.get("TerminationDate"),
         job["Status"] == FAILED
         and any(

@@ -8,6 +8,7 @@ not belong here.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -40,8 +41,10 @@ def describe_compute_job(bucket: Bucket, store: Store, settings: S3Batch, job_id
     if not jobs or bucket_of_job(jobs[0]["jobName"], jobs[0].get("tags", {}), [bucket.name]) is None:
         return JobState(job_id, VANISHED)
     (job,) = jobs
+    created = job.get("createdAt")  # milliseconds
     return JobState(
         job_id,
         ENDED.get(job["status"], job["status"]),
         reasons=(job["statusReason"],) if job.get("statusReason") else (),
+        created_at=datetime.fromtimestamp(created / 1000, UTC) if created else None,
     )

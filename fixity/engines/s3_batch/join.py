@@ -10,6 +10,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +23,7 @@ from fixity.lake.database import open_database
 from fixity.lake.ranges import KeyRange
 from fixity.lake.writer import rows_of
 from fixity.ledger.bucket_run import BucketRun
-from fixity.ledger.judge import EXPECTATIONS, judged
+from fixity.ledger.judge import EXPECTATIONS, dated, judged
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED
 
 _MEMORY = "500MB"
@@ -39,6 +40,13 @@ Joined = tuple[pa.Table, pa.ChunkedArray | None]
 """Rows of the ledger with their verdicts, and what is expected of each object."""
 
 
+class ReadBetween(NamedTuple):
+    """The time (UTC) at which a job began, before it read anything, and that of its report."""
+
+    began: datetime
+    told: datetime
+
+
 @dataclass(frozen=True)
 class Sides:
     """The two sides of the join, in the same ranges of keys. inventory: a local file. staged: the report."""
@@ -49,11 +57,11 @@ class Sides:
 
 
 def joined(
-    sides: Sides, run: BucketRun, job: JobRecord, checked_at: datetime, workspace: Path
+    sides: Sides, run: BucketRun, job: JobRecord, times: ReadBetween, workspace: Path
 ) -> Generator[Joined]:
     """The checks of each range of keys in order, and what is expected; only a few ranges are joined ahead.
 
-    Arguments: `checked_at`, the report's time (UTC).
+    Arguments: `times`, between which the job read the objects.
     """
     footer = pq.read_metadata(sides.inventory)
 
@@ -65,7 +73,7 @@ def joined(
         listed, found = _met(listed, reported, by_version, workspace / f"join-{number}")
         if job.objects is not None:  # a job over some objects says nothing of others
             listed, found = listed.filter(found["is_named"]), found.filter(found["is_named"])
-        return _checks(listed, found, job, checked_at, run.run_id)
+        return _checks(listed, found, job, times, run.run_id)
 
     yield from in_order(join, range(len(sides.ranges)), processors())
 
@@ -132,14 +140,14 @@ def _numbered(rows: pa.Table, name: str) -> pa.Table:
     return rows.append_column(name, pa.arange(0, rows.num_rows))
 
 
-def _checks(listed: pa.Table, found: pa.Table, job: JobRecord, checked_at: datetime, run_id: str) -> Joined:
+def _checks(listed: pa.Table, found: pa.Table, job: JobRecord, times: ReadBetween, run_id: str) -> Joined:
     """The checks of listed objects, from the report's row for each."""
     is_named = found["is_named"]
     is_same = pc.fill_null(pc.equal(found["etag"], listed["etag"]), False)
     is_same = pc.and_(is_named, pc.or_(is_same, listed["etag"].is_null()))
     status = pc.if_else(is_same, SUCCEEDED, SKIPPED)
     status = pc.if_else(found["error_code"].is_valid(), FAILED, status)
-    when = pa.scalar(checked_at, CHECKSUMS.field("checked_at").type)
+    when = pa.scalar(times.began, CHECKSUMS.field("checked_at").type)
     columns = {name: listed[name] for name in CHECKSUMS.names if name in listed.column_names}
     same = {"algorithm": job.algorithm, "evidence": "s3_batch", "run_id": run_id, "checked_at": when}
     columns |= {name: pa.repeat(value, found.num_rows) for name, value in same.items()}
@@ -162,7 +170,7 @@ def _checks(listed: pa.Table, found: pa.Table, job: JobRecord, checked_at: datet
             why = pc.if_else(is_named, _OVERWRITTEN[place], _NOT_NAMED[place])
             columns[name] = pc.if_else(skipped, why, columns[name])
     expected = listed[EXPECTATIONS.name] if EXPECTATIONS.name in listed.column_names else None
-    return judged(pa.table(columns), expected), expected
+    return dated(judged(pa.table(columns), expected), pa.scalar(times.told, when.type)), expected
 
 
 def _hex(checksums: pa.ChunkedArray) -> pa.Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from fixity.clock import utc_now
@@ -16,7 +17,7 @@ from fixity.engines.s3_batch.absent import Absentees, Find
 from fixity.engines.s3_batch.batch_jobs import JobState
 from fixity.engines.s3_batch.composites import files_of_ledger, settle_composites
 from fixity.engines.s3_batch.job_records import JobRecord
-from fixity.engines.s3_batch.join import Sides, joined
+from fixity.engines.s3_batch.join import ReadBetween, Sides, joined
 from fixity.engines.s3_batch.report import Report, fetch_report
 from fixity.engines.s3_batch.stage import staged
 from fixity.errors import AnotherPlace
@@ -71,13 +72,23 @@ def ingest_report(
             ranges = key_ranges(inventory, most=_RANGE_BYTES)
             rows = staged(report, run.bucket, job, [each.lower for each in ranges[1:]], workspace, state)
             sides = Sides(inventory, rows, ranges)
-            with closing(joined(sides, run, job, report.created_at, workspace)) as tables:
+            with closing(joined(sides, run, job, _times(job, state, report), workspace)) as tables:
                 for table, expectations in tables:
                     settled = absentees.settle(table)
                     if by_parts:
                         settled = settle_composites(settled, earlier, workspace)
                     checks.write(look_again(settled, expectations))
         return checks.keep()
+
+
+def _times(job: JobRecord, state: JobState | None, report: Report) -> ReadBetween:
+    """When a job began at the earliest, by whoever ran it or by whoever submitted it, and when it ended."""
+    told = report.created_at
+    if state is not None and state.created_at is not None:
+        return ReadBetween(min(state.created_at, told), told)
+    # S3 has forgotten it. Others' jobs are noted here only when they have ended.
+    is_ours = job.token is not None
+    return ReadBetween(min(datetime.fromisoformat(job.created_at), told) if is_ours else told, told)
 
 
 def _inventory(run: BucketRun, job: JobRecord, workspace: Path) -> Path:

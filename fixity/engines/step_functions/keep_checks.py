@@ -29,7 +29,7 @@ from fixity.ledger.inventory import (
     newest_inventory,
     take_inventory,
 )
-from fixity.ledger.judge import EXPECTATIONS, LookAgain, judged
+from fixity.ledger.judge import EXPECTATIONS, LookAgain, dated, judged
 from fixity.ledger.selection import is_excluded
 from fixity.ledger.write import Checksums, ChecksWriter, kept_before
 from fixity.tables import INVENTORY, Provenance
@@ -130,7 +130,8 @@ def keep_checks(
                 for batch in reader.to_arrow_reader(_ROWS_AT_ONCE):
                     rows = pa.Table.from_batches([batch])
                     expectations = rows.column(EXPECTATIONS.name)
-                    checks.write(look_again(judged(rows, expectations), expectations))
+                    found_by_map = dated(judged(rows, expectations), rows.column("told_at"))
+                    checks.write(look_again(found_by_map, expectations))
                 left_out.update(dict(database.execute(_LEFT_OUT).fetchall()))
         kept = (kept_before(lake, provenance, workspace) or checks.keep()) if checks.rows else None
     return KeptChecks(bucket.name, kept, left_out, taken)

@@ -51,7 +51,7 @@ CREATE OR REPLACE TEMP TABLE counted AS
 SELECT * FROM (
     SELECT
         listed.* EXCLUDE (checksum_algorithm, filename),
-        algorithm, checksum, status, error_code, error_message, ended,
+        algorithm, checksum, status, error_code, error_message, began, ended,
         min(checksum) OVER same_object <> max(checksum) OVER same_object AS contradicted,
         row_number() OVER (same_object ORDER BY ended DESC NULLS LAST, position DESC) AS place
     FROM judged
@@ -77,7 +77,10 @@ SELECT
         AS error_message,
     0::BIGINT AS bytes_read,
     'step_functions' AS evidence,
-    least(coalesce(ended, $written_at), $written_at) AS checked_at,
+    -- The object was as it was found at the beginning at the earliest, and `told_at` at the latest. Where no beginning
+    -- is known, the end counts.
+    least(ended, $written_at) AS told_at,
+    least(began, told_at) AS checked_at,
     $run_id AS run_id,
     is_latest,
     expectations

@@ -53,7 +53,7 @@ def test_checksums_of_a_map_are_rows_like_any_other_with_their_own_evidence(ledg
         "error_message": None,
         "bytes_read": 0,
         "evidence": "step_functions",
-        "checked_at": READ + timedelta(seconds=1),
+        "checked_at": READ,
         "run_id": "run",
         "is_latest": True,
         "expected": None,
@@ -157,9 +157,30 @@ def test_what_began_after_the_manifest_was_written_has_no_time(ledger: Ledger) -
 
 def test_no_check_of_a_map_is_younger_than_its_manifest(ledger: Ledger) -> None:
     ledger.store.put("a", b"x", "v1")
-    ahead = told(ledger.folder, said("a", b"x", version="v1"), ended=READ + 365 * DAY)
-    (row,) = ledger.kept(ledger.keep(ahead))
-    assert row["checked_at"] == WRITTEN_AT
+    ledger.store.put("b", b"y", "v1")
+    outputs = [said("a", b"x", version="v1"), {"bucket": "b", "key": "b", "version": "v1"}]
+    ahead = told(ledger.folder, *outputs, ended=READ + 365 * DAY)
+    assert [(row["status"], row["checked_at"]) for row in ledger.kept(ledger.keep(ahead))] == [
+        ("succeeded", READ),
+        ("failed", WRITTEN_AT),
+    ]
+
+
+def test_right_bytes_count_from_the_beginning_of_the_reading_and_wrong_ones_up_to_its_end(
+    ledger: Ledger,
+) -> None:
+    """Between both, the platform may have read the object itself: nothing that it found is taken back."""
+    for key in ("a", "b", "c"):
+        ledger.store.put(key, key.encode())
+    ledger.keep(told(ledger.folder, said("a", b"a"), said("b", b"b")))
+    outputs = [said("a", b"a"), said("b", b"other"), said("c", b"c")]
+    found = told(ledger.folder, *outputs, began=READ + DAY, ended=READ + 2 * DAY)
+    kept = ledger.kept(ledger.keep(found, "second", WRITTEN_AT + 2 * DAY))
+    assert [(row["verdict"], row["checked_at"]) for row in kept] == [
+        ("matched", READ + DAY),
+        ("differs", READ + 2 * DAY),
+        ("registered", READ + DAY),
+    ]
 
 
 def test_what_is_not_listed_is_counted_and_not_kept(ledger: Ledger) -> None:
