@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any
 
@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from devstack import s3_control_jobs
-from devstack.completion_reports import write_report
+from devstack.completion_reports import ReportRequest, Task, write_report
 from devstack.seaweedfs import SeaweedFS
 from devstack.seaweedfs_damage import corrupt_object
 from fixity.engines.s3_batch.job_records import jobs_of
 from fixity.incidents.state import incidents_now
 from fixity.ledger.current import current_checksums
-from jobs.names import INGEST_JOB, JOB_TAG, REPORT_JOB, ROLL_JOB, roll_config
+from jobs.names import COMPUTE_TAG, INGEST_JOB, INVENTORY_JOB, JOB_TAG, REPORT_JOB, ROLL_JOB, roll_config
 from tests.batch_platform import REPLICA, BatchPlatform, failures
 from tests.platform import PAIR, read_report, report_metadata
 
@@ -172,3 +172,29 @@ def test_a_row_of_another_type_of_checksum_than_was_asked_for_is_no_pass(
     other = b"" if told is None else said.replace(b"FULL_OBJECT", told)
     _edit(batch, job_id, lambda rows: rows.replace(said, other))
     assert _red(_ingest(batch, instance, job_id)) == {"all_read": "OtherChecksumType: 2"}
+
+
+def test_a_job_of_your_own_proves_nothing_of_an_object_that_was_written_after_it_began(
+    batch: BatchPlatform, instance: dg.DagsterInstance
+) -> None:
+    def ingested(job_id: str, created_at: datetime) -> dg.ExecuteInProcessResult:
+        batch.control.compute_jobs[job_id] = {
+            "jobId": job_id,
+            "jobName": f"checksums-{PAIR}",
+            "status": "SUCCEEDED",
+            "createdAt": int(created_at.timestamp() * 1000),
+        }
+        body = b"the same bytes, written again"
+        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        task = Task(batch.source, "a", "", etag, hashlib.sha256(body).hexdigest())
+        batch.s3.put_object(Bucket=batch.source, Key="a", Body=body)
+        batch.run(instance, INVENTORY_JOB, PAIR)
+        report = ReportRequest(
+            batch.managed, f"batch/reports/checksum/{batch.source}", "SHA256", "FULL_OBJECT"
+        )
+        write_report(batch.s3, report, job_id, [task], created_at + timedelta(seconds=1))
+        return batch.run(instance, INGEST_JOB, PAIR, tags={COMPUTE_TAG: job_id})
+
+    now = datetime.now(UTC)
+    assert _red(ingested("early", now - timedelta(hours=1))) == {"all_read": "WrittenSinceRead: 1"}
+    assert _red(ingested("late", now + timedelta(seconds=20))) == {}

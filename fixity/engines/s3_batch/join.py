@@ -24,6 +24,7 @@ from fixity.lake.ranges import KeyRange
 from fixity.lake.writer import rows_of
 from fixity.ledger.bucket_run import BucketRun
 from fixity.ledger.judge import EXPECTATIONS, dated, judged
+from fixity.ledger.written_since import written_since
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED
 
 _MEMORY = "500MB"
@@ -35,6 +36,10 @@ _NOT_NAMED = (
     "the report of S3 does not name it: deleted since it was listed, or not asked for",
 )
 _OVERWRITTEN = ("ChangedSinceListed", "the object was overwritten since it was listed")
+_WRITTEN_SINCE = (
+    "WrittenSinceRead",
+    "the object was written after the job began: it is not known whether the job read it",
+)
 
 Joined = tuple[pa.Table, pa.ChunkedArray | None]
 """Rows of the ledger with their verdicts, and what is expected of each object."""
@@ -73,7 +78,7 @@ def joined(
         listed, found = _met(listed, reported, by_version, workspace / f"join-{number}")
         if job.objects is not None:  # a job over some objects says nothing of others
             listed, found = listed.filter(found["is_named"]), found.filter(found["is_named"])
-        return _checks(listed, found, job, times, run.run_id)
+        return _checks(listed, found, job, times, by_version, run.run_id)
 
     yield from in_order(join, range(len(sides.ranges)), processors())
 
@@ -140,14 +145,20 @@ def _numbered(rows: pa.Table, name: str) -> pa.Table:
     return rows.append_column(name, pa.arange(0, rows.num_rows))
 
 
-def _checks(listed: pa.Table, found: pa.Table, job: JobRecord, times: ReadBetween, run_id: str) -> Joined:
+def _checks(
+    listed: pa.Table, found: pa.Table, job: JobRecord, times: ReadBetween, by_version: bool, run_id: str
+) -> Joined:
     """The checks of listed objects, from the report's row for each."""
+    when = pa.scalar(times.began, CHECKSUMS.field("checked_at").type)
     is_named = found["is_named"]
     is_same = pc.fill_null(pc.equal(found["etag"], listed["etag"]), False)
     is_same = pc.and_(is_named, pc.or_(is_same, listed["etag"].is_null()))
+    is_late = None
+    if job.token is None:  # a job of others: what we submit, we list before
+        is_late = pc.and_(is_same, _written_since(listed, when, by_version))
+        is_same = pc.and_(is_same, pc.invert(is_late))
     status = pc.if_else(is_same, SUCCEEDED, SKIPPED)
     status = pc.if_else(found["error_code"].is_valid(), FAILED, status)
-    when = pa.scalar(times.began, CHECKSUMS.field("checked_at").type)
     columns = {name: listed[name] for name in CHECKSUMS.names if name in listed.column_names}
     same = {"algorithm": job.algorithm, "evidence": "s3_batch", "run_id": run_id, "checked_at": when}
     columns |= {name: pa.repeat(value, found.num_rows) for name, value in same.items()}
@@ -168,9 +179,19 @@ def _checks(listed: pa.Table, found: pa.Table, job: JobRecord, times: ReadBetwee
             columns[name] = pc.if_else(succeeded, columns[name], None)
         for place, name in enumerate(("error_code", "error_message")):
             why = pc.if_else(is_named, _OVERWRITTEN[place], _NOT_NAMED[place])
+            if is_late is not None:
+                why = pc.if_else(is_late, _WRITTEN_SINCE[place], why)
             columns[name] = pc.if_else(skipped, why, columns[name])
     expected = listed[EXPECTATIONS.name] if EXPECTATIONS.name in listed.column_names else None
     return dated(judged(pa.table(columns), expected), pa.scalar(times.told, when.type)), expected
+
+
+def _written_since(listed: pa.Table, began: pa.Scalar, by_version: bool) -> pa.ChunkedArray:
+    late = written_since(listed["last_modified"], began)
+    if not by_version:
+        return late
+    is_fixed = pc.not_equal(pc.fill_null(listed["version_id"], "null"), "null")
+    return pc.and_(late, pc.invert(is_fixed))
 
 
 def _hex(checksums: pa.ChunkedArray) -> pa.Array:

@@ -32,6 +32,7 @@ from fixity.ledger.inventory import (
 from fixity.ledger.judge import EXPECTATIONS, LookAgain, dated, judged
 from fixity.ledger.selection import is_excluded
 from fixity.ledger.write import Checksums, ChecksWriter, kept_before
+from fixity.ledger.written_since import WRITTEN_SINCE_SQL
 from fixity.tables import INVENTORY, Provenance
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def keep_checks(
             open_database(workspace, _MEMORY, _THREADS) as database,
         ):
             view(database, "inventory", [expected], INVENTORY.append(EXPECTATIONS))
+            database.execute(WRITTEN_SINCE_SQL)
             for lower, upper in _ranges(database, found.file):
                 database.execute(
                     _JUDGE,

@@ -39,8 +39,7 @@ SELECT
         -- clock.
         WHEN began IS NULL OR began > $written_at + INTERVAL 1 SECOND THEN 'time_unknown'
 
-        -- Listings give whole seconds: a write up to a second later shows the same time.
-        WHEN listed.last_modified IS NULL OR listed.last_modified + INTERVAL 1 SECOND > began THEN 'written_since'
+        WHEN written_since(listed.last_modified, began) THEN 'written_since'
     END AS left_out
 FROM matched;
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fixity.engines.s3_batch.batch_jobs import COMPLETE, JobState
 from tests.fixity.engines.s3_batch.reports import (
     CRC32_ROW,
+    NOON,
     REAL_ROW,
     Ingest,
     etag,
@@ -212,3 +215,21 @@ def test_however_the_keys_are_cut_into_ranges_each_object_gets_its_own_row(
         for each in kept
         if each["status"] == "succeeded"
     )
+
+
+@pytest.mark.parametrize("versions", ["current", "all"])
+def test_what_was_written_after_a_job_of_others_began_is_not_checked_by_it_though_its_etag_is_the_same(
+    ingest: Ingest, versions: str
+) -> None:
+    """It is as with maps: the listing is newer than the reading, and gives whole seconds."""
+    ingest.bucket_settings["versions"] = versions
+    ingest.state = JobState("j", COMPLETE, created_at=NOON)
+    times = {"a": NOON - timedelta(seconds=1), "b": NOON, "c": None, "d": NOON + timedelta(days=1)}
+    ids = {"a": None, "b": "null", "c": None, "d": "v1"}
+    ingest.listing(*({**listed(key, ids[key]), "last_modified": at} for key, at in times.items()))
+    ingest.result("succeeded", "".join(row(key, ids[key] or "") for key in times))
+    ingest.run()
+    found = {each["key"]: (each["status"], each["error_code"]) for each in ingest.table()}
+    late = ("skipped", "WrittenSinceRead")
+    by_id = ("succeeded", None) if versions == "all" else late  # such a version never changes
+    assert found == {"a": ("succeeded", None), "b": late, "c": late, "d": by_id}
