@@ -24,34 +24,20 @@ from fixity.ledger import known_so_far, ready
 from fixity.ledger.damage import Damage, damage_after, damage_after_some, damaged_now
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import TableMissing, fetch_inventory
-from fixity.ledger.listing import inventory_in_force
 from fixity.ledger.lost import LOST, lost_now
 from fixity.ledger.refresh import state_of_files
 from fixity.ledger.snapshot import in_force
-from fixity.ledger.unread import (
-    EMPTIED,
-    OF_FAILED_SHARDS,
-    UNREAD_BEFORE,
-    all_unread,
-    nothing_there,
-    passed_over,
-    unread,
-    unread_now,
-    unstable,
-)
+from fixity.ledger.unread import OF_FAILED_SHARDS, unstable
 from fixity.ledger.write import Checksums
-from fixity.status import Result, is_red, kept_of
-from fixity.status.now import COVERAGE
+from fixity.status import Result, kept_of
 from fixity.tables import CHECKSUMS, Provenance
 from fixity_assets.batch_report import keep_job_outcome, keep_job_report, nothing_yet
 from fixity_assets.bucket_checks import (
-    ALL_READ,
     ASSET,
     CLAIMS,
     NOTHING_LOST,
     evaluations,
     lost_evaluation,
-    passed_over_text,
     reads_evaluation,
 )
 from fixity_assets.checksums_read import read_shards
@@ -60,6 +46,7 @@ from fixity_assets.describe import RETRIES, checksums_metadata, failures_in_plai
 from fixity_assets.due_batch import FAILURES, NOT_REACHED, batch_metadata, kept_batch
 from fixity_assets.incidents import log_open_incidents, record_checks
 from fixity_assets.keep_status import checks_of, counts_of, keep_of_bucket
+from fixity_assets.read_so_far import read_so_far
 from jobs.names import SELECTION, TAKEN_OVER
 from jobs.runs import refuse_over
 from resources import LakeResource, ProgressResource, S3ControlResource, StoresResource
@@ -112,24 +99,18 @@ def keep_table(
                 began = utc_now()
                 run_file = kept_in.fetch(file, workspace)
                 damaged = _damage(context, kept_in, stores, run_file, workspace)
-            look = unread if SELECTION in context.run.tags or batch is not None else all_unread
-            not_read = look(run_file) if run_file else {}
-            over = ""
-            if look is all_unread:
-                listing = inventory_in_force(kept_in, context.partition_key)
-                if listing.refused:
-                    context.log.warning(listing.refused)
-                    not_read[EMPTIED] = listing.rows
-                elif listing.is_doubtful:
-                    over = nothing_there(
-                        stores.catalog.place_of(context.partition_key), context.partition_key
-                    )
+            so_far = read_so_far(
+                context,
+                kept_in,
+                stores.catalog.bucket(context.partition_key),
+                stores.catalog.place_of(context.partition_key),
+                run_file,
+                began,
+                is_batch=batch is not None,
+            )
+            not_read, over = so_far.not_read, so_far.passed_over
             if failures:
-                not_read[OF_FAILED_SHARDS] = metadata[NOT_REACHED]
-            if look is unread and not not_read:
-                not_read, over = _unread_before(context, kept_in, stores)
-            if batch is None and run_file:
-                over = over or passed_over_text(passed_over(run_file))
+                not_read = not_read | {OF_FAILED_SHARDS: metadata[NOT_REACHED]}
             twice = unstable(run_file) if run_file else CHECKSUMS.empty_table()
             ledger = state_of_files(kept_in, context.partition_key, workspace)
             lost = _lost(context, kept_in, stores)
@@ -153,6 +134,7 @@ def keep_table(
                     all_checks=SELECTION not in context.run.tags,
                 ),
                 run_file,
+                so_far,
             )
         if file:
             context.add_output_metadata(metadata, output_name="result")
@@ -175,31 +157,6 @@ def keep_table(
 def _is_kept(context: dg.OpExecutionContext, lake: Lake, scratch: str) -> bool:
     """Whether an attempt at this step has kept the run's result, and died after it had removed scratch."""
     return not lake.list(scratch) and kept_of(lake, ASSET, context.partition_key).run_id == context.run.run_id
-
-
-def _unread_before(
-    context: dg.OpExecutionContext, lake: Lake, stores: StoresResource
-) -> tuple[dict[str, int], str]:
-    """The objects that earlier runs could not read, and that a run over a few others has not read either; and
-    what they passed over, for people.
-
-    Of a bucket with a term, only what a run over all passed over, until `coverage` is counted: the next
-    batches read the others again, and `coverage` says when they are overdue.
-    """
-    bucket = stores.catalog.bucket(context.partition_key)
-    kept = kept_of(lake, ASSET, bucket.name)
-    warnings = [each.description for each in kept.checks if each.name == ALL_READ and not each.passed]
-    warns = bool(warnings) and not is_red(lake, ASSET, bucket.name, ALL_READ)
-    if bucket.fixity_every is not None:
-        counted = kept_of(lake, COVERAGE, bucket.name).at
-        is_told = kept.whole_at is None or (counted is not None and counted > kept.whole_at)
-        return {}, warnings[0] if warns and not is_told else ""
-    if not warns and not is_red(lake, ASSET, bucket.name, ALL_READ):
-        return {}, ""
-    log = context.log.warning
-    snapshot = ready(lake, bucket.name, settings_of(bucket), context.run.run_id, log=log)
-    failed, over = unread_now(lake, snapshot)
-    return ({UNREAD_BEFORE: failed} if failed else {}), passed_over_text(over)
 
 
 def _lost(context: dg.OpExecutionContext, lake: Lake, stores: StoresResource) -> pa.Table | None:

@@ -17,8 +17,8 @@ import dagster as dg
 from fixity.lake import Lake
 from fixity.reports.ages import oldest_in
 from fixity.status import Check, Result, keep_result
-from fixity.tables import Provenance
 from fixity_assets.describe import failures_in_plain_words
+from fixity_assets.read_so_far import ReadSoFar
 from resources import StoresResource
 
 
@@ -47,15 +47,22 @@ def keep_status(
     return result
 
 
-def keep_of_bucket(stores: StoresResource, lake: Lake, result: Result, run_file: Path | None) -> None:
+def keep_of_bucket(
+    stores: StoresResource, lake: Lake, result: Result, run_file: Path | None, so_far: ReadSoFar
+) -> None:
     """Keep what a run found in a bucket. Arguments: `run_file`, its file of the ledger, if it has one.
 
     Raises LakeError.
     """
-    is_whole = run_file is not None and not Provenance.read(run_file).partial
-    oldest = oldest_in(run_file) if run_file is not None else None
-    place = stores.catalog.place_of(result.partition or "")
-    keep_result(lake, replace(result, place=place, oldest=oldest, is_whole=is_whole))
+    found = replace(
+        result,
+        place=stores.catalog.place_of(result.partition or ""),
+        oldest=oldest_in(run_file) if run_file is not None else None,
+        is_whole=so_far.is_of_all,
+        whole_at=so_far.whole_at,
+        objects=so_far.objects,
+    )
+    keep_result(lake, found)
 
 
 def checks_of(results: Iterable[dg.AssetCheckResult]) -> tuple[Check, ...]:

@@ -21,7 +21,7 @@ from fixity.ledger.damage import damage_after
 from fixity.ledger.fold import settings_of
 from fixity.ledger.inventory import Inventory, fetch_inventory, newest_inventory
 from fixity.ledger.refresh import state_of_files
-from fixity.ledger.unread import passed_over, unread, unstable
+from fixity.ledger.unread import unstable
 from fixity.ledger.write import Checksums
 from fixity.status import Result, keep_result
 from fixity.tables import FAILED, SKIPPED, SUCCEEDED
@@ -29,7 +29,6 @@ from fixity_assets.bucket_checks import (
     ASSET,
     evaluations,
     log_evaluation,
-    passed_over_text,
     reads_evaluation,
 )
 from fixity_assets.describe import (
@@ -42,6 +41,7 @@ from fixity_assets.describe import (
 from fixity_assets.incidents import log_open_incidents, record_checks
 from fixity_assets.keep_status import checks_of, counts_of, keep_of_bucket
 from fixity_assets.left_to_s3 import left_to_s3
+from fixity_assets.read_so_far import read_so_far
 from jobs.names import MAP_RESULTS_ASSET, MAP_RUNS, READ_BY_S3, REFUSED
 from resources import LakeResource, StoresResource
 from resources.map_results import MapResultsResource
@@ -130,13 +130,15 @@ def _log_checks(
         inventory = fetch_inventory(lake, newest_inventory(lake, bucket), workspace)
         settings = settings_of(stores.catalog.bucket(bucket))
         damaged = damage_after(lake, settings, run_file, inventory, workspace)
+        place = stores.catalog.place_of(bucket)
+        so_far = read_so_far(context, lake, stores.catalog.bucket(bucket), place, run_file, began)
         results = [
             *evaluations(
                 bucket,
                 damaged,
-                unread(run_file),
+                so_far.not_read,
                 state_of_files(lake, bucket, workspace),
-                passed_over_text(passed_over(run_file)),
+                so_far.passed_over,
             ),
             reads_evaluation(unstable(run_file), stores.store_text(bucket)),
         ]
@@ -145,7 +147,7 @@ def _log_checks(
         run_id, catalog = context.run.run_id, stores.catalog.catalog
         incidents = record_checks(run_id, lake, catalog, bucket, damaged, run_file)
         found = Result(ASSET, bucket, run_id, began, checks_of(results), counts, all_checks=False)
-        keep_of_bucket(stores, lake, found, run_file)
+        keep_of_bucket(stores, lake, found, run_file, so_far)
         log_open_incidents(context, incidents, catalog, [bucket])
 
 

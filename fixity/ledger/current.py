@@ -23,6 +23,7 @@ from fixity.lake.paths import LOOKED_AGAIN, checksums_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
 from fixity.ledger.files import LedgerFile, LeftOut, ledger_files, run_of, usable_files
 from fixity.ledger.inventory import TableMissing, fetch_inventory, newest_inventory
+from fixity.ledger.listing import listing_checked
 from fixity.ledger.repeats import view_rows
 from fixity.ledger.snapshot import OBJECTS, in_force
 from fixity.tables import (
@@ -66,14 +67,9 @@ def current_checksums(
     listed = Provenance.read(inventory)
     for table in usable:
         provenance = Provenance.read(table.path)
-        is_whole = not provenance.partial and table.rows == _rows(inventory)
-        if is_whole and provenance.inventory_run_id == listed.run_id:
+        if provenance.inventory_run_id == listed.run_id and listing_checked(lake, table.path):
             return table.path, provenance
     return _put_together(lake, bucket, inventory, workspace, now(), on_left_out)
-
-
-def _rows(file: Path) -> int:
-    return int(pq.read_metadata(file).num_rows)
 
 
 def _has_the_newest(table: LedgerFile, ledger: list[LakeFile]) -> bool:

@@ -121,6 +121,7 @@ def _put_in_force(
     snapshot = replace(
         plan.snapshot,
         objects=found.listed,
+        never=found.never,
         rows=found.rows,
         queued=int(pq.read_metadata(chosen["queue"]).num_rows),
         read_by_day=_read_by_day(database, plan.snapshot.read_by_day, found, folding.settings, folding.now),

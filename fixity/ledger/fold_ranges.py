@@ -47,12 +47,13 @@ class Sources(NamedTuple):
 class Folded:
     """What was counted in rows of the new table: see `Snapshot`.
 
-    may_be_lost: rows that are not listed, or were deleted when they were to be read. read_by_day: of the new
-    checks alone.
+    never: listed rows without any check. may_be_lost: rows that are not listed, or were deleted when they
+    were to be read. read_by_day: of the new checks alone.
     """
 
     rows: int = 0
     listed: int = 0
+    never: int = 0
     doubted: int = 0
     damaged: int = 0
     may_be_lost: int = 0
@@ -72,6 +73,7 @@ class Folded:
         ]
         self.rows += rows.num_rows
         self.listed += _count(listed)
+        self.never += _count(pc.and_(listed, pc.is_null(rows.column("status"))))
         self.doubted += _count(pc.or_(pc.or_(*late[:2]), late[2]))
         self.damaged += _count(pc.is_valid(rows.column("damaged_at")))
         self.may_be_lost += _count(pc.or_(pc.invert(listed), gone))

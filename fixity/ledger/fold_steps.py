@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
@@ -129,8 +129,9 @@ class FoldSteps:
         folder = self._folder_of(plan, number)
         if not there.issuperset(plan.snapshot.files_of(number)):
             return None
-        with suppress(FileNotFoundError, ValueError, TypeError, TableUnreadable):
+        with suppress(FileNotFoundError, ValueError, TypeError, KeyError, TableUnreadable):
             found = unsealed(self.lake.read_text(f"{folder}found.json"))
             chosen = {table: self.lake.fetch(f"{folder}{table}.parquet", workspace) for table in CHOSEN}
-            return FoldedPart(Folded(**found | {"read_by_day": Counter(found["read_by_day"])}), chosen)
+            figures = {each.name: found[each.name] for each in fields(Folded)}
+            return FoldedPart(Folded(**figures | {"read_by_day": Counter(found["read_by_day"])}), chosen)
         return None

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from fixity.clock import EPOCH
 from fixity.errors import WrongUsage
 from fixity.lake import Lake
 from fixity.lake.footer import read_footer
-from fixity.lake.paths import inventory_folder, snapshot_folder
+from fixity.lake.paths import inventory_file, inventory_folder, snapshot_folder
 from fixity.ledger.inventory import newest_inventory
 from fixity.tables import Provenance, TableUnreadable
 
@@ -73,6 +76,23 @@ def inventory_before(lake: Lake, bucket: str, listing: Listing) -> Listing | Non
             if since < each.provenance.listed_at < of.listed_at and each.provenance.place == of.place:
                 found = each
     return found
+
+
+def listing_checked(lake: Lake, run_file: Path) -> Listing | None:
+    """The inventory of which a file of the ledger has a check of each object; None if it has those of some.
+
+    A run over named objects lists only them, and a map or a job over some has fewer rows. So nothing but this
+    says that a run was over the whole bucket. Arguments: `run_file`, a local copy. Raises TableUnreadable,
+    LakeError.
+    """
+    of = Provenance.read(run_file)
+    if of.partial:
+        return None
+    with suppress(FileNotFoundError):
+        listing = _listing(lake, inventory_file(of.bucket, of.inventory_run_id))
+        if int(pq.read_metadata(run_file).num_rows) == listing.rows:
+            return listing
+    return None
 
 
 class NothingToConfirm(WrongUsage):

@@ -103,8 +103,9 @@ class Snapshot:
     """A snapshot in force: which inventory and which files of the ledger it was folded from.
 
     format: which columns its tables have (FORMAT). generation: its folder's name. folded_at: when (UTC).
-    every: the term in seconds, by which `due_at` was reckoned. objects: rows that are listed. rows: all
-    rows. queued: rows of the queue. folded: the ledger's files in it, by name without folder and ending,
+    every: the term in seconds, by which `due_at` was reckoned. objects: rows that are listed. never: those of
+    them without any check when it was folded; None in a snapshot of an earlier version. rows: all rows.
+    queued: rows of the queue. folded: the ledger's files in it, by name without folder and ending,
     with their sizes in bytes. ingested: the same of ingest's tables. left_out: the files that could not
     be read, by name, with size and why. read_by_day: bytes read a day (UTC). place: where the bucket was
     when it was listed. doubted: rows with timestamps in the future; treated as 1970. etag_is_md5: whether
@@ -135,6 +136,7 @@ class Snapshot:
     not_proved: list[str] = field(default_factory=list)
     due_by: str = ""
     cuts: list[str] = field(default_factory=list)
+    never: int | None = None
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Snapshot:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -69,19 +70,43 @@ def all_unread(table: Path) -> dict[str, int]:
     return found | {reason: count for reason, count in skipped.items() if reason not in (CHANGED, DELETED)}
 
 
-def unread_now(lake: Lake, snapshot: Snapshot) -> tuple[int, dict[str, int]]:
-    """How many listed objects could not be read when they were last checked; and how many were there and were
-    not read then, by reason. Where nothing was ever read, those could not be read either. Raises LakeError.
+class UnreadNow(NamedTuple):
+    """What of the listed objects is not read, by the newest check of each.
+
+    failed: those that could not be read. passed_over: those that were there and were not read, by reason;
+    where nothing was ever read, those could not be read either. never: those that nobody has checked.
     """
+
+    failed: int
+    passed_over: dict[str, int]
+    never: int
+
+
+def unread_now(lake: Lake, snapshot: Snapshot) -> UnreadNow:
+    """What of the listed objects is not read, by all rows of a snapshot. Raises LakeError."""
     with lake.workspace() as workspace, open_database(workspace) as database:
         view_now(database, lake, snapshot, "objects", workspace)
         rows = database.execute(_UNREAD_NOW.read_text(encoding="utf-8"), {"never": NEVER}).fetchall()
     not_read = {reason: count for kind, reason, count in rows if kind == "not_read"}
     not_read.pop(DELETED, None)  # there was nothing to read
     failed = sum(count for kind, _, count in rows if kind == "failed")
+    never = not_read.get(NEVER, 0)
     if any(kind == "read" for kind, _, _ in rows):
-        return failed, not_read
-    return failed + sum(not_read.values()), {}
+        return UnreadNow(failed, not_read, never)
+    return UnreadNow(failed + sum(not_read.values()), {}, never)
+
+
+def was_all_checked(lake: Lake, snapshot: Snapshot) -> bool:
+    """Whether each listed object has a check, by a snapshot that has all there is.
+
+    Its rows are read only where the checks since it was folded may be of all that had none. Raises LakeError.
+    """
+    if not snapshot.objects or snapshot.never == 0:
+        return bool(snapshot.objects)
+    changed = sum(each.rows for each in snapshot.since(lake))
+    if snapshot.never is not None and snapshot.never > changed:
+        return False
+    return unread_now(lake, snapshot).never == 0
 
 
 def unstable(table: Path) -> pa.Table:

@@ -56,7 +56,9 @@ class Result:
 
     at: when it began to look at the ledger (UTC): what was kept before is in it. counts: for people. place:
     where the catalog said that the bucket is, or both buckets of the pair. oldest: the oldest check that it
-    rests on (UTC). is_whole: whether it is of all objects, not of some. all_checks: whether it has all checks
+    rests on (UTC). is_whole: whether it is of all objects, not of some. whole_at: when each listed object had
+    a check (UTC), also by a result of some; None: as `is_whole` says, at its time or not. objects: how many
+    were listed then. all_checks: whether it has all checks
     of the asset that there are for this partition; others stay as they were.
     """
 
@@ -69,6 +71,8 @@ class Result:
     place: str | None = None
     oldest: datetime | None = None
     is_whole: bool = True
+    whole_at: datetime | None = None
+    objects: int | None = None
     all_checks: bool = True
 
 
@@ -86,9 +90,11 @@ class Kept:
     """The newest results of an asset's checks for a partition; the times are in UTC.
 
     run_id, at, counts, place: of the newest result; None if no run had one yet. since: since when a check is
-    not passed, by its name. whole_at, oldest: when the newest result of all objects was made, and the oldest
-    check that it rests on. failed: the run that failed, if none has had a result since. lost: results that
-    were here could not be read when this was written, and no result of all checks has come since.
+    not passed, by its name. whole_at: when each listed object had a check, by the newest result that knew it;
+    objects: how many were listed then, None in what an earlier version kept. oldest: the oldest check that
+    the newest result of all objects rests on. failed: the run that failed, if none has had a result since.
+    lost: results that were here could not be read when this was written, and no result of all checks has come
+    since.
     """
 
     run_id: str | None = None
@@ -98,6 +104,7 @@ class Kept:
     since: Mapping[str, datetime] = field(default_factory=dict)
     place: str | None = None
     whole_at: datetime | None = None
+    objects: int | None = None
     oldest: datetime | None = None
     failed: Failure | None = None
     lost: bool = False
@@ -303,6 +310,8 @@ def _with_result(before: Kept | None, result: Result) -> Kept:
         if not each.passed
     }
     failed = then.failed if then.failed and then.failed.at > result.at else None
+    whole_at = result.whole_at or (result.at if result.is_whole else None)
+    is_newer = whole_at is not None and not _is_newer(then.whole_at, whole_at)
     return Kept(
         run_id=result.run_id,
         at=result.at,
@@ -310,8 +319,9 @@ def _with_result(before: Kept | None, result: Result) -> Kept:
         counts=result.counts,
         since=since,
         place=result.place,
-        whole_at=result.at if result.is_whole else then.whole_at,
-        oldest=result.oldest if result.is_whole else then.oldest,
+        whole_at=whole_at if is_newer else then.whole_at,
+        objects=result.objects if is_newer else then.objects,
+        oldest=result.oldest if is_newer and result.is_whole else then.oldest,
         failed=failed,
         lost=not result.all_checks and (before is None or then.lost),
     )

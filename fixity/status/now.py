@@ -251,9 +251,13 @@ def _take_listed_since(found: _Row, bucket: Bucket, checked: Kept, inventory: Ke
         return  # of the others, `coverage` says what was never checked
     if inventory.at and inventory.at > checked.whole_at:
         found.waiting.append("a check: it was listed since")
-        more = inventory.counts.get("rows", 0) - checked.counts.get("rows", 0)
-        if checked.at == checked.whole_at and more > 0:
+        then = checked.counts.get("rows", 0) if checked.objects is None else checked.objects
+        more = inventory.counts.get("rows", 0) - then
+        if more > 0:
             text = f"{more:,} objects more are listed now than when all were checked"
+            found.warnings.append(Finding(CHECKSUMS, _ALL_READ, text, inventory.at))
+        elif checked.at and checked.at > inventory.at:  # a run over some that knew the listing
+            text = "some objects that are listed now were never checked"
             found.warnings.append(Finding(CHECKSUMS, _ALL_READ, text, inventory.at))
 
 

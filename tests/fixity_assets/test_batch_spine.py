@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 
-from jobs.names import REPORT_JOB
+from fixity.status import StatusRow, status_of
+from jobs.names import INGEST_JOB, JOB_TAG, REPORT_JOB
 from tests.batch_platform import REPLICA, BatchPlatform, reason
 from tests.platform import PAIR, read_report, report_metadata
 
@@ -48,3 +51,31 @@ def test_two_jobs_their_events_and_one_report(batch: BatchPlatform, instance: dg
     later = batch.tick(instance, "batch_completion", heard.cursor)
     assert not later.run_requests and batch.queue.kept == 0
     assert not batch.tick(instance, "batch_reconciliation").run_requests
+
+
+def _status(batch: BatchPlatform) -> StatusRow:
+    rows = status_of(batch.lake, batch.catalog, datetime.now(UTC)).rows
+    (found,) = (row for row in rows if (row.kind, row.name) == ("bucket", PAIR))
+    return found
+
+
+def test_a_job_over_some_objects_verifies_no_bucket_and_forgets_nothing_that_could_not_be_read(
+    batch: BatchPlatform, instance: dg.DagsterInstance
+) -> None:
+    for key in ("a", "b"):
+        batch.put(key)
+    keys = batch.folder / "keys.txt"
+    keys.write_text("a\n")
+
+    def check(only: Path | None) -> StatusRow:
+        job = batch.request(instance, PAIR, only)
+        batch.control.jobs.wait()
+        assert batch.run(instance, INGEST_JOB, PAIR, tags={JOB_TAG: str(job)}).success
+        return _status(batch)
+
+    assert check(keys).unknown == ("only some of its objects were checked",)
+    batch.control.behaviour.fail_keys.add("b")
+    unread = check(None)
+    assert unread.unknown == () and [each.check for each in unread.red] == ["all_read"]
+    still = check(keys)
+    assert still.unknown == () and [each.text for each in still.red] == ["could not be read before: 1"]

@@ -13,7 +13,7 @@ import pytest
 
 from devstack.seaweedfs import SeaweedFS
 from devstack.seaweedfs_damage import corrupt_object
-from fixity.buckets import ListedObject, ObjectSkipped, Sink
+from fixity.buckets import ListedObject, ObjectSkipped, ObjectUnreadable, Sink
 from fixity.buckets.s3.reader import S3Reader
 from fixity.engines.s3_batch.job_records import waiting_requests
 from fixity.engines.step_functions import keep_checks as ledger
@@ -21,6 +21,7 @@ from fixity.incidents.state import incidents_now
 from fixity.lake import LakeError, open_lake
 from fixity.lake.database import open_database
 from fixity.ledger.bucket_run import BucketRun
+from fixity.status import StatusRow, status_of
 from fixity.status.kept import read_all
 from fixity_assets import map_results as assets
 from jobs.names import CHECKSUMS_JOB, MAP_RESULTS_JOB, MAP_RUNS, REFUSED, REPORT_JOB
@@ -108,6 +109,44 @@ def test_results_become_an_object_and_their_checks_a_report(
     statuses = {row["key"]: row["status"] for row in read_report(report_metadata(reported)["csv"])}
     # The map read other bytes of b than there are; the platform read what the replica has.
     assert statuses == {"a": "ok", "b": "ok", "c": "mismatch"}
+
+
+def _row(platform: Platform) -> StatusRow:
+    rows = status_of(open_lake(platform.catalog), platform.catalog, datetime.now(UTC)).rows
+    (found,) = (row for row in rows if (row.kind, row.name) == ("bucket", PAIR))
+    return found
+
+
+def test_a_bucket_of_which_a_map_read_some_objects_is_not_verified_until_maps_have_read_each(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun, make_bucket: MakeBucket
+) -> None:
+    for key in ("a", "b", "c"):
+        platform.put(key, key.encode())
+    platform.bucket_settings["engine"] = "step_functions"
+    some = ("only some of its objects were checked",)
+    for keys, said in (("a", some), ("ab", some), ("c", ())):
+        run = WrittenRun(platform.s3, written.bucket)
+        _checked(run, platform, {key: key.encode() for key in keys})
+        assert _run(platform, instance, run).success and _row(platform).unknown == said
+
+
+def test_an_object_that_could_not_be_read_is_not_forgotten_when_a_map_reads_another_one(
+    platform: Platform, instance: dg.DagsterInstance, written: WrittenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = S3Reader.read
+
+    def fail(self: S3Reader, item: ListedObject, sink: Sink) -> None:
+        if item.key == "b":
+            raise ObjectUnreadable("InternalError", "a disk of the store is broken")
+        read(self, item, sink)
+
+    monkeypatch.setattr(S3Reader, "read", fail)
+    for key in ("a", "b"):
+        platform.put(key, key.encode())
+    assert platform.run(instance, CHECKSUMS_JOB, PAIR).success
+    _checked(written, platform, {"a": b"a"})
+    assert _run(platform, instance, written).success
+    assert "could not be read before: 1" in [each.text for each in _row(platform).red]
 
 
 def test_damage_that_a_map_found_opens_an_incident(

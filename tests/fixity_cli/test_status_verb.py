@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -164,6 +165,40 @@ def test_objects_that_were_listed_since_all_were_checked_are_a_warning_with_thei
     assert said in fixity(catalog, "status", "b").stdout
     assert fixity(catalog, "checksums", "b").exit_code == 0
     assert fixity(catalog, "status", "b").stdout.startswith("0 problems, 0 unknown, 0 warnings, 1 verified")
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_a_bucket_is_verified_only_when_each_listed_object_was_checked_by_whatever_runs(
+    catalog: Path, is_listed: bool
+) -> None:
+    for name in ("more", "rest"):
+        (catalog.parent / "b" / name).write_text("x")
+    first, then = ("inventory", "ingest")[:: 1 if is_listed else -1]
+    record = f"SHA256:{hashlib.sha256(b'x').hexdigest()}"
+    some = "only some of its objects were checked"
+    for verb in (first, then):
+        words = ("b", "letter", "--expected", record) if verb == "ingest" else ("b",)
+        assert fixity(catalog, verb, *words).exit_code == 0
+        said = fixity(catalog, "status", "b")
+        assert said.exit_code == 1 and (some in said.stdout or (is_listed and verb == first))
+    for key in ("letter", "more"):  # as many checks as objects, and not of each
+        assert fixity(catalog, "check", "b", key).exit_code == 0
+    said = fixity(catalog, "status", "b")
+    assert said.exit_code == 1 and some in said.stdout
+    assert fixity(catalog, "check", "b", "rest").exit_code == 0
+    said = fixity(catalog, "status", "b")
+    assert said.exit_code == 0 and "0 problems, 0 unknown" in said.stdout and "all_read" not in said.stdout
+    (catalog.parent / "b" / "rest").unlink()
+    (catalog.parent / "b" / "new").write_text("x")
+    assert fixity(catalog, "inventory", "b").exit_code == 0
+    assert fixity(catalog, "ingest", "b", "letter", "--expected", record).exit_code == 0
+    assert "some objects that are listed now were never checked" in fixity(catalog, "status", "b").stdout
+    (catalog.parent / "b" / "newer").write_text("x")
+    assert fixity(catalog, "inventory", "b").exit_code == 0
+    assert fixity(catalog, "ingest", "b", "letter", "--expected", record).exit_code == 0
+    assert "1 objects more are listed now than when" in fixity(catalog, "status", "b").stdout
+    assert fixity(catalog, "checksums", "b").exit_code == 0
+    assert "all_read" not in fixity(catalog, "status", "b").stdout
 
 
 @pytest.mark.parametrize("term", ["", ", fixity_every: 30d"])
