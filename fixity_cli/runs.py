@@ -26,8 +26,7 @@ from fixity_cli.storage import keep_open, opened_at_once, remember_materializati
 from fixity_cli.turns import wait_for_turn
 from fixity_cli.user import user_name
 from jobs import names
-from jobs.names import WRONG_USAGE
-from jobs.runs import failure_text
+from jobs.runs import failure_text, is_wrong_usage
 from resources import ProgressResource
 
 _NO_COMPUTE_LOGS = {
@@ -47,14 +46,15 @@ _KEPT = {
     names.CHECKSUMS_JOB: _PARTS_ARE_KEPT,
     names.INGEST_BUCKET_JOB: _PARTS_ARE_KEPT,
     names.INGEST_SELECTED_JOB: _PARTS_ARE_KEPT,
-    names.REPORT_JOB: "the checks of both buckets are kept; to compare them, type fixity report {partition}",
+    names.REPORT_JOB: "the checks of both buckets are as they were; to compare them, type fixity report "
+    "{partition}",
     names.ROLL_JOB: "the checks that were made of {partition} are kept; to go on, type the command again",
     names.REQUEST_JOB: "requests that were made are kept (see fixity jobs); to go on, type the command again",
     names.REPAIR_JOB: "copies that were repaired are kept; to go on, type the command again",
     names.DRILL_JOB: "a drill that was not begun in full is none; to begin one, type the command again",
     names.RESTORE_JOB: "restores that were requested go on; to request the others, type the command again",
 }
-"""What is kept of an interrupted run, and how to go on, by its job."""
+"""What is kept of a run that was interrupted or failed, and how to go on, by its job."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Ended:
 
     metadata: of each asset that it materialized or observed. failed_checks: the red ones, with their reasons.
     errors: for people, when it failed. wrong_usage: whether the user must change the catalog or the request.
-    damaged: the first of the damaged objects.
+    kept: what is kept of it where it failed, and how to go on. damaged: the first of the damaged objects.
     """
 
     run_id: str
@@ -72,6 +72,7 @@ class Ended:
     failed_checks: list[str]
     errors: list[str]
     wrong_usage: bool
+    kept: str
     damaged: list[dict[str, Any]]
 
 
@@ -160,11 +161,8 @@ class Runner:
                 if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR
             ],
             errors=[failure_text(event) for event in failures],
-            wrong_usage=any(
-                event.step_failure_data.user_failure_data is not None
-                and WRONG_USAGE in event.step_failure_data.user_failure_data.metadata
-                for event in failures
-            ),
+            wrong_usage=any(map(is_wrong_usage, failures)),
+            kept=_kept_of(job, of, run_id),
             damaged=_damaged(result),
         )
 
@@ -183,7 +181,7 @@ class Runner:
             runs = sorted({partition for _, partition in self._going_on.values()})
             return _FINISHED_OF.format(partitions=", ".join(runs))
         for run_id, (job, partition) in self._going_on.items():
-            return _KEPT.get(job, _FINISHED).format(partition=partition, run_id=run_id)
+            return _kept_of(job, partition, run_id)
         return _FINISHED
 
     def _keep_failure(self, run_id: str) -> None:
@@ -233,6 +231,11 @@ class Runner:
                 cancel()
                 raise KeyboardInterrupt
             interrupts.cancel.discard(cancel)
+
+
+def _kept_of(job: str, of: str, run_id: str) -> str:
+    """What is kept of a run that did not end well, and how to go on. Arguments: `of`, its partition."""
+    return _KEPT.get(job, _FINISHED).format(partition=of, run_id=run_id)
 
 
 def _metadata(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:

@@ -184,10 +184,8 @@ def say_errors(ended: Ended) -> None:
     for error in ended.errors:
         output.fail(error)
     if not ended.success:
-        output.note(
-            f"run {ended.run_id} failed; what it has read is kept: type the command again to read the rest, "
-            "or re-execute the run from failure in the UI"
-        )
+        # A request that could not be used has done nothing that could go on.
+        output.note(f"run {ended.run_id} failed" + ("" if ended.wrong_usage else f"; {ended.kept}"))
 
 
 def say_red(*runs: Ended) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from fixity.errors import RunOver, bug_text
+from jobs.names import WRONG_USAGE
 
 UNSUCCESSFUL = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 """The statuses of runs that ended without success."""
@@ -57,6 +58,12 @@ def due_again(failed: Sequence[dg.RunRecord]) -> float:
     """
     ended = failed[0].end_time or failed[0].create_timestamp.timestamp()
     return ended + min(_REST << min(len(failed) - 1, 10), _LONGEST_REST)
+
+
+def is_wrong_usage(event: dg.DagsterEvent) -> bool:
+    """Whether a step failed because the catalog or a request cannot be used. Arguments: as `failure_text`."""
+    data = event.step_failure_data.user_failure_data
+    return data is not None and WRONG_USAGE in data.metadata
 
 
 def failure_text(event: dg.DagsterEvent) -> str:

@@ -1,7 +1,8 @@
 """Tells the status of runs that failed before they had a result, such as those whose bucket is unreachable.
 
 Every 15 seconds it looks for runs that failed, and keeps each for the buckets and pairs that it was to check:
-`fixity_status` is red for them until a later run has a result. A run that was canceled is none. If the lake
+`fixity_status` is red for them until a later run has a result. A run that was canceled is none. Nor is a
+run that a person started and that was refused as wrong usage: it says nothing of the bucket. If the lake
 cannot be written, the next tick tries again.
 """
 
@@ -13,7 +14,7 @@ import dagster as dg
 from fixity.clock import utc_now
 from fixity.lake import Lake
 from fixity.status import OF_BUCKETS, OF_PAIRS, OF_PLATFORM, Failure, keep_failure
-from jobs.runs import failure_text
+from jobs.runs import failure_text, is_wrong_usage
 from resources import LakeResource
 from sensors.cursors import read_cursor
 
@@ -23,6 +24,8 @@ _AGAIN = timedelta(minutes=1)
 """How long before the last look a run's end counts as new: another process may have been slow to write it."""
 _FAILED = dg.DagsterRunStatus.FAILURE
 _CLASS = re.compile(r"\b(?:\w+\.)+[A-Z]\w*: ")  # what Python writes before the text of an error
+_BY_ITSELF = ("dagster/schedule_name", "dagster/sensor_name")
+"""A tag of each run that no person started: nobody else would hear that its configuration is wrong."""
 _PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 
 
@@ -58,7 +61,7 @@ def failed_runs_sensor() -> dg.SensorDefinition:
 def keep_failed_run(instance: dg.DagsterInstance, record: dg.RunRecord, lake: Lake) -> None:
     """Keep that a run failed, for each bucket and pair of whose checks it has no result.
 
-    Raises LakeError.
+    Nothing is kept of a request of a person that could not be used. Raises LakeError.
     """
     run_id = record.dagster_run.run_id
     ended = record.end_time
@@ -72,8 +75,11 @@ def keep_failed_run(instance: dg.DagsterInstance, record: dg.RunRecord, lake: La
     known = of_platform | {each for each in planned if each[0] in (*OF_BUCKETS, *OF_PAIRS)}
     if not known:
         return
-    failures = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    texts = [failure_text(event.dagster_event) for event in failures if event.dagster_event is not None]
+    logged = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    failures = [each.dagster_event for each in logged if each.dagster_event is not None]
+    if any(map(is_wrong_usage, failures)) and not any(tag in record.dagster_run.tags for tag in _BY_ITSELF):
+        return
+    texts = [failure_text(event) for event in failures]
     text = texts[0] if texts else _of_run(instance, run_id)
     for asset, partition in known:
         keep_failure(lake, asset, partition, Failure(run_id, at, f"the run {run_id} failed: {text}"))

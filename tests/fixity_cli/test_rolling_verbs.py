@@ -66,3 +66,14 @@ def test_a_bucket_is_rolled_through_by_hand_and_what_came_of_it_can_be_asked_for
 def test_wrong_use_says_what_would_be_right(archive: Path, words: list[str], status: int, said: str) -> None:
     done = fixity(archive, *words)
     assert done.returncode == status and said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_request_that_cannot_be_used_leaves_no_trace_in_the_status(archive: Path) -> None:
+    (archive / "elsewhere").mkdir()
+    (archive / "elsewhere/d").write_text("content of d")
+    assert fixity(archive, "checksums", "other").returncode == 0
+    before = fixity(archive, "status", "other")
+    refused = fixity(archive, "roll", "other")
+    assert refused.returncode == 2 and "is kept" not in refused.stderr
+    after = fixity(archive, "status", "other")
+    assert (before.returncode, after.returncode) == (0, 0) and "1 verified" in after.stdout

@@ -66,9 +66,15 @@ def test_damage_that_both_sides_share_is_status_1_and_named_by_all_commands(pair
             assert f": 1 object of {bucket}, opened 20" in line
 
 
+def test_a_report_that_fails_says_what_is_kept_and_not_that_it_has_read_anything(pair: Path) -> None:
+    failed = fixity(pair, "report", "a")  # its buckets were never checked
+    said = "failed; the checks of both buckets are as they were; to compare them, type fixity report a"
+    assert failed.returncode == 3 and said in failed.stderr
+
+
 def test_of_a_check_that_is_red_in_two_runs_the_later_one_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     def ended(*red: str) -> Ended:
-        return Ended("run", True, {}, list(red), [], wrong_usage=False, damaged=[])
+        return Ended("run", True, {}, list(red), [], wrong_usage=False, kept="", damaged=[])
 
     say_red(ended("x of a[b]: 1 open", "y of a[b]: 3"), ended("x of a[b]: 2 open: k"))
     assert capsys.readouterr().err == "red: x of a[b]: 2 open: k\nred: y of a[b]: 3\n"

@@ -12,7 +12,7 @@ from fixity.clock import utc_now
 from fixity.errors import FixityError
 from fixity.lake import LakeError, open_lake
 from fixity.status import Result, Status, StatusRow, keep_result, status_of
-from jobs.names import CHECKSUMS_JOB, COVERAGE_JOB, MAP_RESULTS_JOB, MAP_RUNS, PREMIS_JOB, SEAL_JOB
+from jobs.names import CHECKSUMS_JOB, COVERAGE_JOB, MAP_RESULTS_JOB, MAP_RUNS, PREMIS_JOB, ROLL_JOB, SEAL_JOB
 from resources import CatalogResource, LakeResource
 from sensors.failed_runs import failed_runs_sensor
 from tests.platform import PAIR, Platform
@@ -144,3 +144,18 @@ def test_a_lake_that_cannot_be_written_is_tried_again_by_the_next_tick(
     (platform.folder / "away").rename(lake)
     _tick(platform, instance)
     assert _row(platform, f"{PAIR}-repl").failed_run is not None
+
+
+def test_a_run_that_is_refused_as_wrong_usage_is_kept_only_if_no_person_started_it(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    platform.put("a")
+    assert platform.run(instance, CHECKSUMS_JOB, PAIR).success
+    for tags, states in (({}, "verified"), ({"dagster/schedule_name": "roll"}, "problem")):
+        roll = platform.definitions().resolve_job_def(ROLL_JOB)
+        refused = roll.execute_in_process(
+            instance=instance, partition_key=PAIR, raise_on_error=False, tags=tags
+        )
+        assert not refused.success  # the bucket has no term
+        _tick(platform, instance)
+        assert _row(platform, PAIR).state == states
