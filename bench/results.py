@@ -11,7 +11,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,10 +123,18 @@ def document(parts: Mapping[str, Part], causes: Mapping[str, str]) -> str:
     for name, part in parts.items():
         lines += [f"## {name}", "", table(part.rows), ""]
         missed = dict.fromkeys(row.name for row in part.rows if not row.reached)
-        lines += [f"- {row}: {causes.get(row, 'no cause is written down yet.').strip()}" for row in missed]
+        lines += why(missed, causes)
         lines += [""] if missed else []
         lines += [f"Measured {part.measured} with {part.revision}.", ""]
     return "\n".join(lines)
+
+
+def why(missed: Iterable[str], causes: Mapping[str, str]) -> list[str]:
+    """A line for each cause of figures that are not reached, with the names of their rows."""
+    rows: dict[str, list[str]] = {}
+    for row in missed:
+        rows.setdefault(causes.get(row, "no cause is written down yet.").strip(), []).append(row)
+    return [f"- {'; '.join(of)}: {cause}" for cause, of in rows.items()]
 
 
 def write_document() -> None:

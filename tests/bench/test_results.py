@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.measure import Row
-from bench.results import Part, causes, document
+from bench.results import Part, causes, document, why
 
 
 def _page(target: float, causes: dict[str, str]) -> str:
@@ -19,6 +19,11 @@ def test_a_figure_that_is_not_reached_stands_with_its_cause() -> None:
 
 def test_a_figure_without_a_cause_is_said_to_have_none() -> None:
     assert "- hashing: no cause is written down yet." in _page(1.0, {})
+
+
+def test_a_cause_of_several_figures_is_said_once_with_all_of_them() -> None:
+    lines = why(["hashing, CPU", "listing", "hashing, wall"], {"hashing, CPU": "A.", "hashing, wall": "A."})
+    assert lines == ["- hashing, CPU; hashing, wall: A.", "- listing: no cause is written down yet."]
 
 
 def test_a_cause_is_not_shown_once_its_figure_is_reached() -> None:
