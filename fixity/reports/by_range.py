@@ -31,8 +31,8 @@ def memory_is_kept() -> Iterator[None]:
     """Arrow keeps what one range has freed for the next one, in a `with` block.
 
     What the system's allocator frees goes back to the system, and is zeroed when it is asked for again: a
-    report took 3 to 8 % more CPU, and up to a fifth more memory. Other work takes more with this. An allocator
-    that the user has chosen stays.
+    report took 3 to 8 % more CPU, and up to a fifth more memory. Other work takes more with this.
+    An allocator that the user has chosen stays.
     """
     if _USUAL.backend_name == "system":
         with suppress(NotImplementedError):  # Arrow may have been built without it
