@@ -198,3 +198,18 @@ def test_a_job_of_your_own_proves_nothing_of_an_object_that_was_written_after_it
     now = datetime.now(UTC)
     assert _red(ingested("early", now - timedelta(hours=1))) == {"all_read": "WrittenSinceRead: 1"}
     assert _red(ingested("late", now + timedelta(seconds=20))) == {}
+
+
+def test_the_manifest_of_an_earlier_job_s_report_is_refused(
+    batch: BatchPlatform, instance: dg.DagsterInstance, seaweedfs: SeaweedFS
+) -> None:
+    batch.put("a")
+    earlier = _reported(batch, instance)
+    _ingest(batch, instance, earlier)
+    corrupt_object(seaweedfs, batch.source, "a")
+    job_id = _reported(batch, instance)
+    folder = f"batch/reports/checksum/{batch.source}/job-"
+    content = batch.s3.get_object(Bucket=batch.managed, Key=f"{folder}{earlier}/manifest.json")["Body"].read()
+    batch.s3.put_object(Bucket=batch.managed, Key=f"{folder}{job_id}/manifest.json", Body=content)
+    refused = _ingest(batch, instance, job_id)
+    assert not refused.success and "it is the manifest of another job's report" in failures(refused)

@@ -285,8 +285,13 @@ def test_a_job_of_aws_batch_that_left_a_report_is_ingested_like_s3_s_own(
     batch.control.jobs.wait()
     batch.tick(instance, "batch_completion", batch.tick(instance, "batch_completion").cursor)
     prefix = f"batch/reports/checksum/{batch.source}"
-    source = {"Bucket": batch.managed, "Key": f"{prefix}/job-{job}/manifest.json"}
-    batch.s3.copy(source, batch.managed, f"{prefix}/job-computed/manifest.json")  # type: ignore[arg-type]
+    for each in batch.s3.list_objects_v2(Bucket=batch.managed, Prefix=f"{prefix}/job-{job}/")["Contents"]:
+        content = batch.s3.get_object(Bucket=batch.managed, Key=each["Key"])["Body"].read()
+        batch.s3.put_object(
+            Bucket=batch.managed,
+            Key=each["Key"].replace(job, "computed"),
+            Body=content.replace(job.encode(), b"computed"),
+        )
     _computed(batch, "computed", "SUCCEEDED", tags={"fixity-bucket": PAIR})
     _computed(batch, "foreign", "SUCCEEDED")
     _computed(batch, "begun", "RUNNING", tags={"fixity-bucket": PAIR})

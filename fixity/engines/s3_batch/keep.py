@@ -12,10 +12,11 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from fixity.clock import utc_now
+from fixity.clock import CLOCKS_AGREE, utc_now
 from fixity.engines.s3_batch.absent import Absentees, Find
 from fixity.engines.s3_batch.batch_jobs import JobState
 from fixity.engines.s3_batch.composites import files_of_ledger, settle_composites
+from fixity.engines.s3_batch.errors import ReportUnusable
 from fixity.engines.s3_batch.job_records import JobRecord
 from fixity.engines.s3_batch.join import ReadBetween, Sides, joined
 from fixity.engines.s3_batch.report import Report, fetch_report
@@ -53,6 +54,7 @@ def ingest_report(
     with run.lake.workspace() as workspace:
         is_empty = state is not None and state.empty
         report = Report([], utc_now()) if is_empty else fetch_report(reports, job.report, workspace)
+        times = _times(job, state, report)
         inventory = _inventory(run, job, workspace)
         listed = Provenance.read(inventory)
         provenance = replace(
@@ -72,7 +74,7 @@ def ingest_report(
             ranges = key_ranges(inventory, most=_RANGE_BYTES)
             rows = staged(report, run.bucket, job, [each.lower for each in ranges[1:]], workspace, state)
             sides = Sides(inventory, rows, ranges)
-            with closing(joined(sides, run, job, _times(job, state, report), workspace)) as tables:
+            with closing(joined(sides, run, job, times, workspace)) as tables:
                 for table, expectations in tables:
                     settled = absentees.settle(table)
                     if by_parts:
@@ -82,13 +84,22 @@ def ingest_report(
 
 
 def _times(job: JobRecord, state: JobState | None, report: Report) -> ReadBetween:
-    """When a job began at the earliest, by whoever ran it or by whoever submitted it, and when it ended."""
-    told = report.created_at
-    if state is not None and state.created_at is not None:
-        return ReadBetween(min(state.created_at, told), told)
-    # S3 has forgotten it. Others' jobs are noted here only when they have ended.
-    is_ours = job.token is not None
-    return ReadBetween(min(datetime.fromisoformat(job.created_at), told) if is_ours else told, told)
+    """When a job began at the earliest, by whoever ran it or by whoever submitted it, and when it ended.
+
+    Raises ReportUnusable if its report is older.
+    """
+    created, told = state.created_at if state else None, report.created_at
+    if created is None and job.token is not None:  # S3 has forgotten it
+        created = datetime.fromisoformat(job.created_at)
+    if created is None:  # jobs of others are noted here only when they have ended
+        return ReadBetween(told, told)
+    if told < created - CLOCKS_AGREE:
+        raise ReportUnusable(
+            f"the report of the job {job.job_id} of '{job.bucket}' is of {told:%Y-%m-%d %H:%M:%S} UTC, but "
+            f"the job was created at {created:%Y-%m-%d %H:%M:%S} UTC: it is an earlier job's report, or a "
+            "clock is wrong; nothing of it was kept"
+        )
+    return ReadBetween(min(created, told), told)
 
 
 def _inventory(run: BucketRun, job: JobRecord, workspace: Path) -> Path:

@@ -60,7 +60,7 @@ class Report:
 
 
 def fetch_report(reports: Lake, manifest: str, workspace: Path) -> Report:
-    """Fetch a report by the key of its manifest.
+    """Fetch a report by the key of its manifest, in whose folder all its files are.
 
     Raises ReportUnusable, NoReport if there is no manifest, LakeError.
     """
@@ -79,6 +79,13 @@ def fetch_report(reports: Lake, manifest: str, workspace: Path) -> Report:
         raise NoReport(f"{place} is not there") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReportUnusable(f"{place} is not a manifest of a completion report: {error!r}") from error
+    folder = manifest.rpartition("/")[0] + "/"
+    for _, key, _ in results:
+        if not key.startswith(folder):
+            raise ReportUnusable(
+                f"{place} names {reports.location(key)}, which is not in the folder of this job: it is the "
+                "manifest of another job's report"
+            )
     return Report([_fetch(reports, *each, workspace) for each in results], created_at)
 
 

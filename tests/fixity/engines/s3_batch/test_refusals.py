@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -82,8 +83,13 @@ def test_a_file_that_is_no_result_is_refused_and_nothing_is_kept(
         ('{"Format": "Report_CSV_20180820", "ReportCreationDate": "2026-01-24T01:26:27Z"}', "'Results'"),
         (
             '{"Format": "Report_CSV_20180820", "ReportCreationDate": "2026-01-24T01:26:27Z", "Results": '
-            '[{"TaskExecutionStatus": "succeeded", "Key": "gone.csv", "MD5Checksum": "00"}]}',
+            '[{"TaskExecutionStatus": "succeeded", "Key": "prefix/job-j/gone.csv", "MD5Checksum": "00"}]}',
             "gone.csv, but there is no such file",
+        ),
+        (
+            '{"Format": "Report_CSV_20180820", "ReportCreationDate": "2026-01-24T01:26:27Z", "Results": '
+            '[{"TaskExecutionStatus": "failed", "Key": "prefix/job-jj/0.csv", "MD5Checksum": "00"}]}',
+            "prefix/job-jj/0.csv, which is not in the folder of this job",
         ),
     ],
 )
@@ -93,6 +99,18 @@ def test_a_manifest_that_cannot_be_used_is_refused(ingest: Ingest, manifest: str
     with pytest.raises(ReportUnusable) as refused:
         ingest.run()
     assert said in str(refused.value) and ingest.kept == []
+
+
+def test_a_report_that_is_older_than_its_job_is_refused(ingest: Ingest) -> None:
+    ingest.listing(listed("k"))
+    ingest.result("succeeded", row("k"))
+    written_at = datetime.fromisoformat(ingest.manifest["ReportCreationDate"])
+    ingest.state = JobState("j", COMPLETE, created_at=written_at + timedelta(minutes=2))
+    with pytest.raises(ReportUnusable, match=r"created at 2026-01-24 01:28:27 UTC: it is an earlier job's"):
+        ingest.run()
+    assert ingest.kept == []
+    ingest.state = JobState("j", COMPLETE, created_at=written_at + timedelta(seconds=30))  # clocks differ
+    assert ingest.run().succeeded == 1
 
 
 def test_without_a_manifest_there_is_no_report(ingest: Ingest) -> None:
