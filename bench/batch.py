@@ -139,7 +139,7 @@ def ingest(directory: Path, count: int, side: str = "source") -> Path:
     settings = S3Batch(account_id="1" * 12, role_arn="arn:aws:iam::111122223333:role/jobs", report_bucket="m")
     bucket = Bucket(name=side, engine="s3_batch", s3_batch=settings)
     when, name = _LISTED.isoformat(), f"inventory/{side}/r.parquet"
-    job = JobRecord(side, "j", "r", when, name, "SHA256", "FULL_OBJECT", "m", "prefix")
+    job = JobRecord(side, "j", "r", when, name, "SHA256", "FULL_OBJECT", "m", "prefix", token="t")
     kept = ingest_report(BucketRun(lake, bucket, f"run-{os.getpid()}"), LocalLake(made), job)
     assert kept.succeeded == kept.objects > 0.9 * count
     return Path(lake.location(kept.file))

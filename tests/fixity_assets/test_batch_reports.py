@@ -131,6 +131,7 @@ def test_an_object_of_an_incident_that_a_report_does_not_tell_of_hides_no_new_da
         )
         progress = batch.control.jobs.describe_job({"JobId": job_id})["Job"]["ProgressSummary"]
         progress["NumberOfTasksSucceeded"] -= 1
+        progress["TotalNumberOfTasks"] -= 1
     red = _red(_ingest(batch, instance, job_id))
     assert red["no_damage"] == "2 damaged" and red["all_read"].startswith("1 not read")
     assert [[each.key for each in incident.objects] for incident in incidents_now(batch.lake)] == [
@@ -213,3 +214,13 @@ def test_the_manifest_of_an_earlier_job_s_report_is_refused(
     batch.s3.put_object(Bucket=batch.managed, Key=f"{folder}{job_id}/manifest.json", Body=content)
     refused = _ingest(batch, instance, job_id)
     assert not refused.success and "it is the manifest of another job's report" in failures(refused)
+
+
+def test_a_successful_row_with_the_status_of_an_error_is_no_pass(
+    batch: BatchPlatform, instance: dg.DagsterInstance
+) -> None:
+    batch.put("a")
+    _ingest(batch, instance, _reported(batch, instance))
+    job_id = _reported(batch, instance)
+    _edit(batch, job_id, lambda rows: rows.replace(b",200,,", b",500,InternalError,"))
+    assert _red(_ingest(batch, instance, job_id)) == {"all_read": "ContradictoryStatus: 1"}

@@ -75,10 +75,11 @@ def joined(
     def join(number: int) -> Joined:
         listed = _listed(sides.inventory, footer, sides.ranges[number])
         reported = sides.staged.of_range(number)
-        listed, found = _met(listed, reported, by_version, workspace / f"join-{number}")
+        by_id = by_version or (_has_ids(listed) and _has_ids(reported))
+        listed, found = _met(listed, reported, by_id, workspace / f"join-{number}")
         if job.objects is not None:  # a job over some objects says nothing of others
             listed, found = listed.filter(found["is_named"]), found.filter(found["is_named"])
-        return _checks(listed, found, job, times, by_version, run.run_id)
+        return _checks(listed, found, job, times, by_id, run.run_id)
 
     yield from in_order(join, range(len(sides.ranges)), processors())
 
@@ -94,15 +95,21 @@ def _listed(inventory: Path, footer: pq.FileMetaData, keys: KeyRange) -> pa.Tabl
     return (rows if pc.all(within, min_count=0).as_py() else rows.filter(within)).combine_chunks()
 
 
-def _met(
-    listed: pa.Table, reported: pa.Table, by_version: bool, workspace: Path
-) -> tuple[pa.Table, pa.Table]:
+def _has_ids(rows: pa.Table) -> bool:
+    """Whether rows name versions. A listing of current versions may do so, as inventories of S3 do."""
+    versions = rows["version_id"]
+    if versions.null_count == len(versions):
+        return False
+    return bool(pc.any(pc.invert(pc.is_in(versions, pa.array([None, "", "null"])))).as_py())
+
+
+def _met(listed: pa.Table, reported: pa.Table, by_id: bool, workspace: Path) -> tuple[pa.Table, pa.Table]:
     """The listed objects, and the report's result for each: NULL if it has none, which `is_named` tells."""
-    objects, of_rows = _objects(listed, by_version), _objects(reported, by_version)
+    objects, of_rows = _objects(listed, by_id), _objects(reported, by_id)
     order = pc.sort_indices(of_rows)
     ordered = of_rows.take(order)
     if pc.any(pc.equal(ordered[:-1], ordered[1:]), min_count=0).as_py():
-        return _chosen(listed, reported, by_version, workspace)
+        return _chosen(listed, reported, by_id, workspace)
     if not ordered.equals(objects):
         place = pc.search_sorted(ordered, objects)
         place = pc.if_else(pc.less(place, len(ordered)), place, None)
@@ -116,25 +123,23 @@ def _results(reported: pa.Table, rows: pa.Array) -> pa.Table:
     return pa.table(columns | {"is_named": rows.is_valid()})
 
 
-def _objects(rows: pa.Table, by_version: bool) -> pa.Array:
+def _objects(rows: pa.Table, by_id: bool) -> pa.Array:
     """What rows of both sides have in common if they are of the same object."""
     keys = rows["key"].combine_chunks()
-    if not by_version:
+    if not by_id:
         return keys
     version = pc.fill_null(rows["version_id"].combine_chunks(), "")
     version = pc.if_else(pc.equal(version, "null"), "", version)  # 'null' dates from before versioning
     return pc.binary_join_element_wise(keys, version, "\0")
 
 
-def _chosen(
-    listed: pa.Table, reported: pa.Table, by_version: bool, workspace: Path
-) -> tuple[pa.Table, pa.Table]:
+def _chosen(listed: pa.Table, reported: pa.Table, by_id: bool, workspace: Path) -> tuple[pa.Table, pa.Table]:
     """The same for a range in which the report has several rows for an object."""
     with open_database(workspace, _MEMORY, threads=1) as database:
         rows = listed.select(["key", "version_id", "etag"])
         database.register("listed_rows", _numbered(rows, "listed_row"))
         database.register("reported_rows", _numbered(reported, "reported_row"))
-        chosen = database.execute(_SQL, {"by_version": by_version}).to_arrow_table()
+        chosen = database.execute(_SQL, {"by_version": by_id}).to_arrow_table()
     found = _results(reported, chosen["reported_row"].combine_chunks())
     for name in ("error_code", "error_message"):
         found = found.set_column(found.schema.get_field_index(name), name, chosen[name])
@@ -146,7 +151,7 @@ def _numbered(rows: pa.Table, name: str) -> pa.Table:
 
 
 def _checks(
-    listed: pa.Table, found: pa.Table, job: JobRecord, times: ReadBetween, by_version: bool, run_id: str
+    listed: pa.Table, found: pa.Table, job: JobRecord, times: ReadBetween, by_id: bool, run_id: str
 ) -> Joined:
     """The checks of listed objects, from the report's row for each."""
     when = pa.scalar(times.began, CHECKSUMS.field("checked_at").type)
@@ -155,7 +160,7 @@ def _checks(
     is_same = pc.and_(is_named, pc.or_(is_same, listed["etag"].is_null()))
     is_late = None
     if job.token is None:  # a job of others: what we submit, we list before
-        is_late = pc.and_(is_same, _written_since(listed, when, by_version))
+        is_late = pc.and_(is_same, _written_since(listed, when, by_id))
         is_same = pc.and_(is_same, pc.invert(is_late))
     status = pc.if_else(is_same, SUCCEEDED, SKIPPED)
     status = pc.if_else(found["error_code"].is_valid(), FAILED, status)
@@ -186,9 +191,9 @@ def _checks(
     return dated(judged(pa.table(columns), expected), pa.scalar(times.told, when.type)), expected
 
 
-def _written_since(listed: pa.Table, began: pa.Scalar, by_version: bool) -> pa.ChunkedArray:
+def _written_since(listed: pa.Table, began: pa.Scalar, by_id: bool) -> pa.ChunkedArray:
     late = written_since(listed["last_modified"], began)
-    if not by_version:
+    if not by_id:
         return late
     is_fixed = pc.not_equal(pc.fill_null(listed["version_id"], "null"), "null")
     return pc.and_(late, pc.invert(is_fixed))

@@ -60,6 +60,11 @@ def _refuse_other_counts(job: JobRecord, state: JobState, rows: dict[str, int]) 
                 f"the report of the job {job.job_id} of '{job.bucket}' has {rows[kind]:,} rows of tasks "
                 f"that {kind}, but S3 counted {tasks:,}: nothing of it was kept"
             )
+    if state.succeeded + state.failed != state.tasks:
+        raise ReportUnusable(
+            f"S3 says of the job {job.job_id} of '{job.bucket}' that it had {state.tasks:,} tasks, but only "
+            f"{state.succeeded + state.failed:,} ended: nothing of its report was kept"
+        )
 
 
 def _stage(

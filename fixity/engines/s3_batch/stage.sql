@@ -26,6 +26,7 @@ read AS (
         -- S3's version 'null' dates from before versioning.
         CASE WHEN version_id NOT IN ('', 'null') THEN version_id END AS version_id,
         task_status,
+        http_status,
         error_code,
         message,
         CASE WHEN task_status = 'succeeded' THEN TRY(from_json(
@@ -51,6 +52,8 @@ judged AS (
         *,
         CASE
             WHEN task_status = 'succeeded' THEN CASE
+                -- In whichever order both cells are: S3's manifests and rows differ in it.
+                WHEN concat(http_status, error_code) <> '200' THEN 'ContradictoryStatus'
                 WHEN etag IS NULL OR result.checksumAlgorithm IS NULL THEN 'MalformedResult'
                 WHEN result.checksumAlgorithm <> $algorithm THEN 'OtherAlgorithm'
                 WHEN result.checksumType IS DISTINCT FROM $checksum_type THEN 'OtherChecksumType'
@@ -84,6 +87,9 @@ SELECT
         )
         WHEN wrong = 'OtherAlgorithm'
             THEN concat('S3 computed ', result.checksumAlgorithm, ' but ', $algorithm, ' was requested')
+        WHEN wrong = 'ContradictoryStatus' THEN concat_ws(
+            ' ', 'the task succeeded, but its status is', left(http_status, 40), left(error_code, 100)
+        )
         WHEN wrong = 'OtherChecksumType' THEN concat(
             'S3 computed a checksum of the type ', coalesce(left(result.checksumType, 40), '(not told)'), ' but ',
             $checksum_type, ' was requested'

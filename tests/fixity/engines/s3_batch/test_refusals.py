@@ -37,6 +37,9 @@ def test_a_report_with_other_rows_than_s3_counted_is_refused(
     with pytest.raises(ReportUnusable, match=r"has 1 rows of tasks that .*, but S3 counted [02]: nothing"):
         ingest.run()
     assert ingest.kept == []
+    ingest.state = JobState("j", COMPLETE, 3, 1, 1, counted=True)
+    with pytest.raises(ReportUnusable, match=r"had 3 tasks, but only 2 ended"):
+        ingest.run()
     ingest.state = JobState("j", COMPLETE, 2, 1, 1, counted=True)
     assert ingest.run().failed == 1
 
