@@ -31,8 +31,8 @@ CLAIMS = {
     "with nothing: nothing is known of their bytes now; "
     "or if nothing is listed and never was, which may be a mistyped prefix. Red, if "
     "one could not be read, or if a run over the whole bucket read nothing, because all objects were "
-    "skipped, or because nothing is listed any more. A run over a few objects of a bucket without "
-    "`fixity_every` leaves it so while others are unread.",
+    "skipped, or because nothing is listed any more. A run over some objects, as a batch is, leaves it so "
+    "while others could not be read.",
     LEDGER_READABLE: "Every file of the bucket's ledger can be read. Without one of them, damage that it "
     "proves may be missing: restore it from a copy of the lake.",
     NOTHING_LOST: "No object that was listed or checked before vanished, by runs over the whole bucket or "

@@ -23,6 +23,7 @@ from fixity.ledger.unread import (
     EMPTIED,
     UNREAD_BEFORE,
     all_unread,
+    failed_now,
     nothing_there,
     passed_over,
     unread,
@@ -71,7 +72,8 @@ def read_so_far(
     not_read = unread(run_file) if run_file else {}
     over = passed_over_text(passed_over(run_file)) if run_file and not is_batch else ""
     if bucket.fixity_every is not None:  # `coverage` says what was never checked
-        return ReadSoFar(not_read, ("" if not_read else _told_before(lake, bucket)) or over)
+        before = _unread_within_term(context, lake, bucket)
+        return ReadSoFar(not_read or before, ("" if not_read else _told_before(lake, bucket)) or over)
     return _after_some(context, lake, bucket, place, ReadSoFar(not_read, over), began)
 
 
@@ -130,6 +132,24 @@ def _of_listing(
         context.log.warning(listing.refused)
         return {EMPTIED: listing.rows}, ""
     return {}, nothing_there(place, bucket.name) if listing.is_doubtful else ""
+
+
+def _unread_within_term(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext, lake: Lake, bucket: Bucket
+) -> dict[str, int]:
+    """What could not be read of a bucket with a term, and was not read since.
+
+    Each run that could not read an object is red, and so are those after it until it is read: where the
+    newest one is not, there is none. Batches come all the time, so they must not read all rows.
+    """
+    if not is_red(lake, ASSET, bucket.name, ALL_READ):
+        return {}
+    try:
+        snapshot = ready(lake, bucket.name, settings_of(bucket), context.run.run_id, log=context.log.warning)
+    except TableMissing:  # it was never listed
+        return {}
+    failed = failed_now(lake, snapshot)
+    return {UNREAD_BEFORE: failed} if failed else {}
 
 
 def _told_before(lake: Lake, bucket: Bucket) -> str:

@@ -27,7 +27,7 @@ from fixity.ledger.listing import Listing
 from fixity.ledger.lost import lost_among
 from fixity.ledger.repeats import view_rows
 from fixity.ledger.snapshot import CHOSEN, OBJECTS, OF_PART, SNAPSHOT, Snapshot, in_force
-from fixity.tables import INGEST
+from fixity.tables import FAILED, INGEST
 
 if TYPE_CHECKING:
     import duckdb
@@ -154,6 +154,7 @@ def _chosen(found: Folded, listed_at: datetime, now: datetime) -> dict[str, str]
     return {
         "queue": "FROM objects WHERE listed AND left_out IS NULL",
         "damaged": f"FROM objects WHERE {there} AND damaged_at IS NOT NULL" if found.damaged else none,
+        "unread": f"FROM objects WHERE listed AND status = '{FAILED}'" if found.unread else none,
         "lost": lost_among("objects", listed_at, now) if found.may_be_lost else none,
     }
 

@@ -146,6 +146,7 @@ def planned(
         every=settings.every.total_seconds(),
         algorithm=settings.algorithm,
         objects=0,
+        never=0,
         rows=0,
         queued=0,
         folded=in_it | {run_of(file.name): file.size for file in files},

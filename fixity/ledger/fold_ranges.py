@@ -29,7 +29,7 @@ from fixity.ledger.fold import NEWS, Settings
 from fixity.ledger.fold_plain import NEW_CHECKS, Tables, plain_rows, with_others
 from fixity.ledger.repeats import PACKED, packed
 from fixity.ledger.snapshot import OF_PART, SNAPSHOT
-from fixity.tables import CHECKSUMS, INGEST
+from fixity.tables import CHECKSUMS, FAILED, INGEST
 
 if TYPE_CHECKING:
     import duckdb
@@ -47,13 +47,15 @@ class Sources(NamedTuple):
 class Folded:
     """What was counted in rows of the new table: see `Snapshot`.
 
-    never: listed rows without any check. may_be_lost: rows that are not listed, or were deleted when they
+    never: listed rows without any check. unread: listed rows that could not be read when they were last
+    checked. may_be_lost: rows that are not listed, or were deleted when they
     were to be read. read_by_day: of the new checks alone.
     """
 
     rows: int = 0
     listed: int = 0
     never: int = 0
+    unread: int = 0
     doubted: int = 0
     damaged: int = 0
     may_be_lost: int = 0
@@ -73,7 +75,9 @@ class Folded:
         ]
         self.rows += rows.num_rows
         self.listed += _count(listed)
-        self.never += _count(pc.and_(listed, pc.is_null(rows.column("status"))))
+        status = rows.column("status")
+        self.never += _count(pc.and_(listed, pc.is_null(status)))
+        self.unread += _count(pc.and_(listed, pc.fill_null(pc.equal(status, FAILED), False)))
         self.doubted += _count(pc.or_(pc.or_(*late[:2]), late[2]))
         self.damaged += _count(pc.is_valid(rows.column("damaged_at")))
         self.may_be_lost += _count(pc.or_(pc.invert(listed), gone))

@@ -7,6 +7,7 @@ standing/<bucket>/<generation>/…/blocks.bin         the same rows, for who wan
 standing/<bucket>/<generation>/…/blocks.parquet     what is where in it
 standing/<bucket>/<generation>/queue.parquet        the first of those to be checked, in that order
 standing/<bucket>/<generation>/damaged.parquet      the damaged ones
+standing/<bucket>/<generation>/unread.parquet       those that could not be read when they were last checked
 standing/<bucket>/<generation>/lost.parquet         those that are gone, or were when they were to be read
 standing/<bucket>/<generation>/since/…              rows that rolling runs have changed since
 """
@@ -63,7 +64,7 @@ SNAPSHOT = pa.schema(
 """A row an object version, as last written; the first columns are its newest check's."""
 
 
-FORMAT = 6
+FORMAT = 7
 """Raised when SNAPSHOT changes, or how it is written: a snapshot of another format is rebuilt."""
 
 
@@ -73,7 +74,7 @@ BLOCKS, INDEX = "blocks.bin", "blocks.parquet"
 """The files of a part with its rows in blocks, and of what is where in them."""
 OF_PART = (f"{OBJECTS}.parquet", BLOCKS, INDEX)
 """The files of a part."""
-CHOSEN = ("queue", "damaged", "lost")
+CHOSEN = ("queue", "damaged", "unread", "lost")
 """The tables with some of the rows of all parts."""
 
 
@@ -104,7 +105,7 @@ class Snapshot:
 
     format: which columns its tables have (FORMAT). generation: its folder's name. folded_at: when (UTC).
     every: the term in seconds, by which `due_at` was reckoned. objects: rows that are listed. never: those of
-    them without any check when it was folded; None in a snapshot of an earlier version. rows: all rows.
+    them without any check when it was folded. rows: all rows.
     queued: rows of the queue. folded: the ledger's files in it, by name without folder and ending,
     with their sizes in bytes. ingested: the same of ingest's tables. left_out: the files that could not
     be read, by name, with size and why. read_by_day: bytes read a day (UTC). place: where the bucket was
@@ -124,6 +125,7 @@ class Snapshot:
     every: float
     algorithm: str
     objects: int
+    never: int
     rows: int
     queued: int
     folded: dict[str, int]
@@ -136,7 +138,6 @@ class Snapshot:
     not_proved: list[str] = field(default_factory=list)
     due_by: str = ""
     cuts: list[str] = field(default_factory=list)
-    never: int | None = None
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Snapshot:
@@ -161,7 +162,7 @@ class Snapshot:
         return [f"{self.folder}{number:05}/" for number in range(len(self.cuts) + 1)]
 
     def names(self, table: str) -> list[str]:
-        """The names in the lake of the files of one of its tables: objects, queue, damaged or lost."""
+        """The names in the lake of the files of one of its tables: objects, or one of CHOSEN."""
         return [f"{folder}{table}.parquet" for folder in (self.parts if table == OBJECTS else [self.folder])]
 
     def files_of(self, number: int) -> list[str]:

@@ -32,6 +32,10 @@ NEVER = "NeverChecked"
 OF_FAILED_SHARDS = "not reached, because a part of the batch failed"
 """The reason of objects of a batch that stay due, because reading one of its shards ended in an error."""
 
+_FAILED_NOW = """
+    SELECT count(*) FROM now
+    WHERE listed AND status = $failed AND NOT (failures = 0 AND verified_at IS NOT NULL)
+"""
 _UNREAD_NOW = Path(__file__).with_name("unread_now.sql")
 UNSTABLE_COLUMNS = ("key", "version_id", "status", "error_message")
 """What is shown of objects whose two reads gave different bytes."""
@@ -96,6 +100,17 @@ def unread_now(lake: Lake, snapshot: Snapshot) -> UnreadNow:
     return UnreadNow(failed + sum(not_read.values()), {}, never)
 
 
+def failed_now(lake: Lake, snapshot: Snapshot) -> int:
+    """How many listed objects could not be read when they were last checked. Raises LakeError.
+
+    Only the rows of such objects are read, and those that have changed since the snapshot was folded.
+    """
+    with lake.workspace() as workspace, open_database(workspace) as database:
+        view_now(database, lake, snapshot, "unread", workspace)
+        (count,) = database.execute(_FAILED_NOW, {"failed": FAILED}).fetchall()[0]
+    return int(count)
+
+
 def was_all_checked(lake: Lake, snapshot: Snapshot) -> bool:
     """Whether each listed object has a check, by a snapshot that has all there is.
 
@@ -104,7 +119,7 @@ def was_all_checked(lake: Lake, snapshot: Snapshot) -> bool:
     if not snapshot.objects or snapshot.never == 0:
         return bool(snapshot.objects)
     changed = sum(each.rows for each in snapshot.since(lake))
-    if snapshot.never is not None and snapshot.never > changed:
+    if snapshot.never > changed:
         return False
     return unread_now(lake, snapshot).never == 0
 

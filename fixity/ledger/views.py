@@ -61,7 +61,7 @@ def view_now(
     table: str,
     workspace: Path,
 ) -> list[Path]:
-    """Make the view `now` of a snapshot's table: objects, queue, damaged or lost. Without one it is empty.
+    """Make the view `now` of a snapshot's table: objects, or one of CHOSEN. Without one it is empty.
 
     Returns local files of the table as it was folded, by key. A snapshot that is damaged is removed, because
     it is derived. Raises LakeError.

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from fixity.status import StatusRow, status_of
 from jobs.names import INGEST_JOB, JOB_TAG, REPORT_JOB
@@ -59,9 +60,11 @@ def _status(batch: BatchPlatform) -> StatusRow:
     return found
 
 
+@pytest.mark.parametrize("term", [None, "90d"])
 def test_a_job_over_some_objects_verifies_no_bucket_and_forgets_nothing_that_could_not_be_read(
-    batch: BatchPlatform, instance: dg.DagsterInstance
+    batch: BatchPlatform, instance: dg.DagsterInstance, term: str | None
 ) -> None:
+    batch.bucket_settings |= {"fixity_every": term} if term else {}
     for key in ("a", "b"):
         batch.put(key)
     keys = batch.folder / "keys.txt"
@@ -73,7 +76,8 @@ def test_a_job_over_some_objects_verifies_no_bucket_and_forgets_nothing_that_cou
         assert batch.run(instance, INGEST_JOB, PAIR, tags={JOB_TAG: str(job)}).success
         return _status(batch)
 
-    assert check(keys).unknown == ("only some of its objects were checked",)
+    never_counted = "nobody counted in the last day how much was checked within the term"
+    assert check(keys).unknown == (never_counted if term else "only some of its objects were checked",)
     batch.control.behaviour.fail_keys.add("b")
     unread = check(None)
     assert unread.unknown == () and [each.check for each in unread.red] == ["all_read"]

@@ -102,19 +102,28 @@ def test_where_a_disk_cannot_be_reached_nothing_says_repair_before_it_can(catalo
         assert look in plain and "fixity repair" not in plain
 
 
-def test_an_object_that_could_not_be_read_is_not_forgotten_when_another_one_is_checked(catalog: Path) -> None:
+@pytest.mark.parametrize("term", ["", ", fixity_every: 30d"])
+def test_an_object_that_could_not_be_read_is_not_forgotten_when_another_one_is_checked(
+    catalog: Path, term: str
+) -> None:
+    catalog.write_text(catalog.read_text().replace("path: b", f"path: b{term}"))
     link = catalog.parent / "b" / "link"
     link.symlink_to(catalog.parent / "nowhere")
     assert fixity(catalog, "checksums", "b").exit_code == 1
     checked = fixity(catalog, "check", "b", "letter")
-    assert checked.exit_code == 1 and "all_read of checksums[b]: could not be read before" in checked.stderr
-    assert fixity(catalog, "status", "b").exit_code == 1
+    assert (
+        checked.exit_code == 1 and "all_read of checksums[b]: could not be read before: 1" in checked.stderr
+    )
+    assert fixity(catalog, "coverage").exit_code == 0  # it says when the term has passed
+    status = fixity(catalog, "status", "b")
+    assert status.exit_code == 1 and "all_read of checksums: could not be read before: 1" in status.stdout
     (catalog.parent / "nowhere").write_text("x")
     link.unlink()
     (catalog.parent / "nowhere").rename(link)
     assert fixity(catalog, "inventory", "b").exit_code == 0
     assert fixity(catalog, "check", "b", "link").exit_code == 0
-    assert fixity(catalog, "status", "b").exit_code == 0
+    assert fixity(catalog, "coverage").exit_code == 0
+    assert "all_read" not in fixity(catalog, "status", "b").stdout
 
 
 @pytest.mark.parametrize("term", ["", ", fixity_every: 30d"])

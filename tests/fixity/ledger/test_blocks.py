@@ -38,6 +38,7 @@ EMPTY = Snapshot(
     0,
     0,
     0,
+    0,
     folded={},
     ingested={},
 )
