@@ -61,7 +61,7 @@ def failed_runs_sensor() -> dg.SensorDefinition:
 def keep_failed_run(instance: dg.DagsterInstance, record: dg.RunRecord, lake: Lake) -> None:
     """Keep that a run failed, for each bucket and pair of whose checks it has no result.
 
-    Nothing is kept of a request of a person that could not be used. Raises LakeError.
+    Of a request of a person that could not be used, buckets and pairs are told nothing. Raises LakeError.
     """
     run_id = record.dagster_run.run_id
     ended = record.end_time
@@ -78,7 +78,7 @@ def keep_failed_run(instance: dg.DagsterInstance, record: dg.RunRecord, lake: La
     logged = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     failures = [each.dagster_event for each in logged if each.dagster_event is not None]
     if any(map(is_wrong_usage, failures)) and not any(tag in record.dagster_run.tags for tag in _BY_ITSELF):
-        return
+        known &= of_platform  # a wrong key of the log is wrong for the next sealing, too
     texts = [failure_text(event) for event in failures]
     text = texts[0] if texts else _of_run(instance, run_id)
     for asset, partition in known:
