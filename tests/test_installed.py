@@ -90,9 +90,10 @@ def test_nothing_of_the_repository_is_imported_there(programs: Path, tmp_path: P
     assert all(Path(file).is_relative_to(programs.parent) for file in files)
 
 
-def test_the_version_is_that_of_pyproject(programs: Path, tmp_path: Path) -> None:
+def test_the_version_is_that_of_the_package(programs: Path, tmp_path: Path) -> None:
     done = _run(programs / "fixity", "--version", folder=tmp_path)
-    assert done.stdout == f"fixity {PROJECT['project']['version']}\n"
+    asked = "from importlib.metadata import version; print('fixity', version('fixity-platform'))"
+    assert done.stdout == _run(programs / "python", "-c", asked, folder=tmp_path).stdout
 
 
 def test_a_pair_is_verified_with_all_guards_and_state_beside_the_catalog(

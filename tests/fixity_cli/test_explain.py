@@ -27,6 +27,7 @@ _ERRORS = {
     "Unanswered",
     "_not_checked",
 }
+_CONSTANTS = ("code", "CHANGED", "DELETED", "COMPOSITE_CHANGED", "COMPOSITE_CHECKSUM")
 _CODE = re.compile(r"[A-Z][a-z0-9]+(?:[A-Z][A-Za-z0-9]*)?")
 
 
@@ -46,12 +47,10 @@ def _codes_in_python(source: str) -> Iterator[str]:
         match node:
             case ast.Call(func=ast.Name(id=name), args=[*given]) if name in _ERRORS:
                 found += given[:2]
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in (
-                "code",
-                "CHANGED",
-                "DELETED",
-            ):
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in _CONSTANTS:
                 found += [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
+            case ast.Assign(value=ast.Tuple(elts=[code, message])) if " " in (_text(message) or ""):
+                found += [code]
             case ast.Assign(targets=[ast.Name(id="_CODES")], value=ast.Dict(values=values)):
                 found += values
             case ast.Dict(keys=keys, values=values):

@@ -250,7 +250,7 @@ def test_the_same_command_typed_again_goes_on_where_it_lost_its_rights(
     assert platform.file.exists()
     faulty_proxy.fault(Refuse(403, code="ExpiredToken", times=None), key=keys[11])
     lost = fixity("checksums", PAIR, folder=platform.folder)
-    assert lost.returncode == 3 and "type the command again to read the rest" in lost.stderr
+    assert lost.returncode == 3 and "to read the rest, type the command again" in lost.stderr
     faulty_proxy.forget()
     again = fixity("checksums", PAIR, folder=platform.folder)
     assert again.returncode == 0, again.stderr
