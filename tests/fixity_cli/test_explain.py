@@ -49,8 +49,10 @@ def _codes_in_python(source: str) -> Iterator[str]:
                 found += given[:2]
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in _CONSTANTS:
                 found += [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
-            case ast.Assign(value=ast.Tuple(elts=[code, message])) if " " in (_text(message) or ""):
-                found += [code]
+            case ast.Assign(
+                targets=[ast.Name(id="_NOT_NAMED" | "_OVERWRITTEN" | "_WRITTEN_SINCE")], value=value
+            ):
+                found += value.elts[:1] if isinstance(value, ast.Tuple) else []
             case ast.Assign(targets=[ast.Name(id="_CODES")], value=ast.Dict(values=values)):
                 found += values
             case ast.Dict(keys=keys, values=values):
