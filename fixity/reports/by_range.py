@@ -6,12 +6,10 @@ What is done with a range does not belong here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
-
-import pyarrow as pa
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,27 +19,6 @@ RANGE_BYTES = 32 * 1024 * 1024
 Smaller ranges mean more work at the edges; larger ones take more memory."""
 _MEMORY_OF_A_RANGE = 6
 """A range takes this many times its bytes: what DuckDB joins, and the rows that wait to be written."""
-
-
-_USUAL = pa.default_memory_pool()
-
-
-@contextmanager
-def memory_is_kept() -> Iterator[None]:
-    """Arrow keeps what one range has freed for the next one, in a `with` block.
-
-    What the system's allocator frees goes back to the system, and is zeroed when it is asked for again: a
-    report took 3 to 8 % more CPU, and up to a fifth more memory. Other work takes more with this.
-    An allocator that the user has chosen stays.
-    """
-    if _USUAL.backend_name == "system":
-        with suppress(NotImplementedError):  # Arrow may have been built without it
-            pa.set_memory_pool(pa.mimalloc_memory_pool())
-    try:
-        yield
-    finally:
-        pa.default_memory_pool().release_unused()
-        pa.set_memory_pool(_USUAL)
 
 
 def threads_that_fit(database: duckdb.DuckDBPyConnection, threads: int, range_bytes: int) -> int:

@@ -27,7 +27,7 @@ from fixity.lake.database import new_database, own_table
 from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.lake.row_groups import RowGroups
 from fixity.reports.beside import Rows
-from fixity.reports.by_range import RANGE_BYTES, memory_is_kept, threads_that_fit, whole_file
+from fixity.reports.by_range import RANGE_BYTES, threads_that_fit, whole_file
 from fixity.reports.columns import COLUMNS, SUSPECT
 from fixity.reports.compared import SAID, ComparedRows
 from fixity.reports.counts import Counts
@@ -231,7 +231,7 @@ def _compare_ranges(
     tables = RowGroups(Path(parameters["source"]), columns), RowGroups(Path(parameters["replica"]), columns)
     of_group = _MOST_OF_A_GROUP * range_bytes
     comparer = _Comparer(database, parameters, Pairs(parameters["by_version"], tables, of_group))
-    with memory_is_kept(), closing(in_order(comparer.run, ranges, threads)) as reports:
+    with closing(in_order(comparer.run, ranges, threads)) as reports:
         for report in reports:
             total.add(report)
             comparer.wants_problems = len(total.problems) < PROBLEMS

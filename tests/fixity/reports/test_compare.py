@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import duckdb
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fixity.reports import COLUMNS, Side, TableNotConsistent, TableNotSorted, compare
-from fixity.reports.by_range import memory_is_kept, whole_file
+from fixity.reports.by_range import whole_file
 from fixity.reports.columns import SUSPECT
 from fixity.reports.compared import ComparedRows
 from fixity.reports.counts import Counts
@@ -336,11 +335,3 @@ def test_names_with_quotes_are_only_names(tmp_path: Path) -> None:
     directory = tmp_path / "o'clock"
     directory.mkdir()
     assert report(directory, [row("a")], [row("a")]).counts.matches == 1
-
-
-def test_only_a_report_has_arrow_keep_what_was_freed_also_if_it_breaks_off() -> None:
-    assert pa.default_memory_pool().backend_name == "system"
-    with pytest.raises(KeyboardInterrupt), memory_is_kept():
-        assert pa.default_memory_pool().backend_name == "mimalloc"
-        raise KeyboardInterrupt
-    assert pa.default_memory_pool().backend_name == "system"
