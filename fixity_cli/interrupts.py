@@ -84,8 +84,9 @@ class Interrupts:
             self._signals.recv(1)
         self._received = True  # before it is taken out: `received` looks at both
         self._signals.recv(1)
-        for cancel in list(self.cancel):
-            threading.Thread(target=cancel, daemon=True).start()
+        if not self._next(socket.MSG_DONTWAIT):  # who has sent two waits for no thread to start
+            for cancel in list(self.cancel):
+                threading.Thread(target=cancel, daemon=True).start()
         self._signals.settimeout(_GRACE)
         try:
             while self._signals.recv(1)[0] not in _SIGNALS:
