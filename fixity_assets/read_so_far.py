@@ -72,8 +72,9 @@ def read_so_far(
     not_read = unread(run_file) if run_file else {}
     over = passed_over_text(passed_over(run_file)) if run_file and not is_batch else ""
     if bucket.fixity_every is not None:  # `coverage` says what was never checked
-        before = _unread_within_term(context, lake, bucket)
-        return ReadSoFar(not_read or before, ("" if not_read else _told_before(lake, bucket)) or over)
+        if is_red(lake, ASSET, bucket.name, ALL_READ):
+            return ReadSoFar(not_read or _unread_within_term(context, lake, bucket), over)
+        return ReadSoFar(not_read, ("" if not_read else _told_before(lake, bucket)) or over)
     return _after_some(context, lake, bucket, place, ReadSoFar(not_read, over), began)
 
 
@@ -137,13 +138,11 @@ def _of_listing(
 def _unread_within_term(
     context: dg.OpExecutionContext | dg.AssetExecutionContext, lake: Lake, bucket: Bucket
 ) -> dict[str, int]:
-    """What could not be read of a bucket with a term, and was not read since.
+    """What could not be read of a bucket with a term whose newest run is red, and was not read since.
 
     Each run that could not read an object is red, and so are those after it until it is read: where the
     newest one is not, there is none. Batches come all the time, so they must not read all rows.
     """
-    if not is_red(lake, ASSET, bucket.name, ALL_READ):
-        return {}
     try:
         snapshot = ready(lake, bucket.name, settings_of(bucket), context.run.run_id, log=context.log.warning)
     except TableMissing:  # it was never listed
@@ -155,11 +154,12 @@ def _unread_within_term(
 def _told_before(lake: Lake, bucket: Bucket) -> str:
     """What a run over all of a bucket with a term passed over, until `coverage` is counted; for people.
 
-    The next batches read the others again, and `coverage` says when they are overdue.
+    It is asked where nothing is red. The next batches read the others again, and `coverage` says when they
+    are overdue.
     """
     kept = kept_of(lake, ASSET, bucket.name)
     warnings = [each.description for each in kept.checks if each.name == ALL_READ and not each.passed]
-    if not warnings or is_red(lake, ASSET, bucket.name, ALL_READ):
+    if not warnings:
         return ""
     counted = kept_of(lake, COVERAGE, bucket.name).at
     is_told = kept.whole_at is None or (counted is not None and counted > kept.whole_at)

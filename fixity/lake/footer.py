@@ -67,15 +67,17 @@ def newest_time(lake: Lake, name: str) -> datetime:
 
 def oldest_in(metadata: pq.FileMetaData) -> datetime | None:
     """The oldest time of a table's checks (UTC); None where its footer does not tell it."""
-    place = metadata.schema.names.index("checked_at")
-    groups = [metadata.row_group(number).column(place) for number in range(metadata.num_row_groups)]
-    found = [group.statistics for group in groups if group.is_stats_set]
-    return min((each.min for each in found if each.has_min_max), default=None)
+    return min((oldest for oldest, _ in _times(metadata)), default=None)
 
 
 def newest_in(metadata: pq.FileMetaData, listed_at: datetime) -> datetime:
     """The newest time of a table's checks (UTC); of a table without any, when it was listed."""
+    return max((newest for _, newest in _times(metadata)), default=listed_at)
+
+
+def _times(metadata: pq.FileMetaData) -> list[tuple[datetime, datetime]]:
+    """The oldest and the newest time (UTC) of the checks of each row group of which the footer tells them."""
     groups = map(metadata.row_group, range(metadata.num_row_groups))
     times = [column_of_group(group, "checked_at") for group in groups]
     found = [each.statistics for each in times if each is not None and each.is_stats_set]
-    return max((each.max for each in found if each.has_min_max), default=listed_at)
+    return [(each.min, each.max) for each in found if each.has_min_max]

@@ -23,7 +23,7 @@ from fixity.ledger.fold import Settings, keep_since, settings_of
 from fixity.ledger.fold_some import Before, Known, files_of, fold_keys, fold_known, unfolded, view_news
 from fixity.ledger.inventory import fetch_inventory, newest_inventory
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot, in_force
-from fixity.ledger.views import fetch_since, has_rows, reading_of, view_now
+from fixity.ledger.views import fetch_since, reading_of, view_now, view_now_if_any
 from fixity.tables import (
     DIFFERS,
     MATCHED,
@@ -250,10 +250,9 @@ def damaged_now(lake: Lake, snapshot: Snapshot) -> list[Damage]:
 def damaged_by(
     database: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot, workspace: Path
 ) -> list[Damage]:
-    """What `damaged_now` gives, by a database that is open. It makes the view `now` anew."""
-    if not has_rows(lake, snapshot, "damaged", workspace):
+    """What `damaged_now` gives, by a database that is open. It may make the view `now` anew."""
+    if not view_now_if_any(database, lake, snapshot, "damaged", workspace):
         return []
-    view_now(database, lake, snapshot, "damaged", workspace)
     rows = database.execute("FROM now WHERE damaged_at IS NOT NULL ORDER BY key, version_id")
     table = rows.to_arrow_table().select(SNAPSHOT.names).cast(SNAPSHOT)
     return damages(_there(table, snapshot.provenance.listed_at))

@@ -48,8 +48,8 @@ class Folded:
     """What was counted in rows of the new table: see `Snapshot`.
 
     never: listed rows without any check. unread: listed rows that could not be read when they were last
-    checked. may_be_lost: rows that are not listed, or were deleted when they
-    were to be read. read_by_day: of the new checks alone.
+    checked. may_be_lost: rows that are not listed, or were deleted when they were to be read. read_by_day: of
+    the new checks alone.
     """
 
     rows: int = 0

@@ -18,7 +18,7 @@ from fixity.lake import Lake
 from fixity.lake.database import open_database, quoted
 from fixity.ledger.selection import is_excluded
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot
-from fixity.ledger.views import has_rows, view_now
+from fixity.ledger.views import view_now_if_any
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,11 +51,10 @@ def lost_now(lake: Lake, bucket: Bucket, snapshot: Snapshot) -> pa.Table:
 def lost_by(
     database: duckdb.DuckDBPyConnection, lake: Lake, bucket: Bucket, snapshot: Snapshot, workspace: Path
 ) -> pa.Table:
-    """What `lost_now` gives, by a database that is open. It makes the view `now` anew."""
-    if not has_rows(lake, snapshot, "lost", workspace):
+    """What `lost_now` gives, by a database that is open. It may make the view `now` anew."""
+    if not view_now_if_any(database, lake, snapshot, "lost", workspace):
         return LOST.empty_table()
     listed_at, folded_at = (datetime.fromisoformat(at) for at in (snapshot.listed_at, snapshot.folded_at))
-    view_now(database, lake, snapshot, "lost", workspace)
     rows = database.execute(
         f"SELECT *, greatest(last_listed_at, verified_at) AS last_seen "
         f"FROM ({lost_among('now', listed_at, folded_at)}) ORDER BY key, version_id NULLS FIRST"

@@ -66,30 +66,37 @@ def view_now(
     Returns local files of the table as it was folded, by key. A snapshot that is damaged is removed, because
     it is derived. Raises LakeError.
     """
-    define_content(database)
-    if snapshot is None:
-        view_rows(database, "folded", [])
-        _define_now(database, [])
-        return []
-    with reading_of(lake, snapshot):
-        since = fetch_since(lake, snapshot, workspace)
-        folded = [lake.fetch(name, workspace) for name in snapshot.names(table)]
-    view_rows(database, "folded", folded)
-    _define_now(database, since)
+    since, folded = _fetched(lake, snapshot, table, workspace) if snapshot else ([], [])
+    _view(database, since, folded)
     return folded
 
 
-def has_rows(lake: Lake, snapshot: Snapshot, table: str, workspace: Path) -> bool:
-    """Whether a snapshot's table has rows, or may have some by what has changed since.
+def view_now_if_any(
+    database: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot, table: str, workspace: Path
+) -> bool:
+    """The same of a table that mostly has no rows, damaged or lost: then no view is made, which takes longer.
 
-    Mostly nothing is damaged or lost: then no view of it need be made. Raises LakeError.
+    Returns whether it may have rows. Raises LakeError.
     """
+    since, folded = _fetched(lake, snapshot, table, workspace)
+    with reading_of(lake, snapshot), naming_the_unreadable(*folded):
+        if not since and not any(pq.read_metadata(file).num_rows for file in folded):
+            return False
+    _view(database, since, folded)
+    return True
+
+
+def _fetched(lake: Lake, snapshot: Snapshot, table: str, workspace: Path) -> tuple[list[Path], list[Path]]:
+    """Local files of the rows that have changed since, and of a snapshot's table."""
     with reading_of(lake, snapshot):
-        if snapshot.since(lake):
-            return True
-        files = [lake.fetch(name, workspace) for name in snapshot.names(table)]
-        with naming_the_unreadable(*files):
-            return any(pq.read_metadata(file).num_rows for file in files)
+        since = fetch_since(lake, snapshot, workspace)
+        return since, [lake.fetch(name, workspace) for name in snapshot.names(table)]
+
+
+def _view(database: duckdb.DuckDBPyConnection, since: list[Path], folded: list[Path]) -> None:
+    define_content(database)
+    view_rows(database, "folded", folded)
+    _define_now(database, since)
 
 
 def view_now_of(

@@ -58,8 +58,8 @@ class Result:
     where the catalog said that the bucket is, or both buckets of the pair. oldest: the oldest check that it
     rests on (UTC). is_whole: whether it is of all objects, not of some. whole_at: when each listed object had
     a check (UTC), also by a result of some; None: as `is_whole` says, at its time or not. objects: how many
-    were listed then. all_checks: whether it has all checks
-    of the asset that there are for this partition; others stay as they were.
+    were listed then. all_checks: whether it has all checks of the asset that there are for this partition;
+    others stay as they were.
     """
 
     asset: str

@@ -63,7 +63,7 @@ def _changed(database: duckdb.DuckDBPyConnection, checks: pa.Table, files: list[
     """For each check what is wrong with its COMPOSITE checksum; NULL for nothing."""
     define_content(database)
     view(database, "ledger", files, CHECKSUMS)
-    database.register("checks", checks.append_column("row", pa.array(range(checks.num_rows), pa.int64())))
+    database.register("checks", checks.append_column("row", pa.arange(0, checks.num_rows)))
     ends = {"lower": checks["key"][0].as_py(), "upper": checks["key"][-1].as_py()}
     return database.execute(_SQL, ends).to_arrow_table()["said"].combine_chunks().cast(pa.string())
 
