@@ -184,7 +184,8 @@ def _say_lost(bucket: str, first: Sequence[Mapping[str, Any]], lost: int) -> Non
 def coverage(catalog: CatalogOption = None) -> None:
     """Count which objects of all buckets were checked within their term.
 
-    Status 1 if any are overdue or damaged, or if it cannot be counted.
+    Status 1 if any are overdue, damaged or could not be read, if a schedule does not run, or if a bucket
+    cannot be counted.
     """
     from fixity.clock import utc_now
     from fixity.humanize import seconds_text
@@ -231,6 +232,10 @@ def coverage(catalog: CatalogOption = None) -> None:
         )
         for said in row.ledger:
             output.fail(said)
+        if row.failing:
+            output.fail(
+                f"{bucket.name}: {row.failing:,} objects could not be read: fixity status {bucket.name}"
+            )
         for said in filter(None, (row.unread, row.shortfall)):
             output.warn(f"{bucket.name}: {said}")
         say_damaged(damage_rows(bucket.name, row.damage))

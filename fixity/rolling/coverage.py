@@ -42,7 +42,8 @@ class BucketCoverage:
 
     objects: all that are listed: within_term + due + never + archived. within_term: checked within it.
     due: checked longer ago. never: never checked. overdue: of due and never, those whose term ended more
-    than a day ago, a new object's beginning when it was first listed. failing: without a result lately.
+    than a day ago, a new object's beginning when it was first listed. failing: those that could not be read
+    when that was last tried.
     damaged: those that are damaged. lost: objects that vanished, not among the others; lost_damaged: those of
     them that were known to be damaged. archived: left out, and not checked within the term. oldest, newest:
     the oldest and the newest last check. days_to_go: until all is checked at the speed of the last seven
@@ -81,9 +82,13 @@ class BucketCoverage:
 
     @property
     def is_right(self) -> bool:
-        """Whether nothing is overdue, damaged (lost since or not) or unreadable, and the schedule runs."""
+        """Whether nothing is overdue, failing, damaged (lost since or not) or unreadable, and the schedule runs.
+
+        What fails is red in `all_read` of the bucket, too, as soon as it fails: the counts of the asset
+        `coverage`, which are of the last hours, have no check of their own for it.
+        """
         damaged = self.damaged or self.lost_damaged
-        return not (self.overdue or damaged or self.ledger or self.silence)
+        return not (self.overdue or self.failing or damaged or self.ledger or self.silence)
 
     @property
     def unread(self) -> str | None:

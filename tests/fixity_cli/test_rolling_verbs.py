@@ -52,6 +52,21 @@ def test_a_bucket_is_rolled_through_by_hand_and_what_came_of_it_can_be_asked_for
     assert shell.stdout == "n\n3\ncount_star()\n3\n" and "nothing" in shell.stderr
 
 
+def test_an_object_that_could_not_be_read_is_red_in_the_coverage_until_it_is_read(archive: Path) -> None:
+    assert fixity(archive, "inventory", "letters").returncode == 0
+    away = (archive / "data/b").rename(archive / "b")
+    (archive / "data/b").symlink_to("nowhere")
+    assert fixity(archive, "roll", "letters").returncode == 1
+    red = fixity(archive, "coverage")
+    assert "Failing:            1" in red.stdout and "letters: 1 objects could not be read" in red.stderr
+    assert (red.returncode, fixity(archive, "status", "letters").returncode) == (1, 1)
+    (archive / "data/b").unlink()
+    away.rename(archive / "data/b")
+    assert fixity(archive, "check", "letters", "b").returncode == 0
+    green = fixity(archive, "coverage")
+    assert green.returncode == 0 and "could not be read" not in green.stderr, green.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
