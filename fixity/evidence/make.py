@@ -24,6 +24,7 @@ from fixity.evidence.tables import Tables
 from fixity.incidents.state import incidents_now
 from fixity.lake import Lake
 from fixity.lake.csv_files import read_rows
+from fixity.lake.times import TimesUnknown
 from fixity.ledger.inventory import TableMissing
 from fixity.pages.render import render
 from fixity.reports.premis import Choice, Subject, event_tables
@@ -181,7 +182,7 @@ def _premis(lake: Lake, subject: Subject, order: Order, folder: Path, problems: 
         try:
             events = event_tables(lake, subject, workspace)
             write_documents(events, folder, workspace, Choice(since=order.since, until=order.until))
-        except TableUnreadable as error:
+        except (TableUnreadable, TimesUnknown) as error:
             problems[f"PREMIS events of {subject.bucket.name}"] = str(error)
         except TableMissing:
             pass  # it was never listed, which the summary says

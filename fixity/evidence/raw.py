@@ -31,7 +31,7 @@ from fixity.lake.paths import (
     records_folder,
 )
 from fixity.lake.proof import BEING_PUT, proof_file
-from fixity.lake.times import counted_as, note_of
+from fixity.lake.times import TimesUnknown, believed, counted_as, note_of
 from fixity.lake.withdrawn import WITHDRAWN, withdrawn_in
 from fixity.log.chain import Chain
 from fixity.log.known import chain_as_known
@@ -154,9 +154,10 @@ class Raw:
 
     def _of_bucket(self, bucket: str, recorded: set[str]) -> Iterator[str]:
         for folder in (checksums_folder(bucket), inventory_folder(bucket)):
-            if counted := counted_as(self.lake, folder):
+            if counted := self._counted(folder):
                 self.redated |= {f"{folder}{run}.parquet": at for run, at in counted.items()}
-                yield note_of(folder)
+                if note_of(folder) not in self.problems:
+                    yield note_of(folder)
         term = self.catalog.buckets[bucket].fixity_every or timedelta(0)
         since = self.order.since - term - CLOCKS_DIFFER
         for file in self._there(checksums_folder(bucket), recorded):
@@ -167,6 +168,18 @@ class Raw:
         yield from self._inventories(bucket, recorded)
         for file in self._there(drills_folder(bucket), recorded):
             yield file.name
+
+    def _counted(self, folder: str) -> Mapping[str, datetime]:
+        """What the times of a folder's tables count as. A note that is lost or damaged is named."""
+        try:
+            return counted_as(self.lake, folder)
+        except TimesUnknown as error:
+            counted = believed(self.lake, folder)
+            rest = (
+                "the figures rest on its copy" if counted else "the figures rest on the times that these have"
+            )
+            self.problems[note_of(folder)] = f"{error}; {rest}"
+            return counted
 
     def _begins_in_time(self, name: str) -> bool:
         """Whether a file of the ledger has checks before the end of the period."""

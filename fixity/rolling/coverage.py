@@ -82,10 +82,10 @@ class BucketCoverage:
 
     @property
     def is_right(self) -> bool:
-        """Whether nothing is overdue, failing, damaged (lost since or not) or unreadable, and the schedule runs.
+        """Whether nothing is overdue, failing, damaged (also if lost since) or unreadable; its schedule runs.
 
-        What fails is red in `all_read` of the bucket, too, as soon as it fails: the counts of the asset
-        `coverage`, which are of the last hours, have no check of their own for it.
+        What fails is red in `all_read` of the bucket as soon as it fails. So the asset `coverage`, which is
+        counted every few hours, has no check of its own for it.
         """
         damaged = self.damaged or self.lost_damaged
         return not (self.overdue or self.failing or damaged or self.ledger or self.silence)

@@ -84,6 +84,31 @@ def test_premis_that_was_exported_by_the_wrong_clock_stays_and_is_written_at_the
     assert exported.read_bytes() == before
 
 
+@pytest.mark.parametrize("copy", ["there", "lost too"])
+def test_a_lost_note_of_what_was_dated_ahead_stops_no_package_which_says_what_it_lacks(
+    redated: Archive, tmp_path: Path, auditor: Auditor, copy: str
+) -> None:
+    lake, out = redated.bucket.folder, tmp_path / "evidence"
+    note = "checksums/b/TIMES.json"
+    (lake / note).unlink()
+    if copy != "there":
+        (lake / "log/records" / note).write_text("torn")
+    package = redated.package(out, SINCE)
+    problems = {row["file"]: row["problem"] for row in _rows(out / "data/problems.csv")}
+    rests = "rest on its copy" if copy == "there" else "rest on the times that these have"
+    assert "TIMES.json is gone" in problems[note] and rests in problems[note]
+    assert {
+        "PREMIS events of b",
+        "the lives of objects in b, and which are damaged or lost today",
+    } < problems.keys()
+    assert any(text.startswith("files of the lake that could not be used") for text in package.wrong)
+    (coverage,) = package.last_coverage
+    if copy == "there":
+        assert (coverage["read_within_term"], coverage["differs"]) == (2, 1)
+        assert {"lake/checksums/b/r00004.parquet"} < {row["file"] for row in _rows(out / "data/redated.csv")}
+    assert all(code == 0 and "DIFFERENT" not in said for code, said in auditor.follow(out, redated.key))
+
+
 def _rows(file: Path) -> list[dict[str, str]]:
     with file.open(encoding="utf-8", newline="") as text:
         return list(csv.DictReader(text))
