@@ -56,9 +56,9 @@ def counted_as(lake: Lake, folder: str) -> dict[str, datetime]:
 
 
 def believed(lake: Lake, folder: str) -> dict[str, datetime]:
-    """What is left of `counted_as`, where that raises TimesUnknown: what the note's copy says. Raises LakeError.
+    """What is left where `counted_as` raises TimesUnknown: what the note's copy says. Raises LakeError.
 
-    For who says so beside what rests on it. Whoever decides by these times asks `counted_as`.
+    For those who say so beside what rests on it. Whoever decides by these times asks `counted_as`.
     """
     copy = _read(lake, _copy_of(folder))
     return copy if isinstance(copy, dict) else {}
