@@ -7,12 +7,14 @@ of one object are combined is in `fold`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fixity.clock import CLOCKS_AGREE, utc_now
 from fixity.tables import (
     CHECKSUMS,
     DIFFERS,
@@ -209,20 +211,34 @@ def _compared(
     return found | {name: pc.coalesce(said, found[name]) for name, said in told.items()}
 
 
-def dated(checks: pa.Table, told_at: pa.Array | pa.ChunkedArray | pa.Scalar) -> pa.Table:
+def dated(
+    checks: pa.Table,
+    told_at: pa.Array | pa.ChunkedArray | pa.Scalar,
+    ahead: timedelta = CLOCKS_AGREE,
+    now: datetime | None = None,
+) -> pa.Table:
     """Checks by others, whose reading took a while: right bytes count from its beginning, others to its end.
 
     Between both, other checks may have read the object. What was right at the beginning takes back no damage
     that was found since, and what was wrong at the end is taken back by nothing that was read before it.
+    Both times are of another clock than our own reads have. So the beginning counts as much earlier as that
+    clock may be ahead, and no end is later than now.
     Arguments: `checks`, as from `judged`, with the time of the beginning; `told_at`, that of the end, of each
-    or of all.
+    or of all; `ahead`, by how much the beginning may be too late; `now` in UTC, by default the current time.
     """
+    now = now or utc_now()
     failed = pc.equal(checks.column("status"), FAILED)
     late = pc.or_(failed, pc.fill_null(pc.equal(checks.column("verdict"), DIFFERS), False))
-    if not pc.any(late, min_count=0).as_py():
-        return checks
     place = checks.schema.get_field_index("checked_at")
-    column = pc.if_else(late, told_at.cast(checks.schema.field(place).type), checks.column(place))
+    kind = checks.schema.field(place).type
+    told_at = told_at.cast(kind)
+    # One that is further ahead is refused where the checks are kept.
+    is_ahead = pc.and_(
+        pc.greater(told_at, pa.scalar(now, kind)), pc.less_equal(told_at, pa.scalar(now + CLOCKS_AGREE, kind))
+    )
+    told_at = pc.if_else(is_ahead, pa.scalar(now, kind), told_at)
+    began_at = pc.subtract(checks.column(place), pa.scalar(ahead, pa.duration("us"))).cast(kind)
+    column = pc.if_else(late, told_at, began_at)
     return checks.set_column(place, checks.schema.field(place), column)
 
 

@@ -281,12 +281,13 @@ def check_inventory(
     bucket: str = "b",
     algorithm: Algorithm = "SHA256",
     threads: int = 3,
+    now: Callable[[], datetime] = utc_now,
 ) -> Checksums:
     """Hash an inventory and keep the table, as a run does."""
     plan = plan_of(lake, inventory, algorithm)
     scratch = f"scratch/{run_id}/"
     for shard in plan.shards:
-        hash_shard(Reading(store, threads), lake, scratch, plan, shard, run_id)
+        hash_shard(Reading(store, threads, now=now), lake, scratch, plan, shard, run_id)
     return keep_checksums(lake, scratch, plan, bucket, run_id)
 
 

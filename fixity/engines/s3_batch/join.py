@@ -8,7 +8,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Generator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity.clock import CLOCKS_AGREE
 from fixity.engines.s3_batch.job_records import JobRecord
 from fixity.engines.s3_batch.staged import Staged
 from fixity.in_order import in_order, processors
@@ -46,10 +47,14 @@ Joined = tuple[pa.Table, pa.ChunkedArray | None]
 
 
 class ReadBetween(NamedTuple):
-    """The time (UTC) at which a job began, before it read anything, and that of its report."""
+    """The time (UTC) at which a job began, before it read anything, and that of its report.
+
+    ahead: by how much the beginning may be too late by our clock.
+    """
 
     began: datetime
     told: datetime
+    ahead: timedelta = CLOCKS_AGREE
 
 
 @dataclass(frozen=True)
@@ -188,7 +193,8 @@ def _checks(
                 why = pc.if_else(is_late, _WRITTEN_SINCE[place], why)
             columns[name] = pc.if_else(skipped, why, columns[name])
     expected = listed[EXPECTATIONS.name] if EXPECTATIONS.name in listed.column_names else None
-    return dated(judged(pa.table(columns), expected), pa.scalar(times.told, when.type)), expected
+    told = pa.scalar(times.told, when.type)
+    return dated(judged(pa.table(columns), expected), told, times.ahead), expected
 
 
 def _written_since(listed: pa.Table, began: pa.Scalar, by_id: bool) -> pa.ChunkedArray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from fixity.clock import CLOCKS_AGREE, utc_now
@@ -89,8 +89,9 @@ def _times(job: JobRecord, state: JobState | None, report: Report) -> ReadBetwee
     Raises ReportUnusable if its report is older.
     """
     created, told = state.created_at if state else None, report.created_at
-    if created is None and job.token is not None:  # S3 has forgotten it
-        created = datetime.fromisoformat(job.created_at)
+    # Where the platform submitted it, that was noted at once, by the clock that its own reads go by.
+    noted = datetime.fromisoformat(job.created_at) if job.token is not None else None
+    created = created or noted  # S3 may have forgotten it
     if created is None:  # jobs of others are noted here only when they have ended
         return ReadBetween(told, told)
     if told < created - CLOCKS_AGREE:
@@ -99,6 +100,8 @@ def _times(job: JobRecord, state: JobState | None, report: Report) -> ReadBetwee
             f"the job was created at {created:%Y-%m-%d %H:%M:%S} UTC: it is an earlier job's report, or a "
             "clock is wrong; nothing of it was kept"
         )
+    if noted is not None:
+        return ReadBetween(min(created, noted, told), told, timedelta(0))
     return ReadBetween(min(created, told), told)
 
 

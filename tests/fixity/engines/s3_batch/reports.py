@@ -108,6 +108,8 @@ class Ingest:
     state: JobState | None = None
     find: Find | None = None
     place: str | None = None
+    token: str | None = None
+    noted: datetime = NOON
     look_again: LookAgain = lambda checks, expectations: checks
 
     def __post_init__(self) -> None:
@@ -161,9 +163,10 @@ class Ingest:
         if not (self.reports._root / "prefix/job-j/manifest.json").exists():
             self.put_manifest()
         algorithm = self.bucket.algorithm
+        inventory, noted = f"inventory/{BUCKET}/listing.parquet", self.noted.isoformat()
         record = JobRecord(
-            BUCKET, "j", "submitter", NOON.isoformat(), f"inventory/{BUCKET}/listing.parquet", algorithm,
-            "FULL_OBJECT", "managed", "prefix", self.objects,
+            BUCKET, "j", "submitter", noted, inventory, algorithm,
+            "FULL_OBJECT", "managed", "prefix", self.objects, token=self.token,
         )  # fmt: skip
         run = BucketRun(self.lake, self.bucket, run_id, self.place)
         return ingest_report(run, self.reports, record, self.state, self.find, self.look_again)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from fixity.clock import utc_now
+from fixity.engines.s3_batch.batch_jobs import COMPLETE, JobState
 from fixity.ledger import ready
 from fixity.ledger.damage import Damage, damaged_now
 from fixity.ledger.fold import settings_of
@@ -120,4 +122,35 @@ def test_what_was_proved_right_after_a_report_is_no_damage(checked: Ingest) -> N
     right = sha256(b"k")
     at = NOON + timedelta(days=90)
     keep_check(checked.lake, BUCKET, listed("k"), checksum=right, expected=right, at=at)
+    assert damaged(checked) == []
+
+
+@pytest.mark.parametrize("token", [None, "of-the-platform"])
+def test_damage_found_since_is_not_hidden_by_a_report_whose_clock_is_ahead_of_ours(
+    checked: Ingest, token: str | None
+) -> None:
+    """The job began before the damage was found, but its clock, ahead by 50 seconds, says: after."""
+    now = utc_now()
+    ahead = timedelta(seconds=50)
+    again = later(checked)
+    again.state = JobState("j", COMPLETE, created_at=now - timedelta(seconds=10) + ahead)
+    again.manifest["ReportCreationDate"] = (now + ahead).isoformat()
+    again.token, again.noted = token, now - timedelta(seconds=9)
+    again.result("succeeded", row("a") + row("k"))
+    keep_check(checked.lake, BUCKET, listed("k"), checksum=sha256(b"other"), expected=sha256(b"k"), at=now)
+    again.run("second")
+    assert [(each["key"], each["verdict"]) for each in checked.table("second")][1] == ("k", "matched")
+    assert [each.key for each in damaged(checked)] == ["k"]
+
+
+def test_damage_by_a_report_whose_clock_is_ahead_of_ours_is_taken_back_by_a_read_of_now(
+    checked: Ingest,
+) -> None:
+    again = later(checked)
+    again.manifest["ReportCreationDate"] = (utc_now() + timedelta(seconds=50)).isoformat()
+    again.result("succeeded", row("a") + row("k", **OTHER))
+    again.run("second")
+    assert [each.key for each in damaged(checked)] == ["k"]
+    right = sha256(b"k")
+    keep_check(checked.lake, BUCKET, listed("k"), checksum=right, expected=right, at=utc_now())
     assert damaged(checked) == []

@@ -8,6 +8,7 @@ from functools import partial
 import duckdb
 import pytest
 
+from fixity.clock import CLOCKS_AGREE
 from fixity.engines.stream.reported import look_at_reported
 from fixity.engines.stream.second_look import Allowance, SecondReader
 from fixity.ledger.current import current_checksums
@@ -24,6 +25,7 @@ from tests.fixity.engines.step_functions.ledger import (
 from tests.fixity.support import (
     NOON,
     Unsteady,
+    check_inventory,
     inventory_and_checks,
     sha256,
     take_inventory,
@@ -53,7 +55,7 @@ def test_checksums_of_a_map_are_rows_like_any_other_with_their_own_evidence(ledg
         "error_message": None,
         "bytes_read": 0,
         "evidence": "step_functions",
-        "checked_at": READ,
+        "checked_at": READ - CLOCKS_AGREE,
         "run_id": "run",
         "is_latest": True,
         "expected": None,
@@ -69,9 +71,10 @@ def test_checksums_of_a_map_are_rows_like_any_other_with_their_own_evidence(ledg
 def test_a_map_over_a_part_of_a_bucket_leaves_the_other_checks_as_they_are(ledger: Ledger) -> None:
     for key in ("a", "b", "c"):
         ledger.store.put(key, key.encode())
-    inventory_and_checks(ledger.store, ledger.lake, "streamed")
-    ledger.store.put("d", b"d")
     later = datetime.now(UTC) + timedelta(seconds=50)
+    listed = take_inventory(ledger.store, ledger.lake, "b", "streamed")
+    check_inventory(ledger.store, ledger.lake, listed, "streamed", now=lambda: later - 2 * CLOCKS_AGREE)
+    ledger.store.put("d", b"d")
     ledger.keep(told(ledger.folder, said("b", b"b"), began=later), written_at=later)
     assert {key: (status, evidence) for key, (status, _, evidence) in ledger.current().items()} == {
         "a": ("succeeded", "streamed"),
@@ -117,7 +120,11 @@ def test_a_version_keeps_its_checksum_whatever_was_written_since(ledger: Ledger)
     ledger.store.put("a", b"new", "v2")
     checks = ledger.keep(told(ledger.folder, said("a", b"old", version="v1"), began=None))
     (row,) = ledger.kept(checks)
-    assert (row["version_id"], row["checksum"], row["checked_at"]) == ("v1", sha256(b"old"), WRITTEN_AT)
+    assert (row["version_id"], row["checksum"], row["checked_at"]) == (
+        "v1",
+        sha256(b"old"),
+        WRITTEN_AT - CLOCKS_AGREE,
+    )
 
 
 def test_the_version_null_is_one_that_an_overwrite_replaces(ledger: Ledger) -> None:
@@ -161,7 +168,7 @@ def test_no_check_of_a_map_is_younger_than_its_manifest(ledger: Ledger) -> None:
     outputs = [said("a", b"x", version="v1"), {"bucket": "b", "key": "b", "version": "v1"}]
     ahead = told(ledger.folder, *outputs, ended=READ + 365 * DAY)
     assert [(row["status"], row["checked_at"]) for row in ledger.kept(ledger.keep(ahead))] == [
-        ("succeeded", READ),
+        ("succeeded", READ - CLOCKS_AGREE),
         ("failed", WRITTEN_AT),
     ]
 
@@ -177,9 +184,9 @@ def test_right_bytes_count_from_the_beginning_of_the_reading_and_wrong_ones_up_t
     found = told(ledger.folder, *outputs, began=READ + DAY, ended=READ + 2 * DAY)
     kept = ledger.kept(ledger.keep(found, "second", WRITTEN_AT + 2 * DAY))
     assert [(row["verdict"], row["checked_at"]) for row in kept] == [
-        ("matched", READ + DAY),
+        ("matched", READ + DAY - CLOCKS_AGREE),
         ("differs", READ + 2 * DAY),
-        ("registered", READ + DAY),
+        ("registered", READ + DAY - CLOCKS_AGREE),
     ]
 
 
