@@ -61,6 +61,7 @@ def keep_of_bucket(
         is_whole=so_far.is_of_all,
         whole_at=so_far.whole_at,
         objects=so_far.objects,
+        listing=so_far.listing,
     )
     keep_result(lake, found)
 

@@ -30,8 +30,9 @@ from fixity.ledger.unread import (
     unread_now,
     was_all_checked,
 )
-from fixity.status import is_red, kept_of
+from fixity.status import Listed, is_red, kept_of
 from fixity.status.now import COVERAGE
+from fixity.tables import Provenance
 from fixity_assets.bucket_checks import ALL_READ, ASSET, passed_over_text
 
 
@@ -41,7 +42,7 @@ class ReadSoFar(NamedTuple):
     not_read: objects that could not be read, by reason. passed_over: what was there and was not read although
     nothing failed, for people; '' for nothing. is_of_all: whether the run checked all objects of a listing.
     whole_at: when each listed object had a check (UTC), None where that is not known; objects: how many were
-    listed then.
+    listed then, in which `listing`.
     """
 
     not_read: dict[str, int]
@@ -49,6 +50,7 @@ class ReadSoFar(NamedTuple):
     is_of_all: bool = False
     whole_at: datetime | None = None
     objects: int | None = None
+    listing: Listed | None = None
 
 
 def read_so_far(
@@ -90,12 +92,15 @@ def _after_all(
     of_listing, over = _of_listing(context, inventory_in_force(lake, bucket.name), bucket, place)
     over = over or passed_over_text(passed_over(run_file))
     is_newest = inventory_file(bucket.name, listing.provenance.run_id) == newest_inventory(lake, bucket.name)
-    at, objects = began, listing.rows
+    at, objects, of = began, listing.rows, _listed(listing.provenance)
     if not is_newest and bucket.fixity_every is None:  # as after a job of S3 that took days
         snapshot = ready(lake, bucket.name, settings_of(bucket), context.run.run_id, log=context.log.warning)
         is_whole = was_all_checked(lake, snapshot)
-        at, objects = (began, snapshot.objects) if is_whole else (listing.provenance.listed_at, listing.rows)
-    return ReadSoFar(all_unread(run_file) | of_listing, over, True, at, objects)
+        if is_whole:
+            objects, of = snapshot.objects, _listed(snapshot.provenance)
+        else:
+            at = listing.provenance.listed_at
+    return ReadSoFar(all_unread(run_file) | of_listing, over, True, at, objects, of)
 
 
 def _after_some(
@@ -122,7 +127,14 @@ def _after_some(
         over = over or passed_over_text(found.passed_over)
     is_whole = was_all_checked(lake, snapshot)
     at, objects = (began, snapshot.objects) if is_whole else (None, None)
-    return ReadSoFar(not_read, over or run.passed_over, False, at, objects)
+    # A newer listing that is empty is not believed, and told.
+    of = _listed(snapshot.provenance) if is_whole and not listing.refused else None
+    return ReadSoFar(not_read, over or run.passed_over, False, at, objects, of)
+
+
+def _listed(table: Provenance) -> Listed:
+    """The listing that a table rests on."""
+    return Listed(table.inventory_run_id, table.listed_at)
 
 
 def _of_listing(

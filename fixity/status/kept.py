@@ -51,6 +51,14 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """Which listing of a bucket: the run that took it, and when it was begun (UTC)."""
+
+    run_id: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Result:
     """What a run found for a partition of an asset (None: the asset has no partitions).
 
@@ -58,8 +66,8 @@ class Result:
     where the catalog said that the bucket is, or both buckets of the pair. oldest: the oldest check that it
     rests on (UTC). is_whole: whether it is of all objects, not of some. whole_at: when each listed object had
     a check (UTC), also by a result of some; None: as `is_whole` says, at its time or not. objects: how many
-    were listed then. all_checks: whether it has all checks of the asset that there are for this partition;
-    others stay as they were.
+    were listed then, in which `listing`. all_checks: whether it has all checks of the asset that there are
+    for this partition; others stay as they were.
     """
 
     asset: str
@@ -73,6 +81,7 @@ class Result:
     is_whole: bool = True
     whole_at: datetime | None = None
     objects: int | None = None
+    listing: Listed | None = None
     all_checks: bool = True
 
 
@@ -91,8 +100,9 @@ class Kept:
 
     run_id, at, counts, place: of the newest result; None if no run had one yet. since: since when a check is
     not passed, by its name. whole_at: when each listed object had a check, by the newest result that knew it;
-    objects: how many were listed then, None in what an earlier version kept. oldest: the oldest check that
-    the newest result of all objects rests on. failed: the run that failed, if none has had a result since.
+    objects: how many were listed then, and in which `listing`, None in what an earlier version kept. oldest:
+    the oldest check that the newest result of all objects rests on. failed: the run that failed, if none has
+    had a result since.
     lost: results that were here could not be read when this was written, and no result of all checks has come
     since.
     """
@@ -105,6 +115,7 @@ class Kept:
     place: str | None = None
     whole_at: datetime | None = None
     objects: int | None = None
+    listing: Listed | None = None
     oldest: datetime | None = None
     failed: Failure | None = None
     lost: bool = False
@@ -321,6 +332,7 @@ def _with_result(before: Kept | None, result: Result) -> Kept:
         place=result.place,
         whole_at=whole_at if is_newer else then.whole_at,
         objects=result.objects if is_newer else then.objects,
+        listing=result.listing if is_newer else then.listing,
         oldest=result.oldest if is_newer and result.is_whole else then.oldest,
         failed=failed,
         lost=not result.all_checks and (before is None or then.lost),

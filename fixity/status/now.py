@@ -249,16 +249,29 @@ def _take_listed_since(found: _Row, bucket: Bucket, checked: Kept, inventory: Ke
     """Say how many objects of a bucket without a term are listed that no run over all has checked."""
     if bucket.fixity_every is not None or inventory is None or checked.whole_at is None:
         return  # of the others, `coverage` says what was never checked
-    if inventory.at and inventory.at > checked.whole_at:
+    if inventory.at and _is_listed_since(inventory, checked, checked.whole_at):
         found.waiting.append("a check: it was listed since")
         then = checked.counts.get("rows", 0) if checked.objects is None else checked.objects
         more = inventory.counts.get("rows", 0) - then
         if more > 0:
             text = f"{more:,} objects more are listed now than when all were checked"
             found.warnings.append(Finding(CHECKSUMS, _ALL_READ, text, inventory.at))
-        elif checked.at and checked.at > inventory.at:  # a run over some that knew the listing
+        elif (
+            checked.at and checked.at > inventory.at > checked.whole_at
+        ):  # a run over some that knew the listing
             text = "some objects that are listed now were never checked"
             found.warnings.append(Finding(CHECKSUMS, _ALL_READ, text, inventory.at))
+
+
+def _is_listed_since(inventory: Kept, checked: Kept, whole_at: datetime) -> bool:
+    """Whether the newest inventory is another listing than the one that was checked, and newer.
+
+    One that was begun before the check ended, and ended after it, is known by its run alone.
+    """
+    assert inventory.at is not None
+    if checked.listing is None:  # kept by an earlier version
+        return inventory.at > whole_at
+    return inventory.run_id != checked.listing.run_id and inventory.at > checked.listing.at
 
 
 def _pair(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -11,7 +12,8 @@ from fixity.catalog import Catalog, load_catalog
 from fixity.clock import utc_now
 from fixity.incidents.events import OPENED, Event, append
 from fixity.lake import open_lake
-from fixity.status import Check, Failure, Result, keep_failure, keep_result, places_of
+from fixity.ledger.inventory import Inventory, take_inventory
+from fixity.status import Check, Failure, Result, keep_failure, keep_result, places_of, status_of
 from fixity_assets.definitions import build_definitions
 from jobs.names import PAGES_ASSET, STATUS_ASSET, STATUS_JOB
 
@@ -87,3 +89,36 @@ def test_the_run_that_makes_the_status_makes_the_pages_too(
     assert first == catalog.file.parent / "lake/pages/index.html"
     assert "3 things are not known" in first.read_text()  # there are results, but no inventory and no report
     assert made.metadata["pages_made"].value == 4
+
+
+def test_objects_of_a_listing_that_ran_while_a_check_over_an_earlier_one_ended_are_not_taken_for_checked(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The listing began before the check ended: by their times alone it is the older one."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/old").write_text("x")
+    (tmp_path / "fixity.yaml").write_text("lake: ./lake\nbuckets: {b: {path: b}}\n")
+    catalog = load_catalog(tmp_path / "fixity.yaml")
+    definitions = build_definitions(catalog)
+
+    def run(asset: str) -> None:
+        job = definitions.resolve_implicit_global_asset_job_def()
+        selection = [dg.AssetKey(asset)]
+        assert job.execute_in_process(instance=instance, partition_key="b", asset_selection=selection).success
+
+    run("inventory")
+
+    def listed_while_a_check_ends(*of: Any) -> Inventory:
+        (tmp_path / "b/new").write_text("y")
+        run("checksums")
+        return take_inventory(*of)
+
+    monkeypatch.setattr("fixity_assets.inventory.take_inventory", listed_while_a_check_ends)
+    run("inventory")
+    (row,) = status_of(open_lake(catalog), catalog, utc_now()).rows
+    assert [each.text for each in row.warnings] == [
+        "1 objects more are listed now than when all were checked"
+    ]
+    run("checksums")
+    (row,) = status_of(open_lake(catalog), catalog, utc_now()).rows
+    assert (row.state, row.waiting) == ("verified", ())

@@ -21,6 +21,7 @@ from fixity.status import (
     WARNING,
     Check,
     Failure,
+    Listed,
     Result,
     Status,
     StatusRow,
@@ -192,6 +193,30 @@ def test_a_bucket_of_which_only_some_objects_were_checked_is_unknown(
 ) -> None:
     check_bucket(lake, catalog, "a", is_whole=False)
     assert row(lake, catalog, "a").unknown == ("only some of its objects were checked",)
+
+
+@pytest.mark.parametrize("more", [0, 2])
+def test_a_listing_that_was_begun_before_a_check_ended_and_ended_after_it_was_not_checked(
+    lake: LocalLake, catalog: Catalog, more: int
+) -> None:
+    begun, ended = NOW - 2 * HOUR, NOW - HOUR
+    keep_result(lake, Result("inventory", "b", "first", begun - HOUR, (), {"rows": 3}))
+    listing = Listed("first", begun - HOUR + timedelta(seconds=1))
+    check_bucket(lake, catalog, "b", at=ended, whole_at=ended, objects=3, listing=listing)
+    assert (row(lake, catalog, "b").state, row(lake, catalog, "b").waiting) == (VERIFIED, ())
+    keep_result(lake, Result("inventory", "b", "second", begun, (), {"rows": 3 + more}))
+    found = row(lake, catalog, "b")
+    assert found.waiting == ("a check: it was listed since",)
+    assert [each.text.partition(" ")[0] for each in found.warnings] == ([str(more)] if more else [])
+
+
+def test_a_listing_that_a_map_took_and_nobody_else_knows_is_newer_than_the_one_before(
+    lake: LocalLake, catalog: Catalog
+) -> None:
+    keep_result(lake, Result("inventory", "b", "first", NOW - 2 * HOUR, (), {"rows": 3}))
+    taken = Listed("map", NOW - HOUR)
+    check_bucket(lake, catalog, "b", at=NOW, whole_at=NOW, objects=4, listing=taken)
+    assert row(lake, catalog, "b").waiting == ()
 
 
 def test_results_of_another_place_are_not_of_the_bucket_that_the_catalog_names_now(
