@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from xml.sax.saxutils import escape
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from devstack.stub_s3 import Lister, StubS3, as_s3_lists
-from devstack.stub_s3_bucket import Bucket
+from devstack.stub_s3_bucket import Bucket, StoredVersion
 from fixity.buckets import BucketUnreachable
 from fixity.buckets.base import LISTED_TWICE, NOT_UTF8
 from fixity.buckets.s3.listing import parse_page
+from fixity.lake import LocalLake
 from tests.fixity.buckets.test_s3_odd_listings import (
     KEYS,
     bucket_of,
@@ -25,7 +28,7 @@ from tests.fixity.buckets.test_s3_odd_listings import (
     replacing,
     without_encoding,
 )
-from tests.fixity.support import check, listed, listing_twice, outcome, sha256
+from tests.fixity.support import check, inventory_and_checks, listed, listing_twice, outcome, sha256
 
 
 @pytest.mark.parametrize(
@@ -234,3 +237,27 @@ def test_one_object_that_is_looked_up_and_listed_contradictorily_fails_with_both
         done = check(store, item)
         assert (done.status, done.error_code, done.checksum) == ("failed", "ListedTwice", None)
         assert "3 bytes" in str(done.error_message) and "99 bytes" in str(done.error_message)
+
+
+@pytest.mark.parametrize("has_marker", [False, True])
+def test_of_a_listing_of_versions_without_their_ids_no_version_passes_for_another(
+    odd: StubS3, tmp_path: Path, has_marker: bool
+) -> None:
+    """Without an id, what is asked for is the current version, whichever the listing meant."""
+    bucket = bucket_of("a", versions=2)
+    if has_marker:  # then the listing has only the former one
+        bucket = bucket_of("a")
+        bucket.put("a", StoredVersion(None, "", 0, version_id="marker"))
+    store = reader(odd, bucket, replacing(("<VersionId>.*?</VersionId>", "")), versions=True)
+    inventory_and_checks(store, LocalLake(tmp_path), "run")
+    (row,) = pq.read_table(tmp_path / "checksums/b/run.parquet").to_pylist()
+    assert (row["status"], row["checksum"]) == ("failed", None)
+
+
+def test_a_list_of_versions_without_their_ids_is_known_by_each_key_where_there_is_one(
+    odd: StubS3, tmp_path: Path
+) -> None:
+    store = reader(odd, bucket_of("a"), replacing(("<VersionId>.*?</VersionId>", "")), versions=True)
+    inventory_and_checks(store, LocalLake(tmp_path), "run")
+    (row,) = pq.read_table(tmp_path / "checksums/b/run.parquet").to_pylist()
+    assert (row["status"], row["version_id"], row["checksum"]) == ("succeeded", None, sha256(b"a 0"))

@@ -244,6 +244,21 @@ def test_a_list_of_current_versions_is_no_list_of_all(archive: Archive) -> None:
         archive.take()
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_list_that_has_no_id_of_versions_that_have_one_is_refused(
+    make_archive: Callable[..., Archive], form: str
+) -> None:
+    """By the rows alone they are all from before versioning: what is asked for tells."""
+    archive = make_archive(versioned=True)
+    archive.put("a", "b")
+    archive.put("b", body=b"newer")
+    rows = rows_of(archive.s3, archive.name, versions=True)
+    archive.lists.write(archive.name, [row | {"VersionId": None} for row in rows], form)
+    archive.settings = {"versions": "all"}
+    with pytest.raises(ListRefused, match="none of them is in the bucket"):
+        archive.take()
+
+
 def test_what_a_list_lacks_is_asked_for_before_it_counts_as_gone(archive: Archive) -> None:
     archive.put("a", "is/there", "is/gone", "z")
     archive.list_now(now=lambda: LISTED_AT - timedelta(days=1))
