@@ -26,6 +26,8 @@ from fixity.tables import INVENTORY
 
 _AS_ENCODED = r"^(?:[A-Za-z0-9._~*/-]|%[0-9A-Fa-f]{2}|\+)*$"
 _ENCODED = r"%[0-9A-Fa-f]{2}|\+"
+_NO_VERSION = "null"
+"""The version id of an object that was written before its bucket had versions."""
 _TRIED = 10  # keys
 _SAMPLE = 10  # objects that are as a list has them
 _ASKED = 100  # objects, until there are so many
@@ -145,8 +147,9 @@ def refuse_unlike(store: BucketReader, listed: Path, provided: ProvidedList) -> 
     """Refuse a list that spells ETags or times otherwise than the bucket's listing does.
 
     Where there are no versions, they tell an object from the one that replaced it: spelled in two ways, each
-    object would count as replaced, and what is known of it would be lost. Asks for a few objects, until ten
-    are as the list has them. Returns a note for people if none is, which proves nothing.
+    object would count as replaced, and what is known of it would be lost. So would be an object whose version
+    the list does not name, as if it dated from before versioning. Asks for a few objects, until ten are as the
+    list has them. Returns a note for people if none is, which proves nothing.
     Raises ListRefused, BucketUnreachable.
     """
     asked = there = same = 0
@@ -154,6 +157,8 @@ def refuse_unlike(store: BucketReader, listed: Path, provided: ProvidedList) -> 
         asked += 1
         now = store.find(item.key, item.version_id)
         there += now is not None
+        if now is None and item.version_id == _NO_VERSION:
+            _refuse_without_id(store.find(item.key), item, provided)
         if now is None or now.size != item.size or now.last_modified is None:
             continue
         is_same = same_etag(now.etag or "", item.etag or "") and now.last_modified == item.last_modified
@@ -178,6 +183,18 @@ def refuse_unlike(store: BucketReader, listed: Path, provided: ProvidedList) -> 
             f"{asked:,} objects that were asked for is as the list has it",
         )
     return ()
+
+
+def _refuse_without_id(now: ListedObject | None, item: ListedObject, provided: ProvidedList) -> None:
+    """Refuse a list with an object that the bucket has as a version with an id. Raises ListRefused."""
+    if now is None or (now.size, now.last_modified) != (item.size, item.last_modified):
+        return
+    if same_etag(now.etag or "", item.etag or ""):
+        raise ListRefused(
+            f"{provided.url} has '{printable(item.key, 200)}' without a version id, but in the bucket it is the "
+            f"version {printable(now.version_id, 100)}: nobody could tell its versions apart. Wait for the next "
+            "list, or list the bucket without `inventory`"
+        )
 
 
 def _spread(table: Path) -> Iterator[ListedObject]:

@@ -255,7 +255,7 @@ def test_a_list_that_has_no_id_of_versions_that_have_one_is_refused(
     rows = rows_of(archive.s3, archive.name, versions=True)
     archive.lists.write(archive.name, [row | {"VersionId": None} for row in rows], form)
     archive.settings = {"versions": "all"}
-    with pytest.raises(ListRefused, match="none of them is in the bucket"):
+    with pytest.raises(ListRefused, match="without a version id, but in the bucket it is the version"):
         archive.take()
 
 
