@@ -147,9 +147,9 @@ def refuse_unlike(store: BucketReader, listed: Path, provided: ProvidedList) -> 
     """Refuse a list that spells ETags or times otherwise than the bucket's listing does.
 
     Where there are no versions, they tell an object from the one that replaced it: spelled in two ways, each
-    object would count as replaced, and what is known of it would be lost. So would be an object whose version
-    the list does not name, as if it dated from before versioning. Asks for a few objects, until ten are as the
-    list has them. Returns a note for people if none is, which proves nothing.
+    object would count as replaced, and what is known of it would be lost. So would an object be whose version
+    the list does not name, as if it dated from before versioning. Asks for a few objects, until ten are as
+    the list has them. Returns a note for people if none is, which proves nothing.
     Raises ListRefused, BucketUnreachable.
     """
     asked = there = same = 0
@@ -191,9 +191,9 @@ def _refuse_without_id(now: ListedObject | None, item: ListedObject, provided: P
         return
     if same_etag(now.etag or "", item.etag or ""):
         raise ListRefused(
-            f"{provided.url} has '{printable(item.key, 200)}' without a version id, but in the bucket it is the "
-            f"version {printable(now.version_id, 100)}: nobody could tell its versions apart. Wait for the next "
-            "list, or list the bucket without `inventory`"
+            f"{provided.url} has '{printable(item.key, 200)}' without a version id, but in the bucket it is "
+            f"the version {printable(now.version_id, 100)}: nobody could tell its versions apart. Wait for "
+            "the next list, or list the bucket without `inventory`"
         )
 
 
