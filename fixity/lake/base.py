@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Protocol
 from fixity.errors import FixityError, is_full
 from fixity.lake.paths import records_folder
 from fixity.lake.proof import (
+    BEING_PUT,
     NoProof,
     Proof,
     accepted_file,
@@ -28,6 +30,9 @@ from fixity.lake.proof import (
     is_recorded,
     proof_file,
 )
+
+RENEWED_EVERY = BEING_PUT.total_seconds() / 5
+"""Seconds after which the proof of a file that is still being put is put again."""
 
 
 class LakeError(FixityError):
@@ -164,13 +169,38 @@ class Lake(ABC):
             keeper.note(proof)
         before = self._proof_before(name) if there and replace else None
         if before is not None and before.sha256 != proof.sha256:
-            self._put_proof(dataclasses.replace(proof, replaces=(before.size, before.sha256)))
-            self._put(name, file, replace, keep)
+            with self._noted(dataclasses.replace(proof, replaces=(before.size, before.sha256))):
+                self._put(name, file, replace, keep)
             self._put_proof(proof)
             return
-        self._put_proof(proof)
-        if not there or replace:
+        if there and not replace:
+            self._put_proof(proof)
+            return
+        with self._noted(proof):
             self._put(name, file, replace, keep)
+
+    @contextmanager
+    def _noted(self, proof: Proof) -> Iterator[None]:
+        """A `with` block that puts a file, after its proof.
+
+        While that takes long, the proof is put again and again: an old one without its file is that of a file
+        that is gone.
+        """
+        self._put_proof(proof)
+        is_put = threading.Event()
+
+        def renew() -> None:
+            while not is_put.wait(RENEWED_EVERY):
+                with suppress(LakeError):  # the lake cannot be written: the file tells that
+                    self._put_proof(proof)
+
+        thread = threading.Thread(target=renew, name="proof", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            is_put.set()
+            thread.join()
 
     def accept(self, name: str, workspace: Path, now: datetime) -> bool:
         """Write the lost proof of a table anew, from the table as it is now, with a note that says so.

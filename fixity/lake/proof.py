@@ -18,7 +18,8 @@ from typing import Any
 from fixity.lake.paths import GIVEN, REPAIRS, SET_ASIDE, SNAPSHOTS, is_report, records_folder
 
 BEING_PUT = timedelta(minutes=10)
-"""A record that is younger than this may be waiting for its file, which is put after it."""
+"""A record that is younger than this may be waiting for its file, which is put after it. Who puts a file for
+longer than this puts the record again meanwhile."""
 
 _SEAL = "sha256_of_this"
 _ACCEPTED, _LOST = ".accepted-", ".lost-"

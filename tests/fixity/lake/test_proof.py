@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 from random import Random
+from threading import Event
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +18,7 @@ from fixity.lake.footer import read_footer
 from fixity.lake.latest import latest_table, point_to_latest
 from fixity.lake.proof import proof_file
 from fixity.ledger.current import current_checksums
-from fixity.ledger.files import LeftOut, ledger_files, usable_files
+from fixity.ledger.files import LeftOut, gone_from_ledger, ledger_files, proofs_there, usable_files
 from fixity.ledger.refresh import state_of_files
 from fixity.ledger.selection import keep_selection, read_selection
 from fixity.tables import INVENTORY, Provenance, TableUnreadable
@@ -193,6 +197,36 @@ def test_a_run_that_is_killed_after_the_record_leaves_no_file_and_may_put_other_
     with pytest.raises(FileExistsError):
         put(["third"])
     assert pq.read_table(LocalLake(tmp_path / "lake").fetch(NAME, tmp_path)).num_rows == 1
+
+
+def test_a_table_whose_putting_takes_hours_is_not_gone_while_who_puts_it_lives(
+    checked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, record = "checksums/b/slow.parquet", checked / proof_file("checksums/b/slow.parquet")
+    put, hours_passed, renewed = LocalLake._put, Event(), Event()
+
+    def told() -> list[str]:
+        lake = LocalLake(checked)
+        proofs = proofs_there(lake, "b")
+        return [each.name for each in gone_from_ledger(lake, "b", (), ledger_files(lake, "b"), proofs)]
+
+    def slow(lake: LocalLake, of: str, *how: Any) -> None:
+        beside = threading.current_thread() is not threading.main_thread()
+        if beside:
+            assert hours_passed.wait(30)
+        if of == name:
+            os.utime(record, (0, 0))
+            assert told() == [name]
+            hours_passed.set()
+            assert renewed.wait(30) and told() == []
+        put(lake, of, *how)
+        if beside:
+            renewed.set()
+
+    monkeypatch.setattr(LocalLake, "_put", slow)
+    monkeypatch.setattr("fixity.lake.base.RENEWED_EVERY", 0.01)
+    keep_table(LocalLake(checked), name, pq.read_table(checked / NAME))
+    assert told() == [] and (checked / name).is_file()
 
 
 def _kill() -> None:
