@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from fixity.clock import EPOCH
 from fixity.errors import FixityError
-from fixity.version import VERSION
+from fixity.version import SOFTWARE, VERSION
 
 _UTC = pa.timestamp("us", tz="UTC")
 
@@ -238,8 +238,6 @@ DRILLS = pa.schema(
 
 PROVENANCE = b"fixity"
 """The key of a table's provenance in its metadata."""
-
-SOFTWARE = "fixity-platform"
 
 
 def this_software() -> str:

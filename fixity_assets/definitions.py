@@ -11,7 +11,7 @@ from functools import cache
 import dagster as dg
 
 from fixity.catalog import Catalog, find_catalog
-from fixity.version import VERSION
+from fixity.version import SOFTWARE, VERSION
 from fixity_assets.by_name import assets_of
 from fixity_assets.executors import Chosen, executor_of
 from jobs import all_jobs, all_schedules, assets_of_job, jobs_named
@@ -24,8 +24,6 @@ from resources import (
     StoresResource,
 )
 from resources.catalog import catalog_now
-
-_PACKAGE = "fixity-platform"
 
 
 def build_definitions(
@@ -94,5 +92,5 @@ def defs() -> dg.Definitions:
     """The definitions of the catalog that FIXITY_CATALOG names, else of fixity.yaml here."""
     # The webserver tells it, so that `fixity doctor` can compare.
     registry = dg.DagsterLibraryRegistry  # type: ignore[attr-defined]  # public, but not marked so
-    registry.register(_PACKAGE, VERSION, is_dagster_package=False)
+    registry.register(SOFTWARE, VERSION, is_dagster_package=False)
     return build_definitions(catalog_now(find_catalog()))

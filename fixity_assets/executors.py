@@ -16,6 +16,7 @@ import dagster as dg
 
 from fixity.catalog import EXECUTORS, Executor
 from fixity.errors import WrongUsage
+from fixity.version import SOFTWARE
 
 EXECUTOR_VARIABLE = "FIXITY_EXECUTOR"
 PROCESSES = 2
@@ -70,5 +71,5 @@ def _imported(name: str, module: str, extra: str) -> Any:  # noqa: ANN401 - a mo
     except ModuleNotFoundError as error:
         raise WrongUsage(
             f"the executor '{name}' is not installed (there is no module {error.name}): "
-            f"pip install 'fixity-platform[{extra}]'"
+            f"pip install '{SOFTWARE}[{extra}]'"
         ) from error

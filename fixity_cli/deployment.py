@@ -23,6 +23,7 @@ from fixity.doctor.finding import finding_of_refusal
 from fixity.errors import FixityError, WrongUsage
 from fixity.humanize import error_text, printable, seconds_text
 from fixity.status.daemon import SILENT_AFTER
+from fixity.version import SOFTWARE
 from fixity_cli.instance import instance_that_is_there
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ def _of_location(entry: dict[str, Any]) -> Finding:
             about, WRONG, f"it did not load: {why}", "mend the catalog (fixity catalog check), then reload it"
         )
     libraries = {each["name"]: each["version"] for each in found["dagsterLibraryVersions"] or ()}
-    ours = _same_version(about, "fixity-platform", libraries.get("fixity-platform", "another program"))
+    ours = _same_version(about, SOFTWARE, libraries.get(SOFTWARE, "another program"))
     return ours if ours.state != OK else _same_version(about, "dagster", libraries.get("dagster", "unknown"))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fixity.version import SOFTWARE
 from tests.command import instance_of
 
 REPOSITORY = Path(__file__).parents[1]
@@ -90,9 +91,9 @@ def test_nothing_of_the_repository_is_imported_there(programs: Path, tmp_path: P
     assert all(Path(file).is_relative_to(programs.parent) for file in files)
 
 
-def test_the_version_is_that_of_the_package(programs: Path, tmp_path: Path) -> None:
+def test_the_name_and_the_version_are_those_of_the_package(programs: Path, tmp_path: Path) -> None:
     done = _run(programs / "fixity", "--version", folder=tmp_path)
-    asked = "from importlib.metadata import version; print('fixity', version('fixity-platform'))"
+    asked = f"from importlib.metadata import version; print('fixity', version('{SOFTWARE}'))"
     assert done.stdout == _run(programs / "python", "-c", asked, folder=tmp_path).stdout
 
 

@@ -10,12 +10,10 @@ from pathlib import Path
 
 from fixity.doctor.finding import OK, WARNING, WRONG, Finding
 from fixity.humanize import bytes_text
-from fixity.version import VERSION
+from fixity.version import SOFTWARE, VERSION
 
 LEAST, ENOUGH = 1 << 30, 10 << 30
 """Free bytes below which a run cannot work, and below which a large one may not."""
-
-_OURS = "fixity-platform"
 
 
 def look_at_disk(about: str, folder: Path) -> Finding:
@@ -45,7 +43,7 @@ def look_at_packages() -> Iterator[Finding]:
     from packaging.requirements import Requirement
 
     names = [
-        _OURS,
+        SOFTWARE,
         *sorted({_name for each in distributions() if (_name := each.name).startswith("dagster")}),
     ]
     wrong = []

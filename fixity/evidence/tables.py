@@ -21,8 +21,9 @@ from fixity.lake.csv_files import csv_line
 from fixity.lake.times import TimesUnknown
 from fixity.rolling.coverage import COUNTS
 from fixity.status import history_of
+from fixity.version import SOFTWARE
 
-_PACKAGES = ("fixity-platform", "dagster", "duckdb", "pyarrow", "bagit", "cryptography")
+_PACKAGES = (SOFTWARE, "dagster", "duckdb", "pyarrow", "bagit", "cryptography")
 
 
 @dataclass

@@ -24,6 +24,7 @@ from fixity.inventories.folder import ListRefused
 from fixity.inventories.rows import sort_rows
 from fixity.inventories.s3_inventory import ProvidedList, refuse_of_the_future
 from fixity.lake.database import quoted
+from fixity.version import SOFTWARE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -114,8 +115,7 @@ def live_table(catalog: Catalog, bucket: Bucket) -> Table:
         from pyiceberg.exceptions import NoSuchTableError, RESTError
     except ModuleNotFoundError as error:
         raise ListRefused(
-            f"'{bucket.name}' has `from: s3_metadata`, which needs pyiceberg: install "
-            "fixity-platform[s3-metadata]"
+            f"'{bucket.name}' has `from: s3_metadata`, which needs pyiceberg: install {SOFTWARE}[s3-metadata]"
         ) from error
     store = catalog.store_of(bucket)
     try:

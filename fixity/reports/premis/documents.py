@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from fixity.lake.database import open_database, quoted, view
 from fixity.reports.premis.columns import EVENTS
-from fixity.tables import SOFTWARE
+from fixity.version import SOFTWARE
 
 if TYPE_CHECKING:
     import duckdb
@@ -48,7 +48,7 @@ _AGENT = (
     "<agent><agentIdentifier>"
     "<agentIdentifierType>local</agentIdentifierType>"
     "<agentIdentifierValue>{agent}</agentIdentifierValue></agentIdentifier>"
-    "<agentName>fixity-platform</agentName><agentType>software</agentType>{version}</agent>\n"
+    "<agentName>" + SOFTWARE + "</agentName><agentType>software</agentType>{version}</agent>\n"
 )
 _OBJECTS = """
     SELECT arg_max(object, said_at)

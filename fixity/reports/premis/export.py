@@ -42,7 +42,8 @@ from fixity.reports.premis.deletions import deletions
 from fixity.reports.premis.documents import ALL, Choice, write_document, write_documents
 from fixity.reports.premis.of_incidents import of_incidents
 from fixity.reports.premis.replications import newest_report, replications
-from fixity.tables import SOFTWARE, TableUnreadable, naming_the_unreadable
+from fixity.tables import TableUnreadable, naming_the_unreadable
+from fixity.version import SOFTWARE
 
 if TYPE_CHECKING:
     import duckdb
