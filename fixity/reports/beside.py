@@ -1,6 +1,7 @@
 """Both sides of a pair within one range of keys, one beside the other, where their tables are in order.
 
-What the rows say does not belong here.
+Rows are copied as little as possible: those of the source stay as they are, and what only the replica has is
+kept apart, with its places among them. What the rows say does not belong here.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import pyarrow as pa
@@ -21,6 +23,36 @@ _Identity = tuple[bytes, bytes]
 _OF_BOTH = ("key", "version_id")
 _ORDER = [("key", "ascending", "at_start"), ("version_id", "ascending", "at_start")]
 _WITHOUT_NAME = ("", "null")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Some of the rows of a report, in its order. The columns of both batches are key and version_id, of the
+    source, or else of the replica, and all others of both sides; what a side does not have is NULL, also its
+    `row`.
+
+    pairs: the source's rows, each with the replica's of the same object. between: rows that stand between
+    those, and are never plain: the replica has them alone. before: how many of `pairs` come before each of
+    `between`.
+    """
+
+    pairs: pa.RecordBatch
+    between: pa.RecordBatch
+    before: pa.Array
+
+    def identities(self) -> pa.RecordBatch:
+        """Key and version of all rows, in order."""
+        pairs, between = (rows.select(_OF_BOTH) for rows in (self.pairs, self.between))
+        if not between.num_rows:
+            return pairs
+        order = order_among(pa.arange(0, pairs.num_rows), self.before)
+        return pa.concat_batches([pairs, between]).take(order)
+
+
+def order_among(places: pa.Array, before: pa.Array) -> pa.Array:
+    """The order of rows at `places`, which ascend, and then of others, each of which comes before the row at
+    its place: the numbers of all, as they are to be taken."""
+    return pc.sort_indices(pa.concat_arrays([pc.add(pc.multiply(places, 2), 1), pc.multiply(before, 2)]))
 
 
 def within(rows: Rows, lower: str, upper: str | None) -> Rows | None:
@@ -73,29 +105,28 @@ def _ascends_without_name(rows: Rows) -> bool:
     return _all(pc.less(keys[:-1], keys[1:]))
 
 
-def beside(source: Rows, replica: Rows, by_version: bool) -> Rows | None:
-    """The objects of both sides, which ascend, in the order of a report, as `_joined` gives them.
+def beside(source: Rows, replica: Rows, by_version: bool) -> list[Window] | None:
+    """The objects of both sides, which ascend, in the order of a report.
 
     None if their versions may be in another order by their names.
     """
-    found: Rows = []
+    found = []
     for ours, theirs in _some(source, replica, by_version):
-        if _in_step(ours, theirs, by_version):
-            pairs = _joined(ours, ours, theirs)
-        else:
-            pairs = _met(ours, theirs, by_version)
-        if pairs is None:
+        in_step = _in_step(ours, theirs, by_version)
+        window = _all_met(_joined(ours, ours, theirs)) if in_step else _met(ours, theirs, by_version)
+        if window is None:
             return None
-        found.append(pairs)
+        found.append(window)
     # One without a name may be on the other side some rows away, by another one of the names that say so.
-    return found if not by_version or ascend(found, by_version) else None
+    return found if not by_version or ascend([each.identities() for each in found], by_version) else None
+
+
+def _all_met(pairs: pa.RecordBatch) -> Window:
+    return Window(pairs, pairs.slice(0, 0), pa.array([], pa.int64()))
 
 
 def _joined(both: pa.RecordBatch, ours: pa.RecordBatch, theirs: pa.RecordBatch) -> pa.RecordBatch:
-    """Pairs of rows. Where a side has none, they are NULL; so is its `row`.
-
-    Their columns are key and version_id, of the source, or else of the replica, and all others of both sides.
-    """
+    """Pairs of rows. Arguments: `both` has their keys and versions."""
     columns = {name: both.column(name) for name in _OF_BOTH}
     for side, rows in (("source", ours), ("replica", theirs)):
         columns |= {f"{side}_{name}": rows.column(name) for name in rows.schema.names if name not in _OF_BOTH}
@@ -132,49 +163,43 @@ def _in_step(ours: pa.RecordBatch, theirs: pa.RecordBatch, by_version: bool) -> 
     )
 
 
-def _met(ours: pa.RecordBatch, theirs: pa.RecordBatch, by_version: bool) -> pa.RecordBatch | None:
-    """Pairs of rows that ascend on both sides; None if both sides have them in another order."""
-    index = pc.index_in(*(_identities(side, by_version) for side in (ours, theirs)))
+def _met(ours: pa.RecordBatch, theirs: pa.RecordBatch, by_version: bool) -> Window | None:
+    """The rows of both sides, which ascend on each; None if both sides have them in another order."""
+    index = pc.index_in(*(_identities(side, by_version) for side in (ours, theirs))).cast(pa.int64())
     met = index.drop_null()
     if not _all(pc.less(met[:-1], met[1:])):
         return None
+    pairs = _joined(ours, ours, _rows(_others_of(theirs), index))
     if len(met) == theirs.num_rows:
-        return _joined(ours, ours, _rows(_others_of(theirs), index))
-    is_met_there = pc.is_valid(pc.scatter(pa.repeat(True, len(met)), met, max_index=theirs.num_rows - 1))
-    is_alone = pc.invert(is_met_there)
-    both = pa.concat_batches([ours.select(_OF_BOTH), theirs.select(_OF_BOTH).filter(is_alone)])
-    order = _merged(both, index, is_met_there)
-    if order is None:
+        return _all_met(pairs)
+    is_met = pc.is_valid(pc.scatter(pa.repeat(True, len(met)), met, max_index=theirs.num_rows - 1))
+    alone, alone_there = (_numbers(pc.invert(each)) for each in (pc.is_valid(index), is_met))
+    theirs_alone = _rows(theirs, alone_there)
+    before = _before(ours, alone, theirs_alone, alone_there)
+    if before is None:
         return None
-    of_ours = pc.if_else(pc.less(order, ours.num_rows), order, None)
-    of_theirs = pa.concat_arrays([index.cast(pa.int64()), _numbers(is_alone)]).take(order)
-    sides = (_rows(_others_of(side), rows) for side, rows in ((ours, of_ours), (theirs, of_theirs)))
-    return _joined(_rows(both, order), *sides)
+    none_of_ours = _rows(_others_of(ours), pa.nulls(theirs_alone.num_rows, pa.int64()))
+    return Window(pairs, _joined(theirs_alone, none_of_ours, theirs_alone), before)
 
 
-def _merged(both: pa.RecordBatch, index: pa.Array, is_met_there: pa.Array) -> pa.Array | None:
-    """The numbers of rows in order; None if those that have met are in another one.
+def _before(
+    ours: pa.RecordBatch, alone: pa.Array, theirs_alone: pa.RecordBatch, alone_there: pa.Array
+) -> pa.Array | None:
+    """How many of our rows come before each of theirs that is alone; None if those that have met are in
+    another order. Only those that are on one side are sorted, which are mostly few.
 
-    Only those that are on one side are sorted, which are mostly few.
-    Arguments: `both`, the rows of one side, and then those that only the other has. index: of each row of the
-    one side, which of the other's it met. is_met_there: whether each row of the other was met.
+    Arguments: `alone` and `alone_there`, the numbers of the rows on each side that are alone.
     """
-    is_met = pc.is_valid(index)
-    alone, alone_there = (_numbers(pc.invert(each)) for each in (is_met, is_met_there))
+    rows = [_rows(ours.select(_OF_BOTH), alone), theirs_alone.select(_OF_BOTH)]
+    by_identity = pc.sort_indices(pa.concat_batches(rows), _ORDER)
     # How many that have met come before each that has not.
-    before = [pc.subtract(rows, pa.arange(0, len(rows))) for rows in (alone, alone_there)]
-    numbers = pa.concat_arrays([alone, pa.arange(len(index), both.num_rows)])
-    by_identity = pc.sort_indices(both.take(numbers), _ORDER)
-    after = pa.concat_arrays(before).take(by_identity)
+    met_before = [pc.subtract(each, pa.arange(0, len(each))) for each in (alone, alone_there)]
+    after = pa.concat_arrays(met_before).take(by_identity)
     if not _all(pc.less_equal(after[:-1], after[1:])):
         return None
-    places = pc.add(after, pa.arange(0, len(numbers)))
-    is_taken = pc.is_valid(pc.scatter(numbers, places, max_index=both.num_rows - 1))
-    return pc.scatter(
-        pa.concat_arrays([_numbers(is_met), numbers.take(by_identity)]),
-        pa.concat_arrays([_numbers(pc.invert(is_taken)), places]),
-        max_index=both.num_rows - 1,
-    )
+    places = pc.add(after, pa.arange(0, len(after)))
+    is_theirs = pc.greater_equal(by_identity, len(alone))
+    return pc.subtract(places.filter(is_theirs), pa.arange(0, len(alone_there)))
 
 
 def _all(which: pa.Array) -> bool:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
@@ -29,11 +28,11 @@ from fixity.lake.row_groups import RowGroups
 from fixity.reports.beside import Rows
 from fixity.reports.by_range import RANGE_BYTES, threads_that_fit, whole_file
 from fixity.reports.columns import COLUMNS, SUSPECT
-from fixity.reports.compared import SAID, ComparedRows
+from fixity.reports.compared import SAID, ComparedRows, together
 from fixity.reports.counts import Counts
 from fixity.reports.judge import Judge, define_version_named, pairs_by_statement
 from fixity.reports.pairs import READ, Pairs
-from fixity.reports.plain import is_plain
+from fixity.reports.plain import part
 from fixity.reports.suspects import Suspects, tell_known
 from fixity.tables import NOT_TWICE
 
@@ -88,7 +87,7 @@ class RangeReport:
     """The report of a range, or of several. lines: of the CSV. replica_rows: those that the replica has.
     suspects: the first of them, as `Suspects` takes them. All else is as in `Outcome`."""
 
-    lines: Iterable[bytes | pa.Buffer]
+    lines: Iterable[bytes | memoryview]
     counts: Counts
     replica_rows: int
     suspect_rows: int = 0
@@ -252,20 +251,12 @@ class _Comparer:
 
     def run(self, keys: KeyRange) -> RangeReport:
         """Compare one range."""
-        found = self.pairs.find(keys)
-        if found:
-            are_plain = [is_plain(pairs, self.parameters["knows_damage"]) for pairs in found.pairs]
-        else:
-            found = pairs_by_statement(self.database, self.parameters, keys)
-            are_plain = [pa.repeat(False, pairs.num_rows) for pairs in found.pairs]
-        others = [
-            pairs if not which.true_count else pairs.filter(pc.invert(which))
-            for pairs, which in zip(found.pairs, are_plain, strict=True)
-            if which.false_count
-        ]
+        found = self.pairs.find(keys) or pairs_by_statement(self.database, self.parameters, keys)
+        windows = [part(window, self.parameters["knows_damage"]) for window in found.windows]
+        others = together([window.others for window in windows if window.others.num_rows])
         beyond = 0
         said = self._judged(others, found.older) if others else pa.RecordBatch.from_pylist([], SAID)
-        rows = ComparedRows(self.parameters["bucket"], found.pairs, are_plain, others, said)
+        rows = ComparedRows(self.parameters["bucket"], windows, others, said)
         suspects = rows.suspects
         if others and (self.parameters["findings"] or self.parameters["knows_damage"]):
             said, beyond = self._told(keys, rows)

@@ -16,7 +16,7 @@ from fixity.lake.csv_files import LINES_AT_ONCE
 from fixity.lake.database import literal, quoted
 from fixity.lake.ranges import KeyRange
 from fixity.lake.row_groups import ROW
-from fixity.reports.beside import Rows
+from fixity.reports.beside import Rows, Window
 from fixity.reports.compared import SAID
 from fixity.reports.pairs import OLDER, READ, Found
 
@@ -104,7 +104,8 @@ class Judge:
 def pairs_by_statement(
     database: duckdb.DuckDBPyConnection, parameters: dict[str, Any], keys: KeyRange
 ) -> Found:
-    """What `Pairs.find` gives, of tables that are not in order within a range, or have large row groups."""
+    """What `Pairs.find` gives, of tables that are not in order within a range, or have large row groups; no
+    row is looked at for being plain."""
     with _cursor(database, parameters) as cursor:
         for side, rows in zip(("source", "replica"), keys.rows, strict=True):
             _view_rows(cursor, f"{side}_rows", Path(parameters[side]), keys, rows)
@@ -112,9 +113,11 @@ def pairs_by_statement(
         pairs = cursor.execute(_statement(cursor, _PAIRED)).to_arrow_table().select(_PAIRS.names)
         columns, none = ", ".join(OLDER.names), "AND false" if parameters["by_version"] else ""
         older = cursor.execute(f"SELECT {columns} FROM source_rows WHERE NOT is_latest {none}")
-        return Found(
-            pairs.cast(_PAIRS).to_batches(LINES_AT_ONCE), older.to_arrow_table().cast(OLDER).to_batches()
-        )
+        windows = [
+            Window(rows.slice(0, 0), rows, pa.repeat(0, rows.num_rows))
+            for rows in pairs.cast(_PAIRS).to_batches(LINES_AT_ONCE)
+        ]
+        return Found(windows, older.to_arrow_table().cast(OLDER).to_batches())
 
 
 def define_version_named(cursor: duckdb.DuckDBPyConnection) -> None:

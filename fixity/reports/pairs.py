@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from fixity.lake.ranges import KeyRange
 from fixity.lake.row_groups import RowGroups
-from fixity.reports.beside import Rows, ascend, beside, within
+from fixity.reports.beside import Rows, Window, ascend, beside, within
 from fixity.tables import CHECKSUMS
 
 _FEW_VALUES = pa.dictionary(pa.int32(), pa.string())
@@ -36,10 +36,10 @@ OLDER = pa.schema(
 
 @dataclass(frozen=True)
 class Found:
-    """What a range has. pairs: of rows, in the order of a report, as `beside` gives them. older: versions of
-    the source that are not current, if only current ones are compared; with the columns of OLDER or more."""
+    """What a range has. windows: its rows, in the order of a report. older: versions of the source that are
+    not current, if only current ones are compared; with the columns of OLDER or more."""
 
-    pairs: Rows
+    windows: list[Window]
     older: Rows
 
 
@@ -67,8 +67,8 @@ class Pairs:
         source, replica = ([piece.drop_columns("is_latest") for piece in side] for side in (source, replica))
         if not (ascend(source, self.by_version) and ascend(replica, self.by_version)):
             return None
-        pairs = beside(source, replica, self.by_version)
-        return None if pairs is None else Found(pairs, older)
+        windows = beside(source, replica, self.by_version)
+        return None if windows is None else Found(windows, older)
 
 
 def _only(rows: Rows, is_latest: bool) -> Rows:
