@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NotConnected
 
 from fixity.catalog import Store
 from fixity.catalog.byte_ranges import WholeObject
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20  # bytes
 _MOST = 1 << 50  # bytes, more than a file has
 _CONDITION_FAILED = (409, 412)  # 409: another request was under way
+_NO_ANSWER = (NotConnected, HTTPClientError)
 _NO_CONDITIONS = (400, 501)  # what stores say that know no conditions, if they do not ignore them
 
 
@@ -229,7 +231,9 @@ class S3Lake(Lake):
             raise LakeError(f"the lake's {self.location(name)}: {error}") from error
         except (BotoCoreError, Boto3Error) as error:
             why = getattr(error, "last_exception", error)  # the last error of a download with retries
-            raise LakeError(f"the lake's {self.location(name)}: {why}") from error
+            # Its own requests are repeated already: whoever reads this must look at the store.
+            to_do = ". See whether its store answers: fixity doctor" if isinstance(why, _NO_ANSWER) else ""
+            raise LakeError(f"the lake's {self.location(name)}: {why}{to_do}") from error
 
 
 def _status(error: ClientError) -> int:
