@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 import dagster as dg
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.catalog import Pair
 from fixity.clock import utc_now
 from fixity.engines.s3_batch.second_job import note_look_at

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.buckets import CHANGED, DELETED
 from fixity.catalog import Bucket, Catalog, Pair
 from fixity.incidents.agreement import Agreement, Span, had_before, last_agreement, spans

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.catalog import Bucket
 from fixity.clock import CLOCKS_DIFFER
 from fixity.incidents.known import Expected

@@ -14,8 +14,8 @@ from threading import Event
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.buckets import CHANGED, DELETED, BucketReader, BucketUnreachable, ListedObject, listed_objects
 from fixity.buckets.base import ObjectSkipped, ObjectUnreadable
 from fixity.catalog import Bucket, Catalog

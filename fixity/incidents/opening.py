@@ -15,8 +15,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.catalog import Pair
 from fixity.clock import utc_now
 from fixity.incidents.events import CONFIRMED, DIAGNOSED, OPENED, Event, append

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from fixity import compute as pc
 
 _SAME = ("version_id", "size", "checksum")
 _TIMES = (

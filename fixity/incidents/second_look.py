@@ -17,9 +17,9 @@ from threading import Event
 from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.catalog import Catalog, Pair
 from fixity.clock import utc_now
 from fixity.incidents.findings import findings

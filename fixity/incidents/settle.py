@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.buckets import CHANGED, DELETED
 from fixity.incidents.one_side import Seen
 from fixity.incidents.suspects import SIDES, checks_of

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.buckets import ListedObject, listed_objects
 from fixity.catalog import Catalog, Pair
 from fixity.humanize import printable

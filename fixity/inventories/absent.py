@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.buckets import BucketReader, ListedObject
 from fixity.lake.database import open_database
 from fixity.lake.ranges import key_ranges

@@ -12,9 +12,9 @@ from typing import Protocol, runtime_checkable
 from urllib.parse import unquote_plus
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.buckets import BucketReader, ListedObject, listed_objects
 from fixity.buckets.s3.etag import same_etag
 from fixity.clock import CLOCKS_DIFFER

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.lake.database import quoted
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.errors import FixityError
 from fixity.lake.row_groups import column_of_group
 

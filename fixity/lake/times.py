@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.lake.base import Lake, LakeError
 from fixity.lake.paths import records_folder
 from fixity.lake.proof import sealed, unsealed

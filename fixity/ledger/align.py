@@ -7,7 +7,8 @@ does not belong here.
 from __future__ import annotations
 
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from fixity import compute as pc
 
 CONTENT = ("version_id", "etag", "last_modified", "size")
 """Columns that tell apart what was written under one key: rows that are equal in all are of one object."""

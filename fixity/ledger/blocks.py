@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.in_order import in_order
 from fixity.lake import Lake
 from fixity.lake.writer import ROW_GROUP_ROWS

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.lake.database import quoted
 from fixity.lake.ranges import Piece, TableNotSorted, pieces_of
 from fixity.lake.row_groups import constants_of_group, read_group

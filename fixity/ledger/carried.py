@@ -12,9 +12,9 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.lake import Lake, LakeFile
 from fixity.lake.footer import read_footer
 from fixity.lake.writer import parquet_writer

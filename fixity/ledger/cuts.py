@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.buckets.base import NOT_UTF8
 from fixity.lake import LakeError
 from fixity.lake.latest import latest_table

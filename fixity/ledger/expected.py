@@ -18,17 +18,18 @@ from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.lake.writer import ROW_GROUP_ROWS, parquet_writer
 from fixity.ledger.files import ledger_files
 from fixity.ledger.fold import settings_of
-from fixity.ledger.judge import EXPECTATIONS
+from fixity.ledger.judge import EXPECTATIONS, STRENGTH_SQL
 from fixity.ledger.refresh import ready
 from fixity.ledger.snapshot import Snapshot
-from fixity.ledger.views import define_content, view_now
+from fixity.ledger.views import define_content, now_is, view_now
 from fixity.tables import BASELINES, INVENTORY, Provenance
 
 if TYPE_CHECKING:
     import duckdb
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-_MACROS = """
+_MACROS = f"""
+    {STRENGTH_SQL};
     CREATE OR REPLACE TEMP MACRO expectation(checksum, algorithm, source, known_to_differ) AS
         CASE WHEN checksum IS NOT NULL THEN struct_pack(
             strength := strength(source, algorithm), algorithm := algorithm, checksum := checksum,
@@ -79,7 +80,7 @@ def with_expectations(
     if snapshot is None and records is None:
         return inventory
     with open_database(workspace, _MEMORY) as database:
-        known = view_now(database, lake, snapshot, "objects", workspace)
+        known = view_now(database, lake, snapshot, "objects", workspace).folded
         view(database, "records", [records] if records else [], BASELINES)
         ranges = key_ranges(inventory, *known, most=_RANGE_BYTES)
         return _joined(database, inventory, ranges, workspace)
@@ -123,10 +124,7 @@ def expected_of_some(inventory: Path, rows: pa.Table, workspace: Path) -> pa.Tab
         define_content(database)
         database.execute(_MACROS)
         own_table(database, "of_some", rows.select(_OF_KNOWN))
-        database.execute(
-            "CREATE TEMP VIEW now AS "
-            "SELECT *, content(version_id, etag, last_modified, size) AS content FROM of_some"
-        )
+        now_is(database, "of_some")
         view(database, "records", [], BASELINES)
         given = {"inventory": str(inventory), "lower": "", "upper": None}
         found = database.execute(_SQL, given).to_arrow_table()

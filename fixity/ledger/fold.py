@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.catalog import Algorithm, Bucket
 from fixity.clock import CLOCKS_DIFFER
 from fixity.lake import Lake
 from fixity.lake.database import open_database, view
 from fixity.lake.writer import ROW_GROUP_ROWS
+from fixity.ledger.judge import STRENGTH_SQL
 from fixity.ledger.snapshot import SNAPSHOT, Since, Snapshot
 from fixity.ledger.views import define_content
 from fixity.tables import CHECKSUMS, INVENTORY
@@ -32,6 +33,7 @@ _SQL = "WITH " + ",\n".join(
     Path(__file__).with_name(f"{name}.sql").read_text(encoding="utf-8")
     for name in ("fold_checks", "fold_damage", "fold")
 )
+_DRAWN = Path(__file__).with_name("sample.sql").read_text(encoding="utf-8")
 _NO_TERM = timedelta(days=36_500)
 # Earlier versions kept the checks of ingest in tables of their own.
 NEWS = """
@@ -130,6 +132,16 @@ def keep_since(lake: Lake, snapshot: Snapshot, changed: Path, run_id: str, now: 
     lake.put(Since.called(snapshot, number, now, rows, run_id), changed, replace=True, keep=True)
 
 
+def define_macros(database: duckdb.DuckDBPyConnection) -> None:
+    """Define the macros that fold.sql uses: those of `define_content`, `strength` and `drawn_after`.
+
+    See `judge` and sample.sql.
+    """
+    define_content(database)
+    database.execute(STRENGTH_SQL)
+    database.execute(_DRAWN)
+
+
 def folded(
     database: duckdb.DuckDBPyConnection,
     settings: Settings,
@@ -139,7 +151,7 @@ def folded(
     upper: str | None,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of the snapshot for the keys from `lower` up to `upper`, by the views that fold.sql names."""
-    define_content(database)
+    define_macros(database)
     rows = database.execute(
         _SQL,
         {

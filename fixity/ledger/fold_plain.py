@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.clock import CLOCKS_DIFFER
 from fixity.lake.database import own_table
 from fixity.ledger.align import CONTENT, align, alone, equal, every, is_same, marked

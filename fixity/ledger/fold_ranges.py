@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.clock import CLOCKS_DIFFER
 from fixity.in_order import in_order, processors
 from fixity.lake.database import view

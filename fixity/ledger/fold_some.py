@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.catalog import Bucket
 from fixity.clock import EPOCH, utc_now
 from fixity.lake import Lake

@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.buckets import BucketReader, ListedObject
 from fixity.catalog.exclude import QUARANTINE, excluded_by
 from fixity.clock import reached, utc_now

@@ -12,8 +12,8 @@ from functools import cache
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.clock import CLOCKS_AGREE, utc_now
 from fixity.tables import (
     CHECKSUMS,

@@ -10,8 +10,8 @@ from datetime import datetime
 from itertools import groupby
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.buckets import ListedObject, listed_objects
 from fixity.buckets.base import LISTED_TWICE, NOT_UTF8, one_of
 from fixity.clock import EPOCH

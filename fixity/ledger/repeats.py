@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from fixity.lake.database import view
+from fixity import compute as pc
+from fixity.lake.database import rows_of_files, view
 from fixity.ledger.by_key import constants_of
 from fixity.ledger.snapshot import SNAPSHOT
 
@@ -89,14 +89,21 @@ def view_rows(database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Pa
     them, and takes half of the time.
     Arguments: `among`, a table of the keys whose rows are wanted, of which nothing else is put together.
     """
+    if not files:
+        view(database, name, files, SNAPSHOT)
+        return
     known = constants_of(*files)
-    view(database, f"{name}_packed", files, PACKED, known)
+    rows = rows_of_files(database, name, files, PACKED, known)
+    repeats = known.get("repeats")
     whole = ", ".join(
         f"CASE WHEN repeats & {_BITS[column]} > 0 THEN {source} ELSE {column} END AS {column}"
+        if repeats is None
+        else f"{source} AS {column}"
         for column, source in _SOURCES.items()
+        if repeats is None or int(repeats) & _BITS[column]
     )
     database.execute(
         f"CREATE OR REPLACE TEMP VIEW {name} AS "
-        f"SELECT * EXCLUDE (repeats) REPLACE ({whole}) FROM {name}_packed"
+        f"SELECT * EXCLUDE (repeats) {f'REPLACE ({whole})' if whole else ''} FROM ({rows})"
         f"{f' SEMI JOIN {among} USING (key)' if among else ''}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +15,6 @@ from fixity.lake.database import own_table
 from fixity.ledger.align import CONTENT
 from fixity.ledger.blocks import rows_of
 from fixity.ledger.by_key import ByKey, groups_of
-from fixity.ledger.judge import STRENGTH_SQL
 from fixity.ledger.repeats import packed_columns, unpacked, view_rows
 from fixity.ledger.snapshot import OBJECTS, SNAPSHOT, Snapshot
 from fixity.tables import TableUnreadable, naming_the_unreadable
@@ -26,32 +25,33 @@ if TYPE_CHECKING:
 _FOLDED = "CREATE OR REPLACE TEMP VIEW folded AS SELECT *, '' AS filename FROM found_rows"
 _NO_KEYS = pa.schema([SNAPSHOT.field("key")]).empty_table()
 _NOW = Path(__file__).with_name("now.sql")
-_CONTENT = """
+_MACROS = """
     CREATE OR REPLACE TEMP MACRO content(version_id, etag, last_modified, size) AS
         CASE WHEN version_id IS NULL OR version_id = 'null' THEN hash(etag, last_modified, size)
-        ELSE hash(version_id) END
-"""
-
-
-_DRAWN = Path(__file__).with_name("sample.sql").read_text(encoding="utf-8")
-_TRUSTED = """
+        ELSE hash(version_id) END;
     CREATE OR REPLACE TEMP MACRO trusted(moment, horizon) AS
         CASE WHEN moment > horizon THEN TIMESTAMPTZ '1970-01-01 00:00:00+00' ELSE moment END
 """
 
 
+class Fetched(NamedTuple):
+    """Local files of a snapshot's table. since: of the rows that have changed since, oldest first. folded: of
+    the table as it was folded, by key.
+    """
+
+    since: list[Path]
+    folded: list[Path]
+
+
 def define_content(database: duckdb.DuckDBPyConnection) -> None:
-    """Define the macros `content`, `trusted`, `strength` and `drawn_after` (see sample.sql).
+    """Define the macros `content` and `trusted`.
 
     `content(version_id, etag, last_modified, size)` is a number that differs for each object written under
     one key. It is never stored, because DuckDB's hash may change with its version.
     `trusted(moment, horizon)` is 1970 for a moment after the horizon. It is never stored, because the clock
-    that gave the horizon may be wrong. `strength(source, algorithm)`: see `judge`.
+    that gave the horizon may be wrong.
     """
-    database.execute(_CONTENT)
-    database.execute(_TRUSTED)
-    database.execute(STRENGTH_SQL)
-    database.execute(_DRAWN)
+    database.execute(_MACROS)
 
 
 def view_now(
@@ -60,15 +60,14 @@ def view_now(
     snapshot: Snapshot | None,
     table: str,
     workspace: Path,
-) -> list[Path]:
+) -> Fetched:
     """Make the view `now` of a snapshot's table: objects, or one of CHOSEN. Without one it is empty.
 
-    Returns local files of the table as it was folded, by key. A snapshot that is damaged is removed, because
-    it is derived. Raises LakeError.
+    A snapshot that is damaged is removed, because it is derived. Raises LakeError.
     """
-    since, folded = _fetched(lake, snapshot, table, workspace) if snapshot else ([], [])
-    _view(database, since, folded)
-    return folded
+    fetched = _fetched(lake, snapshot, table, workspace) if snapshot else Fetched([], [])
+    _view(database, fetched)
+    return fetched
 
 
 def view_now_if_any(
@@ -78,25 +77,24 @@ def view_now_if_any(
 
     Returns whether it may have rows. Raises LakeError.
     """
-    since, folded = _fetched(lake, snapshot, table, workspace)
-    with reading_of(lake, snapshot), naming_the_unreadable(*folded):
-        if not since and not any(pq.read_metadata(file).num_rows for file in folded):
+    fetched = _fetched(lake, snapshot, table, workspace)
+    with reading_of(lake, snapshot), naming_the_unreadable(*fetched.folded):
+        if not fetched.since and not any(pq.read_metadata(file).num_rows for file in fetched.folded):
             return False
-    _view(database, since, folded)
+    _view(database, fetched)
     return True
 
 
-def _fetched(lake: Lake, snapshot: Snapshot, table: str, workspace: Path) -> tuple[list[Path], list[Path]]:
-    """Local files of the rows that have changed since, and of a snapshot's table."""
+def _fetched(lake: Lake, snapshot: Snapshot, table: str, workspace: Path) -> Fetched:
     with reading_of(lake, snapshot):
         since = fetch_since(lake, snapshot, workspace)
-        return since, [lake.fetch(name, workspace) for name in snapshot.names(table)]
+        return Fetched(since, [lake.fetch(name, workspace) for name in snapshot.names(table)])
 
 
-def _view(database: duckdb.DuckDBPyConnection, since: list[Path], folded: list[Path]) -> None:
+def _view(database: duckdb.DuckDBPyConnection, fetched: Fetched) -> None:
     define_content(database)
-    view_rows(database, "folded", folded)
-    _define_now(database, since)
+    view_rows(database, "folded", fetched.folded)
+    _define_now(database, fetched.since)
 
 
 def view_now_of(
@@ -189,5 +187,16 @@ def reading_of(lake: Lake, snapshot: Snapshot) -> Iterator[None]:
 
 
 def _define_now(database: duckdb.DuckDBPyConnection, since: list[Path], among: str = "") -> None:
+    if not since:
+        now_is(database, "folded")
+        return
     view_rows(database, "since", since, among)
     database.execute(_NOW.read_text(encoding="utf-8"))
+
+
+def now_is(database: duckdb.DuckDBPyConnection, rows: str) -> None:
+    """Make the view `now` of rows of a snapshot of which none has changed since: planning it costs half."""
+    database.execute(
+        "CREATE OR REPLACE TEMP VIEW now AS "
+        f"SELECT *, content(version_id, etag, last_modified, size) AS content FROM {rows}"
+    )

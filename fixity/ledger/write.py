@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.lake import Lake
 from fixity.lake.footer import newest_in
 from fixity.lake.latest import point_to_latest

@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from fixity import compute as pc
 
 _SHOWN_IN = timedelta(seconds=1)
 """Listings give whole seconds: a write up to a second later shows the same time."""

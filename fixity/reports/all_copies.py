@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.errors import FixityError
 from fixity.in_order import in_order, processors
 from fixity.lake.csv_files import csv_line, csv_lines, reading_with_duckdb

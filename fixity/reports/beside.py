@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.lake.csv_files import LINES_AT_ONCE
 
 Rows = list[pa.RecordBatch]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.lake.csv_files import LINES_AT_ONCE, in_words, lines_of
 from fixity.reports.beside import Rows
 from fixity.reports.columns import COLUMNS, SUSPECT

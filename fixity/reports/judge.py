@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.lake.csv_files import LINES_AT_ONCE
 from fixity.lake.database import literal, quoted
 from fixity.lake.ranges import KeyRange

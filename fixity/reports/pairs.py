@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.lake.ranges import KeyRange
 from fixity.lake.row_groups import RowGroups
 from fixity.reports.beside import Rows, Window, ascend, beside, within

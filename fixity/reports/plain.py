@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.reports.beside import Window, order_among
 from fixity.tables import DIFFERS, SUCCEEDED
 

@@ -24,7 +24,6 @@ from fixity.ledger.listing import inventory_in_force
 from fixity.ledger.lost import known_damaged, lost_by, lost_rows
 from fixity.ledger.refresh import gone
 from fixity.ledger.views import view_now
-from fixity.rolling.jobs import interval, last_started
 from fixity.rolling.lease import last_roll, leases
 
 _SQL = Path(__file__).with_suffix(".sql")
@@ -178,6 +177,9 @@ def _silent(lake: Lake, bucket: Bucket, policy: Policy, asks_jobs: bool, now: da
         seen = [datetime.fromisoformat(each.beat) for each in leases(lake, bucket.name)]
         seen += [ended] if (ended := last_roll(lake, bucket.name)) else []
     elif asks_jobs:
+        # Here: it imports what S3's jobs need, which takes 8 ms.
+        from fixity.rolling.jobs import interval, last_started
+
         allowed = interval(policy.bytes) + timedelta(days=2)
         seen = [started] if (started := last_started(lake, bucket, now)) else []
     else:

@@ -1,20 +1,16 @@
 -- A time by which enough objects of the queue are due, whatever has changed since it was folded, or is taken: NULL where
 -- there are not enough, 1970 where enough were never checked. Only a few columns are read for it.
--- The views `folded` and `since` hold the queue as it was folded and the rows that changed, `taken` as in due.sql.
-WITH wanted AS (
-    SELECT $items + (SELECT count(*) FROM since) + (SELECT count(*) FROM taken) AS items
-),
-
-soonest AS (
+-- The view `folded` holds the queue as it was folded; `$wanted` are enough, with as many as have changed or are taken.
+WITH soonest AS (
     SELECT due_at
     FROM folded
     WHERE listed AND left_out IS NULL AND failures = 0 AND ($most IS NULL OR size <= $most)
     ORDER BY due_at NULLS FIRST
-    LIMIT (SELECT items FROM wanted)
+    LIMIT $wanted
 )
 
 SELECT
     CASE
-        WHEN count(*) >= (SELECT items FROM wanted) THEN coalesce(max(due_at), TIMESTAMPTZ '1970-01-01 00:00:00+00')
+        WHEN count(*) >= $wanted THEN coalesce(max(due_at), TIMESTAMPTZ '1970-01-01 00:00:00+00')
     END AS last
 FROM soonest

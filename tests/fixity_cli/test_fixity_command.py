@@ -193,6 +193,25 @@ def test_what_takes_long_to_import_is_imported_where_it_is_needed(platform: Plat
     assert done.returncode == 0 and "Usage:" in done.stdout, done.stderr
 
 
+def test_what_is_due_and_the_coverage_are_told_without_the_modules_that_they_do_not_need(
+    platform: Platform,
+) -> None:
+    platform.bucket_settings["fixity_every"] = "90d"
+    platform.put("a", b"123")
+    done = fixity("verify", PAIR, "--catalog", str(platform.file), folder=platform.folder)
+    assert done.returncode == 0, done.stderr
+    for words in (["due", PAIR], ["coverage"], ["status"]):
+        program = (
+            "import atexit, sys\nfrom fixity_cli.main import app_with\n"
+            "unused = {'dagster', 'botocore', 'pyarrow.compute', 'fixity.engines.s3_batch', 'rich'}\n"
+            "atexit.register(lambda: print(unused & set(sys.modules), file=sys.stderr))\n"
+            f"app_with({words[0]!r})({[*words, '--catalog', str(platform.file)]!r})"
+        )
+        told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, text=True)
+        assert told.returncode in (0, 1), (words, told.stderr)  # no batch was taken yet: it is overdue
+        assert told.stderr.splitlines()[-1] == "set()", (words, told.stderr)
+
+
 def test_an_instance_is_opened_without_what_colours_logs_on_a_terminal(tmp_path: Path) -> None:
     program = (
         "import sys\nimport dagster as dg\nfrom fixity_cli.storage import opened_at_once\n"

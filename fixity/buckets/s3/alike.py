@@ -12,8 +12,9 @@ import re
 from collections.abc import Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from lxml import etree
+
+from fixity import compute as pc
 
 _ELEMENT = re.compile(rb"([A-Za-z]+)>([^<]*)</\1")
 _PLAIN = bytes(set(range(0x20, 0x7F)) - set(b"&<>"))

@@ -7,8 +7,8 @@ from __future__ import annotations
 import re
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.errors import FixityError
 from fixity.humanize import printable
 from fixity.tables import INVENTORY

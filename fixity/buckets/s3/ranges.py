@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from fixity import compute as pc
 
 MOST_AT_ONCE = 64
 _MOST_HELD = 128

@@ -13,8 +13,8 @@ from itertools import chain, islice
 from typing import NoReturn
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.buckets.base import (
     CHANGED,
     DELETED,

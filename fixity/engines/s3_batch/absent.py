@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.buckets import ListedObject
 from fixity.buckets.base import CHANGED, DELETED
 from fixity.clock import utc_now

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.lake import Lake
 from fixity.lake.database import open_database, view
 from fixity.ledger.files import ledger_files, usable_files

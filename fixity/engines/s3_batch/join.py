@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.clock import CLOCKS_AGREE
 from fixity.engines.s3_batch.job_records import JobRecord
 from fixity.engines.s3_batch.staged import Staged

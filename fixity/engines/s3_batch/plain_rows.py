@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.catalog import Bucket
 from fixity.digests.algorithms import SIZES
 from fixity.engines.s3_batch.job_records import JobRecord

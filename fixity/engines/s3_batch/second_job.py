@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.catalog import Bucket
 from fixity.clock import utc_now
 from fixity.engines.s3_batch.batch_jobs import request_token

@@ -12,8 +12,8 @@ from threading import Lock
 from typing import NamedTuple, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.digests.algorithms import SIZES
 from fixity.engines.s3_batch.job_records import JobRecord
 

@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.buckets import DEFAULT_CONCURRENCY
 from fixity.catalog import Bucket
 from fixity.humanize import bytes_text

@@ -14,9 +14,9 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.buckets import listed_objects
 from fixity.catalog import Algorithm
 from fixity.engines.stream.engine import Check

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.buckets import CHANGED, DELETED, listed_objects
 from fixity.engines.stream.engine import Check
 from fixity.engines.stream.second_look import Allowance, SecondReader, Suspect, settled

@@ -16,9 +16,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.engines.stream.checkpoints import object_of
 from fixity.engines.stream.parts import TAKEN

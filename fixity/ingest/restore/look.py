@@ -15,9 +15,9 @@ from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.buckets import BucketUnreachable, ObjectError, ObjectUnreadable
 from fixity.buckets.s3.attributes import Attributes, Head
 from fixity.catalog import Bucket

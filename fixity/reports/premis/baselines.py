@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.in_order import in_order
 from fixity.lake.database import open_database, view
 from fixity.ledger.align import align, is_same, marked

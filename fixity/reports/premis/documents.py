@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from xml.sax.saxutils import escape
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from fixity import compute as pc
 from fixity.lake.database import open_database, quoted, view
 from fixity.reports.premis.columns import EVENTS
 from fixity.version import SOFTWARE

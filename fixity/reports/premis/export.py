@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.catalog import Bucket, Catalog, Pair
 from fixity.clock import CLOCKS_DIFFER, utc_now
 from fixity.errors import FixityError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +102,38 @@ def _takes_a_new_one(workspace: Path) -> None:
     assert module._IDLE == []
     with open_database(workspace, threads=2) as connection:
         assert connection.execute("SELECT count(DISTINCT range) FROM range(9000)").fetchall() == [(9000,)]
+
+
+def test_the_database_that_importing_duckdb_opens_is_the_first_one_and_others_get_one_of_their_own(
+    tmp_path: Path,
+) -> None:
+    program = (
+        "import sys; from pathlib import Path; from fixity.lake.database import open_database\n"
+        "setting = \"SELECT current_setting('memory_limit'), current_setting('autoload_known_extensions')\"\n"
+        "import _duckdb; _duckdb.connect = None; assert 'duckdb' not in sys.modules\n"  # none is opened
+        f"with open_database(Path({str(tmp_path)!r}), '100MB') as ours:\n"
+        "    import duckdb\n"
+        f"    assert ours.execute(setting).fetchall() == [('95.3 MiB', False)]\n"
+        "    ours.execute('CREATE TABLE rows AS SELECT 1')\n"
+        "    assert duckdb.sql('SELECT table_name FROM duckdb_tables()').fetchall() == []\n"
+        "    assert duckdb.sql(setting).fetchall() != [('95.3 MiB', False)]\n"
+        "    duckdb.sql('CREATE TABLE theirs AS SELECT 1')\n"
+        "    assert ours.execute('SELECT table_name FROM duckdb_tables()').fetchall() == [('rows',)]\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_connection_that_somebody_may_have_used_before_is_not_taken(tmp_path: Path) -> None:
+    program = (
+        "import duckdb; from pathlib import Path; from fixity.lake.database import open_database\n"
+        "duckdb.sql('CREATE TABLE theirs AS SELECT 1')\n"
+        f"with open_database(Path({str(tmp_path)!r}), '100MB') as ours:\n"
+        "    assert ours.execute('SELECT table_name FROM duckdb_tables()').fetchall() == []\n"
+        "assert duckdb.sql('FROM theirs').fetchall() == [(1,)]\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.usefixtures("_none_is_idle")

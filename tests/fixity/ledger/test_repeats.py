@@ -57,6 +57,18 @@ def test_rows_are_read_as_they_were_before_they_were_written_whatever_repeats(tm
             assert found.to_arrow_table().cast(SNAPSHOT).equals(rows)
 
 
+def test_rows_of_which_all_repeat_the_same_columns_are_read_as_they_were(tmp_path: Path) -> None:
+    rows = _rows()
+    with open_database(tmp_path) as database:
+        for number in range(0, rows.num_rows, 97):  # each alone: all of its columns have one value
+            row = rows.slice(number, 1)
+            pq.write_table(packed(row), tmp_path / f"{number}.parquet")
+            view_rows(database, "objects", [tmp_path / f"{number}.parquet"])
+            found = database.execute("SELECT * EXCLUDE (filename) FROM objects").to_arrow_table()
+            assert found.cast(SNAPSHOT).equals(row)
+    assert len({each.as_py() for each in packed(rows)["repeats"].take([*range(0, rows.num_rows, 97)])}) > 20
+
+
 def test_the_checksum_and_the_time_of_an_object_that_is_right_stand_in_the_file_once(
     tmp_path: Path,
 ) -> None:

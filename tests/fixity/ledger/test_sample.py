@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fixity.clock import EPOCH
 from fixity.lake.database import open_database, own_table
-from fixity.ledger.views import define_content
+from fixity.ledger.fold import define_macros
 
 DAY = timedelta(days=1)
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -23,7 +23,7 @@ BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     with open_database(tmp_path_factory.mktemp("sample"), threads=1) as connection:
-        define_content(connection)
+        define_macros(connection)
         yield connection
 
 
