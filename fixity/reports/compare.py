@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import pyarrow as pa
 
-from fixity import compute as pc
 from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
 from fixity.in_order import in_order, processors
