@@ -37,6 +37,7 @@ from fixity.log.chain import Chain
 from fixity.log.known import chain_as_known
 from fixity.log.manifest import SEALS
 from fixity.log.records import recorded_in
+from fixity.log.redated import Times, sealed_times
 from fixity.log.waiting import WITHOUT_FILE
 from fixity.tables import TableUnreadable
 
@@ -68,6 +69,7 @@ class Raw:
     gone: list[str] = field(default_factory=list)
     redated: dict[str, datetime] = field(default_factory=dict)
     _sealed: dict[str, str] = field(default_factory=dict)  # the SHA-256 that the seals have, by file
+    _times: Times = field(default_factory=dict)  # what they have of the notes of what was dated ahead
 
     def copy_all(self) -> None:
         """Copy the raw files of the order. Raises LakeError."""
@@ -76,6 +78,7 @@ class Raw:
             self.problems[problem.name] = f"{problem.what}: {problem.text}"
         for seal in chain.seals.values():
             self._sealed |= seal.entries
+        self._times = sealed_times(chain.seals)
         files = {file.name: file for file in self.lake.list("log/")}
         of_log = files.keys()
         for name in self._sealed:
@@ -171,15 +174,18 @@ class Raw:
 
     def _counted(self, folder: str) -> Mapping[str, datetime]:
         """What the times of a folder's tables count as. A note that is lost or damaged is named."""
+        sealed = {run: at for run, (at, _) in self._times.get(folder, {}).items()}
         try:
-            return counted_as(self.lake, folder)
+            said = counted_as(self.lake, folder)
+            if sealed.items() <= said.items():
+                return said
+            problem = "it does not say any more what a seal has of it"
         except TimesUnknown as error:
-            counted = believed(self.lake, folder)
-            rest = (
-                "the figures rest on its copy" if counted else "the figures rest on the times that these have"
-            )
-            self.problems[note_of(folder)] = f"{error}; {rest}"
-            return counted
+            said, problem = believed(self.lake, folder), str(error)
+        counted = {**said, **sealed}
+        rest = "what its copy or a seal has of it" if counted else "the times that these have"
+        self.problems[note_of(folder)] = f"{problem}; the figures rest on {rest}"
+        return counted
 
     def _begins_in_time(self, name: str) -> bool:
         """Whether a file of the ledger has checks before the end of the period."""

@@ -103,6 +103,12 @@ def _copy_of(folder: str) -> str:
     return records_folder(note_of(folder))
 
 
+def folder_of_copy(name: str) -> str | None:
+    """The folder whose note has its copy under this name; None for another file's name."""
+    folder = name.removeprefix(records_folder("")).removesuffix(_NOTE)
+    return folder if folder.endswith("/") and _copy_of(folder) == name else None
+
+
 def as_counted(file: Path, at: datetime, copy: Path) -> Path:
     """Write a local `copy` of a table, in which times after a moment (UTC) are that moment; returns it.
 

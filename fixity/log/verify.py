@@ -17,6 +17,7 @@ from fixity.log.chain import FETCHES, KEYS, Chain, Head, key_file, read_chain
 from fixity.log.keys import PublicKey
 from fixity.log.manifest import SEALS, Seal
 from fixity.log.records import CATALOGS, RUNS, catalog_file, evidence_in, recorded_in
+from fixity.log.redated import changed
 from fixity.log.stamps import Stamp
 
 FOUND = "found"
@@ -104,6 +105,8 @@ def verify(lake: Lake, anchor: PublicKey | None, heads: Iterable[Head] = ()) -> 
     for name in unsealed:
         looking.at_unsealed(name, recorded)
     looking.at_log()
+    for name, what, text, number in changed(lake, chain.seals):
+        looking.find(name, what, text, number)
     found.findings.sort(key=lambda each: each.name)
     return found
 
@@ -163,11 +166,11 @@ class _Looking:
             if name in withdrawn:
                 if digest is not None:
                     text = f"it was withdrawn ({withdrawn[name]}), and is there again"
-                    self._find(name, "put back", text, self.sealed_in[name])
+                    self.find(name, "put back", text, self.sealed_in[name])
             elif digest is None:
-                self._find(name, "deleted", "it is gone", self.sealed_in[name])
+                self.find(name, "deleted", "it is gone", self.sealed_in[name])
             elif digest != sha256 and not self._is_accepted_anew(name, entries):
-                self._find(name, *self._how_changed(name, digest, by_digest), self.sealed_in[name])
+                self.find(name, *self._how_changed(name, digest, by_digest), self.sealed_in[name])
 
     def at_unsealed(self, name: str, recorded: Collection[str]) -> None:
         """Look at a file that no seal has."""
@@ -176,20 +179,20 @@ class _Looking:
         record = proof_file(name)
         if record in self.sealed_in:
             if name in self.digests:
-                self._find(name, "added", "its record was sealed without it", self.sealed_in[record])
+                self.find(name, "added", "its record was sealed without it", self.sealed_in[record])
         elif name not in recorded:
-            self._find(name, "added", "no seal and no record has it", None)
+            self.find(name, "added", "no seal and no record has it", None)
         elif name not in self.digests and self.chain.problems:
-            self._find(name, "deleted", "it is gone, and perhaps a seal that is wrong had it", None)
+            self.find(name, "deleted", "it is gone, and perhaps a seal that is wrong had it", None)
         else:
             self.found.waiting += 1
             try:
                 proof = self.lake.proof(name)
             except NoProof as error:
-                self._find(record, "edited", str(error), None)
+                self.find(record, "edited", str(error), None)
                 return
             if name in self.digests and not _is_as_recorded(self.lake, name, self.digests[name], proof):
-                self._find(name, "edited", "no seal has it yet, and its record says otherwise", None)
+                self.find(name, "edited", "no seal has it yet, and its record says otherwise", None)
 
     def at_log(self) -> None:
         """Look for files in the log's own folders that no seal has."""
@@ -198,9 +201,9 @@ class _Looking:
                 continue
             if name.startswith(CATALOGS):
                 if name in self.digests and name != catalog_file(self.digests[name]):
-                    self._find(name, "edited", "its name is not its SHA-256", None)
+                    self.find(name, "edited", "its name is not its SHA-256", None)
             elif name.startswith((KEYS, RUNS, WITHDRAWN)) and not self._is_consistent(name):
-                self._find(name, "edited", "no seal has it, and it is not what it says", None)
+                self.find(name, "edited", "no seal has it, and it is not what it says", None)
             elif name.startswith((KEYS, RUNS, WITHDRAWN)):
                 text = f"{name} is in no seal: the command that wrote it was killed, or it was added"
                 self.found.notes.append(text)
@@ -221,7 +224,7 @@ class _Looking:
     def _look_at_record(self, record: str) -> None:
         name = record.removeprefix(records_folder("")).removesuffix(".json")
         if proof_file(name) == record and name in self.sealed_in:
-            self._find(record, "added", "its file was sealed without it", self.sealed_in[name])
+            self.find(record, "added", "its file was sealed without it", self.sealed_in[name])
 
     def _withdrawn(self, entries: Mapping[str, str]) -> dict[str, str]:
         """Files that were withdrawn, with the reason."""
@@ -259,7 +262,8 @@ class _Looking:
                 return "cut short", f"it has {size:,} bytes, and had {proof.size:,}"
         return "edited", "its bytes have changed: its SHA-256 is another one"
 
-    def _find(self, name: str, what: str, text: str, sealed_in: int | None) -> None:
+    def find(self, name: str, what: str, text: str, sealed_in: int | None) -> None:
+        """Note what is wrong with a file. Arguments: `sealed_in`, the seal by which it was right."""
         after, before = (None, None) if sealed_in is None else self._between(sealed_in)
         self.found.findings.append(Finding(name, what, text, after, before))
 

@@ -31,6 +31,7 @@ from fixity.log.records import (
     run_record,
     sha256_of,
 )
+from fixity.log.redated import not_sealed
 
 WITHOUT_FILE = "without its file"
 """A note of a seal: the file of a record that it has was never there, because the run was killed."""
@@ -56,8 +57,9 @@ def look(lake: Lake, chain: Chain, trust: Trust, accept: Mapping[str, str], now:
     known = {name for seal in chain.seals.values() for name in seal.entries}
     # The files before the records: a record is put before its file, so a file that is listed has one.
     there = evidence_in(lake)
-    recorded = recorded_in(file.name for file in lake.list("log/"))
-    found = Waiting()
+    of_log = [file.name for file in lake.list("log/")]
+    recorded = recorded_in(of_log)
+    found = Waiting(notes=list(not_sealed(lake, of_log, chain.seals)))
     for name in sorted(there.keys() - recorded - known):
         found.refused[name] = "it has no record: it was added, or its record is lost"
     new = sorted(name for name in recorded if proof_file(name) not in known)

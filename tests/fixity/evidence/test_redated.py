@@ -13,8 +13,12 @@ from lxml import etree
 
 from fixity.catalog import load_catalog
 from fixity.clock import utc_now
+from fixity.lake.proof import sealed
 from fixity.ledger.clocks import redate
-from fixity.log.keys import make_key
+from fixity.log.keys import make_key, signing_key
+from fixity.log.redated import REDATED
+from fixity.log.seals import Sealer
+from fixity.log.verify import verify
 from fixity.reports.premis import Subject, export_events
 from tests.fixity.evidence.conftest import Archive, Auditor
 from tests.fixity.reports.premis.support import texts, valid
@@ -95,7 +99,7 @@ def test_a_lost_note_of_what_was_dated_ahead_stops_no_package_which_says_what_it
         (lake / "log/records" / note).write_text("torn")
     package = redated.package(out, SINCE)
     problems = {row["file"]: row["problem"] for row in _rows(out / "data/problems.csv")}
-    rests = "rest on its copy" if copy == "there" else "rest on the times that these have"
+    rests = "rest on what its copy" if copy == "there" else "rest on the times that these have"
     assert "TIMES.json is gone" in problems[note] and rests in problems[note]
     assert {
         "PREMIS events of b",
@@ -107,6 +111,34 @@ def test_a_lost_note_of_what_was_dated_ahead_stops_no_package_which_says_what_it
         assert (coverage["read_within_term"], coverage["differs"]) == (2, 1)
         assert {"lake/checksums/b/r00004.parquet"} < {row["file"] for row in _rows(out / "data/redated.csv")}
     assert all(code == 0 and "DIFFERENT" not in said for code, said in auditor.follow(out, redated.key))
+
+
+@pytest.mark.parametrize("harm", ["lost", "edited"])
+def test_what_a_seal_has_of_a_note_is_missed_where_the_note_and_its_copy_do_not_say_it_any_more(
+    redated: Archive, tmp_path: Path, harm: str
+) -> None:
+    lake, note = redated.bucket.folder, "checksums/b/TIMES.json"
+    sealer = Sealer(redated.lake, signing_key(str(tmp_path / "key.pem")), lambda kept: {}, redated.bucket.now)
+    sealer.begin()
+    assert sealer.seal().seal.notes.get(REDATED) is None  # once is enough
+    before = (lake / note).read_text()
+    assert verify(redated.lake, sealer.key.public).unbroken
+    for name in (note, f"log/records/{note}"):
+        if harm == "lost":
+            (lake / name).unlink()
+        else:
+            (lake / name).write_text(sealed({"r00004": (redated.bucket.time + DAY).isoformat()}))
+    (found,) = verify(redated.lake, sealer.key.public).findings
+    assert (found.name, found.what) == (note, "deleted" if harm == "lost" else "edited")
+    assert "checksums/b/r00004.parquet" in found.text and found.when == "between seal 1 and now"
+    package = redated.package(tmp_path / "evidence", SINCE)
+    problems = dict(package.problems)
+    assert "does not say any more what a seal has of it" in problems[note]
+    (coverage,) = package.last_coverage
+    assert (coverage["read_within_term"], coverage["differs"]) == (2, 1)  # by what the seal has
+    for name in (note, f"log/records/{note}"):
+        (lake / name).write_text(before)
+    assert verify(redated.lake, sealer.key.public).unbroken
 
 
 def _rows(file: Path) -> list[dict[str, str]]:
