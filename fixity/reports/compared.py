@@ -26,7 +26,6 @@ SAID = pa.schema(
     ]
 )
 """What is said of a row; suspects.sql fills in the last three."""
-_NUMBERS = ("source_row", "replica_row")
 
 
 def together(rows: Rows) -> Rows:
@@ -119,7 +118,8 @@ class ComparedRows:
         return rows
 
     def first_suspects(self, most: int) -> pa.Table:
-        """The first suspect rows, with the columns of the CSV and their numbers in both tables."""
+        """The first suspect rows, with the columns of the CSV, what was read of both sides, and their numbers
+        in both tables."""
         return self._first(self._are_suspect(), most)
 
     @property
@@ -146,17 +146,22 @@ class ComparedRows:
         chosen = pa.concat_batches(pairs)
         said = self.said.filter(which)
         columns = _of_csv(chosen, {name: said.column(name) for name in said.schema.names})
-        columns["checksum_algorithm"] = columns["checksum_algorithm"].cast(pa.string())
+        columns["checksum_algorithm"] = _decoded(columns["checksum_algorithm"])
         for name in ("checked_source", "checked_replication", "last_agreed_at"):
             columns[name] = in_words(columns[name])
         names = [name for name in COLUMNS if name != "bucket"]
+        read = {name: chosen.column(name) for name in chosen.schema.names if name not in names}
         return pa.table(
             {
                 "bucket": pa.repeat(self.bucket, chosen.num_rows),
                 **{name: columns[name] for name in names},
-                **{name: chosen.column(name) for name in _NUMBERS},
+                **{name: _decoded(column) for name, column in read.items()},
             }
         )
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 class _Lines:

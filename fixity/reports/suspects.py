@@ -5,6 +5,7 @@ Also says in each row what is known of it. Finding that out does not belong here
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     import duckdb
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-_OF_REPORT = {
-    **{f"source_{name}": f"{name}_source" for name in ("checksum", "size", "etag")},
-    **{f"replica_{name}": f"{name}_replication" for name in ("checksum", "size", "etag")},
-}
-"""Columns of SUSPECTS that a row of the report has already, by another name."""
 _ROW = "row"
 
 
@@ -72,7 +68,7 @@ class Suspects:
         self._rows: list[pa.Table] = []
 
     def add(self, rows: pa.Table | None) -> None:
-        """Take the suspect rows of the next range, as suspects.sql gives them."""
+        """Take the suspect rows of the next range, as `ComparedRows` gives them."""
         if rows is not None and self.room:
             self._rows.append(rows.slice(0, self.room))
             self.room -= self._rows[-1].num_rows
@@ -85,22 +81,29 @@ class Suspects:
         """Write the rows as a table of SUSPECTS, with both sides' checks; None if there are no rows.
 
         Of the sides' tables, only row groups with suspects are read, and of these only what is not in the
-        report: it has the columns that are large.
+        rows: they have the columns that are large.
         """
         rows = self.rows()
         if rows is None:
             return None
         columns = {name: rows[name] for name in rows.column_names}
-        columns |= {name: rows[reported] for name, reported in _OF_REPORT.items()}
-        for side, table in (("source", source), ("replica", replica)):
-            names = [field.name for field in CHECKSUMS if f"{side}_{field.name}" in SUSPECTS.names]
-            names = [name for name in names if f"{side}_{name}" not in columns]
-            checks = _checks(table, rows[f"{side}_row"], names)
-            columns |= {f"{side}_{name}": checks[name] for name in names}
+        with ThreadPoolExecutor(2) as pool:  # Arrow reads without Python's lock
+            sides = {
+                side: pool.submit(_checks, table, rows[f"{side}_row"], _lacking(rows, side))
+                for side, table in (("source", source), ("replica", replica))
+            }
+        for side, checks in sides.items():
+            columns |= {f"{side}_{name}": checks.result()[name] for name in _lacking(rows, side)}
         whole = pa.table([columns[name] for name in SUSPECTS.names], SUSPECTS.names)
         unfinished = file.with_suffix(".unfinished")
         pq.write_table(whole.cast(SUSPECTS), unfinished, compression="none")  # it does not outlive the run
         return unfinished.replace(file)
+
+
+def _lacking(rows: pa.Table, side: str) -> list[str]:
+    """The columns of a side's check that rows do not have."""
+    of_side = [field.name for field in CHECKSUMS if f"{side}_{field.name}" in SUSPECTS.names]
+    return [name for name in of_side if f"{side}_{name}" not in rows.column_names]
 
 
 def _checks(file: Path, numbers: pa.ChunkedArray, names: list[str]) -> pa.Table:
