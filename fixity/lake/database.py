@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -22,7 +22,9 @@ from fixity.in_order import processors
 if TYPE_CHECKING:
     import duckdb
 
-MEMORY_LIMIT = "512MB"
+MEMORY_BYTES = 512_000_000
+"""How much memory a database may take, unless it is opened with another limit."""
+MEMORY_LIMIT = f"{MEMORY_BYTES}B"
 _MOST_IDLE = 2  # one block may be within another
 _IDLE: list[duckdb.DuckDBPyConnection] = []
 os.register_at_fork(before=_IDLE.clear)  # a copy of the process would lack their threads
@@ -78,6 +80,31 @@ def new_database(
             "autoload_known_extensions": False,
         },
     )
+
+
+@contextmanager
+def opened_when_needed(
+    opened: Callable[[], duckdb.DuckDBPyConnection],
+) -> Iterator[Callable[[], duckdb.DuckDBPyConnection]]:
+    """A function that gives a database, for the length of a `with` block: it is opened at the first call.
+
+    To import DuckDB and open one takes 40 ms, which who rarely needs it saves. Threads may call the function.
+    Arguments: `opened`, which opens it.
+    """
+    databases: list[duckdb.DuckDBPyConnection] = []
+    opening = Lock()
+
+    def database() -> duckdb.DuckDBPyConnection:
+        with opening:
+            if not databases:
+                databases.append(opened())
+            return databases[0]
+
+    try:
+        yield database
+    finally:
+        for each in databases:
+            each.close()
 
 
 def _opened_by_import(workspace: Path, memory_limit: str, threads: int | None) -> duckdb.DuckDBPyConnection:

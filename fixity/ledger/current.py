@@ -14,10 +14,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fixity.clock import CLOCKS_AGREE, CLOCKS_DIFFER, EPOCH, utc_now
+from fixity.clock import CLOCKS_AGREE, CLOCKS_DIFFER, utc_now
 from fixity.lake import Lake, LakeFile
 from fixity.lake.database import open_database, view
-from fixity.lake.footer import oldest_in
+from fixity.lake.footer import newest_time, oldest_in
 from fixity.lake.latest import pointed_table
 from fixity.lake.paths import LOOKED_AGAIN, checksums_folder
 from fixity.lake.writer import ROW_GROUP_ROWS, TableWriter
@@ -62,7 +62,7 @@ def current_checksums(
     newest = pointed_table(lake, checksums_folder(bucket))
     files = [file for file in ledger if file.name == newest]
     usable, _ = usable_files(lake, bucket, files, workspace, thoroughly=thoroughly)
-    usable = [file for file in usable if _has_the_newest(file, ledger)]
+    usable = [file for file in usable if _has_the_newest(lake, file, ledger)]
     inventory = fetch_inventory(lake, newest_inventory(lake, bucket), workspace)
     listed = Provenance.read(inventory)
     for table in usable:
@@ -72,11 +72,20 @@ def current_checksums(
     return _put_together(lake, bucket, inventory, workspace, now(), on_left_out)
 
 
-def _has_the_newest(table: LedgerFile, ledger: list[LakeFile]) -> bool:
-    """Whether no other file of the ledger may have a newer check than one of a table: S3 reads for days."""
+def _has_the_newest(lake: Lake, table: LedgerFile, ledger: list[LakeFile]) -> bool:
+    """Whether no other file of the ledger has a newer check than one of a table: S3 reads for days.
+
+    Files that appeared clearly before the first check of the table have none; of others the times of their
+    checks decide, as where all files are put together.
+    """
     first = oldest_in(pq.read_metadata(table.path))
-    others = (file.appeared for file in ledger if file.name != table.name)
-    return first is not None and max(others, default=EPOCH) + CLOCKS_AGREE < first
+    if first is None:
+        return False
+    others = sorted((file for file in ledger if file.name != table.name), key=lambda each: each.appeared)
+    near = [file for file in reversed(others) if file.appeared + CLOCKS_AGREE >= first]
+    with suppress(TableUnreadable, FileNotFoundError):
+        return all(newest_time(lake, file.name) < first for file in near)
+    return False
 
 
 def _put_together(

@@ -96,7 +96,7 @@ def side_by_side(
         tables = [_as_table(database, each, place, Path(folder)) for place, each in enumerate(reports, 1)]
         database.execute("SET GLOBAL parquet_metadata_cache = true")
         joiner = _Joiner(database, source, reports, tables, by_version)
-        threads = threads_that_fit(database, processors(), RANGE_BYTES)  # as many as compare a pair
+        threads = threads_that_fit(processors(), RANGE_BYTES)  # as many as compare a pair
         ranges = key_ranges(*tables, most=_bytes_of(tables, range_rows))
         out.write(csv_line(columns_of(source, [each.replica for each in reports])).encode())
         counts, taken, problems = Counts(), 0, list[dict[str, Any]]()

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
 
+from fixity.lake.database import MEMORY_BYTES
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -21,10 +23,9 @@ _MEMORY_OF_A_RANGE = 6
 """A range takes this many times its bytes: what DuckDB joins, and the rows that wait to be written."""
 
 
-def threads_that_fit(database: duckdb.DuckDBPyConnection, threads: int, range_bytes: int) -> int:
-    """How many threads the memory limit allows, at most `threads`, at least one; each holds a range."""
-    limit = database.execute("SELECT parse_formatted_bytes(current_setting('memory_limit'))").fetchall()
-    return max(1, min(threads, int(limit[0][0]) // (_MEMORY_OF_A_RANGE * range_bytes)))
+def threads_that_fit(threads: int, range_bytes: int) -> int:
+    """How many threads a database's memory allows, at most `threads`, at least one; each holds a range."""
+    return max(1, min(threads, MEMORY_BYTES // (_MEMORY_OF_A_RANGE * range_bytes)))
 
 
 def run_statement(

@@ -9,20 +9,22 @@ Where tables come from and where reports go does not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from fixity.clock import CLOCKS_DIFFER
 from fixity.errors import FixityError
 from fixity.in_order import in_order, processors
 from fixity.lake.csv_files import csv_line
-from fixity.lake.database import new_database, own_table
+from fixity.lake.database import new_database, opened_when_needed, own_table
 from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.lake.row_groups import RowGroups
 from fixity.reports.beside import Rows
@@ -142,14 +144,13 @@ def compare(
     with whole_file(csv) as out:
         out.write(csv_line(COLUMNS).encode())
         total = Total(out)
-        with new_database(csv.parent, threads=1) as database:
-            expected = [_rows_that_take_part(database, side, match) for side in (source, replica)]
-            if made is None:
-                ranges = key_ranges(source.table, replica.table, most=range_bytes)
-                _compare_ranges(database, parameters, ranges, range_bytes, total)
-            else:
-                for report in made:
-                    total.add(report)
+        expected = [_rows_that_take_part(side, match) for side in (source, replica)]
+        if made is None:
+            ranges = key_ranges(source.table, replica.table, most=range_bytes)
+            _compare_ranges(csv.parent, parameters, ranges, range_bytes, total)
+        else:
+            for report in made:
+                total.add(report)
         for side, seen, rows in zip(
             (source, replica), (total.counts.total_objects, total.replica_rows), expected, strict=True
         ):
@@ -158,7 +159,7 @@ def compare(
                     f"{side.table} has {rows} rows to compare, but {seen} came out of the comparison: "
                     "it is not sorted by key, or has an object more than once"
                 )
-        # DuckDB is closed by now, and has given its memory back.
+        # DuckDB is closed by now, if it was needed, and has given its memory back.
         kept = total.suspects.keep(csv.with_suffix(".suspects.parquet"), source.table, replica.table)
     return Outcome(
         total.counts, total.problems, csv, total.counts.rows, total.suspect_rows, kept, total.beyond
@@ -174,9 +175,9 @@ def compare_some(
     write. Raises duckdb.Error, OSError.
     """
     parameters = _parameters(source, replica, match, lag, None, knows_damage=False)
-    with whole_file(lines) as out, new_database(lines.parent, threads=1) as database:
+    with whole_file(lines) as out:
         total = Total(out)
-        _compare_ranges(database, parameters, ranges, RANGE_BYTES, total)
+        _compare_ranges(lines.parent, parameters, ranges, RANGE_BYTES, total)
     return RangeReport(
         lines_of(lines),
         total.counts,
@@ -216,33 +217,34 @@ def _parameters(
 
 
 def _compare_ranges(
-    database: duckdb.DuckDBPyConnection,
+    workspace: Path,
     parameters: dict[str, Any],
     ranges: Sequence[KeyRange],
     range_bytes: int,
     total: Total,
 ) -> None:
     """Compare ranges, several at a time. DuckDB has one thread for each: they are of our own."""
-    database.execute("SET GLOBAL parquet_metadata_cache = true")
-    threads = threads_that_fit(database, processors(), range_bytes)
+    threads = threads_that_fit(processors(), range_bytes)
     knows_damage = parameters["knows_damage"]
     columns = READ if knows_damage else READ.remove(READ.get_field_index("verdict"))
     tables = RowGroups(Path(parameters["source"]), columns), RowGroups(Path(parameters["replica"]), columns)
     of_group = _MOST_OF_A_GROUP * range_bytes
-    comparer = _Comparer(database, parameters, Pairs(parameters["by_version"], tables, of_group))
-    with closing(in_order(comparer.run, ranges, threads)) as reports:
-        for report in reports:
-            total.add(report)
-            comparer.wants_problems = len(total.problems) < PROBLEMS
-            comparer.wants_suspects = total.suspects.room > 0
-            del report  # the lines are as large as a range, and the next report may take a while
+    pairs = Pairs(parameters["by_version"], tables, of_group)
+    with opened_when_needed(partial(_database, workspace)) as database:
+        comparer = _Comparer(database, parameters, pairs)
+        with closing(in_order(comparer.run, ranges, threads)) as reports:
+            for report in reports:
+                total.add(report)
+                comparer.wants_problems = len(total.problems) < PROBLEMS
+                comparer.wants_suspects = total.suspects.room > 0
+                del report  # the lines are as large as a range, and the next report may take a while
 
 
 @dataclass
 class _Comparer:
     """Compares ranges, several at a time."""
 
-    database: duckdb.DuckDBPyConnection
+    database: Callable[[], duckdb.DuckDBPyConnection]
     parameters: dict[str, Any]
     pairs: Pairs
     wants_problems: bool = True
@@ -251,7 +253,7 @@ class _Comparer:
 
     def run(self, keys: KeyRange) -> RangeReport:
         """Compare one range."""
-        found = self.pairs.find(keys) or pairs_by_statement(self.database, self.parameters, keys)
+        found = self.pairs.find(keys) or pairs_by_statement(self.database(), self.parameters, keys)
         windows = [part(window, self.parameters["knows_damage"]) for window in found.windows]
         others = together([window.others for window in windows if window.others.num_rows])
         beyond = 0
@@ -275,7 +277,7 @@ class _Comparer:
         try:
             judge = self.judges.pop()
         except IndexError:
-            judge = Judge(self.database, self.parameters)
+            judge = Judge(self.database(), self.parameters)
         said = judge.judge(others, older)
         self.judges.append(judge)
         return said
@@ -285,7 +287,7 @@ class _Comparer:
         ones without a finding were not looked at twice."""
         identities = pa.Table.from_batches([pairs.select(("key", "version_id")) for pairs in rows.others])
         compared = pa.table({**_columns(identities), **_columns(rows.said)})
-        with self.database.cursor() as cursor:  # it has temporary tables, views and macros of its own
+        with self.database().cursor() as cursor:  # it has temporary tables, views and macros of its own
             define_version_named(cursor)
             own_table(cursor, "compared", compared)
             parameters = self.parameters | {"lower": keys.lower, "upper": keys.upper}
@@ -298,10 +300,18 @@ def _columns(rows: pa.Table | pa.RecordBatch) -> dict[str, Any]:
     return {name: rows[name] for name in rows.schema.names}
 
 
-def _rows_that_take_part(database: duckdb.DuckDBPyConnection, side: Side, match: str) -> int:
-    only = "" if match == "version" else " WHERE is_latest"
-    rows = database.execute(f"SELECT count(*) FROM read_parquet(?){only}", [str(side.table)]).fetchall()
-    return int(rows[0][0])
+def _database(workspace: Path) -> duckdb.DuckDBPyConnection:
+    database = new_database(workspace, threads=1)
+    database.execute("SET GLOBAL parquet_metadata_cache = true")
+    return database
+
+
+def _rows_that_take_part(side: Side, match: Match) -> int:
+    """How many rows a side has to compare, counted apart from the comparison."""
+    with pq.ParquetFile(side.table) as table:
+        if match == "version":
+            return int(table.metadata.num_rows)
+        return sum(rows.column(0).true_count for rows in table.iter_batches(columns=["is_latest"]))
 
 
 def _utc(moment: datetime) -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -13,7 +14,7 @@ import pytest
 
 from fixity import tables
 from fixity.lake import database as module
-from fixity.lake.database import open_database, own_table, view
+from fixity.lake.database import new_database, open_database, opened_when_needed, own_table, view
 from fixity.ledger.judge import EXPECTATIONS
 from fixity.ledger.snapshot import SNAPSHOT
 from fixity.reports.premis.columns import EVENTS
@@ -102,6 +103,25 @@ def _takes_a_new_one(workspace: Path) -> None:
     assert module._IDLE == []
     with open_database(workspace, threads=2) as connection:
         assert connection.execute("SELECT count(DISTINCT range) FROM range(9000)").fetchall() == [(9000,)]
+
+
+def test_a_database_that_is_not_needed_is_not_opened_and_one_that_threads_need_is_opened_once(
+    tmp_path: Path,
+) -> None:
+    opened: list[duckdb.DuckDBPyConnection] = []
+
+    def open_one() -> duckdb.DuckDBPyConnection:
+        opened.append(new_database(tmp_path))
+        return opened[-1]
+
+    with opened_when_needed(open_one):
+        pass
+    assert opened == []
+    with opened_when_needed(open_one) as database, ThreadPoolExecutor(4) as pool:
+        assert {*pool.map(lambda _: id(database()), range(8))} == {id(opened[0])}
+    assert len(opened) == 1
+    with pytest.raises(duckdb.ConnectionException):  # it is closed
+        opened[0].execute("SELECT 1")
 
 
 def test_the_database_that_importing_duckdb_opens_is_the_first_one_and_others_get_one_of_their_own(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -64,6 +65,14 @@ def ok(body: bytes) -> tuple[str, str]:
 
 
 NEVER = ("skipped", "NeverChecked")
+
+
+def _later(lake: LocalLake, name: str, by: timedelta) -> None:
+    """Have a table of the ledger say that its checks were made later."""
+    table = pq.read_table(lake.fetch(name, Path()))
+    place = table.schema.get_field_index("checked_at")
+    times = pc.add(table.column(place), pa.scalar(by))
+    keep_table(lake, name, table.set_column(place, table.schema.field(place), times))
 
 
 # --- keeping -----------------------------------------------------------------------------------
@@ -148,6 +157,30 @@ def test_checks_of_the_whole_newest_inventory_are_taken_as_they_are(lake: Lake, 
     assert current(lake) == {"a": ok(b"a"), "b": ok(b"b")}
 
 
+def test_checks_of_all_that_is_listed_are_taken_as_they_are_though_others_ended_a_moment_before(
+    lake: Lake, tmp_path: Path
+) -> None:
+    store = store_of("a", "b")
+    inventory_and_checks(store, lake, "r1")
+    kept = inventory_and_checks(store, lake, "r2")
+    file, said = current_checksums(lake, "b", tmp_path)
+    assert (file, said.run_id) == (lake.fetch(kept.file, tmp_path), "r2")
+
+
+def test_a_newer_check_in_a_file_that_appeared_before_counts(tmp_path: Path) -> None:
+    lake = LocalLake(tmp_path / "lake")
+    store = store_of("a", "b")
+    store.unreadable = frozenset({"a"})
+    inventory_and_checks(store, lake, "r1")
+    store.unreadable = frozenset()
+    inventory_and_checks(store, lake, "r2")
+    assert current(lake) == {"a": ok(b"a"), "b": ok(b"b")}
+    file = tmp_path / "lake/checksums/b/r1.parquet"
+    _later(lake, "checksums/b/r1.parquet", timedelta(seconds=30))  # its clock is ahead
+    os.utime(file, (file.stat().st_mtime - 10, file.stat().st_mtime - 10))
+    assert current(lake) == {"a": ("failed", "ReadError"), "b": ok(b"b")}
+
+
 def test_of_two_inventories_the_one_listed_last_is_the_newest(lake: Lake) -> None:
     store = store_of("a")
     for run in ("z", "m", "a", "k"):  # by name in no order, and all within a second perhaps
@@ -214,11 +247,7 @@ def test_a_check_from_the_future_hides_no_newer_one(tmp_path: Path) -> None:
     store.unreadable = frozenset({"a"})
     inventory_and_checks(store, lake, "ahead")
     store.unreadable = frozenset()
-    ahead = pq.read_table(tmp_path / "lake/checksums/b/ahead.parquet")
-    times = pc.add(ahead.column("checked_at"), pa.scalar(timedelta(days=365)))
-    place = ahead.schema.get_field_index("checked_at")
-    ahead = ahead.set_column(place, ahead.schema.field(place), times)
-    keep_table(lake, "checksums/b/ahead.parquet", ahead)
+    _later(lake, "checksums/b/ahead.parquet", timedelta(days=365))
     inventory_and_checks(store, lake, "now")
     take_inventory(store, lake, "b", "r3")
     assert current(lake) == {"a": ok(b"a"), "b": ok(b"b")}
