@@ -8,10 +8,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from queue import SimpleQueue
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from typing import Protocol
+from weakref import WeakSet
 
 import xxhash
 
@@ -70,6 +73,10 @@ _MAKERS: dict[Algorithm, Callable[[], _Hash]] = {
 }
 assert set(_MAKERS) == set(ALGORITHMS)
 
+# Seconds of CPU a GB, of what is worth a second thread.
+_COSTS: dict[Algorithm, float] = {"MD5": 1.1, "SHA512": 0.8, "SHA256": 0.5, "SHA1": 0.5, "CRC32": 0.3}
+_LARGE = 256 * 1024  # bytes; a second thread is woken for no fewer
+
 SIZES: dict[str, int] = {
     "MD5": 16, "SHA1": 20, "SHA256": 32, "SHA512": 64, "CRC32": 4, "CRC32C": 4, "CRC64NVME": 8,
     "XXHASH64": 8, "XXHASH3": 8, "XXHASH128": 16,
@@ -104,6 +111,7 @@ class Digest:
 
     def __init__(self, algorithm: Algorithm) -> None:
         self._make = _MAKERS[algorithm]
+        self.cost = _COSTS.get(algorithm, 0.0)
         self.restart()
 
     @property
@@ -156,15 +164,58 @@ class Together(Digest):
         return self._digests[0].hexdigest()
 
 
-_MAY_COMPUTE = SimpleQueue[None]()
-"""As many may compute several checksums at once as there are processors.
+class _Processors:
+    """As many threads compute several checksums at once as there are processors, so many are `free` at first.
 
-Each checksum lets go of Python's lock. Threads that compute without a processor wake each other in vain when
-they come back: where 16 threads read files of 64 KiB, that doubled CPU. To wait lets no other reader of the
-thread go on, as they share the buffer that the bytes are in.
-"""
-for _ in range(processors()):
-    _MAY_COMPUTE.put(None)
+    Each checksum lets go of Python's lock. Threads that compute without a processor wake each other in vain
+    when they come back: where 16 threads read files of 64 KiB, that doubled CPU. To wait lets no other reader
+    of the thread go on, as they share the buffer that the bytes are in.
+    """
+
+    def __init__(self) -> None:
+        self.number = processors()
+        self.free = SimpleQueue[None]()
+        for _ in range(self.number):
+            self.free.put(None)
+        self._threads = ThreadPoolExecutor(self.number, "digest")
+        self._large = WeakSet[Digest]()  # of which bytes are taken now: who reads them needs a processor each
+
+    def begun_beside(self, digest: Digest, piece: memoryview, of: Digest) -> Future[None] | None:
+        """Let a digest take bytes in another thread, if a processor is free, and will be.
+
+        Arguments: `of`, all digests of the same bytes.
+        """
+        self._large.add(of)
+        if len(self._large) >= self.number:
+            return None
+        try:
+            self.free.get_nowait()
+        except Empty:
+            return None
+
+        def update() -> None:
+            try:
+                digest.update(piece)
+            finally:
+                self.free.put(None)
+
+        return self._threads.submit(update)
+
+    def ended(self, digest: Digest) -> None:
+        """All bytes are taken."""
+        self._large.discard(digest)
+
+
+_processors = _Processors()
+
+
+def _begin() -> None:
+    """In a process that was copied: threads of the other one are not in it."""
+    global _processors
+    _processors = _Processors()
+
+
+os.register_at_fork(after_in_child=_begin)
 
 
 class Digests(Together):
@@ -180,15 +231,29 @@ class Digests(Together):
 
 
 class _ByFew(Digests):
-    """The same, computed by no more threads at once than there are processors."""
+    """The same, computed by no more threads at once than there are processors, by two where one is free."""
 
     def update(self, piece: memoryview) -> None:
         """Take the next bytes."""
-        _MAY_COMPUTE.get()
+        every, ended = _processors, None
+        every.free.get()
         try:
-            super().update(piece)
+            digests = self._digests
+            if len(piece) >= _LARGE:
+                slowest, *others = sorted(digests, key=lambda digest: digest.cost, reverse=True)
+                ended = every.begun_beside(slowest, piece, of=self) if others[0].cost else None
+                digests = others if ended else digests
+            for digest in digests:
+                digest.update(piece)
         finally:
-            _MAY_COMPUTE.put(None)
+            every.free.put(None)
+            if ended is not None:
+                ended.result()  # in any case: the bytes are in a buffer that is used again
+
+    def hexdigest(self) -> str:
+        """The checksum by the bucket's algorithm."""
+        _processors.ended(self)
+        return super().hexdigest()
 
 
 def digest_by(algorithm: Algorithm, others: Collection[Algorithm] = ()) -> Digest:

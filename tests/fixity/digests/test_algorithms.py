@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, BrokenBarrierError
+from threading import Barrier, BrokenBarrierError, get_ident
 
 import pytest
 from awscrt.checksums import XXHash
@@ -148,3 +150,132 @@ def test_a_checksum_that_cannot_be_computed_is_nobody_elses_turn(monkeypatch: py
     digest.update(memoryview(b"123456789"))
     assert digest.hexdigest() == OF_NINE_DIGITS["SHA256"]
     assert digest.others() == {"MD5": OF_NINE_DIGITS["MD5"]}
+
+
+@pytest.fixture
+def two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(algorithms, "processors", lambda: 2)
+    monkeypatch.setattr(algorithms, "_processors", algorithms._Processors())
+    monkeypatch.setattr(algorithms, "_LARGE", 2)
+
+
+class Noted:
+    """Notes which threads compute, each of which waits for `others` first."""
+
+    def __init__(self, threads: list[int], others: Barrier) -> None:
+        self._threads, self._others = threads, others
+
+    def update(self, data: memoryview) -> None:
+        self._others.wait(timeout=30)
+        self._threads.append(get_ident())
+
+    def hexdigest(self) -> str:
+        return ""
+
+
+def noted(monkeypatch: pytest.MonkeyPatch, at_once: int = 1) -> list[int]:
+    """The threads that compute MD5 and SHA-256 from now on; so many wait for each other."""
+    threads, others = list[int](), Barrier(at_once)
+    for each in ("MD5", "SHA256"):
+        monkeypatch.setitem(algorithms._MAKERS, each, lambda: Noted(threads, others))
+    return threads
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch, two_processors: None) -> list[int]:
+    return noted(monkeypatch)
+
+
+BYTES = memoryview(b"123456789")
+
+
+@pytest.mark.usefixtures("two_processors")
+@given(st.lists(st.binary(max_size=400), max_size=6), st.sampled_from(["MD5", "SHA256", "SHA512", "CRC32"]))
+def test_several_checksums_are_those_of_hashlib_whatever_the_pieces_are(
+    pieces: list[bytes], own: Algorithm
+) -> None:
+    digest = digest_by(own, ["SHA256", "MD5", "CRC32", "CRC64NVME", "SHA512"])
+    buffer = memoryview(bytearray(400))  # one for all pieces, as of a thread that reads
+    for piece in pieces:
+        buffer[: len(piece)] = piece
+        digest.update(buffer[: len(piece)])
+    body = b"".join(pieces)
+    assert digest.count == len(body)
+    found = {**digest.others(), own: digest.hexdigest()}
+    for name in ("MD5", "SHA256", "SHA512"):
+        assert found[name] == hashlib.new(name, body).hexdigest()
+    assert found["CRC32"] == f"{zlib.crc32(body):08x}"
+    assert found["CRC64NVME"] == f"{_crc64nvme(body):016x}"
+
+
+@pytest.mark.usefixtures("two_processors")
+@pytest.mark.parametrize(("own", "other"), [("SHA256", "MD5"), ("MD5", "SHA256")])
+def test_the_slowest_checksum_of_a_large_object_is_computed_beside_the_others(
+    own: Algorithm, other: Algorithm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = noted(monkeypatch, at_once=2)
+    digest_by(own, [other]).update(BYTES)
+    assert len(set(threads)) == 2
+    assert get_ident() in threads
+
+
+@pytest.mark.parametrize("other", ["CRC64NVME", "XXHASH3"])
+def test_beside_what_costs_nearly_nothing_no_other_thread_computes(
+    other: Algorithm, threads: list[int]
+) -> None:
+    digest_by("SHA256", [other]).update(BYTES)
+    assert threads == [get_ident()]
+
+
+def test_the_bytes_of_a_small_object_wake_no_other_thread(threads: list[int]) -> None:
+    digest_by("SHA256", ["MD5"]).update(BYTES[:1])
+    assert set(threads) == {get_ident()}
+
+
+def test_where_each_processor_has_a_large_object_of_its_own_no_other_thread_is_woken(
+    threads: list[int],
+) -> None:
+    first, second = digest_by("SHA256", ["MD5"]), digest_by("SHA256", ["MD5"])
+    first.update(BYTES)
+    threads.clear()
+    second.update(BYTES)
+    assert set(threads) == {get_ident()}
+    first.hexdigest()  # it has ended
+    second.update(BYTES)
+    assert len(set(threads)) == 2
+
+
+def test_an_object_whose_reading_has_failed_keeps_no_processor(threads: list[int]) -> None:
+    failed, other = digest_by("SHA256", ["MD5"]), digest_by("SHA256", ["MD5"])
+    failed.update(BYTES)
+    del failed
+    threads.clear()
+    other.update(BYTES)
+    assert len(set(threads)) == 2
+
+
+@pytest.mark.usefixtures("two_processors")
+@pytest.mark.parametrize("failing", ["MD5", "SHA256"])
+def test_an_error_in_either_thread_is_raised_and_keeps_no_processor(
+    failing: Algorithm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as changed:
+        changed.setitem(algorithms._MAKERS, failing, lambda: None)
+        for _ in range(4):
+            with pytest.raises(AttributeError):
+                digest_by("SHA256", ["MD5"]).update(BYTES)
+    digest = digest_by("SHA256", ["MD5"])
+    digest.update(BYTES)
+    assert digest.others() == {"MD5": OF_NINE_DIGITS["MD5"]}
+
+
+@pytest.mark.usefixtures("two_processors")
+def test_a_process_that_is_copied_has_threads_of_its_own() -> None:
+    digest_by("SHA256", ["MD5"]).update(BYTES)
+    child = os.fork()
+    if not child:
+        signal.alarm(30)  # it would wait for ever
+        digest = digest_by("SHA256", ["MD5"])
+        digest.update(BYTES)
+        os._exit(digest.others() != {"MD5": OF_NINE_DIGITS["MD5"]})
+    assert os.waitpid(child, 0)[1] == 0
