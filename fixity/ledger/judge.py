@@ -57,6 +57,9 @@ FULL_OBJECT, COMPOSITE = "FULL_OBJECT", "COMPOSITE"
 COMPOSITE_CHECKSUM = "CompositeChecksum"
 """The error code of a check that succeeded, whose checksum is COMPOSITE: compared with nothing."""
 
+COMPOSITE_CHANGED = "CompositeChanged"
+"""The error code of a check that failed: the COMPOSITE checksum has changed, though nobody wrote."""
+
 UNSTABLE_READ = "UnstableRead"
 """The error code of a check whose two reads gave different bytes: it failed, unless the second is right."""
 

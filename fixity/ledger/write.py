@@ -21,6 +21,7 @@ from fixity.lake.latest import point_to_latest
 from fixity.lake.paths import checksums_file, checksums_folder
 from fixity.lake.writer import TableWriter
 from fixity.ledger.clocks import refuse_times_ahead, refuse_wrong_clock
+from fixity.ledger.still_changed import changed_objects, kept_open
 from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED, Provenance, naming_the_unreadable
 
 
@@ -73,6 +74,7 @@ class ChecksWriter:
         self._statuses: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._bytes_read = 0
+        self._changed = changed_objects(lake, provenance.bucket, workspace)
 
     @property
     def rows(self) -> int:
@@ -81,6 +83,7 @@ class ChecksWriter:
 
     def write(self, checks: pa.Table) -> None:
         """Take the next checks, of the schema CHECKSUMS."""
+        checks = kept_open(checks, self._changed)
         self._statuses += _count(checks.column("status"))
         self._reasons += _count(checks.column("error_code").drop_null())
         self._bytes_read += pc.sum(checks.column("bytes_read")).as_py() or 0

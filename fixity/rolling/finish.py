@@ -24,6 +24,7 @@ from fixity.ledger.damage import Damage, damages
 from fixity.ledger.expected import expectations_of
 from fixity.ledger.judge import UNSTABLE_READ, judged
 from fixity.ledger.snapshot import in_force
+from fixity.ledger.still_changed import changed_among, kept_open
 from fixity.ledger.write import Checksums, refuse_clocks
 from fixity.rolling.lease import CHECKS, Lease, algorithm_of
 from fixity.tables import CHECKSUMS, FAILED, LISTED_COLUMNS, SUCCEEDED, Provenance
@@ -72,7 +73,8 @@ def finish(
         settings = replace(settings, algorithm=algorithm_of(taken[0]) or settings.algorithm)
         provenance = replace(chosen, run_id=lease.run_id, partial=True)
         writer = TableWriter(file, CHECKSUMS, provenance)
-        for batch in _ledger_rows(rows, ended, settings.algorithm, lease.run_id, workspace).to_batches():
+        ended = _ledger_rows(rows, ended, settings.algorithm, lease.run_id, workspace)
+        for batch in ended.to_batches():
             writer.write(batch)
         writer.close()
         pq.write_table(rows, before)
@@ -138,4 +140,5 @@ def _ledger_rows(rows: pa.Table, ended: pa.Table, algorithm: str, run_id: str, w
     columns["checksum_type"] = pc.if_else(done, "FULL_OBJECT", pa.scalar(None, pa.string()))
     same = {"algorithm": algorithm, "evidence": "streamed", "run_id": run_id}
     columns |= {name: pa.repeat(value, rows.num_rows) for name, value in same.items()}
-    return judged(pa.table(columns), expectations_of(rows, workspace)).sort_by("key")
+    checks = judged(pa.table(columns), expectations_of(rows, workspace)).sort_by("key")
+    return kept_open(checks, changed_among(rows))

@@ -159,6 +159,15 @@ def test_composite_checksums_are_a_warning_and_red_where_they_change_though_nobo
     batch.put("a", b"written anew")  # so its parts may be others
     told = _red(_ingest(batch, instance, _reported(batch, instance)))
     assert told == {"all_read": "CompositeChanged: 1"}
+    batch.batch_settings["checksum_type"] = "FULL_OBJECT"  # of what are perhaps the wrong bytes
+    for _ in range(2):
+        told = _red(_ingest(batch, instance, _reported(batch, instance)))
+        assert told == {"all_read": "CompositeChanged: 1"}
+    assert {row["key"]: row["verdict"] for row in _newest(batch)} == {
+        "a": "matched",
+        "b": "not_compared",
+        "c": "matched",
+    }
 
 
 @pytest.mark.parametrize("told", [b"COMPOSITE", b"", None])

@@ -16,14 +16,13 @@ from fixity import compute as pc
 from fixity.lake import Lake
 from fixity.lake.database import open_database, view
 from fixity.ledger.files import ledger_files, usable_files
-from fixity.ledger.judge import COMPOSITE, COMPOSITE_CHECKSUM
+from fixity.ledger.judge import COMPOSITE, COMPOSITE_CHANGED, COMPOSITE_CHECKSUM
 from fixity.ledger.views import define_content
 from fixity.tables import CHECKSUMS, FAILED, SUCCEEDED
 
 if TYPE_CHECKING:
     import duckdb
 
-COMPOSITE_CHANGED = "CompositeChanged"
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _MEMORY = "500MB"
 _MESSAGE = "a COMPOSITE checksum is compared with nothing: choose `checksum_type: FULL_OBJECT`"
