@@ -115,7 +115,7 @@ def test_a_lost_note_of_what_was_dated_ahead_stops_no_package_which_says_what_it
 
 @pytest.mark.parametrize("harm", ["lost", "edited"])
 def test_what_a_seal_has_of_a_note_is_missed_where_the_note_and_its_copy_do_not_say_it_any_more(
-    redated: Archive, tmp_path: Path, harm: str
+    redated: Archive, tmp_path: Path, auditor: Auditor, harm: str
 ) -> None:
     lake, note = redated.bucket.folder, "checksums/b/TIMES.json"
     sealer = Sealer(redated.lake, signing_key(str(tmp_path / "key.pem")), lambda kept: {}, redated.bucket.now)
@@ -139,6 +139,8 @@ def test_what_a_seal_has_of_a_note_is_missed_where_the_note_and_its_copy_do_not_
     for name in (note, f"log/records/{note}"):
         (lake / name).write_text(before)
     assert verify(redated.lake, sealer.key.public).unbroken
+    assert redated.package(tmp_path / "again", SINCE).problems == []
+    assert [code for code, _ in auditor.follow(tmp_path / "again", redated.key) if code] == []
 
 
 def _rows(file: Path) -> list[dict[str, str]]:
