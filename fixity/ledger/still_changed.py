@@ -11,9 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.buckets.base import CHANGED, DELETED
 from fixity.lake import Lake
 from fixity.lake.database import open_database
