@@ -21,6 +21,7 @@ RANGE_BYTES = 32 * 1024 * 1024
 Smaller ranges mean more work at the edges; larger ones take more memory."""
 _MEMORY_OF_A_RANGE = 6
 """A range takes this many times its bytes: what DuckDB joins, and the rows that wait to be written."""
+_BUFFER = 1 << 17  # bytes: what a processor has near it while they are copied once more
 
 
 def threads_that_fit(threads: int, range_bytes: int) -> int:
@@ -44,7 +45,7 @@ def whole_file(file: Path) -> Iterator[BinaryIO]:
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}.{uuid4().hex}")
     try:
-        with unfinished.open("xb", buffering=1 << 20) as out:
+        with unfinished.open("xb", buffering=_BUFFER) as out:
             yield out
         unfinished.replace(file)
     finally:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -99,14 +100,17 @@ class RangeReport:
 
 
 class Total:
-    """The reports of ranges, one after the other, taken together. Arguments: `out` takes the lines."""
+    """The reports of ranges, one after the other, taken together.
 
-    def __init__(self, out: BinaryIO) -> None:
+    Arguments: `out` takes the lines; `kept`, an empty file, the first suspect rows.
+    """
+
+    def __init__(self, out: BinaryIO, kept: IO[bytes]) -> None:
         self._out = out
         self.counts = Counts()
         self.replica_rows = self.suspect_rows = self.beyond = 0
         self.problems: list[dict[str, Any]] = []
-        self.suspects = Suspects(SUSPECTS_KEPT)
+        self.suspects = Suspects(SUSPECTS_KEPT, kept)
 
     def add(self, report: RangeReport) -> None:
         """Take the report of the next ranges."""
@@ -141,9 +145,9 @@ def compare(
     Raises TableNotSorted, TableNotConsistent, duckdb.Error, OSError.
     """
     parameters = _parameters(source, replica, match, lag, findings, knows_damage)
-    with whole_file(csv) as out:
+    with whole_file(csv) as out, TemporaryFile(dir=csv.parent) as kept:
         out.write(csv_line(COLUMNS).encode())
-        total = Total(out)
+        total = Total(out, kept)
         expected = [_rows_that_take_part(side, match) for side in (source, replica)]
         if made is None:
             ranges = key_ranges(source.table, replica.table, most=range_bytes)
@@ -160,9 +164,9 @@ def compare(
                     "it is not sorted by key, or has an object more than once"
                 )
         # DuckDB is closed by now, if it was needed, and has given its memory back.
-        kept = total.suspects.keep(csv.with_suffix(".suspects.parquet"), source.table, replica.table)
+        suspects = total.suspects.keep(csv.with_suffix(".suspects.parquet"), source.table, replica.table)
     return Outcome(
-        total.counts, total.problems, csv, total.counts.rows, total.suspect_rows, kept, total.beyond
+        total.counts, total.problems, csv, total.counts.rows, total.suspect_rows, suspects, total.beyond
     )
 
 
@@ -175,16 +179,17 @@ def compare_some(
     write. Raises duckdb.Error, OSError.
     """
     parameters = _parameters(source, replica, match, lag, None, knows_damage=False)
-    with whole_file(lines) as out:
-        total = Total(out)
+    with whole_file(lines) as out, TemporaryFile(dir=lines.parent) as kept:
+        total = Total(out, kept)
         _compare_ranges(lines.parent, parameters, ranges, RANGE_BYTES, total)
+        suspects = total.suspects.rows()
     return RangeReport(
         lines_of(lines),
         total.counts,
         total.replica_rows,
         total.suspect_rows,
         total.problems,
-        total.suspects.rows(),
+        suspects,
         total.beyond,
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -61,21 +61,32 @@ def _changed_by(
 
 
 class Suspects:
-    """The first suspect rows of a report. room: how many more it takes."""
+    """The first suspect rows of a report. They wait in a file: the few that each range leaves in memory would
+    lie between what the next ones take, so that little of it is given back.
 
-    def __init__(self, room: int) -> None:
+    Arguments: `file`, an empty one for them. room: how many more it takes.
+    """
+
+    def __init__(self, room: int, file: IO[bytes]) -> None:
         self.room = room
-        self._rows: list[pa.Table] = []
+        self._file = file
+        self._writer: pa.RecordBatchStreamWriter | None = None
 
     def add(self, rows: pa.Table | None) -> None:
-        """Take the suspect rows of the next range, as `ComparedRows` gives them."""
+        """Take the suspect rows of the next range, as `ComparedRows` gives them. Raises OSError."""
         if rows is not None and self.room:
-            self._rows.append(rows.slice(0, self.room))
-            self.room -= self._rows[-1].num_rows
+            some = rows.slice(0, self.room)
+            self._writer = self._writer or pa.ipc.new_stream(self._file, rows.schema)
+            self._writer.write_table(some)
+            self.room -= some.num_rows
 
     def rows(self) -> pa.Table | None:
-        """The rows as they were taken; None if there are no rows."""
-        return pa.concat_tables(self._rows) if self._rows else None
+        """The rows as they were taken, once; None if there are no rows. Raises OSError."""
+        if self._writer is None:
+            return None
+        self._writer.close()
+        self._file.seek(0)
+        return pa.ipc.open_stream(self._file).read_all()
 
     def keep(self, file: Path, source: Path, replica: Path) -> Path | None:
         """Write the rows as a table of SUSPECTS, with both sides' checks; None if there are no rows.
