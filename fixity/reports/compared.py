@@ -13,9 +13,11 @@ import pyarrow as pa
 
 from fixity import compute as pc
 from fixity.lake.csv_files import LINES_AT_ONCE, in_words, lines_of
+from fixity.lake.row_groups import ROW
 from fixity.reports.beside import Rows
 from fixity.reports.columns import COLUMNS, SUSPECT
 from fixity.reports.counts import Counts
+from fixity.reports.pairs import OF_A_SIDE
 from fixity.reports.plain import SAME_IF_PLAIN, Parted
 
 SAID = pa.schema(
@@ -150,12 +152,12 @@ class ComparedRows:
         for name in ("checked_source", "checked_replication", "last_agreed_at"):
             columns[name] = in_words(columns[name])
         names = [name for name in COLUMNS if name != "bucket"]
-        read = {name: chosen.column(name) for name in chosen.schema.names if name not in names}
+        read = [f"{side}_{name}" for side in ("source", "replica") for name in (*OF_A_SIDE, ROW)]
         return pa.table(
             {
                 "bucket": pa.repeat(self.bucket, chosen.num_rows),
                 **{name: columns[name] for name in names},
-                **{name: _decoded(column) for name, column in read.items()},
+                **{name: _decoded(chosen.column(name)) for name in read},
             }
         )
 

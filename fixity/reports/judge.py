@@ -18,7 +18,7 @@ from fixity.lake.ranges import KeyRange
 from fixity.lake.row_groups import ROW
 from fixity.reports.beside import Rows, Window
 from fixity.reports.compared import SAID
-from fixity.reports.pairs import OLDER, READ, Found
+from fixity.reports.pairs import OF_A_SIDE, OLDER, READ, Found
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,13 +41,12 @@ def _pairs_with(names: Iterable[str]) -> list[pa.Field]:
 
 
 _OF_BOTH = [READ.field("key").with_nullable(True), READ.field("version_id")]
-_OF_A_SIDE = [name for name in READ.names if name not in ("key", "version_id", "is_latest", "verdict")]
-_PAIRS = pa.schema([*_OF_BOTH, *_pairs_with(_OF_A_SIDE)])
+_PAIRS = pa.schema([*_OF_BOTH, *_pairs_with(OF_A_SIDE)])
 _TO_JUDGE = pa.schema(
     [
         _NUMBER,
         _OF_BOTH[0],
-        *_pairs_with(name for name in _OF_A_SIDE if name not in ("etag", "checked_at")),
+        *_pairs_with(name for name in OF_A_SIDE if name not in ("etag", "checked_at")),
     ]
 )
 

@@ -28,6 +28,8 @@ READ = pa.schema(
     )
 )
 """The columns of both tables by which they are compared; the verdict only if damage is known."""
+OF_A_SIDE = [name for name in READ.names if name not in ("key", "version_id", "is_latest", "verdict")]
+"""Those that any pair of rows has of each side."""
 OLDER = pa.schema(
     [READ.field(name) for name in ("key", "version_id", "last_modified", "algorithm", "checksum")]
 )

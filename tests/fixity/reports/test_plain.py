@@ -250,6 +250,19 @@ def test_rows_out_of_order_within_a_row_group_are_compared_all_the_same(tmp_path
     assert outcome.counts.matches == 4
 
 
+def test_suspects_are_kept_alike_whether_or_not_the_rows_of_their_range_are_in_order(tmp_path: Path) -> None:
+    keys = [f"{number:03}" for number in range(100)]
+    keys[-2:] = reversed(keys[-2:])
+    sides = [
+        Side(name, table(tmp_path / name, [row(key, value) for key in keys], 2), LISTED)
+        for name, value in (("deposit", "1"), ("copy", "2"))
+    ]
+    csv = tmp_path / "report.csv"
+    outcome = compare(*sides, match="key", lag=LAG, csv=csv, range_bytes=10_000, knows_damage=True)
+    assert outcome.suspects
+    assert pq.read_table(outcome.suspects)["key"].to_pylist() == sorted(keys)
+
+
 def test_a_table_of_an_earlier_version_lacks_columns(tmp_path: Path) -> None:
     later = {"verdict", "expected", "expected_algorithm", "expected_from", "reads", "other_checksums"}
     rows = [row("a"), row("b"), failed_row("c")]
