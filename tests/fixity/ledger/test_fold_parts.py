@@ -25,10 +25,9 @@ KEYS = "abcde"
 SCRATCH = "scratch/r/checksums/"
 
 
-@pytest.fixture
-def bucket(tmp_path: Path) -> Rolling:
-    """Objects that are right, damaged, unreadable, rewritten and gone, each checked by a run of its own."""
-    bucket = Rolling(tmp_path)
+@pytest.fixture(scope="module")
+def _made(tmp_path_factory: pytest.TempPathFactory) -> Rolling:
+    bucket = Rolling(tmp_path_factory.mktemp("made"))
     bucket.put(*KEYS)
     bucket.take_inventory()
     bucket.roll(keys=[*KEYS])
@@ -42,6 +41,12 @@ def bucket(tmp_path: Path) -> Rolling:
     bucket.take_inventory()
     bucket.lake.remove("standing/")
     return bucket
+
+
+@pytest.fixture
+def bucket(_made: Rolling, tmp_path: Path) -> Rolling:
+    """Objects that are right, damaged, unreadable, rewritten and gone, each checked by a run of its own."""
+    return _made.copied(tmp_path)
 
 
 @pytest.fixture

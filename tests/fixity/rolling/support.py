@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -89,6 +91,18 @@ class Rolling:
         self.window: Window | None = None
         self.over: set[str] = set()  # runs that are known to have ended
         self._numbers = count(1)
+
+    def copied(self, folder: Path) -> Rolling:
+        """The same bucket and lake in another folder: what is done to either leaves the other as it is."""
+        other = copy.copy(self)
+        other.folder = shutil.copytree(self.folder, folder / "lake")
+        other.lake = LocalLake(other.folder)
+        other.store = copy.copy(self.store)
+        for of in (other, other.store):
+            lists = {name: each for name, each in vars(of).items() if isinstance(each, dict | list | set)}
+            vars(of).update(copy.deepcopy(lists))
+        other._numbers = copy.copy(self._numbers)
+        return other
 
     def now(self) -> datetime:
         return self.time
