@@ -84,6 +84,7 @@ _LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first; the order of the others, a random one, is kept."""
     order = {name: number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: item.get_closest_marker("last_of_file") is not None)
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 

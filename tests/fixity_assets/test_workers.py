@@ -387,6 +387,7 @@ def crew_of_parts(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crew]
         worker.kill()
 
 
+@pytest.mark.last_of_file
 def test_workers_fold_parts_of_a_ledger_and_compare_parts_of_a_pair(crew_of_parts: Crew) -> None:
     crew = crew_of_parts
     some = {"ops": {"checksums": {"config": {"keys": KEYS[60:]}}}}
