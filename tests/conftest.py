@@ -41,24 +41,27 @@ settings.register_profile(
 settings.load_profile("fixity")
 
 
-# Files with long tests: started last, they would keep one process busy while all others wait.
+# Files with long tests: started last, they would keep one process busy while all others wait. Those that
+# mostly wait (for a daemon, for workers) stand apart: beside each other, they would leave processors idle.
 _LONGEST = (
     "test_ui.py",
     "test_parts.py",
-    "test_many.py",
     "test_lake_of_before.py",
     "test_repair.py",
-    "test_demo_batch.py",
-    "test_workers.py",
-    "test_resuming.py",
-    "test_going_on.py",
-    "test_ingest.py",
-    "test_spine.py",
-    "test_demo.py",
-    "test_a_year.py",
+    "test_many.py",
+    "test_fold_parts.py",
     "test_rolling.py",
-    "test_status.py",
+    "test_status_verb.py",
+    "test_spine.py",
+    "test_demo_batch.py",
+    "test_going_on.py",
     "test_fixity_command.py",
+    "test_a_year.py",
+    "test_workers.py",
+    "test_demo.py",
+    "test_resuming.py",
+    "test_ingest.py",
+    "test_status.py",
     "test_incidents.py",
     "test_second_look.py",
     "test_killed_daemon.py",
@@ -77,6 +80,20 @@ _LONGEST = (
     "test_materialize_all.py",
     "test_drills.py",
     "test_installed.py",
+    "test_premis.py",
+    "test_due.py",
+    "test_clocks.py",
+    "test_fold.py",
+    "test_snapshot.py",
+    "test_s3_writes.py",
+    "test_killed.py",
+    "test_backup.py",
+    "test_pair_steps.py",
+    "test_storage.py",
+    "test_tutorial.py",
+    "test_gathering.py",
+    "test_lists.py",
+    "test_current.py",
 )
 
 
