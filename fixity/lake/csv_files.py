@@ -35,8 +35,9 @@ _UNSAFE = re.compile(
 _NO_CSV = (csv.Error, UnicodeDecodeError)
 _BEYOND = 2**31 - 1  # the end of any text
 _CR = "\ud80d"  # stands for a CR; no text in UTF-8 has it
-LINES_AT_ONCE = 8192
-"""The most lines that are made at once of a table: few enough to be in a cache while they are written."""
+LINES_AT_ONCE = 16_384
+"""The most lines that are made at once of a table: few enough to be in a cache while they are written, and so
+many that to begin takes little beside it."""
 SPREADSHEET_LINES = 1_048_576
 """The most lines that Excel shows. It drops all others."""
 

@@ -117,7 +117,7 @@ def test_the_statement_alone_says_the_same(
     has_findings: bool,
 ) -> None:
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        for module in ("beside", "judge"):
+        for module in ("beside", "compared", "judge"):
             patch.setattr(f"fixity.reports.{module}.LINES_AT_ONCE", at_once)
         patch.setattr(_MODULE, "PROBLEMS", 3)
         directory = Path(name)
