@@ -193,13 +193,24 @@ class _Processors:
         except Empty:
             return None
 
+        taken = Future[None]()
+
         def update() -> None:
-            try:
-                digest.update(piece)
-            finally:
+            if taken.set_running_or_notify_cancel():
+                try:
+                    digest.update(piece)
+                    taken.set_result(None)
+                except BaseException as error:  # whoever waits for it raises it
+                    taken.set_exception(error)
                 self.free.put(None)
 
-        return self._threads.submit(update)
+        try:
+            self._threads.submit(update)
+        except RuntimeError:  # no more threads can be started; it may wait for one all the same
+            if taken.cancel():
+                self.free.put(None)
+                return None
+        return taken
 
     def ended(self, digest: Digest) -> None:
         """All bytes are taken."""

@@ -31,7 +31,7 @@ class TemporaryFolder:
 
     def __init__(self, prefix: str, parent: Path | None = None) -> None:
         place = str(parent) if parent else tempfile.gettempdir()
-        marked = f"{prefix}{_kernel()}-"
+        marked = f"{prefix}{_knows_locks(place)}-"
         if (os.getpid(), place) not in _swept:
             _swept.add((os.getpid(), place))
             _remove_left(place, marked)
@@ -60,9 +60,16 @@ def _remove(path: str, lock: int | None) -> None:
         os.close(lock)
 
 
+def _knows_locks(place: str) -> str:
+    """Names those who know each other's locks in a folder: processes of one kernel, by one mount of it.
+
+    Where containers of one machine each mount a network's file system, none may know the locks of another.
+    """
+    return f"{_kernel()}-{Path(place).stat().st_dev:x}"
+
+
 @cache
 def _kernel() -> str:
-    """Names the running kernel: it knows no locks of other machines that share the folder."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip().replace("-", "")
     except OSError:

@@ -9,6 +9,7 @@ How the change is found does not belong here; that is in `fixity.engines.s3_batc
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -65,10 +66,10 @@ def kept_open(checks: pa.Table, changed: pa.Table | None) -> pa.Table:
     among = pc.is_in(checks["key"], value_set=changed["key"].combine_chunks())
     if not pc.any(among).as_py():
         return checks
-    objects = {tuple(each.values()) for each in changed.select(_OBJECT).to_pylist()}
+    objects = set(map(_object, changed.select(_OBJECT).to_pylist()))
     rows = checks.to_pylist()
     for row in rows:
-        if tuple(row[name] for name in _OBJECT) in objects and _proves_nothing(row):
+        if _object(row) in objects and _proves_nothing(row):
             said = f"{row['error_code']}: {row['error_message']}" if row["error_code"] else ""
             now = f"{row['algorithm']} {row['checksum']}" if row["checksum"] else said
             row |= {
@@ -82,6 +83,13 @@ def kept_open(checks: pa.Table, changed: pa.Table | None) -> pa.Table:
                 f"it, and nothing proves its bytes as they are now ({now}): {_TO_DO}"[:500],
             }
     return pa.Table.from_pylist(rows, CHECKSUMS)
+
+
+def _object(row: dict[str, Any]) -> tuple[object, ...]:
+    """What tells apart what was written under one key: a version's id, however a list shows all else."""
+    version = row["version_id"]
+    named = version not in (None, "null")
+    return (row["key"], version) if named else (row["key"], *(row[name] for name in CONTENT[1:]))
 
 
 def _proves_nothing(row: dict[str, object]) -> bool:

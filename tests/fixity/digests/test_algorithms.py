@@ -7,7 +7,7 @@ import os
 import signal
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, BrokenBarrierError, get_ident
+from threading import Barrier, BrokenBarrierError, Thread, get_ident
 
 import pytest
 from awscrt.checksums import XXHash
@@ -206,6 +206,24 @@ def test_several_checksums_are_those_of_hashlib_whatever_the_pieces_are(
         assert found[name] == hashlib.new(name, body).hexdigest()
     assert found["CRC32"] == f"{zlib.crc32(body):08x}"
     assert found["CRC64NVME"] == f"{_crc64nvme(body):016x}"
+
+
+@pytest.mark.usefixtures("two_processors")
+def test_where_no_more_threads_can_be_started_checksums_are_computed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    digest = digest_by("SHA256", ["MD5"])
+    with monkeypatch.context() as full:
+        full.setattr(Thread, "start", refuse)
+        for _ in range(3):  # more often than there are processors
+            digest.update(BYTES)
+    for _ in range(2):  # what waited for a thread is not computed once more
+        digest.update(BYTES)
+    assert digest.others() == {"MD5": hashlib.md5(5 * bytes(BYTES)).hexdigest()}
+    assert digest.hexdigest() == hashlib.sha256(5 * bytes(BYTES)).hexdigest()
 
 
 @pytest.mark.usefixtures("two_processors")

@@ -66,17 +66,21 @@ def test_a_child_that_was_forked_keeps_the_folder_of_its_parent(tmp_path: Path) 
         assert (Path(folder) / "table").exists()
 
 
-@pytest.mark.parametrize("whose", ["another version", "another machine", "another user", "a link"])
+@pytest.mark.parametrize(
+    "whose", ["another version", "another machine", "another mount", "another user", "a link"]
+)
 def test_what_may_be_of_somebody_else_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whose: str
 ) -> None:
-    marked = f"fixity-{temporary._kernel()}-"
-    left = (
-        tmp_path
-        / "parent"
-        / {"another version": "fixity-x", "another machine": "fixity-0f0f-x"}.get(whose, f"{marked}x")
-    )
-    left.parent.mkdir()
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    marked = f"fixity-{temporary._knows_locks(str(parent))}-"
+    names = {
+        "another version": "fixity-x",
+        "another machine": "fixity-0f0f-1-x",
+        "another mount": f"fixity-{temporary._kernel()}-{parent.stat().st_dev + 1:x}-x",
+    }
+    left = parent / names.get(whose, f"{marked}x")
     if whose == "a link":
         (tmp_path / "elsewhere").mkdir()
         left.symlink_to(tmp_path / "elsewhere")
