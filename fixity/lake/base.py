@@ -191,8 +191,10 @@ class Lake(ABC):
 
         def renew() -> None:
             while not is_put.wait(RENEWED_EVERY):
-                with suppress(LakeError):  # the lake cannot be written: the file tells that
-                    self._put_proof(proof)
+                # Where the lake cannot be written, or the disk is full, the file tells that.
+                with suppress(LakeError, OSError, NoProof):
+                    if self.proof(proof.name) == proof:  # or it is another writer's: a step that was repeated
+                        self._put_proof(proof)
 
         thread = threading.Thread(target=renew, name="proof", daemon=True)
         thread.start()

@@ -229,6 +229,42 @@ def test_a_table_whose_putting_takes_hours_is_not_gone_while_who_puts_it_lives(
     assert told() == [] and (checked / name).is_file()
 
 
+def test_a_writer_that_was_taken_for_dead_leaves_the_record_of_the_table_that_was_put_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, record, other_is_put, looked = LocalLake._put, LocalLake.proof, Event(), Event()
+    other, mine = pa.table({"key": ["of the step", "that was repeated"]}), LocalLake(tmp_path / "lake")
+
+    def renews(lake: LocalLake) -> bool:
+        return lake is mine and threading.current_thread() is not threading.main_thread()
+
+    def late(lake: LocalLake, of: str, *how: Any) -> None:
+        if lake is mine and of == NAME:
+            keep_table(LocalLake(tmp_path / "lake"), NAME, other)
+            other_is_put.set()
+            assert looked.wait(30)
+        assert not renews(lake) or other_is_put.wait(30)
+        put(lake, of, *how)
+        if renews(lake):
+            looked.set()
+
+    def proof(lake: LocalLake, name: str) -> Any:
+        assert not renews(lake) or other_is_put.wait(30)
+        found = record(lake, name)
+        if renews(lake):
+            looked.set()
+        return found
+
+    monkeypatch.setattr(LocalLake, "_put", late)
+    monkeypatch.setattr(LocalLake, "proof", proof)
+    monkeypatch.setattr("fixity.lake.base.RENEWED_EVERY", 0.01)
+    file = tmp_path / "file"
+    pq.write_table(pa.table({"key": ["first"]}), file)
+    with pytest.raises(FileExistsError):
+        mine.put(NAME, file)
+    assert pq.read_table(LocalLake(tmp_path / "lake").fetch(NAME, tmp_path)).equals(other)
+
+
 def _kill() -> None:
     raise Killed
 
