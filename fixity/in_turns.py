@@ -16,24 +16,27 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from greenlet import getcurrent, greenlet
 
 ValueT = TypeVar("ValueT")
+_Kept: TypeAlias = "dict[OfTurn[Any], Any]"
 
 READABLE, WRITABLE = select.POLLIN, select.POLLOUT
 _poller = getattr(select, "epoll", select.poll)  # the first costs less where many wait
+_WINDOW = 0.03  # seconds after which a thread looks how much of a processor it has used
+_BUSY = 0.7  # of a processor: a thread that uses more is busy
 _A_SECOND = 1 if hasattr(select, "epoll") else 1000
 
 
 class _Turn(greenlet):
     """One piece of work in a thread that has others."""
 
-    def __init__(self, work: Callable[[], None], thread: _Thread) -> None:
+    def __init__(self, work: Callable[[], None], thread: _Thread, kept: _Kept) -> None:
         super().__init__(work)
         self.thread = thread
-        self.kept: dict[OfTurn[Any], Any] = {}
+        self.kept = kept
         self.came = False  # what it waited for, before its time was over
 
 
@@ -43,40 +46,79 @@ def _turn() -> _Turn | None:
 
 
 class Turns:
-    """Threads whose pieces of work take turns. Arguments: `most` threads; None for one for each piece."""
+    """Threads whose pieces of work take turns: as few as suffice, as each takes the interpreter from others.
+
+    Arguments: `most` threads; None for one for each piece.
+    """
 
     def __init__(self, most: int | None) -> None:
         self._most = most
         self._threads: list[_Thread] = []
+        self._lock = threading.Lock()
 
     def start(self, work: Callable[[], None], name: str) -> None:
         """Start a piece of work, in a thread that has few.
 
         Arguments: `work`, which handles its errors; `name` of its thread, if a new one is started.
         """
-        self._threads = [each for each in self._threads if each.is_alive()]
-        while len(self._threads) == self._most:
-            fewest = min(self._threads, key=lambda each: each.turns)
-            if fewest.take(work):
-                return
-            self._threads.remove(fewest)  # it has just ended
-        self._threads.append(_Thread(work, name))
-        self._threads[-1].start()
+        self._start(work, name, {})
+
+    def _start(self, work: Callable[[], None], name: str, kept: _Kept) -> None:
+        with self._lock:
+            self._threads = [each for each in self._threads if each.is_alive()]
+            while self._are_enough():
+                fewest = min(self._threads, key=lambda each: each.turns)
+                if fewest.take(work, kept):
+                    return
+                self._threads.remove(fewest)  # it has just ended
+            thread = _Thread(work, name, kept)
+            thread.start()
+            self._threads.append(thread)
+
+    def _are_enough(self) -> bool:
+        if self._most is None or not self._threads:
+            return False
+        return len(self._threads) == self._most or not all(each.is_busy for each in self._threads)
+
+    def moves(self, work: Callable[[], None]) -> bool:
+        """Start a piece of work anew where the current turn's thread is busy and another would have more time
+        for it, with all that is of this turn; returns whether that was so: the turn then has to end."""
+        turn, threads = _turn(), list(self._threads)
+        if turn is None or not turn.thread.is_busy or turn.thread.turns == 1:
+            return False
+        fewest = min((each.turns for each in threads), default=0)
+        if turn.thread.turns <= fewest + 1 and (
+            len(threads) == self._most or not all(each.is_busy for each in threads)
+        ):
+            return False
+        try:
+            self._start(work, turn.thread.name, turn.kept)
+        except RuntimeError:  # no thread can be started now
+            return False
+        turn.kept = {}
+        return True
+
+    def expect_much(self) -> None:
+        """What this turn does next will keep its thread busy: that need not be measured first."""
+        turn = _turn()
+        if turn is not None:
+            turn.thread.is_busy = True
 
     def join(self) -> None:
         """Wait until all work has ended."""
-        for each in self._threads:
-            each.join()
+        while threads := [each for each in self._threads if each.is_alive()]:
+            threads[0].join()  # before it ends, it may start another
 
 
 class _Thread(threading.Thread):
     """A thread with turns, which ends with the last of them."""
 
-    def __init__(self, work: Callable[[], None], name: str) -> None:
+    def __init__(self, work: Callable[[], None], name: str, kept: _Kept) -> None:
         super().__init__(name=name, daemon=True)
         self.turns = 1
+        self.is_busy = False
         self._lock = threading.Lock()
-        self._new = [work]
+        self._new = [(work, kept)]
         self._has_ended = False
         self._ready = deque[_Turn]()
         self._waiting: dict[_Turn, tuple[float, int | None]] = {}  # until when, and for which file
@@ -87,12 +129,12 @@ class _Thread(threading.Thread):
         self._bell.setblocking(False)
         self._poller.register(self._woken.fileno(), READABLE)
 
-    def take(self, work: Callable[[], None]) -> bool:
+    def take(self, work: Callable[[], None], kept: _Kept) -> bool:
         """One more piece of work; returns whether the thread still takes it."""
         with self._lock:
             if self._has_ended:
                 return False
-            self._new.append(work)
+            self._new.append((work, kept))
             self.turns += 1
             self._ring()
         return True
@@ -110,6 +152,7 @@ class _Thread(threading.Thread):
 
     def run(self) -> None:
         """The turns, one after the other."""
+        self._measured = time.monotonic(), time.thread_time()
         try:
             while self._has_turns():
                 while self._ready:
@@ -125,7 +168,7 @@ class _Thread(threading.Thread):
 
     def _has_turns(self) -> bool:
         with self._lock:
-            self._ready.extend(_Turn(work, self) for work in self._new)
+            self._ready.extend(_Turn(work, self, kept) for work, kept in self._new)
             self._new.clear()
             self._has_ended = not self.turns
             return not self._has_ended
@@ -139,12 +182,19 @@ class _Thread(threading.Thread):
                 self._woken.recv(4096)
             else:
                 self._go_on(self._turn_of[file], came=True)
-        if time.monotonic() < self._first:
-            return
         now = time.monotonic()
+        if now - self._measured[0] > _WINDOW:
+            self._measure(now)
+        if now < self._first:
+            return
         for turn in [each for each, (until, _) in self._waiting.items() if until <= now]:
             self._go_on(turn, came=False)
         self._first = min((until for until, _ in self._waiting.values()), default=float("inf"))
+
+    def _measure(self, now: float) -> None:
+        (before, used_before), used = self._measured, time.thread_time()
+        self.is_busy = used - used_before > _BUSY * (now - before)
+        self._measured = now, used
 
     def _go_on(self, turn: _Turn, came: bool) -> None:
         _, file = self._waiting.pop(turn)

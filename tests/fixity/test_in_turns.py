@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from fixity import in_turns
 from fixity.in_turns import READABLE, WRITABLE, OfTurn, Places, Signal, Turns, in_thread, sleep, wait_for
 
 
@@ -148,16 +149,85 @@ def test_work_is_started_while_threads_end(pair: tuple[socket.socket, socket.soc
     assert sorted(done) == list(range(2000))
 
 
-@pytest.mark.parametrize(("most", "threads"), [(1, 1), (3, 3), (None, 8)])
-def test_there_are_no_more_threads_than_allowed_and_as_many_as_that(most: int | None, threads: int) -> None:
+def threads_of(turns: Turns, work: Callable[[], object]) -> set[int]:
+    """The threads of eight pieces of work, each of which is started when the one before waits."""
     seen: set[int] = set()
+    waits, all_wait = [threading.Event() for _ in range(8)], threading.Event()
 
-    def waits() -> None:
+    def one(number: int) -> None:
         seen.add(threading.get_ident())
-        sleep(0.05)
+        work()
+        waits[number].set()
+        in_thread(all_wait.wait)
 
-    run(*[waits] * 8, most=most)
-    assert len(seen) == threads
+    for number in range(8):
+        turns.start(lambda number=number: one(number), "turns")  # type: ignore[misc]
+        assert waits[number].wait(30)
+    all_wait.set()
+    turns.join()
+    return seen
+
+
+@pytest.mark.parametrize(("most", "threads"), [(1, 1), (3, 1), (None, 8)])
+def test_work_that_waits_is_in_one_thread_unless_each_has_its_own(most: int | None, threads: int) -> None:
+    assert len(threads_of(Turns(most), lambda: sleep(0.001))) == threads
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_work_that_keeps_its_thread_busy_is_in_as_many_as_are_allowed(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_turns, "_WINDOW", float("inf"))  # nothing is measured
+    turns = Turns(most)
+    assert len(threads_of(turns, turns.expect_much)) == most
+
+
+@pytest.mark.parametrize(("used", "threads"), [(0.0, 1), (0.5, 1), (0.9, 3)])
+def test_a_thread_is_busy_that_uses_most_of_a_processor(
+    used: float, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_turns, "_WINDOW", 0.0)
+    monkeypatch.setattr(time, "thread_time", lambda: used * time.monotonic())
+    assert len(threads_of(Turns(3), lambda: sleep(0.001))) == threads
+
+
+def test_work_goes_on_in_another_thread_with_what_it_keeps_where_its_own_is_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(in_turns, "_WINDOW", float("inf"))
+    turns, of_turn, all_are_there = Turns(2), OfTurn(object), threading.Event()
+    before, after, moved = list[tuple[int, object]](), list[tuple[int, object]](), list[bool]()
+
+    def begins() -> None:
+        in_thread(all_are_there.wait)
+        before.append((threading.get_ident(), of_turn.get()))
+        moved.append(turns.moves(goes_on))  # nothing is known of the thread yet, of the first
+        turns.expect_much()
+        moved.append(turns.moves(goes_on))
+
+    def goes_on() -> None:
+        after.append((threading.get_ident(), of_turn.get()))
+
+    for _ in range(3):
+        turns.start(begins, "turns")
+    all_are_there.set()
+    turns.join()
+    assert moved[:2] == [False, True]
+    assert after[0][0] != before[0][0]
+    assert after[0][1] is before[0][1]
+
+
+def test_work_that_is_alone_in_its_thread_stays_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_turns, "_WINDOW", float("inf"))
+    turns, moved = Turns(2), list[bool]()
+
+    def begins() -> None:
+        turns.expect_much()
+        moved.append(turns.moves(begins))
+
+    turns.start(begins, "turns")
+    turns.join()
+    assert moved == [False]
 
 
 @pytest.mark.parametrize("places", [1, 3])

@@ -173,6 +173,8 @@ def check_objects(
         failure: BaseException | None = None
         try:
             while not stop.is_set() and (batch := take()):
+                if batch[0][1].size > _AT_ONCE:
+                    workers.expect_much()
                 for position, item in batch:
                     if stop.is_set():
                         raise _Stopped
@@ -181,6 +183,8 @@ def check_objects(
                     checks.append(check_object(store, item, digest, position, now, sink))
                 give(checks)
                 checks = []
+                if workers.moves(work):
+                    return
         except _Stopped:
             pass
         except BaseException as error:

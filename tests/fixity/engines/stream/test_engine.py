@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import cycle
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 
 from fixity.buckets import BucketUnreachable, ListedObject, ObjectSkipped, ObjectUnreadable, Sink
 from fixity.digests.algorithms import Digest
+from fixity.engines.stream import engine
 from fixity.engines.stream.engine import Check, check_object, check_objects
+from fixity.in_turns import sleep
 from tests.fixity.support import by_sha256, sha256
 
 NOON = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
@@ -98,6 +101,25 @@ def test_every_object_is_checked_once_whatever_the_number_of_threads(
         for position, each in several
         for given in [body(each) if each.size < 10 else b""]
     ]
+
+
+@pytest.mark.parametrize(("size", "threads"), [(10, 1), (2 * 1024 * 1024, 3)])
+def test_small_objects_share_a_thread_and_large_ones_are_read_in_one_for_each_processor(
+    size: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[int] = set()
+
+    def read(listed: ListedObject, sink: Sink) -> None:
+        seen.add(threading.get_ident())
+        sleep(0.001)
+
+    store = FakeStore(read)
+    store.waits_in_turns = True
+    monkeypatch.setattr(engine, "processors", lambda: 3)
+    monkeypatch.setattr(time, "thread_time", lambda: 0.0)
+    positions = [check.position for check in check_objects(store, items(200, size), by_sha256, 9)]
+    assert sorted(positions) == list(range(200))
+    assert len(seen) == threads
 
 
 def test_a_check_says_what_became_of_the_object() -> None:
