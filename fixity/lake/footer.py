@@ -66,18 +66,20 @@ def newest_time(lake: Lake, name: str) -> datetime:
 
 
 def oldest_in(metadata: pq.FileMetaData) -> datetime | None:
-    """The oldest time of a table's checks (UTC); None where its footer does not tell it."""
-    return min((oldest for oldest, _ in _times(metadata)), default=None)
+    """The oldest time of a table's checks (UTC); None where its footer does not tell it of all rows."""
+    times = _times(metadata)
+    is_whole = len(times) == metadata.num_row_groups and not any(each.null_count for each in times)
+    return min((each.min for each in times), default=None) if is_whole else None
 
 
 def newest_in(metadata: pq.FileMetaData, listed_at: datetime) -> datetime:
     """The newest time of a table's checks (UTC); of a table without any, when it was listed."""
-    return max((newest for _, newest in _times(metadata)), default=listed_at)
+    return max((each.max for each in _times(metadata)), default=listed_at)
 
 
-def _times(metadata: pq.FileMetaData) -> list[tuple[datetime, datetime]]:
-    """The oldest and the newest time (UTC) of the checks of each row group of which the footer tells them."""
+def _times(metadata: pq.FileMetaData) -> list[pq.Statistics]:
+    """The times (UTC) of the checks of each row group of which the footer tells them."""
     groups = map(metadata.row_group, range(metadata.num_row_groups))
     times = [column_of_group(group, "checked_at") for group in groups]
     found = [each.statistics for each in times if each is not None and each.is_stats_set]
-    return [(each.min, each.max) for each in found if each.has_min_max]
+    return [each for each in found if each.has_min_max]

@@ -76,7 +76,7 @@ def _has_the_newest(lake: Lake, table: LedgerFile, ledger: list[LakeFile]) -> bo
     """Whether no other file of the ledger has a newer check than one of a table: S3 reads for days.
 
     Files that appeared clearly before the first check of the table have none; of others the times of their
-    checks decide, as where all files are put together.
+    checks decide, as where all files are put together. A row without a time is older than any.
     """
     first = oldest_in(pq.read_metadata(table.path))
     if first is None:

@@ -181,6 +181,20 @@ def test_a_newer_check_in_a_file_that_appeared_before_counts(tmp_path: Path) -> 
     assert current(lake) == {"a": ("failed", "ReadError"), "b": ok(b"b")}
 
 
+def test_an_object_that_the_newest_run_skipped_without_a_time_keeps_what_was_known_of_it(
+    tmp_path: Path,
+) -> None:
+    lake = LocalLake(tmp_path / "lake")
+    store = store_of("a", "b")
+    inventory_and_checks(store, lake, "r1")
+    inventory_and_checks(store, lake, "r2")
+    table = pq.read_table(lake.fetch("checksums/b/r2.parquet", tmp_path))
+    nothing = {"status": "skipped", "checksum": None, "error_code": "NotInReport", "checked_at": None}
+    rows = [row | nothing if row["key"] == "a" else row for row in table.to_pylist()]
+    keep_table(lake, "checksums/b/r2.parquet", pa.Table.from_pylist(rows, table.schema))
+    assert current(lake) == {"a": ok(b"a"), "b": ok(b"b")}
+
+
 def test_of_two_inventories_the_one_listed_last_is_the_newest(lake: Lake) -> None:
     store = store_of("a")
     for run in ("z", "m", "a", "k"):  # by name in no order, and all within a second perhaps
