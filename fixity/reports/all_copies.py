@@ -23,7 +23,7 @@ from fixity.in_order import in_order, processors
 from fixity.lake.csv_files import csv_line, csv_lines, reading_with_duckdb
 from fixity.lake.database import new_database, quoted
 from fixity.lake.ranges import KeyRange, key_ranges
-from fixity.reports.by_range import RANGE_BYTES, run_statement, threads_that_fit, whole_file
+from fixity.reports.by_range import RANGE_BYTES, run_statement, threads_that_fit, whole_file, write_lines
 from fixity.reports.columns import COLUMNS, COPIES_COLUMNS, OF_A_COPY, OF_THE_SOURCE, WORST_FIRST
 from fixity.reports.counts import Counts
 
@@ -102,7 +102,7 @@ def side_by_side(
         counts, taken, problems = Counts(), 0, list[dict[str, Any]]()
         with closing(in_order(joiner.run, ranges, threads)) as parts:
             for report, figures, rows, found in parts:
-                out.writelines(csv_lines(report))
+                write_lines(out, csv_lines(report))
                 counts, taken = counts + figures, taken + rows
                 problems += found[: PROBLEMS - len(problems)]
         if taken != sum(each.rows for each in reports):

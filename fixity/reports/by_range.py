@@ -5,7 +5,7 @@ What is done with a range does not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -15,13 +15,14 @@ from fixity.lake.database import MEMORY_BYTES
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 RANGE_BYTES = 32 * 1024 * 1024
 """The most bytes of a range, all tables together, before compression: about 100,000 objects of a pair.
 Smaller ranges mean more work at the edges; larger ones take more memory."""
 _MEMORY_OF_A_RANGE = 6
 """A range takes this many times its bytes: what DuckDB joins, and the rows that wait to be written."""
-_BUFFER = 1 << 17  # bytes: what a processor has near it while they are copied once more
+_BUFFER = 1 << 18  # bytes
 
 
 def threads_that_fit(threads: int, range_bytes: int) -> int:
@@ -34,6 +35,18 @@ def run_statement(
 ) -> duckdb.DuckDBPyConnection:
     """Run a statement with those of the parameters that it names."""
     return cursor.execute(statement, {name: parameters[name] for name in statement.named_parameters})
+
+
+def write_lines(out: BinaryIO, pieces: Iterable[bytes | memoryview | pa.Buffer]) -> None:
+    """Write lines to a `whole_file`. Raises OSError.
+
+    Pieces of megabytes go by and by: written at once, they cost the system three times as much, as it wants
+    memory in pieces as large.
+    """
+    for piece in pieces:
+        lines = memoryview(piece)
+        for begin in range(0, len(lines), _BUFFER // 2):
+            out.write(lines[begin : begin + _BUFFER // 2])
 
 
 @contextmanager

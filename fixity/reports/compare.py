@@ -29,7 +29,7 @@ from fixity.lake.database import new_database, opened_when_needed, own_table
 from fixity.lake.ranges import KeyRange, key_ranges
 from fixity.lake.row_groups import RowGroups
 from fixity.reports.beside import Rows
-from fixity.reports.by_range import RANGE_BYTES, threads_that_fit, whole_file
+from fixity.reports.by_range import RANGE_BYTES, threads_that_fit, whole_file, write_lines
 from fixity.reports.columns import COLUMNS, SUSPECT
 from fixity.reports.compared import SAID, ComparedRows, together
 from fixity.reports.counts import Counts
@@ -114,7 +114,7 @@ class Total:
 
     def add(self, report: RangeReport) -> None:
         """Take the report of the next ranges."""
-        self._out.writelines(report.lines)
+        write_lines(self._out, report.lines)
         self.counts += report.counts
         self.replica_rows += report.replica_rows
         self.suspect_rows += report.suspect_rows
