@@ -237,7 +237,8 @@ def _compare_ranges(
     pairs = Pairs(parameters["by_version"], tables, of_group)
     with opened_when_needed(partial(_database, workspace)) as database:
         comparer = _Comparer(database, parameters, pairs)
-        with closing(in_order(comparer.run, ranges, threads)) as reports:
+        # Two more than threads, so that none is idle while the lines of a range are written.
+        with closing(in_order(comparer.run, ranges, threads, ahead=threads + 2)) as reports:
             for report in reports:
                 total.add(report)
                 comparer.wants_problems = len(total.problems) < PROBLEMS
