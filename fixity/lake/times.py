@@ -27,7 +27,14 @@ _NOTE = "TIMES.json"
 
 
 class TimesUnknown(LakeError):
-    """It is not known which tables of a bucket a wrong clock dated. The text says why, and what to do."""
+    """It is not known which tables of a bucket a wrong clock dated. The text says why, and what to do.
+
+    is_gone: whether the note is gone, and not only damaged.
+    """
+
+    def __init__(self, text: str, is_gone: bool = False) -> None:
+        super().__init__(text)
+        self.is_gone = is_gone
 
 
 def note_of(folder: str) -> str:
@@ -51,7 +58,8 @@ def counted_as(lake: Lake, folder: str) -> dict[str, datetime]:
     if isinstance(copy, dict):
         to_do = f"Put it back from {_copy_of(folder)}: fixity lake redate {PurePosixPath(folder).name}"
     raise TimesUnknown(
-        f"{lake.location(note_of(folder))} is {note}: it says which tables a wrong clock dated. {to_do}"
+        f"{lake.location(note_of(folder))} is {note}: it says which tables a wrong clock dated. {to_do}",
+        is_gone=note == "gone",
     )
 
 

@@ -62,7 +62,7 @@ def changed(lake: Lake, seals: Mapping[int, Seal]) -> Iterator[tuple[str, str, s
         try:
             said = counted_as(lake, folder)
         except TimesUnknown as error:
-            yield note_of(folder), "deleted" if "is gone" in str(error) else "edited", str(error), first
+            yield note_of(folder), "deleted" if error.is_gone else "edited", str(error), first
             continue
         wrong = sorted(run for run, (at, _) in sealed.items() if said.get(run) != at)
         if wrong:
