@@ -72,7 +72,7 @@ def test_a_bucket_is_listed_and_read_without_the_modules_that_only_reports_need(
 
 
 @pytest.mark.parametrize("asked", [None, "mimalloc"])
-def test_arrow_takes_its_memory_from_the_system_unless_the_user_asks_for_another_pool(
+def test_arrow_takes_its_memory_from_jemalloc_unless_the_user_asks_for_another_pool(
     asked: str | None,
 ) -> None:
     environment = {name: value for name, value in os.environ.items() if name != _POOL}
@@ -82,7 +82,7 @@ def test_arrow_takes_its_memory_from_the_system_unless_the_user_asks_for_another
     said = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
-    assert said.stdout.strip() == (asked or "system")
+    assert said.stdout.strip() == (asked or "jemalloc")
 
 
 _ARENAS = """
