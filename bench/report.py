@@ -146,6 +146,7 @@ def _run(name: str, files: list[Path], csv: Path) -> Usage:
         return run([sys.executable, "-m", "bench.report", "--only", name, *files, csv])
     finally:
         csv.unlink(missing_ok=True)
+        csv.with_suffix(".suspects.arrow").unlink(missing_ok=True)
 
 
 def main() -> None:

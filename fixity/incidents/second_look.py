@@ -43,6 +43,7 @@ from fixity.ledger.write import ChecksWriter
 from fixity.reports.columns import SUSPECT
 from fixity.reports.counts import Counts
 from fixity.reports.pair import Compared
+from fixity.reports.suspects import read_suspects
 from fixity.tables import FINDINGS, NOT_TWICE, this_software
 
 ROUNDS = 3
@@ -143,7 +144,7 @@ class SecondLook:
         """
         if compared.outcome.suspects is None:
             return None
-        suspects = pq.read_table(compared.outcome.suspects)
+        suspects = read_suspects(compared.outcome.suspects)
         rows, places = rows_of(suspects), pa.array(range(suspects.num_rows), pa.int64())
         whys, statuses = self._not_again(compared, rows), suspects["status"].to_pylist()
         notes = {

@@ -17,9 +17,9 @@ from fixity.catalog import Catalog, Pair
 from fixity.humanize import printable
 from fixity.incidents.baselines import is_strong
 from fixity.incidents.one_side import Asked, Row, Work, to_read
-from fixity.lake.database import open_database
+from fixity.lake.database import open_database, own_table
 from fixity.reports.pair import Compared
-from fixity.reports.suspects import define_confirmed
+from fixity.reports.suspects import define_confirmed, read_suspects
 from fixity.tables import SUCCEEDED
 
 SIDES = ("source", "replica")
@@ -70,8 +70,8 @@ def suspects_of(catalog: Catalog, pair: Pair, compared: Compared) -> pa.Table:
     assert compared.outcome.suspects is not None  # else nobody asks
     with open_database(compared.outcome.suspects.parent) as database:
         define_confirmed(database)
+        own_table(database, "suspects", read_suspects(compared.outcome.suspects))
         parameters = {
-            "suspects": str(compared.outcome.suspects),
             "algorithm": catalog.buckets[pair.source].algorithm,
             "source_listed_at": compared.source[1].listed_at,
             "replica_listed_at": compared.replica[1].listed_at,

@@ -1,5 +1,5 @@
 -- What a second look has to do about the suspect rows of a comparison that need one, in the order of the report. In:
--- $suspects, a file of SUSPECTS; for each side, when its bucket was listed; $algorithm, of both buckets. Out: the
+-- the table `suspects` (SUSPECTS); for each side, when its bucket was listed; $algorithm, of both buckets. Out: the
 -- columns of these rows, and what is to be read.
 -- What a confirmed check is, stands in fixity/reports/suspects.sql; one by another algorithm is none.
 SELECT
@@ -16,6 +16,6 @@ SELECT
         AND is_confirmed(replica_verdict, replica_reads, replica_checked_at, $replica_listed_at),
         false
     ) AS read_replica
-FROM read_parquet($suspects)
+FROM suspects
 WHERE is_missing OR read_source OR read_replica
 ORDER BY key, version_id NULLS FIRST;

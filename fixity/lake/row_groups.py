@@ -16,6 +16,8 @@ from types import MappingProxyType
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
+
 _OUR_WRITER = "parquet-cpp-arrow"
 ROW = "row"
 """The name of a column with the number that a row has in its table."""
@@ -112,6 +114,34 @@ class RowGroups:
             for number, start in zip(numbers, starts, strict=True)
         ]
 
+    def chosen(self, numbers: pa.ChunkedArray) -> pa.Table:
+        """The rows with these numbers, which are few, NULL where there is no number. They are read for
+        themselves, and only of them are columns with one value made."""
+        found = [self._schema.append(pa.field(ROW, pa.int64())).empty_table()]
+        edges = pc.min_max(numbers).as_py()
+        for group in self._numbers(edges["min"], edges["max"]) if edges["min"] is not None else ():
+            start, end = self._starts[group], self._starts[group + 1]
+            within = numbers.filter(pc.and_(pc.greater_equal(numbers, start), pc.less(numbers, end)))
+            if len(within):
+                found.append(self._some(group, pc.subtract(within, start)).append_column(ROW, within))
+        rows = pa.concat_tables(found)
+        return rows.take(pc.index_in(numbers, rows[ROW])).drop_columns(ROW)
+
+    def _some(self, group: int, places: pa.ChunkedArray) -> pa.Table:
+        known = constants_of_group(self._metadata, group)
+        with self._open() as table:
+            read = read_group(
+                table, group, pa.schema(each for each in self._schema if each.name not in known)
+            )
+        rows = read.take(places)
+        columns = [
+            pa.repeat(pa.scalar(known[each.name], each.type), len(places))
+            if each.name in known
+            else rows[each.name]
+            for each in self._schema
+        ]
+        return pa.table(columns, schema=self._schema)
+
     def _numbers(self, first: int, last: int) -> list[int]:
         if last < first:
             return []
@@ -134,9 +164,12 @@ class RowGroups:
         return group.result()
 
     def _read(self, number: int) -> pa.RecordBatch:
-        with pq.ParquetFile(
-            self._file, metadata=self._metadata, pre_buffer=False, read_dictionary=self._few_values
-        ) as table:
+        with self._open() as table:
             rows = read_group(table, number, self._schema)
         numbers = pa.arange(self._starts[number], self._starts[number + 1])
         return rows.append_column(ROW, numbers).combine_chunks().to_batches()[0]
+
+    def _open(self) -> pq.ParquetFile:
+        return pq.ParquetFile(
+            self._file, metadata=self._metadata, pre_buffer=False, read_dictionary=self._few_values
+        )

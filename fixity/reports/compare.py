@@ -15,8 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,16 +26,16 @@ from fixity.in_order import in_order, processors
 from fixity.lake.csv_files import csv_line
 from fixity.lake.database import new_database, opened_when_needed, own_table
 from fixity.lake.ranges import KeyRange, key_ranges
-from fixity.lake.row_groups import RowGroups
+from fixity.lake.row_groups import RowGroups, constants_of_group
 from fixity.reports.beside import Rows
 from fixity.reports.by_range import RANGE_BYTES, threads_that_fit, whole_file, write_lines
 from fixity.reports.columns import COLUMNS, SUSPECT
 from fixity.reports.compared import SAID, ComparedRows, together
 from fixity.reports.counts import Counts
 from fixity.reports.judge import Judge, define_version_named, pairs_by_statement
-from fixity.reports.pairs import READ, Pairs
+from fixity.reports.pairs import READ, REST, Pairs
 from fixity.reports.plain import part
-from fixity.reports.suspects import Suspects, tell_known
+from fixity.reports.suspects import Suspects, read_suspects, tell_known, with_the_rest
 from fixity.tables import NOT_TWICE
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class Side:
 class Outcome:
     """The result of a comparison. problems: the first rows that are not ok, in key order, with the columns of
     the CSV. rows: rows of the CSV, without its header. suspect_rows: how many of them say that something is
-    wrong. suspects: a table of SUSPECTS beside the CSV with the first SUSPECTS_KEPT of those, or None.
+    wrong. suspects: a file beside the CSV, the first SUSPECTS_KEPT of these, for `read_suspects`, or None.
     beyond: how many of those without a finding were not looked at twice."""
 
     counts: Counts
@@ -88,7 +87,7 @@ class Outcome:
 @dataclass(frozen=True)
 class RangeReport:
     """The report of a range, or of several. lines: of the CSV. replica_rows: those that the replica has.
-    suspects: the first of them, as `Suspects` takes them. All else is as in `Outcome`."""
+    suspects: the first of them (SUSPECTS). All else is as in `Outcome`."""
 
     lines: Iterable[bytes | memoryview]
     counts: Counts
@@ -105,7 +104,7 @@ class Total:
     Arguments: `out` takes the lines; `kept`, an empty file, the first suspect rows.
     """
 
-    def __init__(self, out: BinaryIO, kept: IO[bytes]) -> None:
+    def __init__(self, out: BinaryIO, kept: BinaryIO) -> None:
         self._out = out
         self.counts = Counts()
         self.replica_rows = self.suspect_rows = self.beyond = 0
@@ -145,7 +144,8 @@ def compare(
     Raises TableNotSorted, TableNotConsistent, duckdb.Error, OSError.
     """
     parameters = _parameters(source, replica, match, lag, findings, knows_damage)
-    with whole_file(csv) as out, TemporaryFile(dir=csv.parent) as kept:
+    suspects = csv.with_suffix(".suspects.arrow")
+    with whole_file(csv) as out, whole_file(suspects) as kept:
         out.write(csv_line(COLUMNS).encode())
         total = Total(out, kept)
         expected = [_rows_that_take_part(side, match) for side in (source, replica)]
@@ -163,10 +163,12 @@ def compare(
                     f"{side.table} has {rows} rows to compare, but {seen} came out of the comparison: "
                     "it is not sorted by key, or has an object more than once"
                 )
-        # DuckDB is closed by now, if it was needed, and has given its memory back.
-        suspects = total.suspects.keep(csv.with_suffix(".suspects.parquet"), source.table, replica.table)
+        total.suspects.close()
+    if not total.suspect_rows:
+        suspects.unlink()
+    found = suspects if total.suspect_rows else None
     return Outcome(
-        total.counts, total.problems, csv, total.counts.rows, total.suspect_rows, suspects, total.beyond
+        total.counts, total.problems, csv, total.counts.rows, total.suspect_rows, found, total.beyond
     )
 
 
@@ -179,17 +181,18 @@ def compare_some(
     write. Raises duckdb.Error, OSError.
     """
     parameters = _parameters(source, replica, match, lag, None, knows_damage=False)
-    with whole_file(lines) as out, TemporaryFile(dir=lines.parent) as kept:
+    suspects = lines.with_suffix(".suspects.arrow")
+    with whole_file(lines) as out, whole_file(suspects) as kept:
         total = Total(out, kept)
         _compare_ranges(lines.parent, parameters, ranges, RANGE_BYTES, total)
-        suspects = total.suspects.rows()
+        total.suspects.close()
     return RangeReport(
         lines_of(lines),
         total.counts,
         total.replica_rows,
         total.suspect_rows,
         total.problems,
-        suspects,
+        read_suspects(suspects) if total.suspect_rows else None,
         total.beyond,
     )
 
@@ -232,11 +235,12 @@ def _compare_ranges(
     threads = threads_that_fit(processors(), range_bytes)
     knows_damage = parameters["knows_damage"]
     columns = READ if knows_damage else READ.remove(READ.get_field_index("verdict"))
-    tables = RowGroups(Path(parameters["source"]), columns), RowGroups(Path(parameters["replica"]), columns)
+    files = Path(parameters["source"]), Path(parameters["replica"])
+    tables, rest = ((RowGroups(files[0], each), RowGroups(files[1], each)) for each in (columns, REST))
     of_group = _MOST_OF_A_GROUP * range_bytes
     pairs = Pairs(parameters["by_version"], tables, of_group)
     with opened_when_needed(partial(_database, workspace)) as database:
-        comparer = _Comparer(database, parameters, pairs)
+        comparer = _Comparer(database, parameters, pairs, rest)
         # Two more than threads, so that none is idle while the lines of a range are written.
         with closing(in_order(comparer.run, ranges, threads, ahead=threads + 2)) as reports:
             for report in reports:
@@ -253,6 +257,7 @@ class _Comparer:
     database: Callable[[], duckdb.DuckDBPyConnection]
     parameters: dict[str, Any]
     pairs: Pairs
+    rest: tuple[RowGroups, RowGroups]  # both tables, with the columns of REST
     wants_problems: bool = True
     wants_suspects: bool = True
     judges: list[Judge] = field(default_factory=list)  # those that are free
@@ -275,9 +280,12 @@ class _Comparer:
             rows.replica_rows,
             suspects,
             rows.first_problems(PROBLEMS) if others and self.wants_problems else [],
-            rows.first_suspects(SUSPECTS_KEPT) if suspects and self.wants_suspects else None,
+            self._suspects(rows) if suspects and self.wants_suspects else None,
             beyond,
         )
+
+    def _suspects(self, rows: ComparedRows) -> pa.Table:
+        return with_the_rest(rows.first_suspects(SUSPECTS_KEPT), *self.rest)
 
     def _judged(self, others: Rows, older: Rows) -> pa.RecordBatch:
         try:
@@ -317,7 +325,14 @@ def _rows_that_take_part(side: Side, match: Match) -> int:
     with pq.ParquetFile(side.table) as table:
         if match == "version":
             return int(table.metadata.num_rows)
-        return sum(rows.column(0).true_count for rows in table.iter_batches(columns=["is_latest"]))
+        return sum(_current_rows(table, number) for number in range(table.num_row_groups))
+
+
+def _current_rows(table: pq.ParquetFile, number: int) -> int:
+    known = constants_of_group(table.metadata, number)
+    if "is_latest" in known:
+        return table.metadata.row_group(number).num_rows if known["is_latest"] else 0
+    return sum(each.true_count for each in table.read_row_group(number, ["is_latest"]).column(0).chunks)
 
 
 def _utc(moment: datetime) -> datetime:

@@ -29,6 +29,7 @@ from fixity.reports import Outcome, Side, compare, stats
 from fixity.reports.ages import Evidence
 from fixity.reports.columns import SUSPECTS
 from fixity.reports.compare import RangeReport
+from fixity.reports.suspects import read_suspects
 from fixity.tables import FINDINGS, Provenance, TableUnreadable, naming_the_unreadable
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def make_report(
         reasons = Counter[str]()
         if outcome.counts.failed_source or outcome.counts.failed_replication:
             reasons += Counter(unread(source_table)) + Counter(unread(replica_table))
-        suspects = pq.read_table(outcome.suspects) if outcome.suspects else SUSPECTS.empty_table()
+        suspects = read_suspects(outcome.suspects) if outcome.suspects else SUSPECTS.empty_table()
         found = pq.read_table(findings) if findings else FINDINGS.empty_table()
         lake.put(csv, outcome.csv, replace=True)  # a step that is tried again replaces its own
         figures = {

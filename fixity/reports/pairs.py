@@ -5,6 +5,7 @@ What the rows say does not belong here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -12,24 +13,36 @@ import pyarrow as pa
 from fixity import compute as pc
 from fixity.lake.ranges import KeyRange
 from fixity.lake.row_groups import RowGroups
+from fixity.lake.writer import VARIED
 from fixity.reports.beside import Rows, Window, ascend, beside, within
+from fixity.reports.columns import SUSPECTS
 from fixity.tables import CHECKSUMS
 
 _FEW_VALUES = pa.dictionary(pa.int32(), pa.string())
-_TEXTS = ("key", "version_id", "etag", "checksum")
-READ = pa.schema(
-    field if field.name in _TEXTS or not pa.types.is_string(field.type) else field.with_type(_FEW_VALUES)
-    for field in map(
-        CHECKSUMS.field,
-        (
-            *("key", "version_id", "size", "etag", "last_modified", "algorithm", "checksum_type", "checksum"),
-            *("status", "error_code", "error_message", "evidence", "checked_at", "is_latest", "verdict"),
-        ),
+
+
+def _as_read(names: Iterable[str]) -> pa.Schema:
+    """Columns of both tables; those with few texts have each of them once."""
+    fields = map(CHECKSUMS.field, names)
+    return pa.schema(
+        field if field.name in VARIED or not pa.types.is_string(field.type) else field.with_type(_FEW_VALUES)
+        for field in fields
     )
+
+
+READ = _as_read(
+    [
+        *("key", "version_id", "size", "etag", "last_modified", "algorithm", "checksum_type", "checksum"),
+        *("status", "error_code", "error_message", "evidence", "checked_at", "is_latest", "verdict"),
+    ]
 )
 """The columns of both tables by which they are compared; the verdict only if damage is known."""
 OF_A_SIDE = [name for name in READ.names if name not in ("key", "version_id", "is_latest", "verdict")]
 """Those that any pair of rows has of each side."""
+REST = _as_read(
+    name for name in CHECKSUMS.names if name not in OF_A_SIDE and f"source_{name}" in SUSPECTS.names
+)
+"""All others that suspect rows have of each side."""
 OLDER = pa.schema(
     [READ.field(name) for name in ("key", "version_id", "last_modified", "algorithm", "checksum")]
 )

@@ -5,26 +5,22 @@ Also says in each row what is known of it. Finding that out does not belong here
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from fixity import compute as pc
 from fixity.lake.database import view
-from fixity.lake.row_groups import constants_of_group
-from fixity.lake.writer import VARIED
+from fixity.lake.row_groups import ROW, RowGroups
 from fixity.reports.by_range import run_statement
 from fixity.reports.columns import SUSPECTS
+from fixity.reports.pairs import REST
 from fixity.tables import CHECKSUMS
 
 if TYPE_CHECKING:
     import duckdb
 
 _SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-_ROW = "row"
 
 
 def define_confirmed(database: duckdb.DuckDBPyConnection) -> None:
@@ -61,83 +57,47 @@ def _changed_by(
 
 
 class Suspects:
-    """The first suspect rows of a report. They wait in a file: the few that each range leaves in memory would
-    lie between what the next ones take, so that little of it is given back.
+    """The first suspect rows of a report, as a table of SUSPECTS. They go to a file at once: the few that
+    each range leaves in memory would lie between what the next ones take, so that little is given back.
 
-    Arguments: `file`, an empty one for them. room: how many more it takes.
+    Arguments: `room`, how many it takes; `file`, an empty one for them.
     """
 
-    def __init__(self, room: int, file: IO[bytes]) -> None:
+    def __init__(self, room: int, file: BinaryIO) -> None:
         self.room = room
         self._file = file
-        self._writer: pa.RecordBatchStreamWriter | None = None
+        self._writer: pa.RecordBatchFileWriter | None = None
 
     def add(self, rows: pa.Table | None) -> None:
-        """Take the suspect rows of the next range, as `ComparedRows` gives them. Raises OSError."""
+        """Take the suspect rows of the next range (SUSPECTS). Raises OSError."""
         if rows is not None and self.room:
             some = rows.slice(0, self.room)
-            self._writer = self._writer or pa.ipc.new_stream(self._file, rows.schema)
+            self._writer = self._writer or pa.ipc.new_file(self._file, SUSPECTS)
             self._writer.write_table(some)
             self.room -= some.num_rows
 
-    def rows(self) -> pa.Table | None:
-        """The rows as they were taken, once; None if there are no rows. Raises OSError."""
-        if self._writer is None:
-            return None
-        self._writer.close()
-        self._file.seek(0)
-        return pa.ipc.open_stream(self._file).read_all()
-
-    def keep(self, file: Path, source: Path, replica: Path) -> Path | None:
-        """Write the rows as a table of SUSPECTS, with both sides' checks; None if there are no rows.
-
-        Of the sides' tables, only row groups with suspects are read, and of these only what is not in the
-        rows: they have the columns that are large.
-        """
-        rows = self.rows()
-        if rows is None:
-            return None
-        columns = {name: rows[name] for name in rows.column_names}
-        with ThreadPoolExecutor(2) as pool:  # Arrow reads without Python's lock
-            sides = {
-                side: pool.submit(_checks, table, rows[f"{side}_row"], _lacking(rows, side))
-                for side, table in (("source", source), ("replica", replica))
-            }
-        for side, checks in sides.items():
-            columns |= {f"{side}_{name}": checks.result()[name] for name in _lacking(rows, side)}
-        whole = pa.table([columns[name] for name in SUSPECTS.names], SUSPECTS.names)
-        unfinished = file.with_suffix(".unfinished")
-        pq.write_table(whole.cast(SUSPECTS), unfinished, compression="none")  # it does not outlive the run
-        return unfinished.replace(file)
+    def close(self) -> None:
+        """Complete the file, if there are rows; else it stays empty. Raises OSError."""
+        if self._writer:
+            self._writer.close()
 
 
-def _lacking(rows: pa.Table, side: str) -> list[str]:
-    """The columns of a side's check that rows do not have."""
-    of_side = [field.name for field in CHECKSUMS if f"{side}_{field.name}" in SUSPECTS.names]
-    return [name for name in of_side if f"{side}_{name}" not in rows.column_names]
+def read_suspects(file: Path) -> pa.Table:
+    """The suspect rows in a file of a comparison (SUSPECTS). They stay in the file, which may be replaced.
+
+    Raises OSError.
+    """
+    with pa.memory_map(str(file)) as mapped:
+        return pa.ipc.open_file(mapped).read_all()
 
 
-def _checks(file: Path, numbers: pa.ChunkedArray, names: list[str]) -> pa.Table:
-    """The rows of a table with these numbers, NULL where there is no number, or no such column."""
-    there = [field.name for field in pq.read_schema(file) if field.name in names]
-    texts = [name for name in there if pa.types.is_string(CHECKSUMS.field(name).type)]
-    # A dictionary's texts are put in only for the rows that are taken, which are few.
-    with pq.ParquetFile(file, read_dictionary=[name for name in texts if name not in VARIED]) as table:
-        schema = pa.schema([(name, CHECKSUMS.field(name).type) for name in there] + [(_ROW, pa.int64())])
-        found = [schema.empty_table()]
-        start = 0
-        for group in range(table.num_row_groups):
-            end = start + table.metadata.row_group(group).num_rows
-            within = numbers.filter(pc.and_(pc.greater_equal(numbers, start), pc.less(numbers, end)))
-            if len(within):
-                known = constants_of_group(table.metadata, group)
-                read = table.read_row_group(group, [name for name in there if name not in known])
-                chosen = pc.subtract(within, start)
-                columns = {name: read[name].take(chosen) for name in read.column_names}
-                columns |= {name: pa.repeat(known[name], len(within)) for name in there if name in known}
-                rows = pa.table([columns[name] for name in there] + [within], schema.names)
-                found.append(rows.cast(schema))
-            start = end
-    rows = pa.concat_tables(found)
-    rows = rows.take(pc.index_in(numbers, rows[_ROW]))
-    return pa.table([rows[name] if name in there else pa.nulls(len(numbers)) for name in names], names)
+def with_the_rest(rows: pa.Table, source: RowGroups, replica: RowGroups) -> pa.Table:
+    """Suspect rows with all that both sides' checks say of them (SUSPECTS).
+
+    Arguments: `rows`, as `ComparedRows` gives them; both sides' tables, with the columns of REST.
+    """
+    columns = {name: rows[name] for name in rows.column_names}
+    for side, table in (("source", source), ("replica", replica)):
+        chosen = table.chosen(rows[f"{side}_{ROW}"])
+        columns |= {f"{side}_{name}": chosen[name] for name in REST.names}
+    return pa.table([columns[name] for name in SUSPECTS.names], SUSPECTS.names).cast(SUSPECTS)

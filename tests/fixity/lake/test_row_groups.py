@@ -70,6 +70,23 @@ def test_a_column_with_one_value_is_not_read(tmp_path: Path, read: list[tuple[in
     assert read == [(0, ["key"]), (2, ["key", "status"]), (3, ["key"])]
 
 
+def test_chosen_rows_come_in_the_order_of_their_numbers_and_without_one_as_null(tmp_path: Path) -> None:
+    groups = RowGroups(_table(tmp_path / "table"), SCHEMA)
+    none = dict.fromkeys(SCHEMA.names)
+    for numbers in ([4, None, 0, 3, 0], [None], [], [2]):
+        assert groups.chosen(pa.chunked_array([numbers], pa.int64())).to_pylist() == [
+            none if number is None else {**none, "key": "abcdef"[number], "status": "sssfff"[number]}
+            for number in numbers
+        ]
+
+
+def test_of_chosen_rows_only_what_varies_in_their_groups_is_read(
+    tmp_path: Path, read: list[tuple[int, list[str]]]
+) -> None:
+    RowGroups(_table(tmp_path / "table"), SCHEMA).chosen(pa.chunked_array([[5, 2]]))
+    assert read == [(2, ["key", "status"]), (3, ["key"])]
+
+
 def test_a_group_that_cannot_be_read_fails_for_all_who_want_it(tmp_path: Path) -> None:
     groups = RowGroups(_table(tmp_path / "table"), SCHEMA)
     (tmp_path / "table").write_bytes(b"")

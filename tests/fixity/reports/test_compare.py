@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import duckdb
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,6 +20,7 @@ from fixity.reports.by_range import whole_file
 from fixity.reports.columns import SUSPECT
 from fixity.reports.compared import ComparedRows
 from fixity.reports.counts import Counts
+from fixity.reports.suspects import read_suspects
 from tests.fixity.reports.oracle import expected_counts, expected_rows
 from tests.fixity.reports.rows import (
     CHECKED,
@@ -182,7 +182,7 @@ def test_it_says_what_an_oracle_says_wherever_it_is_cut(
             for problem in outcome.problems
         ]
         assert shown == not_ok[:3]
-        suspects = pq.read_table(outcome.suspects).to_pylist() if outcome.suspects else []
+        suspects = read_suspects(outcome.suspects).to_pylist() if outcome.suspects else []
         assert [(each["key"], each["version_id"] or "", each["status"]) for each in suspects] == [
             (line["key"], line["version_id"], line["status"]) for line in lines if line["status"] in SUSPECT
         ]
@@ -308,7 +308,7 @@ def test_a_comparison_that_breaks_off_leaves_the_report_of_before(
     assert sorted(file.name for file in tmp_path.iterdir() if file.is_file()) == [
         "replica.parquet",
         "report.csv",
-        "report.suspects.parquet",
+        "report.suspects.arrow",
         "source.parquet",
     ]
 

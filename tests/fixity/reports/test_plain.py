@@ -18,6 +18,7 @@ from fixity.in_order import processors
 from fixity.reports import Outcome, Side, TableNotConsistent, compare
 from fixity.reports.judge import Judge
 from fixity.reports.pairs import Pairs
+from fixity.reports.suspects import read_suspects
 from fixity.tables import CHECKSUMS, FINDINGS
 from tests.fixity.reports.rows import (
     CHECKED,
@@ -79,7 +80,7 @@ def copies(draw: st.DrawFn) -> tuple[list[Row], list[Row]]:
 
 
 def _said(outcome: Outcome) -> tuple[Any, ...]:
-    suspects = outcome.suspects and pq.read_table(outcome.suspects).to_pylist()
+    suspects = outcome.suspects and read_suspects(outcome.suspects).to_pylist()
     figures = (outcome.counts, outcome.rows, outcome.suspect_rows, outcome.beyond)
     return (outcome.csv.read_bytes(), figures, outcome.problems, suspects)
 
@@ -260,7 +261,7 @@ def test_suspects_are_kept_alike_whether_or_not_the_rows_of_their_range_are_in_o
     csv = tmp_path / "report.csv"
     outcome = compare(*sides, match="key", lag=LAG, csv=csv, range_bytes=10_000, knows_damage=True)
     assert outcome.suspects
-    assert pq.read_table(outcome.suspects)["key"].to_pylist() == sorted(keys)
+    assert read_suspects(outcome.suspects)["key"].to_pylist() == sorted(keys)
 
 
 def test_a_table_of_an_earlier_version_lacks_columns(tmp_path: Path) -> None:

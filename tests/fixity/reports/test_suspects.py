@@ -13,6 +13,7 @@ import pytest
 from fixity.lake.database import new_database
 from fixity.reports import Outcome, Side, compare
 from fixity.reports.columns import SUSPECTS
+from fixity.reports.suspects import read_suspects
 from fixity.tables import FINDINGS
 from tests.fixity.reports.rows import (
     LAG,
@@ -32,7 +33,7 @@ AGREED = datetime(2026, 2, 1, 8, 0, 0, 5, tzinfo=UTC)
 
 def suspects(outcome: Outcome) -> list[dict[str, Any]]:
     assert outcome.suspects is not None
-    table = pq.read_table(outcome.suspects)
+    table = read_suspects(outcome.suspects)
     assert table.schema.equals(SUSPECTS)
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
