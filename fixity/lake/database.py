@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
@@ -84,12 +84,12 @@ def new_database(
 
 @contextmanager
 def opened_when_needed(
-    opened: Callable[[], duckdb.DuckDBPyConnection],
+    opened: Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]],
 ) -> Iterator[Callable[[], duckdb.DuckDBPyConnection]]:
     """A function that gives a database, for the length of a `with` block: it is opened at the first call.
 
     To import DuckDB and open one takes 40 ms, which who rarely needs it saves. Threads may call the function.
-    Arguments: `opened`, which opens it.
+    Arguments: `opened`, which opens it for the rest of the block.
     """
     databases: list[duckdb.DuckDBPyConnection] = []
     opening = Lock()
@@ -97,14 +97,11 @@ def opened_when_needed(
     def database() -> duckdb.DuckDBPyConnection:
         with opening:
             if not databases:
-                databases.append(opened())
+                databases.append(stack.enter_context(opened()))
             return databases[0]
 
-    try:
+    with ExitStack() as stack:
         yield database
-    finally:
-        for each in databases:
-            each.close()
 
 
 def _opened_by_import(workspace: Path, memory_limit: str, threads: int | None) -> duckdb.DuckDBPyConnection:

@@ -5,9 +5,10 @@ What makes a check differ is in `judge`, which of several checks counts in `fold
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from fixity import compute as pc
 from fixity.catalog import Bucket
 from fixity.clock import EPOCH, utc_now
 from fixity.lake import Lake
-from fixity.lake.database import open_database
+from fixity.lake.database import open_database, opened_when_needed
 from fixity.ledger.fold import Settings, keep_since, settings_of
 from fixity.ledger.fold_some import Before, Known, files_of, fold_keys, fold_known, unfolded, view_news
 from fixity.ledger.inventory import fetch_inventory, newest_inventory
@@ -243,15 +244,19 @@ def damages(rows: pa.Table) -> list[Damage]:
 
 def damaged_now(lake: Lake, snapshot: Snapshot) -> list[Damage]:
     """All existing objects that are damaged by the snapshot, sorted by key. Raises LakeError."""
-    with lake.workspace() as workspace, open_database(workspace) as database:
-        return damaged_by(database, lake, snapshot, workspace)
+    with (
+        lake.workspace() as workspace,
+        opened_when_needed(partial(open_database, workspace)) as opened,
+    ):
+        return damaged_by(opened, lake, snapshot, workspace)
 
 
 def damaged_by(
-    database: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot, workspace: Path
+    opened: Callable[[], duckdb.DuckDBPyConnection], lake: Lake, snapshot: Snapshot, workspace: Path
 ) -> list[Damage]:
-    """What `damaged_now` gives, by a database that is open. It may make the view `now` anew."""
-    if not view_now_if_any(database, lake, snapshot, "damaged", workspace):
+    """What `damaged_now` gives, by a database that may be open. It may make the view `now` anew."""
+    database = view_now_if_any(opened, lake, snapshot, "damaged", workspace)
+    if database is None:
         return []
     rows = database.execute("FROM now WHERE damaged_at IS NOT NULL ORDER BY key, version_id")
     table = rows.to_arrow_table().select(SNAPSHOT.names).cast(SNAPSHOT)

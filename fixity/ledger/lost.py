@@ -5,7 +5,9 @@ Which objects are damaged is in `damage`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ import pyarrow as pa
 from fixity.catalog import Bucket
 from fixity.clock import CLOCKS_DIFFER
 from fixity.lake import Lake
-from fixity.lake.database import open_database, quoted
+from fixity.lake.database import open_database, opened_when_needed, quoted
 from fixity.ledger.selection import is_excluded
 from fixity.ledger.snapshot import SNAPSHOT, Snapshot
 from fixity.ledger.views import view_now_if_any
@@ -43,15 +45,23 @@ def lost_now(lake: Lake, bucket: Bucket, snapshot: Snapshot) -> pa.Table:
 
     Keys that the catalog excludes are not lost. Raises LakeError.
     """
-    with lake.workspace() as workspace, open_database(workspace) as database:
-        return lost_by(database, lake, bucket, snapshot, workspace)
+    with (
+        lake.workspace() as workspace,
+        opened_when_needed(partial(open_database, workspace)) as opened,
+    ):
+        return lost_by(opened, lake, bucket, snapshot, workspace)
 
 
 def lost_by(
-    database: duckdb.DuckDBPyConnection, lake: Lake, bucket: Bucket, snapshot: Snapshot, workspace: Path
+    opened: Callable[[], duckdb.DuckDBPyConnection],
+    lake: Lake,
+    bucket: Bucket,
+    snapshot: Snapshot,
+    workspace: Path,
 ) -> pa.Table:
-    """What `lost_now` gives, by a database that is open. It may make the view `now` anew."""
-    if not view_now_if_any(database, lake, snapshot, "lost", workspace):
+    """What `lost_now` gives, by a database that may be open. It may make the view `now` anew."""
+    database = view_now_if_any(opened, lake, snapshot, "lost", workspace)
+    if database is None:
         return LOST.empty_table()
     listed_at, folded_at = (datetime.fromisoformat(at) for at in (snapshot.listed_at, snapshot.folded_at))
     rows = database.execute(

@@ -5,20 +5,22 @@ What the bytes are worth does not belong here.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fixity import compute as pc
 from fixity.buckets.base import CHANGED, DELETED
 from fixity.lake import Lake
 from fixity.lake.database import open_database
+from fixity.lake.row_groups import read_group
 from fixity.ledger.judge import COMPOSITE_CHECKSUM, UNSTABLE_READ
 from fixity.ledger.snapshot import Snapshot
 from fixity.ledger.views import view_now
-from fixity.tables import FAILED, SKIPPED, SUCCEEDED
+from fixity.tables import CHECKSUMS, FAILED, SKIPPED, SUCCEEDED
 
 EMPTIED = "EmptiedSinceListed"
 """The reason of objects that are no longer listed, where no object is, and nobody confirmed that."""
@@ -39,6 +41,8 @@ _FAILED_NOW = """
 _UNREAD_NOW = Path(__file__).with_name("unread_now.sql")
 UNSTABLE_COLUMNS = ("key", "version_id", "status", "error_message")
 """What is shown of objects whose two reads gave different bytes."""
+_SHOWN = pa.schema(map(CHECKSUMS.field, UNSTABLE_COLUMNS))
+_WHY = pa.schema(map(CHECKSUMS.field, ("status", "error_code")))
 
 
 def nothing_there(place: str, bucket: str) -> str:
@@ -51,14 +55,15 @@ def nothing_there(place: str, bucket: str) -> str:
 
 def unread(table: Path) -> dict[str, int]:
     """How many objects could not be read, by reason."""
-    return _reasons(table, FAILED)
+    return dict(sorted(_by_reason(table)[FAILED].items()))
 
 
 def passed_over(table: Path) -> dict[str, int]:
     """How many objects were there and were not read, or not compared, although nothing failed, by reason."""
-    skipped = _reasons(table, SKIPPED)
+    found = _by_reason(table)
+    skipped = dict(sorted(found[SKIPPED].items()))
     skipped.pop(DELETED, None)  # there was nothing to read
-    composite = _reasons(table, SUCCEEDED).get(COMPOSITE_CHECKSUM)
+    composite = found[SUCCEEDED][COMPOSITE_CHECKSUM]
     return skipped | ({COMPOSITE_CHECKSUM: composite} if composite else {})
 
 
@@ -67,9 +72,9 @@ def all_unread(table: Path) -> dict[str, int]:
 
     Objects that are no longer as they were listed do not count: there was nothing to read.
     """
-    found = unread(table)
-    skipped = _reasons(table, SKIPPED)
-    if sum(skipped.values()) + sum(found.values()) < pq.read_metadata(table).num_rows:
+    by_reason = _by_reason(table)
+    found, skipped = (dict(sorted(by_reason[status].items())) for status in (FAILED, SKIPPED))
+    if by_reason.keys() - {FAILED, SKIPPED}:
         return found
     return found | {reason: count for reason, count in skipped.items() if reason not in (CHANGED, DELETED)}
 
@@ -126,10 +131,23 @@ def was_all_checked(lake: Lake, snapshot: Snapshot) -> bool:
 
 def unstable(table: Path) -> pa.Table:
     """The objects whose two reads gave different bytes: UNSTABLE_COLUMNS."""
-    columns = list(UNSTABLE_COLUMNS)
-    return pq.read_table(table, columns=columns, filters=[("error_code", "==", UNSTABLE_READ)])
+    found = [_SHOWN.empty_table()]
+    with pq.ParquetFile(table) as file:
+        for group in range(file.num_row_groups):
+            which = pc.equal(read_group(file, group, _WHY)["error_code"], UNSTABLE_READ)
+            if pc.any(which).as_py():
+                found.append(read_group(file, group, _SHOWN).filter(which))
+    return pa.concat_tables(found)
 
 
-def _reasons(table: Path, status: str) -> dict[str, int]:
-    rows = pq.read_table(table, columns=["error_code"], filters=[("status", "==", status)])
-    return dict(sorted(Counter(code or "unknown" for code in rows.column("error_code").to_pylist()).items()))
+def _by_reason(table: Path) -> defaultdict[str, Counter[str]]:
+    """How many objects of each status a table has, by reason. Of most, the footer says it."""
+    found = defaultdict[str, Counter[str]](Counter)
+    with pq.ParquetFile(table) as file:
+        for group in range(file.num_row_groups):
+            rows = read_group(file, group, _WHY)
+            for status in rows["status"].unique().to_pylist():
+                reasons = rows["error_code"].filter(pc.equal(rows["status"], status)).value_counts()
+                for each in reasons.to_pylist():
+                    found[status][each["values"] or "unknown"] += each["counts"]
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -71,18 +71,24 @@ def view_now(
 
 
 def view_now_if_any(
-    database: duckdb.DuckDBPyConnection, lake: Lake, snapshot: Snapshot, table: str, workspace: Path
-) -> bool:
+    opened: Callable[[], duckdb.DuckDBPyConnection],
+    lake: Lake,
+    snapshot: Snapshot,
+    table: str,
+    workspace: Path,
+) -> duckdb.DuckDBPyConnection | None:
     """The same of a table that mostly has no rows, damaged or lost: then no view is made, which takes longer.
 
-    Returns whether it may have rows. Raises LakeError.
+    Arguments: `opened` gives a database, and is called only where there is a view to make.
+    Returns the database with the view; None if the table has no rows. Raises LakeError.
     """
     fetched = _fetched(lake, snapshot, table, workspace)
     with reading_of(lake, snapshot), naming_the_unreadable(*fetched.folded):
         if not fetched.since and not any(pq.read_metadata(file).num_rows for file in fetched.folded):
-            return False
+            return None
+    database = opened()
     _view(database, fetched)
-    return True
+    return database
 
 
 def _fetched(lake: Lake, snapshot: Snapshot, table: str, workspace: Path) -> Fetched:

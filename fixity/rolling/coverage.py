@@ -142,9 +142,9 @@ def bucket_coverage(
                 "reads_archived": bucket.engine == "s3_batch",
             },
         ).fetchone()
-        lost = lost_by(database, lake, bucket, snapshot, workspace)
+        lost = lost_by(lambda: database, lake, bucket, snapshot, workspace)
         # Objects that are newer than the inventory may be damaged too.
-        damage = damaged_by(database, lake, snapshot, workspace)
+        damage = damaged_by(lambda: database, lake, snapshot, workspace)
     assert row is not None
     *counts, oldest, newest, in_a_week, read, size = row
     figures = dict(zip(COUNTS, [*counts, lost.num_rows], strict=True))

@@ -89,20 +89,14 @@ def _measured(file: Path) -> tuple[float, float] | None:
     with pq.ParquetFile(file) as table:
         for batch in table.iter_batches(columns=["run_id", "evidence", "checked_at", "bytes_read"]):
             rows = pa.Table.from_batches([batch]).filter(pc.equal(batch.column("evidence"), "streamed"))
-            found = rows.group_by("run_id").aggregate(
-                [
-                    ("checked_at", "min"),
-                    ("checked_at", "max"),
-                    ("checked_at", "count"),
-                    ("bytes_read", "sum"),
-                ]
-            )
-            for each in found.to_pylist():
-                if each["checked_at_count"]:
-                    run, begin, end = each["run_id"], each["checked_at_min"], each["checked_at_max"]
-                    first[run] = min(begin, first.get(run, begin))
-                    last[run] = max(end, last.get(run, end))
-                    objects += each["checked_at_count"]
-                    size += each["bytes_read_sum"]
+            # Few runs have their checks in one table; to group rows takes Arrow 6 ms of imports.
+            for run in rows["run_id"].unique().to_pylist():
+                of_run = rows.filter(pc.equal(rows["run_id"], run))
+                times = pc.min_max(of_run["checked_at"]).as_py()
+                if times["min"] is not None:
+                    first[run] = min(times["min"], first.get(run, times["min"]))
+                    last[run] = max(times["max"], last.get(run, times["max"]))
+                    objects += len(of_run) - of_run["checked_at"].null_count
+                    size += pc.sum(of_run["bytes_read"]).as_py() or 0
     seconds = sum((last[run] - first[run]).total_seconds() for run in first)
     return (objects / seconds, size / seconds) if seconds >= _ENOUGH_SECONDS else None
