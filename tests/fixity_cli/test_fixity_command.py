@@ -212,6 +212,19 @@ def test_what_is_due_and_the_coverage_are_told_without_the_modules_that_they_do_
         assert told.stderr.splitlines()[-1] == "set()", (words, told.stderr)
 
 
+def test_a_pair_of_which_all_is_right_is_verified_without_what_only_damage_needs(platform: Platform) -> None:
+    platform.put("a", b"123")
+    program = (
+        "import atexit, sys\nfrom fixity_cli.main import app_with\n"
+        "unused = {'duckdb', 'pyarrow.dataset'}\n"
+        "atexit.register(lambda: print(unused & set(sys.modules), file=sys.stderr))\n"
+        f"app_with('verify')(['verify', {PAIR!r}, '--catalog', {str(platform.file)!r}])"
+    )
+    for _ in range(2):  # the second time there are checks of before
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, text=True)
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "set()"), done.stderr
+
+
 def test_an_instance_is_opened_without_what_colours_logs_on_a_terminal(tmp_path: Path) -> None:
     program = (
         "import sys\nimport dagster as dg\nfrom fixity_cli.storage import opened_at_once\n"
