@@ -115,8 +115,10 @@ class RowGroups:
         ]
 
     def chosen(self, numbers: pa.ChunkedArray) -> pa.Table:
-        """The rows with these numbers, which are few, NULL where there is no number. They are read for
-        themselves, and only of them are columns with one value made."""
+        """The rows with these numbers, which are few, in their order; NULL where there is no number.
+
+        Their row groups are not kept for others, and columns with one value are made for these rows alone.
+        """
         found = [self._schema.append(pa.field(ROW, pa.int64())).empty_table()]
         edges = pc.min_max(numbers).as_py()
         for group in self._numbers(edges["min"], edges["max"]) if edges["min"] is not None else ():

@@ -244,10 +244,7 @@ def damages(rows: pa.Table) -> list[Damage]:
 
 def damaged_now(lake: Lake, snapshot: Snapshot) -> list[Damage]:
     """All existing objects that are damaged by the snapshot, sorted by key. Raises LakeError."""
-    with (
-        lake.workspace() as workspace,
-        opened_when_needed(partial(open_database, workspace)) as opened,
-    ):
+    with lake.workspace() as workspace, opened_when_needed(partial(open_database, workspace)) as opened:
         return damaged_by(opened, lake, snapshot, workspace)
 
 

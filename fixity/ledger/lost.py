@@ -45,10 +45,7 @@ def lost_now(lake: Lake, bucket: Bucket, snapshot: Snapshot) -> pa.Table:
 
     Keys that the catalog excludes are not lost. Raises LakeError.
     """
-    with (
-        lake.workspace() as workspace,
-        opened_when_needed(partial(open_database, workspace)) as opened,
-    ):
+    with lake.workspace() as workspace, opened_when_needed(partial(open_database, workspace)) as opened:
         return lost_by(opened, lake, bucket, snapshot, workspace)
 
 
